@@ -1,0 +1,1 @@
+"""The engines, and which of them runs a format."""

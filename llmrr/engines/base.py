@@ -1,0 +1,86 @@
+"""What an engine is: the seam between the router and whatever runs a model."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from llmrr.types import Chunk, Feature, Format, ModelFiles, ModelInfo, Request
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+OnOffAuto = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a model is loaded. ``None`` and ``"auto"`` leave the choice to the engine.
+
+    ``context_size`` is in tokens per sequence, ``slots`` how many sequences at once, ``gpu_layers``
+    how many layers go to an accelerator, ``kv_type`` the type of the KV cache (f16, q8_0, …),
+    ``lora`` adapter files with their scales, ``chat_template`` a Jinja text that replaces the
+    model's own. ``at_most`` bounds what ``context_size = None`` may grow to on its own.
+    """
+
+    context_size: int | None = None
+    at_most: int | None = None
+    slots: int = 1
+    gpu_layers: int | Literal["auto"] = "auto"
+    threads: int | None = None
+    flash_attention: OnOffAuto = "auto"
+    kv_type: str = "f16"
+    mmap: bool = True
+    mlock: bool = False
+    lora: tuple[tuple["Path", float], ...] = ()
+    chat_template: str | None = None
+
+
+class Stream(Iterator[Chunk], Protocol):
+    """An answer under way. Not a bare generator: one cannot be closed from another thread."""
+
+    def cancel(self) -> None:
+        """Stop it, from any thread; its sequence is free within one step. Twice is allowed."""
+
+
+class Model(Protocol):
+    """A loaded model. Safe to call from several threads: the engine batches what is in flight."""
+
+    info: ModelInfo
+
+    def generate(
+        self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
+    ) -> Stream:
+        """Start answering ``request``; with ``on_chunk`` chunks are pushed instead of iterated.
+
+        Raises ``ContextOverflow`` for a prompt that does not fit and ``FeatureMissing`` for what
+        the engine cannot do.
+        """
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector of ``info.embedding_length`` numbers per text, normalised to length 1."""
+
+    def tokenize(self, text: str) -> list[int] | None:
+        """The text's token ids, special tokens recognised; None where only a provider knows."""
+
+    def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
+        """The logits after each token, shape (tokens, vocabulary), float32."""
+
+    def close(self) -> None:
+        """Free it, after what is in flight was cancelled. Twice is allowed."""
+
+
+class Engine(Protocol):
+    """A backend. What it cannot do is an error that names the engine and the feature."""
+
+    name: str
+    formats: frozenset[Format]
+    can: frozenset[Feature]
+
+    def missing(self) -> str | None:
+        """The exact command that installs what the engine needs, or None when it is ready."""
+
+    def load(self, place: ModelFiles, options: Options) -> Model:
+        """Open a model. Raises ``DamagedFile``, ``Unsupported``, ``DoesNotFit``, ``EngineFailed``."""

@@ -1,0 +1,103 @@
+"""The error tree. ``main`` catches it once and ends with the class's exit code.
+
+LlmrrError                 1  nothing done
+├── UsageError             2  the command line or a call is wrong
+├── NotFound               3  a model, file, name or run that does not exist
+├── Unsupported            4  a format, architecture or feature nobody here handles
+│   ├── FeatureMissing     4  the engine lacks it, or a package is not installed
+│   └── DamagedFile        4  a file that is corrupt, truncated, hostile or foreign
+├── DoesNotFit             5  memory, context, budget or disk
+│   └── ContextOverflow    5  the prompt is longer than the context
+├── Unreachable            6  network, hub, or a key that is missing or refused
+├── EngineFailed           7  the engine or provider broke while it worked
+├── BadConfig              8  llmrr.toml, an environment variable or a setting
+└── CheckFailed            9  a check that was asked for did not pass
+
+A message is one sentence that names the wrong value and where it stood. The hint is the command
+or edit that mends it.
+"""
+
+from collections.abc import Iterator
+
+
+class LlmrrError(Exception):
+    """Nothing was done: the user said no, nothing was found, or something would be overwritten."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    @property
+    def type(self) -> str:
+        """The name that ``--json`` prints and ``llmrr-errors(7)`` lists."""
+        return type(self).__name__
+
+
+class UsageError(LlmrrError):
+    """The command line, or the arguments of a call, are wrong."""
+
+    exit_code = 2
+
+
+class NotFound(LlmrrError):
+    """A model, file, template or recorded run that does not exist."""
+
+    exit_code = 3
+
+
+class Unsupported(LlmrrError):
+    """A format, architecture, tokenizer or type that nothing here handles."""
+
+    exit_code = 4
+
+
+class FeatureMissing(Unsupported):
+    """The engine lacks the feature, or the package that brings it is not installed."""
+
+
+class DamagedFile(Unsupported):
+    """The file is corrupt, truncated, hostile, or not what it claims to be."""
+
+
+class DoesNotFit(LlmrrError):
+    """It needs more memory, disk or budget than there is."""
+
+    exit_code = 5
+
+
+class ContextOverflow(DoesNotFit):
+    """The prompt and what is to be generated are longer than the model's context."""
+
+
+class Unreachable(LlmrrError):
+    """The network, the hub or a provider cannot be reached, or a key is missing or refused."""
+
+    exit_code = 6
+
+
+class EngineFailed(LlmrrError):
+    """The engine or the provider failed while it was loading or answering."""
+
+    exit_code = 7
+
+
+class BadConfig(LlmrrError):
+    """A configuration file or an environment variable holds something that cannot be used."""
+
+    exit_code = 8
+
+
+class CheckFailed(LlmrrError):
+    """A check that was asked for did not pass."""
+
+    exit_code = 9
+
+
+def error_types(root: type[LlmrrError] = LlmrrError) -> Iterator[type[LlmrrError]]:
+    """Yield every class of the tree, parents first, for the manual page."""
+    yield root
+    for child in root.__subclasses__():
+        yield from error_types(child)

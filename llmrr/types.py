@@ -1,0 +1,176 @@
+"""The vocabulary that the parts of llmrr speak with each other. Immutable, and without behaviour
+beyond what a value can say of itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+FinishReason = Literal["stop", "length", "cancelled"]
+Think = Literal["off", "low", "medium", "high"]
+
+
+class Format(StrEnum):
+    """How a model's files are laid out."""
+
+    GGUF = "gguf"
+    SAFETENSORS = "safetensors"
+    ONNX = "onnx"
+    MLX = "mlx"
+    PYTORCH = "pytorch"
+
+
+class Feature(StrEnum):
+    """What an engine may be able to do."""
+
+    SCHEMA = "schema"
+    GRAMMAR = "grammar"
+    LOGPROBS = "logprobs"
+    EMBEDDINGS = "embeddings"
+    LORA = "lora"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; ``role`` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen, and when to stop. ``None`` means: not stated.
+
+    ``temperature`` 0 is greedy. ``seed`` makes the draw repeatable for the same batch composition.
+    ``logit_bias`` maps token ids to what is added to their logits. ``logprobs`` is how many
+    alternatives to report per token. ``schema`` is a JSON Schema, ``grammar`` GBNF or Lark text.
+    """
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repeat_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] | None = None
+    max_tokens: int | None = None
+    logit_bias: Mapping[int, float] | None = None
+    logprobs: int | None = None
+    ignore_eos: bool | None = None
+    schema: Mapping[str, Any] | bool | None = None
+    grammar: str | None = None
+    think: Think | None = None
+
+    def over(self, below: "Sampling") -> "Sampling":
+        """These values where they are stated, else those of ``below``.
+
+        >>> Sampling(seed=1).over(Sampling(seed=2, top_k=5)) == Sampling(seed=1, top_k=5)
+        True
+        """
+        stated = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        return replace(below, **stated)
+
+
+# What applies where neither the call, the configuration nor the model says otherwise.
+DEFAULT_SAMPLING = Sampling(temperature=0.8, top_k=40, top_p=0.95, min_p=0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a model: ``messages`` through its chat template, or a raw ``prompt``."""
+
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    n: int = 1
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A generated token with its log probability (natural logarithm, of the unmodified
+    distribution) and the most likely alternatives as ``(text, logprob)``, best first."""
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one answer took. ``cached_tokens`` of the prompt were not computed again."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+    load_s: float = 0.0
+    first_token_s: float | None = None
+    total_s: float = 0.0
+    tokens_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an answer. The last one of each choice carries ``finish_reason``; the last of all
+    also ``usage``."""
+
+    index: int = 0
+    text: str = ""
+    reasoning: str = ""
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Where a local model lies: its file (the first part of a split one) or folder."""
+
+    path: Path
+    format: Format
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a model's own files say about it, without reading its weights. Unknown is ``None``.
+
+    ``heads_kv``, ``feed_forward`` and ``heads`` have one entry per layer; ``tensor_types`` maps a
+    quantization name to ``(tensors, bytes)``; ``special_tokens`` maps a role (bos, eos, eot, …) to
+    the token's text or id; ``sampling`` holds the author's recommended defaults.
+    """
+
+    format: Format
+    architecture: str
+    name: str | None = None
+    parameters: int | None = None
+    quant: str | None = None
+    bytes: int | None = None
+    context_length: int | None = None
+    embedding_length: int | None = None
+    layers: int | None = None
+    heads: tuple[int, ...] = ()
+    heads_kv: tuple[int, ...] = ()
+    key_length: int | None = None
+    value_length: int | None = None
+    feed_forward: tuple[int, ...] = ()
+    vocabulary: int | None = None
+    experts: int | None = None
+    experts_used: int | None = None
+    sliding_window: int | None = None
+    recurrent: bool = False
+    pooling: str | None = None
+    tokenizer: str | None = None
+    special_tokens: Mapping[str, int] = field(default_factory=dict)
+    chat_template: str | None = None
+    templates: Mapping[str, str] = field(default_factory=dict)
+    sampling: Sampling = field(default_factory=Sampling)
+    license: str | None = None
+    tensor_types: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    parts: int = 1
+    metadata: Mapping[str, Any] = field(default_factory=dict)
