@@ -143,6 +143,9 @@ class ModelInfo:
     ``heads_kv``, ``feed_forward`` and ``heads`` have one entry per layer; ``tensor_types`` maps a
     quantization name to ``(tensors, bytes)``; ``special_tokens`` maps a role (bos, eos, eot, …) to
     the token's text or id; ``sampling`` holds the author's recommended defaults.
+    ``weights`` maps a part to the bytes of each of its tensor types: ``input`` (tables that rows are
+    looked up in: token_embd, position_embd, token_types, per_layer_token_embd), ``output`` (what
+    follows the last layer) and ``layers``. ``layer_bytes`` has one entry per layer.
     """
 
     format: Format
@@ -172,5 +175,7 @@ class ModelInfo:
     sampling: Sampling = field(default_factory=Sampling)
     license: str | None = None
     tensor_types: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    weights: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    layer_bytes: tuple[int, ...] = ()
     parts: int = 1
     metadata: Mapping[str, Any] = field(default_factory=dict)
