@@ -1,0 +1,230 @@
+"""From the bytes of tokens to the text of an answer: UTF-8 that is split over tokens, stop strings
+that span them, and the model's reasoning, which is kept apart from what it answers."""
+
+import codecs
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# What one push gives: answer text, reasoning text, and whether a stop string ended the answer.
+Pieces = tuple[str, str, bool]
+
+NOTHING: Pieces = ("", "", False)
+
+# More leading whitespace than this is an answer of its own, not the way to a reasoning block.
+LEADING_SPACE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Markers:
+    """How a model sets its reasoning apart.
+
+    ``open`` begins reasoning where an answer could begin, ``close`` ends it, and ``skip`` is what
+    stands between blocks and belongs to neither (a channel's name, say).
+    """
+
+    open: tuple[str, ...]
+    close: tuple[str, ...]
+    skip: tuple[str, ...] = ()
+
+    def needs(self, token: str) -> bool:
+        """May this control token be a part of a marker? Then its text must reach the assembler.
+
+        >>> tag("think").needs("<think>"), tag("think").needs("<|im_end|>")
+        (True, False)
+        """
+        return bool(token) and any(token in text for text in self.open + self.close + self.skip)
+
+
+def tag(*names: str) -> Markers:
+    """The markers of the XML-like tags of these names."""
+    return Markers(tuple(f"<{name}>" for name in names), tuple(f"</{name}>" for name in names))
+
+
+# For a template that mentions no reasoning. Distilled models often carry the template of the model
+# they came from, and no answer that anyone asked for begins with one of these words.
+COMMON = tag("think", "thinking")
+
+# The formats that are more than a pair of tags: what a template of this format contains, and its
+# markers. Harmony (gpt-oss) and its likes name a channel per message; the answer is the last one.
+FORMATS: tuple[tuple[str, Markers], ...] = (
+    (
+        "<|channel|>analysis<|message|>",
+        Markers(
+            ("<|channel|>analysis<|message|>",),
+            ("<|end|>",),
+            (
+                "<|start|>assistant",
+                "<|channel|>final<|message|>",
+                "<|channel|>commentary<|message|>",
+            ),
+        ),
+    ),
+    ("<|channel>thought", Markers(("<|channel>thought\n", "<|channel>thought"), ("<channel|>",))),
+    (
+        "assistant<|think|>",
+        Markers(("<|think|>",), ("<|end|>",), ("<|begin|>assistant", "<|content|>")),
+    ),
+    (
+        " to=self<|message|>",
+        Markers((" to=self<|message|>",), ("<|eom|>",), ("<|start|>assistant", "<|message|>")),
+    ),
+    ("<|START_THINKING|>", Markers(("<|START_THINKING|>",), ("<|END_THINKING|>",))),
+    ("[THINK]", Markers(("[THINK]",), ("[/THINK]",))),
+    ("<unused94>", Markers(("<unused94>thought\n", "<unused94>"), ("<unused95>",))),
+    (
+        "[BEGIN FINAL RESPONSE]",
+        Markers(("Here are my reasoning steps:\n",), ("[BEGIN FINAL RESPONSE]",)),
+    ),
+)
+
+_TAG = re.compile(r"<([a-z]+:)?(think|thinking|thought|reasoning)(:\w+)?>")
+
+
+def markers_for(template: str) -> Markers:
+    """The markers of a model with this chat template; ``COMMON`` where it mentions none.
+
+    >>> markers_for("… <seed:think> …").close
+    ('</seed:think>',)
+    """
+    for sign, markers in FORMATS:
+        if sign in template:
+            return markers
+    names = dict.fromkeys(found.group()[1:-1] for found in _TAG.finditer(template))
+    return tag(*names) if names else COMMON
+
+
+class TextAssembler:
+    """Puts an answer together from its tokens' bytes, whatever way they are cut into tokens.
+
+    ``stop`` applies to the answer alone, not to reasoning: the stop string that is complete first
+    ends it (of two that end together the longer), and the text is cut before it. Held back is only
+    what may become a stop string or a marker. Reasoning is recognised where the answer would begin,
+    or at once with ``opened``, when the prompt ends inside a block; space around it is dropped.
+    """
+
+    __slots__ = (
+        "_close",
+        "_decode",
+        "_feed",
+        "_held",
+        "_leads",
+        "_opens",
+        "_stop",
+        "_trim",
+        "stopped",
+    )
+
+    def __init__(
+        self, stop: Iterable[str] = (), reasoning: Markers | None = None, opened: bool = False
+    ) -> None:
+        self._stop = tuple(dict.fromkeys(text for text in stop if text))
+        self._opens = reasoning.open if reasoning else ()
+        # The longest first: one marker may begin with another.
+        leads = reasoning.open + reasoning.skip if reasoning else ()
+        self._leads = tuple(sorted(leads, key=len, reverse=True))
+        self._close = reasoning.close if reasoning else ()
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._held = ""
+        self._trim = False
+        self.stopped = False
+        self._feed = self._answer
+        if reasoning:
+            self._feed = self._begin
+            if opened:
+                self._feed, self._trim = self._reason, True
+
+    def push(self, data: bytes) -> Pieces:
+        """Add a token's bytes; what can be said for certain now comes back."""
+        text = self._decode(data)
+        if not text or self.stopped:
+            return "", "", self.stopped
+        return self._feed(text, False)
+
+    def finish(self) -> Pieces:
+        """Say the rest: nothing more will come."""
+        text = self._decode(b"", True)
+        return ("", "", True) if self.stopped else self._feed(text, True)
+
+    def _answer(self, text: str, last: bool) -> Pieces:
+        if not self._stop:
+            return text, "", False
+        text = self._held + text
+        found = _first(text, self._stop)
+        if found:
+            self.stopped = True
+            self._held = ""
+            return text[: found[0]], "", True
+        keep = len(text) if last else _settled(text, self._stop)
+        self._held = text[keep:]
+        return text[:keep], "", False
+
+    def _begin(self, text: str, last: bool) -> Pieces:
+        """Where an answer, a reasoning block or what is to be skipped may begin."""
+        text = self._held + text
+        self._held = ""
+        bare = text.lstrip()
+        space = len(text) - len(bare)
+        if self._trim or space <= LEADING_SPACE:
+            marker = self._lead(text, bare)
+            if marker is not None and not last and self._may_grow(text, bare, marker):
+                self._held = text
+                return NOTHING
+            if marker:
+                self._trim = True
+                rest = (bare if bare.startswith(marker) else text)[len(marker) :]
+                self._feed = self._reason if marker in self._opens else self._begin
+                return self._feed(rest, last)
+        self._feed = self._answer
+        return self._answer(bare if self._trim else text, last)
+
+    def _lead(self, text: str, bare: str) -> str | None:
+        """The marker that stands here, "" if one may yet come, None if none can."""
+        for marker in self._leads:
+            if bare.startswith(marker) or text.startswith(marker):
+                return marker
+        if any(marker.startswith((bare, text)) for marker in self._leads):
+            return ""
+        return None
+
+    def _may_grow(self, text: str, bare: str, marker: str) -> bool:
+        """Could a longer marker than the one that is complete still come?"""
+        return any(
+            len(other) > len(marker) and other.startswith((bare, text)) for other in self._leads
+        )
+
+    def _reason(self, text: str, last: bool) -> Pieces:
+        text = self._held + text
+        if self._trim:
+            text = text.lstrip()
+            self._trim = not text
+        found = _first(text, self._close)
+        if found:
+            thought, self._held = text[: found[0]].rstrip(), ""
+            self._feed, self._trim = self._begin, True
+            answer, more, stopped = self._begin(text[found[1] :], last)
+            return answer, thought + more, stopped
+        keep = len(text[: len(text) if last else _settled(text, self._close)].rstrip())
+        self._held = text[keep:]
+        return "", text[:keep], False
+
+
+def _first(text: str, wanted: tuple[str, ...]) -> tuple[int, int] | None:
+    """Start and end of the wanted string that is complete first; of two the one longer."""
+    ends = [(at + len(one), at) for one in wanted if (at := text.find(one)) >= 0]
+    if not ends:
+        return None
+    end, start = min(ends)
+    return start, end
+
+
+def _settled(text: str, wanted: tuple[str, ...]) -> int:
+    """How much of the text cannot be the beginning of a wanted string."""
+    settled = len(text)
+    for one in wanted:
+        at = text.find(one[0], max(0, len(text) - len(one) + 1))
+        while 0 <= at < settled:
+            if one.startswith(text[at:]):
+                settled = at
+            at = text.find(one[0], at + 1)
+    return settled
