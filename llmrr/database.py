@@ -1,0 +1,229 @@
+"""The one SQLite file: connection, numbered schema steps, and two small tables that belong to no
+single part (what was remembered, which model files were checked).
+
+Write-ahead logging lets one process write while others read; ``synchronous=NORMAL`` then costs no
+fsync per run, and a power cut loses at most the last runs, never the file. Every error of SQLite
+leaves this module, and ``with errors(path):``, as one of ours, so that a caller can say in one
+line what failed and go on.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmrr import paths
+from llmrr.errors import DamagedFile, DoesNotFit, LlmrrError, Unsupported
+
+if TYPE_CHECKING:
+    import sqlite3
+
+BUSY_S = 5.0
+
+# Step n takes a database from user_version n to n + 1. Steps are only ever appended.
+STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE runs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at REAL NOT NULL,
+            model TEXT NOT NULL,
+            source TEXT NOT NULL,
+            engine TEXT NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            cached_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            load_s REAL NOT NULL,
+            first_token_s REAL,
+            total_s REAL NOT NULL,
+            finish_reason TEXT,
+            error TEXT,
+            conversation TEXT,
+            system TEXT,
+            prompt TEXT,
+            answer TEXT)""",
+        "CREATE INDEX runs_at ON runs (at)",
+        "CREATE INDEX runs_conversation ON runs (conversation, id)",
+        "CREATE TABLE remembered (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE checked_files (
+            path TEXT NOT NULL,
+            checked_by TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            mtime_ns INTEGER NOT NULL,
+            inode INTEGER NOT NULL,
+            verdict TEXT NOT NULL,
+            checked_at REAL NOT NULL,
+            PRIMARY KEY (path, checked_by)) WITHOUT ROWID""",
+    ),
+)
+
+
+def open_database(path: Path | None = None) -> "sqlite3.Connection":
+    """Open (and make, readable by this user only) the database; autocommit, any thread.
+
+    Raises ``DoesNotFit`` for a full disk, ``DamagedFile`` for what is no database, ``Unsupported``
+    for one that a newer llmrr wrote, ``LlmrrError`` for a read-only place or a lock that stays.
+    """
+    import sqlite3
+
+    path = path or paths.database_file()
+    with errors(path):
+        _create_private(path)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def errors(path: Path | None = None) -> Iterator[None]:
+    """Translate what SQLite and the file system say into the error tree."""
+    import sqlite3
+
+    try:
+        yield
+    except (sqlite3.Error, OSError) as exc:
+        raise _translated(exc, path or paths.database_file()) from exc
+
+
+@contextmanager
+def transaction(connection: "sqlite3.Connection") -> Iterator[None]:
+    """All statements or none; the write lock is taken at once, so that no upgrade can deadlock."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:  # a full disk has rolled back already
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def remember(connection: "sqlite3.Connection", key: str, value: str | None) -> None:
+    """Keep a small fact between runs; ``None`` forgets it."""
+    with errors():
+        if value is None:
+            connection.execute("DELETE FROM remembered WHERE key = ?", (key,))
+        else:
+            connection.execute("INSERT OR REPLACE INTO remembered VALUES (?, ?)", (key, value))
+
+
+def recall(connection: "sqlite3.Connection", key: str) -> str | None:
+    """What ``remember`` kept under ``key``, or None."""
+    with errors():
+        row = connection.execute("SELECT value FROM remembered WHERE key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def remember_checked(
+    connection: "sqlite3.Connection", path: Path, stat: os.stat_result, *, by: str, verdict: str
+) -> None:
+    """Record what checking a model file found. ``stat`` is from before the check began; ``by``
+    names the checker with its version, because another version may judge differently."""
+    with errors():
+        connection.execute(
+            "INSERT OR REPLACE INTO checked_files VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (_key(path), by, stat.st_size, stat.st_mtime_ns, stat.st_ino, verdict, time.time()),
+        )
+
+
+def was_checked(
+    connection: "sqlite3.Connection", path: Path, stat: os.stat_result, *, by: str
+) -> str | None:
+    """The verdict on exactly this file (same place, size, time and inode), or None."""
+    with errors():
+        row = connection.execute(
+            "SELECT verdict FROM checked_files WHERE path = ? AND checked_by = ?"
+            " AND size = ? AND mtime_ns = ? AND inode = ?",
+            (_key(path), by, stat.st_size, stat.st_mtime_ns, stat.st_ino),
+        ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _key(path: Path) -> str:
+    return str(path.resolve())
+
+
+def _create_private(path: Path) -> None:
+    """Make the file with 0600 from its first moment; SQLite gives its -wal and -shm the same."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _prepare(connection: "sqlite3.Connection", path: Path) -> None:
+    _write_ahead(connection)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if _version(connection) == len(STEPS):
+        return
+    with transaction(connection):
+        # Read again under the lock: another process may have just done it.
+        version = _version(connection)
+        if version > len(STEPS):
+            raise Unsupported(
+                f"{path} was written by a newer llmrr (schema {version}; this one knows "
+                f"{len(STEPS)})",
+                "update llmrr: pip install --upgrade llmrr",
+            )
+        for step in STEPS[version:]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(STEPS)}")
+
+
+def _write_ahead(connection: "sqlite3.Connection") -> None:
+    """Switch to WAL (nothing to do after the first time). SQLite does not wait by itself when two
+    processes switch at once: it answers "locked" immediately."""
+    import sqlite3
+
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+
+
+def _version(connection: "sqlite3.Connection") -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _translated(exc: Exception, path: Path) -> LlmrrError:
+    import errno
+    import sqlite3
+
+    name = getattr(exc, "sqlite_errorname", "") or ""
+    number = exc.errno if isinstance(exc, OSError) else None
+    if name.startswith("SQLITE_FULL") or number in (errno.ENOSPC, errno.EDQUOT):
+        return DoesNotFit(
+            f"no space left for the database {path}",
+            f"free some space, or put it elsewhere with LLMRR_HOME (it lies in {path.parent})",
+        )
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return DamagedFile(
+            f"the database {path} is damaged: {exc}",
+            f"put it aside, a new one is made: mv {path} {path}.damaged",
+        )
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return LlmrrError(
+            f"the database {path} stayed locked for {BUSY_S:.0f} seconds",
+            "another program holds it: wait for it to end, or end it",
+        )
+    reason = exc.strerror if isinstance(exc, OSError) else exc
+    if isinstance(exc, sqlite3.ProgrammingError):
+        raise exc  # a bug of ours, not a state of the file
+    return LlmrrError(
+        f"cannot use the database {path}: {reason}",
+        "make its folder writable, or set LLMRR_HOME to a folder that is",
+    )
