@@ -1,0 +1,160 @@
+"""From what the command line states to a request that the router answers."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO
+
+from llmrr.cli import prompt
+from llmrr.errors import DamagedFile, LlmrrError, NotFound, UsageError
+from llmrr.types import Message, Request, Sampling
+
+if TYPE_CHECKING:
+    from llmrr.config import Config
+    from llmrr.router import Answer, Router
+
+Pairs = Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One prompt as the command line states it; ``stated`` holds the sampling flags by name."""
+
+    words: Sequence[str] = ()
+    model: str | None = None
+    system: str | None = None
+    files: Sequence[str] = ()
+    template: str | None = None
+    values: Pairs = ()
+    options: Pairs = ()
+    context_size: int | None = None
+    stated: Mapping[str, object] = field(default_factory=dict)
+    schema: str | None = None
+    grammar: str | None = None
+    raw: bool = False
+    latest: bool = False
+    conversation: str | None = None
+    log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of which model, or a conversation to be begun when ``request`` is None."""
+
+    model: str | None
+    request: Request | None
+    loading: Mapping[str, object]
+    sampling: Sampling
+    conversation: str | None
+
+
+def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
+    """Understand a command line. Raises ``UsageError``, ``NotFound`` and their kin."""
+    words = [prompt.clean(word) for word in asked.words]
+    model, said = prompt.split_words(words, asked.model, router.is_model)
+    text = prompt.join_parts(said, [(name, read_text(name)) for name in asked.files], stdin)
+    rendered, template_model, rest = _rendered(asked, router.config, text)
+    flags, loading = prompt.read_options(asked.options)
+    if asked.context_size is not None:
+        loading["context_size"] = asked.context_size
+    sampling = prompt.sampling({**asked.stated, **_constraint(asked)}, flags)
+    past = router.conversation(asked.conversation) if asked.latest or asked.conversation else None
+    turns = prompt.messages(rest, asked.system, rendered)
+    if not any(turn.role == "user" for turn in turns):
+        request = None
+    elif asked.raw:
+        request = Request(prompt=turns[-1].content, sampling=sampling)
+    else:
+        request = Request(messages=_after(past.messages if past else (), turns), sampling=sampling)
+    model = model or template_model or (past.model if past else None)
+    return Question(model, request, loading, sampling, past.cid if past else None)
+
+
+def ask(
+    asked: Asked, router: "Router", progress: Callable[[int, int], None] | None = None
+) -> "Answer | Question":
+    """Ask, or return the question when there is no prompt and a conversation is to begin.
+
+    Raises ``UsageError`` when there is no prompt and nobody at a terminal to ask for one.
+    """
+    understood = question(asked, router, read_stdin(sys.stdin))
+    if understood.request is None:
+        if not (sys.stdin and sys.stdin.isatty()):
+            raise UsageError("no prompt was given, and nothing came on stdin", 'llmrr run "…"')
+        return understood
+    return router.run(
+        understood.request,
+        model=understood.model,
+        options=understood.loading,
+        conversation=understood.conversation,
+        log=asked.log,
+        progress=progress,
+    )
+
+
+def read_stdin(stdin: TextIO | None) -> str | None:
+    """All the text on stdin when something is piped in; bytes that are no UTF-8 become U+FFFD."""
+    if stdin is None or stdin.closed or stdin.isatty():
+        return None
+    buffer = getattr(stdin, "buffer", None)
+    if buffer is None:
+        return stdin.read()
+    return str(buffer.read().decode("utf-8-sig", "replace"))
+
+
+def read_text(path: str) -> str:
+    """A text file. Raises ``NotFound``, and ``DamagedFile`` for what is no UTF-8 text."""
+    from pathlib import Path
+
+    try:
+        text = Path(path).expanduser().read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise NotFound(f'the file "{path}" does not exist', f"ls {path}") from None
+    except UnicodeDecodeError:
+        hint = f"iconv -f latin1 -t utf-8 {path}"
+        raise DamagedFile(f'the file "{path}" is no UTF-8 text', hint) from None
+    except OSError as error:
+        raise LlmrrError(f'the file "{path}" cannot be read: {error.strerror}') from error
+    if "\0" in text:
+        raise DamagedFile(f'the file "{path}" holds no text but binary data', f"file {path}")
+    return text
+
+
+def _rendered(
+    asked: Asked, config: "Config", text: str | None
+) -> tuple[tuple[Message, ...] | str | None, str | None, str | None]:
+    # (the rendered template, its model, what of the text is still to be said)
+    if asked.template is None:
+        if asked.values:
+            hint = "add -t NAME, a template of llmrr.toml"
+            raise UsageError(f'-P "{asked.values[0][0]}" needs a template', hint)
+        return None, None, text
+    from llmrr import config as settings
+
+    template = settings.template(config, asked.template)
+    values = {key: prompt.clean(value) for key, value in asked.values}
+    takes_input = "input" in settings.holes(template) and "input" not in values
+    if takes_input and text is not None:
+        values["input"] = text
+    rendered = settings.render(template, values)
+    return rendered, template.model, None if takes_input else text
+
+
+def _constraint(asked: Asked) -> dict[str, object]:
+    if asked.schema is not None and asked.grammar is not None:
+        raise UsageError("--schema and --grammar exclude each other", "leave one of them out")
+    if asked.grammar is not None:
+        return {"grammar": read_text(asked.grammar)}
+    if asked.schema is None:
+        return {}
+    from llmrr.engines import schema
+
+    return {"schema": schema.load(asked.schema)}
+
+
+def _after(past: Sequence[Message], turns: tuple[Message, ...]) -> tuple[Message, ...]:
+    # A new system prompt replaces that of the conversation.
+    if turns and turns[0].role == "system":
+        past = [message for message in past if message.role != "system"]
+        return (turns[0], *past, *turns[1:])
+    return (*past, *turns)

@@ -1,0 +1,108 @@
+"""What people type who come from another tool: each is answered with the line that does it here.
+
+Pure functions over the words of the command line.
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from llmrr.errors import UsageError
+
+REAL_MODEL = 'llmrr run -m ./model.gguf "…"'
+
+# verb: (what to say, the line that does it; {rest} is what followed the verb)
+_NOT_FETCHED = ("this version of llmrr fetches no models: a GGUF file runs where it lies", REAL_MODEL)
+_NOT_LOADED = ("llmrr keeps no model loaded: each run loads its own", "llmrr run -m {rest}")
+_NOT_SERVED = ("this version of llmrr has no server", "llmrr chat")
+_NOT_SHARED = ("llmrr publishes nothing and needs no account", "llmrr list")
+_NOT_KEPT = ("this version of llmrr keeps no copies of models: they run where they lie", "llmrr list")
+
+VERBS: dict[str, tuple[str, str]] = {
+    "get": _NOT_FETCHED,
+    "pull": _NOT_FETCHED,
+    "download": _NOT_FETCHED,
+    "search": _NOT_FETCHED,
+    "load": _NOT_LOADED,
+    "unload": ("llmrr keeps no model loaded: there is nothing to unload", "llmrr list"),
+    "ps": ("llmrr keeps no model loaded: nothing runs in the background", "llmrr list"),
+    "stop": ("llmrr keeps no model loaded: there is nothing to stop", "llmrr list"),
+    "serve": _NOT_SERVED,
+    "server": _NOT_SERVED,
+    "start": _NOT_SERVED,
+    "push": _NOT_SHARED,
+    "login": _NOT_SHARED,
+    "signin": _NOT_SHARED,
+    "logout": _NOT_SHARED,
+    "tag": _NOT_KEPT,
+    "cp": _NOT_KEPT,
+    "rm": _NOT_KEPT,
+    "create": _NOT_KEPT,
+    "import": _NOT_KEPT,
+    "models": ("that is called list here", "llmrr list"),
+    "inspect": ("what is known of the models is printed by list", "llmrr list --json"),
+    "show": ("what is known of the models is printed by list", "llmrr list --json"),
+    "generate": ("that is called run here", "llmrr run {rest}"),
+    "ask": ("that is called run here", "llmrr run {rest}"),
+    "prompt": ("that is called run here", "llmrr run {rest}"),
+    "complete": ("that is called run here", "llmrr run {rest}"),
+    "embeddings": ("that is called embed here", "llmrr embed {rest}"),
+    "history": ("that is called logs here", "llmrr logs"),
+    "info": ("that is called probe here", "llmrr probe"),
+    "help": ("every command takes --help", "llmrr {rest} --help"),
+    "version": ("that is an option here", "llmrr --version"),
+}
+
+
+def refusal(args: Sequence[str], commands: Sequence[str]) -> UsageError:
+    """The error for a first word that is no command, with the line to type instead.
+
+    >>> refusal(["models"], ["list"]).hint
+    'llmrr list'
+    >>> refusal(["what is x"], ["list"]).hint
+    "llmrr run 'what is x'"
+    """
+    word, *rest = args
+    if word in VERBS:
+        said, line = VERBS[word]
+        following = shlex.join(rest) or _placeholder(word)
+        return UsageError(
+            f'there is no command "{word}": {said}', " ".join(line.format(rest=following).split())
+        )
+    if re.search(r"\s", word) or (rest and not rest[0].startswith("-")):
+        said = f'"{word}" is no command; a prompt is given to run'
+        return UsageError(said, f"llmrr run {shlex.join(args)}")
+    if near := get_close_matches(word, [*commands, *VERBS], n=1):
+        closest = near[0] if near[0] in commands else VERBS[near[0]][1].split()[1]
+        return UsageError(f'there is no command "{word}"', shlex.join(["llmrr", closest, *rest]))
+    said = f'there is no command "{word}"; if it is a prompt, give it to run'
+    return UsageError(said, f"llmrr run {shlex.join(args)}")
+
+
+def no_such_option(
+    args: Sequence[str], option: str, possibilities: Sequence[str] | None
+) -> UsageError:
+    """The error for an unknown option; a prompt that begins with ``-`` is answered with ``--``.
+
+    >>> no_such_option(["run", "-5 plus 3"], "-5", None).hint
+    "llmrr run -- '-5 plus 3'"
+    """
+    word = next((arg for arg in args if arg.startswith(option)), option)
+    if re.search(r"\s", word) or re.match(r"-[\d.]", word):
+        at = list(args).index(word)
+        after = list(args[at + 1 :])
+        # Options that follow the prompt must stand before the two dashes.
+        moved = [*args[:at], *after, "--", word]
+        kept = [*args[:at], "--", word, *after]
+        words = moved if any(arg.startswith("-") for arg in after) else kept
+        said = f'"{word}" begins with "-" and was read as an option; a prompt follows "--"'
+        return UsageError(said, shlex.join(["llmrr", *words]))
+    command = f"llmrr {args[0]}" if args and not args[0].startswith("-") else "llmrr"
+    near = ", ".join(sorted(possibilities or ()))
+    said = f'there is no option "{option}"' + (f"; did you mean {near}?" if near else "")
+    return UsageError(said, f"{command} --help")
+
+
+def _placeholder(verb: str) -> str:
+    return {"load": "MODEL", "help": ""}.get(verb, '"…"')

@@ -1,0 +1,139 @@
+"""The options that commands share: one flag has one name, one meaning and one wording."""
+
+from typing import Annotated
+
+import typer
+
+from llmrr.cli.names import model_names
+
+
+def group(help: str = "") -> typer.Typer:
+    """A Typer application with the settings that all of them share."""
+    return typer.Typer(
+        help=help or None,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="The model: a name from `llmrr list`, a source such as builtin:mini, or a GGUF file.",
+        autocompletion=model_names,
+    ),
+]
+System = Annotated[
+    str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")
+]
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file", "-f", metavar="FILE", help="Add a text file, fenced with its name. Repeatable."
+    ),
+]
+TextFiles = Annotated[
+    list[str] | None,
+    typer.Option("--file", "-f", metavar="FILE", help="A file whose lines are texts. Repeatable."),
+]
+Template = Annotated[
+    str | None,
+    typer.Option("--template", "-t", metavar="NAME", help="Use [templates.NAME] of llmrr.toml."),
+]
+TemplateValues = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-P", metavar="NAME VALUE", help="Fill {NAME} of the template."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        "-o",
+        metavar="KEY VALUE",
+        help="Any sampling or loading option; Ollama's and llama.cpp's names are understood.",
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-O", metavar="FILE", help="Write the answer to FILE, all or nothing."),
+]
+Continue = Annotated[
+    bool, typer.Option("--continue", "-c", help="Continue the last conversation.")
+]
+Conversation = Annotated[
+    str | None, typer.Option("--cid", metavar="ID", help="Continue the conversation with this id.")
+]
+Extract = Annotated[
+    bool, typer.Option("--extract", "-x", help="Print only the first code block of the answer.")
+]
+NoLog = Annotated[
+    bool, typer.Option("--no-log", "-n", help="Do not record the prompt and the answer.")
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option("--max-tokens", metavar="N", min=1, help="Stop after N tokens."),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option("--temperature", metavar="X", min=0.0, help="0 always takes the likeliest token."),
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(
+        "--top-p", metavar="X", min=0.0, max=1.0, help="Choose among the likeliest X of the mass."
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="Make the random choices repeatable.")
+]
+ContextSize = Annotated[
+    int | None,
+    typer.Option("--ctx-size", metavar="N", min=1, help="Context in tokens (default: as needed)."),
+]
+Schema = Annotated[
+    str | None,
+    typer.Option(
+        "--schema",
+        metavar="SCHEMA",
+        help="Answer with JSON of this shape: a JSON Schema, a file, or 'name, age int, tags[]'.",
+    ),
+]
+Grammar = Annotated[
+    str | None,
+    typer.Option("--grammar", metavar="FILE", help="Answer by this grammar (GBNF or Lark)."),
+]
+Raw = Annotated[
+    bool, typer.Option("--raw", help="Send the text as it is, without the chat template.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+NoStream = Annotated[
+    bool, typer.Option("--no-stream", help="Print the answer when it is complete.")
+]
+ThinkLevel = Annotated[
+    str | None,
+    typer.Option(
+        "--think",
+        metavar="LEVEL",
+        help="How much a reasoning model thinks: off, low, medium or high.",
+        autocompletion=lambda: ["off", "low", "medium", "high"],
+    ),
+]
+HideThinking = Annotated[
+    bool, typer.Option("--hide-thinking", help="Do not show the reasoning on the terminal.")
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Tell context size, tokens and timings on stderr.")
+]
+Last = Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the last N.")]
+Query = Annotated[
+    str | None, typer.Option("--query", "-q", metavar="TEXT", help="Only those that contain TEXT.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Since then: 90m, 24h, 7d, or 2026-01-31."),
+]

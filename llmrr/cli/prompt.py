@@ -1,0 +1,233 @@
+"""What the words of a command line mean: which is the model, what the prompt consists of, which
+option is meant. Pure functions; reading files and stdin is done by ``asking``.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+
+from llmrr.errors import LlmrrError, UsageError
+from llmrr.types import Message, Sampling
+
+# Names that Ollama, llama.cpp, llama-cpp-python and Transformers use, after "-" became "_".
+FOREIGN = {
+    "temp": "temperature",
+    "num_predict": "max_tokens",
+    "n_predict": "max_tokens",
+    "predict": "max_tokens",
+    "max_new_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "repetition_penalty": "repeat_penalty",
+    "typical": "typical_p",
+    "random_seed": "seed",
+    "reverse_prompt": "stop",
+    "num_ctx": "context_size",
+    "n_ctx": "context_size",
+    "ctx_size": "context_size",
+    "context": "context_size",
+    "num_gpu": "gpu_layers",
+    "n_gpu_layers": "gpu_layers",
+    "ngl": "gpu_layers",
+    "num_thread": "threads",
+    "n_threads": "threads",
+    "cache_type_k": "kv_type",
+    "cache_type_v": "kv_type",
+    "ctk": "kv_type",
+    "ctv": "kv_type",
+    "type_k": "kv_type",
+    "type_v": "kv_type",
+    "flash_attn": "flash_attention",
+    "fa": "flash_attention",
+    "use_mmap": "mmap",
+    "use_mlock": "mlock",
+    "adapter": "lora",
+    "reasoning_effort": "think",
+}
+# What an option's value must be. Those of `LOADING` say how the model is loaded.
+SAMPLING: dict[str, str] = {
+    "temperature": "number",
+    "top_k": "integer",
+    "top_p": "number",
+    "min_p": "number",
+    "typical_p": "number",
+    "repeat_penalty": "number",
+    "frequency_penalty": "number",
+    "presence_penalty": "number",
+    "seed": "integer",
+    "stop": "text",
+    "max_tokens": "integer",
+    "ignore_eos": "boolean",
+    "think": "off, low, medium or high",
+}
+LOADING: dict[str, str] = {
+    "context_size": "integer",
+    "gpu_layers": 'integer or "auto"',
+    "threads": "integer",
+    "kv_type": "text",
+    "flash_attention": "auto, on or off",
+    "mmap": "boolean",
+    "mlock": "boolean",
+    "lora": "text",
+    "chat_template": "text",
+}
+THINK = ("off", "low", "medium", "high")
+_TRUE = {"true", "yes", "on", "1"}
+_FALSE = {"false", "no", "off", "0"}
+
+
+def split_words(
+    words: Sequence[str], model: str | None, is_model: Callable[[str], bool]
+) -> tuple[str | None, str | None]:
+    """The model and the prompt among ``words``; None for what is not there.
+
+    The first word is the model when it holds no space and ``is_model`` knows it; ``model``, from
+    ``-m``, always wins.
+
+    >>> split_words(["mini", "hello", "you"], None, {"mini"}.__contains__)
+    ('mini', 'hello you')
+    >>> split_words(["mini", "hello"], "other", {"mini"}.__contains__)
+    ('other', 'mini hello')
+    """
+    rest = list(words)
+    if model is None and rest and not re.search(r"\s", rest[0]) and is_model(rest[0]):
+        model = rest.pop(0)
+    return model, " ".join(rest) or None
+
+
+def join_parts(
+    prompt: str | None, files: Iterable[tuple[str, str]], stdin: str | None
+) -> str | None:
+    """Prompt, fenced files and what came on stdin, a blank line between; None without any.
+
+    >>> join_parts("Why?", [], "error 5\\n")
+    'Why?\\n\\nerror 5'
+    """
+    piped = (stdin or "").rstrip("\n")
+    parts = [prompt or "", *(fence(name, text) for name, text in files)]
+    parts.append(piped if piped.strip() else "")
+    return "\n\n".join(part for part in parts if part) or None
+
+
+def fence(name: str, text: str) -> str:
+    """A file as a fenced block below its name; the fence is longer than any inside.
+
+    >>> print(fence("a.txt", "hi\\n"))
+    a.txt:
+    ```
+    hi
+    ```
+    """
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    ticks = "`" * (longest + 1)
+    return f"{name}:\n{ticks}\n{text.rstrip()}\n{ticks}"
+
+
+def code_block(text: str) -> str:
+    """The content of the first fenced code block. Raises ``LlmrrError`` when there is none.
+
+    >>> code_block("So:\\n```sh\\nls\\n```\\nDone.")
+    'ls\\n'
+    """
+    lines = text.splitlines(keepends=True)
+    for start, line in enumerate(lines):
+        if opening := re.match(r" {0,3}(`{3,}|~{3,})[^`]*$", line):
+            ticks = opening[1]
+            # A fence is closed by one at least as long; one that is cut off runs to the end.
+            closing = re.compile(rf" {{0,3}}{ticks[0]}{{{len(ticks)},}}\s*$")
+            body = lines[start + 1 :]
+            end = next((n for n, inner in enumerate(body) if closing.match(inner)), len(body))
+            return "".join(body[:end])
+    raise LlmrrError("the answer holds no code block", "run it without -x to see the answer")
+
+
+def messages(
+    prompt: str | None, system: str | None, rendered: tuple[Message, ...] | str | None = None
+) -> tuple[Message, ...]:
+    """The turns to send: the system prompt, then the rendered template, then the prompt."""
+    turns = rendered if isinstance(rendered, tuple) else ()
+    if isinstance(rendered, str):
+        turns = (Message("user", rendered),)
+    if system:
+        turns = (Message("system", system), *(m for m in turns if m.role != "system"))
+    return (*turns, Message("user", prompt)) if prompt else turns
+
+
+def read_options(pairs: Iterable[Sequence[str]]) -> tuple[dict[str, object], dict[str, object]]:
+    """What ``-o KEY VALUE`` sets, as (sampling, loading). ``stop`` may be given several times.
+
+    >>> read_options([("temp", "0.2"), ("num_ctx", "8192")])
+    ({'temperature': 0.2}, {'context_size': 8192})
+    """
+    sampling: dict[str, object] = {}
+    loading: dict[str, object] = {}
+    for key, text in pairs:
+        name = option_name(key)
+        if name == "stop":
+            sampling["stop"] = (*_texts(sampling.get("stop")), text)
+        elif name in SAMPLING:
+            sampling[name] = _value(key, text, SAMPLING[name])
+        else:
+            loading[name] = _value(key, text, LOADING[name])
+    return sampling, loading
+
+
+def option_name(key: str) -> str:
+    """Our name of an option. Raises ``UsageError`` with the nearest one that is known.
+
+    >>> option_name("--n-gpu-layers"), option_name("top-k")
+    ('gpu_layers', 'top_k')
+    """
+    plain = key.lstrip("-").replace("-", "_").lower()
+    name = FOREIGN.get(plain, plain)
+    known = [*SAMPLING, *LOADING]
+    if name in known:
+        return name
+    near = get_close_matches(plain, [*known, *FOREIGN], n=1)
+    hint = f"-o {near[0]} VALUE" if near else f"the options are {', '.join(known)}"
+    raise UsageError(f'there is no option "{key}" for -o', hint)
+
+
+def sampling(stated: Mapping[str, object], below: Mapping[str, object]) -> Sampling:
+    """The values of flags over those of ``-o``; None is: not stated."""
+    given = {name: value for name, value in stated.items() if value is not None}
+    think = {**below, **given}.get("think")
+    if think is not None and think not in THINK:
+        raise UsageError(f'--think "{think}" is not off, low, medium or high', "--think off")
+    return Sampling(**{**below, **given})  # type: ignore[arg-type]
+
+
+def clean(text: str) -> str:
+    """Bytes of an argument that are no UTF-8 (surrogates in Python) become U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else ()
+
+
+def _value(key: str, text: str, kind: str) -> object:
+    lowered = text.strip().lower()
+    try:
+        if kind == "number":
+            return float(text)
+        if kind == "integer" or (kind.startswith("integer or") and lowered != "auto"):
+            return int(text)
+    except ValueError:
+        raise UsageError(f'-o {key} "{text}" is not a number', _example(key, kind)) from None
+    if kind == "boolean":
+        return _boolean(key, text, lowered)
+    if kind == "auto, on or off":
+        lowered = "on" if lowered in _TRUE else "off" if lowered in _FALSE else lowered
+        if lowered not in ("auto", "on", "off"):
+            raise UsageError(f'-o {key} "{text}" is not auto, on or off', f"-o {key} auto")
+    return text if kind == "text" else lowered
+
+
+def _boolean(key: str, text: str, lowered: str) -> bool:
+    if lowered not in _TRUE | _FALSE:
+        raise UsageError(f'-o {key} "{text}" is neither true nor false', f"-o {key} true")
+    return lowered in _TRUE
+
+
+def _example(key: str, kind: str) -> str:
+    return f"-o {key} {'0.7' if kind == 'number' else '32'}"

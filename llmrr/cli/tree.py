@@ -1,0 +1,196 @@
+"""The tree of commands. Only the module of the command that is used is imported: thirty eager
+commands would cost more than Typer itself. The tree can still be walked (``root().commands``),
+which the manual pages, the completions and the README's table are made from.
+"""
+
+import os
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer._click.core import Command as ClickCommand
+from typer._click.core import Context
+from typer._click.exceptions import ClickException, NoSuchOption
+from typer._click.formatting import HelpFormatter
+from typer._click.shell_completion import CompletionItem, ShellComplete
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from llmrr.cli import neighbours, output
+from llmrr.errors import UsageError
+
+COMPLETE_VARIABLE = "_LLMRR_COMPLETE"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command is: ``function`` (or a Typer group) in ``llmrr.cli.module``."""
+
+    module: str
+    function: str
+    help: str
+    hidden: bool = False
+
+
+COMMANDS = {
+    "run": Entry("run", "run", "Answer one prompt."),
+    "chat": Entry("chat", "chat", "Hold a conversation."),
+    "embed": Entry("embed", "embed", "Turn texts into vectors."),
+    "list": Entry("models", "list_models", "List the models that can be run."),
+    "ls": Entry("models", "list_models", "List the models that can be run.", hidden=True),
+    "probe": Entry("machine", "probe", "Show what this machine is."),
+    "doctor": Entry("machine", "doctor", "Check the installation; name what mends it."),
+    "stats": Entry("history", "stats", "Summarise what past runs cost."),
+    "logs": Entry("history", "logs", "Search and print past runs."),
+    "config": Entry("config", "config", "Show, check and change the settings."),
+    "completion": Entry("completion", "completion", "Print the completion script of a shell."),
+}
+
+
+class Command(TyperCommand):
+    """A command whose KEY VALUE options take two words.
+
+    Typer 0.27 fails on ``list[tuple[str, str]]``: such an option is declared ``list[str]`` with a
+    metavar of two words, and the second word is added here.
+    """
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        for param in self.params:
+            if param.param_type_name == "option" and len((param.metavar or "").split()) == 2:
+                param.nargs = 2
+
+
+class Lazy(MutableMapping[str, ClickCommand]):
+    """The commands by name, each imported when it is first looked up."""
+
+    def __init__(self) -> None:
+        self.loaded: dict[str, ClickCommand] = {}
+
+    def __getitem__(self, name: str) -> ClickCommand:
+        if name not in self.loaded:
+            self.loaded[name] = _load(name, COMMANDS[name])
+        return self.loaded[name]
+
+    def __setitem__(self, name: str, command: ClickCommand) -> None:
+        self.loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self.loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+    def __contains__(self, name: object) -> bool:
+        return name in COMMANDS
+
+
+class Root(TyperGroup):
+    """The top of the tree, which prints its help and completes names without any import."""
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named)
+        self.commands = Lazy()
+
+    def resolve_command(
+        self, ctx: Context, args: list[str]
+    ) -> tuple[str | None, ClickCommand | None, list[str]]:
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            raise neighbours.refusal(args, list(visible()))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in visible().items()])
+
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in visible() if name.startswith(incomplete)]
+        options = ClickCommand.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name, help=COMMANDS[name].help) for name in names] + options
+
+
+def visible() -> dict[str, Entry]:
+    """The commands that help and manual list."""
+    return {name: entry for name, entry in COMMANDS.items() if not entry.hidden}
+
+
+def root() -> Root:
+    """Build the top of the tree."""
+    app = _typer(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+    app.callback()(_llmrr)
+    command = get_command(app)
+    assert isinstance(command, Root)
+    return command
+
+
+def invoke(args: list[str]) -> None:
+    """Run one command line. Raises ``UsageError`` for what the parser refuses."""
+    group = root()
+    try:
+        with group.make_context("llmrr", list(args)) as context:
+            group.invoke(context)
+    except typer.Exit:
+        return
+    except NoSuchOption as error:
+        raise neighbours.no_such_option(args, error.option_name, error.possibilities) from None
+    except ClickException as error:
+        raise UsageError(_sentence(error), _help_line(error)) from None
+
+
+def completion_wanted() -> bool:
+    """Whether a completion script is asking."""
+    return COMPLETE_VARIABLE in os.environ
+
+
+def complete(words: list[str]) -> list[tuple[str, str]]:
+    """What the last of ``words`` may become, each with a line of help; nothing means: a file."""
+    *before, incomplete = words or [""]
+    completer = type("Words", (ShellComplete,), {"format_completion": None, "complete": None})
+    completer.__abstractmethods__ = frozenset()
+    items = completer(root(), {}, "llmrr", COMPLETE_VARIABLE).get_completions(before, incomplete)
+    plain = [item for item in items if item.type == "plain"]
+    return [(str(item.value), item.help or "") for item in plain]
+
+
+def _llmrr(
+    version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit."),
+) -> None:
+    """Run language models on this machine.
+
+    Every command prints data on stdout and everything else on stderr; most take --json.
+    """
+    if version:
+        output.version()
+        raise typer.Exit
+
+
+def _typer(**named: Any) -> typer.Typer:
+    return typer.Typer(
+        rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, **named
+    )
+
+
+def _load(name: str, entry: Entry) -> ClickCommand:
+    target = getattr(import_module(f"llmrr.cli.{entry.module}"), entry.function)
+    if not isinstance(target, typer.Typer):
+        app = _typer()
+        app.command(name, cls=Command, hidden=entry.hidden)(target)
+        target = app
+    command = get_command(target)
+    command.name = name
+    return command
+
+
+def _sentence(error: ClickException) -> str:
+    message = error.format_message().rstrip(".")
+    return message[:1].lower() + message[1:]
+
+
+def _help_line(error: ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path} --help" if context else "llmrr --help"
