@@ -1,0 +1,182 @@
+"""Renders one Jinja text as Hugging Face does: minijinja where it gives the same, else jinja2.
+
+A template comes out of a model's file, so it is not trusted. minijinja runs with a fuel limit and
+no access to Python objects. jinja2 runs in its immutable sandbox, with a bound on steps, on what
+is written and on the strings and lists that ``+`` and ``*`` make. What neither bounds is memory
+that other operations take: a template that doubles a string by ``~`` can still exhaust it.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from types import FrameType
+from typing import Any
+
+FUEL = 20_000_000
+STEPS = 2_000_000
+MOST_CHARACTERS = 16_000_000
+LONGEST_TEMPLATE = 1_000_000
+
+# Hugging Face's tag around what the assistant said, for training: here it means nothing.
+_GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}")
+
+# What minijinja renders without an error and yet differently from jinja2.
+DIFFERS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    (
+        "jinja2 escapes what is joined to a string that was marked safe or escaped",
+        re.compile(r"\|\s*(safe|escape|e|forceescape|urlize|xmlattr|striptags)\b"),
+    ),
+)
+
+
+class Refused(Exception):
+    """The template called ``raise_exception``: its own words."""
+
+
+class Unrenderable(Exception):
+    """The template is broken, or went over a limit."""
+
+
+Renderer = Callable[[Mapping[str, Any]], str]
+
+
+def differs(text: str) -> str | None:
+    """Why minijinja would render this text differently; None where it renders the same."""
+    return next((why for why, pattern in DIFFERS if pattern.search(text)), None)
+
+
+def prepare(text: str) -> str:
+    """The text without ``{% generation %}``, and with the spaces that it controls as before."""
+    return _GENERATION.sub(
+        lambda tag: f"{{%{tag[1]} {'endif' if tag[2] else 'if true'} {tag[3]}%}}", text
+    )
+
+
+def fast(text: str, now: Callable[[], datetime]) -> Renderer:
+    """The minijinja renderer. Raises ``Refused``, or anything else where jinja2 has to be asked."""
+    import minijinja
+
+    environment = minijinja.Environment(
+        templates={"chat": text}, trim_blocks=True, lstrip_blocks=True, fuel=FUEL, debug=False
+    )
+    environment.add_filter("tojson", to_json)
+    environment.add_global("raise_exception", _refuse)
+    environment.add_global("strftime_now", lambda form: now().strftime(form))
+    return lambda values: str(environment.render_template("chat", **values))
+
+
+def free_names(text: str) -> frozenset[str]:
+    """The names that the template reads and does not define; all of them in a broken one."""
+    import minijinja
+
+    environment = minijinja.Environment(templates={"chat": text})
+    try:
+        return frozenset(environment.undeclared_variables_in_template("chat"))
+    except Exception:  # a syntax that only jinja2 knows: then any name that occurs may be read
+        return frozenset(re.findall(r"[A-Za-z_]\w*", text))
+
+
+def thorough(text: str, now: Callable[[], datetime]) -> Renderer:
+    """The jinja2 renderer. Raises ``Refused`` and ``Unrenderable``."""
+    from jinja2 import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Environment(ImmutableSandboxedEnvironment):
+        intercepted_binops = frozenset("+*")
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            if _length(operator, left, right) > MOST_CHARACTERS:
+                raise Unrenderable(f"it makes more than {MOST_CHARACTERS:,} characters")
+            return super().call_binop(context, operator, left, right)
+
+    environment = Environment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = to_json
+    environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = lambda form: now().strftime(form)
+
+    def render(values: Mapping[str, Any]) -> str:
+        try:
+            template = environment.from_string(text)
+            with _bounded():
+                return _joined(template.generate(**values))
+        except (Refused, Unrenderable):
+            raise
+        except TemplateError as exc:
+            line = getattr(exc, "lineno", None)
+            raise Unrenderable(f"{exc}{f' (line {line})' if line else ''}") from exc
+        except Exception as exc:  # whatever Python raises for what the template wrote
+            raise Unrenderable(f"{type(exc).__name__}: {exc}") from exc
+
+    return render
+
+
+def to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """JSON as Hugging Face's templates expect it: nothing escaped for HTML, no sorted keys."""
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=(separators[0], separators[1]) if separators else None,
+        sort_keys=sort_keys,
+    )
+
+
+def _refuse(message: str) -> str:
+    raise Refused(message)
+
+
+def _length(operator: str, left: Any, right: Any) -> int:
+    """How long the result of an operation would be; 0 for numbers."""
+    sizes = [len(side) if hasattr(side, "__len__") else 0 for side in (left, right)]
+    if operator == "+":
+        return sum(sizes)
+    times = [side for side in (left, right) if isinstance(side, int)]
+    return max(sizes) * max(times, default=0)
+
+
+def _joined(pieces: Iterator[str]) -> str:
+    parts, characters = [], 0
+    for piece in pieces:
+        characters += len(piece)
+        if characters > MOST_CHARACTERS:
+            raise Unrenderable(f"it writes more than {MOST_CHARACTERS:,} characters")
+        parts.append(piece)
+    return "".join(parts)
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Count the lines of compiled template that run in this thread, and stop at ``STEPS``.
+
+    jinja2 has no limit of its own. Its templates are Python code, so the interpreter's trace hook
+    sees each of their lines; other code only pays for its calls.
+    """
+    left = STEPS
+
+    def line(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Unrenderable(f"it takes more than {STEPS:,} steps")
+        return line
+
+    def call(frame: FrameType, event: str, argument: Any) -> Any:
+        return line if frame.f_code.co_filename == "<template>" else None
+
+    before = sys.gettrace()
+    sys.settrace(call)
+    try:
+        yield
+    finally:
+        sys.settrace(before)

@@ -1,0 +1,212 @@
+"""A model's chat template: messages in, the prompt as the model was trained to see it out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from llmrr.engines import jinja
+from llmrr.engines.text import _TAG, Markers, markers_for, tag
+from llmrr.engines.thinking import can_switch_off, command, switches
+from llmrr.errors import Unsupported
+from llmrr.types import Message, Think
+
+CHATML = """\
+{%- for message in messages -%}
+{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif -%}
+"""
+
+# What a model without a template of its own is asked with, by name.
+DEFAULT_NAME = "chatml"
+
+FOLDED = "the model's chat template takes no system message: it stands before the first question"
+ALWAYS_THINKS = "the model's chat template has no switch that turns reasoning off"
+NO_SWITCH = "the model's chat template has no switch for reasoning"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a template made. ``markers`` set the reasoning of the answer apart; ``opened`` says that
+    the text ends inside a reasoning block; ``notes`` are sentences for the user."""
+
+    text: str
+    markers: Markers
+    opened: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Template:
+    """One chat template. Rendering is safe from several threads.
+
+    ``bos`` and ``eos`` are the texts of the model's special tokens. Many templates write ``bos``
+    themselves: then the tokenizer must not add it once more (``writes_bos``).
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        bos: str = "",
+        eos: str = "",
+        now: Callable[[], datetime] = datetime.now,
+    ) -> None:
+        if len(text) > jinja.LONGEST_TEMPLATE:
+            raise Unsupported(
+                f"the chat template has {len(text):,} characters, more than"
+                f" {jinja.LONGEST_TEMPLATE:,}",
+                "give another one with --chat-template",
+            )
+        self.text = text
+        self.bos = bos
+        self.eos = eos
+        self.markers = markers_for(text)
+        self._now = now
+        self._source = jinja.prepare(text)
+        self._fast: jinja.Renderer | None = None
+        self._thorough: jinja.Renderer | None = None
+
+    def render(
+        self, messages: Sequence[Message], *, add_generation_prompt: bool = True, **extra: Any
+    ) -> str:
+        """The prompt of these messages. Raises ``Unsupported`` with the template's own words."""
+        return self._folding(messages, add_generation_prompt, extra)[0]
+
+    def prompt(
+        self,
+        messages: Sequence[Message],
+        *,
+        think: Think | None = None,
+        add_generation_prompt: bool = True,
+        **extra: Any,
+    ) -> Prompt:
+        """The prompt with what an answer to it needs to be understood; ``think`` switches
+        reasoning as far as the template can."""
+        notes: list[str] = []
+        chosen: dict[str, Any] = {}
+        if think is not None:
+            chosen = switches(self.text, jinja.free_names(self._source), think)
+            word = None if chosen else command(self.text, think)
+            if word:
+                messages = _told(messages, word)
+            if not chosen and not word and think != "off":
+                notes.append(NO_SWITCH)
+        text, folded = self._folding(messages, add_generation_prompt, {**chosen, **extra})
+        if folded:
+            notes.append(FOLDED)
+        markers = self._markers_of(text)
+        opened = _ends_open(text, markers)
+        if think == "off" and add_generation_prompt:
+            if opened or not (chosen or word or _ends_closed(text, markers)):
+                text, opened = self._closed(text, markers, opened)
+            elif chosen and not can_switch_off(chosen):
+                notes.append(ALWAYS_THINKS)
+        return Prompt(text, markers, opened, tuple(notes))
+
+    def writes_bos(self, text: str) -> bool:
+        """Does this prompt begin with the BOS token already?"""
+        return bool(self.bos) and text.startswith(self.bos)
+
+    def _folding(
+        self, messages: Sequence[Message], add_generation_prompt: bool, extra: dict[str, Any]
+    ) -> tuple[str, bool]:
+        """The text, and whether the system message had to move into the first user message: for a
+        template that refuses one, or drops it without a word."""
+        refusal: jinja.Refused | None = None
+        text = ""
+        try:
+            text = self._rendered(messages, add_generation_prompt, extra)
+        except jinja.Refused as exc:
+            refusal = exc
+        system = messages[0].content.strip() if messages and messages[0].role == "system" else ""
+        if system and (refusal or system not in text):
+            try:
+                folded = self._rendered(_folded(messages), add_generation_prompt, extra)
+            except jinja.Refused as exc:
+                refusal = refusal or exc
+            else:
+                if system in folded:
+                    return folded, True
+        if refusal:
+            raise Unsupported(
+                f"the model's chat template refuses this conversation: {refusal}",
+                "change the messages, or skip the template with --raw",
+            ) from refusal
+        return text, False
+
+    def _rendered(
+        self, messages: Sequence[Message], add_generation_prompt: bool, extra: dict[str, Any]
+    ) -> str:
+        values = {
+            "messages": [{"role": one.role, "content": one.content} for one in messages],
+            "add_generation_prompt": add_generation_prompt,
+            "bos_token": self.bos,
+            "eos_token": self.eos,
+            "tools": None,
+            "documents": None,
+            **extra,
+        }
+        if self._thorough is None and jinja.differs(self._source) is None:
+            try:
+                self._fast = self._fast or jinja.fast(self._source, self._now)
+                return self._fast(values)
+            except jinja.Refused:
+                raise
+            except Exception:  # whatever minijinja cannot do, or stopped: jinja2 has the last word
+                self._fast = None
+        try:
+            self._thorough = self._thorough or jinja.thorough(self._source, self._now)
+            return self._thorough(values)
+        except jinja.Unrenderable as exc:
+            raise Unsupported(
+                f"the model's chat template cannot be rendered: {exc}",
+                "give another one with --chat-template, or skip it with --raw",
+            ) from exc
+
+    def _markers_of(self, text: str) -> Markers:
+        """The template's markers; a tag whose name it only puts together as it renders counts."""
+        found = list(_TAG.finditer(text[-64:]))
+        if found and not any(found[-1].group() in one for one in self.markers.open):
+            return tag(found[-1].group()[1:-1])
+        return self.markers
+
+    def _closed(self, text: str, markers: Markers, opened: bool) -> tuple[str, bool]:
+        """The prompt with an empty reasoning block, for a template that cannot leave it out.
+
+        Only of the formats that are a pair of marks: after a channel comes another channel."""
+        if markers.skip or not (opened or any(one in self.text for one in markers.open)):
+            return text, opened
+        if not opened:
+            text += markers.open[0]
+        space = "" if text.endswith("\n") else "\n"
+        return f"{text}{space}\n{markers.close[0]}\n\n", False
+
+
+def _ends_open(text: str, markers: Markers) -> bool:
+    return text.rstrip().endswith(tuple(one.strip() for one in markers.open))
+
+
+def _ends_closed(text: str, markers: Markers) -> bool:
+    return text.rstrip().endswith(markers.close)
+
+
+def _folded(messages: Sequence[Message]) -> list[Message]:
+    """The conversation with its system message at the head of the first user message."""
+    system, rest = messages[0].content.strip(), list(messages[1:])
+    for place, message in enumerate(rest):
+        if message.role == "user":
+            rest[place] = replace(message, content=f"{system}\n\n{message.content}")
+            return rest
+    return [Message("user", system), *rest]
+
+
+def _told(messages: Sequence[Message], word: str) -> list[Message]:
+    """The conversation with a command at the end of its system message."""
+    if messages and messages[0].role == "system":
+        first = replace(messages[0], content=f"{messages[0].content}\n{word}")
+        return [first, *messages[1:]]
+    return [Message("system", word), *messages]
+
+
+DEFAULT = CHATML

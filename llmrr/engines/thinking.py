@@ -1,0 +1,71 @@
+"""How ``--think`` reaches a chat template: which variables of the templates in use switch
+reasoning, and the values that each of them understands."""
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from llmrr.types import Think
+
+LEVELS: tuple[Think, ...] = ("off", "low", "medium", "high")
+
+# Yes or no.
+_FLAGS = ("enable_thinking", "thinking", "reasoning")
+
+# A word, out of those that the template compares with: the first that it quotes.
+_WORDS: dict[str, dict[Think, tuple[str, ...]]] = {
+    name: {
+        "off": ("none", "no_think", "minimal", "low"),
+        "low": ("low", "minimal"),
+        "medium": ("medium", "high"),
+        "high": ("high",),
+    }
+    for name in ("reasoning_effort", "thinking_effort", "reasoning_strength")
+}
+_WORDS["thinking_mode"] = {
+    "off": ("disabled", "chat", "off"),
+    "low": ("enabled", "thinking", "on"),
+    "medium": ("enabled", "thinking", "on"),
+    "high": ("enabled", "thinking", "on"),
+}
+
+_OFF = (False, 0, "none", "no_think", "disabled", "chat", "off")
+
+# A number of tokens; without one reasoning is not bounded (Seed-OSS).
+_BUDGET: dict[Think, int | None] = {"off": 0, "low": 512, "medium": 4096, "high": None}
+
+
+def switches(template: str, names: Collection[str], think: Think) -> dict[str, Any]:
+    """The variables to render with, of those ``names`` that the template reads.
+
+    >>> switches("{% if enable_thinking %}", {"enable_thinking"}, "off")
+    {'enable_thinking': False}
+    """
+    found: dict[str, Any] = {name: think != "off" for name in _FLAGS if name in names}
+    for name, words in _WORDS.items():
+        # Where a flag says off, no effort is a value that the template need know.
+        if name in names and not (think == "off" and found and name != "thinking_mode"):
+            found[name] = _quoted(template, words[think])
+    if "thinking_budget" in names and _BUDGET[think] is not None:
+        found["thinking_budget"] = _BUDGET[think]
+    return found
+
+
+def can_switch_off(chosen: dict[str, Any]) -> bool:
+    """Did one of the variables say that there shall be no reasoning at all?"""
+    return any(value in _OFF for value in chosen.values())
+
+
+def command(template: str, think: Think) -> str | None:
+    """The word in the system prompt that some templates look for, where this one does."""
+    if not re.search(r"['\"]/no_think['\"]", template):
+        return None
+    return "/no_think" if think == "off" else "/think"
+
+
+def _quoted(template: str, words: tuple[str, ...]) -> str:
+    """The first of the words that stands in quotes in the template, else the last resort."""
+    for word in words:
+        if re.search(rf"['\"]{word}['\"]", template):
+            return word
+    return words[-1] if len(words) > 2 else words[0]
