@@ -143,14 +143,19 @@ class ModelInfo:
     ``heads_kv``, ``feed_forward`` and ``heads`` have one entry per layer; ``tensor_types`` maps a
     quantization name to ``(tensors, bytes)``; ``special_tokens`` maps a role (bos, eos, eot, …) to
     the token's text or id; ``sampling`` holds the author's recommended defaults.
-    ``weights`` maps a part to the bytes of each of its tensor types: ``input`` (tables that rows are
-    looked up in: token_embd, position_embd, token_types, per_layer_token_embd), ``output`` (what
-    follows the last layer) and ``layers``. ``layer_bytes`` has one entry per layer.
+    ``weights`` maps a part to the bytes of each of its tensor types: ``input`` (tables that rows
+    are looked up in: token_embd, position_embd, token_types, per_layer_token_embd), ``output``
+    (what follows the last layer) and ``layers``. ``layer_bytes`` has one entry per layer. ``kind``
+    is model, adapter (LoRA), mmproj or imatrix where the file says so; ``sliding_pattern`` is n
+    where every n-th layer attends to everything, or says for each layer whether it slides;
+    ``metadata`` has the file's own keys, without long arrays and templates.
     """
 
     format: Format
     architecture: str
     name: str | None = None
+    kind: str | None = None
+    size_label: str | None = None
     parameters: int | None = None
     quant: str | None = None
     bytes: int | None = None
@@ -166,10 +171,14 @@ class ModelInfo:
     experts: int | None = None
     experts_used: int | None = None
     sliding_window: int | None = None
+    sliding_pattern: int | tuple[bool, ...] | None = None
     recurrent: bool = False
     pooling: str | None = None
     tokenizer: str | None = None
+    pre_tokenizer: str | None = None
     special_tokens: Mapping[str, int] = field(default_factory=dict)
+    add_bos: bool | None = None
+    add_eos: bool | None = None
     chat_template: str | None = None
     templates: Mapping[str, str] = field(default_factory=dict)
     sampling: Sampling = field(default_factory=Sampling)

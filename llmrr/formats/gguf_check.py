@@ -1,0 +1,259 @@
+"""What llama.cpp would crash on or be misled by, found in a GGUF header before it sees the file.
+
+llama.cpp reports most of what is wrong with a file, but some of it ends the process: failed
+assertions (``GGML_ASSERT``, ``GGML_ABORT``) and exceptions that leave its C functions. The rules
+here follow those of ``ggml/src/gguf.cpp``, ``src/llama-model.cpp`` (``load_hparams``) and
+``src/llama-vocab.cpp``. An architecture nobody here knows passes if it is sound: that it is not
+supported is for llama.cpp to say.
+"""
+
+import math
+from collections.abc import Sequence
+
+from llmrr.errors import DamagedFile, Unsupported
+from llmrr.formats.gguf_header import STRING, TENSOR_TYPES, Array, Header, TensorInfo
+from llmrr.formats.gguf_shapes import wrong_shape
+from llmrr.formats.gguf_vocabulary import check_vocabulary
+
+MAX_NAME = 63  # GGML_MAX_NAME, with its terminating zero
+MAX_LAYERS, MAX_EXPERTS = 512, 1024
+MAX_ELEMENTS = 2**63 - 1
+ROPE_SCALING = frozenset({"none", "linear", "yarn", "longrope"})
+POOLING = frozenset({0, 1, 2, 3, 4, 2**32 - 1})
+# ggml has no arithmetic for weights of these types; they are for tables of indices and activations.
+NOT_FOR_WEIGHTS = frozenset({"Q8_1", "Q8_K", "I8", "I16", "I32", "I64", "F64"})
+
+
+def check(header: Header) -> None:
+    """Raise ``DamagedFile`` or ``Unsupported`` if ``header`` is not one of a model to be run."""
+    check_parts((header,))
+
+
+def check_parts(parts: Sequence[Header]) -> None:
+    """``check`` for a model in one or several files, whose headers are ``parts``."""
+    first = parts[0]
+    _is_model(first)
+    for part in parts:
+        _names(part)
+        _tensors(part)
+    _split(parts)
+    tensors = {tensor.name: tensor for part in parts for tensor in part.tensors}
+    if not tensors:
+        raise Unsupported(
+            f"{first.where} holds only a vocabulary, no weights", "name the file of a whole model"
+        )
+    _layers(first, tensors)
+    _attention(first)
+    _experts(first)
+    _numbers(first)
+    if why := wrong_shape(first, tensors):
+        raise damaged(first, why)
+    check_vocabulary(first)
+
+
+def damaged(header: Header, why: str) -> DamagedFile:
+    """The error for a file that says something impossible."""
+    return DamagedFile(f"{header.where} is damaged: {why}", "pull or copy the file again")
+
+
+def _is_model(header: Header) -> None:
+    architecture = header.text("general.architecture")
+    kind = header.text("general.type")
+    if kind == "adapter":
+        raise Unsupported(
+            f"{header.where} is a LoRA adapter, not a model",
+            f"llmrr run -m MODEL -o lora {header.where} PROMPT",
+        )
+    if kind == "mmproj" or architecture == "clip":
+        raise Unsupported(
+            f"{header.where} is the image encoder of a model (mmproj), not a model",
+            "name the file of the language model that came with it",
+        )
+    if kind == "imatrix":
+        raise Unsupported(
+            f"{header.where} is an importance matrix for quantizing, not a model",
+            "name the file of the model",
+        )
+    if not architecture or not architecture.isprintable():
+        raise damaged(header, "it names no architecture (general.architecture)")
+
+
+def _names(header: Header) -> None:
+    for name in header.metadata:
+        if "\0" in name:
+            raise damaged(header, f"the key {name!r} has a zero byte in it")
+    seen = set()
+    for tensor in header.tensors:
+        if len(tensor.name.encode()) > MAX_NAME or "\0" in tensor.name:
+            raise damaged(header, f"{tensor.name!r} cannot be the name of a tensor")
+        if tensor.name in seen:
+            raise damaged(header, f"the tensor {tensor.name!r} stands twice in it")
+        seen.add(tensor.name)
+
+
+def _tensors(header: Header) -> None:
+    """Types, sizes and places: ggml wants the tensors one after the other, each aligned."""
+    expected, room = 0, header.source.size - header.data_offset
+    for tensor in header.tensors:
+        if why := _wrong_tensor(tensor):
+            raise damaged(header, f"the tensor {tensor.name!r} {why}")
+        if tensor.offset != expected:
+            why = f"lies at {tensor.offset} of the data, where {expected} is next"
+            raise damaged(header, f"the tensor {tensor.name!r} {why}")
+        if tensor.offset + tensor.bytes > room:
+            missing = tensor.offset + tensor.bytes - room
+            why = f"the tensor {tensor.name!r} ends {missing} bytes beyond its end"
+            raise damaged(header, f"it is truncated: {why}")
+        expected += -(-tensor.bytes // header.alignment) * header.alignment
+
+
+def _wrong_tensor(tensor: TensorInfo) -> str | None:
+    if tensor.type not in TENSOR_TYPES:
+        return f"has the type {tensor.type}, which ggml does not have (any more)"
+    name, block, _ = TENSOR_TYPES[tensor.type]
+    if not all(0 < size <= MAX_ELEMENTS for size in tensor.dims) or tensor.bytes > MAX_ELEMENTS:
+        return f"has the impossible shape {tensor.dims}"
+    if tensor.dims[0] % block:
+        return f"has rows of {tensor.dims[0]} numbers, and {name} needs a multiple of {block}"
+    weights = tensor.name.endswith(".weight")
+    if weights and name in NOT_FOR_WEIGHTS:
+        return f"is a weight of the type {name}, which nothing can calculate with"
+    flat = len(tensor.dims) == 1 or tensor.dims[1:] == (1,) * (len(tensor.dims) - 1)
+    if weights and flat and block > 1:
+        return f"is a single row of the type {name}, which only matrices may have"
+    return None
+
+
+def _split(parts: Sequence[Header]) -> None:
+    first = parts[0]
+    count = first.integer("split.count") or 1
+    if count != len(parts) and not (count == 1 and len(parts) == 1):
+        raise damaged(first, f"it says that it is one of {count} parts, and there are {len(parts)}")
+    if len(parts) == 1:
+        return
+    for number, part in enumerate(parts):
+        # llama.cpp reads split.no as a 16-bit number without asking what it is.
+        if part.integer("split.no") != number or part.kinds["split.no"] != 2:
+            raise damaged(part, f"it does not say that it is part {number + 1} (split.no)")
+    said, there = first.integer("split.tensors.count"), sum(len(part.tensors) for part in parts)
+    if said != there:
+        raise damaged(first, f"its parts should have {said} tensors and have {there}")
+    if len({tensor.name for part in parts for tensor in part.tensors}) != there:
+        raise damaged(first, "a tensor stands in two of its parts")
+
+
+def _layers(header: Header, tensors: dict[str, TensorInfo]) -> None:
+    layers = _required(header, "block_count", MAX_LAYERS)
+    predicting = own(header, "nextn_predict_layers") or 0
+    if predicting > layers:
+        raise damaged(header, f"{predicting} of its {layers} layers predict further tokens")
+    _required(header, "embedding_length", 2**24)
+    _required(header, "context_length", 2**31 - 1)
+    found = {number for name in tensors if (number := layer_of(name)) is not None}
+    if beyond := [number for number in found if number >= layers]:
+        raise damaged(header, f"it has {layers} layers and tensors of layer {max(beyond) + 1}")
+    if len(found) < layers and header.text("general.architecture") != "deci":
+        missing = next(number for number in range(layers) if number not in found)
+        raise damaged(header, f"it has {layers} layers and no tensor of layer {missing + 1}")
+
+
+def _attention(header: Header) -> None:
+    layers = own(header, "block_count") or 1
+    heads = per_layer(header, "attention.head_count", layers) or (0,) * layers
+    heads_kv = per_layer(header, "attention.head_count_kv", layers) or heads
+    width = own(header, "embedding_length") or 0
+    for layer, (query, key) in enumerate(zip(heads, heads_kv, strict=True)):
+        if query < 0 or key < 0 or max(query, key) > width:
+            raise damaged(header, f"layer {layer + 1} has {query} heads, {key} of them for keys")
+        if key and query % key:
+            why = f"layer {layer + 1} has {query} heads, which {key} key heads do not divide"
+            raise damaged(header, why)
+    for name in ("key_length", "value_length", "key_length_swa", "value_length_swa"):
+        length = own(header, "attention." + name)
+        if length is not None and not 0 < length <= 2**16:
+            raise damaged(header, f"its attention.{name} is {length}")
+    if heads[0] and own(header, "attention.key_length") is None and width % heads[0]:
+        raise damaged(header, f"its width {width} cannot be divided into {heads[0]} heads")
+    size = own(header, "attention.key_length") or (width // heads[0] if heads[0] else 0)
+    for name in ("rope.dimension_count", "rope.dimension_count_swa"):
+        rotated = own(header, name)
+        limit = max(size, own(header, "attention.key_length_swa") or 0)
+        if rotated is not None and heads[0] and (rotated % 2 or rotated > limit):
+            raise damaged(header, f"its {name} is {rotated}, in heads of {limit} numbers")
+
+
+def _experts(header: Header) -> None:
+    """What ``load_hparams`` asserts of mixtures of experts."""
+    experts = own(header, "expert_count") or 0
+    layers = own(header, "block_count") or 1
+    used = max(per_layer(header, "expert_used_count", layers) or (0,))
+    groups = own(header, "expert_group_count") or 0
+    groups_used = own(header, "expert_group_used_count") or 0
+    if header.text("general.architecture") in ("hunyuan_vl", "hunyuan-dense") and experts <= 1:
+        experts = used = 0
+    if experts > MAX_EXPERTS or used > experts or (experts and used < 1):
+        raise damaged(header, f"it uses {used} of {experts} experts")
+    grouped = groups > 1 and (experts % groups or not 0 < groups_used < groups)
+    if grouped or (groups and groups >= experts):
+        raise damaged(header, f"it uses {groups_used} of {groups} groups of {experts} experts")
+
+
+def _numbers(header: Header) -> None:
+    prefix = f"{header.text('general.architecture')}."
+    for key, value in header.metadata.items():
+        if not isinstance(value, float) or not key.startswith(prefix):
+            continue
+        strict = key.endswith(("epsilon", "freq_base", "freq_base_swa", "scaling.factor"))
+        if math.isnan(value) or (strict and not 0 <= value < math.inf):
+            raise damaged(header, f"its {key} is {value}")
+    scaling = header.text(prefix + "rope.scaling.type")
+    if scaling is not None and scaling not in ROPE_SCALING:
+        raise damaged(header, f"its rope.scaling.type is {scaling!r}")
+    pooling = own(header, "pooling_type")
+    if pooling is not None and pooling not in POOLING:
+        raise damaged(header, f"its pooling_type is {pooling}")
+
+
+def own(header: Header, key: str) -> int | None:
+    """The whole number that the architecture keeps under ``key``."""
+    return header.integer(f"{header.text('general.architecture')}.{key}")
+
+
+def per_layer(header: Header, key: str, layers: int) -> tuple[int, ...] | None:
+    """A number for each layer: one for all, or an array of just as many. None where there is none.
+
+    Raises ``DamagedFile`` for an array of another length, or of something else.
+    """
+    name = f"{header.text('general.architecture')}.{key}"
+    value = header.metadata.get(name)
+    if value is None:
+        return None
+    if isinstance(value, Array):
+        if value.kind == STRING or value.count != layers:
+            raise damaged(header, f"its {name} has {value.count} items for {layers} layers")
+        numbers = header.values(name) or ()
+        if not all(isinstance(number, int) for number in numbers):
+            raise damaged(header, f"its {name} has items that are no whole numbers")
+        return tuple(int(number) for number in numbers)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise damaged(header, f"its {name} is {value!r}")
+    return (value,) * layers
+
+
+def layer_of(name: str) -> int | None:
+    """The layer that a tensor belongs to.
+
+    >>> layer_of("blk.12.attn_q.weight"), layer_of("dec.blk.3.ffn_up.weight"), layer_of("output")
+    (12, 3, None)
+    """
+    _, dot, rest = name.partition("blk.")
+    number = rest.split(".", 1)[0]
+    return int(number) if dot and number.isdecimal() and number.isascii() else None
+
+
+def _required(header: Header, key: str, most: int) -> int:
+    value = own(header, key)
+    if value is None or not 0 < value <= most:
+        said = header.metadata.get(f"{header.text('general.architecture')}.{key}", "missing")
+        raise damaged(header, f"its {key} is {said}")
+    return value

@@ -1,0 +1,99 @@
+"""The shapes that tensors must have in architectures built like Llama, from the file's own numbers.
+
+Names and shapes: ``src/models/*.cpp`` of llama.cpp. A tensor that is not in the table, and an
+architecture that is not in ``LIKE_LLAMA``, is for llama.cpp to judge, which reports what is wrong.
+"""
+
+from collections.abc import Mapping
+
+from llmrr.formats.gguf_header import Header, TensorInfo
+
+# Separate q, k and v, heads of one size, a gated feed-forward in every layer that is not a mixture.
+# fmt: off
+LIKE_LLAMA = frozenset({
+    "llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "mistral3", "granite", "smollm3",
+    "internlm2", "seed_oss", "exaone", "orion", "xverse", "baichuan", "arcee",
+})
+# fmt: on
+SHAPES = {
+    "attn_norm.weight": "E",
+    "attn_q.weight": "EQ",
+    "attn_q.bias": "Q",
+    "attn_k.weight": "EK",
+    "attn_k.bias": "K",
+    "attn_v.weight": "EV",
+    "attn_v.bias": "V",
+    "attn_output.weight": "OE",
+    "attn_output.bias": "E",
+    "attn_q_norm.weight": "H",
+    "attn_k_norm.weight": "H",
+    "post_attention_norm.weight": "E",
+    "ffn_norm.weight": "E",
+    "ffn_gate.weight": "EF",
+    "ffn_up.weight": "EF",
+    "ffn_down.weight": "FE",
+    "post_ffw_norm.weight": "E",
+}
+
+
+def wrong_shape(header: Header, tensors: Mapping[str, TensorInfo]) -> str | None:
+    """What is wrong with the first tensor that contradicts the header, or None."""
+    architecture = header.text("general.architecture") or ""
+    width = header.integer(f"{architecture}.embedding_length") or 0
+    tokens = header.count("tokenizer.ggml.tokens")
+    embedding = tensors.get("token_embd.weight")
+    if embedding is None:
+        return "it has no token_embd.weight"
+    if tokens and _dims(embedding) != (width, tokens):
+        return _contradiction(embedding, (width, tokens))
+    if architecture not in LIKE_LLAMA:
+        return None
+    known = {"output.weight": (width, tokens or embedding.dims[1]), "output_norm.weight": (width,)}
+    layers = header.integer(f"{architecture}.block_count") or 0
+    sizes = [_sizes(header, architecture, width, layer) for layer in range(layers)]
+    for tensor in tensors.values():
+        expected: tuple[int, ...] | None = known.get(tensor.name)
+        if tensor.name.startswith("blk."):
+            _, number, name = tensor.name.split(".", 2)
+            letters = SHAPES.get(name)
+            expected = tuple(sizes[int(number)][letter] for letter in letters) if letters else None
+        if expected and 0 not in expected and _dims(tensor) != expected:
+            return _contradiction(tensor, expected)
+    return None
+
+
+def _sizes(header: Header, architecture: str, width: int, layer: int) -> dict[str, int]:
+    """E width, H head, Q K V all heads of a kind, O what attention gives, F feed-forward."""
+
+    def at(key: str, default: int) -> int:
+        name = f"{architecture}.{key}"
+        if (one := header.integer(name)) is not None:
+            return one
+        many = header.values(name) if (header.count(name) or 0) <= 1024 else None
+        return int(many[layer]) if many and layer < len(many) else default
+
+    heads = at("attention.head_count", 0)
+    heads_kv = at("attention.head_count_kv", heads)
+    head = header.integer(f"{architecture}.attention.key_length") or width // (heads or 1)
+    value = header.integer(f"{architecture}.attention.value_length") or width // (heads or 1)
+    return {
+        "E": width,
+        "H": head,
+        "Q": heads * head,
+        "K": heads_kv * head,
+        "V": heads_kv * value,
+        "O": heads * head,
+        "F": at("feed_forward_length", 0),
+    }
+
+
+def _dims(tensor: TensorInfo) -> tuple[int, ...]:
+    """The shape without ones at its end, which mean nothing."""
+    dims = tensor.dims
+    while len(dims) > 1 and dims[-1] == 1:
+        dims = dims[:-1]
+    return dims
+
+
+def _contradiction(tensor: TensorInfo, expected: tuple[int, ...]) -> str:
+    return f"the tensor {tensor.name!r} has the shape {tensor.dims}, and {expected} is needed"
