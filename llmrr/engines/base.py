@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 OnOffAuto = Literal["auto", "on", "off"]
 
+CONTEXT_AT_LEAST = 4096  # tokens
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -22,11 +24,11 @@ class Options:
     ``context_size`` is in tokens per sequence, ``slots`` how many sequences at once, ``gpu_layers``
     how many layers go to an accelerator, ``kv_type`` the type of the KV cache (f16, q8_0, …),
     ``lora`` adapter files with their scales, ``chat_template`` a Jinja text that replaces the
-    model's own. ``at_most`` bounds what ``context_size = None`` may grow to on its own.
+    model's own. ``at_least`` is the context that is taken, if it fits, where ``context_size`` is None.
     """
 
     context_size: int | None = None
-    at_most: int | None = None
+    at_least: int = CONTEXT_AT_LEAST
     slots: int = 1
     gpu_layers: int | Literal["auto"] = "auto"
     threads: int | None = None
@@ -40,6 +42,19 @@ class Options:
 
 class Stream(Iterator[Chunk], Protocol):
     """An answer under way. Not a bare generator: one cannot be closed from another thread."""
+
+    notes: tuple[str, ...]  # what the user should know about how it was asked
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many tokens of the prompt are computed, and how many it has."""
+
+    @property
+    def context_size(self) -> int | None:
+        """Tokens of context per sequence, once it runs."""
+
+    def ready(self, timeout: float) -> bool:
+        """Wait at most so many seconds; will ``next`` return at once?"""
 
     def cancel(self) -> None:
         """Stop it, from any thread; its sequence is free within one step. Twice is allowed."""

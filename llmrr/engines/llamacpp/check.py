@@ -1,0 +1,84 @@
+"""Keeps files away from llama.cpp that would end the process.
+
+Our own reader checks the header. What it lets through is loaded by a helper process the first time,
+so that whatever still aborts there ends the helper and not the user's process. A file that passed is
+remembered by path, size, time and inode, and neither is done again.
+"""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from llmrr import __version__, paths
+from llmrr.errors import DamagedFile, LlmrrError, Unsupported
+
+HELPER = "llmrr.engines.llamacpp.dryload"
+_TIMEOUT = 120  # seconds
+
+
+def check_once(path: Path) -> None:
+    """Return if the file may be given to llama.cpp. Raises ``DamagedFile`` or ``Unsupported``."""
+    from llmrr import database
+    from llmrr.formats import gguf
+
+    if path == paths.builtin_model():
+        return  # what ships inside was checked when it was made
+    try:
+        connection = database.open_database()
+    except LlmrrError:
+        connection = None  # nothing can be remembered, so everything is checked
+    try:
+        status = path.stat()
+        if connection is not None and database.was_checked(connection, path, status, by=_checker()):
+            return
+        gguf.check(gguf.read_header(path))
+        dry_load(path)
+        if connection is not None:
+            database.remember_checked(
+                connection, path, status, by=_checker(), verdict="loads"
+            )
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def dry_load(path: Path, *arguments: str) -> str:
+    """Load a file in a helper process without its weights; what it printed (JSON, see there).
+
+    Raises ``DamagedFile`` when the helper was ended by a signal or gave the file up, ``Unsupported``
+    when llama.cpp says that it does not know the architecture.
+    """
+    # -P and our own folder alone: the working directory must not be imported from.
+    package = str(Path(__file__).parents[3])
+    environment = {**os.environ, "PYTHONPATH": package, "GGML_NO_BACKTRACE": "1"}
+    command = [sys.executable, "-P", "-m", HELPER, str(path), *arguments]
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DamagedFile(
+            f"llama.cpp did not come to an end with {path.name} in {_TIMEOUT} s",
+            "get the file again",
+        ) from error
+    if done.returncode == 0:
+        return done.stdout
+    said = done.stderr.strip().splitlines()
+    if done.returncode == Unsupported.exit_code and said:
+        raise (Unsupported if said[0] == "Unsupported" else DamagedFile)(*said[1:3])
+    what = f"signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
+    raise DamagedFile(
+        f"llama.cpp breaks on {path.name} ({what}): {said[-1][:200] if said else 'no message'}",
+        "the file is damaged or hostile; get it again from a source that you trust",
+    )
+
+
+def _checker() -> str:
+    """Which checker judged: another version of llama.cpp may judge differently. Its folder's time
+    stands for its version, which would take longer to look up."""
+    spec = find_spec("llama_cpp")
+    where = spec.submodule_search_locations if spec else None
+    installed = Path(where[0]).stat().st_mtime_ns if where else 0
+    return f"llmrr {__version__}, llama_cpp {installed}"

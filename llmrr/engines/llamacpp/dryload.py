@@ -1,0 +1,80 @@
+"""The helper process: load a GGUF file with no memory for its weights, and say what llama.cpp would
+allocate. ``python -m llmrr.engines.llamacpp.dryload FILE [--context N] [--slots N] …`` prints JSON:
+bytes by kind of buffer (``model``, ``repack``, ``kv``, ``output``, ``compute``). Exit 4 with the
+reason when llama.cpp refuses the file."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from llmrr.engines.base import CONTEXT_AT_LEAST
+from llmrr.engines.llamacpp.api import api, captured_log, set_fields
+from llmrr.engines.llamacpp.context import Context, Shape
+from llmrr.engines.llamacpp.loading import refusal
+from llmrr.errors import LlmrrError
+
+_INFO_LEVEL = 2
+_BUFFER = re.compile(
+    r"(?P<where>\S+) +(?P<kind>model|KV|RS|output|compute) buffer size = +(?P<mib>[\d.]+) MiB"
+)
+
+
+def buffers(log: Iterable[str]) -> dict[str, int]:
+    """Bytes by kind, from llama.cpp's log.
+
+    >>> buffers(["load_tensors:   CPU_REPACK model buffer size =   172.00 MiB"])
+    {'repack': 180355072}
+    """
+    found: dict[str, int] = {}
+    for line in log:
+        if match := _BUFFER.search(line):
+            repacked = match["where"].endswith("_REPACK")
+            kind = "repack" if repacked else {"RS": "kv"}.get(match["kind"], match["kind"].lower())
+            found[kind] = found.get(kind, 0) + round(float(match["mib"]) * 1024 * 1024)
+    return found
+
+
+def dry_load(path: Path, shape: Shape) -> dict[str, int]:
+    """Load without memory and open a context of this shape. Raises what llama.cpp says."""
+    binding = api()
+    parameters = set_fields(
+        binding.llama_model_default_params(),
+        {"no_alloc": True, "load_mode": 0, "n_gpu_layers": 0},  # any other mode aborts
+    )
+    with captured_log(_INFO_LEVEL) as lines:
+        model = binding.llama_model_load_from_file(str(path).encode(), parameters)
+        if not model:
+            raise refusal(path, lines)
+        trained = binding.llama_model_n_ctx_train(model)
+        Context(model, replace(shape, size=min(shape.size, max(trained, 1))))
+        return buffers(lines)
+
+
+def main() -> int:
+    """Run the helper; the exit status is the error's."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--context", type=int, default=CONTEXT_AT_LEAST)
+    parser.add_argument("--slots", type=int, default=1)
+    parser.add_argument("--kv-type", default="f16")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--flash-attention", type=int, default=1)
+    given = parser.parse_args()
+    shape = Shape(
+        given.context, given.slots, given.threads, bool(given.flash_attention), given.kv_type
+    )
+    try:
+        found = dry_load(given.path, shape)
+    except LlmrrError as error:
+        sys.stderr.write(f"{error.type}\n{error.message}\n{error.hint}\n")
+        return error.exit_code
+    sys.stdout.write(json.dumps(found) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

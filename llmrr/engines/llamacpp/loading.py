@@ -1,0 +1,86 @@
+"""Opening a GGUF file, and its adapters, with llama.cpp."""
+
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from llmrr.engines.base import Options
+from llmrr.engines.llamacpp.api import api, captured_log, set_fields
+from llmrr.errors import DamagedFile, Unsupported
+
+_ALL_LAYERS = -1
+# llama_load_mode by (mmap, mlock)
+_MODES = {(False, False): 0, (True, False): 1, (False, True): 2, (True, True): 3}
+
+
+class LoadedModel:
+    """A ``llama_model *`` with the adapters that go with it."""
+
+    def __init__(self, pointer: Any, adapters: list[tuple[Any, float]]) -> None:
+        self.pointer = pointer
+        self._adapters = adapters
+
+    def adapt(self, context: Any) -> None:
+        """Apply the adapters to a context."""
+        if self._adapters:
+            count = len(self._adapters)
+            pointers = (ctypes.c_void_p * count)(*[pointer for pointer, _ in self._adapters])
+            scales = (ctypes.c_float * count)(*[scale for _, scale in self._adapters])
+            kind = api().llama_set_adapters_lora.argtypes[1]
+            api().llama_set_adapters_lora(context, ctypes.cast(pointers, kind), count, scales)
+
+    def close(self) -> None:
+        """Free it, and its adapters with it. Twice is allowed."""
+        if self.pointer:
+            api().llama_model_free(self.pointer)
+            self.pointer = None
+
+
+def open_model(path: Path, options: Options, layers: Callable[[], int]) -> LoadedModel:
+    """Load the weights. ``layers`` says how many fit on an accelerator, asked only where one can be
+    used. Raises ``Unsupported`` for what llama.cpp does not know, else ``DamagedFile``."""
+    binding = api()
+    offload = binding.llama_supports_gpu_offload()
+    parameters = set_fields(
+        binding.llama_model_default_params(),
+        {
+            "n_gpu_layers": layers() if offload else 0,
+            "load_mode": _MODES[options.mmap, options.mlock],
+        },
+    )
+    model = binding.llama_model_load_from_file(str(path).encode(), parameters)
+    if not model:
+        with captured_log() as lines:
+            model = binding.llama_model_load_from_file(str(path).encode(), parameters)
+        if not model:
+            raise refusal(path, lines)
+    if binding.llama_model_has_encoder(model) and binding.llama_model_has_decoder(model):
+        binding.llama_model_free(model)
+        raise Unsupported(
+            f"{path.name} is an encoder-decoder model, which this engine does not run",
+            "use a decoder-only model for answers, or an encoder for embeddings",
+        )
+    adapters = [(_adapter(model, file), scale) for file, scale in options.lora]
+    return LoadedModel(model, adapters)
+
+
+def _adapter(model: Any, path: Path) -> Any:
+    with captured_log() as lines:
+        adapter = api().llama_adapter_lora_init(model, str(path).encode())
+    if not adapter:
+        raise refusal(path, lines)
+    return adapter
+
+
+def refusal(path: Path, log: Any) -> Exception:
+    """Why llama.cpp did not take a file, in its own last words."""
+    said = [line.split(": ", 1)[-1] for line in log if "failed to load model" not in line]
+    reason = next((line for line in log if "error loading model" in line), said[-1] if said else "")
+    words = reason.split("error loading model: ")[-1] or "no reason given"
+    if "unknown model architecture" in words or ("unknown" in words and "tokenizer" in words):
+        return Unsupported(
+            f"llama.cpp does not know {path.name}: {words}",
+            "pip install -U llama-cpp-python, or use a model of another architecture",
+        )
+    return DamagedFile(f"llama.cpp cannot load {path.name}: {words}", "get the file again")

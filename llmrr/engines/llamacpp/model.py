@@ -1,0 +1,259 @@
+"""A loaded GGUF model: requests in, streams out, and the contexts that this takes."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from llmrr.engines.base import CONTEXT_AT_LEAST, Options
+from llmrr.engines.llamacpp import vectors
+from llmrr.engines.llamacpp.api import Vocab
+from llmrr.engines.llamacpp.batching import Batching
+from llmrr.engines.llamacpp.check import check_once
+from llmrr.engines.llamacpp.choice import Choice, LlamaStream
+from llmrr.engines.llamacpp.context import KV_TYPES, Context, Shape
+from llmrr.engines.llamacpp.loading import LoadedModel, open_model
+from llmrr.engines.templates import DEFAULT, DEFAULT_NAME, Prompt, Template
+from llmrr.errors import BadConfig, ContextOverflow, DoesNotFit
+from llmrr.types import Chunk, ModelFiles, ModelInfo, Request, Sampling
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from llmrr.engines.constrain import Constraint
+    from llmrr.hardware import Fit, Hardware
+
+ROOM_TO_ANSWER: Final = 2048  # tokens of context for an answer whose length is not limited
+GRANULE: Final = 256  # llama.cpp pads the memory of a sequence to this
+UNTEMPLATED_MAX_TOKENS: Final = 512  # a model without a chat template may never end its turn
+NO_TEMPLATE: Final = f"the model has no chat template: {DEFAULT_NAME} is used"
+
+
+class LlamaModel:
+    """A loaded model. The context is opened when the first request says how large it must be, and
+    opened anew when a later one needs more."""
+
+    def __init__(self, place: ModelFiles, options: Options) -> None:
+        started = time.perf_counter()
+        if options.kv_type not in KV_TYPES:
+            raise BadConfig(
+                f"kv_type {options.kv_type!r} is not a type of the KV cache",
+                f"one of: {', '.join(KV_TYPES)}",
+            )
+        for path in (place.path, *(path for path, _ in options.lora)):
+            check_once(path)
+        self._place, self._options = place, options
+        self._loaded: LoadedModel | None = None
+        self._batching = Batching(lambda size: self._context(self._shape(size, options.slots)))
+        try:
+            loading = self._batching.later(self._load)
+            self._refuse_too_large()  # the header is read here while llama.cpp loads there
+            self._loaded = loading.result()
+        except BaseException:
+            self.close()
+            raise
+        self.vocab = Vocab(self._loaded.pointer)
+        self._load_seconds = time.perf_counter() - started
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        """What the file says about the model."""
+        from llmrr.formats import gguf
+
+        return gguf.inspect(self._place.path)
+
+    @cached_property
+    def template(self) -> Template:
+        """The chat template that is used: the stated one, the model's own, or the default."""
+        text = self._options.chat_template or self.info.chat_template or DEFAULT
+        bos, eos = (self.vocab.text(self.vocab.token(role)) for role in ("bos", "eos"))
+        return Template(text, bos=bos, eos=eos)
+
+    @property
+    def templated(self) -> bool:
+        """Does the model come with a chat template, or was one stated?"""
+        return bool(self._options.chat_template or self.info.chat_template)
+
+    # -- answering -----------------------------------------------------------------------------
+
+    def generate(
+        self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
+    ) -> LlamaStream:
+        """Start answering. ``request.sampling`` is taken as it is: defaults are the router's work.
+
+        Raises ``ContextOverflow`` for a prompt that leaves no room for an answer, ``UsageError``
+        for a grammar or schema that does not compile.
+        """
+        prompt = self._prompt(request)
+        tokens = self._tokens(request, prompt)
+        sampling = self._bounded(request)
+        needed = self._context_needed(len(tokens), sampling.max_tokens)
+        constraint = self._constraint(sampling)
+        stream = LlamaStream(self._batching, on_chunk, self._load_seconds, prompt.notes)
+        self._load_seconds = 0.0  # the first answer has paid for it
+        stream.start(
+            [
+                Choice(stream, index, tokens, needed, sampling, self.vocab, prompt, constraint)
+                for index in range(request.n)
+            ]
+        )
+        return stream
+
+    def tokenize(self, text: str) -> list[int]:
+        """The text's token ids, special tokens recognised."""
+        return self.vocab.tokenize(text)
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector of length 1 per text, pooled as the file says, else by the mean."""
+        tokens = [self.vocab.tokenize(text, add_special=True) or [0] for text in texts]
+        longest = max(map(len, tokens), default=0)
+        limit = self.info.context_length or longest
+        if longest > limit:
+            raise self._overflow(f"a text has {longest} tokens", limit)
+        pooling = vectors.pooling(self.info.pooling)
+        shape = self._shape(longest, slots=vectors.AT_ONCE, pooled=pooling)
+        return self._batching.later(lambda: vectors.embed(self._context(shape), tokens)).result()
+
+    def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
+        """The logits after each token, shape (tokens, vocabulary), float32."""
+        self._context_needed(len(tokens), 0)
+        shape = self._shape(len(tokens), slots=1, all_logits=True)
+        size = self.vocab.size
+        run = self._batching.later(lambda: vectors.logits(self._context(shape), tokens, size))
+        return run.result()
+
+    def close(self) -> None:
+        """Cancel what is in flight and free the model. Twice is allowed."""
+        self._batching.close()
+        if self._loaded is not None:
+            self._loaded.close()
+
+    # -- the prompt ----------------------------------------------------------------------------
+
+    def _prompt(self, request: Request) -> Prompt:
+        if request.prompt is not None:
+            return Prompt(request.prompt, self.template.markers)
+        prompt = self.template.prompt(request.messages, think=request.sampling.think)
+        if self.templated:
+            return prompt
+        return Prompt(prompt.text, prompt.markers, prompt.opened, (NO_TEMPLATE, *prompt.notes))
+
+    def _tokens(self, request: Request, prompt: Prompt) -> list[int]:
+        """The prompt's tokens, with the model's BOS in front exactly once."""
+        tokens = self.vocab.tokenize(prompt.text)
+        bos = self.vocab.token("bos")
+        if self.vocab.adds_bos and bos is not None and tokens[:1] != [bos]:
+            tokens.insert(0, bos)
+        return tokens or [bos if bos is not None else 0]
+
+    def _bounded(self, request: Request) -> Sampling:
+        if self.templated or request.sampling.max_tokens is not None:
+            return request.sampling
+        return request.sampling.over(Sampling(max_tokens=UNTEMPLATED_MAX_TOKENS))
+
+    def _constraint(self, sampling: Sampling) -> "Constraint | None":
+        if sampling.schema is None and sampling.grammar is None:
+            return None
+        from llmrr.engines.constrain import compile_constraint
+
+        return compile_constraint(
+            self._vocabulary, schema=sampling.schema, grammar=sampling.grammar
+        )
+
+    # -- the context ---------------------------------------------------------------------------
+
+    def _context_needed(self, prompt_tokens: int, max_tokens: int | None) -> int:
+        """How large a context this prompt takes, in tokens; refused where it cannot fit at all."""
+        limit = self._limit
+        if prompt_tokens >= limit:
+            raise self._overflow(f"the prompt has {prompt_tokens} tokens", limit)
+        if self._options.context_size is not None:
+            return limit
+        answer = ROOM_TO_ANSWER if max_tokens is None else max_tokens
+        wanted = max(prompt_tokens + answer + 1, self._options.at_least)
+        return min(limit, -(-wanted // GRANULE) * GRANULE)
+
+    @property
+    def _limit(self) -> int:
+        """The largest context of one sequence, in tokens."""
+        if self._options.context_size is not None:
+            return self._options.context_size
+        known = (self.info.context_length, self.fit.context)
+        return min((size for size in known if size), default=self._options.at_least)
+
+    def _overflow(self, what: str, limit: int) -> ContextOverflow:
+        trained = self.info.context_length
+        raisable = self._options.context_size is not None and trained and trained > limit
+        hint = f"raise --ctx-size, up to {trained}" if raisable else "shorten it, or use a model"
+        return ContextOverflow(
+            f"{what}, and the context of this model holds {limit}",
+            hint if raisable else f"{hint} with a longer context",
+        )
+
+    def _shape(
+        self, size: int, slots: int, *, pooled: int | None = None, all_logits: bool = False
+    ) -> Shape:
+        return Shape(
+            size=size,
+            slots=slots,
+            threads=self._threads,
+            flash_attention=self._flash_attention(slots),
+            kv_type=self._options.kv_type,
+            pooled=pooled,
+            all_logits=all_logits,
+        )
+
+    def _flash_attention(self, slots: int) -> bool:
+        """On a CPU it reads a prompt faster and answers slower, the more so the longer the context
+        and the more sequences there are; on an accelerator it is faster throughout."""
+        if self._options.flash_attention != "auto":
+            return self._options.flash_attention == "on"
+        quantized = KV_TYPES[self._options.kv_type] not in (0, 1, 30)  # llama.cpp demands it there
+        short = slots == 1 and self._options.at_least <= CONTEXT_AT_LEAST
+        return quantized or short or bool(self.fit.gpu_layers)
+
+    def _context(self, shape: Shape) -> Context:
+        assert self._loaded is not None
+        context = Context(self._loaded.pointer, shape)
+        self._loaded.adapt(context.pointer)
+        return context
+
+    @property
+    def _threads(self) -> int:
+        from llmrr import hardware
+
+        return self._options.threads or hardware.threads(self._hardware)
+
+    # -- loading -------------------------------------------------------------------------------
+
+    def _load(self) -> LoadedModel:
+        return open_model(self._place.path, self._options, lambda: self.fit.gpu_layers)
+
+    @cached_property
+    def _hardware(self) -> "Hardware":
+        from llmrr import hardware
+
+        return hardware.probe()
+
+    @cached_property
+    def fit(self) -> "Fit":
+        """What it takes on this machine, and the largest context that fits."""
+        from llmrr import hardware
+
+        options = self._options
+        return hardware.fit(
+            self.info,
+            self._hardware,
+            context=options.context_size,
+            slots=options.slots,
+            kv_type=options.kv_type,
+            gpu_layers=options.gpu_layers,
+        )
+
+    def _refuse_too_large(self) -> None:
+        if not self.fit.fits:
+            raise DoesNotFit(
+                f"{self._place.path.name} does not fit: {'; '.join(self.fit.why)}",
+                "use a smaller quantization, or a smaller --ctx-size",
+            )
