@@ -10,8 +10,9 @@ from llmrr.errors import DamagedFile, LlmrrError, NotFound, UsageError
 from llmrr.types import Message, Request, Sampling
 
 if TYPE_CHECKING:
-    from llmrr.config import Config
+    from llmrr.config import Config, Template
     from llmrr.router import Answer, Router
+    from llmrr.stats import Conversation
 
 Pairs = Sequence[Sequence[str]]
 
@@ -46,6 +47,9 @@ class Question:
     loading: Mapping[str, object]
     sampling: Sampling
     conversation: str | None
+    system: str | None = None
+    prompt: str | None = None
+    past: tuple[Message, ...] = ()
 
 
 def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
@@ -58,7 +62,7 @@ def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
     if asked.context_size is not None:
         loading["context_size"] = asked.context_size
     sampling = prompt.sampling({**asked.stated, **_constraint(asked)}, flags)
-    past = router.conversation(asked.conversation) if asked.latest or asked.conversation else None
+    past = _past(asked)
     turns = prompt.messages(rest, asked.system, rendered)
     if not any(turn.role == "user" for turn in turns):
         request = None
@@ -66,8 +70,16 @@ def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
         request = Request(prompt=turns[-1].content, sampling=sampling)
     else:
         request = Request(messages=_after(past.messages if past else (), turns), sampling=sampling)
-    model = model or template_model or (past.model if past else None)
-    return Question(model, request, loading, sampling, past.cid if past else None)
+    return Question(
+        model=model or template_model or (past.model if past else None),
+        request=request,
+        loading=loading,
+        sampling=sampling,
+        conversation=past.cid if past else None,
+        system=asked.system,
+        prompt=text,
+        past=past.messages if past else (),
+    )
 
 
 def ask(
@@ -129,15 +141,41 @@ def _rendered(
             hint = "add -t NAME, a template of llmrr.toml"
             raise UsageError(f'-P "{asked.values[0][0]}" needs a template', hint)
         return None, None, text
-    from llmrr import config as settings
+    from llmrr.config import render
 
-    template = settings.template(config, asked.template)
+    template = _template(asked.template, config)
     values = {key: prompt.clean(value) for key, value in asked.values}
-    takes_input = "input" in settings.holes(template) and "input" not in values
-    if takes_input and text is not None:
+    takes_prompt = text is not None and "input" in template.holes and "input" not in values
+    if takes_prompt and text is not None:
         values["input"] = text
-    rendered = settings.render(template, values)
-    return rendered, template.model, None if takes_input else text
+    return render(template, values), template.model, None if takes_prompt else text
+
+
+def _template(name: str, config: "Config") -> "Template":
+    if name in config.templates:
+        return config.templates[name]
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, config.templates, n=1)
+    hint = f"-t {near[0]}" if near else f"add [templates.{name}] with: llmrr config edit"
+    raise NotFound(f'there is no template "{name}"', hint)
+
+
+def _past(asked: Asked) -> "Conversation | None":
+    if not asked.latest and asked.conversation is None:
+        return None
+    from contextlib import closing
+
+    from llmrr import stats
+    from llmrr.database import open_database
+
+    with closing(open_database()) as connection:
+        found = stats.conversation(connection, asked.conversation)
+    if found is None and asked.conversation is not None:
+        raise NotFound(f'there is no conversation "{asked.conversation}"', "llmrr logs list")
+    if found is None:
+        raise NotFound("there is no conversation to continue", 'llmrr run "…" begins one')
+    return found
 
 
 def _constraint(asked: Asked) -> dict[str, object]:
@@ -158,3 +196,18 @@ def _after(past: Sequence[Message], turns: tuple[Message, ...]) -> tuple[Message
         past = [message for message in past if message.role != "system"]
         return (turns[0], *past, *turns[1:])
     return (*past, *turns)
+
+
+def texts(words: Sequence[str], files: Sequence[str], stdin: TextIO | None) -> list[str]:
+    """The texts to embed: arguments, lines of files, and lines of stdin when there is nothing else.
+
+    Raises ``UsageError`` when there is none.
+    """
+    found = [prompt.clean(word) for word in words]
+    for name in files:
+        found += read_text(name).splitlines()
+    if not found:
+        found = (read_stdin(stdin) or "").splitlines()
+    if not (found := [text for text in found if text.strip()]):
+        raise UsageError("no text was given, and nothing came on stdin", 'llmrr embed "…"')
+    return found

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 
-class Screen:
+class Markdown:
     """Draws an answer that grows."""
 
     def __init__(self) -> None:
@@ -36,9 +36,9 @@ class Screen:
         self.tail = ""
 
     def _print(self, text: str) -> None:
-        from rich.markdown import Markdown
+        from rich.markdown import Markdown as Rendered
 
-        self.console.print(Markdown(text))
+        self.console.print(Rendered(text))
         self.console.print()
 
     def _lines(self, text: str) -> Any:

@@ -13,11 +13,17 @@ from llmrr.errors import UsageError
 REAL_MODEL = 'llmrr run -m ./model.gguf "…"'
 
 # verb: (what to say, the line that does it; {rest} is what followed the verb)
-_NOT_FETCHED = ("this version of llmrr fetches no models: a GGUF file runs where it lies", REAL_MODEL)
+_NOT_FETCHED = (
+    "this version of llmrr fetches no models: a GGUF file runs where it lies",
+    REAL_MODEL,
+)
 _NOT_LOADED = ("llmrr keeps no model loaded: each run loads its own", "llmrr run -m {rest}")
 _NOT_SERVED = ("this version of llmrr has no server", "llmrr chat")
 _NOT_SHARED = ("llmrr publishes nothing and needs no account", "llmrr list")
-_NOT_KEPT = ("this version of llmrr keeps no copies of models: they run where they lie", "llmrr list")
+_NOT_KEPT = (
+    "this version of llmrr keeps no copies of models: they run where they lie",
+    "llmrr list",
+)
 
 VERBS: dict[str, tuple[str, str]] = {
     "get": _NOT_FETCHED,

@@ -7,15 +7,18 @@ import typer
 from llmrr.cli.names import model_names
 
 
-def group(help: str = "") -> typer.Typer:
-    """A Typer application with the settings that all of them share."""
-    return typer.Typer(
-        help=help or None,
+def group(help: str | None = None) -> typer.Typer:
+    """A group of commands, with the settings that all of them share; without ``help`` that of its
+    callback holds."""
+    app = typer.Typer(
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    if help is not None:
+        app.info.help = help
+    return app
 
 
 Model = Annotated[
@@ -60,7 +63,9 @@ Settings = Annotated[
 ]
 Output = Annotated[
     str | None,
-    typer.Option("--output", "-O", metavar="FILE", help="Write the answer to FILE, all or nothing."),
+    typer.Option(
+        "--output", "-O", metavar="FILE", help="Write the answer to FILE, all of it or nothing."
+    ),
 ]
 Continue = Annotated[
     bool, typer.Option("--continue", "-c", help="Continue the last conversation.")

@@ -3,10 +3,13 @@ option is meant. Pure functions; reading files and stdin is done by ``asking``.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 
 from llmrr.errors import LlmrrError, UsageError
+from llmrr.kinds import FLAG, Kind, one_of
+from llmrr.settings import SETTINGS
 from llmrr.types import Message, Sampling
 
 # Names that Ollama, llama.cpp, llama-cpp-python and Transformers use, after "-" became "_".
@@ -43,36 +46,11 @@ FOREIGN = {
     "adapter": "lora",
     "reasoning_effort": "think",
 }
-# What an option's value must be. Those of `LOADING` say how the model is loaded.
-SAMPLING: dict[str, str] = {
-    "temperature": "number",
-    "top_k": "integer",
-    "top_p": "number",
-    "min_p": "number",
-    "typical_p": "number",
-    "repeat_penalty": "number",
-    "frequency_penalty": "number",
-    "presence_penalty": "number",
-    "seed": "integer",
-    "stop": "text",
-    "max_tokens": "integer",
-    "ignore_eos": "boolean",
-    "think": "off, low, medium or high",
-}
-LOADING: dict[str, str] = {
-    "context_size": "integer",
-    "gpu_layers": 'integer or "auto"',
-    "threads": "integer",
-    "kv_type": "text",
-    "flash_attention": "auto, on or off",
-    "mmap": "boolean",
-    "mlock": "boolean",
-    "lora": "text",
-    "chat_template": "text",
-}
 THINK = ("off", "low", "medium", "high")
-_TRUE = {"true", "yes", "on", "1"}
-_FALSE = {"false", "no", "off", "0"}
+# Options of a request that no [[models]] params hold.
+_REQUEST_ONLY = {"ignore_eos": FLAG, "think": one_of(*THINK)}
+_SWITCHES = {"true": True, "yes": True, "on": True, "1": True}
+_SWITCHES |= {"false": False, "no": False, "off": False, "0": False}
 
 
 def split_words(
@@ -153,7 +131,8 @@ def messages(
 
 
 def read_options(pairs: Iterable[Sequence[str]]) -> tuple[dict[str, object], dict[str, object]]:
-    """What ``-o KEY VALUE`` sets, as (sampling, loading). ``stop`` may be given several times.
+    """What ``-o KEY VALUE`` sets, as (sampling, loading), in the values that engines take. ``stop``
+    may be given several times. Raises ``UsageError`` for an unknown key or a wrong value.
 
     >>> read_options([("temp", "0.2"), ("num_ctx", "8192")])
     ({'temperature': 0.2}, {'context_size': 8192})
@@ -162,13 +141,27 @@ def read_options(pairs: Iterable[Sequence[str]]) -> tuple[dict[str, object], dic
     loading: dict[str, object] = {}
     for key, text in pairs:
         name = option_name(key)
+        value = _value(key, text, known_options()[name])
         if name == "stop":
-            sampling["stop"] = (*_texts(sampling.get("stop")), text)
-        elif name in SAMPLING:
-            sampling[name] = _value(key, text, SAMPLING[name])
+            before = sampling.get("stop")
+            sampling[name] = (*(before if isinstance(before, tuple) else ()), text)
+        elif name in _REQUEST_ONLY or name in fields_of("params"):
+            sampling[name] = value
         else:
-            loading[name] = _value(key, text, LOADING[name])
+            loading[name] = value
     return sampling, loading
+
+
+def fields_of(table: str) -> dict[str, Kind]:
+    """The keys of ``[[models]]`` params or options, with what each accepts."""
+    prefix = f"models[].{table}."
+    return {spec.leaf: spec.kind for spec in SETTINGS if spec.key.startswith(prefix)}
+
+
+def known_options() -> dict[str, Kind]:
+    """All that ``-o`` takes, by our names."""
+    sampling = {name: kind for name, kind in fields_of("params").items() if name != "system"}
+    return {**sampling, **_REQUEST_ONLY, **fields_of("options")}
 
 
 def option_name(key: str) -> str:
@@ -179,7 +172,7 @@ def option_name(key: str) -> str:
     """
     plain = key.lstrip("-").replace("-", "_").lower()
     name = FOREIGN.get(plain, plain)
-    known = [*SAMPLING, *LOADING]
+    known = list(known_options())
     if name in known:
         return name
     near = get_close_matches(plain, [*known, *FOREIGN], n=1)
@@ -201,33 +194,24 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else ()
+def _value(key: str, text: str, kind: Kind) -> object:
+    from pathlib import Path
+
+    # One text may be read as several TOML values; the kind of the option decides.
+    for candidate in _readings(text):
+        try:
+            return kind.parse(candidate, Path())
+        except ValueError:
+            continue
+    raise UsageError(f'-o {key} "{text}" is not {kind.expected}', f"-o {key} VALUE")
 
 
-def _value(key: str, text: str, kind: str) -> object:
-    lowered = text.strip().lower()
-    try:
-        if kind == "number":
-            return float(text)
-        if kind == "integer" or (kind.startswith("integer or") and lowered != "auto"):
-            return int(text)
-    except ValueError:
-        raise UsageError(f'-o {key} "{text}" is not a number', _example(key, kind)) from None
-    if kind == "boolean":
-        return _boolean(key, text, lowered)
-    if kind == "auto, on or off":
-        lowered = "on" if lowered in _TRUE else "off" if lowered in _FALSE else lowered
-        if lowered not in ("auto", "on", "off"):
-            raise UsageError(f'-o {key} "{text}" is not auto, on or off', f"-o {key} auto")
-    return text if kind == "text" else lowered
-
-
-def _boolean(key: str, text: str, lowered: str) -> bool:
-    if lowered not in _TRUE | _FALSE:
-        raise UsageError(f'-o {key} "{text}" is neither true nor false', f"-o {key} true")
-    return lowered in _TRUE
-
-
-def _example(key: str, kind: str) -> str:
-    return f"-o {key} {'0.7' if kind == 'number' else '32'}"
+def _readings(text: str) -> Iterator[object]:
+    word = text.strip().lower()
+    for read in (int, float):
+        with suppress(ValueError):
+            yield read(word)
+    if word in _SWITCHES:
+        yield _SWITCHES[word]
+    yield text
+    yield word

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import asking, options, output
+from llmrr.cli import answers, asking, options, output
 from llmrr.router import Router
 
 Words = Annotated[
@@ -59,16 +59,16 @@ def run(
             max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, think=think
         ),
     )  # fmt: skip
-    how = output.Shown(
+    how = answers.Shown(
         json=json, buffered=no_stream, extract=extract, file=output_file, verbose=verbose,
         hide_thinking=hide_thinking, limited=max_tokens is not None,
     )  # fmt: skip
-    progress = output.Progress()
+    progress = answers.Progress()
     with Router(warn=output.note) as router:
         answer = asking.ask(asked, router, progress)
         if isinstance(answer, asking.Question):
-            from llmrr.cli.chat import converse
+            from llmrr.cli import repl
 
-            converse(router, answer, how, log=asked.log)
+            repl.converse(router, answer, how, log=asked.log)
         else:
-            output.answer(answer, how, progress)
+            answers.show(answer, how, progress)

@@ -114,6 +114,16 @@ class Root(TyperGroup):
         return [CompletionItem(name, help=COMMANDS[name].help) for name in names] + options
 
 
+class Words(ShellComplete):
+    """Completion over words that the shell has split."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        raise NotImplementedError
+
+    def format_completion(self, item: CompletionItem) -> str:
+        return str(item.value)
+
+
 def visible() -> dict[str, Entry]:
     """The commands that help and manual list."""
     return {name: entry for name, entry in COMMANDS.items() if not entry.hidden}
@@ -150,9 +160,7 @@ def completion_wanted() -> bool:
 def complete(words: list[str]) -> list[tuple[str, str]]:
     """What the last of ``words`` may become, each with a line of help; nothing means: a file."""
     *before, incomplete = words or [""]
-    completer = type("Words", (ShellComplete,), {"format_completion": None, "complete": None})
-    completer.__abstractmethods__ = frozenset()
-    items = completer(root(), {}, "llmrr", COMPLETE_VARIABLE).get_completions(before, incomplete)
+    items = Words(root(), {}, "llmrr", COMPLETE_VARIABLE).get_completions(before, incomplete)
     plain = [item for item in items if item.type == "plain"]
     return [(str(item.value), item.help or "") for item in plain]
 

@@ -1,0 +1,247 @@
+"""Printing an answer: as it comes, or when it is complete if what is asked for needs all of it."""
+
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from llmrr.cli import output
+from llmrr.cli.neighbours import REAL_MODEL
+
+if TYPE_CHECKING:
+    from llmrr.router import Answer
+    from llmrr.types import Chunk, Usage
+
+DIM, RESET = "\x1b[2m", "\x1b[0m"
+CLEAR_LINE = "\r\x1b[K"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How an answer is to be printed."""
+
+    json: bool = False
+    buffered: bool = False
+    extract: bool = False
+    file: str | None = None
+    hide_thinking: bool = False
+    verbose: bool = False
+    limited: bool = False  # the user set --max-tokens: being cut there is no news
+    markdown: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether the answer may be printed before it is complete."""
+        return not (self.json or self.buffered or self.extract or self.file)
+
+
+class Heard:
+    """What has come of an answer so far, also when it is broken off."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.thoughts: list[str] = []
+
+    def add(self, chunk: "Chunk") -> None:
+        """Keep a piece."""
+        self.texts.append(chunk.text)
+        self.thoughts.append(chunk.reasoning)
+
+    @property
+    def text(self) -> str:
+        """The answer."""
+        return "".join(self.texts)
+
+    @property
+    def reasoning(self) -> str:
+        """What was thought before it."""
+        return "".join(self.thoughts)
+
+
+class Progress:
+    """How much of a long prompt is processed, from one second on, on a terminal only."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.shown = False
+        self.wanted = output.moves(sys.stderr)
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.wanted and total and time.monotonic() - self.started > 1:
+            self.shown = True
+            share = f"{100 * done // total} % of {total} tokens"
+            output.stderr(f"{CLEAR_LINE}reading the prompt: {share}")
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self.shown:
+            self.shown = False
+            output.stderr(CLEAR_LINE)
+
+
+def announce(answer: "Answer", how: Shown) -> None:
+    """Name the model that answers, when it was not stated; with ``verbose`` all there is to say."""
+    model = answer.model
+    if model.source.startswith("builtin:"):
+        output.note(f"{model.name} is the small built-in model; for a real one: {REAL_MODEL}")
+    elif not model.stated:
+        output.note(f"model {model.name} ({model.why})")
+    for text in answer.notes if how.verbose else ():
+        output.note(text)
+
+
+def show(
+    answer: "Answer", how: Shown, progress: Progress | None = None, heard: Heard | None = None
+) -> None:
+    """Print an answer, its model named first. A caller that brings ``heard``, which holds what came
+    whatever happens, has named it."""
+    if heard is None:
+        heard = Heard()
+        announce(answer, how)
+    listen(answer, how, progress or Progress(), heard)
+    if not how.live:
+        _deliver(_document(answer, heard, how), how.file)
+    _afterwards(answer, how)
+
+
+def listen(answer: "Answer", how: Shown, progress: Progress, heard: Heard) -> None:
+    """Take in an answer to its end, and cancel it when that is broken off."""
+    screen = _screen(how)
+    thinking = Thinking(wanted=not how.hide_thinking)
+    try:
+        for chunk in answer:
+            progress.clear()
+            heard.add(chunk)
+            thinking.show(chunk.reasoning)
+            if chunk.text:
+                thinking.end()
+                screen.show(chunk.text)
+    finally:
+        answer.cancel()
+        progress.clear()
+        thinking.end()
+        screen.end()
+
+
+def as_json(answer: "Answer", heard: Heard) -> dict[str, object]:
+    """The shape of ``run --json``."""
+    counts = ("prompt_tokens", "cached_tokens", "completion_tokens")
+    seconds = ("load_s", "first_token_s", "total_s", "tokens_per_s")
+    return {
+        "text": heard.text,
+        "reasoning": heard.reasoning,
+        "model": answer.model.name,
+        "engine": answer.engine,
+        "finish_reason": answer.finish_reason,
+        "usage": {name: getattr(answer.usage, name, None) for name in counts},
+        "timings": {name: getattr(answer.usage, name, None) for name in seconds},
+        "decision": None,
+    }
+
+
+class Screen(Protocol):
+    """Where the text of an answer goes while it comes."""
+
+    def show(self, text: str) -> None:
+        """Add text."""
+
+    def end(self) -> None:
+        """No more comes. Must not raise: an error may be under way."""
+
+
+class Plain:
+    """Text as it comes, each piece at once."""
+
+    def __init__(self) -> None:
+        self.last = "\n"
+
+    def show(self, text: str) -> None:
+        output.write(output.safe(text), flush=True)
+        self.last = text[-1]
+
+    def end(self) -> None:
+        if self.last != "\n":
+            self.last = "\n"
+            with suppress(Exception):
+                output.write("\n", flush=True)
+
+
+class Nowhere:
+    """For an answer that is printed when it is complete."""
+
+    def show(self, text: str) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+class Thinking:
+    """The reasoning, dimmed on a terminal's stderr and nowhere else."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self.wanted = wanted and output.is_terminal(sys.stderr)
+        self.colour = output.moves(sys.stderr)
+        self.open = False
+
+    def show(self, text: str) -> None:
+        """Add to the thought."""
+        if text and self.wanted:
+            begin = DIM if self.colour and not self.open else ""
+            output.stderr(begin + output.safe(text, sys.stderr))
+            self.open = True
+
+    def end(self) -> None:
+        """The answer begins, or nothing more comes."""
+        if self.open:
+            self.open = False
+            output.stderr((RESET if self.colour else "") + "\n\n")
+
+
+def _screen(how: Shown) -> Screen:
+    if not how.live:
+        return Nowhere()
+    if how.markdown and output.moves(sys.stdout):
+        from llmrr.cli.markdown import Markdown
+
+        return Markdown()
+    return Plain()
+
+
+def _document(answer: "Answer", heard: Heard, how: Shown) -> str:
+    if how.json:
+        return output.dumps(as_json(answer, heard)) + "\n"
+    text = heard.text
+    if how.extract:
+        from llmrr.cli.prompt import code_block
+
+        text = code_block(text)
+    return text if text.endswith("\n") else text + "\n"
+
+
+def _deliver(text: str, file: str | None) -> None:
+    if file:
+        output.save(file, text)
+    else:
+        output.write(output.safe(text), flush=True)
+
+
+def _afterwards(answer: "Answer", how: Shown) -> None:
+    usage = answer.usage
+    if answer.finish_reason == "length" and not (how.limited or how.json):
+        count = f" after {usage.completion_tokens} tokens" if usage else ""
+        output.note(f"the answer was cut{count}; --max-tokens N sets another limit")
+    if how.verbose and usage:
+        for line in _figures(usage):
+            output.note(line)
+
+
+def _figures(usage: "Usage") -> tuple[str, str]:
+    speed = f", {usage.tokens_per_s:.1f} tokens/s" if usage.tokens_per_s else ""
+    first = f"first token {usage.first_token_s:.2f} s, " if usage.first_token_s is not None else ""
+    return (
+        f"prompt {usage.prompt_tokens} tokens ({usage.cached_tokens} cached), "
+        f"answer {usage.completion_tokens} tokens{speed}",
+        f"load {usage.load_s:.2f} s, {first}total {usage.total_s:.2f} s",
+    )

@@ -1,0 +1,42 @@
+"""``llmrr chat``: a conversation, read line by line."""
+
+from llmrr.cli import answers, asking, options, output, repl
+from llmrr.cli.run import Words
+from llmrr.router import Router
+
+
+def chat(
+    words: Words = None,
+    model: options.Model = None,
+    system: options.System = None,
+    option: options.Settings = None,
+    continue_: options.Continue = False,
+    cid: options.Conversation = None,
+    no_log: options.NoLog = False,
+    max_tokens: options.MaxTokens = None,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    seed: options.Seed = None,
+    ctx_size: options.ContextSize = None,
+    think: options.ThinkLevel = None,
+    hide_thinking: options.HideThinking = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Hold a conversation.
+
+    A message ends with its line; several lines stand between two lines of three double quotes.
+    /? lists the commands. Ctrl-C stops an answer, Ctrl-D ends. Without a terminal each line of
+    stdin is a message.
+    """
+    asked = asking.Asked(
+        words=words or (), model=model, system=system, options=option or (), log=not no_log,
+        context_size=ctx_size, latest=continue_, conversation=cid,
+        stated=dict(
+            max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, think=think
+        ),
+    )  # fmt: skip
+    how = answers.Shown(
+        verbose=verbose, hide_thinking=hide_thinking, limited=max_tokens is not None
+    )
+    with Router(warn=output.note) as router:
+        repl.converse(router, asking.question(asked, router, None), how, log=not no_log)

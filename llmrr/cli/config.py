@@ -1,0 +1,66 @@
+"""``llmrr config``: the settings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmrr import config as settings
+from llmrr.cli import editor, options, output, views
+from llmrr.errors import BadConfig
+
+config = options.group("Show, check and change the settings.")
+
+
+@config.command()
+def show(json: options.Json = False) -> None:
+    """Print every setting with its value and who set it."""
+    output.show(views.setting_facts(settings.load()), views.settings, as_json=json)
+
+
+@config.command()
+def check(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="The file (default: those in use).")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Tell everything that is wrong with llmrr.toml.
+
+    Ends with exit code 8 when something is.
+    """
+    here = [settings.project_file(), settings.user_file()]
+    files = [Path(file)] if file else [one for one in here if one and one.is_file()]
+    problems = [problem for each in files for problem in settings.check(each)]
+    output.show(problems, views.problems, as_json=json)
+    if problems:
+        raise BadConfig(f"{len(problems)} things are wrong", "llmrr config edit")
+
+
+@config.command()
+def path(json: options.Json = False) -> None:
+    """Print where your own llmrr.toml is, or belongs."""
+    places = {"user": settings.user_file(), "project": settings.project_file()}
+    output.show(places, lambda page, value: [str(value["user"])], as_json=json)
+
+
+@config.command()
+def edit() -> None:
+    """Edit your own llmrr.toml.
+
+    With the program that VISUAL or EDITOR names. The file is replaced only by one that is valid;
+    `llmrr config rollback` undoes it.
+    """
+    changed = settings.edit(editor.run, again=editor.again)
+    output.note(f"{changed} is changed; llmrr config rollback undoes it")
+
+
+@config.command()
+def rollback(
+    force: Annotated[
+        bool, typer.Option("--force", help="Also when the file was changed since.")
+    ] = False,
+) -> None:
+    """Undo the last change of the settings."""
+    entry = settings.rollback(force=force)
+    output.note(f"undone: {entry.what}")

@@ -1,0 +1,36 @@
+"""``llmrr embed``: vectors."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from llmrr.cli import asking, options, output, prompt, views
+from llmrr.router import Router
+
+Texts = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[TEXT]...", help="The texts.", show_default=False),
+]
+
+
+def embed(
+    texts: Texts = None,
+    model: options.Model = None,
+    file: options.TextFiles = None,
+    option: options.Settings = None,
+    json: options.Json = False,
+) -> None:
+    """Turn texts into vectors.
+
+    Each argument, and each line of the files and of stdin, is a text. One vector is printed per
+    line, as a JSON array of numbers; --json prints model, texts and vectors as one object.
+    """
+    wanted = asking.texts(texts or (), file or (), sys.stdin)
+    _, loading = prompt.read_options(option or ())
+    with Router(warn=output.note) as router:
+        vectors = router.embed(wanted, model=model, options=loading)
+        name = router.resolve(model).name
+    if json:
+        return output.document(views.embeddings(name, wanted, vectors), indent=None)
+    return output.lines(output.dumps(vector, indent=None) for vector in vectors)

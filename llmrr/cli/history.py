@@ -1,0 +1,87 @@
+"""``llmrr stats`` and ``llmrr logs``: what past runs cost, and what was said."""
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from llmrr import stats as records
+from llmrr.cli import options, output, times, views
+from llmrr.database import open_database
+
+logs = options.group()
+
+
+def stats(since: options.Since = None, json: options.Json = False) -> None:
+    """Summarise what past runs cost.
+
+    Per model: runs, failures, tokens, the median and the 95th percentile of the time to the first
+    token and of the whole, tokens per second; and the runs of each day.
+    """
+    with closing(open_database()) as connection:
+        summary = records.summary(connection, since=times.parse(since))
+    output.show(summary, views.summary, as_json=json)
+
+
+@logs.callback(invoke_without_command=True)
+def show_logs(
+    context: typer.Context,
+    last: options.Last = None,
+    query: options.Query = None,
+    since: options.Since = None,
+    json: options.Json = False,
+) -> None:
+    """Search and print past runs.
+
+    Newest last; three of them when nothing else is asked for. The words of a run are kept unless
+    `llmrr logs off` or -n said otherwise.
+    """
+    if context.invoked_subcommand is None:
+        find(query, last if last or query or since else 3, since, json)
+
+
+@logs.command("list")
+def list_logs(
+    last: options.Last = None, since: options.Since = None, json: options.Json = False
+) -> None:
+    """List the conversations, newest last."""
+    with closing(open_database()) as connection:
+        found = times.since(records.conversations(connection, last=last), times.parse(since))
+    output.show(found, views.conversations, as_json=json)
+
+
+@logs.command("search")
+def search(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for, in any case.")],
+    last: options.Last = None,
+    since: options.Since = None,
+    json: options.Json = False,
+) -> None:
+    """Print the runs whose prompt, answer or system prompt contains TEXT."""
+    find(text, last, since, json)
+
+
+@logs.command("off")
+def off() -> None:
+    """Keep no prompts and answers from now on; figures are still recorded."""
+    _keep_words(False)
+
+
+@logs.command("on")
+def on() -> None:
+    """Keep prompts and answers from now on."""
+    _keep_words(True)
+
+
+def find(query: str | None, last: int | None, since: str | None, json: bool) -> None:
+    """Print the runs that match."""
+    with closing(open_database()) as connection:
+        runs = records.runs(connection, last=last, query=query, since=times.parse(since))
+    output.show(runs, views.runs, as_json=json)
+
+
+def _keep_words(wanted: bool) -> None:
+    from llmrr import config
+
+    path = config.set_value("log_prompts", wanted)
+    output.note(f"prompts and answers are {'' if wanted else 'not '}kept from now on ({path})")

@@ -1,0 +1,81 @@
+"""Columns, bars and sizes as text. Pure: the width and the character set are passed in."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+EIGHTHS = ("", *"▏▎▍▌▋▊▉")
+EN_DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What lines are written on: ``width`` in characters, None where it does not matter."""
+
+    width: int | None = None
+    unicode: bool = True
+
+    def cell(self, value: object) -> str:
+        """A value as text; unknown is a dash, a number has separators."""
+        if value is None or value == "":
+            return EN_DASH if self.unicode else "-"
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, float):
+            return f"{value:,.2f}"
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+        """Lines of columns, numbers to the right; what is wider than the page is cut."""
+        values = [list(row) for row in rows]
+        cells = [list(header), *([self.cell(value) for value in row] for row in values)]
+        right = [all(_is_number(row[at]) for row in values) for at in range(len(header))]
+        widths = [max(len(row[at]) for row in cells) for at in range(len(header))]
+        for row in cells:
+            padded = (
+                text.rjust(width) if to_right else text.ljust(width)
+                for text, width, to_right in zip(row, widths, right, strict=True)
+            )
+            yield self.fitted("  ".join(padded).rstrip())
+
+    def facts(self, values: Mapping[str, object]) -> Iterator[str]:
+        """Lines of a name and a value."""
+        width = max(map(len, values), default=0)
+        for name, value in values.items():
+            yield f"{name:<{width}}  {self.cell(value)}"
+
+    def fitted(self, line: str) -> str:
+        """The line, cut to the page where there is one."""
+        if self.width is None or len(line) <= self.width:
+            return line
+        return line[: self.width - 1] + ("…" if self.unicode else ">")
+
+    def bar(self, share: float, cells: int = 24) -> str:
+        """A bar that is full at a share of 1, in eighths of a cell where possible.
+
+        >>> Page().bar(0.5, 4), Page(unicode=False).bar(1.0, 4)
+        ('██', '####')
+        """
+        eighths = round(max(0.0, min(1.0, share)) * cells * 8)
+        if not self.unicode:
+            return "#" * round(eighths / 8)
+        return "█" * (eighths // 8) + EIGHTHS[eighths % 8]
+
+
+def size(count: int | None) -> str | None:
+    """Bytes for people, in powers of 1,000; unknown stays unknown.
+
+    >>> size(4_661_211_808), size(900), size(None)
+    ('4.7 GB', '900 B', None)
+    """
+    if count is None:
+        return None
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.95:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

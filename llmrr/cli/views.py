@@ -1,0 +1,185 @@
+"""What the facts of each command look like on a page: lines of text, pure."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypedDict
+
+from llmrr.cli.layout import Page, size
+
+if TYPE_CHECKING:
+    from llmrr.config import Config, Problem
+    from llmrr.doctor import Check
+    from llmrr.hardware import Hardware
+    from llmrr.router import Installed
+    from llmrr.stats import ConversationHead, Run, Summary
+    from llmrr.types import ModelInfo
+
+
+class SettingFacts(TypedDict):
+    """A line of ``config show``."""
+
+    key: str
+    value: object
+    source: str
+    where: str | None
+
+
+def models(page: Page, found: Sequence["Installed"]) -> Iterator[str]:
+    """``llmrr list``."""
+    rows = [(m.name, m.format, m.quant, size(m.bytes), m.path) for m in found]
+    return page.table(("NAME", "FORMAT", "QUANT", "SIZE", "WHERE"), rows)
+
+
+def model_facts(name: str, info: "ModelInfo") -> dict[str, object]:
+    """``/show info`` of ``llmrr chat``."""
+    return {
+        "model": name,
+        "architecture": info.architecture,
+        "parameters": info.parameters,
+        "quantization": info.quant,
+        "context length": info.context_length,
+        "embedding length": info.embedding_length,
+        "size": size(info.bytes),
+        "license": info.license,
+    }
+
+
+def hardware(page: Page, machine: "Hardware") -> Iterator[str]:
+    """``llmrr probe``."""
+    cpu, memory = machine.cpu, machine.memory
+    cores = f"{page.cell(cpu.usable_cores)} of {page.cell(cpu.physical_cores)}"
+    threads = f"{page.cell(cpu.usable_threads)} of {page.cell(cpu.logical_cores)}"
+    yield from page.facts(
+        {
+            "system": f"{machine.system} {cpu.architecture}",
+            "processor": cpu.name,
+            "cores": f"{cores} usable",
+            "threads": f"{threads} usable",
+            "fast cores": cpu.performance_cores,
+            "CPU limit": cpu.quota,
+            "instructions": " ".join(cpu.features),
+            "memory": size(memory.total_bytes),
+            "available": size(memory.available_bytes),
+            "memory limit": size(memory.limit_bytes),
+            "swap": size(memory.swap_total_bytes),
+        }
+    )
+    yield ""
+    if not machine.gpus:
+        yield "no GPU found"
+        return
+    header = ("GPU", "MEMORY", "FREE", "USABLE", "COMPUTE", "DRIVER", "SAID BY")
+    rows = [
+        (g.name or g.vendor, size(g.total_bytes), size(g.free_bytes), size(g.limit_bytes),
+         g.compute, g.driver, g.source)
+        for g in machine.gpus
+    ]  # fmt: skip
+    yield from page.table(header, rows)
+
+
+def checks(page: Page, found: Iterable["Check"]) -> Iterator[str]:
+    """``llmrr doctor``."""
+    marks = {True: "ok", False: "broken", None: "note"}
+    for check in found:
+        yield f"{marks[check.ok]:<6}  {check.name:<12}  {check.detail}"
+        if check.cure and check.ok is not True:
+            yield f"{'':6}  {'':12}  hint: {check.cure}"
+
+
+def settings(page: Page, found: Sequence[SettingFacts]) -> Iterator[str]:
+    """``llmrr config show``."""
+    rows = [(s["key"], page.cell(s["value"]), _whence(s)) for s in found]
+    return page.table(("KEY", "VALUE", "SOURCE"), rows)
+
+
+def setting_facts(config: "Config") -> list[SettingFacts]:
+    """Every setting that has one value, then the models and the templates by name."""
+    facts: list[SettingFacts] = [
+        {"key": key, "value": s.stated, "source": s.source, "where": s.where}
+        for key, s in config.settings.items()
+    ]
+    for model in config.models:
+        facts.append(_named(f"models.{model.name}", model.source, config))
+    for name, template in config.templates.items():
+        facts.append(_named(f"templates.{name}", " ".join(template.holes), config))
+    return facts
+
+
+def _named(key: str, value: str, config: "Config") -> SettingFacts:
+    where = str(config.files[0]) if len(config.files) == 1 else None
+    return {"key": key, "value": value, "source": "file", "where": where}
+
+
+def _whence(facts: SettingFacts) -> str:
+    return facts["source"] + (f" ({facts['where']})" if facts["where"] else "")
+
+
+def problems(page: Page, found: Sequence["Problem"]) -> Iterator[str]:
+    """``llmrr config check``."""
+    for problem in found:
+        yield problem.message
+        yield from (f"  hint: {line}" for line in problem.hint.splitlines())
+    if not found:
+        yield "nothing is wrong"
+
+
+def summary(page: Page, found: "Summary") -> Iterator[str]:
+    """``llmrr stats``."""
+    if not found.models:
+        yield "no runs are recorded"
+        return
+    header = ("MODEL", "RUNS", "ERRORS", "PROMPT", "CACHED", "ANSWER", "FIRST s", "p95",
+              "TOTAL s", "p95", "TOKENS/s")  # fmt: skip
+    yield from page.table(
+        header,
+        (
+            (m.model, m.runs, m.errors, m.prompt_tokens, m.cached_tokens, m.completion_tokens,
+             m.first_token_median_s, m.first_token_p95_s, m.total_median_s, m.total_p95_s,
+             m.tokens_per_s)
+            for m in found.models
+        ),
+    )  # fmt: skip
+    yield ""
+    days = found.days[-14:]
+    most = max(day.runs for day in days) or 1
+    for day in days:
+        yield page.fitted(f"{day.day}  {day.runs:>5}  {page.bar(day.runs / most)}".rstrip())
+
+
+def conversations(page: Page, found: Sequence["ConversationHead"]) -> Iterator[str]:
+    """``llmrr logs list``."""
+    rows = [(head.cid, minute(head.last), head.turns, head.model, head.title) for head in found]
+    return page.table(("ID", "LAST", "TURNS", "MODEL", "BEGINS"), rows)
+
+
+def runs(page: Page, found: Sequence["Run"]) -> Iterator[str]:
+    """``llmrr logs``: each run with its words."""
+    if not found:
+        yield "no runs are recorded"
+    for at, run in enumerate(found):
+        if at:
+            yield ""
+        seconds = f"{run.total_s:.1f} s"
+        tokens = f"{run.completion_tokens} tokens"
+        heading = (f"# {run.id}", minute(run.at), run.model, tokens, seconds)
+        yield "  ".join((*heading, *([run.conversation] if run.conversation else [])))
+        if run.error:
+            yield f"error: {run.error}"
+        if run.prompt is None and run.answer is None:
+            yield "(the words were not kept)"
+        for speaker, text in (("system", run.system), ("user", run.prompt), ("answer", run.answer)):
+            if text:
+                yield f"{speaker}: {text}"
+
+
+def minute(moment: float) -> str:
+    """Local time to the minute."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
+
+
+def embeddings(
+    model: str, texts: Sequence[str], vectors: Sequence[Sequence[float]]
+) -> dict[str, object]:
+    """``llmrr embed --json``."""
+    pairs = zip(texts, vectors, strict=True)
+    return {"model": model, "embeddings": [{"text": t, "embedding": v} for t, v in pairs]}
