@@ -1,0 +1,303 @@
+"""``llmrr.toml`` and what overrides it: load, show where each value came from, check and change.
+
+Precedence: command line, environment, the project's file (found in the working directory or its
+parents), the user's file, the default. The project's ``[[models]]`` replace the user's altogether,
+so that a project decides alone who sees its prompts; templates of both are there.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from llmrr import environment, kinds, paths, settings, tomlfile
+from llmrr.errors import BadConfig, LlmrrError, Unsupported, UsageError
+from llmrr.settings import SETTINGS, Setting, Source, Spec
+from llmrr.tomlfile import ConfiguredModel, Problem, Template
+from llmrr.tomltext import toml_text, with_value
+from llmrr.types import Message
+
+if TYPE_CHECKING:
+    from llmrr.journal import Entry
+
+__all__ = [
+    "FILE_NAME", "SETTINGS", "Config", "ConfiguredModel", "Problem", "Setting", "Spec", "Template",
+    "check", "edit", "load", "project_file", "render", "rollback", "set_value", "template_text",
+    "toml_text", "user_file",
+]  # fmt: skip
+
+FILE_NAME = "llmrr.toml"
+class Config(NamedTuple):
+    """Everything that is configured, resolved. ``files`` are those that were read, strongest
+    first."""
+
+    settings: Mapping[str, Setting]
+    models: tuple[ConfiguredModel, ...]
+    templates: Mapping[str, Template]
+    warnings: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    def value(self, key: str) -> object:
+        """The value in use of a setting, by its dotted key; ``KeyError`` for an unknown one."""
+        return self.settings[key].value
+
+    def engine_options(self, engine: str) -> dict[str, object]:
+        """What ``[engines.NAME]`` states, as the fields of ``engines.base.Options``."""
+        prefix = f"engines.{engine}."
+        return {
+            key.removeprefix(prefix): setting.value
+            for key, setting in self.settings.items()
+            if key.startswith(prefix) and setting.source != "default"
+        }
+
+    def model(self, name: str) -> ConfiguredModel | None:
+        """The ``[[models]]`` of that name."""
+        return next((model for model in self.models if model.name == name), None)
+
+
+def load(
+    cwd: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Config:
+    """Read the files and the environment; ``overrides`` (dotted keys) are the command line's.
+
+    Raises ``BadConfig`` for the first thing that cannot be used.
+    """
+    environ = os.environ if environ is None else environ
+    user, project = user_file(), project_file(cwd)
+    levels: list[tuple[Source, Path]] = [("user", user)] if _is_file(user) else []
+    if project is not None:
+        levels.append(("project", project))
+    found = settings.defaults()
+    models: tuple[ConfiguredModel, ...] = ()
+    templates: dict[str, Template] = {}
+    for source, path in levels:
+        file = tomlfile.read(path)
+        _raise_first(file.problems)
+        for key, (value, stated) in file.values.items():
+            found[key] = Setting(value, source, str(path), stated)
+        models = models if file.models is None else file.models
+        templates |= file.templates
+    from_environment, warnings = environment.read(environ)
+    found |= from_environment
+    for key, stated in (overrides or {}).items():
+        found[key] = environment.stated(settings.plain_spec(key), stated, "command line")
+    files = tuple(path for _source, path in reversed(levels))
+    return Config(MappingProxyType(found), models, templates, warnings, files)
+
+
+def user_file() -> Path:
+    """The user's own ``llmrr.toml``, whether or not it exists."""
+    return paths.config_dir() / FILE_NAME
+
+
+def project_file(cwd: Path | None = None) -> Path | None:
+    """The nearest ``llmrr.toml`` in the working directory or above it, the user's own apart."""
+    try:
+        start = (cwd or Path()).absolute()
+    except FileNotFoundError:  # the working directory was removed
+        return None
+    own = user_file()
+    for folder in (start, *start.parents):
+        path = folder / FILE_NAME
+        if _is_file(path) and path != own:
+            return path
+    return None
+
+
+def render(template: Template, values: Mapping[str, str]) -> tuple[Message, ...] | str:
+    """Fill a template's holes: its messages, or its text.
+
+    ``UsageError`` for a hole without a value, or a value without a hole; ``Unsupported`` for a
+    template that is written in another format than braces.
+    """
+    if template.format != "braces":
+        raise Unsupported(
+            f"the template {template.name!r} is written as {template.format!r}, which is kept but "
+            "not rendered",
+            'rewrite it with {name} holes and format = "braces"',
+        )
+    for name in values:
+        if name not in template.holes:
+            near = kinds.nearest(name, template.holes)
+            hint = f"its holes are: {', '.join(template.holes) or 'none'}"
+            raise UsageError(
+                f"the template {template.name!r} has no hole {{{name}}}",
+                f"did you mean -P {near}?" if near else hint,
+            )
+    filling = {**template.defaults, **values}
+    for name in template.holes:
+        if name not in filling:
+            raise UsageError(
+                f"the template {template.name!r} needs a value for {{{name}}}",
+                f"add: -P {name} VALUE",
+            )
+    if template.template is not None:
+        return tomlfile.fill(template.template, filling)
+    return tuple(
+        Message(message.role, tomlfile.fill(message.content, filling))
+        for message in template.messages
+    )
+
+
+def check(path: Path) -> list[Problem]:
+    """Everything that is wrong with a file, files that it names and that are missing included."""
+    file = tomlfile.read(path)
+    problems = list(file.problems)
+    for model in file.models or ():
+        if model.path is not None and not model.path.exists():
+            problems.append(
+                Problem(f"the model {model.name!r} is not there: {model.path} ({path})")
+            )
+    return problems
+
+
+def edit(
+    run_editor: Callable[[Path], None],
+    path: Path | None = None,
+    *,
+    again: Callable[[list[Problem]], bool] = lambda problems: False,
+) -> Path:
+    """Let the user edit a copy of a file (his own, when none is given), and put it in place once
+    it is valid. ``again`` is asked whether to go on editing what is not.
+
+    Raises ``BadConfig`` for a text that was left invalid (it is kept, and the hint says where),
+    ``LlmrrError`` when nothing was changed.
+    """
+    import tempfile
+
+    path = path or user_file()
+    before = _content(path)
+    original = template_text().encode() if before is None else before
+    copy = Path(tempfile.mkdtemp(prefix="llmrr-")) / FILE_NAME
+    copy.write_bytes(original)
+    keep = False
+    try:
+        problems = _edited(copy, path, run_editor, again)
+        content = copy.read_bytes()
+        keep = content != original
+        if not keep:
+            raise LlmrrError(f"nothing was changed in {path}")
+        _raise_first(problems)
+        _write(path, content, before, "config edit")
+        keep = False
+    except LlmrrError as exc:
+        if keep:
+            exc.hint = f"{exc.hint}\nyour text is kept in {copy}".lstrip()
+        raise
+    finally:
+        if not keep:
+            _discard(copy)
+    return path
+
+
+def set_value(key: str, value: object, path: Path | None = None) -> Path:
+    """Write one setting of one value into a file (the user's own, when none is given), keeping
+    everything else of it as it stands; ``None`` takes the setting out."""
+    path = path or user_file()
+    spec = settings.plain_spec(key)
+    if value is not None:
+        environment.stated(spec, value, "command line")
+    before = _content(path)
+    if before is not None:
+        _raise_first(tomlfile.read(path, before).problems)
+    text = "version = 1\n" if before is None else before.decode("utf-8-sig")
+    content = with_value(text, key, value).encode()
+    file = tomlfile.read(path, content)
+    if file.problems or file.values.get(key, (None, None))[1] != value:
+        raise BadConfig(
+            f"{key} cannot be changed in {path}, which writes it in an unusual way",
+            "change it by hand: llmrr config edit",
+        )
+    if content != before:
+        _write(path, content, before, "config set")
+    return path
+
+
+def rollback(*, force: bool = False) -> "Entry":
+    """Undo the last change that ``edit`` or ``set_value`` made."""
+    from llmrr import journal
+
+    return journal.undo(kind="config", force=force)
+
+
+def template_text() -> str:
+    """A file to start from: every setting with its meaning, commented out."""
+    lines = [
+        "# llmrr.toml. What it may hold: man llmrr.toml; what is in effect: llmrr config show.",
+        "# To set something, take the # away, also that of the table's name above it.",
+        "",
+    ]
+    table = ""
+    for spec in SETTINGS:
+        if spec.table != table:
+            table = spec.table
+            lines += ["", f"#{_header(table)}"]
+        off = "" if spec.key == "version" else "#"
+        lines += [f"# {spec.doc}", f"{off}{spec.leaf} = {spec.example}"]
+    return "\n".join(lines) + "\n"
+
+
+def _raise_first(problems: tuple[Problem, ...]) -> None:
+    if problems:
+        more = len(problems) - 1
+        hint = [problems[0].hint, f"{more} more: llmrr config check" if more else ""]
+        raise BadConfig(problems[0].message, "\n".join(filter(None, hint)))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a parent that may not be looked into
+        return False
+
+
+def _edited(
+    copy: Path,
+    path: Path,
+    run_editor: Callable[[Path], None],
+    again: Callable[[list[Problem]], bool],
+) -> tuple[Problem, ...]:
+    """Run the editor until the copy is valid in the place of ``path``, or nobody wants to go on."""
+    while True:
+        run_editor(copy)
+        problems = tomlfile.read(path, copy.read_bytes()).problems
+        if not problems or not again(list(problems)):
+            return problems
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise BadConfig(f"cannot read {path}: {exc.strerror}") from exc
+
+
+def _write(path: Path, content: bytes, before: bytes | None, what: str) -> None:
+    from llmrr import journal
+
+    with journal.change(what) as change:
+        if _content(path) != before:
+            raise LlmrrError(
+                f"{path} was changed by someone else in the meantime", "look at it, and try again"
+            )
+        change.write(path, content)
+
+
+def _discard(copy: Path) -> None:
+    import shutil
+
+    shutil.rmtree(copy.parent, ignore_errors=True)
+
+
+def _header(table: str) -> str:
+    """The header line of a table in the starter file.
+
+    >>> _header("models[]"), _header("models[].params"), _header("stats")
+    ('[[models]]', '[models.params]', '[stats]')
+    """
+    return "[[models]]" if table == "models[]" else f"[{table.replace('[]', '')}]"

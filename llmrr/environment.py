@@ -1,0 +1,85 @@
+"""Settings that come as text: ``LLMRR_…`` variables (two underscores go one table down), and the
+values of the command line."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from llmrr import kinds, settings
+from llmrr.errors import BadConfig
+from llmrr.settings import Setting, Source, Spec
+from llmrr.tomltext import is_secret, toml_text
+
+PREFIX = "LLMRR_"
+NOT_SETTINGS = {"LLMRR_HOME", "LLMRR_DEBUG", "LLMRR_CORPUS"}
+
+
+def read(environ: Mapping[str, str]) -> tuple[dict[str, Setting], tuple[str, ...]]:
+    """The settings that the environment states, and a warning per name that sets nothing. An
+    empty variable counts as not set."""
+    found, warnings = {}, []
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or name in NOT_SETTINGS:
+            continue
+        key = name.removeprefix(PREFIX).lower().replace("__", ".")
+        spec = settings.plain_settings().get(key)
+        if spec is None or not spec.environment:
+            warnings.append(_sets_nothing(name))
+        elif environ[name]:
+            found[key] = stated(spec, environ[name], "environment", name)
+    return found, tuple(warnings)
+
+
+def variable(key: str) -> str:
+    """The name of the variable that sets a key.
+
+    >>> variable("engines.llamacpp.threads")
+    'LLMRR_ENGINES__LLAMACPP__THREADS'
+    """
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def stated(spec: Spec, value: object, source: Source, where: str | None = None) -> Setting:
+    """The setting that a value means; of a text, what it reads as. ``BadConfig`` when it is not
+    what the setting expects."""
+    why = ""
+    for reading in _readings(value) if isinstance(value, str) else [value]:
+        try:
+            return Setting(spec.kind.parse(reading, Path()), source, where, reading)
+        except ValueError as exc:
+            why = f"cannot be used: {exc}" if str(exc) else ""
+    written = "" if is_secret(spec.leaf, value) else f" = {toml_text(value)}"
+    raise BadConfig(
+        f"{where or spec.key}{written} {why or f'is not {spec.kind.expected}'} ({source})",
+        f"for example: {_example(spec, where)}",
+    )
+
+
+def _sets_nothing(name: str) -> str:
+    known = [variable(key) for key, spec in settings.plain_settings().items() if spec.environment]
+    near = kinds.nearest(name, [*known, *NOT_SETTINGS])
+    return f"the environment variable {name} sets nothing" + (
+        f"; did you mean {near}?" if near else ""
+    )
+
+
+def _example(spec: Spec, where: str | None) -> str:
+    return f"{where}={spec.example}" if where else f"{spec.leaf} = {spec.example}"
+
+
+def _readings(text: str) -> list[object]:
+    """What a text may stand for, the most specific first.
+
+    >>> _readings("4"), _readings("Yes"), _readings("f16")
+    ([4, 4.0, '4'], [True, 'Yes'], ['f16'])
+    """
+    readings: list[object] = []
+    for number in (int, float):
+        try:
+            readings.append(number(text))
+        except ValueError:
+            continue
+    truth = {"true": True, "yes": True, "on": True, "1": True}
+    truth |= {"false": False, "no": False, "off": False, "0": False}
+    if text.lower() in truth:
+        readings.append(truth[text.lower()])
+    return [*readings, text]

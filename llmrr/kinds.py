@@ -1,0 +1,265 @@
+"""Kinds of values in ``llmrr.toml``: what each accepts, and what it is in use.
+
+Values leave here as the engines take them: "auto" of a size is None, true of a switch is "on", an
+adapter is its path and scale.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+# Every provider that a source may name, whether or not this version acts on it.
+PROVIDERS = (
+    "huggingface", "file", "builtin", "ollama", "lmstudio", "openai", "azure", "anthropic",
+    "google", "vertex", "cohere", "bedrock", "mistral", "groq", "together", "fireworks",
+    "deepinfra", "deepseek", "openrouter", "perplexity", "novita", "nvidia", "cerebras", "xai",
+    "qianfan",
+)  # fmt: skip
+_PROVIDER_ALIASES = {"hf": "huggingface", "local": "file", "gemini": "google"}
+_HUB_ADDRESSES = ("https://huggingface.co/", "https://hf.co/", "huggingface.co/", "hf.co/")
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class Kind(NamedTuple):
+    """A kind of value. ``parse`` takes what TOML gave and the folder that relative paths start
+    from, and returns the value in use; a ``ValueError`` means it is not ``expected``, and its
+    text, if any, says more."""
+
+    expected: str
+    parse: Callable[[object, Path], object]
+
+
+def whole(low: int, high: int | None = None, *, word: str | None = None) -> Kind:
+    """A whole number from ``low`` to ``high``, or ``word``, which is None in use."""
+
+    def parse(value: object, _folder: Path) -> object:
+        if word is not None and value == word:
+            return None
+        if type(value) is not int or value < low or (high is not None and value > high):
+            raise ValueError
+        return value
+
+    span = f"from {low} to {high}" if high is not None else f"of at least {low}"
+    return Kind(f"a whole number {span}" + (f', or "{word}"' if word else ""), parse)
+
+
+def number(low: float, high: float = math.inf, *, above: bool = False) -> Kind:
+    """A finite number from ``low`` (or ``above`` it) to ``high``."""
+
+    def parse(value: object, _folder: Path) -> object:
+        if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+            raise ValueError
+        exact = float(value)  # type: ignore[arg-type]
+        if exact > high or exact < low or (above and exact == low):
+            raise ValueError
+        return exact
+
+    if high < math.inf:
+        return Kind(f"a number from {low:g} to {high:g}", parse)
+    return Kind(f"a number {'above' if above else 'of at least'} {low:g}", parse)
+
+
+def one_of(*words: str) -> Kind:
+    """One of a few words."""
+
+    def parse(value: object, _folder: Path) -> object:
+        if value not in words:
+            raise ValueError
+        return value
+
+    return Kind("one of " + ", ".join(f'"{word}"' for word in words), parse)
+
+
+def _flag(value: object, _folder: Path) -> object:
+    if type(value) is not bool:
+        raise ValueError
+    return value
+
+
+def _on_off_auto(value: object, _folder: Path) -> object:
+    if type(value) is bool:
+        return "on" if value else "off"
+    if value != "auto":
+        raise ValueError
+    return value
+
+
+def _layers(value: object, _folder: Path) -> object:
+    if value != "auto" and (type(value) is not int or value < 0):
+        raise ValueError
+    return value
+
+
+def _text(value: object, _folder: Path) -> object:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError
+    return value
+
+
+def _name(value: object, _folder: Path) -> object:
+    if not isinstance(value, str) or not value or re.search(r"[\s\x00-\x1f\x7f]", value):
+        raise ValueError
+    if value.startswith("-"):
+        raise ValueError
+    return value
+
+
+def _stop(value: object, _folder: Path) -> object:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
+        raise ValueError
+    return tuple(texts)
+
+
+def _texts(value: object, _folder: Path) -> object:
+    if not isinstance(value, dict):
+        raise ValueError
+    if not all(isinstance(text, str) for text in value.values()):
+        raise ValueError
+    return dict(value)
+
+
+def _messages(value: object, _folder: Path) -> object:
+    """A list of tables with just a role and a content."""
+    if not isinstance(value, list) or not value:
+        raise ValueError
+    for entry in value:
+        if not isinstance(entry, dict) or set(entry) != {"role", "content"}:
+            raise ValueError
+        if entry["role"] not in ("system", "user", "assistant"):
+            raise ValueError(f"the role {entry['role']!r} is not system, user or assistant")
+        if not isinstance(entry["content"], str):
+            raise ValueError
+    return tuple((entry["role"], entry["content"]) for entry in value)
+
+
+def _lora(value: object, folder: Path) -> object:
+    """Adapter files as ``(path, scale)``."""
+    entries = value if isinstance(value, list) else [value]
+    adapters = []
+    for entry in entries:
+        entry = {"path": entry} if isinstance(entry, str) else entry
+        if not isinstance(entry, dict) or not {"path"} <= set(entry) <= {"path", "scale"}:
+            raise ValueError
+        scale = entry.get("scale", 1.0)
+        if not isinstance(entry["path"], str) or not entry["path"]:
+            raise ValueError
+        if type(scale) not in (int, float) or not math.isfinite(scale):
+            raise ValueError
+        adapters.append((file_path(entry["path"], folder), float(scale)))
+    return tuple(adapters)
+
+
+def _chat_template(value: object, folder: Path) -> object:
+    """The Jinja text itself, or that of the file it names."""
+    text = str(_text(value, folder))
+    if not text.startswith("file:"):
+        return text
+    path = file_path(text, folder)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ValueError(f"the template {path} cannot be read: {exc}") from exc
+
+
+def parse_duration(value: object, _folder: Path | None = None) -> float:
+    """Seconds from a number or a text with a unit of s, m, h, d or w; ``ValueError`` otherwise.
+
+    >>> parse_duration("30d"), parse_duration("1.5 h"), parse_duration(20)
+    (2592000.0, 5400.0, 20.0)
+    """
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value)
+        if match is None:
+            raise ValueError
+        return float(match[1]) * _SECONDS[match[2]]
+    if type(value) not in (int, float) or not 0 <= value < math.inf:  # type: ignore[operator]
+        raise ValueError
+    return float(value)  # type: ignore[arg-type]
+
+
+def _retention(value: object, folder: Path) -> object:
+    return None if value == "forever" else parse_duration(value, folder)
+
+
+def _source(value: object, _folder: Path) -> object:
+    split_source(str(_text(value, _folder)))
+    return value
+
+
+def split_source(text: str) -> tuple[str, str]:
+    """The provider and the rest of a source; ``ValueError`` says what is wrong with it.
+
+    A path is ``file``, a plain ``owner/repo`` and an address of the hub are ``huggingface``.
+
+    >>> split_source("local:./x.gguf"), split_source("~/models/a:b.gguf")
+    (('file', './x.gguf'), ('file', '~/models/a:b.gguf'))
+    >>> split_source("builtin:mini"), split_source("hf.co/owner/repo:Q4_K_M")
+    (('builtin', 'mini'), ('huggingface', 'owner/repo:Q4_K_M'))
+    """
+    if text.startswith(("/", "./", "../", "~")):
+        return "file", text
+    for address in _HUB_ADDRESSES:
+        if text.startswith(address) and len(text) > len(address):
+            return "huggingface", text.removeprefix(address)
+    prefix, colon, rest = text.partition(":")
+    provider = _PROVIDER_ALIASES.get(prefix, prefix)
+    if colon and provider in PROVIDERS:
+        if not rest:
+            raise ValueError(f"the source {text!r} names no model after {prefix}:")
+        return provider, rest
+    if prefix == "mock" and colon:
+        raise ValueError("there is no mock model: mock: is not a provider")
+    if rest.startswith("//"):
+        raise ValueError(f"the address {text!r} is not one that a model can be had from")
+    if text.lower().endswith(".gguf"):
+        return "file", text
+    if not colon and re.fullmatch(r"[\w.-]+/[\w.-]+", text):
+        return "huggingface", text
+    if not colon:
+        raise ValueError(f"the source {text!r} has no provider, as in file:./model.gguf")
+    near = nearest(prefix, (*PROVIDERS, *_PROVIDER_ALIASES))
+    raise ValueError(
+        f"{prefix!r} is not a known provider" + (f"; did you mean {near}:?" if near else "")
+    )
+
+
+def file_path(text: str, folder: Path) -> Path:
+    """The path that a text or a ``file:`` source means, seen from ``folder``."""
+    text = text.removeprefix("file:").removeprefix("local:")
+    return folder / Path(text).expanduser()
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant; spelling in camelCase is no difference.
+
+    >>> nearest("maxTokens", ["max_tokens", "min_p"]), nearest("xyz", ["max_tokens"])
+    ('max_tokens', None)
+    """
+    from difflib import get_close_matches
+
+    plain = {_plain(name): name for name in known}
+    close = get_close_matches(_plain(word), plain, n=1, cutoff=0.65)
+    return plain[close[0]] if close else None
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[_-]", "", word).lower()
+
+
+FLAG = Kind("true or false", _flag)
+ON_OFF_AUTO = Kind('true, false or "auto"', _on_off_auto)
+LAYERS = Kind('a whole number of at least 0, or "auto"', _layers)
+TEXT = Kind("a text that is not empty", _text)
+NAME = Kind("a name without spaces that does not begin with -", _name)
+SOURCE = Kind("a source such as file:./model.gguf", _source)
+STOP = Kind("a text or a list of texts, none empty", _stop)
+TEXTS = Kind("a table of texts", _texts)
+MESSAGES = Kind("a list of {role, content}", _messages)
+LORA = Kind("a path, or a list of paths or {path, scale}", _lora)
+CHAT_TEMPLATE = Kind("a Jinja text, or file:PATH", _chat_template)
+RETENTION = Kind('a time such as "30d", "12h" or a number of seconds, or "forever"', _retention)
+SHARE = number(0, 1)

@@ -1,0 +1,188 @@
+"""The declarative table of settings: what may stand in ``llmrr.toml``, of which kind, what it is
+by default and what it does. Validation, ``config show``, the starter file and the manual page
+``llmrr.toml(5)`` are all made from ``SETTINGS``.
+
+A key appears here together with the part that gives it effect.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from llmrr import kinds
+from llmrr.errors import BadConfig
+from llmrr.kinds import (
+    CHAT_TEMPLATE,
+    FLAG,
+    LAYERS,
+    LORA,
+    MESSAGES,
+    NAME,
+    ON_OFF_AUTO,
+    RETENTION,
+    SHARE,
+    SOURCE,
+    STOP,
+    TEXT,
+    TEXTS,
+    Kind,
+    number,
+    one_of,
+    whole,
+)
+
+Source = Literal["command line", "environment", "project", "user", "default"]
+
+KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+
+
+# NamedTuple rather than dataclass: making a class takes a tenth of the time, at every start.
+class Spec(NamedTuple):
+    """One setting. ``key`` is dotted; ``models[]`` stands for each ``[[models]]``, ``NAME`` for a
+    name of the user's. ``default`` is as it would be written, None where nothing is; ``example``
+    is TOML. ``environment`` says whether ``LLMRR_…`` may set it."""
+
+    key: str
+    kind: Kind
+    default: object
+    doc: str
+    example: str
+    environment: bool = False
+
+    @property
+    def leaf(self) -> str:
+        """The last part of the key.
+
+        >>> spec("stats.retention").leaf
+        'retention'
+        """
+        return self.key.rpartition(".")[2]
+
+    @property
+    def table(self) -> str:
+        """The key without its last part; empty at the top."""
+        return self.key.rpartition(".")[0]
+
+
+class Setting(NamedTuple):
+    """A value in use, who set it, in which file or variable, and how it was written there."""
+
+    value: object
+    source: Source
+    where: str | None = None
+    stated: object = None
+
+
+# (leaf, kind, default, doc, example): how a local model is loaded, per engine and per model.
+_LOADING: tuple[tuple[str, Kind, object, str, str], ...] = (
+    ("context_size", whole(1, word="auto"), "auto",
+     "Tokens of context per sequence; auto takes what the request needs, at least 4096, at most "
+     "what the model was trained for and what fits.", "8192"),
+    ("gpu_layers", LAYERS, "auto",
+     "How many layers go to the GPU; auto puts there what fits.", "20"),
+    ("threads", whole(1, 1024), None,
+     "CPU threads; unset, one per physical core that this process may use.", "8"),
+    ("kv_type", one_of(*KV_TYPES), "f16",
+     "The type of the KV cache; a smaller one saves memory and costs some quality.", '"q8_0"'),
+    ("flash_attention", ON_OFF_AUTO, "auto",
+     "Fused attention; auto uses it where it is faster.", "true"),
+    ("mmap", FLAG, True, "Map the file into memory instead of reading it.", "false"),
+    ("mlock", FLAG, False, "Keep the weights from being swapped out.", "true"),
+    ("lora", LORA, None,
+     "LoRA adapter files, each a path or {path, scale}; relative paths start at this file.",
+     '["adapter.gguf", { path = "other.gguf", scale = 0.5 }]'),
+    ("chat_template", CHAT_TEMPLATE, None,
+     "A Jinja chat template in place of the model's own, or file:PATH.",
+     '"file:./template.jinja"'),
+)  # fmt: skip
+
+# (leaf, kind, doc, example): what a request may also set.
+_PARAMS: tuple[tuple[str, Kind, str, str], ...] = (
+    ("temperature", number(0), "How freely tokens are drawn; 0 always takes the likeliest.", "0.7"),
+    ("max_tokens", whole(1), "The longest answer, in tokens.", "1000"),
+    ("top_p", SHARE, "Draw from the likeliest tokens that hold this share together.", "0.9"),
+    ("top_k", whole(0), "Draw from this many likeliest tokens; 0 is all.", "40"),
+    ("min_p", SHARE, "Leave out tokens less likely than this share of the likeliest.", "0.05"),
+    ("typical_p", SHARE, "Locally typical sampling; 1 is off.", "0.95"),
+    ("repeat_penalty", number(0, above=True), "Divide what was already said by this; 1 is off.",
+     "1.1"),
+    ("frequency_penalty", number(-2, 2), "Subtract this for every time a token was said.", "0.5"),
+    ("presence_penalty", number(-2, 2), "Subtract this once a token was said.", "0.5"),
+    ("stop", STOP, "Texts that end the answer.", '["\\n\\n"]'),
+    ("seed", whole(0, 2**32 - 1), "Makes the draw repeatable.", "42"),
+    ("system", TEXT, "The system prompt.", '"Answer in one sentence."'),
+)  # fmt: skip
+
+SETTINGS: tuple[Spec, ...] = (
+    Spec("version", whole(1, 1), 1, "The version of this file's format.", "1"),
+    Spec("default_model", TEXT, None,
+         "The model that answers when none is named, where there are no [[models]].",
+         '"builtin:mini"', True),
+    Spec("log_prompts", FLAG, True,
+         "Whether prompts and answers are kept with the record of each run.", "false", True),
+    *(Spec(f"engines.llamacpp.{leaf}", kind, default, doc, example, True)
+      for leaf, kind, default, doc, example in _LOADING),
+    Spec("models[].name", NAME, None, "What the model is called here; each name once.",
+         '"assistant"'),
+    Spec("models[].source", SOURCE, None,
+         "Where it comes from: file:PATH (relative to this file) or builtin:mini.",
+         '"file:./models/assistant.gguf"'),
+    *(Spec(f"models[].params.{leaf}", kind, None, doc, example)
+      for leaf, kind, doc, example in _PARAMS),
+    *(Spec(f"models[].options.{leaf}", kind, None, doc, example)
+      for leaf, kind, _default, doc, example in _LOADING),
+    Spec("templates.NAME.template", TEXT, None,
+         "A prompt with {name} holes, filled by -P NAME VALUE; {{name}} stays as {name}.",
+         '"Context: {context}\\nQuestion: {input}"'),
+    Spec("templates.NAME.messages", MESSAGES, None,
+         "In place of template: messages with holes, each {role, content}.",
+         '[{ role = "user", content = "Translate: {input}" }]'),
+    Spec("templates.NAME.defaults", TEXTS, None, "What fills a hole that was not given.",
+         '{ context = "none" }'),
+    Spec("templates.NAME.model", TEXT, None, "The model this template is for.", '"assistant"'),
+    Spec("templates.NAME.format", TEXT, "braces",
+         "How holes are written; templates in a format other than braces are kept but not "
+         "rendered.", '"braces"'),
+    Spec("stats.retention", RETENTION, "30d",
+         'How long runs are kept: a time such as "30d", or "forever".', '"90d"', True),
+)  # fmt: skip
+
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+
+def spec(key: str) -> Spec:
+    """The setting of that key; ``KeyError`` for an unknown one."""
+    return _BY_KEY[key]
+
+
+def plain_settings() -> Mapping[str, Spec]:
+    """Those with one value each, by key: all but what is in ``[[models]]`` and ``[templates]``."""
+    return {key: setting for key, setting in _BY_KEY.items() if not key.startswith(_REPEATED)}
+
+
+_REPEATED = ("models[].", "templates.NAME.")
+
+
+def plain_spec(key: str) -> Spec:
+    """A setting of one value by its key; ``BadConfig`` with the nearest one for an unknown key."""
+    known = plain_settings()
+    if key not in known:
+        near = kinds.nearest(key, known)
+        raise BadConfig(
+            f"unknown key {key}",
+            f"did you mean {near}?" if near else "llmrr config show lists the settings",
+        )
+    return known[key]
+
+
+def defaults() -> dict[str, Setting]:
+    """Every setting of one value, as it is when nobody sets it."""
+    return {
+        key: Setting(
+            None if spec.default is None else spec.kind.parse(spec.default, Path()),
+            "default",
+            None,
+            spec.default,
+        )
+        for key, spec in plain_settings().items()
+    }

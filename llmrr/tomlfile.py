@@ -1,0 +1,304 @@
+"""One ``llmrr.toml``, read and held against the table of settings. Nothing is raised for what it
+says: every problem is listed, with its line, and the caller decides."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from llmrr import kinds, settings
+from llmrr.tomltext import Place, is_secret, key_text, line_of, toml_text
+from llmrr.types import Message, Sampling
+
+_HOLE = r"\{\{(?P<kept>[A-Za-z_]\w*)\}\}|\{(?P<hole>[A-Za-z_]\w*)\}"
+
+
+class Problem(NamedTuple):
+    """Something in a file that cannot be used. The message says where it stands."""
+
+    message: str
+    hint: str = ""
+    line: int | None = None
+
+
+class Template(NamedTuple):
+    """A ``[templates.NAME]``: a text, or messages, with ``{name}`` holes."""
+
+    name: str
+    template: str | None
+    messages: tuple[Message, ...]
+    defaults: Mapping[str, str]
+    model: str | None
+    format: str
+
+    @property
+    def holes(self) -> tuple[str, ...]:
+        """The names to be filled, each once, in the order of the text."""
+        texts = [self.template or "", *(message.content for message in self.messages)]
+        found = (match["hole"] for text in texts for match in re.finditer(_HOLE, text))
+        return tuple(dict.fromkeys(name for name in found if name))
+
+
+class ConfiguredModel(NamedTuple):
+    """A ``[[models]]``. ``path`` is the file or folder of a ``file:`` source, seen from ``file``,
+    the TOML file that names it; ``options`` are those of ``engines.base.Options`` that are
+    stated."""
+
+    name: str
+    source: str
+    provider: str
+    path: Path | None
+    params: Sampling
+    system: str | None
+    options: Mapping[str, object]
+    file: Path
+
+
+class TomlFile(NamedTuple):
+    """What a file states. ``values`` maps dotted keys to (in use, as written); ``models`` is None
+    where it has no ``[[models]]``."""
+
+    path: Path
+    values: Mapping[str, tuple[object, object]]
+    models: tuple[ConfiguredModel, ...] | None
+    templates: Mapping[str, Template]
+    problems: tuple[Problem, ...]
+
+
+def read(path: Path, content: bytes | None = None) -> TomlFile:
+    """Read ``path`` (or ``content`` in its stead; relative paths still start beside ``path``)."""
+    reader = _Reader(path)
+    table = reader.table(content)
+    models = reader.models(table.pop("models", None))
+    templates = reader.templates(table.pop("templates", {}))
+    reader.plain(table, ())
+    return TomlFile(path, reader.values, models, templates, tuple(reader.problems))
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Put values into the holes of a text in one pass: a brace in a value stays as it is.
+
+    >>> fill('{"a": "{b}"} {{b}}', {"b": "{b}"})
+    '{"a": "{b}"} {b}'
+    """
+    return re.sub(_HOLE, lambda m: "{" + m["kept"] + "}" if m["kept"] else values[m["hole"]], text)
+
+
+class _Reader:
+    """Collects what a file states and what is wrong with it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.text = ""
+        self.values: dict[str, tuple[object, object]] = {}
+        self.problems: list[Problem] = []
+
+    def table(self, content: bytes | None) -> dict[str, object]:
+        """The parsed file; empty with a problem noted when it cannot be parsed."""
+        import tomllib
+
+        try:
+            raw = self.path.read_bytes() if content is None else content
+            self.text = raw.decode("utf-8-sig").replace("\r\n", "\n")
+            return tomllib.loads(self.text)
+        except OSError as exc:
+            self.problems.append(Problem(f"cannot read {self.path}: {exc.strerror}"))
+        except UnicodeDecodeError as exc:
+            self.problems.append(
+                Problem(f"{self.path} is not UTF-8 (byte {exc.start})", "save it as UTF-8")
+            )
+        except tomllib.TOMLDecodeError as exc:
+            self.problems.append(_syntax_problem(self.path, str(exc)))
+        except RecursionError:
+            self.problems.append(Problem(f"{self.path} is nested too deeply"))
+        return {}
+
+    def fail(self, place: Place, message: str, hint: str = "") -> None:
+        """Note a problem at ``place``; the message gets where that is."""
+        line = line_of(self.text, place)
+        where = f"{self.path}, line {line}" if line else str(self.path)
+        self.problems.append(Problem(f"{message} ({where})", hint, line))
+
+    def value(self, spec: settings.Spec, raw: object, place: Place) -> object:
+        """The value in use of one setting, or None with a problem noted."""
+        key = _shown(place)
+        if self.secret(raw, place):
+            return None
+        try:
+            return spec.kind.parse(raw, self.path.parent)
+        except ValueError as exc:
+            why = f": {exc}" if str(exc) else f" is not {spec.kind.expected}"
+            written = "" if str(exc) else f" = {_short(raw)}"
+            self.fail(place, f"{key}{written}{why}", f"for example: {spec.leaf} = {spec.example}")
+        return None
+
+    def secret(self, raw: object, place: Place) -> bool:
+        """Whether a key is written there, which is refused without repeating it."""
+        if not is_secret(str(place[-1]), raw):
+            return False
+        self.fail(
+            place,
+            f"{_shown(place)} holds a key, which does not belong into this file",
+            "take it out (and replace it where it is valid, if others could read the file)",
+        )
+        return True
+
+    def unknown(self, place: Place, raw: object, known: Iterable[str]) -> None:
+        """Note an unknown key, with the known one that was probably meant."""
+        if self.secret(raw, place):
+            return
+        name, known = str(place[-1]), list(known)
+        near = kinds.nearest(name, known)
+        elsewhere = [setting.key for setting in settings.SETTINGS if setting.leaf == name]
+        if near:
+            hint = f"did you mean {near}?"
+        elif elsewhere:
+            hint = f"it belongs elsewhere: {' or '.join(elsewhere)}"
+        else:
+            hint = f"known here: {', '.join(sorted(known))}; see man llmrr.toml"
+        self.fail(place, f"unknown key {_shown(place)}", hint)
+
+    def plain(self, table: Mapping[str, object], above: tuple[str, ...]) -> None:
+        """The settings of one value each, table by table."""
+        known = settings.plain_settings()
+        for name, raw in table.items():
+            place = (*above, name)
+            key = ".".join(place)
+            inside = [other for other in known if other.startswith(f"{key}.")]
+            if key in known and "." not in name:
+                value = self.value(known[key], raw, place)
+                self.values[key] = (value, raw)
+            elif inside and "." not in name and isinstance(raw, dict):
+                self.plain(raw, place)
+            elif inside:
+                self.fail(place, f"{key} = {_short(raw)} is not a table", f"write [{key}]")
+            else:
+                self.unknown(place, raw, _children(above))
+
+    def fields(self, table: object, above: Place, pattern: str) -> dict[str, object]:
+        """The settings ``pattern.*`` that a table of a repeated thing states, in use."""
+        if not isinstance(table, dict):
+            self.fail(above, f"{_shown(above)} = {_short(table)} is not a table")
+            return {}
+        known = {spec.leaf: spec for spec in settings.SETTINGS if spec.table == pattern}
+        tables = {name for name in ("params", "options") if pattern == "models[]"}
+        found = {}
+        for name, raw in table.items():
+            place = (*above, name)
+            if name in known:
+                found[name] = self.value(known[name], raw, place)
+            elif name not in tables:
+                self.unknown(place, raw, (*known, *tables))
+        return found
+
+    def models(self, entries: object) -> tuple[ConfiguredModel, ...] | None:
+        """The ``[[models]]``, each name once."""
+        if entries is None:
+            return None
+        if not isinstance(entries, list):
+            self.fail(("models",), "models is not a list of tables", "write [[models]]")
+            return None
+        models: dict[str, ConfiguredModel] = {}
+        for index, entry in enumerate(entries):
+            model = self.model(entry, ("models", index))
+            if model is not None and model.name in models:
+                self.fail(
+                    ("models", index, "name"),
+                    f"the model name {model.name!r} stands here twice",
+                    "give one of them another name",
+                )
+            elif model is not None:
+                models[model.name] = model
+        return tuple(models.values())
+
+    def model(self, entry: object, place: Place) -> ConfiguredModel | None:
+        """One ``[[models]]``; None when it cannot be used."""
+        before = len(self.problems)
+        own = self.fields(entry, place, "models[]")
+        if not isinstance(entry, dict):
+            return None
+        for name in ("name", "source"):
+            if name not in entry:
+                example = settings.spec(f"models[].{name}").example
+                self.fail(place, f"{_shown(place)} has no {name}", f"add: {name} = {example}")
+        inside = "models[].params", "models[].options"
+        params = self.fields(entry.get("params", {}), (*place, "params"), inside[0])
+        options = self.fields(entry.get("options", {}), (*place, "options"), inside[1])
+        if len(self.problems) > before:
+            return None
+        system = params.pop("system", None)
+        source = str(own["source"])
+        provider, rest = kinds.split_source(source)
+        return ConfiguredModel(
+            name=str(own["name"]),
+            source=source,
+            provider=provider,
+            path=kinds.file_path(rest, self.path.parent) if provider == "file" else None,
+            params=Sampling(**params),  # type: ignore[arg-type]
+            system=None if system is None else str(system),
+            options=options,
+            file=self.path,
+        )
+
+    def templates(self, tables: object) -> dict[str, Template]:
+        """The ``[templates.NAME]``."""
+        if not isinstance(tables, dict):
+            self.fail(("templates",), "templates is not a table", "write [templates.NAME]")
+            return {}
+        found = ((name, self.template(name, table)) for name, table in tables.items())
+        return {name: template for name, template in found if template is not None}
+
+    def template(self, name: str, table: object) -> Template | None:
+        """One ``[templates.NAME]``; None when it cannot be used."""
+        before = len(self.problems)
+        place = ("templates", name)
+        own = self.fields(table, place, "templates.NAME")
+        if len(self.problems) == before and ("template" in own) == ("messages" in own):
+            self.fail(
+                place,
+                f"the template {name!r} needs either a template or messages",
+                'for example: template = "Translate: {input}"',
+            )
+        if len(self.problems) > before:
+            return None
+        messages: tuple[tuple[str, str], ...] = own.get("messages", ())  # type: ignore[assignment]
+        return Template(
+            name=name,
+            template=own.get("template"),  # type: ignore[arg-type]
+            messages=tuple(Message(role, content) for role, content in messages),
+            defaults=own.get("defaults", {}),  # type: ignore[arg-type]
+            model=own.get("model"),  # type: ignore[arg-type]
+            format=str(own.get("format", "braces")),
+        )
+
+
+def _syntax_problem(path: Path, message: str) -> Problem:
+    match = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message, re.S)
+    if match is None:
+        return Problem(f"{path} is not valid TOML: {message}")
+    where = f"{path}, line {match[2]}, column {match[3]}"
+    reason = match[1][:1].lower() + match[1][1:]
+    return Problem(f"not valid TOML: {reason} ({where})", line=int(match[2]))
+
+
+def _children(above: tuple[str, ...]) -> list[str]:
+    """The names that may stand in a table of plain settings."""
+    prefix = "".join(f"{name}." for name in above)
+    keys = [*settings.plain_settings(), *(() if above else ("models", "templates"))]
+    inside = (key.removeprefix(prefix) for key in keys if key.startswith(prefix))
+    return list(dict.fromkeys(key.partition(".")[0] for key in inside))
+
+
+def _shown(place: Place) -> str:
+    """A place as a reader would name it.
+
+    >>> _shown(("models", 0, "params", "top k"))
+    'models[0].params."top k"'
+    """
+    parts = (f"[{part}]" if isinstance(part, int) else f".{key_text(part)}" for part in place)
+    return "".join(parts).removeprefix(".")
+
+
+def _short(value: object) -> str:
+    text = toml_text(value)
+    return text if len(text) <= 60 else text[:59] + "…"
