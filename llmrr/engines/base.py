@@ -63,7 +63,9 @@ class Stream(Iterator[Chunk], Protocol):
 class Model(Protocol):
     """A loaded model. Safe to call from several threads: the engine batches what is in flight."""
 
-    info: ModelInfo
+    @property
+    def info(self) -> ModelInfo:
+        """What its files say about it."""
 
     def generate(
         self, request: Request, on_chunk: Callable[[Chunk], None] | None = None

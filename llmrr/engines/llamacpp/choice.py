@@ -156,18 +156,21 @@ class Choice(Task):
         token = self._draw(context)
         self._stream.token()
         if self._vocab.is_end(token) and not self._sampling.ignore_eos:
-            return self._end("stop")
+            self._finish = "stop"
+            return None
         self.generated += 1
         self._tokens.append(token)
         text, reasoning, stopped = self._text.push(self._piece(token))
-        limit = self._sampling.max_tokens
         if stopped or (self._mask is not None and self._mask.finished):
-            return self._end("stop", text, reasoning)
-        if self.generated == limit or len(self.known) + 1 >= context.size:
-            return self._end("length", text, reasoning)
-        if text or reasoning:
-            self._stream.emit(self._chunk(text, reasoning))
-        return token
+            self._finish = "stop"
+        elif self.generated == self._sampling.max_tokens or len(self.known) + 1 >= context.size:
+            self._finish = "length"
+        else:
+            if text or reasoning:
+                self._stream.emit(self._chunk(text, reasoning))
+            return token
+        self._held = (text, reasoning)
+        return None
 
     def finished(self, error: BaseException | None) -> None:
         """Its sequence is free: say the rest, and why it ended."""
@@ -190,10 +193,6 @@ class Choice(Task):
         if measured is not None:
             self._logprobs.append(self._named(token, *measured))
         return token
-
-    def _end(self, reason: FinishReason, text: str = "", reasoning: str = "") -> None:
-        self._finish = reason
-        self._held = (text, reasoning)
 
     def _piece(self, token: int) -> bytes:
         """A token's bytes; a control token is silent unless it is part of a reasoning marker."""

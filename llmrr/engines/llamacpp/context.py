@@ -149,14 +149,11 @@ class Batch:
         self._struct = set_fields(
             binding.llama_batch(),
             {
-                name: ctypes.cast(array, kinds[name])
-                for name, array in {
-                    "token": self._token,
-                    "pos": self._position,
-                    "n_seq_id": self._counts,
-                    "seq_id": self._sequence,
-                    "logits": self._output,
-                }.items()
+                "token": ctypes.cast(self._token, kinds["token"]),
+                "pos": ctypes.cast(self._position, kinds["pos"]),
+                "n_seq_id": ctypes.cast(self._counts, kinds["n_seq_id"]),
+                "seq_id": ctypes.cast(self._sequence, kinds["seq_id"]),
+                "logits": ctypes.cast(self._output, kinds["logits"]),
             },
         )
         self.used = 0
@@ -170,8 +167,8 @@ class Batch:
         logits. Returns the row of the last one."""
         start, count = self.used, len(tokens)
         end = start + count
-        self._token[start:end] = tokens  # type: ignore[assignment]
-        self._position[start:end] = range(position, position + count)  # type: ignore[assignment]
+        self._token[start:end] = list(tokens)
+        self._position[start:end] = list(range(position, position + count))
         self._sequence[start:end] = [self._addresses[slot]] * count
         self._output[start:end] = [0] * count
         self._output[end - 1] = int(last)

@@ -14,14 +14,14 @@ from llmrr.engines.llamacpp.choice import Choice, LlamaStream
 from llmrr.engines.llamacpp.context import KV_TYPES, Context, Shape
 from llmrr.engines.llamacpp.loading import LoadedModel, open_model
 from llmrr.engines.templates import DEFAULT, DEFAULT_NAME, Prompt, Template
-from llmrr.errors import BadConfig, ContextOverflow, DoesNotFit
+from llmrr.errors import BadConfig, ContextOverflow, DoesNotFit, Unsupported
 from llmrr.types import Chunk, ModelFiles, ModelInfo, Request, Sampling
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from llmrr.engines.constrain import Constraint
+    from llmrr.engines.constrain import Constraint, Vocabulary
     from llmrr.hardware import Fit, Hardware
 
 ROOM_TO_ANSWER: Final = 2048  # tokens of context for an answer whose length is not limited
@@ -161,6 +161,19 @@ class LlamaModel:
             self._vocabulary, schema=sampling.schema, grammar=sampling.grammar
         )
 
+    @cached_property
+    def _vocabulary(self) -> "Vocabulary":
+        from llmrr.engines.constrain import Vocabulary
+
+        vocab = self.vocab
+        special = frozenset(token for token in range(vocab.size) if vocab.is_control(token))
+        return Vocabulary(
+            tokens=[vocab.piece(token) for token in range(vocab.size)],
+            eos=vocab.end_tokens,
+            special=special,
+            tokenize=lambda data: vocab.tokenize(data.decode(errors="replace"), special=False),
+        )
+
     # -- the context ---------------------------------------------------------------------------
 
     def _context_needed(self, prompt_tokens: int, max_tokens: int | None) -> int:
@@ -179,7 +192,8 @@ class LlamaModel:
         """The largest context of one sequence, in tokens."""
         if self._options.context_size is not None:
             return self._options.context_size
-        known = (self.info.context_length, self.fit.context)
+        fit = self.fit
+        known = (self.info.context_length, fit.largest_context if fit else None)
         return min((size for size in known if size), default=self._options.at_least)
 
     def _overflow(self, what: str, limit: int) -> ContextOverflow:
@@ -211,7 +225,7 @@ class LlamaModel:
             return self._options.flash_attention == "on"
         quantized = KV_TYPES[self._options.kv_type] not in (0, 1, 30)  # llama.cpp demands it there
         short = slots == 1 and self._options.at_least <= CONTEXT_AT_LEAST
-        return quantized or short or bool(self.fit.gpu_layers)
+        return quantized or short or self._gpu_layers() > 0
 
     def _context(self, shape: Shape) -> Context:
         assert self._loaded is not None
@@ -228,7 +242,12 @@ class LlamaModel:
     # -- loading -------------------------------------------------------------------------------
 
     def _load(self) -> LoadedModel:
-        return open_model(self._place.path, self._options, lambda: self.fit.gpu_layers)
+        return open_model(self._place.path, self._options, self._gpu_layers)
+
+    def _gpu_layers(self) -> int:
+        if self._options.gpu_layers != "auto":
+            return self._options.gpu_layers
+        return self.fit.gpu_layers if self.fit else 0
 
     @cached_property
     def _hardware(self) -> "Hardware":
@@ -237,22 +256,28 @@ class LlamaModel:
         return hardware.probe()
 
     @cached_property
-    def fit(self) -> "Fit":
-        """What it takes on this machine, and the largest context that fits."""
+    def fit(self) -> "Fit | None":
+        """What it takes on this machine, and the largest context that fits; None for a model whose
+        shape is not known."""
         from llmrr import hardware
 
         options = self._options
-        return hardware.fit(
-            self.info,
-            self._hardware,
-            context=options.context_size,
-            slots=options.slots,
-            kv_type=options.kv_type,
-            gpu_layers=options.gpu_layers,
-        )
+        try:
+            return hardware.fit(
+                self.info,
+                self._hardware,
+                context=options.context_size,
+                slots=options.slots,
+                kv_type=options.kv_type,
+                outputs=options.slots,
+                gpu_layers=options.gpu_layers,
+                mmap=options.mmap,
+            )
+        except Unsupported:
+            return None
 
     def _refuse_too_large(self) -> None:
-        if not self.fit.fits:
+        if self.fit and not self.fit.fits:
             raise DoesNotFit(
                 f"{self._place.path.name} does not fit: {'; '.join(self.fit.why)}",
                 "use a smaller quantization, or a smaller --ctx-size",

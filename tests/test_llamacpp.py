@@ -1,0 +1,431 @@
+"""The llama.cpp engine on tiny real models: answers, batching, prefixes, cancelling, traps."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import builders
+import numpy as np
+import pytest
+
+from llmrr.engines.base import Options
+from llmrr.engines.llamacpp import ENGINE
+from llmrr.engines.llamacpp import api as binding
+from llmrr.engines.llamacpp.model import LlamaModel
+from llmrr.errors import BadConfig, ContextOverflow, DamagedFile, FeatureMissing
+from llmrr.types import Chunk, Format, Message, ModelFiles, Request, Sampling
+
+GREEDY = Sampling(temperature=0.0, max_tokens=12)
+LONG = "the capital of France is Paris and the capital of Spain is Madrid, said the world. " * 3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def tiny(folder: Path) -> Path:
+    return builders.tiny_llama(folder / "tiny.gguf", context=1024)
+
+
+@pytest.fixture
+def model(tiny: Path) -> Iterator[LlamaModel]:
+    with_slots = load(tiny, slots=4)
+    yield with_slots
+    with_slots.close()
+
+
+def load(path: Path, **options: object) -> LlamaModel:
+    return ENGINE.load(ModelFiles(path, Format.GGUF), Options(**options))  # type: ignore[arg-type]
+
+
+def raw(prompt: str, sampling: Sampling = GREEDY, n: int = 1) -> Request:
+    return Request(prompt=prompt, sampling=sampling, n=n)
+
+
+def said(chunks: list[Chunk], index: int = 0) -> str:
+    return "".join(chunk.text for chunk in chunks if chunk.index == index)
+
+
+def answer(model: LlamaModel, request: Request) -> str:
+    return said(list(model.generate(request)))
+
+
+def tokens_of(chunks: list[Chunk], index: int = 0) -> list[int]:
+    return [token for chunk in chunks if chunk.index == index for token in chunk.tokens]
+
+
+def reference(model: LlamaModel, prompt: str, count: int) -> list[int]:
+    """Greedy tokens that do not end the text, each from a computation of everything before it."""
+    known = model.tokenize(prompt)
+    for _ in range(count):
+        logits = model.logits(known)[-1]
+        logits[list(model.vocab.end_tokens)] = -np.inf
+        known.append(int(logits.argmax()))
+    return known[-count:]
+
+
+def test_greedy_takes_the_most_likely_token_of_each_step(model: LlamaModel) -> None:
+    sampling = Sampling(temperature=0.0, max_tokens=6, ignore_eos=True)
+    got = tokens_of(list(model.generate(raw("the capital of", sampling))))
+    assert got == reference(model, "the capital of", 6)
+
+
+def test_the_last_chunk_says_why_it_ended_and_what_it_took(model: LlamaModel) -> None:
+    chunks = list(model.generate(raw("the capital of", GREEDY)))
+    assert [chunk.finish_reason for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+    last = chunks[-1]
+    assert last.finish_reason in ("stop", "length")
+    assert last.usage is not None
+    assert last.usage.prompt_tokens == len(model.tokenize("the capital of"))
+    assert last.usage.completion_tokens == len(tokens_of(chunks))
+    assert last.usage.first_token_s is not None
+    assert 0 < last.usage.first_token_s <= last.usage.total_s
+
+
+def test_the_same_seed_gives_the_same_text_and_another_one_does_not(tiny: Path) -> None:
+    def draw(seed: int) -> str:
+        model = load(tiny)
+        try:
+            return answer(model, raw("hello", Sampling(temperature=2.0, seed=seed, max_tokens=30)))
+        finally:
+            model.close()
+
+    assert draw(5) == draw(5)
+    assert draw(5) != draw(6)
+
+
+def test_sequences_in_one_batch_do_not_disturb_each_other(model: LlamaModel) -> None:
+    prompts = ["the capital of", "hello world", "France is", "Madrid and Paris are"]
+    sampling = Sampling(temperature=0.0, max_tokens=10, ignore_eos=True)
+    alone = [tokens_of(list(model.generate(raw(prompt, sampling)))) for prompt in prompts]
+    streams = [model.generate(raw(prompt, sampling)) for prompt in prompts]
+    assert [tokens_of(list(stream)) for stream in streams] == alone
+
+
+def test_more_requests_than_slots_wait_their_turn(model: LlamaModel) -> None:
+    streams = [model.generate(raw(f"request {number}")) for number in range(11)]
+    assert [list(stream)[-1].finish_reason is not None for stream in streams] == [True] * 11
+
+
+def test_several_threads_may_ask_at_once(model: LlamaModel) -> None:
+    texts: dict[int, str] = {}
+
+    def ask(number: int) -> None:
+        texts[number] = answer(model, raw("the capital of", GREEDY))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(texts) == 6
+    assert len(set(texts.values())) == 1
+
+
+def test_several_choices_share_the_prompt_and_differ(model: LlamaModel) -> None:
+    sampling = Sampling(temperature=2.0, seed=3, max_tokens=20, ignore_eos=True)
+    chunks = list(model.generate(raw(LONG, sampling, n=3)))
+    texts = {said(chunks, index) for index in range(3)}
+    assert len(texts) == 3
+    usages = [chunk.usage for chunk in chunks if chunk.usage]
+    assert len(usages) == 1
+    assert usages[0].completion_tokens == 60
+    finishes = [chunk for chunk in chunks if chunk.finish_reason]
+    assert sorted(chunk.index for chunk in finishes) == [0, 1, 2]
+
+
+def test_a_common_prefix_is_computed_once_even_while_it_is_being_computed(tiny: Path) -> None:
+    model = load(tiny, slots=4)
+    try:
+        sampling = Sampling(temperature=0.0, max_tokens=5, ignore_eos=True)
+        streams = [model.generate(raw(LONG + ending, sampling)) for ending in ("A", "B", "C")]
+        chunks = [list(stream) for stream in streams]
+        prompt = len(model.tokenize(LONG))
+        cached = [part[-1].usage.cached_tokens for part in chunks if part[-1].usage]
+        assert cached[0] == 0
+        assert all(prompt - 3 <= count <= prompt for count in cached[1:]), cached
+        assert [tokens_of(part) for part in chunks] == [
+            reference(model, LONG + ending, 5) for ending in ("A", "B", "C")
+        ]
+    finally:
+        model.close()
+
+
+def test_a_conversation_that_goes_on_computes_only_what_is_new(model: LlamaModel) -> None:
+    first = Message("user", LONG)
+    reply = answer(model, Request(messages=(first,), sampling=GREEDY))
+    turns = (first, Message("assistant", reply), Message("user", "and then"))
+    usage = list(model.generate(Request(messages=turns, sampling=GREEDY)))[-1].usage
+    assert usage is not None
+    assert usage.cached_tokens > 0.6 * usage.prompt_tokens
+
+
+@pytest.mark.parametrize(
+    ("name", "reuses"), [("sliding", False), ("recurrent", False), ("full", True)]
+)
+def test_a_prefix_is_reused_only_where_the_memory_allows_it(
+    folder: Path, name: str, reuses: bool
+) -> None:
+    make = {
+        "sliding": lambda path: builders.tiny_llama(
+            path, architecture="gemma3", sliding_window=32, context=4096, layers=6
+        ),
+        "recurrent": lambda path: builders.tiny_mamba(path, context=4096),
+        "full": lambda path: builders.tiny_llama(path, context=4096),
+    }[name]
+    path = folder / f"{name}.gguf"
+    make(path)
+    model = load(path, slots=2)
+    try:
+        sampling = Sampling(temperature=0.0, max_tokens=6, ignore_eos=True)
+        # Long enough that a sliding window has left the common part behind.
+        list(model.generate(raw(LONG + "one way to go on, " * 200, sampling)))
+        chunks = list(model.generate(raw(LONG + "another way to end", sampling)))
+        usage = chunks[-1].usage
+        assert usage is not None
+        assert (usage.cached_tokens > 0) == reuses
+        assert tokens_of(chunks) == reference(model, LONG + "another way to end", 6)
+        # In flight together, the prefix is copied at the very point where it ends: all memories can.
+        streams = [model.generate(raw(LONG * 2 + end, sampling)) for end in ("left", "right")]
+        both = [list(stream) for stream in streams]
+        second = both[1][-1].usage
+        assert second is not None
+        assert second.cached_tokens >= len(model.tokenize(LONG * 2)) - 3
+        assert tokens_of(both[1]) == reference(model, LONG * 2 + "right", 6)
+    finally:
+        model.close()
+
+
+def test_a_gap_left_by_a_finished_sequence_is_closed_without_changing_answers(
+    model: LlamaModel,
+) -> None:
+    def sampling(count: int) -> Sampling:
+        return Sampling(temperature=0.0, max_tokens=count, ignore_eos=True)
+
+    prompts = ["the capital of", "hello world", "France is", "Madrid and"]
+    lengths = [60, 4, 60, 60]
+    streams = [
+        model.generate(raw(prompt, sampling(count)))
+        for prompt, count in zip(prompts, lengths, strict=True)
+    ]
+    got = [tokens_of(list(stream)) for stream in streams]
+    for prompt, count, tokens in zip(prompts, lengths, got, strict=True):
+        assert tokens[:6] == reference(model, prompt, min(6, count))[: len(tokens[:6])]
+        assert tokens == tokens_of(list(model.generate(raw(prompt, sampling(count)))))
+
+
+def test_cancel_ends_an_answer_within_one_step_and_leaves_the_others_alone(
+    model: LlamaModel,
+) -> None:
+    endless = Sampling(temperature=1.0, seed=1, max_tokens=900, ignore_eos=True)
+    other = model.generate(raw("hello world", Sampling(temperature=0.0, max_tokens=40)))
+    stream = model.generate(raw("the capital of", endless))
+    for _ in range(3):
+        next(stream)
+    stream.cancel()
+    stream.cancel()
+    rest = list(stream)
+    assert rest[-1].finish_reason == "cancelled"
+    assert list(other)[-1].finish_reason in ("stop", "length")
+    assert answer(model, raw("hello", GREEDY)) == answer(model, raw("hello", GREEDY))
+
+
+def test_closing_ends_what_is_running_and_twice_is_allowed(tiny: Path) -> None:
+    model = load(tiny)
+    stream = model.generate(raw("x", Sampling(max_tokens=900, ignore_eos=True)))
+    next(stream)
+    model.close()
+    model.close()
+    with pytest.raises(Exception, match="closed"):
+        list(stream)
+
+
+def test_chunks_are_pushed_when_someone_wants_them_pushed(model: LlamaModel) -> None:
+    got: list[Chunk] = []
+    done = threading.Event()
+
+    def take(chunk: Chunk) -> None:
+        got.append(chunk)
+        if chunk.usage:
+            done.set()
+
+    model.generate(raw("the capital of", GREEDY), take)
+    assert done.wait(30)
+    assert said(got) == answer(model, raw("the capital of", GREEDY))
+
+
+def test_a_stop_string_that_spans_tokens_ends_the_answer(model: LlamaModel) -> None:
+    free = Sampling(temperature=2.0, seed=8, max_tokens=60, ignore_eos=True)
+    text = answer(model, raw("hello", free))
+    stop = text[20:23]
+    chunks = list(model.generate(raw("hello", Sampling(stop=(stop,)).over(free))))
+    assert said(chunks) == text[: text.index(stop)]
+    assert chunks[-1].finish_reason == "stop"
+
+
+def test_bias_penalties_and_limits_act(model: LlamaModel) -> None:
+    token = model.tokenize("world")[0]
+    bias = Sampling(temperature=0.0, max_tokens=3, logit_bias={token: 100.0})
+    assert tokens_of(list(model.generate(raw("x", bias)))) == [token] * 3
+    repeat = Sampling(
+        temperature=0.0, max_tokens=20, logit_bias={token: 9.0}, presence_penalty=50.0
+    )
+    assert tokens_of(list(model.generate(raw("x", repeat)))).count(token) <= 1
+    narrow = Sampling(temperature=5.0, top_k=1, max_tokens=8, ignore_eos=True, seed=1)
+    greedy = Sampling(temperature=0.0, max_tokens=8, ignore_eos=True)
+    same = tokens_of(list(model.generate(raw("x", greedy))))
+    assert tokens_of(list(model.generate(raw("x", narrow)))) == same
+    for cut in (Sampling(top_p=1e-6), Sampling(min_p=1.0), Sampling(typical_p=1e-9)):
+        loose = Sampling(temperature=5.0, top_k=0, max_tokens=8, ignore_eos=True, seed=1)
+        got = tokens_of(list(model.generate(raw("x", cut.over(loose)))))
+        if cut.typical_p is None:
+            assert got == same
+
+
+def test_logprobs_are_those_of_the_distribution(model: LlamaModel) -> None:
+    sampling = Sampling(temperature=0.0, max_tokens=1, logprobs=3, ignore_eos=True)
+    [measured] = list(model.generate(raw("the capital of", sampling)))[-1].logprobs
+    logits = model.logits(model.tokenize("the capital of"))[-1].astype(np.float64)
+    expected = np.sort(logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max())[::-1]
+    assert [value for _, value in measured.top] == pytest.approx(expected[:3].tolist(), abs=1e-3)
+    assert measured.logprob == pytest.approx(measured.top[0][1])
+
+
+def test_a_prompt_that_does_not_fit_is_refused_with_both_numbers(tiny: Path) -> None:
+    model = load(tiny, context_size=256)
+    try:
+        prompt = LONG * 4
+        count = len(model.tokenize(prompt))
+        with pytest.raises(ContextOverflow, match=rf"{count} tokens.* 256"):
+            model.generate(raw(prompt))
+        assert answer(model, raw("hello")) is not None
+    finally:
+        model.close()
+
+
+def test_the_context_grows_with_what_a_request_needs(folder: Path) -> None:
+    path = builders.tiny_llama(folder / "long.gguf", context=16384)
+    model = load(path)
+    try:
+        short = model.generate(raw("hello", GREEDY))
+        list(short)
+        assert short.context_size == 4096
+        long = model.generate(raw("hello", Sampling(temperature=0.0, max_tokens=7000, stop=("e",))))
+        list(long)
+        assert long.context_size is not None
+        assert long.context_size >= 7000
+    finally:
+        model.close()
+
+
+def test_an_answer_that_fills_the_context_ends_with_length(tiny: Path) -> None:
+    model = load(tiny, context_size=256)
+    try:
+        chunks = list(model.generate(raw("x", Sampling(temperature=1.0, seed=1, ignore_eos=True))))
+        assert chunks[-1].finish_reason == "length"
+        assert 240 <= len(tokens_of(chunks)) <= 256
+    finally:
+        model.close()
+
+
+def test_a_model_without_a_template_is_told_so_and_bounded(folder: Path) -> None:
+    path = builders.tiny_llama(folder / "bare.gguf", template=None, context=2048)
+    model = load(path)
+    try:
+        request = Request(
+            messages=(Message("user", "hello"),),
+            sampling=Sampling(temperature=1.0, seed=1, ignore_eos=True),
+        )
+        stream = model.generate(request)
+        assert "chatml" in stream.notes[0]
+        assert len(tokens_of(list(stream))) == 512
+    finally:
+        model.close()
+
+
+def test_reasoning_is_kept_apart(model: LlamaModel) -> None:
+    think, end = model.tokenize("<think>")[0], model.tokenize("</think>")[0]
+    forced = Sampling(temperature=0.0, max_tokens=1, logit_bias={think: 100.0})
+    [chunk] = list(model.generate(Request(messages=(Message("user", "x"),), sampling=forced)))
+    assert (chunk.text, chunk.reasoning) == ("", "")
+    assert end != think
+
+
+def test_embeddings_are_normalised_and_pooled(folder: Path) -> None:
+    path = builders.tiny_bert(folder / "bert.gguf")
+    model = load(path)
+    try:
+        texts = ["hello world", "paris", "the capital of france is paris"] * 5
+        vectors = np.array(model.embed(texts))
+        assert vectors.shape == (15, model.info.embedding_length)
+        assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(15))
+        alone = np.array(model.embed(["paris"]))[0]
+        assert vectors[1] == pytest.approx(alone, abs=1e-4)
+        assert abs(float(vectors[0] @ vectors[1])) < 0.9999
+        with pytest.raises(ContextOverflow, match="128"):
+            model.embed(["hello " * 400])
+    finally:
+        model.close()
+
+
+@pytest.mark.parametrize("kv_type", ["q8_0", "bf16"])
+def test_the_cache_may_be_of_another_type(folder: Path, kv_type: str) -> None:
+    wide = builders.tiny_llama(folder / "wide.gguf", width=128, context=1024)
+    model = load(wide, kv_type=kv_type, threads=1, mmap=False)
+    try:
+        assert list(model.generate(raw("hello", GREEDY)))[-1].finish_reason
+    finally:
+        model.close()
+
+
+def test_a_wrong_type_of_cache_is_named(tiny: Path) -> None:
+    with pytest.raises(BadConfig, match="q3_9"):
+        load(tiny, kv_type="q3_9")
+
+
+def test_fields_that_the_binding_lacks_are_found_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(binding.FIELDS, "llama_batch", "n_tokens use_mmap")
+    binding.api.cache_clear()
+    try:
+        with pytest.raises(FeatureMissing, match="use_mmap"):
+            binding.api()
+    finally:
+        monkeypatch.undo()
+        binding.api.cache_clear()
+        binding.api()
+
+
+def test_the_binding_comes_without_the_rest_of_its_package() -> None:
+    code = (
+        "import sys; from llmrr.engines.llamacpp.api import api; api();"
+        "print(sorted({'numpy', 'jinja2', 'llama_cpp.llama'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_file_that_breaks_llama_cpp_breaks_only_the_helper(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llmrr.engines.llamacpp import check
+
+    monkeypatch.setattr(check, "HELPER", "tests_no_such_module")
+    with pytest.raises(DamagedFile, match=r"tiny\.gguf"):
+        load(tiny)
+
+
+def test_a_checked_file_is_not_checked_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from llmrr.engines.llamacpp import check
+
+    load(tiny).close()
+    monkeypatch.setattr(check, "dry_load", lambda path: pytest.fail("it was checked again"))
+    load(tiny).close()
+    tiny.touch()
+    with pytest.raises(pytest.fail.Exception):
+        load(tiny)
