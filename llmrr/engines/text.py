@@ -70,6 +70,14 @@ FORMATS: tuple[tuple[str, Markers], ...] = (
         Markers((" to=self<|message|>",), ("<|eom|>",), ("<|start|>assistant", "<|message|>")),
     ),
     ("<|START_THINKING|>", Markers(("<|START_THINKING|>",), ("<|END_THINKING|>",))),
+    (
+        "'<|open|>' + tag",
+        Markers(
+            ("<|open|>think<|sep|>",),
+            ("<|close|>think<|sep|>",),
+            ("<|open|>response<|sep|>",),
+        ),
+    ),
     ("[THINK]", Markers(("[THINK]",), ("[/THINK]",))),
     ("<unused94>", Markers(("<unused94>thought\n", "<unused94>"), ("<unused95>",))),
     (

@@ -31,8 +31,8 @@ _WORDS["thinking_mode"] = {
 
 _OFF = (False, 0, "none", "no_think", "disabled", "chat", "off")
 
-# A number of tokens; without one reasoning is not bounded (Seed-OSS).
-_BUDGET: dict[Think, int | None] = {"off": 0, "low": 512, "medium": 4096, "high": None}
+# A number of tokens; -1 for no bound (Seed-OSS).
+_BUDGET: dict[Think, int] = {"off": 0, "low": 512, "medium": 4096, "high": -1}
 
 
 def switches(template: str, names: Collection[str], think: Think) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def switches(template: str, names: Collection[str], think: Think) -> dict[str, A
         # Where a flag says off, no effort is a value that the template need know.
         if name in names and not (think == "off" and found and name != "thinking_mode"):
             found[name] = _quoted(template, words[think])
-    if "thinking_budget" in names and _BUDGET[think] is not None:
+    if "thinking_budget" in names:
         found["thinking_budget"] = _BUDGET[think]
     return found
 

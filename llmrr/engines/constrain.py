@@ -1,0 +1,206 @@
+"""Which tokens may come next: a JSON Schema or a grammar, as masks over a model's logits.
+
+One mechanism for every local engine, by llguidance. It obeys a schema or refuses it by name; the
+masks are exact, so whatever a sampler draws, the answer fits (or was cut short).
+"""
+
+import ctypes
+import json
+import re
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmrr.errors import EngineFailed, FeatureMissing, UsageError
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher, LLTokenizer
+
+# Nothing but what the schema asks for: with free space between its parts a model can write
+# newlines for ever. The others keep a schema's own ``x-guidance`` from loosening what is enforced.
+_JSON: Any = {"whitespace_flexible": False, "lenient": False, "coerce_one_of": False}
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Vocabulary:
+    """A model's tokens: the bytes of each, which of them end an answer, which are control tokens,
+    and how bytes become tokens. One per model: its tokenizer costs a fraction of a second."""
+
+    tokens: list[bytes]
+    eos: tuple[int, ...]
+    special: frozenset[int]
+    tokenize: Callable[[bytes], list[int]]
+
+
+class Mask:
+    """How far one answer has come in its grammar. Not for several threads at once."""
+
+    __slots__ = ("_bits", "_matcher", "_words")
+
+    def __init__(self, matcher: "LLMatcher", size: int) -> None:
+        self._matcher = matcher
+        self._words = (size + 31) // 32
+        self._bits = (ctypes.c_uint32 * self._words)()
+
+    def apply(self, logits_pointer: int, n_vocab: int) -> None:
+        """Set the logits of all tokens that may not come next to -inf, in place.
+
+        ``logits_pointer`` is the address of ``n_vocab`` float32. Raises ``EngineFailed`` where the
+        grammar has grown too complex to go on.
+        """
+        import numpy as np
+
+        self._matcher.unsafe_compute_mask_ptr(ctypes.addressof(self._bits), self._words * 4)
+        self._check()
+        logits = np.ctypeslib.as_array(
+            ctypes.cast(logits_pointer, ctypes.POINTER(ctypes.c_float)), shape=(n_vocab,)
+        )
+        allowed = np.unpackbits(np.ctypeslib.as_array(self._bits).view(np.uint8), bitorder="little")
+        chosen = np.flatnonzero(allowed[:n_vocab])
+        kept = logits[chosen]
+        logits.fill(-np.inf)
+        logits[chosen] = kept
+
+    def accept(self, token: int) -> bool:
+        """Go on by this token; False, and nothing changed, where it may not come next."""
+        return int(self._matcher.try_consume_tokens([token])) == 1
+
+    @property
+    def finished(self) -> bool:
+        """Is the grammar complete, with nothing that could still come but the end?"""
+        return bool(self._matcher.is_stopped()) and not self._matcher.is_error()
+
+    @property
+    def complete(self) -> bool:
+        """May the answer end here?"""
+        return bool(self._matcher.is_accepting())
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise EngineFailed(
+                f"the grammar cannot be followed any further: {_first_line(self._matcher)}",
+                "simplify the schema or the grammar",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A schema or a grammar, compiled for one vocabulary."""
+
+    matcher: "LLMatcher"
+    size: int
+
+    def new(self) -> Mask:
+        """A mask at the beginning of an answer."""
+        return Mask(self.matcher.deep_copy(), self.size)
+
+
+def compile_constraint(
+    vocabulary: Vocabulary,
+    schema: Mapping[str, Any] | bool | None = None,
+    grammar: str | None = None,
+) -> Constraint:
+    """What a schema, or a GBNF or Lark grammar, allows with this vocabulary.
+
+    Raises ``UsageError`` for a broken one and ``FeatureMissing`` for one that cannot be enforced.
+    """
+    from llguidance import LLMatcher
+
+    if (schema is None) == (grammar is None):
+        raise UsageError("a schema and a grammar exclude each other", "give one of the two")
+    tokenizer = _tokenizer(vocabulary)
+    text = _of_schema(schema) if grammar is None else _of_grammar(grammar)
+    broken, messages = LLMatcher.validate_grammar_with_warnings(text, tokenizer)
+    if broken:
+        raise _refusal(messages[0], "schema" if grammar is None else "grammar")
+    matcher = LLMatcher(tokenizer, text, log_level=0)
+    if matcher.is_error():
+        raise _refusal(matcher.get_error(), "schema" if grammar is None else "grammar")
+    return Constraint(matcher, tokenizer.vocab_size)
+
+
+def _of_schema(schema: Mapping[str, Any] | bool | None) -> str:
+    from llguidance import LLMatcher
+
+    if schema is False:
+        raise UsageError("the schema false allows no answer at all", "give a schema that does")
+    text = json.dumps({} if schema is True else schema)
+    return str(LLMatcher.grammar_from_json_schema(text, overrides=_JSON))
+
+
+def _of_grammar(grammar: str) -> str:
+    from llguidance import LLMatcher
+    from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
+
+    try:
+        return str(LLMatcher.grammar_from_lark(any_to_lark(grammar)))
+    except GbnfToLarkError as exc:
+        raise _refusal(str(exc), "grammar") from exc
+    except RecursionError as exc:
+        raise UsageError("the grammar is nested too deeply", "split it into rules") from exc
+    except Exception as exc:  # the converter raises bare exceptions for what it cannot resolve
+        raise _refusal(str(exc), "grammar") from exc
+
+
+def _refusal(message: str, what: str) -> UsageError | FeatureMissing:
+    """llguidance's message as an error of ours: by name, where it is a keyword it lacks."""
+    keywords = re.match(r"Unimplemented keys: (\[.*\])", message)
+    if keywords:
+        names = ", ".join(json.loads(keywords[1]))
+        return FeatureMissing(f"the schema's {names} cannot be enforced", f"leave out {names}")
+    if message.startswith("oneOf constraints"):
+        return FeatureMissing("the schema's oneOf cannot be enforced", "say anyOf instead of oneOf")
+    unknown = re.match(r"Unknown format: (.*)", message)
+    if unknown:
+        return FeatureMissing(
+            f"the schema's format {unknown[1]} cannot be enforced", "say it as a pattern"
+        )
+    said = " ".join(message.split("<state>")[0].split())
+    if what == "schema" and "look-" in said:
+        return FeatureMissing(
+            f"the schema's pattern cannot be enforced: {said}", "write it without look-around"
+        )
+    return UsageError(f"the {what} cannot be used: {said}", f"mend the {what}")
+
+
+def _first_line(matcher: "LLMatcher") -> str:
+    return (matcher.get_error() or "unknown").splitlines()[0]
+
+
+class _Tokenizer:
+    """A vocabulary with the names that llguidance asks for."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.tokens = list(vocabulary.tokens)
+        self.special_token_ids = sorted(vocabulary.special | set(vocabulary.eos))
+        if not vocabulary.eos:  # it must have one: a token past the end, which no model draws
+            self.special_token_ids.append(len(self.tokens))
+            self.tokens.append(b"<end>")
+        self.eos = list(vocabulary.eos) or [len(vocabulary.tokens)]
+        self.eos_token_id = self.eos[0]
+        self.bos_token_id = None
+        self._tokenize = vocabulary.tokenize
+
+    def __call__(self, text: bytes) -> list[int]:
+        return self._tokenize(text)
+
+
+_tokenizers: "weakref.WeakKeyDictionary[Vocabulary, LLTokenizer]" = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def _tokenizer(vocabulary: Vocabulary) -> "LLTokenizer":
+    """llguidance's tokenizer for a vocabulary, made once."""
+    from llguidance import LLTokenizer, TokenizerWrapper
+
+    with _lock:
+        known = _tokenizers.get(vocabulary)
+        if known is None:
+            ours = _Tokenizer(vocabulary)
+            known = LLTokenizer(
+                TokenizerWrapper(ours), n_vocab=len(ours.tokens), eos_token=ours.eos
+            )
+            _tokenizers[vocabulary] = known
+        return known
