@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
+from fakes import FakeEngine
+from terminal import Typed
 
 import llmrr
 
@@ -31,3 +33,24 @@ def isolated(
     rest = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", f"{package}{os.pathsep}{rest}" if rest else package)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
+    """A scripted engine in place of all others; ``builtin:mini`` and ``./tiny.gguf`` are files that
+    it takes."""
+    from builders import gguf_file
+
+    from llmrr import engines, paths
+
+    fake = FakeEngine()
+    monkeypatch.setattr(engines, "ENGINES", (fake,))
+    tiny = gguf_file(tmp_path / "tiny.gguf")
+    monkeypatch.setattr(paths, "builtin_model", lambda: tiny)
+    return fake
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """A command line that is typed: ``typed("run", "hello")``."""
+    return Typed(monkeypatch, capsys)

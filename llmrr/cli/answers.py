@@ -117,6 +117,11 @@ def listen(answer: "Answer", how: Shown, progress: Progress, heard: Heard) -> No
             if chunk.text:
                 thinking.end()
                 screen.show(chunk.text)
+    except BrokenPipeError:
+        answer.cancel()
+        for _ in answer:  # to its end, which comes within a step: what it took is recorded
+            pass
+        raise
     finally:
         answer.cancel()
         progress.clear()

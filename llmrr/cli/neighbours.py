@@ -105,7 +105,7 @@ def no_such_option(
         said = f'"{word}" begins with "-" and was read as an option; a prompt follows "--"'
         return UsageError(said, shlex.join(["llmrr", *words]))
     command = f"llmrr {args[0]}" if args and not args[0].startswith("-") else "llmrr"
-    near = ", ".join(sorted(possibilities or ()))
+    near = " or ".join(get_close_matches(option, possibilities or (), n=1, cutoff=0.0))
     said = f'there is no option "{option}"' + (f"; did you mean {near}?" if near else "")
     return UsageError(said, f"{command} --help")
 

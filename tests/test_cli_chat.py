@@ -1,0 +1,186 @@
+"""``llmrr chat``: what is typed, what is asked, what is kept."""
+
+from pathlib import Path
+
+import pytest
+from fakes import FakeEngine, reply
+from terminal import Seen, Typed
+
+from llmrr import errors
+from llmrr.cli import markdown, repl
+from llmrr.types import Message
+
+
+def chat(typed: Typed, *lines: str, args: tuple[str, ...] = ()) -> Seen:
+    return typed("chat", *args, stdin="".join(f"{line}\n" for line in lines))
+
+
+def said(engine: FakeEngine, at: int = -1) -> list[str]:
+    return [f"{message.role}: {message.content}" for message in engine.requests[at].messages]
+
+
+def test_a_conversation_remembers(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["Hello.", "Ann."]
+    seen = chat(typed, "I am Ann", "who am I?", "/bye", "never sent")
+    assert (seen.code, seen.out) == (0, "Hello.\nAnn.\n")
+    assert said(engine) == ["user: I am Ann", "assistant: Hello.", "user: who am I?"]
+    assert seen.err.count("built-in model") == 1
+    assert len(engine.loads) == 1
+    assert engine.loads[0][1].at_least == repl.CONTEXT_AT_LEAST
+
+
+def test_what_the_command_line_says_comes_first(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a", "b"]
+    chat(typed, "next", args=("tiny.gguf", "hello", "-s", "Be brief.", "--seed", "3"))
+    assert said(engine) == ["system: Be brief.", "user: hello", "assistant: a", "user: next"]
+    assert engine.requests[0].sampling.seed == 3
+
+
+def test_a_block_of_lines_is_one_message(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a"]
+    chat(typed, '"""one', "/two", 'three"""')
+    assert said(engine) == ["user: one\n/two\nthree"]
+
+
+def test_run_without_a_prompt_on_a_terminal_is_a_conversation(
+    typed: Typed, engine: FakeEngine
+) -> None:
+    assert typed("run", "tiny.gguf", stdin=None).code == 0
+
+
+def test_a_conversation_is_one_in_the_record(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a", "b", "c"]
+    chat(typed, "one", "two", "/clear", "three")
+    assert [head["turns"] for head in typed("logs", "list", "--json").json] == [2, 1]
+    assert said(engine) == ["user: three"]
+
+
+def test_chat_continues(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a", "b"]
+    chat(typed, "one", args=("-s", "Sys",))
+    chat(typed, "two", args=("-c",))
+    assert said(engine) == ["system: Sys", "user: one", "assistant: a", "user: two"]
+    assert [head["turns"] for head in typed("logs", "list", "--json").json] == [2]
+
+
+def test_settings(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a", "b"]
+    seen = chat(
+        typed, "/set parameter temperature 0.2", "/set parameter num_ctx 512", "/set system Sys",
+        "/set think high", "/set verbose", "hi", "/set nothink", "/show parameters", "again",
+    )  # fmt: skip
+    assert seen.code == 0
+    assert (engine.requests[0].sampling.temperature, engine.requests[0].sampling.think) == (
+        0.2, "high",
+    )  # fmt: skip
+    assert engine.requests[1].sampling.think == "off"
+    assert engine.loads[0][1].context_size == 512
+    assert said(engine, 0) == ["system: Sys", "user: hi"]
+    assert "tokens/s" in seen.err
+    assert "temperature   0.2" in seen.out
+
+
+def test_show(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a"]
+    seen = chat(typed, "hi", "/show messages", "/show system", "/show info", "/show template")
+    assert seen.err.count("llmrr:") == 1
+    assert "user: hi\nassistant: a\n" in seen.out
+    assert "architecture" in seen.out
+    assert "no system prompt is set" in seen.out
+
+
+def test_save_and_load(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a", "b"]
+    chat(typed, "/system Sys", "one", "/save first-talk")
+    seen = chat(typed, "/load first-talk", "two")
+    assert said(engine) == ["system: Sys", "user: one", "assistant: a", "user: two"]
+    assert "loaded 2 messages" in seen.err
+    lost = chat(typed, "/load first")
+    assert 'no conversation is saved as "first"' in lost.err
+    assert "hint: /load first-talk" in lost.err
+
+
+@pytest.mark.parametrize("name", ["../escape", "/etc/x", "", ".hidden", "a b"])
+def test_names_that_could_leave_the_folder(typed: Typed, engine: FakeEngine, name: str) -> None:
+    assert "/save NAME" in chat(typed, f"/save {name}").err
+
+
+def test_the_model_can_be_changed(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a"]
+    seen = chat(typed, "/model", "/model tiny.gguf", "/model absent", "hi")
+    assert seen.out == "builtin:mini\na\n"
+    assert "there is no model 'absent'" in seen.err
+    assert engine.loads[0][0].name == "tiny.gguf"
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"), [("/hlep", "/help"), ("/quti", "/quit"), ("/sve x", "/save"), ("/xyz", "/?")]
+)
+def test_an_unknown_command_names_the_nearest(
+    typed: Typed, engine: FakeEngine, typo: str, meant: str
+) -> None:
+    assert f"hint: {meant}\n" in chat(typed, typo).err
+
+
+@pytest.mark.parametrize("word", ["/bye", "/exit", "/quit"])
+def test_the_end(typed: Typed, engine: FakeEngine, word: str) -> None:
+    assert chat(typed, word, "never sent").code == 0
+    assert engine.requests == []
+
+
+def test_help_lists_every_command(typed: Typed, engine: FakeEngine) -> None:
+    text = chat(typed, "/?").out
+    assert all(f"/{name}" in text for name in repl.COMMANDS)
+
+
+def test_ctrl_c_stops_the_answer_only(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = [reply("half", KeyboardInterrupt()), "whole"]
+    seen = chat(typed, "one", "two")
+    assert (seen.code, seen.out) == (0, "half\nwhole\n")
+    assert engine.streams[0].cancelled
+    assert said(engine) == ["user: one", "assistant: half", "user: two"]
+
+
+def test_a_failure_does_not_end_the_conversation(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = [errors.ContextOverflow("too long"), "fine"]
+    seen = chat(typed, "one", "two")
+    assert (seen.code, seen.out) == (0, "fine\n")
+    assert "too long" in seen.err
+    assert said(engine) == ["user: two"]
+
+
+def test_what_was_kept_is_private(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a"]
+    chat(typed, "one", "/save x")
+    from llmrr import paths
+
+    saved = paths.data_dir() / "conversations" / "x.json"
+    assert Path(saved).stat().st_mode & 0o077 == 0
+
+
+def test_read_message_strips_the_lines_of_the_quotes() -> None:
+    lines = iter(['"""', "a", "", "b", '"""', "rest"])
+    assert repl.read_message(lambda more: next(lines)) == "a\n\nb"
+
+
+@pytest.mark.parametrize(
+    ("text", "done"),
+    [
+        ("One.\n\nTwo", "One.\n\n"),
+        ("One.\nstill one\n\n", ""),
+        ("```\na\n\nb\n", ""),
+        ("```\na\n\nb\n```\n\nText", "```\na\n\nb\n```\n\n"),
+        ("1. a\n\n2. b\n\n", ""),
+        ("- a\n\n  more\n\nText", "- a\n\n  more\n\n"),
+        ("a\n\nb\n\nc", "a\n\nb\n\n"),
+    ],
+)
+def test_markdown_is_printed_once_a_block_is_complete(text: str, done: str) -> None:
+    assert text[: markdown.settled(text)] == done
+
+
+def test_session_turns_begin_with_the_system_prompt(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a", "b"]
+    chat(typed, "/system Sys", "one", "/system", "two")
+    assert engine.requests[0].messages[0] == Message("system", "Sys")
+    assert said(engine) == ["user: one", "assistant: a", "user: two"]
