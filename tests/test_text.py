@@ -1,5 +1,6 @@
 """Text out of the bytes of tokens: the result may not depend on how they are cut."""
 
+import itertools
 import re
 
 import pytest
@@ -21,7 +22,7 @@ def put_together(
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     at = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[a:b] for a, b in zip(at, at[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(at)]
 
 
 @given(st.binary(max_size=40), st.lists(st.integers(0, 40), max_size=10))
