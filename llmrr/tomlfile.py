@@ -22,7 +22,7 @@ class Problem(NamedTuple):
 
 
 class Template(NamedTuple):
-    """A ``[templates.NAME]``: a text, or messages, with ``{name}`` holes."""
+    """A ``[templates.NAME]`` of ``file``: a text, or messages, with ``{name}`` holes."""
 
     name: str
     template: str | None
@@ -30,6 +30,7 @@ class Template(NamedTuple):
     defaults: Mapping[str, str]
     model: str | None
     format: str
+    file: Path
 
     @property
     def holes(self) -> tuple[str, ...]:
@@ -108,7 +109,7 @@ class _Reader:
                 Problem(f"{self.path} is not UTF-8 (byte {exc.start})", "save it as UTF-8")
             )
         except tomllib.TOMLDecodeError as exc:
-            self.problems.append(_syntax_problem(self.path, str(exc)))
+            self.problems.append(_syntax_problem(self.path, self.text, str(exc)))
         except RecursionError:
             self.problems.append(Problem(f"{self.path} is nested too deeply"))
         return {}
@@ -269,16 +270,17 @@ class _Reader:
             defaults=own.get("defaults", {}),  # type: ignore[arg-type]
             model=own.get("model"),  # type: ignore[arg-type]
             format=str(own.get("format", "braces")),
+            file=self.path,
         )
 
 
-def _syntax_problem(path: Path, message: str) -> Problem:
-    match = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message, re.S)
-    if match is None:
-        return Problem(f"{path} is not valid TOML: {message}")
-    where = f"{path}, line {match[2]}, column {match[3]}"
-    reason = match[1][:1].lower() + match[1][1:]
-    return Problem(f"not valid TOML: {reason} ({where})", line=int(match[2]))
+def _syntax_problem(path: Path, text: str, message: str) -> Problem:
+    reason, _, place = message.rpartition(" (at ")
+    match = re.fullmatch(r"line (\d+), column (\d+)\)", place)
+    line = int(match[1]) if match else text.rstrip("\n").count("\n") + 1
+    column = f", column {match[2]}" if match else ""
+    reason = (reason or message)[:1].lower() + (reason or message)[1:]
+    return Problem(f"not valid TOML: {reason} ({path}, line {line}{column})", line=line)
 
 
 def _children(above: tuple[str, ...]) -> list[str]:

@@ -60,8 +60,9 @@ def line_of(text: str, place: Place) -> int | None:
             here = header + key_parts(match[1])
         else:
             continue
-        if len(here) > depth and here == place[: len(here)]:
-            found, depth = number, len(here)
+        shared = min(len(here), len(place))  # a header may lie deeper than what is looked for
+        if shared > depth and here[:shared] == place[:shared]:
+            found, depth = number, shared
     return found
 
 
