@@ -159,8 +159,12 @@ def compute_bytes(model: Shape, cells: int, swa_cells: int, setting: "_Setting")
     feed_forward = mask + 4 * tokens * 3 * model.feed_forward + 4 * hidden
     inner = 4 * tokens * model.experts_used * model.expert_feed_forward
     experts = mask + max(3 * inner + 4 * hidden, 2 * inner + 2 * hidden * model.experts_used)
+    recurrence = 4 * tokens * 6 * model.state_width + hidden
     logits = 4 * outputs * model.vocabulary + 2 * hidden
-    return max(attention, feed_forward, experts if model.experts_used else 0, logits)
+    stages = [attention, feed_forward, logits]
+    stages += [experts] if model.experts_used else []
+    stages += [recurrence] if model.recurrent_layers else []
+    return max(stages)
 
 
 def _cells(setting: _Setting, context: int) -> tuple[int, int]:
@@ -249,7 +253,7 @@ def _bisect(holds: Callable[[int], bool], most: int) -> int:
 
 def _usable(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
     """The GPUs to split over: those of the first one's maker whose memory is known."""
-    known = [gpu for gpu in gpus if (gpu.total_bytes if gpu.unified else gpu.free_bytes)]
+    known = [gpu for gpu in gpus if gpu.unified or gpu.free_bytes]
     return tuple(gpu for gpu in known if gpu.vendor == known[0].vendor)
 
 
@@ -260,7 +264,9 @@ def _gpu_room(gpus: tuple[Gpu, ...], hardware: Hardware) -> int | None:
     room = 0
     for gpu in gpus:
         if gpu.unified:
-            limit = gpu.limit_bytes or int(UNIFIED_SHARE * (gpu.total_bytes or 0))
+            share = UNIFIED_SHARE if gpu.vendor == "apple" else 1
+            total = gpu.total_bytes or hardware.memory.total_bytes or 0
+            limit = gpu.limit_bytes or int(share * total)
             room += min(limit, hardware.memory.available_bytes or limit)
         else:
             room += max(0, (gpu.free_bytes or 0) - GPU_MARGIN)

@@ -21,6 +21,8 @@ QUERIES = (
 # One of these exists wherever the driver (or that of Windows, under WSL) is loaded.
 DEVICES = ("dev/nvidiactl", "dev/dxg", "dev/nvhost-ctrl")
 MEBIBYTE = 1024 * 1024
+# What NVML says of the memory of a GPU that has none of its own (a DGX Spark); nvidia-smi: [N/A].
+NOT_SUPPORTED = 3
 
 
 def read(*, thorough: bool = False, root: Path = Path("/")) -> tuple[Gpu, ...]:
@@ -53,11 +55,8 @@ def parse(text: str) -> tuple[Gpu, ...]:
 
 
 def _row(values: dict[str, str]) -> Gpu:
-    known = {
-        name: value.strip()
-        for name, value in values.items()
-        if value.strip() and not value.strip().startswith("[")
-    }
+    words = {name: value.strip() for name, value in values.items()}
+    known = {name: word for name, word in words.items() if word and not word.startswith("[")}
     return Gpu(
         vendor="nvidia",
         source="nvidia-smi",
@@ -66,6 +65,7 @@ def _row(values: dict[str, str]) -> Gpu:
         free_bytes=_mebibytes(known.get("memory.free")),
         compute=known.get("compute_cap"),
         driver=known.get("driver_version"),
+        unified=words.get("memory.total") == "[N/A]",
         mig=known.get("mig.mode.current") == "Enabled",
     )
 
@@ -93,7 +93,7 @@ def _device(library: Any, handle: "ctypes.c_void_p", driver: str | None) -> Iter
     slices = list(_slices(library, handle))
     compute = _capability(library, handle)
     for part in slices or [handle]:
-        total, free = _memory(library, part)
+        code, total, free = _memory(library, part)
         yield Gpu(
             vendor="nvidia",
             source="nvml",
@@ -102,6 +102,7 @@ def _device(library: Any, handle: "ctypes.c_void_p", driver: str | None) -> Iter
             free_bytes=free,
             compute=compute,
             driver=driver,
+            unified=code == NOT_SUPPORTED,
             mig=bool(slices),
         )
 
@@ -121,15 +122,14 @@ def _slices(library: Any, handle: "ctypes.c_void_p") -> Iterator["ctypes.c_void_
             yield part
 
 
-def _memory(library: Any, handle: "ctypes.c_void_p") -> tuple[int | None, int | None]:
-    """(total, free) bytes; unknown where a GPU shares main memory and NVML does not say."""
+def _memory(library: Any, handle: "ctypes.c_void_p") -> tuple[int, int | None, int | None]:
+    """(NVML's answer, total bytes, free bytes)."""
     import ctypes
 
     # nvmlMemory_t: total, free, used
     memory = (ctypes.c_ulonglong * 3)()
-    if library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)) != 0:
-        return None, None
-    return memory[0], memory[1]
+    code = int(library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)))
+    return (code, None, None) if code else (code, memory[0], memory[1])
 
 
 def _capability(library: Any, handle: "ctypes.c_void_p") -> str | None:

@@ -41,6 +41,7 @@ class Shape:
     sliding_layers: frozenset[int]
     recurrent_layers: frozenset[int]
     state_bytes: int
+    state_width: int
     feed_forward: int
     experts_used: int
     expert_feed_forward: int
@@ -68,9 +69,10 @@ def shape(info: ModelInfo) -> Shape:
             "Run it: the engine measures what it takes.",
         )
     meta = _Metadata(info)
-    heads = _per_layer(info.heads, layers, 1)
-    heads_kv = _per_layer(info.heads_kv, layers, 0) if info.heads_kv else heads
-    key = info.key_length or width // max(heads)
+    heads = _per_layer(info.heads, layers)
+    heads_kv = _per_layer(info.heads_kv, layers) if info.heads_kv else heads
+    # A model without attention has no heads.
+    key = info.key_length or width // max(1, *heads)
     value = info.value_length or key
     latent = meta.number("attention.key_length_mla") is not None
     recurrent = _recurrent(info, meta, heads_kv)
@@ -93,6 +95,7 @@ def shape(info: ModelInfo) -> Shape:
         sliding_layers=_sliding(info, layers),
         recurrent_layers=recurrent,
         state_bytes=4 * _state(info, meta) if recurrent else 0,
+        state_width=(meta.number("ssm.inner_size") or width) if recurrent else 0,
         feed_forward=max(info.feed_forward, default=0),
         experts_used=info.experts_used or 0 if info.experts else 0,
         expert_feed_forward=meta.number("expert_feed_forward_length")
@@ -122,11 +125,11 @@ class _Metadata:
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _per_layer(values: tuple[int, ...], layers: int, missing: int) -> tuple[int, ...]:
-    """One value per layer, from one for all or one for each."""
+def _per_layer(values: tuple[int, ...], layers: int) -> tuple[int, ...]:
+    """One value per layer, from one for all or one for each; 0 where there is none."""
     if len(values) == 1:
         return values * layers
-    return (values + (missing,) * layers)[:layers]
+    return (values + (0,) * layers)[:layers]
 
 
 def _sliding(info: ModelInfo, layers: int) -> frozenset[int]:
