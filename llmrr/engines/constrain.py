@@ -162,6 +162,8 @@ def _refusal(message: str, what: str) -> UsageError | FeatureMissing:
         return FeatureMissing(
             f"the schema's pattern cannot be enforced: {said}", "write it without look-around"
         )
+    if re.search(r"\b(only|not) supported\b", said):
+        return FeatureMissing(f"the {what} cannot be enforced: {said}", "say it another way")
     return UsageError(f"the {what} cannot be used: {said}", f"mend the {what}")
 
 
