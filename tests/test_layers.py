@@ -67,7 +67,7 @@ def violations(root: Path) -> list[str]:
             continue
         package = ("llmrr", *place.parts[:-1])
         for line, name in imported(ast.parse(file.read_text()), package):
-            target = (name.split(".") + [""])[1]
+            target = [*name.split("."), ""][1]
             if reason := _refused(part, place, target):
                 found.append(f"{place}:{line} imports {name}: {reason}")
     return found
