@@ -7,6 +7,7 @@ load, stream, record. Also the library's public face.
     ...     print("".join(chunk.text for chunk in answer))
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -411,9 +412,7 @@ def _run_of(
 
 
 def _new_conversation(began: float) -> str:
-    import secrets
-
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(began))}-{secrets.token_hex(2)}"
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(began))}-{os.urandom(2).hex()}"
 
 
 def _path(source: str) -> Path:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import builders
@@ -54,6 +55,17 @@ def answer(model: LlamaModel, request: Request) -> str:
     return said(list(model.generate(request)))
 
 
+@contextmanager
+def held(model: LlamaModel) -> Iterator[None]:
+    """Nothing is computed while this lasts, so that what is asked meanwhile starts together."""
+    gate = threading.Event()
+    model._batching.later(gate.wait)
+    try:
+        yield
+    finally:
+        gate.set()
+
+
 def tokens_of(chunks: list[Chunk], index: int = 0) -> list[int]:
     return [token for chunk in chunks if chunk.index == index for token in chunk.tokens]
 
@@ -102,7 +114,8 @@ def test_sequences_in_one_batch_do_not_disturb_each_other(model: LlamaModel) -> 
     prompts = ["the capital of", "hello world", "France is", "Madrid and Paris are"]
     sampling = Sampling(temperature=0.0, max_tokens=10, ignore_eos=True)
     alone = [tokens_of(list(model.generate(raw(prompt, sampling)))) for prompt in prompts]
-    streams = [model.generate(raw(prompt, sampling)) for prompt in prompts]
+    with held(model):
+        streams = [model.generate(raw(prompt, sampling)) for prompt in prompts]
     assert [tokens_of(list(stream)) for stream in streams] == alone
 
 
@@ -142,7 +155,8 @@ def test_a_common_prefix_is_computed_once_even_while_it_is_being_computed(tiny: 
     model = load(tiny, slots=4)
     try:
         sampling = Sampling(temperature=0.0, max_tokens=5, ignore_eos=True)
-        streams = [model.generate(raw(LONG + ending, sampling)) for ending in ("A", "B", "C")]
+        with held(model):
+            streams = [model.generate(raw(LONG + ending, sampling)) for ending in ("A", "B", "C")]
         chunks = [list(stream) for stream in streams]
         prompt = len(model.tokenize(LONG))
         cached = [part[-1].usage.cached_tokens for part in chunks if part[-1].usage]
@@ -190,7 +204,8 @@ def test_a_prefix_is_reused_only_where_the_memory_allows_it(
         assert (usage.cached_tokens > 0) == reuses
         assert tokens_of(chunks) == reference(model, LONG + "another way to end", 6)
         # In flight together, the prefix is copied at the very point where it ends: all memories can.
-        streams = [model.generate(raw(LONG * 2 + end, sampling)) for end in ("left", "right")]
+        with held(model):
+            streams = [model.generate(raw(LONG * 2 + end, sampling)) for end in ("left", "right")]
         both = [list(stream) for stream in streams]
         second = both[1][-1].usage
         assert second is not None
@@ -208,10 +223,11 @@ def test_a_gap_left_by_a_finished_sequence_is_closed_without_changing_answers(
 
     prompts = ["the capital of", "hello world", "France is", "Madrid and"]
     lengths = [60, 4, 60, 60]
-    streams = [
-        model.generate(raw(prompt, sampling(count)))
-        for prompt, count in zip(prompts, lengths, strict=True)
-    ]
+    with held(model):
+        streams = [
+            model.generate(raw(prompt, sampling(count)))
+            for prompt, count in zip(prompts, lengths, strict=True)
+        ]
     got = [tokens_of(list(stream)) for stream in streams]
     for prompt, count, tokens in zip(prompts, lengths, got, strict=True):
         assert tokens[:6] == reference(model, prompt, min(6, count))[: len(tokens[:6])]

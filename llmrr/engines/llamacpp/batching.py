@@ -10,9 +10,8 @@ again; when the other one is still computing it, the newcomer waits.
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from llmrr.engines.llamacpp.context import UBATCH, Context
 from llmrr.errors import EngineFailed, LlmrrError
@@ -24,6 +23,37 @@ T = TypeVar("T")
 CHUNK_FLASH, CHUNK_PLAIN = 128, 64
 # Below this many tokens, computing a common prefix again is as cheap as copying it.
 SHARE_AT_LEAST = 32
+
+
+class Later(Generic[T]):
+    """What a function that runs on the other thread will return. (``concurrent.futures`` has the
+    same and takes several milliseconds to import.)"""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._done = threading.Event()
+        self._error: BaseException | None = None
+        self._result: T
+
+    def run(self) -> None:
+        """Run the function and keep what comes of it."""
+        try:
+            self._result = self._function()
+        except BaseException as error:
+            self._error = error
+        self._done.set()
+
+    def fail(self, error: BaseException) -> None:
+        """It will not run."""
+        self._error = error
+        self._done.set()
+
+    def result(self) -> T:
+        """Wait for it; what it raised is raised here."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result
 
 
 class Task:
@@ -74,7 +104,7 @@ class Batching:
 
     def __init__(self, open_context: Callable[[int], Context]) -> None:
         self._open = open_context
-        self._inbox: queue.SimpleQueue[Task | Callable[[], None] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Task | Later[Any] | None] = queue.SimpleQueue()
         self._waiting: list[Task] = []
         self._slots: list[Slot] = []
         self._context: Context | None = None
@@ -98,22 +128,16 @@ class Batching:
             slot.task is None or slot.task.cancelled for slot in self._slots
         ):
             context.abort.raise_()
-        self._inbox.put(_nothing)
+        self._inbox.put(None)
 
-    def later(self, function: Callable[[], T]) -> Future[T]:
+    def later(self, function: Callable[[], T]) -> Later[T]:
         """Run ``function`` on the thread that owns the context, between two steps."""
-        future: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(function())
-            except BaseException as error:
-                future.set_exception(error)
-
+        later = Later(function)
         if self._closing:
-            raise EngineFailed("the model was closed")
-        self._inbox.put(run)
-        return future
+            later.fail(EngineFailed("the model was closed"))
+        else:
+            self._inbox.put(later)
+        return later
 
     def close(self) -> None:
         """End every sequence and free the context. Twice is allowed."""
@@ -139,6 +163,7 @@ class Batching:
                 if not self._closing:
                     self._cycle()
         finally:
+            self._take(block=False)
             self._end_all(EngineFailed("the model was closed"))
             if self._context is not None:
                 self._context.close()
@@ -166,7 +191,7 @@ class Batching:
             if isinstance(item, Task):
                 self._waiting.append(item)
             elif item is not None:
-                item()
+                item.run()
 
     def _end_all(self, error: BaseException) -> None:
         running = [slot.task for slot in self._slots if slot.task]
@@ -339,10 +364,6 @@ class Batching:
             if (task := slot.task) is not None:
                 reached = min(context.length(slot.number), len(task.known) - 1)
                 task.done = context.truncate(slot.number, reached)
-
-
-def _nothing() -> None:
-    """Wakes the thread."""
 
 
 def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:

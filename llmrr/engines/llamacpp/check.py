@@ -6,7 +6,6 @@ remembered by path, size, time and inode, and neither is done again.
 """
 
 import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +20,6 @@ _TIMEOUT = 120  # seconds
 def check_once(path: Path) -> None:
     """Return if the file may be given to llama.cpp. Raises ``DamagedFile`` or ``Unsupported``."""
     from llmrr import database
-    from llmrr.formats import gguf
 
     if path == paths.builtin_model():
         return  # what ships inside was checked when it was made
@@ -33,7 +31,7 @@ def check_once(path: Path) -> None:
         status = path.stat()
         if connection is not None and database.was_checked(connection, path, status, by=_checker()):
             return
-        gguf.check(gguf.read_header(path))
+        _check_header(path)
         dry_load(path)
         if connection is not None:
             database.remember_checked(
@@ -44,12 +42,20 @@ def check_once(path: Path) -> None:
             connection.close()
 
 
+def _check_header(path: Path) -> None:
+    from llmrr.formats import gguf
+
+    gguf.check(gguf.read_header(path))
+
+
 def dry_load(path: Path, *arguments: str) -> str:
     """Load a file in a helper process without its weights; what it printed (JSON, see there).
 
     Raises ``DamagedFile`` when the helper was ended by a signal or gave the file up, ``Unsupported``
     when llama.cpp says that it does not know the architecture.
     """
+    import subprocess
+
     # -P and our own folder alone: the working directory must not be imported from.
     package = str(Path(__file__).parents[3])
     environment = {**os.environ, "PYTHONPATH": package, "GGML_NO_BACKTRACE": "1"}

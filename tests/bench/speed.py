@@ -1,0 +1,166 @@
+"""Speed against llama.cpp's own tools, on the same file and threads, in turn within one run.
+
+    python tests/bench/speed.py MODEL.gguf --tools DIR [--rounds 5] [--only decode,prefill,batch,shared,cold,start]
+
+DIR holds llama-bench, llama-batched-bench and llama-completion, built from the source that the
+installed llama-cpp-python carries. Prints each side's median and the ratio of every pair; a ratio
+above 1 is faster than llama.cpp for rates, and slower for the times of ``cold`` and ``start``.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from llmrr.engines.base import Options
+from llmrr.engines.llamacpp import ENGINE
+from llmrr.engines.llamacpp.model import LlamaModel
+from llmrr.types import Format, ModelFiles, Request, Sampling
+
+WORDS = "alpha river stone blue copy tensor model queue graph light paper signal mirror".split()
+ANSWER = 96  # tokens per sequence
+SHARED = 600  # tokens of a common prefix
+
+
+def prompt_of(model: LlamaModel, tokens: int, salt: int = 0) -> str:
+    """A text of exactly so many tokens."""
+    text = ""
+    number = salt
+    while len(model.tokenize(text)) < tokens:
+        text += " " + WORDS[number * 7 % len(WORDS)]
+        number += 1
+    return text
+
+
+def free(tokens: int, seed: int) -> Sampling:
+    return Sampling(
+        temperature=0.8, top_k=40, top_p=0.95, min_p=0.05, seed=seed, max_tokens=tokens,
+        ignore_eos=True,
+    )  # fmt: skip
+
+
+def loaded(path: Path, threads: int, **options: object) -> LlamaModel:
+    place = ModelFiles(path, Format.GGUF)
+    return ENGINE.load(place, Options(threads=threads, **options))  # type: ignore[arg-type]
+
+
+def finish(streams: list) -> list:
+    return [list(stream)[-1].usage for stream in streams]
+
+
+def our_decode(model: LlamaModel) -> float:
+    """Tokens a second of one answer after its first token."""
+    [usage] = finish([model.generate(Request(prompt="a", sampling=free(129, 1)))])
+    return 128 / (usage.total_s - usage.first_token_s)
+
+
+def our_prefill(model: LlamaModel, salt: int) -> float:
+    prompt = prompt_of(model, 512, salt)
+    [usage] = finish([model.generate(Request(prompt=prompt, sampling=free(1, 1)))])
+    return usage.prompt_tokens / usage.first_token_s
+
+
+def our_batch(model: LlamaModel, count: int, prompts: list[str]) -> float:
+    """Tokens a second of all sequences together, from the last first token on."""
+    streams = [
+        model.generate(Request(prompt=prompts[number], sampling=free(ANSWER, number)))
+        for number in range(count)
+    ]
+    began = time.perf_counter()
+    usages = finish(streams)
+    ended = time.perf_counter()
+    start = max(usage.first_token_s for usage in usages)
+    return count * (ANSWER - 1) / (ended - began - start)
+
+
+def llama_bench(args: argparse.Namespace, *what: str) -> float:
+    done = subprocess.run(
+        [args.tools / "llama-bench", "-m", args.model, "-t", str(args.threads), "-r", "1",
+         "-o", "jsonl", *what],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return float(json.loads(done.stdout.splitlines()[-1])["avg_ts"])
+
+
+def batched_bench(args: argparse.Namespace, count: int, prompt: int, shared: bool) -> float:
+    size = str((prompt + ANSWER + 8) * count)
+    done = subprocess.run(
+        [args.tools / "llama-batched-bench", "-m", args.model, "-t", str(args.threads), "-c", size,
+         "-npp", str(prompt), "-ntg", str(ANSWER), "-npl", str(count), "--output-format", "jsonl",
+         *(["-pps"] if shared else [])],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return float(rows[-1]["speed_tg"])
+
+
+def wall(command: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    return time.perf_counter() - began
+
+
+def pairs(name: str, rounds: int, ours: Callable[[int], float], theirs: Callable[[int], float]) -> None:
+    both = [(ours(number), theirs(number)) for number in range(rounds)]
+    ratios = sorted(one / other for one, other in both)
+    print(
+        f"{name:24} ours {statistics.median(one for one, _ in both):9.3f}"
+        f"   llama.cpp {statistics.median(other for _, other in both):9.3f}"
+        f"   ratio {statistics.median(ratios):6.3f}  ({ratios[0]:.3f} to {ratios[-1]:.3f})",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--tools", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="decode,prefill,batch,shared,cold,start")
+    args = parser.parse_args()
+    wanted = args.only.split(",")
+    if "decode" in wanted or "prefill" in wanted:
+        model = loaded(args.model, args.threads)
+        if "decode" in wanted:
+            our_decode(model)
+            pairs("decode, 1 stream, t/s", args.rounds, lambda _: our_decode(model),
+                  lambda _: llama_bench(args, "-p", "0", "-n", "128"))  # fmt: skip
+        if "prefill" in wanted:
+            pairs("prefill, 512, t/s", args.rounds, lambda n: our_prefill(model, n + 1),
+                  lambda _: llama_bench(args, "-p", "512", "-n", "0"))  # fmt: skip
+        model.close()
+    for count in (4, 8, 16) if "batch" in wanted else ():
+        model = loaded(args.model, args.threads, slots=count, context_size=512)
+        prompts = [prompt_of(model, 64, number * 31 + 1) for number in range(count)]
+        pairs(f"decode, {count} streams, t/s", args.rounds, lambda _: our_batch(model, count, prompts),
+              lambda _: batched_bench(args, count, 64, False))  # fmt: skip
+        model.close()
+    if "shared" in wanted:
+        model = loaded(args.model, args.threads, slots=8, context_size=1024)
+        prefix = prompt_of(model, SHARED)
+        prompts = [f"{prefix} and then {WORDS[number]}" for number in range(8)]
+        pairs("decode, 8 sharing 600", args.rounds, lambda _: our_batch(model, 8, prompts),
+              lambda _: batched_bench(args, 8, SHARED, True))  # fmt: skip
+        model.close()
+    llmrr = str(Path(sys.executable).with_name("llmrr"))
+    if "cold" in wanted:
+        ours = [llmrr, "run", "-m", str(args.model), "--max-tokens", "1", "--ctx-size", "4096",
+                "-o", "threads", str(args.threads), "hello there"]  # fmt: skip
+        theirs = [str(args.tools / "llama-completion"), "-m", str(args.model), "-n", "1", "-c", "4096",
+                  "-t", str(args.threads), "-no-cnv", "-p", "hello there"]  # fmt: skip
+        wall(ours), wall(theirs)
+        pairs("cold run, 1 token, s", 12, lambda _: wall(ours), lambda _: wall(theirs))
+    if "start" in wanted:
+        empty = [sys.executable, "-c", "pass"]
+        for command in (["--version"], ["list"]):
+            name = f"llmrr {command[0]}, s"
+            pairs(name, 12, lambda _, c=command: wall([llmrr, *c]), lambda _: wall(empty))
+
+
+if __name__ == "__main__":
+    main()
