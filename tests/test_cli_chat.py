@@ -1,7 +1,5 @@
 """``llmrr chat``: what is typed, what is asked, what is kept."""
 
-from pathlib import Path
-
 import pytest
 from fakes import FakeEngine, reply
 from terminal import Seen, Typed
@@ -155,7 +153,8 @@ def test_what_was_kept_is_private(typed: Typed, engine: FakeEngine) -> None:
     from llmrr import paths
 
     saved = paths.data_dir() / "conversations" / "x.json"
-    assert Path(saved).stat().st_mode & 0o077 == 0
+    assert saved.is_file()
+    assert saved.parent.stat().st_mode & 0o077 == 0
 
 
 def test_read_message_strips_the_lines_of_the_quotes() -> None:

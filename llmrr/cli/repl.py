@@ -225,7 +225,8 @@ def save(session: Session, rest: str) -> None:
         "system": session.system,
         "messages": [{"role": m.role, "content": m.content} for m in session.messages],
     }
-    with journal.change(f"save the conversation {rest}") as change:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with journal.change(f"conversation {rest}") as change:
         change.write(path, output.dumps(facts) + "\n")
     output.note(f"saved; /load {rest} brings it back")
 
