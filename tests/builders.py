@@ -7,9 +7,10 @@ https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 
 import numpy as np
@@ -36,6 +37,7 @@ _SCALARS = {
 }
 _STRING, _ARRAY = 8, 9
 _TENSOR_TYPES = {"f32": 0, "f16": 1, "q8_0": 8, "i32": 26, "bf16": 30}
+_EDGES = (0, 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**63, 2**64 - 1, 2**64 - 32)
 Kind = Literal["f32", "f16", "q8_0", "i32", "bf16"]
 
 
@@ -108,6 +110,82 @@ def tensor(array: np.ndarray, kind: Kind | None = None) -> Tensor:
     else:
         data = array.astype({"f32": "<f4", "f16": "<f2", "i32": "<i4"}[kind]).tobytes()
     return Tensor(tuple(reversed(array.shape)), _TENSOR_TYPES[kind], data)
+
+
+def mutants(raw: bytes, *, count: int, seed: int = 0) -> Iterator[bytes]:
+    """Damaged and hostile variants of a GGUF file: flipped bytes, numbers of the header (counts,
+    lengths, types, offsets, values) overwritten, pieces cut out, doubled, swapped, cut off."""
+    numbers, end = _numbers(raw)
+    for index in range(count):
+        random = Random(f"{seed}-{index}")
+        mutant = bytearray(raw)
+        for _ in range(random.choice((1, 1, 1, 2, 3))):
+            _mutate(mutant, random, numbers, end)
+        yield bytes(mutant)
+
+
+def _mutate(
+    mutant: bytearray, random: Random, numbers: list[tuple[int, int]], end: int
+) -> None:
+    kind = random.choice(("flip", "number", "number", "number", "cut", "splice", "swap"))
+    here, there = random.randrange(end), random.randrange(end)
+    length = random.choice((1, 4, 8, 16, 100))
+    if kind == "flip":
+        for _ in range(random.choice((1, 1, 2, 8))):
+            at = random.randrange(min(end, len(mutant)) or 1)
+            mutant[at : at + 1] = bytes((random.randrange(256),))
+    elif kind == "number":
+        at, size = random.choice(numbers)
+        old = int.from_bytes(mutant[at : at + size], "little")
+        new = random.choice((*_EDGES, old + 1, old - 1, old * 2, old // 2, random.randrange(99)))
+        mutant[at : at + size] = (new % 256**size).to_bytes(size, "little")
+    elif kind == "cut":
+        del mutant[random.choice((here, here, len(mutant) - there)) :]
+    elif kind == "splice":
+        mutant[there : there + random.choice((0, length))] = mutant[here : here + length]
+    else:
+        first, second = mutant[here : here + length], mutant[there : there + length]
+        mutant[here : here + length], mutant[there : there + length] = second, first
+
+
+def _numbers(raw: bytes) -> tuple[list[tuple[int, int]], int]:
+    """Where the header's numbers lie, as (offset, bytes), and where it ends."""
+    found, at = [(4, 4), (8, 8), (16, 8)], 24
+    sizes = {number: struct.calcsize(code) for number, code in _SCALARS.values()}
+
+    def number(size: int) -> int:
+        nonlocal at
+        found.append((at, size))
+        at += size
+        return int.from_bytes(raw[at - size : at], "little")
+
+    def text() -> None:
+        nonlocal at
+        length = number(8)
+        at += length
+
+    def value(kind: int) -> None:
+        text() if kind == _STRING else number(sizes[kind])
+
+    tensors, keys = struct.unpack_from("<QQ", raw, 8)
+    for _ in range(keys):
+        text()
+        kind = number(4)
+        if kind != _ARRAY:
+            value(kind)
+            continue
+        kind, items = number(4), number(8)
+        weight = len(found)
+        for _ in range(items):
+            value(kind)
+        del found[weight + 8 :]  # a few of the items, or nothing else would ever be changed
+    for _ in range(tensors):
+        text()
+        for _ in range(number(4)):
+            number(8)
+        number(4)
+        number(8)
+    return found, at
 
 
 def tiny_llama(

@@ -11,55 +11,24 @@ from typing import Any
 
 from llmrr.errors import DamagedFile
 from llmrr.formats.gguf_check import check, check_parts
-from llmrr.formats.gguf_header import (
-    Array,
-    Header,
-    TensorInfo,
-    read_header,
-)
+from llmrr.formats.gguf_header import Array, Header, TensorInfo
+from llmrr.formats.gguf_reader import read_header
+from llmrr.formats.gguf_types import FILE_TYPES
+from llmrr.formats.gguf_vocabulary import check_vocabulary
 from llmrr.types import Format, ModelInfo, Sampling
 
-__all__ = ["Header", "check", "check_file", "inspect", "part_paths", "read_header", "read_parts"]
+__all__ = [
+    "Header",
+    "check",
+    "check_file",
+    "check_vocabulary",
+    "describe",
+    "inspect",
+    "part_paths",
+    "read_header",
+    "read_parts",
+]
 
-# general.file_type, from llama.h (LLAMA_FTYPE_*), as people write the names.
-FILE_TYPES = {
-    0: "F32",
-    1: "F16",
-    2: "Q4_0",
-    3: "Q4_1",
-    7: "Q8_0",
-    8: "Q5_0",
-    9: "Q5_1",
-    10: "Q2_K",
-    11: "Q3_K_S",
-    12: "Q3_K_M",
-    13: "Q3_K_L",
-    14: "Q4_K_S",
-    15: "Q4_K_M",
-    16: "Q5_K_S",
-    17: "Q5_K_M",
-    18: "Q6_K",
-    19: "IQ2_XXS",
-    20: "IQ2_XS",
-    21: "Q2_K_S",
-    22: "IQ3_XS",
-    23: "IQ3_XXS",
-    24: "IQ1_S",
-    25: "IQ4_NL",
-    26: "IQ3_S",
-    27: "IQ3_M",
-    28: "IQ2_S",
-    29: "IQ2_M",
-    30: "IQ4_XS",
-    31: "IQ1_M",
-    32: "BF16",
-    36: "TQ1_0",
-    37: "TQ2_0",
-    38: "MXFP4",
-    39: "NVFP4",
-    40: "Q1_0",
-    41: "Q2_0",
-}
 # llama.cpp's llm_arch_is_recurrent and llm_arch_is_hybrid, src/llama-arch.cpp.
 # fmt: off
 RECURRENT = frozenset({
@@ -235,7 +204,7 @@ def _weights(tensors: Iterable[TensorInfo]) -> dict[str, dict[str, int]]:
     parts: dict[str, dict[str, int]] = {"input": {}, "layers": {}, "output": {}}
     for tensor in tensors:
         name = tensor.name.removesuffix(".weight")
-        part = "input" if name in INPUTS else "layers" if "blk." in name else "output"
+        part = "input" if name in INPUTS else "layers" if tensor.layer is not None else "output"
         parts[part][tensor.type_name] = parts[part].get(tensor.type_name, 0) + tensor.bytes
     return parts
 
@@ -243,10 +212,8 @@ def _weights(tensors: Iterable[TensorInfo]) -> dict[str, dict[str, int]]:
 def _layer_bytes(tensors: Iterable[TensorInfo], layers: int | None) -> tuple[int, ...]:
     sums = [0] * min(layers or 0, SHORT_ARRAY)
     for tensor in tensors:
-        _, dot, rest = tensor.name.partition("blk.")
-        number = rest.split(".", 1)[0] if dot else ""
-        if number.isdecimal() and len(number) < 5 and int(number) < len(sums):
-            sums[int(number)] += tensor.bytes
+        if tensor.layer is not None and tensor.layer < len(sums):
+            sums[tensor.layer] += tensor.bytes
     return tuple(sums)
 
 

@@ -8,19 +8,25 @@ supported is for llama.cpp to say.
 """
 
 import math
+import re
 from collections.abc import Sequence
 
 from llmrr.errors import DamagedFile, Unsupported
-from llmrr.formats.gguf_header import STRING, TENSOR_TYPES, Array, Header, TensorInfo
-from llmrr.formats.gguf_shapes import wrong_shape
+from llmrr.formats.gguf_header import Array, Header, TensorInfo
+from llmrr.formats.gguf_shapes import wrong_heads, wrong_shape
+from llmrr.formats.gguf_types import STRING, TENSOR_TYPES
 from llmrr.formats.gguf_vocabulary import check_vocabulary
 
 MAX_NAME = 63  # GGML_MAX_NAME, with its terminating zero
+ALIGNMENT = 32  # TENSOR_ALIGNMENT of ggml: weights are used where they lie in the mapped file
 MAX_LAYERS, MAX_EXPERTS = 512, 1024
+MAX_WINDOW = 2**24
 MAX_ELEMENTS = 2**63 - 1
 ROPE_SCALING = frozenset({"none", "linear", "yarn", "longrope"})
 POOLING = frozenset({0, 1, 2, 3, 4, 2**32 - 1})
 # ggml has no arithmetic for weights of these types; they are for tables of indices and activations.
+# Its CPU backend adds and multiplies by these in F32 only, and aborts otherwise.
+ALWAYS_F32 = re.compile(r"norm|token_types|\.bias$|\.ssm_(a|d|conv1d)\b")
 NOT_FOR_WEIGHTS = frozenset({"Q8_1", "Q8_K", "I8", "I16", "I32", "I64", "F64"})
 
 
@@ -44,6 +50,7 @@ def check_parts(parts: Sequence[Header]) -> None:
         )
     _layers(first, tensors)
     _attention(first)
+    _sliding_window(first)
     _experts(first)
     _numbers(first)
     if why := wrong_shape(first, tensors):
@@ -79,9 +86,9 @@ def _is_model(header: Header) -> None:
 
 
 def _names(header: Header) -> None:
-    for name in header.metadata:
-        if "\0" in name:
-            raise damaged(header, f"the key {name!r} has a zero byte in it")
+    for key in header.metadata:
+        if "\0" in key:
+            raise damaged(header, f"the key {key!r} has a zero byte in it")
     seen = set()
     for tensor in header.tensors:
         if len(tensor.name.encode()) > MAX_NAME or "\0" in tensor.name:
@@ -93,17 +100,18 @@ def _names(header: Header) -> None:
 
 def _tensors(header: Header) -> None:
     """Types, sizes and places: ggml wants the tensors one after the other, each aligned."""
+    if header.alignment % ALIGNMENT:
+        why = f"its general.alignment is {header.alignment}, and ggml needs {ALIGNMENT}"
+        raise damaged(header, why)
     expected, room = 0, header.source.size - header.data_offset
     for tensor in header.tensors:
-        if why := _wrong_tensor(tensor):
-            raise damaged(header, f"the tensor {tensor.name!r} {why}")
-        if tensor.offset != expected:
-            why = f"lies at {tensor.offset} of the data, where {expected} is next"
-            raise damaged(header, f"the tensor {tensor.name!r} {why}")
-        if tensor.offset + tensor.bytes > room:
-            missing = tensor.offset + tensor.bytes - room
-            why = f"the tensor {tensor.name!r} ends {missing} bytes beyond its end"
-            raise damaged(header, f"it is truncated: {why}")
+        problem = _wrong_tensor(tensor)
+        if problem is None and tensor.offset != expected:
+            problem = f"lies at {tensor.offset} of the data, where {expected} is next"
+        if problem is None and (beyond := tensor.offset + tensor.bytes - room) > 0:
+            problem = f"ends {beyond} bytes beyond the file's end"
+        if problem:
+            raise damaged(header, f"the tensor {tensor.name!r} {problem}")
         expected += -(-tensor.bytes // header.alignment) * header.alignment
 
 
@@ -111,16 +119,14 @@ def _wrong_tensor(tensor: TensorInfo) -> str | None:
     if tensor.type not in TENSOR_TYPES:
         return f"has the type {tensor.type}, which ggml does not have (any more)"
     name, block, _ = TENSOR_TYPES[tensor.type]
-    if not all(0 < size <= MAX_ELEMENTS for size in tensor.dims) or tensor.bytes > MAX_ELEMENTS:
+    if min(tensor.dims) < 1 or max(tensor.elements, tensor.bytes) > MAX_ELEMENTS:
         return f"has the impossible shape {tensor.dims}"
     if tensor.dims[0] % block:
         return f"has rows of {tensor.dims[0]} numbers, and {name} needs a multiple of {block}"
-    weights = tensor.name.endswith(".weight")
-    if weights and name in NOT_FOR_WEIGHTS:
+    if tensor.name.endswith(".weight") and name in NOT_FOR_WEIGHTS:
         return f"is a weight of the type {name}, which nothing can calculate with"
-    flat = len(tensor.dims) == 1 or tensor.dims[1:] == (1,) * (len(tensor.dims) - 1)
-    if weights and flat and block > 1:
-        return f"is a single row of the type {name}, which only matrices may have"
+    if name != "F32" and (len(tensor.dims) == 1 or ALWAYS_F32.search(tensor.name)):
+        return f"has the type {name}, where only F32 can be calculated with"
     return None
 
 
@@ -149,7 +155,7 @@ def _layers(header: Header, tensors: dict[str, TensorInfo]) -> None:
         raise damaged(header, f"{predicting} of its {layers} layers predict further tokens")
     _required(header, "embedding_length", 2**24)
     _required(header, "context_length", 2**31 - 1)
-    found = {number for name in tensors if (number := layer_of(name)) is not None}
+    found = {tensor.layer for tensor in tensors.values() if tensor.layer is not None}
     if beyond := [number for number in found if number >= layers]:
         raise damaged(header, f"it has {layers} layers and tensors of layer {max(beyond) + 1}")
     if len(found) < layers and header.text("general.architecture") != "deci":
@@ -172,14 +178,40 @@ def _attention(header: Header) -> None:
         length = own(header, "attention." + name)
         if length is not None and not 0 < length <= 2**16:
             raise damaged(header, f"its attention.{name} is {length}")
-    if heads[0] and own(header, "attention.key_length") is None and width % heads[0]:
-        raise damaged(header, f"its width {width} cannot be divided into {heads[0]} heads")
-    size = own(header, "attention.key_length") or (width // heads[0] if heads[0] else 0)
+    if heads[0]:
+        _heads(header, width, heads[0])
+
+
+def _heads(header: Header, width: int, heads: int) -> None:
+    """The sizes of a head, where there is attention."""
+    given = own(header, "attention.key_length")
+    if given is None and width % heads:
+        raise damaged(header, f"its width {width} cannot be divided into {heads} heads")
+    key = given or width // heads
+    value = own(header, "attention.value_length") or width // heads
+    limit = max(key, own(header, "attention.key_length_swa") or 0)
     for name in ("rope.dimension_count", "rope.dimension_count_swa"):
         rotated = own(header, name)
-        limit = max(size, own(header, "attention.key_length_swa") or 0)
-        if rotated is not None and heads[0] and (rotated % 2 or rotated > limit):
+        if rotated is not None and (rotated % 2 or not 0 < rotated <= limit):
             raise damaged(header, f"its {name} is {rotated}, in heads of {limit} numbers")
+    rotated = own(header, "rope.dimension_count") or key
+    if why := wrong_heads(header.text("general.architecture") or "", key, value, rotated):
+        raise damaged(header, why)
+
+
+def _sliding_window(header: Header) -> None:
+    """Where there is a window, at least one layer must slide, or llama.cpp aborts."""
+    window = own(header, "attention.sliding_window")
+    if not window:
+        return
+    if window > MAX_WINDOW:
+        raise damaged(header, f"its sliding window is {window} tokens long")
+    name = f"{header.text('general.architecture')}.attention.sliding_window_pattern"
+    slides = own(header, "attention.sliding_window_pattern") != 1
+    if (count := header.count(name)) is not None:
+        slides = count <= MAX_LAYERS and any(header.values(name) or ())
+    if not slides:
+        raise damaged(header, "it has a sliding window and no layer that slides")
 
 
 def _experts(header: Header) -> None:
@@ -238,17 +270,6 @@ def per_layer(header: Header, key: str, layers: int) -> tuple[int, ...] | None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise damaged(header, f"its {name} is {value!r}")
     return (value,) * layers
-
-
-def layer_of(name: str) -> int | None:
-    """The layer that a tensor belongs to.
-
-    >>> layer_of("blk.12.attn_q.weight"), layer_of("dec.blk.3.ffn_up.weight"), layer_of("output")
-    (12, 3, None)
-    """
-    _, dot, rest = name.partition("blk.")
-    number = rest.split(".", 1)[0]
-    return int(number) if dot and number.isdecimal() and number.isascii() else None
 
 
 def _required(header: Header, key: str, most: int) -> int:

@@ -15,6 +15,28 @@ LIKE_LLAMA = frozenset({
     "internlm2", "seed_oss", "exaone", "orion", "xverse", "baichuan", "arcee",
 })
 # fmt: on
+# Architectures whose graph asserts that a head's keys are as long as its values …
+# fmt: off
+EQUAL_HEADS = frozenset({
+    "afmoe", "bailingmoe2", "bert", "bitnet", "bloom", "chatglm", "cohere2", "command-r",
+    "dflash", "eagle3", "eurobert", "glm4", "glm4moe", "gpt2", "gptneox", "granitehybrid",
+    "jais", "laguna", "maple", "minimax-01", "minimax-m2", "minimax-m3", "modern-bert", "mpt",
+    "muse-glimmer", "nanbeige", "nemotron", "nemotron_h", "neo-bert", "openelm", "phi2", "phi3",
+    "qwen", "qwen35", "qwen35moe", "qwen3next", "qwen4exp", "refact", "spark2_5", "stablelm",
+    "starcoder", "t5",
+})
+# … and those that besides assert that all of a key is rotated.
+ROTATES_ALL = frozenset({
+    "apertus", "arcee", "arctic", "baichuan", "chameleon", "codeshell", "cogvlm", "cohere2moe",
+    "dbrx", "deci", "deepseek", "dots1", "dream", "ernie4_5", "exaone", "exaone-moe", "exaone4",
+    "falcon", "granite", "granite_swa", "graniteswitch", "grok", "grovemoe", "hunyuan-moe",
+    "hunyuan_vl", "hy_v3", "internlm2", "jais2", "llada", "llada-moe", "llama", "llama-embed",
+    "llama4", "maincoder", "mellum", "mistral3", "olmo", "olmo2", "olmoe", "orion",
+    "pangu-embedded", "plamo", "pockettts", "qwen2", "qwen2moe", "qwen2vl", "qwen3", "qwen3moe",
+    "qwen3vl", "qwen3vlmoe", "rnd1", "seed_oss", "smallthinker", "smollm3", "starcoder2",
+    "talkie", "xverse",
+})
+# fmt: on
 SHAPES = {
     "attn_norm.weight": "E",
     "attn_q.weight": "EQ",
@@ -53,12 +75,21 @@ def wrong_shape(header: Header, tensors: Mapping[str, TensorInfo]) -> str | None
     sizes = [_sizes(header, architecture, width, layer) for layer in range(layers)]
     for tensor in tensors.values():
         expected: tuple[int, ...] | None = known.get(tensor.name)
-        if tensor.name.startswith("blk."):
-            _, number, name = tensor.name.split(".", 2)
-            letters = SHAPES.get(name)
-            expected = tuple(sizes[int(number)][letter] for letter in letters) if letters else None
+        layer = tensor.layer
+        if layer is not None and layer < layers:
+            letters = SHAPES.get(tensor.name.removeprefix(f"blk.{layer}."), "")
+            expected = tuple(sizes[layer][letter] for letter in letters)
         if expected and 0 not in expected and _dims(tensor) != expected:
             return _contradiction(tensor, expected)
+    return None
+
+
+def wrong_heads(architecture: str, key: int, value: int, rotated: int) -> str | None:
+    """What is wrong with heads of ``key`` and ``value`` numbers, ``rotated`` of them, or None."""
+    if architecture in EQUAL_HEADS | ROTATES_ALL and key != value:
+        return f"its heads have keys of {key} numbers and values of {value}"
+    if architecture in ROTATES_ALL and rotated != key:
+        return f"it rotates {rotated} of the {key} numbers of a head"
     return None
 
 

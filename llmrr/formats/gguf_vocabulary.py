@@ -1,8 +1,12 @@
 """Checks of a GGUF file's vocabulary, whose mistakes llama.cpp meets with an abort while loading,
 or much later, while it tokenizes a text."""
 
+import re
+from collections.abc import Iterable
+
 from llmrr.errors import DamagedFile, Unsupported
-from llmrr.formats.gguf_header import STRING, Array, Header
+from llmrr.formats.gguf_header import Array, Header
+from llmrr.formats.gguf_types import STRING
 
 # The default bos and eos of each tokenizer in src/llama-vocab.cpp, and whether bos is put before a
 # text (None: the pre-tokenizer decides).
@@ -17,16 +21,21 @@ TOKENIZERS: dict[str, tuple[int | None, int | None, bool | None]] = {
     "rwkv": (None, None, False),
     "plamo2": (1, 2, None),
 }
-INTEGERS, FLOAT = (4, 5), 6
+INTEGER, FLOAT = 5, 6
 BYTE_TOKEN = 6
+RWKV_UNIT = re.compile(rb"\\x([0-9a-fA-F]{2})|\\.|[^\\]", re.DOTALL)
+RWKV_ESCAPES = {b"\\t": 9, b"\\n": 10, b"\\r": 13}
 STRICT = ("bos", "eos", "eot", "eom", "unknown")
 
 
 def check_vocabulary(header: Header) -> None:
     """Raise ``DamagedFile`` or ``Unsupported`` for a vocabulary that llama.cpp should not see."""
     model = header.text("tokenizer.ggml.model")
-    if model is None:
-        raise _damaged(header, "it has no tokenizer (tokenizer.ggml.model)")
+    if model in (None, "no_vocab", "none"):
+        raise Unsupported(
+            f"{header.where} has no tokenizer, so it cannot read a text",
+            "pull another conversion of the model",
+        )
     if model not in TOKENIZERS:
         raise Unsupported(
             f"{header.where} has the tokenizer {model!r}, which llama.cpp does not know",
@@ -35,8 +44,8 @@ def check_vocabulary(header: Header) -> None:
     tokens = _table(header, "tokens", (STRING,), None)
     if not tokens:
         raise _damaged(header, "its vocabulary is empty (tokenizer.ggml.tokens)")
-    _table(header, "scores", (FLOAT, 5), tokens)
-    _table(header, "token_type", (5,), tokens)
+    _table(header, "scores", (FLOAT, INTEGER), tokens)
+    _table(header, "token_type", (INTEGER,), tokens)
     _table(header, "merges", (STRING,), None)
     _special(header, model, tokens)
     _texts(header, model)
@@ -82,7 +91,7 @@ def _texts(header: Header, model: str) -> None:
     zero byte; its SentencePiece tokenizer needs a token for every byte."""
     texts = header.strings("tokenizer.ggml.tokens") or []
     distinct = set(texts)
-    if len(distinct) != len(texts) or any(0 in text for text in distinct) or b"" in distinct:
+    if len(distinct) != len(texts) or b"\0" in b"".join(texts) or b"" in distinct:
         distinct = {
             text.split(b"\0", 1)[0] or b"[EMPTY_%d]" % number for number, text in enumerate(texts)
         }
@@ -92,8 +101,24 @@ def _texts(header: Header, model: str) -> None:
         for byte in range(256):
             if b"<0x%02X>" % byte not in distinct and bytes((byte,)) not in distinct:
                 raise _damaged(header, f"its vocabulary has no token for the byte {byte}")
+    if model == "rwkv" and (endless := _unfinished_byte(texts)) is not None:
+        raise _damaged(header, f"its tokenizer cannot get past the byte {endless}")
     if model == "bert" and BYTE_TOKEN in (header.values("tokenizer.ggml.token_type") or ()):
         raise _damaged(header, "its vocabulary has byte tokens, which its tokenizer does not know")
+
+
+def _unfinished_byte(texts: Iterable[bytes]) -> int | None:
+    """A byte that begins a token of an RWKV vocabulary and is none itself: there llama.cpp's
+    longest match starts again at the beginning, for ever."""
+    begins, whole = set(), set()
+    for text in texts:
+        unit = RWKV_UNIT.match(text)
+        if unit:
+            byte = int(unit[1], 16) if unit[1] else RWKV_ESCAPES.get(unit[0], unit[0][-1])
+            begins.add(byte)
+            if unit.end() == len(text):
+                whole.add(byte)
+    return min(begins - whole, default=None)
 
 
 def _damaged(header: Header, why: str) -> DamagedFile:
