@@ -247,7 +247,7 @@ def test_what_does_not_fit_says_both_figures(folder: Path) -> None:
     assert not result.fits
     assert result.largest_context is None
     assert any("do not fit into 2.1 GB" in reason for reason in result.why)
-    assert "Not even the smallest context fits." in result.why
+    assert "not even the smallest context fits" in result.why
 
 
 def test_unknown_memory_is_said_not_guessed(folder: Path) -> None:

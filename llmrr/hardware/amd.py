@@ -4,7 +4,6 @@ Files: the kernel's Documentation/gpu/amdgpu (mem_info_vram_total, mem_info_vram
 /sys/class/kfd/kfd/topology/nodes/*/properties, whose drm_render_minor joins the two.
 """
 
-import json
 from pathlib import Path
 
 from llmrr.hardware.facts import Gpu
@@ -29,6 +28,8 @@ def read(*, thorough: bool = False, root: Path = Path("/")) -> tuple[Gpu, ...]:
 
 def parse(text: str) -> tuple[Gpu, ...]:
     """What ``rocm-smi … --json`` prints. Its keys change case between versions."""
+    import json
+
     try:
         cards = json.loads(text)
     except ValueError:

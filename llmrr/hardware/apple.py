@@ -3,7 +3,7 @@
 The names are those of sysctl(3) and of Apple's "Determining Instruction Set Characteristics".
 """
 
-import platform
+import os
 from collections.abc import Mapping
 
 from llmrr.hardware.facts import Cpu, Gpu, Hardware, Memory
@@ -62,7 +62,7 @@ def parse(text: str) -> dict[str, int | str]:
 
 def hardware(values: Mapping[str, int | str], machine: str | None = None) -> Hardware:
     """The machine behind the values; ``machine`` is ``arm64`` or ``x86_64``."""
-    architecture = machine or platform.machine()
+    architecture = machine or os.uname().machine
     memory = _memory(values)
     gpus = (_metal(values, memory),) if architecture == "arm64" else ()
     return Hardware("darwin", _cpu(values, architecture), memory, gpus)

@@ -1,7 +1,6 @@
 """The processor on Linux: ``/proc/cpuinfo``, the topology in sysfs, affinity and cgroup quota."""
 
 import os
-import platform
 from pathlib import Path
 
 from llmrr.hardware import cgroup
@@ -76,7 +75,7 @@ def read(root: Path = Path("/"), affinity: frozenset[int] | None = None) -> Cpu:
     cores = _cores(root, online)
     fast = _performance(root, online)
     return Cpu(
-        architecture=platform.machine(),
+        architecture=os.uname().machine,
         name=name,
         physical_cores=len(cores) or None,
         logical_cores=len(online) or os.cpu_count(),

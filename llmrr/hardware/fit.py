@@ -1,29 +1,21 @@
-"""Whether a model fits into a machine: llama.cpp's buffers computed from the model's header.
+"""Whether a model fits into a machine, how much of it on a GPU, and with how long a context.
 
-The formulas follow llama.cpp as of llama-cpp-python 0.3.36 (src/llama-kv-cache*.cpp,
-llama-memory-recurrent.cpp, llama-context.cpp, ggml-cpu/repack.cpp); those of the compute buffer
-were read off its graph allocator's results, and a test compares all with what it reports.
-The exact figures for a file at hand are the engine's: this answers before there is a file.
+The exact figures for a file at hand are the engine's: this answers before there is a file. A test
+compares the sum of the buffers with what llama.cpp reports.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from llmrr.errors import Unsupported, UsageError
+from llmrr.errors import UsageError
 from llmrr.hardware import repack
+from llmrr.hardware.buffers import CELLS, KV_TYPES, Run, compute_bytes, kv_bytes
 from llmrr.hardware.facts import Gpu, Hardware
 from llmrr.hardware.shape import Shape, shape
 from llmrr.types import ModelInfo
 
-# Bytes per value of what the KV cache may be stored as (block size and bytes in ggml-common.h).
-KV_TYPES = {
-    "f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q5_1": 24 / 32, "q5_0": 22 / 32,
-    "q4_1": 20 / 32, "q4_0": 18 / 32, "iq4_nl": 18 / 32,
-}  # fmt: skip
 DEFAULT_CONTEXT = 4096
-# llama.cpp rounds the cells of a cache up to this.
-CELLS = 256
 # The driver's own context, kernels and a desktop that wakes up: never given to a model.
 GPU_MARGIN = 512 * 1024 * 1024
 # Metal's default working set is between this and 84 %, depending on machine and macOS.
@@ -69,14 +61,10 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """How the model is to be run, and the room there is."""
+    """What is to be run how, and the room there is."""
 
     shape: Shape
-    slots: int
-    kv_type: str
-    batch: int
-    outputs: int | None
-    flash_attention: bool
+    run: Run
     mmap: bool
     features: frozenset[str]
     host: int | None
@@ -111,11 +99,7 @@ def fit(
     gpus = _usable(hardware.gpus)
     setting = _Setting(
         shape=shape(info),
-        slots=slots,
-        kv_type=kv_type,
-        batch=batch,
-        outputs=outputs,
-        flash_attention=flash_attention,
+        run=Run(slots, kv_type, batch, outputs, flash_attention),
         mmap=mmap,
         features=frozenset(hardware.cpu.features),
         host=hardware.memory.available_bytes,
@@ -129,49 +113,6 @@ def fit(
     limit = max(trained or 0, chosen)
     largest = _largest(lambda tokens: _weigh(setting, tokens, gpu_layers).fits, limit)
     return replace(result, largest_context=largest, why=tuple(_reasons(setting, result, largest)))
-
-
-def kv_bytes(model: Shape, layer: int, cells: int, swa_cells: int, streams: int, kind: str) -> int:
-    """Bytes that one layer keeps of the tokens seen: keys and values, or a recurrent state."""
-    if layer >= model.kv_layers:
-        return model.state_bytes * streams if layer in model.recurrent_layers else 0
-    rows = swa_cells if layer in model.sliding_layers else cells
-    width = model.key_widths[layer] + model.value_widths[layer]
-    state = model.state_bytes * streams if layer in model.recurrent_layers else 0
-    return int(width * KV_TYPES[kind]) * rows * streams + state
-
-
-def compute_bytes(model: Shape, cells: int, swa_cells: int, setting: "_Setting") -> int:
-    """The buffer for intermediate results of one batch: the largest of its stages.
-
-    The coefficients are how many tensors of a kind are alive at once at each stage's peak.
-    """
-    tokens = min(setting.batch, cells * setting.slots)
-    outputs = min(tokens, setting.outputs or tokens)
-    hidden = 4 * tokens * model.width
-    # Attention masks are f16 for flash attention, else f32; one for each kind of cache.
-    mask = tokens * (cells + (swa_cells if model.sliding_layers else 0))
-    mask *= 2 if setting.flash_attention else 4
-    query = 4 * tokens * model.query_width
-    keys_values = 4 * tokens * (max(model.key_widths) + max(model.value_widths))
-    scores = 0 if setting.flash_attention else 4 * tokens * cells * model.heads
-    attention = mask + scores + 3 * hidden + 2 * query + keys_values
-    feed_forward = mask + 4 * tokens * 3 * model.feed_forward + 4 * hidden
-    inner = 4 * tokens * model.experts_used * model.expert_feed_forward
-    experts = mask + max(3 * inner + 4 * hidden, 2 * inner + 2 * hidden * model.experts_used)
-    recurrence = 4 * tokens * 6 * model.state_width + hidden
-    logits = 4 * outputs * model.vocabulary + 2 * hidden
-    stages = [attention, feed_forward, logits]
-    stages += [experts] if model.experts_used else []
-    stages += [recurrence] if model.recurrent_layers else []
-    return max(stages)
-
-
-def _cells(setting: _Setting, context: int) -> tuple[int, int]:
-    """Cells per sequence of the full caches and of the sliding-window ones."""
-    cells = _padded(context)
-    batch = min(setting.batch, cells * setting.slots)
-    return cells, min(cells, _padded(setting.shape.window + batch))
 
 
 def _weigh(setting: _Setting, context: int, gpu_layers: int | Literal["auto"]) -> Fit:
@@ -192,18 +133,14 @@ def _place(setting: _Setting, context: int, gpu_layers: int) -> Fit:
     model = setting.shape
     count = len(model.layer_bytes)
     first = max(0, count + 1 - gpu_layers)
-    cells, swa_cells = _cells(setting, context)
-    kv = [
-        kv_bytes(model, layer, cells, swa_cells, setting.slots, setting.kv_type)
-        for layer in range(count)
-    ]
-    compute = compute_bytes(model, cells, swa_cells, setting)
-    output = 4 * setting.slots * model.vocabulary
+    kv = [kv_bytes(model, setting.run, context, layer) for layer in range(count)]
+    compute = compute_bytes(model, setting.run, context)
+    output = 4 * setting.run.slots * model.vocabulary
     kept = repack.repacked(model, setting.features, first, with_output=gpu_layers == 0)
     on_gpu = sum(model.layer_bytes[first:]) + (model.output_bytes if gpu_layers else 0)
     # Weights on the GPU, and the originals of repacked ones, are read from the file once only.
     copied = min(on_gpu - (model.tied_bytes if gpu_layers else 0) + kept.bytes, model.weights)
-    host_compute = compute if gpu_layers <= count else 4 * setting.batch * model.width
+    host_compute = compute if gpu_layers <= count else 4 * setting.run.batch * model.width
     gpu_compute = compute * max(1, setting.gpu_count) if gpu_layers else 0
     host = model.weights - copied + kept.bytes + kept.extra + sum(kv[:first]) + host_compute
     host += output
@@ -214,7 +151,7 @@ def _place(setting: _Setting, context: int, gpu_layers: int) -> Fit:
     return Fit(
         fits=enough_gpu and enough_host,
         context=context,
-        slots=setting.slots,
+        slots=setting.run.slots,
         weights_bytes=model.weights + (model.tied_bytes if gpu_layers else 0),
         repack_bytes=(kept.bytes if setting.mmap else 0) + kept.extra,
         kv_bytes=sum(kv),
@@ -274,41 +211,34 @@ def _gpu_room(gpus: tuple[Gpu, ...], hardware: Hardware) -> int | None:
 
 
 def _reasons(setting: _Setting, result: Fit, largest: int | None) -> Iterator[str]:
-    """What decided, one sentence each."""
+    """What decided, a clause each."""
     model = setting.shape
     need = result.host_bytes + (result.gpu_bytes if setting.unified else 0)
     if setting.host is None:
-        yield f"It needs {_size(need)} of memory; how much is free is unknown."
+        yield f"it needs {_size(need)} of memory; how much is free is unknown"
     else:
         relation = "fit into" if need <= setting.host else "do not fit into"
-        yield f"{_size(need)} {relation} {_size(setting.host)} of free memory."
+        yield f"{_size(need)} {relation} {_size(setting.host)} of free memory"
     if setting.gpu is None:
-        yield "No GPU whose memory is known: it runs on the CPU."
+        yield "no GPU whose memory is known: it runs on the CPU"
     elif result.gpu_layers > result.layers:
-        yield f"All layers fit on the GPU: {_size(result.gpu_bytes)} of {_size(setting.gpu)}."
+        yield f"all layers fit on the GPU: {_size(result.gpu_bytes)} of {_size(setting.gpu)}"
     else:
         yield (
             f"{result.gpu_layers} of {result.layers + 1} layers go to the GPU: "
-            f"{_size(result.gpu_bytes)} of {_size(setting.gpu)}."
+            f"{_size(result.gpu_bytes)} of {_size(setting.gpu)}"
         )
     if result.gpu_layers and setting.gpu is not None and result.gpu_bytes > setting.gpu:
-        yield "The layers asked for are more than the GPU has room for."
+        yield "the layers asked for are more than the GPU has room for"
     if result.repack_bytes:
-        yield f"{_size(result.repack_bytes)} of weights are copied into the CPU's own layout."
+        yield f"{_size(result.repack_bytes)} of weights are copied into the CPU's own layout"
     if largest is None:
-        yield "Not even the smallest context fits."
+        yield "not even the smallest context fits"
     elif model.context and largest < model.context:
-        yield f"The context can grow to {largest} of {model.context} tokens."
+        yield f"the context can grow to {largest} of {model.context} tokens"
     if model.guessed:
-        yield "How the weights are spread over the layers is estimated."
-
-
-def _padded(tokens: int) -> int:
-    return -(-tokens // CELLS) * CELLS
+        yield "how the weights are spread over the layers is estimated"
 
 
 def _size(count: int) -> str:
     return f"{count / GIGABYTE:.1f} GB"
-
-
-__all__ = ["Fit", "Unsupported", "fit"]
