@@ -142,6 +142,11 @@ class TextAssembler:
             if opened:
                 self._feed, self._trim = self._reason, True
 
+    @property
+    def reasoning(self) -> bool:
+        """Is what comes now reasoning, until its block is closed?"""
+        return self._feed == self._reason
+
     def push(self, data: bytes) -> Pieces:
         """Add a token's bytes; what can be said for certain now comes back."""
         text = self._decode(data)

@@ -181,15 +181,17 @@ class Choice(Task):
 
     def _draw(self, context: Context) -> int:
         wanted = self._sampling.logprobs
-        logits = context.logits(self.row) if wanted is not None or self._mask is not None else 0
+        # A grammar is for the answer: reasoning that comes before it is free.
+        mask = None if self._text.reasoning else self._mask
+        logits = context.logits(self.row) if wanted is not None or mask is not None else 0
         measured = None
         if wanted is not None:
             measured = top_logprobs(logits, self._vocab.size, wanted)
-        if self._mask is not None:
-            self._mask.apply(logits, self._vocab.size)
+        if mask is not None:
+            mask.apply(logits, self._vocab.size)
         token = self._sampler.sample(context.pointer, self.row)
-        if self._mask is not None:
-            self._mask.accept(token)
+        if mask is not None:
+            mask.accept(token)
         if measured is not None:
             self._logprobs.append(self._named(token, *measured))
         return token
