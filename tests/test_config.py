@@ -649,6 +649,8 @@ def test_relative_paths_of_an_edited_copy_start_at_the_real_file(tmp_path: Path)
         ("# a\n", "stats.retention", "9d", '# a\n\n[stats]\nretention = "9d"\n'),
         ("[engines.llamacpp]\nthreads = 1\nmmap = true\n", "engines.llamacpp.threads", 8,
          "[engines.llamacpp]\nthreads = 8\nmmap = true\n"),
+        ("[engines]\n", "engines.llamacpp.threads", 8,
+         "[engines]\n\n[engines.llamacpp]\nthreads = 8\n"),
         ("log_prompts = true\r\n# b\r\n", "log_prompts", False, "log_prompts = false\n# b\n"),
     ],
 )  # fmt: skip

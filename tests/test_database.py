@@ -117,6 +117,24 @@ def test_processes_that_start_at_once_all_get_in() -> None:
     connection.close()
 
 
+def test_the_switch_to_write_ahead_waits_for_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = sqlite3.connect(tmp_path / "db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    waited = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        holder.execute("COMMIT" if len(waited) == 2 else "SELECT 1")
+
+    monkeypatch.setattr(database.time, "sleep", sleep)
+    connection = database.open_database(tmp_path / "db")
+    assert len(waited) == 2
+    connection.close()
+    holder.close()
+
+
 def test_a_place_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     for home in ("/dev/null/home", "/proc/1/home"):
         monkeypatch.setenv("LLMRR_HOME", home)
