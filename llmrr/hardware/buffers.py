@@ -5,7 +5,7 @@ llama-kv-cache-iswa.cpp, llama-memory-recurrent.cpp); those of the compute buffe
 its graph allocator reports for a range of shapes and settings.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from llmrr.hardware.shape import Shape
 
@@ -18,8 +18,7 @@ KV_TYPES = {
 CELLS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """How a model is run: ``batch`` is the ubatch, ``outputs`` how many of its tokens may ask for
     logits (``None``: all)."""
 

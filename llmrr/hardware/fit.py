@@ -6,7 +6,7 @@ compares the sum of the buffers with what llama.cpp reports.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from llmrr.errors import UsageError
 from llmrr.hardware import repack
@@ -59,8 +59,7 @@ class Fit:
         return sum(parts) + self.output_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
+class _Setting(NamedTuple):
     """What is to be run how, and the room there is."""
 
     shape: Shape

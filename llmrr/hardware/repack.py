@@ -6,8 +6,7 @@ rows come in groups of eight. What the CPU can is what counts, as the package is
 is installed.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from llmrr.hardware.shape import Shape
@@ -20,8 +19,7 @@ DOTPROD = frozenset(
 AMX = frozenset({"Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"})
 
 
-@dataclass(frozen=True, slots=True)
-class Repacked:
+class Repacked(NamedTuple):
     """``bytes`` of weights that lie in the file too, ``extra`` of the input table that is packed
     again as output and stays in use as it was."""
 

@@ -1,8 +1,7 @@
 """The dimensions of a model that decide how much memory it takes, from its ``ModelInfo``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmrr.errors import Unsupported
 from llmrr.types import ModelInfo
@@ -19,8 +18,8 @@ SLIDING = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+# A tuple, as making a dataclass of twenty fields takes a millisecond of every start.
+class Shape(NamedTuple):
     """Widths are numbers of values, per layer where a tuple. ``heads`` and ``query_width`` are the
     largest of any layer. ``kv_layers`` is how many keep keys and values (some architectures share
     them among the last layers), ``window`` what the ``sliding_layers`` see. ``layer_types``,
