@@ -3,6 +3,7 @@ says: every problem is listed, with its line, and the caller decides."""
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ from llmrr.types import Message, Sampling
 _HOLE = r"\{\{(?P<kept>[A-Za-z_]\w*)\}\}|\{(?P<hole>[A-Za-z_]\w*)\}"
 
 
-class Problem(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Problem:
     """Something in a file that cannot be used. The message says where it stands."""
 
     message: str

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
-from llmrr import config, environment, journal, settings
+from llmrr import config, environment, journal, settings, tomlfile, tomltext
 from llmrr.engines.base import Options
 from llmrr.errors import BadConfig, LlmrrError, Unsupported, UsageError
 from llmrr.types import Message, Sampling
@@ -547,6 +550,65 @@ def test_the_starter_file_is_valid_as_it_is_and_with_everything_set(tmp_path: Pa
     loaded = config.load()
     assert {s.source for s in loaded.settings.values()} == {"project"}
     assert len(loaded.models) == len(loaded.templates) == 1
+
+
+# -- any text at all ---------------------------------------------------------------------------
+
+quick = hypothesis_settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+scalars = st.booleans() | st.integers(-(2**63), 2**63 - 1) | texts | st.floats(allow_nan=False)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
+)
+known_words = st.sampled_from(
+    [part.strip("[]") for spec in config.SETTINGS for part in spec.key.split(".")]
+)
+
+
+@quick
+@given(values)
+def test_a_value_written_reads_back(value: object) -> None:
+    assert tomllib.loads(f"x = {tomltext.toml_text(value)}") == {"x": value}
+
+
+@quick
+@given(st.dictionaries(known_words, st.dictionaries(known_words, values) | values, max_size=4))
+def test_no_file_breaks_the_reader(table: dict[str, object]) -> None:
+    content = "\n".join(
+        f"{tomltext.key_text(key)} = {tomltext.toml_text(value)}" for key, value in table.items()
+    )
+    file = tomlfile.read(Path("/x/llmrr.toml"), content.encode())
+    for problem in file.problems:
+        assert problem.message
+    assert file.problems or set(table) <= {
+        "version", "default_model", "log_prompts", "engines", "models", "templates", "stats"
+    }  # fmt: skip
+
+
+@quick
+@given(st.binary(max_size=60) | st.text("[]=.\"'#ab1\n ", max_size=40).map(str.encode))
+def test_no_bytes_break_the_reader(content: bytes) -> None:
+    tomlfile.read(Path("/x/llmrr.toml"), content)
+
+
+@quick
+@given(st.text("[]=.\"'#ab1\n ", max_size=40), st.sampled_from(["log_prompts", "stats.retention"]))
+def test_changing_one_value_changes_no_other(text: str, key: str) -> None:
+    try:
+        before = tomllib.loads(text)
+        after = tomllib.loads(tomltext.with_value(text, key, "5d"))
+    except tomllib.TOMLDecodeError:
+        return  # refused before it is written
+    names = key.split(".")
+    table = after
+    for name in names[:-1]:
+        table = table[name]
+    assert table.pop(names[-1]) == "5d"
+    if len(names) > 1 and not table and names[0] not in before:
+        after.pop(names[0])
+    assert after == before
 
 
 # -- changing the file -------------------------------------------------------------------------
