@@ -225,6 +225,8 @@ def rollback(*, force: bool = False) -> "Entry":
 
 def template_text() -> str:
     """A file to start from: every setting with its meaning, commented out."""
+    from textwrap import wrap
+
     lines = [
         "# llmrr.toml. What it may hold: man llmrr.toml; what is in effect: llmrr config show.",
         "# To set something, take the # away, also that of the table's name above it.",
@@ -236,7 +238,8 @@ def template_text() -> str:
             table = spec.table
             lines += ["", f"#{_header(table)}"]
         off = "" if spec.key == "version" else "#"
-        lines += [f"# {spec.doc}", f"{off}{spec.leaf} = {spec.example}"]
+        lines += [*wrap(spec.doc, 100, initial_indent="# ", subsequent_indent="# ")]
+        lines += [f"{off}{spec.leaf} = {spec.example}"]
     return "\n".join(lines) + "\n"
 
 

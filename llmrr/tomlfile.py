@@ -75,7 +75,8 @@ def read(path: Path, content: bytes | None = None) -> TomlFile:
     models = reader.models(table.pop("models", None))
     templates = reader.templates(table.pop("templates", {}))
     reader.plain(table, ())
-    return TomlFile(path, reader.values, models, templates, tuple(reader.problems))
+    problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
+    return TomlFile(path, reader.values, models, templates, tuple(problems))
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
