@@ -1,11 +1,11 @@
-"""Names of models for the completion of a shell: quick, quiet, and never an error."""
+"""Names for the completion of a shell: quick, quiet, and never an error. No file but the
+configuration is read: this runs at every TAB."""
+
+from contextlib import suppress
 
 
 def model_names(incomplete: str) -> list[tuple[str, str]]:
-    """The models whose name begins with ``incomplete``, each with its source. No file but the
-    configuration is read: this runs at every TAB."""
-    from contextlib import suppress
-
+    """The models whose name begins with ``incomplete``, each with its source."""
     from llmrr import config
 
     found = [("builtin:mini", "the small model that ships inside")]
@@ -13,3 +13,20 @@ def model_names(incomplete: str) -> list[tuple[str, str]]:
     with suppress(Exception):
         found = [(model.name, model.source) for model in config.load().models] + found
     return [(name, what) for name, what in found if name.startswith(incomplete)]
+
+
+def template_names(incomplete: str) -> list[str]:
+    """The templates whose name begins with ``incomplete``."""
+    from llmrr import config
+
+    with suppress(Exception):
+        return [name for name in config.load().templates if name.startswith(incomplete)]
+    return []
+
+
+def option_names(incomplete: str) -> list[tuple[str, str]]:
+    """The keys of ``-o`` that begin with ``incomplete``, each with what it takes."""
+    from llmrr.cli.prompt import known_options
+
+    options = known_options().items()
+    return [(name, kind.expected) for name, kind in options if name.startswith(incomplete)]

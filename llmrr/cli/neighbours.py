@@ -79,9 +79,10 @@ def refusal(args: Sequence[str], commands: Sequence[str]) -> UsageError:
     if re.search(r"\s", word) or (rest and not rest[0].startswith("-")):
         said = f'"{word}" is no command; a prompt is given to run'
         return UsageError(said, f"llmrr run {shlex.join(args)}")
-    if near := get_close_matches(word, [*commands, *VERBS], n=1):
-        closest = near[0] if near[0] in commands else VERBS[near[0]][1].split()[1]
-        return UsageError(f'there is no command "{word}"', shlex.join(["llmrr", closest, *rest]))
+    if near := get_close_matches(word, [*commands, *VERBS], n=1, cutoff=0.75):
+        if near[0] in VERBS:
+            return refusal([near[0], *rest], commands)
+        return UsageError(f'there is no command "{word}"', shlex.join(["llmrr", near[0], *rest]))
     said = f'there is no command "{word}"; if it is a prompt, give it to run'
     return UsageError(said, f"llmrr run {shlex.join(args)}")
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli.names import model_names
+from llmrr.cli.names import model_names, option_names, template_names
 
 
 def group(help: str | None = None) -> typer.Typer:
@@ -46,7 +46,13 @@ TextFiles = Annotated[
 ]
 Template = Annotated[
     str | None,
-    typer.Option("--template", "-t", metavar="NAME", help="Use [templates.NAME] of llmrr.toml."),
+    typer.Option(
+        "--template",
+        "-t",
+        metavar="NAME",
+        help="Use [templates.NAME] of llmrr.toml.",
+        autocompletion=template_names,
+    ),
 ]
 TemplateValues = Annotated[
     list[str] | None,
@@ -59,6 +65,7 @@ Settings = Annotated[
         "-o",
         metavar="KEY VALUE",
         help="Any sampling or loading option; Ollama's and llama.cpp's names are understood.",
+        autocompletion=option_names,
     ),
 ]
 Output = Annotated[

@@ -329,5 +329,7 @@ def _terminal_reader() -> ReadLine:
     except OSError:
         output.note(f"{path} cannot be written: what you type is remembered until you leave")
     words = WordCompleter([f"/{name}" for name in COMMANDS], sentence=True)
-    typed: PromptSession[str] = PromptSession(history=history, completer=words)
+    typed: PromptSession[str] = PromptSession(
+        history=history, completer=words, complete_while_typing=False, reserve_space_for_menu=0
+    )
     return lambda more: typed.prompt("... " if more else ">>> ")

@@ -14,7 +14,11 @@ from typer._click.core import Command as ClickCommand
 from typer._click.core import Context
 from typer._click.exceptions import ClickException, NoSuchOption
 from typer._click.formatting import HelpFormatter
-from typer._click.shell_completion import CompletionItem, ShellComplete
+from typer._click.shell_completion import (
+    CompletionItem,
+    _resolve_context,
+    _resolve_incomplete,
+)
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -114,16 +118,6 @@ class Root(TyperGroup):
         return [CompletionItem(name, help=COMMANDS[name].help) for name in names] + options
 
 
-class Words(ShellComplete):
-    """Completion over words that the shell has split."""
-
-    def get_completion_args(self) -> tuple[list[str], str]:
-        raise NotImplementedError
-
-    def format_completion(self, item: CompletionItem) -> str:
-        return str(item.value)
-
-
 def visible() -> dict[str, Entry]:
     """The commands that help and manual list."""
     return {name: entry for name, entry in COMMANDS.items() if not entry.hidden}
@@ -160,7 +154,11 @@ def completion_wanted() -> bool:
 def complete(words: list[str]) -> list[tuple[str, str]]:
     """What the last of ``words`` may become, each with a line of help; nothing means: a file."""
     *before, incomplete = words or [""]
-    items = Words(root(), {}, "llmrr", COMPLETE_VARIABLE).get_completions(before, incomplete)
+    if before and not before[0].startswith("-") and before[0] not in COMMANDS:
+        return []
+    context = _resolve_context(root(), {}, "llmrr", before)
+    target, incomplete = _resolve_incomplete(context, before, incomplete)
+    items = target.shell_complete(context, incomplete)
     plain = [item for item in items if item.type == "plain"]
     return [(str(item.value), item.help or "") for item in plain]
 

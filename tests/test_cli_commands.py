@@ -1,0 +1,206 @@
+"""The commands around ``run``, and what is answered to those that do not exist."""
+
+import json
+from pathlib import Path
+
+import pytest
+from builders import gguf_file
+from fakes import FakeEngine
+from terminal import Typed
+
+import llmrr
+from llmrr import config, doctor
+from llmrr.cli import layout, neighbours, times, tree
+from llmrr.errors import CheckFailed, UsageError
+
+
+def test_version_and_help(typed: Typed) -> None:
+    assert typed("--version").out == typed("-V").out == f"llmrr {llmrr.__version__}\n"
+    help_ = typed()
+    assert help_.code == 0
+    assert all(name in help_.out for name in tree.visible())
+    assert " ls " not in help_.out
+
+
+@pytest.mark.parametrize("verb", sorted(neighbours.VERBS))
+def test_verbs_of_the_neighbours(typed: Typed, verb: str) -> None:
+    seen = typed(verb, "llama3.2")
+    assert (seen.code, seen.out) == (2, "")
+    assert "  hint: llmrr " in seen.err
+
+
+def test_the_line_for_each_verb_is_one_that_parses(typed: Typed) -> None:
+    for _, line in neighbours.VERBS.values():
+        command = line.format(rest="run").split()[1]
+        assert command in tree.COMMANDS or command.startswith("-")
+
+
+def test_no_verb_hides_a_command() -> None:
+    assert not set(neighbours.VERBS) & set(tree.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["what is x"], "llmrr run 'what is x'"),
+        (["what", "is", "x"], "llmrr run what is x"),
+        (["generate", "a b"], "llmrr run 'a b'"),
+        (["load", "./m.gguf"], "llmrr run -m ./m.gguf"),
+        (["lst"], "llmrr list"),
+        (["modls"], "llmrr list"),
+        (["prbe", "-x"], "llmrr probe -x"),
+        (["hello"], "llmrr run hello"),
+        (["help", "run"], "llmrr run --help"),
+        (["help"], "llmrr --help"),
+    ],
+)
+def test_the_line_that_does_it_here(typed: Typed, args: list[str], line: str) -> None:
+    seen = typed(*args)
+    assert (seen.code, seen.err.splitlines()[-1]) == (2, f"  hint: {line}")
+
+
+def test_list(typed: Typed, engine: FakeEngine) -> None:
+    Path("llmrr.toml").write_text(
+        'version = 1\n[[models]]\nname = "mine"\nsource = "file:./tiny.gguf"\n'
+        '[[models]]\nname = "lost"\nsource = "file:./absent.gguf"\n'
+    )
+    lines = typed("list").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", "mine", "lost", "builtin:mini"]
+    assert typed("ls").out == typed("list").out
+
+
+def test_embed(typed: Typed, engine: FakeEngine) -> None:
+    Path("lines.txt").write_text("one\n\nthree\n")
+    assert typed("embed", "hi").out == "[2.0, 0.5]\n"
+    assert typed("embed", stdin="a\nbb\n").out == "[1.0, 0.5]\n[2.0, 0.5]\n"
+    typed("embed", "-f", "lines.txt", "arg", "-o", "num_ctx", "64")
+    assert engine.texts[-3:] == ["arg", "one", "three"]
+    assert engine.loads[-1][1].context_size == 64
+    assert typed("embed").code == 2
+
+
+def test_stats_and_logs(typed: Typed, engine: FakeEngine) -> None:
+    assert typed("stats").out == typed("logs").out == "no runs are recorded\n"
+    engine.replies = ["Paris", "Madrid", "Rome", "Bern"]
+    for country in ("France", "Spain", "Italy", "Switzerland"):
+        typed("run", f"The capital of {country}?")
+    assert typed("stats").out.splitlines()[1].split()[:2] == ["builtin:mini", "4"]
+    shown = typed("logs").out
+    assert "answer: Bern" in shown
+    assert "Paris" not in shown
+    assert "Paris" in typed("logs", "search", "france").out
+    assert "answer: Paris" in typed("logs", "-q", "FRANCE").out
+    assert len(typed("logs", "--last", "2", "--json").json) == 2
+    assert typed("logs", "--since", "1h", "--json").json != []
+    assert typed("logs", "--since", "2100-01-01", "--json").json == []
+    assert typed("logs", "--since", "soon").code == 2
+    assert len(typed("logs", "list").out.splitlines()) == 5
+
+
+def test_logs_off_and_on(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a", "b"]
+    assert typed("logs", "off").code == 0
+    typed("run", "secret")
+    assert typed("logs", "on").code == 0
+    typed("run", "open")
+    assert [run["prompt"] for run in typed("logs", "--json").json] == [None, "open"]
+    assert "(the words were not kept)" in typed("logs").out
+
+
+def test_config(typed: Typed, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("llmrr.toml").write_text("version = 1\nlog_prompts = false\n")
+    monkeypatch.setenv("LLMRR_DEFAULT_MODEL", "tiny.gguf")
+    lines = {line.split()[0]: line.split() for line in typed("config", "show").out.splitlines()}
+    assert lines["log_prompts"][1:3] == ["no", "project"]
+    assert lines["default_model"][1:3] == ["tiny.gguf", "environment"]
+    assert typed("config", "path").out == f"{config.user_file()}\n"
+    assert typed("config", "check").out == "nothing is wrong\n"
+    Path("llmrr.toml").write_text("version = 1\nlog_promts = 1\n[stats]\nretention = 'x'\n")
+    wrong = typed("config", "check")
+    assert wrong.code == 8
+    assert "log_prompts" in wrong.out
+    assert "retention" in wrong.out
+    assert len(json.loads(typed("config", "check", "--json").out)) == 2
+    assert typed("list").code == 8
+
+
+def test_config_edit_and_rollback(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Path("editor.sh")
+    script.write_text('#!/bin/sh\necho "log_prompts = false" >> "$1"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("EDITOR", str(script.absolute()))
+    config.user_file().parent.mkdir(parents=True)
+    config.user_file().write_text("version = 1\n")
+    assert typed("config", "edit").code == 0
+    assert "log_prompts = false" in config.user_file().read_text()
+    assert typed("config", "rollback").code == 0
+    assert config.user_file().read_text() == "version = 1\n"
+    assert typed("config", "rollback").code != 0
+
+
+def test_config_edit_refuses_what_is_wrong(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Path("editor.sh")
+    script.write_text('#!/bin/sh\necho "nonsense = 1" > "$1"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(script.absolute()))
+    seen = typed("config", "edit")
+    assert seen.code == 8
+    assert not config.user_file().exists()
+    monkeypatch.setenv("VISUAL", "/no/such/editor")
+    assert typed("config", "edit").code == 3
+    monkeypatch.setenv("VISUAL", "false")
+    assert typed("config", "edit").code == 1
+
+
+def test_completion(typed: Typed) -> None:
+    assert "_LLMRR_COMPLETE" in typed("completion", "bash").out
+    assert typed("completion", "tcsh").code == 2
+
+
+def test_doctor(typed: Typed, engine: FakeEngine) -> None:
+    rows = {check.name: check for check in doctor.checks()}
+    assert list(rows) == list(doctor.LOOKS)
+    broken = [check for check in rows.values() if check.ok is False]
+    assert all(check.cure for check in broken)
+    Path("llmrr.toml").write_text("version = 1\ndefault_model = 'absent.gguf'\n")
+    seen = typed("doctor")
+    assert seen.code == 9
+    assert any(line.startswith("broken  model") for line in seen.out.splitlines())
+
+
+def test_doctor_sees_a_damaged_builtin_model(engine: FakeEngine) -> None:
+    Path("tiny.gguf").write_bytes(b"GGUF\0\0\0")
+    assert doctor.checks()[2].ok is False
+
+
+def test_a_check_that_is_broken_is_an_error() -> None:
+    with pytest.raises(CheckFailed) as caught:
+        doctor.require([doctor.Check("x", True, ""), doctor.Check("y", False, "gone", "mend y")])
+    assert (caught.value.exit_code, caught.value.hint) == (9, "mend y")
+
+
+def test_times() -> None:
+    assert times.parse(None) is None
+    assert times.parse("2d", now=200_000.0) == 27_200.0
+    assert times.parse("1970-01-02T00:00+00:00") == 86_400.0
+    with pytest.raises(UsageError):
+        times.parse("yesterday-ish")
+
+
+def test_a_table_fits_its_page() -> None:
+    page = layout.Page(width=12, unicode=True)
+    lines = list(page.table(("A", "B"), [("x", 1), ("long name", 2000), (None, None)]))
+    assert all(len(line) <= 12 for line in lines)
+    assert lines[2].endswith("…")
+    wide = list(layout.Page().table(("A", "B"), [("x", 1), ("y", 2000)]))
+    assert wide == ["A      B", "x      1", "y  2,000"]
+
+
+def test_a_page_of_ascii() -> None:
+    page = layout.Page(unicode=False)
+    assert (page.cell(None), page.bar(0.5, 4), page.cell(1234.5)) == ("-", "##", "1,234.50")
+
+
+def test_models_by_their_file_are_no_commands(typed: Typed, tmp_path: Path) -> None:
+    gguf_file(tmp_path / "m.gguf")
+    assert typed("./m.gguf", "hello").err.endswith("hint: llmrr run ./m.gguf hello\n")
