@@ -1,14 +1,14 @@
 """``llmrr run``: from the words that are typed to what the engine is asked and what is printed."""
 
-import os
 import stat
 from pathlib import Path
 
 import pytest
 from fakes import FakeEngine, reply
-from terminal import Typed
+from terminal import Stream, Typed
 
 from llmrr import errors, stats
+from llmrr.cli import answers
 from llmrr.database import open_database
 from llmrr.types import Message
 
@@ -76,8 +76,10 @@ def test_an_unknown_option_is_told_with_its_neighbour(typed: Typed, engine: Fake
 
 def test_flags_and_options_reach_the_engine(typed: Typed, engine: FakeEngine) -> None:
     engine.replies = ["x"]
-    flags = "--temperature 0 --top-p 0.5 --seed 7 --max-tokens 9 --ctx-size 512 --think low".split()
-    options = "-o top_k 3 -o num_ctx 99 -o ngl 2 -o stop END -o use_mmap false".split()
+    flags = ["--temperature", "0", "--top-p", "0.5", "--seed", "7", "--max-tokens", "9"]
+    flags += ["--ctx-size", "512", "--think", "low"]
+    options = ["-o", "top_k", "3", "-o", "num_ctx", "99", "-o", "ngl", "2", "-o", "stop", "END"]
+    options += ["-o", "use_mmap", "false"]
     assert typed("run", *flags, *options, "-s", "Be brief.", "hi").code == 0
     sampling, (_, loading) = engine.requests[0].sampling, engine.loads[0]
     assert engine.requests[0].messages[0] == Message("system", "Be brief.")
@@ -145,7 +147,7 @@ def test_an_answer_in_a_file_is_whole_or_not_there(typed: Typed, engine: FakeEng
     Path("out.txt").chmod(0o640)
     seen = typed("run", "-O", "out.txt", "x")
     assert (seen.code, seen.out, Path("out.txt").read_text()) == (0, "", "all\n")
-    assert stat.S_IMODE(os.stat("out.txt").st_mode) == 0o640
+    assert stat.S_IMODE(Path("out.txt").stat().st_mode) == 0o640
 
 
 def test_a_file_in_a_folder_that_is_not_there(typed: Typed, engine: FakeEngine) -> None:
@@ -276,3 +278,42 @@ def test_wrong_values_of_flags(typed: Typed, engine: FakeEngine, flag: tuple[str
 def test_a_model_that_does_not_exist(typed: Typed, engine: FakeEngine) -> None:
     seen = typed("run", "-m", "absent", "x")
     assert (seen.code, "absent" in seen.err) == (3, True)
+
+
+def test_schema_and_grammar(typed: Typed, engine: FakeEngine) -> None:
+    Path("digits.lark").write_text("start: /[0-9]+/\n")
+    engine.replies = ["{}", "1"]
+    assert typed("run", "--schema", "name, age int", "x").code == 0
+    assert typed("run", "--grammar", "digits.lark", "x").code == 0
+    schema = engine.requests[0].sampling.schema
+    assert isinstance(schema, dict)
+    assert schema["properties"]["age"] == {"type": "integer"}
+    assert engine.requests[1].sampling.grammar == "start: /[0-9]+/\n"
+    assert typed("run", "--schema", "a", "--grammar", "digits.lark", "x").code == 2
+    assert typed("run", "--grammar", "absent.lark", "x").code == 3
+
+
+def test_the_database_may_be_missing(
+    typed: Typed, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("file").write_text("in the way")
+    monkeypatch.setenv("LLMRR_HOME", str(Path("file").absolute()))
+    engine.replies = ["still"]
+    seen = typed("run", "tiny.gguf", "x")
+    assert (seen.code, seen.out) == (0, "still\n")
+    assert seen.err.count("nothing is recorded") == 1
+
+
+def test_progress_of_a_long_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Stream(terminal=True)
+    monkeypatch.setattr("sys.stderr", screen)
+    clock = iter([0.0, 0.5, 1.5])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    progress = answers.Progress()
+    progress(10, 100)
+    assert screen.text == ""
+    progress(50, 100)
+    assert "reading the prompt: 50 % of 100 tokens" in screen.text
+    progress.clear()
+    assert screen.text.endswith("\r\x1b[K")

@@ -32,8 +32,9 @@ def test_a_pipeline(tiny: Path) -> None:
 def test_the_reader_of_a_pipe_goes_away(tiny: Path) -> None:
     command = [*LLMRR, "run", "tiny.gguf", "-o", "ignore_eos", "true", "--max-tokens", "2000"]
     process = subprocess.Popen(
-        [*command, "hello"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        [*command, "hello"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.read(1)
@@ -96,6 +97,7 @@ def test_a_conversation_on_a_terminal(tiny: Path) -> None:
         terminal.expect(">>>")
         terminal.type("/show messages\r")
         terminal.expect("user: two lines")
+        terminal.expect(">>>")
         terminal.type("\x03")
         terminal.expect("Ctrl-D ends")
         terminal.type("\x04")

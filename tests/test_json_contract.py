@@ -34,7 +34,8 @@ def test_list(typed: Typed, engine: FakeEngine) -> None:
 
 
 def test_errors(typed: Typed, engine: FakeEngine) -> None:
-    for args in (["run", "-m", "absent", "--json", "x"], ["run", "--json", "--wrong"], ["x", "--json"]):
+    absent = ["run", "-m", "absent", "--json", "x"]
+    for args in (absent, ["run", "--json", "--wrong"], ["x", "--json"]):
         seen = typed(*args)
         assert list(seen.json["error"]) == ["type", "message", "hint", "exit_code"]
         assert seen.json["error"]["exit_code"] == seen.code

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-EIGHTHS = ("", *"▏▎▍▌▋▊▉")
+EIGHTHS: tuple[str, ...] = ("", *"▏▎▍▌▋▊▉")
 EN_DASH = "\N{EN DASH}"
 
 
