@@ -22,7 +22,7 @@ from builders import (
 from llmrr import formats
 from llmrr.errors import DamagedFile, NotFound, Unsupported, UsageError
 from llmrr.formats import gguf
-from llmrr.formats.gguf_header import FileSource
+from llmrr.formats.gguf_header import Array, FileSource
 from llmrr.types import Format, Sampling
 
 VOCABULARIES = os.environ.get("LLMRR_VOCABULARIES")
@@ -151,6 +151,24 @@ def test_long_texts_stay_in_the_file(tmp_path: Path) -> None:
     header = gguf.read_header(path)
     assert header.text("k") is None and header.count("k") == 1_500_000
     assert header.metadata["last"] == 1
+
+
+def test_many_texts_of_every_length_are_walked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmrr.formats.gguf_reader.MANY", 100)
+    texts = ["x" * (number * 7 % 131) for number in range(5000)] + ["y" * 70_000, "", "é"]
+    path = gguf_file(tmp_path / "a.gguf", metadata={"k": texts * 2, "last": 1})
+    header = gguf.read_header(path)
+    assert header.metadata["last"] == 1
+    assert header.strings("k") == [text.encode() for text in texts * 2]
+    short = ["x" * (1 + number % 64) for number in range(64 * 40 + 5)]
+    header = gguf.read_header(gguf_file(path, metadata={"k": short, "last": 1}))
+    assert header.metadata["last"] == 1
+    array = header.metadata["k"]
+    assert isinstance(array, Array) and array.end - array.offset == 8 * len(short) + sum(
+        len(text) for text in short
+    )
 
 
 def test_version_2_reads_like_3_and_others_are_named(tmp_path: Path) -> None:

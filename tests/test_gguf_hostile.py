@@ -1,6 +1,8 @@
 """Damaged and hostile GGUF files: an error of ours, in bounded time and memory, never a crash."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -68,21 +70,98 @@ def measure(folder: Path, count: int, seed: int) -> dict[str, Any]:
     return {"outcomes": outcomes, "slowest": slowest}
 
 
+def survive(folder: Path, count: int, seed: int) -> dict[str, int]:
+    """Give mutants that pass our check to llama.cpp, each in a fork; how many ended how.
+
+    -N is a signal; 0 answered, 1 to 3 was refused as file, context or tokens.
+    """
+    from llmrr.engines.llamacpp.api import api
+
+    api()  # opened once, for all forks
+    outcomes: dict[str, int] = {}
+    bases = [path.read_bytes() for path in sorted(folder.glob("*.gguf"))]
+    mutant_file = folder / "mutant"
+    for base, raw in enumerate(bases):
+        passed = 0
+        for mutant in mutants(raw, count=1_000_000, seed=seed + base):
+            if passed == count // len(bases):
+                break
+            if judge(mutant) != "passed":
+                continue
+            passed += 1
+            mutant_file.write_bytes(mutant)
+            if (child := os.fork()) == 0:
+                signal.alarm(60)
+                os._exit(run_by_llama_cpp(mutant_file))
+            outcome = str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    return outcomes
+
+
+def run_by_llama_cpp(path: Path) -> int:
+    """Load, open a context, tokenize, look at every token, decode."""
+    import ctypes
+
+    from llmrr.engines.llamacpp.api import api
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    llama = api()
+    parameters = llama.llama_model_default_params()
+    parameters.n_gpu_layers = 0
+    model = llama.llama_model_load_from_file(str(path).encode(), parameters)
+    if not model:
+        return 1
+    shape = llama.llama_context_default_params()
+    shape.n_ctx = shape.n_batch = shape.n_ubatch = 64
+    shape.n_threads = shape.n_threads_batch = 1
+    context = llama.llama_init_from_model(model, shape)
+    if not context:
+        return 2
+    vocabulary = llama.llama_model_get_vocab(model)
+    text, tokens = "hello wörld €\n<|im_end|> 😀".encode(), (ctypes.c_int32 * 256)()
+    count = llama.llama_tokenize(vocabulary, text, len(text), tokens, 256, True, True)
+    if count <= 0:
+        return 3
+    piece = ctypes.create_string_buffer(64)
+    for token in range(llama.llama_vocab_n_tokens(vocabulary)):
+        llama.llama_token_to_piece(vocabulary, token, piece, 64, 0, True)
+    llama.llama_decode(context, llama.llama_batch_get_one(tokens, min(count, 60)))
+    llama.llama_free(context)
+    llama.llama_model_free(model)
+    return 0
+
+
+def in_a_process(work: str, folder: Path, count: int) -> Any:
+    """Run ``measure`` or ``survive`` over four small models in a process of its own."""
+    tiny_llama(folder / "llama.gguf", layers=1, width=32, heads=2, feed_forward=32, context=64)
+    tiny_llama(folder / "gemma.gguf", layers=1, width=32, heads=2, architecture="gemma3")
+    tiny_mamba(folder / "mamba.gguf", layers=1, width=16)
+    tiny_bert(folder / "bert.gguf", layers=1, width=16, feed_forward=32)
+    arguments = [sys.executable, __file__, work, str(folder), str(count), "1"]
+    environment = {**os.environ, "GGML_NO_BACKTRACE": "1"}
+    done = subprocess.run(
+        arguments, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measures through /proc")
 def test_ten_thousand_mutants_end_in_an_error_or_pass(tmp_path: Path) -> None:
     count = 10_000
-    tiny_llama(tmp_path / "llama.gguf", layers=1, width=32, heads=2, feed_forward=32, context=64)
-    tiny_llama(tmp_path / "gemma.gguf", layers=1, width=32, heads=2, architecture="gemma3")
-    tiny_mamba(tmp_path / "mamba.gguf", layers=1, width=16)
-    tiny_bert(tmp_path / "bert.gguf", layers=1, width=16, feed_forward=32)
-    arguments = [sys.executable, __file__, str(tmp_path), str(count), "1"]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    result = json.loads(done.stdout)
+    result = in_a_process("measure", tmp_path, count)
     assert sum(result["outcomes"].values()) == count
     assert result["outcomes"]["DamagedFile"] > count / 2
     assert result["outcomes"]["passed"] > count / 50
     assert result["slowest"] < MAX_SECONDS
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(300, marks=pytest.mark.slow)])
+def test_llama_cpp_survives_what_passes(tmp_path: Path, count: int) -> None:
+    outcomes = in_a_process("survive", tmp_path, count)
+    assert sum(outcomes.values()) == count
+    assert outcomes["0"] > count / 2
+    assert not [outcome for outcome in outcomes if int(outcome) < 0 or int(outcome) > 3]
 
 
 LYING_HEADERS = {
@@ -243,4 +322,5 @@ def test_an_unknown_architecture_passes_if_it_is_sound(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(measure(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
+    work = {"measure": measure, "survive": survive}[sys.argv[1]]
+    sys.stdout.write(json.dumps(work(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))))

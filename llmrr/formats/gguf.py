@@ -114,6 +114,8 @@ def describe(parts: Sequence[Header], *, vocabulary: bool = False) -> ModelInfo:
     tensors = [tensor for part in parts for tensor in part.tensors]
     layers = _own(header, "block_count")
     types = _tensor_types(tensors)
+    heads = _per_layer(header, "attention.head_count", layers)
+    templates = _templates(header)
     return ModelInfo(
         format=Format.GGUF,
         architecture=architecture,
@@ -122,7 +124,7 @@ def describe(parts: Sequence[Header], *, vocabulary: bool = False) -> ModelInfo:
         size_label=header.text("general.size_label"),
         license=header.text("general.license"),
         parameters=sum(tensor.elements for tensor in tensors) if tensors else None,
-        quant=FILE_TYPES.get(header.integer("general.file_type") or -1) or _most(types),
+        quant=_quantization(header) or next(iter(types), None),
         bytes=sum(part.source.size for part in parts),
         parts=len(parts),
         tensor_types=types,
@@ -131,8 +133,8 @@ def describe(parts: Sequence[Header], *, vocabulary: bool = False) -> ModelInfo:
         context_length=_own(header, "context_length"),
         embedding_length=_own(header, "embedding_length"),
         layers=layers,
-        heads=_per_layer(header, "attention.head_count", layers),
-        heads_kv=_per_layer(header, "attention.head_count_kv", layers),
+        heads=heads,
+        heads_kv=_per_layer(header, "attention.head_count_kv", layers) or heads,
         key_length=_own(header, "attention.key_length"),
         value_length=_own(header, "attention.value_length"),
         feed_forward=_per_layer(header, "feed_forward_length", layers),
@@ -148,8 +150,8 @@ def describe(parts: Sequence[Header], *, vocabulary: bool = False) -> ModelInfo:
         special_tokens=_special_tokens(header),
         add_bos=_flag(header, "tokenizer.ggml.add_bos_token"),
         add_eos=_flag(header, "tokenizer.ggml.add_eos_token"),
-        chat_template=header.text("tokenizer.chat_template"),
-        templates=_templates(header),
+        chat_template=header.text("tokenizer.chat_template") or templates.get("default"),
+        templates=templates,
         sampling=_sampling(header),
         metadata=_metadata(header, vocabulary),
     )
@@ -195,8 +197,9 @@ def _tensor_types(tensors: Iterable[TensorInfo]) -> dict[str, tuple[int, int]]:
     return dict(sorted(sums.items(), key=lambda item: -item[1][1]))
 
 
-def _most(types: Mapping[str, tuple[int, int]]) -> str | None:
-    return next(iter(types), None)
+def _quantization(header: Header) -> str | None:
+    number = header.integer("general.file_type")
+    return None if number is None else FILE_TYPES.get(number & ~1024)  # 1024: it was guessed
 
 
 def _weights(tensors: Iterable[TensorInfo]) -> dict[str, dict[str, int]]:

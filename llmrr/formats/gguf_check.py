@@ -195,7 +195,8 @@ def _heads(header: Header, width: int, heads: int) -> None:
         if rotated is not None and (rotated % 2 or not 0 < rotated <= limit):
             raise damaged(header, f"its {name} is {rotated}, in heads of {limit} numbers")
     rotated = own(header, "rope.dimension_count") or key
-    if why := wrong_heads(header.text("general.architecture") or "", key, value, rotated):
+    architecture = header.text("general.architecture") or ""
+    if why := wrong_heads(architecture, width, heads, key, value, rotated):
         raise damaged(header, why)
 
 

@@ -6,8 +6,11 @@ arrays are walked, not built (``Array`` says where one lies; ``Header.strings`` 
 it when it is wanted), and so are texts of more than a mebibyte.
 """
 
+import re
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from llmrr.errors import DamagedFile, Unsupported
@@ -24,6 +27,8 @@ MAX_TEXTS = 16 << 20  # so is every text after these bytes
 MAX_HEADER = 1 << 30
 MAX_DIMENSIONS = 4
 BLOCK = 1 << 20
+RUN = 64  # texts that are walked at once
+MANY = 20_000
 
 
 def read_header(place: Path | Source) -> Header:
@@ -33,6 +38,14 @@ def read_header(place: Path | Source) -> Header:
     a later one, and big-endian files, ``NotFound`` for what cannot be read.
     """
     return _Reader(FileSource.of(place) if isinstance(place, Path) else place).header()
+
+
+@cache
+def _run_of_texts() -> re.Pattern[bytes]:
+    """Matches ``RUN`` texts of 1 to 64 bytes, each after its length as eight bytes: the regular
+    expression engine walks them in half the time of a loop, and takes 1 ms to be made."""
+    one = (re.escape(bytes((size,))) + b"\\0" * 7 + b".{%d}" % size for size in range(1, 65))
+    return re.compile(b"(?s:(?:%s){%d}+)" % (b"|".join(one), RUN))
 
 
 class _Reader:
@@ -147,18 +160,21 @@ class _Reader:
         return Array(kind, count, start, self.base + self.position)
 
     def _skip_strings(self, key: str, count: int) -> None:
-        """Walk ``count`` texts. The inner loop is what a large vocabulary costs: 90 ns a token."""
+        """Walk ``count`` texts, which is what a large vocabulary costs: 40 ns each in runs of short
+        ones, 85 one by one."""
         unpack = struct.Struct("<Q").unpack_from
+        run = _run_of_texts() if count >= MANY else None
         while count:
             window, position, done = self.window, self.position, 0
-            try:
-                for done in range(count):  # noqa: B007 - how far it came is wanted below
+            while run and count >= RUN and (found := run.match(window, position)):
+                position = found.end()
+                count -= RUN
+            with suppress(struct.error, OverflowError):  # at the end of the window
+                for _ in range(min(count, RUN)):
                     (length,) = unpack(window, position)
                     position += 8 + length
-            except (struct.error, OverflowError):
-                count -= done
-            else:
-                count = 0
+                    done += 1
+            count -= done
             if self.base + position > self.source.size - 8 * count:
                 raise self._damaged(f"a text of the array {key!r} reaches beyond its end")
             self._seek(self.base + position)

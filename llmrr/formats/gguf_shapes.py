@@ -36,6 +36,15 @@ ROTATES_ALL = frozenset({
     "qwen3vl", "qwen3vlmoe", "rnd1", "seed_oss", "smallthinker", "smollm3", "starcoder2",
     "talkie", "xverse",
 })
+# Architectures whose query matrix is taken to be square: all heads together are the model's width.
+FILLS_WIDTH = frozenset({
+    "arctic", "baichuan", "bailingmoe2", "bert", "bloom", "chameleon", "codeshell", "cohere2",
+    "command-r", "dbrx", "deepseek", "dream", "eurobert", "falcon", "gpt2", "gptneox", "grok",
+    "internlm2", "jais", "jina-bert-v2", "jina-bert-v3", "llada-moe", "mpt", "nemotron",
+    "neo-bert", "nomic-bert", "nomic-bert-moe", "olmo", "olmo2", "olmoe", "orion", "phi2",
+    "phi3", "phimoe", "plamo", "qwen2", "qwen2moe", "qwen2vl", "stablelm", "starcoder",
+    "starcoder2", "xverse",
+})
 # fmt: on
 SHAPES = {
     "attn_norm.weight": "E",
@@ -84,8 +93,12 @@ def wrong_shape(header: Header, tensors: Mapping[str, TensorInfo]) -> str | None
     return None
 
 
-def wrong_heads(architecture: str, key: int, value: int, rotated: int) -> str | None:
+def wrong_heads(
+    architecture: str, width: int, heads: int, key: int, value: int, rotated: int
+) -> str | None:
     """What is wrong with heads of ``key`` and ``value`` numbers, ``rotated`` of them, or None."""
+    if architecture in FILLS_WIDTH and heads * key != width:
+        return f"its {heads} heads of {key} numbers do not make up its width {width}"
     if architecture in EQUAL_HEADS | ROTATES_ALL and key != value:
         return f"its heads have keys of {key} numbers and values of {value}"
     if architecture in ROTATES_ALL and rotated != key:
