@@ -10,17 +10,17 @@ load, stream, record. Also the library's public face.
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from llmrr import paths, stats
 from llmrr.config import Config
 from llmrr.engines import for_format
 from llmrr.engines.base import Engine, Model, Options, Stream
 from llmrr.errors import LlmrrError, NotFound, Unsupported
+from llmrr.kinds import split_source
 from llmrr.types import (
     DEFAULT_SAMPLING,
     Chunk,
@@ -36,10 +36,11 @@ from llmrr.types import (
 if TYPE_CHECKING:
     import sqlite3
 
+T = TypeVar("T")
+
 BUILTIN = "builtin:mini"
 _PROGRESS_EVERY = 0.1  # seconds
-_FILE_PREFIXES = ("file:", "local:")
-_PULLED = ("huggingface:", "hf:", "hf.co/", "https://", "http://", "ollama:", "lmstudio:")
+_READABLE = ("file", "builtin")  # providers of sources that this version runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,19 +183,15 @@ class Router:
         """May this word of a command line be a model's name?"""
         if not word or any(character.isspace() for character in word):
             return False
-        if word == BUILTIN or word.startswith((*_FILE_PREFIXES, *_PULLED)):
+        if any(model.name == word for model in self.config.models) or word.endswith(".gguf"):
             return True
-        if any(model.name == word for model in self.config.models):
-            return True
-        return _is_model_file(Path(word).expanduser())
+        prefixed = ":" in word or word.startswith("hf.co/")  # a plain owner/repo only by -m
+        return (prefixed and _split(word) is not None) or _is_model_file(Path(word).expanduser())
 
     def models(self) -> list[Installed]:
         """The models that can be named, ``builtin:mini`` last. Weights are not read."""
-        used = self._last_used()
-        found = [
-            self._installed(model.name, str(model.source), used) for model in self.config.models
-        ]
-        return [*found, self._installed(BUILTIN, BUILTIN, used)]
+        used = self._with_database(stats.last_used) or {}
+        return [self._installed(name, used) for name in self._names()]
 
     def info(self, name: str | None = None) -> ModelInfo:
         """What a model's own files say about it."""
@@ -260,37 +257,46 @@ class Router:
     # -- inside --------------------------------------------------------------------------------
 
     def _named(self, name: str, why: str) -> Resolved:
+        if configured := self._configured(name):
+            return replace(configured, why=why)
+        if name == BUILTIN:
+            return Resolved(name, BUILTIN, paths.builtin_model(), True, why)
+        provider, rest = _split(name) or (None, name)
+        path = Path(rest).expanduser()
+        if provider == "file" or (provider in (None, "huggingface") and path.exists()):
+            return Resolved(path.name, f"file:{path.absolute()}", path, True, why)
+        if provider is not None:
+            raise _not_read(name)
+        raise NotFound(f'there is no model "{name}"', self._nearest(name))
+
+    def _configured(self, name: str) -> Resolved | None:
+        """A model of ``[[models]]``; its path is seen from the file that names it."""
         for model in self.config.models:
             if model.name == name:
+                path = paths.builtin_model() if model.source == BUILTIN else model.path
+                if path is None:
+                    raise _not_read(model.source)
                 return Resolved(
-                    name,
-                    str(model.source),
-                    _path(str(model.source)),
-                    True,
-                    why,
-                    model.params,
-                    model.system,
-                    model.options,
+                    name=name,
+                    source=model.source,
+                    path=path,
+                    stated=True,
+                    why="",
+                    params=model.params,
+                    system=model.system,
+                    options=model.options,
                 )
-        path = _path(name) if name == BUILTIN or name.startswith(_FILE_PREFIXES) else Path(name)
-        if name == BUILTIN:
-            return Resolved(name, BUILTIN, path, True, why)
-        path = path.expanduser()
-        if name.startswith(_FILE_PREFIXES) or path.exists():
-            return Resolved(path.name, f"file:{path}", path, True, why)
-        if name.startswith(_PULLED):
-            raise Unsupported(
-                f"this version cannot get models from {name!r}",
-                "download the GGUF file and name it: llmrr run -m ./model.gguf",
-            )
-        raise NotFound(f"there is no model {name!r}", self._nearest(name))
+        return None
 
     def _nearest(self, name: str) -> str:
         from difflib import get_close_matches
 
-        known = [*(model.name for model in self.config.models), BUILTIN]
-        near = get_close_matches(name, known, 1)
+        near = get_close_matches(name, self._names(), 1)
         return f"llmrr run -m {near[0]}" if near else "llmrr list shows those that there are"
+
+    def _names(self) -> list[str]:
+        readable = [model for model in self.config.models if model.provider in _READABLE]
+        return [*(model.name for model in readable), BUILTIN]
 
     def _files(self, resolved: Resolved) -> ModelFiles:
         from llmrr import formats
@@ -315,37 +321,33 @@ class Router:
         self._loaded = (key, model, engine)
         return model, engine
 
-    def _installed(self, name: str, source: str, used: Mapping[str, float]) -> Installed:
-        path = _path(source)
-        last_used = used.get(source)
+    def _installed(self, name: str, used: Mapping[str, float]) -> Installed:
+        """A line of the list; what is missing or damaged is shown and not an error."""
+        resolved = self._named(name, "")
+        origin = resolved.source.partition(":")[0]
+        last_used = used.get(resolved.source)
         try:
             info = self.info(name)
-            added = path.stat().st_mtime if source != BUILTIN else None
-        except LlmrrError:  # a missing or damaged file is shown, not an error of `list`
-            return Installed(name, None, None, None, _origin(source), path, None, last_used)
+            added = None if origin == "builtin" else resolved.path.stat().st_mtime
+        except (LlmrrError, OSError):
+            return Installed(name, None, None, None, origin, resolved.path, None, last_used)
         return Installed(
-            name, info.format, info.quant, info.bytes, _origin(source), path, added, last_used
+            name, info.format, info.quant, info.bytes, origin, resolved.path, added, last_used
         )
 
     # -- the record ----------------------------------------------------------------------------
 
-    @contextmanager
-    def _database(self) -> Iterator["sqlite3.Connection | None"]:
-        """The database, or None after one warning: an answer is worth more than its record."""
+    def _with_database(self, work: "Callable[[sqlite3.Connection], T]") -> "T | None":
+        """Use the database; None after a warning: an answer is worth more than its record."""
         from llmrr import database
 
         try:
             if self._connection is None:
                 self._connection = database.open_database()
-            yield self._connection
+            return work(self._connection)
         except LlmrrError as error:
             self._warn(f"nothing is recorded: {error.message}")
-            self._connection = None
-            yield None
-
-    def _last_used(self) -> dict[str, float]:
-        with self._database() as connection:
-            return stats.last_used(connection) if connection is not None else {}
+            return None
 
     def _recorder(
         self, request: Request, conversation: str | None, log: bool
@@ -360,10 +362,13 @@ class Router:
     def _record(self, run: stats.Run, log: bool) -> None:
         if not log or not self.config.value("log_prompts"):
             run = replace(run, system=None, prompt=None, answer=None)
-        with self._database() as connection:
-            if connection is not None:
-                stats.record(connection, run)
-                stats.prune(connection, self.config.value("stats.retention"))
+        retention = cast("float | None", self.config.value("stats.retention"))
+
+        def write(connection: "sqlite3.Connection") -> None:
+            stats.record(connection, run)
+            stats.prune(connection, retention)
+
+        self._with_database(write)
 
 
 def _completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
@@ -376,7 +381,7 @@ def _completed(request: Request, resolved: Resolved, model: Sampling) -> Request
 
 
 def _options(stated: Mapping[str, Any]) -> Options:
-    return Options(**{key: value for key, value in stated.items() if value not in (None, "auto")})
+    return Options(**{key: value for key, value in stated.items() if value is not None})
 
 
 def _run_of(
@@ -415,16 +420,19 @@ def _new_conversation(began: float) -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(began))}-{os.urandom(2).hex()}"
 
 
-def _path(source: str) -> Path:
-    if source == BUILTIN:
-        return paths.builtin_model()
-    for prefix in _FILE_PREFIXES:
-        source = source.removeprefix(prefix)
-    return Path(source).expanduser()
+def _not_read(source: str) -> Unsupported:
+    return Unsupported(
+        f'this version runs no model from the source "{source}"',
+        "get a GGUF file of it, and name that: llmrr run -m ./model.gguf",
+    )
 
 
-def _origin(source: str) -> str:
-    return source.partition(":")[0]
+def _split(name: str) -> tuple[str, str] | None:
+    """Provider and rest of a source; None for what is none."""
+    try:
+        return split_source(name)
+    except ValueError:
+        return None
 
 
 def _is_model_file(path: Path) -> bool:

@@ -24,7 +24,7 @@ class Options:
     ``context_size`` is in tokens per sequence, ``slots`` how many sequences at once, ``gpu_layers``
     how many layers go to an accelerator, ``kv_type`` the type of the KV cache (f16, q8_0, …),
     ``lora`` adapter files with their scales, ``chat_template`` a Jinja text that replaces the
-    model's own. ``at_least`` is the context that is taken, if it fits, where ``context_size`` is None.
+    model's own. ``at_least`` is the context taken, if it fits, without ``context_size``.
     """
 
     context_size: int | None = None
@@ -100,4 +100,4 @@ class Engine(Protocol):
         """The exact command that installs what the engine needs, or None when it is ready."""
 
     def load(self, place: ModelFiles, options: Options) -> Model:
-        """Open a model. Raises ``DamagedFile``, ``Unsupported``, ``DoesNotFit``, ``EngineFailed``."""
+        """Open it. Raises ``DamagedFile``, ``Unsupported``, ``DoesNotFit``, ``EngineFailed``."""

@@ -1,13 +1,16 @@
 """The llama.cpp engine, on the low-level API of llama-cpp-python.
 
-``model`` loads and answers; ``batching`` is the one thread that decodes every sequence in flight, in
-a ``context``; a ``choice`` is one such sequence with its ``sampler``; ``check`` keeps files that
-would end the process away from it, with ``dryload`` as the helper process; ``api`` opens the binding.
+``model`` takes requests. ``batching`` is the one thread that decodes all sequences in flight, in a
+``context``; a ``choice`` is one such sequence, with its ``sampler``. ``check`` keeps away what would
+end the process in llama.cpp, with ``dryload`` as its helper process. ``fitting`` refuses
+what is too large; ``loading`` opens the file, and ``api`` the binding.
 """
 
+import os
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from llmrr.errors import LlmrrError
 from llmrr.types import Feature, Format, ModelFiles
 
 if TYPE_CHECKING:
@@ -23,23 +26,41 @@ class LlamaCpp:
     can = frozenset(Feature)
 
     def missing(self) -> str | None:
-        """The command that installs llama-cpp-python, or None when it can be loaded."""
-        from llmrr.engines.llamacpp.api import INSTALL, api
+        """The command that installs llama-cpp-python, or None when it is there."""
+        from importlib.util import find_spec
 
-        try:
-            api()
-        except LlmrrError:
-            return INSTALL
-        return None
+        from llmrr.engines.llamacpp.api import INSTALL
+
+        return None if find_spec("llama_cpp") else INSTALL
 
     def load(self, place: ModelFiles, options: "Options") -> "LlamaModel":
         """Open a GGUF file, checked before llama.cpp sees it.
 
         Raises ``DamagedFile``, ``Unsupported``, ``DoesNotFit``, ``BadConfig``, ``FeatureMissing``.
         """
+        from llmrr.engines.llamacpp.check import check_once
+        from llmrr.engines.llamacpp.later import Later
+        from llmrr.engines.llamacpp.loading import open_model
+
+        began = time.perf_counter()
+        for path in (place.path, *(path for path, _ in options.lora)):
+            check_once(path)
+        # llama.cpp loads on a thread of its own while the rest of the engine is imported here.
+        loading = Later(lambda: open_model(place.path, options))
+        if not _is_large(place.path):
+            loading.start()
         from llmrr.engines.llamacpp.model import LlamaModel
 
-        return LlamaModel(place, options)
+        return LlamaModel(place, options, loading, began)
+
+
+def _is_large(path: Path) -> bool:
+    """Is it worth knowing that the file fits before loading begins?"""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return True
+    return path.stat().st_size * 4 > memory
 
 
 ENGINE: Final = LlamaCpp()

@@ -76,8 +76,8 @@ def _binding() -> Any:
 
 @functools.cache
 def quiet_log() -> Any:
-    """A log callback that does nothing, as C: a Python one would want the interpreter's lock for
-    each of the hundreds of lines that a load writes. ``abs`` ignores what it is not declared for."""
+    """A log callback that does nothing, in C: a Python one would want the interpreter's lock for
+    each of the hundreds of lines of a load. ``abs`` ignores what it is not declared for."""
     binding = _binding()
     return ctypes.cast(ctypes.CDLL(None).abs, binding.llama_log_callback)
 

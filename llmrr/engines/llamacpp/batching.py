@@ -1,5 +1,5 @@
-"""Continuous batching: one thread owns the context and decodes, in one batch, every sequence that is
-in flight. One sequence is simply the case of one.
+"""Continuous batching: one thread owns the context and decodes, in one batch, every sequence that
+is in flight. One sequence is simply the case of one.
 
 Each step takes a token of every sequence that is answering and, beside them, a chunk of the prompts
 that are still being read, so that running answers go on while a newcomer is prefilled. A newcomer
@@ -11,9 +11,10 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from llmrr.engines.llamacpp.context import UBATCH, Context
+from llmrr.engines.llamacpp.later import Later
 from llmrr.errors import EngineFailed, LlmrrError
 
 T = TypeVar("T")
@@ -23,37 +24,6 @@ T = TypeVar("T")
 CHUNK_FLASH, CHUNK_PLAIN = 128, 64
 # Below this many tokens, computing a common prefix again is as cheap as copying it.
 SHARE_AT_LEAST = 32
-
-
-class Later(Generic[T]):
-    """What a function that runs on the other thread will return. (``concurrent.futures`` has the
-    same and takes several milliseconds to import.)"""
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._done = threading.Event()
-        self._error: BaseException | None = None
-        self._result: T
-
-    def run(self) -> None:
-        """Run the function and keep what comes of it."""
-        try:
-            self._result = self._function()
-        except BaseException as error:
-            self._error = error
-        self._done.set()
-
-    def fail(self, error: BaseException) -> None:
-        """It will not run."""
-        self._error = error
-        self._done.set()
-
-    def result(self) -> T:
-        """Wait for it; what it raised is raised here."""
-        self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self._result
 
 
 class Task:

@@ -1,17 +1,18 @@
 """Keeps files away from llama.cpp that would end the process.
 
-Our own reader checks the header. What it lets through is loaded by a helper process the first time,
-so that whatever still aborts there ends the helper and not the user's process. A file that passed is
-remembered by path, size, time and inode, and neither is done again.
+Our own reader checks the header. What it lets through is loaded by a helper process the first
+time, so that whatever still aborts there ends the helper and not the user's process. A file that
+passed is remembered by path, size, time and inode, and neither is done again.
 """
 
 import os
 import sys
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from llmrr import __version__, paths
-from llmrr.errors import DamagedFile, LlmrrError, Unsupported
+from llmrr.errors import DamagedFile, LlmrrError, NotFound, Unsupported
 
 HELPER = "llmrr.engines.llamacpp.dryload"
 _TIMEOUT = 120  # seconds
@@ -23,36 +24,35 @@ def check_once(path: Path) -> None:
 
     if path == paths.builtin_model():
         return  # what ships inside was checked when it was made
-    try:
-        connection = database.open_database()
-    except LlmrrError:
-        connection = None  # nothing can be remembered, so everything is checked
-    try:
-        status = path.stat()
-        if connection is not None and database.was_checked(connection, path, status, by=_checker()):
+    checker, status = _checker(), _status(path)
+    # A database that cannot be used forgets; then everything is checked each time.
+    with suppress(LlmrrError), closing(database.open_database()) as connection:
+        if database.was_checked(connection, path, status, by=checker):
             return
-        _check_header(path)
-        dry_load(path)
-        if connection is not None:
-            database.remember_checked(
-                connection, path, status, by=_checker(), verdict="loads"
-            )
-    finally:
-        if connection is not None:
-            connection.close()
+    _check_header(path)
+    dry_load(path)
+    with suppress(LlmrrError), closing(database.open_database()) as connection:
+        database.remember_checked(connection, path, status, by=checker, verdict="loads")
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise NotFound(f"{path} cannot be opened: {error.strerror}", f"ls -l {path}") from error
 
 
 def _check_header(path: Path) -> None:
     from llmrr.formats import gguf
 
-    gguf.check(gguf.read_header(path))
+    gguf.check_file(path)
 
 
 def dry_load(path: Path, *arguments: str) -> str:
     """Load a file in a helper process without its weights; what it printed (JSON, see there).
 
-    Raises ``DamagedFile`` when the helper was ended by a signal or gave the file up, ``Unsupported``
-    when llama.cpp says that it does not know the architecture.
+    Raises ``DamagedFile`` when the helper was ended by a signal or llama.cpp refused the file,
+    ``Unsupported`` when it does not know the architecture.
     """
     import subprocess
 

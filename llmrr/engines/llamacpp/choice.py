@@ -199,9 +199,9 @@ class Choice(Task):
     def _piece(self, token: int) -> bytes:
         """A token's bytes; a control token is silent unless it is part of a reasoning marker."""
         piece = self._vocab.piece(token)
-        if self._vocab.is_control(token) and not self._markers.needs(piece.decode(errors="replace")):
-            return b""
-        return piece
+        text = piece.decode(errors="replace") if self._vocab.is_control(token) else ""
+        silent = text and not self._markers.needs(text)
+        return b"" if silent else piece
 
     def _chunk(self, text: str, reasoning: str, finish: FinishReason | None = None) -> Chunk:
         tokens, self._tokens = tuple(self._tokens), []

@@ -1,7 +1,6 @@
 """Opening a GGUF file, and its adapters, with llama.cpp."""
 
 import ctypes
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ from llmrr.engines.base import Options
 from llmrr.engines.llamacpp.api import api, captured_log, set_fields
 from llmrr.errors import DamagedFile, Unsupported
 
-_ALL_LAYERS = -1
 # llama_load_mode by (mmap, mlock)
 _MODES = {(False, False): 0, (True, False): 1, (False, True): 2, (True, True): 3}
 
@@ -37,15 +35,15 @@ class LoadedModel:
             self.pointer = None
 
 
-def open_model(path: Path, options: Options, layers: Callable[[], int]) -> LoadedModel:
-    """Load the weights. ``layers`` says how many fit on an accelerator, asked only where one can be
-    used. Raises ``Unsupported`` for what llama.cpp does not know, else ``DamagedFile``."""
+def open_model(path: Path, options: Options) -> LoadedModel:
+    """Load the weights. Raises ``Unsupported`` for what llama.cpp does not know, else
+    ``DamagedFile``."""
     binding = api()
     offload = binding.llama_supports_gpu_offload()
     parameters = set_fields(
         binding.llama_model_default_params(),
         {
-            "n_gpu_layers": layers() if offload else 0,
+            "n_gpu_layers": _gpu_layers(path, options) if offload else 0,
             "load_mode": _MODES[options.mmap, options.mlock],
         },
     )
@@ -63,6 +61,13 @@ def open_model(path: Path, options: Options, layers: Callable[[], int]) -> Loade
         )
     adapters = [(_adapter(model, file), scale) for file, scale in options.lora]
     return LoadedModel(model, adapters)
+
+
+def _gpu_layers(path: Path, options: Options) -> int:
+    from llmrr.engines.llamacpp.fitting import gpu_layers
+    from llmrr.formats import gguf
+
+    return gpu_layers(gguf.inspect(path), options)
 
 
 def _adapter(model: Any, path: Path) -> Any:

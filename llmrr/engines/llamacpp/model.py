@@ -5,16 +5,18 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from llmrr.engines.base import CONTEXT_AT_LEAST, Options
+from llmrr import hardware
+from llmrr.engines.base import Options
 from llmrr.engines.llamacpp import vectors
 from llmrr.engines.llamacpp.api import Vocab
 from llmrr.engines.llamacpp.batching import Batching
-from llmrr.engines.llamacpp.check import check_once
 from llmrr.engines.llamacpp.choice import Choice, LlamaStream
 from llmrr.engines.llamacpp.context import KV_TYPES, Context, Shape
-from llmrr.engines.llamacpp.loading import LoadedModel, open_model
+from llmrr.engines.llamacpp.fitting import fit_of, flash_attention, refuse_too_large
+from llmrr.engines.llamacpp.later import Later
+from llmrr.engines.llamacpp.loading import LoadedModel
 from llmrr.engines.templates import DEFAULT, DEFAULT_NAME, Prompt, Template
-from llmrr.errors import BadConfig, ContextOverflow, DoesNotFit, Unsupported
+from llmrr.errors import BadConfig, ContextOverflow
 from llmrr.types import Chunk, ModelFiles, ModelInfo, Request, Sampling
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmrr.engines.constrain import Constraint, Vocabulary
-    from llmrr.hardware import Fit, Hardware
+    from llmrr.hardware import Fit
 
 ROOM_TO_ANSWER: Final = 2048  # tokens of context for an answer whose length is not limited
 GRANULE: Final = 256  # llama.cpp pads the memory of a sequence to this
@@ -34,27 +36,27 @@ class LlamaModel:
     """A loaded model. The context is opened when the first request says how large it must be, and
     opened anew when a later one needs more."""
 
-    def __init__(self, place: ModelFiles, options: Options) -> None:
-        started = time.perf_counter()
+    def __init__(
+        self, place: ModelFiles, options: Options, loading: Later[LoadedModel], began: float
+    ) -> None:
         if options.kv_type not in KV_TYPES:
             raise BadConfig(
                 f"kv_type {options.kv_type!r} is not a type of the KV cache",
                 f"one of: {', '.join(KV_TYPES)}",
             )
-        for path in (place.path, *(path for path, _ in options.lora)):
-            check_once(path)
         self._place, self._options = place, options
-        self._loaded: LoadedModel | None = None
-        self._batching = Batching(lambda size: self._context(self._shape(size, options.slots)))
-        try:
-            loading = self._batching.later(self._load)
-            self._refuse_too_large()  # the header is read here while llama.cpp loads there
-            self._loaded = loading.result()
-        except BaseException:
-            self.close()
-            raise
+        self._machine = hardware.probe()
+        self._threads = options.threads or hardware.threads(self._machine)
+        refuse_too_large(self.fit, place.path)
+        self._loaded = loading.start().result()
         self.vocab = Vocab(self._loaded.pointer)
-        self._load_seconds = time.perf_counter() - started
+        self._batching = Batching(lambda size: self._context(self._shape(size, options.slots)))
+        self._load_seconds = time.perf_counter() - began
+
+    @cached_property
+    def fit(self) -> "Fit | None":
+        """What it takes on this machine, and the largest context that fits."""
+        return fit_of(self.info, self._machine, self._options)
 
     @cached_property
     def info(self) -> ModelInfo:
@@ -126,8 +128,7 @@ class LlamaModel:
     def close(self) -> None:
         """Cancel what is in flight and free the model. Twice is allowed."""
         self._batching.close()
-        if self._loaded is not None:
-            self._loaded.close()
+        self._loaded.close()
 
     # -- the prompt ----------------------------------------------------------------------------
 
@@ -212,73 +213,15 @@ class LlamaModel:
             size=size,
             slots=slots,
             threads=self._threads,
-            flash_attention=self._flash_attention(slots),
+            flash_attention=flash_attention(
+                self._options, slots, bool(self.fit and self.fit.gpu_layers)
+            ),
             kv_type=self._options.kv_type,
             pooled=pooled,
             all_logits=all_logits,
         )
 
-    def _flash_attention(self, slots: int) -> bool:
-        """On a CPU it reads a prompt faster and answers slower, the more so the longer the context
-        and the more sequences there are; on an accelerator it is faster throughout."""
-        if self._options.flash_attention != "auto":
-            return self._options.flash_attention == "on"
-        quantized = KV_TYPES[self._options.kv_type] not in (0, 1, 30)  # llama.cpp demands it there
-        short = slots == 1 and self._options.at_least <= CONTEXT_AT_LEAST
-        return quantized or short or self._gpu_layers() > 0
-
     def _context(self, shape: Shape) -> Context:
-        assert self._loaded is not None
         context = Context(self._loaded.pointer, shape)
         self._loaded.adapt(context.pointer)
         return context
-
-    @property
-    def _threads(self) -> int:
-        from llmrr import hardware
-
-        return self._options.threads or hardware.threads(self._hardware)
-
-    # -- loading -------------------------------------------------------------------------------
-
-    def _load(self) -> LoadedModel:
-        return open_model(self._place.path, self._options, self._gpu_layers)
-
-    def _gpu_layers(self) -> int:
-        if self._options.gpu_layers != "auto":
-            return self._options.gpu_layers
-        return self.fit.gpu_layers if self.fit else 0
-
-    @cached_property
-    def _hardware(self) -> "Hardware":
-        from llmrr import hardware
-
-        return hardware.probe()
-
-    @cached_property
-    def fit(self) -> "Fit | None":
-        """What it takes on this machine, and the largest context that fits; None for a model whose
-        shape is not known."""
-        from llmrr import hardware
-
-        options = self._options
-        try:
-            return hardware.fit(
-                self.info,
-                self._hardware,
-                context=options.context_size,
-                slots=options.slots,
-                kv_type=options.kv_type,
-                outputs=options.slots,
-                gpu_layers=options.gpu_layers,
-                mmap=options.mmap,
-            )
-        except Unsupported:
-            return None
-
-    def _refuse_too_large(self) -> None:
-        if self.fit and not self.fit.fits:
-            raise DoesNotFit(
-                f"{self._place.path.name} does not fit: {'; '.join(self.fit.why)}",
-                "use a smaller quantization, or a smaller --ctx-size",
-            )
