@@ -1,0 +1,58 @@
+"""What a model takes on this machine, and how it is split between CPU and accelerators."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from llmrr import hardware
+from llmrr.engines.base import CONTEXT_AT_LEAST, Options
+from llmrr.engines.llamacpp.api import api
+from llmrr.errors import DoesNotFit, Unsupported
+from llmrr.hardware import Fit, Hardware
+from llmrr.types import ModelInfo
+
+
+def fit_of(info: ModelInfo, machine: Hardware, options: Options) -> Fit | None:
+    """Weigh a model with these options; None for one whose shape its file does not say."""
+    if machine.gpus and not api().llama_supports_gpu_offload():
+        machine = replace(machine, gpus=())  # there, but not for this build of llama.cpp
+    try:
+        return hardware.fit(
+            info,
+            machine,
+            context=options.context_size,
+            slots=options.slots,
+            kv_type=options.kv_type,
+            outputs=options.slots,
+            flash_attention=flash_attention(options, options.slots, bool(machine.gpus)),
+            gpu_layers=options.gpu_layers,
+            mmap=options.mmap,
+        )
+    except Unsupported:
+        return None
+
+
+def flash_attention(options: Options, slots: int, accelerated: bool) -> bool:
+    """Whether to use it, where that is not stated. On a CPU it reads a prompt faster and answers
+    slower, the more so the longer the context and the more sequences there are; on an accelerator
+    it is faster throughout. llama.cpp demands it for a quantized cache."""
+    if options.flash_attention != "auto":
+        return options.flash_attention == "on"
+    short = slots == 1 and options.at_least <= CONTEXT_AT_LEAST
+    return short or accelerated or options.kv_type not in ("f32", "f16", "bf16")
+
+
+def gpu_layers(info: ModelInfo, options: Options) -> int:
+    """How many layers go to accelerators: as stated, else as many as fit."""
+    if options.gpu_layers != "auto":
+        return options.gpu_layers
+    fit = fit_of(info, hardware.probe(), options)
+    return fit.gpu_layers if fit else 0
+
+
+def refuse_too_large(fit: Fit | None, path: Path) -> None:
+    """Raise ``DoesNotFit`` with the figures before anything is allocated."""
+    if fit is not None and not fit.fits:
+        raise DoesNotFit(
+            f"{path.name} does not fit: {'; '.join(fit.why)}",
+            "use a smaller quantization, or a smaller --ctx-size",
+        )
