@@ -45,11 +45,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The turns of one conversation, its system prompt first, and the model that answered last."""
+    """The turns of one conversation, its system prompt first, and the model that answered last
+    with its source, which finds it again from another folder."""
 
     cid: str
     model: str
     messages: tuple[Message, ...]
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ def conversation(connection: "sqlite3.Connection", cid: str | None) -> Conversat
         turns = [Run(*row) for row in rows]
     if not turns:
         return None
-    return Conversation(cid, turns[-1].model, _messages(turns))
+    return Conversation(cid, turns[-1].model, _messages(turns), turns[-1].source)
 
 
 def conversations(

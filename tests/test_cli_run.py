@@ -256,6 +256,18 @@ def test_a_conversation_goes_on(typed: Typed, engine: FakeEngine) -> None:
     assert typed("run", "--cid", "nowhere", "x").code == 3
 
 
+def test_a_conversation_goes_on_from_another_folder(
+    typed: Typed, engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.replies = ["a", "b"]
+    Path("tiny.gguf").rename("other.gguf")
+    typed("run", "-m", "other.gguf", "one")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert typed("run", "-c", "two").code == 0
+    assert {path for path, _ in engine.loads} == {tmp_path / "other.gguf", Path("other.gguf")}
+
+
 def test_nothing_to_continue(typed: Typed, engine: FakeEngine) -> None:
     seen = typed("run", "-c", "x")
     assert (seen.code, "no conversation to continue" in seen.err) == (3, True)

@@ -100,6 +100,7 @@ def test_a_conversation_on_a_terminal(tiny: Path) -> None:
         terminal.expect(">>>")
         terminal.type("\x03")
         terminal.expect("Ctrl-D ends")
+        terminal.expect(">>>")
         terminal.type("\x04")
         assert terminal.wait() == 0
     assert "hello" in (Path(os.environ["LLMRR_HOME"]) / "data" / "chat_history").read_text()

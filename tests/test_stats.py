@@ -105,6 +105,7 @@ def test_a_conversation_is_its_turns_in_order(connection: sqlite3.Connection) ->
             Message("user", "two"),
             Message("assistant", "2"),
         ),
+        "builtin:mini",
     )
     latest = stats.conversation(connection, None)
     assert latest is not None

@@ -3,8 +3,7 @@
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llmrr.cli import output
 from llmrr.cli.neighbours import REAL_MODEL
@@ -17,8 +16,7 @@ DIM, RESET = "\x1b[2m", "\x1b[0m"
 CLEAR_LINE = "\r\x1b[K"
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """How an answer is to be printed."""
 
     json: bool = False

@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from llmrr.cli import prompt
 from llmrr.errors import DamagedFile, LlmrrError, NotFound, UsageError
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 Pairs = Sequence[Sequence[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """One prompt as the command line states it; ``stated`` holds the sampling flags by name."""
 
     words: Sequence[str] = ()
@@ -29,7 +28,7 @@ class Asked:
     values: Pairs = ()
     options: Pairs = ()
     context_size: int | None = None
-    stated: Mapping[str, object] = field(default_factory=dict)
+    stated: Mapping[str, object] = MappingProxyType({})
     schema: str | None = None
     grammar: str | None = None
     raw: bool = False
@@ -38,8 +37,7 @@ class Asked:
     log: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What is asked of which model, or a conversation to be begun when ``request`` is None."""
 
     model: str | None
@@ -71,7 +69,7 @@ def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
     else:
         request = Request(messages=_after(past.messages if past else (), turns), sampling=sampling)
     return Question(
-        model=model or template_model or (past.model if past else None),
+        model=model or template_model or (_same_model(past, router.config) if past else None),
         request=request,
         loading=loading,
         sampling=sampling,
@@ -176,6 +174,11 @@ def _past(asked: Asked) -> "Conversation | None":
     if found is None:
         raise NotFound("there is no conversation to continue", 'llmrr run "…" begins one')
     return found
+
+
+def _same_model(past: "Conversation", config: "Config") -> str:
+    # The name of a file is no name in another folder; its source is.
+    return past.model if config.model(past.model) or not past.source else past.source
 
 
 def _constraint(asked: Asked) -> dict[str, object]:

@@ -4,7 +4,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TextIO
 
@@ -52,7 +52,7 @@ def converse(
     router: "Router", question: asking.Question, how: answers.Shown, *, log: bool = True
 ) -> None:
     """Read and answer until the end, beginning with what the command line said."""
-    session = begin(router, question, replace(how, markdown=True), log=log)
+    session = begin(router, question, how._replace(markdown=True), log=log)
     with reader(sys.stdin) as read_line:
         loop(session, read_line, question.prompt)
 
@@ -178,7 +178,7 @@ def set_(session: Session, rest: str) -> None:
         level = "off" if key == "nothink" else value or "medium"
         session.sampling = prompt.sampling({"think": level}, {}).over(session.sampling)
     elif key in ("verbose", "quiet"):
-        session.how = replace(session.how, verbose=key == "verbose")
+        session.how = session.how._replace(verbose=key == "verbose")
     elif key in ("history", "nohistory"):
         session.log = key == "history"
     else:

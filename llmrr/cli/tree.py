@@ -5,9 +5,8 @@ which the manual pages, the completions and the README's table are made from.
 
 import os
 from collections.abc import Iterator, MutableMapping
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 from typer._click.core import Command as ClickCommand
@@ -28,8 +27,7 @@ from llmrr.errors import UsageError
 COMPLETE_VARIABLE = "_LLMRR_COMPLETE"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """Where a command is: ``function`` (or a Typer group) in ``llmrr.cli.module``."""
 
     module: str
