@@ -241,6 +241,7 @@ def test_parts_must_belong_together(tmp_path: Path) -> None:
         ("mmproj", "clip", "image encoder"),
         (None, "clip", "image encoder"),
         ("imatrix", "x", "importance matrix"),
+        ("model", "eagle3", "draft model"),
     ],
 )
 def test_companions_of_models_are_not_run(

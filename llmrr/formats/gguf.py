@@ -5,7 +5,7 @@ llama.cpp. ``check`` (in ``gguf_check``) says whether llama.cpp may be trusted w
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 

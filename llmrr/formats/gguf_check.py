@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from llmrr.errors import DamagedFile, Unsupported
 from llmrr.formats.gguf_header import Array, Header, TensorInfo
-from llmrr.formats.gguf_shapes import wrong_heads, wrong_shape
+from llmrr.formats.gguf_shapes import LIKE_LLAMA, wrong_heads, wrong_shape
 from llmrr.formats.gguf_types import STRING, TENSOR_TYPES
 from llmrr.formats.gguf_vocabulary import check_vocabulary
 
@@ -23,6 +23,8 @@ MAX_LAYERS, MAX_EXPERTS = 512, 1024
 MAX_WINDOW = 2**24
 MAX_ELEMENTS = 2**63 - 1
 ROPE_SCALING = frozenset({"none", "linear", "yarn", "longrope"})
+MAY_ROTATE_NOTHING = frozenset({"granitehybrid", "jamba", "nemotron_h", "nemotron_h_moe"})
+DRAFTS = frozenset({"eagle3", "dflash", "gemma4-assistant"})  # abort without a main context
 POOLING = frozenset({0, 1, 2, 3, 4, 2**32 - 1})
 # ggml has no arithmetic for weights of these types; they are for tables of indices and activations.
 # Its CPU backend adds and multiplies by these in F32 only, and aborts otherwise.
@@ -81,6 +83,11 @@ def _is_model(header: Header) -> None:
             f"{header.where} is an importance matrix for quantizing, not a model",
             "name the file of the model",
         )
+    if architecture in DRAFTS:
+        raise Unsupported(
+            f"{header.where} is a draft model ({architecture}), which works only beside another",
+            "name the file of the model that it was made for",
+        )
     if not architecture or not architecture.isprintable():
         raise damaged(header, "it names no architecture (general.architecture)")
 
@@ -125,7 +132,8 @@ def _wrong_tensor(tensor: TensorInfo) -> str | None:
         return f"has rows of {tensor.dims[0]} numbers, and {name} needs a multiple of {block}"
     if tensor.name.endswith(".weight") and name in NOT_FOR_WEIGHTS:
         return f"is a weight of the type {name}, which nothing can calculate with"
-    if name != "F32" and (len(tensor.dims) == 1 or ALWAYS_F32.search(tensor.name)):
+    row = len(tensor.dims) == 1 and tensor.name.endswith(".weight")
+    if name != "F32" and (row or ALWAYS_F32.search(tensor.name)):
         return f"has the type {name}, where only F32 can be calculated with"
     return None
 
@@ -155,12 +163,14 @@ def _layers(header: Header, tensors: dict[str, TensorInfo]) -> None:
         raise damaged(header, f"{predicting} of its {layers} layers predict further tokens")
     _required(header, "embedding_length", 2**24)
     _required(header, "context_length", 2**31 - 1)
+    if header.text("general.architecture") not in LIKE_LLAMA:
+        return
     found = {tensor.layer for tensor in tensors.values() if tensor.layer is not None}
     if beyond := [number for number in found if number >= layers]:
         raise damaged(header, f"it has {layers} layers and tensors of layer {max(beyond) + 1}")
-    if len(found) < layers and header.text("general.architecture") != "deci":
-        missing = next(number for number in range(layers) if number not in found)
-        raise damaged(header, f"it has {layers} layers and no tensor of layer {missing + 1}")
+    missing = [number for number in range(layers - predicting) if number not in found]
+    if missing:
+        raise damaged(header, f"it has {layers} layers and no tensor of layer {missing[0] + 1}")
 
 
 def _attention(header: Header) -> None:
@@ -184,6 +194,7 @@ def _attention(header: Header) -> None:
 
 def _heads(header: Header, width: int, heads: int) -> None:
     """The sizes of a head, where there is attention."""
+    architecture = header.text("general.architecture") or ""
     given = own(header, "attention.key_length")
     if given is None and width % heads:
         raise damaged(header, f"its width {width} cannot be divided into {heads} heads")
@@ -192,10 +203,10 @@ def _heads(header: Header, width: int, heads: int) -> None:
     limit = max(key, own(header, "attention.key_length_swa") or 0)
     for name in ("rope.dimension_count", "rope.dimension_count_swa"):
         rotated = own(header, name)
-        if rotated is not None and (rotated % 2 or not 0 < rotated <= limit):
+        least = 0 if architecture in MAY_ROTATE_NOTHING else 1
+        if rotated is not None and (rotated % 2 or not least <= rotated <= limit):
             raise damaged(header, f"its {name} is {rotated}, in heads of {limit} numbers")
     rotated = own(header, "rope.dimension_count") or key
-    architecture = header.text("general.architecture") or ""
     if why := wrong_heads(architecture, width, heads, key, value, rotated):
         raise damaged(header, why)
 

@@ -82,11 +82,12 @@ class TensorInfo:
 
     @property
     def layer(self) -> int | None:
-        """The layer that it belongs to, from 0: 12 for blk.12.attn_q.weight."""
-        _, dot, rest = self.name.partition("blk.")
+        """The layer that it belongs to, from 0: 12 for blk.12.attn_q.weight. None for what stands
+        outside, image encoders (v.blk.3…) included."""
+        begin, dot, rest = self.name.partition("blk.")
         number = rest.split(".", 1)[0]
         sound = dot and number.isascii() and number.isdecimal() and len(number) < 10
-        return int(number) if sound else None
+        return int(number) if sound and begin in ("", "enc.", "dec.") else None
 
     @property
     def type_name(self) -> str:

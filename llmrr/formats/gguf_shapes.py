@@ -72,6 +72,8 @@ def wrong_shape(header: Header, tensors: Mapping[str, TensorInfo]) -> str | None
     architecture = header.text("general.architecture") or ""
     width = header.integer(f"{architecture}.embedding_length") or 0
     tokens = header.count("tokenizer.ggml.tokens")
+    if architecture not in LIKE_LLAMA | EQUAL_HEADS | ROTATES_ALL | FILLS_WIDTH:
+        return None
     embedding = tensors.get("token_embd.weight")
     if embedding is None:
         return "it has no token_embd.weight"

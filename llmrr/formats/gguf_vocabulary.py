@@ -16,7 +16,7 @@ TOKENIZERS: dict[str, tuple[int | None, int | None, bool | None]] = {
     "gpt2": (11, 11, None),
     "hybriddna": (11, 11, None),
     "whitespace": (11, 11, None),
-    "gemma4": (2, 1, None),
+    "gemma4": (None, None, True),
     "t5": (None, 1, False),
     "rwkv": (None, None, False),
     "plamo2": (1, 2, None),
@@ -25,7 +25,7 @@ INTEGER, FLOAT = 5, 6
 BYTE_TOKEN = 6
 RWKV_UNIT = re.compile(rb"\\x([0-9a-fA-F]{2})|\\.|[^\\]", re.DOTALL)
 RWKV_ESCAPES = {b"\\t": 9, b"\\n": 10, b"\\r": 13}
-STRICT = ("bos", "eos", "eot", "eom", "unknown")
+STRICT = ("bos", "eos", "eot", "eom")
 
 
 def check_vocabulary(header: Header) -> None:
