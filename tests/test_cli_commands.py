@@ -105,6 +105,8 @@ def test_logs_off_and_on(typed: Typed, engine: FakeEngine) -> None:
     typed("run", "open")
     assert [run["prompt"] for run in typed("logs", "--json").json] == [None, "open"]
     assert "(the words were not kept)" in typed("logs").out
+    Path("llmrr.toml").write_text("version = 1\nlog_prompts = true\n")
+    assert "but not here" in typed("logs", "off").err
 
 
 def test_config(typed: Typed, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +196,14 @@ def test_a_table_fits_its_page() -> None:
     assert lines[2].endswith("…")
     wide = list(layout.Page().table(("A", "B"), [("x", 1), ("y", 2000)]))
     assert wide == ["A      B", "x      1", "y  2,000"]
+
+
+def test_a_table_on_a_terminal_is_cut_to_it(
+    typed: Typed, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    assert max(map(len, typed("list", out_terminal=True).out.splitlines())) == 30
+    assert max(map(len, typed("list").out.splitlines())) > 30
 
 
 def test_a_page_of_ascii() -> None:

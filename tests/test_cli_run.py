@@ -58,6 +58,10 @@ def test_no_prompt_at_all_is_a_usage_error(typed: Typed, engine: FakeEngine) -> 
     assert "no prompt was given" in seen.err
 
 
+def test_no_prompt_and_no_conversation_in_json(typed: Typed, engine: FakeEngine) -> None:
+    assert typed("run", "--json", "tiny.gguf", stdin=None).json["error"]["exit_code"] == 2
+
+
 def test_a_prompt_that_looks_like_an_option(typed: Typed, engine: FakeEngine) -> None:
     seen = typed("run", "-5 plus 3")
     assert seen.code == 2
@@ -130,6 +134,7 @@ def test_raw_sends_the_text_as_it_is(typed: Typed, engine: FakeEngine) -> None:
     engine.replies = ["x"]
     typed("run", "--raw", "Once upon")
     assert (engine.requests[0].prompt, engine.requests[0].messages) == ("Once upon", ())
+    assert typed("run", "--raw", "-s", "Be brief.", "Once upon").code == 2
 
 
 def test_the_first_code_block_only(typed: Typed, engine: FakeEngine) -> None:

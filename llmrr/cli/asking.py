@@ -52,6 +52,8 @@ class Question(NamedTuple):
 
 def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
     """Understand a command line. Raises ``UsageError``, ``NotFound`` and their kin."""
+    if asked.raw and (asked.system or asked.latest or asked.conversation):
+        raise UsageError("--raw sends one text: no system prompt, no conversation", "omit --raw")
     words = [prompt.clean(word) for word in asked.words]
     model, said = prompt.split_words(words, asked.model, router.is_model)
     text = prompt.join_parts(said, [(name, read_text(name)) for name in asked.files], stdin)
@@ -81,15 +83,20 @@ def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
 
 
 def ask(
-    asked: Asked, router: "Router", progress: Callable[[int, int], None] | None = None
+    asked: Asked,
+    router: "Router",
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    conversing: bool = False,
 ) -> "Answer | Question":
     """Ask, or return the question when there is no prompt and a conversation is to begin.
 
-    Raises ``UsageError`` when there is no prompt and nobody at a terminal to ask for one.
+    Raises ``UsageError`` when there is no prompt, and no conversation is wanted (``conversing``)
+    or nobody is at a terminal to hold it.
     """
     understood = question(asked, router, read_stdin(sys.stdin))
     if understood.request is None:
-        if not (sys.stdin and sys.stdin.isatty()):
+        if not (conversing and sys.stdin and sys.stdin.isatty()):
             raise UsageError("no prompt was given, and nothing came on stdin", 'llmrr run "…"')
         return understood
     return router.run(

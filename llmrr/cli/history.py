@@ -85,3 +85,6 @@ def _keep_words(wanted: bool) -> None:
 
     path = config.set_value("log_prompts", wanted)
     output.note(f"prompts and answers are {'' if wanted else 'not '}kept from now on ({path})")
+    setting = config.load().settings["log_prompts"]
+    if setting.value != wanted:
+        output.note(f"but not here: {setting.where} says otherwise")

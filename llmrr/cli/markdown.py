@@ -5,6 +5,8 @@ away like any text, only the unfinished tail is drawn again.
 import re
 from typing import Any
 
+from llmrr.cli import output
+
 
 class Markdown:
     """Draws an answer that grows."""
@@ -20,7 +22,7 @@ class Markdown:
 
     def show(self, text: str) -> None:
         """Add text."""
-        self.tail += text
+        self.tail += output.safe(text)
         at = settled(self.tail)
         if at:
             self._print(self.tail[:at])

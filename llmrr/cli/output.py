@@ -101,9 +101,11 @@ def stderr(text: str) -> None:
 
 def page() -> "Page":
     """What stdout is: the width of a terminal, and whether it takes more than ASCII."""
+    import shutil
+
     from llmrr.cli.layout import Page
 
-    width = os.get_terminal_size(sys.stdout.fileno()).columns if is_terminal(sys.stdout) else 0
+    width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else 0
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     return Page(width if width >= 20 else None, encoding == "utf8")
 

@@ -65,7 +65,7 @@ def run(
     )  # fmt: skip
     progress = answers.Progress()
     with Router(warn=output.note) as router:
-        answer = asking.ask(asked, router, progress)
+        answer = asking.ask(asked, router, progress, conversing=how.live)
         if isinstance(answer, asking.Question):
             from llmrr.cli import repl
 
