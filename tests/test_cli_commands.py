@@ -214,3 +214,24 @@ def test_a_page_of_ascii() -> None:
 def test_models_by_their_file_are_no_commands(typed: Typed, tmp_path: Path) -> None:
     gguf_file(tmp_path / "m.gguf")
     assert typed("./m.gguf", "hello").err.endswith("hint: llmrr run ./m.gguf hello\n")
+
+
+def test_probe_shows_each_gpu() -> None:
+    from llmrr.cli import views
+    from llmrr.hardware import Cpu, Gpu, Hardware, Memory
+
+    gpu = Gpu("nvidia", "NVML", "H200", total_bytes=150_000_000_000, compute="9.0")
+    machine = Hardware("linux", Cpu("x86_64", physical_cores=8), Memory(), (gpu,))
+    lines = list(views.hardware(layout.Page(), machine))
+    assert "cores         \N{EN DASH} of 8 usable" in lines
+    assert lines[-1].split()[:5] == ["H200", "150.0", "GB", "\N{EN DASH}", "\N{EN DASH}"]
+
+
+def test_the_bars_of_the_days() -> None:
+    from llmrr.cli import views
+    from llmrr.stats import DaySummary, ModelSummary, Summary
+
+    model = ModelSummary("m", 3, 0, 1, 1, 1, None, None, None, None, None)
+    days = (DaySummary("2026-01-01", 1, 0, 5), DaySummary("2026-01-02", 2, 0, 5))
+    lines = list(views.summary(layout.Page(unicode=False), Summary((model,), days)))
+    assert lines[-2:] == ["2026-01-01      1  ############", f"2026-01-02      2  {'#' * 24}"]

@@ -1,6 +1,7 @@
 """The real program, with a real model, at the ends of real pipes and terminals."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,3 +140,46 @@ def test_the_real_program_is_found_on_the_path(tmp_path: Path) -> None:
     script = install(tmp_path / "bin") / "llmrr"
     done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("llmrr ")
+
+
+def test_markdown_is_drawn_once_on_a_terminal(tmp_path: Path) -> None:
+    script = tmp_path / "draw.py"
+    script.write_text(
+        "import time\n"
+        "from llmrr.cli.markdown import Markdown\n"
+        "text = '# Title\\n\\nSome **bold** text.\\n\\n- one\\n- two\\n\\n'\n"
+        "text += '```py\\nx = 1\\n\\ny = 2\\n```\\n'\n"
+        "screen = Markdown()\n"
+        "for letter in text + '\\x1b]0;evil\\x07' + 'end':\n"
+        "    screen.show(letter)\n"
+        "    time.sleep(0.002)\n"
+        "screen.end()\n"
+    )
+    with Terminal([sys.executable, str(script)], TERM="xterm") as terminal:
+        assert terminal.wait() == 0
+        shown = settled_screen(terminal.rest)
+    assert [line for line in shown if "Title" in line] != []
+    assert sum("one" in line for line in shown) == 1
+    assert sum("y = 2" in line for line in shown) == 1
+    assert "**" not in "".join(shown)
+    assert "\x1b]0;" not in terminal.rest
+
+
+def settled_screen(text: str) -> list[str]:
+    """The lines that are left on a terminal, by the few movements that rich makes."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[?0-9;]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", text):
+        if part == "\r":
+            column = 0
+        elif part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part.endswith("A") and part.startswith("\x1b"):
+            row -= int(part[2:-1] or 1)
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif not part.startswith("\x1b"):
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + part + line[column + len(part) :]
+            column += len(part)
+    return lines
