@@ -4,7 +4,7 @@ import pytest
 from fakes import FakeEngine, reply
 from terminal import Seen, Typed
 
-from llmrr import errors
+from llmrr import errors, paths
 from llmrr.cli import markdown, repl
 from llmrr.types import Message
 
@@ -98,6 +98,16 @@ def test_save_and_load(typed: Typed, engine: FakeEngine) -> None:
     assert "hint: /load first-talk" in lost.err
 
 
+def test_a_damaged_conversation_is_told(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a"]
+    chat(typed, "one", "/save x")
+    saved = paths.data_dir() / "conversations" / "x.json"
+    for text in ("{", "[]", '{"messages": [1]}', '{"messages": []}'):
+        saved.write_text(text)
+        seen = chat(typed, "/load x")
+        assert (seen.code, "holds no conversation" in seen.err) == (0, True)
+
+
 @pytest.mark.parametrize("name", ["../escape", "/etc/x", "", ".hidden", "a b"])
 def test_names_that_could_leave_the_folder(typed: Typed, engine: FakeEngine, name: str) -> None:
     assert "/save NAME" in chat(typed, f"/save {name}").err
@@ -150,8 +160,6 @@ def test_a_failure_does_not_end_the_conversation(typed: Typed, engine: FakeEngin
 def test_what_was_kept_is_private(typed: Typed, engine: FakeEngine) -> None:
     engine.replies = ["a"]
     chat(typed, "one", "/save x")
-    from llmrr import paths
-
     saved = paths.data_dir() / "conversations" / "x.json"
     assert saved.is_file()
     assert saved.parent.stat().st_mode & 0o077 == 0

@@ -77,6 +77,7 @@ def test_embed(typed: Typed, engine: FakeEngine) -> None:
     assert engine.texts[-3:] == ["arg", "one", "three"]
     assert engine.loads[-1][1].context_size == 64
     assert typed("embed").code == 2
+    assert typed("embed", "hi", "-o", "temperature", "1").code == 2
 
 
 def test_stats_and_logs(typed: Typed, engine: FakeEngine) -> None:

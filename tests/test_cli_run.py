@@ -243,7 +243,7 @@ def test_verbose_tells_notes_and_figures(typed: Typed, engine: FakeEngine) -> No
     engine.replies = [reply("a", notes=("no chat template",))] * 2
     loud = typed("run", "--verbose", "x").err
     assert "no chat template" in loud
-    assert "prompt 7 tokens (3 cached), answer 5 tokens, 4.0 tokens/s" in loud
+    assert "prompt 7 tokens (3 cached), answer 5 tokens, 4.0 tokens/s, context 4096" in loud
     assert "tokens/s" not in typed("run", "x").err
 
 

@@ -236,15 +236,16 @@ def _afterwards(answer: "Answer", how: Shown) -> None:
         count = f" after {usage.completion_tokens} tokens" if usage else ""
         output.note(f"the answer was cut{count}; --max-tokens N sets another limit")
     if how.verbose and usage:
-        for line in _figures(usage):
+        for line in _figures(usage, answer.context_size):
             output.note(line)
 
 
-def _figures(usage: "Usage") -> tuple[str, str]:
+def _figures(usage: "Usage", context: int | None) -> tuple[str, str]:
     speed = f", {usage.tokens_per_s:.1f} tokens/s" if usage.tokens_per_s else ""
+    room = f", context {context}" if context else ""
     first = f"first token {usage.first_token_s:.2f} s, " if usage.first_token_s is not None else ""
     return (
         f"prompt {usage.prompt_tokens} tokens ({usage.cached_tokens} cached), "
-        f"answer {usage.completion_tokens} tokens{speed}",
+        f"answer {usage.completion_tokens} tokens{speed}{room}",
         f"load {usage.load_s:.2f} s, {first}total {usage.total_s:.2f} s",
     )

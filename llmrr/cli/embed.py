@@ -27,7 +27,7 @@ def embed(
     line, as a JSON array of numbers; --json prints model, texts and vectors as one object.
     """
     wanted = asking.texts(texts or (), file or (), sys.stdin)
-    _, loading = prompt.read_options(option or ())
+    loading = prompt.read_loading(option or ())
     with Router(warn=output.note) as router:
         vectors = router.embed(wanted, model=model, options=loading)
         name = router.resolve(model).name

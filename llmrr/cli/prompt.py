@@ -152,6 +152,14 @@ def read_options(pairs: Iterable[Sequence[str]]) -> tuple[dict[str, object], dic
     return sampling, loading
 
 
+def read_loading(pairs: Iterable[Sequence[str]]) -> dict[str, object]:
+    """What ``-o KEY VALUE`` sets where nothing is sampled. Raises ``UsageError`` for the rest."""
+    sampling, loading = read_options(pairs)
+    for name in sampling:
+        raise UsageError(f"-o {name} has no effect here", f"omit -o {name}")
+    return loading
+
+
 def fields_of(table: str) -> dict[str, Kind]:
     """The keys of ``[[models]]`` params or options, with what each accepts."""
     prefix = f"models[].{table}."

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, TextIO
 
 from llmrr.cli import answers, asking, output, prompt, views
-from llmrr.errors import LlmrrError, NotFound, UsageError
+from llmrr.errors import DamagedFile, LlmrrError, NotFound, UsageError
 from llmrr.types import Message, Request, Sampling
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def loop(session: Session, read_line: ReadLine, first: str | None = None) -> Non
         except EOFError:
             return
         except KeyboardInterrupt:
+            if not output.is_terminal(sys.stdin):
+                raise
             output.note("/bye or Ctrl-D ends the conversation")
             continue
         try:
@@ -243,10 +245,14 @@ def load(session: Session, rest: str) -> None:
             f'no conversation is saved as "{rest}"',
             f"/load {names[0]}" if names else "/save NAME keeps the one under way",
         )
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    session.model = facts["model"] or session.model
-    session.system = facts["system"]
-    session.messages = tuple(Message(m["role"], m["content"]) for m in facts["messages"])
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        messages = tuple(Message(m["role"], m["content"]) for m in facts["messages"])
+        kept = facts["model"], facts["system"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedFile(f"{path} holds no conversation", f"rm {path}") from error
+    session.model, session.system = kept[0] or session.model, kept[1]
+    session.messages = messages
     session.cid = uuid.uuid4().hex[:12]
     output.note(f"loaded {len(session.messages)} messages")
 
