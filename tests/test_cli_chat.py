@@ -5,7 +5,7 @@ from fakes import FakeEngine, reply
 from terminal import Seen, Typed
 
 from llmrr import errors, paths
-from llmrr.cli import markdown, repl
+from llmrr.cli import markdown, repl, session, slash
 from llmrr.types import Message
 
 
@@ -24,7 +24,7 @@ def test_a_conversation_remembers(typed: Typed, engine: FakeEngine) -> None:
     assert said(engine) == ["user: I am Ann", "assistant: Hello.", "user: who am I?"]
     assert seen.err.count("built-in model") == 1
     assert len(engine.loads) == 1
-    assert engine.loads[0][1].at_least == repl.CONTEXT_AT_LEAST
+    assert engine.loads[0][1].at_least == session.CONTEXT_AT_LEAST
 
 
 def test_what_the_command_line_says_comes_first(typed: Typed, engine: FakeEngine) -> None:
@@ -138,7 +138,7 @@ def test_the_end(typed: Typed, engine: FakeEngine, word: str) -> None:
 
 def test_help_lists_every_command(typed: Typed, engine: FakeEngine) -> None:
     text = chat(typed, "/?").out
-    assert all(f"/{name}" in text for name in repl.COMMANDS)
+    assert all(f"/{name}" in text for name in slash.COMMANDS)
 
 
 def test_ctrl_c_stops_the_answer_only(typed: Typed, engine: FakeEngine) -> None:

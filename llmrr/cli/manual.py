@@ -9,7 +9,7 @@ from typer._click.core import Command, Context, Parameter
 from typer.core import TyperGroup
 
 from llmrr import __version__
-from llmrr.cli import repl, tree
+from llmrr.cli import slash, tree
 from llmrr.config import SETTINGS, Spec
 from llmrr.errors import error_types
 
@@ -119,7 +119,7 @@ def _command(name: str, command: Command) -> Iterator[str]:
         yield from _options(found, f"{path} {sub}")
     if name == "chat":
         yield ".SH COMMANDS OF A CONVERSATION"
-        for _, usage, text in repl.COMMANDS.values():
+        for _, usage, text in slash.COMMANDS.values():
             yield from _item(_bold(usage), text)
     yield from _examples(name)
     yield from (".SH EXIT STATUS", "0 when done; the others are in", ".BR llmrr\\-errors (7).")

@@ -1,0 +1,84 @@
+"""A conversation under way: who answers, what was said, how the answers are shown."""
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llmrr.cli import answers, asking
+from llmrr.types import Message, Request, Sampling
+
+if TYPE_CHECKING:
+    from llmrr.router import Router
+
+# A conversation takes more context than its first message needs, if it fits.
+CONTEXT_AT_LEAST = 32768
+
+
+@dataclass(slots=True)
+class Session:
+    """A conversation under way."""
+
+    router: "Router"
+    model: str | None
+    how: answers.Shown
+    loading: dict[str, object]
+    sampling: Sampling
+    system: str | None = None
+    messages: tuple[Message, ...] = ()
+    cid: str = ""
+    log: bool = True
+    named: bool = False  # the model was named once on stderr
+
+    def turns(self) -> tuple[Message, ...]:
+        """All that is sent: the system prompt, then the conversation."""
+        system = (Message("system", self.system),) if self.system else ()
+        return (*system, *self.messages)
+
+
+def begin(
+    router: "Router", question: asking.Question, how: answers.Shown, *, log: bool = True
+) -> Session:
+    """A session from what the command line said; a continued conversation brings its turns."""
+    turns = question.past
+    system = question.system or next((m.content for m in turns if m.role == "system"), None)
+    return Session(
+        router=router,
+        model=question.model,
+        how=how,
+        loading={"at_least": CONTEXT_AT_LEAST, **question.loading},
+        sampling=question.sampling,
+        system=system,
+        messages=tuple(m for m in turns if m.role != "system"),
+        cid=question.conversation or new_id(),
+        log=log,
+    )
+
+
+def new_id() -> str:
+    """An id for a conversation that begins."""
+    return uuid.uuid4().hex[:12]
+
+
+def say(session: Session, text: str) -> None:
+    """Send a message and print the answer. An answer that was stopped stays in the conversation:
+    it is what the person saw; a question that failed does not."""
+    progress = answers.Progress()
+    turns = (*session.turns(), Message("user", text))
+    answer = session.router.run(
+        Request(messages=turns, sampling=session.sampling),
+        model=session.model,
+        options=session.loading,
+        conversation=session.cid,
+        log=session.log,
+        progress=progress,
+    )
+    heard = answers.Heard()
+    try:
+        if not session.named:
+            answers.announce(answer, session.how)
+        session.named = True
+        answers.show(answer, session.how, progress, heard)
+    finally:
+        if heard.text:
+            said = (Message("user", text), Message("assistant", heard.text))
+            session.messages = (*session.messages, *said)
