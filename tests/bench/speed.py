@@ -1,6 +1,6 @@
 """Speed against llama.cpp's own tools, on the same file and threads, in turn within one run.
 
-    python tests/bench/speed.py MODEL.gguf --tools DIR [--rounds 5] [--only decode,prefill,batch,shared,cold,start]
+    python tests/bench/speed.py MODEL.gguf --tools DIR [--rounds 5] [--only one,batch]
 
 DIR holds llama-bench, llama-batched-bench and llama-completion, built from the source that the
 installed llama-cpp-python carries. Prints each side's median and the ratio of every pair; a ratio
@@ -21,7 +21,7 @@ from llmrr.engines.llamacpp import ENGINE
 from llmrr.engines.llamacpp.model import LlamaModel
 from llmrr.types import Format, ModelFiles, Request, Sampling
 
-WORDS = "alpha river stone blue copy tensor model queue graph light paper signal mirror".split()
+WORDS = ("alpha", "river", "stone", "blue", "copy", "tensor", "model", "queue", "graph", "light")
 ANSWER = 96  # tokens per sequence
 SHARED = 600  # tokens of a common prefix
 
@@ -104,7 +104,10 @@ def wall(command: list[str]) -> float:
     return time.perf_counter() - began
 
 
-def pairs(name: str, rounds: int, ours: Callable[[int], float], theirs: Callable[[int], float]) -> None:
+def pairs(
+    name: str, rounds: int, ours: Callable[[int], float], theirs: Callable[[int], float]
+) -> None:
+    """Measure both sides in turn and print the medians, and the ratio of the pairs."""
     both = [(ours(number), theirs(number)) for number in range(rounds)]
     ratios = sorted(one / other for one, other in both)
     print(
@@ -115,51 +118,69 @@ def pairs(name: str, rounds: int, ours: Callable[[int], float], theirs: Callable
     )
 
 
+def one_stream(args: argparse.Namespace) -> None:
+    """Decode and prefill of a single sequence, against llama-bench."""
+    model = loaded(args.model, args.threads)
+    our_decode(model)
+    pairs("decode, 1 stream, t/s", args.rounds, lambda _: our_decode(model),
+          lambda _: llama_bench(args, "-p", "0", "-n", "128"))  # fmt: skip
+    pairs("prefill, 512, t/s", args.rounds, lambda number: our_prefill(model, number + 1),
+          lambda _: llama_bench(args, "-p", "512", "-n", "0"))  # fmt: skip
+    model.close()
+
+
+def several(args: argparse.Namespace, count: int, name: str, prompts: list[str]) -> None:
+    """Decode of several sequences at once, against llama-batched-bench."""
+    model = loaded(args.model, args.threads, slots=count, context_size=1024)
+    length, shared = len(model.tokenize(prompts[0])), "shar" in name
+    pairs(name, args.rounds, lambda _: our_batch(model, count, prompts),
+          lambda _: batched_bench(args, count, length, shared))  # fmt: skip
+    model.close()
+
+
+def processes(args: argparse.Namespace) -> None:
+    """Whole processes: a cold run against llama-completion, small commands against an empty one."""
+    llmrr, threads = str(Path(sys.executable).with_name("llmrr")), str(args.threads)
+    for name, ours, theirs in (
+        ("cold run, raw, s", ["--raw"], ["-no-cnv"]),
+        ("cold run, chat, s", [], ["-cnv", "-st"]),
+    ):
+        one = [llmrr, "run", "-m", str(args.model), "--max-tokens", "1", "--ctx-size", "4096",
+               "-o", "threads", threads, *ours, "hello there"]  # fmt: skip
+        other = [str(args.tools / "llama-completion"), "-m", str(args.model), "-n", "1",
+                 "-c", "4096", "-t", threads, *theirs, "-p", "hello there"]  # fmt: skip
+        wall(one)
+        wall(other)
+        pairs(name, 12, lambda _, run=one: wall(run), lambda _, run=other: wall(run))
+    empty = [sys.executable, "-c", "pass"]
+    for word in ("--version", "list"):
+        pairs(f"llmrr {word}, s", 12, lambda _, w=word: wall([llmrr, w]), lambda _: wall(empty))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("model", type=Path)
     parser.add_argument("--tools", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="decode,prefill,batch,shared,cold,start")
+    parser.add_argument("--only", default="one,batch,shared,processes")
     args = parser.parse_args()
     wanted = args.only.split(",")
-    if "decode" in wanted or "prefill" in wanted:
-        model = loaded(args.model, args.threads)
-        if "decode" in wanted:
-            our_decode(model)
-            pairs("decode, 1 stream, t/s", args.rounds, lambda _: our_decode(model),
-                  lambda _: llama_bench(args, "-p", "0", "-n", "128"))  # fmt: skip
-        if "prefill" in wanted:
-            pairs("prefill, 512, t/s", args.rounds, lambda n: our_prefill(model, n + 1),
-                  lambda _: llama_bench(args, "-p", "512", "-n", "0"))  # fmt: skip
-        model.close()
+    if "one" in wanted:
+        one_stream(args)
+    model = loaded(args.model, args.threads)
+    texts = [prompt_of(model, 64, number * 31 + 1) for number in range(16)]
+    prefix = prompt_of(model, SHARED)
+    model.close()
     for count in (4, 8, 16) if "batch" in wanted else ():
-        model = loaded(args.model, args.threads, slots=count, context_size=512)
-        prompts = [prompt_of(model, 64, number * 31 + 1) for number in range(count)]
-        pairs(f"decode, {count} streams, t/s", args.rounds, lambda _: our_batch(model, count, prompts),
-              lambda _: batched_bench(args, count, 64, False))  # fmt: skip
-        model.close()
+        several(args, count, f"decode, {count} streams, t/s", texts)
     if "shared" in wanted:
-        model = loaded(args.model, args.threads, slots=8, context_size=1024)
-        prefix = prompt_of(model, SHARED)
-        prompts = [f"{prefix} and then {WORDS[number]}" for number in range(8)]
-        pairs("decode, 8 sharing 600", args.rounds, lambda _: our_batch(model, 8, prompts),
-              lambda _: batched_bench(args, 8, SHARED, True))  # fmt: skip
-        model.close()
-    llmrr = str(Path(sys.executable).with_name("llmrr"))
-    if "cold" in wanted:
-        ours = [llmrr, "run", "-m", str(args.model), "--max-tokens", "1", "--ctx-size", "4096",
-                "-o", "threads", str(args.threads), "hello there"]  # fmt: skip
-        theirs = [str(args.tools / "llama-completion"), "-m", str(args.model), "-n", "1", "-c", "4096",
-                  "-t", str(args.threads), "-no-cnv", "-p", "hello there"]  # fmt: skip
-        wall(ours), wall(theirs)
-        pairs("cold run, 1 token, s", 12, lambda _: wall(ours), lambda _: wall(theirs))
-    if "start" in wanted:
-        empty = [sys.executable, "-c", "pass"]
-        for command in (["--version"], ["list"]):
-            name = f"llmrr {command[0]}, s"
-            pairs(name, 12, lambda _, c=command: wall([llmrr, *c]), lambda _: wall(empty))
+        prompts = [f"{prefix} and then {word}" for word in WORDS]
+        several(args, 8, "decode, 8 sharing 600", prompts)
+    if "processes" in wanted:
+        processes(args)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The llama.cpp engine, on the low-level API of llama-cpp-python.
 
-``model`` takes requests. ``batching`` is the one thread that decodes all sequences in flight, in a
-``context``; a ``choice`` is one such sequence, with its ``sampler``. ``check`` keeps away what would
-end the process in llama.cpp, with ``dryload`` as its helper process. ``fitting`` refuses
-what is too large; ``loading`` opens the file, and ``api`` the binding.
+``model`` takes requests. ``batching`` is the one thread that decodes all sequences in flight, in
+a ``context``; a ``choice`` is one such sequence, with its ``sampler``. ``check`` keeps away what
+would end the process in llama.cpp, with ``dryload`` as its helper process. ``fitting`` refuses what
+is too large; ``loading`` opens the file, and ``api`` the binding.
 """
 
 import os

@@ -52,6 +52,11 @@ class Task:
         """Draw the next token from batch row ``self.row``; None when the answer is complete."""
         raise NotImplementedError
 
+    def tell(self) -> None:
+        """Pass on what was drawn. Called just before the next step is computed, so that whoever
+        listens works while this thread computes, and not in its way."""
+        raise NotImplementedError
+
     def finished(self, error: BaseException | None) -> None:
         """Its sequence is free again."""
         raise NotImplementedError
@@ -152,11 +157,8 @@ class Batching:
             self._end_all(error)
 
     def _take(self, block: bool) -> None:
-        while True:
-            try:
-                item = self._inbox.get(block=block)
-            except queue.Empty:
-                return
+        while block or not self._inbox.empty():
+            item = self._inbox.get()
             block = False
             if isinstance(item, Task):
                 self._waiting.append(item)
@@ -279,6 +281,8 @@ class Batching:
         context = self._context
         assert context is not None
         added = self._fill(context)
+        for _, task, _ in added:
+            task.tell()
         outcome = context.decode()
         context.abort.clear()
         if outcome == "full":
@@ -307,7 +311,7 @@ class Batching:
         for slot, task in live:
             position, task.row = task.done, -1
             if task.answering:
-                task.row = batch.add(slot.number, task.known[-1:], position, True)
+                task.row = batch.add_one(slot.number, task.known[-1], position)
                 added.append((slot, task, 1))
             elif budget > 0:
                 end = self._boundary(task, position, position + budget)

@@ -86,8 +86,8 @@ class LlamaStream:
 
     # -- called by its choices, on the thread that decodes -------------------------------------
 
-    def token(self) -> None:
-        """A token was drawn: note when the first one was."""
+    def begun(self) -> None:
+        """A choice drew its first token."""
         if self._first is None:
             self._first = time.perf_counter()
 
@@ -145,44 +145,52 @@ class Choice(Task):
         self._sampler = Sampler(sampling, vocab, tokens, index)
         self._mask = constraint.new() if constraint else None
         self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened)
-        self._held = ("", "")
+        self._answer = self._reasoning = ""  # what is not yet told
+        self._kinds: dict[int, tuple[bytes, bool]] = {}
         self._tokens: list[int] = []
         self._logprobs: list[TokenLogprob] = []
         self._finish: FinishReason = "cancelled"
         self.generated = 0
 
     def sampled(self, context: Context) -> int | None:
-        """Draw a token and pass on its text; None when the answer ends with it."""
+        """Draw a token and make text of it; None when the answer ends with it."""
         token = self._draw(context)
-        self._stream.token()
-        if self._vocab.is_end(token) and not self._sampling.ignore_eos:
+        if self.generated == 0:
+            self._stream.begun()
+        piece, ends = self._kind(token)
+        if ends and not self._sampling.ignore_eos:
             self._finish = "stop"
             return None
         self.generated += 1
         self._tokens.append(token)
-        text, reasoning, stopped = self._text.push(self._piece(token))
+        text, reasoning, stopped = self._text.push(piece)
+        self._answer += text
+        self._reasoning += reasoning
         if stopped or (self._mask is not None and self._mask.finished):
             self._finish = "stop"
         elif self.generated == self._sampling.max_tokens or len(self.known) + 1 >= context.size:
             self._finish = "length"
         else:
-            if text or reasoning:
-                self._stream.emit(self._chunk(text, reasoning))
             return token
-        self._held = (text, reasoning)
         return None
+
+    def tell(self) -> None:
+        """Emit what there is to say."""
+        if self._answer or self._reasoning:
+            self._stream.emit(self._chunk())
 
     def finished(self, error: BaseException | None) -> None:
         """Its sequence is free: say the rest, and why it ended."""
         self._sampler.close()
         text, reasoning, _ = self._text.finish()
-        chunk = self._chunk(self._held[0] + text, self._held[1] + reasoning, self._finish)
-        self._stream.end(chunk, error)
+        self._answer += text
+        self._reasoning += reasoning
+        self._stream.end(self._chunk(self._finish), error)
 
     def _draw(self, context: Context) -> int:
         wanted = self._sampling.logprobs
         # A grammar is for the answer: reasoning that comes before it is free.
-        mask = None if self._text.reasoning else self._mask
+        mask = None if self._mask is None or self._text.reasoning else self._mask
         logits = context.logits(self.row) if wanted is not None or mask is not None else 0
         measured = None
         if wanted is not None:
@@ -196,16 +204,25 @@ class Choice(Task):
             self._logprobs.append(self._named(token, *measured))
         return token
 
-    def _piece(self, token: int) -> bytes:
-        """A token's bytes; a control token is silent unless it is part of a reasoning marker."""
-        piece = self._vocab.piece(token)
-        text = piece.decode(errors="replace") if self._vocab.is_control(token) else ""
-        silent = text and not self._markers.needs(text)
-        return b"" if silent else piece
+    def _kind(self, token: int) -> tuple[bytes, bool]:
+        """A token's bytes, and whether it ends a turn; a control token is silent unless it is part
+        of a reasoning marker."""
+        known = self._kinds.get(token)
+        if known is None:
+            piece = self._vocab.piece(token)
+            if self._vocab.is_control(token) and not self._needed(piece):
+                piece = b""
+            known = self._kinds[token] = piece, self._vocab.is_end(token)
+        return known
 
-    def _chunk(self, text: str, reasoning: str, finish: FinishReason | None = None) -> Chunk:
+    def _needed(self, piece: bytes) -> bool:
+        return self._markers.needs(piece.decode(errors="replace"))
+
+    def _chunk(self, finish: FinishReason | None = None) -> Chunk:
         tokens, self._tokens = tuple(self._tokens), []
         logprobs, self._logprobs = tuple(self._logprobs), []
+        text, self._answer = self._answer, ""
+        reasoning, self._reasoning = self._reasoning, ""
         return Chunk(self._index, text, reasoning, tokens, logprobs, finish)
 
     def _named(

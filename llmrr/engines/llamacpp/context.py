@@ -175,6 +175,14 @@ class Batch:
         self.used = end
         return end - 1
 
+    def add_one(self, slot: int, token: int, position: int) -> int:
+        """``add`` for the one token of an answering sequence, whose logits are wanted."""
+        row = self.used
+        self._token[row], self._position[row] = token, position
+        self._sequence[row], self._output[row] = self._addresses[slot], 1
+        self.used = row + 1
+        return row
+
     def want_all(self) -> None:
         """Give logits for every row."""
         self._output[: self.used] = [1] * self.used
