@@ -2,6 +2,7 @@
 moves where the stream is no terminal, or under ``NO_COLOR``.
 """
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,8 @@ def prepare(*, json_errors: bool) -> None:
     """Set up for one command line: whether an error is JSON, and that no character is an error."""
     global _json_errors
     _json_errors = json_errors
+    if sys.stdout is None:  # it was closed: there is no one to print for
+        sys.stdout = io.StringIO()
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")
