@@ -15,7 +15,7 @@ from llmrr.engines.base import Options
 from llmrr.engines.llamacpp import ENGINE
 from llmrr.engines.llamacpp import api as binding
 from llmrr.engines.llamacpp.model import LlamaModel
-from llmrr.errors import BadConfig, ContextOverflow, DamagedFile, FeatureMissing
+from llmrr.errors import BadConfig, ContextOverflow, DamagedFile, FeatureMissing, Unsupported
 from llmrr.types import Chunk, Format, Message, ModelFiles, Request, Sampling
 
 GREEDY = Sampling(temperature=0.0, max_tokens=12)
@@ -398,6 +398,45 @@ def test_the_cache_may_be_of_another_type(folder: Path, kv_type: str) -> None:
         model.close()
 
 
+def lora(path: Path, model: LlamaModel, scale: float) -> Path:
+    """An adapter for the first layer's query matrix, of rank 4."""
+    random = np.random.default_rng(1)
+    width = model.info.embedding_length
+    assert width is not None
+    a, b = random.standard_normal((2, 4, width), dtype=np.float32) * scale
+    return builders.gguf_file(
+        path,
+        metadata={
+            "general.architecture": "llama", "general.type": "adapter",
+            "adapter.type": "lora", "adapter.lora.alpha": 8.0,
+        },
+        tensors={
+            "blk.0.attn_q.weight.lora_a": a,
+            "blk.0.attn_q.weight.lora_b": np.ascontiguousarray(b.T),
+        },
+    )  # fmt: skip
+
+
+def test_an_adapter_changes_the_model_by_its_scale(tiny: Path, tmp_path: Path) -> None:
+    plain = load(tiny)
+    file = lora(tmp_path / "adapter.gguf", plain, 1.0)
+    tokens = plain.tokenize("the capital of")
+    logits = []
+    for scale in (0.0, 1.0, 2.0):
+        model = load(tiny, lora=((file, scale),))
+        logits.append(model.logits(tokens)[-1])
+        model.close()
+    assert logits[0] == pytest.approx(plain.logits(tokens)[-1], abs=1e-4)
+    plain.close()
+    assert np.abs(logits[1] - logits[0]).max() > 1e-2
+    assert np.abs(logits[2] - logits[1]).max() > 1e-2
+
+
+def test_a_model_is_no_adapter(tiny: Path) -> None:
+    with pytest.raises(Unsupported, match="not a LoRA adapter"):
+        load(tiny, lora=((tiny, 1.0),))
+
+
 def test_a_wrong_type_of_cache_is_named(tiny: Path) -> None:
     with pytest.raises(BadConfig, match="q3_9"):
         load(tiny, kv_type="q3_9")
@@ -436,11 +475,37 @@ def test_a_file_that_breaks_llama_cpp_breaks_only_the_helper(
         load(tiny)
 
 
+def test_a_dry_load_measures_what_a_real_one_allocates(folder: Path) -> None:
+    from llmrr.engines.llamacpp.check import measure
+
+    path = builders.tiny_llama(folder / "measured.gguf", context=4096)
+    short, long = (measure(path, Options(slots=2), size) for size in (1024, 2048))
+    # Keys and values of two layers, two sequences, 2 heads of 16, two bytes each.
+    assert long["kv"] == 2 * short["kv"] == 2 * (2 * 2 * 2 * 1024 * 2 * 16 * 2)
+    assert short["compute"] > 0
+    weighed = ENGINE.load(ModelFiles(path, Format.GGUF), Options(slots=2, context_size=1024))
+    fit = weighed.fit
+    weighed.close()
+    assert fit is not None
+    assert fit.kv_bytes == short["kv"]
+    assert fit.compute_bytes == pytest.approx(short["compute"], rel=0.1)
+
+
+def test_another_type_of_cache_is_checked_anew(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from llmrr.engines.llamacpp import check
+
+    load(tiny).close()
+    seen: list[tuple[str, ...]] = []
+    monkeypatch.setattr(check, "dry_load", lambda path, *arguments: seen.append(arguments))
+    load(tiny, kv_type="bf16").close()
+    assert ["bf16" in arguments for arguments in seen] == [True]
+
+
 def test_a_checked_file_is_not_checked_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from llmrr.engines.llamacpp import check
 
     load(tiny).close()
-    monkeypatch.setattr(check, "dry_load", lambda path: pytest.fail("it was checked again"))
+    monkeypatch.setattr(check, "dry_load", lambda *_: pytest.fail("it was checked again"))
     load(tiny).close()
     tiny.touch()
     with pytest.raises(pytest.fail.Exception):

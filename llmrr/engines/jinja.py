@@ -7,18 +7,28 @@ that other operations take: a template that doubles a string by ``~`` can still 
 """
 
 import json
+import math
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
-FUEL = 20_000_000
+# 70 real templates need 200 to 1,000 steps for one turn, and at most 34,000 for 200 turns (but for
+# two, which go to jinja2 there). More would let a loop nest lists until Rust's stack overflows.
+FUEL = 50_000
 STEPS = 2_000_000
 MOST_CHARACTERS = 16_000_000
 LONGEST_TEMPLATE = 1_000_000
+
+# minijinja's parser recurses per operator without a bound: 18,800 of them end the process on a
+# stack of 8 MiB. Real templates have up to 17,000 characters in all.
+LONGEST_FAST = 100_000
+FITS_ANY_STACK = 8_000
+STACK_BYTES = 64 << 20
 
 # Hugging Face's tag around what the assistant said, for training: here it means nothing.
 _GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}")
@@ -59,6 +69,9 @@ class Unrenderable(Exception):
 
 
 Renderer = Callable[[Mapping[str, Any]], str]
+Result = TypeVar("Result")
+
+_stack_lock = threading.Lock()
 
 
 def differs(text: str) -> str | None:
@@ -79,6 +92,8 @@ def fast(text: str, now: Callable[[], datetime]) -> Renderer:
     """The minijinja renderer. Raises ``Refused``, or anything else where jinja2 has to be asked."""
     import minijinja
 
+    if len(text) > LONGEST_FAST:
+        raise Unrenderable("minijinja does not bound its recursion")
     environment = minijinja.Environment(
         templates={"chat": text}, trim_blocks=True, lstrip_blocks=True, fuel=FUEL, debug=False
     )
@@ -91,14 +106,7 @@ def fast(text: str, now: Callable[[], datetime]) -> Renderer:
     environment.add_global("strftime_now", lambda form: now().strftime(form))
 
     def render(values: Mapping[str, Any]) -> str:
-        try:
-            return str(environment.render_template("chat", **values))
-        except Exception:
-            raise
-        except BaseException as exc:  # a panic in Rust derives from BaseException
-            if type(exc).__name__ != "PanicException":
-                raise
-            raise Unrenderable(f"minijinja panics: {exc}") from exc
+        return _roomy(text, lambda: str(environment.render_template("chat", **values)))
 
     return render
 
@@ -108,12 +116,51 @@ def free_names(text: str) -> frozenset[str]:
     import minijinja
 
     environment = minijinja.Environment(templates={"chat": text})
-    # minijinja takes the name in ``set x = x | default(1)`` for one that is defined.
-    optional = _OPTIONAL.findall(text)
     try:
-        return frozenset([*environment.undeclared_variables_in_template("chat"), *optional])
+        if len(text) > LONGEST_FAST:
+            raise Unrenderable
+        read = _roomy(text, lambda: environment.undeclared_variables_in_template("chat"))
+        # minijinja takes the name in ``set x = x | default(1)`` for one that is defined.
+        return frozenset([*read, *_OPTIONAL.findall(text)])
     except Exception:  # a syntax that only jinja2 knows: then any name that occurs may be read
         return frozenset(re.findall(r"[A-Za-z_]\w*", text))
+
+
+def _roomy(text: str, work: Callable[[], Result]) -> Result:
+    """What minijinja's work gives, on a larger stack where its recursion could need one."""
+    if len(text) <= FITS_ANY_STACK:
+        return _panicless(work)
+    done: list[Result] = []
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            done.append(_panicless(work))
+        except Exception as exc:  # raised again below, in the thread that asked
+            failed.append(exc)
+
+    with _stack_lock:
+        before = threading.stack_size(STACK_BYTES)
+        try:
+            thread = threading.Thread(target=run)
+            thread.start()
+        finally:
+            threading.stack_size(before)
+    thread.join()
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+def _panicless(work: Callable[[], Result]) -> Result:
+    try:
+        return work()
+    except Exception:
+        raise
+    except BaseException as exc:  # a panic in Rust derives from BaseException
+        if type(exc).__name__ != "PanicException":
+            raise
+        raise Unrenderable(f"minijinja panics: {exc}") from exc
 
 
 def thorough(text: str, now: Callable[[], datetime]) -> Renderer:
@@ -122,17 +169,23 @@ def thorough(text: str, now: Callable[[], datetime]) -> Renderer:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Environment(ImmutableSandboxedEnvironment):
-        intercepted_binops = frozenset("+*")
+        intercepted_binops = frozenset(["+", "*", "**", "%"])
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            if _length(operator, left, right) > MOST_CHARACTERS:
-                raise Unrenderable(f"it makes more than {MOST_CHARACTERS:,} characters")
+            _bound(_length(operator, left, right))
             return super().call_binop(context, operator, left, right)
+
+        def call(self, context: Any, called: Any, *values: Any, **named: Any) -> Any:
+            if isinstance(owner := getattr(called, "__self__", None), str):
+                _bound(_width(owner, *values))
+            return super().call(context, called, *values, **named)
 
     environment = Environment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
     environment.filters["tojson"] = to_json
+    for name in ("center", "format", "indent"):
+        environment.filters[name] = _narrow(environment.filters[name])
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = lambda form: now().strftime(form)
 
@@ -182,25 +235,49 @@ def _sized(value: Any) -> bool:
     return hasattr(value, "__len__")
 
 
-def _refuse(message: str) -> str:
-    raise Refused(message)
+def _refuse(message: object) -> str:
+    raise Refused(str(message)[:1000])
+
+
+def _bound(characters: int) -> None:
+    if characters > MOST_CHARACTERS:
+        raise Unrenderable(f"it makes more than {MOST_CHARACTERS:,} characters")
 
 
 def _length(operator: str, left: Any, right: Any) -> int:
-    """How long the result of an operation would be; 0 for numbers."""
+    """How long the result of an operation may be, in characters, items or digits."""
+    if operator == "%":
+        return _width(left) if isinstance(left, str) else 0
     sizes = [len(side) if hasattr(side, "__len__") else 0 for side in (left, right)]
     if operator == "+":
         return sum(sizes)
-    times = [side for side in (left, right) if isinstance(side, int)]
-    return max(sizes) * max(times, default=0)
+    numbers = [abs(side) for side in (left, right) if isinstance(side, int)]
+    if operator == "*":
+        return max(sizes) * max(numbers, default=0)
+    return math.prod(number.bit_length() for number in numbers) * 1000
+
+
+def _width(*values: Any) -> int:
+    """The widest field that a format string, or a number beside it, asks for."""
+    widths = [int(found) for found in re.findall(r"[:%][^\s{}]*?(\d{6,18})", str(values[0]))]
+    return max([*widths, *(value for value in values if isinstance(value, int))], default=0)
+
+
+def _narrow(filter: Callable[..., Any]) -> Callable[..., Any]:
+    """The filter, with no number that asks for more characters than there may be."""
+
+    def bounded(*values: Any, **named: Any) -> Any:
+        _bound(_width(*values, *named.values()))
+        return filter(*values, **named)
+
+    return bounded
 
 
 def _joined(pieces: Iterator[str]) -> str:
     parts, characters = [], 0
     for piece in pieces:
         characters += len(piece)
-        if characters > MOST_CHARACTERS:
-            raise Unrenderable(f"it writes more than {MOST_CHARACTERS:,} characters")
+        _bound(characters)
         parts.append(piece)
     return "".join(parts)
 

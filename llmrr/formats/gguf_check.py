@@ -60,6 +60,18 @@ def check_parts(parts: Sequence[Header]) -> None:
     check_vocabulary(first)
 
 
+def check_adapter(header: Header) -> None:
+    """Raise ``DamagedFile`` or ``Unsupported`` if ``header`` is not one of a LoRA adapter."""
+    kind = header.text("general.type"), header.text("adapter.type")
+    if kind != ("adapter", "lora"):
+        raise Unsupported(
+            f"{header.where} is not a LoRA adapter: its general.type is {kind[0]!r}",
+            "give the model with -m, and with -o lora an adapter in GGUF",
+        )
+    _names(header)
+    _tensors(header)
+
+
 def damaged(header: Header, why: str) -> DamagedFile:
     """The error for a file that says something impossible."""
     return DamagedFile(f"{header.where} is damaged: {why}", "pull or copy the file again")

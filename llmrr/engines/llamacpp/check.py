@@ -12,25 +12,34 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from llmrr import __version__, paths
-from llmrr.errors import DamagedFile, LlmrrError, NotFound, Unsupported
+from llmrr.engines.base import Options
+from llmrr.engines.llamacpp.options import KV_TYPES, flash_attention
+from llmrr.errors import BadConfig, DamagedFile, LlmrrError, NotFound, Unsupported
 
 HELPER = "llmrr.engines.llamacpp.dryload"
 _TIMEOUT = 120  # seconds
 
 
-def check_once(path: Path) -> None:
-    """Return if the file may be given to llama.cpp. Raises ``DamagedFile`` or ``Unsupported``."""
+def check_once(path: Path, options: Options) -> None:
+    """Return if the file may be given to llama.cpp with these options: some architectures abort
+    with some types of cache. Raises ``DamagedFile`` or ``Unsupported``."""
     from llmrr import database
 
     if path == paths.builtin_model():
         return  # what ships inside was checked when it was made
-    checker, status = _checker(), _status(path)
+    if options.kv_type not in KV_TYPES:
+        raise BadConfig(
+            f'kv_type "{options.kv_type}" is not a type of the KV cache',
+            f"one of: {', '.join(KV_TYPES)}",
+        )
+    setting = _setting(options)
+    checker, status = _checker(setting), _status(path)
     # A database that cannot be used forgets; then everything is checked each time.
     with suppress(LlmrrError), closing(database.open_database()) as connection:
         if database.was_checked(connection, path, status, by=checker):
             return
     _check_header(path)
-    dry_load(path)
+    dry_load(path, *setting)
     with suppress(LlmrrError), closing(database.open_database()) as connection:
         database.remember_checked(connection, path, status, by=checker, verdict="loads")
 
@@ -40,6 +49,14 @@ def _status(path: Path) -> os.stat_result:
         return path.stat()
     except OSError as error:
         raise NotFound(f"{path} cannot be opened: {error.strerror}", f"ls -l {path}") from error
+
+
+def check_adapter(path: Path) -> None:
+    """The same for a LoRA file, which llama.cpp cannot load without its model: the header alone."""
+    from llmrr.formats import gguf
+    from llmrr.formats.gguf_check import check_adapter
+
+    check_adapter(gguf.read_header(path))
 
 
 def _check_header(path: Path) -> None:
@@ -81,10 +98,26 @@ def dry_load(path: Path, *arguments: str) -> str:
     )
 
 
-def _checker() -> str:
-    """Which checker judged: another version of llama.cpp may judge differently. Its folder's time
-    stands for its version, which would take longer to look up."""
+def measure(path: Path, options: Options, context: int) -> dict[str, int]:
+    """The bytes that llama.cpp would allocate beside the weights, exactly, from a dry load: ``kv``,
+    ``output``, ``compute``. ``context`` is in tokens per sequence."""
+    import json
+
+    sizes = ("--context", str(context), "--slots", str(options.slots))
+    found: dict[str, int] = json.loads(dry_load(path, *_setting(options), *sizes))
+    return found
+
+
+def _setting(options: Options) -> tuple[str, ...]:
+    """The options that decide which code of llama.cpp runs, as arguments of the helper."""
+    flash = flash_attention(options, options.slots, accelerated=False)
+    return ("--kv-type", options.kv_type, "--flash-attention", str(int(flash)))
+
+
+def _checker(setting: tuple[str, ...]) -> str:
+    """Which checker judged what: another version of llama.cpp may judge differently. The time of
+    its folder stands for the version, which would take longer to look up."""
     spec = find_spec("llama_cpp")
     where = spec.submodule_search_locations if spec else None
     installed = Path(where[0]).stat().st_mtime_ns if where else 0
-    return f"llmrr {__version__}, llama_cpp {installed}"
+    return f"llmrr {__version__}, llama_cpp {installed}, {' '.join(setting)}"

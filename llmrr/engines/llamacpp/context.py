@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from llmrr.engines.llamacpp.api import AbortFlag, api, captured_log, set_fields
+from llmrr.engines.llamacpp.options import KV_TYPES
 from llmrr.errors import DoesNotFit, EngineFailed
 
 UBATCH = 512  # tokens computed at once; the compute buffers grow with it
-KV_TYPES = {  # llama.cpp's ggml_type by name
-    "f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7,
-    "q8_0": 8, "iq4_nl": 20, "bf16": 30,
-}  # fmt: skip
 Outcome = Literal["done", "aborted", "full"]
 
 

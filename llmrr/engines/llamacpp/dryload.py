@@ -1,6 +1,6 @@
 """The helper process: load a GGUF file with no memory for its weights, and say what llama.cpp would
-allocate. ``python -m llmrr.engines.llamacpp.dryload FILE [--context N] [--slots N] …`` prints JSON:
-bytes by kind of buffer (``model``, ``repack``, ``kv``, ``output``, ``compute``). Exit 4 with the
+allocate beside them. ``python -m llmrr.engines.llamacpp.dryload FILE [--context N] …`` prints JSON:
+bytes by kind, ``kv`` (the memory of the sequences), ``output`` and ``compute``. Exit 4 with the
 reason when llama.cpp refuses the file."""
 
 import argparse
@@ -18,23 +18,22 @@ from llmrr.engines.llamacpp.loading import refusal
 from llmrr.errors import LlmrrError
 
 _INFO_LEVEL = 2
-_BUFFER = re.compile(
-    r"(?P<where>\S+) +(?P<kind>model|KV|RS|output|compute) buffer size = +(?P<mib>[\d.]+) MiB"
-)
+_BUFFER = re.compile(r" (?P<kind>output|compute) buffer size = +(?P<mib>[\d.]+) MiB")
+# The buffers of these are not made in a dry load: reported as empty, with their size said apart.
+_MEMORY = re.compile(r"^llama_(kv_cache|memory_recurrent): size = +(?P<mib>[\d.]+) MiB")
 
 
 def buffers(log: Iterable[str]) -> dict[str, int]:
     """Bytes by kind, from llama.cpp's log.
 
-    >>> buffers(["load_tensors:   CPU_REPACK model buffer size =   172.00 MiB"])
-    {'repack': 180355072}
+    >>> buffers(["sched_reserve:        CPU compute buffer size =    15.50 MiB"])
+    {'kv': 0, 'output': 0, 'compute': 16252928}
     """
-    found: dict[str, int] = {}
+    found = dict.fromkeys(("kv", "output", "compute"), 0)
     for line in log:
-        if match := _BUFFER.search(line):
-            repacked = match["where"].endswith("_REPACK")
-            kind = "repack" if repacked else {"RS": "kv"}.get(match["kind"], match["kind"].lower())
-            found[kind] = found.get(kind, 0) + round(float(match["mib"]) * 1024 * 1024)
+        if match := _BUFFER.search(line) or _MEMORY.search(line):
+            kind = match.groupdict().get("kind") or "kv"
+            found[kind] += round(float(match["mib"]) * 1024 * 1024)
     return found
 
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from llmrr import hardware
-from llmrr.engines.base import CONTEXT_AT_LEAST, Options
+from llmrr.engines.base import Options
 from llmrr.engines.llamacpp.api import api
+from llmrr.engines.llamacpp.options import flash_attention
 from llmrr.errors import DoesNotFit, Unsupported
 from llmrr.hardware import Fit, Hardware
 from llmrr.types import ModelInfo
@@ -29,16 +30,6 @@ def fit_of(info: ModelInfo, machine: Hardware, options: Options) -> Fit | None:
         )
     except Unsupported:
         return None
-
-
-def flash_attention(options: Options, slots: int, accelerated: bool) -> bool:
-    """Whether to use it, where that is not stated. On a CPU it reads a prompt faster and answers
-    slower, the more so the longer the context and the more sequences there are; on an accelerator
-    it is faster throughout. llama.cpp demands it for a quantized cache."""
-    if options.flash_attention != "auto":
-        return options.flash_attention == "on"
-    short = slots == 1 and options.at_least <= CONTEXT_AT_LEAST
-    return short or accelerated or options.kv_type not in ("f32", "f16", "bf16")
 
 
 def gpu_layers(info: ModelInfo, options: Options) -> int:

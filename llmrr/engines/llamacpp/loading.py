@@ -23,10 +23,10 @@ class LoadedModel:
         """Apply the adapters to a context."""
         if self._adapters:
             count = len(self._adapters)
-            pointers = (ctypes.c_void_p * count)(*[pointer for pointer, _ in self._adapters])
+            kind = api().llama_set_adapters_lora.argtypes[1]._type_
+            pointers = (kind * count)(*[pointer for pointer, _ in self._adapters])
             scales = (ctypes.c_float * count)(*[scale for _, scale in self._adapters])
-            kind = api().llama_set_adapters_lora.argtypes[1]
-            api().llama_set_adapters_lora(context, ctypes.cast(pointers, kind), count, scales)
+            api().llama_set_adapters_lora(context, pointers, count, scales)
 
     def close(self) -> None:
         """Free it, and its adapters with it. Twice is allowed."""

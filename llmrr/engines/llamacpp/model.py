@@ -11,12 +11,13 @@ from llmrr.engines.llamacpp import vectors
 from llmrr.engines.llamacpp.api import Vocab
 from llmrr.engines.llamacpp.batching import Batching
 from llmrr.engines.llamacpp.choice import Choice, LlamaStream
-from llmrr.engines.llamacpp.context import KV_TYPES, Context, Shape
-from llmrr.engines.llamacpp.fitting import fit_of, flash_attention, refuse_too_large
+from llmrr.engines.llamacpp.context import Context, Shape
+from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large
 from llmrr.engines.llamacpp.later import Later
 from llmrr.engines.llamacpp.loading import LoadedModel
+from llmrr.engines.llamacpp.options import flash_attention
 from llmrr.engines.templates import DEFAULT, DEFAULT_NAME, Prompt, Template
-from llmrr.errors import BadConfig, ContextOverflow
+from llmrr.errors import ContextOverflow
 from llmrr.types import Chunk, ModelFiles, ModelInfo, Request, Sampling
 
 if TYPE_CHECKING:
@@ -39,11 +40,6 @@ class LlamaModel:
     def __init__(
         self, place: ModelFiles, options: Options, loading: Later[LoadedModel], began: float
     ) -> None:
-        if options.kv_type not in KV_TYPES:
-            raise BadConfig(
-                f"kv_type {options.kv_type!r} is not a type of the KV cache",
-                f"one of: {', '.join(KV_TYPES)}",
-            )
         self._place, self._options = place, options
         self._machine = hardware.probe()
         self._threads = options.threads or hardware.threads(self._machine)
