@@ -20,7 +20,7 @@ from llmrr.config import Config
 from llmrr.engines import for_format
 from llmrr.engines.base import Engine, Model, Options, Stream
 from llmrr.errors import LlmrrError, NotFound, Unsupported
-from llmrr.kinds import split_source
+from llmrr.kinds import nearest, split_source
 from llmrr.types import (
     DEFAULT_SAMPLING,
     Chunk,
@@ -289,10 +289,8 @@ class Router:
         return None
 
     def _nearest(self, name: str) -> str:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, self._names(), 1)
-        return f"llmrr run -m {near[0]}" if near else "llmrr list shows those that there are"
+        near = nearest(name, self._names())
+        return f"llmrr run -m {near}" if near else "llmrr list shows those that there are"
 
     def _names(self) -> list[str]:
         readable = [model for model in self.config.models if model.provider in _READABLE]

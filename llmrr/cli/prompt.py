@@ -5,10 +5,9 @@ option is meant. Pure functions; reading files and stdin is done by ``asking``.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 
 from llmrr.errors import LlmrrError, UsageError
-from llmrr.kinds import FLAG, Kind, one_of
+from llmrr.kinds import FLAG, Kind, nearest, one_of
 from llmrr.settings import SETTINGS
 from llmrr.types import Message, Sampling
 
@@ -183,8 +182,8 @@ def option_name(key: str) -> str:
     known = list(known_options())
     if name in known:
         return name
-    near = get_close_matches(plain, [*known, *FOREIGN], n=1)
-    hint = f"-o {near[0]} VALUE" if near else f"the options are {', '.join(known)}"
+    near = nearest(plain, [*known, *FOREIGN])
+    hint = f"-o {near} VALUE" if near else f"the options are {', '.join(known)}"
     raise UsageError(f'there is no option "{key}" for -o', hint)
 
 

@@ -7,7 +7,6 @@ that other operations take: a template that doubles a string by ``~`` can still 
 """
 
 import json
-import math
 import re
 import sys
 import threading
@@ -17,16 +16,16 @@ from datetime import datetime
 from types import FrameType
 from typing import Any, TypeVar
 
-# 70 real templates need 200 to 1,000 steps for one turn, and at most 34,000 for 200 turns (but for
-# two, which go to jinja2 there). More would let a loop nest lists until Rust's stack overflows.
-FUEL = 50_000
+# 70 real templates need 200 to 1,000 steps for one turn, and up to 170 for each turn more. What
+# takes longer goes to jinja2: a loop could nest lists until Rust's stack overflows.
+FUEL = 20_000
 STEPS = 2_000_000
 MOST_CHARACTERS = 16_000_000
-LONGEST_TEMPLATE = 1_000_000
+LONGEST_TEMPLATE = 100_000
 
 # minijinja's parser recurses per operator without a bound: 18,800 of them end the process on a
 # stack of 8 MiB. Real templates have up to 17,000 characters in all.
-LONGEST_FAST = 100_000
+LONGEST_FAST = 40_000
 FITS_ANY_STACK = 8_000
 STACK_BYTES = 64 << 20
 
@@ -38,6 +37,7 @@ _GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}")
 DIFFERS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("title() begins a word at other places", re.compile(r"\.title\(")),
     ("a macro has no varargs", re.compile(r"\bvarargs\b")),
+    ("a width in a format is not bounded", re.compile(r"\d{7}")),
 )
 # … and what is only known once it is used: these stop it, and jinja2 is asked. A string marked safe
 # escapes what is joined to it; indent drops a newline at the end; pprint sorts keys, and so on.
@@ -165,7 +165,7 @@ def _panicless(work: Callable[[], Result]) -> Result:
 
 def thorough(text: str, now: Callable[[], datetime]) -> Renderer:
     """The jinja2 renderer. Raises ``Refused`` and ``Unrenderable``."""
-    from jinja2 import TemplateError
+    from jinja2 import Template, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Environment(ImmutableSandboxedEnvironment):
@@ -174,6 +174,10 @@ def thorough(text: str, now: Callable[[], datetime]) -> Renderer:
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
             _bound(_length(operator, left, right))
             return super().call_binop(context, operator, left, right)
+
+        def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+            form = super().wrap_str_format(value)
+            return form and _narrow(form, value.__self__)
 
         def call(self, context: Any, called: Any, *values: Any, **named: Any) -> Any:
             if isinstance(owner := getattr(called, "__self__", None), str):
@@ -189,11 +193,14 @@ def thorough(text: str, now: Callable[[], datetime]) -> Renderer:
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = lambda form: now().strftime(form)
 
+    compiled: list[Template] = []
+
     def render(values: Mapping[str, Any]) -> str:
         try:
-            template = environment.from_string(text)
+            if not compiled:
+                compiled.append(environment.from_string(text))
             with _bounded():
-                return _joined(template.generate(**values))
+                return _joined(compiled[0].generate(**values))
         except (Refused, Unrenderable):
             raise
         except TemplateError as exc:
@@ -254,7 +261,7 @@ def _length(operator: str, left: Any, right: Any) -> int:
     numbers = [abs(side) for side in (left, right) if isinstance(side, int)]
     if operator == "*":
         return max(sizes) * max(numbers, default=0)
-    return math.prod(number.bit_length() for number in numbers) * 1000
+    return numbers[0].bit_length() * numbers[1] if len(numbers) == 2 else 0
 
 
 def _width(*values: Any) -> int:
@@ -263,12 +270,12 @@ def _width(*values: Any) -> int:
     return max([*widths, *(value for value in values if isinstance(value, int))], default=0)
 
 
-def _narrow(filter: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter, with no number that asks for more characters than there may be."""
+def _narrow(made: Callable[..., Any], *first: str) -> Callable[..., Any]:
+    """What ``made`` makes, with no number that asks for more characters than there may be."""
 
     def bounded(*values: Any, **named: Any) -> Any:
-        _bound(_width(*values, *named.values()))
-        return filter(*values, **named)
+        _bound(_width(*first, *values, *named.values()))
+        return made(*values, **named)
 
     return bounded
 

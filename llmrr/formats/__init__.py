@@ -20,7 +20,7 @@ FOREIGN = (
     (b"tjgg", "a GGML file from before GGUF (ggjt)", "pull the model as GGUF"),
     (b"lmgg", "a GGML file from before GGUF", "pull the model as GGUF"),
     (b"fmgg", "a GGML file from before GGUF (ggmf)", "pull the model as GGUF"),
-    (b"algg", "a LoRA adapter from before GGUF (ggla)", "pull the adapter as GGUF"),
+    (b"algg", "a LoRA adapter from before GGUF (ggla)", "get the adapter as GGUF"),
     (b"\x89HDF", "a Keras model (HDF5)", "pull the model as GGUF"),
     (b"\x1f\x8b", "a gzip archive, not a model file", "unpack it first"),
     (b"\x28\xb5\x2f\xfd", "a zstd archive, not a model file", "unpack it first"),
@@ -52,7 +52,7 @@ def locate(path: Path) -> ModelFiles:
 def _of_file(path: Path) -> Format:
     start, size = _start(path)
     if not start:
-        raise DamagedFile(f"{path} is empty", "pull or copy the file again")
+        raise DamagedFile(f"{path} is empty", "copy or download the file again")
     found = _known(start, size)
     if found is None:
         raise _foreign(path, start)

@@ -74,7 +74,7 @@ def check_adapter(header: Header) -> None:
 
 def damaged(header: Header, why: str) -> DamagedFile:
     """The error for a file that says something impossible."""
-    return DamagedFile(f"{header.where} is damaged: {why}", "pull or copy the file again")
+    return DamagedFile(f"{header.where} is damaged: {why}", "copy or download the file again")
 
 
 def _is_model(header: Header) -> None:

@@ -236,4 +236,4 @@ class _Reader:
             raise self._damaged(f"it ends inside its header, after {self.source.size} bytes")
 
     def _damaged(self, why: str) -> DamagedFile:
-        return DamagedFile(f"{self.source} is damaged: {why}", "pull or copy the file again")
+        return DamagedFile(f"{self.source} is damaged: {why}", "copy or download the file again")

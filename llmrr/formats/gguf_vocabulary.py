@@ -122,4 +122,4 @@ def _unfinished_byte(texts: Iterable[bytes]) -> int | None:
 
 
 def _damaged(header: Header, why: str) -> DamagedFile:
-    return DamagedFile(f"{header.where} is damaged: {why}", "pull or copy the file again")
+    return DamagedFile(f"{header.where} is damaged: {why}", "copy or download the file again")

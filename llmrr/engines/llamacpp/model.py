@@ -108,7 +108,7 @@ class LlamaModel:
         longest = max(map(len, tokens), default=0)
         limit = self.info.context_length or longest
         if longest > limit:
-            raise self._overflow(f"a text has {longest} tokens", limit)
+            raise self._overflow("longest text", longest, limit)
         pooling = vectors.pooling(self.info.pooling)
         shape = self._shape(longest, slots=vectors.AT_ONCE, pooled=pooling)
         return self._batching.later(lambda: vectors.embed(self._context(shape), tokens)).result()
@@ -177,7 +177,7 @@ class LlamaModel:
         """How large a context this prompt takes, in tokens; refused where it cannot fit at all."""
         limit = self._limit
         if prompt_tokens >= limit:
-            raise self._overflow(f"the prompt has {prompt_tokens} tokens", limit)
+            raise self._overflow("prompt", prompt_tokens, limit)
         if self._options.context_size is not None:
             return limit
         answer = ROOM_TO_ANSWER if max_tokens is None else max_tokens
@@ -193,14 +193,12 @@ class LlamaModel:
         known = (self.info.context_length, fit.largest_context if fit else None)
         return min((size for size in known if size), default=self._options.at_least)
 
-    def _overflow(self, what: str, limit: int) -> ContextOverflow:
+    def _overflow(self, what: str, count: int, limit: int) -> ContextOverflow:
         trained = self.info.context_length
-        raisable = self._options.context_size is not None and trained and trained > limit
-        hint = f"raise --ctx-size, up to {trained}" if raisable else "shorten it, or use a model"
-        return ContextOverflow(
-            f"{what}, and the context of this model holds {limit}",
-            hint if raisable else f"{hint} with a longer context",
-        )
+        message = f"the {what} has {count} tokens, and the context of this model holds {limit}"
+        if trained and trained > max(count, limit):
+            return ContextOverflow(message, f"raise --ctx-size, up to {trained}")
+        return ContextOverflow(message, "shorten it, or use a model with a longer context")
 
     def _shape(
         self, size: int, slots: int, *, pooled: int | None = None, all_logits: bool = False

@@ -1,7 +1,7 @@
 """One sequence's sampler: a llama.cpp chain built from a ``Sampling``."""
 
 import ctypes
-import random
+import os
 from collections.abc import Callable, Sequence
 
 from llmrr.engines.llamacpp.api import Vocab, api
@@ -87,7 +87,7 @@ def draw_seed(seed: int | None, choice: int) -> int:
     (7, 9)
     """
     if seed is None:
-        return random.randrange(_RANDOM_SEED)
+        return int.from_bytes(os.urandom(4)) % _RANDOM_SEED
     return (seed + choice) % _RANDOM_SEED
 
 
