@@ -72,8 +72,8 @@ class Sampling:
         >>> Sampling(seed=1).over(Sampling(seed=2, top_k=5)) == Sampling(seed=1, top_k=5)
         True
         """
-        stated = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
-        return replace(below, **stated)
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(below, **{name: one for name, one in values.items() if one is not None})
 
 
 # What applies where neither the call, the configuration nor the model says otherwise.

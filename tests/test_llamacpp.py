@@ -203,7 +203,7 @@ def test_a_prefix_is_reused_only_where_the_memory_allows_it(
         assert usage is not None
         assert (usage.cached_tokens > 0) == reuses
         assert tokens_of(chunks) == reference(model, LONG + "another way to end", 6)
-        # In flight together, the prefix is copied at the very point where it ends: all memories can.
+        # In flight together, the prefix is copied just where it ends: any memory can.
         with held(model):
             streams = [model.generate(raw(LONG * 2 + end, sampling)) for end in ("left", "right")]
         both = [list(stream) for stream in streams]

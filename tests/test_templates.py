@@ -180,7 +180,7 @@ HOSTILE = {
     "width": "{{ '%1000000000d' % 1 }}",
     "format": "{{ '{:>1000000000}'.format(1) }}",
     "center": "{{ 'a' | center(1000000000) }}",
-    "power": "{{ 9 ** 9 ** 9 }}",
+    "power": "{{ 9 ** (9 ** 9) }}",
     "recursion": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
     "operators": "{{ " + "-" * 39_000 + "x.y }}",
     "more operators": "{{ " + "-" * 90_000 + "1 }}",

@@ -17,11 +17,11 @@ FOREIGN = (
     (b"version https://git-lfs", "a Git LFS pointer to a model, not the model", "git lfs pull"),
     (b"<!doctype html", "a web page, not a model file", "download the file itself again"),
     (b"<html", "a web page, not a model file", "download the file itself again"),
-    (b"tjgg", "a GGML file from before GGUF (ggjt)", "pull the model as GGUF"),
-    (b"lmgg", "a GGML file from before GGUF", "pull the model as GGUF"),
-    (b"fmgg", "a GGML file from before GGUF (ggmf)", "pull the model as GGUF"),
+    (b"tjgg", "a GGML file from before GGUF (ggjt)", "get the model as GGUF"),
+    (b"lmgg", "a GGML file from before GGUF", "get the model as GGUF"),
+    (b"fmgg", "a GGML file from before GGUF (ggmf)", "get the model as GGUF"),
     (b"algg", "a LoRA adapter from before GGUF (ggla)", "get the adapter as GGUF"),
-    (b"\x89HDF", "a Keras model (HDF5)", "pull the model as GGUF"),
+    (b"\x89HDF", "a Keras model (HDF5)", "get the model as GGUF"),
     (b"\x1f\x8b", "a gzip archive, not a model file", "unpack it first"),
     (b"\x28\xb5\x2f\xfd", "a zstd archive, not a model file", "unpack it first"),
     (b"7z\xbc\xaf", "a 7-Zip archive, not a model file", "unpack it first"),
@@ -165,7 +165,7 @@ def _in_folder(folder: Path) -> ModelFiles:
         return ModelFiles(folder, Format.ONNX)
     if Format.SAFETENSORS in formats.values():
         raise Unsupported(
-            f"{folder} has weights and no config.json beside them", "pull the whole repository"
+            f"{folder} has weights and no config.json beside them", "get the whole repository"
         )
     if Format.PYTORCH in formats.values():
         return ModelFiles(folder, Format.PYTORCH)

@@ -87,12 +87,12 @@ class _Reader:
         if version & 0xFFFF == 0 and version:
             raise Unsupported(
                 f"{self.source} is a big-endian GGUF file, made for another kind of machine",
-                "pull the little-endian file of the same model",
+                "get the little-endian file of the same model",
             )
         if version == 1:
             raise Unsupported(
                 f"{self.source} is a GGUF file of version 1, which llama.cpp no longer reads",
-                "pull a newer conversion of the same model",
+                "get a newer conversion of the same model",
             )
         if version not in (2, 3):
             raise Unsupported(

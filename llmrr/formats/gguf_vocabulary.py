@@ -34,12 +34,12 @@ def check_vocabulary(header: Header) -> None:
     if model in (None, "no_vocab", "none"):
         raise Unsupported(
             f"{header.where} has no tokenizer, so it cannot read a text",
-            "pull another conversion of the model",
+            "get another conversion of the model",
         )
     if model not in TOKENIZERS:
         raise Unsupported(
             f"{header.where} has the tokenizer {model!r}, which llama.cpp does not know",
-            "pull another conversion of the model",
+            "get another conversion of the model",
         )
     tokens = _table(header, "tokens", (STRING,), None)
     if not tokens:
