@@ -182,7 +182,7 @@ HOSTILE = {
     "center": "{{ 'a' | center(1000000000) }}",
     "power": "{{ 9 ** (9 ** 9) }}",
     "recursion": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
-    "operators": "{{ " + "-" * 39_000 + "x.y }}",
+    "operators": "{{ " + "-" * 19_000 + "1 }}{{ raise_exception('a') }}",
     "more operators": "{{ " + "-" * 90_000 + "1 }}",
     "elif": "{% if x %}" + "{% elif x %}" * 3_000 + "{{ x.y.z }}{% endif %}{{ x.y }}",
     "nested": "{{ " + "(" * 50_000 + "1" + ")" * 50_000 + " }}",
