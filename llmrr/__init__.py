@@ -1,3 +1,25 @@
-"""llmrr: run language models on this machine, and route between them."""
+"""llmrr: run language models on this machine, and route between them.
+
+    >>> from llmrr import Message, Request, Router
+
+The names are imported when they are first used, so that ``import llmrr`` costs nothing.
+"""
 
 __version__ = "0.1.0"
+__all__ = ["LlmrrError", "Message", "Request", "Router", "Sampling", "__version__"]
+
+TYPE_CHECKING = False  # type checkers take the name for true; typing would be an import
+if TYPE_CHECKING:
+    from llmrr.errors import LlmrrError
+    from llmrr.router import Router
+    from llmrr.types import Message, Request, Sampling
+
+_HOMES = {"LlmrrError": "errors", "Router": "router"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'llmrr' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"llmrr.{_HOMES.get(name, 'types')}"), name)

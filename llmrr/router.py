@@ -143,6 +143,7 @@ class Router:
         self._given, self._warn = config, warn
         self._loaded: tuple[tuple[Path, Options], Model, Engine] | None = None
         self._connection: sqlite3.Connection | None = None
+        self._unrecorded = False  # the database could not be used
 
     def __enter__(self) -> "Router":
         return self
@@ -336,14 +337,17 @@ class Router:
     # -- the record ----------------------------------------------------------------------------
 
     def _with_database(self, work: "Callable[[sqlite3.Connection], T]") -> "T | None":
-        """Use the database; None after a warning: an answer is worth more than its record."""
+        """Use the database; None after one warning: an answer is worth more than its record."""
         from llmrr import database
 
+        if self._unrecorded:
+            return None
         try:
             if self._connection is None:
                 self._connection = database.open_database()
             return work(self._connection)
         except LlmrrError as error:
+            self._unrecorded = True
             self._warn(f"nothing is recorded: {error.message}")
             return None
 
