@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from llmrr.engines import constrain
 from llmrr.engines.constrain import Mask, Vocabulary, compile_constraint
-from llmrr.errors import FeatureMissing, UsageError
+from llmrr.errors import EngineFailed, FeatureMissing, UsageError
 
 JSON_PIECES = (
     '{" "} ":" "," [" "] [] {} "a "name" name age tags true false null true, , : ": ", "} },{'
@@ -153,6 +153,23 @@ def test_a_mask_forbids_by_minus_infinity_and_leaves_the_rest(vocabulary):
     allowed = set(np.flatnonzero(np.isfinite(logits)).tolist())
     assert {vocabulary.tokens[token] for token in allowed} == {b"t", b"f", b"true", b"false"}
     assert all(logits[token] == token for token in allowed)
+
+
+def test_a_property_cannot_be_spelt_in_escapes(vocabulary):
+    """Else "ag\\u0065" would be a further property for the grammar, and "age" for who reads it."""
+    mask = compile_constraint(vocabulary, {"properties": {"age": {"type": "integer"}}}).new()
+    for letter in '{"ag\\':
+        assert mask.accept(ord(letter))
+    assert not mask.accept(ord("u"))
+    assert mask.accept(ord("n"))
+
+
+def test_a_grammar_that_the_vocabulary_cannot_write_is_an_error():
+    vocabulary = Vocabulary([b"a", b"<eos>"], (1,), frozenset({1}), list)
+    mask = compile_constraint(vocabulary, grammar='root ::= "b"').new()
+    logits = np.zeros(2, dtype=np.float32)
+    with pytest.raises(EngineFailed):
+        mask.apply(logits.ctypes.data, 2)
 
 
 def test_an_integer_may_end_or_go_on(vocabulary):

@@ -19,8 +19,15 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
 # Nothing but what the schema asks for: with free space between its parts a model can write
-# newlines for ever. The others keep a schema's own ``x-guidance`` from loosening what is enforced.
-_JSON: Any = {"whitespace_flexible": False, "lenient": False, "coerce_one_of": False}
+# newlines for ever. Without \u no further property can take a declared one's name by spelling it
+# in escapes. The others keep a schema's own ``x-guidance`` from loosening what is enforced. One
+# thing passes that is not valid: ``format: date`` takes 29 February in every year.
+_JSON: Any = {
+    "whitespace_flexible": False,
+    "json_allowed_escapes": '"\\bfnrt',
+    "lenient": False,
+    "coerce_one_of": False,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -59,6 +66,11 @@ class Mask:
         )
         allowed = np.unpackbits(np.ctypeslib.as_array(self._bits).view(np.uint8), bitorder="little")
         chosen = np.flatnonzero(allowed[:n_vocab])
+        if not chosen.size:
+            raise EngineFailed(
+                "no token of the model can continue what the grammar asks for",
+                "loosen the schema or the grammar",
+            )
         kept = logits[chosen]
         logits.fill(-np.inf)
         logits[chosen] = kept

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from llmrr.engines import jinja
-from llmrr.engines.text import _TAG, Markers, markers_for, tag
+from llmrr.engines.text import TAG, Markers, markers_for, tag
 from llmrr.engines.thinking import can_switch_off, command, switches
 from llmrr.errors import Unsupported
 from llmrr.types import Message, Think
@@ -166,7 +166,7 @@ class Template:
 
     def _markers_of(self, text: str) -> Markers:
         """The template's markers; a tag whose name it only puts together as it renders counts."""
-        found = list(_TAG.finditer(text[-64:]))
+        found = list(TAG.finditer(text[-64:]))
         if found and not any(found[-1].group() in one for one in self.markers.open):
             return tag(found[-1].group()[1:-1])
         return self.markers

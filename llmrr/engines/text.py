@@ -86,7 +86,7 @@ FORMATS: tuple[tuple[str, Markers], ...] = (
     ),
 )
 
-_TAG = re.compile(r"<([a-z]+:)?(think|thinking|thought|reasoning)(:\w+)?>")
+TAG = re.compile(r"<([a-z]+:)?(think|thinking|thought|reasoning)(:\w+)?>")
 
 
 def markers_for(template: str) -> Markers:
@@ -98,7 +98,7 @@ def markers_for(template: str) -> Markers:
     for sign, markers in FORMATS:
         if sign in template:
             return markers
-    names = dict.fromkeys(found.group()[1:-1] for found in _TAG.finditer(template))
+    names = dict.fromkeys(found.group()[1:-1] for found in TAG.finditer(template))
     return tag(*names) if names else COMMON
 
 
