@@ -314,8 +314,6 @@ class Router:
                 return self._loaded[1:]
             self._loaded[1].close()
             self._loaded = None
-        if command := engine.missing():
-            raise Unsupported(f"the engine {engine.name} is not ready", command)
         model = engine.load(place, options)
         self._loaded = (key, model, engine)
         return model, engine

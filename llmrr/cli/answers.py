@@ -79,13 +79,13 @@ class Progress:
 
 
 def announce(answer: "Answer", how: Shown) -> None:
-    """Name the model that answers, when it was not stated; with ``verbose`` all there is to say."""
+    """Name the model that answers, when it was not stated, and say how it is asked."""
     model = answer.model
     if model.source.startswith("builtin:"):
         output.note(f"{model.name} is the small built-in model; for a real one: {REAL_MODEL}")
     elif not model.stated:
         output.note(f"model {model.name} ({model.why})")
-    for text in answer.notes if how.verbose else ():
+    for text in answer.notes:
         output.note(text)
 
 

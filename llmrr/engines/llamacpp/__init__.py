@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from llmrr.errors import FeatureMissing
 from llmrr.types import Feature, Format, ModelFiles
 
 if TYPE_CHECKING:
@@ -26,12 +27,14 @@ class LlamaCpp:
     can = frozenset(Feature)
 
     def missing(self) -> str | None:
-        """The command that installs llama-cpp-python, or None when it is there."""
-        from importlib.util import find_spec
+        """The command that installs llama-cpp-python, or None when it can be loaded."""
+        from llmrr.engines.llamacpp.api import INSTALL, api
 
-        from llmrr.engines.llamacpp.api import INSTALL
-
-        return None if find_spec("llama_cpp") else INSTALL
+        try:
+            api()
+        except FeatureMissing:
+            return INSTALL
+        return None
 
     def load(self, place: ModelFiles, options: "Options") -> "LlamaModel":
         """Open a GGUF file, checked before llama.cpp sees it.

@@ -111,7 +111,8 @@ def measure(path: Path, options: Options, context: int) -> dict[str, int]:
 def _setting(options: Options) -> tuple[str, ...]:
     """The options that decide which code of llama.cpp runs, as arguments of the helper."""
     flash = flash_attention(options, options.slots, accelerated=False)
-    return ("--kv-type", options.kv_type, "--flash-attention", str(int(flash)))
+    template = ("--other-template",) if options.chat_template else ()
+    return ("--kv-type", options.kv_type, "--flash-attention", str(int(flash)), *template)
 
 
 def _checker(setting: tuple[str, ...]) -> str:
