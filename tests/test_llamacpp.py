@@ -1,5 +1,7 @@
 """The llama.cpp engine on tiny real models: answers, batching, prefixes, cancelling, traps."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -466,13 +468,27 @@ def test_the_binding_comes_without_the_rest_of_its_package() -> None:
 
 
 def test_a_file_that_breaks_llama_cpp_breaks_only_the_helper(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from llmrr.engines.llamacpp import check
-
-    monkeypatch.setattr(check, "HELPER", "tests_no_such_module")
-    with pytest.raises(DamagedFile, match=r"tiny\.gguf"):
+    helper = tmp_path / "python"
+    helper.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    helper.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(helper))
+    with pytest.raises(DamagedFile, match=r"tiny\.gguf \(signal 11\)"):
         load(tiny)
+
+
+def test_ctrl_c_is_heard_while_a_model_loads(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from llmrr.engines.llamacpp import loading
+
+    gate = threading.Event()
+    monkeypatch.setattr(loading, "open_model", lambda *_: gate.wait())
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        load(tiny)
+    gate.set()
+    timer.join()
 
 
 def test_a_dry_load_measures_what_a_real_one_allocates(folder: Path) -> None:
