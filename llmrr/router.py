@@ -99,14 +99,17 @@ class Answer(Iterator[Chunk]):
         except StopIteration:
             self._end(None)
             raise
+        except KeyboardInterrupt:
+            self.cancel()
+            for rest in self._stream:  # it comes to its end within a step, and says what it took
+                self._note(rest)
+            self._end(None)
+            raise
         except BaseException as error:
             self.cancel()
             self._end(error)
             raise
-        if chunk.index == 0:
-            self._parts.append(chunk.text)
-            self.finish_reason = chunk.finish_reason
-        self.usage = chunk.usage
+        self._note(chunk)
         if chunk.usage is not None:
             self._end(None)
         return chunk
@@ -119,6 +122,12 @@ class Answer(Iterator[Chunk]):
     def cancel(self) -> None:
         """Stop it, from any thread; what has come remains."""
         self._stream.cancel()
+
+    def _note(self, chunk: Chunk) -> None:
+        if chunk.index == 0:
+            self._parts.append(chunk.text)
+            self.finish_reason = chunk.finish_reason or self.finish_reason
+        self.usage = chunk.usage or self.usage
 
     def _watch(self, progress: Callable[[int, int], None]) -> None:
         while not self._stream.ready(_PROGRESS_EVERY):

@@ -21,7 +21,7 @@ SLOTS = 8
 
 @pytest.fixture(scope="module")
 def mini():
-    model = llamacpp.ENGINE.load(ModelFiles(MODEL, Format.GGUF), Options(slots=SLOTS))
+    model = llamacpp.ENGINE.load(ModelFiles(MODEL, Format.GGUF), Options(slots=SLOTS, threads=1))
     yield model
     model.close()
 
@@ -89,6 +89,7 @@ def _lines(texts: set[str]) -> str:
     return "\n".join(f" {text} " for text in sorted(texts))
 
 
+@pytest.mark.slow  # writes the whole text: ten seconds
 def test_no_test_question_is_in_the_training_text():
     questions, wordings = _text()
     for name, entries in QUESTIONS.items():

@@ -17,7 +17,15 @@ from llmrr.engines.base import Options
 from llmrr.engines.llamacpp import ENGINE
 from llmrr.engines.llamacpp import api as binding
 from llmrr.engines.llamacpp.model import LlamaModel
-from llmrr.errors import BadConfig, ContextOverflow, DamagedFile, FeatureMissing, Unsupported
+from llmrr.errors import (
+    BadConfig,
+    ContextOverflow,
+    DamagedFile,
+    EngineFailed,
+    FeatureMissing,
+    Unsupported,
+    UsageError,
+)
 from llmrr.types import Chunk, Format, Message, ModelFiles, Request, Sampling
 
 GREEDY = Sampling(temperature=0.0, max_tokens=12)
@@ -274,6 +282,50 @@ def test_chunks_are_pushed_when_someone_wants_them_pushed(model: LlamaModel) -> 
     model.generate(raw("the capital of", GREEDY), take)
     assert done.wait(30)
     assert said(got) == answer(model, raw("the capital of", GREEDY))
+
+
+def test_a_listener_that_fails_ends_its_own_answer_alone(model: LlamaModel) -> None:
+    def fail(chunk: Chunk) -> None:
+        raise RuntimeError("no more, thank you")
+
+    with held(model):
+        other = model.generate(raw("hello world", GREEDY))
+        stream = model.generate(raw("the capital of", GREEDY), fail)
+    assert list(other)[-1].finish_reason in ("stop", "length")
+    with pytest.raises(RuntimeError, match="no more"):
+        list(stream)
+
+
+def test_a_sequence_that_fails_leaves_the_others_alone(
+    model: LlamaModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llmrr.engines.constrain import Mask
+
+    def stuck(self: Mask, pointer: int, size: int) -> None:
+        raise EngineFailed("the grammar cannot be followed any further")
+
+    monkeypatch.setattr(Mask, "apply", stuck)
+    with held(model):
+        other = model.generate(raw("hello world", GREEDY))
+        stream = model.generate(raw("x", Sampling(grammar='root ::= "a"', max_tokens=3)))
+    with pytest.raises(EngineFailed, match="any further"):
+        list(stream)
+    assert list(other)[-1].finish_reason in ("stop", "length")
+
+
+@pytest.mark.parametrize("request_", [raw("x", n=0), raw("x", Sampling(max_tokens=0))])
+def test_numbers_below_one_are_refused(model: LlamaModel, request_: Request) -> None:
+    with pytest.raises(UsageError, match="is 0"):
+        model.generate(request_)
+
+
+def test_a_closed_model_says_so(tiny: Path) -> None:
+    model = load(tiny)
+    model.close()
+    for use in (lambda: model.generate(raw("x")), lambda: model.embed(["x"]),
+                lambda: model.tokenize("x"), lambda: model.logits([1])):  # fmt: skip
+        with pytest.raises(EngineFailed, match="closed"):
+            use()
 
 
 def test_a_stop_string_that_spans_tokens_ends_the_answer(model: LlamaModel) -> None:

@@ -84,6 +84,7 @@ class Batching:
         self._slots: list[Slot] = []
         self._context: Context | None = None
         self._closing = False
+        self._lock = threading.Lock()  # so that nothing is put in after the last look
         self.thread = threading.Thread(target=self._run, name="llama.cpp", daemon=True)
         self.thread.start()
 
@@ -92,7 +93,8 @@ class Batching:
     def submit(self, tasks: Sequence[Task]) -> None:
         """Put sequences into the next batch that has room for them."""
         for task in tasks:
-            self._inbox.put(task)
+            if not self._post(task):
+                task.finished(_closed())
 
     def cancel(self, tasks: Sequence[Task]) -> None:
         """Free the sequences within one step; at once when nothing else is running."""
@@ -108,19 +110,17 @@ class Batching:
     def later(self, function: Callable[[], T]) -> Later[T]:
         """Run ``function`` on the thread that owns the context, between two steps."""
         later = Later(function)
-        if self._closing:
-            later.fail(EngineFailed("the model was closed"))
-        else:
-            self._inbox.put(later)
+        if not self._post(later):
+            later.fail(_closed())
         return later
 
     def close(self) -> None:
         """End every sequence and free the context. Twice is allowed."""
-        if not self._closing:
+        with self._lock:
             self._closing = True
-            if self._context is not None:
-                self._context.abort.raise_()
-            self._inbox.put(None)
+        if (context := self._context) is not None:
+            context.abort.raise_()
+        self._inbox.put(None)
         if threading.current_thread() is not self.thread:
             self.thread.join()
 
@@ -128,6 +128,13 @@ class Batching:
     def context_size(self) -> int | None:
         """Tokens per sequence of the context that is open, or None."""
         return self._context.size if self._context else None
+
+    def _post(self, item: "Task | Later[Any]") -> bool:
+        """Hand something to the thread; False when it will not come to it any more."""
+        with self._lock:
+            if not self._closing:
+                self._inbox.put(item)
+            return not self._closing
 
     # -- on the thread -------------------------------------------------------------------------
 
@@ -139,7 +146,7 @@ class Batching:
                     self._cycle()
         finally:
             self._take(block=False)
-            self._end_all(EngineFailed("the model was closed"))
+            self._end_all(_closed())
             if self._context is not None:
                 self._context.close()
                 self._context = None
@@ -183,11 +190,11 @@ class Batching:
             self._waiting.remove(task)
             task.finished(None)
 
-    def _release(self, slot: Slot) -> None:
+    def _release(self, slot: Slot, error: BaseException | None = None) -> None:
         task = slot.task
         assert task is not None
         slot.task, slot.kept = None, task.known[: task.done]
-        task.finished(None)
+        task.finished(error)
 
     # -- admission -----------------------------------------------------------------------------
 
@@ -294,7 +301,11 @@ class Batching:
             task.done += count
             if task.row < 0:
                 continue
-            token = task.sampled(context)
+            try:
+                token = task.sampled(context)
+            except Exception as error:  # of this sequence alone: a grammar that cannot go on
+                self._release(slot, error)
+                continue
             if token is None:
                 self._release(slot)
             else:
@@ -338,6 +349,10 @@ class Batching:
             if (task := slot.task) is not None:
                 reached = min(context.length(slot.number), len(task.known) - 1)
                 task.done = context.truncate(slot.number, reached)
+
+
+def _closed() -> EngineFailed:
+    return EngineFailed("the model was closed")
 
 
 def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:

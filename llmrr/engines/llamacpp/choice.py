@@ -92,8 +92,13 @@ class LlamaStream:
             self._first = time.perf_counter()
 
     def emit(self, chunk: Chunk) -> None:
-        """Hand a chunk over."""
-        self._push(chunk)
+        """Hand a chunk over. A listener that fails ends its own answer and no other."""
+        try:
+            self._push(chunk)
+        except Exception as error:
+            self._push = self._queue.put
+            self._queue.put(error)
+            self.cancel()
 
     def end(self, last: Chunk, error: BaseException | None) -> None:
         """A choice is complete; with the last of them, or at an error, the answer is."""
@@ -103,11 +108,9 @@ class LlamaStream:
         if error is not None:
             self._queue.put(error)
             return
+        self.emit(replace(last, usage=self._usage()) if closing else last)
         if closing:
-            self._push(replace(last, usage=self._usage()))
             self._queue.put(None)
-        else:
-            self._push(last)
 
     def _usage(self) -> Usage:
         now = time.perf_counter()

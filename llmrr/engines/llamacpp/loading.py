@@ -1,12 +1,15 @@
 """Opening a GGUF file, and its adapters, with llama.cpp."""
 
 import ctypes
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from llmrr.engines.base import Options
 from llmrr.engines.llamacpp.api import api, captured_log, set_fields
-from llmrr.errors import DamagedFile, Unsupported
+from llmrr.errors import DamagedFile, EngineFailed, Unsupported
 
 # llama_load_mode by (mmap, mlock)
 _MODES = {(False, False): 0, (True, False): 1, (False, True): 2, (True, True): 3}
@@ -18,6 +21,15 @@ class LoadedModel:
     def __init__(self, pointer: Any, adapters: list[tuple[Any, float]]) -> None:
         self.pointer = pointer
         self._adapters = adapters
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """It is not freed while this lasts. Raises ``EngineFailed`` once it is."""
+        with self._lock:
+            if not self.pointer:
+                raise EngineFailed("the model was closed")
+            yield
 
     def adapt(self, context: Any) -> None:
         """Apply the adapters to a context."""
@@ -30,9 +42,10 @@ class LoadedModel:
 
     def close(self) -> None:
         """Free it, and its adapters with it. Twice is allowed."""
-        if self.pointer:
-            api().llama_model_free(self.pointer)
-            self.pointer = None
+        with self._lock:
+            if self.pointer:
+                api().llama_model_free(self.pointer)
+                self.pointer = None
 
 
 def open_model(path: Path, options: Options) -> LoadedModel:

@@ -17,7 +17,7 @@ from llmrr.engines.llamacpp.later import Later
 from llmrr.engines.llamacpp.loading import LoadedModel
 from llmrr.engines.llamacpp.options import flash_attention
 from llmrr.engines.templates import DEFAULT, DEFAULT_NAME, Prompt, Template
-from llmrr.errors import ContextOverflow
+from llmrr.errors import ContextOverflow, UsageError
 from llmrr.types import Chunk, ModelFiles, ModelInfo, Request, Sampling
 
 if TYPE_CHECKING:
@@ -81,30 +81,36 @@ class LlamaModel:
         """Start answering. ``request.sampling`` is taken as it is: defaults are the router's work.
 
         Raises ``ContextOverflow`` for a prompt that leaves no room for an answer, ``UsageError``
-        for a grammar or schema that does not compile.
+        for a grammar or schema that does not compile, and for numbers below one.
         """
-        prompt = self._prompt(request)
-        tokens = self._tokens(request, prompt)
-        sampling = self._bounded(request)
-        needed = self._context_needed(len(tokens), sampling.max_tokens)
-        constraint = self._constraint(sampling)
-        stream = LlamaStream(self._batching, on_chunk, self._load_seconds, prompt.notes)
-        self._load_seconds = 0.0  # the first answer has paid for it
-        stream.start(
-            [
-                Choice(stream, index, tokens, needed, sampling, self.vocab, prompt, constraint)
-                for index in range(request.n)
-            ]
-        )
-        return stream
+        for name, number in (("n", request.n), ("max_tokens", request.sampling.max_tokens)):
+            if number is not None and number < 1:
+                raise UsageError(f"{name} is {number}", f"{name} must be at least 1")
+        with self._loaded.in_use():
+            prompt = self._prompt(request)
+            tokens = self._tokens(request, prompt)
+            sampling = self._bounded(request)
+            needed = self._context_needed(len(tokens), sampling.max_tokens)
+            constraint = self._constraint(sampling)
+            stream = LlamaStream(self._batching, on_chunk, self._load_seconds, prompt.notes)
+            self._load_seconds = 0.0  # the first answer has paid for it
+            stream.start(
+                [
+                    Choice(stream, index, tokens, needed, sampling, self.vocab, prompt, constraint)
+                    for index in range(request.n)
+                ]
+            )
+            return stream
 
     def tokenize(self, text: str) -> list[int]:
         """The text's token ids, special tokens recognised."""
-        return self.vocab.tokenize(text)
+        with self._loaded.in_use():
+            return self.vocab.tokenize(text)
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One vector of length 1 per text, pooled as the file says, else by the mean."""
-        tokens = [self.vocab.tokenize(text, add_special=True) or [0] for text in texts]
+        with self._loaded.in_use():
+            tokens = [self.vocab.tokenize(text, add_special=True) or [0] for text in texts]
         longest = max(map(len, tokens), default=0)
         limit = self.info.context_length or longest
         if longest > limit:
