@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from llmrr.engines.llamacpp.context import UBATCH, Context
 from llmrr.engines.llamacpp.later import Later
+from llmrr.engines.llamacpp.task import Task, common_prefix
 from llmrr.errors import EngineFailed, LlmrrError
 
 T = TypeVar("T")
@@ -24,42 +25,6 @@ T = TypeVar("T")
 CHUNK_FLASH, CHUNK_PLAIN = 128, 64
 # Below this many tokens, computing a common prefix again is as cheap as copying it.
 SHARE_AT_LEAST = 32
-
-
-class Task:
-    """One sequence to be generated, as the batching sees it: subclassed by whoever samples.
-
-    ``known`` are its tokens, prompt and answer; the first ``done`` of them are computed. Reading a
-    prompt and answering are the same operation: computing what is known and not done.
-    """
-
-    def __init__(self, prompt: Sequence[int], context_needed: int) -> None:
-        self.known = list(prompt)
-        self.prompt_length = len(prompt)
-        self.context_needed = context_needed
-        self.done = 0
-        self.cached = 0  # prompt tokens that were not computed
-        self.slot = -1
-        self.row = -1  # of the batch, where its logits are; -1 for none
-        self.cancelled = False
-
-    @property
-    def answering(self) -> bool:
-        """Is its prompt computed, and just the last token missing?"""
-        return self.done == len(self.known) - 1 and len(self.known) > self.prompt_length
-
-    def sampled(self, context: Context) -> int | None:
-        """Draw the next token from batch row ``self.row``; None when the answer is complete."""
-        raise NotImplementedError
-
-    def tell(self) -> None:
-        """Pass on what was drawn. Called just before the next step is computed, so that whoever
-        listens works while this thread computes, and not in its way."""
-        raise NotImplementedError
-
-    def finished(self, error: BaseException | None) -> None:
-        """Its sequence is free again."""
-        raise NotImplementedError
 
 
 @dataclass(slots=True)
@@ -353,23 +318,3 @@ class Batching:
 
 def _closed() -> EngineFailed:
     return EngineFailed("the model was closed")
-
-
-def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many leading tokens two sequences share.
-
-    >>> common_prefix([1, 2, 3], [1, 2, 4, 5])
-    2
-    """
-    limit = min(len(one), len(other))
-    if one[:limit] == other[:limit]:
-        return limit
-    low, high = 0, limit
-    while low < high:  # bisect on equal slices: comparing lists is fast, a Python loop is not
-        middle = (low + high + 1) // 2
-        if one[:middle] == other[:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-

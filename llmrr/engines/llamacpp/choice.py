@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmrr.engines.llamacpp.api import Vocab
-from llmrr.engines.llamacpp.batching import Batching, Task
+from llmrr.engines.llamacpp.batching import Batching
 from llmrr.engines.llamacpp.context import Context
 from llmrr.engines.llamacpp.sampler import Sampler, top_logprobs
+from llmrr.engines.llamacpp.task import Task
 from llmrr.engines.templates import Prompt
 from llmrr.engines.text import TextAssembler
 from llmrr.types import Chunk, FinishReason, Sampling, TokenLogprob, Usage
