@@ -88,7 +88,7 @@ def _on_off_auto(value: object, _folder: Path) -> object:
 
 
 def _layers(value: object, _folder: Path) -> object:
-    if value != "auto" and (type(value) is not int or value < 0):
+    if value != "auto" and (type(value) is not int or value < -1):
         raise ValueError
     return value
 
@@ -252,7 +252,7 @@ def _plain(word: str) -> str:
 
 FLAG = Kind("true or false", _flag)
 ON_OFF_AUTO = Kind('true, false or "auto"', _on_off_auto)
-LAYERS = Kind('a whole number of at least 0, or "auto"', _layers)
+LAYERS = Kind('a whole number of layers, -1 for all, or "auto"', _layers)
 TEXT = Kind("a text that is not empty", _text)
 NAME = Kind("a name without spaces that does not begin with -", _name)
 SOURCE = Kind("a source such as file:./model.gguf", _source)

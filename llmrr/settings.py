@@ -79,7 +79,7 @@ _LOADING: tuple[tuple[str, Kind, object, str, str], ...] = (
      "Tokens of context per sequence; auto takes what the request needs, at least 4096, at most "
      "what the model was trained for and what fits.", "8192"),
     ("gpu_layers", LAYERS, "auto",
-     "How many layers go to the GPU; auto puts there what fits.", "20"),
+     "How many layers go to the GPU: auto is what fits, -1 is all.", "20"),
     ("threads", whole(1, 1024), None,
      "CPU threads; unset, one per physical core that this process may use.", "8"),
     ("kv_type", one_of(*KV_TYPES), "f16",

@@ -199,7 +199,7 @@ def test_overrides_are_checked_too() -> None:
         ("stats.retention = -1", "stats.retention = -1 is not a time", 1, ""),
         ("stats.retention = nan", "stats.retention = nan is not a time", 1, ""),
         ('engines.llamacpp.kv_type = "q2"', 'kv_type = "q2" is not one of "f32", "f16"', 1, ""),
-        ("engines.llamacpp.gpu_layers = -1", "gpu_layers = -1 is not a whole number", 1, "20"),
+        ("engines.llamacpp.gpu_layers = -2", "gpu_layers = -2 is not a whole number", 1, "20"),
         ('engines.llamacpp.context_size = "big"', '"big" is not a whole number', 1, "8192"),
         ("engines.llamacpp.flash_attention = 1", 'not true, false or "auto"', 1, ""),
         ("engines.llamacpp.lora = [{ scale = 1 }]", "lora = [{ scale = 1 }] is not", 1, ""),

@@ -491,6 +491,15 @@ def test_a_model_is_no_adapter(tiny: Path) -> None:
         load(tiny, lora=((tiny, 1.0),))
 
 
+@pytest.mark.parametrize("layers", [99, -1])
+def test_layers_for_a_gpu_that_is_not_there_stay_on_the_cpu(tiny: Path, layers: int) -> None:
+    model = load(tiny, gpu_layers=layers)
+    try:
+        assert list(model.generate(raw("hello", GREEDY)))[-1].finish_reason
+    finally:
+        model.close()
+
+
 def test_a_wrong_type_of_cache_is_named(tiny: Path) -> None:
     with pytest.raises(BadConfig, match="q3_9"):
         load(tiny, kv_type="q3_9")

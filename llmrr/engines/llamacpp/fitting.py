@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Final, Literal
 
 from llmrr import hardware
 from llmrr.engines.base import Options
@@ -11,11 +12,27 @@ from llmrr.errors import DoesNotFit, Unsupported
 from llmrr.hardware import Fit, Hardware
 from llmrr.types import ModelInfo
 
+ALL_LAYERS: Final = -1
+# Threads that meet after every matrix cost a model of this many bytes more than they give.
+SMALL_BYTES: Final = 32 * 1024 * 1024
+
+
+def threads(info: ModelInfo, machine: Hardware, options: Options) -> int:
+    """How many threads compute: as stated, else one per usable core, and one for a small model."""
+    if options.threads is not None:
+        return options.threads
+    return 1 if (info.bytes or 0) < SMALL_BYTES else hardware.threads(machine)
+
 
 def fit_of(info: ModelInfo, machine: Hardware, options: Options) -> Fit | None:
     """Weigh a model with these options; None for one whose shape its file does not say."""
     if machine.gpus and not api().llama_supports_gpu_offload():
         machine = replace(machine, gpus=())  # there, but not for this build of llama.cpp
+    layers: int | Literal["auto"] = options.gpu_layers
+    if not machine.gpus:
+        layers = 0  # as llama.cpp does: what is asked for has nowhere to go
+    elif layers == ALL_LAYERS:
+        layers = (info.layers or 0) + 1
     try:
         return hardware.fit(
             info,
@@ -25,7 +42,7 @@ def fit_of(info: ModelInfo, machine: Hardware, options: Options) -> Fit | None:
             kv_type=options.kv_type,
             outputs=options.slots,
             flash_attention=flash_attention(options, options.slots, bool(machine.gpus)),
-            gpu_layers=options.gpu_layers,
+            gpu_layers=layers,
             mmap=options.mmap,
         )
     except Unsupported:

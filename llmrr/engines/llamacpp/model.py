@@ -12,7 +12,7 @@ from llmrr.engines.llamacpp.api import Vocab
 from llmrr.engines.llamacpp.batching import Batching
 from llmrr.engines.llamacpp.choice import Choice, LlamaStream
 from llmrr.engines.llamacpp.context import Context, Shape
-from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large
+from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large, threads
 from llmrr.engines.llamacpp.later import Later
 from llmrr.engines.llamacpp.loading import LoadedModel
 from llmrr.engines.llamacpp.options import flash_attention
@@ -42,7 +42,7 @@ class LlamaModel:
     ) -> None:
         self._place, self._options = place, options
         self._machine = hardware.probe()
-        self._threads = options.threads or hardware.threads(self._machine)
+        self._threads = threads(self.info, self._machine, options)
         refuse_too_large(self.fit, place.path)
         self._loaded = loading.start().result()
         self.vocab = Vocab(self._loaded.pointer)
