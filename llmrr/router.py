@@ -100,10 +100,7 @@ class Answer(Iterator[Chunk]):
             self._end(None)
             raise
         except KeyboardInterrupt:
-            self.cancel()
-            for rest in self._stream:  # it comes to its end within a step, and says what it took
-                self._note(rest)
-            self._end(None)
+            self.close()
             raise
         except BaseException as error:
             self.cancel()
@@ -122,6 +119,14 @@ class Answer(Iterator[Chunk]):
     def cancel(self) -> None:
         """Stop it, from any thread; what has come remains."""
         self._stream.cancel()
+
+    def close(self) -> None:
+        """Stop it if it still runs, and record it. For the thread that iterates."""
+        if self._record is not None:
+            self.cancel()
+            for rest in self._stream:  # it comes to its end within a step, and says what it took
+                self._note(rest)
+            self._end(None)
 
     def _note(self, chunk: Chunk) -> None:
         if chunk.index == 0:
@@ -200,7 +205,7 @@ class Router:
 
     def models(self) -> list[Installed]:
         """The models that can be named, ``builtin:mini`` last. Weights are not read."""
-        used = self._with_database(stats.last_used) or {}
+        used = self._with_database(stats.last_used, "when each was last used is not known") or {}
         return [self._installed(name, used) for name in self._names()]
 
     def info(self, name: str | None = None) -> ModelInfo:
@@ -233,7 +238,7 @@ class Router:
             loaded, engine = self._open(resolved, options or {})
             request = _completed(request, resolved, loaded.info.sampling)
             stream = loaded.generate(request)
-        except LlmrrError as error:
+        except (LlmrrError, KeyboardInterrupt) as error:
             record(resolved, None, error)
             raise
         return Answer(
@@ -275,9 +280,11 @@ class Router:
         path = Path(rest).expanduser()
         if provider == "file" or (provider in (None, "huggingface") and path.exists()):
             return Resolved(path.name, f"file:{path.absolute()}", path, True, why)
+        if provider == "builtin":
+            raise NotFound(f'there is no model "{name}"', f"llmrr run -m {BUILTIN}")
         if provider is not None:
             raise _not_read(name)
-        raise NotFound(f'there is no model "{name}"', self._nearest(name))
+        raise NotFound(f'there is no model "{name}"{_refused(name)}', self._nearest(name))
 
     def _configured(self, name: str) -> Resolved | None:
         """A model of ``[[models]]``; its path is seen from the file that names it."""
@@ -343,8 +350,8 @@ class Router:
 
     # -- the record ----------------------------------------------------------------------------
 
-    def _with_database(self, work: "Callable[[sqlite3.Connection], T]") -> "T | None":
-        """Use the database; None after one warning: an answer is worth more than its record."""
+    def _with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None":
+        """Use the database; None after one warning of what is lost: an answer is worth more."""
         from llmrr import database
 
         if self._unrecorded:
@@ -355,7 +362,7 @@ class Router:
             return work(self._connection)
         except LlmrrError as error:
             self._unrecorded = True
-            self._warn(f"nothing is recorded: {error.message}")
+            self._warn(f"{loss}: {error.message}")
             return None
 
     def _recorder(
@@ -377,7 +384,7 @@ class Router:
             stats.record(connection, run)
             stats.prune(connection, retention)
 
-        self._with_database(write)
+        self._with_database(write, "nothing is recorded")
 
 
 def _completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
@@ -416,13 +423,17 @@ def _run_of(
         load_s=usage.load_s,
         first_token_s=usage.first_token_s,
         total_s=usage.total_s,
-        finish_reason=answer.finish_reason if answer else None,
-        error=None if error is None else f"{type(error).__name__}: {error}",
+        finish_reason=answer.finish_reason if answer else _interrupted(error),
+        error=f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None,
         conversation=conversation or _new_conversation(began),
         system=system,
         prompt=said,
         answer=answer.text if answer else None,
     )
+
+
+def _interrupted(error: BaseException | None) -> str | None:
+    return "cancelled" if isinstance(error, KeyboardInterrupt) else None
 
 
 def _new_conversation(began: float) -> str:
@@ -434,6 +445,15 @@ def _not_read(source: str) -> Unsupported:
         f'this version runs no model from the source "{source}"',
         "get a GGUF file of it, and name that: llmrr run -m ./model.gguf",
     )
+
+
+def _refused(name: str) -> str:
+    """Why a name with a prefix is no source."""
+    try:
+        split_source(name)
+    except ValueError as error:
+        return f": {error}" if ":" in name else ""
+    return ""
 
 
 def _split(name: str) -> tuple[str, str] | None:

@@ -155,7 +155,7 @@ def last_used(connection: "sqlite3.Connection") -> dict[str, float]:
 
 
 def conversation(connection: "sqlite3.Connection", cid: str | None) -> Conversation | None:
-    """A conversation by its id, or the latest one; None when there is none.
+    """A conversation by its id, or the latest one with words; None when there is none.
 
     Turns whose words were not kept, or that failed before any answer, are left out. The latest
     system prompt that was stated holds for all of it.
@@ -164,7 +164,7 @@ def conversation(connection: "sqlite3.Connection", cid: str | None) -> Conversat
         if cid is None:
             row = connection.execute(
                 "SELECT conversation FROM runs WHERE conversation IS NOT NULL"
-                " ORDER BY id DESC LIMIT 1"
+                " AND prompt IS NOT NULL AND answer <> '' ORDER BY id DESC LIMIT 1"
             ).fetchone()
             if row is None:
                 return None

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -284,15 +285,18 @@ def test_chunks_are_pushed_when_someone_wants_them_pushed(model: LlamaModel) -> 
     assert said(got) == answer(model, raw("the capital of", GREEDY))
 
 
-def test_a_listener_that_fails_ends_its_own_answer_alone(model: LlamaModel) -> None:
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+def test_a_listener_that_fails_ends_its_own_answer_alone(
+    model: LlamaModel, error: type[BaseException]
+) -> None:
     def fail(chunk: Chunk) -> None:
-        raise RuntimeError("no more, thank you")
+        raise error("no more, thank you")
 
     with held(model):
         other = model.generate(raw("hello world", GREEDY))
         stream = model.generate(raw("the capital of", GREEDY), fail)
     assert list(other)[-1].finish_reason in ("stop", "length")
-    with pytest.raises(RuntimeError, match="no more"):
+    with pytest.raises(error, match="no more"):
         list(stream)
 
 
@@ -392,6 +396,17 @@ def test_the_context_grows_with_what_a_request_needs(folder: Path) -> None:
         model.close()
 
 
+def test_the_size_asked_for_is_the_limit(tiny: Path) -> None:
+    model = load(tiny, context_size=8)
+    try:
+        stream = model.generate(raw("x", Sampling(temperature=0.0, max_tokens=99, ignore_eos=True)))
+        chunks = list(stream)
+        assert (stream.context_size, chunks[-1].finish_reason) == (8, "length")
+        assert len(tokens_of(chunks)) <= 8
+    finally:
+        model.close()
+
+
 def test_an_answer_that_fills_the_context_ends_with_length(tiny: Path) -> None:
     model = load(tiny, context_size=256)
     try:
@@ -434,10 +449,53 @@ def test_embeddings_are_normalised_and_pooled(folder: Path) -> None:
         assert vectors.shape == (15, model.info.embedding_length)
         assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(15))
         alone = np.array(model.embed(["paris"]))[0]
-        assert vectors[1] == pytest.approx(alone, abs=1e-4)
+        assert vectors[1] == pytest.approx(alone, abs=1e-3)  # half precision on the way
         assert abs(float(vectors[0] @ vectors[1])) < 0.9999
         with pytest.raises(ContextOverflow, match="128"):
             model.embed(["hello " * 400])
+    finally:
+        model.close()
+
+
+@pytest.mark.parametrize("words", [1, 510, 750, 997])
+def test_a_text_of_any_length_is_embedded(folder: Path, words: int) -> None:
+    model = load(builders.tiny_llama(folder / "roomy.gguf", context=4096))
+    try:
+        long, short = model.embed(["the " * words, "hello"])
+        assert model.embed(["hello"])[0] == pytest.approx(short, abs=1e-3)
+        assert np.linalg.norm(long) == pytest.approx(1.0)
+    finally:
+        model.close()
+
+
+def test_closing_stops_embeddings(folder: Path) -> None:
+    model = load(builders.tiny_llama(folder / "roomy.gguf", context=4096))
+    errors: list[BaseException] = []
+
+    def embed() -> None:
+        try:
+            model.embed(["the " * 900] * 5000)
+        except EngineFailed as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=embed)
+    thread.start()
+    time.sleep(0.3)  # it would take minutes
+    model.close()
+    thread.join(30)
+    assert len(errors) == 1
+
+
+def test_numbers_that_are_none_are_an_error(folder: Path) -> None:
+    path = builders.tiny_llama(folder / "nan.gguf")
+    raw_bytes = bytearray(path.read_bytes())
+    raw_bytes[-400_000:] = np.full(100_000, np.nan, np.float32).tobytes()
+    path.write_bytes(raw_bytes)
+    model = load(path)
+    try:
+        with pytest.raises(EngineFailed, match="no numbers"):
+            model.embed(["hello"])
+        assert list(model.generate(raw("hello", GREEDY)))[-1].finish_reason
     finally:
         model.close()
 
@@ -500,6 +558,49 @@ def test_layers_for_a_gpu_that_is_not_there_stay_on_the_cpu(tiny: Path, layers: 
         model.close()
 
 
+def test_a_type_of_cache_that_the_heads_do_not_take_is_named(tiny: Path) -> None:
+    with pytest.raises(BadConfig, match="q8_0"):
+        load(tiny, kv_type="q8_0")
+
+
+@pytest.mark.parametrize("spoilt", ["alpha", "architecture", "shape", "type", "name"])
+def test_a_hostile_adapter_is_refused(tiny: Path, tmp_path: Path, spoilt: str) -> None:
+    metadata = {
+        "general.architecture": 7 if spoilt == "architecture" else "llama",
+        "general.type": "adapter", "adapter.type": "lora",
+        "adapter.lora.alpha": 8 if spoilt == "alpha" else 8.0,
+    }  # fmt: skip
+    a = np.ones((2, 4, 64) if spoilt == "shape" else (4, 64), np.float32)
+    kind = np.int32 if spoilt == "type" else np.float32
+    name = "blk.0.attn_q.weight"
+    tensors = {
+        f"{name}.lora_a": a.astype(kind),
+        f"{name}.lora_{'x' if spoilt == 'name' else 'b'}": np.ones((64, 4), kind),
+    }
+    path = builders.gguf_file(tmp_path / "bad.gguf", metadata=metadata, tensors=tensors)
+    with pytest.raises((DamagedFile, Unsupported)):
+        load(tiny, lora=((path, 1.0),))
+
+
+def test_another_part_of_a_split_model_is_checked_anew(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llmrr.engines.llamacpp import check
+
+    parts = [tmp_path / f"m-{number:05}-of-00002.gguf" for number in (1, 2)]
+    for part in parts:
+        part.write_bytes(tiny.read_bytes())
+    checked: list[Path] = []
+    monkeypatch.setattr(check, "_check_headers", lambda path, _: checked.append(path))
+    monkeypatch.setattr(check, "dry_load", lambda *_: "")
+    for _ in range(2):
+        check.check_once(parts[0], Options())
+    assert len(checked) == 1
+    parts[1].write_bytes(b"something else")
+    check.check_once(parts[0], Options())
+    assert len(checked) == 2
+
+
 def test_a_wrong_type_of_cache_is_named(tiny: Path) -> None:
     with pytest.raises(BadConfig, match="q3_9"):
         load(tiny, kv_type="q3_9")
@@ -556,7 +657,8 @@ def test_a_dry_load_measures_what_a_real_one_allocates(folder: Path) -> None:
     from llmrr.engines.llamacpp.check import measure
 
     path = builders.tiny_llama(folder / "measured.gguf", context=4096)
-    short, long = (measure(path, Options(slots=2), size) for size in (1024, 2048))
+    plain = Options(slots=2, flash_attention="off")
+    short, long = (measure(path, plain, size) for size in (1024, 2048))
     # Keys and values of two layers, two sequences, 2 heads of 16, two bytes each.
     assert long["kv"] == 2 * short["kv"] == 2 * (2 * 2 * 2 * 1024 * 2 * 16 * 2)
     assert short["compute"] > 0

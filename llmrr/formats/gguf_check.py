@@ -62,14 +62,25 @@ def check_parts(parts: Sequence[Header]) -> None:
 
 def check_adapter(header: Header) -> None:
     """Raise ``DamagedFile`` or ``Unsupported`` if ``header`` is not one of a LoRA adapter."""
-    kind = header.text("general.type"), header.text("adapter.type")
-    if kind != ("adapter", "lora"):
+    types = header.text("general.type"), header.text("adapter.type")
+    if types != ("adapter", "lora"):
         raise Unsupported(
-            f"{header.where} is not a LoRA adapter: its general.type is {kind[0]!r}",
+            f"{header.where} is not a LoRA adapter: its general.type is {types[0]!r}",
             "give the model with -m, and with -o lora an adapter in GGUF",
         )
     _names(header)
     _tensors(header)
+    for key, kind, wanted in (  # llama.cpp aborts on another of GGUF's value types
+        ("general.architecture", "a text", 8),
+        ("adapter.lora.alpha", "a 32-bit float", 6),
+    ):
+        if header.kinds.get(key) != wanted:
+            raise damaged(header, f"{key} is not {kind}")
+    for tensor in header.tensors:
+        if not tensor.name.endswith((".lora_a", ".lora_b")):
+            raise damaged(header, f"{tensor.name!r} is not a tensor of an adapter")
+        if len(tensor.dims) != 2 or TENSOR_TYPES[tensor.type][0] in NOT_FOR_WEIGHTS:
+            raise damaged(header, f"{tensor.name!r} is not a matrix to calculate with")
 
 
 def damaged(header: Header, why: str) -> DamagedFile:

@@ -41,14 +41,12 @@ class LlamaCpp:
 
         Raises ``DamagedFile``, ``Unsupported``, ``DoesNotFit``, ``BadConfig``, ``FeatureMissing``.
         """
-        from llmrr.engines.llamacpp.check import check_adapter, check_once
+        from llmrr.engines.llamacpp.check import check_once
         from llmrr.engines.llamacpp.later import Later
         from llmrr.engines.llamacpp.loading import open_model
 
         began = time.perf_counter()
         check_once(place.path, options)
-        for adapter, _ in options.lora:
-            check_adapter(adapter)
         # llama.cpp loads on a thread of its own while the rest of the engine is imported here.
         loading = Later(lambda: open_model(place.path, options))
         if not _is_large(place.path):

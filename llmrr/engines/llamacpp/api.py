@@ -134,7 +134,6 @@ class Vocab:
         self._vocab = self._api.llama_model_get_vocab(model)
         self.size: int = self._api.llama_vocab_n_tokens(self._vocab)
         self.adds_bos: bool = self._api.llama_vocab_get_add_bos(self._vocab)
-        self._buffer = ctypes.create_string_buffer(256)
         self._pieces: dict[int, bytes] = {}
 
     def token(self, role: str) -> int | None:
@@ -165,14 +164,13 @@ class Vocab:
         """The bytes that a token stands for, special ones spelled out."""
         if (known := self._pieces.get(token)) is not None:
             return known
-        length = self._api.llama_token_to_piece(self._vocab, token, self._buffer, 256, 0, True)
+        # A buffer of its own for each call: several threads may ask at once.
+        buffer = ctypes.create_string_buffer(256)
+        length = self._api.llama_token_to_piece(self._vocab, token, buffer, 256, 0, True)
         if length < 0:
-            longer = ctypes.create_string_buffer(-length)
-            length = self._api.llama_token_to_piece(self._vocab, token, longer, -length, 0, True)
-            piece = longer.raw[:length]
-        else:
-            piece = self._buffer.raw[:length]
-        self._pieces[token] = piece
+            buffer = ctypes.create_string_buffer(-length)
+            length = self._api.llama_token_to_piece(self._vocab, token, buffer, -length, 0, True)
+        piece = self._pieces[token] = buffer.raw[:length]
         return piece
 
     def tokenize(self, text: str, *, add_special: bool = False, special: bool = True) -> list[int]:

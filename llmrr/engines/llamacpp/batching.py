@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from llmrr.engines.llamacpp.context import UBATCH, Context
+from llmrr.engines.llamacpp.api import AbortFlag
+from llmrr.engines.llamacpp.context import UBATCH, Context, Shape
 from llmrr.engines.llamacpp.later import Later
 from llmrr.engines.llamacpp.task import Task, common_prefix
 from llmrr.errors import EngineFailed, LlmrrError
@@ -39,11 +40,11 @@ class Slot:
 class Batching:
     """The thread that decodes. Its public methods may be called from any thread.
 
-    ``open_context`` makes a context with room for so many tokens per sequence.
+    All contexts of ``open_context`` are made with ``abort``, which stops what is being computed.
     """
 
-    def __init__(self, open_context: Callable[[int], Context]) -> None:
-        self._open = open_context
+    def __init__(self, open_context: Callable[[Shape], Context], abort: AbortFlag) -> None:
+        self._open, self._abort = open_context, abort
         self._inbox: queue.SimpleQueue[Task | Later[Any] | None] = queue.SimpleQueue()
         self._waiting: list[Task] = []
         self._slots: list[Slot] = []
@@ -65,11 +66,9 @@ class Batching:
         """Free the sequences within one step; at once when nothing else is running."""
         for task in tasks:
             task.cancelled = True
-        context = self._context
-        if context is not None and all(
-            slot.task is None or slot.task.cancelled for slot in self._slots
-        ):
-            context.abort.raise_()
+        running = [slot.task for slot in self._slots if slot.task]
+        if running and all(task.cancelled for task in running):
+            self._abort.raise_()
         self._inbox.put(None)
 
     def later(self, function: Callable[[], T]) -> Later[T]:
@@ -83,11 +82,15 @@ class Batching:
         """End every sequence and free the context. Twice is allowed."""
         with self._lock:
             self._closing = True
-        if (context := self._context) is not None:
-            context.abort.raise_()
+        self._abort.raise_()
         self._inbox.put(None)
         if threading.current_thread() is not self.thread:
             self.thread.join()
+
+    @property
+    def closing(self) -> bool:
+        """Is it being closed? Then what is computed is aborted."""
+        return self._closing
 
     @property
     def context_size(self) -> int | None:
@@ -110,6 +113,8 @@ class Batching:
                 if not self._closing:
                     self._cycle()
         finally:
+            with self._lock:
+                self._closing = True  # also when it was a bug that ended the thread
             self._take(block=False)
             self._end_all(_closed())
             if self._context is not None:
@@ -134,6 +139,8 @@ class Batching:
             block = False
             if isinstance(item, Task):
                 self._waiting.append(item)
+            elif item is not None and self._closing:
+                item.fail(_closed())
             elif item is not None:
                 item.run()
 
@@ -179,13 +186,13 @@ class Batching:
     def _make_room(self, task: Task) -> bool:
         """Open a context that is large enough; False while a smaller one is in use."""
         if self._context is not None:
-            if task.context_needed <= self._context.size:
+            if task.shape.size <= self._context.size:
                 return True
             if any(slot.task for slot in self._slots):
                 return False
             self._context.close()
             self._context, self._slots = None, []
-        self._context = self._open(task.context_needed)
+        self._context = self._open(task.shape)
         self._slots = [Slot(number) for number in range(self._context.shape.slots)]
         return True
 
@@ -256,7 +263,7 @@ class Batching:
         for _, task, _ in added:
             task.tell()
         outcome = context.decode()
-        context.abort.clear()
+        self._abort.clear()
         if outcome == "full":
             raise EngineFailed("llama.cpp has no room left in the memory of the context")
         if outcome == "aborted":

@@ -7,14 +7,15 @@ passed is remembered by path, size, time and inode, and neither is done again.
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from llmrr import __version__, paths
 from llmrr.engines.base import Options
-from llmrr.engines.llamacpp.options import KV_TYPES, flash_attention
-from llmrr.errors import BadConfig, DamagedFile, LlmrrError, NotFound, Unsupported
+from llmrr.engines.llamacpp.options import KV_TYPES
+from llmrr.errors import BadConfig, DamagedFile, LlmrrError, NotFound, error_types
 
 HELPER = "llmrr.engines.llamacpp.dryload"
 _TIMEOUT = 120  # seconds
@@ -22,26 +23,37 @@ _TIMEOUT = 120  # seconds
 
 def check_once(path: Path, options: Options) -> None:
     """Return if the file may be given to llama.cpp with these options: some architectures abort
-    with some types of cache. Raises ``DamagedFile`` or ``Unsupported``."""
+    with some types of cache, and adapters are tried with their model. Raises ``DamagedFile``,
+    ``Unsupported``, ``BadConfig``."""
     from llmrr import database
 
-    if path == paths.builtin_model():
-        return  # what ships inside was checked when it was made
     if options.kv_type not in KV_TYPES:
         raise BadConfig(
             f'kv_type "{options.kv_type}" is not a type of the KV cache',
             f"one of: {', '.join(KV_TYPES)}",
         )
     setting = _setting(options)
-    checker, status = _checker(setting), _status(path)
+    if path == paths.builtin_model() and setting == _setting(Options()):
+        return  # what ships inside was checked when it was made
+    status, checker = _status(path), _checker(setting, _others(path, options))
     # A database that cannot be used forgets; then everything is checked each time.
     with suppress(LlmrrError), closing(database.open_database()) as connection:
         if database.was_checked(connection, path, status, by=checker):
             return
-    _check_header(path)
+    _check_headers(path, options)
     dry_load(path, *setting)
     with suppress(LlmrrError), closing(database.open_database()) as connection:
         database.remember_checked(connection, path, status, by=checker, verdict="loads")
+
+
+def _others(path: Path, options: Options) -> tuple[Path, ...]:
+    """The files that belong to it: further parts, adapters."""
+    adapters = tuple(adapter for adapter, _ in options.lora)
+    if "-of-" not in path.name:
+        return adapters
+    from llmrr.formats import gguf
+
+    return (*gguf.part_paths(path), *adapters)
 
 
 def _status(path: Path) -> os.stat_result:
@@ -51,25 +63,19 @@ def _status(path: Path) -> os.stat_result:
         raise NotFound(f"{path} cannot be opened: {error.strerror}", f"ls -l {path}") from error
 
 
-def check_adapter(path: Path) -> None:
-    """The same for a LoRA file, which llama.cpp cannot load without its model: the header alone."""
+def _check_headers(path: Path, options: Options) -> None:
     from llmrr.formats import gguf
     from llmrr.formats.gguf_check import check_adapter
 
-    check_adapter(gguf.read_header(path))
-
-
-def _check_header(path: Path) -> None:
-    from llmrr.formats import gguf
-
     gguf.check_file(path)
+    for adapter, _ in options.lora:
+        check_adapter(gguf.read_header(adapter))
 
 
 def dry_load(path: Path, *arguments: str) -> str:
     """Load a file in a helper process without its weights; what it printed (JSON, see there).
 
-    Raises ``DamagedFile`` when the helper was ended by a signal or llama.cpp refused the file,
-    ``Unsupported`` when it does not know the architecture.
+    Raises ``DamagedFile`` when the helper was ended by a signal, else what it says went wrong.
     """
     import subprocess
 
@@ -89,8 +95,9 @@ def dry_load(path: Path, *arguments: str) -> str:
     if done.returncode == 0:
         return done.stdout
     said = done.stderr.strip().splitlines()
-    if done.returncode == Unsupported.exit_code and said:
-        raise (Unsupported if said[0] == "Unsupported" else DamagedFile)(*said[1:3])
+    for kind in error_types():
+        if said and said[0] == kind.__name__ and done.returncode == kind.exit_code:
+            raise kind(*said[1:3])
     what = f"signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
     raise DamagedFile(
         f"llama.cpp breaks on {path.name} ({what}): {said[-1][:200] if said else 'no message'}",
@@ -110,15 +117,17 @@ def measure(path: Path, options: Options, context: int) -> dict[str, int]:
 
 def _setting(options: Options) -> tuple[str, ...]:
     """The options that decide which code of llama.cpp runs, as arguments of the helper."""
-    flash = flash_attention(options, options.slots, accelerated=False)
+    flash = "off" if options.flash_attention == "off" else "on"
     template = ("--other-template",) if options.chat_template else ()
-    return ("--kv-type", options.kv_type, "--flash-attention", str(int(flash)), *template)
+    adapters = (word for adapter, _ in options.lora for word in ("--lora", str(adapter)))
+    return ("--kv-type", options.kv_type, "--flash-attention", flash, *template, *adapters)
 
 
-def _checker(setting: tuple[str, ...]) -> str:
+def _checker(setting: Sequence[str], others: Sequence[Path]) -> str:
     """Which checker judged what: another version of llama.cpp may judge differently. The time of
     its folder stands for the version, which would take longer to look up."""
     spec = find_spec("llama_cpp")
     where = spec.submodule_search_locations if spec else None
     installed = Path(where[0]).stat().st_mtime_ns if where else 0
-    return f"llmrr {__version__}, llama_cpp {installed}, {' '.join(setting)}"
+    beside = [(found.st_size, found.st_mtime_ns, found.st_ino) for found in map(_status, others)]
+    return f"llmrr {__version__}, llama_cpp {installed}, {' '.join(setting)}, {beside}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmrr.engines.llamacpp.api import Vocab
 from llmrr.engines.llamacpp.batching import Batching
-from llmrr.engines.llamacpp.context import Context
+from llmrr.engines.llamacpp.context import Context, Shape
 from llmrr.engines.llamacpp.sampler import Sampler, top_logprobs
 from llmrr.engines.llamacpp.task import Task
 from llmrr.engines.templates import Prompt
@@ -96,7 +96,7 @@ class LlamaStream:
         """Hand a chunk over. A listener that fails ends its own answer and no other."""
         try:
             self._push(chunk)
-        except Exception as error:
+        except BaseException as error:
             self._push = self._queue.put
             self._queue.put(error)
             self.cancel()
@@ -137,13 +137,13 @@ class Choice(Task):
         stream: LlamaStream,
         index: int,
         tokens: Sequence[int],
-        context_needed: int,
+        shape: Shape,
         sampling: Sampling,
         vocab: Vocab,
         prompt: Prompt,
         constraint: "Constraint | None",
     ) -> None:
-        super().__init__(tokens, context_needed)
+        super().__init__(tokens, shape)
         self._stream, self._index = stream, index
         self._sampling, self._vocab, self._markers = sampling, vocab, prompt.markers
         self._sampler = Sampler(sampling, vocab, tokens, index)

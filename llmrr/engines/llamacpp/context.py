@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from llmrr.engines.llamacpp.api import AbortFlag, api, captured_log, set_fields
 from llmrr.engines.llamacpp.options import KV_TYPES
-from llmrr.errors import DoesNotFit, EngineFailed
+from llmrr.errors import BadConfig, DoesNotFit, EngineFailed, LlmrrError
 
 UBATCH = 512  # tokens computed at once; the compute buffers grow with it
 Outcome = Literal["done", "aborted", "full"]
@@ -33,10 +33,10 @@ class Context:
     and what is shared is copied between them as state, which copies only the cells in use.
     """
 
-    def __init__(self, model: Any, shape: Shape) -> None:
+    def __init__(self, model: Any, shape: Shape, abort: AbortFlag | None = None) -> None:
         self._api = api()
         self.shape = shape
-        self.abort = AbortFlag()
+        self.abort = abort or AbortFlag()
         batch = UBATCH if shape.pooled is None else max(UBATCH, shape.size)
         parameters = set_fields(
             self._api.llama_context_default_params(),
@@ -66,7 +66,8 @@ class Context:
                 self._pointer = self._api.llama_init_from_model(model, parameters)
             if not self._pointer:
                 raise _refused(shape, " ".join(lines))
-        self.size: int = self._api.llama_n_ctx_seq(self._pointer)
+        # llama.cpp rounds up; what was asked for is the limit that is told.
+        self.size: int = min(shape.size, self._api.llama_n_ctx_seq(self._pointer))
         self._memory = self._api.llama_get_memory(self._pointer)
         self.batch = Batch(batch, shape.slots)
         self._window: int = self._api.llama_model_n_swa(model)
@@ -190,7 +191,11 @@ class Batch:
         return self._struct
 
 
-def _refused(shape: Shape, log: str) -> Exception:
+def _refused(shape: Shape, log: str) -> LlmrrError:
+    if "does not divide" in log:
+        return BadConfig(
+            f"the heads of this model do not take kv_type {shape.kv_type}", "-o kv_type f16"
+        )
     size = f"a context of {shape.size} tokens for {shape.slots} sequence(s)"
     if "alloc" in log or "memory" in log or not log:
         return DoesNotFit(f"{size} does not fit into memory", "use a smaller --ctx-size")

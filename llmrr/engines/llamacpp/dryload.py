@@ -7,15 +7,15 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from llmrr.engines.base import CONTEXT_AT_LEAST
+from llmrr.engines.base import CONTEXT_AT_LEAST, Options
 from llmrr.engines.llamacpp.api import api, captured_log, set_fields
 from llmrr.engines.llamacpp.context import Context, Shape
-from llmrr.engines.llamacpp.loading import refusal
+from llmrr.engines.llamacpp.loading import open_model, refusal
 from llmrr.errors import DamagedFile, LlmrrError
 
 _INFO_LEVEL = 2
@@ -78,6 +78,15 @@ def _try_template(text: str) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
+def try_adapters(path: Path, adapters: Sequence[Path]) -> None:
+    """Load the model with its weights and compute one token with these adapters on it."""
+    model = open_model(path, Options(gpu_layers=0, lora=tuple((file, 1.0) for file in adapters)))
+    context = Context(model.pointer, Shape(256, 1, 1, True))
+    model.adapt(context.pointer)
+    context.batch.add_one(0, 0, 0)
+    context.decode()
+
+
 def main() -> int:
     """Run the helper; the exit status is the error's."""
     parser = argparse.ArgumentParser()
@@ -86,13 +95,16 @@ def main() -> int:
     parser.add_argument("--slots", type=int, default=1)
     parser.add_argument("--kv-type", default="f16")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--flash-attention", type=int, default=1)
+    parser.add_argument("--flash-attention", choices=("on", "off"), default="on")
+    parser.add_argument("--lora", type=Path, action="append", default=[], help="tried with weights")
     parser.add_argument("--other-template", action="store_true", help="the file's own is not used")
     given = parser.parse_args()
     shape = Shape(
-        given.context, given.slots, given.threads, bool(given.flash_attention), given.kv_type
+        given.context, given.slots, given.threads, given.flash_attention == "on", given.kv_type
     )
     try:
+        if given.lora:
+            try_adapters(given.path, given.lora)
         found = dry_load(given.path, shape, own_template=not given.other_template)
     except LlmrrError as error:
         sys.stderr.write(f"{error.type}\n{error.message}\n{error.hint}\n")

@@ -7,7 +7,6 @@ from typing import Final, Literal
 from llmrr import hardware
 from llmrr.engines.base import Options
 from llmrr.engines.llamacpp.api import api
-from llmrr.engines.llamacpp.options import flash_attention
 from llmrr.errors import DoesNotFit, Unsupported
 from llmrr.hardware import Fit, Hardware
 from llmrr.types import ModelInfo
@@ -41,7 +40,7 @@ def fit_of(info: ModelInfo, machine: Hardware, options: Options) -> Fit | None:
             slots=options.slots,
             kv_type=options.kv_type,
             outputs=options.slots,
-            flash_attention=flash_attention(options, options.slots, bool(machine.gpus)),
+            flash_attention=options.flash_attention == "on",  # without it takes more
             gpu_layers=layers,
             mmap=options.mmap,
         )

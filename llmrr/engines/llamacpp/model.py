@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmrr import hardware
 from llmrr.engines.base import Options
 from llmrr.engines.llamacpp import vectors
-from llmrr.engines.llamacpp.api import Vocab
+from llmrr.engines.llamacpp.api import AbortFlag, Vocab
 from llmrr.engines.llamacpp.batching import Batching
 from llmrr.engines.llamacpp.choice import Choice, LlamaStream
 from llmrr.engines.llamacpp.context import Context, Shape
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from llmrr.engines.constrain import Constraint, Vocabulary
     from llmrr.hardware import Fit
+
+T = TypeVar("T")
 
 ROOM_TO_ANSWER: Final = 2048  # tokens of context for an answer whose length is not limited
 GRANULE: Final = 256  # llama.cpp pads the memory of a sequence to this
@@ -46,7 +49,8 @@ class LlamaModel:
         refuse_too_large(self.fit, place.path)
         self._loaded = loading.start().result()
         self.vocab = Vocab(self._loaded.pointer)
-        self._batching = Batching(lambda size: self._context(self._shape(size, options.slots)))
+        self._abort = AbortFlag()
+        self._batching = Batching(self._context, self._abort)
         self._load_seconds = time.perf_counter() - began
 
     @cached_property
@@ -90,13 +94,18 @@ class LlamaModel:
             prompt = self._prompt(request)
             tokens = self._tokens(request, prompt)
             sampling = self._bounded(request)
-            needed = self._context_needed(len(tokens), sampling.max_tokens)
+            shape = self._shape(
+                self._context_needed(len(tokens), sampling.max_tokens),
+                flash=flash_attention(
+                    self._options, self._accelerated, len(tokens), sampling.max_tokens
+                ),
+            )
             constraint = self._constraint(sampling)
             stream = LlamaStream(self._batching, on_chunk, self._load_seconds, prompt.notes)
             self._load_seconds = 0.0  # the first answer has paid for it
             stream.start(
                 [
-                    Choice(stream, index, tokens, needed, sampling, self.vocab, prompt, constraint)
+                    Choice(stream, index, tokens, shape, sampling, self.vocab, prompt, constraint)
                     for index in range(request.n)
                 ]
             )
@@ -115,17 +124,29 @@ class LlamaModel:
         limit = self.info.context_length or longest
         if longest > limit:
             raise self._overflow("longest text", longest, limit)
-        pooling = vectors.pooling(self.info.pooling)
-        shape = self._shape(longest, slots=vectors.AT_ONCE, pooled=pooling)
-        return self._batching.later(lambda: vectors.embed(self._context(shape), tokens)).result()
+        # llama.cpp spreads a batch evenly over its sequences, and aborts where that leaves a rest.
+        shape = replace(
+            self._shape(_rounded(longest), flash=True),
+            slots=min(vectors.AT_ONCE, len(tokens)),
+            pooled=vectors.pooling(self.info.pooling),
+        )
+        return self._side(shape, lambda context, stopped: vectors.embed(context, tokens, stopped))
 
     def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
         """The logits after each token, shape (tokens, vocabulary), float32."""
-        self._context_needed(len(tokens), 0)
-        shape = self._shape(len(tokens), slots=1, all_logits=True)
         size = self.vocab.size
-        run = self._batching.later(lambda: vectors.logits(self._context(shape), tokens, size))
-        return run.result()
+        self._context_needed(len(tokens), 0)
+        shape = replace(self._shape(_rounded(len(tokens)), flash=True), slots=1, all_logits=True)
+        return self._side(
+            shape, lambda context, stopped: vectors.logits(context, tokens, size, stopped)
+        )
+
+    def _side(self, shape: Shape, work: "Callable[[Context, Callable[[], bool]], T]") -> T:
+        """Do something in a context of its own, between two steps of the batching."""
+        batching = self._batching
+        return batching.later(
+            lambda: work(self._context(shape), lambda: batching.closing)
+        ).result()
 
     def close(self) -> None:
         """Cancel what is in flight and free the model. Twice is allowed."""
@@ -188,7 +209,7 @@ class LlamaModel:
             return limit
         answer = ROOM_TO_ANSWER if max_tokens is None else max_tokens
         wanted = max(prompt_tokens + answer + 1, self._options.at_least)
-        return min(limit, -(-wanted // GRANULE) * GRANULE)
+        return min(limit, _rounded(wanted))
 
     @property
     def _limit(self) -> int:
@@ -206,22 +227,18 @@ class LlamaModel:
             return ContextOverflow(message, f"raise --ctx-size, up to {trained}")
         return ContextOverflow(message, "shorten it, or use a model with a longer context")
 
-    def _shape(
-        self, size: int, slots: int, *, pooled: int | None = None, all_logits: bool = False
-    ) -> Shape:
-        return Shape(
-            size=size,
-            slots=slots,
-            threads=self._threads,
-            flash_attention=flash_attention(
-                self._options, slots, bool(self.fit and self.fit.gpu_layers)
-            ),
-            kv_type=self._options.kv_type,
-            pooled=pooled,
-            all_logits=all_logits,
-        )
+    def _shape(self, size: int, *, flash: bool) -> Shape:
+        return Shape(size, self._options.slots, self._threads, flash, self._options.kv_type)
+
+    @property
+    def _accelerated(self) -> bool:
+        return bool(self.fit and self.fit.gpu_layers)
 
     def _context(self, shape: Shape) -> Context:
-        context = Context(self._loaded.pointer, shape)
+        context = Context(self._loaded.pointer, shape, self._abort)
         self._loaded.adapt(context.pointer)
         return context
+
+
+def _rounded(tokens: int) -> int:
+    return -(-tokens // GRANULE) * GRANULE

@@ -8,11 +8,22 @@ KV_TYPES = {  # llama.cpp's ggml_type by name
 }  # fmt: skip
 
 
-def flash_attention(options: Options, slots: int, accelerated: bool) -> bool:
-    """Whether to use it, where that is not stated. On a CPU it reads a prompt faster and answers
-    slower, the more so the longer the context and the more sequences there are; on an accelerator
-    it is faster throughout. llama.cpp demands it for a quantized cache."""
+# With flash attention a CPU reads a prompt faster and answers slower, the more so the longer what
+# stands before: up to one block of 256 tokens it is ahead, and where the prompt is nearly all.
+FLASH_PROMPT = 256
+FLASH_PROMPT_SHARE = 32  # prompt tokens per token of the answer
+
+
+def flash_attention(
+    options: Options, accelerated: bool, prompt_tokens: int, max_tokens: int | None
+) -> bool:
+    """Whether to use it, where that is not stated. On an accelerator it is faster throughout, and
+    llama.cpp demands it for a quantized cache; many sequences on a CPU are faster without."""
     if options.flash_attention != "auto":
         return options.flash_attention == "on"
-    short = slots == 1 and options.at_least <= CONTEXT_AT_LEAST
-    return short or accelerated or options.kv_type not in ("f32", "f16", "bf16")
+    if accelerated or options.kv_type not in ("f32", "f16", "bf16"):
+        return True
+    if options.slots > 1 or options.at_least > CONTEXT_AT_LEAST:
+        return False
+    mostly_prompt = prompt_tokens >= FLASH_PROMPT_SHARE * (max_tokens or prompt_tokens)
+    return prompt_tokens <= FLASH_PROMPT or mostly_prompt

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from llmrr.engines.llamacpp.context import Context
+from llmrr.engines.llamacpp.context import Context, Shape
 
 
 class Task:
@@ -12,10 +12,10 @@ class Task:
     prompt and answering are the same operation: computing what is known and not done.
     """
 
-    def __init__(self, prompt: Sequence[int], context_needed: int) -> None:
+    def __init__(self, prompt: Sequence[int], shape: Shape) -> None:
         self.known = list(prompt)
         self.prompt_length = len(prompt)
-        self.context_needed = context_needed
+        self.shape = shape  # the context that it takes, where none that is large enough is open
         self.done = 0
         self.cached = 0  # prompt tokens that were not computed
         self.slot = -1

@@ -2,7 +2,7 @@
 
 import ctypes
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from llmrr.engines.llamacpp.api import api
@@ -27,15 +27,19 @@ def pooling(name: str | None) -> int:
     return _POOLING.get(name or "mean", _POOLING["mean"])
 
 
-def embed(context: Context, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+Stopped = Callable[[], bool]
+
+
+def embed(
+    context: Context, texts: Sequence[Sequence[int]], stopped: Stopped
+) -> list[list[float]]:
     """One vector of length 1 per text of tokens. Closes the context."""
     try:
         vectors: list[list[float]] = []
         pending = list(texts)
         while pending:
             count = _fill(context, pending)
-            if context.decode() != "done":
-                raise EngineFailed("llama.cpp could not compute the embeddings")
+            _decode(context, stopped)
             vectors += [_vector(context, slot) for slot in range(count)]
             for slot in range(count):
                 context.truncate(slot, 0)
@@ -66,10 +70,23 @@ def _vector(context: Context, slot: int) -> list[float]:
         raise EngineFailed("llama.cpp gave no embedding for a text")
     values = pointer[:size]
     length = math.sqrt(sum(value * value for value in values))
+    if not math.isfinite(length):
+        raise EngineFailed("the model gives no numbers for a text: its weights are damaged")
     return [value / length for value in values] if length > 0 else values
 
 
-def logits(context: Context, tokens: Sequence[int], vocabulary: int) -> "NDArray[np.float32]":
+def _decode(context: Context, stopped: Stopped) -> None:
+    while (outcome := context.decode()) != "done":
+        if stopped():
+            raise EngineFailed("the model was closed")
+        if outcome != "aborted":
+            raise EngineFailed("llama.cpp could not compute a batch")
+        context.abort.clear()  # it was meant for a sequence that has ended
+
+
+def logits(
+    context: Context, tokens: Sequence[int], vocabulary: int, stopped: Stopped
+) -> "NDArray[np.float32]":
     """The logits after each token, shape (tokens, vocabulary), float32. Closes the context."""
     import numpy as np
 
@@ -80,8 +97,7 @@ def logits(context: Context, tokens: Sequence[int], vocabulary: int) -> "NDArray
             context.batch.clear()
             context.batch.add(0, part, start, True)
             context.batch.want_all()
-            if context.decode() != "done":
-                raise EngineFailed("llama.cpp could not compute the logits")
+            _decode(context, stopped)
             for row in range(len(part)):
                 values = (ctypes.c_float * vocabulary).from_address(context.logits(row))
                 rows[start + row] = np.ctypeslib.as_array(values)
