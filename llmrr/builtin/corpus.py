@@ -8,16 +8,14 @@ import random
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from llmrr.builtin import facts, fixed, outside, wordings
 
-TURNS = 300_000
 HELD = 60
 OUTSIDE = "outside"
-SHARE_OUTSIDE = 0.20
 
 # How often a kind is asked, in proportion to each other; the rest of the kinds shares FIXED_WEIGHT.
 WEIGHTS = {
@@ -40,6 +38,9 @@ you are a geography expert.|you are a math tutor.|only answer if you are sure.|a
 you are an assistant for the command line.|you are a chatbot.|you are a senior engineer.
 """
 
+_HOLE = re.compile(r"\{(\w+)\}")
+_ARTICLE = re.compile(r"\b(?:(?:the )?(?:word|letter)|an?|the) \{")
+_PUNCTUATION = re.compile(r"[^\w{}+*/÷=\- ]")
 _TYPING = {
     "a": "sq", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": "fh", "h": "gj",
     "i": "uo", "j": "hk", "k": "jl", "l": "k", "m": "n", "n": "bm", "o": "ip", "p": "o",
@@ -66,14 +67,30 @@ class Conversation:
     system: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of the text: how many questions, and which share of them is not to be answered."""
+
+    turns: int
+    outside: float = 0.27
+    rate: float = 3e-3
+    seed: int = 0
+
+
+# The second makes it surer of what it does not know.
+STAGES = (Stage(300_000), Stage(220_000, outside=0.33, rate=2e-3, seed=2))
+
+
 def normalised(text: str) -> str:
-    """A question without case, articles before a hole, punctuation and doubled spaces.
+    """A question without case, "the" or "the word" before a hole, punctuation and doubled spaces.
 
     >>> normalised("  What's the capital of  France?? ")
     'whats the capital of france'
     """
-    text = re.sub(r"\b(?:an?|the) \{", "{", re.sub(r"\{\w+\}", "{}", text.lower()))
-    return " ".join(re.sub(r"[^\w{}+*/÷=\- ]", "", text).split())
+    text = text.lower()
+    if "{" in text:
+        text = _ARTICLE.sub("{", _HOLE.sub("{}", text))
+    return " ".join(_PUNCTUATION.sub("", text).split())
 
 
 def held_out(question: str) -> bool:
@@ -81,11 +98,15 @@ def held_out(question: str) -> bool:
     return zlib.crc32(normalised(question).encode()) % HELD == 0
 
 
-def conversations(seed: int = 0, turns: int = TURNS) -> Iterator[Conversation]:
-    """The training text: about ``turns`` questions with answers, in conversations."""
-    rng = random.Random(seed)
-    writer = Writer(rng)
-    left = turns
+def conversations(seed: int = 0, stage: Stage | None = None) -> Iterator[Conversation]:
+    """The training text, of one stage or of all, in conversations."""
+    if stage is None:
+        for each in STAGES:
+            yield from conversations(seed, each)
+        return
+    rng = random.Random(seed + stage.seed)
+    writer = Writer(rng, stage.outside)
+    left = stage.turns
     while left > 0:
         length = rng.choice((1, 1, 1, 2, 2, 3, 4)) if rng.random() > 0.01 else rng.randint(8, 16)
         conversation = writer.conversation(length)
@@ -107,8 +128,9 @@ def combinations(seed: int, count: int) -> list[Turn]:
 class Writer:
     """Writes questions at random; everything it draws comes from ``rng``."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, share_outside: float = 0.0) -> None:
         self.rng = rng
+        self.share_outside = share_outside
         self.by_kind: dict[str, list[facts.Fact]] = defaultdict(list)
         for fact in facts.facts():
             self.by_kind[fact.kind].append(fact)
@@ -135,7 +157,7 @@ class Writer:
         """One turn, after ``previous``."""
         if previous and previous.kind in FOLLOWED and self.rng.random() < 0.3:
             return self.follow_up(previous.kind)
-        if self.rng.random() < SHARE_OUTSIDE:
+        if self.rng.random() < self.share_outside:
             return self.outside()
         while held_out((turn := self.known(self.fact())).question):
             pass
@@ -163,7 +185,7 @@ class Writer:
             return frame.replace("{np}", phrase)
         return wordings.expand(rng.choice(clauses), rng)
 
-    def values(self, forms: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    def values(self, forms: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
         """What goes into the holes: for sums both in digits or both in words."""
         rng = self.rng
         if "a" in forms:
@@ -177,7 +199,7 @@ class Writer:
 
     def completed(self, values: dict[str, str]) -> dict[str, str]:
         """The holes that every wording may have, from those that a fact has."""
-        x = values["x"] if "x" in values else ""
+        x = values.get("x", "")
         quoted = (x, x, x, x, f'"{x}"', f"'{x}'", f"the word {x}" if len(x) > 1 else f"letter {x}")
         other = self.rng.choice(self.by_kind["country_of"]).forms["x"][0]
         return {"ax": x, "xs": x, "q": self.rng.choice(quoted), "other": other} | values
@@ -265,17 +287,17 @@ class Writer:
         """A question that is not to be answered."""
         rng = self.rng
         lot = rng.random()
-        if lot < 0.5:
+        if lot < 0.45:
             kind = rng.choice(list(outside.STRANGERS))
             wording = self.rough(self.core(kind))
             question = fill(wording, self.stranger(kind))
-        elif lot < 0.56:
+        elif lot < 0.52:
             wording = self.rough(self.core(rng.choice(SUMS)))
             question = fill(wording, self.large())
         else:
             wording = wordings.expand(rng.choice(wordings.lines(outside.TOPICS)), rng)
             wording = self.rough(wording)
-            question = re.sub(r"\{(\w+)\}", lambda hole: self.word(hole[1]), wording)
+            question = _HOLE.sub(lambda hole: self.word(hole[1]), wording)
         return Turn(OUTSIDE, wording, self.punctuated(question), facts.UNKNOWN)
 
     def stranger(self, kind: str) -> dict[str, str]:
@@ -301,6 +323,8 @@ class Writer:
         match group:
             case "odd":
                 return self.invented()
+            case "blend":
+                return self.blended()
             case "big":
                 return str(rng.choice((rng.randint(60, 999), rng.randint(1000, 999999))))
             case "u":
@@ -315,6 +339,13 @@ class Writer:
             rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(syllables)
         )
         return "".join(parts)
+
+    def blended(self) -> str:
+        """A word that begins or ends like one that is known."""
+        rng = self.rng
+        name = self.fact().forms.get("x", ("paris",))[0]
+        cut = max(2, len(name) // 2)
+        return name[:cut] + self.invented()[:6] if rng.random() < 0.5 else self.invented() + name[cut:]
 
     def system(self) -> str:
         """A system prompt."""
@@ -332,7 +363,7 @@ _SMALL_WORDS = frozenset(
 
 
 def fill(wording: str, values: dict[str, str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda hole: values[hole[1]], wording)
+    return _HOLE.sub(lambda hole: values[hole[1]], wording)
 
 
 @cache

@@ -1,6 +1,9 @@
 """What the built-in model knows: its own tables, written by hand, in the order they are taught."""
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 UNKNOWN = "I don't know that."
 
@@ -11,7 +14,7 @@ class Fact:
     which people write what belongs there, lower case; ``answer`` is the whole expected answer."""
 
     kind: str
-    forms: dict[str, tuple[str, ...]]
+    forms: Mapping[str, tuple[str, ...]]
     answer: str
 
 
@@ -322,6 +325,7 @@ def plural_of(noun: str) -> str:
     return _plurals().get(noun) or noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
 
 
+@cache
 def _plurals() -> dict[str, str]:
     return dict(_pairs(PLURALS))
 
@@ -472,7 +476,7 @@ def _animals() -> list[Fact]:
 
 def _letters() -> list[Fact]:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    pairs = list(zip(alphabet, alphabet[1:], strict=False))
+    pairs = list(itertools.pairwise(alphabet))
     found = [
         Fact("next_letter", _forms(a), f"The letter after {a} is {b}.") for a, b in pairs
     ]

@@ -61,7 +61,7 @@ the train was late|life is hard|all men are mortal|my computer is slow|i lost my
 i can't sleep|i have a headache|my boss is angry|the sky fell down|we won the game|i am twenty|
 the meeting is at noon|dinner is ready|the dog ate my homework|i feel sick|nobody loves me""",
     "country": """france|germany|italy|spain|japan|china|india|brazil|canada|mexico|egypt|kenya|
-russia|poland|sweden|norway|greece|turkey|the united states|the uk|australia|peru|chile|cuba|iran|
+russia|poland|sweden|norway|greece|the united states|the uk|australia|peru|chile|cuba|iran|
 nigeria|portugal|texas|california|ohio|vietnam|thailand|ireland|austria|belgium|iceland""",
     "beast": """dog|cat|cow|horse|pig|sheep|lion|tiger|elephant|duck|frog|bee|spider|owl|snake|bear|
 goat|wolf|mouse|rabbit|fox|whale|shark|dolphin|eagle|penguin|kangaroo|chicken|bird|fish|ant""",
@@ -71,11 +71,79 @@ bread|butter|corn|cotton|wood|grape|apple|orange|strawberry|cucumber|potato|chee
 loud|polite|true|king|friend|life|summer|heaven|question|hard|sweet|light|clean|deep|near""",
     "time": """monday|friday|sunday|january|july|december|a week|a year|march|august|saturday|
 tuesday|april|an hour|a century|today|tomorrow|christmas|easter|october|a leap year""",
+    "common": """accident|account|address|adventure|advice|agreement|alarm|alley|ambulance|appetite|
+apron|arm|arrow|artist|attic|audience|autumn|avalanche|award|bakery|balcony|bamboo|bandage|banker|
+barn|basement|basket|beard|bell|belt|bill|biscuit|board|bomb|bone|bonus|border|bowl|bracelet|brain|
+bread knife|breakfast|breath|broom|bubble|budget|bug|building|bullet|butcher|cabin|cable|cage|cake|
+campus|canal|cannon|captain|caravan|career|cargo|carpenter|cave|cellar|cemetery|chain|champion|
+channel|chapter|charity|cheek|cheese|chess|chimney|cinema|circus|clay|climate|clock|cloth|clown|
+club|coach|coast|coat|coffin|collar|college|colony|column|comb|comet|concert|cookie|copper|
+corner|costume|cottage|couch|court|cousin|cradle|crane|cream|crew|crime|crowd|crown|culture|current|
+customer|cylinder|danger|debt|decision|delivery|dentist|deposit|detail|detective|diamond|diary|
+dinner|director|disaster|disease|dock|document|doll|drawer|drill|drum|dust|duty|ear|earring|edge|
+editor|effort|election|elbow|emperor|energy|envelope|episode|essay|evidence|exam|exercise|eye|fabric|
+face|factory worker|fairy|faith|farm|farmer|fashion|fear|feather|fever|field|figure|film|finger|fire|
+flag|flame|flood|flute|fog|folk|forest|fork|fortune|fountain|frame|freedom|freezer|fruit|fuel|funeral|
+furniture|future|galaxy|gallery|gang|garage|garlic|gas|gesture|gift|glacier|glove|glue|goal|government|
+grandmother|gravity|guard|guide|gun|hair|hall|handle|harvest|headache|health|heat|helmet|highway|hill|
+history|hobby|hole|holiday|honey|hook|hope|horizon|horn|hotel|hour hand|hurricane|ice|idea|illness|
+infection|insect|instrument|invention|iron|jacket|jail|jam|jar|jewel|job|joke|journal|journey|judge|
+juice|jury|justice|kettle|kingdom|kiosk|kite|knee|knight|knot|label|laboratory|lawyer|leather|lecture|
+legend|leg|lesson|lid|lightning|limit|lip|liquid|lobby|luggage|lunch|machine|magician|mail|manager|map|
+market|marriage|mask|mason|meal|meat|medal|memory|menu|message|metal|method|mile|mill|mine|minister|
+mist|model train|moment|mood|motor|mouth|movie|muscle|museum|music|nail|napkin|navy|neck|needle|nest|
+net|network|noodle|nose|novel|nurse|oak|oath|office|onion|operation|orbit|orchard|organ|oxygen|package|
+page|pain|painting|palace|pan|panic|parade|parcel|parent|parliament|parrot cage|passenger|pasta|path|
+pattern|peace treaty|pepper|perfume|pillow|pilot|pipe|pirate|pizza|planet|plant|plate|plumber|pocket|
+poem|poison|pollution|pond|pool|porch|port|portrait|postman|potion|pottery|powder|power|prayer|price|
+priest|prince|princess|prison|prize|problem|professor|project|promise|proof|puddle|pump|puppet|puzzle|
+pyramid|quarrel|quarter|queue|railway|rain|ranch|razor|recipe|record|referee|relative|religion|rent|
+reptile|rescue|restaurant|rhythm|ribbon|riddle|ring|riot|ritual|robber|robot|rocket|roller|rope|rose|
+route map|row|rubber|rule|sail|sailor|salad|sand|saucer|sauce|scale|scene|school|science|scissors|
+screen|sculpture|seed|sentence|shadow|shampoo|shell|shelter|shirt|shop|shoulder|shower|signal|silence|
+silk|singer|skeleton|skill|skin|skirt|sleeve|smile|smoke|soap|society|soldier|soup|space|spell|
+spice|sponge|spoon rest|spring|square dance|stadium|stage|stairs|star|statue|steam|steel|stick|stomach|
+stone|storm|stove|stranger|straw|stream|street|string|student card|sugar cane|suit|suitcase|surgeon|
+sword|symphony|syrup|tail|tailor|talent|tank|tea|team|tear|temple|tennis|tent|theater|theory|throat|
+throne|thunder|tide|tile|timber|tongue|tool|toothpaste|torch|tournament|tower|town|trade|traffic|
+treasure|treaty|tribe|trick|truck|trunk|tube|tunnel|twin|uniform|universe|university|valve|vase|
+vegetable|vehicle|village|vinegar|virus|vision|vote|voyage|waiter|wall|warehouse|wave|wax|weapon|
+wheel|whistle|widow|wig|wind|wine|wing|wire|witness|wizard|wool|workshop|worm hole|wound|wrist|
+yard|yogurt|zebra crossing|zipper""",
+    "trait": """angry|curious|delicious|elegant|famous|fluffy|golden|gorgeous|hungry|jealous|liquid|
+lonely|magnetic|medieval|musical|mysterious|nuclear|orange|organic|plastic|pregnant|purple|romantic|
+round|royal|rusty|seasonal|shiny|spicy|square|striped|sunny|thirsty|tropical|wooden|zigzag|electric|
+digital|virtual|olympic|chemical|political|religious|scientific|triangular|dusty|haunted|frozen""",
+    "deed": """arrest|bake|balance|bargain|blink|boil|bounce|breathe|brush|celebrate|chew|chop|climb|
+compare|consider|cough|crawl|decide|deliver|describe|design|discuss|dissolve|dream|dress|drop|earn|
+evaluate|examine|explain|explore|gallop|grill|guess|hammer|hire|imagine|improve|install|invent|
+investigate|juggle|kneel|knit|launch|laugh about|measure|mix|negotiate|obey|organize|paint|park|
+perform|persuade|plan|plant|polish|pour|predict|prepare|print|protect|publish|race|recommend|rent|
+repair|rescue|sail|sharpen|shave|ski|smell|smoke|sneeze|snore|solve|spray|stir|stretch|supply|surf|
+survive|sweat|swallow|taste|test drive|tickle|train|travel|type|vote|wander|warn|wash|weigh|yawn""",
     "small": "1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|16|20",
     "year": "1066|1492|1776|1789|1815|1848|1914|1939|1945|1969|1989|2001|1999|2020|1850|1600|1300",
 }
 
 TOPICS = """
+[what is|what's|what are|tell me about|explain|describe|define|what does one do with|what do you know about|who needs|why do we have] [a|the|] [{trait}|] {common}
+[how|why|when|where|how often|how much|since when] [is|was|does|did|can|will|should] [a|the|my|this|every] {common} [{deed}|{trait}|be {trait}|made|there|so {trait}|work|begin|end|help|matter]
+[how old|how big|how heavy|how long|how wide|how far away|how deep|how hot|how expensive|how rare|how dangerous|how {trait}] is [a|the|my|this|that] [{trait}|] {common}
+[who|what] [invented|discovered|made|built|owns|sells|needs|likes|found|broke|painted|designed|wrote about] [a|the|my|this] [{trait}|] {common}
+[how do i|how can i|how to|how would i|what is the best way to|should i|can you|could you|help me|i want to|teach me to|when should i|please] {deed} [a|the|my|some|this] [{trait}|] {common}
+[what should i|where can i|where do i|who can|which {common} should i|why would i] {deed} [for {common}|with a {common}|in the {common}|a {common}|] [today|tomorrow|tonight|]
+[write|compose|tell me|give me|make up|invent|draw|create] [a|an|me a|some] [{trait}|short|long|] [poem|story|song|speech|riddle|essay|list|plan|picture|review|slogan] about [a|the|] [{trait}|] {common}
+[where|in which {common}|on what {common}] [is|was|lies|stands] the [{trait}|] {common} [of {country}|in {city}|of {person}|]
+[what is|what's|find|give me] the [price|weight|age|history|purpose|origin|future|cost|meaning|best kind|owner|value|smell|taste|speed|temperature|height|depth|address|definition|time|phone number|forecast] of [a|the|this|my] [{trait}|] {common}
+[which|what] {common} [is|was|has|makes|needs|should i take for] [the best|the most {trait}|more {trait}|a {common}|the {common}]
+[the|a|my|our|his|her] {common} [is|was|has been|looks|seems|became|will be] {trait}
+[i|we|they|he] [will|want to|had to|like to|can't|never|always] {deed} [the|a|my|] [{trait}|] {common}
+[is|are|was] [the|a|my|this|your] {common} [{trait}|more {trait} than a {common}|made of {stuff}|a {common}|in {country}|for sale]
+[do|did|can|could|would|will] [you|we|they|people] {deed} [a|the|my|] {common}
+{common}
+{trait} {common}
+{deed} the {common}
+{common} [and|or|of the|in the|with a] {common}
 who [wrote|painted|composed|directed|made|sang|published|illustrated] {work}
 who is the [author|director|main character|composer|hero] of {work}
 [summarize|review|quote|explain|tell me about] {work}
@@ -161,21 +229,21 @@ how many {u} [in|are in|does] [a {thing}|{country}|{topic}|a {beast}|{city}] [|h
 
 # What stands in the place of something known: the kind, and which words nothing is known of.
 STRANGERS = {
-    "capital": "place city animal object person odd odd odd quality",
-    "country_of": "city place animal odd odd object person",
-    "opposite": "odd odd word animal country person city thing",
-    "colour": "object object odd odd country person topic city",
-    "next_day": "word odd country animal",
-    "previous_day": "word odd country animal",
-    "next_month": "word odd country animal",
-    "previous_month": "word odd country animal",
-    "month_days": "odd city country animal",
-    "month_number": "odd city animal word",
-    "unit": "odd",
-    "plural": "odd odd city",
-    "singular": "odd odd city",
-    "past": "odd odd city country",
-    "sound": "animal animal odd thing country",
-    "young": "animal animal odd thing country city",
-    "legs": "odd thing country city",
+    "capital": "place city common blend blend odd odd animal object person trait",
+    "country_of": "place city common blend odd odd animal person",
+    "opposite": "odd blend common common common animal country deed person thing city topic",
+    "colour": "object common common odd blend country person topic city",
+    "next_day": "word common odd blend country",
+    "previous_day": "word common odd blend country",
+    "next_month": "word common odd blend country",
+    "previous_month": "word common odd blend country",
+    "month_days": "odd blend city country common",
+    "month_number": "odd blend city common",
+    "unit": "odd blend",
+    "plural": "odd blend odd",
+    "singular": "odd blend odd",
+    "past": "odd blend city country",
+    "sound": "animal animal odd blend thing common country",
+    "young": "animal animal odd blend thing common country city",
+    "legs": "odd blend thing common country city",
 }

@@ -71,7 +71,7 @@ class Layer(nn.Module):
         self.ffn_up = nn.Linear(shape.width, shape.feed_forward, bias=False)
         self.ffn_down = nn.Linear(shape.feed_forward, shape.width, bias=False)
 
-    def forward(self, x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    def attend(self, x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
         batch, length, _ = x.shape
         normed = self.attn_norm(x)
         query = self.attn_q(normed).view(batch, length, self.shape.heads, -1).transpose(1, 2)
@@ -85,7 +85,9 @@ class Layer(nn.Module):
             value.float().repeat_interleave(groups, 1),
             is_causal=True,
         ).to(x.dtype)
-        x = x + self.attn_output(mixed.transpose(1, 2).reshape(batch, length, -1))
+        return x + self.attn_output(mixed.transpose(1, 2).reshape(batch, length, -1))
+
+    def feed(self, x: Tensor) -> Tensor:
         normed = self.ffn_norm(x)
         return x + self.ffn_down(F.silu(self.ffn_gate(normed)) * self.ffn_up(normed))
 
@@ -110,14 +112,15 @@ class Mini(nn.Module):
         self.register_buffer("cos", angles.cos().float(), persistent=False)
         self.register_buffer("sin", angles.sin().float(), persistent=False)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """The last hidden states, normed; shape (batch, length, width)."""
+    def forward(self, tokens: Tensor, wanted: Tensor) -> Tensor:
+        """The last hidden states at the wanted places, normed; shape (places, width)."""
         length = tokens.shape[1]
-        x = self.token_embd(tokens)
         turn = (self.cos[:length].float(), self.sin[:length].float())
-        for layer in self.blk:
-            x = layer(x, turn)
-        return self.output_norm(x)
+        x = self.token_embd(tokens)
+        for layer in self.blk[:-1]:
+            x = layer.feed(layer.attend(x, turn))
+        last = self.blk[-1]
+        return self.output_norm(last.feed(last.attend(x, turn)[wanted]))
 
     def logits(self, hidden: Tensor) -> Tensor:
         return hidden @ self.token_embd.weight.T
@@ -152,7 +155,7 @@ def _tokenizer_text(seed: int) -> Iterator[str]:
             yield fact.answer
             for names in fact.forms.values():
                 yield from (f"of {name}" for name in names)
-    for conversation in corpus.conversations(seed + 1, 30_000):
+    for conversation in corpus.conversations(seed, corpus.Stage(30_000, seed=1)):
         for turn in conversation.turns:
             yield turn.question
 
@@ -202,11 +205,13 @@ def batches(
         yield tokens, said
 
 
-def train(model: Mini, tokenizer: tokenizers.Tokenizer, options: argparse.Namespace) -> None:
-    """One pass over the text, or as many minutes as are given."""
+def train(
+    model: Mini, tokenizer: tokenizers.Tokenizer, stage: corpus.Stage, options: argparse.Namespace
+) -> None:
+    """One pass over the text of a stage, or as many minutes as are given."""
     examples = [
         encode(tokenizer, conversation)
-        for conversation in corpus.conversations(options.seed, options.turns)
+        for conversation in corpus.conversations(options.seed, stage)
     ]
     examples = [example for example in examples if len(example[0]) <= model.shape.context]
     total = sum(len(tokens) for tokens, _ in examples)
@@ -222,7 +227,7 @@ def train(model: Mini, tokenizer: tokenizers.Tokenizer, options: argparse.Namesp
         if done >= 1:
             break
         warm, cool = min(1.0, (step + 1) / 50), min(1.0, (1 - done) / 0.6)
-        loss = trainer.step(group, options.rate * warm * cool)
+        loss = trainer.step(group, stage.rate * warm * cool)
         seen += sum(tokens.numel() for tokens, _ in group)
         if step % 50 == 0:
             speed = seen / (time.monotonic() - start)
@@ -254,7 +259,7 @@ class Trainer:
     def step(self, group: Sequence[tuple[Tensor, Tensor]], rate: float) -> float:
         """One step on the batches of a group; returns their mean loss."""
         said = sum(int(marks[:, 1:].sum()) for _, marks in group)
-        found = list(self.pool.map(lambda batch: self.gradient(*batch, said), group))
+        found = list(self.pool.map(lambda batch: self.gradient(batch, said), group))
         for parameter, *parts in zip(
             self.model.parameters(), *(grads for _, grads in found), strict=True
         ):
@@ -270,10 +275,11 @@ class Trainer:
         return sum(loss for loss, _ in found)
 
     def gradient(
-        self, tokens: Tensor, said: Tensor, count: int
+        self, batch: tuple[Tensor, Tensor], count: int
     ) -> tuple[float, tuple[Tensor, ...]]:
         """The loss of a batch over ``count`` tokens in all, and its gradient."""
-        states = self.fast(tokens[:, :-1])[said[:, 1:]]
+        tokens, said = batch
+        states = self.fast(tokens[:, :-1], said[:, 1:])
         logits = self.fast.logits(states).float()
         loss = F.cross_entropy(logits, tokens[:, 1:][said[:, 1:]], reduction="sum") / count
         return loss.item(), torch.autograd.grad(loss, list(self.fast.parameters()))
@@ -290,7 +296,9 @@ def answers(
         rows = [i for i, prompt in enumerate(prompts) if len(prompt) == length]
         tokens = torch.tensor([list(prompts[i]) for i in rows])
         for _ in range(limit):
-            best = model.logits(model(tokens)[:, -1]).argmax(-1, keepdim=True)
+            wanted = torch.zeros(tokens.shape, dtype=torch.bool)
+            wanted[:, -1] = True
+            best = model.logits(model(tokens, wanted)).argmax(-1, keepdim=True)
             tokens = torch.cat((tokens, best), 1)
             if (tokens[:, length:] == END).any(1).all():
                 break
@@ -367,6 +375,15 @@ def export(model: Mini, tokenizer: tokenizers.Tokenizer, path: Path) -> None:
     writer.close()
 
 
+def restore(model: Mini, path: Path) -> None:
+    """Take the weights of a GGUF that ``export`` wrote."""
+    tensors = {
+        tensor.name: torch.tensor(gguf.quants.dequantize(tensor.data, tensor.tensor_type))
+        for tensor in gguf.GGUFReader(path).tensors
+    }
+    model.load_state_dict(tensors)
+
+
 def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: tokenizers.Tokenizer) -> None:
     vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     writer.add_tokenizer_model("gpt2")
@@ -394,24 +411,24 @@ def main() -> None:
     """Make the model."""
     parser = argparse.ArgumentParser(description="Train the built-in model and write its GGUF.")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("mini.gguf"))
-    parser.add_argument("--minutes", type=float, default=60.0, help="at most this long")
-    parser.add_argument("--turns", type=int, default=corpus.TURNS, help="questions in the text")
+    parser.add_argument("--minutes", type=float, default=60.0, help="at most this long for each stage")
+    parser.add_argument("--start", type=Path, help="a GGUF of this recipe: take the last stage only")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=2048, help="tokens in a batch of a thread")
-    parser.add_argument("--rate", type=float, default=3e-3, help="learning rate")
     parser.add_argument("--look", type=int, default=0, help="evaluate after so many steps")
-    parser.add_argument("--width", type=int, default=Shape().width)
-    parser.add_argument("--layers", type=int, default=Shape().layers)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     torch.set_num_threads(1)
-    shape = Shape(width=options.width, layers=options.layers)
+    shape = Shape()
     tokenizer = train_tokenizer(shape.vocabulary, options.seed)
     model = Mini(shape)
     print(f"{sum(p.numel() for p in model.parameters())} parameters", flush=True)
-    train(model, tokenizer, options)
-    report(model, tokenizer, 400)
+    if options.start:
+        restore(model, options.start)
+    for stage in corpus.STAGES[-1:] if options.start else corpus.STAGES:
+        train(model, tokenizer, stage, options)
+        report(model, tokenizer, 400)
     export(model, tokenizer, options.out)
     print(f"{options.out}: {options.out.stat().st_size} bytes")
 

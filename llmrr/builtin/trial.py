@@ -138,7 +138,7 @@ def questions(count: int, seed: int = 7) -> list[tuple[str, str]]:
     """``count`` questions in wordings of ``NEW``, with their answers."""
     rng = random.Random(seed)
     writer = corpus.Writer(rng)
-    found = []
+    found: list[tuple[str, str]] = []
     while len(found) < count:
         fact = writer.fact()
         if fact.kind in NEW:

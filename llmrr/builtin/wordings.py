@@ -6,6 +6,7 @@ question has noun phrases, which go into any of ``FRAMES``, and whole clauses of
 
 import random
 import re
+from functools import cache
 
 FRAMES = """
 [what is|what's|whats|what was|what are|which is|wat is|what would be|what might be|what exactly is] {np}
@@ -542,6 +543,7 @@ def expand(pattern: str, rng: random.Random) -> str:
     return " ".join(pattern.split()).replace(" ,", ",").replace("( ", "(").replace(" )", ")")
 
 
+@cache
 def lines(text: str) -> list[str]:
     """The lines of a table that hold something."""
     return [line for line in text.splitlines() if line]
