@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from llmrr import environment, kinds, paths, settings, tomlfile
-from llmrr.errors import BadConfig, LlmrrError, Unsupported, UsageError
+from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError
 from llmrr.settings import SETTINGS, Setting, Source, Spec
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
 from llmrr.tomltext import toml_text, with_value
@@ -85,6 +85,8 @@ def load(
     for key, stated in (overrides or {}).items():
         found[key] = environment.stated(settings.plain_spec(key), stated, "command line")
     files = tuple(path for _source, path in reversed(levels))
+    if idle := _idle_default(found["default_model"], models, user):
+        warnings = (*warnings, idle)
     return Config(MappingProxyType(found), models, templates, warnings, files)
 
 
@@ -143,13 +145,20 @@ def render(template: Template, values: Mapping[str, str]) -> tuple[Message, ...]
 
 
 def check(path: Path) -> list[Problem]:
-    """Everything that is wrong with a file, files that it names and that are missing included."""
+    """Everything that is wrong with a file, files that it names and that are missing included.
+
+    ``NotFound`` for a file that is not there.
+    """
+    if not path.exists():
+        raise NotFound(f'there is no file "{path}"', "llmrr config check, for those in use")
     file = tomlfile.read(path)
     problems = list(file.problems)
     for model in file.models or ():
         if model.path is not None and not model.path.exists():
             problems.append(
-                Problem(f"the model {model.name!r} is not there: {model.path} ({path})")
+                Problem(
+                    f"the model {model.name!r} is not there: {model.path} ({path})", f"edit {path}"
+                )
             )
     return problems
 
@@ -161,7 +170,7 @@ def edit(
     again: Callable[[list[Problem]], bool] = lambda problems: False,
 ) -> Path:
     """Let the user edit a copy of a file (his own, when none is given), and put it in place once
-    it is valid. ``again`` is asked whether to go on editing what is not.
+    it is valid. ``again`` tells what is wrong, and asks whether to go on editing.
 
     Raises ``BadConfig`` for a text that was left invalid (it is kept, and the hint says where),
     ``LlmrrError`` when nothing was changed.
@@ -179,8 +188,9 @@ def edit(
         content = copy.read_bytes()
         keep = content != original
         if not keep:
-            raise LlmrrError(f"nothing was changed in {path}")
-        _raise_first(problems)
+            raise LlmrrError(f"nothing was changed in {path}", "save the text in the editor")
+        if problems:
+            raise BadConfig(f"the text is not valid, and {path} is as it was")
         _write(path, content, before, "config edit")
         keep = False
     except LlmrrError as exc:
@@ -248,6 +258,19 @@ def _raise_first(problems: tuple[Problem, ...]) -> None:
         more = len(problems) - 1
         hint = [problems[0].hint, f"{more} more: llmrr config check" if more else ""]
         raise BadConfig(problems[0].message, "\n".join(filter(None, hint)))
+
+
+def _idle_default(
+    default: Setting, models: tuple[ConfiguredModel, ...], user: Path
+) -> str | None:
+    """The warning for a ``default_model`` beside ``[[models]]`` that a stronger file did not
+    bring."""
+    overruled = default.source == "user" and bool(models) and models[0].file != user
+    if default.source == "default" or not models or overruled:
+        return None
+    where = f" ({default.where})" if default.where else ""
+    said = f"default_model = {toml_text(default.stated)}{where} has no effect where there are"
+    return f"{said} [[models]]: the first of them answers"
 
 
 def _is_file(path: Path) -> bool:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llmrr import paths
 from llmrr.errors import CheckFailed, LlmrrError
@@ -178,7 +178,8 @@ LOOKS: dict[str, Callable[[], Check]] = {
 
 def _guarded(name: str, look: Callable[[], Check]) -> Check:
     try:
-        return look()
+        check = look()
+        return replace(check, cure=None) if check.ok else check
     except LlmrrError as error:
         return Check(name, False, error.message, error.hint or None)
 

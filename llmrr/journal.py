@@ -158,11 +158,12 @@ def _chosen(entry_id: str, kind: str | None) -> Entry:
         for entry in known:
             if entry.id == entry_id:
                 return entry
-        raise NotFound(f"no recorded change has the id {entry_id!r}")
+        raise NotFound(f"no recorded change has the id {entry_id!r}", "llmrr config rollback")
     for entry in reversed(known):
         if entry.state != "undone" and kind in (None, entry.kind):
             return entry
-    raise LlmrrError(f"there is no {kind + ' ' if kind else ''}change to undo")
+    said = f"there is no {kind + ' ' if kind else ''}change to undo"
+    raise LlmrrError(said, "llmrr config edit makes one")
 
 
 def _expected(entry: Entry, path: Path) -> set[str | None]:

@@ -106,7 +106,9 @@ class _Reader:
             self.text = raw.decode("utf-8-sig").replace("\r\n", "\n")
             return tomllib.loads(self.text)
         except OSError as exc:
-            self.problems.append(Problem(f"cannot read {self.path}: {exc.strerror}"))
+            self.problems.append(
+                Problem(f"cannot read {self.path}: {exc.strerror}", f"ls -l {self.path}")
+            )
         except UnicodeDecodeError as exc:
             self.problems.append(
                 Problem(f"{self.path} is not UTF-8 (byte {exc.start})", "save it as UTF-8")
@@ -114,14 +116,16 @@ class _Reader:
         except tomllib.TOMLDecodeError as exc:
             self.problems.append(_syntax_problem(self.path, self.text, str(exc)))
         except RecursionError:
-            self.problems.append(Problem(f"{self.path} is nested too deeply"))
+            self.problems.append(
+                Problem(f"{self.path} is nested too deeply", f"edit {self.path}")
+            )
         return {}
 
     def fail(self, place: Place, message: str, hint: str = "") -> None:
         """Note a problem at ``place``; the message gets where that is."""
         line = line_of(self.text, place)
         where = f"{self.path}, line {line}" if line else str(self.path)
-        self.problems.append(Problem(f"{message} ({where})", hint, line))
+        self.problems.append(Problem(f"{message} ({where})", hint or f"edit {where}", line))
 
     def value(self, spec: settings.Spec, raw: object, place: Place) -> object:
         """The value in use of one setting, or None with a problem noted."""
@@ -283,7 +287,8 @@ def _syntax_problem(path: Path, text: str, message: str) -> Problem:
     line = int(match[1]) if match else text.rstrip("\n").count("\n") + 1
     column = f", column {match[2]}" if match else ""
     reason = (reason or message)[:1].lower() + (reason or message)[1:]
-    return Problem(f"not valid TOML: {reason} ({path}, line {line}{column})", line=line)
+    said = f"not valid TOML: {reason} ({path}, line {line}{column})"
+    return Problem(said, f"edit {path}, line {line}", line)
 
 
 def _children(above: tuple[str, ...]) -> list[str]:

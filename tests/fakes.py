@@ -21,6 +21,7 @@ class Reply:
     pieces: tuple[Any, ...]
     finish_reason: FinishReason = "stop"
     notes: tuple[str, ...] = ()
+    context_size: int | None = 4096
 
 
 def reply(*pieces: Any, **named: Any) -> Reply:
@@ -35,10 +36,9 @@ class FakeStream(Iterator[Chunk]):
     steps: list[Chunk | BaseException] = field(default_factory=list)
     cancelled: bool = False
     progress: tuple[int, int] = (0, 0)
-    context_size: int | None = 4096
 
     def __post_init__(self) -> None:
-        self.notes = self.said.notes
+        self.notes, self.context_size = self.said.notes, self.said.context_size
         for piece in self.said.pieces:
             if isinstance(piece, BaseException):
                 self.steps.append(piece)

@@ -105,7 +105,7 @@ def test_a_damaged_conversation_is_told(typed: Typed, engine: FakeEngine) -> Non
     for text in ("{", "[]", '{"messages": [1]}', '{"messages": []}'):
         saved.write_text(text)
         seen = chat(typed, "/load x")
-        assert (seen.code, "holds no conversation" in seen.err) == (0, True)
+        assert (seen.code, "holds no conversation" in seen.err) == (4, True)
 
 
 @pytest.mark.parametrize("name", ["../escape", "/etc/x", "", ".hidden", "a b"])
@@ -149,12 +149,43 @@ def test_ctrl_c_stops_the_answer_only(typed: Typed, engine: FakeEngine) -> None:
     assert said(engine) == ["user: one", "assistant: half", "user: two"]
 
 
-def test_a_failure_does_not_end_the_conversation(typed: Typed, engine: FakeEngine) -> None:
-    engine.replies = [errors.ContextOverflow("too long"), "fine"]
-    seen = chat(typed, "one", "two")
-    assert (seen.code, seen.out) == (0, "fine\n")
-    assert "too long" in seen.err
+def test_a_failure_does_not_end_the_conversation_but_is_its_exit_code(
+    typed: Typed, engine: FakeEngine
+) -> None:
+    engine.replies = [errors.ContextOverflow("too long", "shorten it"), "fine"]
+    seen = chat(typed, "one", "two", "/nonsense")
+    assert (seen.code, seen.out) == (5, "fine\n")
+    assert "too long\n  hint: shorten it\n" in seen.err
+    assert "lines that failed: 2" in seen.err
     assert said(engine) == ["user: two"]
+
+
+def test_a_full_context_is_mended_by_clear(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a", errors.ContextOverflow("too long", "shorten it"), "b"]
+    seen = chat(typed, "one", "two", "/clear", "two")
+    assert (seen.code, seen.out) == (5, "a\nb\n")
+    assert "too long\n  hint: /clear begins anew" in seen.err
+
+
+def test_a_conversation_on_a_terminal_begins_with_its_model(
+    typed: Typed, engine: FakeEngine
+) -> None:
+    seen = typed("chat", "tiny.gguf", stdin=None)
+    assert (seen.code, seen.err) == (0, "llmrr: tiny.gguf answers; /? lists the commands\n")
+    assert typed("chat", "-m", "absent", stdin=None).code == 3
+
+
+def test_what_is_set_is_confirmed(typed: Typed, engine: FakeEngine) -> None:
+    seen = chat(
+        typed, "/set parameter num_ctx 512", "/set think", "/set quiet", "/set nohistory",
+        "/show parameters",
+    )  # fmt: skip
+    assert seen.err.splitlines() == [
+        "llmrr: context_size is 512", "llmrr: thinking is medium",
+        "llmrr: tokens and timings are not told", "llmrr: what is said is not kept",
+    ]  # fmt: skip
+    assert seen.out == "think         medium\ncontext_size  512\n"
+    assert chat(typed, "/show parameters").out == "no parameter is set\n"
 
 
 def test_what_was_kept_is_private(typed: Typed, engine: FakeEngine) -> None:

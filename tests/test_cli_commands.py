@@ -50,13 +50,21 @@ def test_no_verb_hides_a_command() -> None:
         (["modls"], "llmrr list"),
         (["prbe", "-x"], "llmrr probe -x"),
         (["hello"], "llmrr run hello"),
-        (["help", "run"], "llmrr run --help"),
-        (["help"], "llmrr --help"),
+        (["rnu", "hi"], "llmrr run hi"),
+        (["chats", "hi"], "llmrr chat hi"),
+        (["hlep"], "llmrr help"),
+        (["run", "-m"], "llmrr run --help"),
     ],
 )
 def test_the_line_that_does_it_here(typed: Typed, args: list[str], line: str) -> None:
     seen = typed(*args)
     assert (seen.code, seen.err.splitlines()[-1]) == (2, f"  hint: {line}")
+
+
+def test_help_is_also_a_word(typed: Typed) -> None:
+    assert typed("help").out == typed("--help").out
+    assert typed("help", "run").out == typed("run", "--help").out
+    assert typed("help", "logs", "search").out == typed("logs", "search", "--help").out
 
 
 def test_list(typed: Typed, engine: FakeEngine) -> None:
@@ -76,12 +84,16 @@ def test_embed(typed: Typed, engine: FakeEngine) -> None:
     typed("embed", "-f", "lines.txt", "arg", "-o", "num_ctx", "64")
     assert engine.texts[-3:] == ["arg", "one", "three"]
     assert engine.loads[-1][1].context_size == 64
+    assert "blank lines that were left out: 1" in typed("embed", "-f", "lines.txt").err
+    assert typed("embed", "-f", "-", stdin="a\n").out == "[1.0, 0.5]\n"
     assert typed("embed").code == 2
     assert typed("embed", "hi", "-o", "temperature", "1").code == 2
 
 
 def test_stats_and_logs(typed: Typed, engine: FakeEngine) -> None:
-    assert typed("stats").out == typed("logs").out == "no runs are recorded\n"
+    for nothing in (("stats",), ("logs",), ("logs", "list"), ("logs", "search", "x")):
+        seen = typed(*nothing)
+        assert (seen.code, seen.out, "no run is recorded" in seen.err) == (1, "", True)
     engine.replies = ["Paris", "Madrid", "Rome", "Bern"]
     for country in ("France", "Spain", "Italy", "Switzerland"):
         typed("run", f"The capital of {country}?")
@@ -95,6 +107,10 @@ def test_stats_and_logs(typed: Typed, engine: FakeEngine) -> None:
     assert typed("logs", "--since", "1h", "--json").json != []
     assert typed("logs", "--since", "2100-01-01", "--json").json == []
     assert typed("logs", "--since", "soon").code == 2
+    unknown = typed("logs", "-q", "zzz")
+    assert (unknown.code, unknown.out, 'contains "zzz"' in unknown.err) == (1, "", True)
+    assert typed("stats", "--since", "2100-01-01").code == 1
+    assert typed("stats", "--since", "2100-01-01", "--json").json["models"] == []
     assert len(typed("logs", "list").out.splitlines()) == 5
 
 
@@ -124,7 +140,31 @@ def test_config(typed: Typed, engine: FakeEngine, monkeypatch: pytest.MonkeyPatc
     assert "log_prompts" in wrong.out
     assert "retention" in wrong.out
     assert len(json.loads(typed("config", "check", "--json").out)) == 2
+    assert f"2 things are wrong\n  hint: ${{EDITOR:-vi}} {Path.cwd()}/llmrr.toml\n" in wrong.err
+    Path("other.toml").write_text("version = \n")
+    other = typed("config", "check", "other.toml")
+    assert "1 thing is wrong\n  hint: ${EDITOR:-vi} other.toml\n" in other.err
+    assert "hint: edit other.toml, line 1\n" in other.out
+    assert typed("config", "check", "absent.toml").code == 3
+    config.user_file().parent.mkdir(parents=True)
+    config.user_file().write_text("x = 1\n")
+    assert "llmrr config edit" in typed("config", "check", str(config.user_file())).err
     assert typed("list").code == 8
+
+
+def test_a_default_model_without_effect_is_told(typed: Typed, engine: FakeEngine) -> None:
+    Path("llmrr.toml").write_text(
+        'version = 1\ndefault_model = "builtin:mini"\n'
+        '[[models]]\nname = "mine"\nsource = "file:./tiny.gguf"\n'
+        '[templates.qa]\ntemplate = "{input}"\n'
+    )
+    engine.replies = ["a"]
+    for words in (("config", "check"), ("config", "show"), ("run", "hi")):
+        seen = typed(*words)
+        assert (seen.code, seen.err.count("has no effect")) == (0, 1)
+    where = str(Path.cwd() / "llmrr.toml")
+    facts = {line["key"]: line["where"] for line in typed("config", "show", "--json").json}
+    assert facts["models.mine"] == facts["templates.qa"] == where
 
 
 def test_config_edit_and_rollback(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +187,7 @@ def test_config_edit_refuses_what_is_wrong(typed: Typed, monkeypatch: pytest.Mon
     script.chmod(0o755)
     monkeypatch.setenv("VISUAL", str(script.absolute()))
     seen = typed("config", "edit")
-    assert seen.code == 8
+    assert (seen.code, seen.err.count("unknown key nonsense")) == (8, 1)
     assert not config.user_file().exists()
     monkeypatch.setenv("VISUAL", "/no/such/editor")
     assert typed("config", "edit").code == 3
@@ -165,6 +205,7 @@ def test_doctor(typed: Typed, engine: FakeEngine) -> None:
     assert list(rows) == list(doctor.LOOKS)
     broken = [check for check in rows.values() if check.ok is False]
     assert all(check.cure for check in broken)
+    assert not any(check.cure for check in rows.values() if check.ok)
     Path("llmrr.toml").write_text("version = 1\ndefault_model = 'absent.gguf'\n")
     seen = typed("doctor")
     assert seen.code == 9
@@ -180,6 +221,14 @@ def test_a_check_that_is_broken_is_an_error() -> None:
     with pytest.raises(CheckFailed) as caught:
         doctor.require([doctor.Check("x", True, ""), doctor.Check("y", False, "gone", "mend y")])
     assert (caught.value.exit_code, caught.value.hint) == (9, "mend y")
+
+
+def test_the_lines_of_a_cure_stand_below_each_other() -> None:
+    from llmrr.cli import views
+
+    check = doctor.Check("config", False, "broken", "first\nsecond")
+    _, first, second = views.checks(layout.Page(), [check])
+    assert (first.index("hint: first"), second.index("hint: second")) == (22, 22)
 
 
 def test_times() -> None:

@@ -33,6 +33,7 @@ def test_prompt_files_and_stdin_are_joined_with_blank_lines() -> None:
 
 @pytest.mark.parametrize("stdin", [None, "", "\n", "  \n"])
 def test_stdin_without_text_is_nothing(stdin: str | None) -> None:
+    assert prompt.join_parts(" ", [], stdin) is None
     assert prompt.join_parts("Why?", [], stdin) == "Why?"
     assert prompt.join_parts(None, [], stdin) is None
 

@@ -62,6 +62,24 @@ def test_no_prompt_and_no_conversation_in_json(typed: Typed, engine: FakeEngine)
     assert typed("run", "--json", "tiny.gguf", stdin=None).json["error"]["exit_code"] == 2
 
 
+def test_an_empty_prompt_or_model_is_none(typed: Typed, engine: FakeEngine) -> None:
+    assert "no prompt was given" in typed("run", " ").err
+    for command in ("run", "chat", "embed"):
+        seen = typed(command, "-m", "", "hi")
+        assert (seen.code, "hint: llmrr list" in seen.err) == (2, True)
+
+
+def test_a_first_word_that_is_nearly_a_model_is_told(typed: Typed, engine: FakeEngine) -> None:
+    Path("llmrr.toml").write_text(
+        'version = 1\n[[models]]\nname = "assistant"\nsource = "file:./tiny.gguf"\n'
+    )
+    engine.replies = ["a"] * 4
+    told = 'no model "assitant": taken as part of the prompt (did you mean assistant?)'
+    assert told in typed("run", "assitant", "hi").err
+    for words in (["assitant"], ["assitant hi"], ["-m", "tiny.gguf", "assitant", "hi"]):
+        assert "did you mean" not in typed("run", *words).err
+
+
 def test_a_prompt_that_looks_like_an_option(typed: Typed, engine: FakeEngine) -> None:
     seen = typed("run", "-5 plus 3")
     assert seen.code == 2
@@ -109,7 +127,17 @@ def test_files_that_cannot_be_read_are_named(typed: Typed, engine: FakeEngine) -
     seen = typed("run", "-f", "image.png", "x")
     assert seen.code == 4
     assert '"image.png" is no UTF-8 text' in seen.err
-    assert typed("run", "-f", "folder", "x").code == 1
+    seen = typed("run", "-f", "folder", "x")
+    assert (seen.code, "hint: -f folder/FILE" in seen.err) == (1, True)
+    Path("latin1.txt").write_bytes(b"caf\xe9")
+    assert "latin1.txt > utf-8.txt" in typed("run", "-f", "latin1.txt", "x").err
+
+
+def test_stdin_may_be_a_file(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["x"]
+    typed("run", "-f", "-", "explain", stdin="a = 1\n")
+    assert engine.requests[0].messages[0].content == "explain\n\nstdin:\n```\na = 1\n```"
+    assert typed("run", "-f", "-", "explain", stdin=None).code == 2
 
 
 def test_templates(typed: Typed, engine: FakeEngine) -> None:
@@ -128,6 +156,35 @@ def test_templates(typed: Typed, engine: FakeEngine) -> None:
     unknown = typed("run", "-t", "qaa", "x")
     assert (unknown.code, "hint: -t qa" in unknown.err) == (3, True)
     assert typed("run", "-P", "a", "b", "x").code == 2
+
+
+def test_a_template_drops_no_words(typed: Typed, engine: FakeEngine) -> None:
+    Path("llmrr.toml").write_text(
+        "version = 1\n"
+        '[templates.joke]\ntemplate = "Tell a joke."\n'
+        '[templates.qa]\ntemplate = "Q: {input}"\n'
+        '[templates.say]\nmessages = [{ role = "system", content = "Be brief." }]\n'
+    )
+    engine.replies = ["x"]
+    seen = typed("run", "-t", "joke", "about", "cats")
+    assert (seen.code, "takes no prompt: it has no hole {input}" in seen.err) == (2, True)
+    assert typed("run", "-t", "qa", "-P", "input", "a", "b").code == 2
+    assert typed("run", "-t", "say", "--raw", "b").code == 2
+    assert typed("run", "-t", "joke").code == 0
+
+
+def test_the_words_that_were_not_kept_cannot_be_continued(
+    typed: Typed, engine: FakeEngine
+) -> None:
+    engine.replies = ["a", "b", "c"]
+    typed("run", "one")
+    typed("run", "-n", "two")
+    seen = typed("run", "-c", "three")
+    assert (seen.code, "words of the last conversation were not kept" in seen.err) == (3, True)
+    assert "hint: llmrr logs on" in seen.err
+    first, unkept = (head["cid"] for head in typed("logs", "list", "--json").json)
+    assert typed("run", "--cid", unkept, "three").code == 3
+    assert typed("run", "--cid", first, "three").code == 0
 
 
 def test_raw_sends_the_text_as_it_is(typed: Typed, engine: FakeEngine) -> None:
@@ -156,8 +213,23 @@ def test_an_answer_in_a_file_is_whole_or_not_there(typed: Typed, engine: FakeEng
 
 
 def test_a_file_in_a_folder_that_is_not_there(typed: Typed, engine: FakeEngine) -> None:
+    seen = typed("run", "-O", "no/such/out.txt", "x")
+    assert (seen.code, "hint: mkdir -p no/such" in seen.err) == (3, True)
+    assert typed("run", "-O", ".", "x").code == 1
+    assert engine.requests == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc here")
+def test_a_place_that_takes_no_file_is_known_before_the_answer(
+    typed: Typed, engine: FakeEngine
+) -> None:
+    seen = typed("run", "-O", "/proc/x", "x")
+    assert (seen.code, "there is no folder" in seen.err, engine.requests) == (1, False, [])
+
+
+def test_a_dash_for_the_file_is_stdout(typed: Typed, engine: FakeEngine) -> None:
     engine.replies = ["x"]
-    assert typed("run", "-O", "no/such/out.txt", "x").code == 3
+    assert typed("run", "-O", "-", "x").out == "x\n"
 
 
 def test_json(typed: Typed, engine: FakeEngine) -> None:
@@ -234,9 +306,34 @@ def test_a_traceback_on_demand(
 
 
 def test_a_cut_answer_is_told_unless_the_limit_was_stated(typed: Typed, engine: FakeEngine) -> None:
-    engine.replies = [reply("a", finish_reason="length")] * 2
-    assert "cut after 5 tokens" in typed("run", "x").err
+    engine.replies = [reply("a", finish_reason="length")] * 4
+    assert "cut after 5 tokens, the limit where none is stated" in typed("run", "x").err
     assert "cut" not in typed("run", "--max-tokens", "5", "x").err
+    assert "cut" not in typed("run", "-o", "num_predict", "5", "x").err
+    Path("llmrr.toml").write_text(
+        'version = 1\n[[models]]\nname = "a"\nsource = "file:./tiny.gguf"\n'
+        "params = { max_tokens = 5 }\n"
+    )
+    assert "cut at max_tokens = 5 of a; --max-tokens N" in typed("run", "x").err
+
+
+@pytest.mark.parametrize("stated", [[], ["--max-tokens", "99"]])
+def test_a_full_context_is_told(typed: Typed, engine: FakeEngine, stated: list[str]) -> None:
+    engine.replies = [reply("a", finish_reason="length", context_size=13)]
+    seen = typed("run", *stated, "x")
+    assert "cut after 5 tokens: the context of 13 tokens is full; --ctx-size N" in seen.err
+
+
+def test_an_answer_with_a_form_that_was_cut_is_an_error(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = [reply('{"name"', finish_reason="length")] * 4
+    cut = ("run", "--schema", "name", "--max-tokens", "5", "x")
+    seen = typed(*cut)
+    assert (seen.code, seen.out) == (5, '{"name"\n')
+    assert "the answer is incomplete: it was cut at --max-tokens 5\n  hint: --max-" in seen.err
+    assert typed("run", "--grammar", 'root ::= "a"', "x").code == 5
+    document = typed(*cut, "--json")
+    assert (document.code, document.json["finish_reason"]) == (5, "length")
+    assert (typed(*cut, "-O", "out.json").code, Path("out.json").exists()) == (5, False)
 
 
 def test_verbose_tells_notes_and_figures(typed: Typed, engine: FakeEngine) -> None:
@@ -306,6 +403,9 @@ def test_schema_and_grammar(typed: Typed, engine: FakeEngine) -> None:
     assert isinstance(schema, dict)
     assert schema["properties"]["age"] == {"type": "integer"}
     assert engine.requests[1].sampling.grammar == "start: /[0-9]+/\n"
+    engine.replies = ["a"]
+    assert typed("run", "--grammar", 'root ::= "a"', "x").code == 0
+    assert engine.requests[2].sampling.grammar == 'root ::= "a"'
     assert typed("run", "--schema", "a", "--grammar", "digits.lark", "x").code == 2
     assert typed("run", "--grammar", "absent.lark", "x").code == 3
 

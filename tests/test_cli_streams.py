@@ -65,6 +65,14 @@ def test_a_full_disk_behind_stdout(tiny: Path) -> None:
         )  # fmt: skip
     assert done.returncode == 5
     assert '"stdout" cannot be written: No space left on device' in done.stderr
+    for args, code in ((["--max-tokens", "3"], 5), (["-m", "absent"], 3)):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [*LLMRR, "run", "--json", "-m", "tiny.gguf", "hello", *args],
+                stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True,
+                timeout=60,
+            )  # fmt: skip
+        assert (done.returncode, done.stderr.count("llmrr: ")) == (code, 1)
 
 
 def test_streams_that_are_closed(tiny: Path) -> None:
@@ -164,6 +172,26 @@ def test_markdown_is_drawn_once_on_a_terminal(tmp_path: Path) -> None:
     assert sum("y = 2" in line for line in shown) == 1
     assert "**" not in "".join(shown)
     assert "\x1b]0;" not in terminal.rest
+
+
+def test_a_line_of_progress_is_erased_before_the_markdown(tmp_path: Path) -> None:
+    script = tmp_path / "draw.py"
+    script.write_text(
+        "from llmrr.cli import answers, output\n"
+        "from llmrr.cli.markdown import Markdown\n"
+        "screen, progress = Markdown(), answers.Progress()\n"
+        "progress.started -= 2\n"
+        "progress(1, 4)\n"
+        "progress(2, 4)\n"
+        "progress.clear()\n"
+        "screen.show('text')\n"
+        "screen.end()\n"
+    )
+    with Terminal([sys.executable, str(script)], TERM="xterm") as terminal:
+        assert terminal.wait() == 0
+        line = "\r\x1b[Kreading the prompt: {} % of 4 tokens"
+        assert terminal.rest.startswith(f"{line.format(25)}{line.format(50)}\r\x1b[K")
+        assert "text" in terminal.rest
 
 
 def settled_screen(text: str) -> list[str]:

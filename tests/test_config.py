@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from llmrr import config, environment, journal, settings, tomlfile, tomltext
 from llmrr.engines.base import Options
-from llmrr.errors import BadConfig, LlmrrError, Unsupported, UsageError
+from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError
 from llmrr.types import Message, Sampling
+
+MODELS = "[[models]]\nname = 'm'\nsource = 'builtin:mini'\n"
 
 
 def user(text: str) -> Path:
@@ -362,7 +364,38 @@ def test_check_finds_everything_at_once(tmp_path: Path) -> None:
     assert "1 more: llmrr config check" in error.hint
     project("log_prompts = true")
     assert config.check(path) == []
-    assert "cannot read" in config.check(tmp_path / "nothing.toml")[0].message
+    with pytest.raises(NotFound, match="there is no file"):
+        config.check(tmp_path / "nothing.toml")
+
+
+def test_every_problem_has_a_hint(tmp_path: Path) -> None:
+    for text in ("a = [", "[templates]\nqa = 1", "models = [{name = 'a', source = 'file:no'}]"):
+        problems = config.check(project(text))
+        assert problems
+        assert all(f"edit {tmp_path / 'llmrr.toml'}" in problem.hint for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("users", "projects", "environment", "warned"),
+    [
+        (f"default_model = 'a'\n{MODELS}", None, {}, True),
+        (MODELS, "default_model = 'a'", {}, True),
+        (MODELS, None, {"LLMRR_DEFAULT_MODEL": "a"}, True),
+        ("default_model = 'a'", MODELS, {}, False),
+        ("default_model = 'a'", None, {}, False),
+        (MODELS, None, {}, False),
+    ],
+)
+def test_a_default_model_beside_models_warns_unless_it_is_overruled(
+    users: str, projects: str | None, environment: dict[str, str], warned: bool
+) -> None:
+    user(users)
+    if projects:
+        project(projects)
+    warnings = config.load(environ=environment).warnings
+    assert [("default_model" in text, "no effect" in text) for text in warnings] == (
+        [(True, True)] if warned else []
+    )
 
 
 # -- models, engines, templates ----------------------------------------------------------------
@@ -658,8 +691,13 @@ def test_an_edit_that_changes_nothing_says_so() -> None:
 
 def test_an_invalid_edit_leaves_the_file_and_keeps_the_text() -> None:
     path = user("log_prompts = true\n")
-    with pytest.raises(BadConfig, match="unknown key log_prompt ") as caught:
-        config.edit(typing("log_prompt = true\n"))
+    problems: list[config.Problem] = []
+    with pytest.raises(BadConfig, match="is as it was") as caught:
+        config.edit(
+            typing("log_prompt = true\n"),
+            again=lambda found: problems.extend(found),  # type: ignore[func-returns-value]
+        )
+    assert problems[0].message.startswith("unknown key log_prompt ")
     assert path.read_text() == "log_prompts = true\n"
     kept = Path(caught.value.hint.rpartition("your text is kept in ")[2])
     assert kept.read_text() == "log_prompt = true\n"

@@ -49,6 +49,10 @@ def test_json_text_and_files_are_read_as_they_are(tmp_path):
     [
         ('{"type": }', UsageError, "line 1, column 10"),
         ("", UsageError, "empty"),
+        ("age int,, x", UsageError, "empty field"),
+        (", x", UsageError, "empty field"),
+        ("s.jsn", NotFound, "s.jsn does not exist"),
+        ("person.yaml", NotFound, "does not exist"),
         ("name, name", UsageError, "'name' twice"),
         ("age integre", UsageError, "unknown type 'integre'"),
         ("a b c", UsageError, "'a b c'"),

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llmrr.cli import output
 from llmrr.cli.neighbours import REAL_MODEL
+from llmrr.errors import DoesNotFit
 
 if TYPE_CHECKING:
-    from llmrr.router import Answer
-    from llmrr.types import Chunk, Usage
+    from llmrr.router import Answer, Resolved
+    from llmrr.types import Chunk, Sampling, Usage
 
 DIM, RESET = "\x1b[2m", "\x1b[0m"
 CLEAR_LINE = "\r\x1b[K"
@@ -25,7 +26,6 @@ class Shown(NamedTuple):
     file: str | None = None
     hide_thinking: bool = False
     verbose: bool = False
-    limited: bool = False  # the user set --max-tokens: being cut there is no news
     markdown: bool = False
 
     @property
@@ -78,29 +78,33 @@ class Progress:
             output.stderr(CLEAR_LINE)
 
 
-def announce(answer: "Answer", how: Shown) -> None:
-    """Name the model that answers, when it was not stated, and say how it is asked."""
-    model = answer.model
+def announce(model: "Resolved") -> None:
+    """Name the model that answers, when it was not stated."""
     if model.source.startswith("builtin:"):
         output.note(f"{model.name} is the small built-in model; for a real one: {REAL_MODEL}")
     elif not model.stated:
         output.note(f"model {model.name} ({model.why})")
-    for text in answer.notes:
-        output.note(text)
 
 
 def show(
-    answer: "Answer", how: Shown, progress: Progress | None = None, heard: Heard | None = None
+    answer: "Answer", how: Shown, sampling: "Sampling", progress: Progress, heard: Heard
 ) -> None:
-    """Print an answer, its model named first. A caller that brings ``heard``, which holds what came
-    whatever happens, has named it."""
-    if heard is None:
-        heard = Heard()
-        announce(answer, how)
-    listen(answer, how, progress or Progress(), heard)
-    if not how.live:
-        _deliver(_document(answer, heard, how), how.file)
-    _afterwards(answer, how)
+    """Print an answer; ``heard`` holds what came of it, whatever happens.
+
+    Raises ``DoesNotFit`` for one that was to have a form (``sampling``) and was cut.
+    """
+    listen(answer, how, progress, heard)
+    cut = _cut(answer, sampling) if answer.finish_reason == "length" else None
+    formal = sampling.schema is not None or sampling.grammar is not None
+    if not how.live and not (cut and formal and how.file):
+        _deliver(answer, heard, how)
+    if how.verbose and answer.usage:
+        for line in _figures(answer.usage, answer.context_size):
+            output.note(line)
+    if cut and formal:
+        raise DoesNotFit(f"the answer is incomplete: it was cut {cut.why}", cut.hint)
+    if cut and not (cut.stated or how.json):
+        output.note(f"the answer was cut {cut.why}; {cut.hint}")
 
 
 def listen(answer: "Answer", how: Shown, progress: Progress, heard: Heard) -> None:
@@ -212,32 +216,43 @@ def _screen(how: Shown) -> Screen:
     return Plain()
 
 
-def _document(answer: "Answer", heard: Heard, how: Shown) -> str:
-    if how.json:
-        return output.dumps(as_json(answer, heard)) + "\n"
-    text = heard.text
-    if how.extract:
+def _deliver(answer: "Answer", heard: Heard, how: Shown) -> None:
+    if how.json and not how.file:
+        return output.document(as_json(answer, heard))
+    text = output.dumps(as_json(answer, heard)) if how.json else heard.text
+    if how.extract and not how.json:
         from llmrr.cli.prompt import code_block
 
         text = code_block(text)
-    return text if text.endswith("\n") else text + "\n"
+    text = text if text.endswith("\n") else text + "\n"
+    if how.file:
+        return output.save(how.file, text)
+    return output.write(output.safe(text), flush=True)
 
 
-def _deliver(text: str, file: str | None) -> None:
-    if file:
-        output.save(file, text)
-    else:
-        output.write(output.safe(text), flush=True)
+class Cut(NamedTuple):
+    """Why an answer ended before its end; ``stated`` when the command line wanted it so."""
+
+    why: str
+    hint: str
+    stated: bool = False
 
 
-def _afterwards(answer: "Answer", how: Shown) -> None:
-    usage = answer.usage
-    if answer.finish_reason == "length" and not (how.limited or how.json):
-        count = f" after {usage.completion_tokens} tokens" if usage else ""
-        output.note(f"the answer was cut{count}; --max-tokens N sets another limit")
-    if how.verbose and usage:
-        for line in _figures(usage, answer.context_size):
-            output.note(line)
+def _cut(answer: "Answer", sampling: "Sampling") -> Cut:
+    usage, room, configured = answer.usage, answer.context_size, answer.model.params.max_tokens
+    count = usage.completion_tokens if usage else 0
+    longer = "--max-tokens N sets another limit"
+    if sampling.max_tokens is not None and count >= sampling.max_tokens:
+        return Cut(f"at --max-tokens {sampling.max_tokens}", longer, stated=True)
+    if sampling.max_tokens is None and configured is not None and count >= configured:
+        return Cut(f"at max_tokens = {configured} of {answer.model.name}", longer)
+    # The engine keeps a place or two of the context free.
+    if usage and room and usage.prompt_tokens + count + 2 >= room:
+        return Cut(
+            f"after {count} tokens: the context of {room} tokens is full",
+            "--ctx-size N takes a larger one, where model and memory allow it",
+        )
+    return Cut(f"after {count} tokens, the limit where none is stated", longer)
 
 
 def _figures(usage: "Usage", context: int | None) -> tuple[str, str]:

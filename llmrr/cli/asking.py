@@ -1,12 +1,12 @@
 """From what the command line states to a request that the router answers."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from llmrr.cli import prompt
+from llmrr.cli import output, prompt
 from llmrr.errors import DamagedFile, LlmrrError, NotFound, UsageError
+from llmrr.kinds import nearest
 from llmrr.types import Message, Request, Sampling
 
 if TYPE_CHECKING:
@@ -56,7 +56,12 @@ def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
         raise UsageError("--raw sends one text: no system prompt, no conversation", "omit --raw")
     words = [prompt.clean(word) for word in asked.words]
     model, said = prompt.split_words(words, asked.model, router.is_model)
-    text = prompt.join_parts(said, [(name, read_text(name)) for name in asked.files], stdin)
+    if model is None and len(words) > 1:
+        _note_near_model(words[0], router.config)
+    files = [(name, read_text(name)) for name in asked.files if name != "-"]
+    if "-" in asked.files:
+        files, stdin = [*files, ("stdin", _needed(stdin))], None
+    text = prompt.join_parts(said, files, stdin)
     rendered, template_model, rest = _rendered(asked, router.config, text)
     flags, loading = prompt.read_options(asked.options)
     if asked.context_size is not None:
@@ -66,6 +71,8 @@ def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
     turns = prompt.messages(rest, asked.system, rendered)
     if not any(turn.role == "user" for turn in turns):
         request = None
+    elif asked.raw and len(turns) > 1:
+        raise UsageError("--raw sends one text, and the template has messages", "omit --raw")
     elif asked.raw:
         request = Request(prompt=turns[-1].content, sampling=sampling)
     else:
@@ -83,28 +90,21 @@ def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
 
 
 def ask(
-    asked: Asked,
+    understood: Question,
     router: "Router",
     progress: Callable[[int, int], None] | None = None,
     *,
-    conversing: bool = False,
-) -> "Answer | Question":
-    """Ask, or return the question when there is no prompt and a conversation is to begin.
-
-    Raises ``UsageError`` when there is no prompt, and no conversation is wanted (``conversing``)
-    or nobody is at a terminal to hold it.
-    """
-    understood = question(asked, router, read_stdin(sys.stdin))
+    log: bool = True,
+) -> "Answer":
+    """Ask. Raises ``UsageError`` when there is no prompt."""
     if understood.request is None:
-        if not (conversing and sys.stdin and sys.stdin.isatty()):
-            raise UsageError("no prompt was given, and nothing came on stdin", 'llmrr run "…"')
-        return understood
+        raise UsageError("no prompt was given, and nothing came on stdin", 'llmrr run "…"')
     return router.run(
         understood.request,
         model=understood.model,
         options=understood.loading,
         conversation=understood.conversation,
-        log=asked.log,
+        log=log,
         progress=progress,
     )
 
@@ -122,19 +122,42 @@ def read_stdin(stdin: TextIO | None) -> str | None:
 def read_text(path: str) -> str:
     """A text file. Raises ``NotFound``, and ``DamagedFile`` for what is no UTF-8 text."""
     from pathlib import Path
+    from shlex import quote
 
+    file = Path(path).expanduser()
     try:
-        text = Path(path).expanduser().read_bytes().decode("utf-8-sig")
+        content = file.read_bytes()
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
-        raise NotFound(f'the file "{path}" does not exist', f"ls {path}") from None
+        folder = quote(str(file.parent))
+        raise NotFound(f'the file "{path}" does not exist', f"ls {folder}") from None
+    except IsADirectoryError:
+        said = f'"{path}" is a folder, and no file'
+        raise LlmrrError(said, f"-f {quote(str(Path(path) / 'FILE'))}, for each file") from None
     except UnicodeDecodeError:
-        hint = f"iconv -f latin1 -t utf-8 {path}"
+        hint = f"iconv -f latin1 -t utf-8 {quote(path)} > utf-8.txt"
+        if b"\0" in content:
+            hint = f"file {quote(path)}"
         raise DamagedFile(f'the file "{path}" is no UTF-8 text', hint) from None
     except OSError as error:
-        raise LlmrrError(f'the file "{path}" cannot be read: {error.strerror}') from error
+        said = f'the file "{path}" cannot be read: {error.strerror}'
+        raise LlmrrError(said, f"ls -l {quote(path)}") from error
     if "\0" in text:
-        raise DamagedFile(f'the file "{path}" holds no text but binary data', f"file {path}")
+        said = f'the file "{path}" holds no text but binary data'
+        raise DamagedFile(said, f"file {quote(path)}")
     return text
+
+
+def _needed(stdin: str | None) -> str:
+    if stdin is None:
+        raise UsageError("-f - reads stdin, and nothing is piped in", 'llmrr run -f - "…" < FILE')
+    return stdin
+
+
+def _note_near_model(word: str, config: "Config") -> None:
+    near = nearest(word, [model.name for model in config.models])
+    if near and not any(character.isspace() for character in word):
+        output.note(f'no model "{word}": taken as part of the prompt (did you mean {near}?)')
 
 
 def _rendered(
@@ -153,6 +176,12 @@ def _rendered(
     takes_prompt = text is not None and "input" in template.holes and "input" not in values
     if takes_prompt and text is not None:
         values["input"] = text
+    elif text is not None and template.template is not None:
+        why = "-P input fills it" if "input" in values else "it has no hole {input}"
+        raise UsageError(
+            f"the template {template.name!r} takes no prompt: {why}",
+            f"leave the prompt out, or edit {template.file}",
+        )
     return render(template, values), template.model, None if takes_prompt else text
 
 
@@ -176,10 +205,16 @@ def _past(asked: Asked) -> "Conversation | None":
 
     with closing(open_database()) as connection:
         found = stats.conversation(connection, asked.conversation)
+        newest = stats.runs(connection, last=1)
+    if asked.conversation is None and newest and newest[0].prompt is None and not newest[0].error:
+        hint = "llmrr logs on\nllmrr run --cid ID, with one of: llmrr logs list"
+        raise NotFound("the words of the last conversation were not kept", hint)
     if found is None and asked.conversation is not None:
         raise NotFound(f'there is no conversation "{asked.conversation}"', "llmrr logs list")
     if found is None:
         raise NotFound("there is no conversation to continue", 'llmrr run "…" begins one')
+    if not found.messages:
+        raise NotFound(f"no words of the conversation {found.cid} were kept", "llmrr logs list")
     return found
 
 
@@ -192,12 +227,17 @@ def _constraint(asked: Asked) -> dict[str, object]:
     if asked.schema is not None and asked.grammar is not None:
         raise UsageError("--schema and --grammar exclude each other", "leave one of them out")
     if asked.grammar is not None:
-        return {"grammar": read_text(asked.grammar)}
+        return {"grammar": _grammar(asked.grammar)}
     if asked.schema is None:
         return {}
     from llmrr.engines import schema
 
     return {"schema": schema.load(asked.schema)}
+
+
+def _grammar(given: str) -> str:
+    """The text itself, if it looks as no file's name does, or that of the file."""
+    return prompt.clean(given) if "::=" in given or "\n" in given else read_text(given)
 
 
 def _after(past: Sequence[Message], turns: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -215,9 +255,13 @@ def texts(words: Sequence[str], files: Sequence[str], stdin: TextIO | None) -> l
     """
     found = [prompt.clean(word) for word in words]
     for name in files:
-        found += read_text(name).splitlines()
-    if not found:
+        text = _needed(read_stdin(stdin)) if name == "-" else read_text(name)
+        found += text.splitlines()
+    if not (words or files):
         found = (read_stdin(stdin) or "").splitlines()
-    if not (found := [text for text in found if text.strip()]):
+    texts = [text for text in found if text.strip()]
+    if not texts:
         raise UsageError("no text was given, and nothing came on stdin", 'llmrr embed "…"')
-    return found
+    if blank := len(found) - len(texts):
+        output.note(f"blank lines that were left out: {blank}")
+    return texts

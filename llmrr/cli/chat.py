@@ -35,8 +35,6 @@ def chat(
             max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, think=think
         ),
     )  # fmt: skip
-    how = answers.Shown(
-        verbose=verbose, hide_thinking=hide_thinking, limited=max_tokens is not None
-    )
+    how = answers.Shown(verbose=verbose, hide_thinking=hide_thinking)
     with Router(warn=output.note) as router:
         repl.converse(router, asking.question(asked, router, None), how, log=not no_log)

@@ -15,7 +15,9 @@ config = options.group("Show, check and change the settings.")
 @config.command()
 def show(json: options.Json = False) -> None:
     """Print every setting with its value and who set it."""
-    output.show(views.setting_facts(settings.load()), views.settings, as_json=json)
+    found = settings.load()
+    output.notes(found.warnings)
+    output.show(views.setting_facts(found), views.settings, as_json=json)
 
 
 @config.command()
@@ -31,10 +33,15 @@ def check(
     """
     here = [settings.project_file(), settings.user_file()]
     files = [Path(file)] if file else [one for one in here if one and one.is_file()]
-    problems = [problem for each in files for problem in settings.check(each)]
+    found = {each: settings.check(each) for each in files}
+    problems = [problem for each in found.values() for problem in each]
     output.show(problems, views.problems, as_json=json)
     if problems:
-        raise BadConfig(f"{len(problems)} things are wrong", "llmrr config edit")
+        wrong = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
+        broken = next(each for each in found if found[each])
+        raise BadConfig(f"{wrong} wrong", editor.line_for(broken))
+    if not file:
+        output.notes(settings.load().warnings)
 
 
 @config.command()

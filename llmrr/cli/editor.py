@@ -28,6 +28,16 @@ def command() -> list[str]:
     raise NotFound("no editor is known", "EDITOR=nano llmrr config edit")
 
 
+def line_for(path: Path) -> str:
+    """The command line that edits a file of settings."""
+    import shlex
+
+    from llmrr.config import user_file
+
+    own = path.absolute() == user_file()
+    return "llmrr config edit" if own else f"${{EDITOR:-vi}} {shlex.quote(str(path))}"
+
+
 def run(path: Path) -> None:
     """Let the user edit ``path``. Raises ``LlmrrError`` when the editor fails."""
     import subprocess
@@ -40,7 +50,7 @@ def run(path: Path) -> None:
         raise NotFound(f'the editor "{words[0]}" cannot be started', hint) from error
     if done.returncode:
         said = f'the editor "{words[0]}" ended with {done.returncode}'
-        raise LlmrrError(f"{said}: nothing is changed")
+        raise LlmrrError(f"{said}: nothing is changed", "EDITOR=nano llmrr config edit")
 
 
 def again(problems: list[Problem]) -> bool:

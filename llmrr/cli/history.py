@@ -8,6 +8,7 @@ import typer
 from llmrr import stats as records
 from llmrr.cli import options, output, times, views
 from llmrr.database import open_database
+from llmrr.errors import LlmrrError
 
 logs = options.group()
 
@@ -20,6 +21,7 @@ def stats(since: options.Since = None, json: options.Json = False) -> None:
     """
     with closing(open_database()) as connection:
         summary = records.summary(connection, since=times.parse(since))
+    _require(summary.runs or json, since)
     output.show(summary, views.summary, as_json=json)
 
 
@@ -47,6 +49,7 @@ def list_logs(
     """List the conversations, newest last."""
     with closing(open_database()) as connection:
         found = times.since(records.conversations(connection, last=last), times.parse(since))
+    _require(found or json, since)
     output.show(found, views.conversations, as_json=json)
 
 
@@ -77,7 +80,16 @@ def find(query: str | None, last: int | None, since: str | None, json: bool) -> 
     """Print the runs that match."""
     with closing(open_database()) as connection:
         runs = records.runs(connection, last=last, query=query, since=times.parse(since))
+    _require(runs or json, since, query)
     output.show(runs, views.runs, as_json=json)
+
+
+def _require(found: object, since: str | None, query: str | None = None) -> None:
+    if not found:
+        which = f" since {since}" if since else ""
+        which += f' that contains "{query}"' if query else ""
+        hint = "llmrr logs list" if which else 'llmrr run "…"'
+        raise LlmrrError(f"no run is recorded{which}", hint)
 
 
 def _keep_words(wanted: bool) -> None:

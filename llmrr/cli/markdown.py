@@ -16,12 +16,17 @@ class Markdown:
         from rich.live import Live
 
         self.console = Console()
-        self.live: Any = Live(console=self.console, transient=True, refresh_per_second=12)
-        self.live.start()
+        # Redirected, stderr would lose the movements of the cursor that others write there.
+        self.live: Any = Live(
+            console=self.console, transient=True, refresh_per_second=12,
+            redirect_stdout=False, redirect_stderr=False,
+        )  # fmt: skip
         self.tail = ""
 
     def show(self, text: str) -> None:
         """Add text."""
+        if not self.live.is_started:  # until then the line belongs to the progress of the prompt
+            self.live.start()
         self.tail += output.safe(text)
         at = settled(self.tail)
         if at:

@@ -56,7 +56,6 @@ VERBS: dict[str, tuple[str, str]] = {
     "embeddings": ("that is called embed here", "llmrr embed {rest}"),
     "history": ("that is called logs here", "llmrr logs"),
     "info": ("that is called probe here", "llmrr probe"),
-    "help": ("every command takes --help", "llmrr {rest} --help"),
     "version": ("that is an option here", "llmrr --version"),
 }
 
@@ -76,10 +75,14 @@ def refusal(args: Sequence[str], commands: Sequence[str]) -> UsageError:
         return UsageError(
             f'there is no command "{word}": {said}', " ".join(line.format(rest=following).split())
         )
-    if re.search(r"\s", word) or (rest and not rest[0].startswith("-")):
+    prompting = rest and not rest[0].startswith("-")
+    known = [*commands, *VERBS, "help"]
+    swapped = [name for name in known if sorted(name) == sorted(word)]
+    near = swapped or get_close_matches(word, known, n=1, cutoff=0.85 if prompting else 0.75)
+    if not near and (prompting or re.search(r"\s", word)):
         said = f'"{word}" is no command; a prompt is given to run'
         return UsageError(said, f"llmrr run {shlex.join(args)}")
-    if near := get_close_matches(word, [*commands, *VERBS], n=1, cutoff=0.75):
+    if near:
         if near[0] in VERBS:
             return refusal([near[0], *rest], commands)
         return UsageError(f'there is no command "{word}"', shlex.join(["llmrr", near[0], *rest]))
@@ -112,4 +115,4 @@ def no_such_option(
 
 
 def _placeholder(verb: str) -> str:
-    return {"load": "MODEL", "help": ""}.get(verb, '"…"')
+    return "MODEL" if verb == "load" else '"…"'

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from llmrr.cli.names import model_names, option_names, template_names
+from llmrr.errors import UsageError
 
 
 def group(help: str | None = None) -> typer.Typer:
@@ -21,6 +22,12 @@ def group(help: str | None = None) -> typer.Typer:
     return app
 
 
+def _a_name(model: str | None) -> str | None:
+    if model is not None and not model.strip():
+        raise UsageError("-m names no model: it is empty", "llmrr list")
+    return model
+
+
 Model = Annotated[
     str | None,
     typer.Option(
@@ -29,6 +36,7 @@ Model = Annotated[
         metavar="MODEL",
         help="The model: a name from `llmrr list`, a source such as builtin:mini, or a GGUF file.",
         autocompletion=model_names,
+        callback=_a_name,
     ),
 ]
 System = Annotated[
@@ -37,7 +45,10 @@ System = Annotated[
 Files = Annotated[
     list[str] | None,
     typer.Option(
-        "--file", "-f", metavar="FILE", help="Add a text file, fenced with its name. Repeatable."
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="Add a text file, fenced with its name; - is stdin. Repeatable.",
     ),
 ]
 TextFiles = Annotated[
@@ -71,7 +82,10 @@ Settings = Annotated[
 Output = Annotated[
     str | None,
     typer.Option(
-        "--output", "-O", metavar="FILE", help="Write the answer to FILE, all of it or nothing."
+        "--output",
+        "-O",
+        metavar="FILE",
+        help="Write the answer to FILE, all of it or nothing; - is stdout.",
     ),
 ]
 Continue = Annotated[
@@ -117,7 +131,11 @@ Schema = Annotated[
 ]
 Grammar = Annotated[
     str | None,
-    typer.Option("--grammar", metavar="FILE", help="Answer by this grammar (GBNF or Lark)."),
+    typer.Option(
+        "--grammar",
+        metavar="GRAMMAR",
+        help="Answer by this grammar, a file (GBNF or Lark) or GBNF text.",
+    ),
 ]
 Raw = Annotated[
     bool, typer.Option("--raw", help="Send the text as it is, without the chat template.")

@@ -2,8 +2,10 @@
 moves where the stream is no terminal, or under ``NO_COLOR``.
 """
 
+import errno
 import io
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -89,6 +91,12 @@ def note(text: str) -> None:
     stderr(f"llmrr: {text}\n")
 
 
+def notes(texts: Iterable[str]) -> None:
+    """Tell several things on stderr."""
+    for text in texts:
+        note(text)
+
+
 def problem(error: LlmrrError) -> None:
     """Tell an error that ends nothing."""
     hint = "".join(f"  hint: {line}\n" for line in error.hint.splitlines())
@@ -172,6 +180,22 @@ def hush() -> int:
     return 0
 
 
+def check_place(path: str) -> None:
+    """Raise what ``save`` would, as far as it can be known before there is anything to write."""
+    import tempfile
+
+    target = Path(path).expanduser()
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        return
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=target.resolve().parent):  # has no name, where Linux can
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def save(path: str, text: str) -> None:
     """Write a whole file or nothing. What is no plain file (a device, a pipe) is written to."""
     target = Path(path).expanduser()
@@ -189,12 +213,14 @@ def save(path: str, text: str) -> None:
 def _report(error: LlmrrError, kind: str, code: int) -> None:
     _drop_if_closed()
     if not _json_errors:
-        return problem(error)
+        problem(error)
+        return
     facts = {"type": kind, "message": error.message, "hint": error.hint, "exit_code": code}
-    with suppress(OSError, LlmrrError):
+    try:
         data(dumps({"error": facts}))
         flush()
-    return None
+    except (OSError, LlmrrError):  # stdout takes nothing: what went wrong must not be lost
+        problem(error)
 
 
 def _traceback(error: BaseException) -> None:
@@ -211,6 +237,8 @@ def _drop_if_closed() -> None:
 
 
 def _drop_stdout() -> None:
+    global _json_errors
+    _json_errors = False
     # Python flushes stdout once more as it ends, and would complain about the closed pipe.
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -227,12 +255,13 @@ def _translated(error: OSError) -> Exception:
 
 def _unwritable(place: str, error: OSError) -> LlmrrError:
     reason = error.strerror or str(error)
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        folder = str(Path(place).parent)
-        return NotFound(f'"{place}" cannot be written: its folder is not there', f"mkdir {folder}")
-    if isinstance(error, PermissionError | IsADirectoryError):
-        return LlmrrError(f'"{place}" cannot be written: {reason}', "-O with another file")
-    return DoesNotFit(f'"{place}" cannot be written: {reason}', "df -h")
+    folder = Path(place).expanduser().parent
+    if not folder.is_dir():
+        said = f'"{place}" cannot be written: there is no folder "{folder}"'
+        return NotFound(said, f"mkdir -p {shlex.quote(str(folder))}")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DoesNotFit(f'"{place}" cannot be written: {reason}', "df -h")
+    return LlmrrError(f'"{place}" cannot be written: {reason}', "-O with another file")
 
 
 def _replace(target: Path, text: str) -> None:

@@ -79,10 +79,9 @@ def join_parts(
     >>> join_parts("Why?", [], "error 5\\n")
     'Why?\\n\\nerror 5'
     """
-    piped = (stdin or "").rstrip("\n")
-    parts = [prompt or "", *(fence(name, text) for name, text in files)]
-    parts.append(piped if piped.strip() else "")
-    return "\n\n".join(part for part in parts if part) or None
+    fenced = (fence(name, text) for name, text in files)
+    parts = (prompt or "", *fenced, (stdin or "").rstrip("\n"))
+    return "\n\n".join(part for part in parts if part.strip()) or None
 
 
 def fence(name: str, text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from llmrr.cli import answers, asking, output, slash
 from llmrr.cli.session import Session, begin, say
-from llmrr.errors import LlmrrError
+from llmrr.errors import ContextOverflow, LlmrrError
 
 if TYPE_CHECKING:
     from llmrr.router import Router
@@ -20,31 +20,36 @@ def converse(
 ) -> None:
     """Read and answer until the end, beginning with what the command line said."""
     session = begin(router, question, how._replace(markdown=True), log=log)
+    typed = output.is_terminal(sys.stdin)
+    if typed:
+        output.note(f"{router.resolve(session.model).name} answers; /? lists the commands")
+        session.named = True
     with reader(sys.stdin) as read_line:
-        loop(session, read_line, question.prompt)
+        failed = loop(session, read_line, question.prompt)
+    if failed and not typed:
+        raise type(failed[0])(f"lines that failed: {len(failed)}; the first is told above")
 
 
-def loop(session: Session, read_line: ReadLine, first: str | None = None) -> None:
-    """Answer messages and obey commands until the end of the input."""
-    if first:
-        turn(session, first)
+def loop(session: Session, read_line: ReadLine, first: str | None = None) -> list[LlmrrError]:
+    """Answer messages and obey commands until the end of the input; what went wrong on the way."""
+    failed = turn(session, first) if first else []
     while True:
         try:
             text = read_message(read_line)
         except EOFError:
-            return
+            return failed
         except KeyboardInterrupt:
             if not output.is_terminal(sys.stdin):
                 raise
             output.note("/bye or Ctrl-D ends the conversation")
             continue
         try:
-            turn(session, text)
+            failed += turn(session, text)
         except slash.Bye:
-            return
+            return failed
 
 
-def turn(session: Session, text: str) -> None:
+def turn(session: Session, text: str) -> list[LlmrrError]:
     """One message or command. What goes wrong is told, and the conversation goes on."""
     try:
         if text.startswith("/"):
@@ -52,9 +57,13 @@ def turn(session: Session, text: str) -> None:
         elif text.strip():
             say(session, text)
     except LlmrrError as error:
+        if isinstance(error, ContextOverflow) and session.messages:
+            error.hint = "/clear begins anew (/save NAME first keeps what was said)"
         output.problem(error)
+        return [error]
     except KeyboardInterrupt:
         output.note("stopped")
+    return []
 
 
 def read_message(read_line: ReadLine) -> str:

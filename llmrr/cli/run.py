@@ -1,5 +1,6 @@
 """``llmrr run`` and the beginning of a conversation when it is given no prompt."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -60,15 +61,20 @@ def run(
         ),
     )  # fmt: skip
     how = answers.Shown(
-        json=json, buffered=no_stream, extract=extract, file=output_file, verbose=verbose,
-        hide_thinking=hide_thinking, limited=max_tokens is not None,
+        json=json, buffered=no_stream, extract=extract, verbose=verbose,
+        file=None if output_file == "-" else output_file,
+        hide_thinking=hide_thinking,
     )  # fmt: skip
-    progress = answers.Progress()
     with Router(warn=output.note) as router:
-        answer = asking.ask(asked, router, progress, conversing=how.live)
-        if isinstance(answer, asking.Question):
+        question = asking.question(asked, router, asking.read_stdin(sys.stdin))
+        if question.request is None and how.live and output.is_terminal(sys.stdin):
             from llmrr.cli import repl
 
-            repl.converse(router, answer, how, log=asked.log)
-        else:
-            answers.show(answer, how, progress)
+            return repl.converse(router, question, how, log=asked.log)
+        if how.file:
+            output.check_place(how.file)
+        progress = answers.Progress()
+        answer = asking.ask(question, router, progress, log=asked.log)
+        answers.announce(answer.model)
+        output.notes(answer.notes)
+        return answers.show(answer, how, question.sampling, progress, answers.Heard())

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmrr.cli import answers, asking
+from llmrr.cli import answers, asking, output
 from llmrr.types import Message, Request, Sampling
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Session:
     cid: str = ""
     log: bool = True
     named: bool = False  # the model was named once on stderr
+    notes: tuple[str, ...] = ()  # what was told of how it is asked
 
     def turns(self) -> tuple[Message, ...]:
         """All that is sent: the system prompt, then the conversation."""
@@ -45,7 +46,7 @@ def begin(
         router=router,
         model=question.model,
         how=how,
-        loading={"at_least": CONTEXT_AT_LEAST, **question.loading},
+        loading={**question.loading},
         sampling=question.sampling,
         system=system,
         messages=tuple(m for m in turns if m.role != "system"),
@@ -67,7 +68,7 @@ def say(session: Session, text: str) -> None:
     answer = session.router.run(
         Request(messages=turns, sampling=session.sampling),
         model=session.model,
-        options=session.loading,
+        options={"at_least": CONTEXT_AT_LEAST, **session.loading},
         conversation=session.cid,
         log=session.log,
         progress=progress,
@@ -75,9 +76,10 @@ def say(session: Session, text: str) -> None:
     heard = answers.Heard()
     try:
         if not session.named:
-            answers.announce(answer, session.how)
-        session.named = True
-        answers.show(answer, session.how, progress, heard)
+            answers.announce(answer.model)
+        output.notes(note for note in answer.notes if note not in session.notes)
+        session.named, session.notes = True, answer.notes
+        answers.show(answer, session.how, session.sampling, progress, heard)
     finally:
         if heard.text:
             said = (Message("user", text), Message("assistant", heard.text))

@@ -41,10 +41,13 @@ def set_(session: Session, rest: str) -> None:
     elif key in ("think", "nothink"):
         level = "off" if key == "nothink" else value or "medium"
         session.sampling = prompt.sampling({"think": level}, {}).over(session.sampling)
+        output.note(f"thinking is {level}")
     elif key in ("verbose", "quiet"):
         session.how = session.how._replace(verbose=key == "verbose")
+        output.note(f"tokens and timings are {'' if key == 'verbose' else 'not '}told")
     elif key in ("history", "nohistory"):
         session.log = key == "history"
+        output.note(f"what is said is {'' if session.log else 'not '}kept")
     else:
         choices = "parameter KEY VALUE, system TEXT, think, nothink, verbose, quiet, nohistory"
         raise UsageError(f'there is no setting "{key}" for /set', f"/set {choices}")
@@ -57,6 +60,7 @@ def _set_parameter(session: Session, text: str) -> None:
     sampling, loading = prompt.read_options([(key, value.strip())])
     session.sampling = prompt.sampling(sampling, {}).over(session.sampling)
     session.loading.update(loading)
+    output.notes(f"{name} is {value}" for name, value in {**sampling, **loading}.items())
 
 
 def show(session: Session, rest: str) -> None:
@@ -67,7 +71,7 @@ def show(session: Session, rest: str) -> None:
     elif rest in ("parameters", "params"):
         stated = {f.name: getattr(session.sampling, f.name) for f in fields(Sampling)}
         known = {k: v for k, v in {**stated, **session.loading}.items() if v is not None}
-        output.lines(output.page().facts(known))
+        output.lines(output.page().facts(known) if known else ["no parameter is set"])
     elif rest == "system":
         output.data(session.system or "no system prompt is set")
     elif rest == "template":

@@ -133,6 +133,8 @@ def root() -> Root:
 def invoke(args: list[str]) -> None:
     """Run one command line. Raises ``UsageError`` for what the parser refuses."""
     group = root()
+    if args[0] == "help":
+        args = [*args[1:], "--help"]
     try:
         with group.make_context("llmrr", list(args)) as context:
             group.invoke(context)
@@ -141,7 +143,7 @@ def invoke(args: list[str]) -> None:
     except NoSuchOption as error:
         raise neighbours.no_such_option(args, error.option_name, error.possibilities) from None
     except ClickException as error:
-        raise UsageError(_sentence(error), _help_line(error)) from None
+        raise UsageError(_sentence(error), _help_line(error, args)) from None
 
 
 def completion_wanted() -> bool:
@@ -195,6 +197,8 @@ def _sentence(error: ClickException) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _help_line(error: ClickException) -> str:
+def _help_line(error: ClickException, args: list[str]) -> str:
     context = getattr(error, "ctx", None)
-    return f"{context.command_path} --help" if context else "llmrr --help"
+    # The parser does not say where an option without its value stood.
+    command = "llmrr " + args[0] if args[0] in COMMANDS else "llmrr"
+    return f"{context.command_path if context else command} --help"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypedDict
 from llmrr.cli.layout import Page, size
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from llmrr.config import Config, Problem
     from llmrr.doctor import Check
     from llmrr.hardware import Hardware
@@ -82,8 +84,8 @@ def checks(page: Page, found: Iterable["Check"]) -> Iterator[str]:
     marks = {True: "ok", False: "broken", None: "note"}
     for check in found:
         yield f"{marks[check.ok]:<6}  {check.name:<12}  {check.detail}"
-        if check.cure and check.ok is not True:
-            yield f"{'':6}  {'':12}  hint: {check.cure}"
+        for line in (check.cure or "").splitlines():
+            yield f"{'':6}  {'':12}  hint: {line}"
 
 
 def settings(page: Page, found: Sequence[SettingFacts]) -> Iterator[str]:
@@ -99,15 +101,14 @@ def setting_facts(config: "Config") -> list[SettingFacts]:
         for key, s in config.settings.items()
     ]
     for model in config.models:
-        facts.append(_named(f"models.{model.name}", model.source, config))
+        facts.append(_named(f"models.{model.name}", model.source, model.file))
     for name, template in config.templates.items():
-        facts.append(_named(f"templates.{name}", " ".join(template.holes), config))
+        facts.append(_named(f"templates.{name}", " ".join(template.holes), template.file))
     return facts
 
 
-def _named(key: str, value: str, config: "Config") -> SettingFacts:
-    where = str(config.files[0]) if len(config.files) == 1 else None
-    return {"key": key, "value": value, "source": "file", "where": where}
+def _named(key: str, value: str, file: "Path") -> SettingFacts:
+    return {"key": key, "value": value, "source": "file", "where": str(file)}
 
 
 def _whence(facts: SettingFacts) -> str:
@@ -125,9 +126,6 @@ def problems(page: Page, found: Sequence["Problem"]) -> Iterator[str]:
 
 def summary(page: Page, found: "Summary") -> Iterator[str]:
     """``llmrr stats``."""
-    if not found.models:
-        yield "no runs are recorded"
-        return
     header = ("MODEL", "RUNS", "ERRORS", "PROMPT", "CACHED", "ANSWER", "FIRST s", "p95",
               "TOTAL s", "p95", "TOKENS/s")  # fmt: skip
     yield from page.table(
@@ -154,8 +152,6 @@ def conversations(page: Page, found: Sequence["ConversationHead"]) -> Iterator[s
 
 def runs(page: Page, found: Sequence["Run"]) -> Iterator[str]:
     """``llmrr logs``: each run with its words."""
-    if not found:
-        yield "no runs are recorded"
     for at, run in enumerate(found):
         if at:
             yield ""

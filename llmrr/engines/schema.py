@@ -73,7 +73,8 @@ def load(given: str) -> Schema:
             return parse(path.read_text("utf-8-sig"), str(path))
         except (OSError, UnicodeDecodeError) as exc:
             raise UsageError(f"{path} cannot be read: {exc}", "give a JSON file") from exc
-    if text.endswith(".json") or ("/" in text and "\n" not in text):
+    # "s.jsn" is a misspelt file rather than a field.
+    if re.search(r"\.(js\w*|ya?ml|toml|txt|schema)$", text) or ("/" in text and "\n" not in text):
         raise NotFound(f"the schema file {text} does not exist", "give the path of a JSON Schema")
     return short(text)
 
@@ -101,12 +102,17 @@ def short(text: str) -> dict[str, Any]:
     >>> short("name, age int")["properties"]
     {'name': {'type': 'string'}, 'age': {'type': 'integer'}}
     """
-    lines = text.split("\n" if "\n" in text.strip() else ",")
+    by_line = "\n" in text.strip()
+    lines = text.split("\n") if by_line else text.strip().removesuffix(",").split(",")
     properties: dict[str, Any] = {}
-    for line in lines:
+    for line in lines if text.strip() else ():
         field = line.strip().rstrip(",").strip()
-        if not field:
+        if not field and by_line:
             continue
+        if not field:
+            raise UsageError(
+                f"the schema {text!r} has an empty field between its commas", "omit the comma"
+            )
         name, value = _field(field)
         if name in properties:
             raise UsageError(f"the schema names the field {name!r} twice", "name it once")
