@@ -71,10 +71,16 @@ def run(
             from llmrr.cli import repl
 
             return repl.converse(router, question, how, log=asked.log)
-        if how.file:
-            output.check_place(how.file)
-        progress = answers.Progress()
-        answer = asking.ask(question, router, progress, log=asked.log)
-        answers.announce(answer.model)
-        output.notes(answer.notes)
-        return answers.show(answer, how, question.sampling, progress, answers.Heard())
+        return _answer(router, question, how, log=asked.log)
+
+
+def _answer(
+    router: Router, question: asking.Question, how: answers.Shown, *, log: bool
+) -> None:
+    if how.file:
+        output.check_place(how.file)
+    progress = answers.Progress()
+    answer = asking.ask(question, router, progress, log=log)
+    answers.announce(answer.model)
+    output.notes(answer.notes)
+    answers.show(answer, how, question.sampling, progress, answers.Heard())
