@@ -18,12 +18,12 @@ def flash_attention(
     options: Options, accelerated: bool, prompt_tokens: int, max_tokens: int | None
 ) -> bool:
     """Whether to use it, where that is not stated. On an accelerator it is faster throughout, and
-    llama.cpp demands it for a quantized cache; many sequences on a CPU are faster without."""
+    llama.cpp demands it for a quantized cache."""
     if options.flash_attention != "auto":
         return options.flash_attention == "on"
     if accelerated or options.kv_type not in ("f32", "f16", "bf16"):
         return True
-    if options.slots > 1 or options.at_least > CONTEXT_AT_LEAST:
+    if options.at_least > CONTEXT_AT_LEAST:
         return False
     mostly_prompt = prompt_tokens >= FLASH_PROMPT_SHARE * (max_tokens or prompt_tokens)
     return prompt_tokens <= FLASH_PROMPT or mostly_prompt
