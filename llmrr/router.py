@@ -121,12 +121,16 @@ class Answer(Iterator[Chunk]):
         self._stream.cancel()
 
     def close(self) -> None:
-        """Stop it if it still runs, and record it. For the thread that iterates."""
-        if self._record is not None:
-            self.cancel()
+        """Stop it if it still runs, and record it. For the thread that iterates; never raises."""
+        if self._record is None:
+            return
+        self.cancel()
+        try:
             for rest in self._stream:  # it comes to its end within a step, and says what it took
                 self._note(rest)
-            self._end(None)
+        except Exception as error:
+            self._end(error)
+        self._end(None)
 
     def _note(self, chunk: Chunk) -> None:
         if chunk.index == 0:

@@ -149,6 +149,19 @@ def test_a_failure_is_recorded_and_raised(engine: FakeEngine) -> None:
     assert (never.answer, never.error) == (None, "EngineFailed: at once")
 
 
+def test_an_answer_that_nobody_hears_to_its_end_is_recorded_as_cancelled(
+    engine: FakeEngine,
+) -> None:
+    engine.replies = [reply("one", " two"), reply("one", EngineFailed("it broke"))]
+    with Router() as router:
+        for _ in range(2):
+            answer = router.run(HELLO)
+            next(answer)
+            answer.close()
+            answer.close()
+    assert [(run.answer, run.finish_reason) for run in recorded()] == [("one", "cancelled")] * 2
+
+
 def test_words_are_kept_only_when_that_is_wanted(engine: FakeEngine) -> None:
     engine.replies = ["one", "two"]
     with Router() as router:
