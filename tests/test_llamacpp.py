@@ -558,6 +558,18 @@ def test_layers_for_a_gpu_that_is_not_there_stay_on_the_cpu(tiny: Path, layers: 
         model.close()
 
 
+@pytest.mark.gpu
+def test_layers_on_an_accelerator_say_what_the_cpu_says(tiny: Path) -> None:
+    if not binding.api().llama_supports_gpu_offload():
+        pytest.skip("the llama-cpp-python that is installed was built for the CPU alone")
+    rows = []
+    for layers in (0, -1):
+        model = load(tiny, gpu_layers=layers)
+        rows.append(model.logits(model.tokenize(LONG))[-1])
+        model.close()
+    assert rows[0] == pytest.approx(rows[1], abs=0.1)
+
+
 def test_a_type_of_cache_that_the_heads_do_not_take_is_named(tiny: Path) -> None:
     with pytest.raises(BadConfig, match="q8_0"):
         load(tiny, kv_type="q8_0")
