@@ -89,7 +89,6 @@ def _lines(texts: set[str]) -> str:
     return "\n".join(f" {text} " for text in sorted(texts))
 
 
-@pytest.mark.slow  # writes the whole text: ten seconds
 def test_no_test_question_is_in_the_training_text():
     questions, wordings = _text()
     for name, entries in QUESTIONS.items():
