@@ -1,7 +1,17 @@
-"""``python -m llmrr`` is the same as ``llmrr``."""
+"""``llmrr``, and ``python -m llmrr``. Ctrl-C also ends with 130 while everything is imported."""
 
 import sys
 
-from llmrr.cli.app import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line; return the exit code."""
+    try:
+        from llmrr.cli import app
+
+        return app.main()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

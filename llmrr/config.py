@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILE_NAME", "SETTINGS", "Config", "ConfiguredModel", "Problem", "Setting", "Spec", "Template",
-    "check", "edit", "load", "project_file", "render", "rollback", "set_value", "template_text",
-    "toml_text", "user_file",
+    "check", "edit", "edit_line", "load", "project_file", "render", "rollback", "set_value",
+    "template_text", "toml_text", "user_file",
 ]  # fmt: skip
 
 FILE_NAME = "llmrr.toml"
+
+
 class Config(NamedTuple):
     """Everything that is configured, resolved. ``files`` are those that were read, strongest
     first."""
@@ -93,6 +95,14 @@ def load(
 def user_file() -> Path:
     """The user's own ``llmrr.toml``, whether or not it exists."""
     return paths.config_dir() / FILE_NAME
+
+
+def edit_line(path: Path) -> str:
+    """The command line that edits a file of settings."""
+    import shlex
+
+    own = path.absolute() == user_file()
+    return "llmrr config edit" if own else f"${{EDITOR:-vi}} {shlex.quote(str(path))}"
 
 
 def project_file(cwd: Path | None = None) -> Path | None:

@@ -5,9 +5,14 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmrr import paths
-from llmrr.errors import CheckFailed, LlmrrError
+from llmrr.errors import CheckFailed, LlmrrError, NotFound, Unsupported
+
+if TYPE_CHECKING:
+    from llmrr.config import Config
 
 SPACE_BYTES = 500_000_000
 PYTHON = (3, 11)
@@ -87,8 +92,11 @@ def model() -> Check:
     from llmrr.router import Router
 
     with closing(Router()) as router:
-        chosen = router.resolve(None)
-        info = router.info(chosen.name)
+        try:
+            chosen, info = router.resolve(None), router.info()
+        except (NotFound, Unsupported) as error:
+            error.hint = _where_named(router.config) or error.hint
+            raise
     fit = hardware.fit(info, hardware.probe())
     if not fit.fits:
         why = f"{chosen.name} does not fit: {'; '.join(fit.why)}"
@@ -142,8 +150,6 @@ def terminal() -> Check:
 
 def completions() -> Check:
     """Completion in the user's shell, as far as it can be told from here."""
-    from pathlib import Path
-
     shell = Path(os.environ.get("SHELL", "")).name
     if shell not in COMPLETION_FILES:
         return Check("completion", None, "for bash, zsh and fish", "llmrr completion bash")
@@ -182,6 +188,19 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
         return replace(check, cure=None) if check.ok else check
     except LlmrrError as error:
         return Check(name, False, error.message, error.hint or None)
+
+
+def _where_named(found: "Config") -> str | None:
+    """What changes the name of the model that answers when none is named."""
+    from llmrr import config
+
+    if found.models:
+        return config.edit_line(found.models[0].file)
+    setting = found.settings["default_model"]
+    if setting.where is None:
+        return None
+    by_variable = setting.source == "environment"
+    return f"unset {setting.where}" if by_variable else config.edit_line(Path(setting.where))
 
 
 def _binding_version() -> str:

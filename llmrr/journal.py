@@ -67,7 +67,7 @@ class Change:
             target = path.resolve()
             _sweep(target)
             self._intend(target, _digest(data), _missing_folders(target.parent))
-            target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _replace(target, data, like=target)
 
     def remove(self, path: Path) -> None:

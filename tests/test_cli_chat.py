@@ -1,11 +1,15 @@
 """``llmrr chat``: what is typed, what is asked, what is kept."""
 
+import json
+from pathlib import Path
+
 import pytest
 from fakes import FakeEngine, reply
 from terminal import Seen, Typed
 
 from llmrr import errors, paths
-from llmrr.cli import markdown, repl, session, slash
+from llmrr.cli import answers, asking, markdown, repl, session, slash
+from llmrr.router import Router
 from llmrr.types import Message
 
 
@@ -222,3 +226,77 @@ def test_session_turns_begin_with_the_system_prompt(typed: Typed, engine: FakeEn
     chat(typed, "/system Sys", "one", "/system", "two")
     assert engine.requests[0].messages[0] == Message("system", "Sys")
     assert said(engine) == ["user: one", "assistant: a", "user: two"]
+
+
+def test_a_model_is_remembered_by_what_finds_it_again(
+    typed: Typed, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.replies = ["a", "b", "c"]
+    Path("sub").mkdir()
+    Path("tiny.gguf").rename("sub/m.gguf")
+    Path("llmrr.toml").write_text(
+        'version = 1\n[[models]]\nname = "mine"\nsource = "file:./sub/m.gguf"\n'
+    )
+    seen = chat(typed, "/model ./sub/m.gguf", "hi", "/save x", "/model")
+    assert (seen.code, seen.out) == (0, "a\nm.gguf\n")
+    kept = json.loads((paths.data_dir() / "conversations" / "x.json").read_text())
+    assert kept["model"] == f"file:{Path('sub/m.gguf').absolute()}"
+    chat(typed, "/save y", args=("-m", "sub/m.gguf"))
+    chat(typed, "/model mine", "hi", "/save z")
+    named = json.loads((paths.data_dir() / "conversations" / "z.json").read_text())
+    assert named["model"] == "mine"
+    monkeypatch.chdir("sub")
+    seen = chat(typed, "/load y", "hi")
+    assert (seen.code, seen.out) == (0, "c\n")
+
+
+def test_what_is_typed_is_kept_only_as_long_as_that_is_wanted(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = asking.question(asking.Asked(), Router(), None)
+    talk = session.begin(Router(), question, answers.Shown())
+    typed_before = repl.history(talk.keeps)
+    typed_before.append_string("first")
+    slash.obey(talk, "/set nohistory")
+    typed_before.append_string("secret")
+    assert typed_before.get_strings() == ["first", "secret"]
+    slash.obey(talk, "/set history")
+    monkeypatch.setenv("LLMRR_LOG_PROMPTS", "false")
+    silent = session.begin(Router(), question, answers.Shown())
+    repl.history(silent.keeps).append_string("secret")
+    unlogged = session.begin(Router(), question, answers.Shown(), log=False)
+    repl.history(unlogged.keeps).append_string("secret")
+    kept = (paths.data_dir() / "chat_history").read_text()
+    assert ("first" in kept, "secret" in kept) == (True, False)
+
+
+def test_a_place_that_takes_no_conversation_does_not_end_it(
+    typed: Typed, engine: FakeEngine
+) -> None:
+    engine.replies = ["a", "b"]
+    paths.data_dir().mkdir(parents=True)
+    (paths.data_dir() / "conversations").write_text("in the way")
+    seen = chat(typed, "one", "/save x", "two")
+    assert (seen.code, seen.out) == (1, "a\nb\n")
+    assert "llmrr: cannot write " in seen.err
+
+
+def test_the_end_of_the_input_closes_a_block(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a"]
+    assert chat(typed, '"""one', "two").out == "a\n"
+    assert said(engine) == ["user: one\ntwo"]
+    assert chat(typed, '"""').code == 0
+
+
+def test_what_is_shown_moves_no_terminal(typed: Typed, engine: FakeEngine) -> None:
+    seen = typed(
+        "chat", stdin="/system a\x1b]0;evil\x07b\n/show system\n", out_terminal=True
+    )  # fmt: skip
+    assert seen.out == "a]0;evilb\n"
+
+
+def test_a_parameter_can_be_taken_back(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a"]
+    seen = chat(typed, "/set parameter seed 3", "/set parameter seed -1", "hi")
+    assert engine.requests[0].sampling.seed is None
+    assert "llmrr: seed is not set" in seen.err

@@ -195,6 +195,12 @@ def test_config_edit_refuses_what_is_wrong(typed: Typed, monkeypatch: pytest.Mon
     assert typed("config", "edit").code == 1
 
 
+def test_an_editor_that_is_no_command_line(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDITOR", 'vi "')
+    seen = typed("config", "edit")
+    assert (seen.code, "llmrr: EDITOR='vi \"' cannot be read" in seen.err) == (2, True)
+
+
 def test_completion(typed: Typed) -> None:
     assert "_LLMRR_COMPLETE" in typed("completion", "bash").out
     assert typed("completion", "tcsh").code == 2
@@ -210,6 +216,25 @@ def test_doctor(typed: Typed, engine: FakeEngine) -> None:
     seen = typed("doctor")
     assert seen.code == 9
     assert any(line.startswith("broken  model") for line in seen.out.splitlines())
+
+
+def test_doctor_names_the_edit_that_mends_the_default_model(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cure() -> str | None:
+        return doctor.checks()[list(doctor.LOOKS).index("model")].cure
+
+    config.user_file().parent.mkdir(parents=True)
+    config.user_file().write_text('version = 1\ndefault_model = "zzz"\n')
+    assert cure() == "llmrr config edit"
+    Path("llmrr.toml").write_text('version = 1\ndefault_model = "absent.gguf"\n')
+    assert cure() == f"${{EDITOR:-vi}} {Path('llmrr.toml').absolute()}"
+    monkeypatch.setenv("LLMRR_DEFAULT_MODEL", "openai:x")
+    assert cure() == "unset LLMRR_DEFAULT_MODEL"
+    Path("sub").mkdir()
+    Path("tiny.gguf").rename("sub/m.gguf")
+    monkeypatch.setenv("LLMRR_DEFAULT_MODEL", "./sub/m.gguf")
+    assert cure() != "unset LLMRR_DEFAULT_MODEL"
 
 
 def test_doctor_sees_a_damaged_builtin_model(engine: FakeEngine) -> None:

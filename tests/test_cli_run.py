@@ -1,6 +1,8 @@
 """``llmrr run``: from the words that are typed to what the engine is asked and what is printed."""
 
+import errno
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from fakes import FakeEngine, reply
 from terminal import Stream, Typed
 
 from llmrr import errors, stats
-from llmrr.cli import answers
+from llmrr.cli import answers, app
 from llmrr.database import open_database
 from llmrr.types import Message
 
@@ -384,9 +386,16 @@ def test_no_log_keeps_the_words_out(typed: Typed, engine: FakeEngine) -> None:
     assert (gone.prompt, gone.answer, gone.completion_tokens) == (None, None, 5)
 
 
-@pytest.mark.parametrize("flag", [("--temperature", "-1"), ("--max-tokens", "0"), ("--think", "x")])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        ("--temperature", "-1"), ("--temperature", "nan"), ("--top-p", "nan"), ("--seed", "-2"),
+        ("--seed", "4294967296"), ("--max-tokens", "0"), ("--think", "x"),
+    ],
+)  # fmt: skip
 def test_wrong_values_of_flags(typed: Typed, engine: FakeEngine, flag: tuple[str, str]) -> None:
-    assert typed("run", *flag, "x").code == 2
+    seen = typed("run", *flag, "x")
+    assert (seen.code, flag[0] in seen.err) == (2, True)
 
 
 def test_a_model_that_does_not_exist(typed: Typed, engine: FakeEngine) -> None:
@@ -434,3 +443,63 @@ def test_progress_of_a_long_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "reading the prompt: 50 % of 100 tokens" in screen.text
     progress.clear()
     assert screen.text.endswith("\r\x1b[K")
+
+
+class Full(Stream):
+    """A terminal's other end, or a disk, that fails after one piece."""
+
+    failure: BaseException = OSError(errno.ENOSPC, "No space left on device")
+
+    def write(self, text: str) -> int:
+        if "two" in text:
+            raise self.failure
+        return super().write(text)
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
+def test_an_answer_whose_printing_fails_is_recorded(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    engine.replies = [reply("one", "two", "three")]
+    monkeypatch.setattr(Full, "failure", failure)
+    monkeypatch.setattr(sys, "stdin", Stream())
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert app.main(["run", "x"]) == (130 if isinstance(failure, KeyboardInterrupt) else 5)
+    [run] = stats.runs(open_database())
+    assert (run.finish_reason, run.answer) == ("cancelled", "onetwo")
+    assert engine.streams[0].cancelled
+
+
+def test_what_is_told_moves_no_terminal(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = [
+        errors.UsageError("bad\x1b]0;evil\x07", "mend\x1b[2J\nthen \x9bagain"),
+        reply("x", notes=("note\x1b[2J",)),
+    ]
+    seen = typed("run", "-m", "tiny.gguf", "x", err_terminal=True)
+    assert seen.err == "llmrr: bad]0;evil\n  hint: mend[2J\n  hint: then again\n"
+    assert typed("run", "-m", "tiny.gguf", "x", err_terminal=True).err == "llmrr: note[2J\n"
+
+
+def test_json_holds_no_control_character(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a\x1b\x7f\x9b\n"]
+    seen = typed("run", "--json", "x", out_terminal=True)
+    assert "\\u001b\\u007f\\u009b\\n" in seen.out
+    assert seen.json["text"] == "a\x1b\x7f\x9b\n"
+
+
+def test_the_first_code_block_as_json(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["So:\n```sh\nls\n```\nDone.", "none"]
+    assert typed("run", "--json", "-x", "how?").json["text"] == "ls\n"
+    seen = typed("run", "--json", "-x", "how?")
+    assert (seen.code, seen.json["error"]["exit_code"]) == (1, 1)
+
+
+def test_values_of_neighbours_that_mean_not_stated(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["x"] * 4
+    for args in (
+        ["-o", "num_predict", "-1"], ["-o", "n_predict", "-2"], ["-o", "seed", "-1"],
+        ["-o", "seed", "3", "--seed", "-1"],
+    ):  # fmt: skip
+        assert typed("run", *args, "x").code == 0
+        assert engine.requests[-1].sampling.max_tokens is None
+        assert engine.requests[-1].sampling.seed is None

@@ -36,3 +36,17 @@ def test_the_package_alone_loads_only_itself() -> None:
 def test_records_load_nothing_heavy() -> None:
     modules = loaded("import llmrr.config, llmrr.stats, llmrr.journal, llmrr.database")
     assert modules & (HEAVY | {"platformdirs", "json", "tempfile", "difflib", "shutil"}) == set()
+
+
+def test_ctrl_c_while_it_starts() -> None:
+    code = (
+        "import runpy, sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'llmrr.cli.output':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "runpy.run_module('llmrr', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -108,7 +108,7 @@ def show(
 
 
 def listen(answer: "Answer", how: Shown, progress: Progress, heard: Heard) -> None:
-    """Take in an answer to its end, and cancel it when that is broken off."""
+    """Take in an answer to its end. One that is broken off is stopped, and recorded."""
     screen = _screen(how)
     thinking = Thinking(wanted=not how.hide_thinking)
     try:
@@ -119,24 +119,20 @@ def listen(answer: "Answer", how: Shown, progress: Progress, heard: Heard) -> No
             if chunk.text:
                 thinking.end()
                 screen.show(chunk.text)
-    except BrokenPipeError:
-        answer.cancel()
-        for _ in answer:  # to its end, which comes within a step: what it took is recorded
-            pass
-        raise
     finally:
-        answer.cancel()
+        with suppress(Exception):  # an error may be under way already
+            answer.close()
         progress.clear()
         thinking.end()
         screen.end()
 
 
-def as_json(answer: "Answer", heard: Heard) -> dict[str, object]:
-    """The shape of ``run --json``."""
+def as_json(answer: "Answer", heard: Heard, text: str) -> dict[str, object]:
+    """The shape of ``run --json``; ``text`` is what of the answer is wanted."""
     counts = ("prompt_tokens", "cached_tokens", "completion_tokens")
     seconds = ("load_s", "first_token_s", "total_s", "tokens_per_s")
     return {
-        "text": heard.text,
+        "text": text,
         "reasoning": heard.reasoning,
         "model": answer.model.name,
         "engine": answer.engine,
@@ -217,13 +213,14 @@ def _screen(how: Shown) -> Screen:
 
 
 def _deliver(answer: "Answer", heard: Heard, how: Shown) -> None:
-    if how.json and not how.file:
-        return output.document(as_json(answer, heard))
-    text = output.dumps(as_json(answer, heard)) if how.json else heard.text
-    if how.extract and not how.json:
+    text = heard.text
+    if how.extract:
         from llmrr.cli.prompt import code_block
 
         text = code_block(text)
+    if how.json and not how.file:
+        return output.document(as_json(answer, heard, text))
+    text = output.dumps(as_json(answer, heard, text)) if how.json else text
     text = text if text.endswith("\n") else text + "\n"
     if how.file:
         return output.save(how.file, text)

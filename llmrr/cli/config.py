@@ -39,7 +39,7 @@ def check(
     if problems:
         wrong = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
         broken = next(each for each in found if found[each])
-        raise BadConfig(f"{wrong} wrong", editor.line_for(broken))
+        raise BadConfig(f"{wrong} wrong", settings.edit_line(broken))
     if not file:
         output.notes(settings.load().warnings)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from llmrr.cli import output
 from llmrr.config import Problem
-from llmrr.errors import LlmrrError, NotFound
+from llmrr.errors import LlmrrError, NotFound, UsageError
 
 FALLBACKS = ("nano", "vi", "notepad")
 
@@ -14,28 +14,24 @@ FALLBACKS = ("nano", "vi", "notepad")
 def command() -> list[str]:
     """The words that start the editor: VISUAL, EDITOR, or one that is there.
 
-    Raises ``NotFound`` when there is none.
+    Raises ``NotFound`` when there is none, ``UsageError`` for words that cannot be told apart.
     """
     import shlex
     import shutil
 
     for name in ("VISUAL", "EDITOR"):
-        if words := shlex.split(os.environ.get(name, "")):
+        value = os.environ.get(name, "")
+        try:
+            words = shlex.split(value)
+        except ValueError as error:
+            said = f"{name}={shlex.quote(value)} cannot be read: {error}"
+            raise UsageError(said, f"{name}=nano llmrr config edit") from None
+        if words:
             return words
     for name in FALLBACKS:
         if found := shutil.which(name):
             return [found]
     raise NotFound("no editor is known", "EDITOR=nano llmrr config edit")
-
-
-def line_for(path: Path) -> str:
-    """The command line that edits a file of settings."""
-    import shlex
-
-    from llmrr.config import user_file
-
-    own = path.absolute() == user_file()
-    return "llmrr config edit" if own else f"${{EDITOR:-vi}} {shlex.quote(str(path))}"
 
 
 def run(path: Path) -> None:

@@ -95,7 +95,9 @@ Conversation = Annotated[
     str | None, typer.Option("--cid", metavar="ID", help="Continue the conversation with this id.")
 ]
 Extract = Annotated[
-    bool, typer.Option("--extract", "-x", help="Print only the first code block of the answer.")
+    bool, typer.Option(
+        "--extract", "-x", help="Print only the first code block of the answer, also in --json."
+    ),
 ]
 NoLog = Annotated[
     bool, typer.Option("--no-log", "-n", help="Do not record the prompt and the answer.")
@@ -115,7 +117,8 @@ TopP = Annotated[
     ),
 ]
 Seed = Annotated[
-    int | None, typer.Option("--seed", metavar="N", help="Make the random choices repeatable.")
+    int | None,
+    typer.Option("--seed", metavar="N", help="Make the random choices repeatable; -1 is random."),
 ]
 ContextSize = Annotated[
     int | None,

@@ -23,6 +23,9 @@ T = TypeVar("T")
 # window's title or fill the clipboard.
 _UNSAFE = {code: None for code in (*range(32), 127, *range(128, 160)) if code not in (9, 10)}
 
+# Those that JSON text may hold as they are: here they never do, whatever shows it.
+_ESCAPED = {code: f"\\u{code:04x}" for code in range(127, 160)}
+
 # Whether an error is to be JSON on stdout: asked for, and no other document printed before it.
 _json_errors = False
 
@@ -83,12 +86,13 @@ def dumps(value: object, *, indent: int | None = 2) -> str:
     """A value (dataclasses, paths and enumerations too) as JSON text."""
     import json
 
-    return json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)
+    text = json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)
+    return text.translate(_ESCAPED)
 
 
 def note(text: str) -> None:
     """Tell something on stderr that is not data."""
-    stderr(f"llmrr: {text}\n")
+    stderr(safe(f"llmrr: {text}\n", sys.stderr))
 
 
 def notes(texts: Iterable[str]) -> None:
@@ -100,7 +104,7 @@ def notes(texts: Iterable[str]) -> None:
 def problem(error: LlmrrError) -> None:
     """Tell an error that ends nothing."""
     hint = "".join(f"  hint: {line}\n" for line in error.hint.splitlines())
-    stderr(f"llmrr: {error.message}\n{hint}")
+    stderr(safe(f"llmrr: {error.message}\n{hint}", sys.stderr))
 
 
 def stderr(text: str) -> None:
@@ -226,7 +230,7 @@ def _report(error: LlmrrError, kind: str, code: int) -> None:
 def _traceback(error: BaseException) -> None:
     import traceback
 
-    stderr("".join(traceback.format_exception(error)))
+    stderr(safe("".join(traceback.format_exception(error)), sys.stderr))
 
 
 def _drop_if_closed() -> None:

@@ -45,6 +45,8 @@ FOREIGN = {
     "adapter": "lora",
     "reasoning_effort": "think",
 }
+# What Ollama and llama.cpp call no limit, what fits the context, and a random seed: not stated.
+_NOT_STATED = {("max_tokens", -1), ("max_tokens", -2), ("seed", -1)}
 THINK = ("off", "low", "medium", "high")
 # Options of a request that no [[models]] params hold.
 _REQUEST_ONLY = {"ignore_eos": FLAG, "think": one_of(*THINK)}
@@ -130,16 +132,19 @@ def messages(
 
 def read_options(pairs: Iterable[Sequence[str]]) -> tuple[dict[str, object], dict[str, object]]:
     """What ``-o KEY VALUE`` sets, as (sampling, loading), in the values that engines take. ``stop``
-    may be given several times. Raises ``UsageError`` for an unknown key or a wrong value.
+    may be given several times; None is a value that stands for: not stated. Raises ``UsageError``
+    for an unknown key or a wrong value.
 
     >>> read_options([("temp", "0.2"), ("num_ctx", "8192")])
     ({'temperature': 0.2}, {'context_size': 8192})
+    >>> read_options([("num_predict", "-1")])
+    ({'max_tokens': None}, {})
     """
     sampling: dict[str, object] = {}
     loading: dict[str, object] = {}
     for key, text in pairs:
         name = option_name(key)
-        value = _value(key, text, known_options()[name])
+        value = _value(f'-o {key} "{text}"', name, _readings(text), f"-o {key} VALUE")
         if name == "stop":
             before = sampling.get("stop")
             sampling[name] = (*(before if isinstance(before, tuple) else ()), text)
@@ -187,11 +192,8 @@ def option_name(key: str) -> str:
 
 
 def sampling(stated: Mapping[str, object], below: Mapping[str, object]) -> Sampling:
-    """The values of flags over those of ``-o``; None is: not stated."""
-    given = {name: value for name, value in stated.items() if value is not None}
-    think = {**below, **given}.get("think")
-    if think is not None and think not in THINK:
-        raise UsageError(f'--think "{think}" is not off, low, medium or high', "--think off")
+    """The values of flags over those of ``-o``; None is: not stated. Raises ``UsageError``."""
+    given = {name: _flag(name, value) for name, value in stated.items() if value is not None}
     return Sampling(**{**below, **given})  # type: ignore[arg-type]
 
 
@@ -200,16 +202,27 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _value(key: str, text: str, kind: Kind) -> object:
+def _flag(name: str, value: object) -> object:
+    if name not in known_options():  # a schema or a grammar, which are read already
+        return value
+    flag = f"--{name.replace('_', '-')}"
+    written = f'"{value}"' if isinstance(value, str) else value
+    return _value(f"{flag} {written}", name, [value], f"{flag} VALUE")
+
+
+def _value(written: str, name: str, readings: Iterable[object], hint: str) -> object:
     from pathlib import Path
 
     # One text may be read as several TOML values; the kind of the option decides.
-    for candidate in _readings(text):
+    kind = known_options()[name]
+    for candidate in readings:
+        if (name, candidate) in _NOT_STATED:
+            return None
         try:
             return kind.parse(candidate, Path())
         except ValueError:
             continue
-    raise UsageError(f'-o {key} "{text}" is not {kind.expected}', f"-o {key} VALUE")
+    raise UsageError(f"{written} is not {kind.expected}", hint)
 
 
 def _readings(text: str) -> Iterator[object]:

@@ -10,6 +10,8 @@ from llmrr.cli.session import Session, begin, say
 from llmrr.errors import ContextOverflow, LlmrrError
 
 if TYPE_CHECKING:
+    from prompt_toolkit.history import History
+
     from llmrr.router import Router
 
 ReadLine = Callable[[bool], str]
@@ -24,7 +26,7 @@ def converse(
     if typed:
         output.note(f"{router.resolve(session.model).name} answers; /? lists the commands")
         session.named = True
-    with reader(sys.stdin) as read_line:
+    with reader(sys.stdin, session) as read_line:
         failed = loop(session, read_line, question.prompt)
     if failed and not typed:
         raise type(failed[0])(f"lines that failed: {len(failed)}; the first is told above")
@@ -83,38 +85,52 @@ def read_message(read_line: ReadLine) -> str:
 
 
 @contextmanager
-def reader(stdin: TextIO) -> Iterator[ReadLine]:
+def reader(stdin: TextIO, session: Session) -> Iterator[ReadLine]:
     """How lines are read: with editing and history on a terminal, plainly from a pipe."""
     if output.is_terminal(stdin) and output.is_terminal(sys.stdout):
-        yield _terminal_reader()
+        yield _terminal_reader(session)
     else:
-        yield lambda more: _piped_line(stdin)
+        yield lambda more: _piped_line(stdin, more)
 
 
-def _piped_line(stdin: TextIO) -> str:
+def _piped_line(stdin: TextIO, more: bool) -> str:
     line = stdin.readline()
+    if not line and more:
+        return slash.QUOTES  # the end closes a block
     if not line:
         raise EOFError
     return line.rstrip("\n")
 
 
-def _terminal_reader() -> ReadLine:
-    from prompt_toolkit import PromptSession
-    from prompt_toolkit.completion import WordCompleter
-    from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+def history(keeps: Callable[[], bool]) -> "History":
+    """What was typed before. A line goes into the file only while ``keeps`` says so; without a
+    file that can be written, all is remembered until the end."""
+    from prompt_toolkit.history import FileHistory, InMemoryHistory
 
     from llmrr import paths
 
+    class Kept(FileHistory):
+        def store_string(self, string: str) -> None:
+            if keeps():
+                super().store_string(string)
+
     path = paths.data_dir() / "chat_history"
-    history: History = InMemoryHistory()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
-        history = FileHistory(str(path))
     except OSError:
         output.note(f"{path} cannot be written: what you type is remembered until you leave")
+        return InMemoryHistory()
+    return Kept(str(path))
+
+
+def _terminal_reader(session: Session) -> ReadLine:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import WordCompleter
+
     words = WordCompleter([f"/{name}" for name in slash.COMMANDS], sentence=True)
     typed: PromptSession[str] = PromptSession(
-        history=history, completer=words, complete_while_typing=False, reserve_space_for_menu=0
-    )
+        history=history(session.keeps), completer=words, complete_while_typing=False,
+        reserve_space_for_menu=0,
+    )  # fmt: skip
     return lambda more: typed.prompt("... " if more else ">>> ")

@@ -1,10 +1,12 @@
 """A conversation under way: who answers, what was said, how the answers are shown."""
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmrr.cli import answers, asking, output
+from llmrr.errors import LlmrrError
 from llmrr.types import Message, Request, Sampling
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ class Session:
         system = (Message("system", self.system),) if self.system else ()
         return (*system, *self.messages)
 
+    def keeps(self) -> bool:
+        """Whether what is said may be kept."""
+        return self.log and bool(self.router.config.value("log_prompts"))
+
 
 def begin(
     router: "Router", question: asking.Question, how: answers.Shown, *, log: bool = True
@@ -53,6 +59,16 @@ def begin(
         cid=question.conversation or new_id(),
         log=log,
     )
+
+
+def lasting_name(router: "Router", name: str | None) -> str | None:
+    """What names the same model later and in another folder: the name that is configured, else the
+    source. What names nothing any more stays as it is."""
+    if name is None or router.config.model(name):
+        return name
+    with suppress(LlmrrError):
+        return router.resolve(name).source
+    return name
 
 
 def new_id() -> str:

@@ -2,12 +2,12 @@
 here."""
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from llmrr.cli import output, prompt, views
-from llmrr.cli.session import Session, new_id
+from llmrr.cli.session import Session, lasting_name, new_id
 from llmrr.errors import DamagedFile, NotFound, UsageError
 from llmrr.types import Message, Sampling
 
@@ -58,9 +58,10 @@ def _set_parameter(session: Session, text: str) -> None:
     if not value.strip():
         raise UsageError("/set parameter needs a key and a value", "/set parameter temperature 0.2")
     sampling, loading = prompt.read_options([(key, value.strip())])
-    session.sampling = prompt.sampling(sampling, {}).over(session.sampling)
+    session.sampling = replace(session.sampling, **sampling)  # type: ignore[arg-type]
     session.loading.update(loading)
-    output.notes(f"{name} is {value}" for name, value in {**sampling, **loading}.items())
+    for name, setting in {**sampling, **loading}.items():
+        output.note(f"{name} is {'not set' if setting is None else setting}")
 
 
 def show(session: Session, rest: str) -> None:
@@ -73,10 +74,10 @@ def show(session: Session, rest: str) -> None:
         known = {k: v for k, v in {**stated, **session.loading}.items() if v is not None}
         output.lines(output.page().facts(known) if known else ["no parameter is set"])
     elif rest == "system":
-        output.data(session.system or "no system prompt is set")
+        output.lines([session.system or "no system prompt is set"])
     elif rest == "template":
         template = session.router.info(session.model).chat_template
-        output.data(template or "the model brings no chat template")
+        output.lines([template or "the model brings no chat template"])
     elif rest in ("messages", "history"):
         output.lines(f"{message.role}: {message.content}" for message in session.turns())
     else:
@@ -89,11 +90,10 @@ def save(session: Session, rest: str) -> None:
 
     path = _saved(rest, "/save NAME")
     facts = {
-        "model": session.model,
+        "model": lasting_name(session.router, session.model),
         "system": session.system,
         "messages": [{"role": m.role, "content": m.content} for m in session.messages],
     }
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with journal.change(f"conversation {rest}") as change:
         change.write(path, output.dumps(facts) + "\n")
     output.note(f"saved; /load {rest} brings it back")
@@ -137,10 +137,11 @@ def system(session: Session, rest: str) -> None:
 
 def model(session: Session, rest: str) -> None:
     if not rest:
-        return output.data(session.router.resolve(session.model).name)
-    session.model = session.router.resolve(rest).name
+        return output.lines([session.router.resolve(session.model).name])
+    found = session.router.resolve(rest)
+    session.model = lasting_name(session.router, rest)
     session.named = True
-    return output.note(f"model {session.model}")
+    return output.note(f"model {found.name}")
 
 
 def help_(session: Session, rest: str) -> None:
