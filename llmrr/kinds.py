@@ -6,6 +6,7 @@ adapter is its path and scale.
 
 import math
 import re
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,8 @@ PROVIDERS = (
 )  # fmt: skip
 _PROVIDER_ALIASES = {"hf": "huggingface", "local": "file", "gemini": "google"}
 _HUB_ADDRESSES = ("https://huggingface.co/", "https://hf.co/", "huggingface.co/", "hf.co/")
+
+_LARGEST_TEMPLATE = 400_000  # bytes of a file
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -160,7 +163,14 @@ def _chat_template(value: object, folder: Path) -> object:
         return text
     path = file_path(text, folder)
     try:
-        return path.read_text(encoding="utf-8")
+        # What is no file may never end, or never begin: a device, a pipe that nobody writes to.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError(f"the template {path} is not a regular file")
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_TEMPLATE + 1)
+        if len(data) > _LARGEST_TEMPLATE:
+            raise ValueError(f"the template {path} has more than {_LARGEST_TEMPLATE:,} bytes")
+        return data.decode()
     except (OSError, UnicodeDecodeError) as exc:
         raise ValueError(f"the template {path} cannot be read: {exc}") from exc
 

@@ -1,5 +1,6 @@
 """The configuration: who wins, what is refused and how it is said, and safe changes to the file."""
 
+import os
 import stat
 import tomllib
 from collections.abc import Callable
@@ -206,6 +207,8 @@ def test_overrides_are_checked_too() -> None:
         ("engines.llamacpp.flash_attention = 1", 'not true, false or "auto"', 1, ""),
         ("engines.llamacpp.lora = [{ scale = 1 }]", "lora = [{ scale = 1 }] is not", 1, ""),
         ('engines.llamacpp.chat_template = "file:no"', "no cannot be read", 1, ""),
+        ('engines.llamacpp.chat_template = "file:/dev/zero"', "not a regular file", 1, ""),
+        ('engines.llamacpp.chat_template = "file:/"', "/ is not a regular file", 1, ""),
         ("models = 3", "models is not a list of tables", 1, "write [[models]]"),
         ("[models]\nname = 'a'", "models is not a list of tables", 1, "write [[models]]"),
         ("[[models]]\nname = 'a'", "models[0] has no source", 1, "source = "),
@@ -366,6 +369,14 @@ def test_check_finds_everything_at_once(tmp_path: Path) -> None:
     assert config.check(path) == []
     with pytest.raises(NotFound, match="there is no file"):
         config.check(tmp_path / "nothing.toml")
+
+
+def test_a_template_that_never_begins_or_ends_holds_nothing_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "long").write_text("x" * 400_001)
+    for name, problem in (("pipe", "not a regular file"), ("long", "more than 400,000 bytes")):
+        path = project(f"engines.llamacpp.chat_template = 'file:{name}'")
+        assert problem in str(config.check(path)[0])
 
 
 def test_every_problem_has_a_hint(tmp_path: Path) -> None:

@@ -1,13 +1,24 @@
 """Chat templates: as Hugging Face renders them, whatever they hold."""
 
+import json
 import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+import jinja2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jinja2 import nodes
 
-from llmrr.engines import jinja
+import llmrr
+from llmrr.engines import jinja, rendering
+from llmrr.engines.plain import is_plain
 from llmrr.engines.templates import DEFAULT, FOLDED, NO_SWITCH, Template
 from llmrr.engines.thinking import LEVELS
 from llmrr.errors import Unsupported
@@ -90,9 +101,9 @@ def test_both_render_what_hugging_face_renders(text, expected):
     ],
 )
 def test_jinja2_is_asked_where_minijinja_differs(text, expected):
-    template = Template(text)
-    assert template.render([QUESTION]) == expected
-    assert template._thorough is not None
+    template = jinja.Jinja(text, lambda: NOON)
+    assert (template.render(values()), template.by) == (expected, "jinja2")
+    assert Template(text).render([QUESTION]) == expected
 
 
 def test_a_refusal_has_the_templates_own_words():
@@ -173,31 +184,177 @@ def test_a_template_that_looks_for_no_think_is_told_in_the_system_message():
     assert Template(text).prompt([SYSTEM], think="off").text.startswith("Be brief.\n/no_thinkTrue")
 
 
-HOSTILE = {
+ENDLESS = {
     "loops": "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "lipsum": "{{ lipsum(n=100000) }}",
+    "wordwrap": "{{ ('a' * 10000000) | wordwrap(1) }}",
+    "integers": "{% set n = namespace(x=9**9999) %}{% for i in range(40) %}"
+    "{% set n.x = n.x * n.x %}{% endfor %}",
+    "sum": "{{ range(99999) | map('string') | map('list') | sum(start=[]) }}",
+}
+# What a namespace can hold is doubled, forty times.
+DOUBLED = {
+    "~": "n.x ~ n.x",
+    "+": "n.x + n.x",
+    "|join": "[n.x, n.x] | join",
+    ".join": "''.join([n.x, n.x])",
+    "|replace": "n.x | replace('a', 'aa')",
+    ".replace": "n.x.replace('a', 'aa')",
+    "format": "'{}{}'.format(n.x, n.x)",
+    "tojson": "[n.x, n.x] | tojson",
+    "list": "n.x | list + n.x | list",
+    "macro": "m(n.x)",
+    "indent": "(n.x ~ '\\n' ~ n.x) | indent(100000)",
+}
+GREEDY = {
+    name: "{% macro m(x) %}{{ x }}{{ x }}{% endmacro %}{% set n = namespace(x='a' * 1000) %}"
+    "{% for i in range(40) %}{% set n.x = " + doubled + " %}{% endfor %}{{ n.x }}"
+    for name, doubled in DOUBLED.items()
+} | {
     "output": "{% for i in range(99999) %}" + "x" * 1000 + "{% endfor %}",
+    "block": "{% set x %}{% for i in range(90000) %}" + "x" * 10_000 + "{% endfor %}{% endset %}",
     "repeated": "{{ 'a' * 10**10 }}",
     "width": "{{ '%1000000000d' % 1 }}",
-    "format": "{{ '{:>1000000000}'.format(1) }}",
+    "format of a width": "{{ '{:>1000000000}'.format(1) }}",
     "center": "{{ 'a' | center(1000000000) }}",
     "power": "{{ 9 ** (9 ** 9) }}",
     "recursion": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+    "include": "{% set x = 'a' ~ x ~ x %}{% include 'chat' %}",
+    "line by line": "{% set x = 'aaaa' %}" + "{% set x = x ~ x %}" * 60,
     "operators": "{{ " + "-" * 19_000 + "1 }}{{ raise_exception('a') }}",
     "more operators": "{{ " + "-" * 90_000 + "1 }}",
     "elif": "{% if x %}" + "{% elif x %}" * 3_000 + "{{ x.y.z }}{% endif %}{{ x.y }}",
     "nested": "{{ " + "(" * 50_000 + "1" + ")" * 50_000 + " }}",
     "nested data": "{% set n = namespace(a=[]) %}{% for i in range(90000) %}"
     "{% set n.a = [n.a] %}{% endfor %}{{ raise_exception(n.a) }}",
+}
+WRONG = {
     "python": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
     "broken": "{% if %}",
     "unknown": "{{ 1 | nothing_like_it }}",
 }
+HOSTILE = ENDLESS | GREEDY | WRONG
+# These need most of a second each.
+LONG = {"output", "block", "nested data", "list", *ENDLESS} - {"lipsum"}
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_template_ends_in_an_error(text):
+@pytest.fixture
+def little_time(monkeypatch):
+    monkeypatch.setattr(rendering, "CPU_SECONDS", 0.3)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=[pytest.mark.slow] * (one in LONG)) for one in HOSTILE]
+)
+@pytest.mark.usefixtures("little_time")
+def test_a_hostile_template_ends_in_an_error(name):
+    # Whatever could grow is rendered in the other process, where growing harms nobody.
+    assert name in WRONG or not is_plain(HOSTILE[name])
     with pytest.raises(Unsupported):
-        Template(text).render([QUESTION])
+        Template(HOSTILE[name]).render([QUESTION])
+
+
+@pytest.mark.usefixtures("little_time")
+def test_what_a_hostile_template_ends_is_replaced():
+    hostile, other = Template(GREEDY["~"]), Template("{{ bos_token ~ messages[0].content * 2 }}")
+    assert other.render([QUESTION]) == "HiHi"
+    with pytest.raises(Unsupported, match=r"more than (512 MiB|0\.3 s)|too much memory"):
+        hostile.render([QUESTION])
+    assert other.render([QUESTION]) == "HiHi"
+    with pytest.raises(Unsupported, match=r"more than 0\.3 s"):
+        Template(ENDLESS["lipsum"]).render([QUESTION])
+    with ThreadPoolExecutor(4) as pool:
+        texts = list(pool.map(lambda n: other.render([Message("user", str(n))]), range(40)))
+    assert texts == [f"{n}{n}" for n in range(40)]
+
+
+def test_a_process_that_waits_for_something_is_ended(monkeypatch):
+    Template("{{ 'a' * 2 }}").render([QUESTION])
+    monkeypatch.setattr(rendering, "SECONDS", 0.2)
+    process = rendering._process._made
+    process.send_signal(signal.SIGSTOP)
+    with pytest.raises(Unsupported, match="it takes more than"):
+        Template("{{ 'a' * 2 }}").render([QUESTION])
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_an_interrupted_rendering_leaves_no_answer_for_the_next(monkeypatch):
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    template = Template("{{ messages[0].content * 2 }}")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(json, "loads", interrupted)
+        template.render([SYSTEM])
+    assert template.render([QUESTION]) == "HiHi"
+
+
+def test_a_program_ends_without_a_word_and_without_the_process():
+    code = (
+        "from llmrr.engines import rendering\n"
+        "print(rendering.render('{{ 2 * 3 }}', {}, __import__('datetime').datetime.now))\n"
+        "print(rendering._process._made.pid)"
+    )
+    path = str(Path(llmrr.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", code], capture_output=True, text=True,
+        timeout=60, check=True, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    rendered, pid = done.stdout.split()
+    assert (rendered, done.stderr) == ("6", "")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
+
+
+def test_a_plain_template_starts_no_process():
+    rendering.stop()
+    template = Template(DEFAULT)
+    assert "Be brief." in template.prompt([SYSTEM, QUESTION], think="off").text
+    assert rendering._process is None
+    # A conversation of any length is the other process' work.
+    long = Message("user", "x" * 200_000)
+    assert long.content in template.render([long])
+    assert rendering._process is not None
+
+
+PIECES = (
+    "{% for m in messages %}", "{% endfor %}", "{% if m.role == 'a' %}", "{% else %}",
+    "{% endif %}", "{{ m.content | trim }}", "{{- '<' + m['role'] + '>\\n' -}}",
+    "{% set x = messages[1:] %}", "{% set x = 'a' %}", "text", "{{ raise_exception('no') }}",
+    "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}",
+)  # fmt: skip
+HIDDEN = (
+    "x ~ x", "{{ x * 9 }}", "{% set x = x ~ x %}", "|replace('a', x)", ".join(x)", "'", '"', "{#",
+    "#}", "%}", "}}", "{%", "{{", "(", ")", "[", "\\", "set x = x + x", "m(x)", "range(9)", "{",
+    "{% macro m() %}", "{% raw %}", " recursive", ", x", "'%}", "\\'", "-", "namespace()", ".x =",
+)  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=6),
+    st.lists(st.tuples(st.sampled_from(HIDDEN), st.integers(0, 10**6)), max_size=4),
+)
+@settings(deadline=None, max_examples=300)
+def test_nothing_that_grows_is_taken_for_plain(pieces, hidden):
+    text = "".join(pieces)
+    for one, place in hidden:
+        place %= len(text) + 1
+        text = text[:place] + one + text[place:]
+    if not is_plain(text):
+        return
+    try:
+        tree = jinja2.Environment().parse(text)
+    except jinja2.TemplateSyntaxError:
+        return
+    grows = nodes.Mul, nodes.Pow, nodes.Macro, nodes.NSRef, nodes.Include, nodes.AssignBlock
+    assert not list(tree.find_all(grows)), text
+    for kept in [*(one.node for one in tree.find_all(nodes.Assign)),
+                 *(one.iter for one in tree.find_all(nodes.For))]:  # fmt: skip
+        assert not isinstance(kept, nodes.Add | nodes.Concat | nodes.Filter | nodes.Call), text
+        assert not list(kept.find_all((nodes.Add, nodes.Concat, nodes.Filter, nodes.Call))), text
+    for call in tree.find_all(nodes.Call):
+        name = call.node.attr if isinstance(call.node, nodes.Getattr) else call.node.name
+        assert name in ("raise_exception", "strip", "lstrip", "rstrip", "startswith", "endswith")
 
 
 def test_a_panic_of_minijinja_is_an_error_like_another(monkeypatch):
@@ -305,14 +462,17 @@ def test_real_templates_render_the_same_both_ways():
 def test_few_real_templates_need_jinja2():
     """It costs a cold start some 70 ms."""
     slow = set()
+    conversation = said(("system", "Be brief."), ("user", "Hi"))
     for path in real_templates():
-        template = Template(path.read_text("utf-8"), bos="<s>", eos="</s>")
+        template = jinja.Jinja(path.read_text("utf-8"), lambda: NOON)
         try:
-            template.render([SYSTEM, QUESTION])
-        except Unsupported:
+            template.render(values(messages=conversation))
+        except jinja.Refused:
+            continue
+        except jinja.Unrenderable:
             assert path.stem == "fireworks-ai-llama-3-firefunction-v2"  # wants ``functions``
         else:
-            if template._thorough is not None:
+            if template.by == "jinja2":
                 slow.add(path.stem)
     # Both ask whether tools, which are none, are iterable.
     assert slow <= {"Qwen3-Coder", "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16"}

@@ -1,34 +1,31 @@
 """Renders one Jinja text as Hugging Face does: minijinja where it gives the same, else jinja2.
 
-A template comes out of a model's file, so it is not trusted. minijinja runs with a fuel limit and
-no access to Python objects. jinja2 runs in its immutable sandbox, with a bound on steps, on what
-is written and on the strings and lists that ``+`` and ``*`` make. What neither bounds is memory
-that other operations take: a template that doubles a string by ``~`` can still exhaust it.
+A template comes out of a model's file, so it is not trusted, and neither library bounds what a
+template takes: minijinja counts steps, and forty of them that each double a text fill any memory,
+which ends the process; jinja2 counts nothing. So this is run where that does no harm: in a process
+of its own (``rendering``), or for a text that cannot grow (``plain``). What is seen to here is that
+a template comes at nothing but its values: minijinja knows no Python objects, and jinja2 has its
+immutable sandbox.
+
+This module imports nothing of ours: it is what that process loads, and shall start quickly.
 """
 
 import json
 import re
-import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
-from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 # 70 real templates need 200 to 1,000 steps for one turn, and up to 170 for each turn more. What
 # takes longer goes to jinja2: a loop could nest lists until Rust's stack overflows.
 FUEL = 20_000
-STEPS = 2_000_000
 MOST_CHARACTERS = 16_000_000
-LONGEST_TEMPLATE = 100_000
 
-# minijinja's parser recurses per operator without a bound: 18,800 of them end the process on a
-# stack of 8 MiB, and one that reads a variable takes time by their square. Real templates have up
-# to 17,000 characters in all.
+# minijinja's parser recurses per operator without a bound: 18,800 of them take a stack of 8 MiB.
+# Real templates have up to 17,000 characters in all.
 LONGEST_FAST = 20_000
-FITS_ANY_STACK = 8_000
-STACK_BYTES = 64 << 20
 
 # Hugging Face's tag around what the assistant said, for training: here it means nothing.
 _GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}")
@@ -70,9 +67,7 @@ class Unrenderable(Exception):
 
 
 Renderer = Callable[[Mapping[str, Any]], str]
-Result = TypeVar("Result")
-
-_stack_lock = threading.Lock()
+Clock = Callable[[], "datetime"]
 
 
 def differs(text: str) -> str | None:
@@ -89,14 +84,41 @@ def prepare(text: str) -> str:
     )
 
 
-def fast(text: str, now: Callable[[], datetime]) -> Renderer:
+class Jinja:
+    """One template, rendered by minijinja until that fails, and then by jinja2."""
+
+    def __init__(self, text: str, now: Clock) -> None:
+        self._text, self._now = prepare(text), now
+        self._fast: Renderer | None = None
+        self._thorough: Renderer | None = None
+
+    @property
+    def by(self) -> str:
+        """Which library rendered it last."""
+        return "jinja2" if self._thorough else "minijinja"
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The text. Raises ``Refused`` and ``Unrenderable``."""
+        if self._thorough is None and differs(self._text) is None:
+            try:
+                self._fast = self._fast or fast(self._text, self._now)
+                return self._fast(values)
+            except Refused:
+                raise
+            except Exception:  # whatever minijinja cannot do, or stopped: jinja2 has the last word
+                self._fast = None
+        self._thorough = self._thorough or thorough(self._text, self._now)
+        return self._thorough(values)
+
+
+def fast(text: str, now: Clock, *, fuel: int = FUEL) -> Renderer:
     """The minijinja renderer. Raises ``Refused``, or anything else where jinja2 has to be asked."""
     import minijinja
 
     if len(text) > LONGEST_FAST:
         raise Unrenderable("minijinja does not bound its recursion")
     environment = minijinja.Environment(
-        templates={"chat": text}, trim_blocks=True, lstrip_blocks=True, fuel=FUEL, debug=False
+        templates={"chat": text}, trim_blocks=True, lstrip_blocks=True, fuel=fuel, debug=False
     )
     environment.add_filter("tojson", lambda value, **form: to_json(_certain(value), **form))
     for name in DIFFERENT_FILTERS:
@@ -105,55 +127,26 @@ def fast(text: str, now: Callable[[], datetime]) -> Renderer:
     environment.add_test("iterable", lambda value: _sized(_certain(value)))
     environment.add_global("raise_exception", _refuse)
     environment.add_global("strftime_now", lambda form: now().strftime(form))
-
-    def render(values: Mapping[str, Any]) -> str:
-        return _roomy(text, lambda: str(environment.render_template("chat", **values)))
-
-    return render
+    return lambda values: _panicless(lambda: str(environment.render_template("chat", **values)))
 
 
-def free_names(text: str) -> frozenset[str]:
+def free_names(text: str) -> list[str]:
     """The names that the template reads and does not define; all of them in a broken one."""
     import minijinja
 
+    text = prepare(text)
     environment = minijinja.Environment(templates={"chat": text})
     try:
         if len(text) > LONGEST_FAST:
             raise Unrenderable
-        read = _roomy(text, lambda: environment.undeclared_variables_in_template("chat"))
+        read = _panicless(lambda: environment.undeclared_variables_in_template("chat"))
         # minijinja takes the name in ``set x = x | default(1)`` for one that is defined.
-        return frozenset([*read, *_OPTIONAL.findall(text)])
+        return sorted({*read, *_OPTIONAL.findall(text)})
     except Exception:  # a syntax that only jinja2 knows: then any name that occurs may be read
-        return frozenset(re.findall(r"[A-Za-z_]\w*", text))
+        return sorted(set(re.findall(r"[A-Za-z_]\w*", text)))
 
 
-def _roomy(text: str, work: Callable[[], Result]) -> Result:
-    """What minijinja's work gives, on a larger stack where its recursion could need one."""
-    if len(text) <= FITS_ANY_STACK:
-        return _panicless(work)
-    done: list[Result] = []
-    failed: list[Exception] = []
-
-    def run() -> None:
-        try:
-            done.append(_panicless(work))
-        except Exception as exc:  # raised again below, in the thread that asked
-            failed.append(exc)
-
-    with _stack_lock:
-        before = threading.stack_size(STACK_BYTES)
-        try:
-            thread = threading.Thread(target=run)
-            thread.start()
-        finally:
-            threading.stack_size(before)
-    thread.join()
-    if failed:
-        raise failed[0]
-    return done[0]
-
-
-def _panicless(work: Callable[[], Result]) -> Result:
+def _panicless(work: Callable[[], Any]) -> Any:
     try:
         return work()
     except Exception:
@@ -164,33 +157,15 @@ def _panicless(work: Callable[[], Result]) -> Result:
         raise Unrenderable(f"minijinja panics: {exc}") from exc
 
 
-def thorough(text: str, now: Callable[[], datetime]) -> Renderer:
+def thorough(text: str, now: Clock) -> Renderer:
     """The jinja2 renderer. Raises ``Refused`` and ``Unrenderable``."""
     from jinja2 import Template, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    class Environment(ImmutableSandboxedEnvironment):
-        intercepted_binops = frozenset(["+", "*", "**", "%"])
-
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            _bound(_length(operator, left, right))
-            return super().call_binop(context, operator, left, right)
-
-        def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-            form = super().wrap_str_format(value)
-            return form and _narrow(form, value.__self__)
-
-        def call(self, context: Any, called: Any, *values: Any, **named: Any) -> Any:
-            if isinstance(owner := getattr(called, "__self__", None), str):
-                _bound(_width(owner, *values))
-            return super().call(context, called, *values, **named)
-
-    environment = Environment(
+    environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
     environment.filters["tojson"] = to_json
-    for name in ("center", "format", "indent"):
-        environment.filters[name] = _narrow(environment.filters[name])
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = lambda form: now().strftime(form)
 
@@ -200,13 +175,14 @@ def thorough(text: str, now: Callable[[], datetime]) -> Renderer:
         try:
             if not compiled:
                 compiled.append(environment.from_string(text))
-            with _bounded():
-                return _joined(compiled[0].generate(**values))
+            return _joined(compiled[0].generate(**values))
         except (Refused, Unrenderable):
             raise
         except TemplateError as exc:
             line = getattr(exc, "lineno", None)
             raise Unrenderable(f"{exc}{f' (line {line})' if line else ''}") from exc
+        except MemoryError as exc:
+            raise Unrenderable("it takes too much memory") from exc
         except Exception as exc:  # whatever Python raises for what the template wrote
             raise Unrenderable(f"{type(exc).__name__}: {exc}") from exc
 
@@ -247,71 +223,11 @@ def _refuse(message: object) -> str:
     raise Refused(str(message)[:1000])
 
 
-def _bound(characters: int) -> None:
-    if characters > MOST_CHARACTERS:
-        raise Unrenderable(f"it makes more than {MOST_CHARACTERS:,} characters")
-
-
-def _length(operator: str, left: Any, right: Any) -> int:
-    """How long the result of an operation may be, in characters, items or digits."""
-    if operator == "%":
-        return _width(left) if isinstance(left, str) else 0
-    sizes = [len(side) if hasattr(side, "__len__") else 0 for side in (left, right)]
-    if operator == "+":
-        return sum(sizes)
-    numbers = [abs(side) for side in (left, right) if isinstance(side, int)]
-    if operator == "*":
-        return max(sizes) * max(numbers, default=0)
-    return numbers[0].bit_length() * numbers[1] if len(numbers) == 2 else 0
-
-
-def _width(*values: Any) -> int:
-    """The widest field that a format string, or a number beside it, asks for."""
-    widths = [int(found) for found in re.findall(r"[:%][^\s{}]*?(\d{6,18})", str(values[0]))]
-    return max([*widths, *(value for value in values if isinstance(value, int))], default=0)
-
-
-def _narrow(made: Callable[..., Any], *first: str) -> Callable[..., Any]:
-    """What ``made`` makes, with no number that asks for more characters than there may be."""
-
-    def bounded(*values: Any, **named: Any) -> Any:
-        _bound(_width(*first, *values, *named.values()))
-        return made(*values, **named)
-
-    return bounded
-
-
 def _joined(pieces: Iterator[str]) -> str:
     parts, characters = [], 0
     for piece in pieces:
         characters += len(piece)
-        _bound(characters)
+        if characters > MOST_CHARACTERS:
+            raise Unrenderable(f"it makes more than {MOST_CHARACTERS:,} characters")
         parts.append(piece)
     return "".join(parts)
-
-
-@contextmanager
-def _bounded() -> Iterator[None]:
-    """Count the lines of compiled template that run in this thread, and stop at ``STEPS``.
-
-    jinja2 has no limit of its own. Its templates are Python code, so the interpreter's trace hook
-    sees each of their lines; other code only pays for its calls.
-    """
-    left = STEPS
-
-    def line(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Unrenderable(f"it takes more than {STEPS:,} steps")
-        return line
-
-    def call(frame: FrameType, event: str, argument: Any) -> Any:
-        return line if frame.f_code.co_filename == "<template>" else None
-
-    before = sys.gettrace()
-    sys.settrace(call)
-    try:
-        yield
-    finally:
-        sys.settrace(before)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from llmrr.engines import jinja
+from llmrr.engines import jinja, rendering
 from llmrr.engines.text import TAG, Markers, markers_for, tag
 from llmrr.engines.thinking import can_switch_off, command, switches
 from llmrr.errors import Unsupported
@@ -17,6 +17,8 @@ CHATML = """\
 {%- endfor -%}
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif -%}
 """
+
+LONGEST = 100_000  # characters
 
 # What a model without a template of its own is asked with, by name.
 DEFAULT_NAME = "chatml"
@@ -52,10 +54,10 @@ class Template:
         eos: str = "",
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
-        if len(text) > jinja.LONGEST_TEMPLATE:
+        if len(text) > LONGEST:
             raise Unsupported(
                 f"the chat template has {len(text):,} characters, more than"
-                f" {jinja.LONGEST_TEMPLATE:,}",
+                f" {LONGEST:,}",
                 "give another one with --chat-template",
             )
         self.text = text
@@ -63,9 +65,6 @@ class Template:
         self.eos = eos
         self.markers = markers_for(text)
         self._now = now
-        self._source = jinja.prepare(text)
-        self._fast: jinja.Renderer | None = None
-        self._thorough: jinja.Renderer | None = None
 
     def render(
         self, messages: Sequence[Message], *, add_generation_prompt: bool = True, **extra: Any
@@ -86,7 +85,7 @@ class Template:
         notes: list[str] = []
         chosen: dict[str, Any] = {}
         if think is not None:
-            chosen = switches(self.text, jinja.free_names(self._source), think)
+            chosen = switches(self.text, rendering.names(self.text), think)
             word = None if chosen else command(self.text, think)
             if word:
                 messages = _told(messages, word)
@@ -147,17 +146,8 @@ class Template:
             "documents": None,
             **extra,
         }
-        if self._thorough is None and jinja.differs(self._source) is None:
-            try:
-                self._fast = self._fast or jinja.fast(self._source, self._now)
-                return self._fast(values)
-            except jinja.Refused:
-                raise
-            except Exception:  # whatever minijinja cannot do, or stopped: jinja2 has the last word
-                self._fast = None
         try:
-            self._thorough = self._thorough or jinja.thorough(self._source, self._now)
-            return self._thorough(values)
+            return rendering.render(self.text, values, self._now)
         except jinja.Unrenderable as exc:
             raise Unsupported(
                 f"the model's chat template cannot be rendered: {exc}",

@@ -118,9 +118,8 @@ def measure(path: Path, options: Options, context: int) -> dict[str, int]:
 def _setting(options: Options) -> tuple[str, ...]:
     """The options that decide which code of llama.cpp runs, as arguments of the helper."""
     flash = "off" if options.flash_attention == "off" else "on"
-    template = ("--other-template",) if options.chat_template else ()
     adapters = (word for adapter, _ in options.lora for word in ("--lora", str(adapter)))
-    return ("--kv-type", options.kv_type, "--flash-attention", flash, *template, *adapters)
+    return ("--kv-type", options.kv_type, "--flash-attention", flash, *adapters)
 
 
 def _checker(setting: Sequence[str], others: Sequence[Path]) -> str:

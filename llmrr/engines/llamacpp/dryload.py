@@ -8,7 +8,6 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +15,9 @@ from llmrr.engines.base import CONTEXT_AT_LEAST, Options
 from llmrr.engines.llamacpp.api import api, captured_log, set_fields
 from llmrr.engines.llamacpp.context import Context, Shape
 from llmrr.engines.llamacpp.loading import open_model, refusal
-from llmrr.errors import DamagedFile, LlmrrError
+from llmrr.errors import LlmrrError
 
 _INFO_LEVEL = 2
-TEMPLATE_MEMORY = 2 * 1024**3  # bytes
 _BUFFER = re.compile(r" (?P<kind>output|compute) buffer size = +(?P<mib>[\d.]+) MiB")
 # The buffers of these are not made in a dry load: reported as empty, with their size said apart.
 _MEMORY = re.compile(r"^llama_(kv_cache|memory_recurrent): size = +(?P<mib>[\d.]+) MiB")
@@ -39,7 +37,7 @@ def buffers(log: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def dry_load(path: Path, shape: Shape, *, own_template: bool = True) -> dict[str, int]:
+def dry_load(path: Path, shape: Shape) -> dict[str, int]:
     """Load without memory and open a context of this shape. Raises what llama.cpp says."""
     binding = api()
     parameters = set_fields(
@@ -50,32 +48,9 @@ def dry_load(path: Path, shape: Shape, *, own_template: bool = True) -> dict[str
         model = binding.llama_model_load_from_file(str(path).encode(), parameters)
         if not model:
             raise refusal(path, lines)
-        if own_template and (template := binding.llama_model_chat_template(model, None)):
-            _try_template(template.decode(errors="replace"))
         trained = binding.llama_model_n_ctx_train(model)
         Context(model, replace(shape, size=min(shape.size, max(trained, 1))))
         return buffers(lines)
-
-
-def _try_template(text: str) -> None:
-    """Render the file's chat template once with little memory to take: one that wants it all ends
-    this process. Whether it renders is not asked here; that is said when it is used."""
-    import resource
-
-    from llmrr.engines.templates import Template
-    from llmrr.types import Message
-
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (TEMPLATE_MEMORY, before[1]))
-    try:
-        with suppress(LlmrrError):
-            Template(text).prompt([Message("system", "Be brief."), Message("user", "Hello")])
-    except MemoryError as error:
-        raise DamagedFile(
-            "the chat template takes too much memory", "give another one with -o chat_template"
-        ) from error
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def try_adapters(path: Path, adapters: Sequence[Path]) -> None:
@@ -97,7 +72,6 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--flash-attention", choices=("on", "off"), default="on")
     parser.add_argument("--lora", type=Path, action="append", default=[], help="tried with weights")
-    parser.add_argument("--other-template", action="store_true", help="the file's own is not used")
     given = parser.parse_args()
     shape = Shape(
         given.context, given.slots, given.threads, given.flash_attention == "on", given.kv_type
@@ -105,7 +79,7 @@ def main() -> int:
     try:
         if given.lora:
             try_adapters(given.path, given.lora)
-        found = dry_load(given.path, shape, own_template=not given.other_template)
+        found = dry_load(given.path, shape)
     except LlmrrError as error:
         sys.stderr.write(f"{error.type}\n{error.message}\n{error.hint}\n")
         return error.exit_code
