@@ -7,6 +7,7 @@ and minijinja counts the steps (``FUEL``).
 """
 
 import re
+from functools import lru_cache
 
 FUEL = 4_000
 OPERANDS = 16  # in one expression
@@ -34,6 +35,7 @@ _CALLED = re.compile(
 _PART = re.compile(r"[\w\s.:\[\]-]*")  # of what is there: nothing is put together
 
 
+@lru_cache(16)
 def is_plain(text: str) -> bool:
     """May this template be rendered in the user's process?
 
