@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmrr import hardware
+from llmrr.engines import rendering
 from llmrr.engines.base import Options
 from llmrr.engines.llamacpp import vectors
 from llmrr.engines.llamacpp.api import AbortFlag, Vocab
@@ -47,6 +48,7 @@ class LlamaModel:
         self._machine = hardware.probe()
         self._threads = threads(self.info, self._machine, options)
         refuse_too_large(self.fit, place.path)
+        rendering.prepare(self._template_text)  # it starts while llama.cpp loads
         self._loaded = loading.start().result()
         self.vocab = Vocab(self._loaded.pointer)
         self._abort = AbortFlag()
@@ -68,9 +70,12 @@ class LlamaModel:
     @cached_property
     def template(self) -> Template:
         """The chat template that is used: the stated one, the model's own, or the default."""
-        text = self._options.chat_template or self.info.chat_template or DEFAULT
         bos, eos = (self.vocab.text(self.vocab.token(role)) for role in ("bos", "eos"))
-        return Template(text, bos=bos, eos=eos)
+        return Template(self._template_text, bos=bos, eos=eos)
+
+    @property
+    def _template_text(self) -> str:
+        return self._options.chat_template or self.info.chat_template or DEFAULT
 
     @property
     def templated(self) -> bool:
