@@ -12,6 +12,7 @@ import json
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +20,11 @@ from pathlib import Path
 from llmrr.engines.base import Options
 from llmrr.engines.llamacpp import ENGINE
 from llmrr.engines.llamacpp.model import LlamaModel
-from llmrr.types import Format, ModelFiles, Request, Sampling
+from llmrr.types import Chunk, Format, ModelFiles, Request, Sampling
 
 WORDS = ("alpha", "river", "stone", "blue", "copy", "tensor", "model", "queue", "graph", "light")
 ANSWER = 96  # tokens per sequence
+CONTEXT = 1024  # tokens per sequence, the same on both sides
 SHARED = 600  # tokens of a common prefix
 
 
@@ -65,16 +67,26 @@ def our_prefill(model: LlamaModel, salt: int) -> float:
 
 
 def our_batch(model: LlamaModel, count: int, prompts: list[str]) -> float:
-    """Tokens a second of all sequences together, from the last first token on."""
-    streams = [
-        model.generate(Request(prompt=prompts[number], sampling=free(ANSWER, number)))
-        for number in range(count)
-    ]
-    began = time.perf_counter()
-    usages = finish(streams)
-    ended = time.perf_counter()
-    start = max(usage.first_token_s for usage in usages)
-    return count * (ANSWER - 1) / (ended - began - start)
+    """Tokens a second of all sequences together, while all of them are answering."""
+    told: list[list[tuple[float, int]]] = [[] for _ in range(count)]
+    done = threading.Semaphore(0)
+
+    def listener(number: int) -> Callable[[Chunk], None]:
+        def take(chunk: Chunk) -> None:
+            told[number].append((time.perf_counter(), len(chunk.tokens)))
+            if chunk.usage:
+                done.release()
+
+        return take
+
+    for number in range(count):
+        request = Request(prompt=prompts[number], sampling=free(ANSWER, number))
+        model.generate(request, listener(number))
+    for _ in range(count):
+        done.acquire()
+    start, end = max(one[0][0] for one in told), min(one[-1][0] for one in told)
+    tokens = sum(many for one in told for at, many in one if start < at <= end)
+    return tokens / (end - start)
 
 
 def llama_bench(args: argparse.Namespace, *what: str) -> float:
@@ -87,7 +99,7 @@ def llama_bench(args: argparse.Namespace, *what: str) -> float:
 
 
 def batched_bench(args: argparse.Namespace, count: int, prompt: int, shared: bool) -> float:
-    size = str((prompt + ANSWER + 8) * count)
+    size = str(CONTEXT * count)
     done = subprocess.run(
         [args.tools / "llama-batched-bench", "-m", args.model, "-t", str(args.threads), "-c", size,
          "-npp", str(prompt), "-ntg", str(ANSWER), "-npl", str(count), "--output-format", "jsonl",
@@ -131,7 +143,7 @@ def one_stream(args: argparse.Namespace) -> None:
 
 def several(args: argparse.Namespace, count: int, name: str, prompts: list[str]) -> None:
     """Decode of several sequences at once, against llama-batched-bench."""
-    model = loaded(args.model, args.threads, slots=count, context_size=1024)
+    model = loaded(args.model, args.threads, slots=count, context_size=CONTEXT)
     length, shared = len(model.tokenize(prompts[0])), "shar" in name
     pairs(name, args.rounds, lambda _: our_batch(model, count, prompts),
           lambda _: batched_bench(args, count, length, shared))  # fmt: skip

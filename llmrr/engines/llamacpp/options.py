@@ -8,7 +8,7 @@ KV_TYPES = {  # llama.cpp's ggml_type by name
 }  # fmt: skip
 
 
-# With flash attention a CPU reads a prompt faster and answers slower, the more so the longer what
+# With flash attention a CPU reads a prompt faster, and answers one sequence slower the longer what
 # stands before: up to one block of 256 tokens it is ahead, and where the prompt is nearly all.
 FLASH_PROMPT = 256
 FLASH_PROMPT_SHARE = 32  # prompt tokens per token of the answer
@@ -23,6 +23,8 @@ def flash_attention(
         return options.flash_attention == "on"
     if accelerated or options.kv_type not in ("f32", "f16", "bf16"):
         return True
+    if options.slots > 1:
+        return True  # several sequences are no slower with it, after 64 tokens or after 600
     if options.at_least > CONTEXT_AT_LEAST:
         return False
     mostly_prompt = prompt_tokens >= FLASH_PROMPT_SHARE * (max_tokens or prompt_tokens)
