@@ -152,13 +152,18 @@ class Answer(Iterator[Chunk]):
 class Router:
     """Models by name, loaded when they are needed; one stays loaded until another one is asked for.
 
-    ``warn`` is told what the user should know and what does not stop the work.
+    ``warn`` is told what the user should know and what does not stop the work. ``leave_model`` is
+    for a process that ends with the router: the system frees a model faster than we could.
     """
 
     def __init__(
-        self, config: Config | None = None, *, warn: Callable[[str], None] = lambda text: None
+        self,
+        config: Config | None = None,
+        *,
+        warn: Callable[[str], None] = lambda text: None,
+        leave_model: bool = False,
     ) -> None:
-        self._given, self._warn = config, warn
+        self._given, self._warn, self._leave_model = config, warn, leave_model
         self._loaded: tuple[tuple[Path, Options], Model, Engine] | None = None
         self._connection: sqlite3.Connection | None = None
         self._unrecorded = False  # the database could not be used
@@ -266,9 +271,9 @@ class Router:
 
     def close(self) -> None:
         """Free the model and the database. Twice is allowed."""
-        if self._loaded is not None:
+        if self._loaded is not None and not self._leave_model:
             self._loaded[1].close()
-            self._loaded = None
+        self._loaded = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import builders
 import pytest
-from fakes import FakeEngine, reply
+from fakes import FakeEngine, FakeModel, reply
 
 import llmrr
 from llmrr import stats
@@ -124,6 +124,18 @@ def test_one_model_stays_loaded_until_another_is_asked_for(engine: FakeEngine) -
         assert len(engine.loads) == 1
         ask(router, options={"threads": 1})
         assert len(engine.loads) == 2
+
+
+@pytest.mark.parametrize("leave", [False, True])
+def test_a_model_is_closed_with_the_router_unless_the_process_ends(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, leave: bool
+) -> None:
+    closed: list[object] = []
+    monkeypatch.setattr(FakeModel, "close", lambda model: closed.append(model))
+    engine.replies = ["1"]
+    with Router(leave_model=leave) as router:
+        ask(router)
+    assert len(closed) == (0 if leave else 1)
 
 
 def test_an_answer_is_recorded_with_what_it_took(engine: FakeEngine) -> None:

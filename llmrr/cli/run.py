@@ -65,7 +65,7 @@ def run(
         file=None if output_file == "-" else output_file,
         hide_thinking=hide_thinking,
     )  # fmt: skip
-    with Router(warn=output.note) as router:
+    with Router(warn=output.note, leave_model=True) as router:
         question = asking.question(asked, router, asking.read_stdin(sys.stdin))
         if question.request is None and how.live and output.is_terminal(sys.stdin):
             from llmrr.cli import repl
