@@ -432,12 +432,29 @@ def test_a_model_without_a_template_is_told_so_and_bounded(folder: Path) -> None
         model.close()
 
 
+@pytest.mark.parametrize("written", ["", "{{ bos_token }}"])
+def test_the_first_token_stands_once_whoever_writes_it(tmp_path: Path, written: str) -> None:
+    template = written + "{% for m in messages %}{{ m.content }}{% endfor %}"
+    path = builders.tiny_llama(
+        tmp_path / "bos.gguf", template=template, metadata={"tokenizer.ggml.add_bos_token": True}
+    )
+    model = load(path)
+    try:
+        request = Request(messages=(Message("user", "hello"),), sampling=GREEDY)
+        usage = list(model.generate(request))[-1].usage
+        assert usage is not None
+        assert usage.prompt_tokens == 1 + len(model.tokenize("hello"))
+    finally:
+        model.close()
+
+
 def test_reasoning_is_kept_apart(model: LlamaModel) -> None:
-    think, end = model.tokenize("<think>")[0], model.tokenize("</think>")[0]
-    forced = Sampling(temperature=0.0, max_tokens=1, logit_bias={think: 100.0})
-    [chunk] = list(model.generate(Request(messages=(Message("user", "x"),), sampling=forced)))
-    assert (chunk.text, chunk.reasoning) == ("", "")
-    assert end != think
+    think = model.tokenize("<think>")[0]
+    forced = Sampling(temperature=0.0, max_tokens=9, logit_bias={think: 100.0})
+    chunks = list(model.generate(Request(messages=(Message("user", "x"),), sampling=forced)))
+    assert said(chunks) == ""
+    # The first mark opens a block, the others are what is thought in it.
+    assert "".join(chunk.reasoning for chunk in chunks) == "<think>" * 8
 
 
 def test_embeddings_are_normalised_and_pooled(folder: Path) -> None:

@@ -142,13 +142,6 @@ def test_the_default_is_chatml():
     assert without == "<|im_start|>user\nHi<|im_end|>\n"
 
 
-def test_a_template_that_writes_bos_says_so():
-    template = Template("{{ bos_token }}{{ messages[0].content }}", bos="<s>")
-    assert template.writes_bos(template.render([QUESTION]))
-    assert not template.writes_bos("Hi")
-    assert not Template("", bos="").writes_bos("Hi")
-
-
 SWITCH = "{{ '<think>' if enable_thinking is not defined or enable_thinking else '' }}"
 OPENS = "{{ 'A:<think>\n' }}"
 EFFORT = "{% set known = ['high', 'low', 'no_think'] %}{{ reasoning_effort }}"

@@ -43,7 +43,7 @@ class Template:
     """One chat template. Rendering is safe from several threads.
 
     ``bos`` and ``eos`` are the texts of the model's special tokens. Many templates write ``bos``
-    themselves: then the tokenizer must not add it once more (``writes_bos``).
+    themselves: then the tokenizer must not add it once more.
     """
 
     def __init__(
@@ -102,10 +102,6 @@ class Template:
             elif chosen and not can_switch_off(chosen):
                 notes.append(ALWAYS_THINKS)
         return Prompt(text, markers, opened, tuple(notes))
-
-    def writes_bos(self, text: str) -> bool:
-        """Does this prompt begin with the BOS token already?"""
-        return bool(self.bos) and text.startswith(self.bos)
 
     def _folding(
         self, messages: Sequence[Message], add_generation_prompt: bool, extra: dict[str, Any]

@@ -10,6 +10,7 @@ KV_TYPES = {  # llama.cpp's ggml_type by name
 
 # With flash attention a CPU reads a prompt faster, and answers one sequence slower the longer what
 # stands before: up to one block of 256 tokens it is ahead, and where the prompt is nearly all.
+# (135m, two cores: 0.3 ms gained for a token that is read, 9 ms lost for one after 600 others.)
 FLASH_PROMPT = 256
 FLASH_PROMPT_SHARE = 32  # prompt tokens per token of the answer
 

@@ -22,7 +22,6 @@ class Sampler:
         self._chain = self._api.llama_sampler_chain_init(
             self._api.llama_sampler_chain_default_params()
         )
-        self._keep: object = None
         self._add_bias(sampling, vocab)
         penalised = self._add_penalties(sampling, vocab)
         if (sampling.temperature or 0.0) <= 0.0:
@@ -54,7 +53,6 @@ class Sampler:
             bias |= dict.fromkeys(vocab.end_tokens, float("-inf"))
         if bias:
             pairs = (self._api.llama_logit_bias * len(bias))(*bias.items())
-            self._keep = pairs
             self._add("logit_bias", vocab.size, len(bias), pairs)
 
     def _add_penalties(self, sampling: Sampling, vocab: Vocab) -> bool:
