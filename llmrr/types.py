@@ -137,18 +137,32 @@ class ModelFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is put around a model's weights under a name of its own. ``messages`` are exchanges that
+    stand before every conversation; ``options`` has the names of ``engines.base.Options``."""
+
+    system: str | None = None
+    params: Sampling = field(default_factory=Sampling)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What a model's own files say about it, without reading its weights. Unknown is ``None``.
+
+    ``kind`` is model, adapter (LoRA), mmproj, imatrix or tokenizer where the files say so. Of a
+    pickle, ``imports`` are all the names that unpickling would look up and call, and ``unsafe``
+    those of them that no file of tensors needs.
 
     ``heads_kv``, ``feed_forward`` and ``heads`` have one entry per layer; ``tensor_types`` maps a
     quantization name to ``(tensors, bytes)``; ``special_tokens`` maps a role (bos, eos, eot, …) to
     the token's text or id; ``sampling`` holds the author's recommended defaults.
     ``weights`` maps a part to the bytes of each of its tensor types: ``input`` (tables that rows
     are looked up in: token_embd, position_embd, token_types, per_layer_token_embd), ``output``
-    (what follows the last layer) and ``layers``. ``layer_bytes`` has one entry per layer. ``kind``
-    is model, adapter (LoRA), mmproj or imatrix where the file says so; ``sliding_pattern`` is n
-    where every n-th layer attends to everything, or says for each layer whether it slides;
-    ``metadata`` has the file's own keys, without long arrays and templates.
+    (what follows the last layer) and ``layers``. ``layer_bytes`` has one entry per layer.
+    ``sliding_pattern`` is n where every n-th layer attends to everything, or says for each layer
+    whether it slides; ``metadata`` has the file's own keys, without long arrays and templates.
     """
 
     format: Format
@@ -187,4 +201,6 @@ class ModelInfo:
     weights: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     layer_bytes: tuple[int, ...] = ()
     parts: int = 1
+    imports: tuple[str, ...] = ()
+    unsafe: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -22,7 +22,8 @@ from builders import (
 from llmrr import formats
 from llmrr.errors import DamagedFile, NotFound, Unsupported, UsageError
 from llmrr.formats import gguf
-from llmrr.formats.gguf_header import Array, FileSource
+from llmrr.formats.gguf_header import Array
+from llmrr.formats.source import FileSource
 from llmrr.types import Format, Sampling
 
 VOCABULARIES = os.environ.get("LLMRR_VOCABULARIES")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from llmrr import parameters
 from llmrr.cli import output, prompt
 from llmrr.errors import DamagedFile, LlmrrError, NotFound, UsageError
 from llmrr.kinds import nearest
@@ -63,10 +64,10 @@ def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
         files, stdin = [*files, ("stdin", _needed(stdin))], None
     text = prompt.join_parts(said, files, stdin)
     rendered, template_model, rest = _rendered(asked, router.config, text)
-    flags, loading = prompt.read_options(asked.options)
+    flags, loading = parameters.read_options(asked.options)
     if asked.context_size is not None:
         loading["context_size"] = asked.context_size
-    sampling = prompt.sampling({**asked.stated, **_constraint(asked)}, flags)
+    sampling = parameters.sampling({**asked.stated, **_constraint(asked)}, flags)
     past = _past(asked)
     turns = prompt.messages(rest, asked.system, rendered)
     if not any(turn.role == "user" for turn in turns):

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import asking, options, output, prompt, views
+from llmrr import parameters
+from llmrr.cli import asking, options, output, views
 from llmrr.router import Router
 
 Texts = Annotated[
@@ -27,7 +28,7 @@ def embed(
     line, as a JSON array of numbers; --json prints model, texts and vectors as one object.
     """
     wanted = asking.texts(texts or (), file or (), sys.stdin)
-    loading = prompt.read_loading(option or ())
+    loading = parameters.read_loading(option or ())
     with Router(warn=output.note) as router:
         vectors = router.embed(wanted, model=model, options=loading)
         name = router.resolve(model).name

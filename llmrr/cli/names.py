@@ -26,7 +26,7 @@ def template_names(incomplete: str) -> list[str]:
 
 def option_names(incomplete: str) -> list[tuple[str, str]]:
     """The keys of ``-o`` that begin with ``incomplete``, each with what it takes."""
-    from llmrr.cli.prompt import known_options
+    from llmrr.parameters import known_options
 
     options = known_options().items()
     return [(name, kind.expected) for name, kind in options if name.startswith(incomplete)]

@@ -6,7 +6,8 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from llmrr.cli import output, prompt, views
+from llmrr import parameters
+from llmrr.cli import output, views
 from llmrr.cli.session import Session, lasting_name, new_id
 from llmrr.errors import DamagedFile, NotFound, UsageError
 from llmrr.types import Message, Sampling
@@ -40,7 +41,7 @@ def set_(session: Session, rest: str) -> None:
         system(session, value)
     elif key in ("think", "nothink"):
         level = "off" if key == "nothink" else value or "medium"
-        session.sampling = prompt.sampling({"think": level}, {}).over(session.sampling)
+        session.sampling = parameters.sampling({"think": level}, {}).over(session.sampling)
         output.note(f"thinking is {level}")
     elif key in ("verbose", "quiet"):
         session.how = session.how._replace(verbose=key == "verbose")
@@ -57,7 +58,7 @@ def _set_parameter(session: Session, text: str) -> None:
     key, _, value = text.partition(" ")
     if not value.strip():
         raise UsageError("/set parameter needs a key and a value", "/set parameter temperature 0.2")
-    sampling, loading = prompt.read_options([(key, value.strip())])
+    sampling, loading = parameters.read_options([(key, value.strip())])
     session.sampling = replace(session.sampling, **sampling)  # type: ignore[arg-type]
     session.loading.update(loading)
     for name, setting in {**sampling, **loading}.items():

@@ -1,54 +1,14 @@
-"""What the header of a GGUF file holds, and where it is read from."""
+"""What the header of a GGUF file holds."""
 
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
 
-from llmrr.errors import DamagedFile, NotFound
+from llmrr.errors import DamagedFile
 from llmrr.formats.gguf_types import SCALARS, STRING, TENSOR_TYPES
+from llmrr.formats.source import Source
 
 Scalar = int | float | bool | str
-
-
-class Source(Protocol):
-    """Where a header is read from: a file, or ranges of one that lies elsewhere."""
-
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-
-    def read(self, offset: int, length: int) -> bytes:
-        """The bytes at ``offset``; fewer than ``length`` at the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileSource:
-    """A file on this machine. It is opened for each read, so that nothing stays open."""
-
-    path: Path
-    size: int
-
-    @classmethod
-    def of(cls, path: Path) -> "FileSource":
-        """Raises ``NotFound`` for what is not a readable file."""
-        try:
-            return cls(path, path.stat().st_size)
-        except OSError as exc:
-            raise NotFound(f"{path} cannot be read: {exc.strerror}") from exc
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Raises ``NotFound`` when the file is gone or may not be read."""
-        try:
-            with self.path.open("rb", buffering=0) as file:
-                file.seek(offset)
-                return file.read(length)
-        except OSError as exc:
-            raise NotFound(f"{self.path} cannot be read: {exc.strerror}") from exc
-
-    def __str__(self) -> str:
-        return str(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from functools import cache
 from pathlib import Path
 
 from llmrr.errors import DamagedFile, Unsupported
-from llmrr.formats.gguf_header import Array, FileSource, Header, Scalar, Source, TensorInfo
+from llmrr.formats.gguf_header import Array, Header, Scalar, TensorInfo
 from llmrr.formats.gguf_types import ARRAY, SCALARS, STRING, TYPE_NAMES
+from llmrr.formats.source import FileSource, Source
 
 MAGIC = b"GGUF"
 MAX_KEYS = 65_536
