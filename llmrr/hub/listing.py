@@ -1,0 +1,175 @@
+"""What the hub has: the files of a repository, and repositories by words."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from llmrr.errors import LlmrrError, NotFound
+from llmrr.hub.client import api, errors, patiently
+
+MAX_FILES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file of a repository. ``sha256`` is known of large ones (Git LFS)."""
+
+    path: str
+    size: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository at one commit; ``revision`` is what was asked for (a branch, a tag, …)."""
+
+    id: str
+    revision: str
+    commit: str
+    files: tuple[RemoteFile, ...]
+    gated: bool = False
+    license: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Path: bytes."""
+        return {file.path: file.size for file in self.files}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A line of ``search``. ``parameters`` where the hub has read them off the files."""
+
+    id: str
+    downloads: int | None
+    likes: int | None
+    updated: str | None
+    gated: bool
+    parameters: int | None
+    tags: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+def repository(name: str, revision: str | None = None, token: str | None = None) -> Repository:
+    """List ``owner/repo``. Raises ``NotFound`` with the nearest name or revision that exists,
+    ``Unreachable`` where the network or a key is missing."""
+    wanted = revision or "main"
+    client = api(token)
+    what = name if revision is None else f"{name}@{revision}"
+    try:
+        with errors(what):
+            facts = patiently(
+                lambda: client.model_info(name, revision=wanted, files_metadata=True)
+            )
+            commit = facts.sha or wanted
+            files = _siblings(facts) or patiently(lambda: _tree(client, name, commit))
+    except NotFound as error:
+        error.hint = _nearer(client, name, wanted, error) or error.hint
+        raise
+    licence = getattr(facts.card_data, "license", None)
+    return Repository(
+        id=name,
+        revision=wanted,
+        commit=commit,
+        files=tuple(file for file in files if _is_inside(file.path)),
+        gated=bool(facts.gated),
+        license=licence if isinstance(licence, str) else None,
+        tags=tuple(facts.tags or ()),
+    )
+
+
+def search(text: str, *, formats: tuple[str, ...] = (), limit: int = 20,
+           token: str | None = None) -> list[Found]:  # fmt: skip
+    """Repositories whose name has these words, the most downloaded first. ``formats`` are tags
+    (gguf, mlx, onnx, safetensors) of which a repository needs one."""
+    client = api(token)
+    found: dict[str, Found] = {}
+    with errors(f'a search for "{text}"'):
+        for tag in formats or (None,):
+            models = client.list_models(
+                search=text, filter=tag, sort="downloads", limit=limit, full=True
+            )
+            found |= {model.id: _found(model) for model in models}
+    ranked = sorted(found.values(), key=lambda one: (-(one.downloads or 0), one.id))
+    return ranked[:limit]
+
+
+def nearest(name: str, token: str | None = None) -> str | None:
+    """The repository that was probably meant by ``owner/repo``: with a name like it, of the same
+    owner or of any other."""
+    from difflib import get_close_matches
+
+    owner, _, own = name.rpartition("/")
+    client = api(token)
+    with errors(name):
+        by_owner = [one.id for one in client.list_models(author=owner, limit=200)] if owner else []
+        by_name = [one.id for one in client.list_models(search=own, sort="downloads", limit=20)]
+    close = get_close_matches(name.lower(), map(str.lower, by_owner + by_name), n=1, cutoff=0.6)
+    names = {one.lower(): one for one in by_owner + by_name}
+    return names[close[0]] if close else next(iter(by_name), None)
+
+
+def _nearer(client: Any, name: str, revision: str, error: LlmrrError) -> str | None:
+    """A better hint for what was not found; None where nothing is near."""
+    with suppress(Exception):  # it is only a hint
+        if "revision" not in error.message:
+            near = nearest(name, client.token)
+            return f"llmrr pull {near}" if near and near != name else None
+        refs = client.list_repo_refs(name)
+        known = [ref.name for ref in (*refs.branches, *refs.tags)]
+        if known:
+            from difflib import get_close_matches
+
+            near = (get_close_matches(revision, known, n=1, cutoff=0.5) or known)[0]
+            return f"llmrr pull {name}@{near}; it has: {', '.join(known[:10])}"
+    return None
+
+
+def _siblings(facts: Any) -> tuple[RemoteFile, ...]:
+    """The files with their sizes; nothing where the server does not say them (some mirrors)."""
+    siblings = list(facts.siblings or ())
+    if any(one.size is None for one in siblings):
+        return ()
+    return tuple(_file(one.rfilename, one.size, one.lfs) for one in siblings)
+
+
+def _tree(client: Any, name: str, commit: str) -> tuple[RemoteFile, ...]:
+    tree = client.list_repo_tree(name, recursive=True, revision=commit)
+    entries = (entry for entry, _ in zip(tree, range(MAX_FILES), strict=False))
+    return tuple(
+        _file(one.path, one.size, one.lfs) for one in entries if hasattr(one, "blob_id")
+    )
+
+
+def _file(path: str, size: int, lfs: Any) -> RemoteFile:
+    if lfs is None:
+        return RemoteFile(path, int(size))
+    return RemoteFile(path, int(lfs.size or size), lfs.sha256)
+
+
+def _is_inside(path: str) -> bool:
+    """A path that stays in its folder, on any system: what a hostile listing names is left out."""
+    parts = path.split("/")
+    strange = {"", ".", ".."} & set(parts) or "\\" in path or ":" in parts[0] or "\0" in path
+    return bool(path) and not strange
+
+
+def _found(model: Any) -> Found:
+    updated: datetime | None = model.last_modified
+    safetensors, gguf = getattr(model, "safetensors", None), getattr(model, "gguf", None)
+    parameters = getattr(safetensors, "total", None)
+    if isinstance(gguf, Mapping):
+        parameters = gguf.get("total", parameters)
+    return Found(
+        id=model.id,
+        downloads=model.downloads,
+        likes=model.likes,
+        updated=updated.date().isoformat() if updated else None,
+        gated=bool(model.gated),
+        parameters=parameters,
+        tags=tuple(model.tags or ()),
+        files=tuple(file.rfilename for file in model.siblings or ()),
+    )

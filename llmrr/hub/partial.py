@@ -1,0 +1,131 @@
+"""A file that is not complete yet: appended to, hashed as it grows, found again after a kill."""
+
+import hashlib
+import io
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from llmrr.hub.client import CHUNK
+
+
+class Stopped(Exception):
+    """The download was told to stop; what has come is kept."""
+
+
+class Digest:
+    """What the content must hash to. ``expected`` is a SHA-256 (large files), a Git blob id (small
+    ones; some proxies give the plain SHA-1 instead), or a text that says nothing about it."""
+
+    def __init__(self, expected: str, size: int) -> None:
+        self.expected, self._size = expected, size
+        self._sha256 = bool(re.fullmatch(r"[0-9a-f]{64}", expected))
+        self._sha1 = bool(re.fullmatch(r"[0-9a-f]{40}", expected))
+
+    def begin(self) -> list[Any]:
+        """Fresh hashes, of which one must come to ``expected``; none where nothing is known."""
+        if self._sha256:
+            return [hashlib.sha256()]
+        if self._sha1:
+            return [hashlib.sha1(b"blob %d\0" % self._size), hashlib.sha1()]
+        return []
+
+    def is_met(self, hashes: list[Any]) -> bool:
+        """Whether the content that they saw is the right one."""
+        return not hashes or self.expected in [one.hexdigest() for one in hashes]
+
+    def of(self, path: Path, stop: threading.Event) -> bool:
+        """Whether a whole file is the right one. Raises ``Stopped``."""
+        hashes = self.begin()
+        with path.open("rb", buffering=0) as file:
+            read_into(hashes, file, stop)
+        return self.is_met(hashes)
+
+
+def read_into(hashes: list[Any], file: Any, stop: threading.Event) -> int:
+    """Hash what follows in a file; how many bytes that was."""
+    count = 0
+    buffer = memoryview(bytearray(CHUNK))
+    while hashes and (got := file.readinto(buffer)):
+        for one in hashes:
+            one.update(buffer[:got])
+        count += got
+        if stop.is_set():
+            raise Stopped
+    return count
+
+
+class Partial(io.RawIOBase):
+    """What the client writes a file to. Opened at the end of what is there; a write is where a
+    download can be stopped."""
+
+    def __init__(
+        self,
+        path: Path,
+        digest: Digest,
+        *,
+        arrived: Callable[[int], None],
+        look: Callable[[bytes], None],
+        stop: threading.Event,
+    ) -> None:
+        self.name = str(path)
+        self._digest, self._arrived, self._look, self._stop = digest, arrived, look, stop
+        self._raw = path.open("r+b" if path.exists() else "w+b", buffering=0)
+        self._rehash()
+
+    def write(self, chunk: Any) -> int:
+        if self._stop.is_set():
+            raise Stopped
+        if self._raw.tell() == 0:
+            self._look(bytes(chunk[:4096]))
+        view = memoryview(chunk)
+        while view:
+            view = view[self._raw.write(view) :]
+        for one in self._hashes:
+            one.update(chunk)
+        self._arrived(self.tell())
+        return len(chunk)
+
+    def tell(self) -> int:
+        return self._raw.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._raw.seek(offset, whence)
+
+    def truncate(self, size: int | None = None) -> int:
+        """A server that ignores ranges sends all of it: the client begins anew."""
+        size = self._raw.truncate(size)
+        self._rehash()
+        return size
+
+    def is_right(self, size: int) -> bool:
+        """Whether it is complete, and what it should be."""
+        return self.tell() == size and self._digest.is_met(self._hashes)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+    def _rehash(self) -> None:
+        """Hash what is there, and stand at its end."""
+        self._raw.seek(0)
+        self._hashes = self._digest.begin()
+        read_into(self._hashes, self._raw, self._stop)
+        self._arrived(self._raw.seek(0, io.SEEK_END))
+
+
+def adopt(path: Path, etag: str, size: int) -> None:
+    """Go on with what was left behind under other names: newer clients give each try a random one
+    and never come back to it. Only for the holder of the lock, who knows that nobody writes them.
+    """
+    orphans = [one for one in path.parent.glob(f"*{etag}.*.incomplete") if one != path]
+    orphans.sort(key=lambda one: one.stat().st_size)
+    largest = orphans[-1] if orphans else None
+    if largest and largest.stat().st_size > (path.stat().st_size if path.exists() else 0):
+        orphans.pop().replace(path)
+    for orphan in orphans:
+        orphan.unlink(missing_ok=True)
+    if path.exists() and path.stat().st_size > size:
+        path.unlink()
