@@ -151,7 +151,9 @@ class Recipe:
 class ModelInfo:
     """What a model's own files say about it, without reading its weights. Unknown is ``None``.
 
-    ``kind`` is model, adapter (LoRA), mmproj, imatrix or tokenizer where the files say so. Of a
+    ``kind`` is model, adapter (LoRA), mmproj, imatrix or tokenizer where the files say so.
+    ``architecture`` is the word of the files: general.architecture of GGUF, ``model_type`` of
+    config.json. ``parameters`` counts packed weights as the numbers that they stand for. Of a
     pickle, ``imports`` are all the names that unpickling would look up and call, and ``unsafe``
     those of them that no file of tensors needs.
 
