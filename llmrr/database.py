@@ -56,6 +56,30 @@ STEPS: tuple[tuple[str, ...], ...] = (
             checked_at REAL NOT NULL,
             PRIMARY KEY (path, checked_by)) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE models (
+            name TEXT NOT NULL COLLATE NOCASE,
+            tag TEXT NOT NULL COLLATE NOCASE,
+            kind TEXT,
+            format TEXT,
+            quant TEXT,
+            path TEXT NOT NULL,
+            bytes INTEGER,
+            digest TEXT,
+            origin TEXT NOT NULL,
+            revision TEXT,
+            added REAL NOT NULL,
+            used REAL,
+            files TEXT NOT NULL,
+            recipe TEXT,
+            is_made INTEGER NOT NULL,
+            PRIMARY KEY (name, tag)) WITHOUT ROWID""",
+        """CREATE TABLE owned_files (
+            path TEXT PRIMARY KEY,
+            bytes INTEGER NOT NULL,
+            digest TEXT,
+            since REAL NOT NULL) WITHOUT ROWID""",
+    ),
 )
 
 

@@ -3,6 +3,7 @@
 LlmrrError                 1  nothing done
 ├── UsageError             2  the command line or a call is wrong
 ├── NotFound               3  a model, file, name or run that does not exist
+│   └── NotInstalled       3  a model that is known, and has yet to be fetched
 ├── Unsupported            4  a format, architecture or feature nobody here handles
 │   ├── FeatureMissing     4  the engine lacks it, or a package is not installed
 │   └── DamagedFile        4  a file that is corrupt, truncated, hostile or foreign
@@ -46,6 +47,14 @@ class NotFound(LlmrrError):
     """A model, file, template or recorded run that does not exist."""
 
     exit_code = 3
+
+
+class NotInstalled(NotFound):
+    """The model is known, and has yet to be fetched: ``reference`` is what ``llmrr pull`` takes."""
+
+    def __init__(self, message: str, hint: str = "", *, reference: str = "") -> None:
+        super().__init__(message, hint)
+        self.reference = reference
 
 
 class Unsupported(LlmrrError):

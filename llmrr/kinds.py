@@ -18,8 +18,16 @@ PROVIDERS = (
     "deepinfra", "deepseek", "openrouter", "perplexity", "novita", "nvidia", "cerebras", "xai",
     "qianfan",
 )  # fmt: skip
+# Those whose models lie on this machine or are fetched to it.
+LOCAL_PROVIDERS = frozenset({"huggingface", "hf", "file", "local", "builtin", "ollama", "lmstudio"})
 _PROVIDER_ALIASES = {"hf": "huggingface", "local": "file", "gemini": "google"}
-_HUB_ADDRESSES = ("https://huggingface.co/", "https://hf.co/", "huggingface.co/", "hf.co/")
+_HUB_ADDRESSES = tuple(
+    f"{scheme}{host}/"
+    for scheme in ("https://", "http://", "")
+    for host in ("huggingface.co", "www.huggingface.co", "hf.co")
+)
+_HUB_SCHEMES = ("hf://", "huggingface://")
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(:[\w.+-]+)?(@[\w./-]+)?")  # owner/repo:quant@revision
 
 _LARGEST_TEMPLATE = 400_000  # bytes of a file
 
@@ -203,16 +211,19 @@ def _source(value: object, _folder: Path) -> object:
 def split_source(text: str) -> tuple[str, str]:
     """The provider and the rest of a source; ``ValueError`` says what is wrong with it.
 
-    A path is ``file``, a plain ``owner/repo`` and an address of the hub are ``huggingface``.
+    A path is ``file``; a plain ``owner/repo``, with what may follow it, and an address of the hub
+    are ``huggingface``.
 
     >>> split_source("local:./x.gguf"), split_source("~/models/a:b.gguf")
     (('file', './x.gguf'), ('file', '~/models/a:b.gguf'))
     >>> split_source("builtin:mini"), split_source("hf.co/owner/repo:Q4_K_M")
     (('builtin', 'mini'), ('huggingface', 'owner/repo:Q4_K_M'))
+    >>> split_source("owner/repo:Q4_K_M@v1.0")
+    ('huggingface', 'owner/repo:Q4_K_M@v1.0')
     """
     if text.startswith(("/", "./", "../", "~")):
         return "file", text
-    for address in _HUB_ADDRESSES:
+    for address in (*_HUB_SCHEMES, *_HUB_ADDRESSES):
         if text.startswith(address) and len(text) > len(address):
             return "huggingface", text.removeprefix(address)
     prefix, colon, rest = text.partition(":")
@@ -227,7 +238,7 @@ def split_source(text: str) -> tuple[str, str]:
         raise ValueError(f"the address {text!r} is not one that a model can be had from")
     if text.lower().endswith(".gguf"):
         return "file", text
-    if not colon and re.fullmatch(r"[\w.-]+/[\w.-]+", text):
+    if _HUB_NAME.fullmatch(text):
         return "huggingface", text
     if not colon:
         raise ValueError(f"the source {text!r} has no provider, as in file:./model.gguf")

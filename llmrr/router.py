@@ -10,23 +10,22 @@ load, stream, record. Also the library's public face.
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from llmrr import paths, stats
+from llmrr import formats, stats
+from llmrr.catalogue import Catalogue, Installed, Resolved, place
 from llmrr.config import Config
 from llmrr.engines import for_format
 from llmrr.engines.base import Engine, Model, Options, Stream
-from llmrr.errors import LlmrrError, NotFound, Unsupported
-from llmrr.kinds import nearest, split_source
+from llmrr.errors import LlmrrError
 from llmrr.types import (
     DEFAULT_SAMPLING,
     Chunk,
     FinishReason,
     Message,
-    ModelFiles,
     ModelInfo,
     Request,
     Sampling,
@@ -36,40 +35,11 @@ from llmrr.types import (
 if TYPE_CHECKING:
     import sqlite3
 
+    from llmrr.description import Description, FitLine
+
 T = TypeVar("T")
 
-BUILTIN = "builtin:mini"
 _PROGRESS_EVERY = 0.1  # seconds
-_READABLE = ("file", "builtin")  # providers of sources that this version runs
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """Which model answers, and why. ``stated`` is False when nobody named it."""
-
-    name: str
-    source: str
-    path: Path
-    stated: bool
-    why: str
-    params: Sampling = field(default_factory=Sampling)
-    system: str | None = None
-    options: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A line of ``list``. Bytes are those of all its files; times are epoch seconds; unknown is
-    None."""
-
-    name: str
-    format: str | None
-    quant: str | None
-    bytes: int | None
-    origin: str
-    path: Path
-    added: float | None
-    last_used: float | None
 
 
 class Answer(Iterator[Chunk]):
@@ -186,42 +156,52 @@ class Router:
             self._warn(warning)
         return loaded
 
-    # -- names ---------------------------------------------------------------------------------
+    # -- models --------------------------------------------------------------------------------
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The models that can be named here."""
+        return Catalogue(lambda: self.config, self.with_database)
 
     def resolve(self, name: str | None) -> Resolved:
-        """Which model a name means; without one, the one that answers by default.
-
-        Raises ``NotFound`` with the nearest name, ``Unsupported`` for a source that nothing here
-        reads.
-        """
-        if name is not None:
-            return self._named(name, "it was named")
-        if self.config.models:
-            first = self.config.models[0].name
-            return replace(self._named(first, "it is the first of [[models]]"), stated=False)
-        if default := self.config.value("default_model"):
-            return replace(self._named(str(default), "it is default_model"), stated=False)
-        return replace(self._named(BUILTIN, "nothing else is configured"), stated=False)
+        """Which model a name means; without one, the one that answers by default. Raises what
+        ``Catalogue.resolve`` does."""
+        return self.catalogue.resolve(name)
 
     def is_model(self, word: str) -> bool:
         """May this word of a command line be a model's name?"""
-        if not word or any(character.isspace() for character in word):
-            return False
-        if any(model.name == word for model in self.config.models) or word.endswith(".gguf"):
-            return True
-        prefixed = ":" in word or word.startswith("hf.co/")  # a plain owner/repo only by -m
-        return (prefixed and _split(word) is not None) or _is_model_file(Path(word).expanduser())
+        return self.catalogue.is_model(word)
 
-    def models(self) -> list[Installed]:
-        """The models that can be named, ``builtin:mini`` last. Weights are not read."""
-        used = self._with_database(stats.last_used, "when each was last used is not known") or {}
-        return [self._installed(name, used) for name in self._names()]
+    def models(self, *, others: bool = False) -> list[Installed]:
+        """The models that can be named, ``builtin:mini`` last; with ``others`` also those that only
+        other tools have."""
+        return self.catalogue.models(others=others)
 
     def info(self, name: str | None = None) -> ModelInfo:
         """What a model's own files say about it."""
-        from llmrr.formats import gguf
+        return formats.inspect(place(self.resolve(name)).path)
 
-        return gguf.inspect(self._files(self.resolve(name)).path)
+    def describe(self, name: str | None = None) -> "Description":
+        """Everything that is known of a model, also of one that nothing here runs."""
+        from llmrr import description
+
+        return description.describe(self.catalogue, name)
+
+    def fit(
+        self,
+        name: str | None = None,
+        *,
+        context: int | None = None,
+        kv_type: str = "f16",
+        token: str | None = None,
+    ) -> "list[FitLine]":
+        """What a model takes on this machine; of a repository that is not here, each quantization.
+        """
+        from llmrr import description
+
+        return description.fit(
+            self.catalogue, name, context=context, kv_type=kv_type, token=token
+        )
 
     # -- work ----------------------------------------------------------------------------------
 
@@ -280,95 +260,39 @@ class Router:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _named(self, name: str, why: str) -> Resolved:
-        if configured := self._configured(name):
-            return replace(configured, why=why)
-        if name == BUILTIN:
-            return Resolved(name, BUILTIN, paths.builtin_model(), True, why)
-        provider, rest = _split(name) or (None, name)
-        path = Path(rest).expanduser()
-        if provider == "file" or (provider in (None, "huggingface") and path.exists()):
-            return Resolved(path.name, f"file:{path.absolute()}", path, True, why)
-        if provider == "builtin":
-            raise NotFound(f'there is no model "{name}"', f"llmrr run -m {BUILTIN}")
-        if provider is not None:
-            raise _not_read(name)
-        raise NotFound(f'there is no model "{name}"{_refused(name)}', self._nearest(name))
-
-    def _configured(self, name: str) -> Resolved | None:
-        """A model of ``[[models]]``; its path is seen from the file that names it."""
-        for model in self.config.models:
-            if model.name == name:
-                path = paths.builtin_model() if model.source == BUILTIN else model.path
-                if path is None:
-                    raise _not_read(model.source)
-                return Resolved(
-                    name=name,
-                    source=model.source,
-                    path=path,
-                    stated=True,
-                    why="",
-                    params=model.params,
-                    system=model.system,
-                    options=model.options,
-                )
-        return None
-
-    def _nearest(self, name: str) -> str:
-        near = nearest(name, self._names())
-        return f"llmrr run -m {near}" if near else "llmrr list shows those that there are"
-
-    def _names(self) -> list[str]:
-        readable = [model for model in self.config.models if model.provider in _READABLE]
-        return [*(model.name for model in readable), BUILTIN]
-
-    def _files(self, resolved: Resolved) -> ModelFiles:
-        from llmrr import formats
-
-        return formats.locate(resolved.path)
-
     def _open(self, resolved: Resolved, stated: Mapping[str, object]) -> tuple[Model, Engine]:
-        place = self._files(resolved)
-        engine = for_format(place.format)
+        files = place(resolved)
+        engine = for_format(files.format)
         options = _options(
-            {**self.config.engine_options(engine.name), **resolved.options, **stated}
+            {**self.config.engine_options(engine.name), **resolved.recipe.options, **stated}
         )
-        key = (place.path, options)
+        key = (files.path, options)
         if self._loaded is not None:
             if self._loaded[0] == key:
                 return self._loaded[1:]
             self._loaded[1].close()
             self._loaded = None
-        model = engine.load(place, options)
+        model = engine.load(files, options)
         self._loaded = (key, model, engine)
         return model, engine
 
-    def _installed(self, name: str, used: Mapping[str, float]) -> Installed:
-        """A line of the list; what is missing or damaged is shown and not an error."""
-        resolved = self._named(name, "")
-        origin = resolved.source.partition(":")[0]
-        last_used = used.get(resolved.source)
-        try:
-            info = self.info(name)
-            added = None if origin == "builtin" else resolved.path.stat().st_mtime
-        except (LlmrrError, OSError):
-            return Installed(name, None, None, None, origin, resolved.path, None, last_used)
-        return Installed(
-            name, info.format, info.quant, info.bytes, origin, resolved.path, added, last_used
-        )
-
     # -- the record ----------------------------------------------------------------------------
 
-    def _with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None":
-        """Use the database; None after one warning of what is lost: an answer is worth more."""
+    @property
+    def database(self) -> "sqlite3.Connection":
+        """The open database. Raises what ``open_database`` does."""
         from llmrr import database
 
+        if self._connection is None:
+            self._connection = database.open_database()
+        return self._connection
+
+    def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None":
+        """Use the database; None after one warning of what is lost: an answer is worth more."""
         if self._unrecorded:
             return None
         try:
-            if self._connection is None:
-                self._connection = database.open_database()
-            return work(self._connection)
+            return work(self.database)
         except LlmrrError as error:
             self._unrecorded = True
             self._warn(f"{loss}: {error.message}")
@@ -380,11 +304,12 @@ class Router:
         began = time.time()
 
         def record(resolved: Resolved, answer: Answer | None, error: BaseException | None) -> None:
-            self._record(_run_of(request, resolved, answer, error, began, conversation), log)
+            run = _run_of(request, resolved, answer, error, began, conversation)
+            self._record(run, log, resolved.label)
 
         return record
 
-    def _record(self, run: stats.Run, log: bool) -> None:
+    def _record(self, run: stats.Run, log: bool, label: str | None) -> None:
         if not log or not self.config.value("log_prompts"):
             run = replace(run, system=None, prompt=None, answer=None)
         retention = cast("float | None", self.config.value("stats.retention"))
@@ -392,16 +317,24 @@ class Router:
         def write(connection: "sqlite3.Connection") -> None:
             stats.record(connection, run)
             stats.prune(connection, retention)
+            if label is not None:
+                from llmrr.store import records
 
-        self._with_database(write, "nothing is recorded")
+                records.touch(connection, label, run.at)
+
+        self.with_database(write, "nothing is recorded")
 
 
 def _completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
     """With the defaults of the configuration, of the model's author and of llmrr, in that order."""
-    sampling = request.sampling.over(resolved.params).over(model).over(DEFAULT_SAMPLING)
+    recipe = resolved.recipe
+    sampling = request.sampling.over(recipe.params).over(model).over(DEFAULT_SAMPLING)
     messages = request.messages
-    if resolved.system and messages and messages[0].role != "system":
-        messages = (Message("system", resolved.system), *messages)
+    if messages and messages[0].role == "system":
+        messages = (messages[0], *recipe.messages, *messages[1:])
+    elif messages:
+        system = (Message("system", recipe.system),) if recipe.system else ()
+        messages = (*system, *recipe.messages, *messages)
     return replace(request, sampling=sampling, messages=messages)
 
 
@@ -447,40 +380,3 @@ def _interrupted(error: BaseException | None) -> str | None:
 
 def _new_conversation(began: float) -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(began))}-{os.urandom(2).hex()}"
-
-
-def _not_read(source: str) -> Unsupported:
-    return Unsupported(
-        f'this version runs no model from the source "{source}"',
-        "get a GGUF file of it, and name that: llmrr run -m ./model.gguf",
-    )
-
-
-def _refused(name: str) -> str:
-    """Why a name with a prefix is no source."""
-    try:
-        split_source(name)
-    except ValueError as error:
-        return f": {error}" if ":" in name else ""
-    return ""
-
-
-def _split(name: str) -> tuple[str, str] | None:
-    """Provider and rest of a source; None for what is none."""
-    try:
-        return split_source(name)
-    except ValueError:
-        return None
-
-
-def _is_model_file(path: Path) -> bool:
-    """A file or folder that exists and holds a model, by its content."""
-    from llmrr import formats
-
-    if not path.exists():
-        return False
-    try:
-        formats.locate(path)
-    except LlmrrError:
-        return False
-    return True

@@ -119,6 +119,9 @@ class FakeEngine:
     def missing(self) -> str | None:
         return None
 
+    def measure(self, place: ModelFiles, options: Options) -> dict[str, int]:
+        return {"kv": 3, "output": 2, "compute": 1}
+
     def load(self, place: ModelFiles, options: Options) -> FakeModel:
         self.loads.append((place.path, options))
         return FakeModel(self, place, options)

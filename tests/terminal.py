@@ -52,11 +52,15 @@ class Typed:
         self,
         *args: str,
         stdin: str | bytes | None = "",
+        answers: str | None = None,
         out_terminal: bool = False,
         err_terminal: bool = False,
     ) -> Seen:
-        """``stdin`` None is a terminal at which nobody types."""
+        """``stdin`` None is a terminal at which nobody types; ``answers`` is what is typed at one.
+        """
         data = stdin.encode() if isinstance(stdin, str) else stdin or b""
+        if answers is not None:
+            data, stdin, err_terminal = answers.encode(), None, True
         out, err = Stream(terminal=out_terminal), Stream(terminal=err_terminal)
         with self.monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", Stream(data, terminal=stdin is None))

@@ -21,7 +21,7 @@ def test_an_answer_goes_to_stdout_and_the_model_to_stderr(typed: Typed, engine: 
     assert (seen.code, seen.out) == (0, "Par\n")
     assert seen.err == (
         "llmrr: builtin:mini is the small built-in model; for a real one: "
-        'llmrr run -m ./model.gguf "…"\n'
+        "llmrr pull qwen3:4b\n"
     )
     assert engine.requests[0].messages == (Message("user", "What is the capital of France?"),)
 

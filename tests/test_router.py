@@ -9,9 +9,10 @@ from fakes import FakeEngine, FakeModel, reply
 
 import llmrr
 from llmrr import stats
+from llmrr.catalogue import BUILTIN
 from llmrr.database import open_database
-from llmrr.errors import EngineFailed, NotFound, Unsupported
-from llmrr.router import BUILTIN, Router
+from llmrr.errors import EngineFailed, LlmrrError, NotFound, NotInstalled, Unsupported
+from llmrr.router import Router
 from llmrr.types import Message, Request, Sampling
 
 HELLO = Request(messages=(Message("user", "hello"),))
@@ -82,11 +83,14 @@ def test_a_wrong_name_is_answered_with_the_nearest(engine: FakeEngine) -> None:
     assert "assistant" in raised.value.hint
 
 
-@pytest.mark.parametrize("source", ["openai:gpt-4o", "owner/repo", "ollama:llama3"])
-def test_a_source_that_nothing_here_runs_is_refused_by_name(
-    engine: FakeEngine, source: str
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [("openai:gpt-4o", Unsupported), ("owner/repo", NotInstalled), ("ollama:llama3", NotFound)],
+)
+def test_a_source_that_is_not_here_is_refused_by_name(
+    engine: FakeEngine, source: str, kind: type[LlmrrError]
 ) -> None:
-    with Router() as router, pytest.raises(Unsupported, match=source):
+    with Router() as router, pytest.raises(kind, match=source.partition(":")[2] or source):
         router.resolve(source)
 
 

@@ -10,7 +10,8 @@ from llmrr.cli.neighbours import REAL_MODEL
 from llmrr.errors import DoesNotFit
 
 if TYPE_CHECKING:
-    from llmrr.router import Answer, Resolved
+    from llmrr.catalogue import Resolved
+    from llmrr.router import Answer
     from llmrr.types import Chunk, Sampling, Usage
 
 DIM, RESET = "\x1b[2m", "\x1b[0m"

@@ -120,29 +120,37 @@ def read_stdin(stdin: TextIO | None) -> str | None:
     return str(buffer.read().decode("utf-8-sig", "replace"))
 
 
-def read_text(path: str) -> str:
-    """A text file. Raises ``NotFound``, and ``DamagedFile`` for what is no UTF-8 text."""
+def read_bytes(path: str) -> bytes:
+    """A file. Raises ``NotFound`` and ``LlmrrError``."""
     from pathlib import Path
     from shlex import quote
 
     file = Path(path).expanduser()
     try:
-        content = file.read_bytes()
-        text = content.decode("utf-8-sig")
+        return file.read_bytes()
     except FileNotFoundError:
         folder = quote(str(file.parent))
         raise NotFound(f'the file "{path}" does not exist', f"ls {folder}") from None
     except IsADirectoryError:
         said = f'"{path}" is a folder, and no file'
         raise LlmrrError(said, f"-f {quote(str(Path(path) / 'FILE'))}, for each file") from None
+    except OSError as error:
+        said = f'the file "{path}" cannot be read: {error.strerror}'
+        raise LlmrrError(said, f"ls -l {quote(path)}") from error
+
+
+def read_text(path: str) -> str:
+    """A text file. Raises ``NotFound``, and ``DamagedFile`` for what is no UTF-8 text."""
+    from shlex import quote
+
+    content = read_bytes(path)
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         hint = f"iconv -f latin1 -t utf-8 {quote(path)} > utf-8.txt"
         if b"\0" in content:
             hint = f"file {quote(path)}"
         raise DamagedFile(f'the file "{path}" is no UTF-8 text', hint) from None
-    except OSError as error:
-        said = f'the file "{path}" cannot be read: {error.strerror}'
-        raise LlmrrError(said, f"ls -l {quote(path)}") from error
     if "\0" in text:
         said = f'the file "{path}" holds no text but binary data'
         raise DamagedFile(said, f"file {quote(path)}")
@@ -156,8 +164,12 @@ def _needed(stdin: str | None) -> str:
 
 
 def _note_near_model(word: str, config: "Config") -> None:
+    from llmrr.store.references import hub_reference
+
     near = nearest(word, [model.name for model in config.models])
-    if near and not any(character.isspace() for character in word):
+    if hub_reference(word):
+        output.note(f'"{word}" is taken as part of the prompt; as a model: -m {word}')
+    elif near and not any(character.isspace() for character in word):
         output.note(f'no model "{word}": taken as part of the prompt (did you mean {near}?)')
 
 

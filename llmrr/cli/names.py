@@ -1,5 +1,5 @@
-"""Names for the completion of a shell: quick, quiet, and never an error. No file but the
-configuration is read: this runs at every TAB."""
+"""Names for the completion of a shell: quick, quiet, and never an error. Nothing but the
+configuration and the database is read: this runs at every TAB."""
 
 from contextlib import suppress
 
@@ -9,10 +9,25 @@ def model_names(incomplete: str) -> list[tuple[str, str]]:
     from llmrr import config
 
     found = [("builtin:mini", "the small model that ships inside")]
-    # A broken configuration must not print into the line that is being typed.
+    # What is broken must not print into the line that is being typed.
+    with suppress(Exception):
+        found = [*_installed(), *found]
     with suppress(Exception):
         found = [(model.name, model.source) for model in config.load().models] + found
     return [(name, what) for name, what in found if name.startswith(incomplete)]
+
+
+def _installed() -> list[tuple[str, str]]:
+    from contextlib import closing
+
+    from llmrr import paths
+    from llmrr.database import open_database
+    from llmrr.store import records
+
+    if not paths.database_file().exists():
+        return []
+    with closing(open_database()) as connection:
+        return [(entry.label, entry.origin) for entry in records.entries(connection)]
 
 
 def template_names(incomplete: str) -> list[str]:

@@ -10,26 +10,20 @@ from difflib import get_close_matches
 
 from llmrr.errors import UsageError
 
-REAL_MODEL = 'llmrr run -m ./model.gguf "…"'
+REAL_MODEL = "llmrr pull qwen3:4b"
 
 # verb: (what to say, the line that does it; {rest} is what followed the verb)
-_NOT_FETCHED = (
-    "this version of llmrr fetches no models: a GGUF file runs where it lies",
-    REAL_MODEL,
-)
 _NOT_LOADED = ("llmrr keeps no model loaded: each run loads its own", "llmrr run -m {rest}")
 _NOT_SERVED = ("this version of llmrr has no server", "llmrr chat")
 _NOT_SHARED = ("llmrr publishes nothing and needs no account", "llmrr list")
-_NOT_KEPT = (
-    "this version of llmrr keeps no copies of models: they run where they lie",
-    "llmrr list",
-)
+_FETCHED = ("that is called pull here", "llmrr pull {rest}")
+_REMOVED = ("that is called rm here", "llmrr rm {rest}")
+_NAMED = ("that is called cp here", "llmrr cp {rest}")
 
 VERBS: dict[str, tuple[str, str]] = {
-    "get": _NOT_FETCHED,
-    "pull": _NOT_FETCHED,
-    "download": _NOT_FETCHED,
-    "search": _NOT_FETCHED,
+    "get": _FETCHED,
+    "download": _FETCHED,
+    "install": _FETCHED,
     "load": _NOT_LOADED,
     "unload": ("llmrr keeps no model loaded: there is nothing to unload", "llmrr list"),
     "ps": ("llmrr keeps no model loaded: nothing runs in the background", "llmrr list"),
@@ -41,14 +35,16 @@ VERBS: dict[str, tuple[str, str]] = {
     "login": _NOT_SHARED,
     "signin": _NOT_SHARED,
     "logout": _NOT_SHARED,
-    "tag": _NOT_KEPT,
-    "cp": _NOT_KEPT,
-    "rm": _NOT_KEPT,
-    "create": _NOT_KEPT,
-    "import": _NOT_KEPT,
+    "tag": _NAMED,
+    "copy": _NAMED,
+    "alias": _NAMED,
+    "delete": _REMOVED,
+    "remove": _REMOVED,
+    "uninstall": _REMOVED,
+    "purge": ("that is called prune here", "llmrr prune"),
     "models": ("that is called list here", "llmrr list"),
-    "inspect": ("what is known of the models is printed by list", "llmrr list --json"),
-    "show": ("what is known of the models is printed by list", "llmrr list --json"),
+    "inspect": ("that is called show here", "llmrr show {rest}"),
+    "estimate": ("that is called fit here", "llmrr fit {rest}"),
     "generate": ("that is called run here", "llmrr run {rest}"),
     "ask": ("that is called run here", "llmrr run {rest}"),
     "prompt": ("that is called run here", "llmrr run {rest}"),
@@ -114,5 +110,8 @@ def no_such_option(
     return UsageError(said, f"{command} --help")
 
 
+_PROMPTING = ("generate", "ask", "prompt", "complete", "embeddings")
+
+
 def _placeholder(verb: str) -> str:
-    return "MODEL" if verb == "load" else '"…"'
+    return '"…"' if verb in _PROMPTING else "MODEL"

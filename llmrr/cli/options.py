@@ -170,3 +170,79 @@ Since = Annotated[
     str | None,
     typer.Option("--since", metavar="TIME", help="Since then: 90m, 24h, 7d, or 2026-01-31."),
 ]
+
+
+def installed_names(incomplete: str) -> list[tuple[str, str]]:
+    """The installed models whose name begins with ``incomplete``."""
+    return [found for found in model_names(incomplete) if not found[0].startswith("builtin:")]
+
+
+def tools(incomplete: str) -> list[str]:
+    """The tools that ``import --from`` knows."""
+    from llmrr.store.holders import HOLDERS
+
+    return [name for name in HOLDERS if name.startswith(incomplete)]
+
+
+Named = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A name from `llmrr list`, a source such as ollama:llama3.2, or a model file or "
+        "folder.",
+        autocompletion=model_names,
+    ),
+]
+NewName = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME[:TAG]", help="What it is called (default: by its file)."),
+]
+Quant = Annotated[
+    str | None,
+    typer.Option(
+        "--quant", metavar="QUANT", help="Take this quantization or variant: Q4_K_M, fp16, ..."
+    ),
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include", metavar="PATTERN", help="Only what matches, with * and ?. Repeatable."
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="PATTERN", help="Not what matches. Repeatable."),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option("--revision", metavar="REVISION", help="A branch, a tag or a commit."),
+]
+LocalDir = Annotated[
+    str | None,
+    typer.Option("--local-dir", metavar="DIR", help="Fetch into this folder, not into the cache."),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        help="For gated and private models (better: HF_TOKEN, or hf auth login). Never stored.",
+        show_default=False,
+    ),
+]
+AllowPickle = Annotated[
+    bool,
+    typer.Option("--allow-pickle", help="Also fetch pickles, which are never loaded as they are."),
+]
+MaxWorkers = Annotated[
+    int,
+    typer.Option("--max-workers", metavar="N", min=1, max=64, help="So many files at once."),
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Ask nobody: only what is here already.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+KvType = Annotated[
+    str,
+    typer.Option("--kv-type", metavar="TYPE", help="The type of the KV cache: f16, q8_0, ..."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace a model of that name.")]

@@ -114,6 +114,23 @@ def stderr(text: str) -> None:
         sys.stderr.flush()
 
 
+def can_ask() -> bool:
+    """Whether a person can be asked: stdin and stderr are a terminal."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+
+def confirm(question: str, *, default: bool) -> bool:
+    """Ask on the terminal. Raises ``LlmrrError`` where nobody can be asked."""
+    if not can_ask():
+        raise LlmrrError("nothing was done: nobody can be asked here", "-y says yes")
+    while True:
+        stderr(safe(f"{question} [{'Y/n' if default else 'y/N'}] ", sys.stderr))
+        answer = sys.stdin.readline()
+        word = answer.strip().lower()
+        if not answer or word in ("", "y", "yes", "n", "no"):
+            return default if answer and not word else word in ("y", "yes")
+
+
 def page() -> "Page":
     """What stdout is: the width of a terminal, and whether it takes more than ASCII."""
     import shutil

@@ -9,10 +9,10 @@ from llmrr.cli.layout import Page, size
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from llmrr.catalogue import Installed
     from llmrr.config import Config, Problem
     from llmrr.doctor import Check
     from llmrr.hardware import Hardware
-    from llmrr.router import Installed
     from llmrr.stats import ConversationHead, Run, Summary
     from llmrr.types import ModelInfo
 
@@ -28,7 +28,10 @@ class SettingFacts(TypedDict):
 
 def models(page: Page, found: Sequence["Installed"]) -> Iterator[str]:
     """``llmrr list``."""
-    rows = [(m.name, m.format, m.quant, size(m.bytes), m.path) for m in found]
+    rows = [
+        (m.name, m.format, m.quant, "missing" if m.is_missing else size(m.bytes), m.path)
+        for m in found
+    ]
     return page.table(("NAME", "FORMAT", "QUANT", "SIZE", "WHERE"), rows)
 
 

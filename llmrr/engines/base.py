@@ -1,6 +1,6 @@
 """What an engine is: the seam between the router and whatever runs a model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -98,6 +98,10 @@ class Engine(Protocol):
 
     def missing(self) -> str | None:
         """The exact command that installs what the engine needs, or None when it is ready."""
+
+    def measure(self, place: ModelFiles, options: Options) -> Mapping[str, int]:
+        """The bytes that it would allocate beside the weights, in main memory, without loading
+        them: ``kv``, ``output``, ``compute``. Raises what ``load`` does."""
 
     def load(self, place: ModelFiles, options: Options) -> Model:
         """Open it. Raises ``DamagedFile``, ``Unsupported``, ``DoesNotFit``, ``EngineFailed``."""

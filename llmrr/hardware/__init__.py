@@ -3,9 +3,12 @@
 import sys
 
 from llmrr.hardware.facts import Cpu, Gpu, Hardware, Memory
-from llmrr.hardware.fit import Fit, fit
+from llmrr.hardware.fit import Fit, fit, fit_one, needs_flash_attention
 
-__all__ = ["Cpu", "Fit", "Gpu", "Hardware", "Memory", "fit", "probe", "threads"]
+__all__ = [
+    "Cpu", "Fit", "Gpu", "Hardware", "Memory", "fit", "fit_one", "needs_flash_attention", "probe",
+    "threads",
+]  # fmt: skip
 
 
 def probe(*, thorough: bool = False) -> Hardware:

@@ -114,6 +114,30 @@ def fit(
     return replace(result, largest_context=largest, why=tuple(_reasons(setting, result, largest)))
 
 
+def fit_one(
+    info: ModelInfo, hardware: Hardware, *, context: int | None = None, kv_type: str = "f16"
+) -> Fit:
+    """Weigh a model for one conversation at a time, at its most: flash attention, which takes less,
+    is counted with only where a quantized cache demands it. Raises what ``fit`` does."""
+    return fit(
+        info,
+        hardware,
+        context=context,
+        kv_type=kv_type,
+        outputs=1,
+        flash_attention=needs_flash_attention(kv_type),
+    )
+
+
+def needs_flash_attention(kv_type: str) -> bool:
+    """Whether llama.cpp has no other way with a cache of this type.
+
+    >>> needs_flash_attention("f16"), needs_flash_attention("q8_0")
+    (False, True)
+    """
+    return kv_type not in ("f32", "f16", "bf16")
+
+
 def _weigh(setting: _Setting, context: int, gpu_layers: int | Literal["auto"]) -> Fit:
     """The bytes by part for one context, with as many layers on the GPU as asked for or fit."""
     model = setting.shape
@@ -240,4 +264,4 @@ def _reasons(setting: _Setting, result: Fit, largest: int | None) -> Iterator[st
 
 
 def _size(count: int) -> str:
-    return f"{count / GIGABYTE:.1f} GB"
+    return f"{count / GIGABYTE:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -33,6 +33,8 @@ def download(
     Raises ``DoesNotFit`` before anything is fetched when the disk has no room for what is missing;
     else the first error of any file. What has come until then is kept, and found again.
     """
+    if not files:
+        return {}
     api(token)  # offline, nothing can come
     require_space(files, place)
     watch = Watch(arrived, look, begins, checked, threading.Event())

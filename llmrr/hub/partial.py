@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import queue
 import re
 import threading
 from collections.abc import Callable
@@ -57,6 +58,31 @@ def read_into(hashes: list[Any], file: Any, stop: threading.Event) -> int:
     return count
 
 
+class Hasher:
+    """Hashes what passes on a thread of its own, so that the connection does not wait for it."""
+
+    def __init__(self, hashes: list[Any]) -> None:
+        self._hashes = hashes
+        self._chunks: queue.Queue[bytes | None] = queue.Queue(maxsize=8)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def add(self, chunk: bytes) -> None:
+        """Take the next piece."""
+        self._chunks.put(chunk)
+
+    def end(self) -> list[Any]:
+        """The hashes, when all pieces are in them. Twice is allowed."""
+        self._chunks.put(None)
+        self._thread.join()
+        return self._hashes
+
+    def _work(self) -> None:
+        while (chunk := self._chunks.get()) is not None:
+            for one in self._hashes:
+                one.update(chunk)
+
+
 class Partial(io.RawIOBase):
     """What the client writes a file to. Opened at the end of what is there; a write is where a
     download can be stopped."""
@@ -73,18 +99,18 @@ class Partial(io.RawIOBase):
         self.name = str(path)
         self._digest, self._arrived, self._look, self._stop = digest, arrived, look, stop
         self._raw = path.open("r+b" if path.exists() else "w+b", buffering=0)
-        self._rehash()
+        self._hasher = self._begun()
 
     def write(self, chunk: Any) -> int:
+        chunk = bytes(chunk)
         if self._stop.is_set():
             raise Stopped
         if self._raw.tell() == 0:
-            self._look(bytes(chunk[:4096]))
+            self._look(chunk[:4096])
         view = memoryview(chunk)
         while view:
             view = view[self._raw.write(view) :]
-        for one in self._hashes:
-            one.update(chunk)
+        self._hasher.add(chunk)
         self._arrived(self.tell())
         return len(chunk)
 
@@ -97,23 +123,27 @@ class Partial(io.RawIOBase):
     def truncate(self, size: int | None = None) -> int:
         """A server that ignores ranges sends all of it: the client begins anew."""
         size = self._raw.truncate(size)
-        self._rehash()
+        self._hasher.end()
+        self._hasher = self._begun()
         return size
 
     def is_right(self, size: int) -> bool:
         """Whether it is complete, and what it should be."""
-        return self.tell() == size and self._digest.is_met(self._hashes)
+        return self.tell() == size and self._digest.is_met(self._hasher.end())
 
     def close(self) -> None:
-        self._raw.close()
+        if not self.closed:
+            self._hasher.end()
+            self._raw.close()
         super().close()
 
-    def _rehash(self) -> None:
+    def _begun(self) -> Hasher:
         """Hash what is there, and stand at its end."""
         self._raw.seek(0)
-        self._hashes = self._digest.begin()
-        read_into(self._hashes, self._raw, self._stop)
+        hashes = self._digest.begin()
+        read_into(hashes, self._raw, self._stop)
         self._arrived(self._raw.seek(0, io.SEEK_END))
+        return Hasher(hashes)
 
 
 def adopt(path: Path, etag: str, size: int) -> None:

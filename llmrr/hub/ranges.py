@@ -34,6 +34,9 @@ class RemoteFiles:
             raise NotFound(f"there is no file {name} in {self.repository.id}")
         return RangeSource(self.repository, name, size, self.token)
 
+    def __str__(self) -> str:
+        return self.repository.id
+
 
 class RangeSource:
     """A file of a repository, read by byte ranges. Who reads on where he was is given more than he

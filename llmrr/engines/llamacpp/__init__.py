@@ -36,6 +36,14 @@ class LlamaCpp:
             return INSTALL
         return None
 
+    def measure(self, place: ModelFiles, options: "Options") -> dict[str, int]:
+        """The bytes of each buffer beside the weights, as llama.cpp says them in a dry load of a
+        helper process. Raises ``DamagedFile``, ``Unsupported``, ``BadConfig``."""
+        from llmrr.engines.llamacpp.check import check_once, measure
+
+        check_once(place.path, options)
+        return measure(place.path, options, options.context_size or options.at_least)
+
     def load(self, place: ModelFiles, options: "Options") -> "LlamaModel":
         """Open a GGUF file, checked before llama.cpp sees it.
 

@@ -20,9 +20,11 @@ def flash_attention(
 ) -> bool:
     """Whether to use it, where that is not stated. On an accelerator it is faster throughout, and
     llama.cpp demands it for a quantized cache."""
+    from llmrr.hardware import needs_flash_attention
+
     if options.flash_attention != "auto":
         return options.flash_attention == "on"
-    if accelerated or options.kv_type not in ("f32", "f16", "bf16"):
+    if accelerated or needs_flash_attention(options.kv_type):
         return True
     if options.slots > 1:
         return True  # several sequences are no slower with it, after 64 tokens or after 600

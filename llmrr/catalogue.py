@@ -1,0 +1,431 @@
+"""Which model a name means, and what is known of it: the configuration, the store, what other tools
+hold, and the files themselves, joined."""
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from llmrr import engines, formats, paths, stats
+from llmrr.config import Config, ConfiguredModel
+from llmrr.errors import LlmrrError, NotFound, NotInstalled, Unsupported
+from llmrr.kinds import LOCAL_PROVIDERS, nearest, split_source
+from llmrr.types import Format, ModelFiles, Recipe, Sampling
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from llmrr.store.records import Entry
+    from llmrr.store.references import HubReference
+
+T = TypeVar("T")
+
+BUILTIN = "builtin:mini"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Which model answers, and why. ``stated`` is False when nobody named it; ``label`` is that of
+    an installed one. ``format`` is None where it has yet to be looked at."""
+
+    name: str
+    source: str
+    path: Path
+    stated: bool = True
+    why: str = ""
+    recipe: Recipe = field(default_factory=Recipe)
+    format: Format | None = None
+    label: str | None = None
+
+    @property
+    def params(self) -> Sampling:
+        """The sampling values that it brings."""
+        return self.recipe.params
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A line of ``list``. Bytes are those of all its files; times are epoch seconds; unknown is
+    None. ``origin`` is the provider of its ``source``; ``is_missing`` when its files are gone;
+    ``holder`` is the tool that has it and llmrr has not."""
+
+    name: str
+    format: str | None
+    quant: str | None
+    bytes: int | None
+    origin: str
+    path: Path
+    added: float | None
+    last_used: float | None
+    source: str = ""
+    digest: str | None = None
+    revision: str | None = None
+    is_missing: bool = False
+    holder: str | None = None
+
+
+class Database(Protocol):
+    """Uses the database, or warns once of what is lost without it."""
+
+    def __call__(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
+
+
+class Catalogue:
+    """The models that can be named here."""
+
+    def __init__(self, config: Callable[[], Config], database: Database) -> None:
+        self._config, self._database = config, database
+
+    # -- one name ------------------------------------------------------------------------------
+
+    def resolve(self, name: str | None) -> Resolved:
+        """Which model a name means; without one, the one that answers by default.
+
+        Raises ``NotFound`` with the nearest name, ``NotInstalled`` for one that could be fetched,
+        ``Unsupported`` for a source that nothing here reads.
+        """
+        if name is not None:
+            return replace(self._named(name), why="it was named")
+        config = self._config()
+        if config.models:
+            first = self._named(config.models[0].name)
+            return replace(first, stated=False, why="it is the first of [[models]]")
+        if default := config.value("default_model"):
+            return replace(self._named(str(default)), stated=False, why="it is default_model")
+        if entry := self._latest():
+            return replace(_of_entry(entry), stated=False, why="it was used or added last")
+        why = "nothing else is installed or configured"
+        return replace(_builtin(), stated=False, why=why)
+
+    def is_model(self, word: str) -> bool:
+        """May this word of a command line be a model's name? A plain ``owner/repo`` is one only
+        once it is installed."""
+        if not word or any(character.isspace() for character in word):
+            return False
+        if any(model.name == word for model in self._config().models) or word.endswith(".gguf"):
+            return True
+        if _source_of(word) is not None or self._matching(word):
+            return True
+        return _is_model_file(Path(word).expanduser()) or _short_name(word) is not None
+
+    def entry(self, name: str | None) -> "Entry":
+        """A model as the store notes it, installed or not: with all its files. Raises what
+        ``resolve`` does."""
+        from llmrr.store import imports, records
+
+        resolved = self.resolve(name)
+        if resolved.label is not None:
+            return replace(self._matching(resolved.label)[0], recipe=resolved.recipe)
+        if resolved.source == BUILTIN:
+            return records.Entry(BUILTIN, "", resolved.path, BUILTIN, (), format=Format.GGUF)
+        if holding := _holding(resolved.source):
+            return imports.held(holding, resolved.name)
+        try:
+            entry = imports.lying(imports.candidate(resolved.path), resolved.name)
+        except Unsupported:  # nothing to keep, and still something to look at
+            entry = records.Entry(resolved.name, "", resolved.path, resolved.source, ())
+        return replace(entry, recipe=resolved.recipe)
+
+    def is_installed(self, name: str) -> bool:
+        """Whether this is the label, or the name, of an installed model."""
+        return bool(self._matching(name))
+
+    def installed(self, name: str) -> "Entry":
+        """The installed model of this label. Raises ``NotFound``, also for a name with several
+        tags, of which one must be named."""
+        found = self._matching(name)
+        if len(found) > 1:
+            tags = ", ".join(entry.label for entry in found)
+            raise NotFound(f'"{name}" means several models: {tags}', "name one with its tag")
+        if not found:
+            near = nearest(name, [entry.label for entry in self.entries()])
+            hint = f"did you mean {near}?" if near else "llmrr list shows what is installed"
+            raise NotFound(f'no model "{name}" is installed', hint)
+        return found[0]
+
+    def _named(self, name: str) -> Resolved:
+        for model in self._config().models:
+            if model.name == name:
+                return self._configured(model)
+        return self._from(name)
+
+    def _configured(self, model: ConfiguredModel) -> Resolved:
+        """A model of ``[[models]]``; its path is seen from the file that names it."""
+        from llmrr.store.creation import over
+
+        if model.path is not None:
+            found = Resolved(model.name, model.source, model.path)
+        else:
+            found = self._from(model.source)
+        stated = Recipe(model.system, model.params, model.options)
+        return replace(
+            found, name=model.name, source=model.source, recipe=over(stated, found.recipe)
+        )
+
+    def _from(self, name: str) -> Resolved:
+        """What a label, a source or a path means."""
+        if name == BUILTIN:
+            return _builtin()
+        if found := self._matching(name):
+            whole = [entry for entry in found if not entry.is_missing]
+            return _of_entry(_present((whole or found)[0]))
+        provider, rest = _split(name) or (None, name)
+        path = Path(rest).expanduser()
+        if provider == "file" or (provider in (None, "huggingface") and path.exists()):
+            return Resolved(path.name, f"file:{path.absolute()}", path)
+        if provider == "builtin":
+            raise NotFound(f'there is no model "{name}"', f"llmrr run -m {BUILTIN}")
+        from llmrr.store.references import hub_reference
+
+        if reference := hub_reference(name):
+            return self._from_hub(reference, name)
+        if holding := _holding(name):
+            if holding.problem:
+                raise NotFound(f"{name}: {holding.problem}", f"llmrr import --from {provider}")
+            return Resolved(
+                holding.name, holding.source, holding.path, recipe=holding.recipe,
+                format=holding.format,
+            )  # fmt: skip
+        if provider is not None:
+            raise not_read(name)
+        if repository := _short_name(name):
+            raise NotInstalled(
+                f"{name} is not installed; on the hub it is {repository}",
+                f"llmrr pull {name}",
+                reference=name,
+            )
+        raise NotFound(f'there is no model "{name}"{_refused(name)}', self._nearest(name))
+
+    def _from_hub(self, reference: "HubReference", name: str) -> Resolved:
+        """A model of the hub: one that was pulled, or that lies in the hub's cache all the same."""
+        from llmrr.store import cached
+
+        entries = [one for one in self._latest_first() if cached.is_of(one.origin, reference)]
+        if entries:
+            return _of_entry(_present(entries[0]))
+        if holding := cached.find(reference):
+            return Resolved(
+                holding.name, holding.source, holding.path, recipe=holding.recipe,
+                format=holding.format,
+            )  # fmt: skip
+        raise NotInstalled(
+            f"{reference.source} is not on this machine",
+            f"llmrr pull {shlex.quote(name)}",
+            reference=name,
+        )
+
+    def _nearest(self, name: str) -> str:
+        from llmrr.store.shortnames import SHORT_NAMES
+
+        if near := nearest(name, self._names()):
+            return f"llmrr run -m {near}"
+        near = nearest(name, SHORT_NAMES)
+        return f"llmrr pull {near}" if near else "llmrr list shows those that there are"
+
+    def _names(self) -> list[str]:
+        configured = (model.name for model in self._config().models)
+        return [*configured, *(entry.label for entry in self.entries()), BUILTIN]
+
+    # -- all of them ---------------------------------------------------------------------------
+
+    def models(self, *, others: bool = False) -> list[Installed]:
+        """The models of ``[[models]]``, the installed ones, with ``others`` also what other tools
+        hold and nobody adopted, and ``builtin:mini`` last. Weights are not read."""
+        used = self._database(stats.last_used, "when each was last used is not known") or {}
+        lines = [self._line(model, used) for model in self._config().models if _is_local(model)]
+        entries = self.entries()
+        lines += [_entry_line(entry) for entry in entries]
+        if others:
+            lines += _others({file.path for entry in entries for file in entry.files})
+        return [*lines, _builtin_line(used)]
+
+    def _line(self, model: ConfiguredModel, used: Mapping[str, float]) -> Installed:
+        """A line for a model of ``[[models]]``; what is missing or damaged is no error."""
+        origin = model.source.partition(":")[0]
+        empty = Installed(
+            model.name, None, None, None, origin, model.path or Path(), None,
+            used.get(model.source), model.source, is_missing=True,
+        )  # fmt: skip
+        try:
+            found = self._configured(model)
+            info = formats.inspect(found.path)
+            added = None if found.source == BUILTIN else found.path.stat().st_mtime
+        except (LlmrrError, OSError):
+            return empty
+        return replace(
+            empty, format=info.format, quant=info.quant, bytes=info.bytes, path=found.path,
+            added=added, is_missing=False,
+        )  # fmt: skip
+
+    # -- the store -----------------------------------------------------------------------------
+
+    def _matching(self, label: str) -> "list[Entry]":
+        return self._stored(lambda records, connection: records.matching(connection, label))
+
+    def entries(self) -> "list[Entry]":
+        """The installed models, by label."""
+        return self._stored(lambda records, connection: records.entries(connection))
+
+    def _latest_first(self) -> "list[Entry]":
+        return self._stored(lambda records, connection: records.latest(connection))
+
+    def _latest(self) -> "Entry | None":
+        """The installed model that answers by default: it can be run, and is there."""
+        runs = runnable()
+        usable = (
+            entry for entry in self._latest_first()
+            if entry.format in runs and entry.kind in (None, "model") and not entry.is_missing
+        )  # fmt: skip
+        return next(usable, None)
+
+    def _stored(self, work: "Callable[..., list[Entry]]") -> "list[Entry]":
+        from llmrr.store import records
+
+        loss = "installed models are not known, and nothing is recorded"
+        return self._database(lambda connection: work(records, connection), loss) or []
+
+
+def runnable() -> frozenset[Format]:
+    """The formats that an engine here runs."""
+    return frozenset(one for engine in engines.ENGINES for one in engine.formats)
+
+
+def place(resolved: Resolved) -> ModelFiles:
+    """What to open. Raises what ``formats.locate`` does."""
+    if resolved.format is not None:
+        return ModelFiles(resolved.path, resolved.format)
+    return formats.locate(resolved.path)
+
+
+def not_read(source: str) -> Unsupported:
+    """The error for a source that this version runs no model from."""
+    return Unsupported(
+        f'this version runs no model from the source "{source}"',
+        "llmrr search TEXT finds models that run here",
+    )
+
+
+def _builtin() -> Resolved:
+    return Resolved(BUILTIN, BUILTIN, paths.builtin_model(), format=Format.GGUF)
+
+
+def _builtin_line(used: Mapping[str, float]) -> Installed:
+    path = paths.builtin_model()
+    info = formats.inspect(path)
+    return Installed(
+        BUILTIN, info.format, info.quant, info.bytes, "builtin", path, None, used.get(BUILTIN),
+        BUILTIN,
+    )  # fmt: skip
+
+
+def _of_entry(entry: "Entry") -> Resolved:
+    path = paths.builtin_model() if entry.origin == BUILTIN else entry.path
+    return Resolved(
+        entry.label, entry.origin, path, recipe=entry.recipe, format=entry.format,
+        label=entry.label,
+    )  # fmt: skip
+
+
+def _present(entry: "Entry") -> "Entry":
+    """The entry, if its files are there. Raises ``NotFound``."""
+    if not entry.is_missing:
+        return entry
+    gone = next(file.path for file in entry.files if not file.path.exists())
+    hint = f"llmrr rm {entry.label}"
+    if entry.provider == "huggingface":
+        hint = f"llmrr pull {entry.origin}, or {hint}"
+    raise NotFound(f"the files of {entry.label} are gone: {gone}", hint)
+
+
+def _entry_line(entry: "Entry") -> Installed:
+    return Installed(
+        name=entry.label,
+        format=entry.format,
+        quant=entry.quant,
+        bytes=entry.bytes,
+        origin=entry.provider,
+        path=entry.path,
+        added=entry.added,
+        last_used=entry.used,
+        source=entry.origin,
+        digest=entry.digest,
+        revision=entry.revision,
+        is_missing=entry.is_missing,
+    )
+
+
+def _others(adopted: set[Path]) -> Iterator[Installed]:
+    """What other tools hold and nobody adopted."""
+    from llmrr.store import holders
+
+    for name in holders.HOLDERS:
+        for one in holders.holdings(name):
+            if one.path not in adopted and not adopted.intersection(one.files):
+                yield Installed(
+                    name=one.source,
+                    format=one.format,
+                    quant=None,
+                    bytes=one.bytes,
+                    origin=one.source.partition(":")[0],
+                    path=one.path,
+                    added=None,
+                    last_used=None,
+                    source=one.source,
+                    digest=one.digest,
+                    revision=one.revision,
+                    is_missing=one.problem is not None,
+                    holder=name,
+                )
+
+
+def _holding(source: str):  # type: ignore[no-untyped-def]
+    """What another tool holds under a source of it; None for a source of another kind."""
+    from llmrr.store import holders
+
+    return holders.find(source) if source.startswith(("ollama:", "lmstudio:")) else None
+
+
+def _is_local(model: ConfiguredModel) -> bool:
+    return model.provider in LOCAL_PROVIDERS
+
+
+def _short_name(word: str) -> str | None:
+    from llmrr.store.shortnames import short_name
+
+    # Without a digit or a tag it may as well be the first word of a prompt.
+    return short_name(word) if any(one.isdigit() or one == ":" for one in word) else None
+
+
+def _source_of(word: str) -> tuple[str, str] | None:
+    """Provider and rest of a word that is a source by its prefix."""
+    prefixed = ":" in word or word.startswith("hf.co/")
+    return _split(word) if prefixed else None
+
+
+def _refused(name: str) -> str:
+    """Why a name with a prefix is no source."""
+    try:
+        split_source(name)
+    except ValueError as error:
+        return f": {error}" if ":" in name else ""
+    return ""
+
+
+def _split(name: str) -> tuple[str, str] | None:
+    """Provider and rest of a source; None for what is none."""
+    try:
+        return split_source(name)
+    except ValueError:
+        return None
+
+
+def _is_model_file(path: Path) -> bool:
+    """A file or folder that exists and holds a model, by its content."""
+    if not path.exists():
+        return False
+    try:
+        formats.locate(path)
+    except LlmrrError:
+        return False
+    return True

@@ -1,0 +1,199 @@
+"""What the commands for the models that are here do, between the command line and the store."""
+
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from llmrr import parameters, types
+from llmrr.catalogue import BUILTIN, Installed
+from llmrr.cli import asking, offers, output
+from llmrr.cli.layout import size
+from llmrr.errors import LlmrrError, NotFound, UsageError
+from llmrr.kinds import nearest
+
+if TYPE_CHECKING:
+    from llmrr.description import Description
+    from llmrr.modelfile import Modelfile
+    from llmrr.router import Router
+    from llmrr.store.removal import Garbage, Removal
+    from llmrr.store.usage import Usage
+
+SORTS: dict[str, Callable[[Installed], str | float]] = {
+    "name": lambda one: one.name.lower(),
+    "size": lambda one: -(one.bytes or 0),
+    "added": lambda one: -(one.added or 0),
+    "used": lambda one: -(one.last_used or 0),
+}
+
+
+class Recipe(NamedTuple):
+    """What the command line of ``cp`` and ``create`` states."""
+
+    base: str | None
+    name: str
+    file: str | None = None
+    system: str | None = None
+    options: Sequence[Sequence[str]] = ()
+    force: bool = False
+
+
+def listed(
+    found: Sequence[Installed], pattern: str | None, sort: str | None
+) -> list[Installed]:
+    """The lines that match, in the order asked for; the built-in model stays last."""
+    if sort is not None and sort not in SORTS:
+        near = nearest(sort, SORTS)
+        raise UsageError(
+            f'"{sort}" is no key to sort by', f"--sort {near or ', '.join(SORTS)}"
+        )
+    lines = [one for one in found if pattern is None or _matches(one.name, pattern)]
+    if sort is not None:
+        lines.sort(key=lambda one: (one.name == BUILTIN, SORTS[sort](one)))
+    return lines
+
+
+def template(found: "Description") -> str:
+    """The chat template. Raises ``LlmrrError`` where there is none."""
+    if found.info.chat_template is None:
+        raise LlmrrError(f"{found.name} brings no chat template", "llmrr run --raw")
+    return found.info.chat_template
+
+
+def modelfile(router: "Router", name: str) -> str:
+    """A Modelfile that makes the model anew."""
+    from llmrr import modelfile
+
+    entry = router.catalogue.entry(name)
+    return modelfile.render(_as_ollama_writes(entry.origin), entry.recipe)
+
+
+def removals(router: "Router", names: Iterable[str]) -> "list[Removal]":
+    """What removing these would do. Raises ``NotFound``, also where one of them is not ours to
+    remove."""
+    from llmrr.store import removal
+
+    configured = {model.name: model.file for model in router.config.models}
+    entries = []
+    for name in names:
+        if name == BUILTIN:
+            raise UsageError(f"{BUILTIN} ships inside llmrr and stays", "llmrr list")
+        if name in configured:
+            raise UsageError(
+                f"{name} is a model of {configured[name]}: nothing of it is installed",
+                "take it out there: llmrr config edit",
+            )
+        entries.append(router.catalogue.installed(name))
+    return removal.plan(router.database, entries)
+
+
+def remove(router: "Router", found: "Sequence[Removal]", *, yes: bool) -> None:
+    """Remove them, once the user has agreed. Raises ``LlmrrError`` where he has not."""
+    from llmrr.store import removal
+
+    if not yes:
+        names = ", ".join(one.entry.label for one in found)
+        freed = size(sum(one.bytes for one in found))
+        output.note(f"to be removed: {names}; that frees {freed}")
+        if not output.confirm("Remove?", default=False):
+            raise LlmrrError("nothing was removed", "")
+    for one in found:
+        removal.remove(router.database, one)
+
+
+def derive(router: "Router", asked: Recipe) -> dict[str, object]:
+    """Install another name for weights that are here, with what the command line states. Raises
+    what ``store.creation`` and ``modelfile`` do."""
+    from llmrr.store import creation
+
+    base, recipe = _recipe(router, asked)
+    offers.require(router, base)
+    entry = router.catalogue.entry(base)
+    made = creation.derive(router.database, entry, asked.name, recipe, force=asked.force)
+    return offers.facts_of(made)
+
+
+def usage(router: "Router", *, everything: bool) -> "Usage":
+    """What the models take."""
+    from llmrr.store import holders, imports
+    from llmrr.store import usage as sums
+
+    entries = router.catalogue.entries()
+    known = {file.path for entry in entries for file in entry.files}
+    if everything:
+        held = [one for name in holders.HOLDERS for one in holders.holdings(name)]
+        entries += [
+            imports.held(one, one.source) for one in held
+            if one.problem is None and one.path not in known
+        ]  # fmt: skip
+    return sums.usage(entries)
+
+
+def garbage(router: "Router") -> "list[Garbage]":
+    """What nobody needs any more."""
+    from llmrr.store import removal
+
+    return removal.garbage(router.database)
+
+
+def prune(router: "Router", found: "Sequence[Garbage]", *, yes: bool) -> None:
+    """Remove it; on a terminal the user is asked."""
+    from llmrr.store import removal
+
+    if found and not yes and output.can_ask():
+        output.note(f"{len(found)} things, {size(sum(one.bytes for one in found))}:")
+        output.notes(f"{one.path}: {one.why}" for one in found)
+        if not output.confirm("Remove?", default=False):
+            raise LlmrrError("nothing was removed", "")
+    removal.prune(router.database, found)
+
+
+def _as_ollama_writes(source: str) -> str:
+    """A source as it stands behind FROM, so that Ollama takes the file too.
+
+    >>> _as_ollama_writes("huggingface:o/r:Q4_K_M"), _as_ollama_writes("ollama:mistral:7b")
+    ('hf.co/o/r:Q4_K_M', 'mistral:7b')
+    """
+    for ours, theirs in (("huggingface:", "hf.co/"), ("ollama:", ""), ("file:", "")):
+        if source.startswith(ours):
+            return theirs + source.removeprefix(ours)
+    return source
+
+
+def _matches(name: str, pattern: str) -> bool:
+    name, pattern = name.lower(), pattern.lower()
+    return fnmatchcase(name, pattern) if set(pattern) & set("*?[") else pattern in name
+
+
+def _recipe(router: "Router", asked: Recipe) -> tuple[str, types.Recipe]:
+    """The base, and what is stated over its own recipe."""
+    from llmrr.store.creation import over
+
+    base, recipe = asked.base, types.Recipe()
+    if asked.file is not None:
+        from llmrr import modelfile
+
+        path = Path(asked.file).expanduser().absolute()
+        read = modelfile.parse(asking.read_bytes(asked.file), path.parent, asked.file)
+        output.notes(read.warnings)
+        base, recipe = base or _base(router, read), read.recipe
+    if base is None:
+        raise UsageError("a model is made from another one", "--from MODEL, or -f MODELFILE")
+    sampling, loading = parameters.read_options(asked.options)
+    stated = types.Recipe(asked.system, parameters.sampling({}, sampling), loading)
+    return base, over(stated, recipe)
+
+
+def _base(router: "Router", read: "Modelfile") -> str:
+    """What FROM means here: a model that is installed, or in Ollama's store, or known by name."""
+    from llmrr.store.shortnames import short_name
+
+    if read.base_path is None and router.catalogue.is_installed(read.base):
+        return read.base
+    try:
+        router.resolve(read.source)
+    except NotFound:
+        if short_name(read.base):
+            return read.base
+        raise
+    return read.source

@@ -1,0 +1,162 @@
+"""From a command line to what is fetched: planned, told, offered on a terminal, done."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from llmrr.catalogue import runnable
+from llmrr.cli import output, transfer
+from llmrr.cli.layout import size
+from llmrr.errors import LlmrrError, NotInstalled, UsageError
+
+if TYPE_CHECKING:
+    from llmrr.router import Router
+    from llmrr.store.pull import Plan
+    from llmrr.store.records import Entry
+    from llmrr.store.references import HubReference
+
+
+class Asked(NamedTuple):
+    """What the command line states."""
+
+    reference: str
+    quant: str | None = None
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    revision: str | None = None
+    local_dir: str | None = None
+    token: str | None = None
+    allow_pickle: bool = False
+    workers: int = 8
+    offline: bool = False
+
+
+class File(NamedTuple):
+    """A line of ``pull --dry-run``."""
+
+    path: str
+    bytes: int
+    missing_bytes: int
+
+
+def pull(router: "Router", asked: Asked) -> dict[str, object]:
+    """Fetch a model and install it; offline, install what lies in the cache. What is there then, as
+    ``pull --json`` prints it. Raises what ``store.pull`` does."""
+    from llmrr import hub
+    from llmrr.store import pull
+
+    if asked.offline or hub.is_offline():
+        return facts_of(pull.adopt_cached(router.database, *_reference(asked)))
+    plan = planned(asked)
+    tell(plan)
+    return fetch(router, plan, asked)
+
+
+def planned(asked: Asked) -> "Plan":
+    """Ask the hub, and choose."""
+    from llmrr.store import pull
+
+    reference, label = _reference(asked)
+    wish = pull.Wish(
+        token=asked.token,
+        quant=asked.quant,
+        include=tuple(asked.include),
+        exclude=tuple(asked.exclude),
+        local_dir=Path(asked.local_dir) if asked.local_dir else None,
+        allow_pickle=asked.allow_pickle,
+        runs=runnable(),
+        label=label,
+    )
+    return pull.plan(reference, wish)
+
+
+def tell(plan: "Plan") -> None:
+    """Say what was chosen, and why."""
+    output.notes(filter(None, (plan.why, *plan.notes)))
+
+
+def fetch(router: "Router", plan: "Plan", asked: Asked) -> dict[str, object]:
+    """Carry out a plan; what is there then."""
+    from llmrr.store import pull
+    from llmrr.store.records import Entry
+
+    with transfer.bars({file.path: file.size for file in plan.files}) as bars:
+        done = pull.run(
+            router.database, plan, token=asked.token, arrived=bars, workers=asked.workers
+        )
+    if isinstance(done, Entry):
+        return facts_of(done)
+    return {
+        "name": None,
+        "source": plan.source,
+        "revision": plan.repository.commit,
+        "bytes": plan.bytes,
+        "path": plan.place.target("_").parent,
+        "files": list(done.values()),
+    }
+
+
+def facts(plan: "Plan") -> dict[str, object]:
+    """A plan, as ``pull --dry-run --json`` prints it."""
+    from llmrr import hub
+
+    files = [
+        File(file.path, file.size, hub.missing_bytes([file], plan.place)) for file in plan.files
+    ]
+    return {
+        "name": plan.label,
+        "source": plan.source,
+        "revision": plan.repository.commit,
+        "why": plan.why,
+        "path": plan.place.target("_").parent,
+        "bytes": plan.bytes,
+        "missing_bytes": plan.missing_bytes,
+        "files": [file._asdict() for file in files],
+    }
+
+
+def require(router: "Router", name: str | None) -> None:
+    """See to it that a model is here: one that could be fetched is offered on a terminal. Raises
+    ``NotInstalled`` where nobody can be asked, ``LlmrrError`` when the answer is no."""
+    try:
+        router.resolve(name)
+    except NotInstalled as absent:
+        if not output.can_ask():
+            raise
+        from llmrr import hub, paths
+
+        asked = Asked(absent.reference)
+        plan = planned(asked)
+        tell(plan)
+        where = f"from {hub.endpoint()} to {paths.hub_cache_dir()}"
+        output.note(f"{plan.label}: {size(plan.missing_bytes)} are to be fetched {where}")
+        if not output.confirm("Fetch it now?", default=True):
+            raise LlmrrError("nothing was fetched", absent.hint) from None
+        fetch(router, plan, asked)
+
+
+def _reference(asked: Asked) -> "tuple[HubReference, str | None]":
+    from llmrr.store import pull
+
+    reference, label = pull.reference(asked.reference)
+    if asked.revision is None:
+        return reference, label
+    if reference.revision not in (None, asked.revision):
+        raise UsageError(
+            f"--revision {asked.revision} contradicts @{reference.revision}", "leave one out"
+        )
+    return reference._replace(revision=asked.revision), label
+
+
+def facts_of(entry: "Entry") -> dict[str, object]:
+    """An installed model, as the commands that make one print it."""
+    return {
+        "name": entry.label,
+        "format": entry.format,
+        "quant": entry.quant,
+        "bytes": entry.bytes,
+        "source": entry.origin,
+        "revision": entry.revision,
+        "path": entry.path,
+        "files": [file.path for file in entry.files],
+    }

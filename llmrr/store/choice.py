@@ -1,0 +1,260 @@
+"""Which files of a repository are needed, and which of its quantizations fits here best. Pure, over
+names and sizes: what the files really are is looked at when they have come.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from difflib import SequenceMatcher
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from llmrr.errors import DoesNotFit, NotFound, Unsupported, UsageError
+from llmrr.hardware import Fit
+from llmrr.kinds import nearest
+from llmrr.store.variants import gguf_variants, projector
+from llmrr.types import Format
+
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle")
+PROGRAMS = (".py", ".sh", ".so", ".dll", ".dylib", ".exe", ".js", ".jar", ".ipynb")
+BESIDE = (".json", ".txt", ".model", ".jinja", ".tiktoken")
+# As good as the original to within what can be measured, at half its size or less.
+FULL = frozenset({"F32", "F16", "BF16", "FP32", "FP16"})
+PREFERRED = (Format.GGUF, Format.SAFETENSORS, Format.ONNX, Format.MLX, Format.PYTORCH)
+_SHARDS = re.compile(r"(?P<stem>.+?)(-\d{5}-of-\d{5})?\.safetensors")
+_ONNX = re.compile(
+    r"(?P<role>model|decoder_model_merged|decoder_with_past_model|decoder_model|encoder_model)"
+    r"[_-](?P<variant>[a-z0-9]+)\.onnx"
+)
+
+
+class Option(NamedTuple):
+    """One way to have the model of a repository: ``weights``, the file to open first, and what is
+    needed ``beside`` them; ``bytes`` are those of the weights."""
+
+    format: Format
+    tag: str
+    weights: tuple[str, ...]
+    beside: tuple[str, ...]
+    bytes: int
+    missing: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.weights, *self.beside)
+
+
+class Choice(NamedTuple):
+    """What was chosen, with the reason, and what it takes to run where that could be computed."""
+
+    option: Option
+    why: str
+    fit: Fit | None = None
+
+
+Weigh = Callable[[Option], Fit | None]
+
+
+def options(sizes: Mapping[str, int], *, pickles: bool = False) -> tuple[Option, ...]:
+    """Everything that could be taken of a repository; pickles only where they are wanted."""
+    found = (*_gguf(sizes), *_safetensors(sizes), *_onnx(sizes))
+    return (*found, *(_pickles(sizes) if pickles else ()))
+
+
+def choose(
+    found: Sequence[Option], repo: str, *, weigh: Weigh, runs: frozenset[Format]
+) -> Choice:
+    """The best that fits among those that an engine here ``runs``. Raises ``NotFound`` where a part
+    is missing, ``DoesNotFit`` when none of several fits."""
+    order = sorted(PREFERRED, key=lambda one: one not in runs)
+    format_ = next(one for one in order if any(option.format is one for option in found))
+    same = [option for option in found if option.format is format_]
+    whole = sorted((one for one in same if not one.missing), key=lambda one: -one.bytes)
+    if not whole:
+        raise NotFound(f"{repo} lacks {same[0].missing[0]}", f"llmrr pull {repo} --dry-run")
+    if len(whole) > 1:
+        return _best(whole, repo, weigh)
+    [option] = whole
+    return Choice(option, f"{option.tag or option.format} is what there is")
+
+
+def named_file(sizes: Mapping[str, int], repo: str, name: str) -> str:
+    """The file that was named, in any case. Raises ``NotFound`` with the nearest."""
+    exact = {path.lower(): path for path in sizes}
+    if found := exact.get(name.lower()):
+        return found
+    near = nearest(name, sizes)
+    raise NotFound(
+        f'{repo} has no file "{name}"',
+        f"llmrr pull hf:{repo}/{near}" if near else f"llmrr pull {repo} --dry-run",
+    )
+
+
+def selected(
+    sizes: Mapping[str, int], include: Sequence[str], exclude: Sequence[str]
+) -> tuple[str, ...]:
+    """The files that patterns select, as ``hf download`` reads them: ``*`` also matches ``/``, and
+    a folder with ``/`` at its end stands for all in it."""
+
+    def matches(path: str, patterns: Sequence[str]) -> bool:
+        return any(
+            fnmatchcase(path, f"{one}*" if one.endswith("/") else one) for one in patterns
+        )
+
+    kept = [path for path in sizes if not include or matches(path, include)]
+    return tuple(path for path in kept if not matches(path, exclude))
+
+
+def refuse_pickles(names: Sequence[str], repo: str) -> None:
+    """Raise ``Unsupported`` for files that could run code when they are loaded."""
+    if bad := [name for name in names if name.lower().endswith(PICKLES)]:
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise Unsupported(
+            f"{bad[0]}{more} of {repo} are pickles, which can run code when they are loaded",
+            "--allow-pickle fetches them; they are never loaded, only read by llmrr convert",
+        )
+
+
+def nothing_found(sizes: Mapping[str, int], repo: str) -> Exception:
+    """The error for a repository without a model that may be taken."""
+    if any(name.lower().endswith(PICKLES) for name in sizes):
+        try:
+            refuse_pickles(list(sizes), repo)
+        except Unsupported as error:
+            return error
+    names = ", ".join(sorted(sizes)[:6]) + (" …" if len(sizes) > 6 else "")
+    return NotFound(
+        f"{repo} holds no model that is known here: it has {names or 'no files'}",
+        f"llmrr pull {repo} --include PATTERN fetches any of them",
+    )
+
+
+def named(found: Sequence[Option], repo: str, tag: str) -> Option:
+    """The option of that tag, in any case. Raises ``NotFound`` listing those that there are."""
+    wanted = tag.lower()
+    matches = [option for option in found if option.tag.lower() == wanted]
+    if not matches:  # the short form of a longer label, or the name of a format
+        matches = [
+            option for option in found
+            if option.tag.lower().endswith(f"-{wanted}") or option.format == wanted
+        ]  # fmt: skip
+    if len(matches) == 1:
+        return matches[0]
+    tags = [option.tag or str(option.format) for option in found]
+    if matches:
+        names = ", ".join(option.tag or str(option.format) for option in matches)
+        raise UsageError(f'"{tag}" means several of {repo}: {names}', "name one in full")
+    near = max(tags, key=lambda one: SequenceMatcher(None, wanted, one.lower()).ratio())
+    raise NotFound(
+        f'{repo} has no "{tag}"; it has: {", ".join(tags)}', f"llmrr pull {repo}:{near}"
+    )
+
+
+def _best(same: Sequence[Option], repo: str, weigh: Weigh) -> Choice:
+    """The largest that fits, full precision aside; one that is wholly on a GPU before a larger one
+    that is not. ``same`` is sorted, the largest first."""
+    useful = [option for option in same if option.tag.upper() not in FULL] or list(same)
+    second: Choice | None = None
+    fit = None
+    for option in useful:
+        fit = weigh(option)
+        if fit is None:
+            return Choice(option, f"{option.tag}: what it needs could not be computed")
+        if fit.fits and (fit.gpu_available_bytes is None or fit.gpu_layers > fit.layers):
+            return Choice(option, _best_words(option, fit, len(same)), fit)
+        if fit.fits and second is None:
+            second = Choice(option, _best_words(option, fit, len(same)), fit)
+    if second is not None:
+        return second
+    smallest = useful[-1]
+    raise DoesNotFit(
+        f"none of the {len(same)} of {repo} fits: {smallest.tag}, the smallest: "
+        + "; ".join(fit.why if fit else ()),
+        f"llmrr pull {repo}:{smallest.tag} fetches it all the same",
+    )
+
+
+def _best_words(option: Option, fit: Fit, count: int) -> str:
+    return (
+        f"{option.tag} is the best of {count} that fits: {fit.why[0]}, "
+        f"with {fit.context:,} tokens of context"
+    )
+
+
+def _gguf(sizes: Mapping[str, int]) -> list[Option]:
+    images = projector(sizes)
+    beside = (images,) if images else ()
+    return [
+        Option(Format.GGUF, one.tag, one.files, beside, one.bytes, one.missing)
+        for one in gguf_variants(sizes)
+    ]
+
+
+def _safetensors(sizes: Mapping[str, int]) -> list[Option]:
+    """Sets of shards in the root: model.safetensors, its parts, and variants (model.fp16.…)."""
+    sets: dict[str, list[str]] = {}
+    for name in sorted(sizes):
+        if "/" not in name and (match := _SHARDS.fullmatch(name)):
+            sets.setdefault(match["stem"], []).append(name)
+    models = {stem: names for stem, names in sets.items() if stem.split(".")[0] == "model"}
+    if not models and sets:
+        models = {"model": [name for names in sets.values() for name in names]}
+    beside = _beside(sizes, skip=".bin.index.json")
+    return [
+        _option(Format.SAFETENSORS, stem.partition(".")[2], names, beside, sizes)
+        for stem, names in models.items()
+    ]
+
+
+def _onnx(sizes: Mapping[str, int]) -> list[Option]:
+    """Graphs by folder and variant, each with its external data."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in sorted(sizes):
+        folder, _, base = name.rpartition("/")
+        if base.endswith(".onnx"):
+            match = _ONNX.fullmatch(base)
+            groups.setdefault((folder, match["variant"] if match else ""), []).append(name)
+    found = []
+    for (folder, variant), graphs in groups.items():
+        merged = [name for name in graphs if "merged" in name]
+        decoders = [name for name in graphs if "decoder" in name and name not in merged]
+        graphs = [name for name in graphs if not (merged and name in decoders)]
+        data = [one for one in sorted(sizes) for graph in graphs if _is_data(one, graph)]
+        plain = folder in ("", "onnx")
+        tag = variant or ("fp32" if plain else folder.rpartition("/")[2])
+        beside = _beside(sizes) + (() if plain else _beside(sizes, folder))
+        found.append(_option(Format.ONNX, tag, [*graphs, *data], beside, sizes))
+    return found
+
+
+def _is_data(name: str, graph: str) -> bool:
+    """The weights that a graph keeps outside: model.onnx_data, model.onnx_data_1, model.onnx.data.
+    """
+    return re.fullmatch(rf"{re.escape(graph)}[._]data(_\d+)?", name) is not None
+
+
+def _pickles(sizes: Mapping[str, int]) -> list[Option]:
+    names = [name for name in sorted(sizes) if "/" not in name and name.endswith(PICKLES)]
+    weights = [name for name in names if name.startswith("pytorch_model")] or names
+    beside = _beside(sizes, skip=".safetensors.index.json")
+    return [_option(Format.PYTORCH, "pytorch", weights, beside, sizes)] if weights else []
+
+
+def _beside(sizes: Mapping[str, int], folder: str = "", skip: str = "") -> tuple[str, ...]:
+    """Configuration and tokenizer: the small files of data in a folder, and its chat templates."""
+    prefix = f"{folder}/" if folder else ""
+    names = (name for name in sorted(sizes) if name.startswith(prefix))
+    return tuple(
+        name
+        for name in names
+        if ("/" not in name.removeprefix(prefix) or "chat_templates/" in name)
+        and name.endswith(BESIDE)
+        and not (skip and name.endswith(skip))
+    )
+
+
+def _option(
+    format_: Format, tag: str, names: Sequence[str], beside: tuple[str, ...],
+    sizes: Mapping[str, int],
+) -> Option:  # fmt: skip
+    return Option(format_, tag, tuple(names), beside, sum(sizes[name] for name in names))

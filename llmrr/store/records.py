@@ -1,0 +1,286 @@
+"""The table of installed models, and of the files that are llmrr's own.
+
+A model is installed when it has a name here; its files may lie anywhere. What llmrr wrote itself
+is noted as owned before it gets its final name: only that is ever deleted.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmrr import database
+from llmrr.errors import UsageError
+from llmrr.kinds import LOCAL_PROVIDERS, TEXT
+from llmrr.types import Format, Message, Recipe, Sampling
+
+if TYPE_CHECKING:
+    import sqlite3
+
+COLUMNS = (
+    "name", "tag", "kind", "format", "quant", "path", "bytes", "digest", "origin", "revision",
+    "added", "used", "files", "recipe", "is_made",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of a model. ``digest`` is its SHA-256 in hex, where known."""
+
+    path: Path
+    bytes: int
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An installed model. ``origin`` is the source that it came from, ``path`` the file to open
+    (the first of ``files``) or a folder; ``kind`` is that of ``ModelInfo``, or embedding;
+    ``is_made`` when the user made it of another one. Times are epoch seconds."""
+
+    name: str
+    tag: str
+    path: Path
+    origin: str
+    files: tuple[StoredFile, ...]
+    kind: str | None = None
+    format: Format | None = None
+    quant: str | None = None
+    bytes: int | None = None
+    digest: str | None = None
+    revision: str | None = None
+    added: float = 0.0
+    used: float | None = None
+    recipe: Recipe = field(default_factory=Recipe)
+    is_made: bool = False
+
+    @property
+    def label(self) -> str:
+        """What names it: NAME or NAME:TAG."""
+        return f"{self.name}:{self.tag}" if self.tag else self.name
+
+    @property
+    def provider(self) -> str:
+        """The first word of its origin."""
+        return self.origin.partition(":")[0]
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether a file of it is gone."""
+        return not all(file.path.exists() for file in self.files)
+
+    @property
+    def latest(self) -> float:
+        """When it was last used or added."""
+        return max(self.added, self.used or 0.0)
+
+
+def split_label(label: str) -> tuple[str, str]:
+    """Name and tag; the tag is empty where there is none.
+
+    >>> split_label("qwen3:4b"), split_label("owner/repo"), split_label("hf.co/o/r:Q4_K_M")
+    (('qwen3', '4b'), ('owner/repo', ''), ('hf.co/o/r', 'Q4_K_M'))
+    """
+    name, colon, tag = label.rpartition(":")
+    return (name, tag) if colon and name and "/" not in tag else (label, "")
+
+
+def check_label(label: str) -> str:
+    """The label, if it may name a model. Raises ``UsageError``.
+
+    >>> check_label("me/mine:v2")
+    'me/mine:v2'
+    """
+    name, _ = split_label(label)
+    if not re.fullmatch(r"[\w][\w.+-]*(/[\w][\w.+-]*)*(:[\w][\w.+-]*)?(@[\w.-]+)?", label):
+        raise UsageError(
+            f'"{label}" cannot name a model',
+            "letters, digits and . _ - +, in parts with /, and one :TAG behind them",
+        )
+    if name in LOCAL_PROVIDERS and label != name:
+        raise UsageError(f'"{label}" would read as a source ({name}:)', "take another name")
+    return label
+
+
+def add(connection: "sqlite3.Connection", entry: Entry) -> Entry:
+    """Install it, in the place of one of the same label; ``added`` becomes now unless stated."""
+    entry = replace(entry, added=entry.added or time.time())
+    marks = ", ".join("?" * len(COLUMNS))
+    with database.errors():
+        connection.execute(f"INSERT OR REPLACE INTO models VALUES ({marks})", _row(entry))
+    return entry
+
+
+def remove(connection: "sqlite3.Connection", entry: Entry) -> None:
+    """Forget it; its files stay."""
+    with database.errors():
+        connection.execute(
+            "DELETE FROM models WHERE name = ? AND tag = ?", (entry.name, entry.tag)
+        )
+
+
+def entries(connection: "sqlite3.Connection") -> list[Entry]:
+    """All of them, by label."""
+    with database.errors():
+        rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM models").fetchall()
+    return sorted(map(_entry, rows), key=lambda entry: entry.label.lower())
+
+
+def get(connection: "sqlite3.Connection", label: str) -> Entry | None:
+    """The one of just this label, in any case."""
+    with database.errors():
+        row = connection.execute(
+            f"SELECT {', '.join(COLUMNS)} FROM models WHERE name = ? AND tag = ?",
+            split_label(label),
+        ).fetchone()
+    return None if row is None else _entry(row)
+
+
+def matching(connection: "sqlite3.Connection", label: str) -> list[Entry]:
+    """The one of this label, or all tags of this name, the one used or added last first."""
+    found = get(connection, label)
+    if found is not None:
+        return [found]
+    name, tag = split_label(label)
+    with database.errors():
+        rows = connection.execute(
+            f"SELECT {', '.join(COLUMNS)} FROM models WHERE name = ?",
+            (name if tag.lower() == "latest" else label,),
+        ).fetchall()
+    return sorted(map(_entry, rows), key=lambda entry: entry.latest, reverse=True)
+
+
+def latest(connection: "sqlite3.Connection") -> list[Entry]:
+    """All of them, the one used or added last first."""
+    return sorted(entries(connection), key=lambda entry: entry.latest, reverse=True)
+
+
+def touch(connection: "sqlite3.Connection", label: str, at: float) -> None:
+    """Note that it was used."""
+    with database.errors():
+        connection.execute(
+            "UPDATE models SET used = ? WHERE name = ? AND tag = ?", (at, *split_label(label))
+        )
+
+
+def content(path: Path) -> Path:
+    """Where the bytes of a file lie: in the hub's cache, what the link of a snapshot leads to."""
+    path = path.absolute()
+    if path.is_symlink():
+        path = Path(os.path.normpath(path.parent / path.readlink()))
+    return path.parent.resolve() / path.name
+
+
+def own(
+    connection: "sqlite3.Connection", path: Path, size: int, digest: str | None = None
+) -> None:
+    """Note that a file is, or is about to become, llmrr's own."""
+    with database.errors():
+        connection.execute(
+            "INSERT OR REPLACE INTO owned_files VALUES (?, ?, ?, ?)",
+            (str(content(path)), size, digest, time.time()),
+        )
+
+
+def owned(connection: "sqlite3.Connection") -> Mapping[Path, int]:
+    """The files that are llmrr's own, with their sizes."""
+    with database.errors():
+        rows = connection.execute("SELECT path, bytes FROM owned_files").fetchall()
+    return {Path(path): size for path, size in rows}
+
+
+def disown(connection: "sqlite3.Connection", paths: Iterable[Path]) -> None:
+    """Forget that files were llmrr's own."""
+    with database.errors():
+        connection.executemany(
+            "DELETE FROM owned_files WHERE path = ?", [(str(content(path)),) for path in paths]
+        )
+
+
+class Checked:
+    """Which files were found to have their digest, by place, size, time and inode."""
+
+    def __init__(self, connection: "sqlite3.Connection") -> None:
+        self._connection = connection
+
+    def holds(self, path: Path, digest: str) -> bool:
+        """Whether this very file was checked, and not changed since."""
+        found = database.was_checked(self._connection, path, path.stat(), by="digest")
+        return found == digest
+
+    def note(self, path: Path, digest: str) -> None:
+        """It was checked now."""
+        database.remember_checked(
+            self._connection, path, path.stat(), by="digest", verdict=digest
+        )
+
+
+def _row(entry: Entry) -> tuple[Any, ...]:
+    stored = [[str(one.path), one.bytes, one.digest] for one in entry.files]
+    return (
+        entry.name, entry.tag, entry.kind, entry.format, entry.quant, str(entry.path), entry.bytes,
+        entry.digest, entry.origin, entry.revision, entry.added, entry.used,
+        json.dumps(stored, ensure_ascii=False), recipe_text(entry.recipe), entry.is_made,
+    )  # fmt: skip
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    values = dict(zip(COLUMNS, row, strict=True))
+    stored = json.loads(values.pop("files"))
+    return Entry(
+        **{
+            **values,
+            "path": Path(values["path"]),
+            "format": Format(values["format"]) if values["format"] else None,
+            "files": tuple(StoredFile(Path(path), size, digest) for path, size, digest in stored),
+            "recipe": read_recipe(values["recipe"]),
+            "is_made": bool(values["is_made"]),
+        }
+    )
+
+
+def recipe_text(recipe: Recipe) -> str | None:
+    """A recipe as JSON, its values as ``llmrr.toml`` has them; None for an empty one."""
+    if recipe == Recipe():
+        return None
+    stated = {one.name: getattr(recipe.params, one.name) for one in fields(Sampling)}
+    value = {
+        "system": recipe.system,
+        "params": {name: one for name, one in stated.items() if one is not None},
+        "options": {name: _written(one) for name, one in recipe.options.items()},
+        "messages": [[message.role, message.content] for message in recipe.messages],
+    }
+    return json.dumps({key: one for key, one in value.items() if one}, ensure_ascii=False)
+
+
+def read_recipe(text: str | None, folder: Path = Path("/")) -> Recipe:
+    """What ``recipe_text`` wrote; relative paths in it start at ``folder``. ``ValueError`` and its
+    kin for another text."""
+    if text is None:
+        return Recipe()
+    from llmrr import parameters
+
+    value = json.loads(text)
+    kinds = parameters.fields_of("params")
+    params = {name: kinds[name].parse(one, folder) for name, one in value.get("params", {}).items()}
+    # A template is its own text here, whatever it begins with: no file is read.
+    kinds = {**parameters.fields_of("options"), "chat_template": TEXT}
+    return Recipe(
+        system=value.get("system"),
+        params=Sampling(**params),  # type: ignore[arg-type]
+        options={
+            name: kinds[name].parse(one, folder) for name, one in value.get("options", {}).items()
+        },
+        messages=tuple(Message(role, content) for role, content in value.get("messages", [])),
+    )
+
+
+def _written(value: object) -> object:
+    """A value in use as it is written: the reverse of what the kinds of settings do."""
+    if isinstance(value, tuple):  # adapters
+        return [{"path": str(path), "scale": scale} for path, scale in value]
+    return {"on": True, "off": False, None: "auto"}.get(value, value)  # type: ignore[call-overload]
