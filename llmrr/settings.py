@@ -116,8 +116,9 @@ _PARAMS: tuple[tuple[str, Kind, str, str], ...] = (
 SETTINGS: tuple[Spec, ...] = (
     Spec("version", whole(1, 1), 1, "The version of this file's format.", "1"),
     Spec("default_model", TEXT, None,
-         "The model that answers when none is named, where there are no [[models]].",
-         '"builtin:mini"', True),
+         "The model that answers when none is named, where there are no [[models]]; without it, "
+         "the installed one that was used or added last.",
+         '"qwen3:4b"', True),
     Spec("log_prompts", FLAG, True,
          "Whether prompts and answers are kept with the record of each run.", "false", True),
     *(Spec(f"engines.llamacpp.{leaf}", kind, default, doc, example, True)
@@ -125,7 +126,8 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("models[].name", NAME, None, "What the model is called here; each name once.",
          '"assistant"'),
     Spec("models[].source", SOURCE, None,
-         "Where it comes from: file:PATH (relative to this file) or builtin:mini.",
+         "Where it comes from: file:PATH (relative to this file), huggingface:owner/repo:QUANT "
+         "once it is pulled, ollama:NAME, lmstudio:PUBLISHER/REPO, or builtin:mini.",
          '"file:./models/assistant.gguf"'),
     *(Spec(f"models[].params.{leaf}", kind, None, doc, example)
       for leaf, kind, doc, example in _PARAMS),

@@ -261,6 +261,18 @@ def test_a_download_goes_on_where_it_was_killed(server: Hub, left: str) -> None:
     assert not list(Path("cache").rglob("*.incomplete"))
 
 
+def test_in_a_folder_too_it_goes_on(server: Hub) -> None:
+    content = noise(3 * MEBIBYTE)
+    server.add(NAME, {"sub/a.gguf": content})
+    repository = hub.repository(NAME)
+    place = hub.FolderPlace(Path("models").absolute(), repository)
+    path = place.partial("sub/a.gguf", repository.files[0].sha256 or "")
+    path.write_bytes(content[:2_000_000])
+    assert fetched(place=Path("models"))["sub/a.gguf"].read_bytes() == content
+    assert asked_ranges(server) == ["bytes=2000000-"]
+    assert not list(Path("models").rglob("*.incomplete"))
+
+
 def test_of_several_remains_the_largest_is_used_and_the_others_go(server: Hub) -> None:
     content = noise(MEBIBYTE)
     server.add(NAME, {"a.gguf": content})

@@ -7,7 +7,14 @@ import pytest
 from builders import gguf_file, tiny_llama
 from fakes import FakeEngine
 from hub_server import TOKEN, Hub
-from layouts import decoder_graph, hf_folder, llama_tensors, onnx_file, torch_zip
+from layouts import (
+    decoder_graph,
+    hf_folder,
+    llama_tensors,
+    mlx_folder,
+    onnx_file,
+    torch_zip,
+)
 from terminal import Typed
 
 from llmrr import hardware, paths
@@ -210,6 +217,27 @@ def test_a_newer_commit_replaces_the_model_and_prune_frees_the_old(
     assert (old.exists(), new.exists()) == (False, True)
 
 
+def test_the_sources_of_a_configuration(
+    typed: Typed, tiny: dict[str, bytes], engine: FakeEngine
+) -> None:
+    Path("llmrr.toml").write_text(
+        f'version = 1\n[[models]]\nname = "small"\nsource = "huggingface:{NAME}:Q4_K_M"\n'
+        'params = { temperature = 0.25, system = "Be brief." }\n'
+    )
+    absent = typed("run", "hello")
+    assert (absent.code, f"llmrr pull huggingface:{NAME}:Q4_K_M" in absent.err) == (3, True)
+    assert typed("list", "--json").json[0]["is_missing"]
+    typed("pull", f"{NAME}:Q4_K_M")
+    engine.replies = ["hi"]
+    assert typed("run", "hello").out == "hi\n"
+    assert engine.requests[0].sampling.temperature == 0.25
+    assert engine.requests[0].messages[0].content == "Be brief."
+    lines = typed("list", "--json").json
+    assert [line["name"] for line in lines] == ["small", f"{NAME}:Q4_K_M", "builtin:mini"]
+    assert lines[0]["bytes"] == len(tiny["tiny-Q4_K_M.gguf"])
+    assert typed("show", "small", "--json").json["recipe"]["params"] == {"temperature": 0.25}
+
+
 # -- what is refused ---------------------------------------------------------------------------
 
 
@@ -292,6 +320,13 @@ def test_the_variants_of_onnx(typed: Typed, server: Hub) -> None:
     }  # fmt: skip
     assert typed("show", "o/r:fp32", "--json").json["architecture"] == "llama"
     assert typed("pull", "o/r:fp16").out == "o/r:fp16\n"
+
+
+def test_a_folder_of_mlx(typed: Typed, server: Hub) -> None:
+    folder = mlx_folder(Path("made-folder"))
+    server.add("o/r-4bit", {path.name: path.read_bytes() for path in folder.iterdir()})
+    found = typed("pull", "o/r-4bit", "--json").json
+    assert (found["name"], found["format"], found["quant"]) == ("o/r-4bit", "mlx", "4bit")
 
 
 def test_weights_of_onnx_that_are_called_anything(typed: Typed, server: Hub) -> None:
@@ -378,6 +413,10 @@ def test_search(typed: Typed, server: Hub, tiny: dict[str, bytes]) -> None:
     }  # fmt: skip
     assert [one["runs"] for one in typed("search", "--all", "tiny", "--json").json] == [False, True]
     assert typed("search", "zzz").code == 1
+    server.add("huge/tiny", {"a.gguf": b"x"}, gguf={"total": 10**15, "architecture": "llama"})
+    huge = next(one for one in typed("search", "tiny", "--json").json if one["name"] != NAME)
+    assert (huge["parameters"], huge["runs"]) == (10**15, False)
+    assert "1000.0T" in typed("search", "tiny").out
 
 
 def test_every_quantization_of_a_repository_is_weighed(

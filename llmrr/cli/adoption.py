@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -11,6 +12,7 @@ from llmrr.cli import output, transfer
 from llmrr.errors import LlmrrError, UsageError
 
 if TYPE_CHECKING:
+    from llmrr.hardware import Hardware
     from llmrr.hub import Found
     from llmrr.router import Router
     from llmrr.store.holders import Holding
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 # The tags of the hub for formats; that of MLX means what the format here is called, too.
 TAGS = ("gguf", "mlx", "onnx", "safetensors")
+BYTES_PER_PARAMETER = 0.6  # of Q4_K_M: 4.8 bits
 
 
 class Asked(NamedTuple):
@@ -46,7 +49,8 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A line of ``search``. ``runs``: an engine here takes one of its formats."""
+    """A line of ``search``. ``runs``: an engine here takes one of its formats, and memory holds its
+    weights at four bits, as far as their number is known."""
 
     name: str
     formats: tuple[str, ...]
@@ -100,11 +104,22 @@ def search(
     if not found:
         hint = "" if everything else f"llmrr search --all {text}"
         raise LlmrrError(f'no model on {hub.endpoint()} matches "{text}"', hint)
-    return [_match(one) for one in found]
+    from llmrr import hardware
+
+    room = _room(hardware.probe(thorough=True))
+    return [_match(one, room) for one in found]
 
 
-def _match(found: "Found") -> Match:
+def _room(machine: "Hardware") -> float:
+    """Bytes of free memory, that of GPUs too; endless where unknown."""
+    host = machine.memory.available_bytes
+    own = sum(gpu.free_bytes or 0 for gpu in machine.gpus if not gpu.unified)
+    return inf if host is None else host + own
+
+
+def _match(found: "Found", room: float) -> Match:
     formats = tuple(tag for tag in TAGS if tag in found.tags)
+    fits = (found.parameters or 0) * BYTES_PER_PARAMETER <= room
     return Match(
         name=found.id,
         formats=formats,
@@ -113,7 +128,7 @@ def _match(found: "Found") -> Match:
         likes=found.likes,
         updated=found.updated,
         gated=found.gated,
-        runs=any(tag in runnable() for tag in formats),
+        runs=fits and any(tag in runnable() for tag in formats),
     )
 
 

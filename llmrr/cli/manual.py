@@ -16,8 +16,44 @@ from llmrr.errors import error_types
 EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "llmrr": (
         ('llmrr run "What is the capital of France?"', "Ask the built-in model."),
-        ('llmrr run -m ./model.gguf "Tell me a story."', "Ask a model of your own."),
+        ("llmrr pull qwen3:4b", "Fetch a real one; from then on it answers."),
+        ('llmrr run -m ./model.gguf "Tell me a story."', "Ask a model file of your own."),
     ),
+    "pull": (
+        ("llmrr pull qwen3:4b", "A short name; the repository is told."),
+        ("llmrr pull bartowski/Llama-3.2-3B-Instruct-GGUF", "The best quantization that fits."),
+        ("llmrr pull owner/repo:Q4_K_M@v1.0", "A quantization, at a revision."),
+        ("llmrr pull hf:owner/repo/model-q4.gguf", "One file (all parts of a split one)."),
+        ("llmrr pull owner/repo --dry-run", "Files and bytes, and nothing else."),
+    ),
+    "search": (("llmrr search qwen coder", "The most downloaded first."),),
+    "list": (
+        ("llmrr list --all --sort size", "With what other tools hold, the largest first."),
+        ("llmrr list 'qwen*' --json", "Those of that name, as JSON."),
+    ),
+    "show": (
+        ("llmrr show ./model.gguf", "A file that is not installed."),
+        ("llmrr show ./pytorch_model.bin", "What loading that pickle would import."),
+        ("llmrr show qwen3:4b --modelfile > Modelfile", "To make it anew, here or in Ollama."),
+    ),
+    "fit": (
+        ("llmrr fit owner/repo", "Every quantization, before any is fetched."),
+        ("llmrr fit qwen3:4b --ctx-size 32768 --kv-type q8_0", "With these settings."),
+    ),
+    "rm": (("llmrr rm -y qwen3:4b", "Without being asked."),),
+    "cp": (("llmrr cp qwen3:4b assistant", "Both names stand for the same file."),),
+    "create": (
+        ("llmrr create brief --from qwen3:4b -s 'Be brief.' -o temperature 0.2", "By options."),
+        ("llmrr create pirate -f Modelfile", "By an Ollama Modelfile."),
+    ),
+    "import": (
+        ("llmrr import ./model.gguf --name mine", "Where it lies."),
+        ("llmrr import --from ollama", "All that Ollama holds, where it lies."),
+        ("llmrr import --from folder ~/models --dry-run", "Only list what is there."),
+        ("llmrr import qwen3--4b.tar", "What llmrr export wrote."),
+    ),
+    "export": (("llmrr export qwen3:4b -O /media/stick/qwen3.tar", "To carry it."),),
+    "prune": (("llmrr prune --dry-run", "What would be removed."),),
     "run": (
         ("llmrr run ./model.gguf why is the sky blue", "The model may stand before the prompt."),
         ('journalctl -b | llmrr run "what broke?" > report.md', "Text on stdin joins the prompt."),
@@ -48,6 +84,11 @@ OTHER_CODES = {
 ENVIRONMENT = {
     "LLMRR_HOME": "One folder for configuration, data and caches, in place of the usual ones.",
     "LLMRR_DEBUG": "When set, every error is printed with its traceback.",
+    "HF_HUB_CACHE, HF_HOME": "Where fetched models are kept, shared with all Hugging Face tools.",
+    "HF_ENDPOINT": "The address of the hub, or of a mirror.",
+    "HF_TOKEN": "For gated and private models.",
+    "HF_HUB_OFFLINE": "When set, nobody is asked.",
+    "OLLAMA_MODELS": "Where Ollama keeps its models.",
     "NO_COLOR": "When set, nothing is coloured and no progress is shown.",
     "VISUAL, EDITOR": "The program that llmrr config edit starts.",
 }

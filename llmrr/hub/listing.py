@@ -10,6 +10,7 @@ from llmrr.errors import LlmrrError, NotFound
 from llmrr.hub.client import api, errors, patiently
 
 MAX_FILES = 20_000
+SHOWN: Any = ("downloads", "likes", "lastModified", "gated", "tags", "gguf", "safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,6 @@ class Found:
     gated: bool
     parameters: int | None
     tags: tuple[str, ...]
-    files: tuple[str, ...]
 
 
 def repository(name: str, revision: str | None = None, token: str | None = None) -> Repository:
@@ -90,7 +90,7 @@ def search(text: str, *, formats: tuple[str, ...] = (), limit: int = 20,
     with errors(f'a search for "{text}"'):
         for tag in formats or (None,):
             models = client.list_models(
-                search=text, filter=tag, sort="downloads", limit=limit, full=True
+                search=text, filter=tag, sort="downloads", limit=limit, expand=[*SHOWN]
             )
             found |= {model.id: _found(model) for model in models}
     ranked = sorted(found.values(), key=lambda one: (-(one.downloads or 0), one.id))
@@ -171,5 +171,4 @@ def _found(model: Any) -> Found:
         gated=bool(model.gated),
         parameters=parameters,
         tags=tuple(model.tags or ()),
-        files=tuple(file.rfilename for file in model.siblings or ()),
     )
