@@ -2,15 +2,15 @@
 hold, and the files themselves, joined."""
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from llmrr import engines, formats, paths, stats
+from llmrr import engines, formats, paths
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import LlmrrError, NotFound, NotInstalled, Unsupported
-from llmrr.kinds import LOCAL_PROVIDERS, nearest, split_source
+from llmrr.kinds import nearest, split_source
 from llmrr.types import Format, ModelFiles, Recipe, Sampling
 
 if TYPE_CHECKING:
@@ -44,27 +44,6 @@ class Resolved:
         return self.recipe.params
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A line of ``list``. Bytes are those of all its files; times are epoch seconds; unknown is
-    None. ``origin`` is the provider of its ``source``; ``is_missing`` when its files are gone;
-    ``holder`` is the tool that has it and llmrr has not."""
-
-    name: str
-    format: str | None
-    quant: str | None
-    bytes: int | None
-    origin: str
-    path: Path
-    added: float | None
-    last_used: float | None
-    source: str = ""
-    digest: str | None = None
-    revision: str | None = None
-    is_missing: bool = False
-    holder: str | None = None
-
-
 class Database(Protocol):
     """Uses the database, or warns once of what is lost without it."""
 
@@ -76,8 +55,6 @@ class Catalogue:
 
     def __init__(self, config: Callable[[], Config], database: Database) -> None:
         self._config, self._database = config, database
-
-    # -- one name ------------------------------------------------------------------------------
 
     def resolve(self, name: str | None) -> Resolved:
         """Which model a name means; without one, the one that answers by default.
@@ -112,7 +89,7 @@ class Catalogue:
     def entry(self, name: str | None) -> "Entry":
         """A model as the store notes it, installed or not: with all its files. Raises what
         ``resolve`` does."""
-        from llmrr.store import imports, records
+        from llmrr.store import adoption, imports, records
 
         resolved = self.resolve(name)
         if resolved.label is not None:
@@ -120,7 +97,7 @@ class Catalogue:
         if resolved.source == BUILTIN:
             return records.Entry(BUILTIN, "", resolved.path, BUILTIN, (), format=Format.GGUF)
         if holding := _holding(resolved.source):
-            return imports.held(holding, resolved.name)
+            return adoption.held(holding, resolved.name)
         try:
             entry = imports.lying(imports.candidate(resolved.path), resolved.name)
         except Unsupported:  # nothing to keep, and still something to look at
@@ -147,10 +124,10 @@ class Catalogue:
     def _named(self, name: str) -> Resolved:
         for model in self._config().models:
             if model.name == name:
-                return self._configured(model)
+                return self.configured(model)
         return self._from(name)
 
-    def _configured(self, model: ConfiguredModel) -> Resolved:
+    def configured(self, model: ConfiguredModel) -> Resolved:
         """A model of ``[[models]]``; its path is seen from the file that names it."""
         from llmrr.store.creation import over
 
@@ -227,39 +204,6 @@ class Catalogue:
         configured = (model.name for model in self._config().models)
         return [*configured, *(entry.label for entry in self.entries()), BUILTIN]
 
-    # -- all of them ---------------------------------------------------------------------------
-
-    def models(self, *, others: bool = False) -> list[Installed]:
-        """The models of ``[[models]]``, the installed ones, with ``others`` also what other tools
-        hold and nobody adopted, and ``builtin:mini`` last. Weights are not read."""
-        used = self._database(stats.last_used, "when each was last used is not known") or {}
-        lines = [self._line(model, used) for model in self._config().models if _is_local(model)]
-        entries = self.entries()
-        lines += [_entry_line(entry) for entry in entries]
-        if others:
-            lines += _others({file.path for entry in entries for file in entry.files})
-        return [*lines, _builtin_line(used)]
-
-    def _line(self, model: ConfiguredModel, used: Mapping[str, float]) -> Installed:
-        """A line for a model of ``[[models]]``; what is missing or damaged is no error."""
-        origin = model.source.partition(":")[0]
-        empty = Installed(
-            model.name, None, None, None, origin, model.path or Path(), None,
-            used.get(model.source), model.source, is_missing=True,
-        )  # fmt: skip
-        try:
-            found = self._configured(model)
-            info = formats.inspect(found.path)
-            added = None if found.source == BUILTIN else found.path.stat().st_mtime
-        except (LlmrrError, OSError):
-            return empty
-        return replace(
-            empty, format=info.format, quant=info.quant, bytes=info.bytes, path=found.path,
-            added=added, is_missing=False,
-        )  # fmt: skip
-
-    # -- the store -----------------------------------------------------------------------------
-
     def _matching(self, label: str) -> "list[Entry]":
         return self._stored(lambda records, connection: records.matching(connection, label))
 
@@ -310,15 +254,6 @@ def _builtin() -> Resolved:
     return Resolved(BUILTIN, BUILTIN, paths.builtin_model(), format=Format.GGUF)
 
 
-def _builtin_line(used: Mapping[str, float]) -> Installed:
-    path = paths.builtin_model()
-    info = formats.inspect(path)
-    return Installed(
-        BUILTIN, info.format, info.quant, info.bytes, "builtin", path, None, used.get(BUILTIN),
-        BUILTIN,
-    )  # fmt: skip
-
-
 def _of_entry(entry: "Entry") -> Resolved:
     path = paths.builtin_model() if entry.origin == BUILTIN else entry.path
     return Resolved(
@@ -338,56 +273,11 @@ def _present(entry: "Entry") -> "Entry":
     raise NotFound(f"the files of {entry.label} are gone: {gone}", hint)
 
 
-def _entry_line(entry: "Entry") -> Installed:
-    return Installed(
-        name=entry.label,
-        format=entry.format,
-        quant=entry.quant,
-        bytes=entry.bytes,
-        origin=entry.provider,
-        path=entry.path,
-        added=entry.added,
-        last_used=entry.used,
-        source=entry.origin,
-        digest=entry.digest,
-        revision=entry.revision,
-        is_missing=entry.is_missing,
-    )
-
-
-def _others(adopted: set[Path]) -> Iterator[Installed]:
-    """What other tools hold and nobody adopted."""
-    from llmrr.store import holders
-
-    for name in holders.HOLDERS:
-        for one in holders.holdings(name):
-            if one.path not in adopted and not adopted.intersection(one.files):
-                yield Installed(
-                    name=one.source,
-                    format=one.format,
-                    quant=None,
-                    bytes=one.bytes,
-                    origin=one.source.partition(":")[0],
-                    path=one.path,
-                    added=None,
-                    last_used=None,
-                    source=one.source,
-                    digest=one.digest,
-                    revision=one.revision,
-                    is_missing=one.problem is not None,
-                    holder=name,
-                )
-
-
 def _holding(source: str):  # type: ignore[no-untyped-def]
     """What another tool holds under a source of it; None for a source of another kind."""
     from llmrr.store import holders
 
     return holders.find(source) if source.startswith(("ollama:", "lmstudio:")) else None
-
-
-def _is_local(model: ConfiguredModel) -> bool:
-    return model.provider in LOCAL_PROVIDERS
 
 
 def _short_name(word: str) -> str | None:

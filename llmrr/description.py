@@ -116,11 +116,11 @@ def fit(
 def _remote(
     name: str, machine: Hardware, context: int | None, kv_type: str, token: str | None
 ) -> list[FitLine]:
-    from llmrr.store import pull
-    from llmrr.store.pull import Wish
+    from llmrr.store import planning
 
-    reference, _ = pull.reference(name)
-    offer = pull.offer(reference, Wish(token=token, runs=runnable()), machine, context, kv_type)
+    reference, _ = planning.reference(name)
+    wish = planning.Wish(token=token, runs=runnable())
+    offer = planning.offer(reference, wish, machine, context, kv_type)
     best = offer.best() if reference.is_whole else None
     return [
         FitLine(

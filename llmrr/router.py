@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from llmrr import formats, stats
-from llmrr.catalogue import Catalogue, Installed, Resolved, place
+from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.config import Config
 from llmrr.engines import for_format
 from llmrr.engines.base import Engine, Model, Options, Stream
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from llmrr.description import Description, FitLine
+    from llmrr.inventory import Installed
 
 T = TypeVar("T")
 
@@ -172,10 +173,14 @@ class Router:
         """May this word of a command line be a model's name?"""
         return self.catalogue.is_model(word)
 
-    def models(self, *, others: bool = False) -> list[Installed]:
+    def models(self, *, others: bool = False) -> "list[Installed]":
         """The models that can be named, ``builtin:mini`` last; with ``others`` also those that only
         other tools have."""
-        return self.catalogue.models(others=others)
+        from llmrr import inventory
+
+        loss = "when each was last used is not known"
+        used = self.with_database(stats.last_used, loss) or {}
+        return inventory.models(self.catalogue, self.config, used, others=others)
 
     def info(self, name: str | None = None) -> ModelInfo:
         """What a model's own files say about it."""

@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("pool", "evaluate"),
     ("convert",),
     ("catalogue",),
-    ("description",),
+    ("description", "inventory"),
     ("router",),
     ("bench", "optimize", "doctor", "batch", "compat"),
     ("migrate", "server"),

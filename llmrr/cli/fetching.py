@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import adoption, offers, options, output, store_views
+from llmrr.cli import bringing, offers, options, output, store_views
 from llmrr.router import Router
 
 
@@ -63,7 +63,7 @@ def search(
 
     The most downloaded first. What a repository takes of memory is told by: llmrr fit owner/repo.
     """
-    found = adoption.search(" ".join(words), limit=limit, everything=everything, token=token)
+    found = bringing.search(" ".join(words), limit=limit, everything=everything, token=token)
     output.show(found, store_views.found, as_json=json)
 
 
@@ -105,8 +105,8 @@ def import_model(
     ways = [way for way, wanted in (("copy", copy), ("hardlink", hardlink), ("move", move))
             if wanted]  # fmt: skip
     with Router(warn=output.note) as router:
-        asked = adoption.Asked(path, name, tuple(ways), tool, tuple(include or ()), dry_run)
-        output.show(adoption.install(router, asked), store_views.adopted, as_json=json)
+        asked = bringing.Asked(path, name, tuple(ways), tool, tuple(include or ()), dry_run)
+        output.show(bringing.install(router, asked), store_views.adopted, as_json=json)
 
 
 def export(
@@ -125,4 +125,4 @@ def export(
     `llmrr import FILE.tar` takes it on another machine, without a network, and checks every byte.
     """  # fmt: skip
     with Router(warn=output.note) as router:
-        output.show(adoption.export(router, model, output_file), store_views.exported, as_json=json)
+        output.show(bringing.export(router, model, output_file), store_views.exported, as_json=json)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from llmrr import parameters, types
-from llmrr.catalogue import BUILTIN, Installed
+from llmrr.catalogue import BUILTIN
 from llmrr.cli import asking, offers, output
 from llmrr.cli.layout import size
 from llmrr.errors import LlmrrError, NotFound, UsageError
+from llmrr.inventory import Installed
 from llmrr.kinds import nearest
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def derive(router: "Router", asked: Recipe) -> dict[str, object]:
 
 def usage(router: "Router", *, everything: bool) -> "Usage":
     """What the models take."""
-    from llmrr.store import holders, imports
+    from llmrr.store import adoption, holders
     from llmrr.store import usage as sums
 
     entries = router.catalogue.entries()
@@ -123,7 +124,7 @@ def usage(router: "Router", *, everything: bool) -> "Usage":
     if everything:
         held = [one for name in holders.HOLDERS for one in holders.holdings(name)]
         entries += [
-            imports.held(one, one.source) for one in held
+            adoption.held(one, one.source) for one in held
             if one.problem is None and one.path not in known
         ]  # fmt: skip
     return sums.usage(entries)

@@ -77,5 +77,19 @@ def size(count: int | None) -> str | None:
     return f"{value:.1f} TB"
 
 
+def count(number: int | None) -> str | None:
+    """A number of parameters for people.
+
+    >>> count(8_030_000_000), count(135_000_000), count(None)
+    ('8.0B', '135.0M', None)
+    """
+    if number is None:
+        return None
+    for unit, power in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
+        if number >= power:
+            return f"{number / power:.1f}{unit}"
+    return str(number)
+
+
 def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

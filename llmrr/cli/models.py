@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import keeping, options, output, store_views, views
+from llmrr.cli import keeping, model_views, options, output, store_views, views
 from llmrr.router import Router
 
 Sort = Annotated[
@@ -61,7 +61,7 @@ def show(
         found = router.describe(model)
         if template:
             return output.data(keeping.template(found))
-        return output.show(store_views.description(found), store_views.described, as_json=json)
+        return output.show(model_views.description(found), model_views.described, as_json=json)
 
 
 def fit(
@@ -78,7 +78,7 @@ def fit(
     """
     with Router(warn=output.note) as router:
         found = router.fit(model, context=ctx_size, kv_type=kv_type, token=token)
-        output.show(store_views.fit_facts(found), store_views.fits, as_json=json)
+        output.show(model_views.fit_facts(found), model_views.fits, as_json=json)
 
 
 def rm(

@@ -11,7 +11,7 @@ from llmrr.errors import LlmrrError, NotInstalled, UsageError
 
 if TYPE_CHECKING:
     from llmrr.router import Router
-    from llmrr.store.pull import Plan
+    from llmrr.store.planning import Plan
     from llmrr.store.records import Entry
     from llmrr.store.references import HubReference
 
@@ -54,10 +54,10 @@ def pull(router: "Router", asked: Asked) -> dict[str, object]:
 
 def planned(asked: Asked) -> "Plan":
     """Ask the hub, and choose."""
-    from llmrr.store import pull
+    from llmrr.store import planning
 
     reference, label = _reference(asked)
-    wish = pull.Wish(
+    wish = planning.Wish(
         token=asked.token,
         quant=asked.quant,
         include=tuple(asked.include),
@@ -67,7 +67,7 @@ def planned(asked: Asked) -> "Plan":
         runs=runnable(),
         label=label,
     )
-    return pull.plan(reference, wish)
+    return planning.plan(reference, wish)
 
 
 def tell(plan: "Plan") -> None:
@@ -136,9 +136,9 @@ def require(router: "Router", name: str | None) -> None:
 
 
 def _reference(asked: Asked) -> "tuple[HubReference, str | None]":
-    from llmrr.store import pull
+    from llmrr.store import planning
 
-    reference, label = pull.reference(asked.reference)
+    reference, label = planning.reference(asked.reference)
     if asked.revision is None:
         return reference, label
     if reference.revision not in (None, asked.revision):

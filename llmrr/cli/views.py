@@ -9,10 +9,10 @@ from llmrr.cli.layout import Page, size
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmrr.catalogue import Installed
     from llmrr.config import Config, Problem
     from llmrr.doctor import Check
     from llmrr.hardware import Hardware
+    from llmrr.inventory import Installed
     from llmrr.stats import ConversationHead, Run, Summary
     from llmrr.types import ModelInfo
 

@@ -3,7 +3,6 @@ is copied."""
 
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmrr.errors import LlmrrError
@@ -29,7 +28,7 @@ def derive(
     combined = over(recipe, base.recipe)
     adapters = [path for path, _ in combined.options.get("lora", ())]
     known = {file.path for file in base.files}
-    files = (*base.files, *(_stored(path) for path in adapters if path not in known))
+    files = (*base.files, *(StoredFile.of(path) for path in adapters if path not in known))
     return records.add(
         connection,
         replace(
@@ -51,7 +50,3 @@ def over(recipe: Recipe, below: Recipe) -> Recipe:
         options={**below.options, **recipe.options},
         messages=recipe.messages or below.messages,
     )
-
-
-def _stored(path: Path) -> StoredFile:
-    return StoredFile(path, path.stat().st_size)

@@ -1,22 +1,19 @@
 """Models that lie on this machine become installed ones: where they lie, or as a copy, a link or
 moved into llmrr's own folder."""
 
-import os
 import re
-import secrets
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from llmrr import formats, paths
-from llmrr.errors import DoesNotFit, LlmrrError, Unsupported, UsageError
-from llmrr.store import archive, choice, locks, records
-from llmrr.store.archive import Archive, Arrived
-from llmrr.store.holders import Holding
-from llmrr.store.records import Entry, StoredFile, check_label, split_label
+from llmrr.errors import LlmrrError, Unsupported, UsageError
+from llmrr.store import archive, choice, locks, records, unpacking
+from llmrr.store.archive import Arrived
+from llmrr.store.looking import kind_of
+from llmrr.store.records import Entry, StoredFile, check_label, sound_label, split_label
+from llmrr.store.staging import staged
+from llmrr.store.unpacking import Archive
 from llmrr.store.variants import projector, quant_label
 from llmrr.types import Format, ModelInfo
 
@@ -72,7 +69,8 @@ def import_model(
     origin = f"file:{found.path}"
     before = _before(connection, label, origin)
     if how == "reference":
-        return records.add(connection, lying(found, label))
+        copied = before is not None and before.path != found.path
+        return before if copied and before else records.add(connection, lying(found, label))
     entry = before or _brought(connection, found, how, label, arrived)
     if how == "move":
         for name, file in zip(found.files, entry.files, strict=False):
@@ -93,60 +91,19 @@ def import_archive(
     stated = ":".join(filter(None, (found.facts["name"], found.facts["tag"])))
     label = check_label(label or stated)
     _before(connection, label, "")
-    with locks.adding(), _staged(connection, label, found.bytes, "copy") as staging:
-        files = archive.unpack(found, staging.folder, arrived)
+    with locks.adding(), staged(connection, label, found.bytes) as staging:
+        files = unpacking.unpack(found, staging.folder, arrived)
         info = formats.inspect(staging.folder / found.facts["main"])
         name, tag = split_label(label)
         with locks.settling():
-            packed = archive.entry_of(found, staging.settle(files), staging.final)
-            entry = replace(packed, name=name, tag=tag, kind=_kind(info), quant=info.quant)
+            packed = unpacking.entry_of(found, staging.settle(files), staging.final)
+            entry = replace(packed, name=name, tag=tag, kind=kind_of(info), quant=info.quant)
             return records.add(connection, replace(entry, format=info.format))
-
-
-def adopt(connection: "sqlite3.Connection", holding: Holding) -> Entry:
-    """Install what another tool holds, where it lies. One that was adopted before is noted anew.
-    Raises ``LlmrrError`` for one that cannot be used."""
-    before = [
-        one for one in records.entries(connection)
-        if one.origin == holding.source and not one.is_made
-    ]  # fmt: skip
-    if before and before[0].path != holding.path and not before[0].is_missing:
-        return before[0]  # a copy of it
-    label = before[0].label if before else _free_label(connection, holding)
-    entry = held(holding, label)
-    if before:
-        entry = replace(entry, added=before[0].added, used=before[0].used)
-    return records.add(connection, entry)
-
-
-def held(holding: Holding, label: str) -> Entry:
-    """What another tool holds, as an entry that is not installed."""
-    if holding.problem is not None:
-        raise LlmrrError(f"{holding.source}: {holding.problem}")
-    name, tag = split_label(label)
-    info = formats.inspect(holding.path)
-    return Entry(
-        name=name,
-        tag=tag,
-        path=holding.path,
-        origin=holding.source,
-        files=tuple(
-            replace(_referred(path), digest=holding.digest if at == 0 else None)
-            for at, path in enumerate(holding.files)
-        ),
-        kind=_kind(info),
-        format=holding.format,
-        quant=info.quant,
-        bytes=holding.bytes,
-        digest=holding.digest,
-        revision=holding.revision,
-        recipe=holding.recipe,
-    )
 
 
 def lying(found: Candidate, label: str) -> Entry:
     """A file or folder of the user's, as an entry that is not installed."""
-    files = tuple(_referred(found.root / name) for name in found.files)
+    files = tuple(StoredFile.of(found.root / name) for name in found.files)
     return _entry(found, found.path, files, label, f"file:{found.path}")
 
 
@@ -157,7 +114,7 @@ def default_label(found: Candidate) -> str:
         name = re.sub(r"-\d{5}-of-\d{5}$", "", name.removesuffix(".gguf"))
     label = quant_label(name)
     stem = re.sub(rf"[-._]{re.escape(label)}$", "", name, flags=re.IGNORECASE) if label else name
-    return _sound(f"{stem}:{label}" if label and stem != name else name)
+    return sound_label(f"{stem}:{label}" if label and stem != name else name)
 
 
 def _place(path: Path) -> Path:
@@ -190,26 +147,8 @@ def _files(place: Path, info: ModelInfo, *, with_images: bool) -> tuple[Path, tu
     return root, same[0].files if same else (place.name,)
 
 
-def _sound(label: str) -> str:
-    """A label from any text: what may not stand in one becomes a dash."""
-    parts = [re.sub(r"[^\w.+-]+", "-", part).strip("-.+") for part in re.split("[/:]", label)]
-    tag = f":{parts.pop()}" if ":" in label and len(parts) > 1 else ""
-    return "/".join(filter(None, parts)) + tag
-
-
-def _free_label(connection: "sqlite3.Connection", holding: Holding) -> str:
-    """What a model of another tool is called here: as there, unless that name is taken."""
-    label = _sound(holding.name)
-    taken = records.get(connection, label)
-    return label if taken is None else f"{holding.holder}/{label}"
-
-
 def _laid_out_as(format_: Format) -> Format:
     return Format.SAFETENSORS if format_ is Format.MLX else format_
-
-
-def _kind(info: ModelInfo) -> str | None:
-    return "embedding" if info.pooling else info.kind
 
 
 def _entry(
@@ -222,7 +161,7 @@ def _entry(
         path=path,
         origin=origin,
         files=files,
-        kind=_kind(found.info),
+        kind=kind_of(found.info),
         format=found.info.format,
         quant=found.info.quant,
         bytes=sum(file.bytes for file in files),
@@ -230,15 +169,11 @@ def _entry(
     )
 
 
-def _referred(path: Path) -> StoredFile:
-    return StoredFile(path, path.stat().st_size)
-
-
 def _brought(
     connection: "sqlite3.Connection", found: Candidate, how: How, label: str, arrived: Arrived
 ) -> Entry:
     """Put its files into llmrr's own folder, and note it."""
-    with locks.adding(), _staged(connection, label, found.bytes, how) as staging:
+    with locks.adding(), staged(connection, label, found.bytes if how == "copy" else 0) as staging:
         taken = [
             _taken(found.root, name, staging.folder, how, arrived) for name in found.files
         ]
@@ -278,74 +213,6 @@ def _linked(source: Path, target: Path, how: How) -> bool:
         raise LlmrrError(
             f"{source} cannot be linked into {paths.models_dir()}: {exc.strerror}", "--copy"
         ) from exc
-    return True
-
-
-class _Staging:
-    """A folder being filled, and the one that it becomes."""
-
-    def __init__(self, connection: "sqlite3.Connection", folder: Path, final: Path) -> None:
-        self._connection, self.folder, self.final = connection, folder, final
-
-    def settle(self, files: Sequence[StoredFile]) -> tuple[StoredFile, ...]:
-        """Give the folder its final name; the files as they then are. Raises ``LlmrrError`` when
-        somebody was faster."""
-        settled = tuple(
-            replace(file, path=self.final / file.path.relative_to(self.folder)) for file in files
-        )
-        if self.final.exists():
-            raise LlmrrError(
-                f"{self.final.name} was imported by another command in the meantime", "llmrr list"
-            )
-        for file in settled:
-            records.own(self._connection, file.path, file.bytes, file.digest)
-        self.folder.replace(self.final)
-        return settled
-
-
-@contextmanager
-def _staged(
-    connection: "sqlite3.Connection", label: str, size: int, how: How
-) -> Iterator[_Staging]:
-    """A new folder that disappears unless it is settled. What killed commands left is removed."""
-    root = paths.models_dir()
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    free = shutil.disk_usage(root).free
-    if how == "copy" and size > free:
-        raise DoesNotFit(
-            f"{size / 1e9:.2f} GB are to be copied, and {free / 1e9:.2f} GB are free at {root}",
-            "llmrr prune; or import it where it lies, without --copy",
-        )
-    slug = re.sub(r"[:/]", "--", label)
-    with locks.settling():
-        _sweep(connection, root, slug)
-    folder = root / f".{slug}.{os.getpid()}-{secrets.token_hex(2)}"
-    folder.mkdir()
-    try:
-        yield _Staging(connection, folder, root / slug)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sweep(connection: "sqlite3.Connection", root: Path, slug: str) -> None:
-    """Remove the folders of commands that were killed: while they filled it, or before they noted
-    the model."""
-    used = {file.path for entry in records.entries(connection) for file in entry.files}
-    if (root / slug).exists() and not any(path.is_relative_to(root / slug) for path in used):
-        shutil.rmtree(root / slug)
-    for stale in root.glob(f".{slug}.*-????"):
-        process = stale.name.removeprefix(f".{slug}.").partition("-")[0]
-        if process.isdecimal() and not _is_alive(int(process)):
-            shutil.rmtree(stale, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's
-        return True
     return True
 
 

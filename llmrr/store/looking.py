@@ -28,6 +28,11 @@ class Subset:
         return str(self._files)
 
 
+def kind_of(info: ModelInfo) -> str | None:
+    """What is noted as the kind of a model: one that makes vectors answers nothing."""
+    return "embedding" if info.pooling else info.kind
+
+
 def inspect(entry: Entry) -> ModelInfo:
     """What the files of a model say of it. Raises what ``formats.inspect`` does."""
     if not entry.path.is_dir() or not entry.files:

@@ -1,179 +1,25 @@
-"""From a reference on the hub to an installed model."""
+"""A plan is carried out: files are fetched, looked at, and become an installed model."""
 
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from llmrr import formats, hardware, hub, paths
-from llmrr.errors import DamagedFile, DoesNotFit, NotFound, Unreachable, UsageError
-from llmrr.hardware import Hardware
-from llmrr.kinds import nearest
-from llmrr.store import choice, external, locks, records
-from llmrr.store.choice import Choice, Option
-from llmrr.store.looking import Subset
-from llmrr.store.records import Entry, StoredFile, check_label, split_label
-from llmrr.store.references import HubReference, hub_reference
-from llmrr.store.shortnames import SHORT_NAMES, short_name
-from llmrr.store.variants import quant_label
-from llmrr.store.weighing import Weighing
+from llmrr import formats, hub
+from llmrr.errors import DamagedFile, Unreachable
+from llmrr.store import external, locks, records
+from llmrr.store.choice import Option
+from llmrr.store.looking import Subset, kind_of
+from llmrr.store.planning import Plan, files_of
+from llmrr.store.records import Entry, StoredFile, split_label
+from llmrr.store.references import HubReference
 from llmrr.types import Format
 
 if TYPE_CHECKING:
     import sqlite3
 
 Arrived = Callable[[str, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked for beyond the reference. ``runs`` are the formats that an engine here runs;
-    ``label`` is the name that it gets, in place of the repository's."""
-
-    token: str | None = None
-    quant: str | None = None
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    local_dir: Path | None = None
-    allow_pickle: bool = False
-    runs: frozenset[Format] = frozenset({Format.GGUF})
-    label: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What will be fetched, where to, and why just that. ``label`` is None for files that patterns
-    selected: they are fetched, and no model is installed."""
-
-    repository: hub.Repository
-    files: tuple[hub.RemoteFile, ...]
-    place: hub.Place
-    option: Option | None
-    label: str | None
-    source: str
-    why: str
-    notes: tuple[str, ...] = ()
-
-    @property
-    def bytes(self) -> int:
-        """Of all files."""
-        return sum(file.size for file in self.files)
-
-    @property
-    def missing_bytes(self) -> int:
-        """What is still to be fetched."""
-        return hub.missing_bytes(self.files, self.place)
-
-
-class Offer(NamedTuple):
-    """What a repository has to choose from, and how each is weighed."""
-
-    repository: hub.Repository
-    options: tuple[Option, ...]
-    weigh: Weighing
-    runs: frozenset[Format]
-
-    def choose(self) -> Choice:
-        """The best one. Raises what ``choice.choose`` does."""
-        return choice.choose(
-            self.options, self.repository.id, weigh=self.weigh, runs=self.runs
-        )
-
-    def best(self) -> Option | None:
-        """The one that would be taken; None where none fits."""
-        try:
-            return self.choose().option
-        except DoesNotFit:
-            return None
-
-
-def reference(text: str) -> tuple[HubReference, str | None]:
-    """What on the hub a text means, and the label that it gets if it is a short name. Raises
-    ``NotFound`` with the nearest short name, ``UsageError`` for what is not on the hub."""
-    if found := hub_reference(text):
-        return found, None
-    if repo := short_name(text):
-        return HubReference(repo), text.lower().removesuffix(":latest")
-    provider = text.partition(":")[0]
-    if provider in ("ollama", "lmstudio"):
-        raise UsageError(
-            f"{text} is what {provider} has on this disk, and nothing to fetch",
-            f"llmrr import --from {provider}",
-        )
-    if Path(text).expanduser().exists() or provider in ("file", "local", "builtin"):
-        raise UsageError(f"{text} is here already", f"llmrr run -m {text}")
-    near = nearest(text, SHORT_NAMES)
-    raise NotFound(
-        f'"{text}" is no repository (owner/repo) and no short name',
-        f"llmrr pull {near}" if near else f"llmrr search {text}",
-    )
-
-
-def offer(
-    wanted: HubReference,
-    wish: Wish,
-    machine: Hardware,
-    context: int | None = None,
-    kv_type: str = "f16",
-) -> Offer:
-    """Ask the hub what there is of a reference: one option if it names one. Raises ``NotFound``,
-    ``Unsupported``, ``Unreachable``."""
-    repository = hub.repository(wanted.repo, wanted.revision, wish.token)
-    weigh = Weighing(
-        hub.RemoteFiles(repository, wish.token),
-        machine,
-        context=context,
-        kv_type=kv_type,
-    )
-    found = choice.options(repository.sizes, pickles=wish.allow_pickle)
-    if wanted.file is not None:
-        name = choice.named_file(repository.sizes, wanted.repo, wanted.file)
-        found = (_of_file(found, repository.sizes, name, wish),)
-    if not found:
-        raise choice.nothing_found(repository.sizes, wanted.repo)
-    if tag := wish.quant or wanted.tag:
-        found = (choice.named(found, wanted.repo, tag),)
-    return Offer(repository, found, weigh, wish.runs)
-
-
-def plan(wanted: HubReference, wish: Wish, machine: Hardware | None = None) -> Plan:
-    """Ask the hub what there is, and choose. Raises ``NotFound``, ``Unsupported``, ``DoesNotFit``,
-    ``Unreachable``."""
-    if wish.include or wish.exclude:
-        return _patterns(hub.repository(wanted.repo, wanted.revision, wish.token), wanted, wish)
-    machine = machine or hardware.probe(thorough=True)
-    found = offer(wanted, wish, machine)
-    option, why, _ = found.choose()
-    return Plan(
-        repository=found.repository,
-        files=_files(found.repository, option.files),
-        place=_place(found.repository, wish),
-        option=option,
-        label=_label(wanted, option, wish),
-        source=_source(wanted, option),
-        why="" if wish.quant or not wanted.is_whole else why,
-        notes=_notes(option, wish, machine),
-    )
-
-
-def adopt_cached(
-    connection: "sqlite3.Connection", wanted: HubReference, label: str | None
-) -> Entry:
-    """Install what lies in the hub's cache already, without asking anybody. Raises ``Unreachable``
-    where it does not."""
-    from llmrr.store import cached, imports
-
-    holding = cached.find(wanted)
-    if holding is None:
-        raise Unreachable(
-            f"{wanted.source} is not in the cache, and this is offline mode",
-            "leave out --offline (HF_HUB_OFFLINE); llmrr list --all shows what is on this disk",
-        )
-    entry = imports.held(holding, label or holding.name)
-    return records.add(connection, entry)
 
 
 def run(
@@ -211,97 +57,26 @@ def run(
             return where
         if option.format is Format.ONNX:
             outside = external.missing(where, wanted.repository.sizes)
-            where |= fetched(_files(wanted.repository, outside))
+            where |= fetched(files_of(wanted.repository, outside))
             option = option._replace(weights=(*option.weights, *outside))
         return records.add(connection, _entry(wanted, option, wanted.label, where))
 
 
-def _of_file(
-    found: Sequence[Option], sizes: Mapping[str, int], name: str, wish: Wish
-) -> Option:
-    """The option that a file belongs to: all parts of a split model, external data and so on."""
-    if not wish.allow_pickle:
-        choice.refuse_pickles([name], name)
-    for option in found:
-        if name in option.weights:
-            return option
-    if name.endswith(".gguf"):  # an adapter, a projector: no model of its own
-        tag = name.rpartition("/")[2].removesuffix(".gguf")
-        return Option(Format.GGUF, tag, (name,), (), sizes[name])
-    raise NotFound(
-        f"{name} is no model", f"llmrr pull REPOSITORY --include {name} fetches just the file"
-    )
+def adopt_cached(
+    connection: "sqlite3.Connection", wanted: HubReference, label: str | None
+) -> Entry:
+    """Install what lies in the hub's cache already, without asking anybody. Raises ``Unreachable``
+    where it does not."""
+    from llmrr.store import adoption, cached
 
-
-def _patterns(repository: hub.Repository, wanted: HubReference, wish: Wish) -> Plan:
-    """What ``--include`` and ``--exclude`` select; a model where they select just one."""
-    sizes = dict(repository.sizes)
-    names = choice.selected(sizes, wish.include, wish.exclude)
-    if not names:
-        raise NotFound(
-            f"no file of {wanted.repo} matches", f"llmrr pull {wanted.repo} --dry-run"
+    holding = cached.find(wanted)
+    if holding is None:
+        raise Unreachable(
+            f"{wanted.source} is not in the cache, and this is offline mode",
+            "leave out --offline (HF_HUB_OFFLINE); llmrr list --all shows what is on this disk",
         )
-    if not wish.allow_pickle:
-        choice.refuse_pickles(names, wanted.repo)
-    programs = [name for name in names if name.lower().endswith(choice.PROGRAMS)]
-    names = tuple(name for name in names if name not in programs)
-    chosen = {name: sizes[name] for name in names}
-    found = choice.options(chosen, pickles=wish.allow_pickle)
-    option = found[0] if len(found) == 1 and not found[0].missing else None
-    if option is not None:
-        option = option._replace(beside=tuple(one for one in names if one not in option.weights))
-    return Plan(
-        repository=repository,
-        files=_files(repository, names),
-        place=_place(repository, wish),
-        option=option,
-        label=_label(wanted, option, wish) if option else None,
-        source=_source(wanted, option) if option else f"huggingface:{wanted.repo}",
-        why=f"{len(names)} of {len(sizes)} files match",
-        notes=tuple(f"{name} is a program, and is left out" for name in programs),
-    )
-
-
-def _files(repository: hub.Repository, names: Sequence[str]) -> tuple[hub.RemoteFile, ...]:
-    by_path = {file.path: file for file in repository.files}
-    return tuple(by_path[name] for name in dict.fromkeys(names))
-
-
-def _place(repository: hub.Repository, wish: Wish) -> hub.Place:
-    if wish.local_dir is not None:
-        return hub.FolderPlace(wish.local_dir.expanduser().absolute(), repository)
-    return hub.CachePlace(paths.hub_cache_dir(), repository)
-
-
-def _label(wanted: HubReference, option: Option, wish: Wish) -> str:
-    """NAME:TAG of the model that is installed."""
-    if wish.label is not None and wish.quant is None:
-        return wish.label
-    name, tag = split_label(wish.label or wanted.repo)
-    tag = re.sub(r"[^\w.+-]+", "-", "-".join(filter(None, (tag, option.tag))))
-    if wanted.revision:
-        pinned = re.sub(r"[^\w.-]+", "-", wanted.revision)
-        return check_label(f"{name}:{tag}@{pinned}" if tag else f"{name}@{pinned}")
-    return check_label(f"{name}:{tag}" if tag else name)
-
-
-def _source(wanted: HubReference, option: Option) -> str:
-    """What names it from now on: by its tag, unless that is no more than a path."""
-    by_tag = re.fullmatch(r"[\w.+-]*", option.tag) and quant_label(option.tag)
-    if option.format is not Format.GGUF or by_tag:
-        return wanted._replace(tag=option.tag or None, file=None).source
-    return wanted._replace(tag=None, file=option.weights[0]).source
-
-
-def _notes(option: Option, wish: Wish, machine: Hardware) -> tuple[str, ...]:
-    known = ", ".join(sorted(wish.runs))
-    room = (machine.memory.available_bytes or option.bytes) + sum(
-        gpu.free_bytes or 0 for gpu in machine.gpus if not gpu.unified
-    )
-    foreign = f"no engine here runs {option.format} models (only {known}): it is kept for others"
-    large = f"its {option.bytes / 1e9:.1f} GB do not fit into {room / 1e9:.1f} GB of free memory"
-    wrong = ((foreign, option.format not in wish.runs), (large, option.bytes > room))
-    return tuple(text for text, holds in wrong if holds)
+    entry = adoption.held(holding, label or holding.name)
+    return records.add(connection, entry)
 
 
 def _look(name: str, start: bytes) -> None:
@@ -332,7 +107,7 @@ def _entry(wanted: Plan, option: Option, label: str, where: Mapping[str, Path]) 
         path=main if info.format in (Format.GGUF, Format.ONNX) else root,
         origin=wanted.source,
         files=tuple(StoredFile(where[one], sizes[one], digests[one]) for one in option.files),
-        kind="embedding" if info.pooling else info.kind,
+        kind=kind_of(info),
         format=info.format,
         quant=info.quant or option.tag or None,
         bytes=sum(sizes[one] for one in option.files),

@@ -35,6 +35,11 @@ class StoredFile:
     bytes: int
     digest: str | None = None
 
+    @classmethod
+    def of(cls, path: Path) -> "StoredFile":
+        """A file as it lies there."""
+        return cls(path, path.stat().st_size)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -106,6 +111,13 @@ def check_label(label: str) -> str:
     return label
 
 
+def sound_label(label: str) -> str:
+    """A label from any text: what may not stand in one becomes a dash."""
+    parts = [re.sub(r"[^\w.+-]+", "-", part).strip("-.+") for part in re.split("[/:]", label)]
+    tag = f":{parts.pop()}" if ":" in label and len(parts) > 1 else ""
+    return "/".join(filter(None, parts)) + tag
+
+
 def add(connection: "sqlite3.Connection", entry: Entry) -> Entry:
     """Install it, in the place of one of the same label; ``added`` becomes now unless stated."""
     entry = replace(entry, added=entry.added or time.time())
@@ -138,6 +150,15 @@ def get(connection: "sqlite3.Connection", label: str) -> Entry | None:
             split_label(label),
         ).fetchone()
     return None if row is None else _entry(row)
+
+
+def of_origin(connection: "sqlite3.Connection", origin: str) -> list[Entry]:
+    """Those that came from this source."""
+    with database.errors():
+        rows = connection.execute(
+            f"SELECT {', '.join(COLUMNS)} FROM models WHERE origin = ?", (origin,)
+        ).fetchall()
+    return [_entry(row) for row in rows]
 
 
 def matching(connection: "sqlite3.Connection", label: str) -> list[Entry]:

@@ -133,10 +133,10 @@ def _match(found: "Found", room: float) -> Match:
 
 
 def _import(router: "Router", path: Path, asked: Asked) -> Adopted:
-    from llmrr.store import archive, imports
+    from llmrr.store import imports, unpacking
 
-    if path.is_file() and archive.is_archive(path):
-        packed = archive.read(path)
+    if path.is_file() and unpacking.is_archive(path):
+        packed = unpacking.read(path)
         if asked.dry_run:
             label = ":".join(filter(None, (packed.facts["name"], packed.facts["tag"])))
             return Adopted(None, label, None, packed.bytes, path, None)
@@ -176,7 +176,7 @@ def _adopt(router: "Router", tool: str, asked: Asked) -> list[Adopted]:
 
 
 def _adopted(router: "Router", holding: "Holding", *, dry_run: bool) -> Adopted:
-    from llmrr.store import imports
+    from llmrr.store import adoption
 
     for warning in holding.warnings:
         output.note(f"{holding.source}: {warning}")
@@ -185,7 +185,7 @@ def _adopted(router: "Router", holding: "Holding", *, dry_run: bool) -> Adopted:
             None, holding.source, holding.format, holding.bytes, holding.path, holding.problem
         )
     try:
-        return _line(imports.adopt(router.database, holding))
+        return _line(adoption.adopt(router.database, holding))
     except LlmrrError as error:  # one that is damaged must not keep the others away
         return Adopted(
             None, holding.source, holding.format, holding.bytes, holding.path, error.message
