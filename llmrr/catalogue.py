@@ -1,6 +1,7 @@
 """Which model a name means, and what is known of it: the configuration, the store, what other tools
 hold, and the files themselves, joined."""
 
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
 
     from llmrr.store.records import Entry
     from llmrr.store.references import HubReference
+    from llmrr.store.shortnames import ShortName
 
 T = TypeVar("T")
 
 BUILTIN = "builtin:mini"
+_PATHS = ("./", "../", "~/")  # what begins so can be nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +79,15 @@ class Catalogue:
         return replace(_builtin(), stated=False, why=why)
 
     def is_model(self, word: str) -> bool:
-        """May this word of a command line be a model's name? A plain ``owner/repo`` is one only
-        once it is installed."""
+        """May this word of a command line be a model's name? A plain ``owner/repo``, with or
+        without a tag, is one only once it is installed."""
         if not word or any(character.isspace() for character in word):
             return False
         if any(model.name == word for model in self._config().models) or word.endswith(".gguf"):
             return True
-        if _source_of(word) is not None or self._matching(word):
+        if word.startswith(_PATHS) or _is_source(word) or self._matching(word):
             return True
-        return _is_model_file(Path(word).expanduser()) or _short_name(word) is not None
+        return _is_model_file(paths.expanded(word)) or _short_name(word) is not None
 
     def entry(self, name: str | None) -> "Entry":
         """A model as the store notes it, installed or not: with all its files. Raises what
@@ -95,7 +98,11 @@ class Catalogue:
         if resolved.label is not None:
             return replace(self._matching(resolved.label)[0], recipe=resolved.recipe)
         if resolved.source == BUILTIN:
-            return records.Entry(BUILTIN, "", resolved.path, BUILTIN, (), format=Format.GGUF)
+            info = formats.inspect(resolved.path)
+            return records.Entry(  # without files: where the package lies may change
+                BUILTIN, "", resolved.path, BUILTIN, (), format=info.format, quant=info.quant,
+                bytes=info.bytes,
+            )  # fmt: skip
         if holding := _holding(resolved.source):
             return adoption.held(holding, resolved.name)
         try:
@@ -104,9 +111,9 @@ class Catalogue:
             entry = records.Entry(resolved.name, "", resolved.path, resolved.source, ())
         return replace(entry, recipe=resolved.recipe)
 
-    def is_installed(self, name: str) -> bool:
-        """Whether this is the label, or the name, of an installed model."""
-        return bool(self._matching(name))
+    def find(self, name: str) -> "Entry | None":
+        """The installed model of this label, or the one of this name that was used last."""
+        return next(iter(self._matching(name)), None)
 
     def installed(self, name: str) -> "Entry":
         """The installed model of this label. Raises ``NotFound``, also for a name with several
@@ -148,9 +155,9 @@ class Catalogue:
             whole = [entry for entry in found if not entry.is_missing]
             return _of_entry(_present((whole or found)[0]))
         provider, rest = _split(name) or (None, name)
-        path = Path(rest).expanduser()
-        if provider == "file" or (provider in (None, "huggingface") and path.exists()):
-            return Resolved(path.name, f"file:{path.absolute()}", path)
+        path = paths.expanded(rest)
+        if provider == "file" or (provider in (None, "huggingface") and paths.exists(path)):
+            return Resolved(path.name, f"file:{path}", path)
         if provider == "builtin":
             raise NotFound(f'there is no model "{name}"', f"llmrr run -m {BUILTIN}")
         from llmrr.store.references import hub_reference
@@ -166,10 +173,13 @@ class Catalogue:
             )  # fmt: skip
         if provider is not None:
             raise not_read(name)
-        if repository := _short_name(name):
+        if short := _short_name(name):
+            ollama = f"ollama:{name}"
+            there = _is_held(ollama)
             raise NotInstalled(
-                f"{name} is not installed; on the hub it is {repository}",
-                f"llmrr pull {name}",
+                f"{name} is not installed; on the hub it is {short.reference.repo}"
+                + (", and Ollama has it here" if there else ""),
+                f"llmrr run -m {ollama}, or llmrr pull {name}" if there else f"llmrr pull {name}",
                 reference=name,
             )
         raise NotFound(f'there is no model "{name}"{_refused(name)}', self._nearest(name))
@@ -178,7 +188,10 @@ class Catalogue:
         """A model of the hub: one that was pulled, or that lies in the hub's cache all the same."""
         from llmrr.store import cached
 
-        entries = [one for one in self._latest_first() if cached.is_of(one.origin, reference)]
+        entries = [
+            one for one in self._latest_first()
+            if cached.is_of(one.origin, reference) and not one.is_made
+        ]  # fmt: skip
         if entries:
             return _of_entry(_present(entries[0]))
         if holding := cached.find(reference):
@@ -192,11 +205,29 @@ class Catalogue:
             reference=name,
         )
 
+    def near(self, word: str) -> str | None:
+        """The model that was perhaps meant by the first word of a prompt: one that is configured,
+        one installed with just this name behind an owner, and for a word that looks like the name
+        of a model any that is known."""
+        from llmrr.store.shortnames import SHORT_NAMES
+
+        if any(character.isspace() for character in word):
+            return None
+        labels = [entry.label for entry in self.entries()]
+        parts = {re.split("[/:]", label.rpartition("/")[2])[0]: label for label in labels}
+        if found := nearest(word, [model.name for model in self._config().models]):
+            return found
+        if word in parts:
+            return parts[word]
+        if not set(word) & set("0123456789:/._-"):
+            return None
+        return nearest(word, [*labels, *parts, *SHORT_NAMES])
+
     def _nearest(self, name: str) -> str:
         from llmrr.store.shortnames import SHORT_NAMES
 
         if near := nearest(name, self._names()):
-            return f"llmrr run -m {near}"
+            return f"did you mean {near}?"
         near = nearest(name, SHORT_NAMES)
         return f"llmrr pull {near}" if near else "llmrr list shows those that there are"
 
@@ -264,13 +295,21 @@ def _of_entry(entry: "Entry") -> Resolved:
 
 def _present(entry: "Entry") -> "Entry":
     """The entry, if its files are there. Raises ``NotFound``."""
-    if not entry.is_missing:
-        return entry
-    gone = next(file.path for file in entry.files if not file.path.exists())
-    hint = f"llmrr rm {entry.label}"
-    if entry.provider == "huggingface":
-        hint = f"llmrr pull {entry.origin}, or {hint}"
-    raise NotFound(f"the files of {entry.label} are gone: {gone}", hint)
+    for file in entry.files:
+        try:
+            file.path.stat()
+        except PermissionError as exc:
+            raise NotFound(
+                f"{file.path} of {entry.label} cannot be read: {exc.strerror}",
+                f"ls -l {file.path}",
+            ) from exc
+        except OSError as exc:
+            hint = f"llmrr rm {entry.label}"
+            if entry.provider == "huggingface":
+                hint = f"llmrr pull {entry.origin}, or {hint}"
+            said = f"the files of {entry.label} are gone: {file.path}"
+            raise NotFound(said, hint) from exc
+    return entry
 
 
 def _holding(source: str):  # type: ignore[no-untyped-def]
@@ -280,17 +319,24 @@ def _holding(source: str):  # type: ignore[no-untyped-def]
     return holders.find(source) if source.startswith(("ollama:", "lmstudio:")) else None
 
 
-def _short_name(word: str) -> str | None:
+def _is_held(source: str) -> bool:
+    try:
+        return _holding(source).problem is None
+    except LlmrrError:
+        return False
+
+
+def _short_name(word: str) -> "ShortName | None":
     from llmrr.store.shortnames import short_name
 
     # Without a digit or a tag it may as well be the first word of a prompt.
     return short_name(word) if any(one.isdigit() or one == ":" for one in word) else None
 
 
-def _source_of(word: str) -> tuple[str, str] | None:
-    """Provider and rest of a word that is a source by its prefix."""
-    prefixed = ":" in word or word.startswith("hf.co/")
-    return _split(word) if prefixed else None
+def _is_source(word: str) -> bool:
+    """Whether a word is a source by its prefix."""
+    found = _split(word)
+    return found is not None and found[1] != word
 
 
 def _refused(name: str) -> str:
@@ -312,7 +358,7 @@ def _split(name: str) -> tuple[str, str] | None:
 
 def _is_model_file(path: Path) -> bool:
     """A file or folder that exists and holds a model, by its content."""
-    if not path.exists():
+    if not paths.exists(path):
         return False
     try:
         formats.locate(path)

@@ -76,15 +76,16 @@ STEPS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (name, tag)) WITHOUT ROWID""",
         """CREATE TABLE owned_files (
             path TEXT PRIMARY KEY,
-            bytes INTEGER NOT NULL,
-            digest TEXT,
-            since REAL NOT NULL) WITHOUT ROWID""",
+            inode INTEGER NOT NULL,
+            bytes INTEGER,
+            mtime_ns INTEGER) WITHOUT ROWID""",
     ),
 )
 
 
 def open_database(path: Path | None = None) -> "sqlite3.Connection":
-    """Open (and make, readable by this user only) the database; autocommit, any thread.
+    """Open (and make, readable by this user only) the database; autocommit, any thread. Where it
+    may only be read, so it is opened: writing to it is then the error.
 
     Raises ``DoesNotFit`` for a full disk, ``DamagedFile`` for what is no database, ``Unsupported``
     for one that a newer llmrr wrote, ``LlmrrError`` for a read-only place or a lock that stays.
@@ -93,16 +94,13 @@ def open_database(path: Path | None = None) -> "sqlite3.Connection":
 
     path = path or paths.database_file()
     with errors(path):
-        _create_private(path)
-        connection = sqlite3.connect(
-            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-        )
         try:
-            _prepare(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    return connection
+            return _opened(path)
+        except (OSError, sqlite3.OperationalError) as exc:
+            connection = _read_only(path) if _is_refused(exc) else None
+            if connection is None:
+                raise
+            return connection
 
 
 @contextmanager
@@ -168,6 +166,57 @@ def was_checked(
             (_key(path), by, stat.st_size, stat.st_mtime_ns, stat.st_ino),
         ).fetchone()
     return None if row is None else str(row[0])
+
+
+def _opened(path: Path) -> "sqlite3.Connection":
+    import sqlite3
+
+    _create_private(path)
+    connection = sqlite3.connect(
+        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_refused(exc: Exception) -> bool:
+    """Whether the file or its folder may not be written."""
+    import errno
+
+    if isinstance(exc, OSError):
+        return exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    name = getattr(exc, "sqlite_errorname", "")
+    return name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN"))
+
+
+def _read_only(path: Path) -> "sqlite3.Connection | None":
+    """The database as it is, for reading; None where it cannot be read, or is of another schema.
+
+    In a folder that cannot be written SQLite finds no place for what readers of a write-ahead log
+    share, unless it is told that nobody writes: https://www.sqlite.org/wal.html#readonly
+    """
+    import sqlite3
+    from urllib.parse import quote
+
+    for how in ("mode=ro", "mode=ro&immutable=1"):
+        address = f"file:{quote(str(path))}?{how}"
+        connection = None
+        try:
+            connection = sqlite3.connect(
+                address, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+            )
+            if _version(connection) == len(STEPS):
+                connection.execute("SELECT count(*) FROM models").fetchone()
+                return connection
+        except sqlite3.Error:
+            pass
+        if connection is not None:
+            connection.close()
+    return None
 
 
 def _key(path: Path) -> str:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from llmrr import engines, hardware
 from llmrr.catalogue import BUILTIN, Catalogue, runnable
 from llmrr.engines.base import OnOffAuto, Options
-from llmrr.errors import LlmrrError, NotInstalled, Unsupported
+from llmrr.errors import LlmrrError, NotInstalled, Unreachable, Unsupported
 from llmrr.hardware import Fit, Hardware
+from llmrr.store.ownership import content
 from llmrr.types import Format, ModelFiles, ModelInfo, Recipe
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def describe(catalogue: Catalogue, name: str | None) -> Description:
     entry = catalogue.entry(name)
     info = looking.inspect(entry)
     return Description(
-        name=entry.label if entry.origin != BUILTIN else BUILTIN,
+        name=entry.label,
         source=entry.origin,
         place="builtin" if entry.origin == BUILTIN else usage.place_of(entry.path)[0],
         path=entry.path,
@@ -100,17 +101,23 @@ def fit(
     machine = hardware.probe(thorough=True)
     reference = hub_reference(name) if name else None
     if name and reference and reference.is_whole:  # all of it, whichever part is here
-        return _remote(name, machine, context, kv_type, token)
-    try:
-        entry = catalogue.entry(name)
-    except NotInstalled as absent:
-        return _remote(absent.reference, machine, context, kv_type, token)
+        try:
+            return _remote(name, machine, context, kv_type, token)
+        except Unreachable as error:
+            try:
+                entry = catalogue.entry(name)
+            except LlmrrError:
+                raise error from None
+    else:
+        try:
+            entry = catalogue.entry(name)
+        except NotInstalled as absent:
+            return _remote(absent.reference, machine, context, kv_type, token)
 
     info = looking.inspect(entry)
     weighed = _weighed(info, machine, context, kv_type)
     exact = _measured(entry, info, weighed, kv_type) if weighed else None
-    label = entry.label if entry.origin != BUILTIN else BUILTIN
-    return [FitLine(label, info.bytes, exact or weighed, measured=exact is not None)]
+    return [FitLine(entry.label, info.bytes, exact or weighed, measured=exact is not None)]
 
 
 def _remote(
@@ -170,15 +177,20 @@ def _replaced(weighed: Fit, sizes: Mapping[str, int]) -> Fit:
 
 
 def _holders(catalogue: Catalogue, entry: "Entry") -> tuple[str, ...]:
-    """Who else has the same weights: installed models by the same file, tools by its digest."""
-    from llmrr import paths
-    from llmrr.store.holders import ollama
+    """Who else has the same weights: installed models and other tools, by the file or its digest.
+    """
+    from llmrr.store import holders
 
-    found = [one.label for one in catalogue.entries() if one.label != entry.label
-             and one.path == entry.path and one.path.exists()]  # fmt: skip
-    if entry.digest:
-        blobs = [root / "blobs" / f"sha256-{entry.digest}" for root in ollama.roots()]
-        blobs += paths.hub_cache_dir().glob(f"models--*/blobs/{entry.digest}")
-        own = {file.path.resolve() for file in entry.files}
-        found += [str(blob) for blob in blobs if blob.exists() and blob.resolve() not in own]
-    return tuple(found)
+    files = {content(file.path) for file in entry.files}
+    digests = {entry.digest} - {None}
+    models = [
+        one.label for one in catalogue.entries()
+        if one.label != entry.label and files & {content(file.path) for file in one.files}
+    ]  # fmt: skip
+    held = (one for name in holders.HOLDERS for one in holders.holdings(name))
+    tools = [
+        one.source for one in held
+        if one.source != entry.origin
+        and ({one.digest} & digests or files & {content(path) for path in one.files})
+    ]  # fmt: skip
+    return tuple(dict.fromkeys((*models, *tools)))

@@ -120,12 +120,8 @@ def database() -> Check:
 
 def space() -> Check:
     """Room on the disk where the record is kept."""
-    import shutil
-
     folder = paths.data_dir()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = paths.free_bytes(folder)
     detail = f"{free / 1e9:.1f} GB free at {folder}"
     return Check("disk", free >= SPACE_BYTES or None, detail, f"du -sh {folder}")
 

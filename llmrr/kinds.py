@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from llmrr.paths import user_path
+
 # Every provider that a source may name, whether or not this version acts on it.
 PROVIDERS = (
     "huggingface", "file", "builtin", "ollama", "lmstudio", "openai", "azure", "anthropic",
@@ -251,7 +253,7 @@ def split_source(text: str) -> tuple[str, str]:
 def file_path(text: str, folder: Path) -> Path:
     """The path that a text or a ``file:`` source means, seen from ``folder``."""
     text = text.removeprefix("file:").removeprefix("local:")
-    return folder / Path(text).expanduser()
+    return folder / user_path(text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from llmrr import parameters
 from llmrr.errors import BadConfig, Unsupported, UsageError
 from llmrr.kinds import nearest
+from llmrr.paths import exists, user_path
 from llmrr.types import Message, Recipe, Sampling
 
 COMMANDS = (
@@ -61,15 +62,13 @@ _PATH = re.compile(r"[./~\\]|[A-Za-z]:[/\\]|.*\.(gguf|bin|safetensors)$", re.IGN
 @dataclass(frozen=True, slots=True)
 class Modelfile:
     """What a Modelfile says. ``base`` is what ``FROM`` names, ``base_path`` where it lies if that
-    is a path; ``template`` is a Go template, kept and never rendered. MESSAGEs of every role stand
-    in ``recipe.messages`` in their order, adapters in ``recipe.options["lora"]``."""
+    is a path. MESSAGEs of every role stand in ``recipe.messages`` in their order, adapters in
+    ``recipe.options["lora"]``."""
 
     base: str
     base_path: Path | None = None
     projector: Path | None = None
     recipe: Recipe = field(default_factory=Recipe)
-    template: str | None = None
-    license: str | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -114,29 +113,34 @@ class _Command(NamedTuple):
     cut: bool
 
 
-def parse(text: bytes | str, folder: Path, where: str) -> Modelfile:
+def parse(text: bytes | str, folder: Path, where: str, *, base: str | None = None) -> Modelfile:
     """Read a Modelfile; relative paths start at ``folder``, and ``where`` names the file in what is
     said about it. What has no effect here and values that cannot be used become warnings.
 
     Raises ``BadConfig`` for an unknown command or role, a quote that is never closed, and a file
-    without ``FROM``.
+    without ``FROM``, unless there is a ``base`` already.
     """
     plain = _decoded(text)
     commands = tuple(_commands(plain, where))
-    base, projector, about_base = _bases(commands, folder, plain, where)
+    found, projector, about_base = _bases(commands, folder, plain, where, base)
     stated = (Stated(c.place, c.word, c.value) for c in commands if c.name == "PARAMETER")
     accepted = set(parameters.known_options()) - {"lora"}
     params, options, about_parameters = read_stated(stated, accepted, folder)
-    if adapters := [_path(value, folder) for value in _values(commands, "ADAPTER")]:
+    if adapters := [folder / user_path(value) for value in _values(commands, "ADAPTER")]:
         options["lora"] = tuple((path, 1.0) for path in adapters)
     messages = tuple(Message(c.word, c.value) for c in commands if c.name == "MESSAGE")
     return Modelfile(
-        base=base.name,
-        base_path=base.path,
+        base=found.name,
+        base_path=found.path,
         projector=projector,
-        recipe=Recipe(_last(commands, "SYSTEM"), params, options, messages),
-        template=_last(commands, "TEMPLATE"),
-        license="\n\n".join(_values(commands, "LICENSE")) or None,
+        recipe=Recipe(
+            system=_last(commands, "SYSTEM"),
+            params=params,
+            options=options,
+            messages=messages,
+            template=_last(commands, "TEMPLATE"),
+            license="\n\n".join(_values(commands, "LICENSE")) or None,
+        ),
         warnings=(*about_base, *about_parameters, *_remarks(commands)),
     )
 
@@ -155,7 +159,11 @@ def render(base: str, recipe: Recipe, projector: Path | None = None) -> str:
     lines += [f"ADAPTER {_quoted(str(path))}" for path, _ in recipe.options.get("lora", ())]
     if recipe.system is not None:
         lines.append(f"SYSTEM {_quoted(recipe.system)}")
+    if recipe.template is not None:
+        lines.append(f"TEMPLATE {_quoted(recipe.template)}")
     lines += [f"MESSAGE {one.role} {_quoted(one.content)}" for one in recipe.messages]
+    if recipe.license is not None:
+        lines.append(f"LICENSE {_quoted(recipe.license)}")
     return "\n".join(lines) + "\n"
 
 
@@ -324,11 +332,13 @@ class _Base(NamedTuple):
 
 
 def _bases(
-    commands: Iterable[_Command], folder: Path, text: str, where: str
+    commands: Iterable[_Command], folder: Path, text: str, where: str, known: str | None
 ) -> tuple[_Base, Path | None, list[str]]:
     """The base, the image encoder that a further FROM names, and warnings. As in Ollama a name
     counts before files."""
     stated = [c for c in commands if c.name == "FROM" and c.value.strip()]
+    if not stated and known is not None:
+        return _Base(where, known, None), None, []
     if not stated:
         raise BadConfig(f"{where} has no FROM line", "add one: FROM with a model's name or file")
     bases = [_Base(c.place, c.value, _base_path(c.value, folder)) for c in stated]
@@ -347,33 +357,19 @@ def _bases(
 def _base_path(value: str, folder: Path) -> Path | None:
     """Where the base lies if it is a path: whatever exists there, and what looks like one."""
     if value.startswith(("file:", "local:")):
-        return _path(value.partition(":")[2], folder)
+        return folder / user_path(value.partition(":")[2])
     if value.startswith(_SOURCES):
         return None
-    path = _path(value, folder)
-    if _exists(path) or (not value.lower().startswith(_HUB) and _PATH.match(value)):
+    path = folder / user_path(value)
+    if exists(path) or (not value.lower().startswith(_HUB) and _PATH.match(value)):
         return path
     return None
-
-
-def _path(value: str, folder: Path) -> Path:
-    try:
-        return folder / Path(value).expanduser()
-    except RuntimeError:  # ~name of nobody
-        return folder / value
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 def _other_machine(base: _Base, text: str) -> str | None:
     """The name in the remark that ``ollama show --modelfile`` writes above a blob's path, where
     that blob is not on this machine."""
-    if base.path is None or not _BLOB.search(base.name) or _exists(base.path):
+    if base.path is None or not _BLOB.search(base.name) or exists(base.path):
         return None
     remark = re.search(r"^# FROM[ \t]+(\S+)[ \t]*$", text, re.MULTILINE)
     return remark[1] if remark else None
@@ -395,14 +391,14 @@ def _setting(
     if ours not in accepted:
         near = nearest(name, [*OLLAMA, *accepted])
         meant = f"; did you mean {near}?" if near else ""
-        return {}, {}, f'there is no parameter "{one.name[:40]}"{meant}'
+        return {}, {}, f'there is no parameter "{one.name[:40]}", and it is left out{meant}'
     for text, warning in _readings(one):
         try:
             return *parameters.read_options([(name, text)], folder), warning
         except UsageError:
             continue
     expected = parameters.known_options()[ours].expected
-    return {}, {}, f'{one.name} "{one.text[:40]}" is not {expected}'
+    return {}, {}, f'{one.name} "{one.text[:40]}" is not {expected}, and is left out'
 
 
 def _readings(one: Stated) -> Iterator[tuple[str, str]]:

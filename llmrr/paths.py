@@ -1,4 +1,7 @@
-"""Where llmrr keeps things: platformdirs' places, or one folder when ``LLMRR_HOME`` is set."""
+"""Where llmrr keeps things: platformdirs' places, or one folder when ``LLMRR_HOME`` is set.
+
+They are absolute and without symbolic links, so that a file below one of them has one spelling.
+"""
 
 import os
 from pathlib import Path
@@ -26,7 +29,7 @@ def database_file() -> Path:
 
 def models_dir() -> Path:
     """Where models lie that were imported by copying or moving them."""
-    return data_dir() / "models"
+    return real(data_dir() / "models")
 
 
 def builtin_model() -> Path:
@@ -41,17 +44,59 @@ def hub_cache_dir() -> Path:
         if place := os.environ.get(name):
             return _expanded(place)
     if home := os.environ.get("HF_HOME"):
-        return _expanded(home) / "hub"
-    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface" / "hub"
+        return real(_expanded(home) / "hub")
+    return real(_expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface" / "hub")
+
+
+def hub_folder(root: Path, repository: str) -> Path:
+    """The part of such a cache that is OWNER/REPO's."""
+    return root / "--".join(["models", *repository.split("/")])
+
+
+def user_path(text: str | Path) -> Path:
+    """A path as a user writes it; ``~name`` of nobody is a name like any other."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def expanded(text: str | Path) -> Path:
+    """The same, absolute and without ``..``."""
+    path = user_path(text).absolute()
+    return real(path.parent) / path.name if ".." in path.parts else path
+
+
+def exists(path: Path) -> bool:
+    """Whether something can be got at there; never an error, as that of a folder that may not be
+    looked into."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def free_bytes(path: Path) -> int:
+    """Room on the disk where ``path`` is or will be."""
+    import shutil
+
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def real(path: Path) -> Path:
+    """Where a file lies, by its one spelling: all symbolic links followed, in whatever it lies."""
+    return Path(os.path.realpath(path))
 
 
 def _expanded(place: str) -> Path:
-    return Path(os.path.expandvars(place)).expanduser()
+    return real(expanded(os.path.expandvars(place)))
 
 
 def _place(kind: str) -> Path:
     if home := os.environ.get("LLMRR_HOME"):
-        return Path(home).expanduser() / kind
+        return real(expanded(home) / kind)
     import platformdirs
 
-    return Path(getattr(platformdirs, f"user_{kind}_dir")("llmrr", appauthor=False))
+    return real(Path(getattr(platformdirs, f"user_{kind}_dir")("llmrr", appauthor=False)))

@@ -178,7 +178,7 @@ class Router:
         other tools have."""
         from llmrr import inventory
 
-        loss = "when each was last used is not known"
+        loss = "installed models are not known"
         used = self.with_database(stats.last_used, loss) or {}
         return inventory.models(self.catalogue, self.config, used, others=others)
 

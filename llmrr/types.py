@@ -139,12 +139,16 @@ class ModelFiles:
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What is put around a model's weights under a name of its own. ``messages`` are exchanges that
-    stand before every conversation; ``options`` has the names of ``engines.base.Options``."""
+    stand before every conversation; ``options`` has the names of ``engines.base.Options``.
+    ``template``, a Go template as Ollama has them, and ``license`` are kept for a Modelfile and
+    have no effect."""
 
     system: str | None = None
     params: Sampling = field(default_factory=Sampling)
     options: Mapping[str, Any] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
+    template: str | None = None
+    license: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -553,7 +553,7 @@ def test_localai_describes_models(localai: Path) -> None:
     )
     where = localai / "llava.yaml"
     assert llava.warnings == (
-        f'top_k "forty" is not a whole number of at least 0 ({where})',
+        f'top_k "forty" is not a whole number of at least 0, and is left out ({where})',
         f"its Go templates are not used: the model's own chat template is ({where})",
     )
     assert "secret" not in repr(found)

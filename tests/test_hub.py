@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 import threading
 import time
 from pathlib import Path
@@ -9,9 +10,17 @@ from pathlib import Path
 import pytest
 from hub_server import TOKEN, Hub
 
-from llmrr import hub
-from llmrr.errors import DamagedFile, DoesNotFit, LlmrrError, NotFound, Unreachable, UsageError
-from llmrr.hub import client, downloads, transfer
+from llmrr import hub, paths
+from llmrr.errors import (
+    BadConfig,
+    DamagedFile,
+    DoesNotFit,
+    LlmrrError,
+    NotFound,
+    Unreachable,
+    UsageError,
+)
+from llmrr.hub import client, transfer
 
 MEBIBYTE = 1 << 20
 NAME = "owner/repo"
@@ -28,6 +37,19 @@ class Seals:
 
     def note(self, path: Path, digest: str) -> None:
         self.known[path] = digest
+
+
+class Made:
+    """Told of what is written: the folder, whether it is there by that name, the inode."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, bool, int]] = []
+
+    def partial(self, path: Path, status: os.stat_result) -> None:
+        self.told.append(("partial", path.exists(), status.st_ino))
+
+    def file(self, path: Path, status: os.stat_result, was: Path | None = None) -> None:
+        self.told.append((path.parent.name, path.exists(), status.st_ino))
 
 
 def noise(size: int, seed: int = 0) -> bytes:
@@ -58,9 +80,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_repository_is_listed_at_its_commit(server: Hub) -> None:
     files = {"a.gguf": b"x" * 9, "config.json": "{}", **{f"d/{n}.txt": "t" for n in range(70)}}
-    commit = server.add(NAME, files, cardData={"license": "mit"})
+    commit = server.add(NAME, files)
     found = hub.repository(NAME)
-    assert (found.commit, found.revision, found.license) == (commit, "main", "mit")
+    assert (found.commit, found.revision) == (commit, "main")
     assert found.sizes == {name: len(content) for name, content in files.items()}
     by_path = {file.path: file.sha256 for file in found.files}
     assert by_path["a.gguf"] == hashlib.sha256(b"x" * 9).hexdigest()
@@ -98,7 +120,45 @@ def test_a_name_that_does_not_exist_leads_to_the_nearest(server: Hub, name: str)
     server.add("owner/else", {"a.gguf": b"x"})
     with pytest.raises(NotFound, match=name) as caught:
         hub.repository(name)
-    assert caught.value.hint == f"llmrr pull {NAME}"
+    assert caught.value.hint.startswith(f"llmrr pull {NAME};")
+
+
+def test_nothing_is_suggested_that_is_only_a_little_like_it(server: Hub) -> None:
+    server.add("future/Next2-GGUF", {"a.gguf": b"x"})
+    for name in ("nosuch/x", "secret/private-GGUF"):
+        with pytest.raises(NotFound) as caught:
+            hub.repository(name)
+        assert "llmrr search" in caught.value.hint
+        assert "HF_TOKEN" in caught.value.hint
+
+
+@pytest.mark.parametrize("commit", ["../../x", "", "a/b", ".."])
+def test_a_commit_that_would_leave_its_folder_is_refused(
+    server: Hub, monkeypatch: pytest.MonkeyPatch, commit: str
+) -> None:
+    from types import SimpleNamespace
+
+    api = client.api()
+    monkeypatch.setattr("llmrr.hub.listing.api", lambda token: api)
+    facts = SimpleNamespace(sha=commit or "..", siblings=())
+    monkeypatch.setattr(type(api), "model_info", lambda *given, **named: facts)
+    with pytest.raises(DamagedFile, match="a commit that is none"):
+        hub.repository(NAME)
+    with pytest.raises(UsageError, match="cannot be a revision"):
+        hub.repository(NAME, "../v1")
+
+
+def test_an_address_that_is_none(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "notaurl")
+    with pytest.raises(BadConfig, match='HF_ENDPOINT is "notaurl"'):
+        hub.repository(NAME)
+    monkeypatch.setenv("HF_ENDPOINT", "http://me:sesame@127.0.0.1:9")
+    with pytest.raises(Unreachable) as caught:
+        hub.repository(NAME)
+    assert "127.0.0.1:9" in caught.value.message
+    assert "sesame" not in caught.value.message + caught.value.hint
+    with pytest.raises(Unreachable):
+        hub.search("anything")
 
 
 def test_what_is_no_name_is_told_without_asking(server: Hub) -> None:
@@ -188,9 +248,9 @@ def test_what_the_client_fetched_is_not_fetched_again(server: Hub) -> None:
 
     server.add(NAME, {"a.gguf": noise(MEBIBYTE), "config.json": b"{}"})
     snapshot_download(NAME, cache_dir="cache", endpoint=server.url)
-    sent, owned = server.sent, []
-    fetched(begins=lambda path, size, digest: owned.append(path))
-    assert (server.sent, owned) == (sent, [])
+    sent, made = server.sent, Made()
+    fetched(made=made)
+    assert (server.sent, made.told) == (sent, [])
 
 
 def test_a_folder_of_the_users(server: Hub) -> None:
@@ -218,7 +278,7 @@ def test_progress_never_goes_back_and_ends_at_the_size(server: Hub) -> None:
 
 def test_the_disk_is_asked_first(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     server.add(NAME, {"a.gguf": noise(5000)})
-    monkeypatch.setattr(downloads, "free_bytes", lambda path: 4000)
+    monkeypatch.setattr(paths, "free_bytes", lambda path: 4000)
     with pytest.raises(DoesNotFit, match="are to be fetched"):
         fetched()
     assert server.sent == 0
@@ -228,7 +288,7 @@ def test_the_disk_is_asked_first(server: Hub, monkeypatch: pytest.MonkeyPatch) -
 def test_what_is_there_needs_no_room(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     server.add(NAME, {"a.gguf": noise(5000)})
     fetched()
-    monkeypatch.setattr(downloads, "free_bytes", lambda path: 0)
+    monkeypatch.setattr(paths, "free_bytes", lambda path: 0)
     fetched()
 
 
@@ -414,9 +474,29 @@ def test_first_bytes_can_refuse_a_file(server: Hub) -> None:
 
 def test_owned_before_it_is_named(server: Hub) -> None:
     server.add(NAME, {"a.gguf": noise(5000)})
-    begun: list[tuple[bool, int]] = []
-    fetched(begins=lambda path, size, digest: begun.append((path.exists(), size)))
-    assert begun == [(False, 5000)]
+    made = Made()
+    where = fetched(made=made)["a.gguf"]
+    inode, link = where.stat().st_ino, where.lstat().st_ino
+    assert made.told == [
+        ("partial", True, inode), ("blobs", False, inode), (where.parent.name, False, link),
+    ]  # fmt: skip
+    fetched(made=made)
+    assert len(made.told) == 3
+
+
+def test_a_file_of_the_users_is_not_overwritten(server: Hub) -> None:
+    server.add(NAME, {"a.gguf": noise(5000)})
+    mine = Path("mine/a.gguf")
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    with pytest.raises(LlmrrError, match="another file than the hub has"):
+        fetched(place=mine.parent)
+    assert mine.read_bytes() == b"mine"
+    mine.unlink()
+    fetched(place=mine.parent)
+    server.add(NAME, {"a.gguf": noise(5000, 1)})  # what the client noted may be brought up to date
+    fetched(place=mine.parent)
+    assert mine.read_bytes() == noise(5000, 1)
 
 
 # -- at once -----------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 final name, and the same command then ends its work."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -15,6 +17,7 @@ from hub_server import Hub
 from terminal import Typed
 
 from llmrr import paths
+from llmrr.cli.app import main
 from llmrr.database import open_database
 from llmrr.store import records, unpacking
 
@@ -100,7 +103,7 @@ def test_import_by_copy(typed: Typed, model: Path, times: int) -> None:
         consistent({digest})
         assert typed(*words).code == 0
         [folder] = paths.models_dir().iterdir()
-        assert folder.name == "mine"
+        assert folder.name.startswith("mine-")
         forget(typed, "mine")
     assert killer.hits > times / 4
 
@@ -120,9 +123,98 @@ def test_export(typed: Typed, model: Path, times: int) -> None:
             assert unpacking.read(out).bytes == model.stat().st_size
             out.unlink()
         assert typed(*words).code == 0
-        assert [path.name for path in out.parent.glob("*mine.tar*")] == ["mine.tar"]
         out.unlink()
+        assert [path.name for path in out.parent.iterdir()] == ["tiny.gguf"]
     assert killer.hits > times / 4
+
+
+# -- at every change to the disk -----------------------------------------------------------------
+
+CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.mkdir", "os.truncate"}
+
+
+def killed(at: int, words: list[str]) -> bool:
+    """Run a command that is killed just before its change to the disk of this number; False when
+    it has no more of them and came to its end."""
+    if (process := os.fork()) == 0:
+        left = at
+
+        def hook(event: str, _: object) -> None:
+            nonlocal left
+            if event in CHANGES:
+                left -= 1
+                if left < 0:
+                    os._exit(99)
+
+        sys.addaudithook(hook)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        os._exit(main(words))
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) in (0, 99)
+    return os.waitstatus_to_exitcode(status) == 99
+
+
+def each_moment(words: list[str]) -> Iterator[int]:
+    """Whatever is done between is done after a kill at the next change."""
+    at = 0
+    while killed(at, words):
+        yield at
+        at += 1
+    assert at > 0
+
+
+@pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
+def test_moving_is_killed_at_every_change(
+    typed: Typed, model: Path, monkeypatch: pytest.MonkeyPatch, far: bool
+) -> None:
+    if far:  # another disk: nothing can be linked
+        monkeypatch.setattr("llmrr.store.imports._linked", lambda *given: False)
+    content, words = model.read_bytes(), ["import", str(model), "--move", "--name", "mine"]
+    for _ in each_moment(words):
+        consistent({hashlib.sha256(content).hexdigest()})
+        copies = [*paths.models_dir().glob("[!.]*/tiny.gguf"), model]
+        assert content in [path.read_bytes() for path in copies if path.exists()]
+        assert typed(*words).code == 0 or not model.exists()
+        [entry] = [one for one in typed("list", "--json").json if one["name"] == "mine"]
+        assert (Path(entry["path"]).read_bytes(), model.exists()) == (content, False)
+        forget(typed, "mine")
+        typed("prune", "-y")
+        assert not list(paths.models_dir().iterdir())
+        model.write_bytes(content)
+
+
+def test_removing_is_killed_at_every_change(typed: Typed, server: Hub, model: Path) -> None:
+    server.add(NAME, {"tiny-F32.gguf": model.read_bytes(), "mmproj-F16.gguf": model.read_bytes()})
+    typed("pull", NAME)
+    words = ["rm", "-y", f"{NAME}:F32"]
+    for _ in each_moment(words):
+        typed(*words)
+        assert [line["name"] for line in typed("list", "--json").json] == ["builtin:mini"]
+        typed("prune", "-y")
+        assert [one.name for one in paths.hub_cache_dir().iterdir()] == [".locks"]
+        typed("pull", NAME)
+
+
+def test_pruning_is_killed_at_every_change(typed: Typed, server: Hub, model: Path) -> None:
+    server.add(NAME, {"tiny-F32.gguf": model.read_bytes()})
+    typed("pull", NAME)
+    kept = digest_of(model)
+    for at in each_moment(["prune", "-y"]):
+        typed("prune", "-y")
+        consistent({kept, digest_of(model)})
+        blobs = {path.name for path in paths.hub_cache_dir().glob("models--*/blobs/*")}
+        assert blobs == {digest_of(model)}
+        assert typed("prune", "--json").json == []
+        newer(server, model, at)
+        typed("pull", NAME)
+    newer(server, model, 99)
+
+
+def newer(server: Hub, model: Path, seed: int) -> None:
+    """Another commit, which leaves the one before to ``prune``."""
+    content = tiny_llama(Path("newer.gguf"), seed=seed + 1).read_bytes()
+    model.write_bytes(content)
+    server.add(NAME, {"tiny-F32.gguf": content})
 
 
 def forget(typed: Typed, name: str) -> None:

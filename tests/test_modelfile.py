@@ -13,6 +13,10 @@ from llmrr.modelfile import Modelfile, render
 from llmrr.types import Message, Recipe, Sampling
 
 
+OUT = ", and is left out"
+IT = ", and it is left out"
+
+
 def parse(text: bytes | str, folder: Path = Path("/somewhere")) -> Modelfile:
     return modelfile.parse(text, folder, "Modelfile")
 
@@ -51,8 +55,8 @@ def test_what_a_modelfile_says() -> None:
             params=Sampling(temperature=0.8, stop=("<|eot_id|>", "AI:")),
             options={"context_size": 4096},
             messages=(Message("user", "hi"), Message("assistant", "yo")),
+            license="MIT",
         ),
-        license="MIT",
     )
 
 
@@ -235,14 +239,14 @@ def test_parameters(line: str, params: dict[str, object], options: dict[str, obj
         ("num_keep 24", "num_keep has no effect here", {}),
         ("mirostat 2", "mirostat has no effect here", {}),
         ("main_gpu 0", "main_gpu has no effect here", {}),
-        ("temprature 0.7", 'there is no parameter "temprature"; did you mean temperature?', {}),
-        ("lora ./a", 'there is no parameter "lora"', {}),
-        ("system hi", 'there is no parameter "system"', {}),
+        ("temprature 0.7", f'there is no parameter "temprature"{IT}; did you mean temperature?', {}),
+        ("lora ./a", f'there is no parameter "lora"{IT}', {}),
+        ("system hi", f'there is no parameter "system"{IT}', {}),
         ("top_p 0.7 # hot", "what follows # is not part of top_p", {"top_p": 0.7}),
-        ("top_k many", 'top_k "many" is not a whole number of at least 0', {}),
-        ("temperature hot # x", 'temperature "hot # x" is not a number of at least 0', {}),
-        ("top_k 1.5", 'top_k "1.5" is not a whole number of at least 0', {}),
-        ('stop ""', 'stop "" is not a text or a list of texts, none empty', {}),
+        ("top_k many", f'top_k "many" is not a whole number of at least 0{OUT}', {}),
+        ("temperature hot # x", f'temperature "hot # x" is not a number of at least 0{OUT}', {}),
+        ("top_k 1.5", f'top_k "1.5" is not a whole number of at least 0{OUT}', {}),
+        ('stop ""', f'stop "" is not a text or a list of texts, none empty{OUT}', {}),
     ],
 )
 def test_what_has_no_effect_is_said_with_its_line(
@@ -261,7 +265,7 @@ def test_a_value_that_cannot_be_used_leaves_the_one_before() -> None:
 
 def test_templates_are_kept_and_not_used() -> None:
     found = parse('FROM m\nTEMPLATE """{{ .System }}\n{{ .Prompt }}"""\nREQUIRES 0.14.0\n')
-    assert found.template == "{{ .System }}\n{{ .Prompt }}"
+    assert found.recipe.template == "{{ .System }}\n{{ .Prompt }}"
     assert [warning[:8] for warning in found.warnings] == ["TEMPLATE", "REQUIRES"]
     assert "line 2" in found.warnings[0]
     assert "line 4" in found.warnings[1]
@@ -291,11 +295,11 @@ def test_the_parameters_of_the_store() -> None:
         (b"[1]", "the parameters are not a JSON object (m)"),
         (b"[" * 100_000, "the parameters are not a JSON object (m)"),
         (b'{"stop": "\\ud800"}', "the parameters are not a JSON object (m)"),
-        (b'{"top_p": {"a": 1}}', "top_p \"{'a': 1}\" is not a number from 0 to 1 (m)"),
-        (b'{"top_k": 1e400}', 'top_k "inf" is not a whole number of at least 0 (m)'),
-        (b'{"temperature": NaN}', 'temperature "nan" is not a number of at least 0 (m)'),
-        (b'{"chat_template": "file:/etc/passwd"}', 'there is no parameter "chat_template" (m)'),
-        (b'{"adapter": "/etc/passwd"}', 'there is no parameter "adapter" (m)'),
+        (b'{"top_p": {"a": 1}}', f"top_p \"{{'a': 1}}\" is not a number from 0 to 1{OUT} (m)"),
+        (b'{"top_k": 1e400}', f'top_k "inf" is not a whole number of at least 0{OUT} (m)'),
+        (b'{"temperature": NaN}', f'temperature "nan" is not a number of at least 0{OUT} (m)'),
+        (b'{"chat_template": "file:/etc/passwd"}', f'there is no parameter "chat_template"{IT} (m)'),
+        (b'{"adapter": "/etc/passwd"}', f'there is no parameter "adapter"{IT} (m)'),
     ],
 )
 def test_parameters_that_cannot_be_read_are_warnings(raw: bytes, warning: str) -> None:

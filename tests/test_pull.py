@@ -118,7 +118,7 @@ def test_wrong_names_lead_to_the_nearest(typed: Typed, tiny: dict[str, bytes]) -
     wrong = {
         f"{NAME}:Q5_K_M": f"llmrr pull {NAME}:Q4_K_M",
         f"hf:{NAME}/tiny-Q8.gguf": f"llmrr pull hf:{NAME}/tiny-Q8_0.gguf",
-        "acme/Tiny-GUFF": f"llmrr pull {NAME}",
+        "acme/Tiny-GUFF": f"llmrr pull {NAME}; for a private one: --token or HF_TOKEN",
         f"{NAME}@mian": f"llmrr pull {NAME}@main; it has: main",
         "qwen3:4": "llmrr pull qwen3:4b",
     }
@@ -213,7 +213,8 @@ def test_a_newer_commit_replaces_the_model_and_prune_frees_the_old(
     assert old != new
     assert len(typed("list", "--json").json) == 2
     assert [one["path"] for one in typed("prune", "--dry-run", "--json").json].count(str(old)) == 1
-    assert typed("prune").code == 0
+    assert typed("prune").code == 1  # nobody can be asked here
+    assert typed("prune", "-y").code == 0
     assert (old.exists(), new.exists()) == (False, True)
 
 

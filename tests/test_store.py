@@ -15,7 +15,7 @@ from terminal import Typed
 
 from llmrr import paths
 from llmrr.database import open_database
-from llmrr.store import archive, records
+from llmrr.store import archive, imports, locks, ownership, records
 from llmrr.types import Message, Recipe, Sampling
 
 
@@ -32,7 +32,7 @@ def installed() -> dict[str, records.Entry]:
 
 def owned() -> set[Path]:
     with database() as connection:
-        return set(records.owned(connection))
+        return set(ownership.noted(connection))
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_what_is_no_model_is_not_installed(typed: Typed) -> None:
 
 def test_a_dry_run_installs_nothing(typed: Typed, model: Path) -> None:
     [line] = typed("import", str(model), "--dry-run", "--json").json
-    assert (line["name"], line["source"]) == (None, "tiny:Q8_0")
+    assert (line["name"], line["source"]) == ("tiny:Q8_0", f"file:{model}")
     assert installed() == {}
 
 
@@ -230,7 +230,7 @@ def test_what_vanishes_is_shown_as_missing(typed: Typed, ollama: Path, engine: F
     assert (seen.code, "are gone" in seen.err) == (3, True)
     engine.replies = ["hi"]
     assert typed("run", "hello").out == "hi\n"  # and it is no default
-    assert [one["name"] for one in typed("prune", "--json").json] == ["llama3.2:latest"]
+    assert [one["name"] for one in typed("prune", "-y", "--json").json] == ["llama3.2:latest"]
     assert installed() == {}
 
 
@@ -290,7 +290,7 @@ def test_a_modelfile(typed: Typed, model: Path, engine: FakeEngine) -> None:
         'SYSTEM """You are terse.\nVery."""\nTEMPLATE {{ .Prompt }}\n'
         "MESSAGE user hi\nMESSAGE assistant yo\nPARAMETER mirostat 1\n"
     )
-    seen = typed("create", "terse", "-f", "Modelfile")
+    seen = typed("create", "terse")  # the one of this folder, as Ollama does
     assert seen.out == "terse\n"
     assert "mirostat" in seen.err and "TEMPLATE" in seen.err
     typed("run", "terse", "hello")
@@ -307,6 +307,7 @@ def test_a_modelfile(typed: Typed, model: Path, engine: FakeEngine) -> None:
     assert typed("create", "none", "-f", "Absent").code == 3
     Path("Bad").write_text("SYSTEM hi\n")
     assert typed("create", "none", "-f", "Bad").code == 8
+    Path("Modelfile").unlink()
     assert typed("create", "none").code == 2
 
 
@@ -359,46 +360,54 @@ def test_rm_of_what_is_not_there(typed: Typed, model: Path) -> None:
     assert len(installed()) == 2
 
 
+def orphan(name: str = "lost") -> Path:
+    """A copy whose command was killed before it noted the model."""
+    source = tiny_llama(Path(f"{name}.gguf").absolute(), seed=7)
+    with database() as connection:
+        entry = imports.import_model(connection, imports.candidate(source), how="copy", label=name)
+        records.remove(connection, entry)
+    return entry.path
+
+
 def test_prune_takes_only_what_nobody_needs(typed: Typed, model: Path) -> None:
     typed("import", str(model), "--copy", "--name", "kept")
     kept = installed()["kept"].path
     blobs = paths.hub_cache_dir() / "models--o--r" / "blobs"
     blobs.mkdir(parents=True)
-    (blobs / f"{'ab' * 32}.incomplete").write_bytes(b"x" * 5000)
+    (blobs / f"{'ab' * 32}.0f3e.incomplete").write_bytes(b"x" * 5000)
+    (blobs / f"{'ab' * 32}.incomplete").write_bytes(b"older clients come back to this name")
     (blobs / ("cd" * 32)).write_bytes(b"of another tool")
-    remains = paths.models_dir() / ".gone.999999-abcd"
+    lost = orphan()
+    remains = paths.models_dir() / ".gone.999999-abcdef01"
     remains.mkdir()
     (remains / "part.gguf").write_bytes(b"x" * 100)
-    lost = paths.models_dir() / "lost"
-    lost.mkdir()
-    (lost / "a.gguf").write_bytes(b"x" * 100)
+    mine = paths.models_dir() / "mine"
+    mine.mkdir()
+    (mine / "a.gguf").write_bytes(b"put there by hand")
     dry = typed("prune", "--dry-run", "--json").json
-    assert {Path(one["path"]).name for one in dry} == {
-        f"{'ab' * 32}.incomplete", ".gone.999999-abcd", "lost",
+    assert {Path(one["path"]) for one in dry} == {
+        blobs / f"{'ab' * 32}.0f3e.incomplete", remains, lost,
     }  # fmt: skip
     assert remains.exists()
-    assert typed("prune").code == 0
-    assert not remains.exists() and not lost.exists()
-    assert [path.name for path in blobs.iterdir()] == ["cd" * 32]
-    assert kept.exists()
+    assert typed("prune", "-y").code == 0
+    assert not remains.exists() and not lost.parent.exists()
+    assert len(list(blobs.iterdir())) == 2
+    assert kept.exists() and mine.exists()
     assert typed("prune").out == "nothing to remove\n"
 
 
 def test_prune_leaves_alone_what_is_being_added(typed: Typed) -> None:
-    from llmrr.store import locks
-
-    lost = paths.models_dir() / "half"
-    lost.mkdir(parents=True)
-    (lost / "a.gguf").write_bytes(b"x")
+    lost = orphan()
     with locks.adding():
-        assert typed("prune", "--json").json == []
-    assert len(typed("prune", "--json").json) == 1
+        assert typed("prune", "-y", "--json").json == []
+    assert lost.exists()
+    assert len(typed("prune", "-y", "--json").json) == 1
 
 
-def test_prune_asks_on_a_terminal(typed: Typed) -> None:
-    lost = paths.models_dir() / "lost"
-    lost.mkdir(parents=True)
-    (lost / "a.gguf").write_bytes(b"x")
+def test_prune_asks(typed: Typed) -> None:
+    lost = orphan()
+    seen = typed("prune")
+    assert (seen.code, "-y" in seen.err) == (1, True)
     assert typed("prune", answers="n\n").code == 1
     assert lost.exists()
     assert typed("prune", answers="y\n").code == 0
@@ -470,7 +479,12 @@ def test_who_else_holds_it(typed: Typed, ollama: Path) -> None:
     blob = paths.hub_cache_dir() / "models--o--r/blobs" / (entry.digest or "")
     blob.parent.mkdir(parents=True)
     blob.write_bytes(entry.path.read_bytes())
-    assert typed("show", "llama3.2", "--json").json["holders"] == [str(blob)]
+    link = blob.parent.parent / "snapshots/0123/a-Q4_0.gguf"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(f"../../blobs/{blob.name}")
+    typed("cp", "llama3.2", "mine")
+    assert typed("show", "llama3.2", "--json").json["holders"] == ["mine", "huggingface:o/r:Q4_0"]
+    assert "also held by" in typed("show", "mine").out
 
 
 def test_df_counts_shared_bytes_once(typed: Typed, ollama: Path, model: Path) -> None:
@@ -511,7 +525,7 @@ def test_a_model_is_carried_to_another_machine(
     assert typed("import", "me--mine--v2.tar").code == 1  # it is there
     assert typed("import", "me--mine--v2.tar", "--name", "again").code == 0
     assert typed("rm", "-y", "me/mine").out.startswith("me/mine:v2: ")
-    assert list(paths.models_dir().iterdir()) == [paths.models_dir() / "again"]
+    assert [path.name.rpartition("-")[0] for path in paths.models_dir().iterdir()] == ["again"]
 
 
 def test_export_of_a_folder_and_of_blobs(typed: Typed, ollama: Path) -> None:

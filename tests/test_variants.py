@@ -201,6 +201,32 @@ def test_short_names_lead_to_repositories() -> None:
 
 
 def test_short_names_in_any_case_and_with_latest() -> None:
-    assert short_name("LLAMA3.2") == short_name("llama3.2:latest") == short_name("llama3.2:3b")
-    assert short_name("qwen3:4B") == "Qwen/Qwen3-4B-GGUF"
+    assert short_name("LLAMA3.2") == short_name("llama3.2:latest")
+    assert repository("llama3.2") == repository("llama3.2:3b")
+    assert repository("qwen3:4B") == "Qwen/Qwen3-4B-GGUF"
     assert short_name("qwen3:5b") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "quant", "revision"),
+    [
+        ("qwen3:4b-q8_0", "qwen3:4b-Q8_0", "Q8_0", None),
+        ("qwen3:4b-Q8_0", "qwen3:4b-Q8_0", "Q8_0", None),
+        ("qwen3:4b:Q8_0", "qwen3:4b-Q8_0", "Q8_0", None),
+        ("llama3.2:3b-instruct-q4_K_M", "llama3.2:3b-Q4_K_M", "Q4_K_M", None),
+        ("llama3.2:3b-instruct-fp16", "llama3.2:3b-FP16", "FP16", None),
+        ("llama3.2:q4_0", "llama3.2:Q4_0", "Q4_0", None),
+        ("qwen3@main", "qwen3", None, "main"),
+    ],
+)
+def test_short_names_with_a_quantization_as_ollama_writes_it(
+    text: str, label: str, quant: str | None, revision: str | None
+) -> None:
+    found = short_name(text)
+    assert found is not None
+    assert (found.label, found.reference.tag, found.reference.revision) == (label, quant, revision)
+
+
+def repository(text: str) -> str | None:
+    found = short_name(text)
+    return found and found.reference.repo

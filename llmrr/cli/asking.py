@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from llmrr import parameters
+from llmrr import parameters, paths
 from llmrr.cli import output, prompt
 from llmrr.errors import DamagedFile, LlmrrError, NotFound, UsageError
-from llmrr.kinds import nearest
 from llmrr.types import Message, Request, Sampling
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
     words = [prompt.clean(word) for word in asked.words]
     model, said = prompt.split_words(words, asked.model, router.is_model)
     if model is None and len(words) > 1:
-        _note_near_model(words[0], router.config)
+        _note_near_model(words[0], router)
     files = [(name, read_text(name)) for name in asked.files if name != "-"]
     if "-" in asked.files:
         files, stdin = [*files, ("stdin", _needed(stdin))], None
@@ -125,7 +124,7 @@ def read_bytes(path: str) -> bytes:
     from pathlib import Path
     from shlex import quote
 
-    file = Path(path).expanduser()
+    file = paths.user_path(path)
     try:
         return file.read_bytes()
     except FileNotFoundError:
@@ -163,13 +162,13 @@ def _needed(stdin: str | None) -> str:
     return stdin
 
 
-def _note_near_model(word: str, config: "Config") -> None:
+def _note_near_model(word: str, router: "Router") -> None:
     from llmrr.store.references import hub_reference
 
-    near = nearest(word, [model.name for model in config.models])
+    near = router.catalogue.near(word)
     if hub_reference(word):
         output.note(f'"{word}" is taken as part of the prompt; as a model: -m {word}')
-    elif near and not any(character.isspace() for character in word):
+    elif near:
         output.note(f'no model "{word}": taken as part of the prompt (did you mean {near}?)')
 
 

@@ -42,7 +42,7 @@ def pull(
     )  # fmt: skip
     with Router(warn=output.note) as router:
         if dry_run:
-            plan = offers.planned(asked)
+            plan = offers.planned(router, asked)
             offers.tell(plan)
             return output.show(offers.facts(plan), store_views.plan, as_json=json)
         return output.show(offers.pull(router, asked), store_views.pulled, as_json=json)

@@ -1,17 +1,20 @@
 """What the commands for the models that are here do, between the command line and the store."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from llmrr import parameters, types
+from llmrr import parameters, paths, types
 from llmrr.catalogue import BUILTIN
 from llmrr.cli import asking, offers, output
 from llmrr.cli.layout import size
-from llmrr.errors import LlmrrError, NotFound, UsageError
+from llmrr.errors import LlmrrError, NotFound, NotInstalled, UsageError
 from llmrr.inventory import Installed
 from llmrr.kinds import nearest
+from llmrr.store.variants import is_projector
 
 if TYPE_CHECKING:
     from llmrr.description import Description
@@ -29,7 +32,7 @@ SORTS: dict[str, Callable[[Installed], str | float]] = {
 
 
 class Recipe(NamedTuple):
-    """What the command line of ``cp`` and ``create`` states."""
+    """What the command line of ``cp`` and ``create`` states; ``is_made`` by the latter."""
 
     base: str | None
     name: str
@@ -37,6 +40,7 @@ class Recipe(NamedTuple):
     system: str | None = None
     options: Sequence[Sequence[str]] = ()
     force: bool = False
+    is_made: bool = False
 
 
 def listed(
@@ -66,7 +70,9 @@ def modelfile(router: "Router", name: str) -> str:
     from llmrr import modelfile
 
     entry = router.catalogue.entry(name)
-    return modelfile.render(_as_ollama_writes(entry.origin), entry.recipe)
+    base = str(entry.path) if entry.provider == "file" else _as_ollama_writes(entry.origin)
+    images = next((one.path for one in entry.files if is_projector(one.path.name)), None)
+    return modelfile.render(base, entry.recipe, images if entry.is_made else None)
 
 
 def removals(router: "Router", names: Iterable[str]) -> "list[Removal]":
@@ -82,14 +88,16 @@ def removals(router: "Router", names: Iterable[str]) -> "list[Removal]":
         if name in configured:
             raise UsageError(
                 f"{name} is a model of {configured[name]}: nothing of it is installed",
-                "take it out there: llmrr config edit",
+                f"take it out of {configured[name]}",
             )
         entries.append(router.catalogue.installed(name))
-    return removal.plan(router.database, entries)
+    unique = list({entry.label: entry for entry in entries}.values())
+    return removal.plan(router.database, unique)
 
 
-def remove(router: "Router", found: "Sequence[Removal]", *, yes: bool) -> None:
-    """Remove them, once the user has agreed. Raises ``LlmrrError`` where he has not."""
+def remove(router: "Router", found: "Sequence[Removal]", *, yes: bool) -> "Sequence[Removal]":
+    """Remove them, once the user has agreed; what that did. Raises ``LlmrrError`` where he has not.
+    """
     from llmrr.store import removal
 
     if not yes:
@@ -98,8 +106,7 @@ def remove(router: "Router", found: "Sequence[Removal]", *, yes: bool) -> None:
         output.note(f"to be removed: {names}; that frees {freed}")
         if not output.confirm("Remove?", default=False):
             raise LlmrrError("nothing was removed", "")
-    for one in found:
-        removal.remove(router.database, one)
+    return removal.remove(router.database, [one.entry for one in found])
 
 
 def derive(router: "Router", asked: Recipe) -> dict[str, object]:
@@ -107,10 +114,12 @@ def derive(router: "Router", asked: Recipe) -> dict[str, object]:
     what ``store.creation`` and ``modelfile`` do."""
     from llmrr.store import creation
 
-    base, recipe = _recipe(router, asked)
+    base, recipe, images = _recipe(router, asked)
     offers.require(router, base)
     entry = router.catalogue.entry(base)
-    made = creation.derive(router.database, entry, asked.name, recipe, force=asked.force)
+    made = creation.derive(
+        router.database, entry, asked.name, recipe, projector=images, force=asked.force
+    )
     return offers.facts_of(made)
 
 
@@ -122,11 +131,11 @@ def usage(router: "Router", *, everything: bool) -> "Usage":
     entries = router.catalogue.entries()
     known = {file.path for entry in entries for file in entry.files}
     if everything:
-        held = [one for name in holders.HOLDERS for one in holders.holdings(name)]
-        entries += [
-            adoption.held(one, one.source) for one in held
-            if one.problem is None and one.path not in known
-        ]  # fmt: skip
+        held = (one for name in holders.HOLDERS for one in holders.holdings(name))
+        for one in held:
+            if one.problem is None and one.path not in known:
+                with suppress(LlmrrError):  # one that is damaged must not keep the others away
+                    entries.append(adoption.held(one, one.source))
     return sums.usage(entries)
 
 
@@ -137,16 +146,17 @@ def garbage(router: "Router") -> "list[Garbage]":
     return removal.garbage(router.database)
 
 
-def prune(router: "Router", found: "Sequence[Garbage]", *, yes: bool) -> None:
-    """Remove it; on a terminal the user is asked."""
+def prune(router: "Router", found: "Sequence[Garbage]", *, yes: bool) -> "Sequence[Garbage]":
+    """Remove it, once the user has agreed; what that was. Raises ``LlmrrError`` where he has not.
+    """
     from llmrr.store import removal
 
-    if found and not yes and output.can_ask():
-        output.note(f"{len(found)} things, {size(sum(one.bytes for one in found))}:")
-        output.notes(f"{one.path}: {one.why}" for one in found)
+    if found and not yes:
+        output.note(f"to be removed: {size(sum(one.bytes for one in found))} in all")
+        output.notes(f"{size(one.bytes)}  {one.name}: {one.why}" for one in found)
         if not output.confirm("Remove?", default=False):
             raise LlmrrError("nothing was removed", "")
-    removal.prune(router.database, found)
+    return removal.prune(router.database, found)
 
 
 def _as_ollama_writes(source: str) -> str:
@@ -155,7 +165,7 @@ def _as_ollama_writes(source: str) -> str:
     >>> _as_ollama_writes("huggingface:o/r:Q4_K_M"), _as_ollama_writes("ollama:mistral:7b")
     ('hf.co/o/r:Q4_K_M', 'mistral:7b')
     """
-    for ours, theirs in (("huggingface:", "hf.co/"), ("ollama:", ""), ("file:", "")):
+    for ours, theirs in (("huggingface:", "hf.co/"), ("ollama:", "")):
         if source.startswith(ours):
             return theirs + source.removeprefix(ours)
     return source
@@ -166,35 +176,55 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) if set(pattern) & set("*?[") else pattern in name
 
 
-def _recipe(router: "Router", asked: Recipe) -> tuple[str, types.Recipe]:
-    """The base, and what is stated over its own recipe."""
+def _recipe(router: "Router", asked: Recipe) -> tuple[str, types.Recipe, Path | None]:
+    """The base, what is stated over its own recipe, and an image encoder."""
     from llmrr.store.creation import over
 
-    base, recipe = asked.base, types.Recipe()
-    if asked.file is not None:
-        from llmrr import modelfile
-
-        path = Path(asked.file).expanduser().absolute()
-        read = modelfile.parse(asking.read_bytes(asked.file), path.parent, asked.file)
+    base, recipe, images = asked.base, types.Recipe(), None
+    if read := _modelfile(asked):
         output.notes(read.warnings)
-        base, recipe = base or _base(router, read), read.recipe
+        base, recipe, images = base or _base(router, read), read.recipe, read.projector
     if base is None:
         raise UsageError("a model is made from another one", "--from MODEL, or -f MODELFILE")
     sampling, loading = parameters.read_options(asked.options)
     stated = types.Recipe(asked.system, parameters.sampling({}, sampling), loading)
-    return base, over(stated, recipe)
+    return base, over(stated, recipe), images
+
+
+def _modelfile(asked: Recipe) -> "Modelfile | None":
+    """The Modelfile that is named: ``-`` is stdin, and without any base that of this folder is
+    taken, as Ollama does."""
+    from llmrr import modelfile
+
+    named = asked.file
+    if named is None and asked.base is None and asked.is_made and Path("Modelfile").is_file():
+        named = "Modelfile"
+        output.note("made from ./Modelfile")
+    if named is None:
+        return None
+    if named == "-":
+        text = asking.read_stdin(sys.stdin) or ""
+        return modelfile.parse(text, Path.cwd(), "stdin", base=asked.base)
+    folder = paths.expanded(named).parent
+    return modelfile.parse(asking.read_bytes(named), folder, named, base=asked.base)
 
 
 def _base(router: "Router", read: "Modelfile") -> str:
     """What FROM means here: a model that is installed, or in Ollama's store, or known by name."""
     from llmrr.store.shortnames import short_name
 
-    if read.base_path is None and router.catalogue.is_installed(read.base):
+    if read.base_path is None and router.catalogue.find(read.base):
         return read.base
     try:
         router.resolve(read.source)
-    except NotFound:
+    except NotFound as error:
+        if read.source != f"ollama:{read.base}" or isinstance(error, NotInstalled):
+            raise
         if short_name(read.base):
             return read.base
-        raise
+        near = router.catalogue.near(read.base)
+        raise NotFound(
+            f'there is no model "{read.base}", neither here nor in Ollama\'s store',
+            f"did you mean {near}?" if near else "llmrr list --all shows what there is",
+        ) from error
     return read.source

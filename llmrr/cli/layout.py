@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 EIGHTHS: tuple[str, ...] = ("", *"▏▎▍▌▋▊▉")
+NARROWEST = 12  # characters of a text that is cut
 EN_DASH = "\N{EN DASH}"
 
 
@@ -25,17 +26,39 @@ class Page:
         return f"{value:,}" if isinstance(value, int) else str(value)
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-        """Lines of columns, numbers to the right; what is wider than the page is cut."""
+        """Lines of columns, numbers to the right. Where they are wider than the page, the longest
+        texts lose their middle."""
         values = [list(row) for row in rows]
         cells = [list(header), *([self.cell(value) for value in row] for row in values)]
         right = [all(_is_number(row[at]) for row in values) for at in range(len(header))]
         widths = [max(len(row[at]) for row in cells) for at in range(len(header))]
+        widths = self._narrowed(widths, right)
         for row in cells:
             padded = (
-                text.rjust(width) if to_right else text.ljust(width)
+                text.rjust(width) if to_right else self._short(text, width).ljust(width)
                 for text, width, to_right in zip(row, widths, right, strict=True)
             )
             yield self.fitted("  ".join(padded).rstrip())
+
+    def _narrowed(self, widths: list[int], right: Sequence[bool]) -> list[int]:
+        """The widths of columns so that a line fits, as far as texts can be shortened."""
+        over = 0 if self.width is None else sum(widths) + 2 * (len(widths) - 1) - self.width
+        texts = [at for at in range(len(widths)) if not right[at] and widths[at] > NARROWEST]
+        widths = list(widths)
+        while over > 0 and texts:
+            widest = max(texts, key=lambda at: widths[at])
+            if widths[widest] <= NARROWEST:
+                break
+            widths[widest] -= 1
+            over -= 1
+        return widths
+
+    def _short(self, text: str, width: int) -> str:
+        """A text without its middle."""
+        if len(text) <= width:
+            return text
+        begin = width // 2
+        return text[:begin] + ("…" if self.unicode else ">") + text[begin + 1 - width :]
 
     def facts(self, values: Mapping[str, object]) -> Iterator[str]:
         """Lines of a name and a value."""
@@ -89,6 +112,15 @@ def count(number: int | None) -> str | None:
         if number >= power:
             return f"{number / power:.1f}{unit}"
     return str(number)
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "file"), counted(1200, "file")
+    ('1 file', '1,200 files')
+    """
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _is_number(value: object) -> bool:

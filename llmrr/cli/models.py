@@ -99,9 +99,12 @@ def rm(
     """
     with Router(warn=output.note) as router:
         found = keeping.removals(router, models)
-        if not dry_run:
-            keeping.remove(router, found, yes=yes)
-        output.show(store_views.removal_facts(found), store_views.removed, as_json=json)
+        if dry_run:
+            return output.show(
+                store_views.removal_facts(found), store_views.removable, as_json=json
+            )
+        done = keeping.remove(router, found, yes=yes)
+        output.show(store_views.removal_facts(done), store_views.removed, as_json=json)
 
 
 def cp(
@@ -142,7 +145,7 @@ def create(
     FILE) over the weights of another one, which are not copied. From a Modelfile, from options, or
     both: the options win.
     """
-    asked = keeping.Recipe(base, name, file, system, tuple(option or ()), force=force)
+    asked = keeping.Recipe(base, name, file, system, option or (), force=force, is_made=True)
     with Router(warn=output.note) as router:
         output.show(keeping.derive(router, asked), store_views.pulled, as_json=json)
 
@@ -169,10 +172,13 @@ def prune(
     """Remove what nobody needs any more.
 
     Downloads that broke off, files of llmrr's own that no model has, what killed commands left, and
-    entries whose files are gone. Asks on a terminal.
+    entries whose files are gone. Asks unless -y.
     """
     with Router(warn=output.note) as router:
         found = keeping.garbage(router)
-        if not dry_run:
-            keeping.prune(router, found, yes=yes)
-        output.show(store_views.garbage_facts(found), store_views.pruned, as_json=json)
+        if dry_run:
+            return output.show(
+                store_views.garbage_facts(found), store_views.prunable, as_json=json
+            )
+        done = keeping.prune(router, found, yes=yes)
+        output.show(store_views.garbage_facts(done), store_views.pruned, as_json=json)

@@ -1,13 +1,13 @@
 """From a command line to what is fetched: planned, told, offered on a terminal, done."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from llmrr import paths
 from llmrr.catalogue import runnable
 from llmrr.cli import output, transfer
 from llmrr.cli.layout import size
-from llmrr.errors import LlmrrError, NotInstalled, UsageError
+from llmrr.errors import LlmrrError, NotInstalled, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from llmrr.router import Router
@@ -42,32 +42,34 @@ class File(NamedTuple):
 def pull(router: "Router", asked: Asked) -> dict[str, object]:
     """Fetch a model and install it; offline, install what lies in the cache. What is there then, as
     ``pull --json`` prints it. Raises what ``store.pull`` does."""
-    from llmrr import hub
-    from llmrr.store import pull
-
-    if asked.offline or hub.is_offline():
-        return facts_of(pull.adopt_cached(router.database, *_reference(asked)))
-    plan = planned(asked)
+    plan = planned(router, asked)
     tell(plan)
     return fetch(router, plan, asked)
 
 
-def planned(asked: Asked) -> "Plan":
-    """Ask the hub, and choose."""
-    from llmrr.store import planning
+def planned(router: "Router", asked: Asked) -> "Plan":
+    """Ask the hub, or offline its cache, and choose."""
+    from llmrr import hub
+    from llmrr.store import cached, planning
 
-    reference, label = _reference(asked)
+    reference, label = _reference(router, asked)
     wish = planning.Wish(
         token=asked.token,
         quant=asked.quant,
         include=tuple(asked.include),
         exclude=tuple(asked.exclude),
-        local_dir=Path(asked.local_dir) if asked.local_dir else None,
+        local_dir=paths.expanded(asked.local_dir) if asked.local_dir else None,
         allow_pickle=asked.allow_pickle,
         runs=runnable(),
         label=label,
+        offline=asked.offline or hub.is_offline(),
     )
-    return planning.plan(reference, wish)
+    try:
+        return planning.plan(reference, wish)
+    except Unreachable as error:
+        if not wish.offline and cached.repository(reference):
+            error.hint += "; what the cache has of it is taken with --offline"
+        raise
 
 
 def tell(plan: "Plan") -> None:
@@ -123,22 +125,33 @@ def require(router: "Router", name: str | None) -> None:
     except NotInstalled as absent:
         if not output.can_ask():
             raise
-        from llmrr import hub, paths
+        from llmrr import hub
 
         asked = Asked(absent.reference)
-        plan = planned(asked)
+        plan = planned(router, asked)
         tell(plan)
-        where = f"from {hub.endpoint()} to {paths.hub_cache_dir()}"
+        where = f"from {hub.address()} to {paths.hub_cache_dir()}"
         output.note(f"{plan.label}: {size(plan.missing_bytes)} are to be fetched {where}")
         if not output.confirm("Fetch it now?", default=True):
             raise LlmrrError("nothing was fetched", absent.hint) from None
         fetch(router, plan, asked)
 
 
-def _reference(asked: Asked) -> "tuple[HubReference, str | None]":
+def _reference(router: "Router", asked: Asked) -> "tuple[HubReference, str | None]":
+    """What on the hub is meant, and the label that it gets if that is stated."""
     from llmrr.store import planning
+    from llmrr.store.references import hub_reference
 
-    reference, label = planning.reference(asked.reference)
+    entry = None if asked.quant else router.catalogue.find(asked.reference)
+    again = entry and not entry.is_made and entry.label.lower() == asked.reference.lower()
+    label: str | None
+    if entry and again and (before := hub_reference(entry.origin)):
+        reference, label = before, entry.label
+    else:
+        reference, label = planning.reference(asked.reference)
+    part = reference.tag or reference.file
+    if asked.quant and part and part.lower() != asked.quant.lower():
+        raise UsageError(f"--quant {asked.quant} contradicts {part}", "leave one out")
     if asked.revision is None:
         return reference, label
     if reference.revision not in (None, asked.revision):

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from llmrr import paths
 from llmrr.errors import DoesNotFit, LlmrrError, NotFound
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def check_place(path: str) -> None:
     """Raise what ``save`` would, as far as it can be known before there is anything to write."""
     import tempfile
 
-    target = Path(path).expanduser()
+    target = paths.user_path(path)
     if target.exists() and not (target.is_file() or target.is_dir()):
         return
     try:
@@ -219,7 +220,7 @@ def check_place(path: str) -> None:
 
 def save(path: str, text: str) -> None:
     """Write a whole file or nothing. What is no plain file (a device, a pipe) is written to."""
-    target = Path(path).expanduser()
+    target = paths.user_path(path)
     try:
         if target.exists() and not target.is_file():
             target.write_text(text, encoding="utf-8")
@@ -276,7 +277,7 @@ def _translated(error: OSError) -> Exception:
 
 def _unwritable(place: str, error: OSError) -> LlmrrError:
     reason = error.strerror or str(error)
-    folder = Path(place).expanduser().parent
+    folder = paths.user_path(place).parent
     if not folder.is_dir():
         said = f'"{place}" cannot be written: there is no folder "{folder}"'
         return NotFound(said, f"mkdir -p {shlex.quote(str(folder))}")

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from llmrr.cli.layout import Page, count, size
+from llmrr.cli.layout import Page, count, counted, size
 
 if TYPE_CHECKING:
-    from llmrr.cli.bringing import Adopted, Match
+    from llmrr.cli.bringing import Adopted
     from llmrr.store.removal import Garbage, Removal
+    from llmrr.store.search import Match
     from llmrr.store.usage import Usage
 
 Facts = Mapping[str, Any]
@@ -18,7 +19,7 @@ def plan(page: Page, found: Facts) -> Iterator[str]:
     rows = [
         (file["path"], size(file["bytes"]), size(file["missing_bytes"])) for file in found["files"]
     ]
-    total = (f"{len(rows)} files", size(found["bytes"]), size(found["missing_bytes"]))
+    total = (counted(len(rows), "file"), size(found["bytes"]), size(found["missing_bytes"]))
     yield from page.table(("FILE", "SIZE", "TO FETCH"), [*rows, total])
     yield ""
     yield from page.facts({"name": found["name"], "from": found["source"], "to": found["path"]})
@@ -44,12 +45,13 @@ def found(page: Page, matches: Sequence["Match"]) -> Iterator[str]:
 
 
 def adopted(page: Page, lines: Sequence["Adopted"]) -> Iterator[str]:
-    """``llmrr import``: a name for what was installed, a reason for what was not."""
+    """``llmrr import``: the name of each, and the reason for what was left out."""
     rows = [
-        (one.name or one.source, one.format, size(one.bytes), one.problem or str(one.path))
-        for one in lines
-    ]
-    return page.table(("NAME", "FORMAT", "SIZE", "WHERE"), rows)
+        (one.name, one.source, one.format, size(one.bytes or None)) for one in lines
+        if one.problem is None
+    ]  # fmt: skip
+    yield from page.table(("NAME", "SOURCE", "FORMAT", "SIZE"), rows) if rows else ()
+    yield from (f"{one.source} is left out: {one.problem}" for one in lines if one.problem)
 
 
 def exported(page: Page, facts: Facts) -> Iterator[str]:
@@ -70,10 +72,20 @@ def removal_facts(found: Iterable["Removal"]) -> list[Facts]:
     ]
 
 
+def removable(page: Page, found: Sequence[Facts]) -> Iterator[str]:
+    """``llmrr rm --dry-run``."""
+    return _removals(found, "would be freed")
+
+
 def removed(page: Page, found: Sequence[Facts]) -> Iterator[str]:
     """``llmrr rm``."""
+    return _removals(found, "freed")
+
+
+def _removals(found: Sequence[Facts], what: str) -> Iterator[str]:
     for one in found:
-        yield f"{one['name']}: {size(one['freed_bytes'])} freed, {len(one['deleted'])} files"
+        files = counted(len(one["deleted"]), "file")
+        yield f"{one['name']}: {size(one['freed_bytes'])} {what}, {files}"
         for kept in one["kept"]:
             yield f"  stays: {kept['path']} ({kept['why']})"
 
@@ -95,14 +107,23 @@ def usage(page: Page, found: "Usage") -> Iterator[str]:
 def garbage_facts(found: Iterable["Garbage"]) -> list[Facts]:
     """``llmrr prune --json``."""
     return [
-        {"path": one.path, "bytes": one.bytes, "why": one.why,
-         "name": one.entry.label if one.entry else None}
+        {"name": one.name, "path": one.path, "bytes": one.bytes, "why": one.why}
         for one in found
-    ]  # fmt: skip
+    ]
+
+
+def prunable(page: Page, found: Sequence[Facts]) -> Iterator[str]:
+    """``llmrr prune --dry-run``."""
+    return _garbage(found, "would be freed")
 
 
 def pruned(page: Page, found: Sequence[Facts]) -> Iterator[str]:
     """``llmrr prune``."""
+    return _garbage(found, "freed")
+
+
+def _garbage(found: Sequence[Facts], what: str) -> Iterator[str]:
     for one in found:
-        yield f"{size(one['bytes'])}  {one['name'] or one['path']}: {one['why']}"
-    yield f"{size(sum(one['bytes'] for one in found))} in all" if found else "nothing to remove"
+        yield f"{size(one['bytes'])}  {one['name']}: {one['why']}"
+    total = sum(one["bytes"] for one in found)
+    yield f"{size(total)} {what}" if found else "nothing to remove"

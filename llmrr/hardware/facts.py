@@ -70,3 +70,11 @@ class Hardware:
     cpu: Cpu
     memory: Memory
     gpus: tuple[Gpu, ...] = ()
+
+    @property
+    def free_bytes(self) -> int | None:
+        """Free memory, that of GPUs with their own too; None where that of the machine is unknown.
+        """
+        host = self.memory.available_bytes
+        own = sum(gpu.free_bytes or 0 for gpu in self.gpus if not gpu.unified)
+        return None if host is None else host + own

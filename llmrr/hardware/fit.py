@@ -109,8 +109,7 @@ def fit(
     trained = setting.shape.context
     chosen = context or min(DEFAULT_CONTEXT, trained or DEFAULT_CONTEXT)
     result = _weigh(setting, chosen, gpu_layers)
-    limit = max(trained or 0, chosen)
-    largest = _largest(lambda tokens: _weigh(setting, tokens, gpu_layers).fits, limit)
+    largest = _largest(lambda tokens: _weigh(setting, tokens, gpu_layers).fits, trained or chosen)
     return replace(result, largest_context=largest, why=tuple(_reasons(setting, result, largest)))
 
 
@@ -259,6 +258,8 @@ def _reasons(setting: _Setting, result: Fit, largest: int | None) -> Iterator[st
         yield "not even the smallest context fits"
     elif model.context and largest < model.context:
         yield f"the context can grow to {largest} of {model.context} tokens"
+    if model.context and result.context > model.context:
+        yield f"it was trained with {model.context} tokens of context, and no more"
     if model.guessed:
         yield "how the weights are spread over the layers is estimated"
 

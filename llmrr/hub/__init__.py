@@ -6,15 +6,15 @@ one, through a ``partial`` file, into one of the ``places``, which are laid out 
 it.
 """
 
-from llmrr.hub.client import endpoint, is_offline
-from llmrr.hub.downloads import WORKERS, download, missing_bytes, require_space
-from llmrr.hub.listing import Found, RemoteFile, Repository, nearest, repository, search
-from llmrr.hub.places import CachePlace, FolderPlace, Place, free_bytes
-from llmrr.hub.ranges import RangeSource, RemoteFiles
+from llmrr.hub.client import address, is_offline
+from llmrr.hub.downloads import WORKERS, download, missing_bytes
+from llmrr.hub.listing import Found, RemoteFile, Repository, repository, search
+from llmrr.hub.places import CachePlace, FolderPlace, Place
+from llmrr.hub.ranges import RemoteFiles
 from llmrr.hub.transfer import Checked
 
 __all__ = [
-    "WORKERS", "CachePlace", "Checked", "FolderPlace", "Found", "Place", "RangeSource",
-    "RemoteFile", "RemoteFiles", "Repository", "download", "endpoint", "free_bytes", "is_offline",
-    "missing_bytes", "nearest", "repository", "require_space", "search",
+    "WORKERS", "CachePlace", "Checked", "FolderPlace", "Found", "Place", "RemoteFile",
+    "RemoteFiles", "Repository", "address", "download", "is_offline", "missing_bytes",
+    "repository", "search",
 ]  # fmt: skip

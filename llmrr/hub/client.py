@@ -6,6 +6,7 @@ change them after the client has been imported.
 """
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmrr import __version__
-from llmrr.errors import DoesNotFit, LlmrrError, NotFound, Unreachable, UsageError
+from llmrr.errors import BadConfig, DoesNotFit, LlmrrError, NotFound, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -30,8 +31,24 @@ _STACKS = ("requests", "urllib3", "httpx", "httpcore")  # and httpx2, httpcore2
 
 
 def endpoint() -> str:
-    """The address of the hub, or of the mirror that ``HF_ENDPOINT`` names."""
-    return (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+    """The address of the hub, or of the mirror that ``HF_ENDPOINT`` names. Raises ``BadConfig``
+    where that is no address."""
+    stated = os.environ.get("HF_ENDPOINT")
+    if stated and not re.match(r"https?://[^/?#]+", stated):
+        raise BadConfig(
+            f'HF_ENDPOINT is "{_without_key(stated)}", which is no address',
+            f"export HF_ENDPOINT={DEFAULT_ENDPOINT}",
+        )
+    return (stated or DEFAULT_ENDPOINT).rstrip("/")
+
+
+def address() -> str:
+    """The same for people: without a name and a password in it."""
+    return _without_key(endpoint())
+
+
+def _without_key(text: str) -> str:
+    return re.sub(r"(?<=://)[^/@\s]*@", "", text)
 
 
 def is_offline() -> bool:
@@ -84,10 +101,18 @@ def _prepare() -> None:
     constants.DOWNLOAD_CHUNK_SIZE = CHUNK
 
 
+def reach() -> None:
+    """Raise what the client's HTTP stack does where nobody answers. Some functions of the client
+    repeat that for half a minute before they say so."""
+    from huggingface_hub.utils import get_session
+
+    get_session().head(endpoint(), timeout=TIMEOUT_S)
+
+
 @contextmanager
-def errors(what: str) -> Iterator[None]:
+def errors(what: str, hint: str = "check the connection and try again") -> Iterator[None]:
     """Translate what the client, its HTTP stack and the file system raise. ``what`` was asked for:
-    ``owner/repo``, or a file of it."""
+    ``owner/repo``, or a file of it; the ``hint`` is for when nobody answers."""
     from huggingface_hub import errors as theirs
 
     try:
@@ -97,23 +122,21 @@ def errors(what: str) -> Iterator[None]:
     except theirs.OfflineModeIsEnabled as exc:
         raise offline_error() from exc
     except theirs.LocalEntryNotFoundError as exc:  # the client's word for: nobody answered
-        raise Unreachable(
-            f"{endpoint()} cannot be reached for {what}", "check the connection and try again"
-        ) from exc
+        raise Unreachable(f"{address()} cannot be reached for {what}", hint) from exc
     except theirs.GatedRepoError as exc:
         raise Unreachable(
             f"{what} is gated: its authors want their conditions accepted first",
-            f"accept them at {endpoint()}/{_repository(what)}, then give a token: hf auth login, "
+            f"accept them at {address()}/{_repository(what)}, then give a token: hf auth login, "
             "--token, or HF_TOKEN",
         ) from exc
     except theirs.RepositoryNotFoundError as exc:
         raise NotFound(
-            f"there is no model {what} on {endpoint()}, or it is private",
+            f"there is no model {what} on {address()}, or it is private",
             f"llmrr search {_repository(what).rpartition('/')[2]}; for a private one give a token: "
             "--token or HF_TOKEN",
         ) from exc
     except theirs.RevisionNotFoundError as exc:
-        raise NotFound(f"{what} has no such revision", f"see {endpoint()}/{what}") from exc
+        raise NotFound(f"{what} has no such revision", f"see {address()}/{what}") from exc
     except theirs.EntryNotFoundError as exc:
         raise NotFound(f"there is no file {what}", "llmrr pull --dry-run lists them") from exc
     except theirs.HFValidationError as exc:
@@ -121,7 +144,7 @@ def errors(what: str) -> Iterator[None]:
     except theirs.HfHubHTTPError as exc:
         raise _answered(what, exc) from exc
     except Exception as exc:
-        if translated := _failed(what, exc):
+        if translated := _failed(what, exc, hint):
             raise translated from exc
         raise
 
@@ -177,15 +200,12 @@ def _answered(what: str, exc: Any) -> LlmrrError:
     )
 
 
-def _failed(what: str, exc: Exception) -> LlmrrError | None:
+def _failed(what: str, exc: Exception, hint: str) -> LlmrrError | None:
     """What went wrong on the way, or on this disk; None for what is a bug."""
     import errno
 
     if is_broken_off(exc):
-        return Unreachable(
-            f"{endpoint()} cannot be reached for {what}: {_words(exc)}",
-            "check the connection and run the same command again: what has come is kept",
-        )
+        return Unreachable(f"{address()} cannot be reached for {what}: {_words(exc)}", hint)
     if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return DoesNotFit(f"no space left for {what}: {exc.strerror}", "llmrr df; llmrr prune")
     if isinstance(exc, OSError) and exc.errno is not None:
@@ -198,7 +218,6 @@ def _failed(what: str, exc: Exception) -> LlmrrError | None:
 
 def _words(exc: BaseException) -> str:
     """The first line of what an exception says, without objects and addresses in memory."""
-    import re
-
     text = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
-    return re.sub(r"<[^>]*object at [^>]*>:? ?", "", text)[:200] or type(exc).__name__
+    text = re.sub(r"<[^>]*object at [^>]*>:? ?", "", _without_key(text))
+    return text[:200] or type(exc).__name__

@@ -1,15 +1,17 @@
 """Several files at once, until all are there or something goes wrong."""
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from llmrr import paths
 from llmrr.errors import DoesNotFit
 from llmrr.hub.client import api
 from llmrr.hub.listing import RemoteFile, Repository
 from llmrr.hub.partial import Stopped
-from llmrr.hub.places import Place, free_bytes
+from llmrr.hub.places import Made, Place
 from llmrr.hub.transfer import Checked, Watch, fetch
 
 SPARE = 64 << 20  # bytes of the disk that are left free
@@ -26,7 +28,7 @@ def download(
     workers: int = WORKERS,
     arrived: Callable[[str, int], None] = lambda name, count: None,
     look: Callable[[str, bytes], None] = lambda name, start: None,
-    begins: Callable[[Path, int, str], None] = lambda path, size, digest: None,
+    made: Made | None = None,
 ) -> dict[str, Path]:
     """Get ``files``, and return where each is. The callbacks are those of ``transfer.Watch``.
 
@@ -37,7 +39,7 @@ def download(
         return {}
     api(token)  # offline, nothing can come
     require_space(files, place)
-    watch = Watch(arrived, look, begins, checked, threading.Event())
+    watch = Watch(arrived, look, made or _Untold(), checked, threading.Event())
     waiting: queue.SimpleQueue[RemoteFile] = queue.SimpleQueue()
     for file in sorted(files, key=lambda one: -one.size):  # the largest decides how long it takes
         waiting.put(file)
@@ -76,7 +78,7 @@ def missing_bytes(files: Iterable[RemoteFile], place: Place) -> int:
 def require_space(files: Iterable[RemoteFile], place: Place) -> None:
     """Raise ``DoesNotFit`` when the disk has no room for what is missing."""
     where = place.target(".").parent
-    needed, free = missing_bytes(files, place), free_bytes(where)
+    needed, free = missing_bytes(files, place), paths.free_bytes(where)
     if needed and needed + SPARE > free:
         raise DoesNotFit(
             f"{needed / 1e9:.2f} GB are to be fetched, and {free / 1e9:.2f} GB are free at {where}",
@@ -107,3 +109,13 @@ def _collected(
             raise result
         found[file.path] = result
     return found
+
+
+class _Untold:
+    """Nobody wants to know what is written."""
+
+    def partial(self, path: Path, status: os.stat_result) -> None:
+        pass
+
+    def file(self, path: Path, status: os.stat_result, was: Path | None = None) -> None:
+        pass

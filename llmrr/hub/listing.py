@@ -1,13 +1,14 @@
 """What the hub has: the files of a repository, and repositories by words."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from llmrr.errors import LlmrrError, NotFound
-from llmrr.hub.client import api, errors, patiently
+from llmrr.errors import DamagedFile, LlmrrError, NotFound, UsageError
+from llmrr.hub.client import api, errors, patiently, reach
 
 MAX_FILES = 20_000
 SHOWN: Any = ("downloads", "likes", "lastModified", "gated", "tags", "gguf", "safetensors")
@@ -30,9 +31,6 @@ class Repository:
     revision: str
     commit: str
     files: tuple[RemoteFile, ...]
-    gated: bool = False
-    license: str | None = None
-    tags: tuple[str, ...] = ()
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -57,6 +55,8 @@ def repository(name: str, revision: str | None = None, token: str | None = None)
     """List ``owner/repo``. Raises ``NotFound`` with the nearest name or revision that exists,
     ``Unreachable`` where the network or a key is missing."""
     wanted = revision or "main"
+    if not _is_inside(wanted):
+        raise UsageError(f'"{wanted}" cannot be a revision', "a branch, a tag or a commit")
     client = api(token)
     what = name if revision is None else f"{name}@{revision}"
     try:
@@ -64,20 +64,16 @@ def repository(name: str, revision: str | None = None, token: str | None = None)
             facts = patiently(
                 lambda: client.model_info(name, revision=wanted, files_metadata=True)
             )
-            commit = facts.sha or wanted
+            commit = _folder_name(facts.sha or wanted, name)
             files = _siblings(facts) or patiently(lambda: _tree(client, name, commit))
     except NotFound as error:
         error.hint = _nearer(client, name, wanted, error) or error.hint
         raise
-    licence = getattr(facts.card_data, "license", None)
     return Repository(
         id=name,
         revision=wanted,
         commit=commit,
         files=tuple(file for file in files if _is_inside(file.path)),
-        gated=bool(facts.gated),
-        license=licence if isinstance(licence, str) else None,
-        tags=tuple(facts.tags or ()),
     )
 
 
@@ -88,6 +84,7 @@ def search(text: str, *, formats: tuple[str, ...] = (), limit: int = 20,
     client = api(token)
     found: dict[str, Found] = {}
     with errors(f'a search for "{text}"'):
+        reach()
         for tag in formats or (None,):
             models = client.list_models(
                 search=text, filter=tag, sort="downloads", limit=limit, expand=[*SHOWN]
@@ -97,27 +94,12 @@ def search(text: str, *, formats: tuple[str, ...] = (), limit: int = 20,
     return ranked[:limit]
 
 
-def nearest(name: str, token: str | None = None) -> str | None:
-    """The repository that was probably meant by ``owner/repo``: with a name like it, of the same
-    owner or of any other."""
-    from difflib import get_close_matches
-
-    owner, _, own = name.rpartition("/")
-    client = api(token)
-    with errors(name):
-        by_owner = [one.id for one in client.list_models(author=owner, limit=200)] if owner else []
-        by_name = [one.id for one in client.list_models(search=own, sort="downloads", limit=20)]
-    close = get_close_matches(name.lower(), map(str.lower, by_owner + by_name), n=1, cutoff=0.6)
-    names = {one.lower(): one for one in by_owner + by_name}
-    return names[close[0]] if close else next(iter(by_name), None)
-
-
 def _nearer(client: Any, name: str, revision: str, error: LlmrrError) -> str | None:
     """A better hint for what was not found; None where nothing is near."""
     with suppress(Exception):  # it is only a hint
         if "revision" not in error.message:
-            near = nearest(name, client.token)
-            return f"llmrr pull {near}" if near and near != name else None
+            near = _nearest(client, name)
+            return f"llmrr pull {near}; for a private one: --token or HF_TOKEN" if near else None
         refs = client.list_repo_refs(name)
         known = [ref.name for ref in (*refs.branches, *refs.tags)]
         if known:
@@ -126,6 +108,27 @@ def _nearer(client: Any, name: str, revision: str, error: LlmrrError) -> str | N
             near = (get_close_matches(revision, known, n=1, cutoff=0.5) or known)[0]
             return f"llmrr pull {name}@{near}; it has: {', '.join(known[:10])}"
     return None
+
+
+def _nearest(client: Any, name: str) -> str | None:
+    """The repository that was probably meant by ``owner/repo``: with a name like it, or with the
+    same name of another owner."""
+    from difflib import get_close_matches
+
+    owner, _, own = name.rpartition("/")
+    by_owner = [one.id for one in client.list_models(author=owner, limit=200)] if owner else []
+    by_name = [one.id for one in client.list_models(search=own, sort="downloads", limit=20)]
+    ids = {one.lower(): one for one in by_owner + by_name if one != name}
+    close = get_close_matches(name.lower(), ids, n=1, cutoff=0.8)
+    same = [one for one in ids if one.rpartition("/")[2] == own.lower()]
+    return next((ids[one] for one in (*close, *same)), None)
+
+
+def _folder_name(commit: str, name: str) -> str:
+    """A commit becomes the name of a folder. Raises ``DamagedFile``."""
+    if not re.fullmatch(r"\w[\w.-]*", commit, re.ASCII):
+        raise DamagedFile(f"the hub gives {name} a commit that is none: {commit!r}")
+    return commit
 
 
 def _siblings(facts: Any) -> tuple[RemoteFile, ...]:

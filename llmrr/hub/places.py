@@ -8,11 +8,22 @@ folder of the user's: the files by path, with notes about them in ``.cache/huggi
 
 import os
 import secrets
-import shutil
 from pathlib import Path
 from typing import Any, Protocol
 
+from llmrr import paths
+from llmrr.errors import LlmrrError
 from llmrr.hub.listing import Repository
+
+
+class Made(Protocol):
+    """Is told of what is written, from any thread. The statuses are those of ``lstat``."""
+
+    def partial(self, path: Path, status: os.stat_result) -> None:
+        """A file that grows."""
+
+    def file(self, path: Path, status: os.stat_result, was: Path | None = None) -> None:
+        """A file or link is about to get its final name, in the place of a partial one."""
 
 
 class Place(Protocol):
@@ -33,7 +44,11 @@ class Place(Protocol):
     def by_client(self) -> dict[str, Path]:
         """Where the client is told to put it, as it calls that."""
 
-    def finish(self, name: str, etag: str) -> Path:
+    def guard(self, name: str) -> None:
+        """Raise ``LlmrrError`` where writing the file would overwrite one of the user's. Not under
+        the lock."""
+
+    def finish(self, name: str, etag: str, made: Made) -> Path:
         """Its bytes are complete and checked: make ``target`` show them. Not under the lock, which
         the client takes for its notes."""
 
@@ -45,10 +60,9 @@ class CachePlace:
     """The cache that the client and its tools share."""
 
     def __init__(self, root: Path, repository: Repository) -> None:
-        folder = "--".join(["models", *repository.id.split("/")])
-        self.folder = root / folder
+        self.folder = paths.hub_folder(root, repository.id)
         self.snapshot = self.folder / "snapshots" / repository.commit
-        self._locks = root / ".locks" / folder
+        self._locks = root / ".locks" / self.folder.name
         self._repository = repository
 
     def target(self, name: str) -> Path:
@@ -66,7 +80,10 @@ class CachePlace:
     def by_client(self) -> dict[str, Path]:
         return {"cache_dir": self.folder.parent}
 
-    def finish(self, name: str, etag: str) -> Path:
+    def guard(self, name: str) -> None:
+        pass
+
+    def finish(self, name: str, etag: str, made: Made) -> Path:
         content, target = self.content(name, etag), self.target(name)
         if target.exists():
             return target
@@ -74,9 +91,12 @@ class CachePlace:
         new = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
             new.symlink_to(os.path.relpath(content, target.parent))
-            new.replace(target)
         except OSError:  # a file system without links: the file itself lies in the snapshot
+            made.file(target, content.lstat(), content)
             content.replace(target)
+        else:
+            made.file(target, new.lstat())
+            new.replace(target)
         return target
 
     def complete(self) -> None:
@@ -112,7 +132,18 @@ class FolderPlace:
     def by_client(self) -> dict[str, Path]:
         return {"local_dir": self.root}
 
-    def finish(self, name: str, etag: str) -> Path:
+    def guard(self, name: str) -> None:
+        from huggingface_hub._local_folder import read_download_metadata
+
+        target = self.target(name)
+        # The client's note about a file does not count once the file was changed.
+        if os.path.lexists(target) and read_download_metadata(self.root, name) is None:
+            raise LlmrrError(
+                f"{target} is there already, and is another file than the hub has",
+                "move it away, or take another --local-dir",
+            )
+
+    def finish(self, name: str, etag: str, made: Made) -> Path:
         from huggingface_hub._local_folder import write_download_metadata
 
         write_download_metadata(self.root, name, self._repository.commit, etag)
@@ -125,10 +156,3 @@ class FolderPlace:
         from huggingface_hub._local_folder import get_local_download_paths
 
         return get_local_download_paths(self.root, name)
-
-
-def free_bytes(path: Path) -> int:
-    """Room on the disk where ``path`` is or will be."""
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free

@@ -5,6 +5,7 @@ by its own ``http_get``, with its lock and layout. Files that the hub serves by 
 (Xet) are left to the client, and checked afterwards.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ from llmrr.errors import DamagedFile
 from llmrr.hub.client import TIMEOUT_S, endpoint, errors, headers, is_broken_off, patiently
 from llmrr.hub.listing import RemoteFile, Repository
 from llmrr.hub.partial import Digest, Partial, Stopped, adopt
-from llmrr.hub.places import Place
+from llmrr.hub.places import Made, Place
 
 POLL_S = 0.2
+AGAIN = "check the connection and run the same command again: what has come is kept"
 TRIES = 5  # in a row that bring nothing
 PAUSE_S = 1.0  # after the first of them; then longer
 
@@ -38,12 +40,12 @@ class Watch:
     """What a download tells and asks while it goes on, from any thread.
 
     ``arrived`` is told how many bytes of a file are there; ``look`` sees its first bytes, and may
-    raise; ``begins`` is told of content (path, bytes, digest) that is about to get its final name.
+    raise; ``made`` is told of what is written.
     """
 
     arrived: Callable[[str, int], None]
     look: Callable[[str, bytes], None]
-    begins: Callable[[Path, int, str], None]
+    made: Made
     checked: Checked
     stop: threading.Event
 
@@ -77,15 +79,19 @@ def fetch(
 ) -> Path:
     """Get one file, and return where it is. Raises what ``client.errors`` does, ``DamagedFile`` for
     content that is not what the hub announced, and ``Stopped``."""
-    with errors(f"{repository.id}/{file.path}"):
+    with errors(f"{repository.id}/{file.path}", AGAIN):
         wanted = _ask(repository, file, place, watch, token)
-        if wanted.by_client:
-            _by_client(wanted, repository)
+        with _locked(wanted):
+            is_there = _is_there(wanted)
+        if not is_there:
+            place.guard(file.path)  # not under the lock, like ``finish``
+            if wanted.by_client:
+                _by_client(wanted, repository)
         with _locked(wanted):
             if not _is_there(wanted):
                 _stream(wanted)
         watch.arrived(file.path, wanted.size)
-        return place.finish(file.path, wanted.etag)
+        return place.finish(file.path, wanted.etag, watch.made)
 
 
 def _ask(
@@ -147,8 +153,8 @@ def _stream(wanted: _Wanted) -> None:
                 "run the same command again; if that repeats, hub or proxy serve a damaged file",
             )
     content = wanted.content
-    wanted.watch.begins(content, wanted.size, wanted.digest.expected)
     content.parent.mkdir(parents=True, exist_ok=True)
+    wanted.watch.made.file(content, path.lstat(), path)
     path.replace(content)
     wanted.watch.checked.note(content, wanted.digest.expected)
 
@@ -164,6 +170,7 @@ def _arrives(wanted: _Wanted, path: Path) -> bool:
         look=lambda start: watch.look(wanted.name, start),
         stop=watch.stop,
     ) as partial:
+        watch.made.partial(path, path.lstat())
         idle = 0
         while partial.tell() < wanted.size:
             before = partial.tell()
@@ -189,15 +196,18 @@ def _by_client(wanted: _Wanted, repository: Repository) -> None:
     """Let the client get it, by the hub's chunk protocol. It takes the lock itself."""
     from huggingface_hub import hf_hub_download
 
-    if _is_there(wanted):
-        return
-    wanted.content.unlink(missing_ok=True)
-    wanted.watch.begins(wanted.content, wanted.size, wanted.digest.expected)
+    with _locked(wanted):
+        if _is_there(wanted):
+            return
+        wanted.content.unlink(missing_ok=True)
     where: dict[str, Any] = {**wanted.place.by_client(), "endpoint": endpoint()}
     with _polled(wanted):
         hf_hub_download(
             repository.id, wanted.name, revision=repository.commit, token=wanted.token, **where
         )
+    for path in dict.fromkeys((wanted.content, wanted.place.target(wanted.name))):
+        if os.path.lexists(path):
+            wanted.watch.made.file(path, path.lstat())
 
 
 @contextmanager

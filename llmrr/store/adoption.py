@@ -1,14 +1,15 @@
 """What another tool holds becomes an installed model, where it lies."""
 
 from dataclasses import replace
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from llmrr import formats
-from llmrr.errors import LlmrrError
-from llmrr.store import records
+from llmrr.errors import LlmrrError, UsageError
+from llmrr.store import locks, records
 from llmrr.store.holders import Holding
 from llmrr.store.looking import kind_of
-from llmrr.store.records import Entry, StoredFile, sound_label, split_label
+from llmrr.store.records import Entry, StoredFile, check_label, sound_label, split_label
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,14 +18,22 @@ if TYPE_CHECKING:
 def adopt(connection: "sqlite3.Connection", holding: Holding) -> Entry:
     """Install what another tool holds, where it lies. One that was adopted before is noted anew.
     Raises ``LlmrrError`` for one that cannot be used."""
-    before = [one for one in records.of_origin(connection, holding.source) if not one.is_made]
-    if before and before[0].path != holding.path and not before[0].is_missing:
-        return before[0]  # a copy of it
-    label = before[0].label if before else _free_label(connection, holding)
-    entry = held(holding, label)
-    if before:
-        entry = replace(entry, added=before[0].added, used=before[0].used)
-    return records.add(connection, entry)
+    entry = held(holding, "-")  # looked at outside of the lock
+    with locks.settling():
+        before = _before(connection, holding)
+        if before and before.path != holding.path and not before.is_missing:
+            return before  # a copy of it
+        name, tag = split_label(before.label if before else free_label(connection, holding))
+        entry = replace(entry, name=name, tag=tag)
+        if before:
+            entry = replace(entry, added=before.added, used=before.used)
+        return records.add(connection, entry)
+
+
+def label_of(connection: "sqlite3.Connection", holding: Holding) -> str:
+    """What it is called here, or would be."""
+    before = _before(connection, holding)
+    return before.label if before else free_label(connection, holding)
 
 
 def held(holding: Holding, label: str) -> Entry:
@@ -52,8 +61,24 @@ def held(holding: Holding, label: str) -> Entry:
     )
 
 
-def _free_label(connection: "sqlite3.Connection", holding: Holding) -> str:
+def free_label(connection: "sqlite3.Connection", holding: Holding) -> str:
     """What a model of another tool is called here: as there, unless that name is taken."""
-    label = sound_label(holding.name)
-    taken = records.get(connection, label)
-    return label if taken is None else f"{holding.holder}/{label}"
+    label = _sound(holding)
+    name, tag = split_label(f"{holding.holder}/{label}")
+    numbered = (":".join(filter(None, (f"{name}-{at}", tag))) for at in count(2))
+    tried = chain((label, f"{holding.holder}/{label}"), numbered)
+    return next(one for one in tried if records.get(connection, one) is None)
+
+
+def _sound(holding: Holding) -> str:
+    label = sound_label(holding.name)[:150]
+    try:
+        return check_label(label)
+    except UsageError:  # nothing of the name can stand in one, or it would read as a source
+        return sound_label(f"{holding.holder}/{label}") if label else holding.holder
+
+
+def _before(connection: "sqlite3.Connection", holding: Holding) -> Entry | None:
+    """What was adopted of it."""
+    found = (one for one in records.of_origin(connection, holding.source) if not one.is_made)
+    return next(found, None)

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import secrets
+import shlex
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from llmrr.errors import DamagedFile, DoesNotFit, LlmrrError
-from llmrr.store.records import Entry, recipe_text
+from llmrr.errors import DamagedFile, DoesNotFit, LlmrrError, NotFound
+from llmrr.store.processes import is_alive
+from llmrr.store.records import Entry, StoredFile, recipe_text
 from llmrr.types import Format
 
 MANIFEST = "llmrr-model.json"
@@ -51,20 +53,31 @@ def write(entry: Entry, names: dict[Path, str], out: Path, arrived: Arrived) -> 
     """Write the archive of a model; ``names`` gives each of its files its path in it. Raises
     ``LlmrrError`` where there is a file already, ``DoesNotFit``, ``DamagedFile`` for a file that
     is not what was recorded."""
-    if out.exists():
+    if os.path.lexists(out):
         raise LlmrrError(f"{out} exists already", "-O with another name")
+    if not out.parent.is_dir():
+        folder = shlex.quote(str(out.parent))
+        raise NotFound(f"there is no folder {out.parent}", f"mkdir -p {folder}")
     facts = _facts(entry, names)
-    temporary = out.with_name(f".{out.name}.llmrr-{secrets.token_hex(4)}")
-    _sweep(out)
+    # A name of its own: that of the archive, and so much more, may be too long.
+    temporary = out.with_name(f".llmrr-export.{os.getpid()}-{secrets.token_hex(4)}")
+    _sweep(out.parent)
     try:
-        with writing(out), temporary.open("xb") as raw:
-            _write(raw, entry, names, facts, arrived)
-            raw.flush()
-            os.fsync(raw.fileno())
-        temporary.replace(out)
+        with writing(out):
+            with temporary.open("xb") as raw:
+                _write(raw, entry, names, facts, arrived)
+                raw.flush()
+                os.fsync(raw.fileno())
+            temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
     return out
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def copy(source: BinaryIO, out: BinaryIO, size: int, arrived: Callable[[int], None]) -> str:
@@ -93,7 +106,8 @@ def writing(path: Path) -> Iterator[None]:
             raise DoesNotFit(
                 f"no space left to write {path}", "llmrr prune frees what nobody needs"
             ) from exc
-        raise LlmrrError(f"{exc.filename or path} cannot be written: {exc.strerror}") from exc
+        folder = shlex.quote(str(path.parent))
+        raise LlmrrError(f"{path} cannot be written: {exc.strerror}", f"ls -ld {folder}") from exc
 
 
 def _facts(entry: Entry, names: dict[Path, str]) -> dict[str, Any]:
@@ -108,7 +122,6 @@ def _facts(entry: Entry, names: dict[Path, str]) -> dict[str, Any]:
         "format": entry.format,
         "origin": entry.origin,
         "revision": entry.revision,
-        "digest": entry.digest,
         "recipe": recipe_text(replace(entry.recipe, options=options)),
         "files": [[names[file.path], file.bytes, _UNKNOWN] for file in entry.files],
     }
@@ -124,7 +137,7 @@ def _write(
         tar.addfile(_info(MANIFEST, len(_text(facts))), io.BytesIO(_text(facts)))
         for at, file in enumerate(entry.files):
             name = names[file.path]
-            with file.path.open("rb") as source:
+            with _reading(file, entry) as source:
                 reader = _Hashing(source, partial(arrived, name))
                 tar.addfile(_info(name, file.bytes), cast(BinaryIO, reader))
                 digest = reader.digest.hexdigest()
@@ -148,12 +161,26 @@ def _text(facts: dict[str, Any]) -> bytes:
     return (json.dumps(facts, ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def _sweep(out: Path) -> None:
-    """Remove what an export that was killed left beside the file."""
-    from glob import escape
+def _reading(file: StoredFile, entry: Entry) -> BinaryIO:
+    """Open a file of the model. Raises ``NotFound``, and ``DamagedFile`` for another size."""
+    again = f"llmrr rm {entry.label}, and get it again"
+    try:
+        source = file.path.open("rb")
+    except OSError as exc:
+        raise NotFound(f"{file.path} cannot be read: {exc.strerror}", again) from exc
+    size = os.fstat(source.fileno()).st_size
+    if size != file.bytes:
+        source.close()
+        raise DamagedFile(f"{file.path} has {size} bytes, and {file.bytes} are noted", again)
+    return source
 
-    for stale in out.parent.glob(f".{escape(out.name)}.llmrr-????????"):
-        stale.unlink(missing_ok=True)
+
+def _sweep(folder: Path) -> None:
+    """Remove what exports that were killed left in a folder."""
+    for stale in folder.glob(".llmrr-export.*-????????"):
+        process = stale.name.split(".")[2].partition("-")[0]
+        if process.isdecimal() and not is_alive(int(process)):
+            stale.unlink(missing_ok=True)
 
 
 class _Hashing:

@@ -1,7 +1,10 @@
 """Whether a model of the hub is here already: installed, or in the hub's cache all the same."""
 
-from llmrr import paths
+from pathlib import Path
+
+from llmrr import hub, paths
 from llmrr.store.holders import Holding, huggingface
+from llmrr.store.holders.base import descend, listed, tree
 from llmrr.store.references import HubReference, hub_reference
 
 
@@ -25,20 +28,44 @@ def is_of(origin: str, wanted: HubReference) -> bool:
 
 def find(wanted: HubReference) -> Holding | None:
     """The model in the hub's cache, whoever put it there; None where it is not, or not whole."""
-    folder = paths.hub_cache_dir() / "--".join(["models", *wanted.repo.split("/")])
-    if not folder.is_dir():
+    folder = _folder(wanted)
+    if folder is None:
         return None
     for holding in huggingface.of_repository(folder, wanted.repo):
-        if holding.problem is None and _is(holding, wanted):
+        if holding.problem is None and _is(holding, wanted, folder):
             return holding
     return None
 
 
-def _is(holding: Holding, wanted: HubReference) -> bool:
+def repository(wanted: HubReference) -> hub.Repository | None:
+    """What the cache has of a repository, as if the hub had said it; None for nothing."""
+    folder = _folder(wanted)
+    if folder is None:
+        return None
+    commit = _commit(folder, wanted.revision)
+    snapshot = folder / "snapshots" / commit
+    sizes = tree(snapshot, links=True) if commit else {}
+    files = tuple(
+        hub.RemoteFile(name, size, huggingface.digest(snapshot / name))
+        for name, size in sizes.items() if size is not None
+    )  # fmt: skip
+    if not files:
+        return None
+    name = folder.name.removeprefix("models--").replace("--", "/", 1)
+    return hub.Repository(name, wanted.revision or "main", commit, files)
+
+
+def _folder(wanted: HubReference) -> Path | None:
+    """The part of the cache for a repository, in capitals or not."""
+    root = paths.hub_cache_dir()
+    return descend(root, [paths.hub_folder(root, wanted.repo).name])
+
+
+def _is(holding: Holding, wanted: HubReference, folder: Path) -> bool:
     """By its own name; by a file of it; or by the commit that a revision stands for."""
     pinned = wanted
     if wanted.revision is not None:
-        if holding.revision != _commit(holding, wanted):
+        if holding.revision != _commit(folder, wanted.revision):
             return False
         pinned = wanted._replace(revision=None)
     named = holding.source.partition("@")[0] if wanted.revision else holding.source
@@ -47,12 +74,12 @@ def _is(holding: Holding, wanted: HubReference) -> bool:
     return is_of(named, pinned)
 
 
-def _commit(holding: Holding, wanted: HubReference) -> str | None:
-    """The commit of a revision: itself, or what the cache notes of a branch or tag."""
-    folder = paths.hub_cache_dir() / "--".join(["models", *wanted.repo.split("/")])
-    revision = wanted.revision or "main"
-    ref = folder.joinpath("refs", *revision.split("/"))
-    try:
-        return ref.read_text().strip()
-    except OSError:
-        return revision
+def _commit(folder: Path, revision: str | None) -> str:
+    """The commit of a revision: what the cache notes of a branch or tag, or itself; of none the one
+    that was used last. Empty for what is not there."""
+    snapshots = listed(folder / "snapshots").folders
+    if revision is None:
+        current = huggingface.current(folder, snapshots)
+        return current.name if current else ""
+    commit = huggingface.noted(folder, revision) or revision
+    return commit if any(one.name == commit for one in snapshots) else ""

@@ -3,7 +3,7 @@ names and sizes: what the files really are is looked at when they have come.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -11,11 +11,10 @@ from typing import NamedTuple
 from llmrr.errors import DoesNotFit, NotFound, Unsupported, UsageError
 from llmrr.hardware import Fit
 from llmrr.kinds import nearest
-from llmrr.store.variants import gguf_variants, projector
+from llmrr.store.content import PYTORCH, is_pickle
+from llmrr.store.variants import gguf_variants, missing_parts, projector
 from llmrr.types import Format
 
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle")
-PROGRAMS = (".py", ".sh", ".so", ".dll", ".dylib", ".exe", ".js", ".jar", ".ipynb")
 BESIDE = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 # As good as the original to within what can be measured, at half its size or less.
 FULL = frozenset({"F32", "F16", "BF16", "FP32", "FP16"})
@@ -86,7 +85,7 @@ def named_file(sizes: Mapping[str, int], repo: str, name: str) -> str:
     near = nearest(name, sizes)
     raise NotFound(
         f'{repo} has no file "{name}"',
-        f"llmrr pull hf:{repo}/{near}" if near else f"llmrr pull {repo} --dry-run",
+        f"llmrr pull hf:{repo}/{near}" if near else f"it has: {listed(sizes)}",
     )
 
 
@@ -107,26 +106,31 @@ def selected(
 
 def refuse_pickles(names: Sequence[str], repo: str) -> None:
     """Raise ``Unsupported`` for files that could run code when they are loaded."""
-    if bad := [name for name in names if name.lower().endswith(PICKLES)]:
-        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+    if bad := [name for name in names if is_pickle(name)]:
+        what = f"{bad[0]} and {len(bad) - 1} more" if len(bad) > 1 else bad[0]
         raise Unsupported(
-            f"{bad[0]}{more} of {repo} are pickles, which can run code when they are loaded",
-            "--allow-pickle fetches them; they are never loaded, only read by llmrr convert",
+            f"{what} of {repo} may be pickles, which can run code when they are loaded",
+            "llmrr pull --allow-pickle fetches them all the same; llmrr never loads them",
         )
 
 
 def nothing_found(sizes: Mapping[str, int], repo: str) -> Exception:
     """The error for a repository without a model that may be taken."""
-    if any(name.lower().endswith(PICKLES) for name in sizes):
+    if any(map(is_pickle, sizes)):
         try:
             refuse_pickles(list(sizes), repo)
         except Unsupported as error:
             return error
-    names = ", ".join(sorted(sizes)[:6]) + (" …" if len(sizes) > 6 else "")
     return NotFound(
-        f"{repo} holds no model that is known here: it has {names or 'no files'}",
+        f"{repo} holds no model that is known here: it has {listed(sizes) or 'no files'}",
         f"llmrr pull {repo} --include PATTERN fetches any of them",
     )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Some file names, for people."""
+    some = sorted(names)
+    return ", ".join(some[:8]) + (f" and {len(some) - 8} more" if len(some) > 8 else "")
 
 
 def named(found: Sequence[Option], repo: str, tag: str) -> Option:
@@ -234,7 +238,7 @@ def _is_data(name: str, graph: str) -> bool:
 
 
 def _pickles(sizes: Mapping[str, int]) -> list[Option]:
-    names = [name for name in sorted(sizes) if "/" not in name and name.endswith(PICKLES)]
+    names = [name for name in sorted(sizes) if "/" not in name and name.endswith(PYTORCH)]
     weights = [name for name in names if name.startswith("pytorch_model")] or names
     beside = _beside(sizes, skip=".safetensors.index.json")
     return [_option(Format.PYTORCH, "pytorch", weights, beside, sizes)] if weights else []
@@ -257,4 +261,5 @@ def _option(
     format_: Format, tag: str, names: Sequence[str], beside: tuple[str, ...],
     sizes: Mapping[str, int],
 ) -> Option:  # fmt: skip
-    return Option(format_, tag, tuple(names), beside, sum(sizes[name] for name in names))
+    total = sum(sizes[name] for name in names)
+    return Option(format_, tag, tuple(names), beside, total, missing_parts(names))

@@ -3,39 +3,67 @@ is copied."""
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmrr.errors import LlmrrError
-from llmrr.store import records
+from llmrr import formats
+from llmrr.errors import LlmrrError, NotFound, Unsupported
+from llmrr.store import locks, records
 from llmrr.store.records import Entry, StoredFile, check_label, split_label
-from llmrr.types import Recipe
+from llmrr.types import Format, Recipe
 
 if TYPE_CHECKING:
     import sqlite3
 
 
 def derive(
-    connection: "sqlite3.Connection", base: Entry, label: str, recipe: Recipe, *, force: bool
+    connection: "sqlite3.Connection",
+    base: Entry,
+    label: str,
+    recipe: Recipe,
+    *,
+    projector: Path | None = None,
+    force: bool,
 ) -> Entry:
-    """Install ``base`` under another label, with what ``recipe`` states over its own. Raises
-    ``LlmrrError`` for a label that is taken, unless ``force``, ``UsageError`` for one that cannot
-    be."""
+    """Install ``base`` under another label, with what ``recipe`` states over its own, and with an
+    image encoder. Raises ``LlmrrError`` for a label that is taken, unless ``force``, ``UsageError``
+    for one that cannot be, ``NotFound`` and ``Unsupported`` for an adapter that is none."""
     name, tag = split_label(check_label(label))
-    if records.get(connection, label) is not None and not force:
-        raise LlmrrError(
-            f'there is a model "{label}" already', f"--force replaces it; or: llmrr rm {label}"
-        )
     combined = over(recipe, base.recipe)
-    adapters = [path for path, _ in combined.options.get("lora", ())]
+    for path, _ in recipe.options.get("lora", ()):
+        _require_kind(path, "adapter")
+    if projector is not None:
+        _require_kind(projector, "mmproj")
     known = {file.path for file in base.files}
-    files = (*base.files, *(StoredFile.of(path) for path in adapters if path not in known))
-    return records.add(
-        connection,
-        replace(
-            base, name=name, tag=tag, recipe=combined, files=files, added=time.time(), used=None,
-            is_made=True,
-        ),
+    adapters = [path for path, _ in combined.options.get("lora", ())]
+    more = dict.fromkeys(path for path in (*adapters, projector) if path and path not in known)
+    made = replace(
+        base, name=name, tag=tag, recipe=combined, added=time.time(), used=None, is_made=True,
+        files=(*base.files, *map(StoredFile.of, more)),
     )  # fmt: skip
+    with locks.settling():
+        if records.get(connection, label) is not None and not force:
+            raise LlmrrError(
+                f'there is a model "{label}" already', f"--force replaces it; or: llmrr rm {label}"
+            )
+        if made.is_missing:  # removed in the meantime
+            raise NotFound(f"the files of {base.label} are gone", "llmrr list")
+        return records.add(connection, made)
+
+
+def _require_kind(path: Path, kind: str) -> None:
+    """Raise ``NotFound``, or ``Unsupported`` for a file that is no GGUF file of this kind."""
+    what = {"adapter": "a LoRA adapter", "mmproj": "an image encoder"}[kind]
+    info = formats.inspect(path)
+    if info.format is not Format.GGUF:
+        raise Unsupported(
+            f"{path} is {info.format}, and {what} has to be a GGUF file",
+            "get it as GGUF: on the hub many have GGUF in their names",
+        )
+    if info.kind != kind:
+        raise Unsupported(
+            f"{path} is not {what}: it is {info.kind or 'a model'}", f"llmrr show {path}"
+        )
 
 
 def over(recipe: Recipe, below: Recipe) -> Recipe:
@@ -49,4 +77,6 @@ def over(recipe: Recipe, below: Recipe) -> Recipe:
         params=recipe.params.over(below.params),
         options={**below.options, **recipe.options},
         messages=recipe.messages or below.messages,
+        template=recipe.template if recipe.template is not None else below.template,
+        license=recipe.license if recipe.license is not None else below.license,
     )

@@ -1,18 +1,31 @@
 """Models that lie on this machine become installed ones: where they lie, or as a copy, a link or
 moved into llmrr's own folder."""
 
+import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from llmrr import formats, paths
-from llmrr.errors import LlmrrError, Unsupported, UsageError
-from llmrr.store import archive, choice, locks, records, unpacking
+from llmrr.errors import LlmrrError, NotFound, Unsupported, UsageError
+from llmrr.store import (
+    archive,
+    choice,
+    content,
+    external,
+    locks,
+    ownership,
+    records,
+    removal,
+    unpacking,
+    usage,
+)
 from llmrr.store.archive import Arrived
 from llmrr.store.looking import kind_of
 from llmrr.store.records import Entry, StoredFile, check_label, sound_label, split_label
-from llmrr.store.staging import staged
+from llmrr.store.staging import Staging, staged
 from llmrr.store.unpacking import Archive
 from llmrr.store.variants import projector, quant_label
 from llmrr.types import Format, ModelInfo
@@ -25,23 +38,26 @@ How = Literal["reference", "copy", "hardlink", "move"]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model file or folder that may be installed: its files by their paths below ``root``."""
+    """A model file or folder that may be installed: its files by their paths below ``root``, and
+    what else belongs to a copy of it (a licence, say)."""
 
     path: Path
     root: Path
     files: tuple[str, ...]
     info: ModelInfo
+    rest: tuple[str, ...] = ()
 
-    @property
-    def bytes(self) -> int:
-        """Of all files."""
-        return sum((self.root / name).stat().st_size for name in self.files)
+    def sizes(self, how: How) -> dict[str, int]:
+        """Bytes of the files that are installed."""
+        names = self.files if how == "reference" else (*self.files, *self.rest)
+        return {name: (self.root / name).stat().st_size for name in names}
 
 
 def candidate(path: Path) -> Candidate:
     """Look at a file or folder. Raises what ``formats`` raises, and ``Unsupported`` for a pickle,
     which is nothing to keep before it is converted."""
-    path = path.expanduser().absolute()
+    path = paths.expanded(path)
+    _require_text(path)
     place = _place(path)
     info = formats.inspect(place)
     if info.format is Format.PYTORCH:
@@ -51,8 +67,10 @@ def candidate(path: Path) -> Candidate:
         )
     if info.format is Format.GGUF and info.kind in (None, "model"):
         formats.gguf.check_file(place)
-    root, names = _files(place, info, with_images=path.is_dir())
-    return Candidate(place, root, names, info)
+    root, names, rest = _files(place, info, with_images=path.is_dir())
+    for name in (*names, *rest):
+        _require_text(root / name)
+    return Candidate(place, root, names, info, rest)
 
 
 def import_model(
@@ -63,20 +81,23 @@ def import_model(
     label: str | None = None,
     arrived: Arrived = lambda name, count: None,
 ) -> Entry:
-    """Install it. Raises ``LlmrrError`` when the name is taken by another, ``DoesNotFit`` for a
-    full disk. Killed while it copies, it leaves nothing under a final name."""
+    """Install it. Raises ``LlmrrError`` when the name is taken by another, or moving would break
+    something, ``DoesNotFit`` for a full disk. Killed at any moment, it leaves nothing under a final
+    name, and never less than one copy of anything."""
     label = check_label(label or default_label(found))
-    origin = f"file:{found.path}"
-    before = _before(connection, label, origin)
-    if how == "reference":
-        copied = before is not None and before.path != found.path
-        return before if copied and before else records.add(connection, lying(found, label))
-    entry = before or _brought(connection, found, how, label, arrived)
     if how == "move":
-        for name, file in zip(found.files, entry.files, strict=False):
-            if (found.root / name).stat().st_size == file.bytes:
-                (found.root / name).unlink()
-    return entry
+        _require_movable(connection, found, label)
+    done = _again(connection, found, how, label)
+    if done is None and how == "reference":
+        with locks.settling():
+            before = _replaced(connection, label, f"file:{found.path}")
+            used = before.used if before else None
+            done = records.add(connection, replace(lying(found, label), used=used))
+            _discard(connection, before)
+    done = done or _brought(connection, found, how, label, arrived)
+    if how == "move":
+        _unlink_sources(found, done)
+    return done
 
 
 def import_archive(
@@ -88,23 +109,27 @@ def import_archive(
 ) -> Entry:
     """Install the model of an archive that ``export`` wrote. Raises what ``archive`` raises; then
     nothing of it is left."""
-    stated = ":".join(filter(None, (found.facts["name"], found.facts["tag"])))
-    label = check_label(label or stated)
-    _before(connection, label, "")
+    label = check_label(label or found.label)
+    origin = unpacking.origin_of(found)
+    _require_free(connection, label)
     with locks.adding(), staged(connection, label, found.bytes) as staging:
         files = unpacking.unpack(found, staging.folder, arrived)
-        info = formats.inspect(staging.folder / found.facts["main"])
+        main = staging.folder / found.main
+        info = formats.inspect(main)
+        if info.format is Format.GGUF and info.kind in (None, "model"):
+            formats.gguf.check_file(main)
         name, tag = split_label(label)
         with locks.settling():
+            _require_free(connection, label)
             packed = unpacking.entry_of(found, staging.settle(files), staging.final)
             entry = replace(packed, name=name, tag=tag, kind=kind_of(info), quant=info.quant)
-            return records.add(connection, replace(entry, format=info.format))
+            return records.add(connection, replace(entry, format=info.format, origin=origin))
 
 
 def lying(found: Candidate, label: str) -> Entry:
     """A file or folder of the user's, as an entry that is not installed."""
     files = tuple(StoredFile.of(found.root / name) for name in found.files)
-    return _entry(found, found.path, files, label, f"file:{found.path}")
+    return _entry(found, found.path, files, label)
 
 
 def default_label(found: Candidate) -> str:
@@ -114,7 +139,22 @@ def default_label(found: Candidate) -> str:
         name = re.sub(r"-\d{5}-of-\d{5}$", "", name.removesuffix(".gguf"))
     label = quant_label(name)
     stem = re.sub(rf"[-._]{re.escape(label)}$", "", name, flags=re.IGNORECASE) if label else name
-    return sound_label(f"{stem}:{label}" if label and stem != name else name)
+    sound = sound_label(f"{stem}:{label}" if label and stem != name else name)
+    if not sound:
+        raise UsageError(f'no name can be made of "{found.path.name}"', "--name NAME")
+    return sound
+
+
+# -- looking at it -----------------------------------------------------------------------------
+
+
+def _require_text(path: Path) -> None:
+    """The store keeps names as text. Raises ``UsageError``."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode(errors="replace")
+        raise UsageError(f"the name {shown} is not UTF-8", "rename it first") from None
 
 
 def _place(path: Path) -> Path:
@@ -126,17 +166,21 @@ def _place(path: Path) -> Path:
     return path.parent if in_folder and (path.parent / "config.json").is_file() else path
 
 
-def _files(place: Path, info: ModelInfo, *, with_images: bool) -> tuple[Path, tuple[str, ...]]:
-    """The folder that a model's files lie in, and their paths in it, the main one first."""
+def _files(
+    place: Path, info: ModelInfo, *, with_images: bool
+) -> tuple[Path, tuple[str, ...], tuple[str, ...]]:
+    """The folder that a model's files lie in, their paths in it, the main one first, and what else
+    lies there that belongs to a copy."""
     if info.format is Format.GGUF:
         parts = [part.name for part in formats.gguf.part_paths(place)]
         sizes = {one.name: 0 for one in place.parent.glob("*.gguf")} if with_images else {}
         images = projector(sizes)
-        return place.parent, (*parts, *([images] if images and images not in parts else []))
+        return place.parent, (*parts, *([images] if images and images not in parts else [])), ()
     root = place if place.is_dir() else place.parent
     if root.name == "onnx" and (root.parent / "config.json").is_file():
         root = root.parent
-    found = choice.options(formats.FolderFiles(root).sizes)
+    known = formats.FolderFiles(root).sizes
+    found = choice.options(known)
     if place.is_dir():
         same = [one for one in found if one.format is _laid_out_as(info.format)]
     else:
@@ -144,22 +188,38 @@ def _files(place: Path, info: ModelInfo, *, with_images: bool) -> tuple[Path, tu
     if len(same) > 1:
         names = ", ".join(one.weights[0] for one in same)
         raise UsageError(f"{place} holds {len(same)} models: {names}", "name one of the files")
-    return root, same[0].files if same else (place.name,)
+    if not same:
+        return root, tuple(known) if place.is_dir() else (place.name,), ()
+    weights, beside = same[0].weights, same[0].beside
+    if info.format is Format.ONNX:
+        weights += external.missing({name: root / name for name in weights}, known)
+    return root, (*weights, *beside), _rest(known, {*weights, *beside}) if place.is_dir() else ()
+
+
+def _rest(known: Iterable[str], taken: set[str]) -> tuple[str, ...]:
+    """What a copy of a folder has besides: its texts and small data, no weights of other variants,
+    no programs, no pickles."""
+    weights = (".safetensors", ".onnx", ".gguf", ".onnx_data", ".onnx.data")
+    return tuple(
+        name for name in known
+        if name not in taken
+        and not name.endswith(weights)
+        and not content.is_pickle(name)
+        and not content.is_program(name)
+    )  # fmt: skip
 
 
 def _laid_out_as(format_: Format) -> Format:
     return Format.SAFETENSORS if format_ is Format.MLX else format_
 
 
-def _entry(
-    found: Candidate, path: Path, files: tuple[StoredFile, ...], label: str, origin: str
-) -> Entry:
+def _entry(found: Candidate, path: Path, files: tuple[StoredFile, ...], label: str) -> Entry:
     name, tag = split_label(label)
     return Entry(
         name=name,
         tag=tag,
         path=path,
-        origin=origin,
+        origin=f"file:{found.path}",
         files=files,
         kind=kind_of(found.info),
         format=found.info.format,
@@ -169,20 +229,117 @@ def _entry(
     )
 
 
+# -- what was there before ---------------------------------------------------------------------
+
+
+def _replaced(connection: "sqlite3.Connection", label: str, origin: str) -> Entry | None:
+    hint = f"--name with another name; or first: llmrr rm {label}"
+    return records.replaced(connection, label, origin, hint)
+
+
+def _require_free(connection: "sqlite3.Connection", label: str) -> None:
+    if other := records.get(connection, label):
+        raise LlmrrError(
+            f'there is a model "{other.label}" already ({other.origin})',
+            f"--name with another name; or first: llmrr rm {label}",
+        )
+
+
+def _again(
+    connection: "sqlite3.Connection", found: Candidate, how: How, label: str
+) -> Entry | None:
+    """What an earlier import brought of just this content, in just this way. Raises ``LlmrrError``
+    when the label is that of another model."""
+    before = _replaced(connection, label, f"file:{found.path}")
+    if before is None or before.is_missing or not _is_brought(before):
+        return None
+    names = (*found.files, *found.rest)
+    if len(before.files) != len(names):
+        return None
+    pairs = [(found.root / one, file) for one, file in zip(names, before.files, strict=True)]
+    is_link = [source.samefile(file.path) for source, file in pairs]
+    if how == "hardlink":
+        return before if all(is_link) else None
+    if how == "copy" and any(is_link):
+        return None
+    same = all(linked or _is_same(*pair) for linked, pair in zip(is_link, pairs, strict=True))
+    return before if same else None
+
+
+def _is_brought(entry: Entry) -> bool:
+    """Whether all its files lie in llmrr's own folder."""
+    own = paths.models_dir()
+    return all(own in ownership.content(file.path).parents for file in entry.files)
+
+
+def _is_same(source: Path, file: StoredFile) -> bool:
+    """Whether a file has the content of a copy; read in full, and only where the sizes agree."""
+    if source.stat().st_size != file.path.stat().st_size:
+        return False
+    return archive.digest(source) == archive.digest(file.path)
+
+
+def _discard(connection: "sqlite3.Connection", before: Entry | None) -> None:
+    """Delete the copy that an import replaced. While ``settling``."""
+    if before is not None:
+        removal.discard(connection, [file.path for file in before.files])
+
+
+def _require_movable(connection: "sqlite3.Connection", found: Candidate, label: str) -> None:
+    """Raise ``LlmrrError`` where moving would take a file from somebody else."""
+    instead = "leave out --move, or take --hardlink or --copy"
+    for name in (*found.files, *found.rest):
+        source = found.root / name
+        if source.is_symlink():
+            said = f"{source} is a link: moving what it leads to would break what else uses it"
+            raise LlmrrError(said, instead)
+    owner, _ = usage.place_of(ownership.content(found.path))
+    if owner not in ("folder", "llmrr"):
+        raise LlmrrError(f"{found.path} belongs to {owner}, which would miss it", instead)
+    moved = {ownership.content(found.root / name) for name in (*found.files, *found.rest)}
+    for entry in records.entries(connection):
+        uses = moved.intersection(ownership.content(file.path) for file in entry.files)
+        if uses and entry.label.lower() != label.lower():
+            raise LlmrrError(f"{entry.label} uses {min(uses)}, and would miss it", instead)
+
+
+# -- bringing it -------------------------------------------------------------------------------
+
+
 def _brought(
     connection: "sqlite3.Connection", found: Candidate, how: How, label: str, arrived: Arrived
 ) -> Entry:
     """Put its files into llmrr's own folder, and note it."""
-    with locks.adding(), staged(connection, label, found.bytes if how == "copy" else 0) as staging:
-        taken = [
-            _taken(found.root, name, staging.folder, how, arrived) for name in found.files
-        ]
+    sizes = found.sizes(how)
+    copied = sum(sizes.values()) if how == "copy" or _is_far(found.root) else 0
+    with locks.adding(), staged(connection, label, copied) as staging:
+        taken = [_taken(found.root, name, staging.folder, how, arrived) for name in sizes]
         inside = found.path.relative_to(found.root)
-        path = staging.final if found.path == found.root else staging.final / inside
+        formats.inspect(staging.folder / inside)  # it may have changed while it was copied
         with locks.settling():
-            files = staging.settle(taken)
-            origin = f"file:{found.path}"
-            return records.add(connection, _entry(found, path, files, label, origin))
+            before = _replaced(connection, label, f"file:{found.path}")
+            done = _settled(connection, found, staging, taken, label)
+            _discard(connection, before)
+            return done
+
+
+def _settled(
+    connection: "sqlite3.Connection",
+    found: Candidate,
+    staging: Staging,
+    taken: list[StoredFile],
+    label: str,
+) -> Entry:
+    files = staging.settle(taken)
+    path = staging.final / found.path.relative_to(found.root)
+    return records.add(connection, _entry(found, path, files, label))
+
+
+def _is_far(root: Path) -> bool:
+    """Whether it lies on another disk than llmrr's folder, where nothing can be linked to."""
+    own = paths.models_dir()
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return root.stat().st_dev != own.stat().st_dev
 
 
 def _taken(root: Path, name: str, folder: Path, how: How, arrived: Arrived) -> StoredFile:
@@ -193,18 +350,22 @@ def _taken(root: Path, name: str, folder: Path, how: How, arrived: Arrived) -> S
     if how != "copy" and _linked(source, target, how):
         arrived(name, size)
         return StoredFile(target, size)
-    with archive.writing(target), source.open("rb") as raw, target.open("xb") as out:
+    with archive.writing(target), _reading(source) as raw, target.open("xb") as out:
         digest = archive.copy(raw, out, size, lambda count: arrived(name, count))
+        out.flush()
+        os.fsync(out.fileno())
     return StoredFile(target, size, digest)
+
+
+def _reading(source: Path):  # type: ignore[no-untyped-def]
+    try:
+        return source.open("rb")
+    except OSError as exc:
+        raise NotFound(f"{source} cannot be read: {exc.strerror}", f"ls -l {source}") from exc
 
 
 def _linked(source: Path, target: Path, how: How) -> bool:
     """Give a file a second name; False for a move to another disk, which is a copy."""
-    if how == "move" and source.is_symlink():
-        raise LlmrrError(
-            f"{source} is a link: moving what it leads to would break what else uses it",
-            "leave out --move, or take --hardlink or --copy",
-        )
     try:
         target.hardlink_to(source.resolve())
     except OSError as exc:
@@ -216,15 +377,10 @@ def _linked(source: Path, target: Path, how: How) -> bool:
     return True
 
 
-def _before(connection: "sqlite3.Connection", label: str, origin: str) -> Entry | None:
-    """The whole model that was installed before from the same place under this label. Raises
-    ``LlmrrError`` when the label names another one."""
-    other = records.get(connection, label)
-    if other is None or (other.origin == origin and other.is_missing):
-        return None
-    if other.origin == origin:
-        return other
-    raise LlmrrError(
-        f'there is a model "{other.label}" already ({other.origin})',
-        f"--name with another name; or first: llmrr rm {other.label}",
-    )
+def _unlink_sources(found: Candidate, done: Entry) -> None:
+    """Take away what was moved: each file only where the one that was installed is it, or has its
+    content."""
+    for name, file in zip((*found.files, *found.rest), done.files, strict=True):
+        source = found.root / name
+        if source.samefile(file.path) or _is_same(source, file):
+            source.unlink()

@@ -1,17 +1,22 @@
 """What is fetched of a repository, where to, and why just that; nothing is fetched yet."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from llmrr import hardware, hub, paths
-from llmrr.errors import DoesNotFit, NotFound, UsageError
+from llmrr.errors import DoesNotFit, NotFound, Unreachable, UsageError
+from llmrr.formats import FolderFiles
+from llmrr.formats.source import Files
 from llmrr.hardware import Hardware
 from llmrr.kinds import nearest
-from llmrr.store import choice
+from llmrr.store import cached, choice, content
 from llmrr.store.choice import Choice, Option
+from llmrr.store.content import Look
 from llmrr.store.records import check_label, split_label
 from llmrr.store.references import HubReference, hub_reference
 from llmrr.store.shortnames import SHORT_NAMES, short_name
@@ -23,7 +28,8 @@ from llmrr.types import Format
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is asked for beyond the reference. ``runs`` are the formats that an engine here runs;
-    ``label`` is the name that it gets, in place of the repository's."""
+    ``label`` is the name that it gets, in place of the repository's; ``offline`` makes do with what
+    is in the cache."""
 
     token: str | None = None
     quant: str | None = None
@@ -33,12 +39,14 @@ class Wish:
     allow_pickle: bool = False
     runs: frozenset[Format] = frozenset({Format.GGUF})
     label: str | None = None
+    offline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What will be fetched, where to, and why just that. ``label`` is None for files that patterns
-    selected: they are fetched, and no model is installed."""
+    selected: they are fetched, and no model is installed. ``look`` sees how each file begins, and
+    refuses what is no data; ``offline``: all of it is there."""
 
     repository: hub.Repository
     files: tuple[hub.RemoteFile, ...]
@@ -47,7 +55,9 @@ class Plan:
     label: str | None
     source: str
     why: str
+    look: Look
     notes: tuple[str, ...] = ()
+    offline: bool = False
 
     @property
     def bytes(self) -> int:
@@ -57,7 +67,7 @@ class Plan:
     @property
     def missing_bytes(self) -> int:
         """What is still to be fetched."""
-        return hub.missing_bytes(self.files, self.place)
+        return 0 if self.offline else hub.missing_bytes(self.files, self.place)
 
 
 class Offer(NamedTuple):
@@ -87,21 +97,24 @@ def reference(text: str) -> tuple[HubReference, str | None]:
     ``NotFound`` with the nearest short name, ``UsageError`` for what is not on the hub."""
     if found := hub_reference(text):
         return found, None
-    if repo := short_name(text):
-        return HubReference(repo), text.lower().removesuffix(":latest")
+    if short := short_name(text):
+        return short.reference, short.label
     provider = text.partition(":")[0]
     if provider in ("ollama", "lmstudio"):
         raise UsageError(
             f"{text} is what {provider} has on this disk, and nothing to fetch",
             f"llmrr import --from {provider}",
         )
-    if Path(text).expanduser().exists() or provider in ("file", "local", "builtin"):
+    if text and (paths.expanded(text).exists() or provider in ("file", "local")):
+        raise UsageError(f"{text} is a file or folder here", f"llmrr import {shlex.quote(text)}")
+    if provider == "builtin":
         raise UsageError(f"{text} is here already", f"llmrr run -m {text}")
     near = nearest(text, SHORT_NAMES)
-    raise NotFound(
-        f'"{text}" is no repository (owner/repo) and no short name',
-        f"llmrr pull {near}" if near else f"llmrr search {text}",
-    )
+    said = f'"{text}" is no repository (owner/repo) and no short name'
+    if near is None:
+        words = re.sub(r"[^\w.]+", " ", text).strip() or "TEXT"
+        raise NotFound(f"{said}", f"llmrr search {words}")
+    raise NotFound(said, f"llmrr pull {near}")
 
 
 def offer(
@@ -113,13 +126,8 @@ def offer(
 ) -> Offer:
     """Ask the hub what there is of a reference: one option if it names one. Raises ``NotFound``,
     ``Unsupported``, ``Unreachable``."""
-    repository = hub.repository(wanted.repo, wanted.revision, wish.token)
-    weigh = Weighing(
-        hub.RemoteFiles(repository, wish.token),
-        machine,
-        context=context,
-        kv_type=kv_type,
-    )
+    repository, files = _ask(wanted, wish)
+    weigh = Weighing(files, machine, context=context, kv_type=kv_type)
     found = choice.options(repository.sizes, pickles=wish.allow_pickle)
     if wanted.file is not None:
         name = choice.named_file(repository.sizes, wanted.repo, wanted.file)
@@ -135,10 +143,11 @@ def plan(wanted: HubReference, wish: Wish, machine: Hardware | None = None) -> P
     """Ask the hub what there is, and choose. Raises ``NotFound``, ``Unsupported``, ``DoesNotFit``,
     ``Unreachable``."""
     if wish.include or wish.exclude:
-        return _patterns(hub.repository(wanted.repo, wanted.revision, wish.token), wanted, wish)
+        return _patterns(_ask(wanted, wish)[0], wanted, wish)
     machine = machine or hardware.probe(thorough=True)
     found = offer(wanted, wish, machine)
     option, why, _ = found.choose()
+    wanted = wanted._replace(repo=found.repository.id)
     return Plan(
         repository=found.repository,
         files=files_of(found.repository, option.files),
@@ -147,8 +156,28 @@ def plan(wanted: HubReference, wish: Wish, machine: Hardware | None = None) -> P
         label=_label(wanted, option, wish),
         source=_source(wanted, option),
         why="" if wish.quant or not wanted.is_whole else why,
+        look=_look(wish),
         notes=_notes(option, wish, machine),
+        offline=wish.offline,
     )
+
+
+def _ask(wanted: HubReference, wish: Wish) -> tuple[hub.Repository, Files]:
+    """What there is of a repository: on the hub, or offline in its cache."""
+    if not wish.offline:
+        repository = hub.repository(wanted.repo, wanted.revision, wish.token)
+        return repository, hub.RemoteFiles(repository, wish.token)
+    there = cached.repository(wanted)
+    if there is None:
+        raise Unreachable(
+            f"{wanted.source} is not in the cache, and this is offline mode",
+            "leave out --offline (HF_HUB_OFFLINE); llmrr list --all shows what is on this disk",
+        )
+    return there, FolderFiles(hub.CachePlace(paths.hub_cache_dir(), there).snapshot)
+
+
+def _look(wish: Wish) -> Look:
+    return partial(content.look, pickles=wish.allow_pickle)
 
 
 def _of_file(
@@ -173,12 +202,13 @@ def _patterns(repository: hub.Repository, wanted: HubReference, wish: Wish) -> P
     sizes = dict(repository.sizes)
     names = choice.selected(sizes, wish.include, wish.exclude)
     if not names:
+        stated = " ".join([*wish.include, *(f"--exclude {one}" for one in wish.exclude)])
         raise NotFound(
-            f"no file of {wanted.repo} matches", f"llmrr pull {wanted.repo} --dry-run"
+            f"no file of {wanted.repo} matches {stated}", f"it has: {choice.listed(sizes)}"
         )
     if not wish.allow_pickle:
         choice.refuse_pickles(names, wanted.repo)
-    programs = [name for name in names if name.lower().endswith(choice.PROGRAMS)]
+    programs = [name for name in names if content.is_program(name)]
     names = tuple(name for name in names if name not in programs)
     chosen = {name: sizes[name] for name in names}
     found = choice.options(chosen, pickles=wish.allow_pickle)
@@ -193,7 +223,9 @@ def _patterns(repository: hub.Repository, wanted: HubReference, wish: Wish) -> P
         label=_label(wanted, option, wish) if option else None,
         source=_source(wanted, option) if option else f"huggingface:{wanted.repo}",
         why=f"{len(names)} of {len(sizes)} files match",
+        look=_look(wish),
         notes=tuple(f"{name} is a program, and is left out" for name in programs),
+        offline=wish.offline,
     )
 
 
@@ -204,20 +236,21 @@ def files_of(repository: hub.Repository, names: Sequence[str]) -> tuple[hub.Remo
 
 
 def _place(repository: hub.Repository, wish: Wish) -> hub.Place:
+    if wish.offline and wish.local_dir is not None:
+        raise UsageError("--local-dir needs the hub, and this is offline mode", "leave out one")
     if wish.local_dir is not None:
-        return hub.FolderPlace(wish.local_dir.expanduser().absolute(), repository)
+        return hub.FolderPlace(wish.local_dir, repository)
     return hub.CachePlace(paths.hub_cache_dir(), repository)
 
 
 def _label(wanted: HubReference, option: Option, wish: Wish) -> str:
     """NAME:TAG of the model that is installed."""
-    if wish.label is not None and wish.quant is None:
-        return wish.label
-    name, tag = split_label(wish.label or wanted.repo)
-    tag = re.sub(r"[^\w.+-]+", "-", "-".join(filter(None, (tag, option.tag))))
+    name, tag = split_label((wish.label or wanted.repo).partition("@")[0])
+    if wish.label is None or wish.quant is not None:
+        tag = re.sub(r"[^\w.+-]+", "-", "-".join(filter(None, (tag, option.tag))))
     if wanted.revision:
         pinned = re.sub(r"[^\w.-]+", "-", wanted.revision)
-        return check_label(f"{name}:{tag}@{pinned}" if tag else f"{name}@{pinned}")
+        name, tag = (name, f"{tag}@{pinned}") if tag else (f"{name}@{pinned}", "")
     return check_label(f"{name}:{tag}" if tag else name)
 
 
@@ -231,9 +264,8 @@ def _source(wanted: HubReference, option: Option) -> str:
 
 def _notes(option: Option, wish: Wish, machine: Hardware) -> tuple[str, ...]:
     known = ", ".join(sorted(wish.runs))
-    room = (machine.memory.available_bytes or option.bytes) + sum(
-        gpu.free_bytes or 0 for gpu in machine.gpus if not gpu.unified
-    )
+    free = machine.free_bytes
+    room = option.bytes if free is None else free
     foreign = f"no engine here runs {option.format} models (only {known}): it is kept for others"
     large = f"its {option.bytes / 1e9:.1f} GB do not fit into {room / 1e9:.1f} GB of free memory"
     wrong = ((foreign, option.format not in wish.runs), (large, option.bytes > room))

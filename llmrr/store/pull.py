@@ -1,25 +1,29 @@
 """A plan is carried out: files are fetched, looked at, and become an installed model."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmrr import formats, hub
-from llmrr.errors import DamagedFile, Unreachable
-from llmrr.store import external, locks, records
+from llmrr import formats, hub, paths
+from llmrr.errors import LlmrrError
+from llmrr.store import external, locks, ownership, records
 from llmrr.store.choice import Option
+from llmrr.store.content import Look
 from llmrr.store.looking import Subset, kind_of
+from llmrr.store.ownership import Mark
 from llmrr.store.planning import Plan, files_of
 from llmrr.store.records import Entry, StoredFile, split_label
-from llmrr.store.references import HubReference
 from llmrr.types import Format
 
 if TYPE_CHECKING:
     import sqlite3
 
 Arrived = Callable[[str, int], None]
+_TRIES = 3
 
 
 def run(
@@ -31,14 +35,14 @@ def run(
     workers: int = hub.WORKERS,
 ) -> Entry | dict[str, Path]:
     """Fetch what is planned and install it; the entry, or where each file is when patterns selected
-    them. Killed at any moment, it can be run again, and goes on."""
-    lock = threading.Lock()
+    them. Killed at any moment, it can be run again, and goes on.
 
-    def begins(path: Path, size: int, digest: str) -> None:
-        with lock:
-            records.own(connection, path, size, digest if len(digest) == 64 else None)
+    Raises ``LlmrrError`` when its name is that of another model, and what ``hub.download`` raises.
+    """
 
-    def fetched(files: Sequence[hub.RemoteFile]) -> dict[str, Path]:
+    def fetched(files: Sequence[hub.RemoteFile], look: Look) -> dict[str, Path]:
+        if wanted.offline:
+            return {file.path: wanted.place.target(file.path) for file in files}
         return hub.download(
             wanted.repository,
             files,
@@ -47,55 +51,58 @@ def run(
             token=token,
             workers=workers,
             arrived=arrived,
-            look=_look,
-            begins=begins,
+            look=look,
+            made=None if wanted.label is None else _Made(connection),
         )
 
+    if wanted.option is None or wanted.label is None:
+        return fetched(wanted.files, wanted.look)
+    _replaced(connection, wanted.label, wanted.source)
     with locks.adding():
-        where, option = fetched(wanted.files), wanted.option
-        if option is None or wanted.label is None:
-            return where
-        if option.format is Format.ONNX:
-            outside = external.missing(where, wanted.repository.sizes)
-            where |= fetched(files_of(wanted.repository, outside))
-            option = option._replace(weights=(*option.weights, *outside))
-        return records.add(connection, _entry(wanted, option, wanted.label, where))
+        for _ in range(_TRIES):
+            where, option = fetched(wanted.files, wanted.look), wanted.option
+            if option.format is Format.ONNX:
+                outside = external.missing(where, wanted.repository.sizes)
+                files = files_of(wanted.repository, outside)
+                where |= fetched(files, lambda name, start: None)  # weights may begin with anything
+                option = option._replace(weights=(*option.weights, *outside))
+            entry = _entry(wanted, option, wanted.label, where)
+            with locks.settling():
+                before = _replaced(connection, wanted.label, wanted.source)
+                if all(map(paths.exists, where.values())):  # and nobody removed it meanwhile
+                    used = before.used if before else None
+                    return records.add(connection, replace(entry, used=used))
+    raise LlmrrError(f"files of {wanted.label} vanish while they come", "run it again")
 
 
-def adopt_cached(
-    connection: "sqlite3.Connection", wanted: HubReference, label: str | None
-) -> Entry:
-    """Install what lies in the hub's cache already, without asking anybody. Raises ``Unreachable``
-    where it does not."""
-    from llmrr.store import adoption, cached
+class _Made:
+    """Notes what is written as llmrr's own, from any thread."""
 
-    holding = cached.find(wanted)
-    if holding is None:
-        raise Unreachable(
-            f"{wanted.source} is not in the cache, and this is offline mode",
-            "leave out --offline (HF_HUB_OFFLINE); llmrr list --all shows what is on this disk",
-        )
-    entry = adoption.held(holding, label or holding.name)
-    return records.add(connection, entry)
+    def __init__(self, connection: "sqlite3.Connection") -> None:
+        self._connection, self._lock = connection, threading.Lock()
+
+    def partial(self, path: Path, status: os.stat_result) -> None:
+        with self._lock:
+            ownership.note(self._connection, path, Mark(status.st_ino))
+
+    def file(self, path: Path, status: os.stat_result, was: Path | None = None) -> None:
+        with self._lock:
+            ownership.note(self._connection, path, Mark.of(status), instead_of=was)
 
 
-def _look(name: str, start: bytes) -> None:
-    """Refuse what is not what its name says as soon as its first bytes come."""
-    wrong = (name.endswith(".gguf") and not start.startswith(b"GGUF")) or (
-        name.endswith(".safetensors") and start[8:9] != b"{"
-    )
-    if wrong:
-        raise DamagedFile(
-            f"{name} is not what its name says: it begins with {start[:8]!r}",
-            "nothing of it was kept; tell the owner of the repository",
-        )
+def _replaced(connection: "sqlite3.Connection", label: str, source: str) -> Entry | None:
+    hint = f"keep that one under another name: llmrr cp {label} NAME, then llmrr rm {label}"
+    return records.replaced(connection, label, source, hint)
 
 
 def _entry(wanted: Plan, option: Option, label: str, where: Mapping[str, Path]) -> Entry:
     """What is installed, by what the files themselves say."""
     root = wanted.place.target("_").parent
-    info = formats.inspect(Subset(formats.FolderFiles(root), option.files))
     main = where[option.weights[0]]
+    if option.format in (Format.GGUF, Format.ONNX):
+        info = formats.inspect(main)
+    else:
+        info = formats.inspect(Subset(formats.FolderFiles(root), option.files))
     if info.format is Format.GGUF and info.kind in (None, "model"):
         formats.gguf.check_file(main)
     name, tag = split_label(label)

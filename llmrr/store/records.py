@@ -1,26 +1,23 @@
-"""The table of installed models, and of the files that are llmrr's own.
-
-A model is installed when it has a name here; its files may lie anywhere. What llmrr wrote itself
-is noted as owned before it gets its final name: only that is ever deleted.
-"""
+"""The table of installed models. A model is installed when it has a name here; its files may lie
+anywhere."""
 
 import json
-import os
 import re
 import time
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmrr import database
-from llmrr.errors import UsageError
+from llmrr import database, paths
+from llmrr.errors import LlmrrError, UsageError
 from llmrr.kinds import LOCAL_PROVIDERS, TEXT
+from llmrr.store.references import hub_reference
 from llmrr.types import Format, Message, Recipe, Sampling
 
 if TYPE_CHECKING:
     import sqlite3
 
+LONGEST_LABEL = 200
 COLUMNS = (
     "name", "tag", "kind", "format", "quant", "path", "bytes", "digest", "origin", "revision",
     "added", "used", "files", "recipe", "is_made",
@@ -75,8 +72,8 @@ class Entry:
 
     @property
     def is_missing(self) -> bool:
-        """Whether a file of it is gone."""
-        return not all(file.path.exists() for file in self.files)
+        """Whether a file of it is gone, or cannot be got at."""
+        return not all(paths.exists(file.path) for file in self.files)
 
     @property
     def latest(self) -> float:
@@ -101,6 +98,10 @@ def check_label(label: str) -> str:
     'me/mine:v2'
     """
     name, _ = split_label(label)
+    if len(label) > LONGEST_LABEL:
+        raise UsageError(
+            f"{label[:20]}… has {len(label)} characters", f"a name has at most {LONGEST_LABEL}"
+        )
     if not re.fullmatch(r"[\w][\w.+-]*(/[\w][\w.+-]*)*(:[\w][\w.+-]*)?(@[\w.-]+)?", label):
         raise UsageError(
             f'"{label}" cannot name a model',
@@ -188,38 +189,24 @@ def touch(connection: "sqlite3.Connection", label: str, at: float) -> None:
         )
 
 
-def content(path: Path) -> Path:
-    """Where the bytes of a file lie: in the hub's cache, what the link of a snapshot leads to."""
-    path = path.absolute()
-    if path.is_symlink():
-        path = Path(os.path.normpath(path.parent / path.readlink()))
-    return path.parent.resolve() / path.name
+def replaced(
+    connection: "sqlite3.Connection", label: str, origin: str, hint: str
+) -> Entry | None:
+    """The entry whose place one from ``origin`` takes under this label: one that came from there
+    too. Raises ``LlmrrError`` with ``hint`` when the label is that of another model."""
+    other = get(connection, label)
+    if other is None or (not other.is_made and _same_place(other.origin, origin)):
+        return other
+    made = "it was made here of " if other.is_made else ""
+    raise LlmrrError(f'there is a model "{other.label}" already ({made}{other.origin})', hint)
 
 
-def own(
-    connection: "sqlite3.Connection", path: Path, size: int, digest: str | None = None
-) -> None:
-    """Note that a file is, or is about to become, llmrr's own."""
-    with database.errors():
-        connection.execute(
-            "INSERT OR REPLACE INTO owned_files VALUES (?, ?, ?, ?)",
-            (str(content(path)), size, digest, time.time()),
-        )
-
-
-def owned(connection: "sqlite3.Connection") -> Mapping[Path, int]:
-    """The files that are llmrr's own, with their sizes."""
-    with database.errors():
-        rows = connection.execute("SELECT path, bytes FROM owned_files").fetchall()
-    return {Path(path): size for path, size in rows}
-
-
-def disown(connection: "sqlite3.Connection", paths: Iterable[Path]) -> None:
-    """Forget that files were llmrr's own."""
-    with database.errors():
-        connection.executemany(
-            "DELETE FROM owned_files WHERE path = ?", [(str(content(path)),) for path in paths]
-        )
+def _same_place(one: str, other: str) -> bool:
+    """Whether two origins are the same, or name parts of one repository."""
+    if one == other:
+        return True
+    found = [hub_reference(each) for each in (one, other) if each.startswith("huggingface:")]
+    return len({each and (each.repo.lower(), each.revision) for each in found}) == 1 < len(found)
 
 
 class Checked:
@@ -268,14 +255,17 @@ def recipe_text(recipe: Recipe) -> str | None:
     """A recipe as JSON, its values as ``llmrr.toml`` has them; None for an empty one."""
     if recipe == Recipe():
         return None
-    stated = {one.name: getattr(recipe.params, one.name) for one in fields(Sampling)}
+    params = {one.name: getattr(recipe.params, one.name) for one in fields(Sampling)}
     value = {
         "system": recipe.system,
-        "params": {name: one for name, one in stated.items() if one is not None},
+        "params": {name: one for name, one in params.items() if one is not None},
         "options": {name: _written(one) for name, one in recipe.options.items()},
         "messages": [[message.role, message.content] for message in recipe.messages],
+        "template": recipe.template,
+        "license": recipe.license,
     }
-    return json.dumps({key: one for key, one in value.items() if one}, ensure_ascii=False)
+    stated = {key: one for key, one in value.items() if one not in (None, {}, [])}
+    return json.dumps(stated, ensure_ascii=False)
 
 
 def read_recipe(text: str | None, folder: Path = Path("/")) -> Recipe:
@@ -297,6 +287,8 @@ def read_recipe(text: str | None, folder: Path = Path("/")) -> Recipe:
             name: kinds[name].parse(one, folder) for name, one in value.get("options", {}).items()
         },
         messages=tuple(Message(role, content) for role, content in value.get("messages", [])),
+        template=value.get("template"),
+        license=value.get("license"),
     )
 
 

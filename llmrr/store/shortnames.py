@@ -3,7 +3,15 @@ is answered with. The names are those of Ollama's library; a bare name is its de
 author's own GGUF files where there are some, else those of people who are known for them.
 """
 
+import re
 from collections.abc import Mapping
+from typing import NamedTuple
+
+from llmrr.store.references import HubReference
+from llmrr.store.variants import quant_label
+
+_QUANTIZED = re.compile(r"(?P<name>.+?)[-:](?P<quant>i?q\d\w*|b?f16|fp16|f32|fp32)")
+_VARIANT = re.compile(r"-(instruct|it|chat|text)$")
 
 SHORT_NAMES: Mapping[str, str] = {
     "llama3": "bartowski/Meta-Llama-3-8B-Instruct-GGUF",
@@ -119,10 +127,30 @@ SHORT_NAMES: Mapping[str, str] = {
 }
 
 
-def short_name(word: str) -> str | None:
-    """The repository that a short name means, in capitals or not; None for an unknown one.
+class ShortName(NamedTuple):
+    """A short name, with what it means on the hub."""
 
-    >>> short_name("llama3.2:1B"), short_name("Qwen3:latest"), short_name("unheard-of")
-    ('bartowski/Llama-3.2-1B-Instruct-GGUF', 'Qwen/Qwen3-8B-GGUF', None)
+    label: str
+    reference: HubReference
+
+
+def short_name(text: str) -> ShortName | None:
+    """What a short name means, in capitals or not; None for an unknown one. As in Ollama's tags a
+    quantization may follow it, and here a revision.
+
+    >>> short_name("llama3.2:1B-instruct-q4_K_M@v2")
+    ShortName(label='llama3.2:1b-Q4_K_M', reference=HubReference(\
+repo='bartowski/Llama-3.2-1B-Instruct-GGUF', tag='Q4_K_M', file=None, revision='v2'))
+    >>> short_name("Qwen3:latest").reference.repo, short_name("unheard-of")
+    ('Qwen/Qwen3-8B-GGUF', None)
     """
-    return SHORT_NAMES.get(word.strip().lower().removesuffix(":latest"))
+    word, _, revision = text.strip().partition("@")
+    word = word.lower().removesuffix(":latest")
+    name, quant = word, None
+    if word not in SHORT_NAMES and (match := _QUANTIZED.fullmatch(word)):
+        name, quant = match["name"], quant_label(match["quant"])
+        name = name if name in SHORT_NAMES else _VARIANT.sub("", name)
+    if name not in SHORT_NAMES:
+        return None
+    label = "-".join(filter(None, (name, quant))) if ":" in name or not quant else f"{name}:{quant}"
+    return ShortName(label, HubReference(SHORT_NAMES[name], quant, None, revision or None))

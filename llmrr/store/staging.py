@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmrr import paths
-from llmrr.errors import DoesNotFit, LlmrrError
-from llmrr.store import locks, records
+from llmrr.errors import DoesNotFit
+from llmrr.store import ownership
+from llmrr.store.ownership import Mark
+from llmrr.store.processes import is_alive
 from llmrr.store.records import StoredFile
 
 if TYPE_CHECKING:
     import sqlite3
+
+_STAGED = re.compile(r"\..+\.(?P<process>\d+)-[0-9a-f]{8}")
 
 
 class Staging:
@@ -26,17 +30,12 @@ class Staging:
         self._connection, self.folder, self.final = connection, folder, final
 
     def settle(self, files: Sequence[StoredFile]) -> tuple[StoredFile, ...]:
-        """Give the folder its final name; the files as they then are. Raises ``LlmrrError`` when
-        somebody was faster."""
+        """Give the folder its final name; the files as they then are."""
         settled = tuple(
             replace(file, path=self.final / file.path.relative_to(self.folder)) for file in files
         )
-        if self.final.exists():
-            raise LlmrrError(
-                f"{self.final.name} was imported by another command in the meantime", "llmrr list"
-            )
-        for file in settled:
-            records.own(self._connection, file.path, file.bytes, file.digest)
+        for before, after in zip(files, settled, strict=True):
+            ownership.note(self._connection, after.path, Mark.of(before.path.lstat()))
         self.folder.replace(self.final)
         return settled
 
@@ -49,40 +48,28 @@ def staged(
     written into it. What killed commands left is removed. Raises ``DoesNotFit``."""
     root = paths.models_dir()
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    free = shutil.disk_usage(root).free
+    free = paths.free_bytes(root)
     if copied > free:
         raise DoesNotFit(
             f"{copied / 1e9:.2f} GB are to be copied, and {free / 1e9:.2f} GB are free at {root}",
             "llmrr prune; or import it where it lies, without --copy",
         )
-    slug = re.sub(r"[:/]", "--", label)
-    with locks.settling():
-        _sweep(connection, root, slug)
-    folder = root / f".{slug}.{os.getpid()}-{secrets.token_hex(2)}"
+    for stale in left_behind(alone=False):
+        shutil.rmtree(stale, ignore_errors=True)
+    slug = re.sub(r"[^A-Za-z0-9._+-]+", "-", label).strip(".-")[:80]
+    mark = secrets.token_hex(4)
+    folder = root / f".{slug}.{os.getpid()}-{mark}"
     folder.mkdir()
     try:
-        yield Staging(connection, folder, root / slug)
+        yield Staging(connection, folder, root / f"{slug}-{mark}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep(connection: "sqlite3.Connection", root: Path, slug: str) -> None:
-    """Remove the folders of commands that were killed: while they filled it, or before they noted
-    the model."""
-    used = {file.path for entry in records.entries(connection) for file in entry.files}
-    if (root / slug).exists() and not any(path.is_relative_to(root / slug) for path in used):
-        shutil.rmtree(root / slug)
-    for stale in root.glob(f".{slug}.*-????"):
-        process = stale.name.removeprefix(f".{slug}.").partition("-")[0]
-        if process.isdecimal() and not _is_alive(int(process)):
-            shutil.rmtree(stale, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's
-        return True
-    return True
+def left_behind(*, alone: bool) -> Iterator[Path]:
+    """The folders that commands were filling when they were killed: all, where nobody else is
+    adding, else those whose process is gone."""
+    for folder in sorted(paths.models_dir().glob(".*")):
+        match = _STAGED.fullmatch(folder.name)
+        if match and folder.is_dir() and (alone or not is_alive(int(match["process"]))):
+            yield folder

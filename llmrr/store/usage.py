@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from llmrr import hub, paths
+from llmrr import paths
 from llmrr.store.records import Entry
 
 
@@ -58,7 +58,7 @@ def usage(entries: Iterable[Entry]) -> Usage:
     return Usage(
         models=tuple(sorted(models, key=lambda one: -one.bytes)),
         places=tuple(
-            PlaceUsage(*where, members[where], sum(sizes.values()), hub.free_bytes(where[1]))
+            PlaceUsage(*where, members[where], sum(sizes.values()), paths.free_bytes(where[1]))
             for where, sizes in places.items()
         ),
         total_bytes=sum({k: s for own in files.values() for k, (_, s) in own.items()}.values()),

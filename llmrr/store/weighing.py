@@ -2,11 +2,12 @@
 
 from contextlib import suppress
 
-from llmrr import formats, hardware, hub
+from llmrr import formats, hardware
 from llmrr.errors import Unsupported
 from llmrr.formats import gguf
 from llmrr.formats.gguf_alike import read_alike
 from llmrr.formats.gguf_header import Header
+from llmrr.formats.source import Files
 from llmrr.hardware import Fit, Hardware
 from llmrr.store.choice import Option
 from llmrr.store.looking import Subset
@@ -18,7 +19,7 @@ class Weighing:
     differs. ``context`` and ``kv_type`` as ``hardware.fit`` takes them."""
 
     def __init__(
-        self, files: hub.RemoteFiles, machine: Hardware, *, context: int | None = None,
+        self, files: Files, machine: Hardware, *, context: int | None = None,
         kv_type: str = "f16",
     ) -> None:  # fmt: skip
         self._files, self._machine = files, machine

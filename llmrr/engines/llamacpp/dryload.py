@@ -37,8 +37,9 @@ def buffers(log: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def dry_load(path: Path, shape: Shape) -> dict[str, int]:
-    """Load without memory and open a context of this shape. Raises what llama.cpp says."""
+def dry_load(path: Path, shape: Shape, context: int | None) -> dict[str, int]:
+    """Load without memory and open a context of this shape, for ``context`` tokens, or for no more
+    than the model was trained with. Raises what llama.cpp says."""
     binding = api()
     parameters = set_fields(
         binding.llama_model_default_params(),
@@ -49,7 +50,7 @@ def dry_load(path: Path, shape: Shape) -> dict[str, int]:
         if not model:
             raise refusal(path, lines)
         trained = binding.llama_model_n_ctx_train(model)
-        Context(model, replace(shape, size=min(shape.size, max(trained, 1))))
+        Context(model, replace(shape, size=context or min(shape.size, max(trained, 1))))
         return buffers(lines)
 
 
@@ -66,7 +67,7 @@ def main() -> int:
     """Run the helper; the exit status is the error's."""
     parser = argparse.ArgumentParser()
     parser.add_argument("path", type=Path)
-    parser.add_argument("--context", type=int, default=CONTEXT_AT_LEAST)
+    parser.add_argument("--context", type=int)
     parser.add_argument("--slots", type=int, default=1)
     parser.add_argument("--kv-type", default="f16")
     parser.add_argument("--threads", type=int, default=1)
@@ -74,12 +75,12 @@ def main() -> int:
     parser.add_argument("--lora", type=Path, action="append", default=[], help="tried with weights")
     given = parser.parse_args()
     shape = Shape(
-        given.context, given.slots, given.threads, given.flash_attention == "on", given.kv_type
+        CONTEXT_AT_LEAST, given.slots, given.threads, given.flash_attention == "on", given.kv_type
     )
     try:
         if given.lora:
             try_adapters(given.path, given.lora)
-        found = dry_load(given.path, shape)
+        found = dry_load(given.path, shape, given.context)
     except LlmrrError as error:
         sys.stderr.write(f"{error.type}\n{error.message}\n{error.hint}\n")
         return error.exit_code

@@ -19,7 +19,7 @@ from llmrr.engines.llamacpp.later import Later
 from llmrr.engines.llamacpp.loading import LoadedModel
 from llmrr.engines.llamacpp.options import flash_attention
 from llmrr.engines.templates import DEFAULT, DEFAULT_NAME, Prompt, Template
-from llmrr.errors import ContextOverflow, UsageError
+from llmrr.errors import ContextOverflow, Unsupported, UsageError
 from llmrr.types import Chunk, ModelFiles, ModelInfo, Request, Sampling
 
 if TYPE_CHECKING:
@@ -90,8 +90,10 @@ class LlamaModel:
         """Start answering. ``request.sampling`` is taken as it is: defaults are the router's work.
 
         Raises ``ContextOverflow`` for a prompt that leaves no room for an answer, ``UsageError``
-        for a grammar or schema that does not compile, and for numbers below one.
+        for a grammar or schema that does not compile, and for numbers below one, ``Unsupported``
+        for a model that only makes vectors.
         """
+        self._require_answers()
         for name, number in (("n", request.n), ("max_tokens", request.sampling.max_tokens)):
             if number is not None and number < 1:
                 raise UsageError(f"{name} is {number}", f"{name} must be at least 1")
@@ -115,6 +117,15 @@ class LlamaModel:
                 ]
             )
             return stream
+
+    def _require_answers(self) -> None:
+        """llama.cpp ends the process when an encoder is asked for the next token."""
+        causal = self.info.metadata.get(f"{self.info.architecture}.attention.causal")
+        if self.info.pooling or causal is False:
+            raise Unsupported(
+                f"{self._place.path.name} is an embedding model: it makes vectors, and no answers",
+                "llmrr embed -m MODEL TEXT; llmrr list shows the others",
+            )
 
     def tokenize(self, text: str) -> list[int]:
         """The text's token ids, special tokens recognised."""

@@ -5,10 +5,11 @@ weights: one file per tool.
 from collections.abc import Mapping
 from pathlib import Path
 
+from llmrr import paths
 from llmrr.errors import NotFound, UsageError
 from llmrr.kinds import nearest
 from llmrr.store.holders import folder, gpt4all, huggingface, lmstudio, localai, ollama
-from llmrr.store.holders.base import Holder, Holding
+from llmrr.store.holders.base import Holder, Holding, is_folder
 
 __all__ = ["HOLDERS", "Holder", "Holding", "find", "holdings"]
 
@@ -51,10 +52,7 @@ def find(source: str) -> Holding:
 
 
 def _given(root: Path) -> Path:
-    path = Path(root).expanduser().absolute()
-    try:
-        if path.is_dir():
-            return path
-    except (OSError, ValueError):
-        pass
+    path = paths.expanded(root)
+    if is_folder(path):
+        return path
     raise NotFound(f"there is no folder {path}", f"ls -ld {path}")

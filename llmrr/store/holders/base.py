@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from llmrr import formats
+from llmrr import formats, paths
 from llmrr.errors import DamagedFile, LlmrrError, NotFound
 from llmrr.modelfile import json_value
 from llmrr.store.variants import (
@@ -78,17 +78,10 @@ class Folder(NamedTuple):
 def existing(*places: Path) -> tuple[Path, ...]:
     """Those that are folders, as absolute paths and each once."""
     found: dict[str, Path] = {}
-    for path in map(_absolute, places):
+    for path in map(paths.expanded, places):
         if is_folder(path):
             found.setdefault(os.path.realpath(path), path)
     return tuple(found.values())
-
-
-def _absolute(path: Path) -> Path:
-    try:
-        return path.expanduser().absolute()
-    except RuntimeError:  # ~name of nobody
-        return path.absolute()
 
 
 def is_folder(path: Path) -> bool:

@@ -46,9 +46,9 @@ def of_repository(folder: Path, repo: str) -> Iterator[Holding]:
     """The models of OWNER/REPO, whose part of the cache is ``folder``."""
     found = False
     snapshots = listed(folder / "snapshots").folders
-    current = _current(folder, snapshots)
-    for snapshot in sorted(snapshots, key=lambda one: one != current):
-        at = "" if snapshot == current else f"@{snapshot.name}"
+    main = current(folder, snapshots)
+    for snapshot in sorted(snapshots, key=lambda one: one != main):
+        at = "" if snapshot == main else f"@{snapshot.name}"
         for holding in _snapshot(snapshot, repo, at):
             found = True
             yield replace(holding, revision=snapshot.name, digest=_digest(holding))
@@ -73,13 +73,29 @@ def _snapshot(folder: Path, repo: str, at: str) -> Iterator[Holding]:
         yield whole
 
 
-def _current(folder: Path, snapshots: tuple[Path, ...]) -> Path | None:
-    try:
-        main = small_file(folder / "refs" / "main", 200).decode(errors="replace").strip()
-    except LlmrrError:
-        main = ""
+def current(folder: Path, snapshots: tuple[Path, ...]) -> Path | None:
+    """The snapshot that ``main`` means, or else the newest."""
+    main = noted(folder, "main")
     named = next((one for one in snapshots if one.name == main), None)
     return named or max(snapshots, key=_changed, default=None)
+
+
+def noted(folder: Path, revision: str) -> str:
+    """The commit that the cache notes of a branch or tag; empty for none."""
+    try:
+        raw = small_file(folder.joinpath("refs", *revision.split("/")), 200)
+    except LlmrrError:
+        return ""
+    return raw.decode(errors="replace").strip()
+
+
+def digest(path: Path) -> str | None:
+    """Of a large file the blob is called by its SHA-256, of a small one by another digest."""
+    try:
+        name = path.readlink().name
+    except OSError:
+        return None
+    return name if re.fullmatch(r"[0-9a-f]{64}", name) else None
 
 
 def _changed(path: Path) -> float:
@@ -90,11 +106,5 @@ def _changed(path: Path) -> float:
 
 
 def _digest(holding: Holding) -> str | None:
-    """Of a large file the blob is called by its sha256, of a small one by another digest."""
-    if not holding.files or holding.path != holding.files[0]:
-        return None
-    try:
-        name = holding.path.readlink().name
-    except OSError:
-        return None
-    return name if re.fullmatch(r"[0-9a-f]{64}", name) else None
+    """That of the file to open."""
+    return digest(holding.path) if holding.path in holding.files[:1] else None
