@@ -185,6 +185,8 @@ def _files(
         same = [one for one in found if one.format is _laid_out_as(info.format)]
     else:
         same = [one for one in found if str(place.relative_to(root)) in one.weights]
+    if len(same) > 1:  # a folder: what its variants (fp16, q4) are made of
+        same = [one for one in same if one.tag in ("", "fp32")] or same
     if len(same) > 1:
         names = ", ".join(one.weights[0] for one in same)
         raise UsageError(f"{place} holds {len(same)} models: {names}", "name one of the files")
