@@ -223,10 +223,14 @@ class Catalogue:
             return None
         return nearest(word, [*labels, *parts, *SHORT_NAMES])
 
+    def nearest(self, name: str) -> str | None:
+        """The model that was probably meant by a name."""
+        return nearest(name, self._names())
+
     def _nearest(self, name: str) -> str:
         from llmrr.store.shortnames import SHORT_NAMES
 
-        if near := nearest(name, self._names()):
+        if near := self.nearest(name):
             return f"did you mean {near}?"
         near = nearest(name, SHORT_NAMES)
         return f"llmrr pull {near}" if near else "llmrr list shows those that there are"

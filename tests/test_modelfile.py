@@ -12,7 +12,6 @@ from llmrr.errors import BadConfig, LlmrrError, Unsupported
 from llmrr.modelfile import Modelfile, render
 from llmrr.types import Message, Recipe, Sampling
 
-
 OUT = ", and is left out"
 IT = ", and it is left out"
 
@@ -239,7 +238,7 @@ def test_parameters(line: str, params: dict[str, object], options: dict[str, obj
         ("num_keep 24", "num_keep has no effect here", {}),
         ("mirostat 2", "mirostat has no effect here", {}),
         ("main_gpu 0", "main_gpu has no effect here", {}),
-        ("temprature 0.7", f'there is no parameter "temprature"{IT}; did you mean temperature?', {}),
+        ("topp 0.7", f'there is no parameter "topp"{IT}; did you mean top_p?', {}),
         ("lora ./a", f'there is no parameter "lora"{IT}', {}),
         ("system hi", f'there is no parameter "system"{IT}', {}),
         ("top_p 0.7 # hot", "what follows # is not part of top_p", {"top_p": 0.7}),
@@ -298,7 +297,7 @@ def test_the_parameters_of_the_store() -> None:
         (b'{"top_p": {"a": 1}}', f"top_p \"{{'a': 1}}\" is not a number from 0 to 1{OUT} (m)"),
         (b'{"top_k": 1e400}', f'top_k "inf" is not a whole number of at least 0{OUT} (m)'),
         (b'{"temperature": NaN}', f'temperature "nan" is not a number of at least 0{OUT} (m)'),
-        (b'{"chat_template": "file:/etc/passwd"}', f'there is no parameter "chat_template"{IT} (m)'),
+        (b'{"chat_template": "file:/x"}', f'there is no parameter "chat_template"{IT} (m)'),
         (b'{"adapter": "/etc/passwd"}', f'there is no parameter "adapter"{IT} (m)'),
     ],
 )

@@ -16,6 +16,7 @@ from layouts import (
     torch_zip,
 )
 from terminal import Typed
+from test_gguf import split_model
 
 from llmrr import hardware, paths
 from llmrr.formats import gguf
@@ -175,6 +176,28 @@ def test_a_split_model_comes_whole(typed: Typed, server: Hub) -> None:
     assert [file["path"] for file in plan["files"]] == [f"Q8_0/{name}" for name in names]
 
 
+@pytest.mark.parametrize("parts", [1, 3])
+def test_quantizations_in_folders_of_their_own(
+    typed: Typed, server: Hub, engine: FakeEngine, parts: int
+) -> None:
+    """As unsloth lays them out, and bartowski the large ones."""
+    engine.replies = ["hi"]
+    files = {}
+    for label in ("Q4_K_M", "UD-Q8_K_XL"):
+        whole = Path("made.gguf")
+        whole.write_bytes(quantization("Q4_K_M" if label == "Q4_K_M" else "Q8_0"))
+        for number, part in enumerate(split_model(Path()) if parts > 1 else [whole], 1):
+            end = f"-{number:05d}-of-{parts:05d}.gguf" if parts > 1 else ".gguf"
+            files[f"{label}/Tiny-{label}{end}"] = part.read_bytes()
+    server.add(NAME, {**files, "config.json": b"{}", "mmproj-F16.gguf": b"GGUF"})
+    entry = typed("pull", f"{NAME}:ud-q8_k_xl", "--json").json
+    assert (entry["name"], len(entry["files"])) == (f"{NAME}:UD-Q8_K_XL", parts + 1)
+    assert typed("run", "-m", NAME, "hello").out == "hi\n"
+    assert typed("pull", f"{NAME}:q4_k_m").out == f"{NAME}:Q4_K_M\n"
+    assert typed("show", f"{NAME}:Q4_K_M", "--json").json["format"] == "gguf"
+    assert [line["is_missing"] for line in typed("list", "--json").json] == [False] * 3
+
+
 def test_patterns(typed: Typed, server: Hub, tiny: dict[str, bytes]) -> None:
     one = typed("pull", NAME, "--include", "*Q4_K_M*", "--json").json
     assert (one["name"], len(one["files"])) == (f"{NAME}:Q4_K_M", 1)
@@ -276,6 +299,41 @@ def test_a_damaged_model_is_not_installed(typed: Typed, server: Hub) -> None:
     assert len(typed("list", "--json").json) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("weights.txt", b"\x80\x04\x95evil."),
+        ("config.json", b"PK\x03\x04" + bytes(40)),
+        ("vocab.txt", b"\x93NUMPY\x01\x00"),
+        ("tokenizer.model", b"\x7fELF\x02\x01"),
+        ("merges.txt", b"#!/bin/sh\nrm"),
+        ("a.json", b"MZ\x90\x00"),
+    ],
+)
+def test_what_is_no_data_is_refused_whatever_it_is_called(
+    typed: Typed, server: Hub, name: str, content: bytes
+) -> None:
+    server.add("o/evil", {"model.safetensors": hf_folder(Path("made")).joinpath(
+        "model.safetensors").read_bytes(), "config.json": b"{}", name: content})  # fmt: skip
+    seen = typed("pull", "o/evil")
+    assert (seen.code, name in seen.err) == (4, True)
+    assert not [path for path in paths.hub_cache_dir().rglob("*") if path.is_file()
+                and path.read_bytes() == content]  # fmt: skip
+
+
+def test_a_model_bin_that_is_safetensors(typed: Typed, server: Hub) -> None:
+    folder = hf_folder(Path("made"))
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    files["pytorch_model.bin"] = files.pop("model.safetensors")
+    server.add("o/odd", files)
+    assert typed("pull", "o/odd").code == 4
+    seen = typed("pull", "o/odd", "--allow-pickle", "--json")
+    assert (seen.code, seen.json["format"]) == (0, "safetensors")
+    for name in ("x.joblib", "x.npz", "x.npy"):
+        server.add("o/names", {name: b"data"})
+        assert typed("pull", "o/names", "--include", name).code == 4
+
+
 def test_programs_are_left_out(typed: Typed, server: Hub) -> None:
     server.add("o/r", {"modeling.py": "import os", "a.gguf": quantization("Q8_0")})
     seen = typed("pull", "o/r", "--include", "*", "--json")
@@ -363,6 +421,49 @@ def test_offline(typed: Typed, server: Hub, tiny: dict[str, bytes], engine: Fake
     assert len(server.seen) == requests
     assert typed("rm", "-y", f"{NAME}:Q4_K_M").code == 0
     assert typed("run", "-m", f"hf:{NAME}:Q4_K_M", "hello").code == 70  # no replies are left
+
+
+def test_offline_the_best_that_is_there_is_taken(
+    typed: Typed, server: Hub, tiny: dict[str, bytes]
+) -> None:
+    for label in QUANTS:
+        typed("pull", f"{NAME}:{label}")
+        typed("rm", "--dry-run", f"{NAME}:{label}")
+    requests = len(server.seen)
+    seen = typed("pull", NAME, "--offline")
+    assert (seen.code, seen.out) == (0, f"{NAME}:Q8_0\n")
+    assert "Q8_0 is the best of 3 that fits" in seen.err
+    assert typed("pull", NAME.lower(), "--offline", "--quant", "q4_k_m").out == f"{NAME}:Q4_K_M\n"
+    dry = typed("pull", f"{NAME}:F16", "--offline", "--dry-run", "--json").json
+    assert (dry["missing_bytes"], dry["bytes"] > 0) == (0, True)
+    assert typed("pull", f"{NAME}:Q5_K_M", "--offline").code == 3
+    assert typed("pull", f"{NAME}@v2", "--offline").code == 6
+    assert typed("pull", NAME, "--offline", "--local-dir", "here").code == 2
+    assert len(server.seen) == requests
+    (next(paths.hub_cache_dir().rglob("tiny-F16.gguf"))).unlink()
+    assert typed("pull", f"{NAME}:F16", "--offline").code == 3
+
+
+def test_offline_parts_that_are_missing_are_told(typed: Typed, server: Hub) -> None:
+    folder = hf_folder(Path("made"), shards=3)
+    server.add("o/r", {path.name: path.read_bytes() for path in folder.iterdir()})
+    assert typed("pull", "o/r").code == 0
+    (next(paths.hub_cache_dir().rglob("model-00002-of-*"))).unlink()
+    seen = typed("pull", "o/r", "--offline")
+    assert (seen.code, "lacks model-00002-of-00003.safetensors" in seen.err) == (3, True)
+
+
+def test_without_a_network_offline_is_named(
+    typed: Typed, server: Hub, tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed("pull", f"{NAME}:Q8_0")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    seen = typed("pull", NAME)
+    assert (seen.code, "--offline" in seen.err) == (6, True)
+    assert "what has come is kept" not in seen.err
+    [line] = typed("fit", NAME, "--json").json  # of what is here
+    assert (line["name"], line["fits"]) == (f"{NAME}:Q8_0", True)
+    assert typed("fit", "o/other").code == 6
 
 
 @pytest.mark.parametrize("answer", ["y", "", "n"])

@@ -1,4 +1,4 @@
-"""Nothing is lost: what is deleted, moved, replaced or overwritten is llmrr's own, and what its user
+"""Nothing is lost: what is deleted, moved, replaced or overwritten is llmrr's own, or what its user
 asked for."""
 
 import os

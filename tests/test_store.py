@@ -1,8 +1,6 @@
 """The models that are here: imported, named anew, removed, counted, carried to another machine."""
 
-import io
 import json
-import tarfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -323,10 +321,87 @@ def test_a_modelfile_from_what_ollama_has(typed: Typed, ollama: Path) -> None:
     assert typed("create", "x", "-f", "Modelfile").code == 3
 
 
+def lora(path: Path, **metadata: Any) -> Path:
+    return gguf_file(
+        path,
+        metadata={"general.type": "adapter", "general.architecture": "llama", **metadata},
+        tensors={"blk.0.attn_q.weight.lora_a": Tensor((8, 2), 0, bytes(64))},
+    )
+
+
+def test_all_of_a_modelfile_is_kept(typed: Typed, model: Path) -> None:
+    lora(Path("adapter.gguf"))
+    gguf_file(Path("mmproj.gguf"), metadata={"general.architecture": "clip"})
+    Path("My").write_text(
+        f'FROM ./{model.name}\nFROM ./mmproj.gguf\nADAPTER ./adapter.gguf\n'
+        'TEMPLATE """{{ .Prompt }}"""\nLICENSE """MIT\nand so on"""\n'
+    )
+    assert typed("create", "mine", "-f", "My").code == 0
+    entry = installed()["mine"]
+    assert {file.path.name for file in entry.files} == {
+        model.name, "mmproj.gguf", "adapter.gguf",
+    }  # fmt: skip
+    assert (entry.recipe.template, entry.recipe.license) == ("{{ .Prompt }}", "MIT\nand so on")
+    written = typed("show", "mine", "--modelfile").out
+    assert f"FROM {model}\nFROM {Path('mmproj.gguf').absolute()}\n" in written
+    Path("Again").write_text(written)
+    typed("create", "again", "-f", "Again")
+    assert installed()["again"].recipe == entry.recipe
+    assert len(installed()["again"].files) == 3
+    typed("import", str(model), "--move", "--name", "moved")
+    assert "would miss it" in typed("import", str(model), "--move", "--name", "moved").err
+
+
+def test_a_modelfile_names_what_is_there(typed: Typed, model: Path) -> None:
+    typed("import", str(model), "--move", "--name", "moved")
+    assert f"FROM {installed()['moved'].path}\n" in typed("show", "moved", "--modelfile").out
+    typed("create", "kind", "--from", "builtin:mini", "-s", "x")
+    Path("Kind").write_text(typed("show", "kind", "--modelfile").out)
+    assert typed("create", "again", "-f", "Kind").code == 0
+
+
+def test_a_modelfile_without_from_beside_a_base(typed: Typed, model: Path) -> None:
+    Path("Style").write_text('SYSTEM "Be brief."\n')
+    assert typed("create", "brief", "-f", "Style", "--from", str(model)).code == 0
+    assert installed()["brief"].recipe.system == "Be brief."
+    piped = typed("create", "piped", "-f", "-", "--from", "brief", stdin="PARAMETER seed 4\n")
+    assert piped.code == 0
+    assert installed()["piped"].recipe.params.seed == 4
+    Path("Style").write_text("FROM breif\n")
+    seen = typed("create", "x", "-f", "Style")
+    assert (seen.code, "did you mean brief?" in seen.err) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("absent.gguf", 3, "absent.gguf does not exist"),
+        ("tiny.Q8_0.gguf", 4, "is not a LoRA adapter"),
+        ("peft", 4, "has to be a GGUF file"),
+        ("text.txt", 4, "not a model"),
+    ],
+)
+def test_adapters_are_looked_at_when_they_are_named(
+    typed: Typed, model: Path, name: str, code: int, said: str
+) -> None:
+    from layouts import lora_folder
+
+    lora_folder(Path("peft"))
+    Path("text.txt").write_text("hello")
+    Path("My").write_text(f"FROM {model}\nADAPTER ./{name}\n")
+    for words in (("-f", "My"), ("--from", str(model), "-o", "lora", f"./{name}")):
+        seen = typed("create", "mine", *words)
+        assert (seen.code, said in seen.err) == (code, True), seen.err
+    assert installed() == {}
+
+
 def test_the_built_in_model_can_be_a_base(typed: Typed, engine: FakeEngine) -> None:
     engine.replies = ["hi"]
     assert typed("create", "mine", "--from", "builtin:mini", "-s", "Be kind.").code == 0
     assert typed("run", "mine", "hello").out == "hi\n"
+    assert [typed(word, "mine", "--json").code for word in ("show", "fit")] == [0, 0]
+    assert typed("show", "mine", "--json").json["name"] == "mine"
+    assert typed("list", "--json").json[0]["bytes"] == paths.builtin_model().stat().st_size
     assert typed("rm", "-y", "mine").code == 0
     assert paths.builtin_model().exists()
 
@@ -498,182 +573,7 @@ def test_df_counts_shared_bytes_once(typed: Typed, ollama: Path, model: Path) ->
     assert "in all" in typed("df").out
 
 
-# -- carried -----------------------------------------------------------------------------------
-
-
-def names_in(path: str) -> list[str]:
-    with tarfile.open(path) as tar:
-        return tar.getnames()
-
-
-def test_a_model_is_carried_to_another_machine(
-    typed: Typed, model: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine.replies = ["hi"]
-    typed("import", str(model), "--name", "base:q8")
-    typed("create", "me/mine:v2", "--from", "base", "-s", "Be kind.", "-o", "seed", "3")
-    assert typed("export", "me/mine:v2").out.endswith("me--mine--v2.tar\n")
-    assert names_in("me--mine--v2.tar") == [archive.MANIFEST, "tiny.Q8_0.gguf"]
-    content = model.read_bytes()
-    model.unlink()
-    monkeypatch.setenv("LLMRR_HOME", str(Path("elsewhere").absolute()))
-    [line] = typed("import", "me--mine--v2.tar", "--json").json
-    assert line["name"] == "me/mine:v2"
-    assert Path(line["path"]).read_bytes() == content
-    assert typed("run", "me/mine", "hello").out == "hi\n"
-    assert engine.requests[0].sampling.seed == 3
-    assert typed("import", "me--mine--v2.tar").code == 1  # it is there
-    assert typed("import", "me--mine--v2.tar", "--name", "again").code == 0
-    assert typed("rm", "-y", "me/mine").out.startswith("me/mine:v2: ")
-    assert [path.name.rpartition("-")[0] for path in paths.models_dir().iterdir()] == ["again"]
-
-
-def test_export_of_a_folder_and_of_blobs(typed: Typed, ollama: Path) -> None:
-    typed("import", "--from", "ollama")
-    typed("export", "llama3.2", "-O", "a.tar")
-    [_, name] = names_in("a.tar")
-    assert name.startswith("sha256-") and name.endswith(".gguf")
-    typed("rm", "-y", "llama3.2")
-    assert typed("import", "a.tar").code == 0
-    assert installed()["llama3.2:latest"].recipe.system == "Be terse."
-    assert typed("export", "llama3.2", "-O", "a.tar").code == 1  # it is there
-    assert typed("export", "nothing").code == 3
-
-
-def test_an_adapter_travels_with_its_model(typed: Typed, model: Path) -> None:
-    Path("far").mkdir()
-    adapter = gguf_file(
-        Path("far/adapter.gguf"),
-        metadata={"general.type": "adapter", "general.architecture": "llama"},
-        tensors={"blk.0.attn_q.weight.lora_a": Tensor((8, 2), 0, bytes(64))},
-    )
-    typed("create", "tuned", "--from", str(model), "-o", "lora", str(adapter.absolute()))
-    typed("export", "tuned")
-    typed("rm", "-y", "tuned")
-    typed("import", "tuned.tar")
-    [(path, scale)] = installed()["tuned"].recipe.options["lora"]
-    assert (path.read_bytes(), scale) == (adapter.read_bytes(), 1.0)
-    assert path.is_relative_to(paths.models_dir())
-
-
-def manifest(**changed: Any) -> dict[str, Any]:
-    return {
-        "llmrr": 1, "name": "evil", "tag": "", "main": "a.gguf", "format": "gguf",
-        "origin": "file:/a", "revision": None, "digest": None, "recipe": None,
-        "files": [["a.gguf", 3, "0" * 64]], **changed,
-    }  # fmt: skip
-
-
-def packed(
-    facts: object, members: list[tuple[tarfile.TarInfo, bytes]], *, raw: bool = False
-) -> Path:
-    path = Path("evil.tar")
-    with tarfile.open(path, "w") as tar:
-        text = facts if isinstance(facts, bytes) else json.dumps(facts).encode()
-        if not raw:
-            info = tarfile.TarInfo(archive.MANIFEST)
-            info.size = len(text)
-            tar.addfile(info, io.BytesIO(text))
-        for info, content in members:
-            tar.addfile(info, io.BytesIO(content))
-    return path
-
-
-def member(name: str, content: bytes = b"abc", **fields: Any) -> tuple[tarfile.TarInfo, bytes]:
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    for key, value in fields.items():
-        setattr(info, key, value)
-    return info, content
-
-
-HOSTILE: dict[str, tuple[object, list[tuple[tarfile.TarInfo, bytes]]]] = {
-    "a path that climbs": (
-        manifest(files=[["../../evil", 3, "0" * 64]]), [member("../../evil")],
-    ),
-    "an absolute path": (manifest(files=[["/tmp/evil", 3, "0" * 64]]), [member("/tmp/evil")]),
-    "a path of another system": (manifest(files=[["c:\\x", 3, "0" * 64]]), [member("c:\\x")]),
-    "a symbolic link": (
-        manifest(), [member("a.gguf", b"", type=tarfile.SYMTYPE, linkname="/etc/passwd")],
-    ),
-    "a hard link": (
-        manifest(), [member("a.gguf", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd")],
-    ),
-    "a device": (manifest(), [member("a.gguf", b"", type=tarfile.CHRTYPE)]),
-    "a folder": (manifest(), [member("a.gguf", b"", type=tarfile.DIRTYPE)]),
-    "a file not on the list": (manifest(), [member("a.gguf"), member("b.gguf")]),
-    "a file twice": (manifest(), [member("a.gguf"), member("a.gguf")]),
-    "a file that is missing": (manifest(), []),
-    "another size": (manifest(), [member("a.gguf", b"abcd")]),
-    "another digest": (manifest(), [member("a.gguf")]),
-    "a bomb": (manifest(files=[["a.gguf", 2**60, "0" * 64]]), [member("a.gguf")]),
-    "a list of nothing": (manifest(files=[]), []),
-    "a list of too much": (manifest(files=[[f"{n}", 0, "0" * 64] for n in range(10_001)]), []),
-    "a main file that is not in it": (manifest(main="../b"), [member("a.gguf")]),
-    "an adapter that is not in it": (
-        manifest(recipe='{"options": {"lora": ["/etc/passwd"]}}'), [member("a.gguf")],
-    ),
-    "a recipe of nonsense": (manifest(recipe='{"params": {"temperature": "x"}}'), []),
-    "options that do not exist": (manifest(recipe='{"options": {"x": 1}}'), []),
-    "a list that is no list": ([1, 2], []),
-    "a list that is no JSON": (b"\xff\xfe", []),
-    "a list too deep": (b"[" * 100_000, []),
-    "a name that is none": (manifest(name="../x"), [member("a.gguf")]),
-    "a later version": (manifest(llmrr=2), [member("a.gguf")]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_archives_are_refused(typed: Typed, case: str) -> None:
-    facts, members = HOSTILE[case]
-    packed(facts, members)
-    before = sorted(Path().rglob("*"))
-    seen = typed("import", "evil.tar")
-    assert seen.code in (2, 4), seen.err
-    assert installed() == {}
-    assert sorted(Path().rglob("*")) == before
-    assert not list(paths.models_dir().glob("*"))
-    assert not Path("/tmp/evil").exists()
-
-
-def test_other_archives_are_named(typed: Typed, model: Path) -> None:
-    packed(None, [member("a.gguf")], raw=True)
-    assert "not one of a model" in typed("import", "evil.tar").err
-    with tarfile.open("z.tar.gz", "w:gz") as tar:
-        tar.add(model, "a.gguf")
-    assert "gzip" in typed("import", "z.tar.gz").err
-
-
-def test_headers_that_claim_too_much_are_not_believed(typed: Typed) -> None:
-    info = tarfile.TarInfo("x")
-    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2**40
-    Path("evil.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(10240))
-    seen = typed("import", "evil.tar")
-    assert (seen.code, "Traceback" in seen.err) == (4, False)
-
-
-def test_every_cut_of_an_archive_is_refused(typed: Typed, model: Path) -> None:
-    typed("import", str(model), "--name", "mine")
-    typed("export", "mine")
-    whole = Path("mine.tar").read_bytes()
-    typed("rm", "-y", "mine")
-    for length in range(0, len(whole) - 10240, len(whole) // 23):
-        Path("cut.tar").write_bytes(whole[:length])
-        seen = typed("import", "cut.tar")
-        assert (seen.code, "Traceback" in seen.err) == (4, False), length
-    assert installed() == {}
-    assert not list(paths.models_dir().glob("*"))
-
-
-def test_a_damaged_file_is_not_exported(typed: Typed, model: Path) -> None:
-    typed("import", str(model), "--copy", "--name", "mine")
-    path = installed()["mine"].path
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    seen = typed("export", "mine")
-    assert (seen.code, "its digest is not the recorded one" in seen.err) == (4, True)
-    assert not Path("mine.tar").exists()
+# -- when things go wrong ------------------------------------------------------------------------
 
 
 def test_a_full_disk_while_importing(

@@ -222,7 +222,7 @@ def _base(router: "Router", read: "Modelfile") -> str:
             raise
         if short_name(read.base):
             return read.base
-        near = router.catalogue.near(read.base)
+        near = router.catalogue.nearest(read.base)
         raise NotFound(
             f'there is no model "{read.base}", neither here nor in Ollama\'s store',
             f"did you mean {near}?" if near else "llmrr list --all shows what there is",
