@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders import tiny_llama
 from fakes import FakeEngine, reply
 from terminal import Stream, Typed
 
@@ -80,6 +81,21 @@ def test_a_first_word_that_is_nearly_a_model_is_told(typed: Typed, engine: FakeE
     assert told in typed("run", "assitant", "hi").err
     for words in (["assitant"], ["assitant hi"], ["-m", "tiny.gguf", "assitant", "hi"]):
         assert "did you mean" not in typed("run", *words).err
+
+
+def test_a_first_word_that_is_nearly_an_installed_model_is_told(
+    typed: Typed, engine: FakeEngine
+) -> None:
+    for name in ("someone/mymodel", "good"):
+        typed("import", str(tiny_llama(Path("real.gguf"))), "--name", name)
+    engine.replies = ["a"] * 9
+    wrong = {"mymodel": "someone/mymodel", "good.guf": "good", "lama3.2": "llama3.2"}
+    for word, meant in wrong.items():
+        assert f"did you mean {meant}?" in typed("run", word, "hi").err, word
+    for words in (["god", "is"], ["Why", "is"], ["1.", "Write"], ["a/b/c", "x"]):
+        assert "did you mean" not in typed("run", *words).err, words
+    seen = typed("run", "./good.guf", "hi")
+    assert (seen.code, "good.guf does not exist" in seen.err) == (3, True)
 
 
 def test_a_prompt_that_looks_like_an_option(typed: Typed, engine: FakeEngine) -> None:

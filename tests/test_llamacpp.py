@@ -470,8 +470,17 @@ def test_embeddings_are_normalised_and_pooled(folder: Path) -> None:
         assert abs(float(vectors[0] @ vectors[1])) < 0.9999
         with pytest.raises(ContextOverflow, match="128"):
             model.embed(["hello " * 400])
+        with pytest.raises(Unsupported, match=r"bert\.gguf is an embedding model"):
+            model.generate(Request(prompt="the capital of", sampling=GREEDY))
     finally:
         model.close()
+
+
+def test_an_encoder_without_a_pooling_answers_nothing_either(folder: Path) -> None:
+    model = load(builders.tiny_bert(folder / "unpooled.gguf", pooling=0))
+    with pytest.raises(Unsupported, match="is an embedding model"):
+        model.generate(Request(prompt="the capital of", sampling=GREEDY))
+    model.close()
 
 
 @pytest.mark.parametrize("words", [1, 510, 750, 997])
@@ -697,6 +706,8 @@ def test_a_dry_load_measures_what_a_real_one_allocates(folder: Path) -> None:
     assert fit is not None
     assert fit.kv_bytes == short["kv"]
     assert fit.compute_bytes == pytest.approx(short["compute"], rel=0.1)
+    beyond = measure(path, plain, 8192)  # more than it was trained with, as a user may say it
+    assert beyond["kv"] == 4 * long["kv"]
 
 
 def test_another_type_of_cache_is_checked_anew(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,9 +70,15 @@ def test_what_may_be_a_models_name(engine: FakeEngine) -> None:
     builders.gguf_file(Path("other.bin"))
     Path("notes.txt").write_text("some notes")
     with Router() as router:
-        names = ("mine", BUILTIN, "./tiny.gguf", "other.bin", "file:x.gguf", "hf:owner/repo")
+        names = (
+            "mine", BUILTIN, "./tiny.gguf", "other.bin", "file:x.gguf", "hf:owner/repo",
+            "hf.co/owner/repo", "./good.guf", "qwen3:4b", "qwen3:4b-q8_0",
+        )  # fmt: skip
         assert [name for name in names if not router.is_model(name)] == []
-        words = ("hello", "notes.txt", "owner/repo", "a model", "", "note: this")
+        words = (
+            "hello", "notes.txt", "owner/repo", "and/or:this", "a model", "", "note: this",
+            "/think",
+        )  # fmt: skip
         assert [word for word in words if router.is_model(word)] == []
 
 
