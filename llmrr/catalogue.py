@@ -166,7 +166,8 @@ class Catalogue:
             return self._from_hub(reference, name)
         if holding := _holding(name):
             if holding.problem:
-                raise NotFound(f"{name}: {holding.problem}", f"llmrr import --from {provider}")
+                hint = f"ollama pull {rest}" if provider == "ollama" else "llmrr list --all"
+                raise NotFound(f"{name}: {holding.problem}", hint)
             return Resolved(
                 holding.name, holding.source, holding.path, recipe=holding.recipe,
                 format=holding.format,

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Description:
     """A model, as ``show`` prints it. ``files`` are those that the store notes, with bytes and
     SHA-256 where known; ``engines`` those that run it, each with the command that installs what it
-    lacks; ``holders`` who else has the same file; ``fit`` is None where it cannot be computed."""
+    lacks; ``holders`` who else has the same file; ``fit`` is None where it cannot be computed.
+    ``problem`` is why it cannot be run."""
 
     name: str
     source: str
@@ -40,6 +41,7 @@ class Description:
     engines: tuple[tuple[str, str | None], ...]
     holders: tuple[str, ...]
     fit: Fit | None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def describe(catalogue: Catalogue, name: str | None) -> Description:
 
     entry = catalogue.entry(name)
     info = looking.inspect(entry)
+    problem = _problem(entry)
     return Description(
         name=entry.label,
         source=entry.origin,
@@ -75,10 +78,12 @@ def describe(catalogue: Catalogue, name: str | None) -> Description:
         recipe=entry.recipe,
         info=info,
         engines=tuple(
-            (one.name, one.missing()) for one in engines.ENGINES if info.format in one.formats
+            (one.name, one.missing()) for one in engines.ENGINES
+            if info.format in one.formats and problem is None
         ),
         holders=_holders(catalogue, entry),
-        fit=_weighed(info, hardware.probe(thorough=True), None, "f16"),
+        fit=None if problem else _weighed(info, hardware.probe(thorough=True), None, "f16"),
+        problem=problem,
     )
 
 
@@ -115,6 +120,8 @@ def fit(
             return _remote(absent.reference, machine, context, kv_type, token)
 
     info = looking.inspect(entry)
+    if info.format is Format.GGUF:
+        looking.checked(entry.path)
     weighed = _weighed(info, machine, context, kv_type)
     exact = _measured(entry, info, weighed, kv_type) if weighed else None
     return [FitLine(entry.label, info.bytes, exact or weighed, measured=exact is not None)]
@@ -174,6 +181,16 @@ def _replaced(weighed: Fit, sizes: Mapping[str, int]) -> Fit:
         host_bytes=host,
         fits=room is None or host <= room,
     )
+
+
+def _problem(entry: "Entry") -> str | None:
+    from llmrr.store import looking
+
+    try:
+        looking.checked(entry.path)
+    except LlmrrError as error:
+        return error.message
+    return None
 
 
 def _holders(catalogue: Catalogue, entry: "Entry") -> tuple[str, ...]:

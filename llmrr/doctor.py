@@ -104,6 +104,19 @@ def model() -> Check:
     return Check("model", True, f"{chosen.name} ({chosen.why})")
 
 
+def installed() -> Check:
+    """The files of the installed models are there."""
+    from llmrr.router import Router
+
+    with closing(Router()) as router:
+        entries = router.catalogue.entries()
+    gone = [entry.label for entry in entries if entry.is_missing]
+    if gone:
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        return Check("installed", None, f"the files of {gone[0]}{more} are gone", "llmrr list")
+    return Check("installed", True, f"{len(entries)} models")
+
+
 def database() -> Check:
     """The record of runs can be read and written, and is intact."""
     from llmrr.database import errors, open_database, transaction
@@ -170,6 +183,7 @@ LOOKS: dict[str, Callable[[], Check]] = {
     "builtin": builtin,
     "config": settings,
     "model": model,
+    "installed": installed,
     "database": database,
     "disk": space,
     "memory": memory,

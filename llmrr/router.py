@@ -267,7 +267,7 @@ class Router:
 
     def _open(self, resolved: Resolved, stated: Mapping[str, object]) -> tuple[Model, Engine]:
         files = place(resolved)
-        engine = for_format(files.format)
+        engine = for_format(files.format, resolved.name)
         options = _options(
             {**self.config.engine_options(engine.name), **resolved.recipe.options, **stated}
         )

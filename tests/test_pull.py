@@ -361,7 +361,7 @@ def test_a_folder_of_safetensors(typed: Typed, server: Hub) -> None:
     shown = typed("show", "o/r", "--json").json
     assert shown["architecture"] == "llama"
     assert typed("fit", "o/r", "--json").json[0]["kv_bytes"] > 0
-    assert "no engine runs" in typed("run", "-m", "o/r", "hello").err
+    assert "no engine here runs o/r" in typed("run", "-m", "o/r", "hello").err
 
 
 def test_the_variants_of_onnx(typed: Typed, server: Hub) -> None:

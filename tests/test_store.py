@@ -376,7 +376,7 @@ def test_a_modelfile_without_from_beside_a_base(typed: Typed, model: Path) -> No
     ("name", "code", "said"),
     [
         ("absent.gguf", 3, "absent.gguf does not exist"),
-        ("tiny.Q8_0.gguf", 4, "is not a LoRA adapter"),
+        ("tiny.Q8_0.gguf", 4, "is a model, and not a LoRA adapter"),
         ("peft", 4, "has to be a GGUF file"),
         ("text.txt", 4, "not a model"),
     ],
@@ -399,11 +399,29 @@ def test_the_built_in_model_can_be_a_base(typed: Typed, engine: FakeEngine) -> N
     engine.replies = ["hi"]
     assert typed("create", "mine", "--from", "builtin:mini", "-s", "Be kind.").code == 0
     assert typed("run", "mine", "hello").out == "hi\n"
-    assert [typed(word, "mine", "--json").code for word in ("show", "fit")] == [0, 0]
-    assert typed("show", "mine", "--json").json["name"] == "mine"
-    assert typed("list", "--json").json[0]["bytes"] == paths.builtin_model().stat().st_size
     assert typed("rm", "-y", "mine").code == 0
     assert paths.builtin_model().exists()
+
+
+def test_what_is_made_of_the_built_in_model_is_told_by_its_own_name(typed: Typed) -> None:
+    typed("create", "mine", "--from", "builtin:mini", "-s", "Be kind.")
+    assert typed("show", "mine", "--json").json["name"] == "mine"
+    assert typed("fit", "mine", "--json").json[0]["name"] == "mine"
+    line = typed("list", "--json").json[0]
+    assert (line["bytes"], line["quant"]) == (paths.builtin_model().stat().st_size, "Q8_0")
+
+
+def test_a_damaged_model_is_told_as_such(typed: Typed, model: Path) -> None:
+    cut = Path("folder/cut.gguf")
+    cut.parent.mkdir()
+    cut.write_bytes(model.read_bytes()[:-100])
+    facts = typed("show", str(cut), "--json").json
+    assert (facts["engines"], facts["fit"]) == ([], None)
+    assert "is damaged" in facts["problem"]
+    assert "cannot be run" in typed("show", str(cut)).out
+    assert typed("fit", str(cut)).code == 4
+    seen = typed("import", "--from", "folder", "folder", "--json").json
+    assert [(one["name"], "damaged" in one["problem"]) for one in seen] == [(None, True)]
 
 
 # -- removed -----------------------------------------------------------------------------------

@@ -191,7 +191,6 @@ def _settings() -> Iterator[str]:
 
 
 EXAMPLE_TOML = """version = 1
-default_model = "assistant"
 
 [[models]]
 name = "assistant"

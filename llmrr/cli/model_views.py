@@ -1,5 +1,6 @@
 """What ``llmrr show`` and ``llmrr fit`` print: lines of text, and the facts of ``--json``. Pure."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ def description(found: "Description") -> Facts:
         "engines": [{"name": name, "missing": missing} for name, missing in found.engines],
         "holders": list(found.holders),
         "fit": fit_values(found.fit) if found.fit else None,
+        "problem": found.problem,
         "metadata": metadata,
     }  # fmt: skip
 
@@ -70,6 +72,7 @@ def described(page: Page, facts: Facts) -> Iterator[str]:
             "added": minute(facts["added"]) if facts["added"] else None,
             "last used": minute(facts["last_used"]) if facts["last_used"] else None,
             "runs on": _engines(facts["engines"]),
+            **({"cannot be run": facts["problem"]} if facts["problem"] else {}),
             "also held by": ", ".join(facts["holders"]),
             **({"fits here": _fits(facts["fit"])} if facts["fit"] else {}),
         }
@@ -78,7 +81,7 @@ def described(page: Page, facts: Facts) -> Iterator[str]:
     yield from _section("FILES", _files(facts["files"]))
     yield from _section("RECIPE", _recipe(facts["recipe"]))
     yield from _section("LOADING IT WOULD IMPORT", _imports(facts))
-    yield from _section("CHAT TEMPLATE", _template(facts["chat_template"]))
+    yield from _section("CHAT TEMPLATE", _template(facts["chat_template"], facts["name"]))
     metadata = facts["metadata"].items()
     yield from _section("METADATA", (page.fitted(f"  {key}  {one}") for key, one in metadata))
 
@@ -111,8 +114,7 @@ def fits(page: Page, lines: Sequence[Facts]) -> Iterator[str]:
     header = ("", "NAME", "SIZE", "MEMORY", "GPU", "LAYERS", "CONTEXT", "FITS")
     rows = [
         ("*" if one["recommended"] else " ", one["name"], size(one["bytes"]),
-         size(one.get("host_bytes")), size(one.get("gpu_bytes")), _layers(one),
-         one.get("largest_context"), one["fits"])
+         size(one.get("host_bytes")), *_on_gpu(one), one.get("largest_context"), one["fits"])
         for one in lines
     ]  # fmt: skip
     yield from page.table(header, rows)
@@ -140,7 +142,7 @@ def _one_fit(page: Page, one: Facts) -> Iterator[str]:
             "output": size(one["output_bytes"]),
             "main memory": _of(one["host_bytes"], one["host_available_bytes"]),
             "GPU memory": _of(one["gpu_bytes"], one["gpu_available_bytes"]),
-            "GPU layers": _layers(one),
+            "GPU layers": _on_gpu(one)[1],
             "buffers": "measured by the engine" if one["measured"] else "computed",
         }
     )
@@ -153,8 +155,11 @@ def _of(needed: int, available: int | None) -> str | None:
     return None if available is None else f"{size(needed)} of {size(available)}"
 
 
-def _layers(one: Facts) -> str | None:
-    return f"{one['gpu_layers']} of {one['layers'] + 1}" if one.get("layers") is not None else None
+def _on_gpu(one: Facts) -> tuple[str | None, str | None]:
+    """Memory and layers on GPUs; unknown where there are none."""
+    if one.get("gpu_available_bytes") is None:
+        return None, None
+    return size(one["gpu_bytes"]), f"{one['gpu_layers']} of {one['layers'] + 1}"
 
 
 def _fits(one: Facts) -> str:
@@ -190,12 +195,12 @@ def _files(found: Sequence[Facts]) -> Iterator[str]:
 
 
 def _recipe(found: Facts) -> Iterator[str]:
-    if found["system"]:
-        yield f"  system  {found['system']}"
-    for key, one in {**found["params"], **found["options"]}.items():
-        yield f"  {key}  {one}"
-    for message in found["messages"]:
-        yield f"  {message['role']}: {message['content']}"
+    texts = {key: found[key] for key in ("system", "template", "license") if found[key]}
+    spoken = ((one["role"], one["content"]) for one in found["messages"])
+    for key, one in (*texts.items(), *{**found["params"], **found["options"]}.items(), *spoken):
+        first, *rest = str(one).splitlines() or [""]
+        yield f"  {key}  {first}"
+        yield from (f"    {line}" for line in rest)
 
 
 def _imports(facts: Facts) -> Iterator[str]:
@@ -204,8 +209,9 @@ def _imports(facts: Facts) -> Iterator[str]:
         yield f"  {name}{unsafe}"
 
 
-def _template(text: str | None) -> Iterator[str]:
+def _template(text: str | None, name: str) -> Iterator[str]:
     lines = (text or "").splitlines()
     yield from (f"  {line}" for line in lines[:TEMPLATE_LINES])
     if len(lines) > TEMPLATE_LINES:
-        yield f"  … {len(lines) - TEMPLATE_LINES} lines more: llmrr show --template"
+        command = f"llmrr show {shlex.quote(name)} --template"
+        yield f"  … {len(lines) - TEMPLATE_LINES} lines more: {command}"

@@ -57,7 +57,8 @@ def show(
     """
     with Router(warn=output.note) as router:
         if modelfile:
-            return output.write(keeping.modelfile(router, model))
+            text = keeping.modelfile(router, model)
+            return output.document({"modelfile": text}) if json else output.write(text)
         found = router.describe(model)
         if template:
             return output.data(keeping.template(found))

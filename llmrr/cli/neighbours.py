@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from llmrr import parameters
 from llmrr.errors import UsageError
 
 REAL_MODEL = "llmrr pull qwen3:4b"
@@ -105,11 +106,29 @@ def no_such_option(
         said = f'"{word}" begins with "-" and was read as an option; a prompt follows "--"'
         return UsageError(said, shlex.join(["llmrr", *words]))
     command = f"llmrr {args[0]}" if args and not args[0].startswith("-") else "llmrr"
+    plain = option.lstrip("-").replace("-", "_").lower()
+    name = parameters.FOREIGN.get(plain, plain)
+    if args and args[0] in _OPTIONED and name in parameters.known_options():
+        said = f'there is no option "{option}": it is set with -o'
+        return UsageError(said, f"-o {name} VALUE")
     near = " or ".join(get_close_matches(option, possibilities or (), n=1, cutoff=0.0))
     said = f'there is no option "{option}"' + (f"; did you mean {near}?" if near else "")
     return UsageError(said, f"{command} --help")
 
 
+def extra_words(args: Sequence[str]) -> str | None:
+    """The line to type for words too many; None where there is none.
+
+    >>> extra_words(["pull", "owner/repo", "a.gguf"])
+    'llmrr pull hf:owner/repo/a.gguf'
+    """
+    words = [arg for arg in args if not arg.startswith("-")]
+    if len(words) == 3 and words[0] == "pull" and re.fullmatch(r"[\w.-]+/[\w.-]+", words[1]):
+        return shlex.join(["llmrr", "pull", f"hf:{words[1]}/{words[2]}"])
+    return None
+
+
+_OPTIONED = ("run", "chat", "create", "embed")
 _PROMPTING = ("generate", "ask", "prompt", "complete", "embeddings")
 
 

@@ -154,7 +154,8 @@ def invoke(args: list[str]) -> None:
     except NoSuchOption as error:
         raise neighbours.no_such_option(args, error.option_name, error.possibilities) from None
     except ClickException as error:
-        raise UsageError(_sentence(error), _help_line(error, args)) from None
+        hint = neighbours.extra_words(args) if "extra argument" in error.format_message() else None
+        raise UsageError(_sentence(error), hint or _help_line(error, args)) from None
 
 
 def completion_wanted() -> bool:

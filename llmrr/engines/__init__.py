@@ -10,10 +10,13 @@ from llmrr.types import Format
 ENGINES: Final[tuple[Engine, ...]] = (llamacpp.ENGINE,)
 
 
-def for_format(format_: Format) -> Engine:
-    """The engine that runs models of this format. Raises ``FeatureMissing`` when none does."""
+def for_format(format_: Format, name: str) -> Engine:
+    """The engine that runs models of this format; ``name`` is that of the model, for the
+    ``FeatureMissing`` that is raised when none does."""
     for engine in ENGINES:
         if format_ in engine.formats:
             return engine
     known = ", ".join(sorted(one for engine in ENGINES for one in engine.formats))
-    raise FeatureMissing(f"no engine runs models in the format {format_}", f"get it as: {known}")
+    raise FeatureMissing(
+        f"no engine here runs {name}: its format is {format_}", f"get it as {known}"
+    )

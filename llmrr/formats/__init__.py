@@ -128,5 +128,5 @@ def _adapter(files: Files, layout: "Layout") -> Unsupported:
     base = _describe(files, layout).metadata.get("base_model")
     return Unsupported(
         f"{files} is a LoRA adapter for {base or 'a model that it does not name'}, not a model",
-        f"give the model with -m, and the adapter with -o lora {files}",
+        "get it as GGUF, and give it to its model: llmrr run -m MODEL -o lora FILE.gguf",
     )

@@ -62,10 +62,9 @@ def check_parts(parts: Sequence[Header]) -> None:
 
 def check_adapter(header: Header) -> None:
     """Raise ``DamagedFile`` or ``Unsupported`` if ``header`` is not one of a LoRA adapter."""
-    types = header.text("general.type"), header.text("adapter.type")
-    if types != ("adapter", "lora"):
+    if (header.text("general.type"), header.text("adapter.type")) != ("adapter", "lora"):
         raise Unsupported(
-            f"{header.where} is not a LoRA adapter: its general.type is {types[0]!r}",
+            f"{header.where} is not a LoRA adapter",
             "give the model with -m, and with -o lora an adapter in GGUF",
         )
     _names(header)

@@ -5,10 +5,10 @@ from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from llmrr import formats
-from llmrr.errors import LlmrrError, UsageError
+from llmrr.errors import DamagedFile, LlmrrError, Unsupported, UsageError
 from llmrr.store import locks, records
 from llmrr.store.holders import Holding
-from llmrr.store.looking import kind_of
+from llmrr.store.looking import checked, kind_of
 from llmrr.store.records import Entry, StoredFile, check_label, sound_label, split_label
 
 if TYPE_CHECKING:
@@ -41,7 +41,12 @@ def held(holding: Holding, label: str) -> Entry:
     if holding.problem is not None:
         raise LlmrrError(f"{holding.source}: {holding.problem}")
     name, tag = split_label(label)
-    info = formats.inspect(holding.path)
+    try:
+        info = checked(holding.path)
+    except DamagedFile:
+        raise
+    except Unsupported:  # it may run there, or with a later version
+        info = formats.inspect(holding.path)
     return Entry(
         name=name,
         tag=tag,

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmrr import formats
-from llmrr.errors import LlmrrError, NotFound, Unsupported
+from llmrr.errors import LlmrrError, NotFound
+from llmrr.formats import companions
 from llmrr.store import locks, records
 from llmrr.store.records import Entry, StoredFile, check_label, split_label
-from llmrr.types import Format, Recipe
+from llmrr.types import Recipe
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,9 +31,9 @@ def derive(
     name, tag = split_label(check_label(label))
     combined = over(recipe, base.recipe)
     for path, _ in recipe.options.get("lora", ()):
-        _require_kind(path, "adapter")
+        companions.require(path, "adapter")
     if projector is not None:
-        _require_kind(projector, "mmproj")
+        companions.require(projector, "mmproj")
     known = {file.path for file in base.files}
     adapters = [path for path, _ in combined.options.get("lora", ())]
     more = dict.fromkeys(path for path in (*adapters, projector) if path and path not in known)
@@ -49,21 +49,6 @@ def derive(
         if made.is_missing:  # removed in the meantime
             raise NotFound(f"the files of {base.label} are gone", "llmrr list")
         return records.add(connection, made)
-
-
-def _require_kind(path: Path, kind: str) -> None:
-    """Raise ``NotFound``, or ``Unsupported`` for a file that is no GGUF file of this kind."""
-    what = {"adapter": "a LoRA adapter", "mmproj": "an image encoder"}[kind]
-    info = formats.inspect(path)
-    if info.format is not Format.GGUF:
-        raise Unsupported(
-            f"{path} is {info.format}, and {what} has to be a GGUF file",
-            "get it as GGUF: on the hub many have GGUF in their names",
-        )
-    if info.kind != kind:
-        raise Unsupported(
-            f"{path} is not {what}: it is {info.kind or 'a model'}", f"llmrr show {path}"
-        )
 
 
 def over(recipe: Recipe, below: Recipe) -> Recipe:

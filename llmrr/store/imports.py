@@ -23,7 +23,7 @@ from llmrr.store import (
     usage,
 )
 from llmrr.store.archive import Arrived
-from llmrr.store.looking import kind_of
+from llmrr.store.looking import checked, kind_of
 from llmrr.store.records import Entry, StoredFile, check_label, sound_label, split_label
 from llmrr.store.staging import Staging, staged
 from llmrr.store.unpacking import Archive
@@ -59,14 +59,12 @@ def candidate(path: Path) -> Candidate:
     path = paths.expanded(path)
     _require_text(path)
     place = _place(path)
-    info = formats.inspect(place)
+    info = checked(place)
     if info.format is Format.PYTORCH:
         raise Unsupported(
             f"{path} is a pickle, which can run code when it is loaded",
             "get the model as safetensors or GGUF",
         )
-    if info.format is Format.GGUF and info.kind in (None, "model"):
-        formats.gguf.check_file(place)
     root, names, rest = _files(place, info, with_images=path.is_dir())
     for name in (*names, *rest):
         _require_text(root / name)
@@ -115,9 +113,7 @@ def import_archive(
     with locks.adding(), staged(connection, label, found.bytes) as staging:
         files = unpacking.unpack(found, staging.folder, arrived)
         main = staging.folder / found.main
-        info = formats.inspect(main)
-        if info.format is Format.GGUF and info.kind in (None, "model"):
-            formats.gguf.check_file(main)
+        info = checked(main)
         name, tag = split_label(label)
         with locks.settling():
             _require_free(connection, label)
@@ -317,7 +313,7 @@ def _brought(
     with locks.adding(), staged(connection, label, copied) as staging:
         taken = [_taken(found.root, name, staging.folder, how, arrived) for name in sizes]
         inside = found.path.relative_to(found.root)
-        formats.inspect(staging.folder / inside)  # it may have changed while it was copied
+        checked(staging.folder / inside)  # it may have changed while it was copied
         with locks.settling():
             before = _replaced(connection, label, f"file:{found.path}")
             done = _settled(connection, found, staging, taken, label)

@@ -1,11 +1,14 @@
 """Looking at just the files of one model where several lie in a folder."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from llmrr import formats
+from llmrr.formats import gguf
+from llmrr.formats.gguf_check import check_parts
 from llmrr.formats.source import Files, Source
 from llmrr.store.records import Entry
-from llmrr.types import ModelInfo
+from llmrr.types import Format, ModelInfo
 
 
 class Subset:
@@ -31,6 +34,18 @@ class Subset:
 def kind_of(info: ModelInfo) -> str | None:
     """What is noted as the kind of a model: one that makes vectors answers nothing."""
     return "embedding" if info.pooling else info.kind
+
+
+def checked(path: Path) -> ModelInfo:
+    """What the model at ``path`` says of itself, once it passed what is checked before it is run.
+    Raises what ``formats.inspect`` and ``gguf.check_file`` do."""
+    if path.is_dir() or formats.detect(path) is not Format.GGUF:
+        return formats.inspect(path)
+    parts = gguf.read_parts(path)
+    info = gguf.describe(parts)
+    if info.kind in (None, "model"):
+        check_parts(parts)
+    return info
 
 
 def inspect(entry: Entry) -> ModelInfo:

@@ -3,17 +3,18 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from llmrr import formats, hub, paths
 from llmrr.errors import LlmrrError
 from llmrr.store import external, locks, ownership, records
 from llmrr.store.choice import Option
 from llmrr.store.content import Look
-from llmrr.store.looking import Subset, kind_of
+from llmrr.store.looking import Subset, checked, kind_of
 from llmrr.store.ownership import Mark
 from llmrr.store.planning import Plan, files_of
 from llmrr.store.records import Entry, StoredFile, split_label
@@ -40,21 +41,39 @@ def run(
     Raises ``LlmrrError`` when its name is that of another model, and what ``hub.download`` raises.
     """
 
-    def fetched(files: Sequence[hub.RemoteFile], look: Look) -> dict[str, Path]:
-        if wanted.offline:
-            return {file.path: wanted.place.target(file.path) for file in files}
+    with closing(_Notes(connection)) as notes:
+        return _run(connection, wanted, _Fetch(wanted, notes, token, arrived, workers))
+
+
+class _Fetch(NamedTuple):
+    """How the files of a plan come."""
+
+    plan: Plan
+    notes: "_Notes"
+    token: str | None
+    arrived: Arrived
+    workers: int
+
+    def __call__(self, files: Sequence[hub.RemoteFile], look: Look) -> dict[str, Path]:
+        if self.plan.offline:
+            return {file.path: self.plan.place.target(file.path) for file in files}
         return hub.download(
-            wanted.repository,
+            self.plan.repository,
             files,
-            wanted.place,
-            checked=records.Checked(connection),
-            token=token,
-            workers=workers,
-            arrived=arrived,
+            self.plan.place,
+            checked=self.notes,
+            token=self.token,
+            workers=self.workers,
+            arrived=self.arrived,
             look=look,
-            made=None if wanted.label is None else _Made(connection),
+            # What patterns selected is the user's.
+            made=None if self.plan.label is None else self.notes,
         )
 
+
+def _run(
+    connection: "sqlite3.Connection", wanted: Plan, fetched: _Fetch
+) -> Entry | dict[str, Path]:
     if wanted.option is None or wanted.label is None:
         return fetched(wanted.files, wanted.look)
     _replaced(connection, wanted.label, wanted.source)
@@ -75,19 +94,40 @@ def run(
     raise LlmrrError(f"files of {wanted.label} vanish while they come", "run it again")
 
 
-class _Made:
-    """Notes what is written as llmrr's own, from any thread."""
+class _Notes:
+    """What the threads of a download ask and note, until it is over: one that goes on a little
+    longer is stopped, as the database may be closed by then."""
 
     def __init__(self, connection: "sqlite3.Connection") -> None:
-        self._connection, self._lock = connection, threading.Lock()
+        self._connection, self._lock, self._open = connection, threading.Lock(), True
+        self._checked = records.Checked(connection)
+
+    def holds(self, path: Path, digest: str) -> bool:
+        with self._used():
+            return self._checked.holds(path, digest)
+
+    def note(self, path: Path, digest: str) -> None:
+        with self._used():
+            self._checked.note(path, digest)
 
     def partial(self, path: Path, status: os.stat_result) -> None:
-        with self._lock:
+        with self._used():
             ownership.note(self._connection, path, Mark(status.st_ino))
 
     def file(self, path: Path, status: os.stat_result, was: Path | None = None) -> None:
-        with self._lock:
+        with self._used():
             ownership.note(self._connection, path, Mark.of(status), instead_of=was)
+
+    def close(self) -> None:
+        with self._lock:
+            self._open = False
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        with self._lock:
+            if not self._open:
+                raise hub.Stopped
+            yield
 
 
 def _replaced(connection: "sqlite3.Connection", label: str, source: str) -> Entry | None:
@@ -100,11 +140,9 @@ def _entry(wanted: Plan, option: Option, label: str, where: Mapping[str, Path]) 
     root = wanted.place.target("_").parent
     main = where[option.weights[0]]
     if option.format in (Format.GGUF, Format.ONNX):
-        info = formats.inspect(main)
+        info = checked(main)
     else:
         info = formats.inspect(Subset(formats.FolderFiles(root), option.files))
-    if info.format is Format.GGUF and info.kind in (None, "model"):
-        formats.gguf.check_file(main)
     name, tag = split_label(label)
     digests = {file.path: file.sha256 for file in wanted.repository.files}
     sizes = wanted.repository.sizes

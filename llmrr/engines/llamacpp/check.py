@@ -64,11 +64,12 @@ def _status(path: Path) -> os.stat_result:
 
 
 def _check_headers(path: Path, options: Options) -> None:
-    from llmrr.formats import gguf
+    from llmrr.formats import companions, gguf
     from llmrr.formats.gguf_check import check_adapter
 
     gguf.check_file(path)
     for adapter, _ in options.lora:
+        companions.require(adapter, "adapter")
         check_adapter(gguf.read_header(adapter))
 
 
