@@ -48,9 +48,11 @@ class Description:
 class FitLine:
     """A model, or one quantization of it, and what it takes. ``bytes`` are those of its weights;
     ``measured`` when the engine itself said its buffers; ``fit`` is None where the files do not say
-    enough."""
+    enough; ``runs`` when an engine here takes its format."""
 
     name: str
+    format: Format
+    runs: bool
     bytes: int | None
     fit: Fit | None
     recommended: bool = False
@@ -124,7 +126,9 @@ def fit(
         looking.checked(entry.path)
     weighed = _weighed(info, machine, context, kv_type)
     exact = _measured(entry, info, weighed, kv_type) if weighed else None
-    return [FitLine(entry.label, info.bytes, exact or weighed, measured=exact is not None)]
+    runs = info.format in runnable()
+    found = exact or weighed
+    return [FitLine(entry.label, info.format, runs, info.bytes, found, measured=exact is not None)]
 
 
 def _remote(
@@ -139,6 +143,8 @@ def _remote(
     return [
         FitLine(
             name=f"{reference.repo}:{option.tag or option.format}",
+            format=option.format,
+            runs=option.format in offer.runs,
             bytes=option.bytes,
             fit=offer.weigh(option),
             recommended=option == best,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from llmrr import paths
 from llmrr.catalogue import BUILTIN, runnable
-from llmrr.cli import output, transfer
+from llmrr.cli import offers, output, transfer
 from llmrr.errors import LlmrrError, UsageError
 
 if TYPE_CHECKING:
@@ -113,9 +113,11 @@ def _import(router: "Router", path: Path, asked: Asked) -> Adopted:
         source, total = f"file:{found.path}", sum(sizes.values())
         return Adopted(label, source, found.info.format, total, found.path, None)
     with transfer.bars(sizes if how != "reference" else {}) as bars:
-        return _line(
-            imports.import_model(router.database, found, how=how, label=asked.name, arrived=bars)
+        entry = imports.import_model(
+            router.database, found, how=how, label=asked.name, arrived=bars
         )
+    offers.made(router, entry)
+    return _line(entry)
 
 
 def _import_archive(router: "Router", path: Path, asked: Asked) -> Adopted:

@@ -1,5 +1,6 @@
 """``llmrr config``: the settings."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,9 @@ import typer
 
 from llmrr import config as settings
 from llmrr.cli import editor, options, output, views
-from llmrr.errors import BadConfig
+from llmrr.errors import BadConfig, LlmrrError
+from llmrr.kinds import LOCAL_PROVIDERS
+from llmrr.router import Router
 
 config = options.group("Show, check and change the settings.")
 
@@ -42,6 +45,7 @@ def check(
         raise BadConfig(f"{wrong} wrong", settings.edit_line(broken))
     if not file:
         output.notes(settings.load().warnings)
+        output.notes(_absent())
 
 
 @config.command()
@@ -71,3 +75,17 @@ def rollback(
     """Undo the last change of the settings."""
     entry = settings.rollback(force=force)
     output.note(f"undone: {entry.what}")
+
+
+def _absent() -> Iterator[str]:
+    """The models of the configuration that are not here."""
+    with Router() as router:
+        found = router.config
+        named = [model.name for model in found.models if model.provider in LOCAL_PROVIDERS]
+        if default := found.value("default_model"):
+            named.append(str(default))
+        for name in named:
+            try:
+                router.resolve(name)
+            except LlmrrError as error:
+                yield f"{name}: {error.message} ({error.hint})"

@@ -120,7 +120,7 @@ def derive(router: "Router", asked: Recipe) -> dict[str, object]:
     made = creation.derive(
         router.database, entry, asked.name, recipe, projector=images, force=asked.force
     )
-    return offers.facts_of(made)
+    return offers.made(router, made)
 
 
 def usage(router: "Router", *, everything: bool) -> "Usage":
@@ -136,7 +136,7 @@ def usage(router: "Router", *, everything: bool) -> "Usage":
             if one.problem is None and one.path not in known:
                 with suppress(LlmrrError):  # one that is damaged must not keep the others away
                     entries.append(adoption.held(one, one.source))
-    return sums.usage(entries)
+    return sums.usage(entries, sum(one.bytes for one in garbage(router)))
 
 
 def garbage(router: "Router") -> "list[Garbage]":

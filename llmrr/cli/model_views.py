@@ -91,6 +91,8 @@ def fit_facts(found: Iterable["FitLine"]) -> list[Facts]:
     return [
         {
             "name": one.name,
+            "format": one.format,
+            "runs": one.runs,
             "bytes": one.bytes,
             "recommended": one.recommended,
             "measured": one.measured,
@@ -148,6 +150,8 @@ def _one_fit(page: Page, one: Facts) -> Iterator[str]:
     )
     yield ""
     yield from one["why"]
+    if not one["runs"]:
+        yield f"no engine here runs {one['format']} models"
 
 
 def _of(needed: int, available: int | None) -> str | None:

@@ -74,7 +74,9 @@ def planned(router: "Router", asked: Asked) -> "Plan":
 
 def tell(plan: "Plan") -> None:
     """Say what was chosen, and why."""
-    output.notes(filter(None, (plan.why, *plan.notes)))
+    name, repo = plan.label or "", plan.repository.id
+    whence = "" if repo in name or not name else f"{name} is {repo} on the hub"
+    output.notes(filter(None, (whence, plan.why, *plan.notes)))
 
 
 def fetch(router: "Router", plan: "Plan", asked: Asked) -> dict[str, object]:
@@ -82,12 +84,16 @@ def fetch(router: "Router", plan: "Plan", asked: Asked) -> dict[str, object]:
     from llmrr.store import pull
     from llmrr.store.records import Entry
 
-    with transfer.bars({file.path: file.size for file in plan.files}) as bars:
-        done = pull.run(
-            router.database, plan, token=asked.token, arrived=bars, workers=asked.workers
-        )
+    try:
+        with transfer.bars({file.path: file.size for file in plan.files}) as bars:
+            done = pull.run(
+                router.database, plan, token=asked.token, arrived=bars, workers=asked.workers
+            )
+    except KeyboardInterrupt:
+        output.note("interrupted: what has come is kept, and the same command goes on from there")
+        raise
     if isinstance(done, Entry):
-        return facts_of(done)
+        return made(router, done)
     return {
         "name": None,
         "source": plan.source,
@@ -161,8 +167,11 @@ def _reference(router: "Router", asked: Asked) -> "tuple[HubReference, str | Non
     return reference._replace(revision=asked.revision), label
 
 
-def facts_of(entry: "Entry") -> dict[str, object]:
+def made(router: "Router", entry: "Entry") -> dict[str, object]:
     """An installed model, as the commands that make one print it."""
+    for model in router.config.models:
+        if model.name == entry.label:
+            output.note(f"{model.name} in {model.file} goes before it")
     return {
         "name": entry.label,
         "format": entry.format,

@@ -102,6 +102,8 @@ def usage(page: Page, found: "Usage") -> Iterator[str]:
     yield from page.table(("PLACE", "MODELS", "SIZE", "FREE", "WHERE"), places)
     yield ""
     yield f"{size(found.total_bytes)} in all"
+    if found.prunable_bytes:
+        yield f"{size(found.prunable_bytes)} besides, which llmrr prune would free"
 
 
 def garbage_facts(found: Iterable["Garbage"]) -> list[Facts]:

@@ -1,6 +1,6 @@
 """What the models take on the disks, shared bytes counted once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,15 +31,17 @@ class PlaceUsage:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Both, and the sum."""
+    """Both, and the sum; ``prunable_bytes`` are those that nobody needs, and are not among them."""
 
     models: tuple[ModelUsage, ...]
     places: tuple[PlaceUsage, ...]
     total_bytes: int
+    prunable_bytes: int
 
 
-def usage(entries: Iterable[Entry]) -> Usage:
+def usage(entries: Sequence[Entry], prunable_bytes: int) -> Usage:
     """Add up, by the files themselves: links and hard links are one file."""
+    known = _places()
     files = {entry.label: _files(entry) for entry in entries}
     count: dict[tuple[int, int], int] = {}
     for own in files.values():
@@ -48,8 +50,9 @@ def usage(entries: Iterable[Entry]) -> Usage:
     places: dict[tuple[str, Path], dict[tuple[int, int], int]] = {}
     members: dict[tuple[str, Path], int] = {}
     models = []
-    for label, own in files.items():
-        where = place_of(next((path for path, _ in own.values()), Path()))
+    for entry in entries:
+        label, where = entry.label, _place_of(entry.path, known)
+        own = files[label]
         shared = sum(size for key, (_, size) in own.items() if count[key] > 1)
         total = sum(size for _, size in own.values())
         models.append(ModelUsage(label, where[0], total, shared))
@@ -62,15 +65,23 @@ def usage(entries: Iterable[Entry]) -> Usage:
             for where, sizes in places.items()
         ),
         total_bytes=sum({k: s for own in files.values() for k, (_, s) in own.items()}.values()),
+        prunable_bytes=prunable_bytes,
     )
 
 
 def place_of(path: Path) -> tuple[str, Path]:
     """Whose place a file lies in, and where that is: that of a tool, llmrr's own, or a folder."""
+    return _place_of(path, _places())
+
+
+def _places() -> list[tuple[str, Path]]:
     from llmrr.store import holders
 
     places = [("llmrr", paths.models_dir()), ("huggingface", paths.hub_cache_dir())]
-    places += [(name, root) for name, one in holders.HOLDERS.items() for root in one.roots()]
+    return places + [(name, root) for name, one in holders.HOLDERS.items() for root in one.roots()]
+
+
+def _place_of(path: Path, places: Iterable[tuple[str, Path]]) -> tuple[str, Path]:
     for name, root in places:
         if path.is_relative_to(root):
             return name, root
