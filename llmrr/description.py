@@ -43,6 +43,12 @@ class Description:
     fit: Fit | None
     problem: str | None = None
 
+    @property
+    def chat_template(self) -> str | None:
+        """That of its recipe, or its own."""
+        stated: str | None = self.recipe.options.get("chat_template")
+        return stated or self.info.chat_template
+
 
 @dataclass(frozen=True, slots=True)
 class FitLine:
@@ -142,11 +148,11 @@ def _remote(
     best = offer.best() if reference.is_whole else None
     return [
         FitLine(
-            name=f"{reference.repo}:{option.tag or option.format}",
+            name=f"{reference.repo}:{option.name}",
             format=option.format,
             runs=option.format in offer.runs,
             bytes=option.bytes,
-            fit=offer.weigh(option),
+            fit=None if option.missing else offer.weigh(option),
             recommended=option == best,
         )
         for option in sorted(offer.options, key=lambda one: one.bytes)

@@ -13,6 +13,7 @@ import json
 import re
 import socket
 import sys
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -104,7 +105,7 @@ class Hub:
         self.sent = 0  # bytes of files
         self.lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"hub": self})
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server = _Server(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
         port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{port}"
@@ -162,6 +163,12 @@ class Hub:
     def requests(self, method: str, ending: str) -> list[Seen]:
         """Those that came, by method and the end of their path."""
         return [one for one in self.seen if one.method == method and one.path.endswith(ending)]
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client that was killed
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -11,6 +11,7 @@ import pytest
 from builders import Tensor, gguf_file, tiny_llama
 from fakes import FakeEngine
 from holdings import OllamaStore
+from layouts import decoder_graph, hf_folder, onnx_file
 from terminal import Typed
 from test_store import installed
 
@@ -52,7 +53,12 @@ def test_a_model_is_carried_to_another_machine(
     assert Path(line["path"]).read_bytes() == content
     assert typed("run", "me/mine", "hello").out == "hi\n"
     assert engine.requests[0].sampling.seed == 3
-    assert typed("import", "me--mine--v2.tar").code == 1  # it is there
+    assert typed("import", "me--mine--v2.tar", "--json").json == [line]  # it is there
+    assert len(list(paths.models_dir().iterdir())) == 1
+    assert os.fsencode(model) not in Path("me--mine--v2.tar").read_bytes()
+    taken = tiny_llama(Path("other.gguf"), seed=5)
+    typed("import", str(taken), "--name", "taken")
+    assert typed("import", "me--mine--v2.tar", "--name", "taken").code == 1
     assert typed("import", "me--mine--v2.tar", "--name", "again").code == 0
     assert typed("rm", "-y", "me/mine").out.startswith("me/mine:v2: ")
     assert [path.name.rpartition("-")[0] for path in paths.models_dir().iterdir()] == ["again"]
@@ -68,6 +74,23 @@ def test_export_of_a_folder_and_of_blobs(typed: Typed, ollama: Path) -> None:
     assert installed()["llama3.2:latest"].recipe.system == "Be terse."
     assert typed("export", "llama3.2", "-O", "a.tar").code == 1  # it is there
     assert typed("export", "nothing").code == 3
+
+
+def test_graphs_in_a_folder_of_their_own_keep_their_configuration(typed: Typed) -> None:
+    folder = hf_folder(Path("whole"))
+    (folder / "model.safetensors").unlink()
+    (folder / "onnx").mkdir()
+    onnx_file(folder / "onnx/model_fp16.onnx", decoder_graph())
+    typed("import", str(folder / "onnx/model_fp16.onnx"), "--name", "graph")
+    before = typed("show", "graph", "--json").json
+    typed("export", "graph")
+    assert "onnx/model_fp16.onnx" in names_in("graph.tar")
+    typed("rm", "-y", "graph")
+    assert typed("import", "graph.tar").code == 0
+    after = typed("show", "graph", "--json").json
+    known = ("architecture", "context_length", "tokenizer", "chat_template", "bytes")
+    assert {key: after[key] for key in known} == {key: before[key] for key in known}
+    assert after["architecture"]
 
 
 def test_an_adapter_travels_with_its_model(typed: Typed, model: Path) -> None:

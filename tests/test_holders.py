@@ -11,6 +11,7 @@ from random import Random
 
 import platformdirs
 import pytest
+from builders import tiny_llama
 from holdings import (
     COMMIT,
     MEDIA,
@@ -21,6 +22,7 @@ from holdings import (
     safetensors_bytes,
     safetensors_folder,
 )
+from terminal import Typed
 
 from llmrr import formats, paths
 from llmrr.errors import NotFound, UsageError
@@ -557,6 +559,19 @@ def test_localai_describes_models(localai: Path) -> None:
         f"its Go templates are not used: the model's own chat template is ({where})",
     )
     assert "secret" not in repr(found)
+
+
+def test_localai_shares_one_file_among_several(localai: Path, typed: Typed) -> None:
+    tiny_llama(localai / "m.gguf")
+    for name, heat in (("gpt-4", 0.2), ("one", 0.4), ("two", 0.6)):
+        table = {"name": name, "parameters": {"model": "m.gguf", "temperature": heat}}
+        (localai / f"{name}.yaml").write_text(json.dumps(table))
+    for _ in range(2):
+        seen = typed("import", "--from", "localai", str(localai), "--json").json
+        assert [one["name"] for one in seen] == ["gpt-4", "one", "two"]
+    heats = [typed("show", name, "--json").json["recipe"]["params"] for name in ("gpt-4", "two")]
+    assert heats == [{"temperature": 0.2}, {"temperature": 0.6}]
+    assert len(typed("list", "--all", "--json").json) == 4
 
 
 def test_localai_lists_addresses_folders_and_parts(localai: Path) -> None:

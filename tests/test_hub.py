@@ -149,9 +149,10 @@ def test_a_commit_that_would_leave_its_folder_is_refused(
 
 
 def test_an_address_that_is_none(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", "notaurl")
-    with pytest.raises(BadConfig, match='HF_ENDPOINT is "notaurl"'):
-        hub.repository(NAME)
+    for wrong in ("notaurl", "http://127.0.0.1:99999", "http://", "ftp://x"):
+        monkeypatch.setenv("HF_ENDPOINT", wrong)
+        with pytest.raises(BadConfig, match=f'HF_ENDPOINT is "{wrong}"'):
+            hub.repository(NAME)
     monkeypatch.setenv("HF_ENDPOINT", "http://me:sesame@127.0.0.1:9")
     with pytest.raises(Unreachable) as caught:
         hub.repository(NAME)
@@ -159,6 +160,31 @@ def test_an_address_that_is_none(server: Hub, monkeypatch: pytest.MonkeyPatch) -
     assert "sesame" not in caught.value.message + caught.value.hint
     with pytest.raises(Unreachable):
         hub.search("anything")
+
+
+def test_a_page_that_wants_a_login_is_no_answer(
+    server: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = lambda self, *_: self.send(200, b"<html>", {})  # noqa: E731
+    monkeypatch.setattr("hub_server._Handler.model", page)
+    with pytest.raises(Unreachable, match="no answer of a hub"):
+        hub.repository(NAME)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, NotFound), (401, Unreachable)])
+def test_a_mirror_that_gives_no_codes(server: Hub, status: int, kind: type[LlmrrError]) -> None:
+    server.add(NAME, {"a.gguf": b"x"})
+    server.fault("/revision/main", status=status, times=9)
+    with pytest.raises(kind) as caught:
+        hub.repository(NAME)
+    assert "HF_TOKEN" in caught.value.hint
+    assert "try the same again later" not in caught.value.hint
+
+
+def test_a_token_that_is_none(server: Hub) -> None:
+    server.add(NAME, {"a.gguf": b"x"})
+    with pytest.raises(UsageError, match="the token has characters"):
+        hub.repository(NAME, token="t\N{LATIN SMALL LETTER O WITH DIAERESIS}ken")
 
 
 def test_what_is_no_name_is_told_without_asking(server: Hub) -> None:
@@ -208,7 +234,7 @@ def test_gated_and_private_repositories_need_a_token(server: Hub) -> None:
 
 def test_a_wrong_token_is_refused_and_never_shown(server: Hub) -> None:
     server.add(NAME, {"a.gguf": b"x"})
-    with pytest.raises(Unreachable, match="refuses the token") as caught:
+    with pytest.raises(Unreachable, match="wants a token") as caught:
         hub.repository(NAME, token="hf_wrong")
     assert "hf_wrong" not in caught.value.message + caught.value.hint
 
@@ -521,6 +547,13 @@ def test_two_downloads_of_one_file_fetch_it_once(server: Hub) -> None:
     assert server.sent == 4 * MEBIBYTE
 
 
+def test_what_comes_before_a_break_is_kept_however_little(server: Hub) -> None:
+    server.add(NAME, {"a.gguf": noise(2 * MEBIBYTE)})
+    server.fault("a.gguf", after=300_000, times=99)
+    assert fetched()["a.gguf"].read_bytes() == noise(2 * MEBIBYTE)
+    assert server.sent < 3 * MEBIBYTE
+
+
 def test_who_waits_for_the_lock_is_told_how_far_it_is(server: Hub) -> None:
     from huggingface_hub.utils import WeakFileLock
 
@@ -580,6 +613,23 @@ def test_chunked_transfers_are_left_to_the_client_and_checked(
     assert server.sent == 0
     assert fetched("b.gguf")["b.gguf"].read_bytes() == noise(5000, 1)
     assert server.sent == 5000  # what came by chunks was wrong: the plain way is taken
+
+
+def test_a_chunked_transfer_that_fails_is_streamed(
+    server: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def failing(*_: object, **__: object) -> None:
+        raise RuntimeError("no such server")
+
+    server.add(NAME, {"a.gguf": noise(5000)})
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", failing)
+    real = transfer._ask
+    monkeypatch.setattr(
+        transfer, "_ask", lambda *given: dataclasses.replace(real(*given), by_client=True)
+    )
+    assert fetched()["a.gguf"].read_bytes() == noise(5000)
 
 
 # -- ranges ------------------------------------------------------------------------------------

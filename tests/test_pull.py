@@ -192,6 +192,8 @@ def test_quantizations_in_folders_of_their_own(
     server.add(NAME, {**files, "config.json": b"{}", "mmproj-F16.gguf": b"GGUF"})
     entry = typed("pull", f"{NAME}:ud-q8_k_xl", "--json").json
     assert (entry["name"], len(entry["files"])) == (f"{NAME}:UD-Q8_K_XL", parts + 1)
+    shown = typed("show", entry["name"], "--json").json["quant"]
+    assert entry["quant"] == typed("list", "--json").json[0]["quant"] == shown
     assert typed("run", "-m", NAME, "hello").out == "hi\n"
     assert typed("pull", f"{NAME}:q4_k_m").out == f"{NAME}:Q4_K_M\n"
     assert typed("show", f"{NAME}:Q4_K_M", "--json").json["format"] == "gguf"
@@ -203,6 +205,8 @@ def test_patterns(typed: Typed, server: Hub, tiny: dict[str, bytes]) -> None:
     assert (one["name"], len(one["files"])) == (f"{NAME}:Q4_K_M", 1)
     two = typed("pull", NAME, "--include", "*.gguf", "--exclude", "mmproj*", "--json").json
     assert (two["name"], len(two["files"])) == (None, 3)
+    assert two["files"] == sorted(two["files"])
+    assert "llmrr import --from huggingface" in typed("pull", NAME, "--include", "*.gguf").err
     assert typed("pull", NAME, "--include", "*.none").code == 3
     assert typed("pull", NAME, "--include", "README.md").out.endswith("README.md\n")
 

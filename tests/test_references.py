@@ -129,6 +129,12 @@ def test_only_what_is_needed_is_taken() -> None:
     assert not [name for name in files if name.endswith((".bin", ".py", ".md"))]
 
 
+def test_the_address_of_a_file_that_is_shown_beside_its_page() -> None:
+    address = "https://huggingface.co/o/r?show_file_info=sub%2Fa-Q4_0.gguf"
+    assert hub_reference(address) == HubReference("o/r", file="sub/a-Q4_0.gguf")
+    assert hub_reference("https://hf.co/o/r?x=1#y") == HubReference("o/r")
+
+
 def test_pickles_are_taken_only_when_they_are_wanted() -> None:
     pickles = option("pytorch", choice.options(MIXED, pickles=True))
     assert pickles.weights == ("pytorch_model.bin",)

@@ -352,6 +352,32 @@ def test_all_of_a_modelfile_is_kept(typed: Typed, model: Path) -> None:
     assert "would miss it" in typed("import", str(model), "--move", "--name", "moved").err
 
 
+def test_relative_adapters_and_own_templates(typed: Typed, model: Path) -> None:
+    lora(Path("adapter.gguf"))
+    Path("t.jinja").write_text("{{ messages[0].content }}!")
+    typed("create", "mine", "--from", str(model), "-o", "lora", "adapter.gguf",
+          "-o", "chat_template", "file:t.jinja")  # fmt: skip
+    [(path, _)] = installed()["mine"].recipe.options["lora"]
+    assert path == Path("adapter.gguf").absolute()
+    assert typed("show", "mine", "--template").out == "{{ messages[0].content }}!\n"
+    assert typed("show", "mine", "--json").json["chat_template"] == "{{ messages[0].content }}!"
+
+
+def test_a_damaged_model_is_given_no_other_name(typed: Typed, model: Path) -> None:
+    Path("cut.gguf").write_bytes(model.read_bytes()[:-100])
+    for words in (("cp", "./cut.gguf", "z"), ("create", "z", "--from", "./cut.gguf")):
+        assert typed(*words).code == 4
+    assert installed() == {}
+
+
+def test_what_a_file_says_writes_nothing_to_a_terminal(typed: Typed) -> None:
+    evil = "\x1b]0;owned\x07\x1b[31mred"
+    tiny_llama(Path("evil.gguf"), metadata={"general.name": evil, "general.license": evil})
+    for terminal in (False, True):
+        assert "\x1b" not in typed("show", "evil.gguf", out_terminal=terminal).out
+    assert typed("show", "evil.gguf", "--json").json["title"] == evil
+
+
 def test_a_modelfile_names_what_is_there(typed: Typed, model: Path) -> None:
     typed("import", str(model), "--move", "--name", "moved")
     assert f"FROM {installed()['moved'].path}\n" in typed("show", "moved", "--modelfile").out

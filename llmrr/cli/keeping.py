@@ -60,9 +60,9 @@ def listed(
 
 def template(found: "Description") -> str:
     """The chat template. Raises ``LlmrrError`` where there is none."""
-    if found.info.chat_template is None:
+    if found.chat_template is None:
         raise LlmrrError(f"{found.name} brings no chat template", "llmrr run --raw")
-    return found.info.chat_template
+    return found.chat_template
 
 
 def modelfile(router: "Router", name: str) -> str:
@@ -112,11 +112,13 @@ def remove(router: "Router", found: "Sequence[Removal]", *, yes: bool) -> "Seque
 def derive(router: "Router", asked: Recipe) -> dict[str, object]:
     """Install another name for weights that are here, with what the command line states. Raises
     what ``store.creation`` and ``modelfile`` do."""
-    from llmrr.store import creation
+    from llmrr.store import creation, imports
 
     base, recipe, images = _recipe(router, asked)
     offers.require(router, base)
     entry = router.catalogue.entry(base)
+    if not entry.files and entry.origin != BUILTIN:  # it can be looked at, and no more
+        imports.candidate(entry.path)
     made = creation.derive(
         router.database, entry, asked.name, recipe, projector=images, force=asked.force
     )
@@ -133,7 +135,7 @@ def usage(router: "Router", *, everything: bool) -> "Usage":
     if everything:
         held = (one for name in holders.HOLDERS for one in holders.holdings(name))
         for one in held:
-            if one.problem is None and one.path not in known:
+            if one.problem is None and not known.intersection(one.files):
                 with suppress(LlmrrError):  # one that is damaged must not keep the others away
                     entries.append(adoption.held(one, one.source))
     return sums.usage(entries, sum(one.bytes for one in garbage(router)))
@@ -186,7 +188,7 @@ def _recipe(router: "Router", asked: Recipe) -> tuple[str, types.Recipe, Path | 
         base, recipe, images = base or _base(router, read), read.recipe, read.projector
     if base is None:
         raise UsageError("a model is made from another one", "--from MODEL, or -f MODELFILE")
-    sampling, loading = parameters.read_options(asked.options)
+    sampling, loading = parameters.read_options(asked.options, Path.cwd())
     stated = types.Recipe(asked.system, parameters.sampling({}, sampling), loading)
     return base, over(stated, recipe), images
 

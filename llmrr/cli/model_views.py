@@ -31,6 +31,7 @@ def description(found: "Description") -> Facts:
         **{key: one for key, one in info.items() if key != "name"},
         "title": found.info.name,
         "bytes": found.bytes,
+        "chat_template": found.chat_template,
         "sampling": {key: one for key, one in info["sampling"].items() if one is not None},
         "files": [{"path": path, "bytes": count, "digest": digest}
                   for path, count, digest in found.files],

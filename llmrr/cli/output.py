@@ -63,9 +63,9 @@ def data(text: str) -> None:
 
 
 def lines(rows: Iterable[str]) -> None:
-    """Print lines of data."""
+    """Print lines for people: what a model's file says in them writes no control characters."""
     for row in rows:
-        data(safe(row))
+        data(row.translate(_UNSAFE))
 
 
 def show(value: T, view: "Callable[[Page, T], Iterable[str]]", *, as_json: bool) -> None:
@@ -93,7 +93,7 @@ def dumps(value: object, *, indent: int | None = 2) -> str:
 
 def note(text: str) -> None:
     """Tell something on stderr that is not data."""
-    stderr(safe(f"llmrr: {text}\n", sys.stderr))
+    stderr(f"llmrr: {text}\n".translate(_UNSAFE))
 
 
 def notes(texts: Iterable[str]) -> None:
@@ -105,7 +105,7 @@ def notes(texts: Iterable[str]) -> None:
 def problem(error: LlmrrError) -> None:
     """Tell an error that ends nothing."""
     hint = "".join(f"  hint: {line}\n" for line in error.hint.splitlines())
-    stderr(safe(f"llmrr: {error.message}\n{hint}", sys.stderr))
+    stderr(f"llmrr: {error.message}\n{hint}".translate(_UNSAFE))
 
 
 def stderr(text: str) -> None:

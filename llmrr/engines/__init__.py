@@ -18,5 +18,6 @@ def for_format(format_: Format, name: str) -> Engine:
             return engine
     known = ", ".join(sorted(one for engine in ENGINES for one in engine.formats))
     raise FeatureMissing(
-        f"no engine here runs {name}: its format is {format_}", f"get it as {known}"
+        f"no engine here runs {name}: its format is {format_}",
+        f"llmrr search TEXT finds models in {known}",
     )

@@ -5,6 +5,7 @@ do not. Endpoint and offline mode are read when they are needed, as tests and lo
 change them after the client has been imported.
 """
 
+import json
 import os
 import re
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from llmrr import __version__
 from llmrr.errors import BadConfig, DoesNotFit, LlmrrError, NotFound, Unreachable, UsageError
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
+ENDPOINT = f"export HF_ENDPOINT={DEFAULT_ENDPOINT}"
 TIMEOUT_S = 10.0
-CHUNK = 1 << 20  # bytes between two looks at Ctrl-C; what a kill may cost
+CHUNK = 1 << 16  # bytes between two looks at Ctrl-C; what a broken connection costs
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # where the hub does not say how long
 LONGEST_PAUSE_S = 60.0
 _TRUE = {"1", "ON", "YES", "TRUE"}
@@ -33,13 +36,15 @@ _STACKS = ("requests", "urllib3", "httpx", "httpcore")  # and httpx2, httpcore2
 def endpoint() -> str:
     """The address of the hub, or of the mirror that ``HF_ENDPOINT`` names. Raises ``BadConfig``
     where that is no address."""
-    stated = os.environ.get("HF_ENDPOINT")
-    if stated and not re.match(r"https?://[^/?#]+", stated):
-        raise BadConfig(
-            f'HF_ENDPOINT is "{_without_key(stated)}", which is no address',
-            f"export HF_ENDPOINT={DEFAULT_ENDPOINT}",
-        )
-    return (stated or DEFAULT_ENDPOINT).rstrip("/")
+    stated = os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT
+    try:
+        parts = urlsplit(stated)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none
+        sound = False
+    if not sound:
+        raise BadConfig(f'HF_ENDPOINT is "{_without_key(stated)}", which is no address', ENDPOINT)
+    return stated.rstrip("/")
 
 
 def address() -> str:
@@ -97,7 +102,8 @@ def _prepare() -> None:
     if not os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS"):
         disable_progress_bars()
     logging.set_verbosity(logging.CRITICAL)
-    # Ten megabytes otherwise: on a slow line half a minute in which Ctrl-C waits.
+    # Ten megabytes otherwise: on a slow line half a minute in which Ctrl-C waits, and lost where
+    # the connection breaks.
     constants.DOWNLOAD_CHUNK_SIZE = CHUNK
 
 
@@ -185,10 +191,17 @@ def _repository(what: str) -> str:
 def _answered(what: str, exc: Any) -> LlmrrError:
     """What an HTTP status means."""
     status = getattr(getattr(exc, "response", None), "status_code", None)
+    repository = _repository(what)
+    if status == 404:  # a mirror that does not say of what
+        return NotFound(
+            f"there is no {what} on {address()}, or it is private",
+            f"llmrr search {repository.rpartition('/')[2]}; for a private one give a token: "
+            "--token or HF_TOKEN",
+        )
     if status in (401, 403):
         return Unreachable(
-            f"the hub refuses the token for {what} ({status})",
-            "give a valid one: hf auth login, --token, or HF_TOKEN",
+            f"the hub wants a token for {what}, and none that is valid was given ({status})",
+            f"hf auth login, --token, or HF_TOKEN; {address()}/{repository} says what it asks for",
         )
     if status == 429:
         return Unreachable(
@@ -204,8 +217,17 @@ def _failed(what: str, exc: Exception, hint: str) -> LlmrrError | None:
     """What went wrong on the way, or on this disk; None for what is a bug."""
     import errno
 
+    if isinstance(exc, json.JSONDecodeError):
+        return Unreachable(
+            f"{address()} answers {what} with something that is no answer of a hub",
+            "a network that wants a login first, or HF_ENDPOINT: open the address in a browser",
+        )
     if is_broken_off(exc):
         return Unreachable(f"{address()} cannot be reached for {what}: {_words(exc)}", hint)
+    if isinstance(exc, UnicodeEncodeError):
+        return UsageError(
+            "the token has characters that no token has", "--token, HF_TOKEN, or hf auth login"
+        )
     if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return DoesNotFit(f"no space left for {what}: {exc.strerror}", "llmrr df; llmrr prune")
     if isinstance(exc, OSError) and exc.errno is not None:

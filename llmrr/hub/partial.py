@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from llmrr.hub.client import CHUNK
+MEBIBYTE = 1 << 20
 
 
 class Stopped(Exception):
@@ -48,7 +48,7 @@ class Digest:
 def read_into(hashes: list[Any], file: Any, stop: threading.Event) -> int:
     """Hash what follows in a file; how many bytes that was."""
     count = 0
-    buffer = memoryview(bytearray(CHUNK))
+    buffer = memoryview(bytearray(MEBIBYTE))
     while hashes and (got := file.readinto(buffer)):
         for one in hashes:
             one.update(buffer[:got])
@@ -63,7 +63,7 @@ class Hasher:
 
     def __init__(self, hashes: list[Any]) -> None:
         self._hashes = hashes
-        self._chunks: queue.Queue[bytes | None] = queue.Queue(maxsize=8)
+        self._chunks: queue.Queue[bytes | None] = queue.Queue(maxsize=64)
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 

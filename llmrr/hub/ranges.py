@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from llmrr.errors import DamagedFile, NotFound
-from llmrr.hub.client import CHUNK, endpoint, errors, headers
+from llmrr.hub.client import endpoint, errors, headers
 from llmrr.hub.listing import Repository
 
-AHEAD = 4 * CHUNK  # a header is read from its begin to its end: few requests, not many
-FAR = 64 * CHUNK  # what is thrown away at most where the server ignores ranges
+MEBIBYTE = 1 << 20
+AHEAD = 4 * MEBIBYTE  # a header is read from its begin to its end: few requests, not many
+FAR = 64 * MEBIBYTE  # what is thrown away at most where the server ignores ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class RangeSource:
         with self._lock:
             end = self._start + len(self._window)
             if not self._start <= offset <= offset + length <= end:
-                goes_on = end - CHUNK <= offset <= end and self._window
+                goes_on = end - MEBIBYTE <= offset <= end and self._window
                 wanted = min(AHEAD, self._size - offset) if goes_on else length
                 self._window = self._fetch(offset, max(length, wanted))
                 self._start = offset

@@ -2,13 +2,13 @@
 
 The client resumes only in some versions and checks no SHA-256, so plain files are streamed here,
 by its own ``http_get``, with its lock and layout. Files that the hub serves by its chunk protocol
-(Xet) are left to the client, and checked afterwards.
+(Xet) are left to the client, and checked afterwards; what it fails to get is streamed, too.
 """
 
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -86,7 +86,8 @@ def fetch(
         if not is_there:
             place.guard(file.path)  # not under the lock, like ``finish``
             if wanted.by_client:
-                _by_client(wanted, repository)
+                with suppress(Exception):  # then it is streamed, and that says what is wrong
+                    _by_client(wanted, repository)
         with _locked(wanted):
             if not _is_there(wanted):
                 _stream(wanted)

@@ -1,5 +1,6 @@
 """What another tool holds becomes an installed model, where it lies."""
 
+import re
 from dataclasses import replace
 from itertools import chain, count
 from typing import TYPE_CHECKING
@@ -84,6 +85,11 @@ def _sound(holding: Holding) -> str:
 
 
 def _before(connection: "sqlite3.Connection", holding: Holding) -> Entry | None:
-    """What was adopted of it."""
+    """What was adopted of it: of the same place, under its name there. Several configurations of
+    LocalAI may share one file."""
+    label = _sound(holding)
+    name, tag = map(re.escape, split_label(label))
+    ours = re.compile(rf"({holding.holder}/)?{name}(-\d+)?" + (f":{tag}" if tag else ""), re.I)
     found = (one for one in records.of_origin(connection, holding.source) if not one.is_made)
-    return next(found, None)
+    named = (one for one in found if ours.fullmatch(one.label))
+    return max(named, key=lambda one: one.label.lower() == label.lower(), default=None)

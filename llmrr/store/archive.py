@@ -28,6 +28,7 @@ MANIFEST = "llmrr-model.json"
 VERSION = 1
 BLOCK = 1 << 20
 _UNKNOWN = "0" * 64
+_ABOVE = 3  # levels between the file to open and the model's folder
 
 Arrived = Callable[[str, int], None]
 
@@ -35,7 +36,7 @@ Arrived = Callable[[str, int], None]
 def paths_of(entry: Entry) -> dict[Path, str]:
     """The path that each file of a model gets in its archive: where it lies in the model's folder.
     What lies elsewhere, and what has no telling name (Ollama's blobs), is called by what it is."""
-    root = entry.path if entry.path.is_dir() else entry.path.parent
+    root = _root(entry)
     names: dict[Path, str] = {}
     for file in entry.files:
         path = file.path
@@ -47,6 +48,18 @@ def paths_of(entry: Entry) -> dict[Path, str]:
             name = f"beside/{name}"
         names[path] = name
     return names
+
+
+def _root(entry: Entry) -> Path:
+    """The folder of a model: that of the file to open, or one above it that more of its files lie
+    in (ONNX graphs have one of their own)."""
+    if entry.path.is_dir():
+        return entry.path
+
+    def count(folder: Path) -> int:
+        return sum(file.path.is_relative_to(folder) for file in entry.files)
+
+    return max((entry.path.parent, *entry.path.parent.parents[:_ABOVE]), key=count)
 
 
 def write(entry: Entry, names: dict[Path, str], out: Path, arrived: Arrived) -> Path:
@@ -120,7 +133,8 @@ def _facts(entry: Entry, names: dict[Path, str]) -> dict[str, Any]:
         "tag": entry.tag,
         "main": names.get(entry.path, ""),
         "format": entry.format,
-        "origin": entry.origin,
+        # No path of this machine.
+        "origin": entry.origin if entry.provider == "huggingface" else "",
         "revision": entry.revision,
         "recipe": recipe_text(replace(entry.recipe, options=options)),
         "files": [[names[file.path], file.bytes, _UNKNOWN] for file in entry.files],

@@ -38,6 +38,11 @@ class Option(NamedTuple):
     missing: tuple[str, ...] = ()
 
     @property
+    def name(self) -> str:
+        """What it is called among others."""
+        return self.tag or str(self.format)
+
+    @property
     def files(self) -> tuple[str, ...]:
         """All of them."""
         return (*self.weights, *self.beside)
@@ -70,11 +75,11 @@ def choose(
     same = [option for option in found if option.format is format_]
     whole = sorted((one for one in same if not one.missing), key=lambda one: -one.bytes)
     if not whole:
-        raise NotFound(f"{repo} lacks {same[0].missing[0]}", f"llmrr pull {repo} --dry-run")
+        raise NotFound(f"{repo} lacks {same[0].missing[0]}", "only its owner can mend that")
     if len(whole) > 1:
         return _best(whole, repo, weigh)
     [option] = whole
-    return Choice(option, f"{option.tag or option.format} is what there is")
+    return Choice(option, f"{option.name} is what there is")
 
 
 def named_file(sizes: Mapping[str, int], repo: str, name: str) -> str:
@@ -144,9 +149,9 @@ def named(found: Sequence[Option], repo: str, tag: str) -> Option:
         ]  # fmt: skip
     if len(matches) == 1:
         return matches[0]
-    tags = [option.tag or str(option.format) for option in found]
+    tags = [option.name for option in found]
     if matches:
-        names = ", ".join(option.tag or str(option.format) for option in matches)
+        names = ", ".join(option.name for option in matches)
         raise UsageError(f'"{tag}" means several of {repo}: {names}', "name one in full")
     near = max(tags, key=lambda one: SequenceMatcher(None, wanted, one.lower()).ratio())
     raise NotFound(
@@ -163,7 +168,7 @@ def _best(same: Sequence[Option], repo: str, weigh: Weigh) -> Choice:
     for option in useful:
         fit = weigh(option)
         if fit is None:
-            return Choice(option, f"{option.tag}: what it needs could not be computed")
+            return Choice(option, f"{option.name}: what it needs could not be computed")
         if fit.fits and (fit.gpu_available_bytes is None or fit.gpu_layers > fit.layers):
             return Choice(option, _best_words(option, fit, len(same)), fit)
         if fit.fits and second is None:
@@ -172,15 +177,15 @@ def _best(same: Sequence[Option], repo: str, weigh: Weigh) -> Choice:
         return second
     smallest = useful[-1]
     raise DoesNotFit(
-        f"none of the {len(same)} of {repo} fits: {smallest.tag}, the smallest: "
+        f"none of the {len(same)} of {repo} fits: {smallest.name}, the smallest: "
         + "; ".join(fit.why if fit else ()),
-        f"llmrr pull {repo}:{smallest.tag} fetches it all the same",
+        f"llmrr pull {repo}:{smallest.name} fetches it all the same",
     )
 
 
 def _best_words(option: Option, fit: Fit, count: int) -> str:
     return (
-        f"{option.tag} is the best of {count} that fits: {fit.why[0]}, "
+        f"{option.name} is the best of {count} that fits: {fit.why[0]}, "
         f"with {fit.context:,} tokens of context"
     )
 

@@ -109,14 +109,16 @@ def import_archive(
     nothing of it is left."""
     label = check_label(label or found.label)
     origin = unpacking.origin_of(found)
-    _require_free(connection, label)
+    if there := _unpacked(connection, found, label):
+        return there
     with locks.adding(), staged(connection, label, found.bytes) as staging:
         files = unpacking.unpack(found, staging.folder, arrived)
         main = staging.folder / found.main
         info = checked(main)
         name, tag = split_label(label)
         with locks.settling():
-            _require_free(connection, label)
+            if there := _unpacked(connection, found, label):
+                return there
             packed = unpacking.entry_of(found, staging.settle(files), staging.final)
             entry = replace(packed, name=name, tag=tag, kind=kind_of(info), quant=info.quant)
             return records.add(connection, replace(entry, format=info.format, origin=origin))
@@ -235,12 +237,19 @@ def _replaced(connection: "sqlite3.Connection", label: str, origin: str) -> Entr
     return records.replaced(connection, label, origin, hint)
 
 
-def _require_free(connection: "sqlite3.Connection", label: str) -> None:
-    if other := records.get(connection, label):
-        raise LlmrrError(
-            f'there is a model "{other.label}" already ({other.origin})',
-            f"--name with another name; or first: llmrr rm {label}",
-        )
+def _unpacked(connection: "sqlite3.Connection", found: Archive, label: str) -> Entry | None:
+    """The model that this archive brought before. Raises ``LlmrrError`` when the label is that of
+    another model."""
+    other = records.get(connection, label)
+    if other is None:
+        return None
+    digests = {file.digest for file in other.files}
+    if not other.is_missing and _is_brought(other) and digests == {m.digest for m in found.members}:
+        return other
+    raise LlmrrError(
+        f'there is a model "{other.label}" already ({other.origin})',
+        f"--name with another name; or first: llmrr rm {label}",
+    )
 
 
 def _again(

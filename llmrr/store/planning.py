@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,11 @@ from llmrr.store.shortnames import SHORT_NAMES, short_name
 from llmrr.store.variants import quant_label
 from llmrr.store.weighing import Weighing
 from llmrr.types import Format
+
+_SEVERAL = (
+    "these are several models, and none of them is installed: llmrr import --from huggingface "
+    "does it, or pull them one by one"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +136,7 @@ def offer(
     found = choice.options(repository.sizes, pickles=wish.allow_pickle)
     if wanted.file is not None:
         name = choice.named_file(repository.sizes, wanted.repo, wanted.file)
-        found = (_of_file(found, repository.sizes, name, wish),)
+        found = (_of_file(found, repository, name, wish),)
     if not found:
         raise choice.nothing_found(repository.sizes, wanted.repo)
     if tag := wish.quant or wanted.tag:
@@ -181,19 +186,19 @@ def _look(wish: Wish) -> Look:
 
 
 def _of_file(
-    found: Sequence[Option], sizes: Mapping[str, int], name: str, wish: Wish
+    found: Sequence[Option], repository: hub.Repository, name: str, wish: Wish
 ) -> Option:
     """The option that a file belongs to: all parts of a split model, external data and so on."""
     if not wish.allow_pickle:
-        choice.refuse_pickles([name], name)
+        choice.refuse_pickles([name], repository.id)
     for option in found:
         if name in option.weights:
             return option
     if name.endswith(".gguf"):  # an adapter, a projector: no model of its own
         tag = name.rpartition("/")[2].removesuffix(".gguf")
-        return Option(Format.GGUF, tag, (name,), (), sizes[name])
+        return Option(Format.GGUF, tag, (name,), (), repository.sizes[name])
     raise NotFound(
-        f"{name} is no model", f"llmrr pull REPOSITORY --include {name} fetches just the file"
+        f"{name} is no model", f"llmrr pull {repository.id} --include {name} fetches just the file"
     )
 
 
@@ -215,6 +220,7 @@ def _patterns(repository: hub.Repository, wanted: HubReference, wish: Wish) -> P
     option = found[0] if len(found) == 1 and not found[0].missing else None
     if option is not None:
         option = option._replace(beside=tuple(one for one in names if one not in option.weights))
+    several = (_SEVERAL,) if len(found) > 1 else ()
     return Plan(
         repository=repository,
         files=files_of(repository, names),
@@ -224,7 +230,7 @@ def _patterns(repository: hub.Repository, wanted: HubReference, wish: Wish) -> P
         source=_source(wanted, option) if option else f"huggingface:{wanted.repo}",
         why=f"{len(names)} of {len(sizes)} files match",
         look=_look(wish),
-        notes=tuple(f"{name} is a program, and is left out" for name in programs),
+        notes=(*(f"{name} is a program, and is left out" for name in programs), *several),
         offline=wish.offline,
     )
 

@@ -57,7 +57,7 @@ class _Fetch(NamedTuple):
     def __call__(self, files: Sequence[hub.RemoteFile], look: Look) -> dict[str, Path]:
         if self.plan.offline:
             return {file.path: self.plan.place.target(file.path) for file in files}
-        return hub.download(
+        where = hub.download(
             self.plan.repository,
             files,
             self.plan.place,
@@ -69,6 +69,7 @@ class _Fetch(NamedTuple):
             # What patterns selected is the user's.
             made=None if self.plan.label is None else self.notes,
         )
+        return {file.path: where[file.path] for file in files}  # in the order of the plan
 
 
 def _run(
@@ -154,7 +155,7 @@ def _entry(wanted: Plan, option: Option, label: str, where: Mapping[str, Path]) 
         files=tuple(StoredFile(where[one], sizes[one], digests[one]) for one in option.files),
         kind=kind_of(info),
         format=info.format,
-        quant=info.quant or option.tag or None,
+        quant=info.quant or (None if info.format is Format.PYTORCH else option.tag or None),
         bytes=sum(sizes[one] for one in option.files),
         digest=digests[option.weights[0]],
         revision=wanted.repository.commit,

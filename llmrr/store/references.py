@@ -3,7 +3,7 @@
 import os
 import re
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from llmrr.errors import UsageError
 from llmrr.kinds import split_source
@@ -62,7 +62,8 @@ HubReference(repo='o/r', tag=None, file=None, revision='v1'))
 
 
 def _parse(rest: str, text: str) -> HubReference:
-    parts = [unquote(part) for part in re.split("[?#]", rest)[0].strip("/").split("/")]
+    rest, *after = re.split("[?#]", rest)
+    parts = [unquote(part) for part in rest.strip("/").split("/")]
     if parts[0] in ("datasets", "spaces", "api"):
         raise UsageError(f'"{text}" is no model: it is one of the {parts[0]} of the hub')
     if parts[0] == "models":
@@ -72,6 +73,8 @@ def _parse(rest: str, text: str) -> HubReference:
         repo = _repo("/".join(parts[:2]), text)
         named = inside if parts[2] != "tree" and inside else None
         return HubReference(repo, file=named, revision=None if revision == "main" else revision)
+    if shown := parse_qs(after[0] if after else "").get("show_file_info"):
+        return HubReference(_repo("/".join(parts[:2]), text), file=shown[0])
     rest, at, revision = "/".join(parts).partition("@")
     name, colon, tag = rest.partition(":")
     parts = name.split("/")
