@@ -13,7 +13,6 @@ import json
 import re
 import socket
 import sys
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
