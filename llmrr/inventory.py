@@ -1,6 +1,7 @@
 """The models that can be named here, a line each: what ``llmrr list`` prints. No weight is read."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +74,19 @@ def _configured_line(
 
 
 def _entry_line(entry: "Entry") -> Installed:
+    line = _noted_line(entry)
+    if entry.provider == "file" and not line.is_missing and _is_changed(entry):
+        with suppress(LlmrrError, OSError):  # what its owner has put there since
+            info = formats.inspect(entry.path)
+            return replace(line, format=info.format, quant=info.quant, bytes=info.bytes)
+    return line
+
+
+def _is_changed(entry: "Entry") -> bool:
+    return any(paths.size(file.path) != file.bytes for file in entry.files)
+
+
+def _noted_line(entry: "Entry") -> Installed:
     return Installed(
         name=entry.label,
         format=entry.format,

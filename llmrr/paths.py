@@ -76,6 +76,14 @@ def exists(path: Path) -> bool:
         return False
 
 
+def size(path: Path) -> int | None:
+    """The bytes of a file; None where it cannot be got at."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return None
+
+
 def free_bytes(path: Path) -> int:
     """Room on the disk where ``path`` is or will be."""
     import shutil

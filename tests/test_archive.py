@@ -1,5 +1,6 @@
 """One model as one archive: carried to a machine without a network, and never trusted."""
 
+import hashlib
 import io
 import json
 import os
@@ -140,6 +141,8 @@ def member(name: str, content: bytes = b"abc", **fields: Any) -> tuple[tarfile.T
     return info, content
 
 
+PICKLE = b"\x80\x02cposix\nsystem\nX\x02\0\0\0ls\x85R."
+
 HOSTILE: dict[str, tuple[object, list[tuple[tarfile.TarInfo, bytes]]]] = {
     "a path that climbs": (
         manifest(files=[["../../evil", 3, "0" * 64]]), [member("../../evil")],
@@ -193,6 +196,10 @@ HOSTILE: dict[str, tuple[object, list[tuple[tarfile.TarInfo, bytes]]]] = {
         manifest(files=[[archive.MANIFEST, 3, "0" * 64]], main=""), [member(archive.MANIFEST)],
     ),
     "a sparse file": (manifest(), [member("a.gguf", type=tarfile.GNUTYPE_SPARSE)]),
+    "another format than it says": (
+        manifest(files=[["a.gguf", len(PICKLE), hashlib.sha256(PICKLE).hexdigest()]]),
+        [member("a.gguf", PICKLE)],
+    ),
     "a name that is none": (manifest(name="../x"), [member("a.gguf")]),
     "a later version": (manifest(llmrr=2), [member("a.gguf")]),
 }  # fmt: skip
@@ -281,8 +288,6 @@ def test_long_names_and_large_files_can_be_read(tmp_path: Path) -> None:
 
 
 def test_the_digest_and_the_origin_are_not_taken_on_trust(typed: Typed, model: Path) -> None:
-    import hashlib
-
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     facts = manifest(
         main="b.gguf", digest="ab" * 32, origin="ollama:secret",
@@ -296,8 +301,6 @@ def test_the_digest_and_the_origin_are_not_taken_on_trust(typed: Typed, model: P
 
 
 def test_a_model_in_an_archive_is_checked(typed: Typed, model: Path) -> None:
-    import hashlib
-
     cut = model.read_bytes()[:-500]
     facts = manifest(files=[["a.gguf", len(cut), hashlib.sha256(cut).hexdigest()]])
     packed(facts, [member("a.gguf", cut)])

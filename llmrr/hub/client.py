@@ -136,11 +136,7 @@ def errors(what: str, hint: str = "check the connection and try again") -> Itera
             "--token, or HF_TOKEN",
         ) from exc
     except theirs.RepositoryNotFoundError as exc:
-        raise NotFound(
-            f"there is no model {what} on {address()}, or it is private",
-            f"llmrr search {_repository(what).rpartition('/')[2]}; for a private one give a token: "
-            "--token or HF_TOKEN",
-        ) from exc
+        raise _absent(what) from exc
     except theirs.RevisionNotFoundError as exc:
         raise NotFound(f"{what} has no such revision", f"see {address()}/{what}") from exc
     except theirs.EntryNotFoundError as exc:
@@ -188,20 +184,23 @@ def _repository(what: str) -> str:
     return "/".join(what.partition("@")[0].split("/")[:2])
 
 
+def _absent(what: str) -> NotFound:
+    return NotFound(
+        f"there is no {what} on {address()}, or it is private (then: --token or HF_TOKEN)",
+        f"llmrr search {_repository(what).rpartition('/')[2]}",
+    )
+
+
 def _answered(what: str, exc: Any) -> LlmrrError:
     """What an HTTP status means."""
     status = getattr(getattr(exc, "response", None), "status_code", None)
-    repository = _repository(what)
     if status == 404:  # a mirror that does not say of what
-        return NotFound(
-            f"there is no {what} on {address()}, or it is private",
-            f"llmrr search {repository.rpartition('/')[2]}; for a private one give a token: "
-            "--token or HF_TOKEN",
-        )
+        return _absent(what)
     if status in (401, 403):
         return Unreachable(
             f"the hub wants a token for {what}, and none that is valid was given ({status})",
-            f"hf auth login, --token, or HF_TOKEN; {address()}/{repository} says what it asks for",
+            "give one: hf auth login, --token, or HF_TOKEN; how to get access is told at "
+            f"{address()}/{_repository(what)}",
         )
     if status == 429:
         return Unreachable(

@@ -99,7 +99,7 @@ def _nearer(client: Any, name: str, revision: str, error: LlmrrError) -> str | N
     with suppress(Exception):  # it is only a hint
         if "revision" not in error.message:
             near = _nearest(client, name)
-            return f"llmrr pull {near}; for a private one: --token or HF_TOKEN" if near else None
+            return f"llmrr pull {near}" if near else None
         refs = client.list_repo_refs(name)
         known = [ref.name for ref in (*refs.branches, *refs.tags)]
         if known:

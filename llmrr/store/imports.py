@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from llmrr import formats, paths
-from llmrr.errors import LlmrrError, NotFound, Unsupported, UsageError
+from llmrr.errors import DamagedFile, LlmrrError, NotFound, Unsupported, UsageError
 from llmrr.store import (
     archive,
     choice,
@@ -82,7 +82,7 @@ def import_model(
     """Install it. Raises ``LlmrrError`` when the name is taken by another, or moving would break
     something, ``DoesNotFit`` for a full disk. Killed at any moment, it leaves nothing under a final
     name, and never less than one copy of anything."""
-    label = check_label(label or default_label(found))
+    label = check_label(default_label(found) if label is None else label)
     if how == "move":
         _require_movable(connection, found, label)
     done = _again(connection, found, how, label)
@@ -107,7 +107,7 @@ def import_archive(
 ) -> Entry:
     """Install the model of an archive that ``export`` wrote. Raises what ``archive`` raises; then
     nothing of it is left."""
-    label = check_label(label or found.label)
+    label = check_label(found.label if label is None else label)
     origin = unpacking.origin_of(found)
     if there := _unpacked(connection, found, label):
         return there
@@ -115,6 +115,11 @@ def import_archive(
         files = unpacking.unpack(found, staging.folder, arrived)
         main = staging.folder / found.main
         info = checked(main)
+        if info.format != found.format:
+            raise DamagedFile(
+                f"{found.path} says that it holds {found.format}, and it is {info.format}",
+                "nothing of it was kept",
+            )
         name, tag = split_label(label)
         with locks.settling():
             if there := _unpacked(connection, found, label):

@@ -13,7 +13,7 @@ from llmrr.errors import DoesNotFit, NotFound, Unreachable, UsageError
 from llmrr.formats import FolderFiles
 from llmrr.formats.source import Files
 from llmrr.hardware import Hardware
-from llmrr.kinds import nearest
+from llmrr.kinds import LOCAL_PROVIDERS, PROVIDERS, nearest
 from llmrr.store import cached, choice, content
 from llmrr.store.choice import Choice, Option
 from llmrr.store.content import Look
@@ -110,7 +110,11 @@ def reference(text: str) -> tuple[HubReference, str | None]:
             f"{text} is what {provider} has on this disk, and nothing to fetch",
             f"llmrr import --from {provider}",
         )
-    if text and (paths.expanded(text).exists() or provider in ("file", "local")):
+    if not text.strip():
+        raise UsageError("the name is empty", "llmrr search TEXT finds models")
+    if ":" in text and provider in set(PROVIDERS) - LOCAL_PROVIDERS:
+        raise UsageError(f"{text} is served elsewhere: there is nothing to fetch", "llmrr list")
+    if paths.expanded(text).exists() or provider in ("file", "local"):
         raise UsageError(f"{text} is a file or folder here", f"llmrr import {shlex.quote(text)}")
     if provider == "builtin":
         raise UsageError(f"{text} is here already", f"llmrr run -m {text}")

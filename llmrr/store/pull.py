@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from llmrr import formats, hub, paths
 from llmrr.errors import LlmrrError
-from llmrr.store import external, locks, ownership, records
+from llmrr.store import archive, external, locks, ownership, records
 from llmrr.store.choice import Option
 from llmrr.store.content import Look
 from llmrr.store.looking import Subset, checked, kind_of
@@ -157,7 +157,7 @@ def _entry(wanted: Plan, option: Option, label: str, where: Mapping[str, Path]) 
         format=info.format,
         quant=info.quant or (None if info.format is Format.PYTORCH else option.tag or None),
         bytes=sum(sizes[one] for one in option.files),
-        digest=digests[option.weights[0]],
+        digest=digests[option.weights[0]] or archive.digest(main),  # a small file: of no LFS
         revision=wanted.repository.commit,
         added=time.time(),
     )

@@ -42,6 +42,7 @@ class Archive(NamedTuple):
     name: str
     tag: str
     main: str
+    format: str
     origin: str
     revision: str | None
     recipe: str | None
@@ -188,7 +189,7 @@ def _manifest(path: Path, content: bytes) -> Archive:
     try:
         facts = json.loads(content)
         version = facts["llmrr"]
-        texts = [facts[key] for key in ("name", "tag", "main", "origin")]
+        texts = [facts[key] for key in ("name", "tag", "main", "format", "origin")]
         revision, written = optional = [facts.get(key) for key in ("revision", "recipe")]
         files = tuple(_file(one) for one in facts["files"])
         recipe = read_recipe(written, Path())
@@ -210,8 +211,8 @@ def _manifest(path: Path, content: bytes) -> Archive:
     adapters = {str(one) for one, _ in recipe.options.get("lora", ())}
     if not adapters <= set(names):
         raise _hostile(path, "it names an adapter that is not in it")
-    name, tag, main, origin = texts
-    return Archive(path, name, tag, main, origin, revision, written, files)
+    name, tag, main, format_, origin = texts
+    return Archive(path, name, tag, main, format_, origin, revision, written, files)
 
 
 def _file(said: Any) -> Member:
