@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from llmrr import engines, formats, paths
 from llmrr.config import Config, ConfiguredModel
-from llmrr.errors import LlmrrError, NotFound, NotInstalled, Unsupported
-from llmrr.kinds import nearest, split_source
+from llmrr.errors import LlmrrError, NotFound, NotInstalled, Unsupported, nearest
+from llmrr.kinds import split_source
 from llmrr.types import Format, ModelFiles, Recipe, Sampling
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from llmrr import environment, kinds, paths, settings, tomlfile
-from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError
+from llmrr import environment, paths, settings, tomlfile
+from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError, nearest
 from llmrr.settings import SETTINGS, Setting, Source, Spec
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
 from llmrr.tomltext import toml_text, with_value
@@ -133,7 +133,7 @@ def render(template: Template, values: Mapping[str, str]) -> tuple[Message, ...]
         )
     for name in values:
         if name not in template.holes:
-            near = kinds.nearest(name, template.holes)
+            near = nearest(name, template.holes)
             hint = f"its holes are: {', '.join(template.holes) or 'none'}"
             raise UsageError(
                 f"the template {template.name!r} has no hole {{{name}}}",

@@ -4,8 +4,8 @@ values of the command line."""
 from collections.abc import Mapping
 from pathlib import Path
 
-from llmrr import kinds, settings
-from llmrr.errors import BadConfig
+from llmrr import settings
+from llmrr.errors import BadConfig, nearest
 from llmrr.settings import Setting, Source, Spec
 from llmrr.tomltext import is_secret, toml_text
 
@@ -56,7 +56,7 @@ def stated(spec: Spec, value: object, source: Source, where: str | None = None) 
 
 def _sets_nothing(name: str) -> str:
     known = [variable(key) for key, spec in settings.plain_settings().items() if spec.environment]
-    near = kinds.nearest(name, [*known, *NOT_SETTINGS])
+    near = nearest(name, [*known, *NOT_SETTINGS])
     return f"the environment variable {name} sets nothing" + (
         f"; did you mean {near}?" if near else ""
     )

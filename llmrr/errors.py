@@ -18,7 +18,8 @@ A message is one sentence that names the wrong value and where it stood. The hin
 or edit that mends it.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 
 class LlmrrError(Exception):
@@ -110,3 +111,20 @@ def error_types(root: type[LlmrrError] = LlmrrError) -> Iterator[type[LlmrrError
     yield root
     for child in root.__subclasses__():
         yield from error_types(child)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant; spelling in camelCase is no difference.
+
+    >>> nearest("maxTokens", ["max_tokens", "min_p"]), nearest("xyz", ["max_tokens"])
+    ('max_tokens', None)
+    """
+    from difflib import get_close_matches
+
+    plain = {_plain(name): name for name in known}
+    close = get_close_matches(_plain(word), plain, n=1, cutoff=0.65)
+    return plain[close[0]] if close else None
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[_-]", "", word).lower()

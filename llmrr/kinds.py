@@ -7,10 +7,12 @@ adapter is its path and scale.
 import math
 import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
+from llmrr.errors import nearest
 from llmrr.paths import user_path
 
 # Every provider that a source may name, whether or not this version acts on it.
@@ -218,6 +220,8 @@ def split_source(text: str) -> tuple[str, str]:
 
     >>> split_source("local:./x.gguf"), split_source("~/models/a:b.gguf")
     (('file', './x.gguf'), ('file', '~/models/a:b.gguf'))
+    >>> split_source("file:///models/my%20model.gguf")
+    ('file', '/models/my model.gguf')
     >>> split_source("builtin:mini"), split_source("hf.co/owner/repo:Q4_K_M")
     (('builtin', 'mini'), ('huggingface', 'owner/repo:Q4_K_M'))
     >>> split_source("owner/repo:Q4_K_M@v1.0")
@@ -233,6 +237,8 @@ def split_source(text: str) -> tuple[str, str]:
     if colon and provider in PROVIDERS:
         if not rest:
             raise ValueError(f"the source {text!r} names no model after {prefix}:")
+        if provider == "file" and rest.startswith("///"):  # an address, as RFC 8089 has it
+            return provider, unquote(rest[2:])
         return provider, rest
     if prefix == "mock" and colon:
         raise ValueError("there is no mock model: mock: is not a provider")
@@ -250,27 +256,23 @@ def split_source(text: str) -> tuple[str, str]:
     )
 
 
+def path_of(text: str) -> str | None:
+    """The path that a source can mean and nothing else, or None.
+
+    >>> path_of("file:a.gguf"), path_of("~/models"), path_of("owner/repo")
+    ('a.gguf', '~/models', None)
+    """
+    try:
+        provider, rest = split_source(text)
+    except ValueError:
+        return None
+    return rest if provider == "file" else None
+
+
 def file_path(text: str, folder: Path) -> Path:
     """The path that a text or a ``file:`` source means, seen from ``folder``."""
     text = text.removeprefix("file:").removeprefix("local:")
     return folder / user_path(text)
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant; spelling in camelCase is no difference.
-
-    >>> nearest("maxTokens", ["max_tokens", "min_p"]), nearest("xyz", ["max_tokens"])
-    ('max_tokens', None)
-    """
-    from difflib import get_close_matches
-
-    plain = {_plain(name): name for name in known}
-    close = get_close_matches(_plain(word), plain, n=1, cutoff=0.65)
-    return plain[close[0]] if close else None
-
-
-def _plain(word: str) -> str:
-    return re.sub(r"[_-]", "", word).lower()
 
 
 FLAG = Kind("true or false", _flag)

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llmrr import parameters
-from llmrr.errors import BadConfig, Unsupported, UsageError
-from llmrr.kinds import nearest
+from llmrr.errors import BadConfig, Unsupported, UsageError, nearest
 from llmrr.paths import exists, user_path
 from llmrr.types import Message, Recipe, Sampling
 

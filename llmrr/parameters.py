@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from llmrr.errors import UsageError
-from llmrr.kinds import FLAG, Kind, nearest, one_of
+from llmrr.errors import UsageError, nearest
+from llmrr.kinds import FLAG, Kind, one_of
 from llmrr.settings import SETTINGS
 from llmrr.types import Sampling
 
@@ -135,15 +135,15 @@ def _value(
     written: str, name: str, readings: Iterable[object], hint: str, folder: Path = Path()
 ) -> object:
     # One text may be read as several TOML values; the kind of the option decides.
-    kind = known_options()[name]
+    kind, why = known_options()[name], ""
     for candidate in readings:
         if (name, candidate) in _NOT_STATED:
             return None
         try:
             return kind.parse(candidate, folder)
-        except ValueError:
-            continue
-    raise UsageError(f"{written} is not {kind.expected}", hint)
+        except ValueError as exc:
+            why = why or str(exc)
+    raise UsageError(f"{written}: {why}" if why else f"{written} is not {kind.expected}", hint)
 
 
 def _readings(text: str) -> Iterator[object]:

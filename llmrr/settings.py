@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from llmrr import kinds
-from llmrr.errors import BadConfig
+from llmrr.errors import BadConfig, nearest
 from llmrr.kinds import (
     CHAT_TEMPLATE,
     FLAG,
@@ -169,7 +168,7 @@ def plain_spec(key: str) -> Spec:
     """A setting of one value by its key; ``BadConfig`` with the nearest one for an unknown key."""
     known = plain_settings()
     if key not in known:
-        near = kinds.nearest(key, known)
+        near = nearest(key, known)
         raise BadConfig(
             f"unknown key {key}",
             f"did you mean {near}?" if near else "llmrr config show lists the settings",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llmrr import kinds, settings
+from llmrr.errors import nearest
 from llmrr.tomltext import Place, is_secret, key_text, line_of, toml_text
 from llmrr.types import Message, Sampling
 
@@ -156,7 +157,7 @@ class _Reader:
         if self.secret(raw, place):
             return
         name, known = str(place[-1]), list(known)
-        near = kinds.nearest(name, known)
+        near = nearest(name, known)
         elsewhere = [setting.key for setting in settings.SETTINGS if setting.leaf == name]
         if near:
             hint = f"did you mean {near}?"

@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -153,6 +155,12 @@ def test_an_address_that_is_none(server: Hub, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("HF_ENDPOINT", wrong)
         with pytest.raises(BadConfig, match=f'HF_ENDPOINT is "{wrong}"'):
             hub.repository(NAME)
+    # The client itself fails at its import, so before it is imported.
+    done = subprocess.run(
+        [sys.executable, "-m", "llmrr", "pull", NAME], capture_output=True, text=True, timeout=60,
+        env={**os.environ, "HF_ENDPOINT": "http://127.0.0.1:99999"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (8, 2), done.stderr
     monkeypatch.setenv("HF_ENDPOINT", "http://me:sesame@127.0.0.1:9")
     with pytest.raises(Unreachable) as caught:
         hub.repository(NAME)
@@ -181,10 +189,16 @@ def test_a_mirror_that_gives_no_codes(server: Hub, status: int, kind: type[Llmrr
     assert "try the same again later" not in caught.value.hint
 
 
-def test_a_token_that_is_none(server: Hub) -> None:
+@pytest.mark.parametrize("token", ["t\N{LATIN SMALL LETTER O WITH DIAERESIS}ken", "a b", "a\x07b"])
+def test_a_token_that_is_none(server: Hub, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    """Whatever the HTTP stack under the client makes of it, and wherever it comes from."""
     server.add(NAME, {"a.gguf": b"x"})
     with pytest.raises(UsageError, match="the token has characters"):
-        hub.repository(NAME, token="t\N{LATIN SMALL LETTER O WITH DIAERESIS}ken")
+        hub.repository(NAME, token=token)
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(UsageError, match="the token has characters"):
+        hub.repository(NAME)
+    assert server.seen == []
 
 
 def test_what_is_no_name_is_told_without_asking(server: Hub) -> None:

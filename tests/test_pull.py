@@ -1,6 +1,7 @@
 """``llmrr pull``, ``search`` and ``fit`` against a hub of our own, through the real client."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,12 @@ from layouts import (
 from terminal import Typed
 from test_gguf import split_model
 
-from llmrr import hardware, paths
+from llmrr import hardware, hub, paths
+from llmrr.database import open_database
 from llmrr.formats import gguf
 from llmrr.hardware import Cpu, Gpu, Hardware, Memory
 from llmrr.hardware.fit import GPU_MARGIN
+from llmrr.store import pull
 
 NAME = "acme/Tiny-GGUF"
 QUANTS = {"F16": "f16", "Q8_0": "q8_0", "Q4_K_M": "q8_0"}
@@ -567,3 +570,13 @@ def test_a_gated_model_is_weighed_and_fetched_with_a_token(
     assert typed("pull", f"{NAME}:Q4_K_M").code == 0
     database = paths.database_file().read_bytes()
     assert TOKEN.encode() not in database
+
+
+def test_a_thread_that_goes_on_after_the_download_is_stopped() -> None:
+    with closing(open_database()) as connection:
+        notes = pull._Notes(connection)
+        Path("a").touch()
+        assert not notes.holds(Path("a"), "0" * 64)
+        notes.close()
+    with pytest.raises(hub.Stopped):
+        notes.holds(Path("a"), "0" * 64)

@@ -363,6 +363,28 @@ def test_relative_adapters_and_own_templates(typed: Typed, model: Path) -> None:
     assert typed("show", "mine", "--json").json["chat_template"] == "{{ messages[0].content }}!"
 
 
+def test_a_path_where_nothing_is(typed: Typed, model: Path) -> None:
+    for words in (("show",), ("run", "hello", "-m"), ("import",), ("pull",), ("fit",)):
+        seen = typed(*words, "./tinny.Q8_0.gguf")
+        assert (seen.code, f"did you mean {model}?" in seen.err) == (3, True), seen.err
+    assert "did you mean" not in typed("show", "./zzz.gguf").err
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{% for", "cannot be read: unexpected 'end of template' (line 1)"),
+        ("a\nb{{ x", "(line 2)"),
+        ("{% if a %}" * 30_000, "RecursionError"),
+        ("file:nosuch", "nosuch cannot be read"),
+    ],
+)
+def test_a_template_that_is_broken(typed: Typed, model: Path, text: str, why: str) -> None:
+    seen = typed("create", "mine", "--from", str(model), "-o", "chat_template", text)
+    assert (seen.code, why in seen.err) == (2, True), seen.err
+    assert installed() == {}
+
+
 def test_a_damaged_model_is_given_no_other_name(typed: Typed, model: Path) -> None:
     Path("cut.gguf").write_bytes(model.read_bytes()[:-100])
     for words in (("cp", "./cut.gguf", "z"), ("create", "z", "--from", "./cut.gguf")):

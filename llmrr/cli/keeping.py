@@ -11,9 +11,8 @@ from llmrr import parameters, paths, types
 from llmrr.catalogue import BUILTIN
 from llmrr.cli import asking, offers, output
 from llmrr.cli.layout import size
-from llmrr.errors import LlmrrError, NotFound, NotInstalled, UsageError
+from llmrr.errors import LlmrrError, NotFound, NotInstalled, UsageError, nearest
 from llmrr.inventory import Installed
-from llmrr.kinds import nearest
 from llmrr.store.variants import is_projector
 
 if TYPE_CHECKING:
@@ -115,6 +114,8 @@ def derive(router: "Router", asked: Recipe) -> dict[str, object]:
     from llmrr.store import creation, imports
 
     base, recipe, images = _recipe(router, asked)
+    if text := recipe.options.get("chat_template"):
+        _check_template(text)
     offers.require(router, base)
     entry = router.catalogue.entry(base)
     if not entry.files and entry.origin != BUILTIN:  # it can be looked at, and no more
@@ -123,6 +124,15 @@ def derive(router: "Router", asked: Recipe) -> dict[str, object]:
         router.database, entry, asked.name, recipe, projector=images, force=asked.force
     )
     return offers.made(router, made)
+
+
+def _check_template(text: str) -> None:
+    from llmrr.engines import jinja, rendering
+
+    try:
+        rendering.check(text)
+    except jinja.Unrenderable as exc:
+        raise UsageError(f"the chat template cannot be read: {exc}", "mend it, then again") from exc
 
 
 def usage(router: "Router", *, everything: bool) -> "Usage":

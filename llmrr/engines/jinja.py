@@ -66,6 +66,7 @@ class Unrenderable(Exception):
     """The template is broken, or went over a limit."""
 
 
+_EXTENSIONS = ("jinja2.ext.loopcontrols",)
 Renderer = Callable[[Mapping[str, Any]], str]
 Clock = Callable[[], "datetime"]
 
@@ -130,6 +131,19 @@ def fast(text: str, now: Clock, *, fuel: int = FUEL) -> Renderer:
     return lambda values: _panicless(lambda: str(environment.render_template("chat", **values)))
 
 
+def check(text: str) -> None:
+    """Raise ``Unrenderable``, with the line, for a text that jinja2 cannot read: it has the last
+    word in rendering too."""
+    from jinja2 import Environment, TemplateError
+
+    try:
+        Environment(extensions=_EXTENSIONS).parse(prepare(text))
+    except TemplateError as exc:
+        raise _broken(exc) from exc
+    except Exception as exc:  # nested deeper than Python can go
+        raise Unrenderable(f"{type(exc).__name__}: {exc}") from exc
+
+
 def free_names(text: str) -> list[str]:
     """The names that the template reads and does not define; all of them in a broken one."""
     import minijinja
@@ -163,7 +177,7 @@ def thorough(text: str, now: Clock) -> Renderer:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=_EXTENSIONS
     )
     environment.filters["tojson"] = to_json
     environment.globals["raise_exception"] = _refuse
@@ -179,14 +193,23 @@ def thorough(text: str, now: Clock) -> Renderer:
         except (Refused, Unrenderable):
             raise
         except TemplateError as exc:
-            line = getattr(exc, "lineno", None)
-            raise Unrenderable(f"{exc}{f' (line {line})' if line else ''}") from exc
+            raise _broken(exc) from exc
         except MemoryError as exc:
             raise Unrenderable("it takes too much memory") from exc
         except Exception as exc:  # whatever Python raises for what the template wrote
             raise Unrenderable(f"{type(exc).__name__}: {exc}") from exc
 
     return render
+
+
+def _broken(exc: Exception) -> Unrenderable:
+    line = getattr(exc, "lineno", None)
+    return Unrenderable(f"{exc}{f' (line {line})' if line else ''}")
+
+
+def no_clock() -> "datetime":
+    """The clock of a template that asks for no time."""
+    raise Unrenderable("there is no clock here")
 
 
 def to_json(

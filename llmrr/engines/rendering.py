@@ -6,8 +6,9 @@ process is started for the first template and then kept, as starting takes longe
 Templates that cannot grow (``plain``) are rendered here.
 
 The process reads a line of JSON for each task, ``{"text": …, "seconds": …, "values": {…},
-"now": …}``, or without the last two for the names that the template reads, and answers with a line:
-``{"rendered": …, "by": …}``, ``{"names": […]}``, ``{"refused": …}`` or ``{"failed": …}``.
+"now": …}``, or without the last two for the names that the template reads, or with ``"check"`` for
+them, and answers with a line: ``{"rendered": …, "by": …}``, ``{"names": […]}``, ``{}``,
+``{"refused": …}`` or ``{"failed": …}``.
 """
 
 import json
@@ -65,6 +66,11 @@ def names(text: str) -> frozenset[str]:
     return frozenset(_ask({"text": text})["names"])
 
 
+def check(text: str) -> None:
+    """Raise ``Unrenderable``, with the line, for a template that cannot be read."""
+    _ask({"text": text, "check": True})
+
+
 def prepare(text: str) -> None:
     """Start the process if this template will need it, and do not wait for it."""
     if not plain.is_plain(text):
@@ -80,13 +86,9 @@ def stop() -> None:
         process.kill()
 
 
-def _no_clock() -> "datetime":
-    raise Unrenderable("a plain template asks for no time")
-
-
 @lru_cache(KEPT)
 def _plain(text: str) -> Renderer:
-    return jinja.fast(jinja.prepare(text), _no_clock, fuel=plain.FUEL)
+    return jinja.fast(jinja.prepare(text), jinja.no_clock, fuel=plain.FUEL)
 
 
 def _is_plain(text: str, values: Mapping[str, Any]) -> bool:
@@ -225,15 +227,18 @@ def _serve(tasks: IO[bytes], answers: IO[bytes]) -> None:
         while len(made) > KEPT:
             made.pop(next(iter(made)))
         template = made.setdefault(text, Jinja(text, now))
-        answers.write(json.dumps(_answer(template, text, task.get("values"))).encode() + b"\n")
+        answers.write(json.dumps(_answer(template, task)).encode() + b"\n")
         answers.flush()
 
 
-def _answer(template: Jinja, text: str, values: dict[str, Any] | None) -> dict[str, Any]:
+def _answer(template: Jinja, task: dict[str, Any]) -> dict[str, Any]:
     try:
-        if values is None:
-            return {"names": jinja.free_names(text)}
-        return {"rendered": template.render(values), "by": template.by}
+        if "values" in task:
+            return {"rendered": template.render(task["values"]), "by": template.by}
+        if "check" in task:
+            jinja.check(task["text"])
+            return {}
+        return {"names": jinja.free_names(task["text"])}
     except Refused as exc:
         return {"refused": str(exc)}
     except Unrenderable as exc:

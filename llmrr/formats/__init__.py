@@ -1,17 +1,23 @@
 """What a model file or folder is, told by its content and never by its name."""
 
+import os
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
-from llmrr.errors import NotFound, Unsupported
+from llmrr.errors import NotFound, Unsupported, nearest
 from llmrr.formats.source import Files, FileSource, FolderFiles, OneFile, Source
 from llmrr.types import Format, ModelFiles, ModelInfo
 
 if TYPE_CHECKING:
     from llmrr.formats.layout import Layout
 
-__all__ = ["Files", "FolderFiles", "Source", "detect", "inspect", "locate"]
+__all__ = ["Files", "FolderFiles", "Source", "detect", "inspect", "locate", "missing"]
+
+MOST_NAMES = 10_000  # of a folder, to look for the nearest
 
 
 def detect(path: Path) -> Format:
@@ -63,12 +69,24 @@ def inspect(place: Path | Source | Files) -> ModelInfo:
     return _describe(alone, of_file(alone, alone.name))
 
 
+def missing(path: Path) -> NotFound:
+    """The error for a path where nothing is; its hint names what is nearest in that folder."""
+    names: dict[str, str] = {}
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        names = {Path(one.name).stem: one.name for one in islice(entries, MOST_NAMES)}
+    near = nearest(path.stem, names)
+    hint = f"ls {quote(str(path.parent))}"
+    if near:
+        hint = f"did you mean {path.with_name(names[near])}?"
+    return NotFound(f"{path} does not exist", hint)
+
+
 def _is_gguf(path: Path) -> bool:
     """Told apart first, as this is what most runs start with."""
     if path.is_dir():
         return False
     if not path.exists():
-        raise NotFound(f"{path} does not exist", "llmrr list")
+        raise missing(path)
     return FileSource.of(path).read(0, 4) == b"GGUF"
 
 

@@ -64,25 +64,39 @@ def is_offline() -> bool:
 def api(token: str | None = None) -> "HfApi":
     """The client; without ``token`` it takes the one that its own ``hf auth login`` stored.
 
-    Raises ``Unreachable`` in offline mode.
+    Raises ``Unreachable`` in offline mode and ``UsageError`` for a token that none can be.
     """
     if is_offline():
         raise offline_error()
     _prepare()
     from huggingface_hub import HfApi
 
+    _check(token)
+
     return HfApi(endpoint(), token, library_name="llmrr", library_version=__version__)
 
 
 def headers(token: str | None) -> dict[str, str]:
-    """What every request carries."""
+    """What every request carries. Raises ``UsageError`` for a token that none can be."""
     _prepare()
     from huggingface_hub.utils import build_hf_headers
 
+    _check(token)
     made: dict[str, str] = build_hf_headers(
         token=token, library_name="llmrr", library_version=__version__
     )
     return made
+
+
+def _check(token: str | None) -> None:
+    """The HTTP stacks differ in what they make of letters that a header cannot hold."""
+    from huggingface_hub import get_token
+
+    text = token or get_token() or ""
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise UsageError(
+            "the token has characters that no token has", "--token, HF_TOKEN, or hf auth login"
+        )
 
 
 def offline_error() -> Unreachable:
@@ -96,6 +110,7 @@ def offline_error() -> Unreachable:
 @cache
 def _prepare() -> None:
     """Once: no progress bars and log lines of the client's own, and smaller steps."""
+    endpoint()  # the client fails at its import where that is none
     from huggingface_hub import constants, logging
     from huggingface_hub.utils import disable_progress_bars
 
@@ -223,10 +238,6 @@ def _failed(what: str, exc: Exception, hint: str) -> LlmrrError | None:
         )
     if is_broken_off(exc):
         return Unreachable(f"{address()} cannot be reached for {what}: {_words(exc)}", hint)
-    if isinstance(exc, UnicodeEncodeError):
-        return UsageError(
-            "the token has characters that no token has", "--token, HF_TOKEN, or hf auth login"
-        )
     if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return DoesNotFit(f"no space left for {what}: {exc.strerror}", "llmrr df; llmrr prune")
     if isinstance(exc, OSError) and exc.errno is not None:

@@ -8,9 +8,8 @@ from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from llmrr.errors import DoesNotFit, NotFound, Unsupported, UsageError
+from llmrr.errors import DoesNotFit, NotFound, Unsupported, UsageError, nearest
 from llmrr.hardware import Fit
-from llmrr.kinds import nearest
 from llmrr.store.content import PYTORCH, is_pickle
 from llmrr.store.variants import gguf_variants, missing_parts, projector
 from llmrr.types import Format

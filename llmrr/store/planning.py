@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llmrr import hardware, hub, paths
-from llmrr.errors import DoesNotFit, NotFound, Unreachable, UsageError
-from llmrr.formats import FolderFiles
+from llmrr.errors import DoesNotFit, NotFound, Unreachable, UsageError, nearest
+from llmrr.formats import FolderFiles, missing
 from llmrr.formats.source import Files
 from llmrr.hardware import Hardware
-from llmrr.kinds import LOCAL_PROVIDERS, PROVIDERS, nearest
+from llmrr.kinds import LOCAL_PROVIDERS, PROVIDERS, path_of
 from llmrr.store import cached, choice, content
 from llmrr.store.choice import Choice, Option
 from llmrr.store.content import Look
@@ -114,8 +114,11 @@ def reference(text: str) -> tuple[HubReference, str | None]:
         raise UsageError("the name is empty", "llmrr search TEXT finds models")
     if ":" in text and provider in set(PROVIDERS) - LOCAL_PROVIDERS:
         raise UsageError(f"{text} is served elsewhere: there is nothing to fetch", "llmrr list")
-    if paths.expanded(text).exists() or provider in ("file", "local"):
+    path = paths.expanded(path_of(text) or text)
+    if path.exists():
         raise UsageError(f"{text} is a file or folder here", f"llmrr import {shlex.quote(text)}")
+    if path_of(text):
+        raise missing(path)
     if provider == "builtin":
         raise UsageError(f"{text} is here already", f"llmrr run -m {text}")
     near = nearest(text, SHORT_NAMES)

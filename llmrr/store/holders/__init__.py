@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from llmrr import paths
-from llmrr.errors import NotFound, UsageError
-from llmrr.kinds import nearest
+from llmrr.errors import NotFound, UsageError, nearest
 from llmrr.store.holders import folder, gpt4all, huggingface, lmstudio, localai, ollama
 from llmrr.store.holders.base import Holder, Holding, is_folder
 

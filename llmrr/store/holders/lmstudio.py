@@ -7,8 +7,7 @@ Where it is: ``findLMStudioHome.ts`` of https://github.com/lmstudio-ai/lmstudio.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from llmrr.errors import LlmrrError, NotFound, UsageError
-from llmrr.kinds import nearest
+from llmrr.errors import LlmrrError, NotFound, UsageError, nearest
 from llmrr.store.holders.base import (
     Holding,
     descend,

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from llmrr.errors import DamagedFile, LlmrrError, NotFound
-from llmrr.kinds import nearest
+from llmrr.errors import DamagedFile, LlmrrError, NotFound, nearest
 from llmrr.modelfile import ROLES, json_value, read_params
 from llmrr.store.holders.base import (
     Holding,
