@@ -224,7 +224,7 @@ def test_split_models_are_one(tmp_path: Path) -> None:
         assert formats.locate(path).path == paths[0]
     assert len(gguf.check_file(paths[0])) == 3
     paths[1].unlink()
-    with pytest.raises(DamagedFile, match=r"m-00002-of-00003\.gguf is not beside it"):
+    with pytest.raises(DamagedFile, match=r"needs m-00002-of-00003\.gguf, which is not there"):
         gguf.inspect(paths[0])
 
 

@@ -4,17 +4,16 @@ Keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md and ``src/llama-
 llama.cpp. ``check`` (in ``gguf_check``) says whether llama.cpp may be trusted with the file.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from llmrr.errors import DamagedFile
 from llmrr.formats.gguf_check import check, check_parts
 from llmrr.formats.gguf_header import Array, Header, TensorInfo
 from llmrr.formats.gguf_reader import read_header
 from llmrr.formats.gguf_types import FILE_TYPES
 from llmrr.formats.gguf_vocabulary import check_vocabulary
+from llmrr.formats.parts import PART, missing, part_names
 from llmrr.types import Format, ModelInfo, Sampling
 
 __all__ = [
@@ -59,7 +58,6 @@ SPECIAL_TOKENS = {
 }
 SHORT_ARRAY = 1024  # what ``ModelInfo.metadata`` carries as values; longer arrays are left out
 VOCABULARY = ("tokens", "scores", "token_type", "merges")
-_PART = re.compile(r"(?P<prefix>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 
 
 def inspect(path: Path, *, vocabulary: bool = False) -> ModelInfo:
@@ -89,22 +87,14 @@ def part_paths(path: Path) -> tuple[Path, ...]:
     Parts are named NAME-00001-of-00005.gguf, as ``llama-gguf-split`` does. Raises ``DamagedFile``
     naming those that are missing.
     """
-    named = _PART.fullmatch(path.name)
-    if not named or int(named["count"]) < 2:
+    named = PART.fullmatch(path.name)
+    if not named or named["rest"] != ".gguf" or int(named["count"]) < 2:
         return (path,)
-    count = int(named["count"])
-    parts = tuple(
-        path.with_name(f"{named['prefix']}-{number:05d}-of-{count:05d}.gguf")
-        for number in range(1, min(count, 65_535) + 1)
-    )
-    missing = [part.name for part in parts if not part.is_file()]
-    if missing:
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DamagedFile(
-            f"{path} is one of {count} parts, and {missing[0]}{others} is not beside it",
-            "put all parts into one folder, or pull the model again",
-        )
-    return parts
+    names = part_names(named["prefix"], named["count"], named["rest"])
+    absent = [name for name in names if not path.with_name(name).is_file()]
+    if absent:
+        raise missing(str(path), absent)
+    return tuple(map(path.with_name, names))
 
 
 def describe(parts: Sequence[Header], *, vocabulary: bool = False) -> ModelInfo:

@@ -1,14 +1,13 @@
 """Models in several files that are numbered: NAME-00001-of-00005.gguf and its kin."""
 
 import re
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 
 from llmrr.errors import DamagedFile
 from llmrr.formats.messages import shown
 from llmrr.formats.source import Files
 
-MAX_PARTS = 4096
+MAX_PARTS = 1024
 PART = re.compile(r"(?P<prefix>.*?)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<rest>\..*)")
 
 
@@ -22,6 +21,16 @@ def first_part(name: str, exists: Callable[[str], bool]) -> str:
     return name
 
 
+def part_names(prefix: str, count: str, rest: str) -> tuple[str, ...]:
+    """All parts of a model, in order, and no more of them than one can have.
+
+    >>> part_names("m", "00002", ".gguf")
+    ('m-00001-of-00002.gguf', 'm-00002-of-00002.gguf')
+    """
+    most = min(int(count), MAX_PARTS)
+    return tuple(f"{prefix}-{part:05d}-of-{count}{rest}" for part in range(1, most + 1))
+
+
 def series(files: Files, name: str) -> tuple[str, ...]:
     """All parts that are there of the model that ``name`` is a part of; or it alone."""
     part = PART.fullmatch(name)
@@ -32,22 +41,21 @@ def series(files: Files, name: str) -> tuple[str, ...]:
     return tuple(one for one, p in others if p and (p["prefix"], p["count"], p["rest"]) == own)
 
 
-def numbered(files: Files, names: Iterable[str]) -> tuple[str, ...]:
-    """``names`` in order; raises ``DamagedFile`` where one says that there are more parts."""
-    found = sorted(names)
+def numbered(files: Files, some: Iterable[str]) -> tuple[str, ...]:
+    """``some`` names in order; raises ``DamagedFile`` where one says that there are more parts."""
+    found = sorted(some)
     models = {(p["prefix"], p["count"], p["rest"]): n for n in found if (p := PART.fullmatch(n))}
-    for (prefix, count, rest), name in models.items():
-        parts = (f"{prefix}-{part:05d}-of-{count}{rest}" for part in range(1, int(count) + 1))
-        absent = [part for part in islice(parts, MAX_PARTS) if part not in files.sizes]
+    for model, name in models.items():
+        absent = [part for part in part_names(*model) if part not in files.sizes]
         if absent:
             raise missing(str(files.source(name)), absent)
     return tuple(found)
 
 
-def missing(where: str, names: list[str]) -> DamagedFile:
+def missing(where: str, absent: Sequence[str]) -> DamagedFile:
     """The error for a file that needs others."""
-    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    others = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
     return DamagedFile(
-        f"{where} needs {shown(names[0])}{others}, which is not there",
+        f"{where} needs {shown(absent[0])}{others}, which is not there",
         "put all files into one folder, or pull the model again",
     )

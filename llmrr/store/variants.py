@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from llmrr.formats.parts import PART, part_names
+
 _LABEL = re.compile(
     r"""(?<![a-z0-9])(
         (?:UD-)?(?:
@@ -22,10 +24,8 @@ _LABEL = re.compile(
     )(?![a-z0-9])""",
     re.IGNORECASE | re.VERBOSE,
 )
-_PART = re.compile(r"-(\d{5})-of-(\d{5})$")
 # Files that belong to a model, or were used to make one.
 _BESIDE = re.compile(r"(?<![a-z0-9])(lora|adapter|control[-_]vectors?|cvector)(?![a-z0-9])")
-_MOST_PARTS = 1000
 _PROJECTOR_TYPES = ("F16", "FP16", "BF16", "Q8_0", "F32", "FP32")
 
 
@@ -136,14 +136,9 @@ def is_model(name: str) -> bool:
 def missing_parts(names: Iterable[str]) -> tuple[str, ...]:
     """The parts NAME-0000n-of-0000m.EXT that are not among files with some of the others."""
     present = set(names)
-    absent = set()
-    for name in present:
-        stem, dot, ending = name.rpartition(".")
-        if match := _PART.search(stem):
-            start = stem[: match.start()]
-            count = min(int(match[2]), _MOST_PARTS)
-            absent |= {f"{start}-{n:05d}-of-{match[2]}{dot}{ending}" for n in range(1, count + 1)}
-    return tuple(sorted(absent - present))
+    found = (PART.fullmatch(name) for name in present)
+    models = {(part["prefix"], part["count"], part["rest"]) for part in found if part}
+    return tuple(sorted({name for one in models for name in part_names(*one)} - present))
 
 
 def _variant(stem: str, files: tuple[str, ...], sizes: Mapping[str, int], unique: bool) -> Variant:
@@ -157,11 +152,10 @@ def _variant(stem: str, files: tuple[str, ...], sizes: Mapping[str, int], unique
 
 def _split(name: str) -> tuple[str, str]:
     """The path without .gguf and the number of a part, and how many parts there are."""
-    stem = name[:-5] if name.lower().endswith(".gguf") else name
-    match = _PART.search(stem)
-    if match and 1 <= int(match[1]) <= int(match[2]):
-        return stem[: match.start()], match[2]
-    return stem, ""
+    part = PART.fullmatch(name)
+    if part and 1 <= int(part["number"]) <= int(part["count"]):
+        return part["prefix"], part["count"]
+    return name[:-5] if name.lower().endswith(".gguf") else name, ""
 
 
 def _files(stem: str, parts: Mapping[str, str]) -> tuple[str, ...]:
@@ -170,5 +164,4 @@ def _files(stem: str, parts: Mapping[str, str]) -> tuple[str, ...]:
     first, total = min(parts.items(), key=lambda part: part[1])
     if not total:
         return (first,)
-    count = min(int(total), _MOST_PARTS)
-    return tuple(f"{stem}-{n:05d}-of-{total}{first[-5:]}" for n in range(1, count + 1))
+    return part_names(stem, total, first[-5:])
