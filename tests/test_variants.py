@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrr.store.shortnames import SHORT_NAMES, short_name
 from llmrr.formats.parts import MAX_PARTS
+from llmrr.store.shortnames import SHORT_NAMES, short_name
 from llmrr.store.variants import (
     Variant,
     gguf_variants,
