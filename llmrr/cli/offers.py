@@ -124,13 +124,14 @@ def facts(plan: "Plan") -> dict[str, object]:
 
 
 def require(router: "Router", name: str | None) -> None:
-    """See to it that a model is here: one that could be fetched is offered on a terminal. Raises
-    ``NotInstalled`` where nobody can be asked, ``LlmrrError`` when the answer is no."""
+    """See to it that a model is here: on a terminal, one that could be fetched is offered. Raises
+    ``LlmrrError`` when the answer is no, and what ``resolve`` does. Where nobody can be asked,
+    whoever uses the name finds out."""
+    if not output.can_ask():
+        return
     try:
         router.resolve(name)
     except NotInstalled as absent:
-        if not output.can_ask():
-            raise
         from llmrr import hub
 
         asked = Asked(absent.reference)
