@@ -2,6 +2,7 @@
 who runs it."""
 
 import os
+import signal
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,10 @@ import llmrr
 
 KEPT = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
 KEPT_PREFIXES = ("COV", "PYTEST", "PYTHON", "CUDA", "OMP_")
+
+# What a shell starts in the background ignores these, and so does all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
