@@ -500,16 +500,31 @@ def test_what_was_checked_once_is_not_read_again(
     fetched(checked=seals)
 
 
+def refusing(name: str, start: bytes) -> None:
+    assert (name, start) == ("a.gguf", noise(4096))
+    raise DamagedFile("no")
+
+
 def test_first_bytes_can_refuse_a_file(server: Hub) -> None:
     server.add(NAME, {"a.gguf": noise(30 * MEBIBYTE)})
 
-    def look(name: str, start: bytes) -> None:
-        assert (name, start) == ("a.gguf", noise(4096))
-        raise DamagedFile("no")
-
     with pytest.raises(DamagedFile, match="no"):
-        fetched(look=look)
+        fetched(look=refusing)
     assert server.sent < 30 * MEBIBYTE
+
+
+def test_what_is_there_is_looked_at_like_what_comes(server: Hub) -> None:
+    """A part of an earlier try, and what another client got."""
+    server.add(NAME, {"a.gguf": noise(3 * MEBIBYTE)})
+    begun = partial("a.gguf")
+    begun.write_bytes(noise(3 * MEBIBYTE)[:MEBIBYTE])
+    with pytest.raises(DamagedFile, match="no"):
+        fetched(look=refusing)
+    assert server.sent == 0
+    fetched()
+    assert server.sent < 3 * MEBIBYTE
+    with pytest.raises(DamagedFile, match="no"):
+        fetched(look=refusing)
 
 
 def test_owned_before_it_is_named(server: Hub) -> None:
@@ -627,6 +642,31 @@ def test_chunked_transfers_are_left_to_the_client_and_checked(
     assert server.sent == 0
     assert fetched("b.gguf")["b.gguf"].read_bytes() == noise(5000, 1)
     assert server.sent == 5000  # what came by chunks was wrong: the plain way is taken
+
+
+def test_what_a_chunked_transfer_brought_is_looked_at(
+    server: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    server.add(NAME, {"a.gguf": noise(5000)})
+
+    def transfer_by_chunks(repo: str, name: str, *, cache_dir: Path, **_: object) -> None:
+        content = partial(name).with_suffix("")
+        content.write_bytes(noise(5000))
+        link = content.parents[1] / "snapshots" / hub.repository(NAME).commit / name
+        link.parent.mkdir(parents=True)
+        link.symlink_to(content)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", transfer_by_chunks)
+    real = transfer._ask
+    monkeypatch.setattr(
+        transfer, "_ask", lambda *given: dataclasses.replace(real(*given), by_client=True)
+    )
+    with pytest.raises(DamagedFile, match="no"):
+        fetched(look=refusing)
+    left = [path.name for path in Path("cache").rglob("*") if not path.is_dir()]
+    assert all(name.endswith(".lock") for name in left), left
 
 
 def test_a_chunked_transfer_that_fails_is_streamed(

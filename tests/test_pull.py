@@ -451,6 +451,24 @@ def test_offline_the_best_that_is_there_is_taken(
     assert typed("pull", f"{NAME}:F16", "--offline").code == 3
 
 
+def test_offline_the_cache_is_checked_like_what_comes(
+    typed: Typed, server: Hub, tiny: dict[str, bytes]
+) -> None:
+    typed("pull", f"{NAME}:Q8_0")
+    snapshot = next(paths.hub_cache_dir().rglob("tiny-Q8_0.gguf")).parent
+    typed("rm", "-y", f"{NAME}:Q8_0", "--dry-run")
+    blob = (snapshot / "tiny-Q8_0.gguf").resolve()
+    whole = blob.read_bytes()
+    blob.write_bytes(whole[:-1] + b"!")
+    seen = typed("pull", f"{NAME}:Q8_0", "--offline")
+    assert (seen.code, f"rm {blob}" in seen.err) == (4, True)
+    blob.write_bytes(whole)
+    assert typed("pull", f"{NAME}:Q8_0", "--offline").code == 0
+    (snapshot / "evil.json").write_bytes(b"\x80\x04pickle")
+    seen = typed("pull", NAME, "--include", "evil.json", "--offline")
+    assert (seen.code, "is a pickle" in seen.err) == (4, True)
+
+
 def test_offline_parts_that_are_missing_are_told(typed: Typed, server: Hub) -> None:
     folder = hf_folder(Path("made"), shards=3)
     server.add("o/r", {path.name: path.read_bytes() for path in folder.iterdir()})

@@ -7,15 +7,14 @@ it.
 """
 
 from llmrr.hub.client import address, is_offline
-from llmrr.hub.downloads import WORKERS, download, missing_bytes
+from llmrr.hub.downloads import WORKERS, download, missing_bytes, present
 from llmrr.hub.listing import Found, RemoteFile, Repository, repository, search
 from llmrr.hub.partial import Stopped
 from llmrr.hub.places import CachePlace, FolderPlace, Place
 from llmrr.hub.ranges import RemoteFiles
-from llmrr.hub.transfer import Checked
 
 __all__ = [
-    "WORKERS", "CachePlace", "Checked", "FolderPlace", "Found", "Place", "RemoteFile",
+    "WORKERS", "CachePlace", "FolderPlace", "Found", "Place", "RemoteFile",
     "RemoteFiles", "Repository", "Stopped", "address", "download", "is_offline",
-    "missing_bytes", "repository", "search",
+    "missing_bytes", "present", "repository", "search",
 ]  # fmt: skip

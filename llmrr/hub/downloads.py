@@ -5,14 +5,15 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 
 from llmrr import paths
-from llmrr.errors import DoesNotFit
+from llmrr.errors import DamagedFile, DoesNotFit
 from llmrr.hub.client import api
 from llmrr.hub.listing import RemoteFile, Repository
-from llmrr.hub.partial import Stopped
+from llmrr.hub.partial import Digest, Stopped
 from llmrr.hub.places import Made, Place
-from llmrr.hub.transfer import Checked, Watch, fetch
+from llmrr.hub.transfer import Checked, Watch, fetch, is_right
 
 SPARE = 64 << 20  # bytes of the disk that are left free
 WORKERS = 8
@@ -67,6 +68,32 @@ def download(
     finally:
         watch.stop.set()
     place.complete()
+    return found
+
+
+def present(
+    files: Iterable[RemoteFile],
+    place: Place,
+    *,
+    checked: Checked,
+    arrived: Callable[[str, int], None] = lambda name, count: None,
+    look: Callable[[str, bytes], None] = lambda name, start: None,
+) -> dict[str, Path]:
+    """Where ``files`` of the cache are, each looked at and checked like one that comes: the names
+    of the cache are digests. Raises ``DamagedFile`` for another content."""
+    watch = Watch(arrived, look, _Untold(), checked, threading.Event())
+    found = {}
+    for file in files:
+        path = place.target(file.path)
+        content = paths.real(path)
+        digest = Digest(file.sha256 or content.name, file.size)
+        if not is_right(content, file.path, digest, watch):
+            raise DamagedFile(
+                f"{content} is not what its name says: its digest is another",
+                f"rm {quote(str(content))}; then pull the model again",
+            )
+        arrived(file.path, file.size)
+        found[file.path] = path
     return found
 
 

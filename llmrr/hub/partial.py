@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 MEBIBYTE = 1 << 20
+START = 4096  # bytes that are looked at before more is fetched
 
 
 class Stopped(Exception):
@@ -99,14 +100,18 @@ class Partial(io.RawIOBase):
         self.name = str(path)
         self._digest, self._arrived, self._look, self._stop = digest, arrived, look, stop
         self._raw = path.open("r+b" if path.exists() else "w+b", buffering=0)
-        self._hasher = self._begun()
+        try:
+            self._hasher = self._begun()
+        except BaseException:
+            self._raw.close()
+            raise
 
     def write(self, chunk: Any) -> int:
         chunk = bytes(chunk)
         if self._stop.is_set():
             raise Stopped
         if self._raw.tell() == 0:
-            self._look(chunk[:4096])
+            self._look(chunk[:START])
         view = memoryview(chunk)
         while view:
             view = view[self._raw.write(view) :]
@@ -139,6 +144,9 @@ class Partial(io.RawIOBase):
 
     def _begun(self) -> Hasher:
         """Hash what is there, and stand at its end."""
+        self._raw.seek(0)
+        if start := self._raw.read(START):  # of an earlier try, or of another client's
+            self._look(start)
         self._raw.seek(0)
         hashes = self._digest.begin()
         read_into(hashes, self._raw, self._stop)

@@ -8,15 +8,15 @@ by its own ``http_get``, with its lock and layout. Files that the hub serves by 
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from llmrr.errors import DamagedFile
+from llmrr.errors import DamagedFile, LlmrrError
 from llmrr.hub.client import TIMEOUT_S, endpoint, errors, headers, is_broken_off, patiently
 from llmrr.hub.listing import RemoteFile, Repository
-from llmrr.hub.partial import Digest, Partial, Stopped, adopt
+from llmrr.hub.partial import START, Digest, Partial, Stopped, adopt
 from llmrr.hub.places import Made, Place
 
 POLL_S = 0.2
@@ -39,8 +39,8 @@ class Checked(Protocol):
 class Watch:
     """What a download tells and asks while it goes on, from any thread.
 
-    ``arrived`` is told how many bytes of a file are there; ``look`` sees its first bytes, and may
-    raise; ``made`` is told of what is written.
+    ``arrived`` is told how many bytes of a file are there; ``look`` sees its first bytes, however
+    it came, and may raise; ``made`` is told of what is written.
     """
 
     arrived: Callable[[str, int], None]
@@ -86,8 +86,12 @@ def fetch(
         if not is_there:
             place.guard(file.path)  # not under the lock, like ``finish``
             if wanted.by_client:
-                with suppress(Exception):  # then it is streamed, and that says what is wrong
+                try:
                     _by_client(wanted, repository)
+                except LlmrrError:
+                    raise
+                except Exception:  # then it is streamed, and that says what is wrong
+                    pass
         with _locked(wanted):
             if not _is_there(wanted):
                 _stream(wanted)
@@ -128,14 +132,23 @@ def _ask(
 def _is_there(wanted: _Wanted) -> bool:
     """Whether the content lies in its place, and is what it should be."""
     target = wanted.place.target(wanted.name)
-    for path in (wanted.content, target):
-        if path.is_file() and path.stat().st_size == wanted.size:
-            if wanted.watch.checked.holds(path, wanted.digest.expected):
-                return True
-            if wanted.digest.of(path, wanted.watch.stop):
-                wanted.watch.checked.note(path, wanted.digest.expected)
-                return True
-    return False
+    return any(
+        path.is_file()
+        and path.stat().st_size == wanted.size
+        and is_right(path, wanted.name, wanted.digest, wanted.watch)
+        for path in (wanted.content, target)
+    )
+
+
+def is_right(path: Path, name: str, digest: Digest, watch: Watch) -> bool:
+    """Whether a whole file has its digest; noted where it has. Raises what ``look`` does."""
+    if not watch.checked.holds(path, digest.expected):
+        if not digest.of(path, watch.stop):
+            return False
+        watch.checked.note(path, digest.expected)
+    with path.open("rb") as file:
+        watch.look(name, file.read(START))
+    return True
 
 
 def _stream(wanted: _Wanted) -> None:
@@ -209,6 +222,12 @@ def _by_client(wanted: _Wanted, repository: Repository) -> None:
     for path in dict.fromkeys((wanted.content, wanted.place.target(wanted.name))):
         if os.path.lexists(path):
             wanted.watch.made.file(path, path.lstat())
+    try:
+        _is_there(wanted)
+    except LlmrrError:  # it looks like no data
+        for path in (wanted.content, wanted.place.target(wanted.name)):
+            path.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

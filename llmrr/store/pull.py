@@ -56,7 +56,9 @@ class _Fetch(NamedTuple):
 
     def __call__(self, files: Sequence[hub.RemoteFile], look: Look) -> dict[str, Path]:
         if self.plan.offline:
-            return {file.path: self.plan.place.target(file.path) for file in files}
+            return hub.present(
+                files, self.plan.place, checked=self.notes, arrived=self.arrived, look=look
+            )
         where = hub.download(
             self.plan.repository,
             files,
