@@ -12,7 +12,7 @@ from llmrr import engines, formats, paths
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import LlmrrError, NotFound, NotInstalled, Unsupported, nearest
 from llmrr.kinds import split_source
-from llmrr.types import Format, ModelFiles, Recipe, Sampling
+from llmrr.types import Format, ModelFiles, Recipe
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,11 +40,6 @@ class Resolved:
     recipe: Recipe = field(default_factory=Recipe)
     format: Format | None = None
     label: str | None = None
-
-    @property
-    def params(self) -> Sampling:
-        """The sampling values that it brings."""
-        return self.recipe.params
 
 
 class Database(Protocol):
@@ -103,7 +98,7 @@ class Catalogue:
                 BUILTIN, "", resolved.path, BUILTIN, (), format=info.format, quant=info.quant,
                 bytes=info.bytes,
             )  # fmt: skip
-        if holding := _holding(resolved.source):
+        if holding := _holding(resolved.source) or _cached(resolved.source):
             return adoption.held(holding, resolved.name)
         try:
             entry = imports.lying(imports.candidate(resolved.path), resolved.name)
@@ -112,7 +107,7 @@ class Catalogue:
         return replace(entry, recipe=resolved.recipe)
 
     def find(self, name: str) -> "Entry | None":
-        """The installed model of this label, or the one of this name that was used last."""
+        """The installed model of this label, or of this name the one used or added last."""
         return next(iter(self._matching(name)), None)
 
     def installed(self, name: str) -> "Entry":
@@ -322,6 +317,15 @@ def _holding(source: str):  # type: ignore[no-untyped-def]
     from llmrr.store import holders
 
     return holders.find(source) if source.startswith(("ollama:", "lmstudio:")) else None
+
+
+def _cached(source: str):  # type: ignore[no-untyped-def]
+    """What the cache of the hub has under a source of it."""
+    from llmrr.store import cached
+    from llmrr.store.references import hub_reference
+
+    reference = hub_reference(source) if source.startswith("huggingface:") else None
+    return cached.find(reference) if reference else None
 
 
 def _is_held(source: str) -> bool:

@@ -51,11 +51,11 @@ class NotFound(LlmrrError):
 
 
 class NotInstalled(NotFound):
-    """The model is known, and has yet to be fetched: ``reference`` is what ``llmrr pull`` takes."""
+    """A model that is known, and has yet to be fetched with llmrr pull."""
 
     def __init__(self, message: str, hint: str = "", *, reference: str = "") -> None:
         super().__init__(message, hint)
-        self.reference = reference
+        self.reference = reference  # what ``pull`` takes
 
 
 class Unsupported(LlmrrError):

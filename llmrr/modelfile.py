@@ -71,11 +71,6 @@ class Modelfile:
     warnings: tuple[str, ...] = ()
 
     @property
-    def adapters(self) -> tuple[Path, ...]:
-        """The adapter files."""
-        return tuple(path for path, _scale in self.recipe.options.get("lora", ()))
-
-    @property
     def source(self) -> str:
         """The base as a source.
 

@@ -17,11 +17,6 @@ def data_dir() -> Path:
     return _place("data")
 
 
-def cache_dir() -> Path:
-    """What can be made again."""
-    return _place("cache")
-
-
 def database_file() -> Path:
     """The one SQLite file."""
     return data_dir() / "llmrr.db"

@@ -126,7 +126,7 @@ SETTINGS: tuple[Spec, ...] = (
          '"assistant"'),
     Spec("models[].source", SOURCE, None,
          "Where it comes from: file:PATH (relative to this file), huggingface:owner/repo:QUANT "
-         "once it is pulled, ollama:NAME, lmstudio:PUBLISHER/REPO, or builtin:mini.",
+         "once the hub's cache has it, ollama:NAME, lmstudio:PUBLISHER/REPO, or builtin:mini.",
          '"file:./models/assistant.gguf"'),
     *(Spec(f"models[].params.{leaf}", kind, None, doc, example)
       for leaf, kind, doc, example in _PARAMS),

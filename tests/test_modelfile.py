@@ -200,8 +200,8 @@ def test_a_blob_of_another_machine_is_named_by_the_remark() -> None:
 
 def test_adapters_are_loading_options() -> None:
     found = parse("FROM m\nADAPTER ./a.gguf\nADAPTER /b.gguf\n")
-    assert found.adapters == (Path("/somewhere/a.gguf"), Path("/b.gguf"))
-    assert found.recipe.options["lora"] == tuple((path, 1.0) for path in found.adapters)
+    adapters = (Path("/somewhere/a.gguf"), Path("/b.gguf"))
+    assert found.recipe.options["lora"] == tuple((path, 1.0) for path in adapters)
 
 
 # -- PARAMETER ---------------------------------------------------------------------------------

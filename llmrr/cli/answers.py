@@ -237,7 +237,8 @@ class Cut(NamedTuple):
 
 
 def _cut(answer: "Answer", sampling: "Sampling") -> Cut:
-    usage, room, configured = answer.usage, answer.context_size, answer.model.params.max_tokens
+    usage, room = answer.usage, answer.context_size
+    configured = answer.model.recipe.params.max_tokens
     count = usage.completion_tokens if usage else 0
     longer = "--max-tokens N sets another limit"
     if sampling.max_tokens is not None and count >= sampling.max_tokens:

@@ -54,6 +54,8 @@ def install(router: "Router", asked: Asked) -> list[Adopted]:
                 "leave out --copy, --hardlink, --move and --name",
             )
         return _adopt(router, asked.tool, asked)
+    if asked.include:
+        raise UsageError("--include chooses among the models of --from TOOL", "leave it out")
     if asked.path is None:
         raise UsageError("import needs a file or folder, or --from TOOL", "llmrr import --help")
     line = _import(router, paths.expanded(asked.path), asked)

@@ -61,7 +61,8 @@ def search(
 ) -> None:
     """Search the hub for models that run here.
 
-    The most downloaded first. What a repository takes of memory is told by: llmrr fit owner/repo.
+    In a format that runs here, the most downloaded first; HERE says which also fit. What a
+    repository takes of memory is told by: llmrr fit owner/repo.
     """
     found = bringing.search(" ".join(words), limit=limit, everything=everything, token=token)
     output.show(found, store_views.found, as_json=json)
@@ -82,7 +83,9 @@ def import_model(
     hardlink: Annotated[
         bool, typer.Option("--hardlink", help="Give it a second name there, without a copy.")
     ] = False,
-    move: Annotated[bool, typer.Option("--move", help="Move it there.")] = False,
+    move: Annotated[
+        bool, typer.Option("--move", help="Move it there; llmrr rm then deletes it.")
+    ] = False,
     tool: Annotated[
         str | None,
         typer.Option(
@@ -93,14 +96,21 @@ def import_model(
             autocompletion=options.tools,
         ),
     ] = None,
-    include: options.Include = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--include", metavar="PATTERN",
+            help="With --from, only the models whose names match, with * and ?. Repeatable.",
+        ),
+    ] = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
     """Install models that are on this machine already.
 
-    Where they lie, unless --copy, --hardlink or --move says otherwise. --from lists what another
-    tool holds and adopts it; nothing of it is copied or changed.
+    Where they lie, unless --copy, --hardlink or --move says otherwise; an archive is unpacked into
+    llmrr's own folder. --from lists what another tool holds and adopts it; nothing of it is copied
+    or changed.
     """
     ways = [way for way, wanted in (("copy", copy), ("hardlink", hardlink), ("move", move))
             if wanted]  # fmt: skip
@@ -115,7 +125,8 @@ def export(
     output_file: Annotated[
         str | None,
         typer.Option(
-            "--output", "-O", metavar="FILE", help="The archive to write (default: NAME.tar)."
+            "--output", "-O", metavar="FILE",
+            help="The archive to write, or a folder for it (default: NAME.tar).",
         ),
     ] = None,
     json: options.Json = False,

@@ -30,7 +30,7 @@ SORTS: dict[str, Callable[[Installed], str | float]] = {
 }
 
 
-class Recipe(NamedTuple):
+class Asked(NamedTuple):
     """What the command line of ``cp`` and ``create`` states; ``is_made`` by the latter."""
 
     base: str | None
@@ -75,8 +75,8 @@ def modelfile(router: "Router", name: str) -> str:
 
 
 def removals(router: "Router", names: Iterable[str]) -> "list[Removal]":
-    """What removing these would do. Raises ``NotFound``, also where one of them is not ours to
-    remove."""
+    """What removing these would do. Raises ``NotFound``, and ``UsageError`` for one that is not ours
+    to remove."""
     from llmrr.store import removal
 
     configured = {model.name: model.file for model in router.config.models}
@@ -108,7 +108,7 @@ def remove(router: "Router", found: "Sequence[Removal]", *, yes: bool) -> "Seque
     return removal.remove(router.database, [one.entry for one in found])
 
 
-def derive(router: "Router", asked: Recipe) -> dict[str, object]:
+def derive(router: "Router", asked: Asked) -> dict[str, object]:
     """Install another name for weights that are here, with what the command line states. Raises
     what ``store.creation`` and ``modelfile`` do."""
     from llmrr.store import creation, imports
@@ -188,7 +188,7 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) if set(pattern) & set("*?[") else pattern in name
 
 
-def _recipe(router: "Router", asked: Recipe) -> tuple[str, types.Recipe, Path | None]:
+def _recipe(router: "Router", asked: Asked) -> tuple[str, types.Recipe, Path | None]:
     """The base, what is stated over its own recipe, and an image encoder."""
     from llmrr.store.creation import over
 
@@ -203,7 +203,7 @@ def _recipe(router: "Router", asked: Recipe) -> tuple[str, types.Recipe, Path | 
     return base, over(stated, recipe), images
 
 
-def _modelfile(asked: Recipe) -> "Modelfile | None":
+def _modelfile(asked: Asked) -> "Modelfile | None":
     """The Modelfile that is named: ``-`` is stdin, and without any base that of this folder is
     taken, as Ollama does."""
     from llmrr import modelfile

@@ -34,7 +34,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "show": (
         ("llmrr show ./model.gguf", "A file that is not installed."),
         ("llmrr show ./pytorch_model.bin", "What loading that pickle would import."),
-        ("llmrr show qwen3:4b --modelfile > Modelfile", "To make it anew, here or in Ollama."),
+        ("llmrr show qwen3:4b --modelfile > Modelfile", "To make it anew."),
     ),
     "fit": (
         ("llmrr fit owner/repo", "Every quantization, before any is fetched."),
@@ -84,11 +84,13 @@ OTHER_CODES = {
 ENVIRONMENT = {
     "LLMRR_HOME": "One folder for configuration, data and caches, in place of the usual ones.",
     "LLMRR_DEBUG": "When set, every error is printed with its traceback.",
-    "HF_HUB_CACHE, HF_HOME": "Where fetched models are kept, shared with all Hugging Face tools.",
+    "HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME": "Where fetched models are kept, shared with "
+    "all Hugging Face tools.",
     "HF_ENDPOINT": "The address of the hub, or of a mirror.",
     "HF_TOKEN": "For gated and private models.",
-    "HF_HUB_OFFLINE": "When set, nobody is asked.",
+    "HF_HUB_OFFLINE": "With 1, on, yes or true, nobody is asked.",
     "OLLAMA_MODELS": "Where Ollama keeps its models.",
+    "LOCALAI_MODELS_PATH, MODELS_PATH": "Where LocalAI keeps its models.",
     "NO_COLOR": "When set, nothing is coloured and no progress is shown.",
     "VISUAL, EDITOR": "The program that llmrr config edit starts.",
 }

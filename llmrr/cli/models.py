@@ -33,7 +33,7 @@ def list_models(
     sort: Sort = None,
     json: options.Json = False,
 ) -> None:
-    """List the models that can be run.
+    """List the models that are here.
 
     Those of llmrr.toml first, then what is installed, the built-in model last.
     """
@@ -66,16 +66,23 @@ def show(
 
 
 def fit(
-    model: options.Named,
-    ctx_size: options.ContextSize = None,
+    model: options.NamedOrHub,
+    ctx_size: Annotated[
+        int | None,
+        typer.Option(
+            "--ctx-size", metavar="N", min=1,
+            help="Context in tokens (default: 4096, or what the model was trained for).",
+        ),
+    ] = None,
     kv_type: options.KvType = "f16",
     token: options.Token = None,
     json: options.Json = False,
 ) -> None:
     """Tell whether a model fits this machine, and how.
 
-    Weights, KV cache, buffers, layers on a GPU and the largest context, before it is loaded. Of a
-    repository that is not here only headers are fetched, and every quantization is weighed.
+    Weights, KV cache, buffers, layers on a GPU and the largest context, before it is loaded. Of
+    owner/repo only headers are fetched, and every quantization is weighed; without the network,
+    what is here.
     """
     with Router(warn=output.note) as router:
         found = router.fit(model, context=ctx_size, kv_type=kv_type, token=token)
@@ -95,8 +102,8 @@ def rm(
 ) -> None:
     """Remove models.
 
-    Files are deleted when llmrr wrote them and no other model needs them; what another tool owns is
-    never touched.
+    Files are deleted when llmrr wrote them, or moved them into its own folder, and no other model
+    needs them; what another tool owns is never touched.
     """
     with Router(warn=output.note) as router:
         found = keeping.removals(router, models)
@@ -119,14 +126,18 @@ def cp(
     Nothing is copied: both names stand for the same files.
     """
     with Router(warn=output.note) as router:
-        made = keeping.derive(router, keeping.Recipe(model, name, force=force))
+        made = keeping.derive(router, keeping.Asked(model, name, force=force))
         output.show(made, store_views.pulled, as_json=json)
 
 
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME[:TAG]", help="What it is called.")],
     file: Annotated[
-        str | None, typer.Option("--file", "-f", metavar="MODELFILE", help="An Ollama Modelfile.")
+        str | None,
+        typer.Option(
+            "--file", "-f", metavar="MODELFILE",
+            help="An Ollama Modelfile; - is stdin (default: ./Modelfile, without --from).",
+        ),
     ] = None,
     base: Annotated[
         str | None,
@@ -146,7 +157,7 @@ def create(
     FILE) over the weights of another one, which are not copied. From a Modelfile, from options, or
     both: the options win.
     """
-    asked = keeping.Recipe(base, name, file, system, option or (), force=force, is_made=True)
+    asked = keeping.Asked(base, name, file, system, option or (), force=force, is_made=True)
     with Router(warn=output.note) as router:
         output.show(keeping.derive(router, asked), store_views.pulled, as_json=json)
 
@@ -172,8 +183,9 @@ def prune(
 ) -> None:
     """Remove what nobody needs any more.
 
-    Downloads that broke off, files of llmrr's own that no model has, what killed commands left, and
-    entries whose files are gone. Asks unless -y.
+    Downloads into the hub's cache that broke off, files of llmrr's own that no model has, what
+    killed imports left, and entries whose files are gone, except those that cp and create made.
+    Asks unless -y.
     """
     with Router(warn=output.note) as router:
         found = keeping.garbage(router)

@@ -193,9 +193,21 @@ Named = Annotated[
         autocompletion=model_names,
     ),
 ]
+NamedOrHub = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A name from `llmrr list`, owner/repo of the hub, another source, or a model file or "
+        "folder.",
+        autocompletion=model_names,
+    ),
+]
 NewName = Annotated[
     str | None,
-    typer.Option("--name", metavar="NAME[:TAG]", help="What it is called (default: by its file)."),
+    typer.Option(
+        "--name", metavar="NAME[:TAG]",
+        help="What it is called (default: by its file; of an archive, its own name).",
+    ),
 ]
 Quant = Annotated[
     str | None,

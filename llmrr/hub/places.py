@@ -23,7 +23,8 @@ class Made(Protocol):
         """A file that grows."""
 
     def file(self, path: Path, status: os.stat_result, was: Path | None = None) -> None:
-        """A file or link is about to get its final name, in the place of a partial one."""
+        """A file or link gets its final name now, in the place of a partial one, or has just got it
+        from the client."""
 
 
 class Place(Protocol):

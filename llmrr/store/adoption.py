@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def adopt(connection: "sqlite3.Connection", holding: Holding) -> Entry:
-    """Install what another tool holds, where it lies. One that was adopted before is noted anew.
-    Raises ``LlmrrError`` for one that cannot be used."""
+    """Install what another tool holds, where it lies. One that was adopted before is noted anew; a
+    copy of it that is here is left as it is. Raises ``LlmrrError`` for one that cannot be used."""
     entry = held(holding, "-")  # looked at outside of the lock
     with locks.settling():
         before = _before(connection, holding)

@@ -75,8 +75,8 @@ def _is(holding: Holding, wanted: HubReference, folder: Path) -> bool:
 
 
 def _commit(folder: Path, revision: str | None) -> str:
-    """The commit of a revision: what the cache notes of a branch or tag, or itself; of none the one
-    that was used last. Empty for what is not there."""
+    """The commit of a revision: what the cache notes of a branch or tag, or itself; of none
+    that of main, or else the newest. Empty for what is not there."""
     snapshots = listed(folder / "snapshots").folders
     if revision is None:
         current = huggingface.current(folder, snapshots)

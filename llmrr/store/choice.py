@@ -15,7 +15,7 @@ from llmrr.store.variants import gguf_variants, missing_parts, projector
 from llmrr.types import Format
 
 BESIDE = (".json", ".txt", ".model", ".jinja", ".tiktoken")
-# As good as the original to within what can be measured, at half its size or less.
+# Of full precision: twice the room, for no gain that can be measured.
 FULL = frozenset({"F32", "F16", "BF16", "FP32", "FP16"})
 PREFERRED = (Format.GGUF, Format.SAFETENSORS, Format.ONNX, Format.MLX, Format.PYTORCH)
 _SHARDS = re.compile(r"(?P<stem>.+?)(-\d{5}-of-\d{5})?\.safetensors")
@@ -48,11 +48,10 @@ class Option(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What was chosen, with the reason, and what it takes to run where that could be computed."""
+    """What was chosen, with the reason."""
 
     option: Option
     why: str
-    fit: Fit | None = None
 
 
 Weigh = Callable[[Option], Fit | None]
@@ -169,9 +168,9 @@ def _best(same: Sequence[Option], repo: str, weigh: Weigh) -> Choice:
         if fit is None:
             return Choice(option, f"{option.name}: what it needs could not be computed")
         if fit.fits and (fit.gpu_available_bytes is None or fit.gpu_layers > fit.layers):
-            return Choice(option, _best_words(option, fit, len(same)), fit)
+            return Choice(option, _best_words(option, fit, len(same)))
         if fit.fits and second is None:
-            second = Choice(option, _best_words(option, fit, len(same)), fit)
+            second = Choice(option, _best_words(option, fit, len(same)))
     if second is not None:
         return second
     smallest = useful[-1]

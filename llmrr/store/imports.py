@@ -47,15 +47,19 @@ class Candidate:
     info: ModelInfo
     rest: tuple[str, ...] = ()
 
+    def names(self, how: How) -> tuple[str, ...]:
+        """The files that are installed. What is moved is the model and nothing else: ``rm`` may
+        delete it then."""
+        return (*self.files, *self.rest) if how in ("copy", "hardlink") else self.files
+
     def sizes(self, how: How) -> dict[str, int]:
-        """Bytes of the files that are installed."""
-        names = self.files if how == "reference" else (*self.files, *self.rest)
-        return {name: (self.root / name).stat().st_size for name in names}
+        """Their bytes."""
+        return {name: (self.root / name).stat().st_size for name in self.names(how)}
 
 
 def candidate(path: Path) -> Candidate:
-    """Look at a file or folder. Raises what ``formats`` raises, and ``Unsupported`` for a pickle,
-    which is nothing to keep before it is converted."""
+    """Look at a file or folder. Raises what ``formats`` raises, ``Unsupported`` for a pickle, which
+    is nothing to keep before it is converted, and ``UsageError`` for a folder of several models."""
     path = paths.expanded(path)
     _require_text(path)
     place = _place(path)
@@ -80,8 +84,8 @@ def import_model(
     arrived: Arrived = lambda name, count: None,
 ) -> Entry:
     """Install it. Raises ``LlmrrError`` when the name is taken by another, or moving would break
-    something, ``DoesNotFit`` for a full disk. Killed at any moment, it leaves nothing under a final
-    name, and never less than one copy of anything."""
+    something, ``DoesNotFit`` for a full disk. Killed at any moment, it leaves nothing that
+    ``prune`` does not find, and never less than one copy of anything."""
     label = check_label(default_label(found) if label is None else label)
     if how == "move":
         _require_movable(connection, found, label)
@@ -105,10 +109,10 @@ def import_archive(
     label: str | None = None,
     arrived: Arrived = lambda name, count: None,
 ) -> Entry:
-    """Install the model of an archive that ``export`` wrote. Raises what ``archive`` raises; then
-    nothing of it is left."""
+    """Install the model of an archive that ``export`` wrote. Raises ``DamagedFile`` for what is
+    none, ``LlmrrError`` when the name is taken, ``DoesNotFit`` for a full disk; then nothing of it
+    is left."""
     label = check_label(found.label if label is None else label)
-    origin = unpacking.origin_of(found)
     if there := _unpacked(connection, found, label):
         return there
     with locks.adding(), staged(connection, label, found.bytes) as staging:
@@ -126,7 +130,7 @@ def import_archive(
                 return there
             packed = unpacking.entry_of(found, staging.settle(files), staging.final)
             entry = replace(packed, name=name, tag=tag, kind=kind_of(info), quant=info.quant)
-            return records.add(connection, replace(entry, format=info.format, origin=origin))
+            return records.add(connection, replace(entry, format=info.format))
 
 
 def lying(found: Candidate, label: str) -> Entry:
@@ -265,7 +269,7 @@ def _again(
     before = _replaced(connection, label, f"file:{found.path}")
     if before is None or before.is_missing or not _is_brought(before):
         return None
-    names = (*found.files, *found.rest)
+    names = found.names(how)
     if len(before.files) != len(names):
         return None
     pairs = [(found.root / one, file) for one, file in zip(names, before.files, strict=True)]
@@ -300,7 +304,7 @@ def _discard(connection: "sqlite3.Connection", before: Entry | None) -> None:
 def _require_movable(connection: "sqlite3.Connection", found: Candidate, label: str) -> None:
     """Raise ``LlmrrError`` where moving would take a file from somebody else."""
     instead = "leave out --move, or take --hardlink or --copy"
-    for name in (*found.files, *found.rest):
+    for name in found.files:
         source = found.root / name
         if source.is_symlink():
             said = f"{source} is a link: moving what it leads to would break what else uses it"
@@ -308,7 +312,7 @@ def _require_movable(connection: "sqlite3.Connection", found: Candidate, label: 
     owner, _ = usage.place_of(ownership.content(found.path))
     if owner not in ("folder", "llmrr"):
         raise LlmrrError(f"{found.path} belongs to {owner}, which would miss it", instead)
-    moved = {ownership.content(found.root / name) for name in (*found.files, *found.rest)}
+    moved = {ownership.content(found.root / name) for name in found.files}
     for entry in records.entries(connection):
         uses = moved.intersection(ownership.content(file.path) for file in entry.files)
         if uses and entry.label.lower() != label.lower():
@@ -392,7 +396,7 @@ def _linked(source: Path, target: Path, how: How) -> bool:
 def _unlink_sources(found: Candidate, done: Entry) -> None:
     """Take away what was moved: each file only where the one that was installed is it, or has its
     content."""
-    for name, file in zip((*found.files, *found.rest), done.files, strict=True):
+    for name, file in zip(found.files, done.files, strict=True):
         source = found.root / name
         if source.samefile(file.path) or _is_same(source, file):
             source.unlink()

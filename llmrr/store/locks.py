@@ -1,9 +1,9 @@
 """Who is changing the store right now. Two locks, both files in the data directory:
 
-``adding`` is held by whoever fetches or copies, any number at once, for as long as it takes;
-``alone`` is the same one held by nobody else. ``settling`` is for the moment in which entries are
-written and files deleted, one command at a time, so that what was true when it was looked at still
-is when it is acted upon.
+``adding`` is held by whoever fetches or copies what becomes a model, any number at once, for as
+long as it takes; ``alone`` is the same one held by nobody else. ``settling`` is for the moment in
+which entries are written and files deleted, one command at a time, so that what was true when it
+was looked at still is when it is acted upon.
 """
 
 import fcntl

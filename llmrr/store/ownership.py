@@ -1,7 +1,8 @@
-"""The files that llmrr wrote itself: nothing else is ever deleted.
+"""The files that llmrr wrote itself, or was told to move: what may be deleted as its own.
 
-Each is noted before it gets its final name, as the very file that it is then (size, time, inode):
-what another program has put in its place since is not llmrr's. A link is noted like a file.
+Each is noted before it gets its final name (what the client fetched by chunks, right after), as the
+very file that it is then (size, time, inode): outside of llmrr's own folder, what another program
+has put in its place since is not llmrr's. A link is noted like a file.
 """
 
 import os

@@ -24,11 +24,6 @@ from llmrr.store.variants import quant_label
 from llmrr.store.weighing import Weighing
 from llmrr.types import Format
 
-_SEVERAL = (
-    "these are several models, and none of them is installed: llmrr import --from huggingface "
-    "does it, or pull them one by one"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -49,9 +44,9 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be fetched, where to, and why just that. ``label`` is None for files that patterns
-    selected: they are fetched, and no model is installed. ``look`` sees how each file begins, and
-    refuses what is no data; ``offline``: all of it is there."""
+    """What will be fetched, where to, and why just that. ``label`` is None where patterns selected
+    no model, or several: the files are fetched, and none is installed. ``look`` sees how each file
+    begins, and refuses what is no data; ``offline``: all of it is there."""
 
     repository: hub.Repository
     files: tuple[hub.RemoteFile, ...]
@@ -90,10 +85,10 @@ class Offer(NamedTuple):
         )
 
     def best(self) -> Option | None:
-        """The one that would be taken; None where none fits."""
+        """The one that would be taken; None where none fits, or each lacks a part."""
         try:
             return self.choose().option
-        except DoesNotFit:
+        except (DoesNotFit, NotFound):
             return None
 
 
@@ -158,7 +153,7 @@ def plan(wanted: HubReference, wish: Wish, machine: Hardware | None = None) -> P
         return _patterns(_ask(wanted, wish)[0], wanted, wish)
     machine = machine or hardware.probe(thorough=True)
     found = offer(wanted, wish, machine)
-    option, why, _ = found.choose()
+    option, why = found.choose()
     wanted = wanted._replace(repo=found.repository.id)
     return Plan(
         repository=found.repository,
@@ -227,7 +222,7 @@ def _patterns(repository: hub.Repository, wanted: HubReference, wish: Wish) -> P
     option = found[0] if len(found) == 1 and not found[0].missing else None
     if option is not None:
         option = option._replace(beside=tuple(one for one in names if one not in option.weights))
-    several = (_SEVERAL,) if len(found) > 1 else ()
+    several = (_several(wish),) if len(found) > 1 else ()
     return Plan(
         repository=repository,
         files=files_of(repository, names),
@@ -240,6 +235,13 @@ def _patterns(repository: hub.Repository, wanted: HubReference, wish: Wish) -> P
         notes=(*(f"{name} is a program, and is left out" for name in programs), *several),
         offline=wish.offline,
     )
+
+
+def _several(wish: Wish) -> str:
+    command = "llmrr import --from huggingface"
+    if wish.local_dir is not None:
+        command = f"llmrr import --from folder {shlex.quote(str(wish.local_dir))}"
+    return f"these are several models, and none of them is installed: {command} does it"
 
 
 def files_of(repository: hub.Repository, names: Sequence[str]) -> tuple[hub.RemoteFile, ...]:

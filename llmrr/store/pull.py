@@ -36,7 +36,7 @@ def run(
     workers: int = hub.WORKERS,
 ) -> Entry | dict[str, Path]:
     """Fetch what is planned and install it; the entry, or where each file is when patterns selected
-    them. Killed at any moment, it can be run again, and goes on.
+    no model, or several. Killed at any moment, it can be run again, and goes on.
 
     Raises ``LlmrrError`` when its name is that of another model, and what ``hub.download`` raises.
     """

@@ -1,4 +1,4 @@
-"""What names a model that is not installed: sources on the hub, and short names. Pure."""
+"""What names a model on the hub. Pure, but for the address of the hub (``HF_ENDPOINT``)."""
 
 import os
 import re

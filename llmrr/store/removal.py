@@ -1,9 +1,11 @@
 """What is taken off the disk, and what is not.
 
-Deleted is only what llmrr wrote itself (``ownership``), and only when no installed model and no
-snapshot that another tool made refers to it. The record goes last: killed in between, the model
-shows as missing, and the same command ends the work. What was planned is planned again under the
-lock before it is done, as another command may have come to need it.
+Deleted is only what llmrr wrote itself or was told to move (``ownership``), and only when no
+installed model and no snapshot that another tool made refers to it; besides, downloads that nobody
+is at any more, and the client's notes about a repository of which nothing is left. The record goes
+last: killed in between, the model shows as missing, and the same command ends the work. What was
+planned is planned again under the lock before it is done, as another command may have come to need
+it.
 """
 
 import os
