@@ -1,6 +1,7 @@
 """Nothing is lost: what is deleted, moved, replaced or overwritten is llmrr's own, or what its user
 asked for."""
 
+import errno
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from builders import tiny_llama
 from fakes import FakeEngine
 from holdings import HubCache
 from hub_server import Hub
-from layouts import hf_folder
+from layouts import decoder_graph, hf_folder, onnx_file
 from terminal import Typed
 
 from llmrr import paths
@@ -290,18 +291,66 @@ def test_a_copy_after_a_hard_link_is_a_copy(typed: Typed, model: Path) -> None:
     assert len(list(paths.models_dir().iterdir())) == 1
 
 
-@pytest.mark.parametrize("way", ["", "--copy", "--move"])
-def test_a_source_that_changed_is_taken_anew(
+@pytest.mark.parametrize("way", ["", "--copy", "--move", "--hardlink"])
+def test_a_source_that_changed_does_not_take_the_place_of_what_it_was(
     typed: Typed, model: Path, other: Path, way: str
 ) -> None:
-    typed("import", str(model), "--copy")
-    content = other.read_bytes()
+    """What was moved is nowhere else."""
+    was = model.read_bytes()
+    typed("import", str(model), "--move")
     other.replace(model)
-    typed("import", str(model), *filter(None, [way]))
-    assert path_of(typed, "tiny").read_bytes() == content
-    assert model.exists() == (way != "--move")
-    copies = list(paths.models_dir().rglob("*.gguf"))
-    assert len(copies) == (1 if way else 0)  # the older one is gone
+    seen = typed("import", str(model), *filter(None, [way]))
+    assert (seen.code, "llmrr rm tiny" in seen.err, model.exists()) == (1, True, True)
+    assert path_of(typed, "tiny").read_bytes() == was
+    assert typed("import", str(model), *filter(None, [way]), "--name", "anew").code == 0
+
+
+def test_a_named_file_takes_no_neighbours_along(typed: Typed, model: Path) -> None:
+    """They may be anything: in a folder of downloads, say."""
+    folder = hf_folder(Path("made"), shards=3)
+    downloads = Path("downloads")
+    downloads.mkdir()
+    others = ("tax.txt", "contacts.json", "other.safetensors", "other.onnx", "model.gguf")
+    for name in others:
+        (downloads / name).write_bytes((folder / "model-00001-of-00003.safetensors").read_bytes())
+    one = downloads / "mine.safetensors"
+    one.write_bytes((folder / "model-00002-of-00003.safetensors").read_bytes())
+    graph = onnx_file(downloads / "model_q4.onnx", decoder_graph())
+    for path in (one, graph):
+        assert typed("import", str(path), "--move", "--name", path.stem).code == 0
+        assert [file.name for file in path_of(typed, path.stem).parent.iterdir()] == [path.name]
+    assert {path.name for path in downloads.iterdir()} == set(others)
+
+
+def test_of_a_folder_only_the_model_is_moved(typed: Typed) -> None:
+    folder = hf_folder(Path("project"))
+    for name in ("wedding.jpg", "diary.md", "key.pem", "notes.txt", "accounts.json", "LICENSE"):
+        (folder / name).write_text("mine")
+    typed("import", str(folder), "--copy", "--name", "copied")
+    copied = {path.name for path in path_of(typed, "copied").iterdir()}
+    assert "LICENSE" in copied
+    assert not {"wedding.jpg", "diary.md", "key.pem", "notes.txt", "accounts.json"} & copied
+    typed("rm", "-y", "copied")
+    typed("import", str(folder), "--move")
+    assert {path.name for path in folder.iterdir()} == {
+        "wedding.jpg", "diary.md", "key.pem", "notes.txt", "accounts.json", "LICENSE"
+    }  # fmt: skip
+
+
+def test_what_cannot_be_deleted_keeps_its_model(
+    typed: Typed, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed("import", str(model), "--copy")
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refused)
+        seen = typed("rm", "-y", "tiny")
+    assert (seen.code, "cannot be deleted: Permission denied" in seen.err) == (1, True)
+    assert labels(typed) == ["tiny"]
+    assert typed("rm", "-y", "tiny").code == 0
 
 
 def test_the_same_again_copies_nothing(typed: Typed, model: Path) -> None:

@@ -75,8 +75,8 @@ def modelfile(router: "Router", name: str) -> str:
 
 
 def removals(router: "Router", names: Iterable[str]) -> "list[Removal]":
-    """What removing these would do. Raises ``NotFound``, and ``UsageError`` for one that is not ours
-    to remove."""
+    """What removing these would do. Raises ``NotFound``, and ``UsageError`` for one that is not
+    ours to remove."""
     from llmrr.store import removal
 
     configured = {model.name: model.file for model in router.config.models}

@@ -18,6 +18,8 @@ BESIDE = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 # Of full precision: twice the room, for no gain that can be measured.
 FULL = frozenset({"F32", "F16", "BF16", "FP32", "FP16"})
 PREFERRED = (Format.GGUF, Format.SAFETENSORS, Format.ONNX, Format.MLX, Format.PYTORCH)
+# What sentence-transformers put behind a model: https://sbert.net, "1_Pooling", "2_Dense".
+_MODULE = re.compile(r"\d+_\w+/(config\.json|model\.safetensors)")
 _SHARDS = re.compile(r"(?P<stem>.+?)(-\d{5}-of-\d{5})?\.safetensors")
 _ONNX = re.compile(
     r"(?P<role>model|decoder_model_merged|decoder_with_past_model|decoder_model|encoder_model)"
@@ -63,9 +65,7 @@ def options(sizes: Mapping[str, int], *, pickles: bool = False) -> tuple[Option,
     return (*found, *(_pickles(sizes) if pickles else ()))
 
 
-def choose(
-    found: Sequence[Option], repo: str, *, weigh: Weigh, runs: frozenset[Format]
-) -> Choice:
+def choose(found: Sequence[Option], repo: str, *, weigh: Weigh, runs: frozenset[Format]) -> Choice:
     """The best that fits among those that an engine here ``runs``. Raises ``NotFound`` where a part
     is missing, ``DoesNotFit`` when none of several fits."""
     order = sorted(PREFERRED, key=lambda one: one not in runs)
@@ -99,9 +99,7 @@ def selected(
     a folder with ``/`` at its end stands for all in it."""
 
     def matches(path: str, patterns: Sequence[str]) -> bool:
-        return any(
-            fnmatchcase(path, f"{one}*" if one.endswith("/") else one) for one in patterns
-        )
+        return any(fnmatchcase(path, f"{one}*" if one.endswith("/") else one) for one in patterns)
 
     kept = [path for path in sizes if not include or matches(path, include)]
     return tuple(path for path in kept if not matches(path, exclude))
@@ -152,9 +150,7 @@ def named(found: Sequence[Option], repo: str, tag: str) -> Option:
         names = ", ".join(option.name for option in matches)
         raise UsageError(f'"{tag}" means several of {repo}: {names}', "name one in full")
     near = max(tags, key=lambda one: SequenceMatcher(None, wanted, one.lower()).ratio())
-    raise NotFound(
-        f'{repo} has no "{tag}"; it has: {", ".join(tags)}', f"llmrr pull {repo}:{near}"
-    )
+    raise NotFound(f'{repo} has no "{tag}"; it has: {", ".join(tags)}', f"llmrr pull {repo}:{near}")
 
 
 def _best(same: Sequence[Option], repo: str, weigh: Weigh) -> Choice:
@@ -226,7 +222,7 @@ def _onnx(sizes: Mapping[str, int]) -> list[Option]:
         merged = [name for name in graphs if "merged" in name]
         decoders = [name for name in graphs if "decoder" in name and name not in merged]
         graphs = [name for name in graphs if not (merged and name in decoders)]
-        data = [one for one in sorted(sizes) for graph in graphs if _is_data(one, graph)]
+        data = [one for one in sorted(sizes) for graph in graphs if is_data(one, graph)]
         plain = folder in ("", "onnx")
         tag = variant or ("fp32" if plain else folder.rpartition("/")[2])
         beside = _beside(sizes) + (() if plain else _beside(sizes, folder))
@@ -234,9 +230,8 @@ def _onnx(sizes: Mapping[str, int]) -> list[Option]:
     return found
 
 
-def _is_data(name: str, graph: str) -> bool:
-    """The weights that a graph keeps outside: model.onnx_data, model.onnx_data_1, model.onnx.data.
-    """
+def is_data(name: str, graph: str) -> bool:
+    """Weights that a graph keeps outside: model.onnx_data, model.onnx_data_1, model.onnx.data."""
     return re.fullmatch(rf"{re.escape(graph)}[._]data(_\d+)?", name) is not None
 
 
@@ -254,9 +249,12 @@ def _beside(sizes: Mapping[str, int], folder: str = "", skip: str = "") -> tuple
     return tuple(
         name
         for name in names
-        if ("/" not in name.removeprefix(prefix) or "chat_templates/" in name)
-        and name.endswith(BESIDE)
-        and not (skip and name.endswith(skip))
+        if _MODULE.fullmatch(name)
+        or (
+            ("/" not in name.removeprefix(prefix) or "chat_templates/" in name)
+            and name.endswith(BESIDE)
+            and not (skip and name.endswith(skip))
+        )
     )
 
 

@@ -3,17 +3,19 @@ moved into llmrr's own folder."""
 
 import os
 import re
-from collections.abc import Iterable
+import shlex
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from llmrr import formats, paths
 from llmrr.errors import DamagedFile, LlmrrError, NotFound, Unsupported, UsageError
+from llmrr.formats import FolderFiles, companions
+from llmrr.formats.parts import series
+from llmrr.formats.source import Files
 from llmrr.store import (
     archive,
     choice,
-    content,
     external,
     locks,
     ownership,
@@ -33,6 +35,8 @@ from llmrr.types import Format, ModelInfo
 if TYPE_CHECKING:
     import sqlite3
 
+# The graphs that exporters make of one model.
+_GRAPH = re.compile(r"(model|encoder|decoder)([_-]\w+)*\.onnx")
 How = Literal["reference", "copy", "hardlink", "move"]
 
 
@@ -199,23 +203,27 @@ def _files(
         raise UsageError(f"{place} holds {len(same)} models: {names}", "name one of the files")
     if not same:
         return root, tuple(known) if place.is_dir() else (place.name,), ()
-    weights, beside = same[0].weights, same[0].beside
+    weights = same[0].weights
+    if place.is_file():
+        weights = _with(str(place.relative_to(root)), weights, FolderFiles(root))
     if info.format is Format.ONNX:
         weights += external.missing({name: root / name for name in weights}, known)
-    return root, (*weights, *beside), _rest(known, {*weights, *beside}) if place.is_dir() else ()
-
-
-def _rest(known: Iterable[str], taken: set[str]) -> tuple[str, ...]:
-    """What a copy of a folder has besides: its texts and small data, no weights of other variants,
-    no programs, no pickles."""
-    weights = (".safetensors", ".onnx", ".gguf", ".onnx_data", ".onnx.data")
-    return tuple(
-        name for name in known
-        if name not in taken
-        and not name.endswith(weights)
-        and not content.is_pickle(name)
-        and not content.is_program(name)
+    beside = (
+        one for one in same[0].beside
+        if one.endswith(".safetensors") or companions.is_configuration(one)
     )  # fmt: skip
+    about = filter(companions.is_about, known) if place.is_dir() else ()
+    return root, (*weights, *beside), tuple(about)
+
+
+def _with(name: str, weights: tuple[str, ...], files: Files) -> tuple[str, ...]:
+    """What of the ``weights`` in a folder goes with one file: its parts, and the graphs of its
+    model. What only lies beside it does not."""
+    parts = series(files, name)
+    if not _GRAPH.fullmatch(PurePosixPath(name).name):
+        return tuple(one for one in weights if one in parts or choice.is_data(one, name))
+    graphs = [one for one in weights if _GRAPH.fullmatch(PurePosixPath(one).name)]
+    return (*graphs, *(one for one in weights if any(choice.is_data(one, g) for g in graphs)))
 
 
 def _laid_out_as(format_: Format) -> Format:
@@ -265,21 +273,22 @@ def _again(
     connection: "sqlite3.Connection", found: Candidate, how: How, label: str
 ) -> Entry | None:
     """What an earlier import brought of just this content, in just this way. Raises ``LlmrrError``
-    when the label is that of another model."""
+    when the label is that of another model, also of one that lay at the same place: its bytes may
+    be nowhere else."""
     before = _replaced(connection, label, f"file:{found.path}")
     if before is None or before.is_missing or not _is_brought(before):
         return None
-    names = found.names(how)
-    if len(before.files) != len(names):
-        return None
-    pairs = [(found.root / one, file) for one, file in zip(names, before.files, strict=True)]
+    pairs = [(found.root / one, file) for one, file in zip(found.files, before.files, strict=False)]
     is_link = [source.samefile(file.path) for source, file in pairs]
+    same = all(linked or _is_same(*pair) for linked, pair in zip(is_link, pairs, strict=True))
+    if not same or len(pairs) < len(found.files):
+        raise LlmrrError(
+            f'there is a model "{before.label}" already, of what lay at {found.path} then',
+            f"--name with another name; or first: llmrr rm {before.label}",
+        )
     if how == "hardlink":
         return before if all(is_link) else None
-    if how == "copy" and any(is_link):
-        return None
-    same = all(linked or _is_same(*pair) for linked, pair in zip(is_link, pairs, strict=True))
-    return before if same else None
+    return None if how == "copy" and any(is_link) else before
 
 
 def _is_brought(entry: Entry) -> bool:
@@ -396,7 +405,13 @@ def _linked(source: Path, target: Path, how: How) -> bool:
 def _unlink_sources(found: Candidate, done: Entry) -> None:
     """Take away what was moved: each file only where the one that was installed is it, or has its
     content."""
-    for name, file in zip(found.files, done.files, strict=True):
+    for name, file in zip(found.files, done.files, strict=False):  # a copy may have more
         source = found.root / name
         if source.samefile(file.path) or _is_same(source, file):
-            source.unlink()
+            try:
+                source.unlink()
+            except OSError as exc:
+                raise LlmrrError(
+                    f"{source} is installed as {done.label}, and stays too: {exc.strerror}",
+                    f"rm {shlex.quote(str(source))}",
+                ) from exc

@@ -9,6 +9,7 @@ it.
 """
 
 import os
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmrr import paths
+from llmrr.errors import LlmrrError
 from llmrr.store import locks, ownership, partials, records, staging, usage
 from llmrr.store.ownership import content, place
 from llmrr.store.records import Entry
@@ -69,7 +71,8 @@ def plan(connection: "sqlite3.Connection", entries: Sequence[Entry]) -> list[Rem
 
 
 def remove(connection: "sqlite3.Connection", entries: Sequence[Entry]) -> list[Removal]:
-    """Remove them; what that did."""
+    """Remove them; what that did. Raises ``LlmrrError`` for a file that cannot be deleted: that
+    model stays."""
     with locks.alone() as alone, locks.settling():
         known = {entry.label for entry in records.entries(connection)}
         books, done = _Books(connection), []
@@ -85,12 +88,13 @@ def remove(connection: "sqlite3.Connection", entries: Sequence[Entry]) -> list[R
 
 
 def discard(connection: "sqlite3.Connection", files: Iterable[Path]) -> None:
-    """Delete those of these files that are llmrr's own and that no model has. Only while
-    ``settling``."""
+    """Delete those of these files that are llmrr's own and that no model has; what cannot be
+    deleted is left to ``prune``. Only while ``settling``."""
     books = _Books(connection)
     for path in files:
         if os.path.lexists(path) and books.reason(path) is None:
-            books.delete(path)
+            with suppress(LlmrrError):
+                books.delete(path)
             _tidy(place(path), alone=False)
 
 
@@ -102,7 +106,8 @@ def garbage(connection: "sqlite3.Connection") -> list[Garbage]:
 
 
 def prune(connection: "sqlite3.Connection", agreed: Iterable[Garbage]) -> list[Garbage]:
-    """Take away what was ``agreed`` upon and still is garbage; what that was."""
+    """Take away what was ``agreed`` upon and still is garbage; what that was. Raises ``LlmrrError``
+    for a file that cannot be deleted."""
     done = []
     wanted = {(one.path, one.why) for one in agreed}
     with locks.alone() as alone, locks.settling():
@@ -175,12 +180,20 @@ class _Books:
         self.unlink(dict.fromkeys((bytes_at, place(path), *self.links(bytes_at))))
 
     def unlink(self, files: Iterable[Path]) -> None:
-        """Delete just these."""
-        gone = list(files)
-        for one in gone:
-            with suppress(OSError):
+        """Delete just these. Raises ``LlmrrError`` for the first that stays."""
+        stays: OSError | None = None
+        gone = []
+        for one in files:
+            try:
                 one.unlink(missing_ok=True)
-        ownership.forget(self._connection, (one for one in gone if not os.path.lexists(one)))
+                gone.append(one)
+            except OSError as exc:
+                stays = stays or exc
+        ownership.forget(self._connection, gone)
+        if stays is not None:
+            folder = shlex.quote(str(Path(stays.filename).parent))
+            said = f"{stays.filename} cannot be deleted: {stays.strerror}"
+            raise LlmrrError(said, f"ls -ld {folder}")
 
     def _is_own(self, path: Path) -> bool:
         return ownership.is_own(self.marks, path)
