@@ -18,8 +18,12 @@ A message is one sentence that names the wrong value and where it stood. The hin
 or edit that mends it.
 """
 
+import errno
+import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 
 class LlmrrError(Exception):
@@ -111,6 +115,18 @@ def error_types(root: type[LlmrrError] = LlmrrError) -> Iterator[type[LlmrrError
     yield root
     for child in root.__subclasses__():
         yield from error_types(child)
+
+
+def by_system(error: OSError) -> LlmrrError | None:
+    """What the system refused to do with a file, and nobody on the way had better words for; None
+    where it does not say which file."""
+    if error.filename is None or error.errno is None:
+        return None
+    name = os.fsencode(error.filename).decode(errors="replace")
+    said = f"{name if len(name) < 300 else name[:300] + '…'}: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DoesNotFit(said, "df -h")
+    return LlmrrError(said, f"ls -ld {shlex.quote(str(Path(name).parent))[:300]}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -269,6 +269,16 @@ def test_the_sources_of_a_configuration(
     assert typed("show", "small", "--json").json["recipe"]["params"] == {"temperature": 0.25}
 
 
+def test_patterns_narrow_the_model_that_was_named(
+    typed: Typed, server: Hub, tiny: dict[str, bytes]
+) -> None:
+    for words in ((f"{NAME}:Q8_0",), (f"hf:{NAME}/tiny-Q8_0.gguf",), (NAME, "--quant", "q8_0")):
+        dry = typed("pull", *words, "--exclude", "mmproj*", "--dry-run", "--json").json
+        assert [file["path"] for file in dry["files"]] == ["tiny-Q8_0.gguf"]
+    seen = typed("pull", f"{NAME}:Q8_0", "--include", "*F16*")
+    assert (seen.code, "leave out tiny-Q8_0.gguf" in seen.err) == (2, True)
+
+
 # -- what is refused ---------------------------------------------------------------------------
 
 

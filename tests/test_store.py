@@ -1,6 +1,7 @@
 """The models that are here: imported, named anew, removed, counted, carried to another machine."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -361,6 +362,34 @@ def test_relative_adapters_and_own_templates(typed: Typed, model: Path) -> None:
     assert path == Path("adapter.gguf").absolute()
     assert typed("show", "mine", "--template").out == "{{ messages[0].content }}!\n"
     assert typed("show", "mine", "--json").json["chat_template"] == "{{ messages[0].content }}!"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PermissionError(13, "Permission denied", "/x/a.gguf"), 1),
+        (OSError(28, "No space", "/x"), 5),
+    ],
+)
+def test_what_the_system_refuses_is_told(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch, error: OSError, code: int
+) -> None:
+    def refused(path: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(imports, "candidate", refused)
+    seen = typed("import", "./a.gguf")
+    assert (seen.code, seen.err.splitlines()[0]) == (
+        code, f"llmrr: {error.filename}: {error.strerror}"
+    )  # fmt: skip
+
+
+def test_names_that_are_no_text(typed: Typed) -> None:
+    name = os.fsdecode(b"./a\xff")
+    for command in ("show", "fit", "import", "pull", "rm"):
+        seen = typed(command, name)
+        assert (seen.code, "Traceback" in seen.err) in ((2, False), (3, False)), seen.err
+    assert typed("import", "/tmp/" + "0" * 300).code == 1
 
 
 def test_a_path_where_nothing_is(typed: Typed, model: Path) -> None:

@@ -4,11 +4,12 @@ Exit codes: those of the error tree, 0 when the reader of a pipe has had enough 
 for a bug (with its traceback), 130 when interrupted.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
 from llmrr.cli import output
-from llmrr.errors import LlmrrError
+from llmrr.errors import LlmrrError, UsageError, by_system
 
 BUG = 70
 INTERRUPTED = 130
@@ -27,6 +28,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return output.hush()
     except LlmrrError as error:
         return output.failure(error)
+    except OSError as error:
+        found = by_system(error)
+        return output.failure(found) if found else output.bug(error, BUG)
+    except UnicodeEncodeError as error:
+        if any(error.object in arg for arg in args):
+            shown = os.fsencode(error.object).decode(errors="replace")
+            return output.failure(UsageError(f'"{shown}" is not UTF-8', "rename it first"))
+        return output.bug(error, BUG)
     except Exception as bug:
         return output.bug(bug, BUG)
     return 0

@@ -149,11 +149,12 @@ def offer(
 def plan(wanted: HubReference, wish: Wish, machine: Hardware | None = None) -> Plan:
     """Ask the hub what there is, and choose. Raises ``NotFound``, ``Unsupported``, ``DoesNotFit``,
     ``Unreachable``."""
-    if wish.include or wish.exclude:
+    if (wish.include or wish.exclude) and wanted.is_whole and not wish.quant:
         return _patterns(_ask(wanted, wish)[0], wanted, wish)
     machine = machine or hardware.probe(thorough=True)
     found = offer(wanted, wish, machine)
     option, why = found.choose()
+    option = _narrowed(option, wanted, wish)
     wanted = wanted._replace(repo=found.repository.id)
     return Plan(
         repository=found.repository,
@@ -202,6 +203,18 @@ def _of_file(
     raise NotFound(
         f"{name} is no model", f"llmrr pull {repository.id} --include {name} fetches just the file"
     )
+
+
+def _narrowed(option: Option, wanted: HubReference, wish: Wish) -> Option:
+    """What patterns leave of the one model that was named. Raises ``UsageError`` where that is not
+    all of its weights."""
+    kept = choice.selected(dict.fromkeys(option.files, 0), wish.include, wish.exclude)
+    if absent := [name for name in option.weights if name not in kept]:
+        raise UsageError(
+            f"the patterns leave out {absent[0]}, which {wanted.source} needs",
+            f"llmrr pull {wanted.repo} with the patterns alone fetches what matches",
+        )
+    return option._replace(beside=tuple(name for name in option.beside if name in kept))
 
 
 def _patterns(repository: hub.Repository, wanted: HubReference, wish: Wish) -> Plan:
