@@ -112,9 +112,9 @@ class Catalogue:
 
     def installed(self, name: str) -> "Entry":
         """The installed model of this label. Raises ``NotFound``, also for a name with several
-        tags, of which one must be named."""
+        tags, none of them ``latest``, of which one must be named."""
         found = self._matching(name)
-        if len(found) > 1:
+        if len(found) > 1 and found[0].tag.lower() != "latest":
             tags = ", ".join(entry.label for entry in found)
             raise NotFound(f'"{name}" means several models: {tags}', "name one with its tag")
         if not found:

@@ -337,6 +337,24 @@ def test_where_an_archive_is_written(typed: Typed, model: Path) -> None:
     assert [path.name for path in Path().glob(".llmrr-export*")] == [running.name]
 
 
+def test_two_exports_to_one_file(
+    typed: Typed, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed("import", str(model), "--name", "mine")
+    real = archive._write
+
+    def slow(raw: Any, *given: Any) -> None:
+        real(raw, *given)
+        Path("mine.tar").write_bytes(b"of the other")
+
+    monkeypatch.setattr(archive, "_write", slow)
+    seen = typed("export", "mine")
+    assert (seen.code, "exists already" in seen.err) == (1, True)
+    assert Path("mine.tar").read_bytes() == b"of the other"
+    assert not list(Path().glob(".llmrr*"))
+    assert typed("export", "mine", "-O", "absent/").code == 3
+
+
 def test_what_is_gone_or_has_grown_is_not_exported(typed: Typed, model: Path) -> None:
     typed("import", str(model), "--name", "mine")
     with model.open("ab") as file:

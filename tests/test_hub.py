@@ -113,7 +113,8 @@ def test_other_revisions(server: Hub) -> None:
     assert hub.repository(NAME, commit).commit == commit
     with pytest.raises(NotFound, match="no such revision") as caught:
         hub.repository(NAME, "v2")
-    assert caught.value.hint == f"llmrr pull {NAME}@v1; it has: main, v1"
+    assert caught.value.hint == f"llmrr pull {NAME}@v1"
+    assert caught.value.message.endswith("it has: main, v1")
 
 
 @pytest.mark.parametrize("name", ["owner/rebo", "onwer/repo", "owner/repo-GGUF"])

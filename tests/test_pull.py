@@ -123,7 +123,7 @@ def test_wrong_names_lead_to_the_nearest(typed: Typed, tiny: dict[str, bytes]) -
         f"{NAME}:Q5_K_M": f"llmrr pull {NAME}:Q4_K_M",
         f"hf:{NAME}/tiny-Q8.gguf": f"llmrr pull hf:{NAME}/tiny-Q8_0.gguf",
         "acme/Tiny-GUFF": f"llmrr pull {NAME}",
-        f"{NAME}@mian": f"llmrr pull {NAME}@main; it has: main",
+        f"{NAME}@mian": f"llmrr pull {NAME}@main",
         "qwen3:4": "llmrr pull qwen3:4b",
     }
     for name, hint in wrong.items():

@@ -230,6 +230,8 @@ def test_tags_in_any_case_and_in_short() -> None:
     found = (*of(Q4_K_M=4), *of(**{"UD-Q4_K_XL": 5}))
     assert choice.named(found, "o/r", "q4_k_m").tag == "Q4_K_M"
     assert choice.named(found, "o/r", "Q4_K_XL").tag == "UD-Q4_K_XL"
+    sizes = {"Foo-13B.i1-Q4_K_M.gguf": 4, "Foo-13B.i1-Q6_K.gguf": 6}
+    assert choice.named(choice.options(sizes), "o/r", "i1-q4_k_m").tag == "Q4_K_M"
     with pytest.raises(NotFound, match="it has: Q4_K_M, UD-Q4_K_XL") as caught:
         choice.named(found, "o/r", "Q4_K_L")
     assert caught.value.hint == "llmrr pull o/r:Q4_K_M"

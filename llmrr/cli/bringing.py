@@ -77,7 +77,8 @@ def export(router: "Router", name: str, out: str | None) -> dict[str, object]:
         entry = replace(entry, path=own.path, files=(own, *entry.files))
     file = f"{re.sub('[:/]', '--', entry.label)}.tar"
     path = paths.expanded(out or file)
-    path = path / file if path.is_dir() else path
+    if path.is_dir() or (out or "").endswith("/"):
+        path /= file
     names = archive.paths_of(entry)
     sizes = {names[file.path]: file.bytes for file in entry.files}
     with transfer.bars(sizes) as bars:
@@ -158,7 +159,11 @@ def _adopt(router: "Router", tool: str, asked: Asked) -> list[Adopted]:
             f"{tool} has no models in the places where it keeps them",
             f"where they are elsewhere: llmrr import --from {tool} FOLDER",
         )
-    return [_adopted(router, one, dry_run=asked.dry_run) for one in found]
+    lines = [_adopted(router, one, dry_run=asked.dry_run) for one in found]
+    if all(one.problem for one in lines):
+        output.notes(f"{one.source} is left out: {one.problem}" for one in lines)
+        raise LlmrrError(f"nothing that {tool} holds can be adopted", "llmrr list --all shows it")
+    return lines
 
 
 def _adopted(router: "Router", holding: "Holding", *, dry_run: bool) -> Adopted:
@@ -166,13 +171,13 @@ def _adopted(router: "Router", holding: "Holding", *, dry_run: bool) -> Adopted:
 
     for warning in holding.warnings:
         output.note(f"{holding.source}: {warning}")
-    if dry_run or holding.problem:
-        name = None if holding.problem else adoption.label_of(router.database, holding)
-        return _held(holding, name, holding.problem)
     try:
-        return _line(adoption.adopt(router.database, holding))
+        entry = adoption.held(holding, "-")
     except LlmrrError as error:  # one that is damaged must not keep the others away
-        return _held(holding, None, error.message)
+        return _held(holding, None, holding.problem or error.message)
+    if dry_run:
+        return _held(holding, adoption.label_of(router.database, holding), None)
+    return _line(adoption.adopt(router.database, holding, entry))
 
 
 def _held(holding: "Holding", name: str | None, problem: str | None) -> Adopted:

@@ -71,6 +71,8 @@ def inspect(place: Path | Source | Files) -> ModelInfo:
 
 def missing(path: Path) -> NotFound:
     """The error for a path where nothing is; its hint names what is nearest in that folder."""
+    if path.is_symlink():
+        return NotFound(f"{path} is a link that leads nowhere", f"ls -l {quote(str(path))}")
     names: dict[str, str] = {}
     with suppress(OSError), os.scandir(path.parent) as entries:
         names = {Path(one.name).stem: one.name for one in islice(entries, MOST_NAMES)}

@@ -8,10 +8,12 @@ change them after the client has been imported.
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -242,7 +244,8 @@ def _failed(what: str, exc: Exception, hint: str) -> LlmrrError | None:
         return DoesNotFit(f"no space left for {what}: {exc.strerror}", "llmrr df; llmrr prune")
     if isinstance(exc, OSError) and exc.errno is not None:
         place = exc.filename or what
-        return LlmrrError(f"{place} cannot be written: {exc.strerror}", f"ls -ld {place}")
+        folder = shlex.quote(str(Path(place).parent))
+        return LlmrrError(f"{place} cannot be written: {exc.strerror}", f"ls -ld {folder}")
     if isinstance(exc, OSError) or (isinstance(exc, ValueError) and "hf_xet" in str(exc)):
         return Unreachable(f"{what}: {_words(exc)}", "run the same command again")
     return None

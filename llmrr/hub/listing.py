@@ -1,6 +1,7 @@
 """What the hub has: the files of a repository, and repositories by words."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -95,7 +96,8 @@ def search(text: str, *, formats: tuple[str, ...] = (), limit: int = 20,
 
 
 def _nearer(client: Any, name: str, revision: str, error: LlmrrError) -> str | None:
-    """A better hint for what was not found; None where nothing is near."""
+    """A better hint for what was not found; None where nothing is near. Of a revision the message
+    tells what there is."""
     with suppress(Exception):  # it is only a hint
         if "revision" not in error.message:
             near = _nearest(client, name)
@@ -106,7 +108,8 @@ def _nearer(client: Any, name: str, revision: str, error: LlmrrError) -> str | N
             from difflib import get_close_matches
 
             near = (get_close_matches(revision, known, n=1, cutoff=0.5) or known)[0]
-            return f"llmrr pull {name}@{near}; it has: {', '.join(known[:10])}"
+            error.message += f"; it has: {', '.join(known[:10])}"
+            return f"llmrr pull {shlex.quote(f'{name}@{near}')}"
     return None
 
 

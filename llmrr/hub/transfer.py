@@ -158,7 +158,13 @@ def _stream(wanted: _Wanted) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     adopt(path, wanted.etag, wanted.size)
     resumed = path.exists()
-    if not _arrives(wanted, path):
+    try:
+        right = _arrives(wanted, path)
+    except LlmrrError:  # its first bytes were refused
+        if not resumed:
+            path.unlink(missing_ok=True)
+        raise
+    if not right:
         path.unlink()
         if not resumed or not _arrives(wanted, path):
             path.unlink(missing_ok=True)

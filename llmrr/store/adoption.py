@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-def adopt(connection: "sqlite3.Connection", holding: Holding) -> Entry:
-    """Install what another tool holds, where it lies. One that was adopted before is noted anew; a
-    copy of it that is here is left as it is. Raises ``LlmrrError`` for one that cannot be used."""
-    entry = held(holding, "-")  # looked at outside of the lock
+def adopt(connection: "sqlite3.Connection", holding: Holding, entry: Entry) -> Entry:
+    """Install what another tool holds, where it lies; ``entry`` is what ``held`` says of it. One
+    that was adopted before is noted anew; a copy of it that is here is left as it is."""
     with locks.settling():
         before = _before(connection, holding)
         if before and before.path != holding.path and not before.is_missing:
@@ -38,7 +37,8 @@ def label_of(connection: "sqlite3.Connection", holding: Holding) -> str:
 
 
 def held(holding: Holding, label: str) -> Entry:
-    """What another tool holds, as an entry that is not installed."""
+    """What another tool holds, as an entry that is not installed. Raises ``LlmrrError`` for what
+    cannot be used."""
     if holding.problem is not None:
         raise LlmrrError(f"{holding.source}: {holding.problem}")
     name, tag = split_label(label)
@@ -85,11 +85,16 @@ def _sound(holding: Holding) -> str:
 
 
 def _before(connection: "sqlite3.Connection", holding: Holding) -> Entry | None:
-    """What was adopted of it: of the same place, under its name there. Several configurations of
-    LocalAI may share one file."""
+    """What was adopted of it: of the same place, under its name there (several configurations of
+    LocalAI may share one file), or what was pulled into the place where it lies."""
     label = _sound(holding)
     name, tag = map(re.escape, split_label(label))
     ours = re.compile(rf"({holding.holder}/)?{name}(-\d+)?" + (f":{tag}" if tag else ""), re.I)
     found = (one for one in records.of_origin(connection, holding.source) if not one.is_made)
     named = (one for one in found if ours.fullmatch(one.label))
-    return max(named, key=lambda one: one.label.lower() == label.lower(), default=None)
+    if best := max(named, key=lambda one: one.label.lower() == label.lower(), default=None):
+        return best
+    if holding.holder != "huggingface":
+        return None
+    pulled = (one for one in records.entries(connection) if one.origin.startswith("huggingface:"))
+    return next((one for one in pulled if one.path == holding.path and not one.is_made), None)

@@ -81,10 +81,22 @@ def write(entry: Entry, names: dict[Path, str], out: Path, arrived: Arrived) -> 
                 _write(raw, entry, names, facts, arrived)
                 raw.flush()
                 os.fsync(raw.fileno())
-            temporary.replace(out)
+            _settle(temporary, out)
     finally:
         temporary.unlink(missing_ok=True)
     return out
+
+
+def _settle(temporary: Path, out: Path) -> None:
+    """Give it its name, unless something has that by now."""
+    try:
+        out.hardlink_to(temporary)
+        return
+    except OSError:  # also a file system without links
+        pass
+    if os.path.lexists(out):
+        raise LlmrrError(f"{out} exists already", "-O with another name")
+    temporary.replace(out)
 
 
 def digest(path: Path) -> str:

@@ -3,6 +3,7 @@ names and sizes: what the files really are is looked at when they have come.
 """
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
@@ -88,7 +89,7 @@ def named_file(sizes: Mapping[str, int], repo: str, name: str) -> str:
     near = nearest(name, sizes)
     raise NotFound(
         f'{repo} has no file "{name}"',
-        f"llmrr pull hf:{repo}/{near}" if near else f"it has: {listed(sizes)}",
+        f"llmrr pull {shlex.quote(f'hf:{repo}/{near}')}" if near else f"it has: {listed(sizes)}",
     )
 
 
@@ -142,6 +143,8 @@ def named(found: Sequence[Option], repo: str, tag: str) -> Option:
         matches = [
             option for option in found
             if option.tag.lower().endswith(f"-{wanted}") or option.format == wanted
+            or re.search(rf"[-._]{re.escape(wanted)}(-\d{{5}}-of-\d{{5}})?\.gguf$",
+                         option.weights[0].lower())
         ]  # fmt: skip
     if len(matches) == 1:
         return matches[0]

@@ -163,7 +163,8 @@ def of_origin(connection: "sqlite3.Connection", origin: str) -> list[Entry]:
 
 
 def matching(connection: "sqlite3.Connection", label: str) -> list[Entry]:
-    """The one of this label, or all tags of this name, the one used or added last first."""
+    """The one of this label, or all tags of this name: ``latest`` first, as in Ollama, then the one
+    used or added last."""
     found = get(connection, label)
     if found is not None:
         return [found]
@@ -173,7 +174,9 @@ def matching(connection: "sqlite3.Connection", label: str) -> list[Entry]:
             f"SELECT {', '.join(COLUMNS)} FROM models WHERE name = ?",
             (name if tag.lower() == "latest" else label,),
         ).fetchall()
-    return sorted(map(_entry, rows), key=lambda entry: entry.latest, reverse=True)
+    return sorted(
+        map(_entry, rows), key=lambda one: (one.tag.lower() == "latest", one.latest), reverse=True
+    )
 
 
 def latest(connection: "sqlite3.Connection") -> list[Entry]:

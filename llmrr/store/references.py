@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, unquote
 
 from llmrr.errors import UsageError
 from llmrr.kinds import split_source
+from llmrr.store.variants import quant_label
 
 _PAGES = ("resolve", "blob", "raw", "tree")  # owner/repo/PAGE/REVISION/path, as in a browser
 _PART = r"[\w][\w.-]*"
@@ -46,6 +47,8 @@ def hub_reference(text: str) -> HubReference | None:
 HubReference(repo='o/r', tag=None, file=None, revision='v1'))
     >>> hub_reference("https://huggingface.co/o/r/blob/main/sub/a.gguf?x=1").file
     'sub/a.gguf'
+    >>> hub_reference("https://huggingface.co/o/r/tree/main/UD-Q4_K_XL").tag
+    'UD-Q4_K_XL'
     >>> hub_reference("openai:gpt-4o") is None
     True
     """
@@ -71,8 +74,13 @@ def _parse(rest: str, text: str) -> HubReference:
     if len(parts) > 3 and parts[2] in _PAGES:
         revision, inside = parts[3], "/".join(parts[4:])
         repo = _repo("/".join(parts[:2]), text)
-        named = inside if parts[2] != "tree" and inside else None
-        return HubReference(repo, file=named, revision=None if revision == "main" else revision)
+        found = HubReference(repo, revision=None if revision == "main" else revision)
+        if parts[2] != "tree":
+            return found._replace(file=inside or None)
+        # Folders of repositories are called by the quantization that lies in them.
+        folder = parts[-1] if inside else ""
+        label = quant_label(folder) or ""
+        return found._replace(tag=folder if label == folder.upper() and label else None)
     if shown := parse_qs(after[0] if after else "").get("show_file_info"):
         return HubReference(_repo("/".join(parts[:2]), text), file=shown[0])
     rest, at, revision = "/".join(parts).partition("@")
