@@ -266,7 +266,7 @@ def _synopsis(command: Command, path: str) -> Iterator[str]:
 
 
 def _context(command: Command, path: str) -> Context:
-    return Context(command, info_name=path)
+    return Context(command, info_name=path, help_option_names=["-h", "--help"])
 
 
 def _subcommands(command: Command) -> Iterable[tuple[str, Command]]:
@@ -286,8 +286,15 @@ def _options(command: Command, path: str) -> list[str]:
     for param in _params(command, path, "option"):
         flags = ", ".join(_bold(flag) for flag in sorted(param.opts, key=len))
         value = f" \\fI{roff(param.metavar)}\\fR" if param.metavar else ""
-        lines += _item(flags + value, getattr(param, "help", None) or "")
+        lines += _item(flags + value, (getattr(param, "help", None) or "") + _default(param))
     return lines
+
+
+def _default(param: Parameter) -> str:
+    default = param.default
+    if default is None or isinstance(default, bool) or not isinstance(default, int | float | str):
+        return ""
+    return f" The default is {default}."
 
 
 def _params(command: Command, path: str, kind: str) -> Iterator[Parameter]:
