@@ -49,6 +49,12 @@ class Description:
         stated: str | None = self.recipe.options.get("chat_template")
         return stated or self.info.chat_template
 
+    @property
+    def license(self) -> str | None:
+        """What its files call it, or the first line of the one that its recipe has."""
+        text = (self.recipe.license or "").strip()
+        return self.info.license or (text.splitlines()[0][:200] if text else None)
+
 
 @dataclass(frozen=True, slots=True)
 class FitLine:

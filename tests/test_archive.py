@@ -337,6 +337,23 @@ def test_where_an_archive_is_written(typed: Typed, model: Path) -> None:
     assert [path.name for path in Path().glob(".llmrr-export*")] == [running.name]
 
 
+def test_the_same_weights_of_two_archives_lie_here_once(
+    typed: Typed, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed("import", str(model), "--name", "base")
+    typed("create", "brief", "--from", "base", "-s", "Be brief.")
+    for name in ("base", "brief"):
+        typed("export", name)
+    monkeypatch.setenv("LLMRR_HOME", str(Path("elsewhere").absolute()))
+    for name in ("base", "brief"):
+        typed("import", f"{name}.tar")
+    paths_of = [installed()[name].path for name in ("base", "brief")]
+    assert paths_of[0] != paths_of[1]
+    assert paths_of[0].samefile(paths_of[1])
+    typed("rm", "-y", "base")
+    assert paths_of[1].read_bytes() == model.read_bytes()
+
+
 def test_two_exports_to_one_file(
     typed: Typed, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def test_ollama_says_what_it_put_around_a_model(store: OllamaStore, tmp_path: Pa
         Sampling(stop=("<|eot|>",), temperature=0.3),
         {"context_size": 8192, "lora": ((one.files[2], 1.0),)},
         (Message("user", "hi"), Message("assistant", "yo")),
+        license="MIT\n\nanother",
     )
     assert one.warnings == ("num_keep has no effect here (ollama:llama3.2:latest)",)
 

@@ -30,6 +30,7 @@ def description(found: "Description") -> Facts:
         "path": found.path,
         **{key: one for key, one in info.items() if key != "name"},
         "title": found.info.name,
+        "license": found.license,
         "bytes": found.bytes,
         "chat_template": found.chat_template,
         "sampling": {key: one for key, one in info["sampling"].items() if one is not None},
@@ -200,7 +201,7 @@ def _files(found: Sequence[Facts]) -> Iterator[str]:
 
 
 def _recipe(found: Facts) -> Iterator[str]:
-    texts = {key: found[key] for key in ("system", "template", "license") if found[key]}
+    texts = {key: found[key] for key in ("system", "template") if found[key]}
     spoken = ((one["role"], one["content"]) for one in found["messages"])
     for key, one in (*texts.items(), *{**found["params"], **found["options"]}.items(), *spoken):
         first, *rest = str(one).splitlines() or [""]

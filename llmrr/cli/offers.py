@@ -155,7 +155,8 @@ def _reference(router: "Router", asked: Asked) -> "tuple[HubReference, str | Non
     if entry and again and (before := hub_reference(entry.origin)):
         reference, label = before, entry.label
     else:
-        reference, label = planning.reference(asked.reference)
+        configured = (one.source for one in router.config.models if one.name == asked.reference)
+        reference, label = planning.reference(next(configured, asked.reference))
     part = reference.tag or reference.file
     if asked.quant and part and part.lower() != asked.quant.lower():
         raise UsageError(f"--quant {asked.quant} contradicts {part}", "leave one out")

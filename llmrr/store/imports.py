@@ -3,7 +3,10 @@ moved into llmrr's own folder."""
 
 import os
 import re
+import secrets
 import shlex
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
@@ -121,6 +124,7 @@ def import_archive(
         return there
     with locks.adding(), staged(connection, label, found.bytes) as staging:
         files = unpacking.unpack(found, staging.folder, arrived)
+        _share(connection, files)
         main = staging.folder / found.main
         info = checked(main)
         if info.format != found.format:
@@ -135,6 +139,20 @@ def import_archive(
             packed = unpacking.entry_of(found, staging.settle(files), staging.final)
             entry = replace(packed, name=name, tag=tag, kind=kind_of(info), quant=info.quant)
             return records.add(connection, replace(entry, format=info.format))
+
+
+def _share(connection: "sqlite3.Connection", files: Iterable[StoredFile]) -> None:
+    """Let what llmrr's own folder has already stand for the same content that has come."""
+    entries = records.entries(connection)
+    there = {file.digest: file for one in entries if _is_brought(one) for file in one.files}
+    for new in files:
+        old = there.get(new.digest) if new.bytes else None
+        if old is None or not old.path.is_file() or archive.digest(old.path) != new.digest:
+            continue
+        name = new.path.with_name(f".{secrets.token_hex(8)}")
+        with suppress(OSError):  # a file system without links
+            name.hardlink_to(old.path)
+            name.replace(new.path)
 
 
 def lying(found: Candidate, label: str) -> Entry:

@@ -163,6 +163,11 @@ def _system(recipe: Recipe, raw: bytes, _where: str) -> Read:
     return replace(recipe, system=text if text.strip() else None), ()
 
 
+def _license(recipe: Recipe, raw: bytes, _where: str) -> Read:
+    texts = (recipe.license, raw.decode(errors="replace").strip())
+    return replace(recipe, license="\n\n".join(filter(None, texts)) or None), ()
+
+
 def _params(recipe: Recipe, raw: bytes, where: str) -> Read:
     params, options, warnings = read_params(raw, where)
     return replace(recipe, params=params, options=options), warnings
@@ -180,7 +185,9 @@ def _messages(recipe: Recipe, raw: bytes, where: str) -> Read:
     return replace(recipe, messages=messages), ()
 
 
-_READERS = {"system": _system, "params": _params, "messages": _messages}
+_READERS = {
+    "system": _system, "params": _params, "messages": _messages, "license": _license
+}  # fmt: skip
 
 
 def _layers(table: Mapping[str, object], manifest: Path) -> list[_Layer]:
