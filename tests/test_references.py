@@ -122,6 +122,9 @@ def test_only_what_is_needed_is_taken() -> None:
     assert option("fp32", found).weights == ("onnx/model.onnx", "onnx/model.onnx_data")
     assert option("q4", found).weights == ("onnx/model_q4.onnx",)
     assert option("fp16", found).weights == ("onnx/decoder_model_merged_fp16.onnx",)
+    exported = ("encoder_model.onnx", "decoder_model_merged.onnx", "decoder_model.onnx")
+    (both,) = choice.options(dict.fromkeys(exported, 4))
+    assert set(both.weights) == {"encoder_model.onnx", "decoder_model_merged.onnx"}
     genai = option("int4", found)
     assert genai.weights == ("cpu/int4/model.onnx", "cpu/int4/model.onnx.data")
     assert "cpu/int4/genai_config.json" in genai.beside

@@ -24,7 +24,7 @@ _MODULE = re.compile(r"\d+_\w+/(config\.json|model\.safetensors)")
 _SHARDS = re.compile(r"(?P<stem>.+?)(-\d{5}-of-\d{5})?\.safetensors")
 _ONNX = re.compile(
     r"(?P<role>model|decoder_model_merged|decoder_with_past_model|decoder_model|encoder_model)"
-    r"[_-](?P<variant>[a-z0-9]+)\.onnx"
+    r"[_-](?!merged\.)(?P<variant>[a-z0-9]+)\.onnx"
 )
 
 

@@ -125,8 +125,11 @@ def import_archive(
     with locks.adding(), staged(connection, label, found.bytes) as staging:
         files = unpacking.unpack(found, staging.folder, arrived)
         _share(connection, files)
-        main = staging.folder / found.main
-        info = checked(main)
+        try:
+            info = checked(staging.folder / found.main)
+        except LlmrrError as exc:  # the place is one that will be gone
+            exc.message = exc.message.replace(str(staging.folder), str(found.path))
+            raise
         if info.format != found.format:
             raise DamagedFile(
                 f"{found.path} says that it holds {found.format}, and it is {info.format}",
