@@ -4,7 +4,6 @@ who runs it."""
 import os
 import signal
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -20,16 +19,6 @@ KEPT_PREFIXES = ("COV", "PYTEST", "PYTHON", "CUDA", "OMP_")
 # What a shell starts in the background ignores these, and so does all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Before 1.0 the client leaves its connections to the garbage collector."""
-    if not version("huggingface_hub").startswith("0."):
-        return
-    left = "ignore:.*<socket.socket:pytest.PytestUnraisableExceptionWarning"
-    for item in items:
-        if "server" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.filterwarnings(left))
 
 
 @pytest.fixture(autouse=True)
