@@ -222,6 +222,8 @@ def split_source(text: str) -> tuple[str, str]:
     (('file', './x.gguf'), ('file', '~/models/a:b.gguf'))
     >>> split_source("file:///models/my%20model.gguf")
     ('file', '/models/my model.gguf')
+    >>> split_source("HF:owner/repo")
+    ('huggingface', 'owner/repo')
     >>> split_source("builtin:mini"), split_source("hf.co/owner/repo:Q4_K_M")
     (('builtin', 'mini'), ('huggingface', 'owner/repo:Q4_K_M'))
     >>> split_source("owner/repo:Q4_K_M@v1.0")
@@ -233,7 +235,7 @@ def split_source(text: str) -> tuple[str, str]:
         if text.startswith(address) and len(text) > len(address):
             return "huggingface", text.removeprefix(address)
     prefix, colon, rest = text.partition(":")
-    provider = _PROVIDER_ALIASES.get(prefix, prefix)
+    provider = _PROVIDER_ALIASES.get(prefix.lower(), prefix.lower())
     if colon and provider in PROVIDERS:
         if not rest:
             raise ValueError(f"the source {text!r} names no model after {prefix}:")
