@@ -17,6 +17,7 @@ from llmrr.types import Format, ModelFiles, Recipe
 if TYPE_CHECKING:
     import sqlite3
 
+    from llmrr.store.holders import Holding
     from llmrr.store.records import Entry
     from llmrr.store.references import HubReference
     from llmrr.store.shortnames import ShortName
@@ -87,7 +88,7 @@ class Catalogue:
     def entry(self, name: str | None) -> "Entry":
         """A model as the store notes it, installed or not: with all its files. Raises what
         ``resolve`` does."""
-        from llmrr.store import adoption, imports, records
+        from llmrr.store import adoption, candidates, imports, records
 
         resolved = self.resolve(name)
         if resolved.label is not None:
@@ -101,7 +102,7 @@ class Catalogue:
         if holding := _holding(resolved.source) or _cached(resolved.source):
             return adoption.held(holding, resolved.name)
         try:
-            entry = imports.lying(imports.candidate(resolved.path), resolved.name)
+            entry = imports.lying(candidates.candidate(resolved.path), resolved.name)
         except Unsupported:  # nothing to keep, and still something to look at
             entry = records.Entry(resolved.name, "", resolved.path, resolved.source, ())
         return replace(entry, recipe=resolved.recipe)
@@ -312,14 +313,14 @@ def _present(entry: "Entry") -> "Entry":
     return entry
 
 
-def _holding(source: str):  # type: ignore[no-untyped-def]
+def _holding(source: str) -> "Holding | None":
     """What another tool holds under a source of it; None for a source of another kind."""
     from llmrr.store import holders
 
     return holders.find(source) if source.startswith(("ollama:", "lmstudio:")) else None
 
 
-def _cached(source: str):  # type: ignore[no-untyped-def]
+def _cached(source: str) -> "Holding | None":
     """What the cache of the hub has under a source of it."""
     from llmrr.store import cached
     from llmrr.store.references import hub_reference
@@ -330,7 +331,8 @@ def _cached(source: str):  # type: ignore[no-untyped-def]
 
 def _is_held(source: str) -> bool:
     try:
-        return _holding(source).problem is None
+        found = _holding(source)
+        return found is not None and found.problem is None
     except LlmrrError:
         return False
 

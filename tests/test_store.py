@@ -14,7 +14,7 @@ from terminal import Typed
 
 from llmrr import paths
 from llmrr.database import open_database
-from llmrr.store import archive, imports, locks, ownership, records
+from llmrr.store import archive, candidates, imports, locks, ownership, records
 from llmrr.types import Message, Recipe, Sampling
 
 
@@ -377,7 +377,7 @@ def test_what_the_system_refuses_is_told(
     def refused(path: Path) -> None:
         raise error
 
-    monkeypatch.setattr(imports, "candidate", refused)
+    monkeypatch.setattr(candidates, "candidate", refused)
     seen = typed("import", "./a.gguf")
     assert (seen.code, seen.err.splitlines()[0]) == (
         code, f"llmrr: {error.filename}: {error.strerror}"
@@ -540,7 +540,8 @@ def orphan(name: str = "lost") -> Path:
     """A copy whose command was killed before it noted the model."""
     source = tiny_llama(Path(f"{name}.gguf").absolute(), seed=7)
     with database() as connection:
-        entry = imports.import_model(connection, imports.candidate(source), how="copy", label=name)
+        found = candidates.candidate(source)
+        entry = imports.import_model(connection, found, how="copy", label=name)
         records.remove(connection, entry)
     return entry.path
 

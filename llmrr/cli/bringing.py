@@ -13,8 +13,8 @@ from llmrr.errors import LlmrrError, UsageError
 
 if TYPE_CHECKING:
     from llmrr.router import Router
+    from llmrr.store.candidates import How
     from llmrr.store.holders import Holding
-    from llmrr.store.imports import How
     from llmrr.store.records import Entry
     from llmrr.store.search import Match
 
@@ -104,15 +104,15 @@ def search(
 
 
 def _import(router: "Router", path: Path, asked: Asked) -> Adopted:
-    from llmrr.store import imports, unpacking
+    from llmrr.store import candidates, imports, unpacking
 
     if path.is_file() and unpacking.is_archive(path):
         return _import_archive(router, path, asked)
-    found = imports.candidate(path)
+    found = candidates.candidate(path)
     how = cast("How", asked.ways[0] if asked.ways else "reference")
     sizes = found.sizes(how)
     if asked.dry_run:
-        label = asked.name or imports.default_label(found)
+        label = asked.name or candidates.default_label(found)
         source, total = f"file:{found.path}", sum(sizes.values())
         return Adopted(label, source, found.info.format, total, found.path, None)
     with transfer.bars(sizes if how != "reference" else {}) as bars:

@@ -111,7 +111,7 @@ def remove(router: "Router", found: "Sequence[Removal]", *, yes: bool) -> "Seque
 def derive(router: "Router", asked: Asked) -> dict[str, object]:
     """Install another name for weights that are here, with what the command line states. Raises
     what ``store.creation`` and ``modelfile`` do."""
-    from llmrr.store import creation, imports
+    from llmrr.store import candidates, creation
 
     base, recipe, images = _recipe(router, asked)
     if text := recipe.options.get("chat_template"):
@@ -119,7 +119,7 @@ def derive(router: "Router", asked: Asked) -> dict[str, object]:
     offers.require(router, base)
     entry = router.catalogue.entry(base)
     if not entry.files and entry.origin != BUILTIN:  # it can be looked at, and no more
-        imports.candidate(entry.path)
+        candidates.candidate(entry.path)
     made = creation.derive(
         router.database, entry, asked.name, recipe, projector=images, force=asked.force
     )
