@@ -28,7 +28,9 @@ REFERENCES = {
     "https://huggingface.co/owner/repo": HubReference("owner/repo"),
     "https://hf.co/owner/repo/": HubReference("owner/repo"),
     "http://huggingface.co/owner/repo/tree/main": HubReference("owner/repo"),
-    "https://huggingface.co/owner/repo/tree/v2/onnx": HubReference("owner/repo", revision="v2"),
+    "https://huggingface.co/owner/repo/tree/v2/onnx": HubReference(
+        "owner/repo", tag="onnx", revision="v2"
+    ),
     "https://huggingface.co/owner/repo/blob/main/a%20b.gguf": HubReference(
         "owner/repo", file="a b.gguf"
     ),
@@ -235,6 +237,8 @@ def test_tags_in_any_case_and_in_short() -> None:
     assert choice.named(found, "o/r", "Q4_K_XL").tag == "UD-Q4_K_XL"
     sizes = {"Foo-13B.i1-Q4_K_M.gguf": 4, "Foo-13B.i1-Q6_K.gguf": 6}
     assert choice.named(choice.options(sizes), "o/r", "i1-q4_k_m").tag == "Q4_K_M"
+    sizes = {"small/a.gguf": 4, "large/b.gguf": 6}
+    assert choice.named(choice.options(sizes), "o/r", "large").weights == ("large/b.gguf",)
     with pytest.raises(NotFound, match="it has: Q4_K_M, UD-Q4_K_XL") as caught:
         choice.named(found, "o/r", "Q4_K_L")
     assert caught.value.hint == "llmrr pull o/r:Q4_K_M"

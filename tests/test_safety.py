@@ -389,6 +389,7 @@ def test_a_copy_of_a_folder_has_all_that_belongs_to_it(typed: Typed) -> None:
     (folder / "LICENSE").write_text("MIT")
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling/config.json").write_text("{}")
+    (folder / "modules.json").write_text("[]")
     (folder / "model.fp16.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
     (folder / "evil.py").write_text("print()")
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x02.")

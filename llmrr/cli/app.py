@@ -32,13 +32,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = by_system(error)
         return output.failure(found) if found else output.bug(error, BUG)
     except UnicodeEncodeError as error:
-        if any(error.object in arg for arg in args):
-            shown = os.fsencode(error.object).decode(errors="replace")
+        if wrong := next((arg for arg in args if _is_no_text(arg)), None):
+            shown = os.fsencode(wrong).decode(errors="replace")
             return output.failure(UsageError(f'"{shown}" is not UTF-8', "rename it first"))
         return output.bug(error, BUG)
     except Exception as bug:
         return output.bug(bug, BUG)
     return 0
+
+
+def _is_no_text(arg: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in arg)
 
 
 def _dispatch(args: list[str]) -> None:

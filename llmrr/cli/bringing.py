@@ -1,5 +1,6 @@
 """What ``llmrr import``, ``export`` and ``search`` do, between the command line and the store."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -146,6 +147,8 @@ def _adopt(router: "Router", tool: str, asked: Asked) -> list[Adopted]:
     root = paths.expanded(asked.path) if asked.path else None
     if tool == "folder" and root is None:
         raise UsageError("--from folder needs the folder", "llmrr import --from folder PATH")
+    if root is not None and root.is_dir():
+        os.scandir(root).close()  # one that cannot be read is not empty
     everything = holders.holdings(tool, root)
     names = choice.selected({one.name: 0 for one in everything}, asked.include, ())
     found = [one for one in everything if one.name in names]

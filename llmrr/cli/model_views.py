@@ -204,9 +204,19 @@ def _recipe(found: Facts) -> Iterator[str]:
     texts = {key: found[key] for key in ("system", "template") if found[key]}
     spoken = ((one["role"], one["content"]) for one in found["messages"])
     for key, one in (*texts.items(), *{**found["params"], **found["options"]}.items(), *spoken):
-        first, *rest = str(one).splitlines() or [""]
+        first, *rest = _words(one).splitlines() or [""]
         yield f"  {key}  {first}"
         yield from (f"    {line}" for line in rest)
+
+
+def _words(value: object) -> str:
+    """A value of a recipe, for people: texts in a row, an adapter and its scale."""
+    if isinstance(value, tuple | list):
+        return ", ".join(
+            f"{one[0]} (scale {one[1]:g})" if isinstance(one, tuple | list) else str(one)
+            for one in value
+        )
+    return str(value)
 
 
 def _imports(facts: Facts) -> Iterator[str]:

@@ -15,7 +15,8 @@ from llmrr.types import Format, ModelFiles, ModelInfo
 if TYPE_CHECKING:
     from llmrr.formats.layout import Layout
 
-__all__ = ["Files", "FolderFiles", "Source", "detect", "inspect", "locate", "missing"]
+__all__ = ["Files", "FolderFiles", "Source", "detect", "inspect", "locate", "missing",
+           "weights"]  # fmt: skip
 
 MOST_NAMES = 10_000  # of a folder, to look for the nearest
 
@@ -46,6 +47,12 @@ def locate(path: Path) -> ModelFiles:
         raise _adapter(files, layout)
     inside = layout.weights[0] if layout.format is Format.GGUF and path.is_dir() else ""
     return ModelFiles(path / inside, layout.format)
+
+
+def weights(path: Path) -> tuple[str, ...]:
+    """The files, by their names in it, that are the weights of the model that a folder is. Raises
+    what ``detect`` raises."""
+    return _laid_out(path)[1].weights
 
 
 def inspect(place: Path | Source | Files) -> ModelInfo:

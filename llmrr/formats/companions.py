@@ -7,11 +7,23 @@ from llmrr import formats
 from llmrr.errors import Unsupported
 from llmrr.types import Format
 
-# What Transformers, its tokenizers, PEFT, sentence-transformers, MLX and ONNX exporters write.
-_WRITTEN = re.compile(
-    r"(\w+_)?config(uration)?(_\w+)?\.json|tokenizer[\w.-]*\.(json|model|txt)"
-    r"|(vocab|vocabulary|merges|added_tokens|special_tokens_map|modules|params|normalizer"
-    r"|chat_template)\.(json|txt)|.+\.(index\.json|model|tiktoken|jinja)"
+# What Transformers, its tokenizers, PEFT, sentence-transformers, MLX, Mistral and the exporters to
+# ONNX write beside weights.
+_WRITTEN = frozenset({
+    "config.json", "generation_config.json", "configuration.json", "params.json",
+    "adapter_config.json", "preprocessor_config.json", "processor_config.json",
+    "video_preprocessor_config.json", "quantize_config.json", "quantization_config.json",
+    "quant_config.json", "hf_quant_config.json", "modules.json", "sentence_bert_config.json",
+    "config_sentence_transformers.json", "genai_config.json", "tokenizer.json",
+    "tokenizer_config.json", "tokenizer.model", "tekken.json", "special_tokens_map.json",
+    "added_tokens.json", "vocab.json", "vocab.txt", "vocab.bpe", "merges.txt", "encoder.json",
+    "dict.txt", "bpe.codes", "normalizer.json", "spiece.model", "sentencepiece.model",
+    "sentencepiece.bpe.model", "source.spm", "target.spm", "chat_template.json",
+    "chat_template.jinja",
+})  # fmt: skip
+_KINDS = re.compile(
+    r"[\w.-]+\.safetensors\.index\.json|[\w.-]+\.tiktoken|tokenizer\.model\.v\d\w*"
+    r"|(.+/)?(additional_)?chat_templates/[\w.-]+\.jinja"
 )
 _TOLD = re.compile(r"(readme|licen[cs]e|notice|use_policy)([-._].*)?", re.IGNORECASE)
 WORDS = {"adapter": "a LoRA adapter", "mmproj": "an image encoder"}
@@ -24,7 +36,7 @@ def is_configuration(name: str) -> bool:
     >>> [is_configuration(one) for one in ("a/generation_config.json", "merges.txt", "notes.txt")]
     [True, True, False]
     """
-    return _WRITTEN.fullmatch(PurePosixPath(name).name) is not None
+    return PurePosixPath(name).name in _WRITTEN or _KINDS.fullmatch(name) is not None
 
 
 def is_about(name: str) -> bool:

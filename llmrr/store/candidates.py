@@ -3,14 +3,17 @@ there are the model, and which only lie beside it."""
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from llmrr import formats, paths
-from llmrr.errors import Unsupported, UsageError
+from llmrr.errors import DamagedFile, LlmrrError, Unsupported, UsageError
 from llmrr.formats import FolderFiles, companions
 from llmrr.formats.parts import series
+from llmrr.formats.shards import read_index
 from llmrr.formats.source import Files
 from llmrr.store import choice, external
 from llmrr.store.looking import checked
@@ -20,14 +23,15 @@ from llmrr.types import Format, ModelInfo
 
 How = Literal["reference", "copy", "hardlink", "move"]
 
-# The graphs that exporters make of one model.
-_GRAPH = re.compile(r"(model|encoder|decoder)([_-]\w+)*\.onnx")
+# Graphs that are a model only together.
+_HALF = re.compile(r"(encoder|decoder)([_-]\w+)*\.onnx")
+_FOLDERS = (Format.SAFETENSORS, Format.MLX)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A model file or folder that may be installed: its files by their paths below ``root``, and
-    what else belongs to a copy of it (a licence, say)."""
+    what tells of it (a licence, say)."""
 
     path: Path
     root: Path
@@ -38,7 +42,14 @@ class Candidate:
     def names(self, how: How) -> tuple[str, ...]:
         """The files that are installed. What is moved is the model and nothing else: ``rm`` may
         delete it then."""
-        return (*self.files, *self.rest) if how in ("copy", "hardlink") else self.files
+        return self.files if how == "move" else (*self.files, *self.rest)
+
+    def moved(self) -> tuple[str, ...]:
+        """The files that moving takes away: a configuration stays where it is, too, for the other
+        files in its folder."""
+        if self.path.is_dir():
+            return self.files
+        return tuple(one for one in self.files if not companions.is_configuration(one))
 
     def sizes(self, how: How) -> dict[str, int]:
         """Their bytes."""
@@ -86,12 +97,19 @@ def _require_text(path: Path) -> None:
 
 
 def _place(path: Path) -> Path:
-    """What to open: of GGUF the first part, of a file that lies in a model's folder that folder."""
+    """What to open: of GGUF the first part, of a file that is all of a folder's model that folder.
+    """
     format_ = formats.detect(path)
     if format_ is Format.GGUF:
         return formats.locate(path).path
-    in_folder = format_ in (Format.SAFETENSORS, Format.MLX) and path.is_file()
-    return path.parent if in_folder and (path.parent / "config.json").is_file() else path
+    folder = path.parent
+    if path.is_dir() or format_ not in _FOLDERS or not (folder / "config.json").is_file():
+        return path
+    try:
+        whole = set(formats.weights(folder))
+    except LlmrrError:
+        return path
+    return folder if whole == set(_with(path.name, FolderFiles(folder))) else path
 
 
 def _files(
@@ -107,41 +125,49 @@ def _files(
     root = place if place.is_dir() else place.parent
     if root.name == "onnx" and (root.parent / "config.json").is_file():
         root = root.parent
-    known = formats.FolderFiles(root).sizes
-    found = choice.options(known)
-    if place.is_dir():
-        same = [one for one in found if one.format is _laid_out_as(info.format)]
+    files = FolderFiles(root)
+    if place.is_file():
+        weights, about = _with(str(place.relative_to(root)), files), tuple[str, ...]()
+        beside = tuple[str, ...]()
+        if not files.sizes.keys().isdisjoint(("config.json", "adapter_config.json")):
+            beside = tuple(filter(companions.is_configuration, choice.beside_of(files.sizes)))
     else:
-        same = [one for one in found if str(place.relative_to(root)) in one.weights]
-    if len(same) > 1:  # a folder: what its variants (fp16, q4) are made of
-        same = [one for one in same if one.tag in ("", "fp32")] or same
+        weights, beside = _of_folder(place, files, info.format)
+        about = tuple(filter(companions.is_about, files.sizes))
+    if info.format is Format.ONNX:
+        weights += external.missing({name: root / name for name in weights}, files.sizes)
+    return root, (*weights, *(one for one in beside if one not in weights)), about
+
+
+def _of_folder(
+    folder: Path, files: Files, format_: Format
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The weights of the model that a folder is, and what goes with them."""
+    same = choice.of_folder(files.sizes, formats=_FOLDERS if format_ in _FOLDERS else (format_,))
     if len(same) > 1:
         names = ", ".join(one.weights[0] for one in same)
-        raise UsageError(f"{place} holds {len(same)} models: {names}", "name one of the files")
-    if not same:
-        return root, tuple(known) if place.is_dir() else (place.name,), ()
-    weights = same[0].weights
-    if place.is_file():
-        weights = _with(str(place.relative_to(root)), weights, FolderFiles(root))
-    if info.format is Format.ONNX:
-        weights += external.missing({name: root / name for name in weights}, known)
-    beside = (
-        one for one in same[0].beside
-        if one.endswith(".safetensors") or companions.is_configuration(one)
-    )  # fmt: skip
-    about = filter(companions.is_about, known) if place.is_dir() else ()
-    return root, (*weights, *beside), tuple(about)
+        raise UsageError(f"{folder} holds {len(same)} models: {names}", "name one of the files")
+    if same:
+        return same[0].weights, same[0].beside
+    weights = tuple(formats.weights(folder))
+    return weights, tuple(filter(companions.is_configuration, files.sizes))
 
 
-def _with(name: str, weights: tuple[str, ...], files: Files) -> tuple[str, ...]:
-    """What of the ``weights`` in a folder goes with one file: its parts, and the graphs of its
-    model. What only lies beside it does not."""
-    parts = series(files, name)
-    if not _GRAPH.fullmatch(PurePosixPath(name).name):
-        return tuple(one for one in weights if one in parts or choice.is_data(one, name))
-    graphs = [one for one in weights if _GRAPH.fullmatch(PurePosixPath(one).name)]
-    return (*graphs, *(one for one in weights if any(choice.is_data(one, g) for g in graphs)))
+def _with(name: str, files: Files) -> tuple[str, ...]:
+    """What a file is a model with: the other parts, the graphs that it works with, the weights that
+    a graph keeps outside. What only lies beside it is not among them."""
+    own = next((one.weights for one in choice.options(files.sizes) if name in one.weights), ())
+    if _HALF.fullmatch(PurePosixPath(name).name):
+        graphs = [one for one in own if _HALF.fullmatch(PurePosixPath(one).name)]
+    else:
+        graphs = [*series(files, name)]
+    data = (one for one in own if any(choice.is_data(one, graph) for graph in graphs))
+    return tuple(dict.fromkeys((*graphs, *_indexed(name, files), *data)))
 
 
-def _laid_out_as(format_: Format) -> Format:
-    return Format.SAFETENSORS if format_ is Format.MLX else format_
+def _indexed(name: str, files: Files) -> Iterator[str]:
+    """The files that an index lists together with this one."""
+    for index in (one for one in files.sizes if one.endswith(".safetensors.index.json")):
+        with suppress(DamagedFile):
+            listed = read_index(files, index)
+            yield from listed if name in listed else ()

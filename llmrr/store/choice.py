@@ -4,12 +4,13 @@ names and sizes: what the files really are is looked at when they have come.
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from llmrr.errors import DoesNotFit, NotFound, Unsupported, UsageError, nearest
+from llmrr.formats import companions
 from llmrr.hardware import Fit
 from llmrr.store.content import PYTORCH, is_pickle
 from llmrr.store.variants import gguf_variants, missing_parts, projector
@@ -112,7 +113,7 @@ def refuse_pickles(names: Sequence[str], repo: str) -> None:
         what = f"{bad[0]} and {len(bad) - 1} more" if len(bad) > 1 else bad[0]
         raise Unsupported(
             f"{what} of {repo} may be pickles, which can run code when they are loaded",
-            "llmrr pull --allow-pickle fetches them all the same; llmrr never loads them",
+            f"llmrr pull {repo} --allow-pickle",
         )
 
 
@@ -135,14 +136,30 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(some[:8]) + (f" and {len(some) - 8} more" if len(some) > 8 else "")
 
 
+def of_folder(
+    sizes: Mapping[str, int], *, formats: Container[Format], pickles: bool = False
+) -> list[Option]:
+    """The model of these ``formats`` that a folder is; of its variants (fp16, q4) what they are
+    made of. Several where it holds several. Beside it is only what belongs to it by its name."""
+    found = [one for one in options(sizes, pickles=pickles) if one.format in formats]
+    if len(found) > 1:
+        found = [one for one in found if one.tag in ("", "fp32")] or found
+    return [one._replace(beside=tuple(filter(_belongs, one.beside))) for one in found]
+
+
+def _belongs(name: str) -> bool:
+    return companions.is_configuration(name) or _MODULE.fullmatch(name) is not None
+
+
 def named(found: Sequence[Option], repo: str, tag: str) -> Option:
     """The option of that tag, in any case. Raises ``NotFound`` listing those that there are."""
     wanted = tag.lower()
     matches = [option for option in found if option.tag.lower() == wanted]
-    if not matches:  # the short form of a longer label, or the name of a format
+    if not matches:  # the short form of a longer label, the name of a format, or a folder
         matches = [
             option for option in found
             if option.tag.lower().endswith(f"-{wanted}") or option.format == wanted
+            or all(one.lower().startswith(f"{wanted}/") for one in option.weights)
             or re.search(rf"[-._]{re.escape(wanted)}(-\d{{5}}-of-\d{{5}})?\.gguf$",
                          option.weights[0].lower())
         ]  # fmt: skip
@@ -205,7 +222,7 @@ def _safetensors(sizes: Mapping[str, int]) -> list[Option]:
     models = {stem: names for stem, names in sets.items() if stem.split(".")[0] == "model"}
     if not models and sets:
         models = {"model": [name for names in sets.values() for name in names]}
-    beside = _beside(sizes, skip=".bin.index.json")
+    beside = beside_of(sizes, skip=".bin.index.json")
     return [
         _option(Format.SAFETENSORS, stem.partition(".")[2], names, beside, sizes)
         for stem, names in models.items()
@@ -228,7 +245,7 @@ def _onnx(sizes: Mapping[str, int]) -> list[Option]:
         data = [one for one in sorted(sizes) for graph in graphs if is_data(one, graph)]
         plain = folder in ("", "onnx")
         tag = variant or ("fp32" if plain else folder.rpartition("/")[2])
-        beside = _beside(sizes) + (() if plain else _beside(sizes, folder))
+        beside = beside_of(sizes) + (() if plain else beside_of(sizes, folder))
         found.append(_option(Format.ONNX, tag, [*graphs, *data], beside, sizes))
     return found
 
@@ -241,21 +258,21 @@ def is_data(name: str, graph: str) -> bool:
 def _pickles(sizes: Mapping[str, int]) -> list[Option]:
     names = [name for name in sorted(sizes) if "/" not in name and name.endswith(PYTORCH)]
     weights = [name for name in names if name.startswith("pytorch_model")] or names
-    beside = _beside(sizes, skip=".safetensors.index.json")
+    beside = beside_of(sizes, skip=".safetensors.index.json")
     return [_option(Format.PYTORCH, "pytorch", weights, beside, sizes)] if weights else []
 
 
-def _beside(sizes: Mapping[str, int], folder: str = "", skip: str = "") -> tuple[str, ...]:
+def beside_of(sizes: Mapping[str, int], folder: str = "", skip: str = "") -> tuple[str, ...]:
     """Configuration and tokenizer: the small files of data in a folder, and its chat templates."""
     prefix = f"{folder}/" if folder else ""
     names = (name for name in sorted(sizes) if name.startswith(prefix))
     return tuple(
         name
         for name in names
-        if _MODULE.fullmatch(name)
+        if ("modules.json" in sizes and _MODULE.fullmatch(name))
         or (
             ("/" not in name.removeprefix(prefix) or "chat_templates/" in name)
-            and name.endswith(BESIDE)
+            and (name.endswith(BESIDE) or companions.is_configuration(name))
             and not (skip and name.endswith(skip))
         )
     )

@@ -102,7 +102,7 @@ def _share(connection: "sqlite3.Connection", files: Iterable[StoredFile]) -> Non
 
 def lying(found: Candidate, label: str) -> Entry:
     """A file or folder of the user's, as an entry that is not installed."""
-    files = tuple(StoredFile.of(found.root / name) for name in found.files)
+    files = tuple(StoredFile.of(found.root / name) for name in found.names("reference"))
     return _entry(found, found.path, files, label)
 
 
@@ -152,16 +152,21 @@ def _again(
     when the label is that of another model, also of one that lay at the same place: its bytes may
     be nowhere else."""
     before = _replaced(connection, label, f"file:{found.path}")
-    if before is None or before.is_missing or not _is_brought(before):
+    if before is None or not _is_brought(before):
+        return None
+    if before.is_missing and not any(file.path.exists() for file in before.files):
         return None
     pairs = [(found.root / one, file) for one, file in zip(found.files, before.files, strict=False)]
-    is_link = [source.samefile(file.path) for source, file in pairs]
-    same = all(linked or _is_same(*pair) for linked, pair in zip(is_link, pairs, strict=True))
+    there = [pair for pair in pairs if pair[1].path.exists()]
+    is_link = [source.samefile(file.path) for source, file in there]
+    same = all(linked or _is_same(*pair) for linked, pair in zip(is_link, there, strict=True))
     if not same or len(pairs) < len(found.files):
         raise LlmrrError(
             f'there is a model "{before.label}" already, of what lay at {found.path} then',
             f"--name with another name; or first: llmrr rm {before.label}",
         )
+    if before.is_missing:
+        return None
     if how == "hardlink":
         return before if all(is_link) else None
     return None if how == "copy" and any(is_link) else before
@@ -189,7 +194,7 @@ def _discard(connection: "sqlite3.Connection", before: Entry | None) -> None:
 def _require_movable(connection: "sqlite3.Connection", found: Candidate, label: str) -> None:
     """Raise ``LlmrrError`` where moving would take a file from somebody else."""
     instead = "leave out --move, or take --hardlink or --copy"
-    for name in found.files:
+    for name in found.moved():
         source = found.root / name
         if source.is_symlink():
             said = f"{source} is a link: moving what it leads to would break what else uses it"
@@ -197,7 +202,7 @@ def _require_movable(connection: "sqlite3.Connection", found: Candidate, label: 
     owner, _ = usage.place_of(ownership.content(found.path))
     if owner not in ("folder", "llmrr"):
         raise LlmrrError(f"{found.path} belongs to {owner}, which would miss it", instead)
-    moved = {ownership.content(found.root / name) for name in found.files}
+    moved = {ownership.content(found.root / name) for name in found.moved()}
     for entry in records.entries(connection):
         uses = moved.intersection(ownership.content(file.path) for file in entry.files)
         if uses and entry.label.lower() != label.lower():
@@ -281,8 +286,11 @@ def _linked(source: Path, target: Path, how: How) -> bool:
 def _unlink_sources(found: Candidate, done: Entry) -> None:
     """Take away what was moved: each file only where the one that was installed is it, or has its
     content."""
+    moved = found.moved()
     for name, file in zip(found.files, done.files, strict=False):  # a copy may have more
         source = found.root / name
+        if name not in moved:
+            continue
         if source.samefile(file.path) or _is_same(source, file):
             try:
                 source.unlink()

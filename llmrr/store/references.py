@@ -7,7 +7,6 @@ from urllib.parse import parse_qs, unquote
 
 from llmrr.errors import UsageError
 from llmrr.kinds import split_source
-from llmrr.store.variants import quant_label
 
 _PAGES = ("resolve", "blob", "raw", "tree")  # owner/repo/PAGE/REVISION/path, as in a browser
 _PART = r"[\w][\w.-]*"
@@ -77,10 +76,7 @@ def _parse(rest: str, text: str) -> HubReference:
         found = HubReference(repo, revision=None if revision == "main" else revision)
         if parts[2] != "tree":
             return found._replace(file=inside or None)
-        # Folders of repositories are called by the quantization that lies in them.
-        folder = parts[-1] if inside else ""
-        label = quant_label(folder) or ""
-        return found._replace(tag=folder if label == folder.upper() and label else None)
+        return found._replace(tag=inside or None)  # what lies in that folder
     if shown := parse_qs(after[0] if after else "").get("show_file_info"):
         return HubReference(_repo("/".join(parts[:2]), text), file=shown[0])
     rest, at, revision = "/".join(parts).partition("@")

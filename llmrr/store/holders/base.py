@@ -4,6 +4,7 @@ trusting nothing in them."""
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import NamedTuple, Protocol
 
 from llmrr import formats, paths
 from llmrr.errors import DamagedFile, LlmrrError, NotFound
+from llmrr.formats import companions
 from llmrr.modelfile import json_value
+from llmrr.store import choice, external
 from llmrr.store.variants import (
     Variant,
     gguf_variants,
@@ -244,7 +247,7 @@ def of_folder(
     weights = [one for one in sizes if _is_weights(one)]
     if not weights or any(is_model(one) for one in sizes) or not _is_configured(folder, sizes):
         return None
-    names = [*weights, *(one for one in sizes if one not in weights)]
+    names = _of_model(folder, {one: size or 0 for one, size in sizes.items()}) or weights
     return checked(
         Holding(
             holder=holder,
@@ -256,6 +259,20 @@ def of_folder(
             problem=_lack(missing_parts(weights), names, sizes),
         )
     )
+
+
+def _of_model(folder: Path, sizes: Mapping[str, int]) -> list[str]:
+    """Of the files of a folder those of its model, the weights first, and what tells of it."""
+    kinds = (Format.SAFETENSORS, Format.ONNX, Format.PYTORCH)
+    found = choice.of_folder(sizes, formats=kinds, pickles=True)
+    if not found:
+        return []
+    best = min(found, key=lambda one: kinds.index(one.format))
+    outside: tuple[str, ...] = ()
+    if best.format is Format.ONNX:
+        with suppress(LlmrrError):  # one that is damaged
+            outside = external.missing({one: folder / one for one in best.weights}, sizes)
+    return [*best.weights, *outside, *best.beside, *filter(companions.is_about, sizes)]
 
 
 def own_files(sizes: Mapping[str, int | None]) -> dict[str, int | None]:
