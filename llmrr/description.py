@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmrr import engines, hardware
+from llmrr import engines, hardware, paths
 from llmrr.catalogue import BUILTIN, Catalogue, runnable
 from llmrr.engines.base import OnOffAuto, Options
 from llmrr.errors import LlmrrError, NotInstalled, Unreachable, Unsupported
@@ -118,7 +118,8 @@ def fit(
     from llmrr.store.references import hub_reference
 
     machine = hardware.probe(thorough=True)
-    reference = hub_reference(name) if name else None
+    here = name is not None and paths.exists(paths.expanded(name))
+    reference = hub_reference(name) if name and not here else None
     if name and reference and reference.is_whole:  # all of it, whichever part is here
         try:
             return _remote(name, machine, context, kv_type, token)

@@ -17,6 +17,7 @@ from terminal import Typed
 from test_store import installed
 
 from llmrr import paths
+from llmrr.errors import Unsupported
 from llmrr.store import archive, unpacking
 
 
@@ -352,6 +353,17 @@ def test_the_same_weights_of_two_archives_lie_here_once(
     assert paths_of[0].samefile(paths_of[1])
     typed("rm", "-y", "base")
     assert paths_of[1].read_bytes() == model.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "train.py"])
+def test_archives_hold_only_data(typed: Typed, name: str) -> None:
+    folder = hf_folder(Path("whole"))
+    typed("import", str(folder))
+    typed("export", "whole")
+    packed = unpacking.read(Path("whole.tar"))
+    bad = packed.members[0]._replace(path=name)
+    with pytest.raises(Unsupported, match=name):
+        unpacking.require_data(packed._replace(members=(*packed.members, bad)))
 
 
 def test_two_exports_to_one_file(

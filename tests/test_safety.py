@@ -322,6 +322,53 @@ def test_a_named_file_takes_no_neighbours_along(typed: Typed, model: Path) -> No
     assert {path.name for path in downloads.iterdir()} == set(others)
 
 
+@pytest.mark.parametrize(
+    ("named", "others"),
+    [
+        ("model.fp16.safetensors", ("model.safetensors",)),
+        ("adapter_model.safetensors", ("model.safetensors", "adapter_config.json")),
+        ("mine.safetensors", ("else.safetensors",)),
+        ("model.safetensors", ("model-Q8_0.gguf",)),
+    ],
+)
+def test_of_a_folder_the_named_file_is_taken(
+    typed: Typed, model: Path, named: str, others: tuple[str, ...]
+) -> None:
+    folder = hf_folder(Path("whole"))
+    (folder / "model.safetensors").rename(folder / named)
+    for other in others:
+        (folder / other).write_bytes(model.read_bytes() if other.endswith(".gguf") else b"{}")
+    weights = (folder / named).read_bytes()
+    assert typed("import", str(folder / named), "--move", "--name", "mine").code == 0
+    taken = typed("show", "mine", "--json").json
+    assert Path(taken["files"][0]["path"]).read_bytes() == weights
+    assert not (folder / named).exists()
+    # What the others are configured by stays theirs.
+    assert {"config.json", "tokenizer.json", *others} <= {one.name for one in folder.iterdir()}
+    assert taken["tokenizer"]
+
+
+def test_what_a_model_has_lost_a_part_of_is_not_replaced(typed: Typed) -> None:
+    folder = hf_folder(Path("whole"), shards=3)
+    typed("import", str(folder), "--move", "--name", "mine")
+    shards = sorted(path_of(typed, "mine").glob("*.safetensors"))
+    shards[1].unlink()
+    hf_folder(Path("whole"))
+    seen = typed("import", "whole", "--copy", "--name", "mine")
+    assert (seen.code, shards[0].exists()) == (1, True)
+
+
+def test_what_is_adopted_has_no_neighbours(typed: Typed) -> None:
+    folder = hf_folder(Path("models/whole"))
+    for name in ("thesis.txt", "train.py", "pytorch_model.bin", "optimizer.pt", "notes.json"):
+        (folder / name).write_bytes(b"\x80\x02.")
+    typed("import", "--from", "folder", "models")
+    names = {Path(one["path"]).name for one in typed("show", "whole", "--json").json["files"]}
+    assert names == {"model.safetensors", "config.json", "tokenizer.json"} | (
+        names & {"tokenizer_config.json", "generation_config.json", "chat_template.jinja"}
+    )
+
+
 def test_of_a_folder_only_the_model_is_moved(typed: Typed) -> None:
     folder = hf_folder(Path("project"))
     for name in ("wedding.jpg", "diary.md", "key.pem", "notes.txt", "accounts.json", "LICENSE"):

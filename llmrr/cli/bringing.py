@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from llmrr import paths
 from llmrr.catalogue import BUILTIN, runnable
 from llmrr.cli import offers, output, transfer
-from llmrr.errors import LlmrrError, UsageError
+from llmrr.errors import LlmrrError, Unsupported, UsageError
+from llmrr.types import Format
 
 if TYPE_CHECKING:
     from llmrr.router import Router
@@ -76,6 +77,11 @@ def export(router: "Router", name: str, out: str | None) -> dict[str, object]:
     if entry.origin == BUILTIN:  # where that lies is not noted
         own = StoredFile.of(paths.builtin_model())
         entry = replace(entry, path=own.path, files=(own, *entry.files))
+    if entry.format is Format.PYTORCH:
+        raise Unsupported(
+            f"{entry.label} is a pickle, which can run code when it is loaded",
+            "get the model as safetensors or GGUF",
+        )
     file = f"{re.sub('[:/]', '--', entry.label)}.tar"
     path = paths.expanded(out or file)
     if path.is_dir() or (out or "").endswith("/"):

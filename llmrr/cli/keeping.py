@@ -148,7 +148,10 @@ def usage(router: "Router", *, everything: bool) -> "Usage":
             if one.problem is None and not known.intersection(one.files):
                 with suppress(LlmrrError):  # one that is damaged must not keep the others away
                     entries.append(adoption.held(one, one.source))
-    return sums.usage(entries, sum(one.bytes for one in garbage(router)))
+    spare = 0
+    with suppress(LlmrrError):  # what cannot be written cannot be pruned
+        spare = sum(one.bytes for one in garbage(router))
+    return sums.usage(entries, spare)
 
 
 def garbage(router: "Router") -> "list[Garbage]":

@@ -29,9 +29,10 @@ class SettingFacts(TypedDict):
 def models(page: Page, found: Sequence["Installed"]) -> Iterator[str]:
     """``llmrr list``."""
     rows = [
-        (m.name, m.format, m.quant, "missing" if m.is_missing else size(m.bytes), m.path)
+        (m.name, m.format, m.quant, "missing" if m.is_missing else size(m.bytes),
+         m.path if m.path.name else None)
         for m in found
-    ]
+    ]  # fmt: skip
     return page.table(("NAME", "FORMAT", "QUANT", "SIZE", "WHERE"), rows)
 
 

@@ -105,11 +105,13 @@ def _place(path: Path) -> Path:
     folder = path.parent
     if path.is_dir() or format_ not in _FOLDERS or not (folder / "config.json").is_file():
         return path
-    try:
-        whole = set(formats.weights(folder))
-    except LlmrrError:
-        return path
-    return folder if whole == set(_with(path.name, FolderFiles(folder))) else path
+    files = FolderFiles(folder)
+    own = set(_with(path.name, files))
+    named = choice.of_folder(files.sizes, formats=_FOLDERS)
+    with suppress(LlmrrError):  # whatever else lies there
+        if [set(one.weights) for one in named] == [own] == [set(formats.weights(folder))]:
+            return folder
+    return path
 
 
 def _files(

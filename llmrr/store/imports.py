@@ -59,8 +59,9 @@ def import_archive(
     arrived: Arrived = lambda name, count: None,
 ) -> Entry:
     """Install the model of an archive that ``export`` wrote. Raises ``DamagedFile`` for what is
-    none, ``LlmrrError`` when the name is taken, ``DoesNotFit`` for a full disk; then nothing of it
-    is left."""
+    none, ``Unsupported`` for one with pickles or programs, ``LlmrrError`` when the name is taken,
+    ``DoesNotFit`` for a full disk; then nothing of it is left."""
+    unpacking.require_data(found)
     label = check_label(found.label if label is None else label)
     if there := _unpacked(connection, found, label):
         return there

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
 from llmrr.errors import DamagedFile, NotFound, Unsupported
+from llmrr.store import content
 from llmrr.store.archive import MANIFEST, VERSION, Arrived, copy, writing
 from llmrr.store.records import Entry, StoredFile, read_recipe
 from llmrr.types import Recipe
@@ -84,6 +85,16 @@ def read(path: Path) -> Archive:
         raw.seek(first.offset)
         said = _manifest(path, raw.read(first.size))
         return said._replace(members=tuple(_listed(path, said.members, members)))
+
+
+def require_data(archive: Archive) -> None:
+    """Raise ``Unsupported`` for an archive with files that could run code."""
+    for member in archive.members:
+        if content.is_pickle(member.path) or content.is_program(member.path):
+            raise Unsupported(
+                f"{archive.path} holds {member.path}, and an archive of a model holds only data",
+                "get the model from elsewhere",
+            )
 
 
 def unpack(archive: Archive, folder: Path, arrived: Arrived) -> tuple[StoredFile, ...]:
