@@ -22,7 +22,7 @@ _WRITTEN = frozenset({
     "chat_template.jinja",
 })  # fmt: skip
 _KINDS = re.compile(
-    r"[\w.-]+\.safetensors\.index\.json|[\w.-]+\.tiktoken|tokenizer\.model\.v\d\w*"
+    r"[\w.-]+\.safetensors\.index\.json|[\w.-]+\.tiktoken|tiktoken\.model|tokenizer\.model\.v\d\w*"
     r"|(.+/)?(additional_)?chat_templates/[\w.-]+\.jinja"
 )
 _TOLD = re.compile(r"(readme|licen[cs]e|notice|use_policy)([-._].*)?", re.IGNORECASE)
