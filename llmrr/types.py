@@ -140,8 +140,8 @@ class ModelFiles:
 class Recipe:
     """What is put around a model's weights under a name of its own. ``messages`` are exchanges that
     stand before every conversation; ``options`` has the names of ``engines.base.Options``.
-    ``template``, a Go template as Ollama has them, and ``license`` are kept for a Modelfile and
-    have no effect."""
+    ``template``, a Go template as Ollama has them, and ``license``, its text or its name, are kept
+    for a Modelfile and have no effect."""
 
     system: str | None = None
     params: Sampling = field(default_factory=Sampling)

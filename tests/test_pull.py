@@ -461,6 +461,27 @@ def test_offline_the_best_that_is_there_is_taken(
     assert typed("pull", f"{NAME}:F16", "--offline").code == 3
 
 
+def test_the_licence_of_the_model_card_is_shown(
+    typed: Typed, server: Hub, tiny: dict[str, bytes]
+) -> None:
+    server.repos[NAME].facts["tags"] = ["gguf", "license:apache-2.0"]
+    typed("pull", f"{NAME}:Q8_0")
+    assert typed("show", f"{NAME}:Q8_0", "--json").json["license"] == "apache-2.0"
+    typed("pull", f"{NAME}:Q8_0", "--offline")  # where nobody says it again
+    shown = typed("show", f"{NAME}:Q8_0").out
+    assert ("apache-2.0" in shown, "RECIPE" in shown) == (True, False)
+
+
+def test_a_local_folder_goes_before_a_repository(
+    typed: Typed, server: Hub, tiny: dict[str, bytes]
+) -> None:
+    folder = Path(NAME)
+    folder.mkdir(parents=True)
+    (folder / "one-Q8_0.gguf").write_bytes(tiny["tiny-Q8_0.gguf"])
+    assert [line["name"] for line in typed("fit", NAME, "--json").json] != []
+    assert server.seen == []
+
+
 def test_offline_the_cache_is_checked_like_what_comes(
     typed: Typed, server: Hub, tiny: dict[str, bytes]
 ) -> None:

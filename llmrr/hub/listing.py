@@ -26,12 +26,14 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository at one commit; ``revision`` is what was asked for (a branch, a tag, …)."""
+    """A repository at one commit; ``revision`` is what was asked for (a branch, a tag, …), and
+    ``license`` what its model card states (mit, llama3.2, other, …)."""
 
     id: str
     revision: str
     commit: str
     files: tuple[RemoteFile, ...]
+    license: str | None = None
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -75,7 +77,14 @@ def repository(name: str, revision: str | None = None, token: str | None = None)
         revision=wanted,
         commit=commit,
         files=tuple(file for file in files if _is_inside(file.path)),
+        license=_license(facts),
     )
+
+
+def _license(facts: Any) -> str | None:
+    """The hub makes a tag of what a model card states."""
+    tags = (str(tag) for tag in facts.tags or ())
+    return next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), None)
 
 
 def search(text: str, *, formats: tuple[str, ...] = (), limit: int = 20,

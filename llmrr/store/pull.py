@@ -18,7 +18,7 @@ from llmrr.store.looking import Subset, checked, kind_of
 from llmrr.store.ownership import Mark
 from llmrr.store.planning import Plan, files_of
 from llmrr.store.records import Entry, StoredFile, split_label
-from llmrr.types import Format
+from llmrr.types import Format, Recipe
 
 if TYPE_CHECKING:
     import sqlite3
@@ -92,8 +92,10 @@ def _run(
             with locks.settling():
                 before = _replaced(connection, wanted.label, wanted.source)
                 if all(map(paths.exists, where.values())):  # and nobody removed it meanwhile
-                    used = before.used if before else None
-                    return records.add(connection, replace(entry, used=used))
+                    if before:
+                        recipe = entry.recipe if entry.recipe.license else before.recipe
+                        entry = replace(entry, used=before.used, recipe=recipe)
+                    return records.add(connection, entry)
     raise LlmrrError(f"files of {wanted.label} vanish while they come", "run it again")
 
 
@@ -162,4 +164,5 @@ def _entry(wanted: Plan, option: Option, label: str, where: Mapping[str, Path]) 
         digest=digests[option.weights[0]] or archive.digest(main),  # a small file: of no LFS
         revision=wanted.repository.commit,
         added=time.time(),
+        recipe=Recipe(license=wanted.repository.license),
     )
