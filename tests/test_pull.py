@@ -468,6 +468,7 @@ def test_the_licence_of_the_model_card_is_shown(
     typed("pull", f"{NAME}:Q8_0")
     assert typed("show", f"{NAME}:Q8_0", "--json").json["license"] == "apache-2.0"
     typed("pull", f"{NAME}:Q8_0", "--offline")  # where nobody says it again
+    typed("import", "--from", "huggingface")
     shown = typed("show", f"{NAME}:Q8_0").out
     assert ("apache-2.0" in shown, "RECIPE" in shown) == (True, False)
 

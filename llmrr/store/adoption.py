@@ -26,7 +26,9 @@ def adopt(connection: "sqlite3.Connection", holding: Holding, entry: Entry) -> E
         name, tag = split_label(before.label if before else free_label(connection, holding))
         entry = replace(entry, name=name, tag=tag)
         if before:
-            entry = replace(entry, added=before.added, used=before.used)
+            stated = entry.recipe.license or before.recipe.license  # a model card's is nowhere else
+            recipe = replace(entry.recipe, license=stated)
+            entry = replace(entry, added=before.added, used=before.used, recipe=recipe)
         return records.add(connection, entry)
 
 
