@@ -497,9 +497,10 @@ def test_a_damaged_model_is_told_as_such(typed: Typed, model: Path) -> None:
     assert "is damaged" in facts["problem"]
     assert "cannot be run" in typed("show", str(cut)).out
     assert typed("fit", str(cut)).code == 4
-    for how in ((), ("--dry-run",)):
-        seen = typed("import", "--from", "folder", "folder", *how)
-        assert (seen.code, seen.out, "is damaged" in seen.err) == (1, "", True)
+    seen = typed("import", "--from", "folder", "folder")
+    assert (seen.code, seen.out, "is damaged" in seen.err) == (1, "", True)
+    [listed] = typed("import", "--from", "folder", "folder", "--dry-run", "--json").json
+    assert (listed["name"], "is damaged" in listed["problem"]) == (None, True)
     (cut.parent / "whole.gguf").write_bytes(model.read_bytes())
     lines = typed("import", "--from", "folder", "folder", "--json").json
     assert [(one["name"], one["problem"] and "damaged" in one["problem"]) for one in lines] == [
