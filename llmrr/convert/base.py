@@ -62,6 +62,7 @@ class Step:
     ``work(source, target, told)`` writes ``target``, which does not exist yet and lies in scratch
     space: a folder if ``is_folder``, else a file. ``verify(source, target, told)`` compares.
     ``asks`` is what the user must agree to first (a download, an environment to be made).
+    ``tensors`` are those of the result, where a next step must know them before they are made.
     """
 
     title: str
@@ -75,3 +76,4 @@ class Step:
     quant: str | None = None
     asks: str | None = None
     notes: tuple[str, ...] = ()
+    tensors: tuple[Tensor, ...] = ()

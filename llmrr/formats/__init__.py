@@ -15,7 +15,7 @@ from llmrr.types import Format, ModelFiles, ModelInfo
 if TYPE_CHECKING:
     from llmrr.formats.layout import Layout
 
-__all__ = ["Files", "FolderFiles", "Source", "detect", "inspect", "locate", "missing",
+__all__ = ["Files", "FolderFiles", "Source", "detect", "inspect", "laid_out", "locate", "missing",
            "weights"]  # fmt: skip
 
 MOST_NAMES = 10_000  # of a folder, to look for the nearest
@@ -27,7 +27,7 @@ def detect(path: Path) -> Format:
     Raises ``NotFound``; ``DamagedFile`` for an empty, broken or foreign file; ``Unsupported`` for
     what is known and is no model. Nothing is unpickled, and of a zip archive nothing unpacked.
     """
-    return Format.GGUF if _is_gguf(path) else _laid_out(path)[1].format
+    return Format.GGUF if _is_gguf(path) else laid_out(path)[1].format
 
 
 def locate(path: Path) -> ModelFiles:
@@ -42,7 +42,7 @@ def locate(path: Path) -> ModelFiles:
 
         first = first_part(path.name, lambda name: path.with_name(name).is_file())
         return ModelFiles(path.with_name(first), Format.GGUF)
-    files, layout = _laid_out(path)
+    files, layout = laid_out(path)
     if layout.adapter:
         raise _adapter(files, layout)
     inside = layout.weights[0] if layout.format is Format.GGUF and path.is_dir() else ""
@@ -52,7 +52,7 @@ def locate(path: Path) -> ModelFiles:
 def weights(path: Path) -> tuple[str, ...]:
     """The files, by their names in it, that are the weights of the model that a folder is. Raises
     what ``detect`` raises."""
-    return _laid_out(path)[1].weights
+    return laid_out(path)[1].weights
 
 
 def inspect(place: Path | Source | Files) -> ModelInfo:
@@ -67,7 +67,7 @@ def inspect(place: Path | Source | Files) -> ModelInfo:
             from llmrr.formats import gguf
 
             return gguf.inspect(place)
-        return _describe(*_laid_out(place))
+        return _describe(*laid_out(place))
     from llmrr.formats.layout import of_file, of_folder
 
     if isinstance(place, Files):
@@ -99,8 +99,9 @@ def _is_gguf(path: Path) -> bool:
     return FileSource.of(path).read(0, 4) == b"GGUF"
 
 
-def _laid_out(path: Path) -> "tuple[Files, Layout]":
-    """The files to describe the model at ``path`` with, and which of them are the model."""
+def laid_out(path: Path) -> "tuple[Files, Layout]":
+    """The files to describe the model at ``path`` with, and which of them are the model. Raises
+    what ``detect`` raises."""
     from llmrr.formats.layout import of_file, of_folder
 
     files: Files

@@ -35,11 +35,18 @@ class Storage(NamedTuple):
 
 
 class Rebuilt(NamedTuple):
-    """A tensor as ``torch._utils`` rebuilds it; ``dtype`` where the storage does not say it."""
+    """A tensor as ``torch._utils`` rebuilds it; ``dtype`` where the storage does not say it.
+    ``offset`` and ``stride`` are in items of the storage; an empty ``stride`` for no sound one."""
 
     storage: Storage
     shape: tuple[int, ...]
     dtype: str | None
+    offset: int = 0
+    stride: tuple[int, ...] = ()
+
+
+class Table(dict[str, Any]):
+    """A dictionary that the pickle builds, as far as its keys are texts."""
 
 
 class Broken(Exception):
@@ -57,6 +64,7 @@ class Machine:
         self.memo: dict[int, Any] = {}
         self.names: dict[str, None] = {}
         self.tensors: list[tuple[str, Rebuilt]] = []
+        self.storages: dict[str, Storage] = {}
         self.protocol = self.kept = self.lines = self.opcodes = self.below = 0
 
     @property
@@ -154,20 +162,23 @@ class Machine:
         arguments, function = self.pop(), self.pop()
         self.push(_result(function, arguments))
 
-    def store(self, pairs: list[Any]) -> None:
-        """Put keys and values, in turn, into the dictionary on the stack."""
+    def store(self, pairs: list[Any], table: Any) -> None:
+        """Put keys and values, in turn, into a dictionary."""
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             if isinstance(value, Rebuilt) and type(key) is str:
                 self.tensors.append((key, value))
+            if isinstance(table, Table) and type(key) is str:
+                table[key] = value
 
-
-def storage(identity: Any) -> Any:
-    """What ``torch.save`` keeps elsewhere as ("storage", class, key, device, count)."""
-    if type(identity) is tuple and len(identity) >= 5 and identity[0] == "storage":
-        _, kind, key, _, count = identity[:5]
-        if isinstance(kind, Name) and type(key) is str and type(count) is int:
-            return Storage(kind, key, count)
-    return OPAQUE
+    def look_outside(self) -> None:
+        """Put on the stack what ``torch.save`` keeps elsewhere as ("storage", class, key, device,
+        count)."""
+        identity, found = self.pop(), OPAQUE
+        if type(identity) is tuple and len(identity) >= 5 and identity[0] == "storage":
+            _, kind, key, _, count = identity[:5]
+            if isinstance(kind, Name) and type(key) is str and type(count) is int:
+                found = self.storages.setdefault(key, Storage(kind, key, count))
+        self.push(found)
 
 
 def _in_python_3(module: str, name: str) -> tuple[str, str]:
@@ -181,8 +192,10 @@ def _in_python_3(module: str, name: str) -> tuple[str, str]:
 
 
 def _result(function: Any, arguments: Any) -> Any:
-    if not isinstance(function, Name) or type(arguments) is not tuple or not arguments:
+    if not isinstance(function, Name) or type(arguments) is not tuple:
         return OPAQUE
+    if not arguments:
+        return Table() if function == "collections.OrderedDict" else OPAQUE
     first, called = arguments[0], function.removeprefix("torch._utils.")
     if called == "torch.Size":
         return first
@@ -193,12 +206,20 @@ def _result(function: Any, arguments: Any) -> Any:
     if called not in REBUILD or not isinstance(first, Storage) or len(arguments) < 4:
         return OPAQUE
     dtype = arguments[6] if called == "_rebuild_tensor_v3" and len(arguments) > 6 else None
-    return _tensor(first, arguments[2], dtype)
+    return _tensor(first, arguments[1:4], dtype)
 
 
-def _tensor(where: Storage, shape: Any, dtype: Any) -> Any:
-    if type(shape) is not tuple or len(shape) > 64:
+def _tensor(where: Storage, place: tuple[Any, ...], dtype: Any) -> Any:
+    offset, shape, stride = place
+    if not _sizes(shape):
         return OPAQUE
-    if not all(type(size) is int and 0 <= size < 2**48 for size in shape):
-        return OPAQUE
-    return Rebuilt(where, shape, dtype if isinstance(dtype, Name) else None)
+    if not (_sizes((offset,)) and _sizes(stride) and len(stride) == len(shape)):
+        offset, stride = 0, ()
+    return Rebuilt(where, shape, dtype if isinstance(dtype, Name) else None, offset, stride)
+
+
+def _sizes(values: Any) -> bool:
+    """Whether it is a tuple of numbers that a shape can have."""
+    if type(values) is not tuple or len(values) > 64:
+        return False
+    return all(type(size) is int and 0 <= size < 2**48 for size in values)

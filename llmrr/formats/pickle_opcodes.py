@@ -3,7 +3,7 @@
 import codecs
 from collections.abc import Callable
 
-from llmrr.formats.pickle_machine import MAX_TEXT, OPAQUE, Broken, Machine, storage
+from llmrr.formats.pickle_machine import MAX_TEXT, OPAQUE, Broken, Machine, Table
 
 Act = Callable[[Machine], None]
 STOP = ord(".")
@@ -156,19 +156,19 @@ def _gather(machine: Machine) -> None:
 
 
 def _dictionary(machine: Machine) -> None:
-    machine.store(machine.to_mark())
-    machine.push(OPAQUE)
+    pairs, table = machine.to_mark(), Table()
+    machine.store(pairs, table)
+    machine.push(table)
 
 
 def _set_item(machine: Machine) -> None:
     value, key = machine.pop(), machine.pop()
-    machine.store([key, value])
-    machine.stack[-1]
+    machine.store([key, value], machine.stack[-1])
 
 
 def _set_items(machine: Machine) -> None:
-    machine.store(machine.to_mark())
-    machine.stack[-1]
+    pairs = machine.to_mark()
+    machine.store(pairs, machine.stack[-1])
 
 
 def _append_all(machine: Machine) -> None:
@@ -237,14 +237,14 @@ ACTS: dict[int, Act] = {
         "X": _text(4, "surrogatepass"), "\x8c": _text(1, "surrogatepass"),
         "\x8d": _text(8, "surrogatepass"), "B": _counted(4), "C": _counted(1),
         "\x8e": _counted(8), "\x96": _counted(8), "\x97": _opaque(), "\x98": _pop(0),
-        "]": _opaque(), "}": _opaque(), "\x8f": _opaque(), ")": _tuple(0), "t": _collect,
-        "\x85": _tuple(1), "\x86": _tuple(2), "\x87": _tuple(3), "l": _gather, "d": _dictionary,
-        "\x91": _gather, "a": _pop(1), "e": _append_all, "\x90": _append_all, "s": _set_item,
+        "]": _opaque(), "}": lambda m: m.push(Table()), "\x8f": _opaque(), ")": _tuple(0),
+        "t": _collect, "\x85": _tuple(1), "\x86": _tuple(2), "\x87": _tuple(3), "l": _gather,
+        "d": _dictionary, "\x91": _gather, "a": _pop(1), "e": _append_all, "\x90": _append_all, "s": _set_item,
         "u": _set_items, "g": _get_line, "h": _get(1), "j": _get(4), "p": _put_line,
         "q": _put(1), "r": _put(4), "\x94": _memoize, "\x82": _extension(1),
         "\x83": _extension(2), "\x84": _extension(4), "c": _global, "\x93": _stack_global,
         "R": Machine.call, "b": _pop(1), "i": _instance, "o": _object,
         "\x81": _opaque(popped=2), "\x92": _opaque(popped=3), "\x80": _protocol, "\x95": _frame,
-        "P": _persistent_line, "Q": lambda m: m.push(storage(m.pop())),
+        "P": _persistent_line, "Q": Machine.look_outside,
     }.items()
 }  # fmt: skip

@@ -6,7 +6,7 @@ A name that cannot be told, as one that is put together while it is unpickled, i
 import struct
 from typing import NamedTuple
 
-from llmrr.formats.pickle_machine import Broken, Machine, Rebuilt
+from llmrr.formats.pickle_machine import Broken, Machine, Rebuilt, Storage, Table
 from llmrr.formats.pickle_opcodes import ACTS, STOP
 from llmrr.formats.source import Source
 
@@ -17,22 +17,24 @@ MAGIC = 0x1950A86A20F9469CFC6C  # what the first one of torch.save is, before ve
 
 class Pickle(NamedTuple):
     """One pickle: the names that it looks up, in order; the tensors that it puts under a text; its
-    value where that is a number; how many ``opcodes`` were walked; where it ends, and why where it
-    ``broke`` off."""
+    value where that is a number or a dictionary; how many ``opcodes`` were walked; where it ends,
+    and why where it ``broke`` off. ``storages`` are all that it refers to."""
 
     names: tuple[str, ...]
     tensors: tuple[tuple[str, Rebuilt], ...]
     protocol: int
-    value: int | None
+    value: int | Table | None
     opcodes: int
     end: int
     broke: str | None
+    storages: tuple[Storage, ...] = ()
 
 
 def scan(source: Source, offset: int = 0, limit: int = MAX_OPCODES) -> Pickle:
     """Walk the pickle at ``offset`` up to its STOP, or to where it breaks off, at the latest after
     ``limit`` opcodes."""
-    machine, value, broke = Machine(source, offset), None, None
+    machine, broke = Machine(source, offset), None
+    value: int | Table | None = None
     try:
         value = _run(machine, limit)
     except Broken as why:
@@ -42,7 +44,10 @@ def scan(source: Source, offset: int = 0, limit: int = MAX_OPCODES) -> Pickle:
     except (ValueError, struct.error):
         broke = "an argument of an opcode is not what it must be"
     names, tensors = tuple(machine.names), tuple(machine.tensors)
-    return Pickle(names, tensors, machine.protocol, value, machine.opcodes, machine.offset, broke)
+    return Pickle(
+        names, tensors, machine.protocol, value, machine.opcodes, machine.offset, broke,
+        tuple(machine.storages.values()),
+    )  # fmt: skip
 
 
 def is_pickle(source: Source) -> bool:
@@ -60,13 +65,13 @@ def is_pickle(source: Source) -> bool:
     return False
 
 
-def _run(machine: Machine, limit: int) -> int | None:
+def _run(machine: Machine, limit: int) -> int | Table | None:
     while machine.opcodes < limit:
         machine.opcodes += 1
         code = machine.take(1)[0]
         if code == STOP:
             value = machine.pop()
-            return value if type(value) is int else None
+            return value if type(value) is int or isinstance(value, Table) else None
         act = ACTS.get(code)
         if act is None:
             raise Broken(f"the byte {code} is no opcode")
