@@ -341,21 +341,30 @@ def state_dict(tensors: Tensors, *, legacy: bool = False) -> bytes:
         storage = b"(" + _text("storage") + f"ctorch\n{STORAGES[kind]}\n".encode()
         storage += _text(str(key)) + _text("cpu") + _number(prod(shape)) + view + b"tQ"
         sizes = b"(" + b"".join(map(_number, shape)) + b"t"
+        steps = (prod(shape[at + 1 :]) for at in range(len(shape)))
+        strides = b"(" + b"".join(map(_number, steps)) + b"t"
         out += _text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + _number(0)
-        out += sizes + sizes + b"\x89ccollections\nOrderedDict\n)RtR"
+        out += sizes + strides + b"\x89ccollections\nOrderedDict\n)RtR"
     return out + b"u."
 
 
 def torch_zip(
-    path: Path, tensors: Tensors, *, data: bytes | None = None, more: Mapping[str, bytes] = {}
+    path: Path,
+    tensors: Tensors,
+    *,
+    data: bytes | None = None,
+    more: Mapping[str, bytes] = {},
+    values: Mapping[str, bytes] = {},
 ) -> Path:
-    """A file of ``torch.save`` since version 1.6; ``data`` in place of the pickle."""
+    """A file of ``torch.save`` since version 1.6; ``data`` in place of the pickle, ``values`` in
+    place of zeros in the tensors of these names."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", state_dict(tensors) if data is None else data)
         archive.writestr("archive/byteorder", "little")
-        for key, (kind, shape) in enumerate(tensors.values()):
-            archive.writestr(f"archive/data/{key}", bytes(prod(shape) * BITS[kind] // 8))
+        for key, (name, (kind, shape)) in enumerate(tensors.items()):
+            raw = values.get(name, bytes(prod(shape) * BITS[kind] // 8))
+            archive.writestr(f"archive/data/{key}", raw)
         archive.writestr("archive/version", "3\n")
         for name, raw in more.items():
             archive.writestr(name, raw)

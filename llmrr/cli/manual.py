@@ -53,6 +53,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("llmrr import qwen3--4b.tar", "What llmrr export wrote."),
     ),
     "export": (("llmrr export qwen3:4b -O /media/stick/qwen3.tar", "To carry it."),),
+    "convert": (
+        ("llmrr convert ./folder --to gguf -O model.gguf", "From Hugging Face's layout."),
+        ("llmrr convert model.gguf --to gguf --quant Q4_K_M -O small.gguf", "To fewer bits."),
+        ("llmrr convert legacy-model.pkl --config ./folder --to onnx --dry-run", "What it takes."),
+    ),
     "prune": (("llmrr prune --dry-run", "What would be removed."),),
     "run": (
         ("llmrr run ./model.gguf why is the sky blue", "The model may stand before the prompt."),

@@ -1,9 +1,9 @@
-"""Progress of files that come, go or are copied: per file and in all, with speed and time left, on
-a terminal's stderr and nowhere else."""
+"""Progress of files that come, go or are copied, per file and in all with speed and time left, and
+of work in steps; on a terminal's stderr and nowhere else."""
 
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -60,3 +60,36 @@ def bars(sizes: Mapping[str, int]) -> Iterator[Bars]:
     )
     with shown:
         yield Bars(shown, sizes)
+
+
+@contextmanager
+def work() -> Iterator[Callable[[str, int, int], None]]:
+    """Shows what is being done and how much of it, while the block lasts: told what it is, how many
+    units are done, and how many there are."""
+    if not output.moves(sys.stderr):
+        yield lambda what, done, total: None
+        return
+    from rich import progress
+    from rich.console import Console
+
+    shown = progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TaskProgressColumn(),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    tasks: dict[str, TaskID] = {}
+    lock = threading.Lock()
+
+    def told(what: str, done: int, total: int) -> None:
+        with lock:
+            if what not in tasks:
+                for other in tasks.values():
+                    shown.update(other, visible=False)
+                tasks[what] = shown.add_task(output.safe(what, sys.stderr), total=total or None)
+            shown.update(tasks[what], completed=done, total=total or None, visible=True)
+
+    with shown:
+        yield told

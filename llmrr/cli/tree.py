@@ -52,6 +52,7 @@ COMMANDS = {
     "import": Entry("fetching", "import_model", "Install models that are on this machine already."),
     "export": Entry("fetching", "export", "Write a model into one .tar."),
     "df": Entry("models", "df", "Show what the models take on the disks."),
+    "convert": Entry("convert", "convert", "Convert a model to another format, or quantize it."),
     "prune": Entry("models", "prune", "Remove what nobody needs any more."),
     "probe": Entry("machine", "probe", "Show what this machine is."),
     "doctor": Entry("machine", "doctor", "Check the installation; name what mends it."),

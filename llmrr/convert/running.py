@@ -79,10 +79,14 @@ def require_space(steps: Sequence[Step], target: Path) -> None:
 
 
 def refuse_to_overwrite(targets: Iterable[Path]) -> None:
-    """Raise ``LlmrrError`` for something that is there already."""
+    """Raise ``LlmrrError`` for something that is there already; an empty folder is nothing."""
     for target in targets:
-        if os.path.lexists(target):
+        if os.path.lexists(target) and not _is_empty(target):
             raise LlmrrError(f"{target} is there already", "-O with another name, or remove it")
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
 
 
 def _between(step: Step) -> str:
@@ -107,6 +111,8 @@ def _settle(folder: Path, target: Path) -> tuple[Path, ...]:
     for one in made:
         _sync(one)
     for one, final in zip(made, finals, strict=True):
+        if final.is_dir():
+            final.rmdir()
         one.rename(final)
     _sync(target.parent, deep=False)
     return tuple(

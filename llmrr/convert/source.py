@@ -28,16 +28,16 @@ def open_source(path: Path, settings: Path | None = None) -> Source:
         info = formats.inspect(path)
     except (Unsupported, DamagedFile) as error:
         if path.is_file() and _is_foreign(path):
-            raise _unsupported(path, error.message) from error
+            raise unsupported(path, error.message) from error
         raise
     if info.format is Format.GGUF:
         return Source(path, info, None, _of_gguf(path))
     tensors = _of_pickle(path) if info.format is Format.PYTORCH else _of_folder(path, info.format)
     if info.format is Format.PYTORCH and info.unsafe:
-        raise _unsupported(path, f"it asks for {listed(info.unsafe)}, which no tensor needs")
+        raise unsupported(path, f"it asks for {listed(info.unsafe)}, which no tensor needs")
     if info.format is Format.PYTORCH and not tensors:
         asked = f"; it asks for {listed(info.imports)}" if info.imports else ""
-        raise _unsupported(path, f"there are no tensors of PyTorch in it{asked}")
+        raise unsupported(path, f"there are no tensors of PyTorch in it{asked}")
     found = _settings(path, settings)
     if settings is not None and info.format is Format.PYTORCH:
         info = replace(info, architecture=_family(settings))
@@ -51,7 +51,8 @@ def _is_foreign(path: Path) -> bool:
     return known(formats.source.FileSource.of(path)) in (None, Format.PYTORCH)
 
 
-def _unsupported(path: Path, why: str) -> Unsupported:
+def unsupported(path: Path, why: str) -> Unsupported:
+    """The error for a file that cannot be converted, and why not."""
     named = path.suffix or path.name
     said = why.removeprefix(f"{path} is ").removeprefix(f"{path}: ")
     return Unsupported(f"Unsupported model format '{named}': {path}: {said}", ACCEPTED)

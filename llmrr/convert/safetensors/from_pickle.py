@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -87,10 +88,9 @@ def _named(states: Sequence[State]) -> Iterator[tuple[State, tuple[Tensor, ...]]
 
 
 def _require_distinct(path: Path, tensors: Sequence[Tensor]) -> None:
-    names = [one.name for one in tensors]
-    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()
-    if twice:
-        raise DamagedFile(f"{path} has {listed(sorted(twice))} twice", "name one of its files")
+    counts = Counter(one.name for one in tensors)
+    if twice := sorted(name for name, count in counts.items() if count > 1):
+        raise DamagedFile(f"{path} has {listed(twice)} twice", "name one of its files")
 
 
 def _file_name(number: int, count: int) -> str:

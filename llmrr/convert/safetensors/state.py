@@ -7,8 +7,10 @@ its count of items. https://github.com/pytorch/pytorch/blob/main/torch/serializa
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llmrr.convert.source import unsupported
 from llmrr.errors import Unsupported
 from llmrr.formats.archive import is_data, open_member, read_directory
 from llmrr.formats.messages import damaged, listed, shown
@@ -30,6 +32,7 @@ NOT_PLAIN = (
 )  # fmt: skip
 # Under which key a checkpoint keeps the model, where there is more in it.
 MODEL_KEYS = ("state_dict", "model_state_dict", "model", "module", "net", "params", "weights")
+UNTYPED = ".UntypedStorage"  # counts bytes
 # numpy's name of what holds the items; bf16 and fp8 have none of their own there.
 ITEMS = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
@@ -136,7 +139,7 @@ def _in_a_row(
     """Storages that follow the pickles, in the order of their keys as texts."""
     places: dict[str, Source] = {}
     for one in sorted(storages, key=lambda one: one.key):
-        kind = item_type(one.kind, None)
+        kind = "U8" if one.kind.endswith(UNTYPED) else item_type(one.kind, None)
         if kind is None:
             raise Unsupported(f"{source} has a storage of {shown(one.kind)}", "save it anew")
         count, size = int.from_bytes(source.read(end, 8), "little"), one.items * BITS[kind] // 8
@@ -151,10 +154,8 @@ def _require_plain(source: Source, pickle: Pickle) -> None:
     odd = [f"torch._utils._rebuild_{name}" for name in NOT_PLAIN]
     found = [name for name in pickle.names if name in odd or name.startswith("numpy.")]
     if found:
-        raise Unsupported(
-            f"{source} asks for {listed(found)}, which makes no plain tensor",
-            "save a state dict of plain tensors: torch.save(model.state_dict(), FILE)",
-        )
+        why = f"it asks for {listed(found)}, which makes no plain tensor"
+        raise unsupported(Path(str(source)), why)
 
 
 def _model(source: Source, pickle: Pickle) -> Mapping[str, Any]:
@@ -179,10 +180,7 @@ def _holds(table: Table) -> bool:
 
 
 def _no_state_dict(source: Source, why: str) -> Unsupported:
-    return Unsupported(
-        f"{source} is no state dict of PyTorch: {why}",
-        "save one: torch.save(model.state_dict(), FILE)",
-    )
+    return unsupported(Path(str(source)), f"it is no state dict of PyTorch: {why}")
 
 
 def _tensors(source: Source, model: Mapping[str, Any]) -> Iterator[Stored]:
@@ -195,4 +193,9 @@ def _tensors(source: Source, model: Mapping[str, Any]) -> Iterator[Stored]:
             raise Unsupported(f"{source}: {shown(name)} is of {shown(said)}", "save it as float32")
         if len(value.stride) != len(value.shape):
             raise damaged(source, f"{name[:99]!r} does not say where its items lie")
-        yield Stored(name, kind, value.shape, value)
+        stored = Stored(name, kind, value.shape, value)
+        if stored.bytes > value.storage.items * BITS[kind] // 8:
+            raise unsupported(
+                Path(str(source)), f"{shown(name)} repeats the items of a smaller storage"
+            )
+        yield stored

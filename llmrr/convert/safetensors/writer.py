@@ -42,6 +42,6 @@ def writing(
 
 def put(out: BinaryIO, array: "NDArray[np.generic]") -> None:
     """Write the items of a contiguous array."""
-    flat = memoryview(array.reshape(-1)).cast("B") if array.size else memoryview(b"")
+    flat = array.reshape(-1).view("u1").data
     for start in range(0, len(flat), BLOCK):
         out.write(flat[start : start + BLOCK])
