@@ -74,6 +74,30 @@ class Catalogue:
         why = "nothing else is installed or configured"
         return replace(_builtin(), stated=False, why=why)
 
+    def for_running(self, found: Resolved) -> Resolved:
+        """The same model as an engine here runs it: where its own format is none of those, what
+        was converted from it on this machine, if it has not changed since."""
+        if self.needs_conversion(found) and (entry := self.conversion(found)):
+            return replace(
+                found, path=entry.path, format=entry.format, label=entry.label,
+                why=f"{entry.label} was converted from it",
+            )  # fmt: skip
+        return found
+
+    def needs_conversion(self, found: Resolved) -> bool:
+        """Whether no engine here runs its format."""
+        return (found.format or formats.detect(found.path)) not in runnable()
+
+    def conversion(self, found: Resolved) -> "Entry | None":
+        """What was last converted from a model here, and is newer than it."""
+        origin = f"file:{found.path}"
+        made = self._stored(lambda records, connection: records.of_origin(connection, origin))
+        usable = [
+            one for one in made
+            if one.format in runnable() and not one.is_missing and one.added >= _changed(found.path)
+        ]  # fmt: skip
+        return max(usable, key=lambda one: one.added, default=None)
+
     def is_model(self, word: str) -> bool:
         """May this word of a command line be a model's name? A plain ``owner/repo``, with or
         without a tag, is one only once it is installed."""
@@ -260,6 +284,12 @@ class Catalogue:
 
         loss = "installed models are not known, and nothing is recorded"
         return self._database(lambda connection: work(records, connection), loss) or []
+
+
+def _changed(path: Path) -> float:
+    """When a model's files last changed, in epoch seconds."""
+    inside = path.iterdir() if path.is_dir() else (path,)
+    return max((one.stat().st_mtime for one in inside if one.is_file()), default=0.0)
 
 
 def runnable() -> frozenset[Format]:

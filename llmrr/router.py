@@ -226,7 +226,7 @@ class Router:
         run is recorded under, a new one where there is none; ``progress`` is told how many tokens
         of the prompt are computed, and how many there are.
         """
-        resolved = self.resolve(model)
+        resolved = self.catalogue.for_running(self.resolve(model))
         record = self._recorder(request, conversation, log)
         try:
             loaded, engine = self._open(resolved, options or {})
@@ -251,7 +251,8 @@ class Router:
         options: Mapping[str, object] | None = None,
     ) -> list[list[float]]:
         """One vector of length 1 per text."""
-        loaded, _ = self._open(self.resolve(model), options or {})
+        found = self.catalogue.for_running(self.resolve(model))
+        loaded, _ = self._open(found, options or {})
         return loaded.embed(texts)
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """``llmrr chat``: a conversation, read line by line."""
 
-from llmrr.cli import answers, asking, offers, options, output, repl
+from llmrr.cli import answers, asking, options, output, readiness, repl
 from llmrr.cli.run import Words
 from llmrr.router import Router
 
@@ -38,5 +38,5 @@ def chat(
     how = answers.Shown(verbose=verbose, hide_thinking=hide_thinking)
     with Router(warn=output.note) as router:
         question = asking.question(asked, router, None)
-        offers.require(router, question.model)
+        readiness.require(router, question.model)
         repl.converse(router, question, how, log=not no_log)

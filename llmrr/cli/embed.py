@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from llmrr import parameters
-from llmrr.cli import asking, offers, options, output, views
+from llmrr.cli import asking, options, output, readiness, views
 from llmrr.router import Router
 
 Texts = Annotated[
@@ -30,7 +30,7 @@ def embed(
     wanted = asking.texts(texts or (), file or (), sys.stdin)
     loading = parameters.read_loading(option or ())
     with Router(warn=output.note) as router:
-        offers.require(router, model)
+        readiness.require(router, model)
         vectors = router.embed(wanted, model=model, options=loading)
         name = router.resolve(model).name
     if json:

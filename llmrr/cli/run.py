@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import answers, asking, offers, options, output
+from llmrr.cli import answers, asking, options, output, readiness
 from llmrr.router import Router
 
 Words = Annotated[
@@ -67,7 +67,7 @@ def run(
     )  # fmt: skip
     with Router(warn=output.note, leave_model=True) as router:
         question = asking.question(asked, router, asking.read_stdin(sys.stdin))
-        offers.require(router, question.model)
+        readiness.require(router, question.model)
         if question.request is None and how.live and output.is_terminal(sys.stdin):
             from llmrr.cli import repl
 
