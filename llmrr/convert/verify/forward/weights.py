@@ -1,0 +1,127 @@
+"""The weights of a Hugging Face model, read from safetensors as float32 by rows.
+
+Nothing is kept: a matrix passes through in blocks, so that memory stays bounded however large the
+model is.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmrr.errors import DamagedFile, Unsupported
+from llmrr.formats.layout import of_file, of_folder
+from llmrr.formats.safetensors_header import read_header
+from llmrr.formats.source import FileSource, FolderFiles
+from llmrr.formats.tensors import Tensor
+from llmrr.types import Format
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+BLOCK_BYTES = 64 << 20  # of float32 that are read at once
+DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a tensor lies: its file, and the offset of its first byte."""
+
+    path: Path
+    offset: int
+    tensor: Tensor
+
+
+class Weights:
+    """The tensors of a safetensors file, or of all those of a folder."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ``DamagedFile``, and ``Unsupported`` where the weights are no safetensors."""
+        self.path = path
+        self._open: dict[Path, Any] = {}
+
+    @cached_property
+    def _places(self) -> Mapping[str, _Place]:
+        found: dict[str, _Place] = {}
+        for file in _files(self.path):
+            source = FileSource.of(file)
+            tensors = read_header(source).tensors
+            offset = source.size - sum(tensor.bytes for tensor in tensors)
+            for tensor in tensors:
+                found[tensor.name] = _Place(file, offset, tensor)
+                offset += tensor.bytes
+        return found
+
+    @property
+    def names(self) -> Sequence[str]:
+        """All tensors."""
+        return tuple(self._places)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Rows first. Raises ``DamagedFile`` for a tensor that is not there."""
+        return self._place(name).tensor.shape
+
+    def whole(self, name: str) -> "Floats":
+        """All of it, in its shape."""
+        return _as_float32(self._raw(name), self._place(name).tensor.type)
+
+    def rows(self, name: str, numbers: "Sequence[int] | NDArray[np.int64]") -> "Floats":
+        """Some rows of a matrix."""
+        return _as_float32(self._raw(name)[list(numbers)], self._place(name).tensor.type)
+
+    def blocks(self, name: str, part: int | None = None) -> Iterator[tuple[int, "Floats"]]:
+        """A matrix from its first row to its last, each block with the number of its first row.
+        ``part`` is which of the matrices to take where several are stacked to one tensor."""
+        raw = self._raw(name)
+        if part is not None:
+            raw = raw[part]
+        step = max(1, BLOCK_BYTES // (4 * max(1, raw[0].size)))
+        for start in range(0, len(raw), step):
+            yield start, _as_float32(raw[start : start + step], self._place(name).tensor.type)
+
+    def _place(self, name: str) -> _Place:
+        place = self._places.get(name)
+        if place is None:
+            raise DamagedFile(
+                f"{self.path} has no tensor {name!r}, which its architecture needs",
+                "get the model again, whole",
+            )
+        return place
+
+    def _raw(self, name: str) -> Any:
+        import numpy as np
+
+        place = self._place(name)
+        dtype = DTYPES.get(place.tensor.type)
+        if dtype is None:
+            raise Unsupported(f"{name!r} has the type {place.tensor.type}, which is no plain number")
+        if place.tensor.bytes == 0:
+            return np.empty(place.tensor.shape, dtype)
+        if place.path not in self._open:
+            self._open[place.path] = np.memmap(place.path, np.uint8, "r")
+        bytes_ = self._open[place.path][place.offset : place.offset + place.tensor.bytes]
+        return bytes_.view(dtype).reshape(place.tensor.shape)
+
+
+def _as_float32(raw: Any, type_: str) -> "Floats":
+    import numpy as np
+
+    if type_ == "BF16":  # the upper half of a float32
+        return (raw.astype(np.uint32) << 16).view(np.float32)
+    return np.ascontiguousarray(raw, np.float32)
+
+
+def _files(path: Path) -> Sequence[Path]:
+    folder = path if path.is_dir() else path.parent
+    files = FolderFiles(folder, depth=2 if path.is_dir() else 0)
+    layout = of_folder(files) if path.is_dir() else of_file(files, path.name)
+    if layout.format is not Format.SAFETENSORS or layout.adapter:
+        raise Unsupported(f"{path} has no weights in safetensors of Hugging Face")
+    return [folder / name for name in layout.weights]
