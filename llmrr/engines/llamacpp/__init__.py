@@ -49,8 +49,8 @@ class LlamaCpp:
 
         Raises ``DamagedFile``, ``Unsupported``, ``DoesNotFit``, ``BadConfig``, ``FeatureMissing``.
         """
+        from llmrr.engines.later import Later
         from llmrr.engines.llamacpp.check import check_once
-        from llmrr.engines.llamacpp.later import Later
         from llmrr.engines.llamacpp.loading import open_model
 
         began = time.perf_counter()

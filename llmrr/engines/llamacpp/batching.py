@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from llmrr.engines.later import Later
 from llmrr.engines.llamacpp.api import AbortFlag
 from llmrr.engines.llamacpp.context import UBATCH, Context, Shape
-from llmrr.engines.llamacpp.later import Later
-from llmrr.engines.llamacpp.task import Task, common_prefix
+from llmrr.engines.llamacpp.task import Task
+from llmrr.engines.task import common_prefix
 from llmrr.errors import EngineFailed, LlmrrError
 
 T = TypeVar("T")

@@ -7,19 +7,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmrr import hardware
-from llmrr.engines import rendering
+from llmrr.engines import prompting, rendering
 from llmrr.engines.base import Options
+from llmrr.engines.later import Later
 from llmrr.engines.llamacpp import vectors
 from llmrr.engines.llamacpp.api import AbortFlag, Vocab
 from llmrr.engines.llamacpp.batching import Batching
-from llmrr.engines.llamacpp.choice import Choice, LlamaStream
+from llmrr.engines.llamacpp.choice import Choice
 from llmrr.engines.llamacpp.context import Context, Shape
 from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large, threads
-from llmrr.engines.llamacpp.later import Later
 from llmrr.engines.llamacpp.loading import LoadedModel
 from llmrr.engines.llamacpp.options import flash_attention
-from llmrr.engines.templates import DEFAULT, DEFAULT_NAME, Prompt, Template
-from llmrr.errors import ContextOverflow, Unsupported, UsageError
+from llmrr.engines.stream import AnswerStream
+from llmrr.engines.templates import DEFAULT, Template
+from llmrr.errors import Unsupported
 from llmrr.types import Chunk, ModelFiles, ModelInfo, Request, Sampling
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ T = TypeVar("T")
 
 ROOM_TO_ANSWER: Final = 2048  # tokens of context for an answer whose length is not limited
 GRANULE: Final = 256  # llama.cpp pads the memory of a sequence to this
-UNTEMPLATED_MAX_TOKENS: Final = 512  # a model without a chat template may never end its turn
-NO_TEMPLATE: Final = f"the model has no chat template: {DEFAULT_NAME} is used"
 
 
 class LlamaModel:
@@ -86,7 +85,7 @@ class LlamaModel:
 
     def generate(
         self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
-    ) -> LlamaStream:
+    ) -> AnswerStream:
         """Start answering. ``request.sampling`` is taken as it is: defaults are the router's work.
 
         Raises ``ContextOverflow`` for a prompt that leaves no room for an answer, ``UsageError``
@@ -94,13 +93,15 @@ class LlamaModel:
         for a model that only makes vectors.
         """
         self._require_answers()
-        for name, number in (("n", request.n), ("max_tokens", request.sampling.max_tokens)):
-            if number is not None and number < 1:
-                raise UsageError(f"{name} is {number}", f"{name} must be at least 1")
+        prompting.require_numbers(request)
         with self._loaded.in_use():
-            prompt = self._prompt(request)
-            tokens = self._tokens(request, prompt)
-            sampling = self._bounded(request)
+            prompt = prompting.prompted(request, self.template, templated=self.templated)
+            tokens = prompting.with_bos(
+                self.vocab.tokenize(prompt.text),
+                self.vocab.token("bos"),
+                adds=self.vocab.adds_bos,
+            )
+            sampling = prompting.bounded(request.sampling, templated=self.templated)
             shape = self._shape(
                 self._context_needed(len(tokens), sampling.max_tokens),
                 flash=flash_attention(
@@ -108,7 +109,7 @@ class LlamaModel:
                 ),
             )
             constraint = self._constraint(sampling)
-            stream = LlamaStream(self._batching, on_chunk, self._load_seconds, prompt.notes)
+            stream = AnswerStream(self._batching, on_chunk, self._load_seconds, prompt.notes)
             self._load_seconds = 0.0  # the first answer has paid for it
             stream.start(
                 [
@@ -139,7 +140,7 @@ class LlamaModel:
         longest = max(map(len, tokens), default=0)
         limit = self.info.context_length or longest
         if longest > limit:
-            raise self._overflow("longest text", longest, limit)
+            raise prompting.overflow("longest text", longest, limit, self.info.context_length)
         # llama.cpp spreads a batch evenly over its sequences, and aborts where that leaves a rest.
         shape = replace(
             self._shape(_rounded(longest), flash=True),
@@ -169,28 +170,7 @@ class LlamaModel:
         self._batching.close()
         self._loaded.close()
 
-    # -- the prompt ----------------------------------------------------------------------------
-
-    def _prompt(self, request: Request) -> Prompt:
-        if request.prompt is not None:
-            return Prompt(request.prompt, self.template.markers)
-        prompt = self.template.prompt(request.messages, think=request.sampling.think)
-        if self.templated:
-            return prompt
-        return Prompt(prompt.text, prompt.markers, prompt.opened, (NO_TEMPLATE, *prompt.notes))
-
-    def _tokens(self, request: Request, prompt: Prompt) -> list[int]:
-        """The prompt's tokens, with the model's BOS in front exactly once."""
-        tokens = self.vocab.tokenize(prompt.text)
-        bos = self.vocab.token("bos")
-        if self.vocab.adds_bos and bos is not None and tokens[:1] != [bos]:
-            tokens.insert(0, bos)
-        return tokens or [bos if bos is not None else 0]
-
-    def _bounded(self, request: Request) -> Sampling:
-        if self.templated or request.sampling.max_tokens is not None:
-            return request.sampling
-        return request.sampling.over(Sampling(max_tokens=UNTEMPLATED_MAX_TOKENS))
+    # -- the grammar ---------------------------------------------------------------------------
 
     def _constraint(self, sampling: Sampling) -> "Constraint | None":
         if sampling.schema is None and sampling.grammar is None:
@@ -220,7 +200,7 @@ class LlamaModel:
         """How large a context this prompt takes, in tokens; refused where it cannot fit at all."""
         limit = self._limit
         if prompt_tokens >= limit:
-            raise self._overflow("prompt", prompt_tokens, limit)
+            raise prompting.overflow("prompt", prompt_tokens, limit, self.info.context_length)
         if self._options.context_size is not None:
             return limit
         answer = ROOM_TO_ANSWER if max_tokens is None else max_tokens
@@ -235,13 +215,6 @@ class LlamaModel:
         fit = self.fit
         known = (self.info.context_length, fit.largest_context if fit else None)
         return min((size for size in known if size), default=self._options.at_least)
-
-    def _overflow(self, what: str, count: int, limit: int) -> ContextOverflow:
-        trained = self.info.context_length
-        message = f"the {what} has {count} tokens, and the context of this model holds {limit}"
-        if trained and trained > max(count, limit):
-            return ContextOverflow(message, f"raise --ctx-size, up to {trained}")
-        return ContextOverflow(message, "shorten it, or use a model with a longer context")
 
     def _shape(self, size: int, *, flash: bool) -> Shape:
         return Shape(size, self._options.slots, self._threads, flash, self._options.kv_type)

@@ -1,14 +1,12 @@
 """One sequence's sampler: a llama.cpp chain built from a ``Sampling``."""
 
 import ctypes
-import os
 from collections.abc import Callable, Sequence
 
+from llmrr.engines import sampler
 from llmrr.engines.llamacpp.api import Vocab, api
+from llmrr.engines.sampler import REPEAT_WINDOW, draw_seed
 from llmrr.types import Sampling
-
-REPEAT_WINDOW = 64  # tokens that the repeat, frequency and presence penalties look back on
-_RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: llama.cpp would draw its own
 
 
 class Sampler:
@@ -78,25 +76,12 @@ class Sampler:
         self._add("dist", draw_seed(sampling.seed, choice))
 
 
-def draw_seed(seed: int | None, choice: int) -> int:
-    """A 32-bit seed for one of several choices; a random one where none was stated.
-
-    >>> draw_seed(7, 0), draw_seed(7, 2)
-    (7, 9)
-    """
-    if seed is None:
-        return int.from_bytes(os.urandom(4)) % _RANDOM_SEED
-    return (seed + choice) % _RANDOM_SEED
-
-
 def top_logprobs(
     address: int, size: int, count: int
 ) -> tuple[Callable[[int], float], list[tuple[int, float]]]:
     """Log probabilities (natural) of logits at ``address``: a look-up by token, and the best."""
     import numpy as np
 
-    logits = np.ctypeslib.as_array((ctypes.c_float * size).from_address(address)).astype(np.float64)
-    top = float(logits.max())
-    logprobs = logits - (top + float(np.log(np.exp(logits - top).sum())))
-    best = np.argsort(-logprobs, kind="stable")[:count] if count else ()
-    return (lambda token: float(logprobs[token])), [(int(i), float(logprobs[i])) for i in best]
+    return sampler.top_logprobs(
+        np.ctypeslib.as_array((ctypes.c_float * size).from_address(address)), count
+    )

@@ -2,60 +2,19 @@
 
 from collections.abc import Sequence
 
+from llmrr.engines import task
 from llmrr.engines.llamacpp.context import Context, Shape
 
 
-class Task:
-    """One sequence to be generated; subclassed by whoever samples.
-
-    ``known`` are its tokens, prompt and answer; the first ``done`` of them are computed. Reading a
-    prompt and answering are the same operation: computing what is known and not done.
-    """
+class Task(task.Task):
+    """One sequence of a context; subclassed by whoever samples."""
 
     def __init__(self, prompt: Sequence[int], shape: Shape) -> None:
-        self.known = list(prompt)
-        self.prompt_length = len(prompt)
+        super().__init__(prompt)
         self.shape = shape  # the context that it takes, where none that is large enough is open
-        self.done = 0
-        self.cached = 0  # prompt tokens that were not computed
         self.slot = -1
         self.row = -1  # of the batch, where its logits are; -1 for none
-        self.cancelled = False
-
-    @property
-    def answering(self) -> bool:
-        """Is its prompt computed, and just the last token missing?"""
-        return self.done == len(self.known) - 1 and len(self.known) > self.prompt_length
 
     def sampled(self, context: Context) -> int | None:
         """Draw the next token from batch row ``self.row``; None when the answer is complete."""
         raise NotImplementedError
-
-    def tell(self) -> None:
-        """Pass on what was drawn. Called just before the next step is computed, so that whoever
-        listens works while this thread computes, and not in its way."""
-        raise NotImplementedError
-
-    def finished(self, error: BaseException | None) -> None:
-        """Its sequence is free again."""
-        raise NotImplementedError
-
-
-def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many leading tokens two sequences share.
-
-    >>> common_prefix([1, 2, 3], [1, 2, 4, 5])
-    2
-    """
-    limit = min(len(one), len(other))
-    if one[:limit] == other[:limit]:
-        return limit
-    low, high = 0, limit
-    while low < high:  # bisect on equal slices: comparing lists is fast, a Python loop is not
-        middle = (low + high + 1) // 2
-        if one[:middle] == other[:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-

@@ -1,0 +1,55 @@
+"""What every engine does with a request before anything is computed."""
+
+from typing import Final
+
+from llmrr.engines.templates import DEFAULT_NAME, Prompt, Template
+from llmrr.errors import ContextOverflow, UsageError
+from llmrr.types import Request, Sampling
+
+UNTEMPLATED_MAX_TOKENS: Final = 512  # a model without a chat template may never end its turn
+NO_TEMPLATE: Final = f"the model has no chat template: {DEFAULT_NAME} is used"
+
+
+def require_numbers(request: Request) -> None:
+    """Raise ``UsageError`` for numbers that must be at least one and are not."""
+    for name, number in (("n", request.n), ("max_tokens", request.sampling.max_tokens)):
+        if number is not None and number < 1:
+            raise UsageError(f"{name} is {number}", f"{name} must be at least 1")
+
+
+def prompted(request: Request, template: Template, *, templated: bool) -> Prompt:
+    """The text that the model is given; ``templated``: the template is its own or was stated.
+    Raises ``Unsupported`` where the template refuses the messages."""
+    if request.prompt is not None:
+        return Prompt(request.prompt, template.markers)
+    prompt = template.prompt(request.messages, think=request.sampling.think)
+    if templated:
+        return prompt
+    return Prompt(prompt.text, prompt.markers, prompt.opened, (NO_TEMPLATE, *prompt.notes))
+
+
+def with_bos(tokens: list[int], bos: int | None, *, adds: bool) -> list[int]:
+    """The prompt's tokens with BOS in front exactly once, where the model ``adds`` it; at least
+    one token.
+
+    >>> with_bos([7], 1, adds=True), with_bos([1, 7], 1, adds=True), with_bos([], 1, adds=False)
+    ([1, 7], [1, 7], [1])
+    """
+    if adds and bos is not None and tokens[:1] != [bos]:
+        tokens = [bos, *tokens]
+    return tokens or [bos if bos is not None else 0]
+
+
+def bounded(sampling: Sampling, *, templated: bool) -> Sampling:
+    """With a limit for a model that may never end its turn."""
+    if templated or sampling.max_tokens is not None:
+        return sampling
+    return sampling.over(Sampling(max_tokens=UNTEMPLATED_MAX_TOKENS))
+
+
+def overflow(what: str, count: int, limit: int, trained: int | None) -> ContextOverflow:
+    """The error for ``what`` of ``count`` tokens where the context holds ``limit``."""
+    message = f"the {what} has {count} tokens, and the context of this model holds {limit}"
+    if trained and trained > max(count, limit):
+        return ContextOverflow(message, f"raise --ctx-size, up to {trained}")
+    return ContextOverflow(message, "shorten it, or use a model with a longer context")

@@ -1,0 +1,120 @@
+"""From the tokens that are drawn to the chunks of an answer: text, stop strings, the control tokens
+that are not said, log probabilities, and why it ended."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from llmrr.engines.text import TextAssembler
+from llmrr.types import Chunk, FinishReason, Sampling, TokenLogprob
+
+if TYPE_CHECKING:
+    from llmrr.engines.constrain import Mask
+    from llmrr.engines.stream import AnswerStream
+    from llmrr.engines.templates import Prompt
+
+
+class Pieces(Protocol):
+    """A vocabulary, as far as writing needs it."""
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token stands for, special ones spelled out."""
+
+    def is_control(self, token: int) -> bool:
+        """Is it one that plain text cannot hold?"""
+
+    def is_end(self, token: int) -> bool:
+        """Does it end a turn or the text?"""
+
+
+class Writer:
+    """Writes one choice of an answer to its stream. ``mask`` is what its grammar allows."""
+
+    def __init__(
+        self,
+        stream: "AnswerStream",
+        index: int,
+        sampling: Sampling,
+        vocabulary: Pieces,
+        prompt: "Prompt",
+        mask: "Mask | None" = None,
+    ) -> None:
+        self._stream, self._index = stream, index
+        self._sampling, self._vocabulary, self._markers = sampling, vocabulary, prompt.markers
+        self._mask = mask
+        self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened)
+        self._answer = self._reasoning = ""  # what is not yet told
+        self._kinds: dict[int, tuple[bytes, bool]] = {}
+        self._tokens: list[int] = []
+        self._logprobs: list[TokenLogprob] = []
+        self._finish: FinishReason = "cancelled"
+        self.generated = 0
+
+    @property
+    def mask(self) -> "Mask | None":
+        """What must be obeyed now: a grammar is for the answer, the reasoning before it is free."""
+        return None if self._text.reasoning else self._mask
+
+    def write(self, token: int, room: bool) -> bool:
+        """Make text of a token that was drawn; ``room`` says whether one more fits into the
+        context. False when the answer ends with it."""
+        if self.generated == 0:
+            self._stream.begun()
+        piece, ends = self._kind(token)
+        if ends and not self._sampling.ignore_eos:
+            self._finish = "stop"
+            return False
+        self.generated += 1
+        self._tokens.append(token)
+        text, reasoning, stopped = self._text.push(piece)
+        self._answer += text
+        self._reasoning += reasoning
+        if stopped or (self._mask is not None and self._mask.finished):
+            self._finish = "stop"
+        elif self.generated == self._sampling.max_tokens or not room:
+            self._finish = "length"
+        else:
+            return True
+        return False
+
+    def measured(
+        self, token: int, logprob: Callable[[int], float], top: list[tuple[int, float]]
+    ) -> None:
+        """Note how likely a token was, and the likeliest in its place."""
+        best = tuple((self._name(other), value) for other, value in top)
+        self._logprobs.append(TokenLogprob(self._name(token), logprob(token), best))
+
+    def tell(self) -> None:
+        """Emit what there is to say."""
+        if self._answer or self._reasoning:
+            self._stream.emit(self._chunk())
+
+    def finish(self, error: BaseException | None) -> None:
+        """Say the rest, and why it ended."""
+        text, reasoning, _ = self._text.finish()
+        self._answer += text
+        self._reasoning += reasoning
+        self._stream.end(self._chunk(self._finish), error)
+
+    def _kind(self, token: int) -> tuple[bytes, bool]:
+        """A token's bytes, and whether it ends a turn; a control token is silent unless it is part
+        of a reasoning marker."""
+        known = self._kinds.get(token)
+        if known is None:
+            piece = self._vocabulary.piece(token)
+            if self._vocabulary.is_control(token) and not self._needed(piece):
+                piece = b""
+            known = self._kinds[token] = piece, self._vocabulary.is_end(token)
+        return known
+
+    def _needed(self, piece: bytes) -> bool:
+        return self._markers.needs(piece.decode(errors="replace"))
+
+    def _name(self, token: int) -> str:
+        return self._vocabulary.piece(token).decode(errors="replace")
+
+    def _chunk(self, finish: FinishReason | None = None) -> Chunk:
+        tokens, self._tokens = tuple(self._tokens), []
+        logprobs, self._logprobs = tuple(self._logprobs), []
+        text, self._answer = self._answer, ""
+        reasoning, self._reasoning = self._reasoning, ""
+        return Chunk(self._index, text, reasoning, tokens, logprobs, finish)
