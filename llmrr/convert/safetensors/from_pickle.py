@@ -1,6 +1,5 @@
 """From the pickles of PyTorch: each file becomes one of safetensors, tensor after tensor."""
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,12 +92,6 @@ def _require_distinct(path: Path, tensors: Sequence[Tensor]) -> None:
         raise DamagedFile(f"{path} has {listed(twice)} twice", "name one of its files")
 
 
-def _file_name(number: int, count: int) -> str:
-    if count == 1:
-        return "model.safetensors"
-    return f"model-{number + 1:05d}-of-{count:05d}.safetensors"
-
-
 def _write(
     states: Sequence[State], target: Path, size: int, told: Told, *, verified: bool
 ) -> None:
@@ -106,7 +99,7 @@ def _write(
     places: dict[str, str] = {}
     done = 0
     for number, (state, tensors) in enumerate(_named(states)):
-        name = _file_name(number, len(states))
+        name = writer.shard_name(number, len(states))
         with writer.writing(target / name, tensors, metadata) as out:
             for stored, tensor in zip(state.tensors, tensors, strict=True):
                 array = state.read(stored)
@@ -115,9 +108,7 @@ def _write(
                 places[tensor.name] = name
                 done += tensor.bytes
                 told("writing", done, size)
-    if len(states) > 1:
-        index = {"metadata": {"total_size": size}, "weight_map": places}
-        (target / "model.safetensors.index.json").write_text(json.dumps(index, indent=2))
+    writer.write_index(target, places, size, len(states))
 
 
 def _require_finite(state: State, stored: Stored, array: "NDArray[np.generic]") -> None:
@@ -139,7 +130,7 @@ def _compared(states: Sequence[State], target: Path, size: int, told: Told) -> C
     """Every tensor that was written, read back, has the bits of its source."""
     done = count = 0
     for number, (state, tensors) in enumerate(_named(states)):
-        path = target / _file_name(number, len(states))
+        path = target / writer.shard_name(number, len(states))
         places = offsets(path)
         for stored, tensor in zip(state.tensors, tensors, strict=True):
             if not _is_same(state.read(stored), path, places, tensor):

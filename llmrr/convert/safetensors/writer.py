@@ -40,6 +40,25 @@ def writing(
         yield out
 
 
+def shard_name(number: int, count: int) -> str:
+    """The name of one of ``count`` files.
+
+    >>> shard_name(0, 1), shard_name(1, 3)
+    ('model.safetensors', 'model-00002-of-00003.safetensors')
+    """
+    if count == 1:
+        return "model.safetensors"
+    return f"model-{number + 1:05d}-of-{count:05d}.safetensors"
+
+
+def write_index(folder: Path, places: Mapping[str, str], size: int, count: int) -> None:
+    """Write which file has which tensor, where there are several."""
+    if count > 1:
+        index = {"metadata": {"total_size": size}, "weight_map": dict(places)}
+        text = json.dumps(index, indent=2) + "\n"
+        (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
+
+
 def put(out: BinaryIO, array: "NDArray[np.generic]") -> None:
     """Write the items of a contiguous array."""
     flat = array.reshape(-1).view("u1").data

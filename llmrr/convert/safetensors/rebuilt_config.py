@@ -1,0 +1,183 @@
+"""config.json of a model that only a GGUF file describes.
+
+The table of architectures says which hyperparameters a file has and what they are called in
+config.json; it is read the other way round here. What comes of it counts only if it leads to the
+file's own hyperparameters and tensors again: then nothing was lost that the file says.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from llmrr.convert.gguf.architectures import ENTRIES
+from llmrr.convert.gguf.entry import Entry
+from llmrr.convert.gguf.planning import _instances as instances
+from llmrr.convert.gguf.settings import Values
+from llmrr.errors import LlmrrError, Unsupported
+from llmrr.formats.gguf_header import Header
+
+# What hyperparameters that the table computes are called in config.json; of several names all are
+# set that the class in transformers has.
+NAMES: dict[str, tuple[str, ...]] = {
+    "attention.layer_norm_rms_epsilon": ("rms_norm_eps", "layer_norm_epsilon"),
+    "attention.layer_norm_epsilon": (
+        "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps",
+    ),
+    "attention.head_count": ("num_attention_heads", "n_head"),
+    "attention.head_count_kv": ("num_key_value_heads", "num_kv_heads"),
+    "attention.key_length": ("head_dim",),
+    "attention.sliding_window": ("sliding_window",),
+    "attn_logit_softcapping": ("attn_logit_softcapping",),
+    "final_logit_softcapping": ("final_logit_softcapping",),
+    "feed_forward_length": ("intermediate_size", "n_inner"),
+    "expert_feed_forward_length": ("moe_intermediate_size",),
+    "expert_shared_feed_forward_length": ("shared_expert_intermediate_size",),
+    "expert_count": ("num_experts", "num_local_experts"),
+    "expert_used_count": ("num_experts_per_tok",),
+    "rope.freq_base": ("rope_theta", "rotary_emb_base"),
+    "attention.scale": ("attention_multiplier",),
+    "embedding_scale": ("embedding_multiplier",),
+    "residual_scale": ("residual_multiplier",),
+    "logit_scale": ("logits_scaling",),
+}  # fmt: skip
+SCALING = {
+    "rope.scaling.factor": "factor",
+    "rope.scaling.original_context_length": "original_max_position_embeddings",
+    "rope.scaling.yarn_ext_factor": "extrapolation_factor",
+    "rope.scaling.yarn_attn_factor": "attention_factor",
+    "rope.scaling.yarn_beta_fast": "beta_fast",
+    "rope.scaling.yarn_beta_slow": "beta_slow",
+}
+BIASES = {
+    "attention_bias": "attn_q.bias", "mlp_bias": "ffn_gate.bias", "use_qkv_bias": "attn_q.bias",
+    "bias": "attn_qkv.bias", "use_bias": "attn_q.bias",
+}  # fmt: skip
+LLAMA3 = ((8.0, 1.0, 4.0, 8192), (32.0, 1.0, 4.0, 8192), (16.0, 1.0, 1.0, 8192))
+ALIKE = 1e-6  # of numbers that the file has in single precision
+
+
+def rebuild(header: Header, names: frozenset[str]) -> tuple[Entry, dict[str, Any]]:
+    """The entry and the config.json for a file whose tensors have these ``names``.
+
+    Raises ``Unsupported`` naming the architecture, or the key that cannot be told in config.json.
+    """
+    architecture = header.text("general.architecture") or ""
+    why = "the table of architectures does not have it"
+    for entry in ENTRIES:
+        if entry.name != architecture:
+            continue
+        for config in _candidates(entry, header, names):
+            try:
+                difference = _difference(entry, config, header, names)
+            except LlmrrError as error:
+                difference = error.message
+            if difference is None:
+                return entry, config
+            why = difference
+    raise Unsupported(
+        f"{header.where} is of the architecture {architecture!r}, whose configuration cannot be"
+        f" rebuilt: {why}",
+        "get the model's own repository from the hub",
+    )
+
+
+def _candidates(
+    entry: Entry, header: Header, names: frozenset[str]
+) -> Iterator[dict[str, Any]]:
+    """Configurations that may be meant."""
+    config = _stated(entry, header, names)
+    yield config
+    if "rope_freqs.weight" not in names:
+        return
+    for factor, low, high, trained in LLAMA3:  # those that Meta published
+        yield config | {"rope_scaling": {
+            "rope_type": "llama3", "factor": factor, "low_freq_factor": low,
+            "high_freq_factor": high, "original_max_position_embeddings": trained,
+        }}  # fmt: skip
+
+
+def _stated(entry: Entry, header: Header, names: frozenset[str]) -> dict[str, Any]:
+    known = entry.defaults.keys() | entry.aliases.keys()
+    config: dict[str, Any] = {
+        "architectures": [entry.classes[0]],
+        "model_type": entry.model_types[0],
+        "vocab_size": header.count("tokenizer.ggml.tokens"),
+        "tie_word_embeddings": "output.weight" not in names,
+    }
+    for key, source in entry.keys.items():
+        value = _value(header, f"{entry.name}.{key}")
+        if value is None:
+            continue
+        stated = (source,) if isinstance(source, str) else NAMES.get(key, ())
+        own = [name for name in stated if name in known] or stated[:1]
+        config |= dict.fromkeys(own, value)
+    for name, tensor in BIASES.items():
+        if name in known:
+            config[name] = f"blk.0.{tensor}" in names
+    config |= _tokens(header) | _scaling(entry, header)
+    return config
+
+
+def _value(header: Header, key: str) -> Any:
+    value = header.metadata.get(key)
+    if isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return float(f"{value:.7g}")  # single precision has no more digits
+    return None
+
+
+def _tokens(header: Header) -> dict[str, int]:
+    found = {
+        role: header.integer(f"tokenizer.ggml.{role}_token_id") for role in ("bos", "eos")
+    } | {"pad": header.integer("tokenizer.ggml.padding_token_id")}
+    return {f"{role}_token_id": one for role, one in found.items() if one is not None}
+
+
+def _scaling(entry: Entry, header: Header) -> dict[str, Any]:
+    kind = header.text(f"{entry.name}.rope.scaling.type")
+    if kind in (None, "none", "longrope"):
+        return {}
+    found: dict[str, Any] = {"rope_type": kind}
+    for key, name in SCALING.items():
+        if (value := _value(header, f"{entry.name}.{key}")) is not None:
+            found[name] = value
+    return {"rope_scaling": found}
+
+
+def _difference(
+    entry: Entry, config: Mapping[str, Any], header: Header, names: frozenset[str]
+) -> str | None:
+    """What of the file the configuration does not lead to."""
+    values = Values(config, header.where, entry.defaults, entry.aliases)
+    for refuse in entry.refused:
+        if why := refuse(values):
+            return why
+    keys = entry.hyperparameters(values)
+    for key in sorted(keys.keys() | _own(entry, header)):
+        if not _alike(keys.get(key), _found(header, key)):
+            return f"{key} is {_found(header, key)!r}, and would become {keys.get(key)!r}"
+    made = entry.made(values) if entry.made else {}
+    wanted = {target for _, target, _ in instances(entry, values, entry.sizes(values))} | set(made)
+    if missing := names - wanted:
+        return f"it has no place for {min(missing)}"
+    return None
+
+
+def _own(entry: Entry, header: Header) -> set[str]:
+    """The file's hyperparameters, without those that only restate what the tokenizer says."""
+    aside = {f"{entry.name}.vocab_size"}
+    return {key for key in header.metadata if key.startswith(f"{entry.name}.")} - aside
+
+
+def _found(header: Header, key: str) -> Any:
+    values = header.values(key)
+    return header.metadata.get(key) if values is None else list(values)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=ALIKE, abs_tol=1e-12)
+    return bool(one == other)
