@@ -62,7 +62,7 @@ def rebuild(header: Header, names: frozenset[str]) -> tuple[Entry, dict[str, Any
     Raises ``Unsupported`` naming the architecture, or the key that cannot be told in config.json.
     """
     architecture = header.text("general.architecture") or ""
-    why = "the table of architectures does not have it"
+    why: list[str] = []
     for entry in ENTRIES:
         if entry.name != architecture:
             continue
@@ -73,10 +73,10 @@ def rebuild(header: Header, names: frozenset[str]) -> tuple[Entry, dict[str, Any
                 difference = error.message
             if difference is None:
                 return entry, config
-            why = difference
+            why.append(difference)
     raise Unsupported(
         f"{header.where} is of the architecture {architecture!r}, whose configuration cannot be"
-        f" rebuilt: {why}",
+        f" rebuilt: {why[0] if why else 'it is not in the table of architectures'}",
         "get the model's own repository from the hub",
     )
 
@@ -155,8 +155,12 @@ def _difference(
             return why
     keys = entry.hyperparameters(values)
     for key in sorted(keys.keys() | _own(entry, header)):
-        if not _alike(keys.get(key), _found(header, key)):
-            return f"{key} is {_found(header, key)!r}, and would become {keys.get(key)!r}"
+        implied = _implied(key.removeprefix(f"{entry.name}."), values)
+        found, become = (
+            implied if one is None else one for one in (_found(header, key), keys.get(key))
+        )
+        if not _alike(become, found):
+            return f"{key} is {found!r}, and would become {become!r}"
     made = entry.made(values) if entry.made else {}
     wanted = {target for _, target, _ in instances(entry, values, entry.sizes(values))} | set(made)
     if missing := names - wanted:
@@ -168,6 +172,16 @@ def _own(entry: Entry, header: Header) -> set[str]:
     """The file's hyperparameters, without those that only restate what the tokenizer says."""
     aside = {f"{entry.name}.vocab_size"}
     return {key for key in header.metadata if key.startswith(f"{entry.name}.")} - aside
+
+
+def _implied(key: str, values: Values) -> Any:
+    """What llama.cpp takes where a file does not have the key (``llama_model::load_hparams``)."""
+    head = values.whole("hidden_size") // values.heads
+    return {
+        "vocab_size": values.get("vocab_size"), "attention.head_count_kv": values.heads,
+        "attention.key_length": head, "attention.value_length": head,
+        "rope.dimension_count": values.head, "rope.freq_base": 10000.0,
+    }.get(key)  # fmt: skip
 
 
 def _found(header: Header, key: str) -> Any:
