@@ -25,13 +25,13 @@ def read(folder: Folder, architecture: str) -> tuple[dict[int, Token], dict[str,
     ids = vocabulary(folder)
     tokens = {number: Token(text) for text, number in ids.items()}
     tokens.update(added(folder, ids))
-    merges = _merges(folder)
-    if not merges:
+    joined = merges(folder)
+    if not joined:
         raise Unsupported(
             f"the tokenizer of {folder.path} has no merges, without which llama.cpp reads no BPE",
             "get the tokenizer.json that belongs to the model",
         )
-    return tokens, {"model": "gpt2", "pre": cutting.pre.name, "merges": merges}
+    return tokens, {"model": "gpt2", "pre": cutting.pre.name, "merges": joined}
 
 
 def vocabulary(folder: Folder) -> dict[str, int]:
@@ -71,7 +71,8 @@ def looks_special(text: str) -> bool:
     )
 
 
-def _merges(folder: Folder) -> list[str]:
+def merges(folder: Folder) -> list[str]:
+    """The pairs that become one, the first that does so first. Raises ``DamagedFile``."""
     if not folder.tokenizer:
         lines = folder.lines("merges.txt") if folder.has("merges.txt") else []
         begin = 1 if lines and lines[0].startswith("#version") else 0

@@ -1,0 +1,169 @@
+"""Hugging Face folders with the tokenizers of llama.cpp's own vocabulary files, as the model
+publishers lay them out; and tiny ones, trained here."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from llmrr.convert.gguf.vocabulary.patterns import BY_NAME
+from llmrr.formats import gguf
+
+SOURCE = os.environ.get("LLMRR_LLAMA_CPP_SOURCE")
+MODELS = Path(SOURCE or "/nonexistent") / "models"
+PAD = re.compile(r"\[PAD\d+\]")
+NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+
+
+class Vocabulary:
+    """The tokenizer of one of llama.cpp's vocabulary files."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.path = name, MODELS / f"ggml-vocab-{name}.gguf"
+        header = gguf.read_header(self.path)
+        self.metadata = header.metadata
+        self.architecture = header.text("general.architecture") or ""
+        self.tokens = [one.decode() for one in header.strings("tokenizer.ggml.tokens") or ()]
+        self.types = list(header.values("tokenizer.ggml.token_type") or ())
+        self.scores = list(header.values("tokenizer.ggml.scores") or ())
+        self.merges = [one.decode() for one in header.strings("tokenizer.ggml.merges") or ()]
+
+    def role(self, name: str) -> str | None:
+        """The text of the token ``bos``, ``eos``, ``unknown``, …"""
+        number = self.metadata.get(f"tokenizer.ggml.{name}_token_id")
+        return self.tokens[number] if isinstance(number, int) else None
+
+    def is_filler(self, number: int) -> bool:
+        """Older converters called what fills the table user-defined."""
+        return bool(PAD.fullmatch(self.tokens[number])) and self.types[number] != NORMAL
+
+    @property
+    def added(self) -> list[dict[str, Any]]:
+        """What tokenizer.json has in ``added_tokens``."""
+        return [
+            {"id": number, "content": self.tokens[number], "single_word": False, "lstrip": False,
+             "rstrip": False, "normalized": False, "special": kind in (CONTROL, UNKNOWN)}
+            for number, kind in enumerate(self.types)
+            if kind in (CONTROL, USER, UNKNOWN) and not self.is_filler(number)
+        ]  # fmt: skip
+
+    @property
+    def inputs(self) -> list[tuple[str, list[int]]]:
+        """The texts and tokens that stand beside it."""
+        texts = Path(f"{self.path}.inp").read_bytes().decode().split("\n__ggml_vocab_test__\n")
+        rows = Path(f"{self.path}.out").read_text(encoding="utf-8").splitlines()
+        ids = [[int(one) for one in row.split()] for row in rows]
+        return list(zip(texts, ids, strict=False))
+
+
+def split(pattern: str, *, inverted: bool = False) -> dict[str, Any]:
+    """A step of a pre-tokenizer."""
+    behavior = "Removed" if inverted else "Isolated"
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": behavior,
+            "invert": inverted}  # fmt: skip
+
+
+def byte_level(*, use_regex: bool = True) -> dict[str, Any]:
+    return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True,
+            "use_regex": use_regex}  # fmt: skip
+
+
+DIGITS = {"type": "Digits", "individual_digits": True}
+NFC = {"type": "NFC"}
+# How the publishers' tokenizer.json cut, by the name of llama.cpp; others: our own expressions.
+PUBLISHED: dict[str, list[dict[str, Any]]] = {
+    "gpt-2": [byte_level()],
+    "olmo": [byte_level()],
+    "mpt": [byte_level()],
+    "starcoder": [DIGITS, byte_level()],
+    "refact": [DIGITS, byte_level()],
+    "smollm": [DIGITS, byte_level()],
+    "command-r": [DIGITS, byte_level()],
+    "falcon": [
+        {"type": "Punctuation", "behavior": "Contiguous"},
+        byte_level(),
+        split("[0-9][0-9][0-9]"),
+    ],
+}
+NORMALIZED = ("qwen2", "qwen35", "olmo", "mpt", "command-r")
+
+
+def pre_tokenizer(pre: str) -> dict[str, Any]:
+    """What tokenizer.json has for it."""
+    ours = [*map(split, BY_NAME[pre].cuts), byte_level(use_regex=False)]
+    steps = PUBLISHED.get(pre, ours)
+    return steps[0] if len(steps) == 1 else {"type": "Sequence", "pretokenizers": steps}
+
+
+def byte_level_json(vocabulary: Vocabulary, pre: str) -> dict[str, Any]:
+    """tokenizer.json of a byte-level BPE."""
+    added = vocabulary.added
+    last = max(number for number, kind in enumerate(vocabulary.types) if kind == NORMAL)
+    beyond = {one["id"] for one in added if one["id"] > last}
+    vocab = {
+        text: number for number, text in enumerate(vocabulary.tokens)
+        if number not in beyond and not vocabulary.is_filler(number)
+    }  # fmt: skip
+    bos = vocabulary.role("bos")
+    template = {
+        "type": "TemplateProcessing",
+        "single": [
+            {"SpecialToken": {"id": bos, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+        ],
+        "pair": [],
+        "special_tokens": {
+            bos: {"id": bos, "ids": [vocabulary.tokens.index(bos or "")], "tokens": [bos]},
+        },
+    }  # fmt: skip
+    adds = vocabulary.metadata.get("tokenizer.ggml.add_bos_token", BY_NAME[pre].adds_bos)
+    return {
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": added,
+        "normalizer": NFC if pre in NORMALIZED else None,
+        "pre_tokenizer": pre_tokenizer(pre),
+        "post_processor": template if adds else byte_level(),
+        "decoder": byte_level(),
+        "model": {"type": "BPE", "dropout": None, "unk_token": None,
+                  "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+                  "ignore_merges": BY_NAME[pre].ignores_merges, "vocab": vocab,
+                  "merges": vocabulary.merges},
+    }  # fmt: skip
+
+
+def settings(vocabulary: Vocabulary, kind: str) -> dict[str, Any]:
+    """tokenizer_config.json."""
+    roles = {"bos": "bos", "eos": "eos", "unk": "unknown", "sep": "seperator", "pad": "padding",
+             "cls": "cls", "mask": "mask"}  # fmt: skip
+    found: dict[str, Any] = {"tokenizer_class": kind}
+    for role, name in roles.items():
+        if text := vocabulary.role(name):
+            found[f"{role}_token"] = text
+    return found
+
+
+def write(folder: Path, name: str, value: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+
+
+def gguf_of(path: Path, keys: dict[str, Any], architecture: str = "llama") -> Path:
+    """A file with this vocabulary and nothing else, as the converter writes its types."""
+    from gguf import GGUFValueType, GGUFWriter
+
+    writer = GGUFWriter(path, architecture)
+    for key, value in keys.items():
+        if isinstance(value, bool):
+            writer.add_bool(key, value)
+        elif isinstance(value, int):
+            writer.add_uint32(key, value)
+        elif isinstance(value, str):
+            writer.add_string(key, value)
+        elif isinstance(value, bytes):
+            writer.add_key_value(key, value, GGUFValueType.ARRAY, GGUFValueType.UINT8)
+        else:
+            writer.add_array(key, value)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    return path
