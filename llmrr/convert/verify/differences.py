@@ -4,6 +4,7 @@ Each is a change of tokenizer.json that takes away what GGUF cannot state. Where
 text become the same through one, that is why they were not.
 """
 
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from llmrr.convert.gguf.vocabulary import pretokenizer, roles
 from llmrr.convert.gguf.vocabulary.folder import Added
 from llmrr.convert.gguf.vocabulary.patterns import BY_NAME
 from llmrr.convert.gguf.vocabulary.wordpiece import flat
-from llmrr.convert.verify import source_tokenizer
+from llmrr.convert.verify import charsmap, source_tokenizer
 from llmrr.formats.json_file import table
 
 Made = Mapping[str, Any]
@@ -30,13 +31,18 @@ class Target:
     size: int
 
 
+def _same(made: Made, text: str) -> str:
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """``why`` finishes the sentence "llama.cpp …"; ``change`` takes it out of a tokenizer, and says
-    None where that does not show it."""
+    None where that does not show it; ``spell`` does to a text what the tokenizer then does not."""
 
     why: str
     change: Callable[[Made, Target], Made | None]
+    spell: Callable[[Made, str], str] = _same
 
 
 def _without_normalizer(made: Made, target: Target) -> Made | None:
@@ -125,10 +131,47 @@ def _with_merges(made: Made, target: Target) -> Made | None:
     return {**made, "model": {**made["model"], "ignore_merges": not ignores}}
 
 
+def _as_sentencepiece(made: Made, target: Target) -> Made | None:
+    """The library normalizes one character that people see after the other, SentencePiece and
+    llama.cpp what the table has, the longest first."""
+    steps = list(flat(table(made, "normalizer")))
+    if target.model != "t5" or not any(one.get("type") == "Precompiled" for one in steps):
+        return None
+    kept = [one for one in steps if one.get("type") != "Precompiled"]
+    return {**made, "normalizer": {"type": "Sequence", "normalizers": kept}}
+
+
+def _normalized(made: Made, text: str) -> str:
+    stated = next(
+        one["precompiled_charsmap"] for one in flat(table(made, "normalizer"))
+        if one.get("type") == "Precompiled"
+    )  # fmt: skip
+    return charsmap.Charsmap(b64decode(stated)).normalize(text)
+
+
+def _with_marks(made: Made, target: Target) -> Made | None:
+    """BERT leaves away the marks that take no room; llama.cpp all of them, and does not take
+    Korean syllables apart."""
+    one = table(made, "normalizer")
+    if one.get("type") != "BertNormalizer":
+        return None
+    strips = one.get("strip_accents")
+    if not (one.get("lowercase") if strips is None else strips):
+        return None
+    bare = {"type": "Replace", "pattern": {"Regex": r"\p{M}"}, "content": ""}
+    lower = [{"type": "Lowercase"}] if one.get("lowercase") else []
+    first = {**one, "strip_accents": False, "lowercase": False}
+    steps = [first, {"type": "NFD"}, bare, {"type": "NFC"}, *lower]
+    return {**made, "normalizer": {"type": "Sequence", "normalizers": steps}}
+
+
 KNOWN = (
     Difference("does not normalize texts as this tokenizer does", _without_normalizer),
     Difference("takes some plain tokens for control tokens, by their texts", _with_controls),
     Difference("has a plainer pattern to cut texts with", _with_pattern),
+    Difference("reads the table of characters as SentencePiece does, the longest entry first",
+               _as_sentencepiece, _normalized),
+    Difference("leaves away marks otherwise, and keeps Korean syllables whole", _with_marks),
     Difference("puts no space before the first word", _without_space),
     Difference("puts a space before what follows a special token", _with_spaces),
     Difference("does not look at what stands around a special token", _without_flags),
@@ -136,11 +179,12 @@ KNOWN = (
     Difference("takes words of any length apart", _without_longest),
     Difference("has no token beyond the rows of the embeddings", _within),
     Difference("joins pieces otherwise that are tokens as a whole", _with_merges),
-)
+)  # fmt: skip
 
 
-def together(made: Made, target: Target) -> Made:
-    """``made`` with everything out of it that llama.cpp does otherwise."""
+def together(made: Made, target: Target, text: str) -> tuple[Made, str]:
+    """``made`` and ``text`` with everything out of them that llama.cpp does otherwise."""
     for one in KNOWN:
-        made = one.change(made, target) or made
-    return made
+        if changed := one.change(made, target):
+            made, text = changed, one.spell(made, text)
+    return made, text
