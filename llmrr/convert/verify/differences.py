@@ -8,10 +8,12 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 
 from llmrr.convert.gguf.vocabulary import pretokenizer, roles
 from llmrr.convert.gguf.vocabulary.folder import Added
 from llmrr.convert.gguf.vocabulary.patterns import BY_NAME
+from llmrr.convert.gguf.vocabulary.spm import pretokens
 from llmrr.convert.gguf.vocabulary.wordpiece import flat
 from llmrr.convert.verify import charsmap, source_tokenizer
 from llmrr.formats.json_file import table
@@ -132,13 +134,22 @@ def _with_merges(made: Made, target: Target) -> Made | None:
 
 
 def _as_sentencepiece(made: Made, target: Target) -> Made | None:
-    """The library normalizes one character that people see after the other, SentencePiece and
-    llama.cpp what the table has, the longest first."""
+    """The library normalizes one character that people see after the other and splits at whatever
+    is white, SentencePiece and llama.cpp replace what the table has and split at spaces."""
     steps = list(flat(table(made, "normalizer")))
     if target.model != "t5" or not any(one.get("type") == "Precompiled" for one in steps):
         return None
     kept = [one for one in steps if one.get("type") != "Precompiled"]
-    return {**made, "normalizer": {"type": "Sequence", "normalizers": kept}}
+    before = pretokens(table(made, "pre_tokenizer"))
+    plain = [one for one in before if one.get("type") != "WhitespaceSplit"]
+    if len(plain) < len(before):  # which also splits at what is no space after normalization
+        kept += [{"type": "Strip", "strip_left": True, "strip_right": True},
+                 {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]  # fmt: skip
+    return {
+        **made,
+        "normalizer": {"type": "Sequence", "normalizers": kept},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": plain},
+    }
 
 
 def _normalized(made: Made, text: str) -> str:
@@ -150,8 +161,7 @@ def _normalized(made: Made, text: str) -> str:
 
 
 def _with_marks(made: Made, target: Target) -> Made | None:
-    """BERT leaves away the marks that take no room; llama.cpp all of them, and does not take
-    Korean syllables apart."""
+    """BERT leaves away the marks that take no room, llama.cpp whatever is a mark."""
     one = table(made, "normalizer")
     if one.get("type") != "BertNormalizer":
         return None
@@ -161,17 +171,34 @@ def _with_marks(made: Made, target: Target) -> Made | None:
     bare = {"type": "Replace", "pattern": {"Regex": r"\p{M}"}, "content": ""}
     lower = [{"type": "Lowercase"}] if one.get("lowercase") else []
     first = {**one, "strip_accents": False, "lowercase": False}
-    steps = [first, {"type": "NFD"}, bare, {"type": "NFC"}, *lower]
+    steps = [first, bare, *lower]
     return {**made, "normalizer": {"type": "Sequence", "normalizers": steps}}
+
+
+def _bases(made: Made, text: str) -> str:
+    """llama.cpp takes the first part of what a character consists of, also where the others are
+    no marks, as those of Korean syllables."""
+    return "".join(normalize("NFD", one)[0] for one in text)
+
+
+def _of_words(made: Made, target: Target) -> Made | None:
+    return made if made["model"].get("type") == "WordPiece" else None
+
+
+def _spaced(made: Made, text: str) -> str:
+    """Control characters that are white are dropped there, and are spaces for llama.cpp."""
+    return text.translate(dict.fromkeys((0x0B, 0x0C, 0x85), " "))
 
 
 KNOWN = (
     Difference("does not normalize texts as this tokenizer does", _without_normalizer),
     Difference("takes some plain tokens for control tokens, by their texts", _with_controls),
     Difference("has a plainer pattern to cut texts with", _with_pattern),
-    Difference("reads the table of characters as SentencePiece does, the longest entry first",
+    Difference("normalizes and splits as SentencePiece does, the library of the source otherwise",
                _as_sentencepiece, _normalized),
-    Difference("leaves away marks otherwise, and keeps Korean syllables whole", _with_marks),
+    Difference("leaves away every mark, and all but the first letter of a Korean syllable",
+               _with_marks, _bases),
+    Difference("takes control characters that are white for spaces", _of_words, _spaced),
     Difference("puts no space before the first word", _without_space),
     Difference("puts a space before what follows a special token", _with_spaces),
     Difference("does not look at what stands around a special token", _without_flags),
