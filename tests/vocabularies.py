@@ -49,7 +49,8 @@ class Vocabulary:
         """What tokenizer.json has in ``added_tokens``."""
         return [
             {"id": number, "content": self.tokens[number], "single_word": False, "lstrip": False,
-             "rstrip": False, "normalized": False, "special": kind in (CONTROL, UNKNOWN)}
+             "rstrip": False, "normalized": kind == USER,
+             "special": kind in (CONTROL, UNKNOWN)}
             for number, kind in enumerate(self.types)
             if kind in (CONTROL, USER, UNKNOWN) and not self.is_filler(number)
         ]  # fmt: skip
