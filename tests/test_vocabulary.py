@@ -110,6 +110,14 @@ def test_an_unknown_pattern_is_refused_by_name(tmp_path: Path) -> None:
     assert caught.value.hint
 
 
+def test_a_pattern_that_takes_for_ever_is_refused(tmp_path: Path) -> None:
+    tokenizer = v.trained("dbrx")
+    steps = [v.split(r"((a+)+)+$b"), v.byte_level(use_regex=False)]
+    tokenizer["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}
+    with pytest.raises(Unsupported, match=re.escape("((a+)+)+$b")):
+        vocabulary.read(folder_of(tmp_path, tokenizer), None, "llama")
+
+
 def test_a_pattern_that_is_only_proven_is_named_in_the_check(tmp_path: Path) -> None:
     tokenizer = v.trained("dbrx")
     pattern = LLAMA3.replace(r"\s+(?!\S)|\s+", r"\s+(?!\S)|\s")
@@ -205,6 +213,15 @@ def test_sentencepiece_with_and_without_its_model(tmp_path: Path, prefix: bool) 
         result = checked(one)
         assert result.passed, result.detail
         assert ";" not in result.detail
+
+
+def test_a_model_that_does_not_belong_to_the_tokenizer_is_not_used(tmp_path: Path) -> None:
+    pieces = v.spm_pieces()
+    folder = folder_of(tmp_path / "both", v.spm_json(pieces, []), tokenizer_config_json=LLAMA)
+    moved = [*pieces[:300], *pieces[301:], pieces[300]]
+    (folder / "tokenizer.model").write_bytes(v.sentencepiece(moved))
+    assert vocabulary.read(folder, None, "llama")[K + "tokens"] == [text for text, *_ in pieces]
+    assert checked(folder).passed
 
 
 def test_tokens_added_to_a_sentencepiece_model(tmp_path: Path) -> None:

@@ -4,17 +4,13 @@ Everything is brought into the form of tokenizer.json: what has no such file is 
 vocabulary as transformers' ``convert_slow_tokenizer`` does.
 """
 
-import json
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llmrr.convert.gguf.vocabulary import bytelevel, pretokenizer, proto, roles
 from llmrr.convert.gguf.vocabulary.folder import Added, Folder
 from llmrr.formats.messages import damaged
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 SPACE = "▁"
 REPLACED = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
@@ -34,16 +30,6 @@ def described(folder: Folder, architecture: str) -> dict[str, Any]:
     else:
         made = _from_words(folder)
     return {**made, "truncation": None, "padding": None, "added_tokens": _added(folder, made)}
-
-
-def tokenizer(made: Mapping[str, Any], where: object) -> "Tokenizer":
-    """The tokenizer that ``made`` describes. Raises ``DamagedFile``."""
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_str(json.dumps(made, ensure_ascii=False))
-    except Exception as exc:  # the library raises bare Exception
-        raise damaged(where, f"the tokenizers library cannot read it: {exc}") from exc
 
 
 def _added(folder: Folder, made: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmrr.convert.base import Check, Told
-from llmrr.convert.gguf.vocabulary import pretokenizer, roles
+from llmrr.convert.gguf.vocabulary import library, pretokenizer, roles
 from llmrr.convert.gguf.vocabulary.folder import Folder
 from llmrr.convert.verify import source_tokenizer
 from llmrr.convert.verify.differences import KNOWN, Target, together
@@ -64,9 +64,9 @@ def check(settings: Path, gguf: Path, told: Told) -> Check:
     target = Target(header.text("tokenizer.ggml.model") or "", pre, size)
     folder = Folder(settings)
     made = source_tokenizer.described(folder, architecture)
-    source = source_tokenizer.tokenizer(made, settings)
+    source = library.tokenizer(made, settings)
     texts = (*TEXTS, *_own(made))
-    with open_vocabulary(gguf) as vocab:
+    with library.errors(settings), open_vocabulary(gguf) as vocab:
         differing = _compare(source, vocab, texts, told)
         wrong = _around(folder, made, source, vocab) + _ends(folder, vocab, size)
     explained = _explained(differing, made, target, settings)
@@ -117,11 +117,12 @@ def _same(
     made: Mapping[str, Any], differing: list[Difference], spelled: list[str], settings: Path
 ) -> list[Difference]:
     """Those whose texts, so spelled, ``made`` cuts as llama.cpp does."""
-    source = source_tokenizer.tokenizer(made, settings)
-    return [
-        one for one, text in zip(differing, spelled, strict=True)
-        if source.encode(text, add_special_tokens=False).ids == one.found
-    ]  # fmt: skip
+    source = library.tokenizer(made, settings)
+    with library.errors(settings):
+        return [
+            one for one, text in zip(differing, spelled, strict=True)
+            if source.encode(text, add_special_tokens=False).ids == one.found
+        ]  # fmt: skip
 
 
 def _around(
