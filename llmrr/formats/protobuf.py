@@ -23,11 +23,11 @@ class Field(NamedTuple):
 
 
 class Reader:
-    """Reads the messages of a file through a window that moves forward."""
+    """Reads the messages of a file through a window that moves forward, at most ``fields``."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, fields: int = MAX_FIELDS) -> None:
         self.source, self.base, self.window = source, 0, b""
-        self.left = MAX_FIELDS
+        self.most = self.left = fields
 
     def fields(self, start: int, end: int) -> Iterator[Field]:
         """The fields of the message from ``start`` to ``end``. Raises ``DamagedFile``."""
@@ -63,7 +63,7 @@ class Reader:
     def _field(self, position: int) -> tuple[Field, int]:
         self.left -= 1
         if self.left < 0:
-            raise damaged(self.source, f"it has more than {MAX_FIELDS} fields")
+            raise damaged(self.source, f"it has more than {self.most} fields")
         at = self._at(position, 20)
         tag, after = varint(self.window, at)
         if after == at:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrr.convert.base import Check, Source, Step, Told, Wish
-from llmrr.convert.gguf import architectures, checking
+from llmrr.convert.gguf import architectures, checking, vocabulary
 from llmrr.convert.gguf.encoding import FILE_TYPES
 from llmrr.convert.gguf.entry import Entry
 from llmrr.convert.gguf.metadata import general
@@ -132,11 +132,7 @@ class Conversion:
 
     def vocabulary(self, settings: Path, model: Model) -> dict[str, Any]:
         """The keys tokenizer.*. Raises ``Unsupported`` for a tokenizer that llama.cpp lacks."""
-        from llmrr.convert.gguf import vocabulary  # type: ignore[attr-defined]
-
-        size = model.values.whole("vocab_size")
-        found: dict[str, Any] = vocabulary.read(settings, size, model.entry.name)
-        return found
+        return vocabulary.read(settings, model.values.whole("vocab_size"), model.entry.name)
 
     def work(self, source: Path, target: Path, told: Told) -> None:
         """Write the file ``target`` from the weights at ``source``."""

@@ -1,0 +1,1 @@
+"""Checks of what was converted against what it was made from."""

@@ -1,0 +1,3 @@
+"""Texts on which two tokenizers are compared: what people, programs and mistakes write."""
+
+TEXTS: tuple[str, ...] = ("Hello, world!",)
