@@ -29,6 +29,7 @@ from llmrr.types import Format
 
 QUANTS = ("auto", *FILE_TYPES)
 VERIFIED = "llmrr.verified"
+TEXT_ONLY = "only the part for text is converted, without what sees or hears"
 
 
 def step(source: Source, wish: Wish) -> Step:
@@ -77,7 +78,8 @@ class Model:
     @property
     def notes(self) -> tuple[str, ...]:
         """What llama.cpp does otherwise than the source."""
-        return tuple(said for note in self.entry.notes if (said := note(self.values)))
+        found = tuple(said for note in self.entry.notes if (said := note(self.values)))
+        return (*found, TEXT_ONLY) if self.values.table("text_config") else found
 
     @property
     def bytes(self) -> int | None:
