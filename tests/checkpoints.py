@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,10 @@ def checkpoint(
     import transformers
 
     torch.manual_seed(seed)
+    text = getattr(config, "text_config", config)
+    spm = "gemma" in text.model_type
+    for part in (config, text):  # those of the tokenizers here
+        part.bos_token_id, part.eos_token_id, part.pad_token_id = (2, 1, 0) if spm else (0, 0, None)
     maker = getattr(transformers, model_class) if model_class else None
     if maker is None:
         model = transformers.AutoModelForCausalLM.from_config(config)
@@ -106,8 +110,6 @@ def checkpoint(
             else:
                 one.normal_(0, one.shape[-1] ** -0.5)
     model.to(getattr(torch, kind)).save_pretrained(folder)
-    text = getattr(config, "text_config", config)
-    spm = "gemma" in text.model_type
     (sentencepiece_tokenizer if spm else bpe_tokenizer)(folder, text.vocab_size)
     return folder
 
@@ -142,15 +144,3 @@ def by_llama_cpp(jobs: Sequence[tuple[Path, str, Path]], source: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
 
-
-def stand_in_vocabulary(settings: Path, size: int | None, architecture: str) -> Mapping[str, Any]:
-    """A vocabulary without words: enough to load a file and to give it token ids."""
-    assert size
-    return {
-        "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.pre": "default",
-        "tokenizer.ggml.tokens": [f"t{number}" for number in range(size)],
-        "tokenizer.ggml.token_type": [1] * size,
-        "tokenizer.ggml.merges": ["t 0"],
-        "tokenizer.ggml.eos_token_id": 0,
-    }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checkpoints import LAST, by_llama_cpp, checkpoint, logits, stand_in_vocabulary, tokens
+from checkpoints import LAST, by_llama_cpp, checkpoint, logits, tokens
 
 from llmrr.convert.base import Source, Wish
 from llmrr.formats import gguf, inspect
@@ -84,20 +84,6 @@ CASES = {
 }  # fmt: skip
 
 Made = Callable[[str], tuple[Path, Path]]
-
-
-@pytest.fixture(autouse=True)
-def vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No words: what the tokens mean is compared elsewhere."""
-    import sys
-    import types
-
-    module = types.ModuleType("llmrr.convert.gguf.vocabulary")
-    module.read = stand_in_vocabulary  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    import llmrr.convert.gguf as package
-
-    monkeypatch.setattr(package, "vocabulary", module, raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -187,10 +173,10 @@ def test_files_are_those_of_the_script(
 
 
 def metadata(header: gguf.Header) -> dict[str, Any]:
-    """All keys with their types and values, but for the vocabulary's and our own."""
+    """All keys with their types and values, but for our own."""
     found: dict[str, Any] = {}
     for key, value in header.metadata.items():
-        if not key.startswith(("tokenizer.", "llmrr.")):
+        if not key.startswith("llmrr."):
             plain = value if isinstance(value, str | int | float) else header.values(key)
             found[key] = header.kinds[key], plain or header.strings(key)
     return found

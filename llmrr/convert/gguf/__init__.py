@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrr.convert.base import Check, Source, Step, Told, Wish
-from llmrr.convert.gguf import architectures, checking
+from llmrr.convert.gguf import architectures, checking, vocabulary
 from llmrr.convert.gguf.encoding import FILE_TYPES
 from llmrr.convert.gguf.entry import Entry
 from llmrr.convert.gguf.metadata import general
@@ -29,6 +29,7 @@ from llmrr.types import Format
 
 QUANTS = ("auto", *FILE_TYPES)
 VERIFIED = "llmrr.verified"
+TEXT_ONLY = "only the part for text is converted, without what sees or hears"
 
 
 def step(source: Source, wish: Wish) -> Step:
@@ -77,7 +78,8 @@ class Model:
     @property
     def notes(self) -> tuple[str, ...]:
         """What llama.cpp does otherwise than the source."""
-        return tuple(said for note in self.entry.notes if (said := note(self.values)))
+        found = tuple(said for note in self.entry.notes if (said := note(self.values)))
+        return (*found, TEXT_ONLY) if self.values.table("text_config") else found
 
     @property
     def bytes(self) -> int | None:
@@ -132,11 +134,7 @@ class Conversion:
 
     def vocabulary(self, settings: Path, model: Model) -> dict[str, Any]:
         """The keys tokenizer.*. Raises ``Unsupported`` for a tokenizer that llama.cpp lacks."""
-        from llmrr.convert.gguf import vocabulary  # type: ignore[attr-defined]
-
-        size = model.values.whole("vocab_size")
-        found: dict[str, Any] = vocabulary.read(settings, size, model.entry.name)
-        return found
+        return vocabulary.read(settings, model.values.whole("vocab_size"), model.entry.name)
 
     def work(self, source: Path, target: Path, told: Told) -> None:
         """Write the file ``target`` from the weights at ``source``."""

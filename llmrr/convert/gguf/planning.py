@@ -18,6 +18,7 @@ BUFFERS = re.compile(
     r"(?:^|\.)(?:rotary_emb\.(?:inv_freq|cos_cached|sin_cached)|rotary_pos_emb\.inv_freq|"
     r"position_ids|masked_bias|(?:attn|attention)\.(?:bias|masked_bias))$"
 )
+TEXT_PART = re.compile(r"^(?:model\.)?(?:language_model|text_model)\.")
 # What llama.cpp wants in single precision whatever else is asked for, besides norms, biases and
 # all that has one dimension: ``llama_model_quantize_impl`` and convert_hf_to_gguf.py.
 SINGLE = re.compile(
@@ -78,7 +79,7 @@ def plan(
     Raises ``DamagedFile`` for a tensor that is missing or has another shape than the configuration
     says, ``Unsupported`` for one that the architecture does not have and for packed weights.
     """
-    named = _named(entry, tensors, where)
+    named = _named(entry, tensors, where, parts=bool(values.table("text_config")))
     sizes = entry.sizes(values)
     found: dict[str, Written] = {}
     used: set[str] = set()
@@ -114,11 +115,13 @@ def _made(entry: Entry, values: Values) -> Iterator[Written]:
         yield Written(name, (len(numbers),), "F32", values=numbers)
 
 
-def _named(entry: Entry, tensors: Iterable[Tensor], where: str) -> dict[str, Tensor]:
-    """The tensors by their names without the model's prefix."""
+def _named(
+    entry: Entry, tensors: Iterable[Tensor], where: str, *, parts: bool
+) -> dict[str, Tensor]:
+    """The tensors by their names without the prefixes of the text part and of the model."""
     found: dict[str, Tensor] = {}
     for tensor in tensors:
-        name = tensor.name
+        name = TEXT_PART.sub("", tensor.name) if parts else tensor.name
         for prefix in entry.prefixes:
             name = name.removeprefix(prefix)
         if name in found:
