@@ -33,6 +33,11 @@ SIZES: dict[str, Any] = {
     "max_position_embeddings": 512,
     "rms_norm_eps": 3e-5,
 }
+PLAIN: dict[str, Any] = {
+    "vocab_size": 352, "hidden_size": 96, "intermediate_size": 160, "num_hidden_layers": 4,
+    "num_attention_heads": 6, "max_position_embeddings": 512,
+}  # fmt: skip
+FALCON = {key: one for key, one in PLAIN.items() if key != "intermediate_size"}
 WIDE = {**SIZES, "head_dim": 32}
 LLAMA3 = {
     "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
@@ -53,6 +58,8 @@ class Case:
     values: dict[str, Any] = field(default_factory=dict)
     model_class: str = ""
     compared: bool = True  # with the script, which makes something else of some
+    better: tuple[str, ...] = ()  # keys for which the script has a constant
+    exact: bool = True  # llama.cpp looks GELU up in a table of half precision
 
 
 CASES = {
@@ -81,6 +88,38 @@ CASES = {
             "norm_topk_prob": True,
         },
     ),
+    "gpt2": Case("GPT2Config", {
+        "vocab_size": 352, "n_embd": 96, "n_layer": 4, "n_head": 6, "n_positions": 512,
+        "n_ctx": 512, "layer_norm_epsilon": 3e-5,
+    }, exact=False),
+    "gpt2-wide": Case("GPT2Config", {
+        "vocab_size": 352, "n_embd": 96, "n_layer": 4, "n_head": 6, "n_positions": 512,
+        "n_ctx": 512, "n_inner": 160, "tie_word_embeddings": False,
+    }, compared=False, exact=False),
+    # The script asks for keys that transformers no longer writes.
+    "gptneox": Case("GPTNeoXConfig", {**PLAIN, "rotary_pct": 0.5}, exact=False, compared=False),
+    "gptneox-serial": Case(
+        "GPTNeoXConfig", {**PLAIN, "rotary_pct": 0.25, "use_parallel_residual": False},
+        exact=False, compared=False,
+    ),
+    "starcoder2": Case("Starcoder2Config", {
+        **PLAIN, "num_key_value_heads": 2, "norm_epsilon": 3e-5, "rope_theta": 20000.0,
+        "sliding_window": None,
+    }, exact=False),
+    "falcon": Case("FalconConfig", {
+        **FALCON, "layer_norm_epsilon": 3e-5,
+    }, exact=False, compared=False),
+    "falcon-new": Case("FalconConfig", {
+        **FALCON, "new_decoder_architecture": True, "num_kv_heads": 2,
+        "tie_word_embeddings": False,
+    }, exact=False, better=("falcon.context_length",)),
+    "stablelm": Case("StableLmConfig", {
+        **PLAIN, "num_key_value_heads": 2, "use_qkv_bias": True, "layer_norm_eps": 3e-5,
+        "partial_rotary_factor": 0.5,
+    }),
+    "stablelm-parallel": Case("StableLmConfig", {
+        **PLAIN, "num_key_value_heads": 2, "qk_layernorm": True, "use_parallel_residual": True,
+    }, compared=False),
 }  # fmt: skip
 
 Made = Callable[[str], tuple[Path, Path]]
@@ -153,7 +192,7 @@ def test_logits_are_those_of_transformers(
     print(f"{name}: largest difference {np.abs(found - expected).max():.1e}, same argmax {same}")
     assert np.abs(expected).std() > 0.3  # large enough for a difference to be seen
     assert np.abs(found - expected).max() <= 1e-2
-    assert same == LAST
+    assert same >= (LAST if CASES[name].exact else 0.97 * LAST)
 
 
 @needs_script
@@ -166,7 +205,13 @@ def test_files_are_those_of_the_script(
 ) -> None:
     target = convert_folder(folders(name), tmp_path / "model.gguf")
     ours, theirs = gguf.read_header(target), gguf.read_header(references(name))
-    assert metadata(ours) == metadata(theirs)
+    found, expected = metadata(ours), metadata(theirs)
+    for key in found.keys() - expected.keys():  # llama.cpp's own default, left out by the script
+        assert key.endswith("rope.freq_base")
+        assert found.pop(key)[1] == 10000.0
+    for key in CASES[name].better:
+        del found[key], expected[key]
+    assert found == expected
     assert tables(ours) == tables(theirs)
     for info in ours.tensors:
         assert data(ours, info.name) == data(theirs, info.name), info.name

@@ -84,7 +84,7 @@ def plan(
     found: dict[str, Written] = {}
     used: set[str] = set()
     lacking: dict[str, str] = {}
-    for rule, target, sources in _instances(entry, values, sizes):
+    for rule, target, sources in instances(entry, values, sizes):
         present = [name for name in sources if name in named]
         if target in found:
             used.update(present if _same_place(found[target], rule) else ())
@@ -130,7 +130,7 @@ def _named(
     return found
 
 
-def _instances(
+def instances(
     entry: Entry, values: Values, sizes: Mapping[str, int]
 ) -> Iterator[tuple[Rule, str, tuple[str, ...]]]:
     """Every rule for every layer, with the names of its sources: what stands before the layers
@@ -143,7 +143,7 @@ def _instances(
         for rule in inner:
             source = rule.source.replace("#", str(layer))
             names = (
-                tuple(source.replace("*", str(expert)) for expert in range(sizes["e"]))
+                tuple(source.replace("*", str(expert)) for expert in range(sizes[rule.stacked]))
                 if "*" in source
                 else (source,)
             )

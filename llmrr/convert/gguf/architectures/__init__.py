@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llmrr.convert.gguf.architectures import gemma, granite, llama, olmo, phi, qwen
+from llmrr.convert.gguf.architectures import bert, gemma, gpt, granite, llama, olmo, phi, qwen
 from llmrr.convert.gguf.entry import Entry
 from llmrr.errors import Unsupported
 
@@ -14,6 +14,8 @@ ENTRIES: tuple[Entry, ...] = (
     *phi.ENTRIES,
     *granite.ENTRIES,
     *olmo.ENTRIES,
+    *gpt.ENTRIES,
+    *bert.ENTRIES,
 )
 
 
