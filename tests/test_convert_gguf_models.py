@@ -88,6 +88,26 @@ CASES = {
             "norm_topk_prob": True,
         },
     ),
+    "smollm3": Case("SmolLM3Config", {**SIZES, "pad_token_id": 0}),
+    "gemma": Case("GemmaConfig", {**WIDE, "pad_token_id": 0}),
+    "gemma2": Case("Gemma2Config", {
+        **WIDE, "query_pre_attn_scalar": 32, "sliding_window": 64, "pad_token_id": 0,
+    }),
+    "gemma3": Case("Gemma3TextConfig", {
+        **WIDE, "num_hidden_layers": 7, "query_pre_attn_scalar": 32, "sliding_window": 64,
+        "pad_token_id": 0,
+    }),
+    # llama.cpp looks for tokens of Phi-3 in a model that has phi-3 or phi3 in its name.
+    "phi": Case("Phi3Config", {**SIZES, "pad_token_id": 0, "sliding_window": None}),
+    "phi-partial": Case("Phi3Config", {
+        **SIZES, "hidden_size": 192, "pad_token_id": 0, "sliding_window": None,
+        "partial_rotary_factor": 0.75, "tie_word_embeddings": True,
+    }),
+    "granite": Case("GraniteConfig", {
+        **SIZES, "embedding_multiplier": 3.0, "attention_multiplier": 0.2,
+        "residual_multiplier": 0.7, "logits_scaling": 1.5,
+    }),
+    "olmo2": Case("Olmo2Config", {**SIZES, "pad_token_id": 0}),
     "gpt2": Case("GPT2Config", {
         "vocab_size": 352, "n_embd": 96, "n_layer": 4, "n_head": 6, "n_positions": 512,
         "n_ctx": 512, "layer_norm_epsilon": 3e-5,
@@ -206,10 +226,10 @@ def test_files_are_those_of_the_script(
     target = convert_folder(folders(name), tmp_path / "model.gguf")
     ours, theirs = gguf.read_header(target), gguf.read_header(references(name))
     found, expected = metadata(ours), metadata(theirs)
-    for key in found.keys() - expected.keys():  # llama.cpp's own default, left out by the script
-        assert key.endswith("rope.freq_base")
-        assert found.pop(key)[1] == 10000.0
-    for key in CASES[name].better:
+    for key in found.keys() - expected.keys():  # what the script leaves to llama.cpp's defaults
+        assert key.endswith((".rope.freq_base", ".add_bos_token")), key
+        assert found.pop(key)[1] in (10000.0, True, False)
+    for key in (*CASES[name].better, "tokenizer.ggml.pre"):  # that of the script is overridden
         del found[key], expected[key]
     assert found == expected
     assert tables(ours) == tables(theirs)
