@@ -137,13 +137,17 @@ class LlamaModel:
         """One vector of length 1 per text, pooled as the file says, else by the mean."""
         with self._loaded.in_use():
             tokens = [self.vocab.tokenize(text, add_special=True) or [0] for text in texts]
+        return self.embed_tokens(tokens)
+
+    def embed_tokens(self, tokens: Sequence[Sequence[int]]) -> list[list[float]]:
+        """``embed`` for texts that are tokens already, none of them empty."""
         longest = max(map(len, tokens), default=0)
         limit = self.info.context_length or longest
         if longest > limit:
             raise prompting.overflow("longest text", longest, limit, self.info.context_length)
         # llama.cpp spreads a batch evenly over its sequences, and aborts where that leaves a rest.
         shape = replace(
-            self._shape(_rounded(longest), flash=True),
+            self._shape(_rounded(longest), flash=self._flash),
             slots=min(vectors.AT_ONCE, len(tokens)),
             pooled=vectors.pooling(self.info.pooling),
         )
@@ -153,7 +157,7 @@ class LlamaModel:
         """The logits after each token, shape (tokens, vocabulary), float32."""
         size = self.vocab.size
         self._context_needed(len(tokens), 0)
-        shape = replace(self._shape(_rounded(len(tokens)), flash=True), slots=1, all_logits=True)
+        shape = replace(self._shape(_rounded(len(tokens)), flash=self._flash), slots=1, all_logits=True)
         return self._side(
             shape, lambda context, stopped: vectors.logits(context, tokens, size, stopped)
         )
@@ -218,6 +222,11 @@ class LlamaModel:
 
     def _shape(self, size: int, *, flash: bool) -> Shape:
         return Shape(size, self._options.slots, self._threads, flash, self._options.kv_type)
+
+    @property
+    def _flash(self) -> bool:
+        """Flash attention where only a prompt is read, which rounds keys and values to float16."""
+        return self._options.flash_attention != "off"
 
     @property
     def _accelerated(self) -> bool:

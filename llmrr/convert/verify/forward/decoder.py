@@ -1,6 +1,5 @@
 """The forward pass of a ``Design``: token ids in, hidden states and logits out."""
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +24,11 @@ class Pass:
         self.design = design
         self.weights = weights
         self._activation = blocks.activation(design.activation)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens have a row in the table."""
+        return self.weights.shape(f"{self.design.names['embed']}.weight")[0]
 
     def hidden(self, tokens: "Tokens") -> "Floats":
         """What stands after the last layer and its norm, shape (prompts, positions, width)."""
@@ -208,12 +212,3 @@ class Pass:
     def _optional(self, name: str) -> "Floats | None":
         """A vector where the model has it."""
         return self.weights.whole(name) if name in self.weights else None
-
-
-def attention_scale(head: int) -> float:
-    """What scores are usually multiplied with.
-
-    >>> attention_scale(64)
-    0.125
-    """
-    return 1 / math.sqrt(head)

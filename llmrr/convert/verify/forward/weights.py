@@ -52,9 +52,14 @@ class Weights:
             tensors = read_header(source).tensors
             offset = source.size - sum(tensor.bytes for tensor in tensors)
             for tensor in tensors:
-                found[tensor.name] = _Place(file, offset, tensor)
+                found[_current(tensor.name)] = _Place(file, offset, tensor)
                 offset += tensor.bytes
         return found
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self.path if self.path.is_dir() else self.path.parent
 
     @property
     def names(self) -> Sequence[str]:
@@ -108,6 +113,17 @@ class Weights:
             self._open[place.path] = np.memmap(place.path, np.uint8, "r")
         bytes_ = self._open[place.path][place.offset : place.offset + place.tensor.bytes]
         return bytes_.view(dtype).reshape(place.tensor.shape)
+
+
+def _current(name: str) -> str:
+    """The name as it is today: BERT's norms came with those of TensorFlow.
+
+    >>> _current("bert.embeddings.LayerNorm.gamma")
+    'bert.embeddings.LayerNorm.weight'
+    """
+    for old, new in ((".LayerNorm.gamma", ".LayerNorm.weight"), (".LayerNorm.beta", ".LayerNorm.bias")):
+        name = name.replace(old, new)
+    return name
 
 
 def _as_float32(raw: Any, type_: str) -> "Floats":
