@@ -227,7 +227,7 @@ def test_files_are_those_of_the_script(
     ours, theirs = gguf.read_header(target), gguf.read_header(references(name))
     found, expected = metadata(ours), metadata(theirs)
     for key in found.keys() - expected.keys():  # what the script leaves to llama.cpp's defaults
-        assert key.endswith((".rope.freq_base", ".add_bos_token")), key
+        assert key.endswith((".rope.freq_base", ".add_bos_token", ".add_eos_token")), key
         assert found.pop(key)[1] in (10000.0, True, False)
     for key in (*CASES[name].better, "tokenizer.ggml.pre"):  # that of the script is overridden
         del found[key], expected[key]
