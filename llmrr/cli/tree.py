@@ -53,6 +53,7 @@ COMMANDS = {
     "export": Entry("fetching", "export", "Write a model into one .tar."),
     "df": Entry("models", "df", "Show what the models take on the disks."),
     "prune": Entry("models", "prune", "Remove what nobody needs any more."),
+    "eval": Entry("eval", "evaluate", "Measure how well models answer."),
     "probe": Entry("machine", "probe", "Show what this machine is."),
     "doctor": Entry("machine", "doctor", "Check the installation; name what mends it."),
     "stats": Entry("history", "stats", "Summarise what past runs cost."),
