@@ -17,6 +17,7 @@ from llmrr.types import Format, ModelFiles, Recipe
 if TYPE_CHECKING:
     import sqlite3
 
+    from llmrr.evaluate.scoring import Score
     from llmrr.store.holders import Holding
     from llmrr.store.records import Entry
     from llmrr.store.references import HubReference
@@ -130,6 +131,18 @@ class Catalogue:
         except Unsupported:  # nothing to keep, and still something to look at
             entry = records.Entry(resolved.name, "", resolved.path, resolved.source, ())
         return replace(entry, recipe=resolved.recipe)
+
+    def scores(self, entry: "Entry") -> "list[Score]":
+        """What ``eval`` measured of exactly this model, the newest first."""
+        from llmrr.evaluate import scoring
+
+        identity = identity_of(entry)
+        if identity is None:
+            return []
+        return self._database(
+            lambda connection: scoring.scores(connection, entry.origin, identity),
+            "what was measured is not known",
+        ) or []
 
     def find(self, name: str) -> "Entry | None":
         """The installed model of this label, or of this name the one used or added last."""
@@ -290,6 +303,17 @@ def _changed(path: Path) -> float:
     """When a model's files last changed, in epoch seconds."""
     inside = path.iterdir() if path.is_dir() else (path,)
     return max((one.stat().st_mtime for one in inside if one.is_file()), default=0.0)
+
+
+def identity_of(entry: "Entry") -> str | None:
+    """What a score of this model belongs to; None where its files cannot be got at."""
+    from llmrr.evaluate import scoring
+
+    files = [file.path for file in entry.files] or [entry.path]
+    try:
+        return scoring.identity(files, entry.digest, entry.recipe)
+    except OSError:
+        return None
 
 
 def runnable() -> frozenset[Format]:

@@ -10,7 +10,7 @@ load, stream, record. Also the library's public face.
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -118,6 +118,21 @@ class Answer(Iterator[Chunk]):
         if record is not None:
             self.text = "".join(self._parts)
             record(self, error)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A loaded model to be used directly. What it answers is not recorded."""
+
+    resolved: Resolved
+    engine: str
+    model: Model
+
+    def generate(self, request: Request) -> Stream:
+        """Start answering, with the defaults of its recipe, of its author and of llmrr."""
+        return self.model.generate(
+            _completed(request, self.resolved, self.model.info.sampling)
+        )
 
 
 class Router:
@@ -254,6 +269,14 @@ class Router:
         found = self.catalogue.for_running(self.resolve(model))
         loaded, _ = self._open(found, options or {})
         return loaded.embed(texts)
+
+    def open(
+        self, model: str | None = None, *, options: Mapping[str, object] | None = None
+    ) -> Opened:
+        """Load a model to use it directly; it stays loaded until another one is asked for."""
+        resolved = self.resolve(model)
+        loaded, engine = self._open(resolved, options or {})
+        return Opened(resolved, engine.name, loaded)
 
     def close(self) -> None:
         """Free the model and the database. Twice is allowed."""
