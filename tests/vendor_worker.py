@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-
 # What the script asks for by names that configurations of today do not have.
 OLDER = {
     "gpt2": {"n_ctx": 512},

@@ -125,7 +125,8 @@ def byte_level_json(vocabulary: Vocabulary, pre: str) -> dict[str, Any]:
         "post_processor": template if adds else byte_level(),
         "decoder": byte_level(),
         "model": {"type": "BPE", "dropout": None, "unk_token": None,
-                  "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+                  "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": False,
+                   "byte_fallback": False,
                   "ignore_merges": BY_NAME[pre].ignores_merges, "vocab": vocab,
                   "merges": vocabulary.merges},
     }  # fmt: skip

@@ -34,7 +34,8 @@ class Rule:
     """The tensor ``target`` of the GGUF file, for every layer where it has a ``#``.
 
     ``source`` is its name in the checkpoint, without the entry's prefix; with a ``*`` there are
-    as many as the size ``stacked`` says (experts, or heads), and they are put on each other. ``shape`` is that of a source, rows first, each dimension
+    as many as the size ``stacked`` says (experts, or heads), and they are put on each
+    other. ``shape`` is that of a source, rows first, each dimension
     a sum of the entry's sizes: ``q+2k d``. It is stored with rows and columns swapped if it is
     ``transposed``; what is said of rows holds for it once it is swapped back. ``rows`` picks and
     orders rows: those of a tensor of three dimensions in each of its matrices, the single numbers
@@ -61,7 +62,8 @@ class Entry:
     ``keys`` are the hyperparameters without the architecture before them: the name of a whole
     number in config.json, or a function; None is left out. ``refused`` says what a configuration
     asks for that llama.cpp does not do, ``notes`` what it does differently. ``aside`` matches
-    tensors (without their prefix) that are not needed. ``made`` has tensors that are computed. Of one that
+    tensors (without their prefix) that are not needed. ``made`` has tensors that are computed.
+    Of one that
     ``pools``, one vector is made for a text, as Sentence Transformers are told to.
     """
 

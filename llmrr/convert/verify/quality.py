@@ -1,4 +1,4 @@
-"""The check "quality": how much worse a quantized model predicts than the one that it was made from.
+"""The check "quality": how much worse a quantized model predicts than the one that it was made of.
 
 Both read the built-in texts; of every prediction in the second half of each window the divergence
 of the two distributions is taken, as ``llama-perplexity --kl-divergence`` does. It is information:
@@ -30,10 +30,10 @@ def check(reference: Path, result: Path, told: Told) -> Check:
     """Compare the GGUF file ``result`` with ``reference``, of which it was quantized. Both are
     mapped into memory. Raises what the engine does."""
     with ExitStack() as both:
-        models = [both.enter_context(closing(_opened(path))) for path in (reference, result)]
-        if _makes_vectors(models[0].info):
-            return _of_vectors(*models)
-        return _of_predictions(*models, told)
+        source, model = (both.enter_context(closing(_opened(one))) for one in (reference, result))
+        if _makes_vectors(source.info):
+            return _of_vectors(source, model)
+        return _of_predictions(source, model, told)
 
 
 def _opened(path: Path) -> "LlamaModel":
@@ -50,7 +50,7 @@ def _makes_vectors(info: ModelInfo) -> bool:
 
 def _of_predictions(reference: "LlamaModel", model: "LlamaModel", told: Told) -> Check:
     from llmrr import evaluate
-    from llmrr.evaluate.windows import WINDOW
+    from llmrr.evaluate.texts import WINDOW
 
     tokens = evaluate.text_tokens(reference, "\n\n".join(TEXTS))
     window = min(WINDOW, (reference.info.context_length or 2 * WINDOW) - 1)

@@ -80,7 +80,9 @@ def check(source: Path, result: Path, told: Told, *, settings: Path | None = Non
     passed = found.sound and found.error <= tolerance
     layers = design.enough(MOST_LAYERS)
     what = f"the first {layers} layers" if layers < len(design.layers) else f"all {layers} layers"
-    detail = f"structure only, {what} of the source in numpy and of the result in llama.cpp: {found}"
+    detail = (
+        f"structure only, {what} of the source in numpy and of the result in llama.cpp: {found}"
+    )
     return Check(NAME, passed, f"{detail} ({tolerance:g} is allowed)")
 
 

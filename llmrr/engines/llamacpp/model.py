@@ -157,7 +157,8 @@ class LlamaModel:
         """The logits after each token, shape (tokens, vocabulary), float32."""
         size = self.vocab.size
         self._context_needed(len(tokens), 0)
-        shape = replace(self._shape(_rounded(len(tokens)), flash=self._flash), slots=1, all_logits=True)
+        shape = self._shape(_rounded(len(tokens)), flash=self._flash)
+        shape = replace(shape, slots=1, all_logits=True)
         return self._side(
             shape, lambda context, stopped: vectors.logits(context, tokens, size, stopped)
         )

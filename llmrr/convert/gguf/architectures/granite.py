@@ -21,7 +21,7 @@ from llmrr.convert.gguf.architectures.llama import (
     head,
     wide_heads,
 )
-from llmrr.convert.gguf.entry import Entry, Key, Rule, half, stated
+from llmrr.convert.gguf.entry import Entry, Key, Rule, half
 from llmrr.convert.gguf.settings import Values, expert_sizes
 
 MULTIPLIERS = {

@@ -27,8 +27,10 @@ def normalise(
 
     if kind == "layer":
         x = x - x.mean(-1, keepdims=True)
-    found = x / np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(epsilon)) * weight
-    return found if bias is None else found + bias
+    found: Floats = x / np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(epsilon)) * weight
+    if bias is not None:
+        found = found + bias
+    return found
 
 
 def rotate(x: "Floats", rope: Rope) -> "Floats":

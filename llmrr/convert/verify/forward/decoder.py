@@ -79,7 +79,8 @@ class Pass:
         before = self._maybe(x, "attention_in", i)
         attended = self._maybe(self._attention(before, i, layer), "attention_out", i) * scale
         if self.design.parallel:
-            return x + attended + self._mlp(self._maybe(x, "mlp_in", i), i, layer) * scale
+            both: Floats = x + attended + self._mlp(self._maybe(x, "mlp_in", i), i, layer) * scale
+            return both
         x = self._maybe(x + attended, "attention_sum", i)
         fed = self._maybe(self._mlp(self._maybe(x, "mlp_in", i), i, layer), "mlp_out", i)
         return self._maybe(x + fed * scale, "mlp_sum", i)
@@ -103,7 +104,7 @@ class Pass:
         return self._linear(found.swapaxes(1, 2).reshape(*x.shape[:2], -1), "o", i)
 
     def _queries(self, x: "Floats", i: int) -> "tuple[Floats, Floats, Floats]":
-        """Queries, keys and values, shape (prompts, positions, heads × head)."""
+        """Queries, keys and values, shape (prompts, positions, heads x head)."""
         import numpy as np
 
         design = self.design
@@ -172,10 +173,11 @@ class Pass:
         name = self.design.names[role].format(i=i, e=e)
         matrix = f"{name}.weight"
         if self.design.turned:
-            found: Floats = sum(
+            parts = [
                 x[..., start : start + len(block)] @ block
                 for start, block in self.weights.blocks(matrix)
-            )
+            ]
+            found: Floats = np.sum(parts, axis=0)
         else:
             found = np.concatenate([x @ b.T for _, b in self.weights.blocks(matrix)], -1)
         bias = self._optional(f"{name}.bias")

@@ -78,7 +78,7 @@ def _placed(names: Mapping[str, str], tensors: Collection[str]) -> dict[str, str
     return found
 
 
-# -- names, which many architectures share ----------------------------------------------------------
+# -- names, which many architectures share ---------------------------------------------------------
 
 LAYER: Final = "layers.{i}."
 GATED: Final = {
@@ -169,7 +169,7 @@ NOMIC: Final = {
 }  # fmt: skip
 
 
-# -- what is not usual, by architecture -------------------------------------------------------------
+# -- what is not usual, by architecture ------------------------------------------------------------
 
 
 def _mixture(settings: Settings, normalised: bool) -> dict[str, Any]:

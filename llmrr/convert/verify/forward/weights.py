@@ -106,7 +106,9 @@ class Weights:
         place = self._place(name)
         dtype = DTYPES.get(place.tensor.type)
         if dtype is None:
-            raise Unsupported(f"{name!r} has the type {place.tensor.type}, which is no plain number")
+            raise Unsupported(
+                f"{name!r} has the type {place.tensor.type}, which is no plain number"
+            )
         if place.tensor.bytes == 0:
             return np.empty(place.tensor.shape, dtype)
         if place.path not in self._open:
@@ -121,7 +123,8 @@ def _current(name: str) -> str:
     >>> _current("bert.embeddings.LayerNorm.gamma")
     'bert.embeddings.LayerNorm.weight'
     """
-    for old, new in ((".LayerNorm.gamma", ".LayerNorm.weight"), (".LayerNorm.beta", ".LayerNorm.bias")):
+    parts = ((".LayerNorm.gamma", ".LayerNorm.weight"), (".LayerNorm.beta", ".LayerNorm.bias"))
+    for old, new in parts:
         name = name.replace(old, new)
     return name
 
@@ -130,7 +133,8 @@ def _as_float32(raw: Any, type_: str) -> "Floats":
     import numpy as np
 
     if type_ == "BF16":  # the upper half of a float32
-        return (raw.astype(np.uint32) << 16).view(np.float32)
+        wide: Floats = (raw.astype(np.uint32) << 16).view(np.float32)
+        return wide
     return np.ascontiguousarray(raw, np.float32)
 
 
