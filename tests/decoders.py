@@ -1,5 +1,5 @@
-"""Tiny real decoders and encoders that onnxruntime runs, written as ONNX protobuf with our own code:
-in all the layouts in which people publish them, with the same random weights, so that all of them
+"""Tiny real decoders and encoders that onnxruntime runs, written as ONNX protobuf by ourselves: in
+all the layouts in which people publish them, with the same random weights, so that all of them
 say the same."""
 
 import json
@@ -13,7 +13,8 @@ from layouts import message
 
 HEADS, WIDTH, HEAD, LAYERS, CONTEXT = 4, 32, 8, 2, 512
 VOCABULARY = byte_tokenizer().get_vocab_size()
-TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10}
+TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10,
+         "bfloat16": 16}
 MICROSOFT = "com.microsoft"
 Size = int | str
 
@@ -92,13 +93,14 @@ def weights(kind: str = "float32", seed: int = 1) -> dict[str, np.ndarray]:
 
 def _body(
     graph: Graph, *, kind: str, past: bool, positions: bool, gqa: bool, causal: bool = True,
-    logits: str = "logits", present: str = "present",
+    logits: str = "logits", present: str = "present", forgets: bool = False, ports: str = "",
+    ids: str = "input_ids",
 ) -> None:  # fmt: skip
     """The layers: learned positions, attention, a feed-forward step; nothing is normalised."""
     op, ints = graph.op, graph.ints
     for name, value in weights(kind).items():
         graph.weight(name, value)
-    ids = "input_ids"
+    cast = {"": "", "bfloat16": "16"}[ports]
     count = op("Gather", op("Shape", ids), ints(1), axis=0)
     all_keys = count
     if past:
@@ -112,7 +114,8 @@ def _body(
     first = op("Sub", scalar_all, scalar_count)
     own = op("Unsqueeze", op("Range", first, scalar_all, one), ints(0))
     places = "position_ids" if positions else own
-    hidden = op("Add", op("Gather", "embed", ids), op("Gather", "places", places))
+    found = ids if ids == "inputs_embeds" else op("Gather", "embed", ids)
+    hidden = op("Add", found, op("Gather", "places", places))
     split = ints(0, 0, HEADS, HEAD)
     forbidden = ""
     if not gqa:
@@ -121,6 +124,8 @@ def _body(
         masked = op("Equal", op("Unsqueeze", "attention_mask", ints(1)),
                     graph.weight("no", np.array(0, np.int64)))  # fmt: skip
         forbidden = op("Unsqueeze", op("Or", later, masked) if causal else masked, ints(1))
+        if forgets:  # as if it had been traced for one token, which may see all
+            forbidden = op("Unsqueeze", masked, ints(1))
     else:
         total = op("ReduceSum", "attention_mask", ints(1), keepdims=0)
         seqlens = op("Cast", op("Sub", total, one), to=6)
@@ -136,7 +141,12 @@ def _body(
         else:
             q, k, v = (op("Transpose", op("Reshape", one, split), perm=[0, 2, 1, 3])
                        for one in (q, k, v))  # fmt: skip
-            if past:
+            if past and cast:
+                k, v = (op("Concat", op("Cast", a, to=1), b, axis=2)
+                        for a, b in zip(old, (k, v), strict=True))  # fmt: skip
+                k, v = (op("Cast", op("Cast", a, to=16, into=b), to=1)
+                        for a, b in zip((k, v), new, strict=True))  # fmt: skip
+            elif past:
                 k, v = (op("Concat", a, b, axis=2, into=c)
                         for a, b, c in zip(old, (k, v), new, strict=True))  # fmt: skip
             elif present:
@@ -152,6 +162,8 @@ def _body(
         hidden = op("Add", hidden, op("MatMul", up, f"{layer}.down"))
     if logits == "last_hidden_state":
         op("Identity", hidden, into=logits)
+    elif cast:
+        op("Cast", op("MatMul", hidden, "head"), to=16, into=logits)
     else:
         op("MatMul", hidden, "head", into=logits)
 
@@ -178,17 +190,19 @@ def _proto(
     return path
 
 
-def _inputs(kind: str, *, past: bool, positions: bool) -> list[bytes]:
+def _inputs(kind: str, *, past: bool, positions: bool, names: bool = True) -> list[bytes]:
     found = [port("input_ids", "int64", ["batch_size", "sequence_length"]),
              port("attention_mask", "int64", ["batch_size", "total_sequence_length"])]  # fmt: skip
     if positions:
         found.append(port("position_ids", "int64", ["batch_size", "sequence_length"]))
-    return found + (_caches("past_key_values", kind, "past_sequence_length") if past else [])
+    length = "past_sequence_length" if names else ""
+    return found + (_caches("past_key_values", kind, length) if past else [])
 
 
 def _caches(prefix: str, kind: str, length: str) -> list[bytes]:
+    batch = "batch_size" if length else ""
     return [
-        port(f"{prefix}.{layer}.{part}", kind, ["batch_size", HEADS, length, HEAD])
+        port(f"{prefix}.{layer}.{part}", kind, [batch, HEADS, length, HEAD])
         for layer in range(LAYERS)
         for part in ("key", "value")
     ]
@@ -200,17 +214,36 @@ def _logits(kind: str) -> bytes:
 
 def decoder(
     path: Path, *, kind: str = "float32", past: bool = True, present: bool = True,
-    positions: bool = True, gqa: bool = False, outside: str = "",
+    positions: bool = True, gqa: bool = False, outside: str = "", ports: str = "",
+    forgets: bool = False, wants: str = "", names: bool = True, ids: str = "input_ids",
 ) -> Path:  # fmt: skip
-    """One graph: with keys and values of the past or not."""
+    """One graph: with keys and values of the past or not. Its caches and logits are ``ports``,
+    where that is another type; ``forgets``: that a token sees no later one; ``wants`` is an input
+    more; without ``names`` sizes that are not fixed have none."""
     graph = Graph()
-    _body(graph, kind=kind, past=past, positions=positions, gqa=gqa,
-          present="present" if present else "")  # fmt: skip
+    _body(graph, kind=kind, past=past, positions=positions, gqa=gqa, ports=ports, forgets=forgets,
+          present="present" if present else "", ids=ids)  # fmt: skip
+    kind = ports or kind
     outputs = [_logits(kind)]
     if present:
         outputs += _caches("present", kind, "total_sequence_length")
-    return _proto(graph, _inputs(kind, past=past, positions=positions), outputs, path,
-                  outside=outside)  # fmt: skip
+    inputs = _inputs(kind, past=past, positions=positions, names=names)
+    if ids == "inputs_embeds":
+        inputs[0] = port(ids, kind, ["batch_size", "sequence_length", WIDTH])
+    if wants:
+        inputs.append(port(wants, "int64", [1]))
+    return _proto(graph, inputs, outputs, path, outside=outside)
+
+
+def embedded(folder: Path) -> Path:
+    """A graph that takes vectors, and one that makes them, as models of text and pictures have."""
+    graph = Graph()
+    graph.weight("embed", weights()["embed"])
+    graph.op("Gather", "embed", "input_ids", into="inputs_embeds")
+    _proto(graph, _inputs("float32", past=False, positions=False)[:1],
+           [port("inputs_embeds", "float32", ["b", "s", WIDTH])],
+           folder / "onnx" / "embed_tokens.onnx")  # fmt: skip
+    return decoder(folder / "onnx" / "decoder_model_merged.onnx", ids="inputs_embeds")
 
 
 def merged(path: Path) -> Path:

@@ -16,9 +16,11 @@ BLOCK: Final = 256  # tokens that a buffer grows by at least
 class Grown:
     """Every run makes longer ones of them."""
 
-    def __init__(self, ports: Sequence[Cache], device: str, values: list[Any] | None = None) -> None:
+    def __init__(
+        self, ports: Sequence[Cache], device: str, values: list[Any] | None = None
+    ) -> None:
         self._ports, self._device = ports, device
-        self.values = [_zeros(port, port.shape, device) for port in ports] if not values else values
+        self.values = values or [_zeros(port, port.shape, device) for port in ports]
         self.length = 0
 
     def targets(self, length: int) -> list[Any]:
@@ -142,6 +144,5 @@ def _zeros(port: Cache, shape: Sequence[int], device: str) -> Any:
 
 
 def _head(whole: "NDArray[Any]", axis: int, length: int) -> "NDArray[Any]":
-    import numpy as np
-
-    return np.ascontiguousarray(whole[(slice(None),) * axis + (slice(length),)])
+    """A copy in any case: the memory of ``whole`` is onnxruntime's, which may free it."""
+    return whole[(slice(None),) * axis + (slice(length),)].copy()

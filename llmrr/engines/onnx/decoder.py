@@ -1,7 +1,7 @@
 """A decoder of ONNX graphs as a backend: one token, or a piece of a prompt, after what is cached.
 
-Layouts: one graph with past; ``use_cache_branch``, which chooses between two in one; a graph for the
-first step and one with past; a graph without a cache, which computes everything anew.
+Layouts: one graph with past; two in one, between which ``use_cache_branch`` chooses; a graph for
+the first step and one with past; a graph without a cache, which computes everything anew.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from llmrr.engines.backend import Backend
 from llmrr.engines.onnx import ports
 from llmrr.engines.onnx.caches import Grown, Shared, may_share
 from llmrr.engines.onnx.session import Graph
-from llmrr.errors import Unsupported
+from llmrr.errors import EngineFailed, Unsupported
 from llmrr.types import ModelInfo
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Decoder(Backend[State]):
                 "the graph takes vectors, and no graph that makes them of tokens lies beside it",
                 "get embed_tokens of the same variant too",
             )
+        if embeds is not None and ports.EMBEDDED not in embeds.ports.outputs:
+            raise Unsupported("the graph of embeddings gives none", "get embed_tokens anew")
         operators = info.metadata["onnx.operators"]
         self._shares = first is None and may_share(
             main.ports.caches, operators, main.provider.device
@@ -76,21 +78,23 @@ class Decoder(Backend[State]):
         narrow = not main.ports.inputs.keys() & set(ports.KEEP)
         self.chunk = max(LEAST, min(MOST, LOGITS_BYTES // row)) if narrow else MOST
 
-    @cached_property
+    @property
     def whole(self) -> bool:
         """Must a prompt be computed in one piece? So it is with some old exports, whose graph with
         past was made for one token: tried out once, where it matters."""
+        return self._whole
+
+    @cached_property
+    def _whole(self) -> bool:
         caches = self._main.ports.caches
         if not caches:
             return False  # everything is computed anew, whatever the piece
-        expected = self.every(self.start(), PROBE)
+        expected = self._compute(self.start(), PROBE, every=True)
         state = self.start()
-        self.every(state, PROBE[:1])
+        self._compute(state, PROBE[:1], every=True)
         try:
             got = self._compute(state, PROBE[1:], every=True)
-        except Unsupported:
-            raise
-        except Exception:  # a size that the graph does not take
+        except EngineFailed:  # a size that the graph does not take
             return True
         return not _alike(got, expected[1:], self._close)
 
@@ -101,7 +105,8 @@ class Decoder(Backend[State]):
 
     def advance(self, state: State, tokens: Sequence[int]) -> "Logits":
         """Compute ``tokens`` after those of ``state``; the logits of the last one."""
-        return self._advance(state, tokens, every=False)[-1]
+        row: Logits = self._advance(state, tokens, every=False)[-1]
+        return row
 
     def every(self, state: State, tokens: Sequence[int]) -> "Logits":
         """``advance`` with the logits after each of the tokens."""
@@ -155,7 +160,8 @@ class Decoder(Backend[State]):
         fresh = self.start()
         rows = self._compute(fresh, [*state.tokens, *tokens], every)
         state.cache, state.tokens = fresh.cache, fresh.tokens
-        return rows[-len(tokens) :]
+        last: Logits = rows[-len(tokens) :]
+        return last
 
     def _compute(self, state: State, tokens: Sequence[int], every: bool) -> "Logits":
         """One run. The state is changed only after it."""
@@ -174,9 +180,8 @@ class Decoder(Backend[State]):
         if not graph.ports.caches:
             past = {}
         values = self._values(graph, state.length, tokens, every)
-        made, caches = graph.run(values, past, logits, kept)
-        rows = made[0] if every else made[0, -1:]
-        result = np.array(rows, np.float32)  # a copy: the memory is the run's
+        made, caches = graph.run(values, past, logits, kept, last=not every)
+        result: Logits = made[0].astype(np.float32, copy=False)
         cache.take(caches, length)
         state.tokens.extend(tokens)
         return result
@@ -218,8 +223,8 @@ class Decoder(Backend[State]):
     def _embedded(self, ids: "NDArray[np.int64]") -> "NDArray[Any]":
         assert self._embeds is not None
         graph = self._embeds
-        [name] = graph.ports.inputs
-        made, _ = graph.run({name: ids}, {}, graph.made(ports.EMBEDDED), ())
+        name = next(iter(graph.ports.inputs))
+        made, _ = graph.run({name: ids}, {}, graph.ports.outputs[ports.EMBEDDED])
         return made
 
 
@@ -231,4 +236,4 @@ def _alike(got: "Logits", expected: "Logits", close: float) -> bool:
 
     spread = float(np.linalg.norm(expected - expected.mean()))
     off = float(np.linalg.norm(got - expected))
-    return np.isfinite(off) and off <= close * spread
+    return bool(np.isfinite(off)) and off <= close * spread

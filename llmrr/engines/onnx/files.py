@@ -50,8 +50,8 @@ def of(place: ModelFiles) -> tuple[ModelInfo, Graphs]:
     if role not in ("decoder", "encoder"):
         takes, gives = (", ".join(info.metadata[f"onnx.{way}puts"][:4]) for way in ("in", "out"))
         raise Unsupported(
-            f"{main.name} neither writes text nor makes vectors of it: it takes {takes or 'nothing'}"
-            f" and gives {gives or 'nothing'}",
+            f"{main.name} neither writes text nor makes vectors of it: it takes"
+            f" {takes or 'nothing'} and gives {gives or 'nothing'}",
             "use a decoder (text-generation-with-past) or an encoder (feature-extraction)",
         )
     above = main.parent.parent

@@ -66,9 +66,17 @@ class Ports:
 
     inputs: Mapping[str, Port]
     caches: tuple[Cache, ...]
-    logits: Port | None
-    hidden: Port | None
-    presents: tuple[str, ...]
+    outputs: Mapping[str, Port]
+
+    @property
+    def logits(self) -> Port | None:
+        """What the next token is drawn from."""
+        return self.outputs.get("logits")
+
+    @property
+    def hidden(self) -> Port | None:
+        """Vectors of tokens, or of whole texts."""
+        return next((self.outputs[name] for name in HIDDEN if name in self.outputs), None)
 
     @property
     def embedded(self) -> bool:
@@ -96,8 +104,7 @@ def read(inputs: Iterable[Port], outputs: Iterable[Port], info: ModelInfo) -> Po
     if not plain.keys() & {*IDS, EMBEDDED}:
         raise Unsupported("the graph takes no tokens", "use a model that takes input_ids")
     presents = tuple(name for name in made if PRESENT.search(name))
-    hidden = next((made[name] for name in HIDDEN if name in made), None)
-    return Ports(plain, _caches(past, presents, info), made.get("logits"), hidden, presents)
+    return Ports(plain, _caches(past, presents, info), made)
 
 
 def _caches(

@@ -44,11 +44,14 @@ class Graph:
         values: "Values",
         cached: Mapping[str, Any],
         wanted: Port,
-        kept: "Sequence[tuple[str, Any]]",
+        kept: "Sequence[tuple[str, Any]]" = (),
+        *,
+        last: bool = False,
     ) -> "tuple[NDArray[Any], list[Any]]":
-        """Compute. ``values`` and the OrtValues ``cached`` go in; the output ``wanted`` comes back
-        in main memory, valid until the next run, and OrtValues of the outputs ``kept``: each a
-        name, and where to write it or None. Raises ``Aborted``, ``EngineFailed``, ``DoesNotFit``.
+        """Compute. ``values`` and the OrtValues ``cached`` go in. What comes back is a copy of the
+        output ``wanted``, of the last token alone with ``last``, and OrtValues of the outputs
+        ``kept``: each a name, and where to write it or None. Raises ``Aborted``, ``EngineFailed``,
+        ``DoesNotFit``.
         """
         with running():
             binding = self._session.io_binding()
@@ -64,7 +67,8 @@ class Graph:
                     binding.bind_ortvalue_output(name, target)
             self._session.run_with_iobinding(binding, self._options)
             made = binding.get_outputs()
-            return read(made[0]), made[1:]
+            whole = read(made[0])  # its memory is that of made[0]
+            return (whole[:, -1:] if last else whole).copy(), made[1:]
 
     def stop(self) -> None:
         """Make what runs fail with ``Aborted`` soon."""
