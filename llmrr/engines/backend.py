@@ -50,6 +50,11 @@ class Backend(Generic[S]):
     forks = False
     largest_context: int | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Must a prompt be computed in one piece, with no regard to ``chunk``?"""
+        return False
+
     def start(self) -> S:
         """The state of a sequence without tokens."""
         raise NotImplementedError
