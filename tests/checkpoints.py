@@ -74,7 +74,8 @@ def sentencepiece_tokenizer(folder: Path, size: int) -> None:
     corpus.write_text("\n".join([TEXT.strip()] * 20))
     sentencepiece.SentencePieceTrainer.train(
         input=str(corpus), model_prefix=str(folder / "tokenizer"), vocab_size=size,
-        model_type="bpe", byte_fallback=True, character_coverage=1.0, hard_vocab_limit=False,
+        model_type="bpe", byte_fallback=True, character_coverage=1.0,
+        normalization_rule_name="identity", hard_vocab_limit=False,
         pad_id=0, eos_id=1, bos_id=2, unk_id=3, minloglevel=2,
     )  # fmt: skip
     corpus.unlink()

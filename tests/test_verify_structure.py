@@ -27,7 +27,7 @@ def vendor() -> Iterator[vendor_worker.Vendor]:
 
 
 # The script loses StableLM's norms of heads; llama.cpp has no positions by ALiBi for Falcon.
-NOT_THERE = {"stablelm-parallel", "falcon-alibi"}
+NOT_THERE = {"stablelm-parallel"}
 
 
 @pytest.mark.mlx

@@ -96,10 +96,9 @@ class Pass:
         q, k, v = (one.swapaxes(1, 2) for one in (q, k, v))
         if layer.rope is not None:
             q, k = blocks.rotate(q, layer.rope), blocks.rotate(k, layer.rope)
-        slopes = blocks.slopes(design.heads) * design.scale if design.alibi else None
         found = blocks.attend(
             q, k, v, scale=design.scale, causal=design.causal, window=layer.window,
-            softcap=design.softcap, slopes=slopes,
+            softcap=design.softcap,
         )  # fmt: skip
         return self._linear(found.swapaxes(1, 2).reshape(*x.shape[:2], -1), "o", i)
 

@@ -63,7 +63,6 @@ class Design:
     query_norm: Literal["head", "whole"] = "head"
     parallel: bool = False
     causal: bool = True
-    alibi: bool = False
     softcap: float | None = None
     final_softcap: float | None = None
     embedding_scale: float = 1.0
