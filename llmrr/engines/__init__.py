@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from llmrr.engines import llamacpp
+from llmrr.engines import llamacpp, onnx
 from llmrr.engines.base import Engine
 from llmrr.errors import FeatureMissing
 from llmrr.types import Format
 
-ENGINES: Final[tuple[Engine, ...]] = (llamacpp.ENGINE,)
+ENGINES: Final[tuple[Engine, ...]] = (llamacpp.ENGINE, onnx.ENGINE)
 
 
 def for_format(format_: Format, name: str) -> Engine:
@@ -19,5 +19,5 @@ def for_format(format_: Format, name: str) -> Engine:
     known = ", ".join(sorted(one for engine in ENGINES for one in engine.formats))
     raise FeatureMissing(
         f"no engine here runs {name}: its format is {format_}",
-        f"llmrr search TEXT finds models in {known}",
+        f"llmrr convert {name} --to gguf; llmrr search TEXT finds models in {known}",
     )
