@@ -4,6 +4,8 @@ publishers lay them out; and tiny ones, trained here."""
 import json
 import os
 import re
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +127,8 @@ def byte_level_json(vocabulary: Vocabulary, pre: str) -> dict[str, Any]:
         "post_processor": template if adds else byte_level(),
         "decoder": byte_level(),
         "model": {"type": "BPE", "dropout": None, "unk_token": None,
-                  "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": False,
-                   "byte_fallback": False,
+                  "continuing_subword_prefix": None, "end_of_word_suffix": None,
+                  "fuse_unk": False, "byte_fallback": False,
                   "ignore_merges": BY_NAME[pre].ignores_merges, "vocab": vocab,
                   "merges": vocabulary.merges},
     }  # fmt: skip
@@ -146,6 +148,64 @@ def settings(vocabulary: Vocabulary, kind: str) -> dict[str, Any]:
 def write(folder: Path, name: str, value: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+
+
+def _varint(number: int) -> bytes:
+    found = b""
+    while number > 127:
+        found += bytes((number & 127 | 128,))
+        number >>= 7
+    return found + bytes((number,))
+
+
+def _field(number: int, value: int | float | bytes) -> bytes:
+    if isinstance(value, bytes):
+        return _varint(number << 3 | 2) + _varint(len(value)) + value
+    if isinstance(value, float):
+        return _varint(number << 3 | 5) + struct.pack("<f", value)
+    return _varint(number << 3) + _varint(value)
+
+
+def sentencepiece(
+    pieces: Sequence[tuple[str, float, int]], *, kind: int = 2, charsmap: bytes = b"",
+    prefix: bool = True, spaces: bool = False, fallback: bool = True,
+) -> bytes:  # fmt: skip
+    """A SentencePiece model (kind 1: unigram, 2: BPE) of text, score and type of each piece."""
+    raw = b"".join(
+        _field(1, _field(1, text.encode()) + _field(2, float(score)) + _field(3, type_))
+        for text, score, type_ in pieces
+    )
+    raw += _field(2, _field(3, kind) + _field(35, int(fallback)))
+    normalizer = _field(2, charsmap) if charsmap else b""
+    return raw + _field(3, normalizer + _field(3, int(prefix)) + _field(4, int(spaces)))
+
+
+def merges_of(pieces: Sequence[tuple[str, float, int]]) -> list[list[str]]:
+    """The merges that transformers makes of a SentencePiece BPE: every pair whose union is a piece,
+    the best union first."""
+    ids = {text: number for number, (text, _, _) in enumerate(pieces)}
+    found = [
+        (-score, number, ids[text[:cut]], [text[:cut], text[cut:]])
+        for number, (text, score, type_) in enumerate(pieces) if type_ == NORMAL
+        for cut in range(1, len(text)) if text[:cut] in ids and text[cut:] in ids
+    ]  # fmt: skip
+    return [pair for *_, pair in sorted(found)]
+
+
+def spm_json(
+    pieces: Sequence[tuple[str, float, int]], added: list[dict[str, Any]], *, prefix: bool = True
+) -> dict[str, Any]:
+    """tokenizer.json as transformers converts it from a SentencePiece BPE."""
+    steps: list[dict[str, Any]] = [{"type": "Prepend", "prepend": "▁"}] if prefix else []
+    steps.append({"type": "Replace", "pattern": {"String": " "}, "content": "▁"})
+    return {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+        "normalizer": {"type": "Sequence", "normalizers": steps}, "pre_tokenizer": None,
+        "post_processor": None, "decoder": {"type": "Sequence", "decoders": []},
+        "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "fuse_unk": True,
+                  "byte_fallback": True, "merges": merges_of(pieces),
+                  "vocab": {text: number for number, (text, _, _) in enumerate(pieces)}},
+    }  # fmt: skip
 
 
 def gguf_of(path: Path, keys: dict[str, Any], architecture: str = "llama") -> Path:

@@ -4,15 +4,18 @@ Each is a change of tokenizer.json that takes away what GGUF cannot state. Where
 text become the same through one, that is why they were not.
 """
 
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 
 from llmrr.convert.gguf.vocabulary import pretokenizer, roles
 from llmrr.convert.gguf.vocabulary.folder import Added
 from llmrr.convert.gguf.vocabulary.patterns import BY_NAME
+from llmrr.convert.gguf.vocabulary.spm import pretokens
 from llmrr.convert.gguf.vocabulary.wordpiece import flat
-from llmrr.convert.verify import source_tokenizer
+from llmrr.convert.verify import charsmap, source_tokenizer
 from llmrr.formats.json_file import table
 
 Made = Mapping[str, Any]
@@ -30,13 +33,18 @@ class Target:
     size: int
 
 
+def _same(made: Made, text: str) -> str:
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """``why`` finishes the sentence "llama.cpp …"; ``change`` takes it out of a tokenizer, and says
-    None where that does not show it."""
+    None where that does not show it; ``spell`` does to a text what the tokenizer then does not."""
 
     why: str
     change: Callable[[Made, Target], Made | None]
+    spell: Callable[[Made, str], str] = _same
 
 
 def _without_normalizer(made: Made, target: Target) -> Made | None:
@@ -125,10 +133,72 @@ def _with_merges(made: Made, target: Target) -> Made | None:
     return {**made, "model": {**made["model"], "ignore_merges": not ignores}}
 
 
+def _as_sentencepiece(made: Made, target: Target) -> Made | None:
+    """The library normalizes one character that people see after the other and splits at whatever
+    is white, SentencePiece and llama.cpp replace what the table has and split at spaces."""
+    steps = list(flat(table(made, "normalizer")))
+    if target.model != "t5" or not any(one.get("type") == "Precompiled" for one in steps):
+        return None
+    kept = [one for one in steps if one.get("type") != "Precompiled"]
+    before = pretokens(table(made, "pre_tokenizer"))
+    plain = [one for one in before if one.get("type") != "WhitespaceSplit"]
+    if len(plain) < len(before):  # which also splits at what is no space after normalization
+        kept += [{"type": "Strip", "strip_left": True, "strip_right": True},
+                 {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]  # fmt: skip
+    return {
+        **made,
+        "normalizer": {"type": "Sequence", "normalizers": kept},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": plain},
+    }
+
+
+def _normalized(made: Made, text: str) -> str:
+    stated = next(
+        one["precompiled_charsmap"] for one in flat(table(made, "normalizer"))
+        if one.get("type") == "Precompiled"
+    )  # fmt: skip
+    return charsmap.Charsmap(b64decode(stated)).normalize(text)
+
+
+def _with_marks(made: Made, target: Target) -> Made | None:
+    """BERT leaves away the marks that take no room, llama.cpp whatever is a mark."""
+    one = table(made, "normalizer")
+    if one.get("type") != "BertNormalizer":
+        return None
+    strips = one.get("strip_accents")
+    if not (one.get("lowercase") if strips is None else strips):
+        return None
+    bare = {"type": "Replace", "pattern": {"Regex": r"\p{M}"}, "content": ""}
+    lower = [{"type": "Lowercase"}] if one.get("lowercase") else []
+    first = {**one, "strip_accents": False, "lowercase": False}
+    steps = [first, bare, *lower]
+    return {**made, "normalizer": {"type": "Sequence", "normalizers": steps}}
+
+
+def _bases(made: Made, text: str) -> str:
+    """llama.cpp takes the first part of what a character consists of, also where the others are
+    no marks, as those of Korean syllables."""
+    return "".join(normalize("NFD", one)[0] for one in text)
+
+
+def _of_words(made: Made, target: Target) -> Made | None:
+    return made if made["model"].get("type") == "WordPiece" else None
+
+
+def _spaced(made: Made, text: str) -> str:
+    """Control characters that are white are dropped there, and are spaces for llama.cpp."""
+    return text.translate(dict.fromkeys((0x0B, 0x0C, 0x85), " "))
+
+
 KNOWN = (
     Difference("does not normalize texts as this tokenizer does", _without_normalizer),
     Difference("takes some plain tokens for control tokens, by their texts", _with_controls),
     Difference("has a plainer pattern to cut texts with", _with_pattern),
+    Difference("normalizes and splits as SentencePiece does, the library of the source otherwise",
+               _as_sentencepiece, _normalized),
+    Difference("leaves away every mark, and all but the first letter of a Korean syllable",
+               _with_marks, _bases),
+    Difference("takes control characters that are white for spaces", _of_words, _spaced),
     Difference("puts no space before the first word", _without_space),
     Difference("puts a space before what follows a special token", _with_spaces),
     Difference("does not look at what stands around a special token", _without_flags),
@@ -136,11 +206,12 @@ KNOWN = (
     Difference("takes words of any length apart", _without_longest),
     Difference("has no token beyond the rows of the embeddings", _within),
     Difference("joins pieces otherwise that are tokens as a whole", _with_merges),
-)
+)  # fmt: skip
 
 
-def together(made: Made, target: Target) -> Made:
-    """``made`` with everything out of it that llama.cpp does otherwise."""
+def together(made: Made, target: Target, text: str) -> tuple[Made, str]:
+    """``made`` and ``text`` with everything out of them that llama.cpp does otherwise."""
     for one in KNOWN:
-        made = one.change(made, target) or made
-    return made
+        if changed := one.change(made, target):
+            made, text = changed, one.spell(made, text)
+    return made, text

@@ -23,8 +23,7 @@ TEXTS: tuple[str, ...] = (
     "def add(a: int, b: int = 0) -> int:\n    \"\"\"Sum.\"\"\"\n    return a + b  # done\n",
     "class Stack<T> {\n\tprivate items: T[] = [];\n\tpush(x: T): void { this.items.push(x); }\n}\n",
     "#include <stdio.h>\nint main(void)\n{\n\tprintf(\"%d\\n\", 1 << 3);\n\treturn 0;\n}\n",
-    "fn main() {\n    let v: Vec<_> = (1..=3).map(|x| x * 2).collect();\n"
-    "    print!(\"{v:?}\");\n}\n",
+    "fn main() {\n    let v: Vec<_> = (1..=3).map(|x| x * 2).collect();\n    print!(\"{v:?}\")}\n",
     "SELECT name, COUNT(*) AS n FROM users WHERE age >= 18 GROUP BY name ORDER BY n DESC;",
     "<div class=\"a-b\"><p>x &lt; y &amp;&amp; z</p><!-- note --><br/></div>",
     "{\"key\": [1, 2.5, null, true], \"nested\": {\"a\\\"b\": \"c\\\\d\"}}",

@@ -69,7 +69,7 @@ def check(settings: Path, gguf: Path, told: Told) -> Check:
     with open_vocabulary(gguf) as vocab:
         differing = _compare(source, vocab, texts, told)
         wrong = _around(folder, made, source, vocab) + _ends(folder, vocab, size)
-    explained = [_explained(one, made, target, settings) for one in differing]
+    explained = _explained(differing, made, target, settings)
     notes = _proof(folder, architecture) if target.model == "gpt2" else ()
     return _judged(explained, len(texts), wrong, notes)
 
@@ -95,20 +95,33 @@ def _compare(
 
 
 def _explained(
-    one: Difference, made: Mapping[str, Any], target: Target, settings: Path
-) -> Difference:
-    """With the reason, if the tokens are the same without what llama.cpp does otherwise."""
+    differing: list[Difference], made: Mapping[str, Any], target: Target, settings: Path
+) -> list[Difference]:
+    """With the reason where the tokens are the same without what llama.cpp does otherwise."""
+    found = differing
     for known in KNOWN:
-        if (changed := known.change(made, target)) and _gives(changed, one, settings):
-            return replace(one, why=known.why)
-    if _gives(together(made, target), one, settings):
-        return replace(one, why=SEVERAL)
-    return one
+        changed = known.change(made, target)
+        if changed and (left := [one for one in found if one.why is None]):
+            spelled = [known.spell(made, one.text) for one in left]
+            same = _same(changed, left, spelled, settings)
+            found = [replace(one, why=known.why) if one in same else one for one in found]
+    if left := [one for one in found if one.why is None]:
+        changed = together(made, target, "")[0]
+        spelled = [together(made, target, one.text)[1] for one in left]
+        same = _same(changed, left, spelled, settings)
+        found = [replace(one, why=SEVERAL) if one in same else one for one in found]
+    return found
 
 
-def _gives(made: Mapping[str, Any], one: Difference, settings: Path) -> bool:
+def _same(
+    made: Mapping[str, Any], differing: list[Difference], spelled: list[str], settings: Path
+) -> list[Difference]:
+    """Those whose texts, so spelled, ``made`` cuts as llama.cpp does."""
     source = source_tokenizer.tokenizer(made, settings)
-    return source.encode(one.text, add_special_tokens=False).ids == one.found
+    return [
+        one for one, text in zip(differing, spelled, strict=True)
+        if source.encode(text, add_special_tokens=False).ids == one.found
+    ]  # fmt: skip
 
 
 def _around(

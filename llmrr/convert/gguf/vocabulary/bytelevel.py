@@ -48,13 +48,13 @@ def vocabulary(folder: Folder) -> dict[str, int]:
 
 def added(folder: Folder, ids: Mapping[str, int]) -> dict[int, Token]:
     """The tokens that were added, and those that the settings give a role."""
-    found = dict(folder.added)
-    contents = {one.text for one in found.values()}
+    # A text that the vocabulary has keeps the id that it has there.
+    found = {ids.get(one.text, number): token(one) for number, one in folder.added.items()}
+    contents = {one.text for one in folder.added.values()}
     for text in stated(folder).values():
         if text in ids and text not in contents:
-            found[ids[text]] = Added(text, special=True)
-    # A text that the vocabulary has keeps the id that it has there.
-    return {ids.get(one.text, number): token(one) for number, one in found.items()}
+            found[ids[text]] = token(Added(text, special=True))
+    return found
 
 
 def token(one: Added) -> Token:

@@ -36,6 +36,7 @@ _BOTH = {"bos": True, "eos": True}
 ADDS: Mapping[str, Mapping[str, bool]] = {
     "Llama": {"bos": True, "eos": False}, "Gemma": {"bos": True, "eos": False},
     "T5": {"bos": False, "eos": True}, "Roberta": {**_BOTH, "sep": True}, "XLMRoberta": _BOTH,
+    "Bert": {**_BOTH, "sep": False}, "DistilBert": {**_BOTH, "sep": False},
     "GPT2": {"bos": False, "eos": False}, "Qwen2": {"bos": False, "eos": False},
 }
 # The texts that end a turn in llama.cpp without being told: src/llama-vocab.cpp.
@@ -104,11 +105,10 @@ def roles(folder: Folder) -> Roles:
     """The roles, and what the tokenizer puts before and after a text (its post-processor)."""
     found = Roles(stated(folder))
     texts = found.texts
-    if folder.tokenizer:
-        for alias, role in (("cls", "bos"), ("sep", "eos")):
-            if alias in texts:
-                texts.setdefault(role, texts[alias])
-        processor = table(folder.tokenizer, "post_processor")
+    for alias, role in (("cls", "bos"), ("sep", "eos")):
+        if alias in texts:
+            texts.setdefault(role, texts[alias])
+    if processor := table(folder.tokenizer, "post_processor"):
         several = processor.get("processors")
         for one in several if isinstance(several, list) else [processor]:
             if isinstance(one, dict):
@@ -117,7 +117,7 @@ def roles(folder: Folder) -> Roles:
         found.adds.update(_by_name(folder, ADDS))
     for role in ("bos", "eos", "sep"):
         if isinstance(value := folder.stated.get(f"add_{role}_token"), bool):
-            if folder.tokenizer:
+            if processor:
                 found.adds.setdefault(role, value)
             else:
                 found.adds[role] = value

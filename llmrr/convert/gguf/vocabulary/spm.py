@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmrr.convert.gguf.vocabulary import proto
-from llmrr.convert.gguf.vocabulary.bytelevel import added, looks_special, vocabulary
+from llmrr.convert.gguf.vocabulary.bytelevel import added, vocabulary
 from llmrr.convert.gguf.vocabulary.folder import Folder
 from llmrr.convert.gguf.vocabulary.table import Token, Type
 from llmrr.convert.gguf.vocabulary.wordpiece import flat
@@ -61,8 +61,8 @@ def _add(tokens: dict[int, Token], folder: Folder, ids: Mapping[str, int]) -> No
     """Put in what was added; a piece that is a token of its own anyway keeps what it is."""
     for number, token in added(folder, ids).items():
         known = tokens.get(number)
-        if known and known.type is Type.CONTROL and not looks_special(token.text):
-            token = token._replace(type=known.type)
+        if known and known.type in (Type.CONTROL, Type.UNKNOWN) and number not in folder.added:
+            continue  # it only has a role besides
         tokens[number] = token
     _complete(tokens, folder)
 
