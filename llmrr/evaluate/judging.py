@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, get_args
 
 Match = Literal["exact", "contains", "regex", "number", "choice", "json"]
@@ -235,6 +236,9 @@ def _by_words(text: str) -> int | None:
 # -- JSON --------------------------------------------------------------------------------------
 
 
+MOST_STARTS = 500  # brackets of an answer at which JSON may begin
+
+
 def json_value(text: str) -> list[Any]:
     """The JSON of an answer, in a list: the answer itself, or the first object or array in it, in
     code blocks first. Empty where there is none.
@@ -252,7 +256,7 @@ def json_value(text: str) -> list[Any]:
 def _composed(text: str) -> list[Any]:
     """The first object or array in a text."""
     decoder = json.JSONDecoder()
-    for brace in re.finditer(r"[{\[]", text):
+    for brace in islice(re.finditer(r"[{\[]", text), MOST_STARTS):
         with suppress(ValueError, RecursionError):
             return [decoder.raw_decode(text, brace.start())[0]]
     return []
