@@ -6,14 +6,17 @@ import os
 import re
 import struct
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from llmrr.convert.gguf.vocabulary.patterns import BY_NAME
+from llmrr.convert.verify.texts import TEXTS
 from llmrr.formats import gguf
 
 SOURCE = os.environ.get("LLMRR_LLAMA_CPP_SOURCE")
 MODELS = Path(SOURCE or "/nonexistent") / "models"
+BYTES = re.compile(r"<0x[0-9A-F]{2}>")
 PAD = re.compile(r"\[PAD\d+\]")
 NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 
@@ -228,3 +231,83 @@ def gguf_of(path: Path, keys: dict[str, Any], architecture: str = "llama") -> Pa
     writer.write_kv_data_to_file()
     writer.close()
     return path
+
+
+def trained(pre: str, *, ignores: bool | None = None) -> dict[str, Any]:
+    """tokenizer.json of a small byte-level BPE, trained on the built-in texts, that cuts as ``pre``
+    does."""
+    return {**_small(), "pre_tokenizer": pre_tokenizer(pre), "model": {
+        **_small()["model"],
+        "ignore_merges": BY_NAME[pre].ignores_merges if ignores is None else ignores,
+    }}  # fmt: skip
+
+
+@cache
+def _small() -> dict[str, Any]:
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    # no cut between words: every pre-tokenizer then finds merges that it must not use
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=900, special_tokens=["<|endoftext|>", "<|im_end|>"], show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), max_token_length=12,
+    )  # fmt: skip
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    made: dict[str, Any] = json.loads(tokenizer.to_str())
+    return {**made, "post_processor": byte_level(), "decoder": byte_level()}
+
+
+def probabilities(*, fallback: bool = False) -> dict[str, Any]:
+    """tokenizer.json of a small unigram vocabulary, as T5's."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=600, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>",
+        show_progress=False,
+    )  # fmt: skip
+    tokenizer.train_from_iterator([text for text in TEXTS if len(text) < 90], trainer)
+    made: dict[str, Any] = json.loads(tokenizer.to_str())
+    made["normalizer"] = {"type": "Sequence", "normalizers": [
+        {"type": "Strip", "strip_left": False, "strip_right": True},
+        {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"},
+    ]}
+    end = [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}]
+    made["post_processor"] = {
+        "type": "TemplateProcessing", "single": end, "pair": [],
+        "special_tokens": {"</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}},
+    }  # fmt: skip
+    made["model"]["byte_fallback"] = fallback
+    # as in a file that was made from a SentencePiece model, whose scores have 32 bits
+    short = [(text, struct.pack("f", score)) for text, score in made["model"]["vocab"]]
+    made["model"]["vocab"] = [[text, struct.unpack("f", score)[0]] for text, score in short]
+    return made
+
+
+def words() -> list[str]:
+    """The lines of a small vocab.txt."""
+    from tokenizers import BertWordPieceTokenizer
+
+    tokenizer = BertWordPieceTokenizer()
+    tokenizer.train_from_iterator(TEXTS, vocab_size=700, show_progress=False)
+    ids = tokenizer.get_vocab()
+    return sorted(ids, key=ids.__getitem__)
+
+
+def spm_pieces() -> list[tuple[str, float, int]]:
+    """The pieces of a small SentencePiece BPE: bytes, what training joined, single characters."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=True)
+    tokenizer.train_from_iterator(
+        TEXTS, trainers.BpeTrainer(vocab_size=900, show_progress=False, max_token_length=12)
+    )
+    model = json.loads(tokenizer.to_str())["model"]
+    joined = list(dict.fromkeys("".join(pair) for pair in model["merges"]))
+    singles = [text for text in model["vocab"] if len(text) == 1]
+    pieces = [("<unk>", 0.0, UNKNOWN), ("<s>", 0.0, CONTROL), ("</s>", 0.0, CONTROL)]
+    pieces += [(f"<0x{byte:02X}>", 0.0, BYTE) for byte in range(256)]
+    return pieces + [(text, -float(n), NORMAL) for n, text in enumerate((*joined, *singles))]

@@ -4,6 +4,7 @@ Each is a change of tokenizer.json that takes away what GGUF cannot state. Where
 text become the same through one, that is why they were not.
 """
 
+import struct
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from unicodedata import normalize
 from llmrr.convert.gguf.vocabulary import pretokenizer, roles
 from llmrr.convert.gguf.vocabulary.folder import Added
 from llmrr.convert.gguf.vocabulary.patterns import BY_NAME
-from llmrr.convert.gguf.vocabulary.spm import pretokens
+from llmrr.convert.gguf.vocabulary.spm import BYTE, NEVER, pretokens
 from llmrr.convert.gguf.vocabulary.wordpiece import flat
 from llmrr.convert.verify import charsmap, source_tokenizer
 from llmrr.formats.json_file import table
@@ -100,7 +101,20 @@ def _without_flags(made: Made, target: Target) -> Made | None:
 def _without_bytes(made: Made, target: Target) -> Made | None:
     if target.model != "t5" or made["model"].get("byte_fallback") is not True:
         return None
-    return {**made, "model": {**made["model"], "byte_fallback": False}}
+    unlikely = [[one, NEVER if BYTE.fullmatch(one) else score]
+                for one, score in made["model"]["vocab"]]  # fmt: skip
+    return {**made, "model": {**made["model"], "byte_fallback": False, "vocab": unlikely}}
+
+
+def _with_short_scores(made: Made, target: Target) -> Made | None:
+    """GGUF has 32 bits for a score; what is equally probable there is cut otherwise."""
+    if target.model != "t5":
+        return None
+    rounded = [[one, struct.unpack("f", struct.pack("f", score))[0]]
+               for one, score in made["model"]["vocab"]]  # fmt: skip
+    if rounded == made["model"]["vocab"]:
+        return None
+    return {**made, "model": {**made["model"], "vocab": rounded}}
 
 
 def _without_longest(made: Made, target: Target) -> Made | None:
@@ -134,17 +148,20 @@ def _with_merges(made: Made, target: Target) -> Made | None:
 
 
 def _as_sentencepiece(made: Made, target: Target) -> Made | None:
-    """The library normalizes one character that people see after the other and splits at whatever
-    is white, SentencePiece and llama.cpp replace what the table has and split at spaces."""
-    steps = list(flat(table(made, "normalizer")))
-    if target.model != "t5" or not any(one.get("type") == "Precompiled" for one in steps):
+    """The library normalizes one character that people see after the other, strips and splits at
+    whatever is white; SentencePiece and llama.cpp replace what the table has, and know spaces."""
+    if target.model != "t5":
         return None
-    kept = [one for one in steps if one.get("type") != "Precompiled"]
+    steps = list(flat(table(made, "normalizer")))
+    kept = [one for one in steps if one.get("type") not in ("Precompiled", "Strip")]
     before = pretokens(table(made, "pre_tokenizer"))
     plain = [one for one in before if one.get("type") != "WhitespaceSplit"]
-    if len(plain) < len(before):  # which also splits at what is no space after normalization
-        kept += [{"type": "Strip", "strip_left": True, "strip_right": True},
-                 {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]  # fmt: skip
+    splits = len(plain) < len(before)
+    for one in steps:
+        if one.get("type") == "Strip":
+            kept = [*source_tokenizer.trimmed(one["strip_left"], one["strip_right"]), *kept]
+    if splits:
+        kept += source_tokenizer.single_spaces()
     return {
         **made,
         "normalizer": {"type": "Sequence", "normalizers": kept},
@@ -153,11 +170,10 @@ def _as_sentencepiece(made: Made, target: Target) -> Made | None:
 
 
 def _normalized(made: Made, text: str) -> str:
-    stated = next(
-        one["precompiled_charsmap"] for one in flat(table(made, "normalizer"))
-        if one.get("type") == "Precompiled"
-    )  # fmt: skip
-    return charsmap.Charsmap(b64decode(stated)).normalize(text)
+    for one in flat(table(made, "normalizer")):
+        if one.get("type") == "Precompiled":
+            text = charsmap.Charsmap(b64decode(one["precompiled_charsmap"])).normalize(text)
+    return text
 
 
 def _with_marks(made: Made, target: Target) -> Made | None:
@@ -181,6 +197,14 @@ def _bases(made: Made, text: str) -> str:
     return "".join(normalize("NFD", one)[0] for one in text)
 
 
+def _stripped(made: Made, target: Target) -> Made | None:
+    steps = list(flat(table(made, "normalizer")))
+    if target.model != "t5":
+        return None
+    end = source_tokenizer.trimmed(False, True)
+    return {**made, "normalizer": {"type": "Sequence", "normalizers": [*steps, *end]}}
+
+
 def _of_words(made: Made, target: Target) -> Made | None:
     return made if made["model"].get("type") == "WordPiece" else None
 
@@ -198,11 +222,13 @@ KNOWN = (
                _as_sentencepiece, _normalized),
     Difference("leaves away every mark, and all but the first letter of a Korean syllable",
                _with_marks, _bases),
+    Difference("drops spaces at the end of a text", _stripped),
     Difference("takes control characters that are white for spaces", _of_words, _spaced),
     Difference("puts no space before the first word", _without_space),
     Difference("puts a space before what follows a special token", _with_spaces),
     Difference("does not look at what stands around a special token", _without_flags),
-    Difference("has no bytes for what is not in a unigram vocabulary", _without_bytes),
+    Difference("knows no tokens for bytes in a unigram vocabulary", _without_bytes),
+    Difference("keeps the scores of pieces in 32 bits", _with_short_scores),
     Difference("takes words of any length apart", _without_longest),
     Difference("has no token beyond the rows of the embeddings", _within),
     Difference("joins pieces otherwise that are tokens as a whole", _with_merges),

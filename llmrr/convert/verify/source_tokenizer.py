@@ -120,15 +120,25 @@ def _from_words(folder: Folder) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def trimmed(left: bool, right: bool) -> list[dict[str, Any]]:
+    """Steps of a normalizer that drop spaces, and nothing else that is white."""
+    ends = [end for end, wanted in ((r"\A +", left), (r" +\z", right)) if wanted]
+    return [{"type": "Replace", "pattern": {"Regex": end}, "content": ""} for end in ends]
+
+
+def single_spaces() -> list[dict[str, Any]]:
+    """Steps that drop spaces at both ends, and all but one elsewhere."""
+    several = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
+    return [*trimmed(True, True), several]
+
+
 def _from_model(model: proto.Model) -> dict[str, Any]:
     steps: list[dict[str, Any]] = []
     if model.charsmap:
         charsmap = b64encode(model.charsmap).decode()
         steps.append({"type": "Precompiled", "precompiled_charsmap": charsmap})
     if model.remove_extra_whitespaces:
-        steps.append({"type": "Strip", "strip_left": True, "strip_right": True})
-        spaces = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
-        steps.append(spaces)
+        steps += single_spaces()
     if model.kind == proto.UNIGRAM:
         return _from_probabilities(model, steps)
     prepend = [{"type": "Prepend", "prepend": SPACE}] if model.dummy_prefix else []

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from llmrr.convert.gguf.vocabulary.folder import Folder
@@ -154,13 +154,21 @@ def _equivalent(tokenizer: Mapping[str, Any]) -> list[Pre]:
     from llmrr.convert.verify.texts import TEXTS
 
     samples = [part for text in TEXTS for part in (text, *text.splitlines())]
-    own = _cuts(tokenizer.get("pre_tokenizer"), samples)
-    if own is None:
+    cutter = _cutter(tokenizer.get("pre_tokenizer"))
+    if cutter is None:
         return []
-    return [pre for pre in KNOWN if _cuts(view(replace(pre, found=None)), samples) == own]
+    own = [(text, cutter.pre_tokenize_str(text)) for text in samples]
+    alike = {cuts for cuts in dict.fromkeys(pre.cuts for pre in KNOWN) if _agrees(cuts, own)}
+    return [pre for pre in KNOWN if pre.cuts in alike]
 
 
-def _cuts(pre_tokenizer: Any, samples: list[str]) -> list[list[str]] | None:
+def _agrees(cuts: tuple[str, ...], own: list[tuple[str, Any]]) -> bool:
+    cutter = _cutter(view(Pre("", cuts)))
+    return all(cutter.pre_tokenize_str(text) == pieces for text, pieces in own)
+
+
+def _cutter(pre_tokenizer: Any) -> Any:
+    """The pre-tokenizer of the library; None where it cannot read what is stated."""
     import json
 
     from tokenizers import Tokenizer
@@ -168,9 +176,6 @@ def _cuts(pre_tokenizer: Any, samples: list[str]) -> list[list[str]] | None:
     empty = {"version": "1.0", "model": {"type": "BPE", "vocab": {}, "merges": []}}
     try:
         made = Tokenizer.from_str(json.dumps({**empty, "pre_tokenizer": pre_tokenizer}))
-        cutter = made.pre_tokenizer
-        return cutter and [
-            [piece for piece, _ in cutter.pre_tokenize_str(text)] for text in samples
-        ]
     except Exception:  # the library raises bare Exception for what it cannot read
         return None
+    return made.pre_tokenizer
