@@ -127,3 +127,15 @@ def test_a_folder_runs_by_what_was_converted_from_it(typed: Typed) -> None:
     assert "Convert it now?" in offered.err
     again = typed("run", "-m", "./folder", "--raw", "--max-tokens", "2", "hello")
     assert again.code == 0, again.err
+
+
+def test_what_was_trained_on_conversations_gets_the_end_of_text_between_turns() -> None:
+    from llmrr.convert import gguf as converter
+    from llmrr.engines.templates import Template
+    from llmrr.types import Message
+
+    assert converter._converses({"task_specific_params": {"conversational": {"max_length": 1000}}})
+    assert not converter._converses({"task_specific_params": {"text-generation": {}}})
+    said = [Message("user", "Hi."), Message("assistant", "Yes?"), Message("user", "Who?")]
+    text = Template(converter.BETWEEN_TURNS, eos="<|endoftext|>").render(said)
+    assert text == "Hi.<|endoftext|>Yes?<|endoftext|>Who?<|endoftext|>"

@@ -22,9 +22,10 @@ from llmrr.convert.gguf.weights import Reader, places
 from llmrr.convert.gguf.writing import write_header, write_tensors
 from llmrr.errors import Unsupported
 from llmrr.formats import FolderFiles
-from llmrr.formats.json_file import read_beside
+from llmrr.formats.json_file import read_beside, table
 from llmrr.formats.quantization import of_mlx, of_transformers
 from llmrr.formats.tensors import Tensor
+from llmrr.formats.transformers import pooling
 from llmrr.types import Format
 
 QUANTS = ("auto", *FILE_TYPES)
@@ -134,7 +135,10 @@ class Conversion:
 
     def vocabulary(self, settings: Path, model: Model) -> dict[str, Any]:
         """The keys tokenizer.*. Raises ``Unsupported`` for a tokenizer that llama.cpp lacks."""
-        return vocabulary.read(settings, model.values.whole("vocab_size"), model.entry.name)
+        found = vocabulary.read(settings, model.values.whole("vocab_size"), model.entry.name)
+        if model.entry.name == "gpt2" and _converses(model.raw):
+            found.setdefault("tokenizer.chat_template", BETWEEN_TURNS)
+        return found
 
     def work(self, source: Path, target: Path, told: Told) -> None:
         """Write the file ``target`` from the weights at ``source``."""
@@ -144,6 +148,7 @@ class Conversion:
         metadata = {
             **general(settings, model.raw, model.tensors, model.quant),
             **model.entry.hyperparameters(model.values),
+            **_pooling(settings, model.entry),
             **self.vocabulary(settings, model),
             VERIFIED: self.wish.verify,
         }
@@ -168,6 +173,23 @@ class Conversion:
         if self.settings is not None:
             return self.settings
         return source if source.is_dir() else source.parent
+
+
+# GGUF's numbers, enum llama_pooling_type.
+POOLING = {"mean": 1, "cls": 2, "last": 3}
+# DialoGPT has no template: what was said stands one after the other, each with the end of a text.
+BETWEEN_TURNS = "{% for message in messages %}{{ message.content }}{{ eos_token }}{% endfor %}"
+
+
+def _pooling(settings: Path, entry: Entry) -> dict[str, Any]:
+    """How one vector is made of many, where Sentence Transformers say it."""
+    stated = pooling(FolderFiles(settings)) if entry.pools else None
+    return {f"{entry.name}.pooling_type": POOLING[stated]} if stated in POOLING else {}
+
+
+def _converses(raw: Mapping[str, Any]) -> bool:
+    """Was this GPT-2 trained on conversations, as its configuration says?"""
+    return bool(table(table(raw, "task_specific_params"), "conversational"))
 
 
 def _refuse_quantized(raw: Mapping[str, Any], where: str) -> None:
