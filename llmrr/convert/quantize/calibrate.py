@@ -88,8 +88,7 @@ class Collector:
 
 def add_dense(total: Sums, rows: "np.ndarray[Any, Any]", inner: int, outer: int) -> None:
     """Add the squares of ``rows``, (i3, i2, rows, columns), to those of their matrix: there are
-        ``outer``
-    times ``inner``, which repeat."""
+    ``outer`` times ``inner``, which repeat."""
     import numpy as np
 
     squares = np.einsum("lkij,lkij->lkj", rows, rows)

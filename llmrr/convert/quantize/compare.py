@@ -32,8 +32,7 @@ BOUNDS = {
     "IQ2_S": 0.95, "IQ2_XS": 0.95, "IQ2_XXS": 0.97, "Q2_0": 0.95, "TQ2_0": 0.98, "TQ1_0": 0.98,
     "IQ1_M": 0.98, "IQ1_S": 0.98, "Q1_0": 0.98,
 }  # fmt: skip
-# Scales are half precision, and those of K-quants are multiplied by up to 63 times 15: weights that
-# are
+# Scales are half precision, and those of K-quants are multiplied by up to 63 times 15: weights
 # smaller than this on average may be lost to the smallest step that there is.
 SMALLEST = 3e-5
 

@@ -21,6 +21,7 @@ from llmrr.convert.quantize.plan import (
     renamed,
 )
 from llmrr.convert.quantize.table import COPY, QuantType
+from llmrr.convert.quantize.verify import check_tensors
 from llmrr.convert.quantize.wishes import Asked, asked
 from llmrr.errors import DamagedFile, NotFound, Unsupported, UsageError
 from llmrr.formats import gguf
@@ -54,16 +55,14 @@ def step(source: Source, wish: Wish) -> Step:
     wanted = asked(wish)
     if wanted.kind.needs_imatrix and not (wanted.imatrix or wanted.calibrate):
         raise needs_imatrix(wanted.kind)
-    known = _known(source.path, wanted) if source.path.exists() else None
+    known = look(source.path, wanted) if source.path.exists() else None
     is_folder = wanted.keep_split and known is not None and len(known.parts) > 1
 
     def work(path: Path, target: Path, told: Told) -> None:
-        _work(known or _known(path, wanted), target, told, is_folder=is_folder)
+        _work(known or look(path, wanted), target, told, is_folder=is_folder)
 
     def verify(path: Path, target: Path, told: Told) -> Sequence[Check]:
-        from llmrr.convert.quantize.verify import check_tensors
-
-        found = known or _known(path, wanted)
+        found = known or look(path, wanted)
         result = first_file(target)
         tensors = check_tensors(found.parts, gguf.check_file(result), found.plan, found.job, told)
         return [tensors, *_quality(tensors, found, result, told)]
@@ -99,7 +98,7 @@ def first_file(path: Path) -> Path:
     return models[0]
 
 
-def _known(path: Path, wanted: Asked) -> Known:
+def look(path: Path, wanted: Asked) -> Known:
     """Read the source's header and make the dry run. Raises for whatever cannot be done."""
     first = first_file(path)
     parts = gguf.check_file(first)

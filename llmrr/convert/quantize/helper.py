@@ -2,8 +2,8 @@
 
 ``python -m llmrr.convert.quantize.helper`` takes a ``Job`` as one line of JSON on its input, which
 must stay open while it works, and prints one line of JSON for each thing it has to tell:
-``["tensor", name, type]`` or ``["calibrated", chunks, of]``. An error is its type, message and hint
-on the error output, and the error's exit status.
+``["tensor", name, type]``, ``["calibrated", chunks, of]``, and for an error ``["failed", type,
+message, hint]``. llama.cpp itself may print on the error output.
 """
 
 import json
@@ -84,7 +84,7 @@ def main() -> int:
 
 
 def _failed(error: LlmrrError) -> int:
-    sys.stderr.write(f"{error.type}\n{error.message}\n{error.hint}\n")
+    tell("failed", error.type, error.message, error.hint)
     return error.exit_code
 
 

@@ -26,6 +26,7 @@ SLAB_BYTES = 1 << 30
 TEXT_BYTES = 127  # of a text among the overrides of metadata
 _TENSOR = re.compile(r"^\[ *\d+/ *\d+\] (?P<name>.+?) +- \[")
 _SIZE = re.compile(r"size = .*?(?:\((?P<type>\S+)\))?\n")
+_REGEX = ("regex", "regular expression", "The expression contained")
 _KV_TAGS = {int: 0, float: 1, bool: 2, str: 3}  # enum llama_model_kv_override_type
 # Called with a tensor's name and its new type; the type is None where it stays what it is, and in
 # anything but a dry run.
@@ -158,9 +159,9 @@ def _log(on_tensor: OnTensor, *, dry: bool) -> Iterator[deque[str]]:
 def refusal(job: Job, log: deque[str]) -> LlmrrError:
     """Why llama.cpp did not do it, in its own words."""
     said = [line.split("failed to quantize: ")[-1] for line in log if "failed to quantize" in line]
-    words = said[-1] if said else (log[-1] if log else "no reason given")
+    words = " ".join((said or [*log] or ["no reason given"])[-1].split())
     name = Path(job.source).name
-    if "regex" in words.lower():
+    if job.overrides and any(one in words for one in _REGEX):  # of libstdc++, libc++
         patterns = ", ".join(repr(pattern) for pattern, _ in job.overrides)
         return UsageError(f"llama.cpp does not take a pattern of {patterns}: {words}")
     if "unknown model architecture" in words:

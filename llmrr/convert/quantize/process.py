@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -34,7 +34,10 @@ def run(job: Job, on_line: OnLine) -> None:
         ) as helper,
     ):
         try:
-            _talk(helper, job, on_line)
+            for words in _told(helper, job):
+                if words[0] == "failed":
+                    raise _known(*words[1:])
+                on_line(words)
             code = helper.wait()
         except BaseException:
             helper.kill()
@@ -43,22 +46,27 @@ def run(job: Job, on_line: OnLine) -> None:
             raise _failure(job, code, said)
 
 
-def _talk(helper: "subprocess.Popen[bytes]", job: Job, on_line: OnLine) -> None:
+def _told(helper: "subprocess.Popen[bytes]", job: Job) -> Iterator[list[Any]]:
     assert helper.stdin and helper.stdout
     with suppress(BrokenPipeError):  # it ended early, and will have said why
         helper.stdin.write(job.line())
         helper.stdin.flush()
     for line in helper.stdout:
-        with suppress(ValueError):  # something that printed, or half a line of one that was ended
-            on_line(json.loads(line))
+        try:
+            words = json.loads(line)
+        except ValueError:  # half a line of one that was ended
+            continue
+        yield words
+
+
+def _known(name: str, message: str, hint: str) -> LlmrrError:
+    kind = next((one for one in error_types() if one.__name__ == name), LlmrrError)
+    return kind(message, hint)
 
 
 def _failure(job: Job, code: int, output: IO[bytes]) -> LlmrrError:
     output.seek(0)
     said = output.read(1 << 16).decode(errors="replace").strip().splitlines()
-    for kind in error_types():
-        if said and said[0] == kind.__name__ and code == kind.exit_code:
-            return kind(*said[1:3])
     name = Path(job.source).name
     if code == -9:
         return DoesNotFit(
