@@ -5,6 +5,7 @@ import json
 import os
 import re
 import struct
+from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -48,7 +49,8 @@ class Vocabulary:
         """What tokenizer.json has in ``added_tokens``."""
         return [
             {"id": number, "content": self.tokens[number], "single_word": False, "lstrip": False,
-             "rstrip": False, "normalized": False, "special": kind in (CONTROL, UNKNOWN)}
+             "rstrip": False, "normalized": kind == USER,
+             "special": kind in (CONTROL, UNKNOWN)}
             for number, kind in enumerate(self.types)
             if kind in (CONTROL, USER, UNKNOWN) and not self.is_filler(number)
         ]  # fmt: skip
@@ -311,3 +313,110 @@ def spm_pieces() -> list[tuple[str, float, int]]:
     pieces = [("<unk>", 0.0, UNKNOWN), ("<s>", 0.0, CONTROL), ("</s>", 0.0, CONTROL)]
     pieces += [(f"<0x{byte:02X}>", 0.0, BYTE) for byte in range(256)]
     return pieces + [(text, -float(n), NORMAL) for n, text in enumerate((*joined, *singles))]
+
+
+BYTE_LEVEL = {
+    "gpt-2": "gpt-2", "gpt-neox": "olmo", "mpt": "mpt", "starcoder": "starcoder",
+    "refact": "refact", "command-r": "command-r", "falcon": "falcon", "qwen2": "qwen2",
+    "qwen35": "qwen35", "llama-bpe": "llama-bpe", "deepseek-llm": "deepseek-llm",
+    "deepseek-coder": "deepseek-coder",
+}  # fmt: skip
+SPM = ("llama-spm", "phi-3", "baichuan")
+
+
+def rebuild(name: str, folder: Path, *, as_json: bool = False) -> Vocabulary:
+    """Write llama.cpp's vocabulary ``name`` as a publisher would. SentencePiece models as such, or
+    as the tokenizer.json that transformers makes of them."""
+    vocabulary = Vocabulary(name)
+    write(folder, "config.json", {"vocab_size": len(vocabulary.tokens), "type_vocab_size": 2})
+    if name in BYTE_LEVEL:
+        write(folder, "tokenizer.json", byte_level_json(vocabulary, BYTE_LEVEL[name]))
+        write(folder, "tokenizer_config.json", settings(vocabulary, "PreTrainedTokenizerFast"))
+    elif name in SPM:
+        _rebuild_spm(vocabulary, folder, as_json)
+    elif name == "nomic-bert-moe":
+        write(folder, "tokenizer.json", unigram_json(vocabulary, 250_002))
+        write(folder, "tokenizer_config.json", settings(vocabulary, "XLMRobertaTokenizer"))
+    else:
+        lines = [
+            text if kind == CONTROL else text[1:] if text[0] == "▁" else "##" + text
+            for text, kind in zip(vocabulary.tokens, vocabulary.types, strict=True)
+        ]
+        (folder / "vocab.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if as_json:
+            write(folder, "tokenizer.json", wordpiece_json(lines))
+        write(folder, "tokenizer_config.json", settings(vocabulary, "BertTokenizer"))
+    return vocabulary
+
+
+def _rebuild_spm(vocabulary: Vocabulary, folder: Path, as_json: bool) -> None:
+    """Phi-3's model is Llama-2's, whose scores its file of llama.cpp lacks for what was changed."""
+    is_phi = vocabulary.name == "phi-3"
+    scores = Vocabulary("llama-spm").scores if is_phi else vocabulary.scores
+    types = Vocabulary("llama-spm").types if is_phi else vocabulary.types
+    pieces = list(zip(vocabulary.tokens, scores, types, strict=False))
+    config = settings(vocabulary, "LlamaTokenizer")
+    if is_phi:
+        config["added_tokens_decoder"] = {
+            str(one["id"]): {key: value for key, value in one.items() if key != "id"}
+            for one in vocabulary.added
+        }
+    write(folder, "tokenizer_config.json", config)
+    if as_json:
+        write(folder, "tokenizer.json", spm_json(pieces, vocabulary.added))
+    else:
+        (folder / "tokenizer.model").write_bytes(sentencepiece(pieces))
+
+
+def around(begin: str, end: str, ids: dict[str, int]) -> dict[str, Any]:
+    """A post-processor that puts tokens before and after a text."""
+    special = [{"SpecialToken": {"id": text, "type_id": 0}} for text in (begin, end)]
+    first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
+    middle = [special[1]] if begin.startswith("[") else [special[1], special[1]]
+    return {
+        "type": "TemplateProcessing", "single": [special[0], first, special[1]],
+        "pair": [special[0], first, *middle, second, special[1]],
+        "special_tokens": {
+            text: {"id": text, "ids": [ids[text]], "tokens": [text]} for text in (begin, end)
+        },
+    }  # fmt: skip
+
+
+def unigram_json(vocabulary: Vocabulary, count: int) -> dict[str, Any]:
+    """tokenizer.json of XLM-RoBERTa's kind."""
+    numbers = gguf.read_header(vocabulary.path).values(
+        "tokenizer.ggml.precompiled_charsmap"
+    )  # i8 in that file
+    charsmap = b64encode(bytes(int(one) & 255 for one in numbers or ())).decode()
+    pieces = list(zip(vocabulary.tokens, vocabulary.scores, strict=True))[:count]
+    ids = {text: number for number, (text, _) in enumerate(pieces)}
+    space = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    return {
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": [{**one, "lstrip": one["content"] == "<mask>"} for one in vocabulary.added],
+        "normalizer": {"type": "Precompiled", "precompiled_charsmap": charsmap},
+        "pre_tokenizer": {"type": "Sequence",
+                          "pretokenizers": [{"type": "WhitespaceSplit"}, space]},
+        "post_processor": around("<s>", "</s>", ids), "decoder": space,
+        "model": {"type": "Unigram", "unk_id": 3, "byte_fallback": False, "vocab": pieces},
+    }  # fmt: skip
+
+
+def wordpiece_json(lines: list[str]) -> dict[str, Any]:
+    """tokenizer.json of BERT's kind."""
+    ids = {text: number for number, text in enumerate(lines)}
+    return {
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": [
+            {"id": ids[text], "content": text, "single_word": False, "lstrip": False,
+             "rstrip": False, "normalized": False, "special": True}
+            for text in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+        ],
+        "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
+                       "strip_accents": None, "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": around("[CLS]", "[SEP]", ids),
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                  "max_input_chars_per_word": 100, "vocab": ids},
+    }  # fmt: skip
