@@ -27,8 +27,11 @@ def weights(path: Path) -> Iterator[Weight]:
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)
-    for graph in _graphs(model.graph):
-        yield from _of_graph(graph, path.parent)
+    graphs = list(_graphs(model.graph))
+    # A node in a branch may use what stands in the graph around it: names are distinct in all.
+    stored = {one.name: one for graph in graphs for one in graph.initializer}
+    nodes = [node for graph in graphs for node in graph.node]
+    yield from _weights(stored, nodes, path.parent)
 
 
 def _graphs(graph: Any) -> Iterator[Any]:
@@ -39,19 +42,17 @@ def _graphs(graph: Any) -> Iterator[Any]:
                 yield from _graphs(attribute.g)
 
 
-def _of_graph(graph: Any, folder: Path) -> Iterator[Weight]:
+def _weights(stored: dict[str, Any], nodes: list[Any], folder: Path) -> Iterator[Weight]:
     from onnx import numpy_helper
-
-    stored = {one.name: one for one in graph.initializer}
 
     def read(name: str) -> Any:
         return numpy_helper.to_array(stored[name], base_dir=str(folder))
 
-    modules = {name: _module(node.name) for node in graph.node for name in node.input if node.name}
+    modules = {name: _module(node.name) for node in nodes for name in node.input if node.name}
     aside: set[str] = set()
-    for node in graph.node:
+    for node in nodes:
         inputs = list(node.input)
-        if node.op_type == "MatMulNBits" and inputs[1] in stored:
+        if node.op_type == "MatMulNBits" and inputs[1] not in aside:
             aside.update(inputs[1:])
             yield _unpacked(node, read)
     for name in stored:

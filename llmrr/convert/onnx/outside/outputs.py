@@ -21,9 +21,9 @@ def compare(say: Say, source: str, target: Path, task: str, texts: Sequence[str]
     ``largest`` difference, ``scale`` (the largest number of the source), ``finite``; ``steps``, the
     largest difference between one step and two; of probabilities ``positions``, ``same`` (where
     both have the same likeliest one), ``ties`` (where the source's first two are as close as the
-    difference), ``kl_mean``, ``kl_max``, ``kl_other`` (between the source at a position and the
-    source at the next one: what a result that has nothing to do with it could have); of texts
-    ``perplexity`` and ``was``; ``cosine``, the smallest between vectors.
+    difference), ``kl_mean``, ``kl_max``, ``kl_other`` (between the source at a position and either
+    the source at the next one or no preference at all: what a result that has nothing to do with it
+    would have); of texts ``perplexity`` and ``was``; ``cosine``, the smallest between vectors.
     """
     import torch
 
@@ -156,7 +156,7 @@ class _Figures:
         self.finite, self.has_steps = True, False
         self.same = self.ties = 0
         self.kl: list[float] = []
-        self.others: list[float] = []
+        self.others: list[list[float]] = []
         self.cosine: list[float] = []
         self.losses: list[tuple[float, float]] = []
 
@@ -183,8 +183,8 @@ class _Figures:
 
         left, right = _log_softmax(wide), _log_softmax(narrow)
         self.kl += _divergence(left, right)
-        if len(left) > 1:
-            self.others += _divergence(left, numpy.roll(left, 1, axis=0))
+        others = numpy.roll(left, 1, axis=0), numpy.full_like(left, -math.log(left.shape[-1]))
+        self.others.append([_mean(_divergence(left, one)) for one in others])
         equal = left.argmax(-1) == right.argmax(-1)
         first_two = numpy.sort(wide, axis=-1)[:, -2:]
         close = (first_two[:, 1] - first_two[:, 0]) <= 2 * apart
@@ -204,21 +204,22 @@ class _Figures:
 
     def told(self) -> dict[str, Any]:
         was, now = (
-            math.exp(_mean([one[at] for one in self.losses]) or 0.0) if self.losses else None
+            math.exp(_mean([one[at] for one in self.losses])) if self.losses else None
             for at in (0, 1)
         )
         return {
             "largest": self.largest, "scale": self.scale, "finite": self.finite,
             "steps": self.step if self.has_steps else None,
             "positions": len(self.kl) or None, "same": self.same, "ties": self.ties,
-            "kl_mean": _mean(self.kl), "kl_max": max(self.kl, default=None),
-            "kl_other": _mean(self.others), "was": was, "perplexity": now,
+            "kl_mean": _mean(self.kl) if self.kl else None, "kl_max": max(self.kl, default=None),
+            "kl_other": max(map(_mean, zip(*self.others, strict=True)), default=None),
+            "was": was, "perplexity": now,
             "cosine": min(self.cosine, default=None), "compared": len(self.kl) + len(self.cosine),
         }  # fmt: skip
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _divergence(left: Any, right: Any) -> list[float]:

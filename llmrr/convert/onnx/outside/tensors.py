@@ -4,7 +4,7 @@ What was quantized must lie within a step of what stands in its source under the
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ def compare(say: Say, source: str, graphs: list[Path], quant: str) -> dict[str, 
     is not what stands in the source."""
     stored = _Stored(source)
     half = quant in ("fp16", "q4f16")
-    known = dict(stored.digests(say, "float16" if half else "float32"))
+    # What overflows in half precision is kept in single in some models.
+    known = stored.digests(say, ("float32", "float16") if half else ("float32",))
     matched: set[str] = set()
     unknown: list[str] = []
     wrong: list[str] = []
@@ -29,11 +30,11 @@ def compare(say: Say, source: str, graphs: list[Path], quant: str) -> dict[str, 
             say(f"comparing {one.name[:60]}", len(matched), len(stored.sizes))
             names = known.get(_digest(one.numbers)) if one.step is None else None
             named = stored.named(one)
-            if names and (named is None or named in names):
+            if names and (not named or named.intersection(names)):
                 matched.update(names)
             elif one.step is not None and (name := stored.within(one, half)):
                 matched.add(name)
-            elif one.step is not None or named:
+            elif named:
                 wrong.append(f"{one.name} ({one.module})" if one.module else one.name)
             elif one.numbers.size > SMALL:
                 unknown.append(one.name)
@@ -67,36 +68,32 @@ class _Stored:
     def read(self, name: str) -> Any:
         return self.files[name].get_tensor(name).float().numpy()
 
-    def digests(self, say: Say, kind: str) -> Iterator[tuple[bytes, list[str]]]:
+    def digests(self, say: Say, kinds: Sequence[str]) -> dict[bytes, list[str]]:
         """What each tensor is in a graph, in every way that it may be; equal ones together."""
         found: dict[bytes, list[str]] = {}
         for at, name in enumerate(self.files):
             say("reading the source", at, len(self.files))
-            numbers = self.read(name).astype(kind)
-            forms = [numbers]
-            if numbers.ndim == 2:
-                forms.append(numbers.T)
-            if numbers.ndim == 1:
-                forms.append((self.read(name) + 1).astype(kind))
-            for form in forms:
-                found.setdefault(_digest(form), []).append(name)
-        yield from found.items()
+            numbers = self.read(name)
+            forms = {1: [numbers, numbers + 1], 2: [numbers, numbers.T]}
+            for form in forms.get(numbers.ndim, [numbers]):
+                for kind in kinds:
+                    found.setdefault(_digest(form.astype(kind)), []).append(name)
+        return found
 
-    def named(self, one: Weight) -> str | None:
-        """The tensor that the names of a weight or of its node lead to."""
-        wanted = [one.name] + ([f"{one.module}.weight"] if one.module else [])
-        for name in wanted:
-            same = [key for key in self.files if _ends(key, name) or _ends(name, key)]
-            if same:
-                return max(same, key=len)
-        return None
+    def named(self, one: Weight) -> set[str]:
+        """The tensors that the names of a weight or of its node lead to: of an encoder and of a
+        decoder both, where their graphs do not say which they are."""
+        for name in (one.name, *([f"{one.module}.weight"] if one.module else ())):
+            if same := {key for key in self.files if _ends(key, name) or _ends(name, key)}:
+                return same
+        return set()
 
     def within(self, one: Weight, half: bool) -> str | None:
         """The tensor that a quantized weight stands for: no number is further from its own than a
         step, and a little for the rounding of scales."""
-        named = self.named(one)
         shape = sorted(one.numbers.shape)
-        for name in [named] if named else [key for key in self.files if self._shape(key) == shape]:
+        like = self.named(one) or {key for key in self.files if self._shape(key) == shape}
+        for name in sorted(like):
             numbers = self.read(name)
             for form in (numbers, numbers.T):
                 if form.shape == one.numbers.shape and _is_near(form, one, half):
