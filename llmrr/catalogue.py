@@ -32,7 +32,8 @@ _PATHS = ("./", "../", "~/")  # what begins so can be nothing else
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """Which model answers, and why. ``stated`` is False when nobody named it; ``label`` is that of
-    an installed one. ``format`` is None where it has yet to be looked at."""
+    an installed one. ``format`` is None where it has yet to be looked at; ``engine`` is the one
+    that the configuration names."""
 
     name: str
     source: str
@@ -42,6 +43,7 @@ class Resolved:
     recipe: Recipe = field(default_factory=Recipe)
     format: Format | None = None
     label: str | None = None
+    engine: str | None = None
 
 
 class Database(Protocol):
@@ -177,8 +179,9 @@ class Catalogue:
             found = self._from(model.source)
         stated = Recipe(model.system, model.params, model.options)
         return replace(
-            found, name=model.name, source=model.source, recipe=over(stated, found.recipe)
-        )
+            found, name=model.name, source=model.source, recipe=over(stated, found.recipe),
+            engine=model.engine,
+        )  # fmt: skip
 
     def _from(self, name: str) -> Resolved:
         """What a label, a source or a path means."""
@@ -318,7 +321,7 @@ def identity_of(entry: "Entry") -> str | None:
 
 def runnable() -> frozenset[Format]:
     """The formats that an engine here runs."""
-    return frozenset(one for engine in engines.ENGINES for one in engine.formats)
+    return engines.runnable()
 
 
 def place(resolved: Resolved) -> ModelFiles:

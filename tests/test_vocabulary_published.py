@@ -133,7 +133,7 @@ def same(key: str, ours: Any, theirs: Any) -> bool:
         theirs = [one.decode() if isinstance(one, bytes) else one for one in theirs]
     if key == K + "scores" and set(theirs) == {-1000.0}:
         return len(ours) >= len(theirs)
-    if key == K + "token_type":  # from tokenizer.json theirs forget what was added to the vocabulary
+    if key == K + "token_type":  # theirs forget what tokenizer.json added
         pairs = zip(ours, map(int, theirs), strict=False)
         return {pair for pair in pairs if pair[0] != pair[1]} <= {(v.USER, v.NORMAL)}
     if isinstance(theirs, list):

@@ -66,6 +66,14 @@ class LlamaModel:
 
         return gguf.inspect(self._place.path)
 
+    @property
+    def where(self) -> str | None:
+        """What computes, as far as the file lets it be known."""
+        if self.fit is None:
+            return None
+        count = self.fit.gpu_layers
+        return f"{count} of {self.fit.layers + 1} layers on the GPU" if count else "the CPU"
+
     @cached_property
     def template(self) -> Template:
         """The chat template that is used: the stated one, the model's own, or the default."""

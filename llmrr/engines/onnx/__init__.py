@@ -22,6 +22,7 @@ class Onnx:
     name = "onnx"
     formats = frozenset({Format.ONNX})
     can = frozenset({Feature.SCHEMA, Feature.GRAMMAR, Feature.LOGPROBS, Feature.EMBEDDINGS})
+    optional = False
 
     def missing(self) -> str | None:
         """The command that installs onnxruntime and tokenizers, or None when they are there."""
