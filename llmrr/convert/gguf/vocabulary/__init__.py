@@ -1,9 +1,9 @@
 """From the tokenizer files of a Hugging Face folder to the ``tokenizer.*`` keys of GGUF.
 
-``folder`` reads the files; ``bytelevel``, ``spm``, ``unigram`` and ``wordpiece`` make the tokens of
-their kind, ``table`` lays them out; ``proto`` reads SentencePiece models, ``library`` is the seam to
-tokenizers; ``pretokenizer`` finds the name of what cuts texts beforehand,
-among ``patterns``; ``roles`` says which tokens begin and end.
+``folder`` reads the files, ``proto`` a SentencePiece model among them; ``bytelevel``, ``spm``,
+``unigram`` and ``wordpiece`` make the tokens of their kind, ``table`` lays them out;
+``pretokenizer`` finds the name of what cuts texts beforehand among ``patterns``; ``roles`` says
+which tokens begin and end; ``library`` is the seam to the tokenizers library.
 """
 
 from collections.abc import Mapping
