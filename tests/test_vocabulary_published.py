@@ -135,7 +135,8 @@ def same(key: str, ours: Any, theirs: Any) -> bool:
         return len(ours) >= len(theirs)
     if key == K + "token_type":  # from an SPM's tokenizer.json theirs know roles, and no flags
         pairs = zip(ours, map(int, theirs), strict=False)
-        return {pair for pair in pairs if pair[0] != pair[1]} <= {(v.USER, v.NORMAL), (v.CONTROL, v.USER)}
+        lost = {(v.USER, v.NORMAL), (v.CONTROL, v.USER)}
+        return {pair for pair in pairs if pair[0] != pair[1]} <= lost
     if isinstance(theirs, list):
         return ours[: len(theirs)] == list(theirs)
     return bool(ours == theirs)
