@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "quality"
 # The mean divergence in nats from which on nothing of the model is left: guessing among 50,000
-# tokens is 10 nats from a sure prediction. A model of random weights (4 layers, 256 wide) came out at
-# most 0.95 away, in Q8_0, Q5_1, Q4_K_M, IQ4_XS, Q2_K, IQ2_XS and TQ2_0, the farthest.
+# tokens is 10 nats from a sure prediction. A model of random weights (4 layers, 256 wide) came out
+# at most 0.95 away, in Q8_0, Q5_1, Q4_K_M, IQ4_XS, Q2_K, IQ2_XS and TQ2_0, the farthest.
 DESTROYED: Final = 5.0
 LEAST_COSINE: Final = 0.5  # of the vectors of one text
 
