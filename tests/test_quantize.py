@@ -171,7 +171,7 @@ def test_options_decide_the_types_of_tensors(source: Path, tmp_path: Path) -> No
     found = types_of(
         quantized(
             source, tmp_path / "a.gguf", "q4-k-s",
-            overrides=[(r"blk\.1\.attn_v", "Q8_0"), ("ffn_(up|gate)", "iq4_nl")],
+            overrides=[(r"blk\.1\.attn_v", "Q8_0"), "ffn_(up|gate)=iq4_nl"],
             output_tensor_type="bf16", token_embedding_type="Q6_K",
         )
     )  # fmt: skip
@@ -324,6 +324,8 @@ def test_names_of_types() -> None:
     [
         ({"overrides": [("attn_w", "Q8_0")]}, "no tensor has a name that 'attn_w' matches"),
         ({"overrides": [("attn_v", "Q8_9")]}, "attn_v=Q8_9: 'Q8_9' is no type of a tensor"),
+        ({"overrides": ["attn_v"]}, "'attn_v' is not a pattern of names of tensors and a type"),
+        ({"overrides": ["=Q8_0"]}, "'' cannot be a pattern"),
         ({"overrides": [("attn_(v", "Q8_0")]}, "does not take a pattern"),
         ({"output_tensor_type": "q8_k"}, "--output-tensor-type: 'q8_k' is no type"),
         ({"leave_output": True, "output_tensor_type": "Q8_0"}, "cannot both"),

@@ -118,11 +118,26 @@ def _type(options: Mapping[str, Any], name: str) -> int | None:
 
 
 def _overrides(options: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
-    given: Sequence[tuple[str, str]] = options.get("overrides", ())
-    for pattern, _ in given:
+    """Pairs of pattern and type, or texts of both with a ``=`` between."""
+    given: Sequence[tuple[str, str] | str] = options.get("overrides", ())
+    pairs = [_pair(one) if isinstance(one, str) else one for one in given]
+    for pattern, name in pairs:
         if not pattern or "\0" in pattern:
-            raise UsageError(f"{pattern!r} cannot be a pattern of names of tensors")
-    return tuple((pattern, tensor_number(name, f"{pattern}={name}")) for pattern, name in given)
+            raise UsageError(
+                f"{pattern!r} cannot be a pattern of names of tensors, in {pattern}={name}",
+                "--tensor-type attn_v=Q8_0",
+            )
+    return tuple((pattern, tensor_number(name, f"{pattern}={name}")) for pattern, name in pairs)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    pattern, equals, name = text.rpartition("=")
+    if not equals:
+        raise UsageError(
+            f"{text!r} is not a pattern of names of tensors and a type, with = between",
+            "--tensor-type attn_v=Q8_0",
+        )
+    return pattern, name
 
 
 def _layers(options: Mapping[str, Any]) -> tuple[int, ...]:
