@@ -17,6 +17,7 @@ from llmrr.types import Format, ModelFiles, Recipe
 if TYPE_CHECKING:
     import sqlite3
 
+    from llmrr.evaluate.scoring import Score
     from llmrr.store.holders import Holding
     from llmrr.store.records import Entry
     from llmrr.store.references import HubReference
@@ -31,7 +32,8 @@ _PATHS = ("./", "../", "~/")  # what begins so can be nothing else
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """Which model answers, and why. ``stated`` is False when nobody named it; ``label`` is that of
-    an installed one. ``format`` is None where it has yet to be looked at."""
+    an installed one. ``format`` is None where it has yet to be looked at; ``engine`` is the one
+    that the configuration names."""
 
     name: str
     source: str
@@ -41,6 +43,7 @@ class Resolved:
     recipe: Recipe = field(default_factory=Recipe)
     format: Format | None = None
     label: str | None = None
+    engine: str | None = None
 
 
 class Database(Protocol):
@@ -131,6 +134,18 @@ class Catalogue:
             entry = records.Entry(resolved.name, "", resolved.path, resolved.source, ())
         return replace(entry, recipe=resolved.recipe)
 
+    def scores(self, entry: "Entry") -> "list[Score]":
+        """What ``eval`` measured of exactly this model, the newest first."""
+        from llmrr.evaluate import scoring
+
+        identity = identity_of(entry)
+        if identity is None:
+            return []
+        return self._database(
+            lambda connection: scoring.scores(connection, entry.origin, identity),
+            "what was measured is not known",
+        ) or []
+
     def find(self, name: str) -> "Entry | None":
         """The installed model of this label, or of this name the one used or added last."""
         return next(iter(self._matching(name)), None)
@@ -164,8 +179,9 @@ class Catalogue:
             found = self._from(model.source)
         stated = Recipe(model.system, model.params, model.options)
         return replace(
-            found, name=model.name, source=model.source, recipe=over(stated, found.recipe)
-        )
+            found, name=model.name, source=model.source, recipe=over(stated, found.recipe),
+            engine=model.engine,
+        )  # fmt: skip
 
     def _from(self, name: str) -> Resolved:
         """What a label, a source or a path means."""
@@ -292,9 +308,20 @@ def _changed(path: Path) -> float:
     return max((one.stat().st_mtime for one in inside if one.is_file()), default=0.0)
 
 
+def identity_of(entry: "Entry") -> str | None:
+    """What a score of this model belongs to; None where its files cannot be got at."""
+    from llmrr.evaluate import scoring
+
+    files = [file.path for file in entry.files] or [entry.path]
+    try:
+        return scoring.identity(files, entry.digest, entry.recipe)
+    except OSError:
+        return None
+
+
 def runnable() -> frozenset[Format]:
     """The formats that an engine here runs."""
-    return frozenset(one for engine in engines.ENGINES for one in engine.formats)
+    return engines.runnable()
 
 
 def place(resolved: Resolved) -> ModelFiles:

@@ -80,6 +80,21 @@ STEPS: tuple[tuple[str, ...], ...] = (
             bytes INTEGER,
             mtime_ns INTEGER) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE scores (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at REAL NOT NULL,
+            model TEXT NOT NULL,
+            source TEXT NOT NULL,
+            identity TEXT NOT NULL,
+            quant TEXT,
+            name TEXT NOT NULL,
+            sha256 TEXT NOT NULL,
+            whole INTEGER NOT NULL,
+            questions INTEGER NOT NULL,
+            correct INTEGER NOT NULL)""",
+        "CREATE INDEX scores_source ON scores (source, at)",
+    ),
 )
 
 

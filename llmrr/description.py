@@ -16,6 +16,7 @@ from llmrr.store.ownership import content
 from llmrr.types import Format, ModelFiles, ModelInfo, Recipe
 
 if TYPE_CHECKING:
+    from llmrr.evaluate.scoring import Score
     from llmrr.store.records import Entry
 
 
@@ -24,7 +25,8 @@ class Description:
     """A model, as ``show`` prints it. ``files`` are those that the store notes, with bytes and
     SHA-256 where known; ``engines`` those that run it, each with the command that installs what it
     lacks; ``holders`` who else has the same file; ``fit`` is None where it cannot be computed.
-    ``problem`` is why it cannot be run."""
+    ``scores`` are what ``eval`` measured, the newest first. ``problem`` is why it cannot be run."""
+
 
     name: str
     source: str
@@ -42,6 +44,12 @@ class Description:
     holders: tuple[str, ...]
     fit: Fit | None
     problem: str | None = None
+    scores: "tuple[Score, ...]" = ()
+
+    @property
+    def quality(self) -> float | None:
+        """Its accuracy, 0 to 1, on the set that it was asked last."""
+        return self.scores[0].accuracy if self.scores else None
 
     @property
     def chat_template(self) -> str | None:
@@ -98,6 +106,7 @@ def describe(catalogue: Catalogue, name: str | None) -> Description:
         holders=_holders(catalogue, entry),
         fit=None if problem else _weighed(info, hardware.probe(thorough=True), None, "f16"),
         problem=problem,
+        scores=tuple(catalogue.scores(entry)),
     )
 
 

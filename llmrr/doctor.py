@@ -64,7 +64,7 @@ def engine() -> Check:
     from llmrr.engines import ENGINES
 
     for one in ENGINES:
-        if command := one.missing():
+        if (command := one.missing()) and not one.optional:
             return Check("engine", False, f"{one.name} cannot be loaded", command)
     return Check("engine", True, f"{', '.join(one.name for one in ENGINES)} {_binding_version()}")
 

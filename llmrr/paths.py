@@ -32,6 +32,11 @@ def builtin_model() -> Path:
     return Path(__file__).parent / "builtin" / "mini.gguf"
 
 
+def builtin_questions() -> Path:
+    """Its set of questions, as ``eval`` takes them."""
+    return Path(__file__).parent / "builtin" / "mini.jsonl"
+
+
 def hub_cache_dir() -> Path:
     """Where huggingface_hub keeps what it downloads, by the variables that it reads itself:
     https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables"""

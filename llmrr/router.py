@@ -10,7 +10,7 @@ load, stream, record. Also the library's public face.
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from llmrr import formats, stats
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.config import Config
-from llmrr.engines import for_format
-from llmrr.engines.base import Engine, Model, Options, Stream
+from llmrr.engines import Picked, for_format
+from llmrr.engines.base import Model, Options, Stream
 from llmrr.errors import LlmrrError
 from llmrr.types import (
     DEFAULT_SAMPLING,
@@ -44,17 +44,19 @@ _PROGRESS_EVERY = 0.1  # seconds
 
 
 class Answer(Iterator[Chunk]):
-    """An answer under way: iterate its chunks. It is recorded when it ends, however it ends."""
+    """An answer under way: iterate its chunks. It is recorded when it ends, however it ends.
+    ``runs`` says why this engine, and what computes."""
 
     def __init__(
         self,
         stream: Stream,
         model: Resolved,
         engine: str,
+        runs: str,
         record: Callable[["Answer", BaseException | None], None],
         progress: Callable[[int, int], None] | None,
     ) -> None:
-        self.model, self.engine, self.notes = model, engine, stream.notes
+        self.model, self.engine, self.runs, self.notes = model, engine, runs, stream.notes
         self.usage: Usage | None = None
         self.finish_reason: FinishReason | None = None
         self.text = ""
@@ -120,6 +122,21 @@ class Answer(Iterator[Chunk]):
             record(self, error)
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A loaded model to be used directly. What it answers is not recorded."""
+
+    resolved: Resolved
+    engine: str
+    model: Model
+
+    def generate(self, request: Request) -> Stream:
+        """Start answering, with the defaults of its recipe, of its author and of llmrr."""
+        return self.model.generate(
+            _completed(request, self.resolved, self.model.info.sampling)
+        )
+
+
 class Router:
     """Models by name, loaded when they are needed; one stays loaded until another one is asked for.
 
@@ -135,7 +152,7 @@ class Router:
         leave_model: bool = False,
     ) -> None:
         self._given, self._warn, self._leave_model = config, warn, leave_model
-        self._loaded: tuple[tuple[Path, Options], Model, Engine] | None = None
+        self._loaded: tuple[tuple[Path, str, Options], Model, Picked] | None = None
         self._connection: sqlite3.Connection | None = None
         self._unrecorded = False  # the database could not be used
 
@@ -216,20 +233,22 @@ class Router:
         *,
         model: str | None = None,
         options: Mapping[str, object] | None = None,
+        engine: str | None = None,
         conversation: str | None = None,
         log: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> Answer:
         """Start answering; what goes wrong before the first token is recorded and raised.
 
-        ``options`` has the names of ``engines.base.Options``; ``conversation`` is the id that the
+        ``options`` has the names of ``engines.base.Options``; ``engine`` names the one that must
+        run it; ``conversation`` is the id that the
         run is recorded under, a new one where there is none; ``progress`` is told how many tokens
         of the prompt are computed, and how many there are.
         """
         resolved = self.catalogue.for_running(self.resolve(model))
         record = self._recorder(request, conversation, log)
         try:
-            loaded, engine = self._open(resolved, options or {})
+            loaded, picked = self._open(resolved, options or {}, engine)
             request = _completed(request, resolved, loaded.info.sampling)
             stream = loaded.generate(request)
         except (LlmrrError, KeyboardInterrupt) as error:
@@ -238,7 +257,8 @@ class Router:
         return Answer(
             stream,
             resolved,
-            engine.name,
+            picked.engine.name,
+            "; on ".join(filter(None, (picked.why, loaded.where))),
             lambda answer, error: record(resolved, answer, error),
             progress,
         )
@@ -249,11 +269,24 @@ class Router:
         *,
         model: str | None = None,
         options: Mapping[str, object] | None = None,
+        engine: str | None = None,
     ) -> list[list[float]]:
         """One vector of length 1 per text."""
         found = self.catalogue.for_running(self.resolve(model))
-        loaded, _ = self._open(found, options or {})
+        loaded, _ = self._open(found, options or {}, engine)
         return loaded.embed(texts)
+
+    def open(
+        self,
+        model: str | None = None,
+        *,
+        options: Mapping[str, object] | None = None,
+        engine: str | None = None,
+    ) -> Opened:
+        """Load a model to use it directly; it stays loaded until another one is asked for."""
+        resolved = self.resolve(model)
+        loaded, picked = self._open(resolved, options or {}, engine)
+        return Opened(resolved, picked.engine.name, loaded)
 
     def close(self) -> None:
         """Free the model and the database. Twice is allowed."""
@@ -266,21 +299,24 @@ class Router:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _open(self, resolved: Resolved, stated: Mapping[str, object]) -> tuple[Model, Engine]:
+    def _open(
+        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
+    ) -> tuple[Model, Picked]:
         files = place(resolved)
-        engine = for_format(files.format, resolved.name)
+        picked = for_format(files.format, resolved.name, wanted or resolved.engine)
+        name = picked.engine.name
         options = _options(
-            {**self.config.engine_options(engine.name), **resolved.recipe.options, **stated}
+            {**self.config.engine_options(name), **resolved.recipe.options, **stated}
         )
-        key = (files.path, options)
+        key = (files.path, name, options)
         if self._loaded is not None:
             if self._loaded[0] == key:
                 return self._loaded[1:]
             self._loaded[1].close()
             self._loaded = None
-        model = engine.load(files, options)
-        self._loaded = (key, model, engine)
-        return model, engine
+        model = picked.engine.load(files, options)
+        self._loaded = (key, model, picked)
+        return model, picked
 
     # -- the record ----------------------------------------------------------------------------
 

@@ -95,6 +95,10 @@ _LOADING: tuple[tuple[str, Kind, object, str, str], ...] = (
      '"file:./template.jinja"'),
 )  # fmt: skip
 
+# What onnxruntime knows of these.
+_LOADING_ONNX = ("context_size", "gpu_layers", "threads", "chat_template")
+ENGINES = ("llamacpp", "onnx")
+
 # (leaf, kind, doc, example): what a request may also set.
 _PARAMS: tuple[tuple[str, Kind, str, str], ...] = (
     ("temperature", number(0), "How freely tokens are drawn; 0 always takes the likeliest.", "0.7"),
@@ -122,12 +126,16 @@ SETTINGS: tuple[Spec, ...] = (
          "Whether prompts and answers are kept with the record of each run.", "false", True),
     *(Spec(f"engines.llamacpp.{leaf}", kind, default, doc, example, True)
       for leaf, kind, default, doc, example in _LOADING),
+    *(Spec(f"engines.onnx.{leaf}", kind, default, doc, example, True)
+      for leaf, kind, default, doc, example in _LOADING if leaf in _LOADING_ONNX),
     Spec("models[].name", NAME, None, "What the model is called here; each name once.",
          '"assistant"'),
     Spec("models[].source", SOURCE, None,
          "Where it comes from: file:PATH (relative to this file), huggingface:owner/repo:QUANT "
          "once the hub's cache has it, ollama:NAME, lmstudio:PUBLISHER/REPO, or builtin:mini.",
          '"file:./models/assistant.gguf"'),
+    Spec("models[].engine", one_of(*ENGINES), None,
+         "Which engine runs it, where several could; unset, the first that is here.", '"onnx"'),
     *(Spec(f"models[].params.{leaf}", kind, None, doc, example)
       for leaf, kind, doc, example in _PARAMS),
     *(Spec(f"models[].options.{leaf}", kind, None, doc, example)

@@ -46,7 +46,7 @@ class Template(NamedTuple):
 class ConfiguredModel(NamedTuple):
     """A ``[[models]]``. ``path`` is the file or folder of a ``file:`` source, seen from ``file``,
     the TOML file that names it; ``options`` are those of ``engines.base.Options`` that are
-    stated."""
+    stated; ``engine`` is the one that it must be run by."""
 
     name: str
     source: str
@@ -56,6 +56,7 @@ class ConfiguredModel(NamedTuple):
     system: str | None
     options: Mapping[str, object]
     file: Path
+    engine: str | None = None
 
 
 class TomlFile(NamedTuple):
@@ -247,6 +248,7 @@ class _Reader:
             system=None if system is None else str(system),
             options=options,
             file=self.path,
+            engine=None if own.get("engine") is None else str(own["engine"]),
         )
 
     def templates(self, tables: object) -> dict[str, Template]:

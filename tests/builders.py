@@ -205,6 +205,7 @@ def tiny_llama(
     head_dim: int | None = None,
     sliding_window: int | None = None,
     tied: bool = False,
+    experts: int = 0,
     metadata: Mapping[str, Any] | None = None,
     drop: Sequence[str] = (),
 ) -> Path:
@@ -212,8 +213,8 @@ def tiny_llama(
 
     ``tied`` uses the embedding as the output matrix too (it then mostly repeats itself). ``vocab``
     pads the tokenizer up to that many tokens. ``architecture="gemma3"`` has a sliding
-    window in five layers of six (``sliding_window``, 16 unless stated). ``metadata`` adds or
-    replaces keys, ``drop`` removes keys.
+    window in five layers of six (``sliding_window``, 16 unless stated). ``experts``: a mixture, of
+    which two are used. ``metadata`` adds or replaces keys, ``drop`` removes keys.
     """
     head = head_dim or width // heads
     kind_of = _Weights(seed, kind)
@@ -236,6 +237,9 @@ def tiny_llama(
         entries[f"{architecture}.attention.sliding_window"] = sliding_window or 16
     if template is not None:
         entries["tokenizer.chat_template"] = template
+    if experts:
+        entries[f"{architecture}.expert_count"] = experts
+        entries[f"{architecture}.expert_used_count"] = 2
     weights: dict[str, Tensor] = {
         "token_embd.weight": kind_of.matrix(tokens, width, std=0.5),
         "output_norm.weight": kind_of.ones(width),
@@ -251,9 +255,7 @@ def tiny_llama(
             block + "attn_v.weight": kind_of.matrix(heads_kv * head, width),
             block + "attn_output.weight": kind_of.matrix(width, heads * head),
             block + "ffn_norm.weight": kind_of.ones(width),
-            block + "ffn_gate.weight": kind_of.matrix(feed_forward, width),
-            block + "ffn_up.weight": kind_of.matrix(feed_forward, width),
-            block + "ffn_down.weight": kind_of.matrix(width, feed_forward),
+            **kind_of.feed_forward(block, width, feed_forward, experts),
         }
         if architecture == "qwen2":
             weights |= {
@@ -447,6 +449,16 @@ class _Weights:
 
     def matrix(self, rows: int, columns: int, std: float | None = None) -> Tensor:
         return tensor(self.draw(rows, columns, std), self.kind)
+
+    def feed_forward(self, block: str, width: int, inner: int, experts: int) -> dict[str, Tensor]:
+        shapes = {"ffn_gate": (inner, width), "ffn_up": (inner, width), "ffn_down": (width, inner)}
+        if not experts:
+            return {f"{block}{name}.weight": self.matrix(*own) for name, own in shapes.items()}
+        found = {block + "ffn_gate_inp.weight": tensor(self.draw(experts, width))}
+        for name, (rows, columns) in shapes.items():
+            stacked = self.draw(experts * rows, columns).reshape(experts, rows, columns)
+            found[f"{block}{name}_exps.weight"] = tensor(stacked, self.kind)
+        return found
 
     def ones(self, size: int) -> Tensor:
         return tensor(np.ones(size, np.float32))

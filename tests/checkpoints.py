@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,8 @@ def sentencepiece_tokenizer(folder: Path, size: int) -> None:
     corpus.write_text("\n".join([TEXT.strip()] * 20))
     sentencepiece.SentencePieceTrainer.train(
         input=str(corpus), model_prefix=str(folder / "tokenizer"), vocab_size=size,
-        model_type="bpe", byte_fallback=True, character_coverage=1.0, hard_vocab_limit=False,
+        model_type="bpe", byte_fallback=True, character_coverage=1.0,
+        normalization_rule_name="identity", hard_vocab_limit=False,
         pad_id=0, eos_id=1, bos_id=2, unk_id=3, minloglevel=2,
     )  # fmt: skip
     corpus.unlink()
@@ -91,6 +92,10 @@ def checkpoint(
     import transformers
 
     torch.manual_seed(seed)
+    text = getattr(config, "text_config", config)
+    spm = "gemma" in text.model_type
+    for part in (config, text):  # those of the tokenizers here
+        part.bos_token_id, part.eos_token_id, part.pad_token_id = (2, 1, 0) if spm else (0, 0, None)
     maker = getattr(transformers, model_class) if model_class else None
     if maker is None:
         model = transformers.AutoModelForCausalLM.from_config(config)
@@ -106,8 +111,6 @@ def checkpoint(
             else:
                 one.normal_(0, one.shape[-1] ** -0.5)
     model.to(getattr(torch, kind)).save_pretrained(folder)
-    text = getattr(config, "text_config", config)
-    spm = "gemma" in text.model_type
     (sentencepiece_tokenizer if spm else bpe_tokenizer)(folder, text.vocab_size)
     return folder
 
@@ -142,15 +145,3 @@ def by_llama_cpp(jobs: Sequence[tuple[Path, str, Path]], source: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
 
-
-def stand_in_vocabulary(settings: Path, size: int | None, architecture: str) -> Mapping[str, Any]:
-    """A vocabulary without words: enough to load a file and to give it token ids."""
-    assert size
-    return {
-        "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.pre": "default",
-        "tokenizer.ggml.tokens": [f"t{number}" for number in range(size)],
-        "tokenizer.ggml.token_type": [1] * size,
-        "tokenizer.ggml.merges": ["t 0"],
-        "tokenizer.ggml.eos_token_id": 0,
-    }

@@ -75,7 +75,7 @@ class FakeModel:
     def __init__(self, engine: "FakeEngine", place: ModelFiles, options: Options) -> None:
         self.engine, self.place, self.options = engine, place, options
         self.info = ModelInfo(Format.GGUF, "llama", embedding_length=2)
-        self.closed = False
+        self.closed, self.where = False, None
 
     def generate(
         self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
@@ -108,6 +108,7 @@ class FakeEngine:
     name = "fake"
     formats = frozenset({Format.GGUF})
     can = frozenset(Feature)
+    optional = False
 
     def __init__(self, replies: Sequence[str | Reply | BaseException] = ()) -> None:
         self.replies = list(replies)

@@ -15,7 +15,9 @@ from llmrr.engines.base import Options
 from llmrr.types import Format, Message, ModelFiles, Request, Sampling
 
 MODEL = Path(llmrr.builtin.__file__).with_name("mini.gguf")
-QUESTIONS = json.loads((Path(__file__).parent / "data" / "mini_questions.json").read_text("utf-8"))
+QUESTIONS: dict[str, list[dict[str, Any]]] = defaultdict(list)  # new, known and outside
+for line in MODEL.with_name("mini.jsonl").read_text("utf-8").splitlines():
+    QUESTIONS[json.loads(line)["id"].split("-")[0]].append(json.loads(line))
 SLOTS = 8
 
 
@@ -32,6 +34,10 @@ def _request(*texts: str, system: str | None = None) -> Request:
     return Request(messages=tuple(messages), sampling=Sampling(temperature=0, max_tokens=64))
 
 
+def _turns(entry: dict[str, Any]) -> list[str]:
+    return [turn["content"] for turn in entry.get("messages", [])] or [entry["question"]]
+
+
 def _answers(model: Any, requests: list[Request]) -> list[str]:
     """The answers, always ``SLOTS`` requests in flight."""
     found = []
@@ -46,11 +52,11 @@ def _answers(model: Any, requests: list[Request]) -> list[str]:
 )
 def test_answers_as_well_as_promised(mini, name, count, bar):
     entries = QUESTIONS[name]
-    given = _answers(mini, [_request(*entry["messages"]) for entry in entries])
+    given = _answers(mini, [_request(*_turns(entry)) for entry in entries])
     wrong = [
-        (entry["messages"][-1], text)
+        (_turns(entry)[-1], text)
         for entry, text in zip(entries, given, strict=True)
-        if text != entry["answer"]
+        if text != entry["expected"]
     ]
     assert len(entries) == count
     assert 1 - len(wrong) / count >= bar, wrong
@@ -93,8 +99,8 @@ def test_no_test_question_is_in_the_training_text():
     questions, wordings = _text()
     for name, entries in QUESTIONS.items():
         for entry in entries:
-            if len(entry["messages"]) == 1 or name != "new":
-                question = f" {corpus.normalised(entry['messages'][-1])} "
+            if len(_turns(entry)) == 1 or name != "new":
+                question = f" {corpus.normalised(_turns(entry)[-1])} "
                 assert question not in questions if name != "known" else (
                     f"\n{question}\n" not in f"\n{questions}\n"
                 ), entry
@@ -109,8 +115,8 @@ def test_the_wording_of_a_test_question_is_the_one_stated():
         values[fact.answer].append(fact.forms)
     for entry in QUESTIONS["new"]:
         blank = entry["wording"].split("{")[0].lower()
-        assert entry["messages"][-1].lower().startswith(blank)
-        assert values[entry["answer"]]
+        assert _turns(entry)[-1].lower().startswith(blank)
+        assert values[entry["expected"]]
 
 
 def test_the_same_seed_writes_the_same_text():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checkpoints import LAST, by_llama_cpp, checkpoint, logits, stand_in_vocabulary, tokens
+from checkpoints import LAST, by_llama_cpp, checkpoint, logits, tokens
 
 from llmrr.convert.base import Source, Wish
 from llmrr.formats import gguf, inspect
@@ -33,6 +33,11 @@ SIZES: dict[str, Any] = {
     "max_position_embeddings": 512,
     "rms_norm_eps": 3e-5,
 }
+PLAIN: dict[str, Any] = {
+    "vocab_size": 352, "hidden_size": 96, "intermediate_size": 160, "num_hidden_layers": 4,
+    "num_attention_heads": 6, "max_position_embeddings": 512,
+}  # fmt: skip
+FALCON = {key: one for key, one in PLAIN.items() if key != "intermediate_size"}
 WIDE = {**SIZES, "head_dim": 32}
 LLAMA3 = {
     "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
@@ -53,6 +58,8 @@ class Case:
     values: dict[str, Any] = field(default_factory=dict)
     model_class: str = ""
     compared: bool = True  # with the script, which makes something else of some
+    better: tuple[str, ...] = ()  # keys for which the script has a constant
+    exact: bool = True  # llama.cpp looks GELU up in a table of half precision
 
 
 CASES = {
@@ -81,23 +88,61 @@ CASES = {
             "norm_topk_prob": True,
         },
     ),
+    "smollm3": Case("SmolLM3Config", {**SIZES, "pad_token_id": 0}),
+    "gemma": Case("GemmaConfig", {**WIDE, "pad_token_id": 0}),
+    "gemma2": Case("Gemma2Config", {
+        **WIDE, "query_pre_attn_scalar": 32, "sliding_window": 64, "pad_token_id": 0,
+    }),
+    "gemma3": Case("Gemma3TextConfig", {
+        **WIDE, "num_hidden_layers": 7, "query_pre_attn_scalar": 32, "sliding_window": 64,
+        "pad_token_id": 0,
+    }),
+    # llama.cpp looks for tokens of Phi-3 in a model that has phi-3 or phi3 in its name.
+    "phi": Case("Phi3Config", {**SIZES, "pad_token_id": 0, "sliding_window": None}),
+    "phi-partial": Case("Phi3Config", {
+        **SIZES, "hidden_size": 192, "pad_token_id": 0, "sliding_window": None,
+        "partial_rotary_factor": 0.75, "tie_word_embeddings": True,
+    }),
+    "granite": Case("GraniteConfig", {
+        **SIZES, "embedding_multiplier": 3.0, "attention_multiplier": 0.2,
+        "residual_multiplier": 0.7, "logits_scaling": 1.5,
+    }),
+    "olmo2": Case("Olmo2Config", {**SIZES, "pad_token_id": 0}),
+    "gpt2": Case("GPT2Config", {
+        "vocab_size": 352, "n_embd": 96, "n_layer": 4, "n_head": 6, "n_positions": 512,
+        "n_ctx": 512, "layer_norm_epsilon": 3e-5,
+    }, exact=False),
+    "gpt2-wide": Case("GPT2Config", {
+        "vocab_size": 352, "n_embd": 96, "n_layer": 4, "n_head": 6, "n_positions": 512,
+        "n_ctx": 512, "n_inner": 160, "tie_word_embeddings": False,
+    }, compared=False, exact=False),
+    # The script asks for keys that transformers no longer writes.
+    "gptneox": Case("GPTNeoXConfig", {**PLAIN, "rotary_pct": 0.5}, exact=False, compared=False),
+    "gptneox-serial": Case(
+        "GPTNeoXConfig", {**PLAIN, "rotary_pct": 0.25, "use_parallel_residual": False},
+        exact=False, compared=False,
+    ),
+    "starcoder2": Case("Starcoder2Config", {
+        **PLAIN, "num_key_value_heads": 2, "norm_epsilon": 3e-5, "rope_theta": 20000.0,
+        "sliding_window": None,
+    }, exact=False),
+    "falcon": Case("FalconConfig", {
+        **FALCON, "layer_norm_epsilon": 3e-5,
+    }, exact=False, compared=False),
+    "falcon-new": Case("FalconConfig", {
+        **FALCON, "new_decoder_architecture": True, "num_kv_heads": 2,
+        "tie_word_embeddings": False,
+    }, exact=False, better=("falcon.context_length",)),
+    "stablelm": Case("StableLmConfig", {
+        **PLAIN, "num_key_value_heads": 2, "use_qkv_bias": True, "layer_norm_eps": 3e-5,
+        "partial_rotary_factor": 0.5,
+    }),
+    "stablelm-parallel": Case("StableLmConfig", {
+        **PLAIN, "num_key_value_heads": 2, "qk_layernorm": True, "use_parallel_residual": True,
+    }, compared=False),
 }  # fmt: skip
 
 Made = Callable[[str], tuple[Path, Path]]
-
-
-@pytest.fixture(autouse=True)
-def vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No words: what the tokens mean is compared elsewhere."""
-    import sys
-    import types
-
-    module = types.ModuleType("llmrr.convert.gguf.vocabulary")
-    module.read = stand_in_vocabulary  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    import llmrr.convert.gguf as package
-
-    monkeypatch.setattr(package, "vocabulary", module, raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +212,7 @@ def test_logits_are_those_of_transformers(
     print(f"{name}: largest difference {np.abs(found - expected).max():.1e}, same argmax {same}")
     assert np.abs(expected).std() > 0.3  # large enough for a difference to be seen
     assert np.abs(found - expected).max() <= 1e-2
-    assert same == LAST
+    assert same >= (LAST if CASES[name].exact else 0.97 * LAST)
 
 
 @needs_script
@@ -180,17 +225,24 @@ def test_files_are_those_of_the_script(
 ) -> None:
     target = convert_folder(folders(name), tmp_path / "model.gguf")
     ours, theirs = gguf.read_header(target), gguf.read_header(references(name))
-    assert metadata(ours) == metadata(theirs)
+    found, expected = metadata(ours), metadata(theirs)
+    for key in found.keys() - expected.keys():  # what the script leaves to llama.cpp's defaults
+        assert key.endswith(".rope.freq_base"), key
+        assert found.pop(key)[1] == 10000.0
+    for key in CASES[name].better:
+        del found[key], expected[key]
+    assert found == expected
     assert tables(ours) == tables(theirs)
     for info in ours.tensors:
         assert data(ours, info.name) == data(theirs, info.name), info.name
 
 
 def metadata(header: gguf.Header) -> dict[str, Any]:
-    """All keys with their types and values, but for the vocabulary's and our own."""
+    """All keys with their types and values, but for our own and those of the vocabulary, which has
+    tests of its own."""
     found: dict[str, Any] = {}
     for key, value in header.metadata.items():
-        if not key.startswith(("tokenizer.", "llmrr.")):
+        if not key.startswith(("llmrr.", "tokenizer.")):
             plain = value if isinstance(value, str | int | float) else header.values(key)
             found[key] = header.kinds[key], plain or header.strings(key)
     return found

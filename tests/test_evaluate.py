@@ -85,7 +85,7 @@ def test_the_beginning_is_put_before_a_text_once():
     ],
 )
 def test_which_models_want_a_beginning(facts, wanted):
-    from llmrr.evaluate.windows import beginning
+    from llmrr.evaluate.texts import beginning
 
     assert beginning(ModelInfo(Format.GGUF, "x", special_tokens={"bos": 6}, **facts)) == wanted
 

@@ -3,6 +3,7 @@ final name, and the same command then ends its work."""
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from random import Random
 import pytest
 from builders import tiny_llama
 from hub_server import Hub
+from layouts import torch_zip
 from terminal import Typed
 
 from llmrr import paths
@@ -219,3 +221,40 @@ def newer(server: Hub, model: Path, seed: int) -> None:
 
 def forget(typed: Typed, name: str) -> None:
     assert typed("rm", "-y", name).code == 0
+
+
+CONVERSIONS = {
+    "pickle": ("model.pt", "safetensors", ("--config", "folder")),
+    "from gguf": ("tiny.gguf", "safetensors", ()),
+    "to gguf": ("folder", "gguf", ()),
+    "quantize": ("tiny.gguf", "gguf", ("--quant", "Q5_K_M")),
+}
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", CONVERSIONS)
+def test_convert(typed: Typed, name: str, times: int) -> None:
+    tiny_llama(Path("tiny.gguf"), width=256, heads=4, feed_forward=512, kind="f16", context=600)
+    assert typed("convert", "tiny.gguf", "--to", "safetensors", "-O", "folder").code == 0
+    torch_zip(Path("model.pt"), {f"w{number}": ("F32", (64, 999)) for number in range(40)})
+    source, to, options = CONVERSIONS[name]
+    words = ["convert", source, "--to", to, *options, "-O"]
+    assert typed(*words, "whole").code == 0
+    expected = contents(Path("whole"))
+    killer = Killer([*words, "out"])
+    for _ in range(times):
+        killer.strike()
+        out = Path("out")
+        if out.exists():  # it has its name: it was complete, and checked
+            assert contents(out) == expected
+            shutil.rmtree(out) if out.is_dir() else out.unlink()
+    assert typed(*words, "out").code == 0
+    assert contents(Path("out")) == expected
+    assert not list(Path().glob(".llmrr-*"))
+    assert not list((paths.data_dir() / "scratch").iterdir())
+
+
+def contents(place: Path) -> dict[str, str]:
+    """The digests of a file, or of those in a folder."""
+    files = sorted(place.rglob("*")) if place.is_dir() else [place]
+    return {str(one.relative_to(place)): digest_of(one) for one in files if one.is_file()}

@@ -1,6 +1,5 @@
 """The forward pass in numpy against transformers', for tiny random models of each architecture."""
 
-import json
 from pathlib import Path
 
 import numpy as np

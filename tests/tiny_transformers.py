@@ -73,12 +73,14 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gptneox-serial": ("gpt_neox", {"use_parallel_residual": False}),
     "starcoder2": ("starcoder2", {}),
     "falcon": ("falcon", {**FALCON, "multi_query": True}),
-    "falcon-heads": ("falcon", {**FALCON, "multi_query": False, "bias": True}),
+    "falcon-heads": ("falcon", {**FALCON, "multi_query": False}),
     "falcon-groups": ("falcon", {**FALCON, "new_decoder_architecture": True, "num_kv_heads": 2}),
     "falcon-one-norm": ("falcon", {**FALCON, "new_decoder_architecture": True, "num_kv_heads": 2,
                                    "num_ln_in_parallel_attn": 1}),
-    "bert": ("bert", {"type_vocab_size": 2}),
-    "nomic": ("nomic_bert", {"head_dim": 16, "type_vocab_size": 2}),
+    "bert": ("bert", {"type_vocab_size": 2, "num_key_value_heads": None}),
+    "nomic": ("nomic_bert", {
+        "head_dim": 16, "type_vocab_size": 2, "num_key_value_heads": None,
+    }),
 }  # fmt: skip
 ENCODERS = ("bert", "nomic")
 

@@ -100,6 +100,7 @@ def show(
     if not how.live and not (cut and formal and how.file):
         _deliver(answer, heard, how)
     if how.verbose and answer.usage:
+        output.note(f"engine {answer.engine}: {answer.runs}")
         for line in _figures(answer.usage, answer.context_size):
             output.note(line)
     if cut and formal:

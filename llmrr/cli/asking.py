@@ -28,6 +28,7 @@ class Asked(NamedTuple):
     values: Pairs = ()
     options: Pairs = ()
     context_size: int | None = None
+    engine: str | None = None
     stated: Mapping[str, object] = MappingProxyType({})
     schema: str | None = None
     grammar: str | None = None
@@ -48,6 +49,7 @@ class Question(NamedTuple):
     system: str | None = None
     prompt: str | None = None
     past: tuple[Message, ...] = ()
+    engine: str | None = None
 
 
 def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
@@ -86,6 +88,7 @@ def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
         system=asked.system,
         prompt=text,
         past=past.messages if past else (),
+        engine=asked.engine,
     )
 
 
@@ -103,6 +106,7 @@ def ask(
         understood.request,
         model=understood.model,
         options=understood.loading,
+        engine=understood.engine,
         conversation=understood.conversation,
         log=log,
         progress=progress,

@@ -18,6 +18,7 @@ def chat(
     top_p: options.TopP = None,
     seed: options.Seed = None,
     ctx_size: options.ContextSize = None,
+    engine: options.Engine = None,
     think: options.ThinkLevel = None,
     hide_thinking: options.HideThinking = False,
     verbose: options.Verbose = False,
@@ -30,7 +31,7 @@ def chat(
     """
     asked = asking.Asked(
         words=words or (), model=model, system=system, options=option or (), log=not no_log,
-        context_size=ctx_size, latest=continue_, conversation=cid,
+        context_size=ctx_size, engine=engine, latest=continue_, conversation=cid,
         stated=dict(
             max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, think=think
         ),

@@ -20,6 +20,7 @@ def embed(
     model: options.Model = None,
     file: options.TextFiles = None,
     option: options.Settings = None,
+    engine: options.Engine = None,
     json: options.Json = False,
 ) -> None:
     """Turn texts into vectors.
@@ -31,7 +32,7 @@ def embed(
     loading = parameters.read_loading(option or ())
     with Router(warn=output.note) as router:
         readiness.require(router, model)
-        vectors = router.embed(wanted, model=model, options=loading)
+        vectors = router.embed(wanted, model=model, options=loading, engine=engine)
         name = router.resolve(model).name
     if json:
         return output.document(views.embeddings(name, wanted, vectors), indent=None)

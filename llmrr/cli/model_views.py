@@ -10,6 +10,7 @@ from llmrr.cli.views import minute
 
 if TYPE_CHECKING:
     from llmrr.description import Description, FitLine
+    from llmrr.evaluate.scoring import Score
     from llmrr.hardware import Fit
 
 Facts = Mapping[str, Any]
@@ -45,6 +46,8 @@ def description(found: "Description") -> Facts:
         "holders": list(found.holders),
         "fit": fit_values(found.fit) if found.fit else None,
         "problem": found.problem,
+        "quality": found.quality,
+        "scores": [score_values(one) for one in found.scores],
         "metadata": metadata,
     }  # fmt: skip
 
@@ -74,6 +77,7 @@ def described(page: Page, facts: Facts) -> Iterator[str]:
             "added": minute(facts["added"]) if facts["added"] else None,
             "last used": minute(facts["last_used"]) if facts["last_used"] else None,
             "runs on": _engines(facts["engines"]),
+            **({"quality": "; ".join(map(_score, facts["scores"]))} if facts["scores"] else {}),
             **({"cannot be run": facts["problem"]} if facts["problem"] else {}),
             "also held by": ", ".join(facts["holders"]),
             **({"fits here": _fits(facts["fit"])} if facts["fit"] else {}),
@@ -86,6 +90,16 @@ def described(page: Page, facts: Facts) -> Iterator[str]:
     yield from _section("CHAT TEMPLATE", _template(facts["chat_template"], facts["name"]))
     metadata = facts["metadata"].items()
     yield from _section("METADATA", (page.fitted(f"  {key}  {one}") for key, one in metadata))
+
+
+def score_values(score: "Score") -> dict[str, Any]:
+    """A score of ``show --json``; ``low`` and ``high`` bound the share with 95 % confidence."""
+    low, high = score.interval
+    return {
+        "set": score.name, "sha256": score.sha256, "questions": score.questions,
+        "of": score.whole, "correct": score.correct, "accuracy": score.accuracy,
+        "low": low, "high": high, "at": score.at,
+    }  # fmt: skip
 
 
 def fit_facts(found: Iterable["FitLine"]) -> list[Facts]:
@@ -172,6 +186,12 @@ def _fits(one: Facts) -> str:
     largest = one["largest_context"]
     room = f", with a context of up to {largest:,} tokens" if largest else ""
     return f"{'yes' if one['fits'] else 'no'}{room}; {one['why'][0]}"
+
+
+def _score(one: Facts) -> str:
+    part = "" if one["questions"] == one["of"] else f" of {one['of']:,}"
+    many = f"{one['questions']:,}{part} question{'' if one['questions'] == 1 else 's'}"
+    return f"{one['accuracy']:.2f} on {one['set']} ({many})"
 
 
 def _engines(found: Sequence[Facts]) -> str:

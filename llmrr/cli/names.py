@@ -45,3 +45,10 @@ def option_names(incomplete: str) -> list[tuple[str, str]]:
 
     options = known_options().items()
     return [(name, kind.expected) for name, kind in options if name.startswith(incomplete)]
+
+
+def engine_names(incomplete: str) -> list[str]:
+    """The engines whose name begins with ``incomplete``."""
+    from llmrr.engines import ENGINES
+
+    return [engine.name for engine in ENGINES if engine.name.startswith(incomplete)]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli.names import model_names, option_names, template_names
+from llmrr.cli.names import engine_names, model_names, option_names, template_names
 from llmrr.errors import UsageError
 
 
@@ -123,6 +123,14 @@ Seed = Annotated[
 ContextSize = Annotated[
     int | None,
     typer.Option("--ctx-size", metavar="N", min=1, help="Context in tokens (default: as needed)."),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine", metavar="NAME",
+        help="Run it with this engine (default: the one for its format).",
+        autocompletion=engine_names,
+    ),
 ]
 Schema = Annotated[
     str | None,

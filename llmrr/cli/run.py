@@ -37,6 +37,7 @@ def run(
     top_p: options.TopP = None,
     seed: options.Seed = None,
     ctx_size: options.ContextSize = None,
+    engine: options.Engine = None,
     schema: options.Schema = None,
     grammar: options.Grammar = None,
     raw: options.Raw = False,
@@ -54,8 +55,8 @@ def run(
     """
     asked = asking.Asked(
         words=words or (), model=model, system=system, files=file or (), template=template,
-        values=param or (), options=option or (), context_size=ctx_size, schema=schema,
-        grammar=grammar, raw=raw, latest=continue_, conversation=cid, log=not no_log,
+        values=param or (), options=option or (), context_size=ctx_size, engine=engine,
+        schema=schema, grammar=grammar, raw=raw, latest=continue_, conversation=cid, log=not no_log,
         stated=dict(
             max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, think=think
         ),

@@ -28,6 +28,7 @@ class Session:
     system: str | None = None
     messages: tuple[Message, ...] = ()
     cid: str = ""
+    engine: str | None = None
     log: bool = True
     named: bool = False  # the model was named once on stderr
     notes: tuple[str, ...] = ()  # what was told of how it is asked
@@ -57,6 +58,7 @@ def begin(
         system=system,
         messages=tuple(m for m in turns if m.role != "system"),
         cid=question.conversation or new_id(),
+        engine=question.engine,
         log=log,
     )
 
@@ -85,6 +87,7 @@ def say(session: Session, text: str) -> None:
         Request(messages=turns, sampling=session.sampling),
         model=session.model,
         options={"at_least": CONTEXT_AT_LEAST, **session.loading},
+        engine=session.engine,
         conversation=session.cid,
         log=session.log,
         progress=progress,

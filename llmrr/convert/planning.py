@@ -4,6 +4,7 @@ safetensors is what lies in the middle: pickles and GGUF become it first, and fr
 ONNX and MLX. A quantization of GGUF is a step of its own after the conversion.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -16,6 +17,7 @@ from llmrr.types import Format
 
 # What the conversion to GGUF writes itself; any other type is quantized from it.
 PLAIN: Final = ("auto", "f32", "f16", "bf16", "q8_0")
+NOT_YET: Final = Path(os.devnull) / "later"  # of what a step will make; nothing can be there
 OTHERWISE: Final = {
     Format.MLX: "convert the model that it was made from: llmrr pull OWNER/REPO",
     Format.ONNX: "convert the model that it was exported from: llmrr pull OWNER/REPO",
@@ -81,16 +83,15 @@ def _between(wish: Wish) -> Wish:
 def _after(source: Source, step: Step) -> Source:
     """What a step makes, as far as it is known before."""
     info = replace(source.info, format=step.format, quant=step.quant, bytes=step.bytes)
-    return Source(Path(), info, source.settings, step.tensors or source.tensors)
+    return Source(NOT_YET, info, source.settings, step.tensors or source.tensors)
 
 
 def _module(source: Source, want: Format) -> str:
     if source.info.kind == "adapter":
-        if want is not Format.GGUF:
-            raise Unsupported(
-                f"{source.path} is a LoRA adapter, which becomes no {want}", "--to gguf"
-            )
-        return "lora"
+        raise Unsupported(
+            f"{source.path} is a LoRA adapter, and adapters are not converted here",
+            "get it as GGUF, and give it to its model: llmrr run -m MODEL -o lora FILE.gguf",
+        )
     return str(want)
 
 

@@ -41,7 +41,8 @@ class Backend(Generic[S]):
     ``engine`` is its engine's name, for errors. ``chunk`` is how many tokens of a prompt are
     computed at once at most; ``together`` how many sequences ``step`` computes at once; ``forks``
     says whether ``fork`` can copy a state. ``largest_context`` is how many tokens a sequence may
-    have as far as the backend knows, None where only the configuration says it.
+    have as far as the backend knows, None where only the configuration says it; ``where`` is what
+    computes, in words.
     """
 
     engine = "local"
@@ -49,6 +50,12 @@ class Backend(Generic[S]):
     together = 1
     forks = False
     largest_context: int | None = None
+    where: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Must a prompt be computed in one piece, with no regard to ``chunk``?"""
+        return False
 
     def start(self) -> S:
         """The state of a sequence without tokens."""

@@ -67,6 +67,10 @@ class Model(Protocol):
     def info(self) -> ModelInfo:
         """What its files say about it."""
 
+    @property
+    def where(self) -> str | None:
+        """What computes: the CPU, an accelerator, a part of the layers on one."""
+
     def generate(
         self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
     ) -> Stream:
@@ -95,6 +99,7 @@ class Engine(Protocol):
     name: str
     formats: frozenset[Format]
     can: frozenset[Feature]
+    optional: bool  # not every installation of llmrr has what it needs
 
     def missing(self) -> str | None:
         """The exact command that installs what the engine needs, or None when it is ready."""

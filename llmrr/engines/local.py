@@ -54,6 +54,11 @@ class LocalModel:
         self._runner = Runner(self._backend, options.slots, self._limit)
         self._load_seconds = time.perf_counter() - began
 
+    @property
+    def where(self) -> str | None:
+        """What computes, as the backend says it."""
+        return self._backend.where
+
     @cached_property
     def template(self) -> Template:
         """The chat template that is used: the stated one, the model's own, or the default."""

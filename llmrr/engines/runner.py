@@ -256,6 +256,8 @@ class Runner:
     def _read(self, slot: Slot, one: Task, chunk: int) -> None:
         end = self._boundary(one, one.done, one.done + min(chunk, self._backend.chunk))
         try:
+            if end < len(one.known) and self._backend.whole:
+                end = len(one.known)
             row = self._backend.advance(slot.state, one.known[one.done : end])
         except Aborted:
             raise

@@ -1,9 +1,12 @@
-"""What a model knows, and how near it is to another one.
+"""How well a model answers, how well it predicts, and how near it is to another one.
 
-``numbers`` has perplexity and the divergence of two models, from logits alone; ``windows`` cuts a
-text for them.
+``questions`` reads sets of questions, ``asking`` puts them to a model, ``judging`` says what is
+right, ``scoring`` keeps the result. ``numbers`` has perplexity and the divergence of two models,
+from logits alone; ``texts`` cuts a text into windows for them.
 """
 
+from llmrr.evaluate.asking import Answered, ask
+from llmrr.evaluate.judging import MATCHES, Expected, is_right, shown
 from llmrr.evaluate.numbers import (
     Comparison,
     Divergence,
@@ -12,11 +15,16 @@ from llmrr.evaluate.numbers import (
     PerplexitySum,
     compare,
     divergence,
+    finite,
     perplexity,
 )
-from llmrr.evaluate.windows import text_tokens, windows
+from llmrr.evaluate.questions import Question, QuestionSet, match_named, parse
+from llmrr.evaluate.scoring import Score, quality, record, scores
+from llmrr.evaluate.texts import text_tokens, windows
 
 __all__ = [
-    "Comparison", "Divergence", "DivergenceSum", "Perplexity", "PerplexitySum", "compare",
-    "divergence", "perplexity", "text_tokens", "windows",
+    "MATCHES", "Answered", "Comparison", "Divergence", "DivergenceSum", "Expected", "Perplexity",
+    "PerplexitySum", "Question", "QuestionSet", "Score", "ask", "compare", "divergence", "finite",
+    "is_right", "match_named", "parse", "perplexity", "quality", "record", "scores", "shown",
+    "text_tokens", "windows",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmrr.errors import EngineFailed, Unsupported
-from llmrr.evaluate.windows import WINDOW, beginning, too_short, windows
+from llmrr.evaluate.texts import WINDOW, beginning, too_short, windows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -245,3 +245,8 @@ def _exp(value: float) -> float:
         return math.exp(value)
     except OverflowError:
         return math.inf
+
+
+def finite(value: float) -> float | None:
+    """A number as JSON can hold it: None for one without end."""
+    return value if math.isfinite(value) else None

@@ -25,9 +25,9 @@ class Field(NamedTuple):
 class Reader:
     """Reads the messages of a file through a window that moves forward, at most ``fields``."""
 
-    def __init__(self, source: Source, fields: int = MAX_FIELDS) -> None:
+    def __init__(self, source: Source, fields: int | None = None) -> None:
         self.source, self.base, self.window = source, 0, b""
-        self.most = self.left = fields
+        self.most = self.left = MAX_FIELDS if fields is None else fields
 
     def fields(self, start: int, end: int) -> Iterator[Field]:
         """The fields of the message from ``start`` to ``end``. Raises ``DamagedFile``."""

@@ -47,7 +47,7 @@ def read_settings(files: Files) -> tuple[Config, dict[str, Any]]:
     return config, {
         "architecture": config.family,
         "license": _license(files),
-        "pooling": _pooling(files),
+        "pooling": pooling(files),
         "sampling": read_sampling(generation or table(raw, "search")),
         "metadata": _metadata(config) | _derived(config, layers),
         **_sizes(config, layers),
@@ -166,7 +166,7 @@ def _license(files: Files) -> str | None:
     return found.get("license_name", stated) if stated == "other" else stated
 
 
-def _pooling(files: Files) -> str | None:
+def pooling(files: Files) -> str | None:
     """How Sentence Transformers make one vector of many."""
     stated = read_beside(files, "1_Pooling/config.json")
     mode = stated.get("pooling_mode")

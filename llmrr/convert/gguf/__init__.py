@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrr.convert.base import Check, Source, Step, Told, Wish
-from llmrr.convert.gguf import architectures, checking
+from llmrr.convert.gguf import architectures, checking, vocabulary
 from llmrr.convert.gguf.encoding import FILE_TYPES
 from llmrr.convert.gguf.entry import Entry
 from llmrr.convert.gguf.metadata import general
@@ -22,13 +22,15 @@ from llmrr.convert.gguf.weights import Reader, places
 from llmrr.convert.gguf.writing import write_header, write_tensors
 from llmrr.errors import Unsupported
 from llmrr.formats import FolderFiles
-from llmrr.formats.json_file import read_beside
+from llmrr.formats.json_file import read_beside, table
 from llmrr.formats.quantization import of_mlx, of_transformers
 from llmrr.formats.tensors import Tensor
+from llmrr.formats.transformers import pooling
 from llmrr.types import Format
 
 QUANTS = ("auto", *FILE_TYPES)
 VERIFIED = "llmrr.verified"
+TEXT_ONLY = "only the part for text is converted, without what sees or hears"
 
 
 def step(source: Source, wish: Wish) -> Step:
@@ -77,7 +79,8 @@ class Model:
     @property
     def notes(self) -> tuple[str, ...]:
         """What llama.cpp does otherwise than the source."""
-        return tuple(said for note in self.entry.notes if (said := note(self.values)))
+        found = tuple(said for note in self.entry.notes if (said := note(self.values)))
+        return (*found, TEXT_ONLY) if self.values.table("text_config") else found
 
     @property
     def bytes(self) -> int | None:
@@ -132,10 +135,9 @@ class Conversion:
 
     def vocabulary(self, settings: Path, model: Model) -> dict[str, Any]:
         """The keys tokenizer.*. Raises ``Unsupported`` for a tokenizer that llama.cpp lacks."""
-        from llmrr.convert.gguf import vocabulary  # type: ignore[attr-defined]
-
-        size = model.values.whole("vocab_size")
-        found: dict[str, Any] = vocabulary.read(settings, size, model.entry.name)
+        found = vocabulary.read(settings, model.values.whole("vocab_size"), model.entry.name)
+        if model.entry.name == "gpt2" and _converses(model.raw):
+            found.setdefault("tokenizer.chat_template", BETWEEN_TURNS)
         return found
 
     def work(self, source: Path, target: Path, told: Told) -> None:
@@ -146,6 +148,7 @@ class Conversion:
         metadata = {
             **general(settings, model.raw, model.tensors, model.quant),
             **model.entry.hyperparameters(model.values),
+            **_pooling(settings, model.entry),
             **self.vocabulary(settings, model),
             VERIFIED: self.wish.verify,
         }
@@ -155,15 +158,38 @@ class Conversion:
 
     def verify(self, source: Path, target: Path, told: Told) -> Sequence[Check]:
         """Compare ``target`` with what it was made from: the one place where checks are joined."""
+        from llmrr.convert.verify import structure, tokens
+
         found = places(source)
         settings = self._settings(source)
         model = self.model(settings, (one.tensor for one in found.values()), str(source))
-        return (checking.compare(target, model.tensors, model.values, found, told),)
+        return (
+            checking.compare(target, model.tensors, model.values, found, told),
+            tokens.check(settings, target, told),
+            structure.check(source, target, told, settings=settings),
+        )
 
     def _settings(self, source: Path) -> Path:
         if self.settings is not None:
             return self.settings
         return source if source.is_dir() else source.parent
+
+
+# GGUF's numbers, enum llama_pooling_type.
+POOLING = {"mean": 1, "cls": 2, "last": 3}
+# DialoGPT has no template: what was said stands one after the other, each with the end of a text.
+BETWEEN_TURNS = "{% for message in messages %}{{ message.content }}{{ eos_token }}{% endfor %}"
+
+
+def _pooling(settings: Path, entry: Entry) -> dict[str, Any]:
+    """How one vector is made of many, where Sentence Transformers say it."""
+    stated = pooling(FolderFiles(settings)) if entry.pools else None
+    return {f"{entry.name}.pooling_type": POOLING[stated]} if stated in POOLING else {}
+
+
+def _converses(raw: Mapping[str, Any]) -> bool:
+    """Was this GPT-2 trained on conversations, as its configuration says?"""
+    return bool(table(table(raw, "task_specific_params"), "conversational"))
 
 
 def _refuse_quantized(raw: Mapping[str, Any], where: str) -> None:

@@ -33,8 +33,9 @@ def always(values: Values) -> bool:
 class Rule:
     """The tensor ``target`` of the GGUF file, for every layer where it has a ``#``.
 
-    ``source`` is its name in the checkpoint, without the entry's prefix; with a ``*`` there is one
-    for each expert, and they are stacked. ``shape`` is that of a source, rows first, each dimension
+    ``source`` is its name in the checkpoint, without the entry's prefix; with a ``*`` there are
+    as many as the size ``stacked`` says (experts, or heads), and they are put on each
+    other. ``shape`` is that of a source, rows first, each dimension
     a sum of the entry's sizes: ``q+2k d``. It is stored with rows and columns swapped if it is
     ``transposed``; what is said of rows holds for it once it is swapped back. ``rows`` picks and
     orders rows: those of a tensor of three dimensions in each of its matrices, the single numbers
@@ -49,6 +50,7 @@ class Rule:
     need: Callable[[Values], bool] = always
     change: "Callable[[Floats], Floats] | None" = None
     transposed: bool = False
+    stacked: str = "e"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Entry:
     number in config.json, or a function; None is left out. ``refused`` says what a configuration
     asks for that llama.cpp does not do, ``notes`` what it does differently. ``aside`` matches
     tensors (without their prefix) that are not needed. ``made`` has tensors that are computed.
+    Of one that
+    ``pools``, one vector is made for a text, as Sentence Transformers are told to.
     """
 
     name: str
@@ -76,6 +80,7 @@ class Entry:
     notes: tuple[Callable[[Values], str | None], ...] = ()
     aside: str = r"(?!)"
     made: "Callable[[Values], Mapping[str, tuple[float, ...]]] | None" = None
+    pools: bool = False
 
     def hyperparameters(self, values: Values) -> dict[str, Any]:
         """The keys of the file, with the architecture before them."""

@@ -18,6 +18,7 @@ BUFFERS = re.compile(
     r"(?:^|\.)(?:rotary_emb\.(?:inv_freq|cos_cached|sin_cached)|rotary_pos_emb\.inv_freq|"
     r"position_ids|masked_bias|(?:attn|attention)\.(?:bias|masked_bias))$"
 )
+TEXT_PART = re.compile(r"^(?:model\.)?(?:language_model|text_model)\.")
 # What llama.cpp wants in single precision whatever else is asked for, besides norms, biases and
 # all that has one dimension: ``llama_model_quantize_impl`` and convert_hf_to_gguf.py.
 SINGLE = re.compile(
@@ -78,12 +79,12 @@ def plan(
     Raises ``DamagedFile`` for a tensor that is missing or has another shape than the configuration
     says, ``Unsupported`` for one that the architecture does not have and for packed weights.
     """
-    named = _named(entry, tensors, where)
+    named = _named(entry, tensors, where, parts=bool(values.table("text_config")))
     sizes = entry.sizes(values)
     found: dict[str, Written] = {}
     used: set[str] = set()
     lacking: dict[str, str] = {}
-    for rule, target, sources in _instances(entry, values, sizes):
+    for rule, target, sources in instances(entry, values, sizes):
         present = [name for name in sources if name in named]
         if target in found:
             used.update(present if _same_place(found[target], rule) else ())
@@ -114,11 +115,13 @@ def _made(entry: Entry, values: Values) -> Iterator[Written]:
         yield Written(name, (len(numbers),), "F32", values=numbers)
 
 
-def _named(entry: Entry, tensors: Iterable[Tensor], where: str) -> dict[str, Tensor]:
-    """The tensors by their names without the model's prefix."""
+def _named(
+    entry: Entry, tensors: Iterable[Tensor], where: str, *, parts: bool
+) -> dict[str, Tensor]:
+    """The tensors by their names without the prefixes of the text part and of the model."""
     found: dict[str, Tensor] = {}
     for tensor in tensors:
-        name = tensor.name
+        name = TEXT_PART.sub("", tensor.name) if parts else tensor.name
         for prefix in entry.prefixes:
             name = name.removeprefix(prefix)
         if name in found:
@@ -127,7 +130,7 @@ def _named(entry: Entry, tensors: Iterable[Tensor], where: str) -> dict[str, Ten
     return found
 
 
-def _instances(
+def instances(
     entry: Entry, values: Values, sizes: Mapping[str, int]
 ) -> Iterator[tuple[Rule, str, tuple[str, ...]]]:
     """Every rule for every layer, with the names of its sources: what stands before the layers
@@ -140,7 +143,7 @@ def _instances(
         for rule in inner:
             source = rule.source.replace("#", str(layer))
             names = (
-                tuple(source.replace("*", str(expert)) for expert in range(sizes["e"]))
+                tuple(source.replace("*", str(expert)) for expert in range(sizes[rule.stacked]))
                 if "*" in source
                 else (source,)
             )

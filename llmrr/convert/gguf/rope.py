@@ -13,7 +13,6 @@ from typing import Any
 from llmrr.convert.gguf.settings import Values
 
 FULL, SLIDING = "full_attention", "sliding_attention"
-KNOWN = ("default", "linear", "yarn", "llama3", "longrope", "su", "dynamic")
 
 
 def parameters(values: Values, kind: str = FULL) -> dict[str, Any]:
@@ -46,6 +45,13 @@ def rotated_size(values: Values) -> int:
 def base(values: Values) -> float:
     """The base of the frequencies."""
     return number(values, parameters(values), "rope_theta")
+
+
+def local_base(values: Values) -> float:
+    """The base of the frequencies in layers that slide."""
+    if SLIDING in values.table("rope_parameters"):
+        return number(values, parameters(values, SLIDING), "rope_theta")
+    return values.real("rope_local_base_freq")
 
 
 def _of(kinds: tuple[str, ...], read: Callable[[Values, dict[str, Any]], Any]) -> Any:

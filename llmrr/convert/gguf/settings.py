@@ -34,6 +34,10 @@ class Values:
         self.where = where
         self._all: dict[str, Any] = {**(defaults or {}), **renamed, **stated}
 
+    def having(self, more: Mapping[str, Any]) -> "Values":
+        """The same with other values for some keys."""
+        return Values({**self._all, "text_config": None, **more}, self.where)
+
     def get(self, key: str, default: Any = None) -> Any:
         """What stands under ``key``, whatever it is; ``default`` for null and for nothing."""
         found = self._all.get(key)

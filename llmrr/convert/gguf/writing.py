@@ -96,4 +96,4 @@ def _typed(value: Any) -> "tuple[Any, GGUFValueType]":
         return value, GGUFValueType.FLOAT32
     if isinstance(value, str):
         return value, GGUFValueType.STRING
-    return list(value), GGUFValueType.ARRAY
+    return value if isinstance(value, bytes) else list(value), GGUFValueType.ARRAY

@@ -16,6 +16,7 @@ from llmrr.convert.mlx.estimate import estimate
 from llmrr.convert.mlx.recipe import Recipe
 from llmrr.engines.mlx import installed
 from llmrr.errors import Unsupported
+from llmrr.formats.tokenizer import VOCABULARIES
 from llmrr.types import Format
 
 # Quantizations of Hugging Face that mlx-lm reads; each keeps its bits.
@@ -73,7 +74,7 @@ def _known(source: Source) -> dict[str, Any] | None:
             f"{source.path} has no config.json beside it, which says what model it is",
             "--config DIR names a folder with config.json and the tokenizer",
         )
-    if not any((folder / name).is_file() for name in staging.VOCABULARIES):
+    if not any((folder / name).is_file() for name in VOCABULARIES):
         raise Unsupported(
             f"{folder} has no tokenizer", "put its tokenizer.json there, or name it by --config DIR"
         )

@@ -14,7 +14,9 @@ is ``amax``:
 - mxfp8: amax / 8: between 448 and 512 of the largest, 448; elsewhere 4 bits of mantissa
 
 In float16 what is below 2**-14 has steps of 2**-24, scales and biases too: ``HALF_STEPS`` is how
-many of them a weight may be off besides, as a scale of less than one is nothing. All of this is in mlx's ``quantize``: https://ml-explore.github.io/mlx/build/html/python/_autosummary/mlx.core.quantize.html
+many of them a weight may be off besides, as a scale of less than one is nothing. All of this is
+in mlx's ``quantize``:
+https://ml-explore.github.io/mlx/build/html/python/_autosummary/mlx.core.quantize.html
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -61,7 +61,8 @@ def convert(task: Mapping[str, Any], say: Say) -> None:
     import mlx.core as mx
 
     utils = importlib.import_module("mlx_lm.utils")
-    converter = importlib.import_module("mlx_lm.convert")  # the package has a function of this name
+    # The package has a function of this name.
+    converter: Any = importlib.import_module("mlx_lm.convert")
     tokenizer = Copied(Path(task["settings"]), Path(task["scratch"]) / "tokenizer")
 
     def load(place: str | Path, **_: Any) -> tuple[Any, Copied, dict[str, Any]]:
@@ -153,8 +154,9 @@ def main() -> None:
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
+        result: Any = None
         if task["task"] == "convert":
-            result: Any = convert(task, say)
+            convert(task, say)
         else:
             from llmrr.convert.mlx.compare import compare
 

@@ -1,6 +1,7 @@
 """What kind of MLX model is asked for: the type of the weights, or how they are quantized.
 
-Modes: ``affine`` has a scale and a bias for each group of weights, ``mxfp4`` and ``mxfp8`` are those
+Modes: ``affine`` has a scale and a bias for each group of weights, ``mxfp4`` and ``mxfp8`` are
+those
 of https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf, ``nvfp4``
 has groups of 16 with a scale in float8. ``mixed_4_6`` and its kin give more bits to what suffers
 most, as llama.cpp's Q4_K_M does.

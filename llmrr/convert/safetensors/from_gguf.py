@@ -14,7 +14,7 @@ from llmrr.convert.base import Check, Source, Step, Told, Wish
 from llmrr.convert.gguf import rows as forward
 from llmrr.convert.gguf.encoding import floats, pack
 from llmrr.convert.gguf.entry import Entry, Rule, add_one, dimensions
-from llmrr.convert.gguf.planning import _instances as instances
+from llmrr.convert.gguf.planning import instances
 from llmrr.convert.gguf.planning import plan as planned
 from llmrr.convert.gguf.settings import Values
 from llmrr.convert.gguf.weights import Reader, places

@@ -11,7 +11,7 @@ from typing import Any
 
 from llmrr.convert.gguf.architectures import ENTRIES
 from llmrr.convert.gguf.entry import Entry
-from llmrr.convert.gguf.planning import _instances as instances
+from llmrr.convert.gguf.planning import instances
 from llmrr.convert.gguf.settings import Values
 from llmrr.errors import LlmrrError, Unsupported
 from llmrr.formats.gguf_header import Header

@@ -25,6 +25,7 @@ class LlamaCpp:
     name = "llamacpp"
     formats = frozenset({Format.GGUF})
     can = frozenset(Feature)
+    optional = False
 
     def missing(self) -> str | None:
         """The command that installs llama-cpp-python, or None when it can be loaded."""

@@ -23,6 +23,7 @@ INSTALL: Final = "pip install 'llama-cpp-python>=0.3.36,<0.4'"
 FIELDS: Final = {
     "llama_model_params": (
         "n_gpu_layers load_mode use_extra_bufts no_alloc progress_callback check_tensors"
+        " vocab_only"
     ),
     "llama_context_params": (
         "n_ctx n_batch n_ubatch n_seq_max n_outputs_max n_threads n_threads_batch pooling_type"

@@ -66,6 +66,14 @@ class LlamaModel:
 
         return gguf.inspect(self._place.path)
 
+    @property
+    def where(self) -> str | None:
+        """What computes, as far as the file lets it be known."""
+        if self.fit is None:
+            return None
+        count = self.fit.gpu_layers
+        return f"{count} of {self.fit.layers + 1} layers on the GPU" if count else "the CPU"
+
     @cached_property
     def template(self) -> Template:
         """The chat template that is used: the stated one, the model's own, or the default."""
@@ -137,13 +145,17 @@ class LlamaModel:
         """One vector of length 1 per text, pooled as the file says, else by the mean."""
         with self._loaded.in_use():
             tokens = [self.vocab.tokenize(text, add_special=True) or [0] for text in texts]
+        return self.embed_tokens(tokens)
+
+    def embed_tokens(self, tokens: Sequence[Sequence[int]]) -> list[list[float]]:
+        """``embed`` for texts that are tokens already, none of them empty."""
         longest = max(map(len, tokens), default=0)
         limit = self.info.context_length or longest
         if longest > limit:
             raise prompting.overflow("longest text", longest, limit, self.info.context_length)
         # llama.cpp spreads a batch evenly over its sequences, and aborts where that leaves a rest.
         shape = replace(
-            self._shape(_rounded(longest), flash=True),
+            self._shape(_rounded(longest), flash=self._flash),
             slots=min(vectors.AT_ONCE, len(tokens)),
             pooled=vectors.pooling(self.info.pooling),
         )
@@ -153,7 +165,8 @@ class LlamaModel:
         """The logits after each token, shape (tokens, vocabulary), float32."""
         size = self.vocab.size
         self._context_needed(len(tokens), 0)
-        shape = replace(self._shape(_rounded(len(tokens)), flash=True), slots=1, all_logits=True)
+        shape = self._shape(_rounded(len(tokens)), flash=self._flash)
+        shape = replace(shape, slots=1, all_logits=True)
         return self._side(
             shape, lambda context, stopped: vectors.logits(context, tokens, size, stopped)
         )
@@ -218,6 +231,11 @@ class LlamaModel:
 
     def _shape(self, size: int, *, flash: bool) -> Shape:
         return Shape(size, self._options.slots, self._threads, flash, self._options.kv_type)
+
+    @property
+    def _flash(self) -> bool:
+        """Flash attention where only a prompt is read, which rounds keys and values to float16."""
+        return self._options.flash_attention != "off"
 
     @property
     def _accelerated(self) -> bool:

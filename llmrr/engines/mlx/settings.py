@@ -34,14 +34,17 @@ def read_config(folder: Path, tensors: Collection[str] = ()) -> dict[str, Any]:
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise NotFound(f"{folder} has no config.json", "name the folder that holds it: --config DIR")
+        raise NotFound(
+            f"{folder} has no config.json", "name the folder that holds it: --config DIR"
+        )
     source = FileSource.of(path)
     raw = read_object(source)
     if not isinstance(raw.get("model_type"), str):
         raise damaged(source, "it does not state a model_type")
     config: dict[str, Any] = _floats(raw)
     generation = folder / "generation_config.json"
-    if generation.is_file() and (ends := read_object(FileSource.of(generation)).get("eos_token_id")):
+    stated = read_object(FileSource.of(generation)) if generation.is_file() else {}
+    if ends := stated.get("eos_token_id"):
         config["eos_token_id"] = ends
     return plain(config, tensors)
 

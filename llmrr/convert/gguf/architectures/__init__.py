@@ -3,11 +3,20 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llmrr.convert.gguf.architectures import llama, qwen
+from llmrr.convert.gguf.architectures import bert, gemma, gpt, granite, llama, olmo, phi, qwen
 from llmrr.convert.gguf.entry import Entry
 from llmrr.errors import Unsupported
 
-ENTRIES: tuple[Entry, ...] = (*llama.ENTRIES, *qwen.ENTRIES)
+ENTRIES: tuple[Entry, ...] = (
+    *llama.ENTRIES,
+    *qwen.ENTRIES,
+    *gemma.ENTRIES,
+    *phi.ENTRIES,
+    *granite.ENTRIES,
+    *olmo.ENTRIES,
+    *gpt.ENTRIES,
+    *bert.ENTRIES,
+)
 
 
 def find(raw: Mapping[str, Any], where: str) -> Entry:

@@ -1,6 +1,7 @@
-"""Llama and what is built like it: Mistral, Mixtral.
+"""Llama and what is built like it: Mistral, Mixtral, SmolLM3.
 
-``src/models/llama.cpp`` in llama.cpp; ``models/{llama,mistral,mixtral}`` in transformers.
+``src/models/{llama,smollm3}.cpp`` in llama.cpp; ``models/{llama,mistral,mixtral,smollm3}`` in
+transformers.
 """
 
 from llmrr.convert.gguf import rope
@@ -103,6 +104,38 @@ def slides(values: Values) -> str | None:
     return f"llama.cpp has no sliding window here: past {window} tokens, attention is to all"
 
 
+def wide_heads(values: Values) -> str | None:
+    """For architectures of which llama.cpp takes the width to be that of all heads."""
+    usual = values.head * values.heads == values.whole("hidden_size")
+    return None if usual else f"head_dim = {values.head}"
+
+
+def sliding_pattern(values: Values, every: int) -> list[bool]:
+    """Which layers slide: as ``layer_types`` lists them, else all but each n-th."""
+    layers = values.layers
+    if kinds := values.names("layer_types"):
+        if len(kinds) != layers:
+            raise values.wrong("layer_types", list(kinds), f"{layers} kinds belong")
+        return [kind == rope.SLIDING for kind in kinds]
+    every = values.whole_or("_sliding_window_pattern", every)  # so transformers 5 calls it
+    every = values.whole_or("sliding_window_pattern", every)
+    return [(layer + 1) % every != 0 for layer in range(layers)]
+
+
+def _stated_head(values: Values) -> int | None:
+    return None if values.get("head_dim") is None else values.head
+
+
+def _other_positions(values: Values) -> str | None:
+    """llama.cpp leaves out the rotation of each fourth layer of SmolLM3."""
+    stated = values.get("no_rope_layers")
+    if stated is None:
+        every = values.whole("no_rope_layer_interval")
+        return None if every == 4 else f"no_rope_layer_interval = {every}"
+    usual = [int((layer + 1) % 4 != 0) for layer in range(values.layers)]
+    return None if stated == usual else f"no_rope_layers = {str(stated)[:40]}"
+
+
 DEFAULTS = {
     "vocab_size": 32000,
     "hidden_size": 4096,
@@ -129,6 +162,22 @@ MIXTRAL = {
     "sliding_window": None,
     "num_experts_per_tok": 2,
     "num_experts": 8,
+}
+SMOLLM = {
+    **DEFAULTS,
+    "vocab_size": 128256,
+    "hidden_size": 2048,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 32768,
+    "rope_theta": 2e6,
+    "no_rope_layer_interval": 4,
+    "tie_word_embeddings": True,
+}
+STATED_HEAD: dict[str, Key] = {
+    "attention.key_length": _stated_head,
+    "attention.value_length": _stated_head,
 }
 KEYS: dict[str, Key] = {
     **COMMON,
@@ -178,6 +227,7 @@ ENTRIES = (
         sizes=expert_sizes,
         keys={
             **KEYS,
+            **STATED_HEAD,
             "expert_count": "num_experts",
             "expert_used_count": "num_experts_per_tok",
         },
@@ -193,5 +243,22 @@ ENTRIES = (
         refused=REFUSED,
         notes=(rope.dynamic, slides),
         made=rope.frequencies,
+    ),
+    Entry(
+        name="smollm3",
+        classes=("SmolLM3ForCausalLM", "SmolLM3Model"),
+        model_types=("smollm3",),
+        defaults=SMOLLM,
+        keys={**KEYS, **STATED_HEAD},
+        rules=(*OUTSIDE, *NORMS, *attention(paired=True), *FEED_FORWARD),
+        refused=(
+            only("hidden_act", *ACTIVATIONS),
+            only("attention_bias", False, None),
+            only("mlp_bias", False, None),
+            only("use_sliding_window", False, None),
+            rope.refused("linear", "yarn", "dynamic"),
+            _other_positions,
+        ),
+        notes=(rope.dynamic,),
     ),
 )

@@ -18,6 +18,7 @@ from llmrr.convert.gguf.architectures.llama import (
     attention,
     experts,
     slides,
+    wide_heads,
 )
 from llmrr.convert.gguf.entry import Entry, Key, Rule, only, stated, tied
 from llmrr.convert.gguf.settings import Values, expert_sizes
@@ -104,11 +105,6 @@ def _dense_layers(values: Values) -> str | None:
     return "layers without experts (mlp_only_layers)" if values.flag("mlp_only_layers") else None
 
 
-def _wide_heads(values: Values) -> str | None:
-    wide = values.head * values.heads != values.whole("hidden_size")
-    return f"head_dim = {values.head}" if wide else None
-
-
 ENTRIES = (
     Entry(
         name="qwen2",
@@ -117,7 +113,7 @@ ENTRIES = (
         defaults=DEFAULTS,
         keys=COMMON,
         rules=(*OUTSIDE, *NORMS, *attention(paired=False), *BIASES, *FEED_FORWARD),
-        refused=(*REFUSED, _wide_heads),
+        refused=(*REFUSED, wide_heads),
         notes=(rope.dynamic, _sliding),
     ),
     Entry(
@@ -140,7 +136,7 @@ ENTRIES = (
             *experts("mlp", "gate_proj", "up_proj", "down_proj"),
             *SHARED_EXPERT,
         ),
-        refused=(*REFUSED, only("norm_topk_prob", False, None), _dense_layers, _wide_heads),
+        refused=(*REFUSED, only("norm_topk_prob", False, None), _dense_layers, wide_heads),
         notes=(rope.dynamic, _sliding),
     ),
     Entry(

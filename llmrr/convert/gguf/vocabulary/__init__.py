@@ -1,8 +1,9 @@
 """From the tokenizer files of a Hugging Face folder to the ``tokenizer.*`` keys of GGUF.
 
-``folder`` reads the files; ``bytelevel``, ``spm``, ``unigram`` and ``wordpiece`` make the tokens of
-their kind, ``table`` lays them out; ``pretokenizer`` finds the name of what cuts texts beforehand,
-among ``patterns``; ``roles`` says which tokens begin and end.
+``folder`` reads the files, ``proto`` a SentencePiece model among them; ``bytelevel``, ``spm``,
+``unigram`` and ``wordpiece`` make the tokens of their kind, ``table`` lays them out;
+``pretokenizer`` finds the name of what cuts texts beforehand among ``patterns``; ``roles`` says
+which tokens begin and end; ``library`` is the seam to the tokenizers library.
 """
 
 from collections.abc import Mapping
@@ -58,6 +59,8 @@ def _tokens(folder: Folder, architecture: str) -> Found:
         return wordpiece.read(folder)
     if (source := folder.sentencepiece) and (kind is None or _is_sentencepiece(folder)):
         model = proto.read_model(source)
+        if kind == "BPE" and not _is_alike(folder, model):
+            return spm.from_json(folder)
         if model.kind == proto.BPE:
             return spm.from_model(folder, model)
         if model.kind == proto.UNIGRAM:
@@ -77,6 +80,17 @@ def _is_sentencepiece(folder: Folder) -> bool:
     if folder.model.get("byte_fallback") is True:
         return True
     return "▁" in table(folder.model, "vocab") and "Ġ" not in table(folder.model, "vocab")
+
+
+def _is_alike(folder: Folder, model: proto.Model) -> bool:
+    """Has tokenizer.json the same pieces? A file of the model that this one was made from may have
+    been left beside it."""
+    ids = table(folder.model, "vocab")
+    return all(
+        ids.get(piece.text) == number
+        for number, piece in enumerate(model.pieces)
+        if piece.type == proto.NORMAL and number not in folder.added
+    )
 
 
 def _named(folder: Folder, kind: Any) -> str:

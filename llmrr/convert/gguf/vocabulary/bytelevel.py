@@ -25,13 +25,13 @@ def read(folder: Folder, architecture: str) -> tuple[dict[int, Token], dict[str,
     ids = vocabulary(folder)
     tokens = {number: Token(text) for text, number in ids.items()}
     tokens.update(added(folder, ids))
-    merges = _merges(folder)
-    if not merges:
+    joined = merges(folder)
+    if not joined:
         raise Unsupported(
             f"the tokenizer of {folder.path} has no merges, without which llama.cpp reads no BPE",
             "get the tokenizer.json that belongs to the model",
         )
-    return tokens, {"model": "gpt2", "pre": cutting.pre.name, "merges": merges}
+    return tokens, {"model": "gpt2", "pre": cutting.pre.name, "merges": joined}
 
 
 def vocabulary(folder: Folder) -> dict[str, int]:
@@ -48,13 +48,13 @@ def vocabulary(folder: Folder) -> dict[str, int]:
 
 def added(folder: Folder, ids: Mapping[str, int]) -> dict[int, Token]:
     """The tokens that were added, and those that the settings give a role."""
-    found = dict(folder.added)
-    contents = {one.text for one in found.values()}
+    # A text that the vocabulary has keeps the id that it has there.
+    found = {ids.get(one.text, number): token(one) for number, one in folder.added.items()}
+    contents = {one.text for one in folder.added.values()}
     for text in stated(folder).values():
         if text in ids and text not in contents:
-            found[ids[text]] = Added(text, special=True)
-    # A text that the vocabulary has keeps the id that it has there.
-    return {ids.get(one.text, number): token(one) for number, one in found.items()}
+            found[ids[text]] = token(Added(text, special=True))
+    return found
 
 
 def token(one: Added) -> Token:
@@ -71,7 +71,8 @@ def looks_special(text: str) -> bool:
     )
 
 
-def _merges(folder: Folder) -> list[str]:
+def merges(folder: Folder) -> list[str]:
+    """The pairs that become one, the first that does so first. Raises ``DamagedFile``."""
     if not folder.tokenizer:
         lines = folder.lines("merges.txt") if folder.has("merges.txt") else []
         begin = 1 if lines and lines[0].startswith("#version") else 0

@@ -1,13 +1,14 @@
 """Which of llama.cpp's pre-tokenizers does what tokenizer.json says: found by the pattern."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from llmrr.convert.gguf.vocabulary import library
 from llmrr.convert.gguf.vocabulary.folder import Folder
 from llmrr.convert.gguf.vocabulary.patterns import BLOOM, FAVOURITES, GPT2, KNOWN, PUNCTUATION, Pre
-from llmrr.errors import Unsupported
+from llmrr.errors import DamagedFile, Unsupported
 from llmrr.formats.json_file import table, text
 
 MAX_STEPS = 32
@@ -154,23 +155,27 @@ def _equivalent(tokenizer: Mapping[str, Any]) -> list[Pre]:
     from llmrr.convert.verify.texts import TEXTS
 
     samples = [part for text in TEXTS for part in (text, *text.splitlines())]
-    own = _cuts(tokenizer.get("pre_tokenizer"), samples)
-    if own is None:
-        return []
-    return [pre for pre in KNOWN if _cuts(view(replace(pre, found=None)), samples) == own]
-
-
-def _cuts(pre_tokenizer: Any, samples: list[str]) -> list[list[str]] | None:
-    import json
-
-    from tokenizers import Tokenizer
-
-    empty = {"version": "1.0", "model": {"type": "BPE", "vocab": {}, "merges": []}}
     try:
-        made = Tokenizer.from_str(json.dumps({**empty, "pre_tokenizer": pre_tokenizer}))
-        cutter = made.pre_tokenizer
-        return cutter and [
-            [piece for piece, _ in cutter.pre_tokenize_str(text)] for text in samples
-        ]
-    except Exception:  # the library raises bare Exception for what it cannot read
-        return None
+        cut = _cutter(tokenizer.get("pre_tokenizer"))
+        own = [(text, cut(text)) for text in samples]
+    except DamagedFile:
+        return []
+    alike = {cuts for cuts in dict.fromkeys(pre.cuts for pre in KNOWN) if _agrees(cuts, own)}
+    return [pre for pre in KNOWN if pre.cuts in alike]
+
+
+def _agrees(cuts: tuple[str, ...], own: list[tuple[str, Any]]) -> bool:
+    cut = _cutter(view(Pre("", cuts)))
+    return all(cut(text) == pieces for text, pieces in own)
+
+
+def _cutter(pre_tokenizer: Any) -> Callable[[str], Any]:
+    """How the library cuts. Raises ``DamagedFile`` for what it cannot use."""
+    empty = {"version": "1.0", "model": {"type": "BPE", "vocab": {}, "merges": []}}
+    made = library.tokenizer({**empty, "pre_tokenizer": pre_tokenizer}, "its pre-tokenizer")
+
+    def cut(text: str) -> Any:
+        with library.errors("its pre-tokenizer"):
+            return made.pre_tokenizer.pre_tokenize_str(text)
+
+    return cut

@@ -5,11 +5,12 @@ Follows what ``SpecialVocab`` of llama.cpp's ``gguf-py/gguf/vocab.py`` reads fro
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from llmrr.convert.gguf.vocabulary.folder import Folder
 from llmrr.formats.json_file import table
 
+Value = TypeVar("Value")
 ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 KEYS = {
     "bos": "bos_token_id", "eos": "eos_token_id", "unk": "unknown_token_id",
@@ -30,6 +31,14 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "Llama": {"bos": "<s>", "eos": "</s>", "unk": "<unk>"},
     "Gemma": {"bos": "<bos>", "eos": "<eos>", "unk": "<unk>", "pad": "<pad>"},
 }  # fmt: skip
+_BOTH = {"bos": True, "eos": True}
+# What they put around a text where no tokenizer.json says it.
+ADDS: Mapping[str, Mapping[str, bool]] = {
+    "Llama": {"bos": True, "eos": False}, "Gemma": {"bos": True, "eos": False},
+    "T5": {"bos": False, "eos": True}, "Roberta": {**_BOTH, "sep": True}, "XLMRoberta": _BOTH,
+    "Bert": {**_BOTH, "sep": False}, "DistilBert": {**_BOTH, "sep": False},
+    "GPT2": {"bos": False, "eos": False}, "Qwen2": {"bos": False, "eos": False},
+}
 # The texts that end a turn in llama.cpp without being told: src/llama-vocab.cpp.
 KNOWN_ENDS = frozenset({
     "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>",
@@ -37,6 +46,17 @@ KNOWN_ENDS = frozenset({
     "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>",
     "<\uff5cend▁of▁sentence\uff5c>", "[e~[",
 })  # fmt: skip
+
+# Those that it takes for tokens around what is to be filled in.
+KNOWN_FILLS = frozenset({
+    f"<{bar}{name}{bar}>" for bar, names in {
+        "|": "fim_prefix fim_suffix fim_middle fim_pad fim_repo repo_name file_sep prefix suffix"
+             " middle code_prefix code_suffix code_middle",
+        "": "fim-prefix fim_prefix PRE fim-suffix fim_suffix SUF fim-middle fim_middle MID fim-pad"
+            " fim_pad PAD fim-repo REPO reponame",
+        "\uff5c": "fim▁begin fim▁hole fim▁end",
+    }.items() for name in names.split()
+} | {"▁<PRE>", "▁<SUF>", "▁<MID>", "[PAD]"})  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -65,33 +85,42 @@ def content(token: Any) -> str | None:
 
 
 def _by_class(folder: Folder) -> Mapping[str, str]:
-    name = folder.stated.get("tokenizer_class")
-    if isinstance(name, str):
-        fitting = [known for known in DEFAULTS if name.startswith(known)]
-        return DEFAULTS[max(fitting, key=len)] if fitting else {}
-    if folder.tokenizer:
+    if found := _by_name(folder, DEFAULTS):
+        return found
+    if folder.tokenizer or isinstance(folder.stated.get("tokenizer_class"), str):
         return {}
-    return DEFAULTS["Qwen2" if folder.config.get("model_type") == "qwen2" else "GPT2"] if (
-        folder.has("merges.txt")
-    ) else DEFAULTS["Bert"] if folder.has("vocab.txt") else {}
+    if folder.has("merges.txt"):
+        return DEFAULTS["Qwen2" if folder.config.get("model_type") == "qwen2" else "GPT2"]
+    return DEFAULTS["Bert"] if folder.has("vocab.txt") else {}
+
+
+def _by_name(folder: Folder, known: Mapping[str, Mapping[str, Value]]) -> Mapping[str, Value]:
+    """What is known of the folder's class; the longest beginning of its name decides."""
+    name = folder.stated.get("tokenizer_class")
+    fitting = [one for one in known if isinstance(name, str) and name.startswith(one)]
+    return known[max(fitting, key=len)] if fitting else {}
 
 
 def roles(folder: Folder) -> Roles:
     """The roles, and what the tokenizer puts before and after a text (its post-processor)."""
     found = Roles(stated(folder))
     texts = found.texts
-    if folder.tokenizer:
-        for alias, role in (("cls", "bos"), ("sep", "eos")):
-            if alias in texts:
-                texts.setdefault(role, texts[alias])
-        processor = table(folder.tokenizer, "post_processor")
+    for alias, role in (("cls", "bos"), ("sep", "eos")):
+        if alias in texts:
+            texts.setdefault(role, texts[alias])
+    if processor := table(folder.tokenizer, "post_processor"):
         several = processor.get("processors")
         for one in several if isinstance(several, list) else [processor]:
             if isinstance(one, dict):
                 _process(found, one)
+    else:
+        found.adds.update(_by_name(folder, ADDS))
     for role in ("bos", "eos", "sep"):
         if isinstance(value := folder.stated.get(f"add_{role}_token"), bool):
-            found.adds.setdefault(role, value)
+            if processor:
+                found.adds.setdefault(role, value)
+            else:
+                found.adds[role] = value
     return found
 
 
@@ -165,13 +194,17 @@ def numbers(folder: Folder, texts: Mapping[str, str], ids: Mapping[str, int]) ->
     return found
 
 
-def ends(folder: Folder, found: Mapping[str, int], texts: Mapping[int, str]) -> dict[str, int]:
-    """Further tokens that end a turn (generation_config.json), which llama.cpp would not know by
-    their texts: as eot and eom, which are all that GGUF has for them."""
+def ending(folder: Folder) -> list[int]:
+    """The tokens that end a turn: generation_config.json, config.json."""
     settings = (folder.generation, folder.config)
-    stated = [one for part in settings for one in _ids(part.get("eos_token_id"))]
+    return list(dict.fromkeys(one for part in settings for one in _ids(part.get("eos_token_id"))))
+
+
+def ends(folder: Folder, found: Mapping[str, int], texts: Mapping[int, str]) -> dict[str, int]:
+    """Those of them that llama.cpp would not know by their texts, as eot and eom, which are all
+    that GGUF has for them."""
     taken = frozenset(found.values())
-    further = [one for one in dict.fromkeys(stated)
+    further = [one for one in ending(folder)
                if one in texts and one not in taken and texts[one] not in KNOWN_ENDS]  # fmt: skip
     free = [role for role in ("eot", "eom") if role not in found]
     return dict(zip(free, further, strict=False))

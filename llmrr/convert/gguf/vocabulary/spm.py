@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmrr.convert.gguf.vocabulary import proto
-from llmrr.convert.gguf.vocabulary.bytelevel import added, looks_special, vocabulary
+from llmrr.convert.gguf.vocabulary.bytelevel import added, vocabulary
 from llmrr.convert.gguf.vocabulary.folder import Folder
 from llmrr.convert.gguf.vocabulary.table import Token, Type
 from llmrr.convert.gguf.vocabulary.wordpiece import flat
@@ -24,7 +24,8 @@ NEVER = -1e6  # of a token that no merge makes: it is never chosen before one th
 def from_model(folder: Folder, model: proto.Model) -> tuple[dict[int, Token], dict[str, Any]]:
     """The tokens of a SentencePiece model with what was added to it, and the keys besides."""
     tokens = {number: piece(one, model) for number, one in enumerate(model.pieces)}
-    _add(tokens, folder, {one.text: number for number, one in enumerate(model.pieces)})
+    put_added(tokens, folder, {one.text: number for number, one in enumerate(model.pieces)})
+    _complete(tokens, folder)
     prefix = model.dummy_prefix
     if folder.tokenizer:
         prefix = prefixes(folder)
@@ -52,19 +53,19 @@ def from_json(folder: Folder) -> tuple[dict[int, Token], dict[str, Any]]:
         kind = Type.UNKNOWN if text == unknown else kind
         score = scores.get(text, 0.0 if kind is not Type.NORMAL else NEVER)
         tokens[number] = Token(text, kind, score)
-    _add(tokens, folder, ids)
+    put_added(tokens, folder, ids)
+    _complete(tokens, folder)
     keys = {"model": "llama", "pre": "default"}
     return tokens, keys | space_prefix(folder, prefixes(folder))
 
 
-def _add(tokens: dict[int, Token], folder: Folder, ids: Mapping[str, int]) -> None:
+def put_added(tokens: dict[int, Token], folder: Folder, ids: Mapping[str, int]) -> None:
     """Put in what was added; a piece that is a token of its own anyway keeps what it is."""
     for number, token in added(folder, ids).items():
         known = tokens.get(number)
-        if known and known.type is Type.CONTROL and not looks_special(token.text):
-            token = token._replace(type=known.type)
+        if known and known.type in (Type.CONTROL, Type.UNKNOWN) and number not in folder.added:
+            continue  # it only has a role besides
         tokens[number] = token
-    _complete(tokens, folder)
 
 
 def _complete(tokens: Mapping[int, Token], folder: Folder) -> None:

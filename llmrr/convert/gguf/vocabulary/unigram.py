@@ -11,7 +11,7 @@ from typing import Any
 from llmrr.convert.gguf.vocabulary import proto
 from llmrr.convert.gguf.vocabulary.bytelevel import added
 from llmrr.convert.gguf.vocabulary.folder import Folder
-from llmrr.convert.gguf.vocabulary.spm import BYTE, prefixes, pretokens
+from llmrr.convert.gguf.vocabulary.spm import BYTE, prefixes, pretokens, put_added
 from llmrr.convert.gguf.vocabulary.table import Token, Type
 from llmrr.convert.gguf.vocabulary.wordpiece import flat
 from llmrr.errors import Unsupported
@@ -44,7 +44,7 @@ def from_model(folder: Folder, model: proto.Model) -> tuple[dict[int, Token], di
         pieces = [tokens[number] for number in range(3, len(tokens))]
         tokens = dict(enumerate((*FAIRSEQ, *pieces, Token("<mask>", Type.CONTROL))))
     unknown = next((number for number, one in tokens.items() if one.type is Type.UNKNOWN), None)
-    tokens |= added(folder, {one.text: number for number, one in tokens.items()})
+    put_added(tokens, folder, {one.text: number for number, one in tokens.items()})
     return tokens, _keys(
         folder, tokens, unknown, model.dummy_prefix, model.remove_extra_whitespaces, model.charsmap
     )

@@ -27,8 +27,10 @@ def normalise(
 
     if kind == "layer":
         x = x - x.mean(-1, keepdims=True)
-    found = x / np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(epsilon)) * weight
-    return found if bias is None else found + bias
+    found: Floats = x / np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(epsilon)) * weight
+    if bias is not None:
+        found = found + bias
+    return found
 
 
 def rotate(x: "Floats", rope: Rope) -> "Floats":
@@ -52,7 +54,6 @@ def attend(
     causal: bool,
     window: int | None,
     softcap: float | None,
-    slopes: "Floats | None",
 ) -> "Floats":
     """Attention of q (prompts, heads, positions, head) to k and v, which may have fewer heads."""
     import numpy as np
@@ -63,8 +64,6 @@ def attend(
     if softcap:
         scores = softcap * np.tanh(scores / softcap)
     distance = np.subtract.outer(np.arange(q.shape[2]), np.arange(k.shape[2]))
-    if slopes is not None:
-        scores = scores - slopes[:, None, None] * distance.astype(np.float32)
     hidden = (distance < 0) if causal else np.zeros_like(distance, bool)
     if window is not None:
         hidden = hidden | (distance >= window)
@@ -79,17 +78,6 @@ def softmax(x: "Floats") -> "Floats":
     found: Floats = np.exp(x - x.max(-1, keepdims=True))
     found /= found.sum(-1, keepdims=True)
     return found
-
-
-def slopes(heads: int) -> "Floats":
-    """What ALiBi takes off the score for each token of distance, by head.
-    https://arxiv.org/abs/2108.12409"""
-    import numpy as np
-
-    nearest = 2 ** math.floor(math.log2(heads))
-    found = [2 ** (-8 * (i + 1) / nearest) for i in range(nearest)]
-    found += [2 ** (-4 * (2 * i + 1) / nearest) for i in range(heads - nearest)]
-    return np.array(found, np.float32)
 
 
 def activation(name: str) -> "Callable[[Floats], Floats]":

@@ -1,6 +1,5 @@
 """The forward pass of a ``Design``: token ids in, hidden states and logits out."""
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +24,11 @@ class Pass:
         self.design = design
         self.weights = weights
         self._activation = blocks.activation(design.activation)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens have a row in the table."""
+        return self.weights.shape(f"{self.design.names['embed']}.weight")[0]
 
     def hidden(self, tokens: "Tokens") -> "Floats":
         """What stands after the last layer and its norm, shape (prompts, positions, width)."""
@@ -75,7 +79,8 @@ class Pass:
         before = self._maybe(x, "attention_in", i)
         attended = self._maybe(self._attention(before, i, layer), "attention_out", i) * scale
         if self.design.parallel:
-            return x + attended + self._mlp(self._maybe(x, "mlp_in", i), i, layer) * scale
+            both: Floats = x + attended + self._mlp(self._maybe(x, "mlp_in", i), i, layer) * scale
+            return both
         x = self._maybe(x + attended, "attention_sum", i)
         fed = self._maybe(self._mlp(self._maybe(x, "mlp_in", i), i, layer), "mlp_out", i)
         return self._maybe(x + fed * scale, "mlp_sum", i)
@@ -91,15 +96,14 @@ class Pass:
         q, k, v = (one.swapaxes(1, 2) for one in (q, k, v))
         if layer.rope is not None:
             q, k = blocks.rotate(q, layer.rope), blocks.rotate(k, layer.rope)
-        slopes = blocks.slopes(design.heads) * design.scale if design.alibi else None
         found = blocks.attend(
             q, k, v, scale=design.scale, causal=design.causal, window=layer.window,
-            softcap=design.softcap, slopes=slopes,
+            softcap=design.softcap,
         )  # fmt: skip
         return self._linear(found.swapaxes(1, 2).reshape(*x.shape[:2], -1), "o", i)
 
     def _queries(self, x: "Floats", i: int) -> "tuple[Floats, Floats, Floats]":
-        """Queries, keys and values, shape (prompts, positions, heads × head)."""
+        """Queries, keys and values, shape (prompts, positions, heads x head)."""
         import numpy as np
 
         design = self.design
@@ -168,10 +172,11 @@ class Pass:
         name = self.design.names[role].format(i=i, e=e)
         matrix = f"{name}.weight"
         if self.design.turned:
-            found: Floats = sum(
+            parts = [
                 x[..., start : start + len(block)] @ block
                 for start, block in self.weights.blocks(matrix)
-            )
+            ]
+            found: Floats = np.sum(parts, axis=0)
         else:
             found = np.concatenate([x @ b.T for _, b in self.weights.blocks(matrix)], -1)
         bias = self._optional(f"{name}.bias")
@@ -208,12 +213,3 @@ class Pass:
     def _optional(self, name: str) -> "Floats | None":
         """A vector where the model has it."""
         return self.weights.whole(name) if name in self.weights else None
-
-
-def attention_scale(head: int) -> float:
-    """What scores are usually multiplied with.
-
-    >>> attention_scale(64)
-    0.125
-    """
-    return 1 / math.sqrt(head)

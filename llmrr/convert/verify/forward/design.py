@@ -8,10 +8,12 @@ from typing import Literal
 @dataclass(frozen=True, slots=True)
 class Rope:
     """Rotated positions: one inverse frequency for each pair of the dimensions that are rotated,
-    the first half of them against the second; ``scale`` multiplies sine and cosine."""
+    the first half of them against the second; ``scale`` multiplies sine and cosine. ``long`` takes
+    the place of ``inverse`` in a text that is longer than the original context."""
 
     inverse: tuple[float, ...]
     scale: float = 1.0
+    long: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,6 @@ class Design:
     query_norm: Literal["head", "whole"] = "head"
     parallel: bool = False
     causal: bool = True
-    alibi: bool = False
     softcap: float | None = None
     final_softcap: float | None = None
     embedding_scale: float = 1.0
@@ -70,6 +71,22 @@ class Design:
     tied: bool = False
     context: int | None = None
 
+    @property
+    def window(self) -> int | None:
+        """The window of those layers that have one."""
+        return next((one.window for one in self.layers if one.window), None)
+
+    @property
+    def has_long(self) -> bool:
+        """Are there other frequencies for long texts?"""
+        return any(one.rope and one.rope.long for one in self.layers)
+
+    def enough(self, most: int) -> int:
+        """How many of the first layers have one of each kind, two at least and ``most`` at most."""
+        kinds = set(self.layers)
+        count = next(n for n in range(1, len(self.layers) + 1) if {*self.layers[:n]} == kinds)
+        return min(len(self.layers), most, max(2, count))
+
     def cut(self, layers: int, window: int | None = None) -> "Design":
         """The first ``layers`` of it, with windows of ``window`` tokens where there are any."""
         kept = self.layers[:layers]
@@ -77,7 +94,12 @@ class Design:
             kept = tuple(replace(one, window=window if one.window else None) for one in kept)
         return replace(self, layers=kept)
 
-    @property
-    def window(self) -> int | None:
-        """The window of those layers that have one."""
-        return next((one.window for one in self.layers if one.window), None)
+    def long(self) -> "Design":
+        """As it computes a text that is longer than the original context."""
+        kept = []
+        for one in self.layers:
+            rope = one.rope
+            if rope is not None and rope.long:
+                rope = replace(rope, inverse=rope.long)
+            kept.append(replace(one, rope=rope))
+        return replace(self, layers=tuple(kept))

@@ -78,7 +78,7 @@ def _placed(names: Mapping[str, str], tensors: Collection[str]) -> dict[str, str
     return found
 
 
-# -- names, which many architectures share ----------------------------------------------------------
+# -- names, which many architectures share ---------------------------------------------------------
 
 LAYER: Final = "layers.{i}."
 GATED: Final = {
@@ -169,7 +169,7 @@ NOMIC: Final = {
 }  # fmt: skip
 
 
-# -- what is not usual, by architecture -------------------------------------------------------------
+# -- what is not usual, by architecture ------------------------------------------------------------
 
 
 def _mixture(settings: Settings, normalised: bool) -> dict[str, Any]:
@@ -294,15 +294,15 @@ def _falcon(settings: Settings) -> dict[str, Any]:
         names |= {"attention_in": "h.{i}.ln_attn", "mlp_in": "h.{i}.ln_mlp"}
     elif parallel:
         names["mlp_in"] = names["attention_in"]
-    alibi = bool(settings.get("alibi"))
+    if settings.get("alibi"):
+        raise Unsupported("positions by ALiBi are not known")
     return {
         "norm": "layer",
         "names": names,
         "parallel": parallel,
-        "alibi": alibi,
         "heads_kv": 1 if single else int(kv) if later else settings.heads,
         "fused": "stacked" if single else "grouped",
-        "layers": (Layer(None if alibi else settings.rope()),) * settings.layers,
+        "layers": (Layer(settings.rope()),) * settings.layers,
     }
 
 

@@ -77,11 +77,13 @@ def _yarn_scale(stated: Mapping[str, Any], factor: float) -> float:
 
 
 def _longrope(plain: Sequence[float], stated: Mapping[str, Any], context: int | None) -> Rope:
-    """With the factors for short texts, as the prompts of a check are."""
     original = stated.get("original_max_position_embeddings") or context or 0
     factor = stated.get("factor") or (context or 0) / original
     scale = stated.get("attention_factor")
     if scale is None:
         scale = math.sqrt(1 + math.log(factor) / math.log(original)) if factor > 1 else 1.0
-    short = stated["short_factor"]
-    return Rope(tuple(one / by for one, by in zip(plain, short, strict=True)), float(scale))
+    short, long = (
+        tuple(one / by for one, by in zip(plain, stated[f"{key}_factor"], strict=True))
+        for key in ("short", "long")
+    )
+    return Rope(short, float(scale), long)

@@ -52,9 +52,14 @@ class Weights:
             tensors = read_header(source).tensors
             offset = source.size - sum(tensor.bytes for tensor in tensors)
             for tensor in tensors:
-                found[tensor.name] = _Place(file, offset, tensor)
+                found[_current(tensor.name)] = _Place(file, offset, tensor)
                 offset += tensor.bytes
         return found
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self.path if self.path.is_dir() else self.path.parent
 
     @property
     def names(self) -> Sequence[str]:
@@ -101,7 +106,9 @@ class Weights:
         place = self._place(name)
         dtype = DTYPES.get(place.tensor.type)
         if dtype is None:
-            raise Unsupported(f"{name!r} has the type {place.tensor.type}, which is no plain number")
+            raise Unsupported(
+                f"{name!r} has the type {place.tensor.type}, which is no plain number"
+            )
         if place.tensor.bytes == 0:
             return np.empty(place.tensor.shape, dtype)
         if place.path not in self._open:
@@ -110,11 +117,24 @@ class Weights:
         return bytes_.view(dtype).reshape(place.tensor.shape)
 
 
+def _current(name: str) -> str:
+    """The name as it is today: BERT's norms came with those of TensorFlow.
+
+    >>> _current("bert.embeddings.LayerNorm.gamma")
+    'bert.embeddings.LayerNorm.weight'
+    """
+    parts = ((".LayerNorm.gamma", ".LayerNorm.weight"), (".LayerNorm.beta", ".LayerNorm.bias"))
+    for old, new in parts:
+        name = name.replace(old, new)
+    return name
+
+
 def _as_float32(raw: Any, type_: str) -> "Floats":
     import numpy as np
 
     if type_ == "BF16":  # the upper half of a float32
-        return (raw.astype(np.uint32) << 16).view(np.float32)
+        wide: Floats = (raw.astype(np.uint32) << 16).view(np.float32)
+        return wide
     return np.ascontiguousarray(raw, np.float32)
 
 

@@ -1,0 +1,89 @@
+"""The first layers of a GGUF file as a file of their own, for a check that runs only them.
+
+Metadata and tensors are copied as they are, by ranges; what counts layers, or has an entry for each
+of them, is cut. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from llmrr.formats.gguf_header import Array, Header, Scalar, TensorInfo
+from llmrr.formats.gguf_types import ARRAY, SCALARS, STRING
+
+PIECE: Final = 8 << 20  # bytes that are copied at once
+
+
+def write_first_layers(
+    parts: Sequence[Header], target: Path, layers: int, replaced: Mapping[str, Scalar]
+) -> None:
+    """Write the model of ``parts``, the headers of its files, with its first ``layers`` only.
+    ``replaced`` are values that take the place of those in its metadata."""
+    first = parts[0]
+    replaced = {f"{first.text('general.architecture')}.block_count": layers, **replaced}
+    kept = [(part, one) for part in parts for one in part.tensors if _is_kept(one, layers)]
+    keys = [key for key in first.metadata if not key.startswith("split.")]
+    with target.open("wb") as given:
+        given.write(struct.pack("<4sIQQ", b"GGUF", 3, len(kept), len(keys)))
+        for key in keys:
+            given.write(_text(key.encode()))
+            value = replaced.get(key, first.metadata[key])
+            _write_value(first, given, first.kinds[key], value, _cut(first, key, layers))
+        given.writelines(_table([one for _, one in kept], first.alignment))
+        for part, tensor in kept:
+            _pad(given, first.alignment)
+            _copy(part, given, part.data_offset + tensor.offset, tensor.bytes)
+        _pad(given, first.alignment)
+
+
+def _is_kept(tensor: TensorInfo, layers: int) -> bool:
+    return tensor.layer is None or tensor.layer < layers
+
+
+def _cut(header: Header, key: str, layers: int) -> int | None:
+    """How many items remain of an array that has one for each layer."""
+    architecture = header.text("general.architecture")
+    value = header.metadata[key]
+    each = isinstance(value, Array) and value.count == header.integer(f"{architecture}.block_count")
+    own = key.startswith(f"{architecture}.") and not key.endswith(".dimension_sections")
+    return layers if each and own else None
+
+
+def _write_value(
+    header: Header, given: BinaryIO, kind: int, value: Scalar | Array, cut: int | None
+) -> None:
+    given.write(struct.pack("<I", kind))
+    if isinstance(value, Array):
+        count, end = value.count, value.end
+        if kind == ARRAY:
+            if cut is not None and value.kind in SCALARS:
+                count, end = cut, value.offset + cut * SCALARS[value.kind].size
+            given.write(struct.pack("<I", value.kind))
+        given.write(struct.pack("<Q", count))  # of items; of bytes where it is a long text
+        _copy(header, given, value.offset, end - value.offset)
+    elif kind == STRING:
+        given.write(_text(str(value).encode()))
+    else:
+        given.write(SCALARS[kind].pack(value))
+
+
+def _table(tensors: list[TensorInfo], alignment: int) -> Iterator[bytes]:
+    offset = 0
+    for one in tensors:
+        dims = struct.pack(f"<I{len(one.dims)}Q", len(one.dims), *one.dims)
+        yield _text(one.name.encode()) + dims + struct.pack("<IQ", one.type, offset)
+        offset += -(-one.bytes // alignment) * alignment
+
+
+def _text(raw: bytes) -> bytes:
+    return struct.pack("<Q", len(raw)) + raw
+
+
+def _pad(file: BinaryIO, alignment: int) -> None:
+    file.write(bytes(-file.tell() % alignment))
+
+
+def _copy(header: Header, given: BinaryIO, offset: int, length: int) -> None:
+    for start in range(offset, offset + length, PIECE):
+        given.write(header.source.read(start, min(PIECE, offset + length - start)))

@@ -1,0 +1,125 @@
+"""A graph opened by onnxruntime: its ports, and one run of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmrr.engines.onnx import ports
+from llmrr.engines.onnx.api import CPU, Provider, api, loading, running
+from llmrr.engines.onnx.ports import Port
+from llmrr.errors import Unsupported
+from llmrr.types import ModelInfo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Values = Mapping[str, NDArray[Any]]
+
+
+class Graph:
+    """An open graph. Only ``stop`` and ``go_on`` may be called from another thread."""
+
+    def __init__(self, path: Path, info: ModelInfo, provider: Provider, threads: int) -> None:
+        runtime = api()
+        with loading(path):
+            self._session = runtime.InferenceSession(
+                str(path),
+                _session_options(runtime, threads),
+                providers=_providers(provider),
+                enable_fallback=False,
+            )
+        self.provider = provider
+        if provider.name not in self._session.get_providers():  # its libraries are missing, say
+            self.provider = Provider(CPU, "cpu", f"the CPU: {provider.name} could not be loaded")
+        self.ports = ports.read(
+            [Port(one.name, one.type, one.shape) for one in self._session.get_inputs()],
+            [Port(one.name, one.type, one.shape) for one in self._session.get_outputs()],
+            info,
+        )
+        self._options = runtime.RunOptions()
+        self._options.log_severity_level = 4
+
+    def run(
+        self,
+        values: "Values",
+        cached: Mapping[str, Any],
+        wanted: Port,
+        kept: "Sequence[tuple[str, Any]]" = (),
+        *,
+        last: bool = False,
+    ) -> "tuple[NDArray[Any], list[Any]]":
+        """Compute. ``values`` and the OrtValues ``cached`` go in. What comes back is a copy of the
+        output ``wanted``, of the last token alone with ``last``, and OrtValues of the outputs
+        ``kept``: each a name, and where to write it or None. Raises ``Aborted``, ``EngineFailed``,
+        ``DoesNotFit``.
+        """
+        with running():
+            binding = self._session.io_binding()
+            for name, value in values.items():
+                binding.bind_cpu_input(name, value)
+            for name, value in cached.items():
+                binding.bind_ortvalue_input(name, value)
+            read = _bind_wanted(binding, wanted, values)
+            for name, target in kept:
+                if target is None:
+                    binding.bind_output(name, self.provider.device)
+                else:
+                    binding.bind_ortvalue_output(name, target)
+            self._session.run_with_iobinding(binding, self._options)
+            made = binding.get_outputs()
+            whole = read(made[0])  # its memory is that of made[0]
+            return (whole[:, -1:] if last else whole).copy(), made[1:]
+
+    def stop(self) -> None:
+        """Make what runs fail with ``Aborted`` soon."""
+        self._options.terminate = True
+
+    def go_on(self) -> None:
+        """After ``stop``: run again."""
+        self._options.terminate = False
+
+    def close(self) -> None:
+        """Free it. Twice is allowed."""
+        self._session = None
+
+
+def _bind_wanted(
+    binding: Any, wanted: Port, values: "Values"
+) -> "Callable[[Any], NDArray[Any]]":
+    """Bind the output that is read, and how to read it: numpy has no bfloat16."""
+    if wanted.numpy != "bfloat16":
+        binding.bind_output(wanted.name, "cpu")
+        return lambda made: made.numpy()
+    import numpy as np
+
+    sizes = next(iter(values.values())).shape[:2]
+    last = wanted.shape[-1]
+    if not isinstance(last, int):
+        raise Unsupported(f"the graph does not say how wide its {wanted.name} is", "use fp16")
+    bits = np.empty((*sizes, last), np.uint16)
+    binding.bind_output(
+        wanted.name, "cpu", 0, ports.TYPES[wanted.type][1], bits.shape, bits.ctypes.data
+    )
+    return lambda made: (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def _session_options(runtime: Any, threads: int) -> Any:
+    """No memory patterns: they are planned anew for every length of the cache. No libraries of
+    custom operators: a graph is data."""
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.enable_mem_pattern = False
+    options.log_severity_level = 4
+    return options
+
+
+def _providers(provider: Provider) -> list[Any]:
+    if provider.name == CPU:
+        return [CPU]
+    stated: dict[str, str] = {}
+    if provider.name == "CoreMLExecutionProvider":
+        stated["RequireStaticInputShapes"] = "1"  # it compiles anew for every shape it has not seen
+    return [(provider.name, stated), CPU]

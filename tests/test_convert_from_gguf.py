@@ -1,0 +1,141 @@
+"""GGUF to safetensors and to other quantizations, and back: with files of our own builders."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import gguf_file, tiny_llama
+from terminal import Typed
+
+from llmrr.formats import gguf
+
+KINDS = ["f32", "f16", "bf16", "q8_0"]
+
+
+def tensor(path: Path, name: str) -> bytes:
+    header = gguf.read_header(path)
+    info = next(one for one in header.tensors if one.name == name)
+    return header.source.read(header.data_offset + info.offset, info.bytes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_there_and_back_gives_the_same_weights(typed: Typed, kind: str) -> None:
+    tiny_llama(Path("tiny.gguf"), kind=kind)  # type: ignore[arg-type]
+    single = ("--quant", "f32") if kind == "q8_0" else ()  # of half precision would round
+    out = typed("convert", "tiny.gguf", "--to", "safetensors", *single, "-O", "folder", "--json")
+    assert out.code == 0, out.out + out.err
+    names = [one["name"] for one in out.json["steps"][0]["checks"]]
+    assert names == ["tensors", "tokens"]
+    back = typed("convert", "folder", "--to", "gguf", "--quant", kind, "-O", "back.gguf", "--json")
+    assert back.code == 0, back.out + back.err
+    names = [one["name"] for one in back.json["steps"][0]["checks"]]
+    assert names == ["tensors", "tokens", "structure"]
+    for name in ("blk.0.attn_q.weight", "blk.1.ffn_down.weight", "output_norm.weight"):
+        assert tensor(Path("back.gguf"), name) == tensor(Path("tiny.gguf"), name)
+
+
+def test_the_configuration_is_what_the_file_says(typed: Typed) -> None:
+    tiny_llama(Path("tiny.gguf"), architecture="qwen2", heads=4, heads_kv=2)
+    assert typed("convert", "tiny.gguf", "--to", "safetensors", "-O", "folder").code == 0
+    config = json.loads(Path("folder/config.json").read_text())
+    assert config["architectures"] == ["Qwen2ForCausalLM"]
+    assert config["num_key_value_heads"] == 2
+    assert config["rms_norm_eps"] == pytest.approx(1e-5)
+    assert config["tie_word_embeddings"] is False
+    assert Path("folder/chat_template.jinja").read_text().startswith("{% for m in messages")
+
+
+def test_an_architecture_that_is_not_known_is_refused_by_name(typed: Typed) -> None:
+    gguf_file(
+        Path("odd.gguf"), metadata={"general.architecture": "rwkv9"},
+        tensors={"x.weight": np.zeros((4, 4), np.float32)},
+    )  # fmt: skip
+    said = typed("convert", "odd.gguf", "--to", "safetensors", "-O", "folder")
+    assert said.code == 4
+    assert "'rwkv9'" in said.err
+    assert not Path("folder").exists()
+
+
+def test_a_key_that_leads_nowhere_is_refused_by_name(typed: Typed) -> None:
+    tiny_llama(Path("tiny.gguf"), metadata={"llama.attention.clamp_kqv": 3.0})
+    said = typed("convert", "tiny.gguf", "--to", "safetensors", "-O", "folder")
+    assert said.code == 4
+    assert "llama.attention.clamp_kqv is 3.0" in said.err
+
+
+# -- quantization ----------------------------------------------------------------------------------
+
+
+def test_a_quantization_is_compared_with_its_source(typed: Typed) -> None:
+    tiny_llama(Path("tiny.gguf"), width=256, heads=4, feed_forward=256, kind="f16", context=600)
+    done = typed("convert", "tiny.gguf", "--to", "gguf", "--quant", "q4_k_m", "-O", "small.gguf",
+                 "--json")  # fmt: skip
+    assert done.code == 0, done.out + done.err
+    [step] = done.json["steps"]
+    assert [check["name"] for check in step["checks"]] == ["tensors", "quality"]
+    assert "KL divergence" in step["checks"][1]["detail"]
+    planned = typed("convert", "tiny.gguf", "--to", "gguf", "--quant", "Q4_K_M", "-O", "x.gguf",
+                    "--dry-run", "--json")  # fmt: skip
+    assert planned.json["steps"][0]["bytes"] == Path("small.gguf").stat().st_size
+    types = gguf.inspect(Path("small.gguf")).tensor_types
+    assert {"Q4_K", "Q6_K"} <= types.keys()
+
+
+def test_what_is_quantized_already_is_refused(typed: Typed) -> None:
+    tiny_llama(Path("tiny.gguf"), width=256, heads=4, feed_forward=256, kind="q8_0")
+    words = ("convert", "tiny.gguf", "--to", "gguf", "--quant", "Q4_0", "-O", "small.gguf")
+    said = typed(*words)
+    assert said.code == 4
+    assert "--allow-requantize" in said.err
+    assert typed(*words, "--allow-requantize").code == 0
+
+
+@pytest.mark.parametrize(
+    ("quant", "code", "hint"), [("IQ1_S", 4, "--calibrate"), ("Q4_K_N", 2, "Q4_K_M")]
+)
+def test_types_are_refused_before_any_work(
+    typed: Typed, quant: str, code: int, hint: str
+) -> None:
+    tiny_llama(Path("tiny.gguf"), width=256, heads=4, feed_forward=256, kind="f16")
+    said = typed("convert", "tiny.gguf", "--to", "gguf", "--quant", quant, "-O", "small.gguf")
+    assert (said.code, hint in said.err) == (code, True), said.err
+    assert [one.name for one in Path().iterdir()] == ["tiny.gguf"]
+
+
+def test_several_steps_are_one_plan(typed: Typed) -> None:
+    tiny_llama(Path("tiny.gguf"), width=256, heads=4, feed_forward=256, kind="f16", context=600)
+    assert typed("convert", "tiny.gguf", "--to", "safetensors", "-O", "folder").code == 0
+    planned = typed("convert", "folder", "--to", "gguf", "--quant", "Q5_K_M", "--dry-run", "--json")
+    assert [one["format"] for one in planned.json["steps"]] == ["gguf", "gguf"]
+    done = typed("convert", "folder", "--to", "gguf", "--quant", "Q5_K_M", "--json")
+    assert done.code == 0, done.out + done.err
+    assert done.json["name"] == "folder:Q5_K_M"
+    assert [len(step["checks"]) for step in done.json["steps"]] == [3, 2]
+    answer = typed("run", "-m", "folder:Q5_K_M", "--raw", "--max-tokens", "2", "hello")
+    assert answer.code == 0, answer.err
+
+
+def test_a_folder_runs_by_what_was_converted_from_it(typed: Typed) -> None:
+    tiny_llama(Path("tiny.gguf"), kind="f16")
+    assert typed("convert", "tiny.gguf", "--to", "safetensors", "-O", "folder").code == 0
+    refused = typed("run", "-m", "./folder", "--raw", "--max-tokens", "2", "hello")
+    assert refused.code == 4
+    assert "llmrr convert" in refused.err
+    offered = typed("run", "-m", "./folder", "--raw", "--max-tokens", "2", "hello", answers="y\n")
+    assert offered.code == 0, offered.err
+    assert "Convert it now?" in offered.err
+    again = typed("run", "-m", "./folder", "--raw", "--max-tokens", "2", "hello")
+    assert again.code == 0, again.err
+
+
+def test_what_was_trained_on_conversations_gets_the_end_of_text_between_turns() -> None:
+    from llmrr.convert import gguf as converter
+    from llmrr.engines.templates import Template
+    from llmrr.types import Message
+
+    assert converter._converses({"task_specific_params": {"conversational": {"max_length": 1000}}})
+    assert not converter._converses({"task_specific_params": {"text-generation": {}}})
+    said = [Message("user", "Hi."), Message("assistant", "Yes?"), Message("user", "Who?")]
+    text = Template(converter.BETWEEN_TURNS, eos="<|endoftext|>").render(said)
+    assert text == "Hi.<|endoftext|>Yes?<|endoftext|>Who?<|endoftext|>"
