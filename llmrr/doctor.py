@@ -1,6 +1,7 @@
 """Is everything in place? Checks that change nothing, each with the command that mends it."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -9,10 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmrr import paths
-from llmrr.errors import CheckFailed, LlmrrError, NotFound, Unsupported
+from llmrr.errors import (
+    CheckFailed,
+    LlmrrError,
+    NotFound,
+    Unsupported,
+    UsageError,
+    nearest,
+)
 
 if TYPE_CHECKING:
     from llmrr.config import Config
+    from llmrr.convert.onnx.environment import Recipe
 
 SPACE_BYTES = 500_000_000
 PYTHON = (3, 11)
@@ -169,6 +178,31 @@ def completions() -> Check:
     return Check("completion", bool(found) or None, found or f"not found for {shell}", cure)
 
 
+def export() -> Check:
+    """What exports to ONNX: needed for nothing else, so its absence breaks nothing."""
+    from llmrr.convert.onnx.environment import HINT, ONNX_EXPORT, place
+
+    found = place()
+    older = ONNX_EXPORT.older()
+    if older:
+        detail = f"{older[0]} is of an older version, and nothing needs it any more"
+        return Check("onnx-export", None, detail, f"rm -r {shlex.quote(str(older[0]))}")
+    if found is None:
+        return Check("onnx-export", None, "not there; llmrr convert --to onnx offers it", HINT)
+    return Check("onnx-export", True, str(ONNX_EXPORT.folder) if found.own else "in this Python")
+
+
+def installable(name: str) -> "Recipe":
+    """The environment that ``doctor --install`` knows by this name. Raises ``UsageError``."""
+    from llmrr.convert.onnx.environment import RECIPES
+
+    if name not in RECIPES:
+        near = nearest(name, RECIPES) or next(iter(RECIPES))
+        said = f'there is nothing to install that is called "{name}"'
+        raise UsageError(said, f"--install {near}")
+    return RECIPES[name]
+
+
 COMPLETION_FILES = {
     "bash": (
         "share/bash-completion/completions/llmrr",
@@ -189,6 +223,7 @@ LOOKS: dict[str, Callable[[], Check]] = {
     "memory": memory,
     "terminal": terminal,
     "completion": completions,
+    "onnx-export": export,
 }
 
 

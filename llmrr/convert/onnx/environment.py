@@ -54,6 +54,10 @@ class Recipe:
         """Whether it was made, and the Python that it was made with is still there."""
         return self.python.is_file()
 
+    def older(self) -> list[Path]:
+        """Environments that another version of the list, of Python or of llmrr left."""
+        return [one for one in sorted(root().glob(f"{self.name}-*")) if one != self.folder]
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -69,9 +73,10 @@ ONNX_EXPORT: Final = Recipe(
     ("torch", "transformers", "onnxruntime.quantization.matmul_nbits_quantizer",
      "optimum.exporters.onnx.convert"),
     # Linux x86-64, Python 3.11, torch for processors only.
-    fetched_bytes=400_000_000,
-    bytes=1_270_000_000,
+    fetched_bytes=284_000_000,
+    bytes=1_240_000_000,
 )  # fmt: skip
+RECIPES: Final = {ONNX_EXPORT.name: ONNX_EXPORT}
 # What this environment must have to export by itself, and in which versions what is tried here
 # holds: those below the second one.
 NEEDED: Final = {

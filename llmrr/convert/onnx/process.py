@@ -90,6 +90,8 @@ def _death(code: int, errors: IO[bytes]) -> LlmrrError:
             "the process that converts was killed, as the system does when memory runs out",
             "llmrr probe",
         )
+    if code < 0:
+        return EngineFailed(f"the process that converts was ended by signal {-code}")
     size = errors.seek(0, os.SEEK_END)
     errors.seek(max(0, size - TAIL))
     lines = [one.strip() for one in errors.read().decode(errors="replace").splitlines()]

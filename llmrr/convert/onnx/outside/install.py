@@ -14,7 +14,7 @@ UNREACHED = re.compile(
     r"connection|timed? ?out|name resolution|getaddrinfo|unreachable|SSLError|ProxyError", re.I
 )
 DOING = re.compile(
-    r"(?P<verb>Collecting|Downloading|Using cached|Installing collected)\s*(?P<what>\S*)"
+    r"(?P<verb>Collecting|Processing|Downloading|Using cached|Installing collected)\s*(?P<what>\S*)"
 )
 
 
