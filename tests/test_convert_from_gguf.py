@@ -139,3 +139,12 @@ def test_what_was_trained_on_conversations_gets_the_end_of_text_between_turns() 
     said = [Message("user", "Hi."), Message("assistant", "Yes?"), Message("user", "Who?")]
     text = Template(converter.BETWEEN_TURNS, eos="<|endoftext|>").render(said)
     assert text == "Hi.<|endoftext|>Yes?<|endoftext|>Who?<|endoftext|>"
+
+
+def test_what_was_converted_from_a_folder_does_not_take_its_place(typed: Typed) -> None:
+    tiny_llama(Path("tiny.gguf"), kind="f16")
+    assert typed("convert", "tiny.gguf", "--to", "safetensors", "-O", "folder").code == 0
+    assert typed("convert", "folder", "--to", "gguf", "--json").json["name"] == "folder:f16"
+    again = typed("convert", "folder", "--to", "gguf", "--quant", "q8_0", "--json")
+    assert again.code == 0, again.out
+    assert [step["title"] for step in again.json["steps"]] == ["convert folder to GGUF"]

@@ -180,9 +180,9 @@ def test_a_truncated_shard_is_said_before_anything_runs(tmp_path: Path) -> None:
     folder = hf_folder(tmp_path / "m", shards=2)
     shard = folder / "model-00002-of-00002.safetensors"
     shard.write_bytes(shard.read_bytes()[:-8])
-    with pytest.raises(DamagedFile, match=r"model-00002-of-00002\.safetensors"):
-        with staging.staged(folder, folder, tmp_path):
-            pass
+    damaged = pytest.raises(DamagedFile, match=r"model-00002-of-00002\.safetensors")
+    with damaged, staging.staged(folder, folder, tmp_path):
+        pass
 
 
 def test_what_is_noted_is_metadata_of_the_graph(tmp_path: Path) -> None:
@@ -310,7 +310,9 @@ def test_a_process_that_dies_says_why(sleeper: Path) -> None:
         with pytest.raises(error, match=said):
             process.run(PYTHON, "imports", kill(number), isolated=False, modules=["sleeper"])
     silent = sleeper.parent / "silent.py"
-    silent.write_text("import os, sys\nprint('that is why', file=sys.stderr, flush=True)\nos._exit(3)")
+    silent.write_text(
+        "import os, sys\nprint('that is why', file=sys.stderr, flush=True)\nos._exit(3)"
+    )
     with pytest.raises(EngineFailed, match="that is why"):
         process.run(PYTHON, "imports", quiet, isolated=False, modules=["silent"])
 
@@ -349,7 +351,9 @@ def recipe(folder: Path, *, module: str = "trivial", wanted: str = "trivial==1.0
         wheel.writestr("trivial.py", "answer = 42\n")
         about = "trivial-1.0.dist-info"
         wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: trivial\nVersion: 1.0\n")
-        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         wheel.writestr(f"{about}/RECORD", "")
     listed = folder / "requirements.txt"
     listed.write_text(f"--no-index\n--find-links {folder}\n{wanted}\n")

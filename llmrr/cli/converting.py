@@ -52,23 +52,33 @@ def planned(router: "Router", asked: Asked) -> Planned:
         _format(asked.to), asked.quant or "auto", asked.verify,
         {key: value for key, value in asked.options.items() if value},
     )  # fmt: skip
-    offers.require(router, asked.source)
-    resolved = router.resolve(asked.source)
+    name = _named(router, asked.source)
+    offers.require(router, name)
+    resolved = router.resolve(name)
     settings = paths.expanded(asked.config) if asked.config else None
     source = convert.open_source(resolved.path, settings)
     steps = convert.plan(source, wish)
     stem = _stem(resolved.label or resolved.path.name)
     last = steps[-1]
-    name = _file_name(stem, last)
+    file = _file_name(stem, last)
     if asked.output is not None:
         if asked.name is not None:
             raise UsageError(
                 "--name installs the result, and -O writes it elsewhere", "leave one of them out"
             )
-        return Planned(source, resolved.source, steps, _target(asked.output, name), None)
+        return Planned(source, resolved.source, steps, _target(asked.output, file), None)
     label = asked.name or f"{stem}:{_tag(last)}"
-    place = paths.models_dir() / name
+    place = paths.models_dir() / file
     return Planned(source, f"file:{resolved.path}", steps, place, label)
+
+
+def _named(router: "Router", source: str) -> str:
+    """What is meant: a file or folder that is there, unless a model has just this label. What was
+    converted from ./tiny is called tiny:q8_0, and must not take the folder's place."""
+    path = paths.expanded(source)
+    entry = router.catalogue.find(source)
+    is_label = entry is not None and entry.label.lower() == source.lower()
+    return f"file:{path}" if paths.exists(path) and not is_label else source
 
 
 def carry_out(router: "Router", found: Planned, asked: Asked) -> dict[str, object]:

@@ -4,21 +4,18 @@ again to check the result."""
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import formats
 from llmrr.convert.base import Check, Source, Step, Told, Wish
-from llmrr.convert.gguf import rows as forward
 from llmrr.convert.gguf.encoding import floats, pack
 from llmrr.convert.gguf.entry import Entry, Rule, add_one, dimensions
 from llmrr.convert.gguf.planning import instances
-from llmrr.convert.gguf.planning import plan as planned
 from llmrr.convert.gguf.settings import Values
-from llmrr.convert.gguf.weights import Reader, places
-from llmrr.convert.safetensors import rebuilt_config, tokenizer, writer
+from llmrr.convert.safetensors import comparing, rebuilt_config, tokenizer, writer
 from llmrr.errors import DamagedFile, Unsupported
 from llmrr.formats import gguf
 from llmrr.formats.gguf_header import Header, TensorInfo
@@ -68,6 +65,10 @@ class Model:
         tokenizer.require(self.vocabulary)
         self.pieces = _pieces(self.entry, self.values, names)
 
+    def rows(self, target: str) -> Iterator["Floats"]:
+        """The rows of a tensor of the file, in single precision."""
+        return _rows(self, target, None)
+
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a tensor of transformers, rows first."""
         rule = self.pieces[name][0].rule
@@ -96,7 +97,7 @@ def step(source: Source, wish: Wish) -> Step:
         + 8 * CHUNK,
         seconds=size / BYTES_PER_SECOND,
         work=work,
-        verify=lambda path, target, told: _verify(Model(path), path, target, kind, told),
+        verify=lambda path, target, told: _verify(path, target, told),
         quant=kind.lower(),
         tensors=tensors,
     )
@@ -190,12 +191,12 @@ def _numbers(model: Model, tensor: Tensor) -> Iterator["Floats"]:
 
     pieces = model.pieces[tensor.name]
     if _streams(pieces, tensor.shape):
-        for part in _rows(model, pieces[0]):
+        for part in _rows(model, pieces[0].target, pieces[0].expert):
             yield _undone(part, pieces[0].rule)
         return
     whole = np.zeros(tensor.shape, np.float32)
     for piece in pieces:
-        matrices = np.concatenate([*_rows(model, piece)])
+        matrices = np.concatenate([*_rows(model, piece.target, piece.expert)])
         _put(whole, _undone(matrices, piece.rule), piece.rule, model.values)
     yield whole
 
@@ -224,17 +225,17 @@ def _undone(numbers: "Floats", rule: Rule) -> "Floats":
     raise Unsupported(f"what {rule.target} had done to it cannot be undone", "--to gguf")
 
 
-def _rows(model: Model, piece: Piece) -> Iterator["Floats"]:
+def _rows(model: Model, target: str, expert: int | None) -> Iterator["Floats"]:
     """The rows of a tensor of the file, of the one expert, in single precision."""
     import numpy as np
 
-    header, info = model.there[piece.target]
+    header, info = model.there[target]
     width = info.dims[0]
     count = info.elements // width
     first = 0
-    if piece.expert is not None:
+    if expert is not None:
         count //= info.dims[-1]
-        first = piece.expert * count
+        first = expert * count
     row = info.bytes // (info.elements // width)
     start = header.data_offset + info.offset + first * row
     step = max(1, CHUNK // width)
@@ -293,78 +294,10 @@ def _write_settings(model: Model, kind: str, target: Path) -> None:
     )
 
 
-def _verify(
-    model: Model, path: Path, target: Path, kind: str, told: Told
-) -> Sequence[Check]:
+def _verify(path: Path, target: Path, told: Told) -> Sequence[Check]:
     from llmrr.convert.verify import tokens
 
     return [
-        _compared(model, target, kind, told),
+        comparing.compare(Model(path), target, told),
         tokens.check(target, formats.locate(path).path, told),
     ]
-
-
-def _compared(model: Model, target: Path, kind: str, told: Told) -> Check:
-    """What was written, brought forward to GGUF's order again, is what the file dequantizes to."""
-    import numpy as np
-
-    found = places(target)
-    tensors = [place.tensor for place in found.values()]
-    values = model.values
-    written = planned(model.entry, values, tensors, "F32", str(target))
-    done = 0
-    with Reader(found) as reader:
-        for one in written:
-            if not one.sources:
-                continue
-            expected = _all_rows(model, one.name)
-            for raw, stored in forward.chunks(one, values, reader):
-                numbers = floats(raw, stored).reshape(-1)
-                if one.rule and one.rule.change:
-                    numbers = one.rule.change(numbers)
-                wanted = next(expected)(numbers.size)
-                # The difference from 1 was rounded; everything else has just the bits.
-                exact = stored if one.rule is None or one.rule.change is None else None
-                if not _same(numbers, wanted, exact):
-                    return Check("tensors", False, f"{one.name} is not what the file has")
-            done += 1
-            told("comparing", done, len(written))
-    lost = model.there.keys() - {one.name for one in written}
-    if lost:
-        return Check("tensors", False, f"{min(lost)} was left out")
-    del np
-    return Check("tensors", True, f"{done} tensors lead to those of the file again")
-
-
-def _all_rows(model: Model, target: str) -> Iterator[Any]:
-    """Hands out the numbers of a tensor of the file in portions of any size."""
-    import numpy as np
-
-    parts = _rows(model, Piece(_NOTHING, target, None))
-    left: Floats = np.empty(0, np.float32)
-
-    def take(count: int) -> "Floats":
-        nonlocal left
-        while left.size < count:
-            left = np.concatenate([left, next(parts).reshape(-1)])
-        taken, left = left[:count], left[count:]
-        return taken
-
-    while True:
-        yield take
-
-
-_NOTHING = Rule("", "", "")
-
-
-def _same(numbers: "Floats", wanted: "Floats", stored: str | None) -> bool:
-    import numpy as np
-
-    if stored is None:
-        return bool(np.allclose(numbers, wanted, rtol=2**-7, atol=1e-6))
-    return bool(np.array_equal(numbers, floats(pack(wanted.reshape(1, -1), stored), stored)[0]))
-
-
-def config_of(path: Path) -> Mapping[str, Any]:
-    """The config.json that a GGUF file stands for. Raises ``Unsupported``."""
-    return Model(path).config
