@@ -253,6 +253,17 @@ def test_a_step_that_fails_stops_the_plan() -> None:
     assert not Path("deep").exists()
 
 
+def test_what_a_later_step_lacks_is_said_before_any_work(typed: Typed, settings: Path) -> None:
+    torch_zip(Path("old.bin"), TENSORS)
+    sizes = {"vocab_size": 8, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+             "num_attention_heads": 1}  # fmt: skip
+    write_json(settings / "config.json", {"architectures": ["LlamaForCausalLM"], **sizes})
+    said = typed("convert", "old.bin", "--config", "settings", "--to", "gguf", "-O", "new.gguf")
+    assert said.code == 4
+    assert "old.bin as safetensors lacks the tensor 'embed_tokens.weight'" in said.err
+    assert sorted(one.name for one in Path().iterdir()) == ["old.bin", "settings"]
+
+
 @pytest.mark.parametrize("to", ["gguf", "safetensors", "onnx", "mlx"])
 def test_mlx_and_onnx_are_not_converted_further(to: str) -> None:
     from layouts import mlx_folder

@@ -4,7 +4,6 @@ safetensors is what lies in the middle: pickles and GGUF become it first, and fr
 ONNX and MLX. A quantization of GGUF is a step of its own after the conversion.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -17,7 +16,6 @@ from llmrr.types import Format
 
 # What the conversion to GGUF writes itself; any other type is quantized from it.
 PLAIN: Final = ("auto", "f32", "f16", "bf16", "q8_0")
-NOT_YET: Final = Path(os.devnull) / "later"  # of what a step will make; nothing can be there
 OTHERWISE: Final = {
     Format.MLX: "convert the model that it was made from: llmrr pull OWNER/REPO",
     Format.ONNX: "convert the model that it was exported from: llmrr pull OWNER/REPO",
@@ -81,9 +79,11 @@ def _between(wish: Wish) -> Wish:
 
 
 def _after(source: Source, step: Step) -> Source:
-    """What a step makes, as far as it is known before."""
+    """What a step makes, as far as it is known before. Nothing is at its path, which messages show.
+    """
     info = replace(source.info, format=step.format, quant=step.quant, bytes=step.bytes)
-    return Source(NOT_YET, info, source.settings, step.tensors or source.tensors)
+    made = source.path.with_name(f"{source.path.name} as {step.format}")
+    return Source(made, info, source.settings, step.tensors or source.tensors)
 
 
 def _module(source: Source, want: Format) -> str:
