@@ -7,7 +7,6 @@ ONNX and MLX. A quantization of GGUF is a step of its own after the conversion.
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 from typing import Final
 
 from llmrr.convert.base import Source, Step, Wish
