@@ -712,3 +712,22 @@ def test_the_store_of_a_read_only_home(
     assert (seen.code, "Traceback" in seen.err) == (1, False)
     assert typed("list").code == 0
     assert model.exists()
+
+
+def test_what_was_killed_before_it_was_noted_is_taken_away_by_the_next(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_llama(Path("tiny.gguf"))
+    words = ("import", "tiny.gguf", "--copy", "--name", "mine")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "add", killed)
+        assert typed(*words).code == 130
+    [left] = paths.models_dir().iterdir()
+    assert typed(*words).code == 0
+    [folder] = paths.models_dir().iterdir()
+    assert folder != left
+    assert typed("list", "--json").json[0]["path"].startswith(str(folder))

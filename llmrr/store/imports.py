@@ -82,6 +82,7 @@ def import_archive(
         with locks.settling():
             if there := _unpacked(connection, found, label):
                 return there
+            removal.discard_unrecorded(connection)
             packed = unpacking.entry_of(found, staging.settle(files), staging.final)
             entry = replace(packed, name=name, tag=tag, kind=kind_of(info), quant=info.quant)
             return records.add(connection, replace(entry, format=info.format))
@@ -224,6 +225,7 @@ def _brought(
         inside = found.path.relative_to(found.root)
         checked(staging.folder / inside)  # it may have changed while it was copied
         with locks.settling():
+            removal.discard_unrecorded(connection)
             before = _replaced(connection, label, f"file:{found.path}")
             done = _settled(connection, found, staging, taken, label)
             _discard(connection, before)

@@ -36,6 +36,7 @@ def make(
             path = made[0]
         info = checked(path)
         with locks.settling():
+            removal.discard_unrecorded(connection)
             before = records.replaced(connection, label, origin, f"llmrr rm {label}")
             files = staging.settle([StoredFile.of(file) for file in made])
             own, tag = split_label(label)

@@ -98,6 +98,17 @@ def discard(connection: "sqlite3.Connection", files: Iterable[Path]) -> None:
             _tidy(place(path), alone=False)
 
 
+def discard_unrecorded(connection: "sqlite3.Connection") -> None:
+    """Delete what a command, killed between the two, gave its name in llmrr's own folder and did
+    not note. Only while ``settling``: whoever is about to note something holds that lock."""
+    books = _Books(connection)
+    # What a download is about to call by its name in the hub's cache is noted, and not there yet.
+    for one in list(books.orphans([paths.models_dir()])):
+        with suppress(LlmrrError):
+            books.delete(one.path)
+        _tidy(one.path, alone=False)
+
+
 def garbage(connection: "sqlite3.Connection") -> list[Garbage]:
     """What nobody needs any more: downloads that broke off, files of llmrr's own that no model has,
     remains of commands that were killed, and models whose files are gone."""
@@ -198,12 +209,12 @@ class _Books:
     def _is_own(self, path: Path) -> bool:
         return ownership.is_own(self.marks, path)
 
-    def orphans(self) -> Iterator[Garbage]:
-        """Files of llmrr's own that no model has any more, in the hub's cache and in the folder of
-        models: an older commit that was pulled again, or a command that was killed before it noted
-        the model. A link of an older commit goes also where its bytes stay."""
+    def orphans(self, roots: Sequence[Path]) -> Iterator[Garbage]:
+        """Files of llmrr's own below ``roots`` that no model has any more: an older commit that was
+        pulled again, or a command that was killed before it noted the model. A link of an older
+        commit goes also where its bytes stay."""
         for path in sorted(self.marks):
-            if not any(root in path.parents for root in _roots()):
+            if not any(root in path.parents for root in roots):
                 continue
             if not os.path.lexists(path):
                 ownership.forget(self._connection, [path])
@@ -226,7 +237,7 @@ def _garbage(connection: "sqlite3.Connection", *, alone: bool) -> Iterator[Garba
         if partials.is_random(path) or ownership.is_own(marks, path):
             yield Garbage(path, path.stat().st_blocks * 512, "a download that broke off")
     if alone:  # a command under way has files that no model has yet
-        yield from _Books(connection).orphans()
+        yield from _Books(connection).orphans(_roots())
         for folder in staging.left_behind(alone=True):
             size = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
             yield Garbage(folder, size, "an import that was not completed")

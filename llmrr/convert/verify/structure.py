@@ -45,8 +45,8 @@ LENGTHS: Final = (1, 2, 3, 5, 9, 17, 33, 64)  # of the texts for an encoder
 # result, whose own may be wrong.
 WINDOW: Final = 24
 # The error (see ``Agreement``) at which the check fails, by the type of the weights. Right
-# conversions of random models, a Llama 256 wide and a GPT-2, came out at most 3e-4 off in F32 (where
-# GELU is looked up in half precision), 8e-4 in F16, 6e-3 in BF16, 0.033 in Q8_0.
+# conversions of random models, a Llama 256 wide and a GPT-2, came out at most 3e-4 off in F32 (GELU
+# is looked up in half precision), 8e-4 in F16, 6e-3 in BF16, 0.033 in Q8_0.
 TOLERANCES: Final = {"F32": 5e-3, "F16": 1e-2, "BF16": 2e-2, "Q8_0": 5e-2}
 EPSILONS: Final = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon")
 
