@@ -44,11 +44,16 @@ def _rows(page: Page, table: list[Facts]) -> Iterator[str]:
     if table:
         heads = tuple(table[0])
         rows = [tuple(_cell(row.get(head)) for head in heads) for row in table]
-        yield from page.table(tuple(head.upper() for head in heads), rows)
+        yield from page.table(tuple(head.upper().replace("_", " ") for head in heads), rows)
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A cell of one line.
+
+    >>> _cell(0.123456), _cell("user\\nHi"), _cell([1, 2])
+    ('0.1235', 'user\\\\nHi', '[1, 2]')
+    """
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
 
 
 def _seconds(count: float | None) -> str | None:

@@ -5,6 +5,7 @@ Numbers and default tensor types: ``enum llama_ftype`` of llama.cpp's ``include/
 those of Llama 3.1 8B in ``tools/quantize/README.md``, all others those of a block.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from llmrr.errors import UsageError, nearest
@@ -96,7 +97,7 @@ def find(name: str) -> QuantType:
             "nothing says which type a GGUF file should be quantized to",
             f"--quant TYPE, one of: {', '.join(names)}",
         )
-    raise UsageError(f"{name!r} is no type of GGUF weights", _hint(plain, [*names, *ALIASES]))
+    raise UsageError(f"{name!r} is no type of GGUF weights", _hint(plain, names, ALIASES))
 
 
 def tensor_number(name: str, what: str) -> int:
@@ -105,7 +106,7 @@ def tensor_number(name: str, what: str) -> int:
     plain = ALIASES.get(plain, plain) if plain.startswith(("F", "BF")) else plain
     if plain in TENSOR_NUMBERS:
         return TENSOR_NUMBERS[plain]
-    raise UsageError(f"{what}: {name!r} is no type of a tensor", _hint(plain, list(TENSOR_NUMBERS)))
+    raise UsageError(f"{what}: {name!r} is no type of a tensor", _hint(plain, TENSOR_NUMBERS))
 
 
 def is_quantized(tensor_type: str) -> bool:
@@ -119,7 +120,7 @@ def is_blind(tensor: str, tensor_type: str, kind: QuantType) -> bool:
     return low and tensor not in NEVER_BLIND
 
 
-def _hint(plain: str, known: list[str]) -> str:
-    close = nearest(plain, known)
+def _hint(plain: str, known: Iterable[str], aliases: Iterable[str] = ()) -> str:
+    close = nearest(plain, (*known, *aliases))
     names = ", ".join(known)
     return f"did you mean {close}? The types are: {names}" if close else f"one of: {names}"
