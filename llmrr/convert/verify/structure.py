@@ -9,30 +9,28 @@ weights, which the check "tensors" compares.
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.convert.base import Check, Told
+from llmrr.convert.threads import usable_threads
 from llmrr.convert.verify.agreement import Agreement, blocks_of, of_blocks, of_vectors
 from llmrr.convert.verify.forward.decoder import Pass
 from llmrr.convert.verify.forward.design import Design
 from llmrr.convert.verify.forward.families import design_of
 from llmrr.convert.verify.forward.weights import Weights
 from llmrr.convert.verify.truncated import write_first_layers
-from llmrr.errors import Unsupported
+from llmrr.engines.llamacpp.computing import Computing, Job
+from llmrr.errors import EngineFailed, Unsupported
 from llmrr.formats import gguf
 from llmrr.formats.gguf_header import Header, Scalar
 from llmrr.formats.json_file import read_object
 from llmrr.formats.source import FileSource
-from llmrr.types import Format, ModelFiles
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from llmrr.engines.llamacpp.model import LlamaModel
 
     Floats = NDArray[np.float32]
 
@@ -40,6 +38,7 @@ NAME: Final = "structure"
 MOST_LAYERS: Final = 8
 PROMPTS: Final = 4
 POSITIONS: Final = 64  # of each prompt
+TOKENS: Final = 8192  # of the vocabulary, the first; the others are only more rows of one matrix
 LENGTHS: Final = (1, 2, 3, 5, 9, 17, 33, 64)  # of the texts for an encoder
 # A window is made so small that prompts reach beyond it, in the source and in proportion in the
 # result, whose own may be wrong.
@@ -77,7 +76,10 @@ def check(source: Path, result: Path, told: Told, *, settings: Path | None = Non
     if wrong := _stated(design, parts[0]):
         return Check(NAME, False, f"structure only: {wrong}")
     with tempfile.TemporaryDirectory(dir=result.parent, prefix=".structure-") as scratch:
-        found = _compared(design, weights, parts, Path(scratch) / "first.gguf", told)
+        try:
+            found = _compared(design, weights, parts, Path(scratch) / "first.gguf", told)
+        except EngineFailed as exc:
+            return Check(NAME, False, f"structure only: {exc.message}")
     passed = found.sound and found.error <= tolerance
     layers = design.enough(MOST_LAYERS)
     what = f"the first {layers} layers" if layers < len(design.layers) else f"all {layers} layers"
@@ -115,13 +117,18 @@ def _compared(
     """The worst of all variants."""
     layers = design.enough(MOST_LAYERS)
     variants = list(_variants(design, layers, parts[0]))
+    pooling = None if design.causal else gguf.describe(parts).pooling or "mean"
     worst = Agreement(0.0, 0.0)
     for number, variant in enumerate(variants):
         told("comparing the first layers", number, len(variants))
-        write_first_layers(parts, scratch, layers, variant.replaced)
-        with closing(_loaded(scratch, design)) as model:
-            run = Pass(variant.design, weights)
-            found = _logits(run, model) if design.causal else _vectors(run, model, parts[0])
+        run = Pass(variant.design, weights)
+        tokens = min(run.vocabulary, TOKENS)
+        rows = tokens if pooling is None else None
+        write_first_layers(parts, scratch, layers, variant.replaced, rows)
+        if pooling is None:
+            found = _logits(run, tokens, scratch)
+        else:
+            found = _vectors(run, pooling, scratch)
         scratch.unlink()
         if not found.sound:
             return found
@@ -156,44 +163,37 @@ def _scale_lost(design: Design, layers: int, architecture: str) -> float:
     return math.sqrt(design.width // design.heads / design.head)
 
 
-def _loaded(path: Path, design: Design) -> "LlamaModel":
-    """In main memory and with a cache of float32, so that only the weights are rounded."""
-    from llmrr.engines import llamacpp
-    from llmrr.engines.base import Options
-
-    size = None if not design.causal else 256
-    options = Options(context_size=size, gpu_layers=0, kv_type="f32", flash_attention="off")
-    return llamacpp.ENGINE.load(ModelFiles(path, Format.GGUF), options)
-
-
-def _logits(run: Pass, model: "LlamaModel") -> Agreement:
+def _logits(run: Pass, tokens: int, result: Path) -> Agreement:
     import numpy as np
 
     length = min(POSITIONS, run.design.context or POSITIONS)
-    vocabulary = min(run.vocabulary, model.vocab.size)
-    tokens = np.random.default_rng(0).integers(0, vocabulary, (PROMPTS, length))
-    result = np.concatenate([model.logits(prompt.tolist()) for prompt in tokens])
-    return of_blocks(blocks_of(run.logits(run.hidden(tokens)), result))
+    prompts = np.random.default_rng(0).integers(0, tokens, (PROMPTS, length))
+    with Computing(_job(result, prompts.tolist(), vocabulary=tokens)) as computing:
+        hidden = run.hidden(prompts)
+        return of_blocks(blocks_of(run.logits(hidden, tokens), computing.result()))
 
 
-def _vectors(run: Pass, model: "LlamaModel", header: Header) -> Agreement:
-    """Of an encoder, pooled as the result says; the mean where it says nothing."""
+def _vectors(run: Pass, pooling: str, result: Path) -> Agreement:
+    """Of an encoder, pooled as the result says."""
     import numpy as np
 
     longest = run.design.context or POSITIONS
-    vocabulary = min(run.vocabulary, model.vocab.size)
     random = np.random.default_rng(0)
-    texts = [random.integers(0, vocabulary, n) for n in LENGTHS if n <= longest]
-    result = np.array(model.embed_tokens([text.tolist() for text in texts]), np.float32)
-    reference = np.stack([_pooled(run.hidden(one[None])[0], model.info.pooling) for one in texts])
-    return of_vectors(reference, result)
+    texts = [random.integers(0, run.vocabulary, n) for n in LENGTHS if n <= longest]
+    with Computing(_job(result, [text.tolist() for text in texts], pooling=pooling)) as computing:
+        reference = np.stack([_pooled(run.hidden(one[None])[0], pooling) for one in texts])
+        return of_vectors(reference, computing.result())
 
 
-def _pooled(hidden: "Floats", how: str | None) -> "Floats":
+def _job(result: Path, prompts: Sequence[Sequence[int]], **wanted: Any) -> Job:
+    return Job(str(result), tuple(map(tuple, prompts)), usable_threads(), **wanted)
+
+
+def _pooled(hidden: "Floats", how: str) -> "Floats":
     """One vector of length 1."""
     import numpy as np
 
-    place = {"cls": 0, "last": -1}.get(how or "mean")
+    place = {"cls": 0, "last": -1}.get(how)
     one: Floats = hidden.mean(0) if place is None else hidden[place]
     return one / np.linalg.norm(one)
 
