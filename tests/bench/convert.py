@@ -7,14 +7,15 @@ FOLDER is made where it is not there: a model of the shape with random weights i
 tokenizer is one of SOURCE/models. SOURCE has ``convert_hf_to_gguf.py``, which PYTHON (with torch,
 transformers and sentencepiece) runs; DIR holds llama-quantize, built from the same source.
 
-Whole processes are measured: wall time, and the largest sum of the resident memory of a process and
-all that it started, looked at every 5 ms. Ratios are theirs by ours for speed, and ours by theirs
-for memory.
+Whole processes are measured: wall time, time on the processors, and the largest sum of the resident
+memory of a process and all that it started, looked at every 5 ms. Ratios are theirs by ours for
+times, and ours by theirs for memory.
 """
 
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -126,6 +127,7 @@ class Cost:
     """Of one process with all that it started."""
 
     seconds: float
+    cpu: float
     bytes: int
 
 
@@ -140,7 +142,7 @@ class Side:
 
     def run(self) -> Cost:
         self.target.unlink(missing_ok=True)
-        began = time.perf_counter()
+        began, before = time.perf_counter(), _used()
         process = subprocess.Popen(
             self.command, env={**os.environ, **self.environment},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -153,7 +155,13 @@ class Side:
         watcher.join()
         if process.returncode:
             sys.exit(f"{self.name}: {said.decode()[-2000:]}")
-        return Cost(seconds, max(largest))
+        return Cost(seconds, _used() - before, max(largest))
+
+
+def _used() -> float:
+    """Seconds on the processors of all processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _watch(process: "subprocess.Popen[bytes]", largest: list[int]) -> None:
@@ -192,15 +200,18 @@ def compare(rounds: int, sides: Sequence[Side]) -> None:
     *ours, theirs = sides
     for one in sides:
         seconds = [cost.seconds for cost in found[one.name]]
+        cpu = statistics.median(cost.cpu for cost in found[one.name])
         size = statistics.median(cost.bytes for cost in found[one.name])
-        print(f"{one.name:34} {_spread(seconds, '6.2f')} s   {size / 1e6:7.0f} MB")
+        print(f"{one.name:34} {_spread(seconds, '6.2f')} s  cpu {cpu:6.2f} s {size / 1e6:7.0f} MB")
     for one in ours:
         pairs = list(zip(found[one.name], found[theirs.name], strict=True))
         speed = [other.seconds / own.seconds for own, other in pairs]
+        cpu_ratio = statistics.median(other.cpu / own.cpu for own, other in pairs)
         memory = [own.bytes / other.bytes for own, other in pairs]
-        print(f"{one.name:34} speed {_spread(speed, '.3f')}   memory {_spread(memory, '.3f')}")
+        print(f"{one.name:34} speed {_spread(speed, '.3f')}  cpu {cpu_ratio:.3f}"
+              f"  memory {_spread(memory, '.3f')}")
     for one in sides:
-        one.target.unlink()
+        one.target.unlink(missing_ok=True)
 
 
 def _spread(numbers: Sequence[float], shown: str) -> str:

@@ -1,5 +1,6 @@
 """The forward pass of a ``Design``: token ids in, hidden states and logits out."""
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -172,9 +173,10 @@ class Pass:
         name = self.design.names[role].format(i=i, e=e)
         matrix = f"{name}.weight"
         if self.design.turned:
-            found = np.float32(0)
-            for start, block in self.weights.blocks(matrix):
-                found = found + x[..., start : start + len(block)] @ block
+            found: Floats = functools.reduce(np.add, (
+                x[..., start : start + len(block)] @ block
+                for start, block in self.weights.blocks(matrix)
+            ))  # fmt: skip
         else:
             found = np.concatenate([x @ b.T for _, b in self.weights.blocks(matrix)], -1)
         bias = self._optional(f"{name}.bias")

@@ -148,7 +148,8 @@ def _as_float32(raw: Any, type_: str) -> "Floats":
     if type_ == "BF16":  # the upper half of a float32
         wide = raw.astype(np.uint32)
         wide <<= 16
-        return wide.view(np.float32)
+        found: Floats = wide.view(np.float32)
+        return found
     return np.ascontiguousarray(raw, np.float32)
 
 
