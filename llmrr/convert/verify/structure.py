@@ -19,6 +19,7 @@ from llmrr.convert.verify.agreement import Agreement, blocks_of, of_blocks, of_v
 from llmrr.convert.verify.forward.decoder import Pass
 from llmrr.convert.verify.forward.design import Design
 from llmrr.convert.verify.forward.families import design_of
+from llmrr.convert.verify.forward.products import one_thread
 from llmrr.convert.verify.forward.weights import Weights
 from llmrr.convert.verify.truncated import write_first_layers
 from llmrr.engines.llamacpp.computing import Computing, Job
@@ -77,7 +78,8 @@ def check(source: Path, result: Path, told: Told, *, settings: Path | None = Non
         return Check(NAME, False, f"structure only: {wrong}")
     with tempfile.TemporaryDirectory(dir=result.parent, prefix=".structure-") as scratch:
         try:
-            found = _compared(design, weights, parts, Path(scratch) / "first.gguf", told)
+            with one_thread():
+                found = _compared(design, weights, parts, Path(scratch) / "first.gguf", told)
         except EngineFailed as exc:
             return Check(NAME, False, f"structure only: {exc.message}")
     passed = found.sound and found.error <= tolerance
@@ -186,7 +188,8 @@ def _vectors(run: Pass, pooling: str, result: Path) -> Agreement:
 
 
 def _job(result: Path, prompts: Sequence[Sequence[int]], **wanted: Any) -> Job:
-    return Job(str(result), tuple(map(tuple, prompts)), usable_threads(), **wanted)
+    threads = max(1, usable_threads() - 1)  # one is at work on the source
+    return Job(str(result), tuple(map(tuple, prompts)), threads, **wanted)
 
 
 def _pooled(hidden: "Floats", how: str) -> "Floats":
