@@ -67,6 +67,11 @@ class Weights:
         """All tensors."""
         return tuple(self._places)
 
+    @property
+    def types(self) -> frozenset[str]:
+        """Those of all tensors."""
+        return frozenset(place.tensor.type for place in self._places.values())
+
     def __contains__(self, name: str) -> bool:
         return name in self._places
 
