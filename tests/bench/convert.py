@@ -1,7 +1,7 @@
 """Conversion against llama.cpp's own tools, on the same files and threads, in turn within one run.
 
     python tests/bench/convert.py FOLDER --llama-cpp SOURCE --python PYTHON --tools DIR
-        [--shape smollm-135m] [--rounds 5] [--only hf,quantize] [--quant Q4_K_M]
+        [--shape smollm-135m] [--rounds 5] [--only hf,quantize] [--unverified]
 
 FOLDER is made where it is not there: a model of the shape with random weights in bf16, whose
 tokenizer is one of SOURCE/models. SOURCE has ``convert_hf_to_gguf.py``, which PYTHON (with torch,
@@ -226,6 +226,12 @@ def ours(*words: str | Path) -> list[str]:
     return [sys.executable, "-m", "llmrr", "convert", *map(str, words)]
 
 
+def _ours(words: Sequence[str | Path], target: Path, args: argparse.Namespace) -> Iterator[Side]:
+    yield Side("llmrr convert --no-verify", ours(*words, "--no-verify"), target)
+    if not args.unverified:
+        yield Side("llmrr convert", ours(*words), target)
+
+
 def hf(args: argparse.Namespace) -> None:
     """Hugging Face to GGUF, of the type that the weights are."""
     out = args.folder.with_name(args.folder.name + "-hf")
@@ -235,8 +241,7 @@ def hf(args: argparse.Namespace) -> None:
     theirs = [str(args.python), str(script), str(args.folder), "--outtype", args.type,
               "--outfile", str(other)]  # fmt: skip
     compare(args.rounds, [
-        Side("llmrr convert --no-verify", ours(*words, "--no-verify"), target),
-        Side("llmrr convert", ours(*words), target),
+        *_ours(words, target, args),
         Side("convert_hf_to_gguf.py", theirs, other,
              {"PYTHONPATH": str(args.llama_cpp / "gguf-py")}),
     ])  # fmt: skip
@@ -253,8 +258,7 @@ def quantize(args: argparse.Namespace) -> None:
     words = (source, "--to", "gguf", "--quant", args.quant, "--threads", threads, "-O", target)
     theirs = [str(args.tools / "llama-quantize"), str(source), str(other), args.quant, threads]
     compare(args.rounds, [
-        Side("llmrr convert --no-verify", ours(*words, "--no-verify"), target),
-        Side("llmrr convert", ours(*words), target),
+        *_ours(words, target, args),
         Side("llama-quantize", theirs, other),
     ])  # fmt: skip
 
@@ -272,6 +276,7 @@ def main() -> None:
     parser.add_argument("--quant", default="Q4_K_M")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--unverified", action="store_true", help="leave out the verified side")
     parser.add_argument("--only", default="hf,quantize")
     args = parser.parse_args()
     os.environ["LLMRR_LLAMA_CPP_SOURCE"] = str(args.llama_cpp)
