@@ -8,6 +8,9 @@ import pytest
 from builders import gguf_file, tiny_llama
 from terminal import Typed
 
+from llmrr.convert.gguf.weights import places
+from llmrr.convert.verify import structure
+from llmrr.engines.llamacpp import computing
 from llmrr.formats import gguf
 
 KINDS = ["f32", "f16", "bf16", "q8_0"]
@@ -26,13 +29,63 @@ def test_there_and_back_gives_the_same_weights(typed: Typed, kind: str) -> None:
     out = typed("convert", "tiny.gguf", "--to", "safetensors", *single, "-O", "folder", "--json")
     assert out.code == 0, out.out + out.err
     names = [one["name"] for one in out.json["steps"][0]["checks"]]
-    assert names == ["tensors", "tokens"]
+    assert names == ["tensors", "tokens", "structure"]
     back = typed("convert", "folder", "--to", "gguf", "--quant", kind, "-O", "back.gguf", "--json")
     assert back.code == 0, back.out + back.err
     names = [one["name"] for one in back.json["steps"][0]["checks"]]
     assert names == ["tensors", "tokens", "structure"]
     for name in ("blk.0.attn_q.weight", "blk.1.ffn_down.weight", "output_norm.weight"):
         assert tensor(Path("back.gguf"), name) == tensor(Path("tiny.gguf"), name)
+
+
+def swapped(weights: Path, name: str) -> None:
+    """The first half of a matrix takes the place of the second one."""
+    [found] = [one for one in places(weights).values() if one.tensor.name == name]
+    raw = bytearray(weights.read_bytes())
+    end = found.offset + found.tensor.bytes
+    half = found.offset + found.tensor.bytes // 2
+    raw[found.offset : end] = raw[half:end] + raw[found.offset : half]
+    weights.write_bytes(raw)
+
+
+@pytest.mark.parametrize("kind", ["f32", "q4_0"])
+@pytest.mark.parametrize("name", ["self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj"])
+def test_the_first_layers_show_a_matrix_in_another_order(
+    typed: Typed, kind: str, name: str
+) -> None:
+    source, folder = Path("tiny.gguf"), Path("folder")
+    tiny_llama(source, kind="f16" if kind == "q4_0" else "f32", width=64, heads=4, layers=3)
+    if kind == "q4_0":
+        words = ("convert", "tiny.gguf", "--to", "gguf", "--quant", "q4_0", "-O", "q.gguf")
+        assert typed(*words, "--no-verify").code == 0
+        source = Path("q.gguf")
+    words = ("convert", str(source), "--to", "safetensors", "-O", "folder", "--no-verify")
+    assert typed(*words).code == 0
+    right = structure.check_rebuilt(source, folder, lambda *words: None)
+    assert right.passed and right.detail.startswith("structure only, the first 2 layers")
+    assert {one.name for one in folder.iterdir() if one.name.startswith(".")} == set()
+    swapped(folder / "model.safetensors", f"model.layers.1.{name}.weight")
+    wrong = structure.check_rebuilt(source, folder, lambda *words: None)
+    assert not wrong.passed
+    if kind == "f32":
+        assert not structure.check(folder, source, lambda *words: None).passed
+
+
+def test_what_llama_cpp_does_not_run_fails_the_check(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_llama(Path("tiny.gguf"))
+    assert typed("convert", "tiny.gguf", "--to", "safetensors", "-O", "folder").code == 0
+    for code, said in (
+        ("import os; os.kill(os.getpid(), 6)", "llama.cpp does not run it (signal 6)"),
+        ("import sys; sys.stderr.write('Unsupported\\nno such norm\\nhint\\n'); sys.exit(4)",
+         "llama.cpp does not run it (exit 4): no such norm"),
+    ):  # fmt: skip
+        Path("broken_helper.py").write_text(code)
+        monkeypatch.setattr(computing, "MODULE", "broken_helper")
+        monkeypatch.setattr(computing, "__file__", str(Path("a/b/c/d.py").absolute()))
+        found = structure.check(Path("folder"), Path("tiny.gguf"), lambda *words: None)
+        assert not found.passed and said in found.detail
 
 
 def test_the_configuration_is_what_the_file_says(typed: Typed) -> None:

@@ -140,6 +140,40 @@ def test_two_models_on_the_same_text():
     assert found.divergence.tokens == found.perplexity.tokens == 45
 
 
+def test_one_model_after_the_other_gives_the_same_as_both_at_once(tmp_path):
+    one, other = Scripted(0), Scripted(0)
+    other.table = one.table + np.random.default_rng(3).normal(size=one.table.shape) * 0.1
+    one.table[5, 3], one.table[5, 4] = -math.inf, -1e9
+    tokens = [int(token) for token in np.random.default_rng(4).integers(0, VOCABULARY, 100)]
+    for at in range(1, 100):  # what is excluded does not follow
+        if tokens[at - 1] == 5 and tokens[at] in (3, 4):
+            tokens[at] = 2
+    whole = evaluate.compare(one, other, tokens, window=20)
+    file = tmp_path / "predictions"
+    recording = evaluate.record_predictions(one, tokens, file, window=20)
+    assert file.stat().st_size == 45 * (4 + 2 * VOCABULARY)
+    found = evaluate.compare_recorded(recording, other)
+    assert (found.reference, found.perplexity) == (whole.reference, whole.perplexity)
+    assert (found.ratio, found.ratio_error) == (whole.ratio, whole.ratio_error)
+    assert found.divergence.mean == pytest.approx(whole.divergence.mean, rel=2e-3)
+    assert found.divergence.maximum == pytest.approx(whole.divergence.maximum, rel=2e-3)
+    assert found.divergence.same_top == whole.divergence.same_top
+    itself = evaluate.compare_recorded(recording, one)
+    assert itself.ratio == 1 and itself.divergence.mean < 1e-6
+    # Of five windows, as many as there is room for.
+    most = file.stat().st_size // 5 * 2
+    few = evaluate.record_predictions(one, tokens, tmp_path / "few", window=20, most_bytes=most)
+    assert [recording.windows.index(window) for window in few.windows] == [0, 3]
+    assert (tmp_path / "few").stat().st_size == most
+
+
+def test_a_model_that_gives_no_numbers_is_not_recorded(tmp_path):
+    one = Scripted(0)
+    one.table[:] = math.nan
+    with pytest.raises(EngineFailed, match="no numbers"):
+        evaluate.record_predictions(one, [1, 2, 3, 4, 5], tmp_path / "x")
+
+
 def test_a_real_model_predicts_its_own_sentences_well():
     model = llamacpp.ENGINE.load(ModelFiles(MODEL, Format.GGUF), Options(threads=1))
     try:

@@ -546,8 +546,8 @@ def note(*words, **options):
     print(helper.pid, flush=True)
     return helper
 
-one = step(Source(source, gguf.inspect(source)), Wish(Format.GGUF, "TQ1_0"))
 process.subprocess.Popen = note
+one = step(Source(source, gguf.inspect(source)), Wish(Format.GGUF, "TQ1_0"))
 one.work(source, target, lambda *words: print("working", flush=True))
 """
 
@@ -574,6 +574,37 @@ def test_the_helper_dies_with_its_parent_and_leaves_nothing(tmp_path: Path, how:
     assert not alive(helper)
     assert {path.name for path in folder.iterdir()} <= {"out.gguf"}
     assert {path.name for path in tmp_path.iterdir()} == {"source.gguf", "scratch"}
+
+
+def test_a_plan_that_nobody_carries_out_leaves_no_helper(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    popen = subprocess.Popen
+
+    def note(*words: Any, **options: Any) -> Any:
+        helper = popen(*words, **options)
+        started.append(helper.pid)
+        return helper
+
+    monkeypatch.setattr(process.subprocess, "Popen", note)
+    one = planned(source, "Q8_0")
+    [helper] = started
+    assert alive(helper)
+    del one
+    assert not alive(helper)
+    with pytest.raises(UsageError):
+        planned(source, "Q4_K_M", overrides=[("no such tensor", "Q8_0")])
+    assert not any(map(alive, started))
+    # One that was ended from outside meanwhile is replaced.
+    one = planned(source, "Q8_0")
+    os.kill(started[-1], signal.SIGKILL)
+    while alive(started[-1]):
+        time.sleep(0.01)
+    one.work(source, tmp_path / "out.gguf", lambda *words: None)
+    assert len(started) == 4 and not any(map(alive, started))
+    one.work(source, tmp_path / "again.gguf", lambda *words: None)
+    assert (tmp_path / "out.gguf").read_bytes() == (tmp_path / "again.gguf").read_bytes()
 
 
 def test_what_ends_the_helper_is_an_error(

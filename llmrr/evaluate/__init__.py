@@ -2,7 +2,7 @@
 
 ``questions`` reads sets of questions, ``asking`` puts them to a model, ``judging`` says what is
 right, ``scoring`` keeps the result. ``numbers`` has perplexity and the divergence of two models,
-from logits alone; ``texts`` cuts a text into windows for them.
+from logits alone, which ``recorded`` keeps in a file; ``texts`` cuts a text into windows for them.
 """
 
 from llmrr.evaluate.asking import Answered, ask
@@ -19,12 +19,13 @@ from llmrr.evaluate.numbers import (
     perplexity,
 )
 from llmrr.evaluate.questions import Question, QuestionSet, match_named, parse
+from llmrr.evaluate.recorded import Recording, compare_recorded, record_predictions
 from llmrr.evaluate.scoring import Score, quality, record, scores
 from llmrr.evaluate.texts import text_tokens, windows
 
 __all__ = [
     "MATCHES", "Answered", "Comparison", "Divergence", "DivergenceSum", "Expected", "Perplexity",
-    "PerplexitySum", "Question", "QuestionSet", "Score", "ask", "compare", "divergence", "finite",
-    "is_right", "match_named", "parse", "perplexity", "quality", "record", "scores", "shown",
-    "text_tokens", "windows",
+    "PerplexitySum", "Question", "QuestionSet", "Recording", "Score", "ask", "compare",
+    "compare_recorded", "divergence", "finite", "is_right", "match_named", "parse", "perplexity",
+    "quality", "record", "record_predictions", "scores", "shown", "text_tokens", "windows",
 ]  # fmt: skip

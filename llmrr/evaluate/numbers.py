@@ -83,10 +83,14 @@ class PerplexitySum:
             ]
             or [np.empty(0)]
         )
+        self.take(losses)
+        return losses
+
+    def take(self, losses: "NDArray[np.float64]") -> None:
+        """Take what ``add`` returned for other tokens."""
         self.tokens += len(losses)
         self._sum += float(losses.sum())
         self._squares += float((losses**2).sum())
-        return losses
 
     def result(self) -> Perplexity:
         """What it is so far. Raises ``UsageError`` where nothing was counted."""
@@ -141,6 +145,38 @@ class DivergenceSum:
         )
 
 
+class ComparisonSum:
+    """A model beside its reference, fed one piece of text after another."""
+
+    def __init__(self) -> None:
+        self._apart = DivergenceSum()
+        self._sums = PerplexitySum(), PerplexitySum()
+        self._changes: list[NDArray[np.float64]] = []
+
+    def add(
+        self, reference: "ArrayLike", logits: "ArrayLike", targets: Sequence[int],
+        losses: "NDArray[np.float64] | None" = None,
+    ) -> None:  # fmt: skip
+        """Take the logits of both, and the tokens that did follow; ``losses`` are the reference's,
+        where its logits are not exact. Raises what the two sums do."""
+        self._apart.add(reference, logits)
+        if losses is None:
+            losses = self._sums[0].add(reference, targets)
+        else:
+            self._sums[0].take(losses)
+        self._changes.append(self._sums[1].add(logits, targets) - losses)
+
+    def result(self) -> Comparison:
+        """What it is so far. Raises ``UsageError`` where nothing was counted."""
+        import numpy as np
+
+        one, other = (each.result() for each in self._sums)
+        change = np.concatenate(self._changes)
+        ratio = _exp(float(change.mean()))
+        error = _error(float(change.mean()), float((change**2).sum()), len(change))
+        return Comparison(one, other, self._apart.result(), ratio, ratio * error)
+
+
 def perplexity(
     model: "Model",
     tokens: Sequence[int],
@@ -187,25 +223,13 @@ def compare(
     Needs 2 x ``window`` x vocabulary x 4 bytes. Raises what ``perplexity`` and ``DivergenceSum``
     do.
     """
-    import numpy as np
-
-    sums = PerplexitySum(), PerplexitySum()
-    apart = DivergenceSum()
-    changes: list[NDArray[np.float64]] = []
+    found = ComparisonSum()
     parts = windows(tokens, window, beginning(reference.info))
     for done, part in enumerate(parts, 1):
-        both = part.logits(reference), part.logits(model)
-        apart.add(*both)
-        losses = [one.add(logits, part.targets) for one, logits in zip(sums, both, strict=True)]
-        changes.append(losses[1] - losses[0])
+        found.add(part.logits(reference), part.logits(model), part.targets)
         if progress is not None:
             progress(done, len(parts))
-    change = np.concatenate(changes)
-    ratio = _exp(float(change.mean()))
-    error = _error(float(change.mean()), float((change**2).sum()), len(change))
-    return Comparison(
-        sums[0].result(), sums[1].result(), apart.result(), ratio, ratio * error
-    )
+    return found.result()
 
 
 def _log_softmax(logits: "NDArray[np.floating]") -> "Iterator[tuple[int, NDArray[np.float64]]]":

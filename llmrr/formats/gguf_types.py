@@ -2,7 +2,7 @@
 
 import struct
 
-STRING, ARRAY = 8, 9
+UINT32, STRING, ARRAY = 4, 8, 9
 SCALARS = {
     0: struct.Struct("<B"),
     1: struct.Struct("<b"),

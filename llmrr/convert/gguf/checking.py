@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Numbers = NDArray[Any]
 
 NAME = "tensors"
-DROP = 64 << 20  # bytes after which the pages of the maps are let go
+DROP = 16 << 20  # bytes after which the pages of the maps are let go
 
 
 def compare(

@@ -5,6 +5,14 @@ one. ``table`` knows the types, ``plan`` what they would make of a model, ``imat
 matrices, which ``calibrate`` computes; ``verify`` compares the result with its source.
 """
 
-from llmrr.convert.quantize.converter import step
+from typing import TYPE_CHECKING
 
-__all__ = ["step"]
+if TYPE_CHECKING:
+    from llmrr.convert.base import Source, Step, Wish
+
+
+def step(source: "Source", wish: "Wish") -> "Step":
+    """The quantization of ``source``: see ``converter``, which the helper does without."""
+    from llmrr.convert.quantize import converter
+
+    return converter.step(source, wish)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from llmrr.convert.base import Check, Source, Step, Told, Wish
-from llmrr.convert.quantize import process
 from llmrr.convert.quantize.job import MARK, Job
 from llmrr.convert.quantize.native import SLAB_BYTES
 from llmrr.convert.quantize.plan import (
@@ -20,6 +19,7 @@ from llmrr.convert.quantize.plan import (
     plan,
     renamed,
 )
+from llmrr.convert.quantize.process import Helper
 from llmrr.convert.quantize.table import COPY, QuantType
 from llmrr.convert.quantize.verify import check_tensors
 from llmrr.convert.quantize.wishes import Asked, asked
@@ -32,12 +32,13 @@ from llmrr.types import Format, ModelInfo
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a quantization once its source is there."""
+    """What is known of a quantization once its source is there; ``helper`` is ready to make it."""
 
     kind: QuantType
     parts: tuple[Header, ...]
     job: Job
     plan: Plan
+    helper: Helper
 
     @property
     def first(self) -> Path:
@@ -101,15 +102,20 @@ def first_file(path: Path) -> Path:
 def look(path: Path, wanted: Asked) -> Known:
     """Read the source's header and make the dry run. Raises for whatever cannot be done."""
     first = first_file(path)
-    parts = gguf.check_file(first)
-    _check_pruning(parts, wanted)
-    job, have = _job(first, parts, wanted)
-    found = plan(parts, job)
-    check_requantizing(parts, job, found)
-    check_overrides(job, wanted.kind, found)
-    if not wanted.calibrate:
-        check_imatrix(parts, job, wanted.kind, found, have)
-    return Known(wanted.kind, parts, job, found)
+    helper = Helper()
+    try:
+        parts = gguf.check_file(first)
+        _check_pruning(parts, wanted)
+        job, have = _job(first, parts, wanted)
+        found = plan(parts, job, helper)
+        check_requantizing(parts, job, found)
+        check_overrides(job, wanted.kind, found)
+        if not wanted.calibrate:
+            check_imatrix(parts, job, wanted.kind, found, have)
+    except BaseException:
+        helper.end()
+        raise
+    return Known(wanted.kind, parts, job, found, helper)
 
 
 def _job(
@@ -196,7 +202,9 @@ def _work(known: Known, target: Path, told: Told, *, is_folder: bool) -> None:
     if is_folder:
         target.mkdir(exist_ok=True)
         place = target / _stem(known)
-    process.run(replace(known.job, target=str(place)), on_line)
+    helper = known.helper if known.helper.is_ready else Helper()
+    helper.run(replace(known.job, target=str(place)), on_line)
+    helper.end()
     told(title, total, total)
     written = sum(part.stat().st_size for part in gguf.part_paths(first_file(target)))
     if written != known.plan.bytes:

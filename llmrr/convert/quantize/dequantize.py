@@ -33,6 +33,18 @@ def rows(header: Header, tensor: TensorInfo, first: int, count: int) -> Array:
     return raw.reshape(-1, width)
 
 
+def can_read(tensor_type: str) -> bool:
+    """Does ``floats`` know this type?"""
+    import numpy as np
+
+    size = next((size for name, _, size in TENSOR_TYPES.values() if name == tensor_type), 0)
+    try:
+        floats(np.zeros((1, size), np.uint8), tensor_type)
+    except NotImplementedError:
+        return False
+    return size > 0
+
+
 def floats(stored: Array, tensor_type: str) -> Array:
     """The numbers of stored rows, (rows, columns), float32 for all that is quantized.
 
@@ -45,9 +57,9 @@ def floats(stored: Array, tensor_type: str) -> Array:
         return np.ascontiguousarray(stored).view(plain)
     if own := _OWN.get(tensor_type):
         return own(stored)
-    number = next(number for number, (name, _, _) in TENSOR_TYPES.items() if name == tensor_type)
+    numbers = (number for number, (name, _, _) in TENSOR_TYPES.items() if name == tensor_type)
     try:
-        kind = gguf.GGMLQuantizationType(number)
+        kind = gguf.GGMLQuantizationType(next(numbers, -1))
     except ValueError as error:
         raise NotImplementedError(tensor_type) from error
     found: Array = gguf.quants.dequantize(stored, kind)

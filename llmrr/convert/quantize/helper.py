@@ -1,9 +1,10 @@
 """The helper process: quantizes, and dies with the process that started it.
 
-``python -m llmrr.convert.quantize.helper`` takes a ``Job`` as one line of JSON on its input, which
-must stay open while it works, and prints one line of JSON for each thing it has to tell:
-``["tensor", name, type]``, ``["calibrated", chunks, of]``, and for an error ``["failed", type,
-message, hint]``. llama.cpp itself may print on the error output.
+``python -m llmrr.convert.quantize.helper`` takes jobs (``Job``), each as one line of JSON, on its
+input, which must stay open while it works. It prints one line of JSON for each thing it has to
+tell: ``["tensor", name, type]``, ``["calibrated", chunks, of]``, at the end of a job ``["done"]``,
+and for an error ``["failed", type, message, hint]``, with which it ends. llama.cpp itself may print
+on the error output.
 """
 
 import json
@@ -13,16 +14,22 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
-from llmrr.convert.quantize import imatrix, native
+from llmrr.convert.quantize import native
 from llmrr.convert.quantize.job import Job
 from llmrr.errors import LlmrrError, by_system
+
+if TYPE_CHECKING:
+    from llmrr.convert.quantize.imatrix import Imatrix
 
 
 def run(job: Job) -> None:
     """Do what the job says. Raises ``LlmrrError``."""
     weights: native.Weights | None = None
+    if job.calibrate is not None or job.imatrix is not None:
+        from llmrr.convert.quantize import imatrix
     if job.calibrate is not None:
         found = _calibrated(job)
         saved = Path(job.save_imatrix).name if job.save_imatrix else None
@@ -34,8 +41,8 @@ def run(job: Job) -> None:
     native.quantize(job, weights, tell_tensor)
 
 
-def _calibrated(job: Job) -> imatrix.Imatrix:
-    from llmrr.convert.quantize import calibrate
+def _calibrated(job: Job) -> "Imatrix":
+    from llmrr.convert.quantize import calibrate, imatrix
 
     found = calibrate.compute(
         Path(job.source),
@@ -59,28 +66,30 @@ def tell(*words: Any) -> None:
     sys.stdout.flush()
 
 
-def _die_with_parent() -> None:
+def _read(jobs: "SimpleQueue[Job]") -> None:
     """The parent holds the other end of the input: the end of it is the end of the parent, however
     it ended."""
-    while os.read(0, 64):
-        pass
+    for line in sys.stdin.buffer:
+        jobs.put(Job.of_line(line))
     os._exit(130)
 
 
 def main() -> int:
-    """Run the helper; the exit status is the error's."""
+    """Run the helper until its parent ends or a job fails; the exit status is the error's."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a handler would wait for llama.cpp to return
-    job = Job.of_line(sys.stdin.buffer.readline())
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    jobs: SimpleQueue[Job] = SimpleQueue()
+    threading.Thread(target=_read, args=(jobs,), daemon=True).start()
+    native.prepare()  # while the parent makes up its first job
     try:
-        run(job)
+        while True:
+            run(jobs.get())
+            tell("done")
     except LlmrrError as error:
         return _failed(error)
     except OSError as error:
         if (known := by_system(error)) is None:
             raise
         return _failed(known)
-    return 0
 
 
 def _failed(error: LlmrrError) -> int:

@@ -5,7 +5,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,12 @@ _KV_TAGS = {int: 0, float: 1, bool: 2, str: 3}  # enum llama_model_kv_override_t
 # Called with a tensor's name and its new type; the type is None where it stays what it is, and in
 # anything but a dry run.
 OnTensor = Callable[[str, str | None], None]
+
+
+def prepare() -> None:
+    """Load llama.cpp, which the first job does else."""
+    with suppress(LlmrrError):  # that job will say it
+        api()
 
 
 def quantize(job: Job, weights: Weights | None, on_tensor: OnTensor) -> None:

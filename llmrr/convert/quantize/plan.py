@@ -4,8 +4,8 @@ dry run."""
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from llmrr.convert.quantize import process
 from llmrr.convert.quantize.job import Job
+from llmrr.convert.quantize.process import Helper
 from llmrr.convert.quantize.table import QuantType, is_blind, is_quantized
 from llmrr.errors import DamagedFile, EngineFailed, Unsupported, UsageError
 from llmrr.formats.gguf_header import Array, Header, TensorInfo
@@ -25,8 +25,9 @@ class Plan:
     bytes: int
 
 
-def plan(parts: Sequence[Header], job: Job) -> Plan:
-    """What ``job`` would make of the model in ``parts``. Raises what llama.cpp refuses."""
+def plan(parts: Sequence[Header], job: Job, helper: Helper) -> Plan:
+    """What ``job`` would make of the model in ``parts``, as ``helper`` finds out. Raises what
+    llama.cpp refuses."""
     names = renamed(parts, job.prune)
     types: dict[str, str] = {}
     sources = {names[one.name]: one for part in parts for one in part.tensors if one.name in names}
@@ -37,7 +38,7 @@ def plan(parts: Sequence[Header], job: Job) -> Plan:
             raise EngineFailed(f"llama.cpp would make {name}, which is not in {parts[0].where}")
         types[str(name)] = str(new) if new else sources[str(name)].type_name
 
-    process.run(replace(job, target=None, calibrate=None, save_imatrix=None, imatrix=None), note)
+    helper.run(replace(job, target=None, calibrate=None, save_imatrix=None, imatrix=None), note)
     if absent := sources.keys() - types.keys():
         raise EngineFailed(f"llama.cpp would leave out {min(absent)} of {parts[0].where}")
     return Plan(types, _bytes(parts, names, types, job))

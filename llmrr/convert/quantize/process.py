@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,46 +18,71 @@ HELPER = "llmrr.convert.quantize.helper"
 OnLine = Callable[[list[Any]], None]
 
 
-def run(job: Job, on_line: OnLine) -> None:
-    """Run ``job``; ``on_line`` gets what the helper tells (see there) as it comes.
+class Helper:
+    """The helper process, started at once, so that it is ready when its first job is. It ends with
+    this object at the latest."""
 
-    Raises what the helper raised, or ``DamagedFile`` when llama.cpp ended it. However this ends,
-    the helper has ended too.
-    """
-    # -P and our own folder alone: the working directory must not be imported from.
-    package = str(Path(__file__).parents[3])
-    environment = {**os.environ, "PYTHONPATH": package, "GGML_NO_BACKTRACE": "1"}
-    command = [sys.executable, "-P", "-m", HELPER]
-    with (
-        TemporaryFile() as said,
-        subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said
-        ) as helper,
-    ):
+    def __init__(self) -> None:
+        # -P and our own folder alone: the working directory must not be imported from.
+        package = str(Path(__file__).parents[3])
+        environment = {**os.environ, "PYTHONPATH": package, "GGML_NO_BACKTRACE": "1"}
+        self._said: IO[bytes] = TemporaryFile()  # noqa: SIM115 (closed by end)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", HELPER],
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said,
+        )  # fmt: skip
+        self.end = weakref.finalize(self, _end, self._process, self._said)
+
+    @property
+    def is_ready(self) -> bool:
+        """Has it not ended?"""
+        return self.end.alive and self._process.poll() is None
+
+    def run(self, job: Job, on_line: OnLine) -> None:
+        """Do ``job``; ``on_line`` gets what the helper tells (see there) as it comes.
+
+        Raises what the helper raised, or ``DamagedFile`` when llama.cpp ended it. When this ends
+        otherwise than by returning, the helper has ended too.
+        """
         try:
-            for words in _told(helper, job):
+            for words in self._told(job):
+                if words[0] == "done":
+                    return
                 if words[0] == "failed":
                     raise _known(*words[1:])
                 on_line(words)
-            code = helper.wait()
+            raise _failure(job, self._process.wait(), self._said)
         except BaseException:
-            helper.kill()
+            self.end()
             raise
-        if code != 0:
-            raise _failure(job, code, said)
+
+    def _told(self, job: Job) -> Iterator[list[Any]]:
+        assert self._process.stdin and self._process.stdout
+        with suppress(BrokenPipeError):  # it ended early, and will have said why
+            self._process.stdin.write(job.line())
+            self._process.stdin.flush()
+        for line in self._process.stdout:
+            try:
+                words = json.loads(line)
+            except ValueError:  # half a line of one that was ended
+                continue
+            yield words
 
 
-def _told(helper: "subprocess.Popen[bytes]", job: Job) -> Iterator[list[Any]]:
-    assert helper.stdin and helper.stdout
-    with suppress(BrokenPipeError):  # it ended early, and will have said why
-        helper.stdin.write(job.line())
-        helper.stdin.flush()
-    for line in helper.stdout:
-        try:
-            words = json.loads(line)
-        except ValueError:  # half a line of one that was ended
-            continue
-        yield words
+def _end(helper: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
+    helper.kill()
+    with helper, suppress(BrokenPipeError):  # closes the pipes and waits
+        pass
+    said.close()
+
+
+def run(job: Job, on_line: OnLine) -> None:
+    """Do one job in a helper of its own. Raises what ``Helper.run`` does."""
+    helper = Helper()
+    try:
+        helper.run(job, on_line)
+    finally:
+        helper.end()
 
 
 def _known(name: str, message: str, hint: str) -> LlmrrError:

@@ -1,6 +1,5 @@
 """What somebody wants of a quantization, read from the options of a wish."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from llmrr.convert.base import Wish
 from llmrr.convert.quantize.table import COPY, QuantType, find, tensor_number
+from llmrr.convert.threads import usable_threads
 from llmrr.errors import NotFound, UsageError
 
 MAX_TEXT_BYTES = 64 << 20  # of a text for calibration: a few hundred chunks say all that there is
@@ -84,13 +84,6 @@ def _agrees(found: Asked) -> None:
                 " to calibrate with",
                 "give a text of a few hundred thousand words",
             )
-
-
-def usable_threads() -> int:
-    """The processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _threads(options: Mapping[str, Any]) -> int:

@@ -4,17 +4,18 @@ again to check the result."""
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import formats
 from llmrr.convert.base import Check, Source, Step, Told, Wish
-from llmrr.convert.gguf.encoding import floats, pack
+from llmrr.convert.gguf.encoding import pack
 from llmrr.convert.gguf.entry import Entry, Rule, add_one, dimensions
 from llmrr.convert.gguf.planning import instances
 from llmrr.convert.gguf.settings import Values
+from llmrr.convert.quantize import dequantize
 from llmrr.convert.safetensors import comparing, rebuilt_config, tokenizer, writer
 from llmrr.errors import DamagedFile, Unsupported
 from llmrr.formats import gguf
@@ -57,6 +58,7 @@ class Model:
             one.name: (header, one) for header in self.headers for one in header.tensors
         }
         names = frozenset(self.there)
+        _require_types(self.header, (one for _, one in self.there.values()))
         self.entry, self.config = rebuilt_config.rebuild(self.header, names)
         self.values = Values(
             self.config, self.header.where, self.entry.defaults, self.entry.aliases
@@ -244,25 +246,25 @@ def _rows(model: Model, target: str, expert: int | None) -> Iterator["Floats"]:
         raw = header.source.read(start + at * row, number * row)
         if len(raw) != number * row:
             raise DamagedFile(f"{header.where} became shorter while it was read")
-        yield dequantized(np.frombuffer(raw, np.uint8).reshape(number, row), info, header.where)
+        yield dequantized(np.frombuffer(raw, np.uint8).reshape(number, row), info)
 
 
-def dequantized(raw: "NDArray[np.uint8]", info: TensorInfo, where: str) -> "Floats":
-    """Rows of bytes of any type of GGUF as numbers. Raises ``Unsupported`` for a type that the
-    library ``gguf`` has no table of."""
+def dequantized(raw: "NDArray[np.uint8]", info: TensorInfo) -> "Floats":
+    """Rows of bytes of any type of GGUF as numbers."""
     import numpy as np
-    from gguf import GGMLQuantizationType, quants
 
-    if info.type_name == "BF16":
-        return floats(raw.view("<u2"), "BF16")
-    try:
-        found = quants.dequantize(raw, GGMLQuantizationType(info.type))
-    except (NotImplementedError, ValueError, KeyError) as exc:
-        raise Unsupported(
-            f"{where}: {info.name} is of the type {info.type_name}, which is not dequantized",
-            "get the model's own repository from the hub",
-        ) from exc
-    return np.ascontiguousarray(found, np.float32)
+    return np.ascontiguousarray(dequantize.floats(raw, info.type_name), np.float32)
+
+
+def _require_types(header: Header, tensors: Iterable[TensorInfo]) -> None:
+    """Raise ``Unsupported`` for a type whose numbers nothing here can tell."""
+    for one in {one.type_name: one for one in tensors}.values():
+        if not dequantize.can_read(one.type_name):
+            raise Unsupported(
+                f"{header.where}: {one.name} is of the type {one.type_name},"
+                " which is not dequantized",
+                "get the model's own repository from the hub",
+            )
 
 
 def _require_finite(packed: "NDArray[Any]", tensor: Tensor) -> None:
@@ -295,9 +297,11 @@ def _write_settings(model: Model, kind: str, target: Path) -> None:
 
 
 def _verify(path: Path, target: Path, told: Told) -> Sequence[Check]:
-    from llmrr.convert.verify import tokens
+    from llmrr.convert.verify import structure, tokens
 
+    file = formats.locate(path).path
     return [
         comparing.compare(Model(path), target, told),
-        tokens.check(target, formats.locate(path).path, told),
+        tokens.check(target, file, told),
+        structure.check_rebuilt(file, target, told),
     ]

@@ -6,7 +6,9 @@ only a model that was destroyed fails.
 """
 
 import math
-from contextlib import ExitStack, closing
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from llmrr.engines.llamacpp.model import LlamaModel
     from llmrr.evaluate import Comparison
 
+    Vectors = Sequence[Sequence[float]]
+
 NAME: Final = "quality"
 # The mean divergence in nats from which on nothing of the model is left: guessing among 50,000
 # tokens is 10 nats from a sure prediction. A model of random weights (4 layers, 256 wide) came out
@@ -27,13 +31,16 @@ LEAST_COSINE: Final = 0.5  # of the vectors of one text
 
 
 def check(reference: Path, result: Path, told: Told) -> Check:
-    """Compare the GGUF file ``result`` with ``reference``, of which it was quantized. Both are
-    mapped into memory. Raises what the engine does."""
-    with ExitStack() as both:
-        source, model = (both.enter_context(closing(_opened(one))) for one in (reference, result))
+    """Compare the GGUF file ``result`` with ``reference``, of which it was quantized. They are
+    loaded one after the other, and what the first one says is kept in a file beside ``result``.
+    Raises what the engine does."""
+    with closing(_opened(reference)) as source:
         if _makes_vectors(source.info):
-            return _of_vectors(source, model)
-        return _of_predictions(source, model, told)
+            vectors = source.embed(TEXTS)
+        else:
+            return _of_predictions(source, result, told)
+    with closing(_opened(result)) as model:
+        return _of_vectors(vectors, model.embed(TEXTS))
 
 
 def _opened(path: Path) -> "LlamaModel":
@@ -48,16 +55,22 @@ def _makes_vectors(info: ModelInfo) -> bool:
     return bool(info.pooling) or causal is False
 
 
-def _of_predictions(reference: "LlamaModel", model: "LlamaModel", told: Told) -> Check:
+def _of_predictions(reference: "LlamaModel", result: Path, told: Told) -> Check:
     from llmrr import evaluate
     from llmrr.evaluate.texts import WINDOW
 
     tokens = evaluate.text_tokens(reference, "\n\n".join(TEXTS))
     window = min(WINDOW, (reference.info.context_length or 2 * WINDOW) - 1)
-    found = evaluate.compare(
-        reference, model, tokens, window=window,
-        progress=lambda done, total: told("comparing predictions", done, total),
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory(dir=result.parent, prefix=".quality-") as scratch:
+        recording = evaluate.record_predictions(
+            reference, tokens, Path(scratch) / "predictions", window=window,
+            progress=lambda done, total: told("reading with the source", done, total),
+        )  # fmt: skip
+        reference.close()
+        with closing(_opened(result)) as model:
+            found = evaluate.compare_recorded(
+                recording, model, lambda done, total: told("comparing predictions", done, total)
+            )
     mean = found.divergence.mean
     return Check(
         NAME,
@@ -82,9 +95,9 @@ def _rows(found: "Comparison") -> list[dict[str, Any]]:
     ]
 
 
-def _of_vectors(reference: "LlamaModel", model: "LlamaModel") -> Check:
+def _of_vectors(reference: "Vectors", result: "Vectors") -> Check:
     """Of an encoder: the cosine of the vectors of each text, which have length 1."""
-    pairs = zip(reference.embed(TEXTS), model.embed(TEXTS), strict=True)
+    pairs = zip(reference, result, strict=True)
     cosines = sorted(sum(x * y for x, y in zip(one, other, strict=True)) for one, other in pairs)
     least, mean = cosines[0], sum(cosines) / len(cosines)
     return Check(

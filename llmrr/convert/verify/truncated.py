@@ -1,35 +1,52 @@
 """The first layers of a GGUF file as a file of their own, for a check that runs only them.
 
 Metadata and tensors are copied as they are, by ranges; what counts layers, or has an entry for each
-of them, is cut. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+of them, is cut, and so is the vocabulary where that is asked for. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from llmrr.formats.gguf_header import Array, Header, Scalar, TensorInfo
-from llmrr.formats.gguf_types import ARRAY, SCALARS, STRING
+from llmrr.formats.gguf_types import ARRAY, SCALARS, STRING, UINT32
 
 PIECE: Final = 8 << 20  # bytes that are copied at once
+BY_TOKEN: Final = ("token_embd.weight", "output.weight", "output.bias")  # a row for each token
 
 
 def write_first_layers(
-    parts: Sequence[Header], target: Path, layers: int, replaced: Mapping[str, Scalar]
+    parts: Sequence[Header],
+    target: Path,
+    layers: int,
+    replaced: Mapping[str, Scalar],
+    tokens: int | None = None,
 ) -> None:
     """Write the model of ``parts``, the headers of its files, with its first ``layers`` only.
-    ``replaced`` are values that take the place of those in its metadata."""
+    ``replaced`` are values that take the place of those in its metadata. With ``tokens`` it keeps
+    the rows of its first tokens only, and nothing of its tokenizer."""
     first = parts[0]
-    replaced = {f"{first.text('general.architecture')}.block_count": layers, **replaced}
+    architecture = first.text("general.architecture")
+    replaced = {f"{architecture}.block_count": layers, **replaced}
     kept = [(part, one) for part in parts for one in part.tensors if _is_kept(one, layers)]
     keys = [key for key in first.metadata if not key.startswith("split.")]
+    added: dict[str, tuple[int, Scalar]] = {}
+    if tokens is not None:
+        kept = [(part, _with_rows(one, tokens)) for part, one in kept]
+        size = f"{architecture}.vocab_size"
+        keys = [key for key in keys if not key.startswith("tokenizer.") and key != size]
+        added = {"tokenizer.ggml.model": (STRING, "none"), size: (UINT32, tokens)}
     with target.open("wb") as given:
-        given.write(struct.pack("<4sIQQ", b"GGUF", 3, len(kept), len(keys)))
+        given.write(struct.pack("<4sIQQ", b"GGUF", 3, len(kept), len(keys) + len(added)))
         for key in keys:
             given.write(_text(key.encode()))
             value = replaced.get(key, first.metadata[key])
             _write_value(first, given, first.kinds[key], value, _cut(first, key, layers))
+        for key, (kind, value) in added.items():
+            given.write(_text(key.encode()))
+            _write_value(first, given, kind, value, None)
         given.writelines(_table([one for _, one in kept], first.alignment))
         for part, tensor in kept:
             _pad(given, first.alignment)
@@ -39,6 +56,12 @@ def write_first_layers(
 
 def _is_kept(tensor: TensorInfo, layers: int) -> bool:
     return tensor.layer is None or tensor.layer < layers
+
+
+def _with_rows(tensor: TensorInfo, tokens: int) -> TensorInfo:
+    if tensor.name not in BY_TOKEN:
+        return tensor
+    return replace(tensor, dims=(*tensor.dims[:-1], min(tokens, tensor.dims[-1])))
 
 
 def _cut(header: Header, key: str, layers: int) -> int | None:

@@ -1,5 +1,6 @@
 """The forward pass of a ``Design``: token ids in, hidden states and logits out."""
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -37,9 +38,9 @@ class Pass:
             x = self._layer(x, number, layer)
         return self._norm(x, "final_norm") if "final_norm" in self.design.names else x
 
-    def logits(self, hidden: "Floats") -> "Iterator[tuple[int, Floats]]":
-        """The logits in blocks of the vocabulary, with the number of the first token of each; shape
-        (prompts, positions, tokens of the block)."""
+    def logits(self, hidden: "Floats", most: int | None = None) -> "Iterator[tuple[int, Floats]]":
+        """The logits in blocks of the vocabulary, or of its ``most`` first tokens, with the number
+        of the first token of each; shape (prompts, positions, tokens of the block)."""
         import numpy as np
 
         design = self.design
@@ -47,7 +48,7 @@ class Pass:
         if design.tied or output not in self.weights:
             output = f"{design.names['embed']}.weight"
         bias = self._optional(f"{design.names['output']}.bias")
-        for start, block in self.weights.blocks(output):
+        for start, block in self.weights.blocks(output, most=most):
             found = hidden @ block.T * np.float32(design.logit_scale)
             if bias is not None:
                 found += bias[start : start + len(block)]
@@ -172,11 +173,10 @@ class Pass:
         name = self.design.names[role].format(i=i, e=e)
         matrix = f"{name}.weight"
         if self.design.turned:
-            parts = [
+            found: Floats = functools.reduce(np.add, (
                 x[..., start : start + len(block)] @ block
                 for start, block in self.weights.blocks(matrix)
-            ]
-            found: Floats = np.sum(parts, axis=0)
+            ))  # fmt: skip
         else:
             found = np.concatenate([x @ b.T for _, b in self.weights.blocks(matrix)], -1)
         bias = self._optional(f"{name}.bias")

@@ -4,6 +4,7 @@ Nothing is kept: a matrix passes through in blocks, so that memory stays bounded
 model is.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmrr.errors import DamagedFile, Unsupported
 from llmrr.formats.layout import of_file, of_folder
+from llmrr.formats.messages import damaged
 from llmrr.formats.safetensors_header import read_header
 from llmrr.formats.source import FileSource, FolderFiles
 from llmrr.formats.tensors import Tensor
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-BLOCK_BYTES = 64 << 20  # of float32 that are read at once
+BLOCK_BYTES = 8 << 20  # of float32 that are read at once
 DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
 
 
@@ -42,7 +44,6 @@ class Weights:
     def __init__(self, path: Path) -> None:
         """Raises ``DamagedFile``, and ``Unsupported`` where the weights are no safetensors."""
         self.path = path
-        self._open: dict[Path, Any] = {}
 
     @cached_property
     def _places(self) -> Mapping[str, _Place]:
@@ -66,6 +67,11 @@ class Weights:
         """All tensors."""
         return tuple(self._places)
 
+    @property
+    def types(self) -> frozenset[str]:
+        """Those of all tensors."""
+        return frozenset(place.tensor.type for place in self._places.values())
+
     def __contains__(self, name: str) -> bool:
         return name in self._places
 
@@ -75,21 +81,32 @@ class Weights:
 
     def whole(self, name: str) -> "Floats":
         """All of it, in its shape."""
-        return _as_float32(self._raw(name), self._place(name).tensor.type)
+        shape = self.shape(name)
+        return self._read(name, 0, math.prod(shape)).reshape(shape)
 
     def rows(self, name: str, numbers: "Sequence[int] | NDArray[np.int64]") -> "Floats":
         """Some rows of a matrix."""
-        return _as_float32(self._raw(name)[list(numbers)], self._place(name).tensor.type)
+        import numpy as np
 
-    def blocks(self, name: str, part: int | None = None) -> Iterator[tuple[int, "Floats"]]:
-        """A matrix from its first row to its last, each block with the number of its first row.
-        ``part`` is which of the matrices to take where several are stacked to one tensor."""
-        raw = self._raw(name)
-        if part is not None:
-            raw = raw[part]
-        step = max(1, BLOCK_BYTES // (4 * max(1, raw[0].size)))
-        for start in range(0, len(raw), step):
-            yield start, _as_float32(raw[start : start + step], self._place(name).tensor.type)
+        width = math.prod(self.shape(name)[1:])
+        return np.stack([self._read(name, int(number) * width, width) for number in numbers])
+
+    def blocks(
+        self, name: str, part: int | None = None, most: int | None = None
+    ) -> Iterator[tuple[int, "Floats"]]:
+        """A matrix from its first row to its last, or only its ``most`` first ones, each block with
+        the number of its first row. ``part`` is which of the matrices to take where several are
+        stacked to one tensor."""
+        shape = self.shape(name)
+        count, *inner = shape if part is None else shape[1:]
+        width = math.prod(inner)
+        first = (part or 0) * count * width
+        step = max(1, BLOCK_BYTES // (4 * max(1, width)))
+        end = count if most is None else min(count, most)
+        for start in range(0, end, step):
+            rows = min(step, end - start)
+            found = self._read(name, first + start * width, rows * width)
+            yield start, found.reshape(rows, *inner)
 
     def _place(self, name: str) -> _Place:
         place = self._places.get(name)
@@ -100,7 +117,9 @@ class Weights:
             )
         return place
 
-    def _raw(self, name: str) -> Any:
+    def _read(self, name: str, start: int, count: int) -> "Floats":
+        """``count`` numbers from the number ``start`` on. They are read, not mapped: what is mapped
+        stays in memory as long as there is room."""
         import numpy as np
 
         place = self._place(name)
@@ -109,12 +128,11 @@ class Weights:
             raise Unsupported(
                 f"{name!r} has the type {place.tensor.type}, which is no plain number"
             )
-        if place.tensor.bytes == 0:
-            return np.empty(place.tensor.shape, dtype)
-        if place.path not in self._open:
-            self._open[place.path] = np.memmap(place.path, np.uint8, "r")
-        bytes_ = self._open[place.path][place.offset : place.offset + place.tensor.bytes]
-        return bytes_.view(dtype).reshape(place.tensor.shape)
+        size = np.dtype(dtype).itemsize
+        raw = FileSource.of(place.path).read(place.offset + start * size, count * size)
+        if len(raw) != count * size:
+            raise damaged(place.path, f"it ended while {name[:99]!r} was read")
+        return _as_float32(np.frombuffer(raw, dtype), place.tensor.type)
 
 
 def _current(name: str) -> str:
@@ -133,8 +151,10 @@ def _as_float32(raw: Any, type_: str) -> "Floats":
     import numpy as np
 
     if type_ == "BF16":  # the upper half of a float32
-        wide: Floats = (raw.astype(np.uint32) << 16).view(np.float32)
-        return wide
+        wide = raw.astype(np.uint32)
+        wide <<= 16
+        found: Floats = wide.view(np.float32)
+        return found
     return np.ascontiguousarray(raw, np.float32)
 
 
