@@ -48,10 +48,10 @@ class Planned:
 
 def planned(router: "Router", asked: Asked) -> Planned:
     """Look at everything before any work. Raises what ``convert.plan`` does."""
-    wish = convert.Wish(
-        _format(asked.to), asked.quant or "auto", asked.verify,
-        {key: value for key, value in asked.options.items() if value},
-    )  # fmt: skip
+    stated = {key: value for key, value in asked.options.items() if value}
+    if base := stated.get("base"):
+        stated["base"] = router.resolve(_named(router, base)).path
+    wish = convert.Wish(_format(asked.to), asked.quant or "auto", asked.verify, stated)
     name = _named(router, asked.source)
     offers.require(router, name)
     resolved = router.resolve(name)

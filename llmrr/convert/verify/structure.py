@@ -114,10 +114,10 @@ def _compared(
 ) -> Agreement:
     """The worst of all variants."""
     layers = design.enough(MOST_LAYERS)
-    variants = list(_variants(design, layers, parts[0]))
+    ways = list(variants(design, layers, parts[0]))
     worst = Agreement(0.0, 0.0)
-    for number, variant in enumerate(variants):
-        told("comparing the first layers", number, len(variants))
+    for number, variant in enumerate(ways):
+        told("comparing the first layers", number, len(ways))
         write_first_layers(parts, scratch, layers, variant.replaced)
         with closing(_loaded(scratch, design)) as model:
             run = Pass(variant.design, weights)
@@ -126,11 +126,12 @@ def _compared(
         if not found.sound:
             return found
         worst = max(worst, found, key=lambda one: one.error)
-    told("comparing the first layers", len(variants), len(variants))
+    told("comparing the first layers", len(ways), len(ways))
     return worst
 
 
-def _variants(design: Design, layers: int, header: Header) -> Iterator[Variant]:
+def variants(design: Design, layers: int, header: Header) -> Iterator[Variant]:
+    """The ways to run the first ``layers`` of a model whose file has this header."""
     architecture = header.text("general.architecture")
     cut = design.cut(layers, WINDOW)
     cut = replace(cut, scale=cut.scale * _scale_lost(design, layers, f"{architecture}"))
