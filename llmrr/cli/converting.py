@@ -130,6 +130,7 @@ def _facts(found: Planned, done: "Done", path: Path) -> dict[str, object]:
     return {
         "name": None,
         "path": path,
+        "kind": found.source.info.kind or "model",
         "format": last.format,
         "quant": last.quant,
         "bytes": size or sum(file.stat().st_size for file in _files(path)),
