@@ -164,20 +164,28 @@ def _written(
         if source.shape != expected:
             raise damaged(
                 where,
-                f"{source.name[:99]!r} has the shape {_shown(source.shape)}, "
-                f"where its configuration says {_shown(expected)}",
+                f"{source.name[:99]!r} has the shape {shown(source.shape)}, "
+                f"where its configuration says {shown(expected)}",
             )
-    shape = (*expected[:-2], *expected[:-3:-1]) if rule.transposed else expected
-    if rule.rows:
-        axis = max(len(shape) - 2, 0)
-        count = len(rule.rows(values, shape[axis]))
-        shape = (*shape[:axis], count, *shape[axis + 1 :])
-    if "*" in rule.source:
-        shape = (len(sources), *shape)
+    shape = shape_of(rule, len(sources), sizes, values)
     return Written(target, shape, kind_of(target, shape, wanted), tuple(sources), rule)
 
 
-def _shown(shape: tuple[int, ...]) -> str:
+def shape_of(
+    rule: Rule, count: int, sizes: Mapping[str, int], values: Values
+) -> tuple[int, ...]:
+    """The shape of what is written, rows first, from ``count`` sources."""
+    expected = dimensions(rule.shape, sizes)
+    shape = (*expected[:-2], *expected[:-3:-1]) if rule.transposed else expected
+    if rule.rows:
+        axis = max(len(shape) - 2, 0)
+        rows = len(rule.rows(values, shape[axis]))
+        shape = (*shape[:axis], rows, *shape[axis + 1 :])
+    return (count, *shape) if "*" in rule.source else shape
+
+
+def shown(shape: tuple[int, ...]) -> str:
+    """A shape in words."""
     return " by ".join(map(str, shape)) or "of a single number"
 
 

@@ -12,7 +12,7 @@ from llmrr.convert.safetensors import writer
 from llmrr.convert.safetensors.state import ITEMS, State, Stored
 from llmrr.errors import DamagedFile, UsageError
 from llmrr.formats import FolderFiles, companions
-from llmrr.formats.messages import listed
+from llmrr.formats.messages import damaged, listed
 from llmrr.formats.safetensors_header import read_header
 from llmrr.formats.source import FileSource
 from llmrr.formats.tensors import Tensor
@@ -72,7 +72,12 @@ def copy_settings(settings: Path, target: Path) -> None:
 
 def _states(path: Path) -> list[State]:
     files, layout = formats.laid_out(path)
-    return [State(files.source(name)) for name in layout.weights]
+    found = {name: State(files.source(name)) for name in layout.weights}
+    for name, state in found.items():
+        absent = set(layout.index.get(name, ())) - {one.name for one in state.tensors}
+        if absent:
+            raise damaged(state.source, f"{min(absent)[:99]!r}, which the index has, is not in it")
+    return list(found.values())
 
 
 def _named(states: Sequence[State]) -> Iterator[tuple[State, tuple[Tensor, ...]]]:
