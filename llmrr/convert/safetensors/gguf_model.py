@@ -79,7 +79,7 @@ def _require_whole(model: Model) -> None:
             continue
         expected = shape_of(rule, len(sources), sizes, model.values)
         found = model.there[target][1].dims[::-1]
-        if found != expected:
+        if _without_ones(found) != _without_ones(expected):
             raise damaged(
                 model.header.where,
                 f"{target!r} has the shape {shown(found)}, where its metadata says "
@@ -89,6 +89,11 @@ def _require_whole(model: Model) -> None:
         raise damaged(
             model.header.where, f"it lacks {min(lacking)!r}, which {model.entry.classes[0]} has"
         )
+
+
+def _without_ones(shape: tuple[int, ...]) -> list[int]:
+    """What ggml tells shapes by."""
+    return [one for one in shape if one != 1]
 
 
 def _pieces(
