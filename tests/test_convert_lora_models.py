@@ -165,7 +165,7 @@ def convert_adapter(one: Made, target: Path, quant: str = "f32") -> Path:
 def test_logits_are_those_of_peft(
     name: str, made: Callable[[str], Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the first choice, what ``same_first_choice`` says."""
+    """Largest difference at most 1e-2; of the first choice, what ``same_first_choice`` says."""
     from llmrr.engines.base import Options
     from llmrr.engines.llamacpp import ENGINE
     from llmrr.engines.llamacpp.model import LlamaModel
