@@ -76,7 +76,7 @@ def test_rows_of_b_get_the_order_of_the_weight(typed: Typed, base: Path) -> None
     assert done.code == 0, done.out + done.err
     checks = {one["name"]: one for one in done.json["steps"][0]["checks"]}
     assert checks.keys() == {"tensors", "effect"}
-    assert "all 2 layers in numpy and in llama.cpp: the logits change by" in (
+    assert "all 2 layers in numpy and in llama.cpp: what it gives changes by" in (
         checks["effect"]["detail"]
     )
     prefix = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
@@ -171,7 +171,7 @@ def test_a_base_that_is_here_is_found(typed: Typed, base: Path, name: str) -> No
     done = typed("convert", "adapter", "--to", "gguf", "-O", "out.gguf", "--json")
     assert done.code == 0, done.out + done.err
     effect = done.json["steps"][0]["checks"][1]["detail"]
-    assert ("in llama.cpp: the logits change" in effect) == (name == "./base")
+    assert ("in llama.cpp: what it gives changes" in effect) == (name == "./base")
     assert ("is not verified" in effect) == (name != "./base")  # of that there is no weight
 
 

@@ -157,7 +157,7 @@ def convert_adapter(one: Made, target: Path, quant: str = "f32") -> Path:
     assert [check.name for check in checks] == ["tensors", "effect"]
     for check in checks:
         assert check.passed, check.detail
-    assert "in llama.cpp: the logits change by" in checks[1].detail
+    assert "in llama.cpp: what it gives changes by" in checks[1].detail
     return target
 
 
@@ -187,6 +187,38 @@ def test_logits_are_those_of_peft(
     assert changed.max() > 1
     assert off <= 1e-2
     same_first_choice(found, one.logits)
+
+
+def test_vectors_of_an_encoder_are_those_of_peft(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    import torch
+    from test_convert_encoders import CASES as ENCODERS
+    from test_convert_encoders import TEXTS, encoder, reference
+
+    from llmrr.engines.base import Options
+    from llmrr.engines.llamacpp import ENGINE
+
+    case, base, adapter = ENCODERS["bert-mean"], tmp_path / "base", tmp_path / "adapter"
+    model = encoder(base, case)
+    config = peft.LoraConfig(r=8, lora_alpha=12, target_modules=["query", "key", "dense"])
+    plain = reference(model, base, case.pooling)
+    wrapped = peft.get_peft_model(model, config).eval()
+    with torch.no_grad():
+        for key, one in wrapped.named_parameters():
+            if "lora_" in key:
+                one.normal_(0, 0.1)
+    expected = reference(wrapped, base, case.pooling)
+    wrapped.save_pretrained(adapter)
+    lora = convert_adapter(Made(base, adapter, None, None), tmp_path / "adapter.gguf")
+    target = convert_folder(base, tmp_path / "base.gguf")
+    options = Options(lora=((lora, 1.0),))
+    loaded = ENGINE.load(ModelFiles(target, Format.GGUF), options)
+    try:
+        found = np.array(loaded.embed(list(TEXTS)))
+    finally:
+        loaded.close()
+    assert (expected * plain).sum(1).max() < 0.99
+    assert (found * expected).sum(1).min() >= 0.9999
 
 
 # -- llama.cpp's script ----------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""The check "effect": what the adapter changes in the logits of its base.
+"""The check "effect": what the adapter changes in the logits of its base, or in the vectors of an
+encoder.
 
 Where the weights of the base are at hand, its first layers are computed in numpy with B A added to
 their weights, and by llama.cpp from GGUF with the adapter. What is compared is the change, which is
@@ -84,7 +85,7 @@ def _on_gguf(base: Path, adapter: Path) -> Check:
     if not np.isfinite(changed).all() or not off:
         return Check(NAME, False, f"{base.name} answers with it as without, or with no numbers")
     return Check(
-        NAME, True, f"{base.name} runs with it, and its logits change by {off:.2g} (spread "
+        NAME, True, f"{base.name} runs with it, and what it gives changes by {off:.2g} (spread "
         f"{plain.std():.2g}); what they should change by is not known without the base's weights",
     )  # fmt: skip
 
@@ -94,8 +95,6 @@ def _on_folder(
 ) -> Check:
     weights = Weights(base.place)
     design = design_of(read_object(FileSource.of(base.place / CONFIG)), weights.names)
-    if not design.causal:
-        raise Unsupported("it is for an encoder")
     layers = design.enough(structure.MOST_LAYERS)
     merged = _Merged(base, weights, source, pairs, settings, turned=design.turned)
     cut, adapter = _cut(base, target, layers, scratch)
@@ -104,7 +103,7 @@ def _on_folder(
     if not found.change:
         return Check(NAME, True, f"effect is not verified: it changes nothing in {what}")
     detail = (
-        f"{what} in numpy and in llama.cpp: the logits change by {found.change:.2g}, off by "
+        f"{what} in numpy and in llama.cpp: what it gives changes by {found.change:.2g}, off by "
         f"{found.off:.2g}; without the adapter they are off by {found.noise:.2g}"
     )
     return Check(NAME, found.off <= max(TOLERANCE * found.change, NOISE * found.noise), detail)
@@ -118,7 +117,8 @@ def _compared(
     header = gguf.read_header(cut)
     design = next(structure.variants(design, layers, header)).design
     tokens = _tokens(Pass(design, weights).vocabulary)
-    plain, changed = (_reference(Pass(design, one), tokens) for one in (weights, merged))
+    pooling = gguf.describe([header]).pooling
+    plain, changed = (_reference(Pass(design, one), tokens, pooling) for one in (weights, merged))
     found, with_it = (_result(cut, lora, tokens) for lora in (None, adapter))
     width = min(plain.shape[-1], found.shape[-1])
     plain, changed, found, with_it = (one[:, :width] for one in (plain, changed, found, with_it))
@@ -141,9 +141,12 @@ def _tokens(vocabulary: int) -> "NDArray[np.int64]":
     return np.random.default_rng(0).integers(0, vocabulary, (PROMPTS, POSITIONS))
 
 
-def _reference(run: Pass, tokens: "NDArray[np.int64]") -> "Floats":
+def _reference(run: Pass, tokens: "NDArray[np.int64]", pooling: str | None) -> "Floats":
+    """Logits, a row for each position; of an encoder vectors, one for each prompt."""
     import numpy as np
 
+    if not run.design.causal:
+        return np.stack([structure.pooled(run.hidden(one[None])[0], pooling) for one in tokens])
     blocks = [block for _, block in run.logits(run.hidden(tokens))]
     whole: Floats = np.concatenate(blocks, -1)
     return whole.reshape(-1, whole.shape[-1])
@@ -163,6 +166,8 @@ def _result(
     )  # fmt: skip
     with closing(llamacpp.ENGINE.load(ModelFiles(path, Format.GGUF), options)) as model:
         tokens = _tokens(model.vocab.size) if tokens is None else tokens
+        if model.info.metadata.get(f"{model.info.architecture}.attention.causal") is False:
+            return np.array(model.embed_tokens(tokens.tolist()), np.float32)
         return np.concatenate([model.logits(prompt.tolist()) for prompt in tokens])
 
 

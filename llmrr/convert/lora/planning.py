@@ -1,6 +1,7 @@
 """What is written: A and B of every pair under the name of the tensor that they are added to, the
 rows of B in the order that the table of architectures has for that tensor."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ def plan(
 
     Raises ``DamagedFile`` for a pair of another shape than the weight that it belongs to,
     ``Unsupported`` for one that the architecture does not have, or to which llama.cpp adds nothing.
+    Those of parts that the base's own conversion leaves aside are left out.
     """
     alpha = _alpha(settings, pairs)
     weights = _weights(entry, values, pairs, where)
@@ -58,7 +60,8 @@ def plan(
         used.update(present)
         scale = settings.alpha(chosen[0].module) / alpha
         found[target] = list(_written(rule, target, chosen, scale, values, wanted))
-    if left := sorted(weights.keys() - used):
+    left = sorted(weights.keys() - used)
+    if not found or not all(re.match(entry.aside, name) for name in left):
         raise Unsupported(
             f"{where} changes what {entry.classes[0]} does not have with the base's configuration: "
             f"{listed(left)}",

@@ -186,11 +186,11 @@ def _vectors(run: Pass, model: "LlamaModel", header: Header) -> Agreement:
     random = np.random.default_rng(0)
     texts = [random.integers(0, vocabulary, n) for n in LENGTHS if n <= longest]
     result = np.array(model.embed_tokens([text.tolist() for text in texts]), np.float32)
-    reference = np.stack([_pooled(run.hidden(one[None])[0], model.info.pooling) for one in texts])
+    reference = np.stack([pooled(run.hidden(one[None])[0], model.info.pooling) for one in texts])
     return of_vectors(reference, result)
 
 
-def _pooled(hidden: "Floats", how: str | None) -> "Floats":
+def pooled(hidden: "Floats", how: str | None) -> "Floats":
     """One vector of length 1."""
     import numpy as np
 
