@@ -9,9 +9,9 @@ small beside the logits themselves. A base that is GGUF already is run with the 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.convert.base import Check, Told, Wish
 from llmrr.convert.gguf import Conversion as Whole
@@ -115,7 +115,8 @@ def _compared(
     import numpy as np
 
     header = gguf.read_header(cut)
-    design = next(structure.variants(design, layers, header)).design
+    lost = structure.scale_lost(design, layers, f"{header.text('general.architecture')}")
+    design = replace(design.cut(layers), scale=design.scale * lost)
     tokens = _tokens(Pass(design, weights).vocabulary)
     pooling = gguf.describe([header]).pooling
     plain, changed = (_reference(Pass(design, one), tokens, pooling) for one in (weights, merged))
@@ -146,10 +147,19 @@ def _reference(run: Pass, tokens: "NDArray[np.int64]", pooling: str | None) -> "
     import numpy as np
 
     if not run.design.causal:
-        return np.stack([structure.pooled(run.hidden(one[None])[0], pooling) for one in tokens])
+        return np.stack([_pooled(run.hidden(one[None])[0], pooling) for one in tokens])
     blocks = [block for _, block in run.logits(run.hidden(tokens))]
     whole: Floats = np.concatenate(blocks, -1)
     return whole.reshape(-1, whole.shape[-1])
+
+
+def _pooled(hidden: "Floats", how: str | None) -> "Floats":
+    """One vector of length 1, as the engine makes it."""
+    import numpy as np
+
+    place = {"cls": 0, "last": -1}.get(how or "mean")
+    one: Floats = hidden.mean(0) if place is None else hidden[place]
+    return one / np.linalg.norm(one)
 
 
 def _result(
@@ -208,10 +218,10 @@ class _Merged(Weights):
         rows, pair = super().rows(name, numbers), self._pairs.get(name)
         return rows if pair is None else rows + self._delta(pair)[list(numbers)]
 
-    def blocks(self, name: str, part: int | None = None) -> "Iterator[tuple[int, Floats]]":
+    def blocks(self, name: str, *part: Any, **more: Any) -> "Iterator[tuple[int, Floats]]":
         pair = self._pairs.get(name)
         added = None if pair is None or pair.is_table else self._delta(pair)
-        for start, block in super().blocks(name, part):
+        for start, block in super().blocks(name, *part, **more):
             yield start, block if added is None else block + added[start : start + len(block)]
 
     def _delta(self, pair: Pair) -> "Floats":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from llmrr.convert.safetensors.gguf_model import Model
+    from llmrr.convert.safetensors.from_gguf import Model
 
     Floats = NDArray[np.float32]
 

@@ -5,17 +5,20 @@ again to check the result."""
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import formats
 from llmrr.convert.base import Check, Source, Step, Told, Wish
-from llmrr.convert.gguf.encoding import pack
-from llmrr.convert.gguf.entry import Rule, add_one
+from llmrr.convert.gguf.encoding import floats, pack
+from llmrr.convert.gguf.entry import Entry, Rule, add_one, dimensions
+from llmrr.convert.gguf.planning import instances
 from llmrr.convert.gguf.settings import Values
-from llmrr.convert.safetensors import comparing, tokenizer, writer
-from llmrr.convert.safetensors.gguf_model import CHUNK, Model, Piece
+from llmrr.convert.safetensors import comparing, complete, rebuilt_config, tokenizer, writer
 from llmrr.errors import DamagedFile, Unsupported
+from llmrr.formats import gguf
+from llmrr.formats.gguf_header import Header, TensorInfo
 from llmrr.formats.tensors import BITS, Tensor
 from llmrr.types import Format
 
@@ -29,6 +32,49 @@ TITLE: Final = "GGUF → safetensors"
 BYTES_PER_SECOND: Final = 150e6  # of the result, from Q4_K: measured on two cores
 SHARD: Final = 5 * 10**9  # bytes, as save_pretrained divides a model
 KINDS: Final = {"f32": "F32", "f16": "F16", "bf16": "BF16"}
+UNPREFIXED: Final = ("lm_head.", "embed_out.")
+CHUNK: Final = 1 << 22  # numbers that are dequantized at once
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a tensor of transformers: what ``rule`` makes the tensor ``target`` of the file of;
+    ``expert`` where it is one of several that the file has stacked."""
+
+    rule: Rule
+    target: str
+    expert: int | None
+
+
+class Model:
+    """A GGUF file with the configuration that it stands for."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ``Unsupported`` for an architecture, tokenizer or type that is not rebuilt."""
+        self.headers = [gguf.read_header(one) for one in gguf.part_paths(formats.locate(path).path)]
+        self.header = self.headers[0]
+        self.there: dict[str, tuple[Header, TensorInfo]] = {
+            one.name: (header, one) for header in self.headers for one in header.tensors
+        }
+        names = frozenset(self.there)
+        self.entry, self.config = rebuilt_config.rebuild(self.header, names)
+        self.values = Values(
+            self.config, self.header.where, self.entry.defaults, self.entry.aliases
+        )
+        self.vocabulary = tokenizer.read(self.header)
+        tokenizer.require(self.vocabulary)
+        shapes = {name: one.dims[::-1] for name, (_, one) in self.there.items()}
+        complete.require(self.entry, self.values, shapes, self.header.where)
+        self.pieces = _pieces(self.entry, self.values, names)
+
+    def rows(self, target: str) -> Iterator["Floats"]:
+        """The rows of a tensor of the file, in single precision."""
+        return _rows(self, target, None)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor of transformers, rows first."""
+        rule = self.pieces[name][0].rule
+        return dimensions(rule.shape, self.entry.sizes(self.values))
 
 
 def step(source: Source, wish: Wish) -> Step:
@@ -57,6 +103,23 @@ def step(source: Source, wish: Wish) -> Step:
         quant=kind.lower(),
         tensors=tensors,
     )
+
+
+def _pieces(
+    entry: Entry, values: Values, names: frozenset[str]
+) -> dict[str, list[Piece]]:
+    """The tensors of transformers, each with what of the file it is put together from."""
+    found: dict[str, list[Piece]] = {}
+    covered: set[str] = set()
+    for rule, target, sources in instances(entry, values, entry.sizes(values)):
+        if target in covered or target not in names:
+            continue
+        covered.add(target)
+        stacked = "*" in rule.source
+        for number, name in enumerate(sources):
+            full = name if name.startswith(UNPREFIXED) else entry.prefixes[0] + name
+            found.setdefault(full, []).append(Piece(rule, target, number if stacked else None))
+    return found
 
 
 def _kind(model: Model, wanted: str) -> str:
@@ -130,12 +193,12 @@ def _numbers(model: Model, tensor: Tensor) -> Iterator["Floats"]:
 
     pieces = model.pieces[tensor.name]
     if _streams(pieces, tensor.shape):
-        for part in model.rows(pieces[0].target, pieces[0].expert):
+        for part in _rows(model, pieces[0].target, pieces[0].expert):
             yield _undone(part, pieces[0].rule)
         return
     whole = np.zeros(tensor.shape, np.float32)
     for piece in pieces:
-        matrices = np.concatenate([*model.rows(piece.target, piece.expert)])
+        matrices = np.concatenate([*_rows(model, piece.target, piece.expert)])
         _put(whole, _undone(matrices, piece.rule), piece.rule, model.values)
     yield whole
 
@@ -162,6 +225,46 @@ def _undone(numbers: "Floats", rule: Rule) -> "Floats":
     if rule.change is add_one:
         return numbers - np.float32(1)
     raise Unsupported(f"what {rule.target} had done to it cannot be undone", "--to gguf")
+
+
+def _rows(model: Model, target: str, expert: int | None) -> Iterator["Floats"]:
+    """The rows of a tensor of the file, of the one expert, in single precision."""
+    import numpy as np
+
+    header, info = model.there[target]
+    width = info.dims[0]
+    count = info.elements // width
+    first = 0
+    if expert is not None:
+        count //= info.dims[-1]
+        first = expert * count
+    row = info.bytes // (info.elements // width)
+    start = header.data_offset + info.offset + first * row
+    step = max(1, CHUNK // width)
+    for at in range(0, count, step):
+        number = min(step, count - at)
+        raw = header.source.read(start + at * row, number * row)
+        if len(raw) != number * row:
+            raise DamagedFile(f"{header.where} became shorter while it was read")
+        yield dequantized(np.frombuffer(raw, np.uint8).reshape(number, row), info, header.where)
+
+
+def dequantized(raw: "NDArray[np.uint8]", info: TensorInfo, where: str) -> "Floats":
+    """Rows of bytes of any type of GGUF as numbers. Raises ``Unsupported`` for a type that the
+    library ``gguf`` has no table of."""
+    import numpy as np
+    from gguf import GGMLQuantizationType, quants
+
+    if info.type_name == "BF16":
+        return floats(raw.view("<u2"), "BF16")
+    try:
+        found = quants.dequantize(raw, GGMLQuantizationType(info.type))
+    except (NotImplementedError, ValueError, KeyError) as exc:
+        raise Unsupported(
+            f"{where}: {info.name} is of the type {info.type_name}, which is not dequantized",
+            "get the model's own repository from the hub",
+        ) from exc
+    return np.ascontiguousarray(found, np.float32)
 
 
 def _require_finite(packed: "NDArray[Any]", tensor: Tensor) -> None:

@@ -114,10 +114,10 @@ def _compared(
 ) -> Agreement:
     """The worst of all variants."""
     layers = design.enough(MOST_LAYERS)
-    ways = list(variants(design, layers, parts[0]))
+    variants = list(_variants(design, layers, parts[0]))
     worst = Agreement(0.0, 0.0)
-    for number, variant in enumerate(ways):
-        told("comparing the first layers", number, len(ways))
+    for number, variant in enumerate(variants):
+        told("comparing the first layers", number, len(variants))
         write_first_layers(parts, scratch, layers, variant.replaced)
         with closing(_loaded(scratch, design)) as model:
             run = Pass(variant.design, weights)
@@ -126,15 +126,14 @@ def _compared(
         if not found.sound:
             return found
         worst = max(worst, found, key=lambda one: one.error)
-    told("comparing the first layers", len(ways), len(ways))
+    told("comparing the first layers", len(variants), len(variants))
     return worst
 
 
-def variants(design: Design, layers: int, header: Header) -> Iterator[Variant]:
-    """The ways to run the first ``layers`` of a model whose file has this header."""
+def _variants(design: Design, layers: int, header: Header) -> Iterator[Variant]:
     architecture = header.text("general.architecture")
     cut = design.cut(layers, WINDOW)
-    cut = replace(cut, scale=cut.scale * _scale_lost(design, layers, f"{architecture}"))
+    cut = replace(cut, scale=cut.scale * scale_lost(design, layers, f"{architecture}"))
     replaced: dict[str, Scalar] = {}
     key = f"{architecture}.attention.sliding_window"
     window = header.integer(key)
@@ -147,7 +146,7 @@ def variants(design: Design, layers: int, header: Header) -> Iterator[Variant]:
         yield Variant(cut.long(), {**replaced, **changed})
 
 
-def _scale_lost(design: Design, layers: int, architecture: str) -> float:
+def scale_lost(design: Design, layers: int, architecture: str) -> float:
     """llama.cpp tells by the number of layers that a Gemma is the one of 27 B parameters, whose
     attention is scaled by width / heads (``load_arch_hparams`` in its models/gemma2.cpp and
     gemma3.cpp); a cut one is scaled by the size of a head, as the others."""
@@ -186,11 +185,11 @@ def _vectors(run: Pass, model: "LlamaModel", header: Header) -> Agreement:
     random = np.random.default_rng(0)
     texts = [random.integers(0, vocabulary, n) for n in LENGTHS if n <= longest]
     result = np.array(model.embed_tokens([text.tolist() for text in texts]), np.float32)
-    reference = np.stack([pooled(run.hidden(one[None])[0], model.info.pooling) for one in texts])
+    reference = np.stack([_pooled(run.hidden(one[None])[0], model.info.pooling) for one in texts])
     return of_vectors(reference, result)
 
 
-def pooled(hidden: "Floats", how: str | None) -> "Floats":
+def _pooled(hidden: "Floats", how: str | None) -> "Floats":
     """One vector of length 1."""
     import numpy as np
 
