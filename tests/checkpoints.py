@@ -145,3 +145,16 @@ def by_llama_cpp(jobs: Sequence[tuple[Path, str, Path]], source: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
 
+
+def same_first_choice(found: Any, expected: Any) -> None:
+    """Assert the same largest logit at all positions, (positions, vocabulary), except where those
+    that were expected have their two best closer together than twice the largest difference at that
+    position: at that accuracy, no first choice is defined there. Where there is one it follows from
+    the difference, so what this proves is that it is defined at 95 of 100 positions at least."""
+    import numpy as np
+
+    best = np.sort(expected, axis=1)[:, -2:]
+    undefined = best[:, 1] - best[:, 0] < 2 * np.abs(found - expected).max(axis=1)
+    same = found.argmax(1) == expected.argmax(1)
+    assert (same | undefined).all(), np.flatnonzero(~(same | undefined))
+    assert undefined.mean() <= 0.05, np.flatnonzero(undefined)

@@ -330,7 +330,10 @@ def decoder_graph(
 # -- pickles -----------------------------------------------------------------------------------
 
 MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-STORAGES = {"F32": "FloatStorage", "F16": "HalfStorage", "BF16": "BFloat16Storage"}
+STORAGES = {
+    "F64": "DoubleStorage", "F32": "FloatStorage", "F16": "HalfStorage", "BF16": "BFloat16Storage",
+    "I64": "LongStorage",
+}  # fmt: skip
 
 
 def state_dict(tensors: Tensors, *, legacy: bool = False) -> bytes:

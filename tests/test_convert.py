@@ -301,3 +301,67 @@ def test_a_note_that_names_something_else_removes_nothing(tmp_path: Path) -> Non
     (notes / "999999999-00000000").write_text(str(mine))
     scratch.reclaim()
     assert mine.exists()
+
+
+@pytest.mark.parametrize("kind", ["f32", "f16", "bf16"])
+def test_a_pickle_in_another_type(typed: Typed, settings: Path, kind: str) -> None:
+    exact = np.array([1.5, -2.25, 0.1, 70000 if kind != "f16" else 7, 1e-3, 0, 3, -1], "<f8")
+    whole = np.arange(3, dtype="<i8")
+    tensors = {"a": ("F64", (2, 4)), "b": ("BF16", (3,)), "c": ("I64", (3,))}
+    half = np.array([0x3F80, 0xC000, 0x3E00], "<u2")  # 1, -2, 0.125
+    torch_zip(Path("old.bin"), tensors,
+              values={"a": exact.tobytes(), "b": half.tobytes(), "c": whole.tobytes()})  # fmt: skip
+    done = typed("convert", "old.bin", "--config", "settings", "--to", "safetensors", "--quant",
+                 kind, "-O", "new", "--json")  # fmt: skip
+    assert done.code == 0, done.out + done.err
+    assert done.json["quant"] == kind
+    found = written(Path("new"))
+    read = {
+        "f32": lambda raw: np.frombuffer(raw, "<f4"),
+        "f16": lambda raw: np.frombuffer(raw, "<f2"),
+        "bf16": lambda raw: (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4"),
+    }[kind]
+    for name, expected in (("a", exact), ("b", np.array([1, -2, 0.125]))):
+        type_, _, raw = found[name]
+        assert type_ == kind.upper()
+        bits = {"f32": 24, "f16": 11, "bf16": 8}[kind]
+        assert np.allclose(read(raw), expected.astype(np.float32), rtol=2.0**-bits, atol=1e-7)
+    assert found["c"] == ("I64", [3], whole.tobytes())
+    config = json.loads(Path("new/config.json").read_text())
+    assert config["torch_dtype"] == {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}[kind]
+
+
+def test_a_number_that_the_type_does_not_hold(typed: Typed, settings: Path) -> None:
+    values = {"w": np.array([1, 1e5], "<f4").tobytes()}
+    torch_zip(Path("old.pt"), {"w": ("F32", (2,))}, values=values)
+    said = typed("convert", "old.pt", "--config", "settings", "--to", "safetensors", "--quant",
+                 "f16", "-O", "new")  # fmt: skip
+    assert said.code == 4
+    assert "'w'" in said.err
+    assert "too large for f16" in said.err
+    assert not Path("new").exists()
+
+
+def test_a_pickle_becomes_a_quantization_in_one_plan(typed: Typed) -> None:
+    from builders import tiny_llama
+
+    from llmrr.convert.gguf.weights import places
+    from llmrr.formats import gguf
+
+    tiny_llama(Path("tiny.gguf"), width=256, heads=4, feed_forward=256)
+    assert typed("convert", "tiny.gguf", "--to", "safetensors", "-O", "base").code == 0
+    found = places(Path("base"))
+    shapes = {name: ("F32", one.tensor.shape) for name, one in found.items()}
+    values = {
+        name: one.path.read_bytes()[one.offset :][: one.tensor.bytes] for name, one in found.items()
+    }
+    torch_zip(Path("base/model.pt"), shapes, values=values)
+    ask = ("convert", "base/model.pt", "--to", "gguf", "--quant", "q4_k_m", "-O", "out.gguf")
+    planned = typed(*ask, "--dry-run", "--json")
+    assert [one["format"] for one in planned.json["steps"]] == ["safetensors", "gguf", "gguf"]
+    done = typed(*ask, "--json")
+    assert done.code == 0, done.out + done.err
+    assert all(one["checks"] for one in done.json["steps"])
+    kinds = {one.name: one.type_name for one in gguf.read_header(Path("out.gguf")).tensors}
+    assert kinds["blk.0.attn_q.weight"] == "Q4_K"
+    assert sorted(one.name for one in Path().iterdir()) == ["base", "out.gguf", "tiny.gguf"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checkpoints import LAST, by_llama_cpp, checkpoint, logits, tokens
+from checkpoints import LAST, by_llama_cpp, checkpoint, logits, same_first_choice, tokens
 
 from llmrr.convert.base import Source, Wish
 from llmrr.formats import gguf, inspect
@@ -59,7 +59,7 @@ class Case:
     model_class: str = ""
     compared: bool = True  # with the script, which makes something else of some
     better: tuple[str, ...] = ()  # keys for which the script has a constant
-    exact: bool = True  # llama.cpp looks GELU up in a table of half precision
+    exact: bool = True  # llama.cpp looks GELU up in a table of half precision: see the test
 
 
 CASES = {
@@ -89,14 +89,14 @@ CASES = {
         },
     ),
     "smollm3": Case("SmolLM3Config", {**SIZES, "pad_token_id": 0}),
-    "gemma": Case("GemmaConfig", {**WIDE, "pad_token_id": 0}),
+    "gemma": Case("GemmaConfig", {**WIDE, "pad_token_id": 0}, exact=False),
     "gemma2": Case("Gemma2Config", {
         **WIDE, "query_pre_attn_scalar": 32, "sliding_window": 64, "pad_token_id": 0,
-    }),
+    }, exact=False),
     "gemma3": Case("Gemma3TextConfig", {
         **WIDE, "num_hidden_layers": 7, "query_pre_attn_scalar": 32, "sliding_window": 64,
         "pad_token_id": 0,
-    }),
+    }, exact=False),
     # llama.cpp looks for tokens of Phi-3 in a model that has phi-3 or phi3 in its name.
     "phi": Case("Phi3Config", {**SIZES, "pad_token_id": 0, "sliding_window": None}),
     "phi-partial": Case("Phi3Config", {
@@ -191,6 +191,11 @@ def convert_folder(folder: Path, target: Path, quant: str = "f32") -> Path:
 def test_logits_are_those_of_transformers(
     name: str, folders: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Largest difference at most 1e-2, and of those without GELU 1e-4 and the same first choice at
+    all positions. llama.cpp looks GELU up in a table of half precision: there the first choice is
+    the same except where transformers' own two best logits are closer together than twice the
+    largest difference, as no first choice is defined at that accuracy; see ``same_first_choice``.
+    """
     from llmrr.engines.base import Options
     from llmrr.engines.llamacpp import ENGINE
     from llmrr.engines.llamacpp.model import LlamaModel
@@ -212,7 +217,11 @@ def test_logits_are_those_of_transformers(
     print(f"{name}: largest difference {np.abs(found - expected).max():.1e}, same argmax {same}")
     assert np.abs(expected).std() > 0.3  # large enough for a difference to be seen
     assert np.abs(found - expected).max() <= 1e-2
-    assert same >= (LAST if CASES[name].exact else 0.97 * LAST)
+    if CASES[name].exact:
+        assert np.abs(found - expected).max() <= 1e-4
+        assert same == LAST
+    else:
+        same_first_choice(found, expected)
 
 
 @needs_script

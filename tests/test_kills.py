@@ -17,6 +17,7 @@ from builders import tiny_llama
 from hub_server import Hub
 from layouts import torch_zip
 from terminal import Typed
+from test_convert_lora import adapter, halves
 
 from llmrr import paths
 from llmrr.cli.app import main
@@ -228,6 +229,7 @@ CONVERSIONS = {
     "from gguf": ("tiny.gguf", "safetensors", ()),
     "to gguf": ("folder", "gguf", ()),
     "quantize": ("tiny.gguf", "gguf", ("--quant", "Q5_K_M")),
+    "adapter": ("adapter", "gguf", ("--base", "folder")),
 }
 
 
@@ -236,6 +238,7 @@ CONVERSIONS = {
 def test_convert(typed: Typed, name: str, times: int) -> None:
     tiny_llama(Path("tiny.gguf"), width=256, heads=4, feed_forward=512, kind="f16", context=600)
     assert typed("convert", "tiny.gguf", "--to", "safetensors", "-O", "folder").code == 0
+    adapter(halves({f"layers.{layer}.self_attn.q_proj": (256, 256) for layer in (0, 1)}))
     torch_zip(Path("model.pt"), {f"w{number}": ("F32", (64, 999)) for number in range(40)})
     source, to, options = CONVERSIONS[name]
     words = ["convert", source, "--to", to, *options, "-O"]

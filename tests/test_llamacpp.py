@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import builders
 import numpy as np
@@ -490,6 +491,17 @@ def test_a_text_of_any_length_is_embedded(folder: Path, words: int) -> None:
         long, short = model.embed(["the " * words, "hello"])
         assert model.embed(["hello"])[0] == pytest.approx(short, abs=1e-3)
         assert np.linalg.norm(long) == pytest.approx(1.0)
+    finally:
+        model.close()
+
+
+@pytest.mark.parametrize("maker", [builders.tiny_bert, builders.tiny_llama])
+def test_any_number_of_texts_is_embedded(folder: Path, maker: Any) -> None:
+    """llama.cpp ends the process where a batch leaves a rest over its sequences."""
+    model = load(maker(folder / "few.gguf"))
+    try:
+        for count in range(1, 9):
+            assert len(model.embed(["hello"] * count)) == count
     finally:
         model.close()
 

@@ -31,7 +31,8 @@ def convert(
         typer.Option(
             "--quant", metavar="TYPE",
             help="Of GGUF f32, f16, bf16, q8_0, Q4_K_M, ...; of ONNX fp32, fp16, int8, q4; of MLX "
-            "4bit, 8bit, mxfp4, ... (default: as fine as the source).",
+            "4bit, 8bit, mxfp4, ...; of safetensors f32, f16, bf16 (default: as fine as the "
+            "source).",
         ),
     ] = None,
     output_path: Result = None,
@@ -48,7 +49,11 @@ def convert(
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option("--base", metavar="DIR", help="The model that a LoRA adapter is for."),
+        typer.Option(
+            "--base", metavar="DIR",
+            help="The model that a LoRA adapter is for (default: the one that it names, if it is "
+            "here).",
+        ),
     ] = None,
     imatrix: Annotated[
         str | None,

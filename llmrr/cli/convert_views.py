@@ -36,7 +36,9 @@ def done(page: Page, found: Facts) -> Iterator[str]:
         if not step["checks"]:
             yield "  not verified; its metadata says so"
     yield f"{found['path']} ({size(found['bytes'])})"
-    if found["name"]:
+    if found["kind"] == "adapter":
+        yield f"give it to its model: llmrr run -m MODEL -o lora {found['path']}"
+    elif found["name"]:
         yield f"run it with: llmrr run -m {found['name']}"
 
 

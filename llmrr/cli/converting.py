@@ -48,10 +48,10 @@ class Planned:
 
 def planned(router: "Router", asked: Asked) -> Planned:
     """Look at everything before any work. Raises what ``convert.plan`` does."""
-    wish = convert.Wish(
-        _format(asked.to), asked.quant or "auto", asked.verify,
-        {key: value for key, value in asked.options.items() if value},
-    )  # fmt: skip
+    stated = {key: value for key, value in asked.options.items() if value}
+    if base := stated.get("base"):
+        stated["base"] = router.resolve(_named(router, base)).path
+    wish = convert.Wish(_format(asked.to), asked.quant or "auto", asked.verify, stated)
     name = _named(router, asked.source)
     offers.require(router, name)
     resolved = router.resolve(name)
@@ -130,6 +130,7 @@ def _facts(found: Planned, done: "Done", path: Path) -> dict[str, object]:
     return {
         "name": None,
         "path": path,
+        "kind": found.source.info.kind or "model",
         "format": last.format,
         "quant": last.quant,
         "bytes": size or sum(file.stat().st_size for file in _files(path)),

@@ -87,9 +87,11 @@ def _after(source: Source, step: Step) -> Source:
 
 def _module(source: Source, want: Format) -> str:
     if source.info.kind == "adapter":
+        if want is Format.GGUF:
+            return "lora"
         raise Unsupported(
-            f"{source.path} is a LoRA adapter, and adapters are not converted here",
-            "get it as GGUF, and give it to its model: llmrr run -m MODEL -o lora FILE.gguf",
+            f"{source.path} is a LoRA adapter, which {want} has no file for",
+            "--to gguf, and give it to its model: llmrr run -m MODEL -o lora FILE.gguf",
         )
     return str(want)
 

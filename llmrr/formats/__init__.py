@@ -156,5 +156,6 @@ def _adapter(files: Files, layout: "Layout") -> Unsupported:
     base = _describe(files, layout).metadata.get("base_model")
     return Unsupported(
         f"{files} is a LoRA adapter for {base or 'a model that it does not name'}, not a model",
-        "get it as GGUF, and give it to its model: llmrr run -m MODEL -o lora FILE.gguf",
+        f"llmrr convert {quote(str(files))} --to gguf, and give that to its model: "
+        "llmrr run -m MODEL -o lora FILE.gguf",
     )

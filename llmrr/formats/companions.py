@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path, PurePosixPath
+from shlex import quote
 
 from llmrr import formats
 from llmrr.errors import Unsupported
@@ -55,7 +56,8 @@ def require(path: Path, kind: str) -> None:
     if info.format is not Format.GGUF:
         raise Unsupported(
             f"{path} is {info.format}, and {WORDS[kind]} has to be a GGUF file",
-            "get it as GGUF; llmrr search TEXT finds what has been converted",
+            f"llmrr convert {quote(str(path))} --to gguf" if info.kind == "adapter" == kind
+            else "get it as GGUF; llmrr search TEXT finds what has been converted",
         )
     if info.kind != kind:
         what = WORDS.get(info.kind or "", info.kind or "a model")

@@ -9,7 +9,7 @@ supported is for llama.cpp to say.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from llmrr.errors import DamagedFile, Unsupported
 from llmrr.formats.gguf_header import Array, Header, TensorInfo
@@ -60,8 +60,10 @@ def check_parts(parts: Sequence[Header]) -> None:
     check_vocabulary(first)
 
 
-def check_adapter(header: Header) -> None:
-    """Raise ``DamagedFile`` or ``Unsupported`` if ``header`` is not one of a LoRA adapter."""
+def check_adapter(header: Header, model: Iterable[TensorInfo]) -> None:
+    """Raise ``DamagedFile`` or ``Unsupported`` if ``header`` is not one of a LoRA adapter for a
+    model of these tensors. llama.cpp does not look at how many experts it is for, and reads behind
+    the last."""
     if (header.text("general.type"), header.text("adapter.type")) != ("adapter", "lora"):
         raise Unsupported(
             f"{header.where} is not a LoRA adapter",
@@ -75,11 +77,14 @@ def check_adapter(header: Header) -> None:
     ):
         if header.kinds.get(key) != wanted:
             raise damaged(header, f"{key} is not {kind}")
+    stacked = {one.name: one.dims[2:] for one in model}
     for tensor in header.tensors:
         if not tensor.name.endswith((".lora_a", ".lora_b")):
             raise damaged(header, f"{tensor.name!r} is not a tensor of an adapter")
-        if len(tensor.dims) != 2 or TENSOR_TYPES[tensor.type][0] in NOT_FOR_WEIGHTS:
+        if len(tensor.dims) < 2 or TENSOR_TYPES[tensor.type][0] in NOT_FOR_WEIGHTS:
             raise damaged(header, f"{tensor.name!r} is not a matrix to calculate with")
+        if tensor.dims[2:] != stacked.get(tensor.name[: -len(".lora_a")], ()):
+            raise damaged(header, f"{tensor.name!r} is not for as many experts as the model has")
 
 
 def damaged(header: Header, why: str) -> DamagedFile:

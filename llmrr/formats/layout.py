@@ -165,10 +165,11 @@ def _chosen(files: Files, names: list[str], single: str, aside: re.Pattern[str])
 
 def _is_adapter(files: Files, name: str, header: Header) -> bool:
     """LoRA by the names of its tensors; a model that was trained with LoRAs inside has the layers
-    that they belong to as well."""
-    if any(LORA.search(tensor.name) for tensor in header.tensors):
-        return not any(".base_layer." in tensor.name for tensor in header.tensors)
-    return _is_named_adapter(files, name)
+    that they belong to as well, of which PEFT may save the table of tokens beside an adapter."""
+    if _is_named_adapter(files, name):
+        return True
+    inside = any(LORA.search(tensor.name) for tensor in header.tensors)
+    return inside and not any(".base_layer." in tensor.name for tensor in header.tensors)
 
 
 def _is_named_adapter(files: Files, name: str) -> bool:

@@ -55,6 +55,13 @@ def repository(wanted: HubReference) -> hub.Repository | None:
     return hub.Repository(name, wanted.revision or "main", commit, files)
 
 
+def snapshot(wanted: HubReference) -> Path | None:
+    """The folder in the cache with what is there of a repository, be it not whole."""
+    folder = _folder(wanted)
+    commit = _commit(folder, wanted.revision) if folder else ""
+    return folder / "snapshots" / commit if folder and commit else None
+
+
 def _folder(wanted: HubReference) -> Path | None:
     """The part of the cache for a repository, in capitals or not."""
     root = paths.hub_cache_dir()

@@ -140,19 +140,22 @@ class Conversion:
             found.setdefault("tokenizer.chat_template", BETWEEN_TURNS)
         return found
 
-    def work(self, source: Path, target: Path, told: Told) -> None:
-        """Write the file ``target`` from the weights at ``source``."""
-        found = places(source)
-        settings = self._settings(source)
-        model = self.model(settings, (one.tensor for one in found.values()), str(source))
-        metadata = {
+    def metadata(self, settings: Path, model: Model) -> dict[str, Any]:
+        """All keys of the file but general.architecture."""
+        return {
             **general(settings, model.raw, model.tensors, model.quant),
             **model.entry.hyperparameters(model.values),
             **_pooling(settings, model.entry),
             **self.vocabulary(settings, model),
             VERIFIED: self.wish.verify,
         }
-        write_header(target, model.entry.name, metadata, model.tensors)
+
+    def work(self, source: Path, target: Path, told: Told) -> None:
+        """Write the file ``target`` from the weights at ``source``."""
+        found = places(source)
+        settings = self._settings(source)
+        model = self.model(settings, (one.tensor for one in found.values()), str(source))
+        write_header(target, model.entry.name, self.metadata(settings, model), model.tensors)
         with Reader(found) as reader:
             write_tensors(target, model.tensors, model.values, reader, told)
 

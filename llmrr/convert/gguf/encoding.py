@@ -46,7 +46,8 @@ def floats(raw: "Numbers", stored: str) -> "Floats":
         wide = raw.astype(np.uint32)
         wide <<= 16
         return wide.view(np.float32)
-    return raw.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # of F64; see ``refuse_overflow``
+        return raw.astype(np.float32, copy=False)
 
 
 def encode(raw: "Numbers", stored: str, kind: str) -> "Numbers":

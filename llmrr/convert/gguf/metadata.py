@@ -43,7 +43,7 @@ def general(
     files = FolderFiles(settings, depth=0)
     found: dict[str, Any] = {"general.type": "model"}
     found |= _sampling(read_beside(files, "generation_config.json"))
-    found |= _described(settings, raw, tensors)
+    found |= described(settings, raw, parameters(tensors))
     found["general.file_type"] = FILE_TYPES[quant]
     found["general.quantization_version"] = QUANTIZATION_VERSION
     return found
@@ -61,13 +61,13 @@ def _sampling(stated: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _described(
-    settings: Path, raw: Mapping[str, Any], tensors: Sequence[Written]
+def described(
+    settings: Path, raw: Mapping[str, Any], counts: tuple[int, int, int, int]
 ) -> dict[str, Any]:
-    """Name and origin, by the rules that ``gguf`` has for them."""
+    """Name and origin, by the rules that ``gguf`` has for them; ``counts`` are those of
+    ``parameters``, the first one negative for an adapter."""
     import gguf
 
-    counts = parameters(tensors)
     settings = settings.resolve()
     told = dict(raw)
     if hub := _hub_name(settings):
@@ -79,7 +79,7 @@ def _described(
         gguf.Metadata(), card, told, None if hub else settings, counts[0]
     )
     about.name = about.name or settings.name or "model"
-    if about.size_label is None and counts[0]:
+    if about.size_label is None and counts[0] > 0:
         about.size_label = gguf.size_label(*counts)
     found = {key: _text(getattr(about, key, None)) for key in TEXTS}
     for key in ("url", "doi", "uuid", "repo_url"):

@@ -79,22 +79,22 @@ def plan(
     Raises ``DamagedFile`` for a tensor that is missing or has another shape than the configuration
     says, ``Unsupported`` for one that the architecture does not have and for packed weights.
     """
-    named = _named(entry, tensors, where, parts=bool(values.table("text_config")))
+    by_name = named(entry, tensors, where, parts=bool(values.table("text_config")))
     sizes = entry.sizes(values)
     found: dict[str, Written] = {}
     used: set[str] = set()
     lacking: dict[str, str] = {}
     for rule, target, sources in instances(entry, values, sizes):
-        present = [name for name in sources if name in named]
+        present = [name for name in sources if name in by_name]
         if target in found:
             used.update(present if _same_place(found[target], rule) else ())
             continue
         if len(present) < len(sources):
             if present or rule.need(values):
-                lacking.setdefault(target, next(name for name in sources if name not in named))
+                lacking.setdefault(target, next(name for name in sources if name not in by_name))
             continue
         used.update(sources)
-        found[target] = _written(rule, target, [named[name] for name in sources], sizes, values,
+        found[target] = _written(rule, target, [by_name[name] for name in sources], sizes, values,
                                  wanted, where)  # fmt: skip
     for target, name in lacking.items():
         if target not in found:
@@ -102,7 +102,7 @@ def plan(
                 f"{where} lacks the tensor {name!r}, which {entry.classes[0]} has",
                 "get all files of the model",
             )
-    _refuse_others(entry, values, named.keys() - used, where)
+    _refuse_others(entry, values, by_name.keys() - used, where)
     return (*_made(entry, values), *found.values())
 
 
@@ -115,7 +115,7 @@ def _made(entry: Entry, values: Values) -> Iterator[Written]:
         yield Written(name, (len(numbers),), "F32", values=numbers)
 
 
-def _named(
+def named(
     entry: Entry, tensors: Iterable[Tensor], where: str, *, parts: bool
 ) -> dict[str, Tensor]:
     """The tensors by their names without the prefixes of the text part and of the model."""
@@ -164,20 +164,28 @@ def _written(
         if source.shape != expected:
             raise damaged(
                 where,
-                f"{source.name[:99]!r} has the shape {_shown(source.shape)}, "
-                f"where its configuration says {_shown(expected)}",
+                f"{source.name[:99]!r} has the shape {shown(source.shape)}, "
+                f"where its configuration says {shown(expected)}",
             )
-    shape = (*expected[:-2], *expected[:-3:-1]) if rule.transposed else expected
-    if rule.rows:
-        axis = max(len(shape) - 2, 0)
-        count = len(rule.rows(values, shape[axis]))
-        shape = (*shape[:axis], count, *shape[axis + 1 :])
-    if "*" in rule.source:
-        shape = (len(sources), *shape)
+    shape = shape_of(rule, len(sources), sizes, values)
     return Written(target, shape, kind_of(target, shape, wanted), tuple(sources), rule)
 
 
-def _shown(shape: tuple[int, ...]) -> str:
+def shape_of(
+    rule: Rule, count: int, sizes: Mapping[str, int], values: Values
+) -> tuple[int, ...]:
+    """The shape of what is written, rows first, from ``count`` sources."""
+    expected = dimensions(rule.shape, sizes)
+    shape = (*expected[:-2], *expected[:-3:-1]) if rule.transposed else expected
+    if rule.rows:
+        axis = max(len(shape) - 2, 0)
+        rows = len(rule.rows(values, shape[axis]))
+        shape = (*shape[:axis], rows, *shape[axis + 1 :])
+    return (count, *shape) if "*" in rule.source else shape
+
+
+def shown(shape: tuple[int, ...]) -> str:
+    """A shape in words."""
     return " by ".join(map(str, shape)) or "of a single number"
 
 

@@ -16,7 +16,7 @@ from llmrr.convert.gguf.entry import Entry, Rule, add_one, dimensions
 from llmrr.convert.gguf.planning import instances
 from llmrr.convert.gguf.settings import Values
 from llmrr.convert.quantize import dequantize
-from llmrr.convert.safetensors import comparing, rebuilt_config, tokenizer, writer
+from llmrr.convert.safetensors import comparing, complete, rebuilt_config, tokenizer, writer
 from llmrr.errors import DamagedFile, Unsupported
 from llmrr.formats import gguf
 from llmrr.formats.gguf_header import Header, TensorInfo
@@ -65,6 +65,8 @@ class Model:
         )
         self.vocabulary = tokenizer.read(self.header)
         tokenizer.require(self.vocabulary)
+        shapes = {name: one.dims[::-1] for name, (_, one) in self.there.items()}
+        complete.require(self.entry, self.values, shapes, self.header.where)
         self.pieces = _pieces(self.entry, self.values, names)
 
     def rows(self, target: str) -> Iterator["Floats"]:

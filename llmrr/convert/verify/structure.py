@@ -173,7 +173,7 @@ def _compared(
 def _variants(design: Design, layers: int, header: Header) -> Iterator[Variant]:
     architecture = header.text("general.architecture")
     cut = design.cut(layers, WINDOW)
-    cut = replace(cut, scale=cut.scale * _scale_lost(design, layers, f"{architecture}"))
+    cut = replace(cut, scale=cut.scale * scale_lost(design, layers, f"{architecture}"))
     replaced: dict[str, Scalar] = {}
     key = f"{architecture}.attention.sliding_window"
     window = header.integer(key)
@@ -186,7 +186,7 @@ def _variants(design: Design, layers: int, header: Header) -> Iterator[Variant]:
         yield Variant(cut.long(), {**replaced, **changed})
 
 
-def _scale_lost(design: Design, layers: int, architecture: str) -> float:
+def scale_lost(design: Design, layers: int, architecture: str) -> float:
     """llama.cpp tells by the number of layers that a Gemma is the one of 27 B parameters, whose
     attention is scaled by width / heads (``load_arch_hparams`` in its models/gemma2.cpp and
     gemma3.cpp); a cut one is scaled by the size of a head, as the others."""

@@ -70,7 +70,8 @@ def _check_headers(path: Path, options: Options) -> None:
     gguf.check_file(path)
     for adapter, _ in options.lora:
         companions.require(adapter, "adapter")
-        check_adapter(gguf.read_header(adapter))
+        model = (one for part in gguf.read_parts(path) for one in part.tensors)
+        check_adapter(gguf.read_header(adapter), model)
 
 
 def dry_load(path: Path, *arguments: str) -> str:

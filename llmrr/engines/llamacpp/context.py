@@ -37,7 +37,7 @@ class Context:
         self._api = api()
         self.shape = shape
         self.abort = abort or AbortFlag()
-        batch = UBATCH if shape.pooled is None else max(UBATCH, shape.size)
+        batch = UBATCH if shape.pooled is None else _even(max(UBATCH, shape.size), shape.slots)
         parameters = set_fields(
             self._api.llama_context_default_params(),
             {
@@ -189,6 +189,12 @@ class Batch:
         """The struct to hand over."""
         self._struct.n_tokens = self.used
         return self._struct
+
+
+def _even(tokens: int, slots: int) -> int:
+    """As many or a few more, without a rest over the sequences: llama.cpp rounds the tokens of a
+    batch of embeddings up so, and not their outputs, and aborts where these differ."""
+    return -(-tokens // slots) * slots
 
 
 def _refused(shape: Shape, log: str) -> LlmrrError:

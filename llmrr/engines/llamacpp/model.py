@@ -153,7 +153,6 @@ class LlamaModel:
         limit = self.info.context_length or longest
         if longest > limit:
             raise prompting.overflow("longest text", longest, limit, self.info.context_length)
-        # llama.cpp spreads a batch evenly over its sequences, and aborts where that leaves a rest.
         shape = replace(
             self._shape(_rounded(longest), flash=self._flash),
             slots=min(vectors.AT_ONCE, len(tokens)),

@@ -6,6 +6,7 @@ transformers.
 
 from typing import TYPE_CHECKING
 
+from llmrr.convert.gguf import rope
 from llmrr.convert.gguf.architectures.gpt import norm, pair, wide_sizes
 from llmrr.convert.gguf.architectures.llama import BLOCK
 from llmrr.convert.gguf.entry import Entry, Key, Rule, only, real
@@ -160,7 +161,7 @@ NOMIC_BERT = Entry(
     },
     sizes=encoder_sizes,
     keys={
-        **KEYS, "context_length": _trained_context, "rope.freq_base": real("rope_theta"),
+        **KEYS, "context_length": _trained_context, "rope.freq_base": rope.base,
     },
     rules=(
         Rule("embeddings.word_embeddings.weight", "token_embd.weight", "v d"),
@@ -176,7 +177,8 @@ NOMIC_BERT = Entry(
     ),
     aside=ASIDE,
     refused=(
-        only("activation_function", "swiglu"), only("prenorm", False, None),
+        only("activation_function", "swiglu"), only("hidden_act", "silu", "swish", None),
+        rope.refused(), only("prenorm", False, None),
         only("causal", False, None), only("qkv_proj_bias", False, None),
         only("mlp_fc1_bias", False, None), only("mlp_fc2_bias", False, None),
         only("rotary_emb_fraction", 1, 1.0, None), only("rotary_emb_interleaved", False, None),

@@ -1,0 +1,189 @@
+"""What is written: A and B of every pair under the name of the tensor that they are added to, the
+rows of B in the order that the table of architectures has for that tensor."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llmrr.convert.gguf.encoding import STORED, TYPES
+from llmrr.convert.gguf.entry import Entry, Rule, dimensions
+from llmrr.convert.gguf.planning import Written, instances, named
+from llmrr.convert.gguf.settings import Values
+from llmrr.convert.lora.pairs import Pair
+from llmrr.convert.lora.peft import MERGE, Settings
+from llmrr.errors import Unsupported
+from llmrr.formats.messages import damaged, listed
+from llmrr.formats.tensors import Tensor
+
+if TYPE_CHECKING:
+    from llmrr.convert.gguf.entry import Floats
+
+TOKENS = "token_embd.weight"
+# Tables whose rows llama.cpp looks up without an adapter.
+LOOKED_UP = ("position_embd.weight", "token_types.weight")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The tensors of the file, and ``alpha``: of a pair, llama.cpp multiplies by alpha / rank."""
+
+    alpha: float
+    tensors: tuple[Written, ...]
+
+
+def plan(
+    entry: Entry, values: Values, settings: Settings, pairs: Sequence[Pair], wanted: str, where: str
+) -> Plan:
+    """The tensors of an adapter for a model of ``entry``.
+
+    Raises ``DamagedFile`` for a pair of another shape than the weight that it belongs to,
+    ``Unsupported`` for one that the architecture does not have, or to which llama.cpp adds nothing.
+    Those of parts that the base's own conversion leaves aside are left out.
+    """
+    alpha = _alpha(settings, pairs)
+    weights = _weights(entry, values, pairs, where)
+    sizes = entry.sizes(values)
+    found: dict[str, list[Written]] = {}
+    used: set[str] = set()
+    for rule, target, sources in instances(entry, values, sizes):
+        present = [name for name in sources if name in weights]
+        if not present or target in found:
+            continue
+        chosen = [weights[name] for name in present]
+        if chosen[0].is_table and target != TOKENS:
+            continue  # a table that is the output layer too: PEFT changes what is looked up alone
+        _require_reached(entry, values, target, chosen, where)
+        _require_all(sources, present, chosen, settings, where)
+        _require_shape(rule, chosen, dimensions(rule.shape, sizes), where)
+        used.update(present)
+        scale = settings.alpha(chosen[0].module) / alpha
+        found[target] = list(_written(rule, target, chosen, scale, values, wanted))
+    left = sorted(weights.keys() - used)
+    if not found or not all(re.match(entry.aside, name) for name in left):
+        raise Unsupported(
+            f"{where} changes what {entry.classes[0]} does not have with the base's configuration: "
+            f"{listed(left)}",
+            "--base DIR with the model that it was trained on",
+        )
+    return Plan(alpha, tuple(one for both in found.values() for one in both))
+
+
+def _alpha(settings: Settings, pairs: Sequence[Pair]) -> float:
+    """The one that most pairs have; B is multiplied for the others."""
+    return Counter(settings.alpha(pair.module) for pair in pairs).most_common(1)[0][0]
+
+
+def _weights(
+    entry: Entry, values: Values, pairs: Iterable[Pair], where: str
+) -> dict[str, Pair]:
+    """The pairs by the names of their weights, without the prefixes of the base."""
+    by_name = {f"{pair.module}.weight": pair for pair in pairs}
+    stand_ins = [Tensor(name, pair.a.type, pair.shape, 0) for name, pair in by_name.items()]
+    parts = bool(values.table("text_config"))
+    return {
+        name: by_name[one.name] for name, one in named(entry, stand_ins, where, parts=parts).items()
+    }
+
+
+def _require_reached(
+    entry: Entry, values: Values, target: str, pairs: Sequence[Pair], where: str
+) -> None:
+    """Raise ``Unsupported`` for what llama.cpp would load and not add, or add to the wrong thing.
+
+    It finds a LoRA by the name of a tensor, and where the table of tokens is the output layer too,
+    both are ``token_embd.weight``.
+    """
+    module = pairs[0].module
+    if target in LOOKED_UP:
+        raise Unsupported(
+            f"{where} changes {module[:99]!r}, to which llama.cpp adds nothing", MERGE
+        )
+    own_output = any(rule.target == "output.weight" and rule.source != "lm_head.weight"
+                     for rule in entry.rules)  # fmt: skip
+    if target in (TOKENS, "output.weight") and values.tied and not entry.pools and not own_output:
+        raise Unsupported(
+            f"{where} changes {module[:99]!r}, and the base has one table for its tokens and its "
+            "output (tie_word_embeddings): llama.cpp cannot change one of them",
+            MERGE,
+        )
+    if target == TOKENS and not pairs[0].is_table:
+        raise Unsupported(f"{where} changes the table {module[:99]!r} as if it were a layer", MERGE)
+
+
+def _require_all(
+    sources: Sequence[str], present: Sequence[str], pairs: Sequence[Pair], settings: Settings,
+    where: str,
+) -> None:  # fmt: skip
+    """Of experts that are stacked, all have a LoRA, and of one rank and factor."""
+    if len(present) < len(sources):
+        lacking = next(name for name in sources if name not in present)
+        raise Unsupported(
+            f"{where} changes {len(present)} of {len(sources)} experts and not "
+            f"{lacking.removesuffix('.weight')!r}; llama.cpp takes all or none",
+            MERGE,
+        )
+    if len({(pair.rank, settings.alpha(pair.module)) for pair in pairs}) > 1:
+        raise Unsupported(
+            f"{where} has several ranks or alphas for the experts beside "
+            f"{pairs[0].module[:99]!r}",
+            MERGE,
+        )
+
+
+def _require_shape(
+    rule: Rule, pairs: Sequence[Pair], shape: tuple[int, ...], where: str
+) -> None:
+    expected = shape[::-1] if rule.transposed else shape  # A and B are those of a linear layer
+    for pair in pairs:
+        if pair.shape != expected:
+            said = "{} by {}".format(*pair.shape)
+            raise damaged(
+                where,
+                f"the LoRA of {pair.module[:99]!r} is for a weight of {said}, where the base has "
+                f"{' by '.join(map(str, expected))}",
+            )
+        for tensor in (pair.a, pair.b):
+            if tensor.type not in STORED:
+                raise Unsupported(
+                    f"{where} is quantized: {tensor.name[:99]!r} has the type {tensor.type}", MERGE
+                )
+
+
+def _written(
+    rule: Rule, target: str, pairs: Sequence[Pair], scale: float, values: Values, wanted: str
+) -> Iterator[Written]:
+    first = pairs[0]
+    a_shape, b_shape = first.a.shape, first.b.shape
+    if first.is_table:
+        a_shape = a_shape[::-1]
+    elif rule.rows:
+        b_shape = (len(rule.rows(values, b_shape[0])), b_shape[1])
+    stack = (len(pairs),) if "*" in rule.source else ()
+    for half, shape, tensors, own in (
+        ("a", a_shape, [pair.a for pair in pairs], _rule(transposed=first.is_table)),
+        ("b", b_shape, [pair.b for pair in pairs], _rule(rule, scale)),
+    ):
+        whole = (*stack, *shape)
+        kind = "F16" if shape[-1] % TYPES[wanted][1] else wanted
+        yield Written(f"{target}.lora_{half}", whole, kind, tuple(tensors), own)
+
+
+def _rule(rule: Rule | None = None, scale: float = 1.0, *, transposed: bool = False) -> Rule:
+    """How the numbers of a half are taken; its names and its shape are known already."""
+    rows = rule.rows if rule else None
+    return Rule("", "", "", rows, change=_times(scale), transposed=transposed)
+
+
+def _times(scale: float) -> "Callable[[Floats], Floats] | None":
+    if scale == 1.0:
+        return None
+
+    def change(numbers: "Floats") -> "Floats":
+        import numpy as np
+
+        return numbers * np.float32(scale)
+
+    return change
+
