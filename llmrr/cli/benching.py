@@ -9,6 +9,8 @@ from llmrr import bench as core
 from llmrr import parameters
 from llmrr.catalogue import identity_of
 from llmrr.cli import offers, output, transfer
+from llmrr.cli.layout import counted
+from llmrr.engines import for_format
 from llmrr.errors import ContextOverflow, LlmrrError, UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +68,8 @@ class Benched(NamedTuple):
 def bench(router: "Router", asked: Asked) -> Benched:
     """Measure every model, one after the other. One that fails does not keep the others from being
     measured; after Ctrl-C those remain that were complete. Raises ``UsageError``, ``NotFound``,
-    ``ContextOverflow`` before anything is measured, and the error of a model that is the only one.
+    ``Unsupported``, ``ContextOverflow`` before anything is measured, and where no model could be
+    measured, the error of the first.
     """
     from llmrr import hardware
 
@@ -74,7 +77,7 @@ def bench(router: "Router", asked: Asked) -> Benched:
     options = _options(asked)
     if asked.plot not in (None, "-"):
         output.check_place(str(asked.plot))
-    subjects = [_subject(router, name) for name in asked.models]
+    subjects = [_subject(router, name, asked.engine) for name in asked.models]
     wish = _wish(asked, subjects, options, together)
     machine = hardware.probe(thorough=True)
     measured: list[Measured] = []
@@ -134,12 +137,14 @@ def _options(asked: Asked) -> tuple[tuple[str, str], ...]:
     return (*((key, value) for key, value in asked.options), *stated)
 
 
-def _subject(router: "Router", name: str | None) -> Subject:
+def _subject(router: "Router", name: str | None, engine: str | None) -> Subject:
     offers.require(router, name)
     resolved = router.resolve(name)
     if not resolved.stated:
         output.note(f"model {resolved.name} ({resolved.why})")
-    return Subject(resolved.name, name, router.catalogue.entry(name), router.info(name))
+    info = router.info(name)
+    for_format(info.format, resolved.name, engine or resolved.engine)  # or it says why not
+    return Subject(resolved.name, name, router.catalogue.entry(name), info)
 
 
 def _wish(
@@ -151,35 +156,38 @@ def _wish(
     """How much is read and written: as stated, else as llama-bench does, or less where the context
     of a model is smaller."""
     stated = parameters.read_loading(options).get("context_size")
-    rooms = {one.name: _room(one.info, stated) for one in subjects}
-    known = {name: room for name, room in rooms.items() if room is not None}
-    numbers = []
-    for flag, wanted, usual in (
-        ("--prefill", asked.prefill, PREFILL), ("--decode", asked.decode, DECODE),
-    ):  # fmt: skip
-        name = min(known, key=lambda one: known[one], default=None)
-        room = usual if name is None else known[name]
-        if wanted is None and room < usual and name is not None:
-            wanted = _power_below(room)
-            output.note(f"{name} has a context of {room + 1} tokens: {flag} {wanted}")
-        if wanted is not None and name is not None and wanted > room:
-            raise ContextOverflow(
-                f"{flag} {wanted} does not fit into the context of {name}, {room + 1} tokens",
-                f"{flag} {room} is the most" if room else "use a larger --ctx-size",
-            )
-        numbers.append(usual if wanted is None else wanted)
-    prefill, decode = numbers
+    rooms = [
+        (size - 1, one.name) for one in subjects
+        if isinstance(size := stated or one.info.context_length, int)
+    ]  # fmt: skip
+    room, name = min(rooms, default=(None, ""))
+    prefill = _number("--prefill", asked.prefill, PREFILL, room, name)
+    decode = _number("--decode", asked.decode, DECODE, room, name)
     return core.Wish(prefill, decode, asked.repeats, together)
 
 
-def _room(info: "ModelInfo", stated: object) -> int | None:
-    """How many tokens fit beside the one that follows, as far as that is known."""
-    sizes = [size for size in (info.context_length, stated) if isinstance(size, int)]
-    return min(sizes) - 1 if sizes else None
+def _number(flag: str, stated: int | None, usual: int, room: int | None, name: str) -> int:
+    """What a flag states, or what is usual; ``room`` is how many tokens fit beside the one that
+    follows, None where that is not known."""
+    wanted = usual if stated is None else stated
+    if room is None or wanted <= room:
+        return wanted
+    said = (
+        f"{wanted} tokens and the one that follows do not fit into the context of {name}, "
+        + counted(room + 1, "token")
+    )
+    if stated is not None or room < 1:
+        raise ContextOverflow(
+            f"{flag}: {said}",
+            f"{flag} {room} is the most" if room else "use a larger --ctx-size",
+        )
+    less = _power_below(room)
+    output.note(f"{flag} {less}: {said}")
+    return less
 
 
 def _power_below(room: int) -> int:
-    return 1 << max(0, room.bit_length() - 1)
+    return 1 << (room.bit_length() - 1)
 
 
 # -- one model ---------------------------------------------------------------------------------
