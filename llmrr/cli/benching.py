@@ -1,6 +1,7 @@
 """From a command line to how fast models are: everything looked at first, every model measured,
 speeds kept."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -122,7 +123,8 @@ def facts(found: Benched) -> dict[str, Any]:
 
 def _together(written: str) -> tuple[int, ...]:
     numbers = [part.strip() for part in written.split(",")]
-    if not all(one.isdecimal() and 1 <= int(one) <= MOST_TOGETHER for one in numbers):
+    if not all(re.fullmatch("[0-9]{1,3}", one) and 1 <= int(one) <= MOST_TOGETHER
+               for one in numbers):  # fmt: skip
         raise UsageError(
             f'--concurrency "{written}" is no list of numbers from 1 to {MOST_TOGETHER}',
             "--concurrency 1,4,8",
