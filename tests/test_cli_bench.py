@@ -27,7 +27,7 @@ class Processes:
     """In place of the processes: a model's figures by its name, or what happens instead."""
 
     def __init__(self, rates: Mapping[str, Any]) -> None:
-        self.rates, self.jobs = rates, list[Job]()
+        self.rates, self.jobs, self.most = rates, list[Job](), 64
 
     def __call__(self, job: Job, told: Callable[..., None]) -> dict[str, Any]:
         self.jobs.append(job)
@@ -35,6 +35,8 @@ class Processes:
         rate = self.rates[Path(str(job.model)).name]
         if isinstance(rate, BaseException):
             raise rate
+        if job.sequences > self.most:
+            raise DoesNotFit("too large", "")
         if job.what == "start":
             return {"load_s": 1 / rate, "first_token_s": 2 / rate, "prompt_tokens": 50}
         speed = {"decode": [rate * job.sequences, rate * job.sequences + 2][: job.repeats],
@@ -189,6 +191,13 @@ def test_all_that_fail_are_told(typed: Typed, scripted: Callable[..., Processes]
     assert seen.err == "llmrr: b.gguf: broken\n"
 
 
+def test_too_many_at_once_are_said(typed: Typed, scripted: Callable[..., Processes]) -> None:
+    processes = scripted(a=100.0)
+    processes.most = 4
+    seen = typed("bench", "./a.gguf", *QUICK, "--concurrency", "1,4,8")
+    assert (seen.code, seen.err) == (5, "llmrr: a.gguf: 8 at once: too large\n")
+
+
 def test_an_interruption_leaves_what_was_complete(
     typed: Typed, scripted: Callable[..., Processes]
 ) -> None:
@@ -222,6 +231,9 @@ def test_an_interruption_leaves_what_was_complete(
         (["--engine", "onnx"], 4, "--engine llamacpp"),
         (["--engine", "nonsense"], 2, 'no engine "nonsense"'),
         (["--plot", "absent/x.svg"], 3, "mkdir -p"),
+        (["-p", "512"], 2, "hint: llmrr bench --prefill N"),
+        (["--n-gen", "512"], 2, "hint: llmrr bench --decode N"),
+        (["--n-gpu-layers", "0"], 2, "hint: -o gpu_layers VALUE"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(

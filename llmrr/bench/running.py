@@ -7,6 +7,7 @@ from llmrr.bench import process
 from llmrr.bench.figures import Figures, Spread, Together
 from llmrr.bench.job import Job, Wish
 from llmrr.bench.measuring import Told
+from llmrr.errors import LlmrrError
 
 
 def measure(
@@ -48,7 +49,10 @@ def _start(job: Job, number: int, told: Told) -> dict[str, Any]:
 
 
 def _together(job: Job, count: int, told: Told) -> Together:
-    found = process.run(_of(job, count), told)
+    try:
+        found = process.run(_of(job, count), told)
+    except LlmrrError as error:
+        raise type(error)(f"{count} at once: {error.message}", error.hint) from error
     return Together(count, Spread(tuple(found["decode"])), found["peak_bytes"])
 
 
