@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from llmrr.evaluate.scoring import Score
+    from llmrr.speeds import Speed
     from llmrr.store.holders import Holding
     from llmrr.store.records import Entry
     from llmrr.store.references import HubReference
@@ -145,6 +146,18 @@ class Catalogue:
             lambda connection: scoring.scores(connection, entry.origin, identity),
             "what was measured is not known",
         ) or []
+
+    def speed(self, entry: "Entry") -> "Speed | None":
+        """What ``bench`` measured last of exactly this model."""
+        from llmrr import speeds
+
+        identity = identity_of(entry)
+        if identity is None:
+            return None
+        return self._database(
+            lambda connection: speeds.latest(connection, entry.origin, identity),
+            "what was measured is not known",
+        )
 
     def find(self, name: str) -> "Entry | None":
         """The installed model of this label, or of this name the one used or added last."""

@@ -95,6 +95,25 @@ STEPS: tuple[tuple[str, ...], ...] = (
             correct INTEGER NOT NULL)""",
         "CREATE INDEX scores_source ON scores (source, at)",
     ),
+    (
+        """CREATE TABLE speeds (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at REAL NOT NULL,
+            model TEXT NOT NULL,
+            source TEXT NOT NULL,
+            identity TEXT NOT NULL,
+            quant TEXT,
+            engine TEXT NOT NULL,
+            threads INTEGER,
+            prefill_tokens INTEGER NOT NULL,
+            prefill_tokens_per_s REAL NOT NULL,
+            decode_tokens INTEGER NOT NULL,
+            decode_tokens_per_s REAL NOT NULL,
+            first_token_s REAL NOT NULL,
+            load_s REAL NOT NULL,
+            peak_bytes INTEGER)""",
+        "CREATE INDEX speeds_source ON speeds (source, at)",
+    ),
 )
 
 

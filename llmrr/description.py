@@ -17,6 +17,7 @@ from llmrr.types import Format, ModelFiles, ModelInfo, Recipe
 
 if TYPE_CHECKING:
     from llmrr.evaluate.scoring import Score
+    from llmrr.speeds import Speed
     from llmrr.store.records import Entry
 
 
@@ -25,8 +26,8 @@ class Description:
     """A model, as ``show`` prints it. ``files`` are those that the store notes, with bytes and
     SHA-256 where known; ``engines`` those that run it, each with the command that installs what it
     lacks; ``holders`` who else has the same file; ``fit`` is None where it cannot be computed.
-    ``scores`` are what ``eval`` measured, the newest first. ``problem`` is why it cannot be run."""
-
+    ``scores`` are what ``eval`` measured, the newest first, ``speed`` is what ``bench`` measured
+    last. ``problem`` is why it cannot be run."""
 
     name: str
     source: str
@@ -45,6 +46,7 @@ class Description:
     fit: Fit | None
     problem: str | None = None
     scores: "tuple[Score, ...]" = ()
+    speed: "Speed | None" = None
 
     @property
     def quality(self) -> float | None:
@@ -107,6 +109,7 @@ def describe(catalogue: Catalogue, name: str | None) -> Description:
         fit=None if problem else _weighed(info, hardware.probe(thorough=True), None, "f16"),
         problem=problem,
         scores=tuple(catalogue.scores(entry)),
+        speed=catalogue.speed(entry),
     )
 
 

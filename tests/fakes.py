@@ -75,7 +75,7 @@ class FakeModel:
     def __init__(self, engine: "FakeEngine", place: ModelFiles, options: Options) -> None:
         self.engine, self.place, self.options = engine, place, options
         self.info = ModelInfo(Format.GGUF, "llama", embedding_length=2)
-        self.closed, self.where = False, None
+        self.closed, self.where, self.threads = False, None, 3
 
     def generate(
         self, request: Request, on_chunk: Callable[[Chunk], None] | None = None

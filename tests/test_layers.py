@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settings",),
     ("environment", "tomlfile", "parameters"),
     ("config", "modelfile"),
-    ("store", "engines", "routing", "stats"),
+    ("store", "engines", "routing", "stats", "speeds"),
     ("pool", "evaluate"),
     ("convert",),
     ("catalogue",),
@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
 FOLDERS = {"formats", "engines", "hardware", "hub", "store", "routing", "evaluate", "convert",
-           "migrate", "server", "cli", "builtin"}  # fmt: skip
+           "bench", "migrate", "server", "cli", "builtin"}  # fmt: skip
 
 
 def part_of(file: Path, root: Path) -> str:

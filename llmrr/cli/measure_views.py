@@ -1,4 +1,4 @@
-"""What ``llmrr eval`` and ``llmrr bench`` look like on a page: lines of text, pure."""
+"""What ``llmrr eval`` looks like on a page: lines of text, pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

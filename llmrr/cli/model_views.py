@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from llmrr.cli.layout import Page, count, size
+from llmrr.cli.layout import Page, count, counted, size
 from llmrr.cli.views import minute
 
 if TYPE_CHECKING:
     from llmrr.description import Description, FitLine
     from llmrr.evaluate.scoring import Score
     from llmrr.hardware import Fit
+    from llmrr.speeds import Speed
 
 Facts = Mapping[str, Any]
 TEMPLATE_LINES = 3
@@ -48,6 +49,7 @@ def description(found: "Description") -> Facts:
         "problem": found.problem,
         "quality": found.quality,
         "scores": [score_values(one) for one in found.scores],
+        "speed": speed_values(found.speed) if found.speed else None,
         "metadata": metadata,
     }  # fmt: skip
 
@@ -78,6 +80,7 @@ def described(page: Page, facts: Facts) -> Iterator[str]:
             "last used": minute(facts["last_used"]) if facts["last_used"] else None,
             "runs on": _engines(facts["engines"]),
             **({"quality": "; ".join(map(_score, facts["scores"]))} if facts["scores"] else {}),
+            **({"speed": _speed(facts["speed"])} if facts["speed"] else {}),
             **({"cannot be run": facts["problem"]} if facts["problem"] else {}),
             "also held by": ", ".join(facts["holders"]),
             **({"fits here": _fits(facts["fit"])} if facts["fit"] else {}),
@@ -100,6 +103,14 @@ def score_values(score: "Score") -> dict[str, Any]:
         "of": score.whole, "correct": score.correct, "accuracy": score.accuracy,
         "low": low, "high": high, "at": score.at,
     }  # fmt: skip
+
+
+def speed_values(speed: "Speed") -> dict[str, Any]:
+    """A speed of ``show --json``."""
+    found = asdict(speed)
+    for known in ("model", "source", "identity", "quant"):
+        del found[known]
+    return found
 
 
 def fit_facts(found: Iterable["FitLine"]) -> list[Facts]:
@@ -192,6 +203,14 @@ def _score(one: Facts) -> str:
     part = "" if one["questions"] == one["of"] else f" of {one['of']:,}"
     many = f"{one['questions']:,}{part} question{'' if one['questions'] == 1 else 's'}"
     return f"{one['accuracy']:.2f} on {one['set']} ({many})"
+
+
+def _speed(one: Facts) -> str:
+    threads = "" if one["threads"] is None else f", {counted(one['threads'], 'thread')}"
+    return (
+        f"reads {one['prefill_tokens_per_s']:,.1f}, writes {one['decode_tokens_per_s']:,.1f} tokens"
+        f" a second ({one['engine']}{threads})"
+    )
 
 
 def _engines(found: Sequence[Facts]) -> str:

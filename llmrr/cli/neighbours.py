@@ -51,9 +51,23 @@ VERBS: dict[str, tuple[str, str]] = {
     "prompt": ("that is called run here", "llmrr run {rest}"),
     "complete": ("that is called run here", "llmrr run {rest}"),
     "embeddings": ("that is called embed here", "llmrr embed {rest}"),
+    "benchmark": ("that is called bench here", "llmrr bench {rest}"),
     "history": ("that is called logs here", "llmrr logs"),
     "info": ("that is called probe here", "llmrr probe"),
     "version": ("that is an option here", "llmrr --version"),
+}
+
+# The options of llama-bench, as those who know it type them for ``llmrr bench``.
+LLAMA_BENCH = {
+    "-m": "MODEL",
+    "--model": "MODEL",
+    "-p": "--prefill N",
+    "--n-prompt": "--prefill N",
+    "-n": "--decode N",
+    "--n-gen": "--decode N",
+    "-r": "--repeats N",
+    "--repetitions": "--repeats N",
+    "-t": "--threads N",
 }
 
 
@@ -105,6 +119,9 @@ def no_such_option(
         words = moved if any(arg.startswith("-") for arg in after) else kept
         said = f'"{word}" begins with "-" and was read as an option; a prompt follows "--"'
         return UsageError(said, shlex.join(["llmrr", *words]))
+    if args and args[0] == "bench" and option in LLAMA_BENCH:
+        said = f'there is no option "{option}": that of llama-bench is called otherwise here'
+        return UsageError(said, f"llmrr bench {LLAMA_BENCH[option]}")
     command = f"llmrr {args[0]}" if args and not args[0].startswith("-") else "llmrr"
     plain = option.lstrip("-").replace("-", "_").lower()
     name = parameters.FOREIGN.get(plain, plain)
@@ -128,7 +145,7 @@ def extra_words(args: Sequence[str]) -> str | None:
     return None
 
 
-_OPTIONED = ("run", "chat", "create", "embed")
+_OPTIONED = ("run", "chat", "create", "embed", "bench")
 _PROMPTING = ("generate", "ask", "prompt", "complete", "embeddings")
 
 

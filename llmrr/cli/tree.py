@@ -54,6 +54,7 @@ COMMANDS = {
     "df": Entry("models", "df", "Show what the models take on the disks."),
     "convert": Entry("convert", "convert", "Convert a model to another format, or quantize it."),
     "prune": Entry("models", "prune", "Remove what nobody needs any more."),
+    "bench": Entry("bench", "bench", "Measure how fast models are, against each other."),
     "eval": Entry("eval", "evaluate", "Measure how well models answer."),
     "probe": Entry("machine", "probe", "Show what this machine is."),
     "doctor": Entry("machine", "doctor", "Check the installation; name what mends it."),

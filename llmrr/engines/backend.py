@@ -42,7 +42,7 @@ class Backend(Generic[S]):
     computed at once at most; ``together`` how many sequences ``step`` computes at once; ``forks``
     says whether ``fork`` can copy a state. ``largest_context`` is how many tokens a sequence may
     have as far as the backend knows, None where only the configuration says it; ``where`` is what
-    computes, in words.
+    computes, in words; ``threads`` how many do so on the CPU, None where that is not known.
     """
 
     engine = "local"
@@ -51,6 +51,7 @@ class Backend(Generic[S]):
     forks = False
     largest_context: int | None = None
     where: str | None = None
+    threads: int | None = None
 
     @property
     def whole(self) -> bool:

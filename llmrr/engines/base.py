@@ -71,6 +71,10 @@ class Model(Protocol):
     def where(self) -> str | None:
         """What computes: the CPU, an accelerator, a part of the layers on one."""
 
+    @property
+    def threads(self) -> int | None:
+        """How many threads compute on the CPU, where that is known."""
+
     def generate(
         self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
     ) -> Stream:

@@ -59,6 +59,11 @@ class LocalModel:
         """What computes, as the backend says it."""
         return self._backend.where
 
+    @property
+    def threads(self) -> int | None:
+        """How many threads compute on the CPU, where the backend says so."""
+        return self._backend.threads
+
     @cached_property
     def template(self) -> Template:
         """The chat template that is used: the stated one, the model's own, or the default."""
@@ -91,8 +96,11 @@ class LocalModel:
             )
         prompting.require_numbers(request)
         prompt = prompting.prompted(request, self.template, templated=self.templated)
+        size = max(self.tokens.size, self.info.vocabulary or 0)
         tokens = prompting.with_bos(
-            self.tokens.tokenize(prompt.text), self.tokens.bos, adds=self.tokens.adds_bos
+            prompting.tokenized(request, prompt, self.tokens.tokenize, size=size),
+            self.tokens.bos,
+            adds=self.tokens.adds_bos and not request.tokens,
         )
         self._require_room("prompt", len(tokens), answer=1)
         sampling = prompting.bounded(request.sampling, templated=self.templated)

@@ -1,5 +1,6 @@
 """What every engine does with a request before anything is computed."""
 
+from collections.abc import Callable
 from typing import Final
 
 from llmrr.engines.templates import DEFAULT_NAME, Prompt, Template
@@ -20,12 +21,25 @@ def require_numbers(request: Request) -> None:
 def prompted(request: Request, template: Template, *, templated: bool) -> Prompt:
     """The text that the model is given; ``templated``: the template is its own or was stated.
     Raises ``Unsupported`` where the template refuses the messages."""
-    if request.prompt is not None:
-        return Prompt(request.prompt, template.markers)
+    if request.prompt is not None or request.tokens:
+        return Prompt(request.prompt or "", template.markers)
     prompt = template.prompt(request.messages, think=request.sampling.think)
     if templated:
         return prompt
     return Prompt(prompt.text, prompt.markers, prompt.opened, (NO_TEMPLATE, *prompt.notes))
+
+
+def tokenized(
+    request: Request, prompt: Prompt, tokenize: Callable[[str], list[int]], *, size: int
+) -> list[int]:
+    """The tokens of a prompt: those that the request states, of ``size`` that there are, or the
+    text's. Raises ``UsageError`` for one that the model has not."""
+    if not request.tokens:
+        return tokenize(prompt.text)
+    for token in request.tokens:
+        if not 0 <= token < size:
+            raise UsageError(f"the model has no token {token}", f"its tokens are 0 to {size - 1}")
+    return list(request.tokens)
 
 
 def with_bos(tokens: list[int], bos: int | None, *, adds: bool) -> list[int]:

@@ -25,6 +25,7 @@ from llmrr.types import Chunk, Format, ModelFiles, Request, Sampling
 WORDS = ("alpha", "river", "stone", "blue", "copy", "tensor", "model", "queue", "graph", "light")
 ANSWER = 96  # tokens per sequence
 CONTEXT = 1024  # tokens per sequence, the same on both sides
+REPEATS = 5  # of llmrr bench and of llama-bench, of which the median counts
 SHARED = 600  # tokens of a common prefix
 
 
@@ -120,7 +121,11 @@ def pairs(
     name: str, rounds: int, ours: Callable[[int], float], theirs: Callable[[int], float]
 ) -> None:
     """Measure both sides in turn and print the medians, and the ratio of the pairs."""
-    both = [(ours(number), theirs(number)) for number in range(rounds)]
+    report(name, [(ours(number), theirs(number)) for number in range(rounds)])
+
+
+def report(name: str, both: list[tuple[float, float]]) -> None:
+    """Print the medians of both sides, and the ratio of the pairs."""
     ratios = sorted(one / other for one, other in both)
     print(
         f"{name:24} ours {statistics.median(one for one, _ in both):9.3f}"
@@ -139,6 +144,26 @@ def one_stream(args: argparse.Namespace) -> None:
     pairs("prefill, 512, t/s", args.rounds, lambda number: our_prefill(model, number + 1),
           lambda _: llama_bench(args, "-p", "512", "-n", "0"))  # fmt: skip
     model.close()
+
+
+def command(args: argparse.Namespace) -> None:
+    """What ``llmrr bench`` says of a model against what llama-bench says of it."""
+    llmrr = [sys.executable, "-m", "llmrr", "bench", str(args.model), "--json", "--repeats",
+             str(REPEATS), "--concurrency", "1", "--threads", str(args.threads)]  # fmt: skip
+    theirs = [str(args.tools / "llama-bench"), "-m", str(args.model), "-p", "512", "-n", "128",
+              "-r", str(REPEATS), "-t", str(args.threads), "-o", "jsonl"]  # fmt: skip
+    found: list[list[tuple[float, float]]] = [[], []]
+    for _ in range(args.rounds):
+        said = subprocess.run(llmrr, capture_output=True, text=True, check=True).stdout
+        [model] = json.loads(said)["models"]
+        lines = subprocess.run(theirs, capture_output=True, text=True, check=True).stdout
+        names = ("prefill_tokens_per_s", "decode_tokens_per_s")
+        for at, (name, line) in enumerate(zip(names, lines.splitlines(), strict=True)):
+            other = statistics.median(json.loads(line)["samples_ts"])
+            found[at].append((model[name]["median"], other))
+    for name, both in zip(("bench, prefill 512, t/s", "bench, decode 128, t/s"), found,
+                          strict=True):  # fmt: skip
+        report(name, both)
 
 
 def several(args: argparse.Namespace, count: int, name: str, prompts: list[str]) -> None:
@@ -177,11 +202,13 @@ def main() -> None:
     parser.add_argument("--tools", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="one,batch,shared,processes")
+    parser.add_argument("--only", default="one,bench,batch,shared,processes")
     args = parser.parse_args()
     wanted = args.only.split(",")
     if "one" in wanted:
         one_stream(args)
+    if "bench" in wanted:
+        command(args)
     model = loaded(args.model, args.threads)
     texts = [prompt_of(model, 64, number * 31 + 1) for number in range(16)]
     prefix = prompt_of(model, SHARED)

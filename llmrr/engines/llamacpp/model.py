@@ -74,6 +74,11 @@ class LlamaModel:
         count = self.fit.gpu_layers
         return f"{count} of {self.fit.layers + 1} layers on the GPU" if count else "the CPU"
 
+    @property
+    def threads(self) -> int:
+        """How many threads compute on the CPU."""
+        return self._threads
+
     @cached_property
     def template(self) -> Template:
         """The chat template that is used: the stated one, the model's own, or the default."""
@@ -105,9 +110,9 @@ class LlamaModel:
         with self._loaded.in_use():
             prompt = prompting.prompted(request, self.template, templated=self.templated)
             tokens = prompting.with_bos(
-                self.vocab.tokenize(prompt.text),
+                prompting.tokenized(request, prompt, self.vocab.tokenize, size=self.vocab.size),
                 self.vocab.token("bos"),
-                adds=self.vocab.adds_bos,
+                adds=self.vocab.adds_bos and not request.tokens,
             )
             sampling = prompting.bounded(request.sampling, templated=self.templated)
             shape = self._shape(

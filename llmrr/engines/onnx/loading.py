@@ -65,6 +65,7 @@ def _open(info: ModelInfo, graphs: Graphs, options: Options, machine: Hardware) 
         for path in (graphs.first, graphs.embeds)
     )
     decoder = Decoder(info, main, first, embeds)
+    decoder.threads = threads
     decoder.largest_context = _largest_context(info, options, machine, main.provider)
     return decoder
 
