@@ -13,7 +13,7 @@ from terminal import Typed
 from llmrr import convert, paths
 from llmrr.convert import Check, Step, Wish, running, scratch
 from llmrr.convert.safetensors import from_pickle
-from llmrr.errors import CheckFailed, DamagedFile, LlmrrError, Unsupported
+from llmrr.errors import CheckFailed, DamagedFile, LlmrrError, Unsupported, UsageError
 from llmrr.types import Format
 
 TENSORS = {"a.weight": ("F32", (3, 4)), "b.bias": ("BF16", (6,)), "empty": ("F16", (0, 2))}
@@ -271,6 +271,25 @@ def test_mlx_and_onnx_are_not_converted_further(to: str) -> None:
     source = convert.open_source(mlx_folder(Path("mlx")).absolute())
     with pytest.raises(Unsupported, match="nothing here converts mlx"):
         convert.plan(source, Wish(Format(to)))
+
+
+@pytest.mark.parametrize(
+    ("to", "options", "said"),
+    [
+        ("gguf", {"bits": 4}, "--bits means nothing for a conversion to gguf"),
+        ("mlx", {"overrides": ("a=q8_0",)}, "--tensor-type means nothing for a conversion to mlx"),
+        ("onnx", {"imatrix": "x"}, "--imatrix means nothing for a conversion to onnx"),
+        ("safetensors", {"threads": 2}, "--threads means nothing for a conversion to safetensors"),
+        ("gguf", {"base": "x"}, "--base means nothing for a conversion to gguf"),
+    ],
+)
+def test_options_of_another_conversion_are_refused(
+    to: str, options: dict[str, object], said: str, settings: Path
+) -> None:
+    torch_zip(Path("old.bin"), TENSORS)
+    source = convert.open_source(Path("old.bin").absolute(), settings.absolute())
+    with pytest.raises(UsageError, match=said):
+        convert.plan(source, Wish(Format(to), options=options))
 
 
 # -- scratch ---------------------------------------------------------------------------------------

@@ -130,7 +130,6 @@ def test_where_optimum_is_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.M
         ({}, "Q4_K_M", {}, Unsupported, "written as Q4_K_M"),
         ({}, "q4", {"group_size": 48}, UsageError, "--group-size 48"),
         ({}, "int8", {"group_size": 32}, UsageError, "is for 4 bits"),
-        ({}, "auto", {"imatrix": "x"}, UsageError, "--imatrix means nothing for ONNX"),
         ({}, "auto", {"task": "fill-mask"}, Unsupported, "llama cannot be exported for fill-mask"),
         ({"architectures": ["LlamaForQuestionAnswering"]}, "auto", {}, Unsupported,
          "LlamaForQuestionAnswering .llama. is not exported for question-answering"),

@@ -15,6 +15,19 @@ from llmrr.types import Format
 
 # What the conversion to GGUF writes itself; any other type is quantized from it.
 PLAIN: Final = ("auto", "f32", "f16", "bf16", "q8_0")
+# Options that need a step of quantizing, whatever the type; those it reads besides.
+TUNING: Final = frozenset({
+    "overrides", "imatrix", "calibrate", "save_imatrix", "pure", "output_tensor_type",
+    "token_embedding_type", "leave_output", "prune_layers",
+})  # fmt: skip
+# The options that mean something, by what is asked for.
+OPTIONS: Final = {
+    Format.GGUF: TUNING | {"keep_split", "allow_requantize", "threads"},
+    Format.ONNX: frozenset({"task", "group_size"}),
+    Format.MLX: frozenset({"bits", "group_size", "mode", "dtype"}),
+    Format.SAFETENSORS: frozenset[str](),
+}
+FLAGS: Final = {"overrides": "tensor-type"}  # where the option has another name
 OTHERWISE: Final = {
     Format.MLX: "convert the model that it was made from: llmrr pull OWNER/REPO",
     Format.ONNX: "convert the model that it was exported from: llmrr pull OWNER/REPO",
@@ -26,15 +39,26 @@ def plan(source: Source, wish: Wish) -> tuple[Step, ...]:
     before any work.
 
     Raises ``Unsupported`` naming what nothing here converts, ``UsageError`` for a wish that asks
-    for nothing, and what the converters raise.
+    for nothing or states what means nothing, and what the converters raise.
     """
+    if wish.format is Format.PYTORCH:
+        raise UsageError("nothing here writes pickles", "--to safetensors")
+    _require_meaning(source, wish)
     return tuple(_steps(source, wish))
+
+
+def _require_meaning(source: Source, wish: Wish) -> None:
+    adapter = source.info.kind == "adapter"
+    known = frozenset({"base"}) if adapter else OPTIONS[wish.format]
+    for name in sorted(name for name, value in wish.options.items() if value):
+        if name not in known:
+            flag = f"--{FLAGS.get(name, name).replace('_', '-')}"
+            what = "an adapter" if adapter else f"a conversion to {wish.format}"
+            raise UsageError(f"{flag} means nothing for {what}", "leave it out")
 
 
 def _steps(source: Source, wish: Wish) -> Iterator[Step]:
     have, want = source.info.format, wish.format
-    if want is Format.PYTORCH:
-        raise UsageError("nothing here writes pickles", "--to safetensors")
     if have in OTHERWISE:
         raise Unsupported(
             f"nothing here converts {have}, which {source.path} is", OTHERWISE[have]
@@ -69,7 +93,7 @@ def _to_gguf(source: Source, wish: Wish) -> Iterator[Step]:
 
 def _is_tuned(wish: Wish) -> bool:
     """Whether options are stated that only quantizing has."""
-    return any(wish.options.get(name) for name in ("overrides", "imatrix", "calibrate", "pure"))
+    return any(wish.options.get(name) for name in TUNING)
 
 
 def _between(wish: Wish) -> Wish:

@@ -25,7 +25,6 @@ TYPES: Final[Mapping[str, str]] = {
     "q8": "int8", "q4": "q4", "int4": "q4", "q4f16": "q4f16",
 }  # fmt: skip
 GROUPS: Final = (16, 32, 64, 128, 256)  # how many weights of q4 may share a scale, in MatMulNBits
-OPTIONS: Final = ("task", "group_size")
 VERIFIED: Final = "llmrr.verified"
 
 
@@ -73,10 +72,6 @@ def _type(wish: Wish) -> str:
 
 def _group(wish: Wish) -> int:
     stated = wish.options.get("group_size")
-    if other := [name for name, one in wish.options.items() if one and name not in OPTIONS]:
-        raise UsageError(
-            f"--{other[0].replace('_', '-')} means nothing for ONNX", "leave it out"
-        )
     if stated is None:
         return 32
     if not TYPES[wish.quant.lower()].startswith("q4"):
