@@ -60,18 +60,24 @@ class Worker:
 
 def make(
     say: Any, folder: str, kind: str, values: dict[str, Any], model_class: str = "",
-    dtype: str = "float32", shards: int = 1, pickled: str = "",
+    dtype: str = "float32", shards: int = 1, pickled: str = "", tokenizer: str = "",
 ) -> None:  # fmt: skip
-    """A random model of a configuration, with a tokenizer; in several files, or as a pickle of its
-    state dict too."""
+    """A random model of a configuration; in several files, or as a pickle of its state dict too.
+    Its tokenizer is a tokenizer.json, or the tokenizer.model of the class ``tokenizer``."""
     import torch
-    from checkpoints import checkpoint
+    from checkpoints import bpe_tokenizer, checkpoint
     from transformers import AutoConfig, AutoModelForCausalLM
 
     place = Path(folder)
     place.mkdir(parents=True)
     config = AutoConfig.for_model(kind, **values)
     checkpoint(place, config, kind=dtype, model_class=model_class)
+    for name in ("tokenizer.model", "tokenizer.json"):
+        (place / name).unlink(missing_ok=True)
+    if tokenizer:
+        _sentencepiece(place, config.vocab_size, tokenizer)
+    else:
+        bpe_tokenizer(place, config.vocab_size)
     if shards > 1:
         size = (place / "model.safetensors").stat().st_size
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
@@ -80,6 +86,25 @@ def make(
     if pickled:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
         torch.save(model.state_dict(), pickled)
+
+
+def _sentencepiece(place: Path, size: int, kind: str) -> None:
+    """BPE as Llama has it: white space as it stands, bytes for what is not known."""
+    import io
+
+    import sentencepiece
+    from checkpoints import TEXT
+
+    made = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([TEXT.strip()] * 20), model_writer=made, vocab_size=size,
+        model_type="bpe", byte_fallback=True, character_coverage=1.0, hard_vocab_limit=False,
+        normalization_rule_name="identity", remove_extra_whitespaces=False, split_digits=True,
+        allow_whitespace_only_pieces=True, minloglevel=2,
+    )  # fmt: skip
+    (place / "tokenizer.model").write_bytes(made.getvalue())
+    told = {"tokenizer_class": kind, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    (place / "tokenizer_config.json").write_text(json.dumps(told))
 
 
 def spoil(say: Any, graph: str) -> None:
