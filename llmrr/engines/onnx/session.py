@@ -1,6 +1,6 @@
 """A graph opened by onnxruntime: its ports, and one run of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +24,11 @@ SPIN_MICROSECONDS: Final = "20"
 class Graph:
     """An open graph. Only ``stop`` and ``go_on`` may be called from another thread."""
 
-    def __init__(self, path: Path, info: ModelInfo, provider: Provider, threads: int) -> None:
+    def __init__(
+        self, path: Path, info: ModelInfo, provider: Provider, threads: int,
+        others: Iterable[str] = (),
+    ) -> None:  # fmt: skip
+        """``others`` are inputs that another graph gives."""
         runtime = api()
         with loading(path):
             self._session = runtime.InferenceSession(
@@ -40,6 +44,7 @@ class Graph:
             [Port(one.name, one.type, one.shape) for one in self._session.get_inputs()],
             [Port(one.name, one.type, one.shape) for one in self._session.get_outputs()],
             info,
+            others,
         )
         self._options = runtime.RunOptions()
         self._options.log_severity_level = 4
@@ -73,7 +78,8 @@ class Graph:
             self._session.run_with_iobinding(binding, self._options)
             made = binding.get_outputs()
             whole = read(made[0])  # its memory is that of made[0]
-            return (whole[:, -1:] if last else whole).copy(), made[1:]
+            some = whole[:, -1:] if last and whole.ndim == 3 else whole
+            return some.copy(), made[1:]
 
     def stop(self) -> None:
         """Make what runs fail with ``Aborted`` soon."""

@@ -113,7 +113,8 @@ def _misshapen(folder: str, loader: Any, config: Any) -> str:
     from safetensors import safe_open
 
     with torch.device("meta"):
-        wanted = {key: list(one.shape) for key, one in loader.from_config(config).named_parameters()}
+        named = loader.from_config(config).named_parameters()
+        wanted = {name: list(one.shape) for name, one in named}
     for path in sorted(Path(folder).glob("*.safetensors")):
         with safe_open(str(path), "pt") as file:
             for key in file.keys():  # noqa: SIM118  it is no mapping
