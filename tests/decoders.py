@@ -94,7 +94,7 @@ def weights(kind: str = "float32", seed: int = 1) -> dict[str, np.ndarray]:
 def _body(
     graph: Graph, *, kind: str, past: bool, positions: bool, gqa: bool, causal: bool = True,
     logits: str = "logits", present: str = "present", forgets: bool = False, ports: str = "",
-    ids: str = "input_ids",
+    ids: str = "input_ids", more: str = "", prunes: str = "", pooled: bool = False,
 ) -> None:  # fmt: skip
     """The layers: learned positions, attention, a feed-forward step; nothing is normalised."""
     op, ints = graph.op, graph.ints
@@ -116,6 +116,8 @@ def _body(
     places = "position_ids" if positions else own
     found = ids if ids == "inputs_embeds" else op("Gather", "embed", ids)
     hidden = op("Add", found, op("Gather", "places", places))
+    if more:
+        hidden = op("Add", hidden, more)
     split = ints(0, 0, HEADS, HEAD)
     forbidden = ""
     if not gqa:
@@ -160,7 +162,17 @@ def _body(
         hidden = op("Add", hidden, op("MatMul", mixed, f"{layer}.o"))
         up = op("Tanh", op("MatMul", hidden, f"{layer}.up"))
         hidden = op("Add", hidden, op("MatMul", up, f"{layer}.down"))
-    if logits == "last_hidden_state":
+    if prunes == "keep":  # logits of so many tokens at the end, of all for 0
+        start = op("Unsqueeze", op("Neg", "num_logits_to_keep"), ints(0))
+        hidden = op("Slice", hidden, start, ints(2**40), ints(1))
+    elif prunes:
+        hidden = op("Gather", hidden, graph.weight("end", np.array([-1])), axis=1)
+        hidden = op("Squeeze", hidden, ints(1)) if prunes == "flat" else hidden
+    if pooled:
+        shares = op("Unsqueeze", op("Cast", "attention_mask", to=1), ints(2))
+        total = op("ReduceSum", op("Mul", hidden, shares), ints(1), keepdims=0)
+        op("Div", total, op("ReduceSum", shares, ints(1), keepdims=0), into=logits)
+    elif logits == "last_hidden_state":
         op("Identity", hidden, into=logits)
     elif cast:
         op("Cast", op("MatMul", hidden, "head"), to=16, into=logits)
@@ -172,29 +184,33 @@ def _proto(
     graph: Graph, inputs: Sequence[bytes], outputs: Sequence[bytes], path: Path, *,
     outside: str = "",
 ) -> Path:  # fmt: skip
-    """Write a ModelProto; with ``outside`` the matrices go to a file of that name."""
+    """Write a ModelProto; with ``outside`` the matrices go to files of these names in turn."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    data, stored = b"", []
-    for name, value in graph.weights.items():
+    data, stored = dict.fromkeys(outside.split(), b""), []
+    for number, (name, value) in enumerate(graph.weights.items()):
         place = None
         if outside and value.ndim == 2:
-            place = {"location": outside, "offset": len(data), "length": value.nbytes}
-            data += value.tobytes()
+            file = list(data)[number % len(data)]
+            place = {"location": file, "offset": len(data[file]), "length": value.nbytes}
+            data[file] += value.tobytes()
         stored.append((5, tensor(name, value, outside=place)))
     whole = message(*((1, node) for node in graph.nodes), (2, "g"), *stored,
                     *((11, one) for one in inputs), *((12, one) for one in outputs))  # fmt: skip
     opsets = [(8, message((1, ""), (2, 17))), (8, message((1, MICROSOFT), (2, 1)))]
     path.write_bytes(message((1, 8), (2, "tests"), (7, whole), *opsets))
-    if outside:
-        (path.parent / outside).write_bytes(data)
+    for file, content in data.items():
+        (path.parent / file).write_bytes(content)
     return path
 
 
-def _inputs(kind: str, *, past: bool, positions: bool, names: bool = True) -> list[bytes]:
-    found = [port("input_ids", "int64", ["batch_size", "sequence_length"]),
-             port("attention_mask", "int64", ["batch_size", "total_sequence_length"])]  # fmt: skip
+def _inputs(
+    kind: str, *, past: bool, positions: bool, names: bool = True,
+    sizes: Sequence[Size] = ("batch_size", "sequence_length"),
+) -> list[bytes]:  # fmt: skip
+    every = [sizes[0], "total_sequence_length" if past else sizes[1]]
+    found = [port("input_ids", "int64", sizes), port("attention_mask", "int64", every)]
     if positions:
-        found.append(port("position_ids", "int64", ["batch_size", "sequence_length"]))
+        found.append(port("position_ids", "int64", sizes))
     length = "past_sequence_length" if names else ""
     return found + (_caches("past_key_values", kind, length) if past else [])
 
@@ -216,18 +232,34 @@ def decoder(
     path: Path, *, kind: str = "float32", past: bool = True, present: bool = True,
     positions: bool = True, gqa: bool = False, outside: str = "", ports: str = "",
     forgets: bool = False, wants: str = "", names: bool = True, ids: str = "input_ids",
+    more: str = "", prunes: str = "", sizes: Sequence[Size] = ("batch_size", "sequence_length"),
+    silent: bool = False,
 ) -> Path:  # fmt: skip
     """One graph: with keys and values of the past or not. Its caches and logits are ``ports``,
     where that is another type; ``forgets``: that a token sees no later one; ``wants`` is an input
-    more; without ``names`` sizes that are not fixed have none."""
+    more, ``more`` one that is added to the vectors; without ``names`` sizes that are not fixed
+    have none. ``prunes``: logits for the last token alone, ``flat`` without an axis for tokens, or
+    for as many as are asked for (``keep``). ``sizes`` are those of what goes in; ``silent``: those
+    of the caches are said of what comes out alone."""
     graph = Graph()
     _body(graph, kind=kind, past=past, positions=positions, gqa=gqa, ports=ports, forgets=forgets,
-          present="present" if present else "", ids=ids)  # fmt: skip
+          present="present" if present else "", ids=ids, more=more, prunes=prunes)  # fmt: skip
     kind = ports or kind
-    outputs = [_logits(kind)]
+    outputs = [port("logits", kind, ["batch_size", VOCABULARY])] if prunes == "flat" else [
+        _logits(kind)
+    ]
     if present:
         outputs += _caches("present", kind, "total_sequence_length")
-    inputs = _inputs(kind, past=past, positions=positions, names=names)
+    inputs = _inputs(kind, past=past, positions=positions, names=names, sizes=sizes)
+    if silent:
+        inputs[-2 * LAYERS :] = [
+            port(f"past_key_values.{layer}.{part}", kind, ["b", "h", "t", "d"])
+            for layer in range(LAYERS) for part in ("key", "value")
+        ]  # fmt: skip
+    if prunes == "keep":
+        inputs.append(port("num_logits_to_keep", "int64", []))
+    if more:
+        inputs.append(port(more, kind, ["batch_size", "sequence_length", WIDTH]))
     if ids == "inputs_embeds":
         inputs[0] = port(ids, kind, ["batch_size", "sequence_length", WIDTH])
     if wants:
@@ -235,15 +267,18 @@ def decoder(
     return _proto(graph, inputs, outputs, path, outside=outside)
 
 
-def embedded(folder: Path) -> Path:
-    """A graph that takes vectors, and one that makes them, as models of text and pictures have."""
+def embedded(folder: Path, more: str = "") -> Path:
+    """A graph that takes vectors, and one that makes them, as models of text and pictures have; a
+    part of them under the name ``more``, as Gemma 3n has it."""
     graph = Graph()
-    graph.weight("embed", weights()["embed"])
-    graph.op("Gather", "embed", "input_ids", into="inputs_embeds")
+    table = weights()["embed"]
+    outputs = {"inputs_embeds": table * (0.75 if more else 1)} | ({more: table / 4} if more else {})
+    for name, value in outputs.items():
+        graph.op("Gather", graph.weight(f"{name}_table", value), "input_ids", into=name)
     _proto(graph, _inputs("float32", past=False, positions=False)[:1],
-           [port("inputs_embeds", "float32", ["b", "s", WIDTH])],
+           [port(name, "float32", ["b", "s", WIDTH]) for name in outputs],
            folder / "onnx" / "embed_tokens.onnx")  # fmt: skip
-    return decoder(folder / "onnx" / "decoder_model_merged.onnx", ids="inputs_embeds")
+    return decoder(folder / "onnx" / "decoder_model_merged.onnx", ids="inputs_embeds", more=more)
 
 
 def merged(path: Path) -> Path:
@@ -268,14 +303,20 @@ def merged(path: Path) -> Path:
     return _proto(whole, inputs, outputs, path)
 
 
-def encoder(path: Path) -> Path:
-    """Hidden states of every token, each seeing all others."""
+def encoder(
+    path: Path, *, types: bool = True, pooled: bool = False,
+    sizes: Sequence[Size] = ("batch_size", "sequence_length"),
+) -> Path:  # fmt: skip
+    """Hidden states of every token, each seeing all others; with token types or without, their
+    mean as sentence-transformers has it if ``pooled``. ``sizes`` are those of what goes in."""
     graph = Graph()
+    name = "sentence_embedding" if pooled else "last_hidden_state"
     _body(graph, kind="float32", past=False, positions=False, gqa=False, causal=False, present="",
-          logits="last_hidden_state")  # fmt: skip
-    inputs = [*_inputs("float32", past=False, positions=False),
-              port("token_type_ids", "int64", ["b", "s"])]  # fmt: skip
-    outputs = [port("last_hidden_state", "float32", ["b", "s", WIDTH])]
+          logits=name, pooled=pooled)  # fmt: skip
+    inputs = _inputs("float32", past=False, positions=False, sizes=sizes)
+    if types:
+        inputs.append(port("token_type_ids", "int64", sizes))
+    outputs = [port(name, "float32", ["b", WIDTH] if pooled else ["b", "s", WIDTH])]
     return _proto(graph, inputs, outputs, path)
 
 

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import decoders
 import numpy as np
@@ -85,12 +86,21 @@ LAYOUTS: dict[str, Make] = {
     "without a cache": lambda at: decoders.decoder(at / "model.onnx", past=False, present=False),
     "presents alone": lambda at: decoders.decoder(at / "model.onnx", past=False),
     "data outside": lambda at: decoders.decoder(at / "model.onnx", outside="model.onnx_data"),
+    "data in several files": lambda at: decoders.decoder(
+        at / "model.onnx", outside="model.onnx_data model.onnx_data_1"
+    ),
     "genai": genai,
     "fp16": lambda at: decoders.decoder(at / "model_fp16.onnx", kind="float16"),
     "GQA of fp16": lambda at: decoders.decoder(at / "model.onnx", kind="float16", gqa=True),
     "bf16": lambda at: decoders.decoder(at / "model.onnx", ports="bfloat16"),
     "static count": lambda at: decoders.decoder(at / "model.onnx", names=False),
     "vectors in": lambda at: decoders.embedded(at),
+    "vectors of two kinds in": lambda at: decoders.embedded(at, more="per_layer_inputs"),
+    "as many logits as asked": lambda at: decoders.decoder(at / "model.onnx", prunes="keep"),
+    "logits of the last": lambda at: decoders.decoder(at / "model.onnx", prunes="last"),
+    "flat logits": lambda at: decoders.decoder(at / "model.onnx", prunes="flat", gqa=True),
+    "one token at a time": lambda at: decoders.decoder(at / "model.onnx", sizes=(1, 1)),
+    "names alone": lambda at: decoders.decoder(at / "model.onnx", silent=True),
 }  # fmt: skip
 LOOSE = {"fp16": 0.05, "GQA of fp16": 0.05, "bf16": 0.3}
 
@@ -339,6 +349,37 @@ def test_vectors_are_pooled_and_of_length_1(vectors: Path) -> None:
     assert np.abs(found["mean_tokens"] - found["cls_token"]).max() > 0.01
 
 
+@pytest.mark.parametrize(
+    "stated",
+    [{"types": False}, {"pooled": True}, {"sizes": (1, 40)}, {"sizes": (4, 40)},
+     {"sizes": ("b", 64), "pooled": True}, {"sizes": (3, "s"), "types": False}],
+    ids=str,
+)  # fmt: skip
+def test_encoders_of_every_layout_make_the_same_vectors(
+    stated: dict[str, Any], vectors: Path
+) -> None:
+    texts = ["hello world", "a", "the capital of France", "x" * 30, "y"] * 2
+    model = load(vectors)
+    expected = np.array(model.embed(texts))
+    model.close()
+    decoders.encoder(vectors / "onnx" / "model.onnx", **stated)
+    model = load(vectors)
+    assert np.array(model.embed(texts)) == pytest.approx(expected, abs=1e-5)
+    if isinstance(longest := stated.get("sizes", "  ")[1], int):
+        with pytest.raises(ContextOverflow, match=str(longest)):
+            model.embed(["x" * 65])
+    model.close()
+
+
+def test_modules_that_the_graph_has_are_not_missed(vectors: Path) -> None:
+    decoders.encoder(vectors / "onnx" / "model.onnx", pooled=True)
+    modules = [{"type": f"sentence_transformers.models.{name}"} for name in ("Pooling", "Dense")]
+    (vectors / "modules.json").write_text(json.dumps(modules))
+    model = load(vectors)
+    assert len(model.embed(["x"])[0]) == decoders.WIDTH
+    model.close()
+
+
 def test_what_would_be_done_to_vectors_and_cannot_be_is_named(vectors: Path) -> None:
     modules = [{"type": f"sentence_transformers.models.{name}"} for name in ("Pooling", "Dense")]
     (vectors / "modules.json").write_text(json.dumps(modules))
@@ -429,6 +470,20 @@ def test_a_graph_that_wants_more_than_tokens_is_named(tmp_path: Path) -> None:
         decoders.decoder(tmp_path / "model.onnx", wants=name)
         with pytest.raises(Unsupported, match=said):
             load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stated", "error", "said"),
+    [({"sizes": (1, 4)}, Unsupported, "computes 4 tokens at once"),
+     ({"sizes": (2, "s")}, Unsupported, "computes 2 texts at once"),
+     ({"wants": "beam_idx"}, Unsupported, "wants beam_idx")],
+)  # fmt: skip
+def test_sizes_that_no_text_has_are_named(
+    stated: dict[str, Any], error: type[Exception], said: str, tmp_path: Path
+) -> None:
+    decoders.decoder(decoders.beside(tmp_path) / "model.onnx", **stated)
+    with pytest.raises(error, match=said):
+        load(tmp_path)
 
 
 def test_memory_that_is_not_there_is_said_before(

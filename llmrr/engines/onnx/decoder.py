@@ -78,6 +78,13 @@ class Decoder(Backend[State]):
         row = 4 * (info.vocabulary or 32_000)
         narrow = not main.ports.inputs.keys() & set(ports.KEEP)
         self.chunk = max(LEAST, min(MOST, LOGITS_BYTES // row)) if narrow else MOST
+        for fixed, what in zip(main.ports.fixed, ("texts", "tokens"), strict=True):
+            if fixed is not None and fixed > 1:
+                raise Unsupported(
+                    f"the graph computes {fixed} {what} at once and no other number",
+                    "use an export with sizes that are not fixed",
+                )
+        self._single = main.ports.fixed[1] == 1
 
     @property
     def whole(self) -> bool:
@@ -88,8 +95,8 @@ class Decoder(Backend[State]):
     @cached_property
     def _whole(self) -> bool:
         caches = self._main.ports.caches
-        if not caches:
-            return False  # everything is computed anew, whatever the piece
+        if not caches or self._single:
+            return False  # everything is computed anew, whatever the piece, or one by one
         expected = self._compute(self.start(), PROBE, every=True)
         state = self.start()
         self._compute(state, PROBE[:1], every=True)
@@ -97,7 +104,12 @@ class Decoder(Backend[State]):
             got = self._compute(state, PROBE[1:], every=True)
         except EngineFailed:  # a size that the graph does not take
             return True
-        return not _alike(got, expected[1:], self._close)
+        return not _alike(got, expected[-len(got) :], self._close)
+
+    @cached_property
+    def _prunes(self) -> bool:
+        """Does the graph give logits for the last token alone? Tried out where all are wanted."""
+        return len(self._compute(self.start(), PROBE, every=True)) < len(PROBE)
 
     def start(self) -> State:
         """The state of a sequence without tokens."""
@@ -111,6 +123,10 @@ class Decoder(Backend[State]):
 
     def every(self, state: State, tokens: Sequence[int]) -> "Logits":
         """``advance`` with the logits after each of the tokens."""
+        import numpy as np
+
+        if len(tokens) > 1 and not self._single and self._prunes:
+            return np.concatenate([self._advance(state, (one,), every=True) for one in tokens])
         return self._advance(state, tokens, every=True)
 
     def trim(self, state: State, length: int) -> bool:
@@ -150,8 +166,8 @@ class Decoder(Backend[State]):
 
         if not self._main.ports.caches:
             return self._anew(state, tokens, every)
-        if state.length and len(tokens) > 1 and self.whole:
-            if len(tokens) > FEW:
+        if len(tokens) > 1 and (self._single or (state.length and self.whole)):
+            if len(tokens) > FEW and not self._single:
                 return self._anew(state, tokens, every)
             return np.concatenate([self._compute(state, (one,), every) for one in tokens])
         return self._compute(state, tokens, every)
@@ -182,7 +198,8 @@ class Decoder(Backend[State]):
             past = {}
         values = self._values(graph, state.length, tokens, every)
         made, caches = graph.run(values, past, logits, kept, last=not every)
-        result: Logits = made[0].astype(np.float32, copy=False)
+        rows = made[0] if made.ndim == 3 else made  # without an axis of tokens it is the last one's
+        result: Logits = rows.astype(np.float32, copy=False)
         cache.take(caches, length)
         state.tokens.extend(tokens)
         return result
@@ -196,12 +213,13 @@ class Decoder(Backend[State]):
         count = len(tokens)
         ids = np.array(tokens, np.int64).reshape(1, count)
         found: dict[str, NDArray[Any]] = {}
+        embedded = self._embedded(ids) if graph.ports.embedded else {}
         for name, port in sorted(graph.ports.inputs.items(), key=lambda one: one[0] not in _TOKENS):
+            if name in embedded:
+                found[name] = embedded[name]
+                continue
             if name in ports.IDS:
                 value: Any = ids
-            elif name == ports.EMBEDDED:
-                found[name] = self._embedded(ids)
-                continue
             elif name == ports.MASK:
                 value = np.ones((1, before + count), np.int64)
             elif name in ports.POSITIONS:
@@ -218,15 +236,17 @@ class Decoder(Backend[State]):
                 value = np.full((1,) * len(port.shape), before + count)
             else:
                 value = np.zeros((1, count), np.int64)
-            found[name] = np.ascontiguousarray(value, dtype=port.numpy)
+            found[name] = np.asarray(value, dtype=port.numpy, order="C")
         return found
 
-    def _embedded(self, ids: "NDArray[np.int64]") -> "NDArray[Any]":
+    def _embedded(self, ids: "NDArray[np.int64]") -> "dict[str, NDArray[Any]]":
         assert self._embeds is not None
         graph = self._embeds
         name = next(iter(graph.ports.inputs))
-        made, _ = graph.run({name: ids}, {}, graph.ports.outputs[ports.EMBEDDED])
-        return made
+        return {
+            output: graph.run({name: ids}, {}, port)[0]
+            for output, port in graph.ports.outputs.items()
+        }
 
 
 _TOKENS: Final = (*ports.IDS, ports.EMBEDDED)

@@ -33,12 +33,14 @@ class Encoder(Backend[State]):
         # A decoder that was trained to make vectors puts the whole text into its last token.
         self._pooling: str = info.pooling or ("last" if graph.ports.caches else "mean")
         offset = 2 if info.architecture in OFFSET else 0
-        self.largest_context = info.context_length - offset if info.context_length else None
+        trained = info.context_length - offset if info.context_length else None
+        self._texts, self._tokens = graph.ports.fixed
+        self.largest_context = min(filter(None, (trained, self._tokens)), default=None)
 
     def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
         """One vector of length 1 per text of tokens; texts of like length go together."""
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        at_once = 1 if self._graph.ports.caches else AT_ONCE
+        at_once = 1 if self._graph.ports.caches else self._texts or AT_ONCE
         found: dict[int, list[float]] = {}
         for start in range(0, len(order), at_once):
             places = order[start : start + at_once]
@@ -61,8 +63,10 @@ class Encoder(Backend[State]):
     def _run(self, texts: Sequence[Sequence[int]]) -> "NDArray[np.float32]":
         import numpy as np
 
-        longest = max(map(len, texts))
-        ids, mask = np.zeros((2, len(texts), longest), np.int64)
+        count = len(texts) if self._graph.ports.caches else self._texts or len(texts)
+        longest = self._tokens or max(map(len, texts))
+        ids, mask = np.zeros((2, count, longest), np.int64)
+        mask[len(texts) :, 0] = 1  # rows that only fill up: what has no tokens has no mean
         for row, text in enumerate(texts):
             ids[row, : len(text)] = text
             mask[row, : len(text)] = 1
@@ -76,7 +80,7 @@ class Encoder(Backend[State]):
             )
         }
         made, _ = self._graph.run(self._values(ids, mask), past, hidden)
-        return _pooled(np.asarray(made, np.float32), mask, self._pooling)
+        return _pooled(np.asarray(made, np.float32), mask, self._pooling)[: len(texts)]
 
     def _values(
         self, ids: "NDArray[np.int64]", mask: "NDArray[np.int64]"
@@ -96,7 +100,7 @@ class Encoder(Backend[State]):
                 raise Unsupported(
                     f"the graph wants {name}, which says nothing of a text", "use another export"
                 )
-            found[name] = np.ascontiguousarray(value, dtype=port.numpy)
+            found[name] = np.asarray(value, dtype=port.numpy, order="C")
         return found
 
 

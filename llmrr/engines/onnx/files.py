@@ -19,12 +19,14 @@ MODULES: Final = ("Transformer", "Pooling", "Normalize")
 @dataclass(frozen=True, slots=True)
 class Graphs:
     """``first`` computes what has no past, where another graph than ``main`` does; ``embeds`` makes
-    vectors of tokens, where ``main`` takes these. ``folders`` are looked through in this order."""
+    vectors of tokens, where ``main`` takes these, and whatever else is in ``embedded``.
+    ``folders`` are looked through in this order."""
 
     main: Path
     first: Path | None
     embeds: Path | None
     folders: tuple[Path, ...]
+    embedded: tuple[str, ...] = ()
 
 
 def of(place: ModelFiles) -> tuple[ModelInfo, Graphs]:
@@ -43,9 +45,10 @@ def of(place: ModelFiles) -> tuple[ModelInfo, Graphs]:
         other := _sibling(main, without, with_past)
     ):  # fmt: skip
         info, main, first = formats.inspect(other), other, main
-    embeds = None
+    embeds, embedded = None, ()
     if "inputs_embeds" in info.metadata["onnx.inputs"]:
         embeds = _sibling(main, *EMBEDS) or _sibling(main, "model", "embed_tokens")
+        embedded = formats.inspect(embeds).metadata["onnx.outputs"] if embeds else ()
     role = info.metadata["onnx.role"]
     if role not in ("decoder", "encoder"):
         takes, gives = (", ".join(info.metadata[f"onnx.{way}puts"][:4]) for way in ("in", "out"))
@@ -56,7 +59,8 @@ def of(place: ModelFiles) -> tuple[ModelInfo, Graphs]:
         )
     above = main.parent.parent
     beside = any((above / name).is_file() for name in ("config.json", "tokenizer.json"))
-    return info, Graphs(main, first, embeds, (main.parent, above) if beside else (main.parent,))
+    folders = (main.parent, above) if beside else (main.parent,)
+    return info, Graphs(main, first, embeds, folders, embedded)
 
 
 def require_known_modules(folders: tuple[Path, ...]) -> None:

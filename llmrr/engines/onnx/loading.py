@@ -39,7 +39,7 @@ def load(place: ModelFiles, options: Options, began: float) -> LocalModel:
     machine = hardware.probe()
     _refuse_too_large(info, machine, place)
     writes = "logits" in info.metadata["onnx.outputs"]
-    if not writes:
+    if not writes and "sentence_embedding" not in info.metadata["onnx.outputs"]:
         files.require_known_modules(graphs.folders)
     opening: Later[Backend[Any]] = Later(lambda: _open(info, graphs, options, machine)).start()
     tokens = Tokens.of(graphs.folders, info)
@@ -57,11 +57,11 @@ def _open(info: ModelInfo, graphs: Graphs, options: Options, machine: Hardware) 
         api().get_available_providers(), machine, cpu_only=options.gpu_layers == 0
     )
     threads = _threads(info, machine, options)
-    main = Graph(graphs.main, info, provider, threads)
+    main = Graph(graphs.main, info, provider, threads, graphs.embedded)
     if main.ports.logits is None:
         return Encoder(info, main)
     first, embeds = (
-        Graph(path, info, provider, threads) if path else None
+        Graph(path, info, provider, threads, graphs.embedded) if path else None
         for path in (graphs.first, graphs.embeds)
     )
     decoder = Decoder(info, main, first, embeds)

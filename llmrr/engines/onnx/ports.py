@@ -83,9 +83,20 @@ class Ports:
         """Does it take vectors in place of token ids?"""
         return EMBEDDED in self.inputs
 
+    @property
+    def fixed(self) -> tuple[int | None, int | None]:
+        """How many texts and tokens each of a run must have; None for any number."""
+        ids = next(port for name, port in self.inputs.items() if name in (*IDS, EMBEDDED))
+        sizes = [one if isinstance(one, int) and one > 0 else None for one in ids.shape]
+        return (sizes[0], sizes[1]) if len(sizes) > 1 else (None, None)
 
-def read(inputs: Iterable[Port], outputs: Iterable[Port], info: ModelInfo) -> Ports:
-    """Raises ``Unsupported`` for a graph that wants what this engine cannot give."""
+
+def read(
+    inputs: Iterable[Port], outputs: Iterable[Port], info: ModelInfo, others: Iterable[str] = ()
+) -> Ports:
+    """``others`` are inputs that another graph gives.
+
+    Raises ``Unsupported`` for a graph that wants what this engine cannot give."""
     given = {port.name: port for port in inputs}
     made = {port.name: port for port in outputs}
     past = {name: port for name, port in given.items() if PAST.search(name) and name not in BEFORE}
@@ -95,7 +106,7 @@ def read(inputs: Iterable[Port], outputs: Iterable[Port], info: ModelInfo) -> Po
             "use a decoder-only model for answers, or an encoder for embeddings",
         )
     plain = {name: port for name, port in given.items() if name not in past}
-    known = {*IDS, EMBEDDED, MASK, *POSITIONS, BRANCH, *KEEP, *ZEROS, *BEFORE, *ALL}
+    known = {*IDS, EMBEDDED, MASK, *POSITIONS, BRANCH, *KEEP, *ZEROS, *BEFORE, *ALL, *others}
     if unknown := [name for name in plain if name not in known]:
         raise Unsupported(
             f"the graph wants {unknown[0]}, and this engine has nothing of the kind",
@@ -103,12 +114,12 @@ def read(inputs: Iterable[Port], outputs: Iterable[Port], info: ModelInfo) -> Po
         )
     if not plain.keys() & {*IDS, EMBEDDED}:
         raise Unsupported("the graph takes no tokens", "use a model that takes input_ids")
-    presents = tuple(name for name in made if PRESENT.search(name))
+    presents = {name: port for name, port in made.items() if PRESENT.search(name)}
     return Ports(plain, _caches(past, presents, info), made)
 
 
 def _caches(
-    past: Mapping[str, Port], presents: Sequence[str], info: ModelInfo
+    past: Mapping[str, Port], presents: Mapping[str, Port], info: ModelInfo
 ) -> tuple[Cache, ...]:
     if not past:
         return ()
@@ -122,20 +133,23 @@ def _caches(
             raise Unsupported(
                 f"the graph takes {name} and does not give it back", "export the model again"
             )
-        shape, axis = _empty(port, info)
+        shape, axis = _empty(port, presents[present], info)
         found.append(Cache(name, present, port.type, shape, axis))
     return tuple(found)
 
 
-def _empty(port: Port, info: ModelInfo) -> tuple[tuple[int, ...], int | None]:
-    """The shape of a cache without tokens, and which of its sizes counts them."""
+def _empty(port: Port, present: Port, info: ModelInfo) -> tuple[tuple[int, ...], int | None]:
+    """The shape of a cache without tokens, and which of its sizes counts them. What the graph does
+    not say of what goes in it may say of what comes out."""
     heads = next(iter(info.heads_kv), 1) or 1
+    out = present.shape if len(present.shape) == len(port.shape) else port.shape
     usual = {3: (1, None, info.key_length), 4: (1, heads, None, info.key_length)}
     shape: list[int] = []
     axis = None
     for place, size in enumerate(port.shape):
         name = size if isinstance(size, str) else ""
         known = usual.get(len(port.shape), (1,) * len(port.shape))[place]
+        given = out[place]
         if isinstance(size, int) and size > 0:
             shape.append(size)
         elif "batch" in name:
@@ -143,6 +157,8 @@ def _empty(port: Port, info: ModelInfo) -> tuple[tuple[int, ...], int | None]:
         elif axis is None and (_LENGTH.search(name) or known is None):
             axis = place
             shape.append(0)
+        elif isinstance(given, int) and given > 0:
+            shape.append(given)
         else:
             shape.append(known or heads)
     if axis is None and re.search(r"key|value", port.name.partition(".")[2] or port.name):

@@ -52,11 +52,15 @@ def _write(model: object, folder: Path, task: str, *, tied: bool) -> None:
     import optimum.exporters.onnx.base as base
     from optimum.exporters.onnx.convert import onnx_export_from_model
 
+    usual = base.is_accelerate_available
     if not tied:
         base.is_accelerate_available = lambda *given: False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        onnx_export_from_model(model, str(folder), task=task, do_validation=False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            onnx_export_from_model(model, str(folder), task=task, do_validation=False)
+    finally:
+        base.is_accelerate_available = usual
 
 
 def _graphs(folder: Path) -> list[Path]:

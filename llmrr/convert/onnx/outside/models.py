@@ -32,8 +32,7 @@ def load(folder: str, task: str, dtype: str = "float32") -> Any:
         )  # fmt: skip
     except (KeyError, RuntimeError, ValueError) as exc:
         if "size mismatch" in str(exc) or "ignore_mismatched_sizes" in str(exc):
-            said = f"a weight has another shape than config.json says: {str(exc)[:300]}"
-            raise Refused("damaged", said) from exc
+            raise Refused("damaged", _misshapen(folder, loader, config)) from exc
         raise
     missing = sorted(key for key in told["missing_keys"] if not _is_spare(key, plain))
     if missing:
@@ -46,6 +45,9 @@ def load(folder: str, task: str, dtype: str = "float32") -> Any:
             raise Refused("damaged", f"{name} has numbers that are none, or infinite")
     TasksManager.standardize_model_attributes(model, library_name="transformers")
     model.config.use_cache = task.endswith("-with-past")
+    if config.model_type == "falcon" and config.new_decoder_architecture:
+        # It caches keys and values for every head, where optimum expects those that are stored.
+        model.config.num_kv_heads = config.num_attention_heads
     return model.eval()
 
 
@@ -102,6 +104,30 @@ def _config(folder: str) -> Any:
     if "auto_map" in kept:
         raise Refused("failed", "config.json was to be given without auto_map")
     return AutoConfig.from_pretrained(folder, **LOCAL)
+
+
+def _misshapen(folder: str, loader: Any, config: Any) -> str:
+    """Which weight has another shape than ``config`` gives it; transformers says that of a layer
+    without its name."""
+    import torch
+    from safetensors import safe_open
+
+    with torch.device("meta"):
+        named = loader.from_config(config).named_parameters()
+        wanted = {name: list(one.shape) for name, one in named}
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        with safe_open(str(path), "pt") as file:
+            for key in file.keys():  # noqa: SIM118  it is no mapping
+                shape = file.get_slice(key).get_shape()
+                for name, other in wanted.items():
+                    if _is_same(name, key) and list(shape) != other:
+                        return f"{key} has the shape {shape}, and config.json makes it {other}"
+    return "a weight has another shape than config.json says"
+
+
+def _is_same(name: str, key: str) -> bool:
+    """Whether two names are one, where the prefix of the inner model may be left out."""
+    return name == key or name.endswith(f".{key}") or key.endswith(f".{name}")
 
 
 def _is_spare(key: str, task: str) -> bool:
