@@ -2,12 +2,12 @@
 
 from typing import Final, NamedTuple
 
-from llmrr.engines import llamacpp, onnx
+from llmrr.engines import llamacpp, mlx, onnx
 from llmrr.engines.base import Engine
 from llmrr.errors import FeatureMissing, UsageError, nearest
 from llmrr.types import Format
 
-ENGINES: Final[tuple[Engine, ...]] = (llamacpp.ENGINE, onnx.ENGINE)
+ENGINES: Final[tuple[Engine, ...]] = (llamacpp.ENGINE, onnx.ENGINE, mlx.ENGINE)
 
 
 class Picked(NamedTuple):

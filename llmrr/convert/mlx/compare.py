@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from llmrr.convert.mlx.staging import weight_files
+from llmrr.engines.mlx.weights import weight_files
 from llmrr.errors import DamagedFile
 from llmrr.formats.safetensors_header import Header, read_header
 from llmrr.formats.source import FileSource

@@ -32,20 +32,18 @@ def command() -> str | None:
 
 
 def missing() -> FeatureMissing | None:
-    """Why MLX cannot be used, with the command that changes it; None where it can. On Linux
-    ``mlx`` alone has no backend: its core is loaded to know."""
+    """Why MLX cannot be used, with the command that changes it; None where it can. ``mlx`` alone
+    has no library: that comes with a package for the kind of machine."""
     install = command()
     if install is None:
         return FeatureMissing(
             f"MLX runs on Apple silicon and on Linux, and this is {sys.platform} on {machine()}",
             "llmrr convert SOURCE --to gguf makes what llama.cpp runs here",
         )
-    if folder() is None or find_spec("mlx") is None:
+    if folder() is None or not _places("mlx"):
         return FeatureMissing("mlx-lm is not installed", install)
-    try:
-        import mlx.core  # noqa: F401
-    except (ImportError, OSError) as error:
-        return FeatureMissing(f"MLX cannot be loaded: {error}", install)
+    if not any(Path(place, "lib").glob("libmlx.*") for place in _places("mlx")):
+        return FeatureMissing("MLX has no library for this machine", install)
     return None
 
 
@@ -57,9 +55,12 @@ def require() -> None:
 
 def folder() -> Path | None:
     """Where mlx-lm lies."""
-    spec = find_spec("mlx_lm")
-    places = spec.submodule_search_locations if spec else None
-    return Path(places[0]) if places else None
+    return next(map(Path, _places("mlx_lm")), None)
+
+
+def _places(package: str) -> list[str]:
+    spec = find_spec(package)
+    return list(spec.submodule_search_locations or ()) if spec else []
 
 
 def version() -> str:
