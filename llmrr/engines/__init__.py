@@ -33,14 +33,24 @@ def for_format(format_: Format, name: str, wanted: str | None = None) -> Picked:
             f"no engine here runs {name}: its format is {format_}",
             f"llmrr convert {name} --to gguf; llmrr search TEXT finds models in {known}",
         )
-    if len(fitting) == 1:
-        return Picked(fitting[0], f"it runs {format_}")
-    absent = {engine.name: engine.missing() for engine in fitting}
-    ready = next((engine for engine in fitting if absent[engine.name] is None), None)
+    absent = {one.name: command for one in fitting if one.optional and (command := one.missing())}
+    ready = next((engine for engine in fitting if engine.name not in absent), None)
     if ready is None:
-        return Picked(fitting[0], f"it runs {format_}, once it is installed")
-    others = [f"{one} is not installed" for one, command in absent.items() if command]
+        raise _absent(format_, name, absent)
+    if len(fitting) == 1:
+        return Picked(ready, f"it runs {format_}")
+    others = [f"{one} is not installed" for one in absent]
     return Picked(ready, "; ".join((f"it runs {format_} here", *others)))
+
+
+def _absent(format_: Format, name: str, commands: dict[str, str]) -> FeatureMissing:
+    """The error where what runs a format is not installed."""
+    engine, command = next(iter(commands.items()))
+    convert = f"llmrr convert {name} --to gguf, or " if format_ is Format.SAFETENSORS else ""
+    return FeatureMissing(
+        f"no engine here runs {name}: its format is {format_}, and {engine} is not installed",
+        convert + command,
+    )
 
 
 def named(name: str) -> Engine:
