@@ -34,7 +34,7 @@ from llmrr.types import Format, Message, ModelFiles, Request, Sampling
 pytestmark = pytest.mark.mlx
 
 # Keys and values alone; a window that slides; experts; tied embeddings; and what cannot be batched.
-KINDS = ("llama", "qwen2-yarn", "qwen3moe", "gemma3", "gpt2", "phi3", "olmo3")
+KINDS = ("llama", "qwen2-yarn", "qwen3moe", "gemma3", "phi3", "stablelm", "olmo3")
 ALONE = "gemma2"
 
 
@@ -440,6 +440,13 @@ def rewrite(folder: Path, alter: Callable[[dict[str, np.ndarray]], object]) -> N
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def index(folder: Path, other: str) -> None:
+    """As if there were two files."""
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+    stated = {"weight_map": {"model.norm.weight": "model-1.safetensors", NAME: other}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(stated))
+
+
 NAME = "model.layers.1.mlp.up_proj.weight"
 DAMAGE: dict[str, tuple[Callable[[Path], object], type[LlmrrError], str]] = {
     "an architecture that is not there": (
@@ -465,12 +472,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], type[LlmrrError], str]] = {
         lambda at: (at / "tokenizer.json").unlink(), NotFound, r"no tokenizer\.json"),
     "no tokenizer at all": (
         lambda at: (at / "tokenizer.json").write_text("{"), DamagedFile, "is no tokenizer"),
-    "an index of more files": (
-        lambda at: (at / "model.safetensors.index.json").write_text(json.dumps(
-            {"weight_map": {NAME: "model-2.safetensors"}})), LlmrrError, "model-2"),
+    "a file that is not there": (
+        lambda at: index(at, "model-2.safetensors"), DamagedFile, "model-2"),
     "an index that leads out": (
-        lambda at: (at / "model.safetensors.index.json").write_text(json.dumps(
-            {"weight_map": {NAME: "../model.safetensors"}})), LlmrrError, r"\.\./model"),
+        lambda at: index(at, "../model.safetensors"), DamagedFile, "outside of its folder"),
 }  # fmt: skip
 
 
