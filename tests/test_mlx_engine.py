@@ -395,6 +395,28 @@ def test_a_model_is_loaded_and_asked_from_any_thread(llama: Path) -> None:
     assert len(found) == 2 and found[0] == found[1]
 
 
+def test_a_process_ends_well_after_the_model_was_closed(llama: Path, copy: Path) -> None:
+    """MLX aborts a process of which a thread ended that left its streams behind."""
+    rewrite(copy, lambda one: one.pop(NAME))
+    program = f"""
+from pathlib import Path
+from llmrr.engines.base import Options
+from llmrr.engines.mlx import ENGINE
+from llmrr.errors import DamagedFile
+from llmrr.types import Format, ModelFiles
+model = ENGINE.load(ModelFiles(Path({str(llama)!r}), Format.SAFETENSORS), Options())
+assert model.logits([1, 2]).shape == (2, 384)
+model.close()
+try:
+    ENGINE.load(ModelFiles(Path({str(copy)!r}), Format.SAFETENSORS), Options())
+except DamagedFile:
+    pass
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_it_is_loaded_without_transformers_and_leaves_mlx_lm_whole(llama: Path) -> None:
     program = f"""
 import sys

@@ -50,9 +50,9 @@ class Decoder(Backend[State]):
             if self._cpu_only:
                 mx.set_default_device(mx.cpu)
             on_gpu = mx.default_device() == mx.gpu
+            self.where = "the GPU" if on_gpu else "the CPU"
             if on_gpu and mx.metal.is_available():
                 mx.set_wired_limit(mx.device_info()["max_recommended_working_set_size"])
-            self.where = "the GPU" if on_gpu else "the CPU"
             self.chunk = ON_GPU if on_gpu else ON_CPU
             self._model = self._build()
 
@@ -119,13 +119,17 @@ class Decoder(Backend[State]):
         return made if self.trim(made, length) else None
 
     def close(self) -> None:
-        """Free the model. Twice is allowed."""
+        """Free the model, and the streams of this thread: MLX ends the process with an abort where
+        a thread ends and leaves them. Twice is allowed."""
         self._together.clear()
-        if self._model is not None:
+        self._model = None
+        if self.where is not None:
             import mlx.core as mx
 
-            self._model = None
             mx.clear_cache()
+            mx.synchronize()
+            mx.clear_streams()
+            self.where = None
 
     # -- computing -----------------------------------------------------------------------------
 

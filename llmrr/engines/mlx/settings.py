@@ -1,9 +1,9 @@
 """config.json as mlx-lm is to read it.
 
-Some names differ, and two things that it would get silently wrong are set right here. Since version 5 transformers puts
-what concerns rotary positions under ``rope_parameters``, which most modules of mlx-lm do not look
-at. And several of them take embeddings for tied where config.json does not say it, which in
-transformers depends on the class: whether there is a matrix of the output decides.
+Some names differ. And two things that it would get silently wrong are set right here: since version
+5 transformers puts what concerns rotary positions under ``rope_parameters``, which most modules of
+mlx-lm do not look at; and several of them take embeddings for tied where config.json does not say
+it, which in transformers depends on the class: whether there is a matrix of the output decides.
 """
 
 from collections.abc import Collection, Mapping
