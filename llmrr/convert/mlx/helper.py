@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from llmrr.convert.mlx import library
 from llmrr.engines.mlx.complaints import said, translated
 from llmrr.errors import Unsupported
 
@@ -55,13 +56,9 @@ class Copied:
 
 def convert(task: Mapping[str, Any], say: Say) -> None:
     """Write the MLX folder."""
-    import importlib
-
     import mlx.core as mx
 
-    utils = importlib.import_module("mlx_lm.utils")
-    # The package has a function of this name.
-    converter: Any = importlib.import_module("mlx_lm.convert")
+    utils, converter = library.module("utils"), library.module("convert")
     tokenizer = Copied(Path(task["settings"]), Path(task["scratch"]) / "tokenizer")
 
     def load(place: str | Path, **_: Any) -> tuple[Any, Copied, dict[str, Any]]:

@@ -11,9 +11,10 @@ import functools
 import re
 import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from platform import machine
+from types import ModuleType
 from typing import Any, Final
 
 from llmrr.errors import FeatureMissing, Unsupported
@@ -61,6 +62,13 @@ def folder() -> Path | None:
 def _places(package: str) -> list[str]:
     spec = find_spec(package)
     return list(spec.submodule_search_locations or ()) if spec else []
+
+
+def bare() -> ModuleType | None:
+    """The package mlx-lm as a module that nothing was run of; None where it is not there. What is
+    below it can be imported from it, and what its ``__init__`` would import is not."""
+    spec = find_spec("mlx_lm")
+    return module_from_spec(spec) if spec else None
 
 
 def version() -> str:

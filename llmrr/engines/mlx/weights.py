@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from llmrr import formats
@@ -126,14 +125,12 @@ def _packed(
 
 @contextmanager
 def _package() -> Iterator[None]:
-    """mlx-lm without what its ``__init__`` imports: modules below it are imported from a bare
-    package of its name, which is taken away again, so that whoever wants the real one gets it."""
-    folder = installed.folder()
-    if "mlx_lm" in sys.modules or folder is None:
+    """mlx-lm without what its ``__init__`` imports. The bare package is taken away again, so that
+    whoever wants the real one gets it."""
+    bare = None if "mlx_lm" in sys.modules else installed.bare()
+    if bare is None:
         yield
         return
-    bare = ModuleType("mlx_lm")
-    bare.__path__ = [str(folder)]
     sys.modules["mlx_lm"] = bare
     try:
         yield
