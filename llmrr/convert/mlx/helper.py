@@ -109,6 +109,18 @@ def _end_with_parent() -> None:
     os._exit(130)
 
 
+def _task(name: str) -> Callable[[Mapping[str, Any], Say], Any]:
+    if name == "convert":
+        return convert
+    if name == "compare":
+        from llmrr.convert.mlx.compare import compare
+
+        return compare
+    from llmrr.convert.mlx.whole import logits
+
+    return logits
+
+
 def main() -> None:
     """Do the one task that stands on standard input."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -123,13 +135,7 @@ def main() -> None:
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        result: Any = None
-        if task["task"] == "convert":
-            convert(task, say)
-        else:
-            from llmrr.convert.mlx.compare import compare
-
-            result = compare(task, say)
+        result = _task(task["task"])(task, say)
     except Exception as error:
         if os.environ.get("LLMRR_DEBUG"):
             import traceback
