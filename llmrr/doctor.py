@@ -63,10 +63,13 @@ def engine() -> Check:
     """Each engine can be loaded, and its binding has the fields that are set here."""
     from llmrr.engines import ENGINES
 
+    absent = {one.name: command for one in ENGINES if (command := one.missing())}
     for one in ENGINES:
-        if (command := one.missing()) and not one.optional:
-            return Check("engine", False, f"{one.name} cannot be loaded", command)
-    return Check("engine", True, f"{', '.join(one.name for one in ENGINES)} {_binding_version()}")
+        if one.name in absent and not one.optional:
+            return Check("engine", False, f"{one.name} cannot be loaded", absent[one.name])
+    ready = ", ".join(one.name for one in ENGINES if one.name not in absent)
+    others = "".join(f"; {name} is not there: {command}" for name, command in absent.items())
+    return Check("engine", True, f"{ready} {_binding_version()}{others}")
 
 
 def builtin() -> Check:

@@ -8,6 +8,7 @@ load, stream, record. Also the library's public face.
 """
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -303,7 +304,8 @@ class Router:
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
     ) -> tuple[Model, Picked]:
         files = place(resolved)
-        picked = for_format(files.format, resolved.name, wanted or resolved.engine)
+        named = resolved.label or shlex.quote(str(files.path))
+        picked = for_format(files.format, resolved.name, wanted or resolved.engine, named)
         name = picked.engine.name
         options = _options(
             {**self.config.engine_options(name), **resolved.recipe.options, **stated}

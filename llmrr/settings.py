@@ -95,9 +95,10 @@ _LOADING: tuple[tuple[str, Kind, object, str, str], ...] = (
      '"file:./template.jinja"'),
 )  # fmt: skip
 
-# What onnxruntime knows of these.
+# What onnxruntime and MLX know of these.
 _LOADING_ONNX = ("context_size", "gpu_layers", "threads", "chat_template")
-ENGINES = ("llamacpp", "onnx")
+_LOADING_MLX = ("context_size", "gpu_layers", "chat_template")
+ENGINES = ("llamacpp", "onnx", "mlx")
 
 # (leaf, kind, doc, example): what a request may also set.
 _PARAMS: tuple[tuple[str, Kind, str, str], ...] = (
@@ -128,6 +129,8 @@ SETTINGS: tuple[Spec, ...] = (
       for leaf, kind, default, doc, example in _LOADING),
     *(Spec(f"engines.onnx.{leaf}", kind, default, doc, example, True)
       for leaf, kind, default, doc, example in _LOADING if leaf in _LOADING_ONNX),
+    *(Spec(f"engines.mlx.{leaf}", kind, default, doc, example, True)
+      for leaf, kind, default, doc, example in _LOADING if leaf in _LOADING_MLX),
     Spec("models[].name", NAME, None, "What the model is called here; each name once.",
          '"assistant"'),
     Spec("models[].source", SOURCE, None,

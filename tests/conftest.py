@@ -42,6 +42,15 @@ def isolated(
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def without_mlx(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has no marker mlx is the same whether mlx-lm is installed here or not."""
+    if request.node.get_closest_marker("mlx") is None:
+        from llmrr.engines.mlx import installed
+
+        monkeypatch.setattr(installed, "_places", lambda package: [])
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub on loopback, in place of the real one, for the real client."""

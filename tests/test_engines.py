@@ -44,10 +44,28 @@ def test_of_several_the_first_that_is_here(monkeypatch: pytest.MonkeyPatch) -> N
     assert "absent is not installed" in picked.why
     assert for_format(Format.GGUF, "x", "other").engine.name == "other"
     monkeypatch.setattr(engines, "ENGINES", (FakeEngine(), Absent()))
-    assert "installed" not in for_format(Format.MLX, "x").why.replace("once it is installed", "")
+    with pytest.raises(FeatureMissing, match="is mlx, and absent is not installed") as caught:
+        for_format(Format.MLX, "x")
+    assert caught.value.hint == "pip install absent"
     assert engines.runnable() == {Format.GGUF}
     monkeypatch.setattr(Absent, "missing", lambda self: None)
     assert engines.runnable() == {Format.GGUF, Format.MLX}
+
+
+def test_a_folder_of_safetensors_is_converted_where_mlx_is_not_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from llmrr.engines.mlx import installed
+
+    monkeypatch.setattr(installed, "_places", lambda package: [])
+    assert Format.SAFETENSORS not in engines.runnable()
+    with pytest.raises(FeatureMissing, match="its format is safetensors, and mlx is not") as caught:
+        for_format(Format.SAFETENSORS, "./x")
+    assert caught.value.hint.startswith("llmrr convert ./x --to gguf, or pip install ")
+    with pytest.raises(FeatureMissing, match="mlx is not installed"):
+        for_format(Format.MLX, "x")
+    # It is said when it is opened, of the one that was asked for.
+    assert for_format(Format.MLX, "x", "mlx").engine.missing()
 
 
 def test_an_engine_that_does_not_run_the_format_names_those_that_do() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import decoders
 import numpy as np
 import pytest
+from asking import LONG, TEMPLATE, answers, raw, said, tokens_of
 
 from llmrr.engines.base import Options
 from llmrr.engines.local import LocalModel
@@ -25,27 +26,11 @@ from llmrr.errors import (
     NotFound,
     Unsupported,
 )
-from llmrr.types import Chunk, Format, Message, ModelFiles, Request, Sampling
-
-TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
-LONG = "the capital of France is Paris and the capital of Spain is Madrid, said the world"
+from llmrr.types import Format, Message, ModelFiles, Request, Sampling
 
 
 def load(path: Path, **options: object) -> LocalModel:
     return ENGINE.load(ModelFiles(path, Format.ONNX), Options(**options))  # type: ignore[arg-type]
-
-
-def raw(prompt: str, n: int = 1, **sampling: object) -> Request:
-    stated = {"temperature": 0.0, "max_tokens": 12, "ignore_eos": True, **sampling}
-    return Request(prompt=prompt, sampling=Sampling(**stated), n=n)  # type: ignore[arg-type]
-
-
-def tokens_of(chunks: list[Chunk], index: int = 0) -> list[int]:
-    return [token for chunk in chunks if chunk.index == index for token in chunk.tokens]
-
-
-def said(chunks: list[Chunk]) -> str:
-    return "".join(chunk.text for chunk in chunks)
 
 
 def greedy(prompt: list[int], count: int, kind: str = "float32") -> list[int]:
@@ -220,17 +205,8 @@ def test_a_long_context_outgrows_its_buffers(tmp_path: Path) -> None:
 
 def test_eight_callers_at_once(model: LocalModel) -> None:
     prompts = [f"{LONG} {number}" for number in range(8)]
-    got: dict[int, list[int]] = {}
-
-    def ask(number: int) -> None:
-        got[number] = tokens_of(list(model.generate(raw(prompts[number]))))
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert [got[n] for n in range(8)] == [greedy(model.tokenize(one), 12) for one in prompts]
+    expected = [greedy(model.tokenize(one), 12) for one in prompts]
+    assert answers(model, list(map(raw, prompts))) == expected
 
 
 def test_the_last_chunk_says_why_it_ended_and_what_it_took(model: LocalModel) -> None:
@@ -466,9 +442,9 @@ def test_what_onnxruntime_has_not_is_named(plain: Path, options: dict[str, objec
 
 def test_a_graph_that_wants_more_than_tokens_is_named(tmp_path: Path) -> None:
     decoders.beside(tmp_path)
-    for name, said in (("pixel_values", "wants pixel_values"), ("encoder_x", "encoder-decoder")):
+    for name, why in (("pixel_values", "wants pixel_values"), ("encoder_x", "encoder-decoder")):
         decoders.decoder(tmp_path / "model.onnx", wants=name)
-        with pytest.raises(Unsupported, match=said):
+        with pytest.raises(Unsupported, match=why):
             load(tmp_path)
 
 

@@ -2,12 +2,12 @@
 
 from typing import Final, NamedTuple
 
-from llmrr.engines import llamacpp, onnx
+from llmrr.engines import llamacpp, mlx, onnx
 from llmrr.engines.base import Engine
 from llmrr.errors import FeatureMissing, UsageError, nearest
 from llmrr.types import Format
 
-ENGINES: Final[tuple[Engine, ...]] = (llamacpp.ENGINE, onnx.ENGINE)
+ENGINES: Final[tuple[Engine, ...]] = (llamacpp.ENGINE, onnx.ENGINE, mlx.ENGINE)
 
 
 class Picked(NamedTuple):
@@ -17,9 +17,12 @@ class Picked(NamedTuple):
     why: str
 
 
-def for_format(format_: Format, name: str, wanted: str | None = None) -> Picked:
+def for_format(
+    format_: Format, name: str, wanted: str | None = None, source: str | None = None
+) -> Picked:
     """The engine for models of this format: the one that is ``wanted``, else the first that runs on
-    this machine. ``name`` is that of the model, for errors.
+    this machine. ``name`` is that of the model, for errors, and ``source`` what commands call it
+    where that is something else.
 
     Raises ``UsageError`` for an engine that does not exist, and ``FeatureMissing`` where none, or
     not the one that is wanted, runs the format.
@@ -31,16 +34,28 @@ def for_format(format_: Format, name: str, wanted: str | None = None) -> Picked:
         known = ", ".join(sorted(one for engine in ENGINES for one in engine.formats))
         raise FeatureMissing(
             f"no engine here runs {name}: its format is {format_}",
-            f"llmrr convert {name} --to gguf; llmrr search TEXT finds models in {known}",
+            f"llmrr convert {source or name} --to gguf; llmrr search TEXT finds models in {known}",
         )
-    if len(fitting) == 1:
-        return Picked(fitting[0], f"it runs {format_}")
-    absent = {engine.name: engine.missing() for engine in fitting}
-    ready = next((engine for engine in fitting if absent[engine.name] is None), None)
+    absent = {one.name: command for one in fitting if one.optional and (command := one.missing())}
+    ready = next((engine for engine in fitting if engine.name not in absent), None)
     if ready is None:
-        return Picked(fitting[0], f"it runs {format_}, once it is installed")
-    others = [f"{one} is not installed" for one, command in absent.items() if command]
+        raise _absent(format_, name, source or name, absent)
+    if len(fitting) == 1:
+        return Picked(ready, f"it runs {format_}")
+    others = [f"{one} is not installed" for one in absent]
     return Picked(ready, "; ".join((f"it runs {format_} here", *others)))
+
+
+def _absent(
+    format_: Format, name: str, source: str, commands: dict[str, str]
+) -> FeatureMissing:
+    """The error where what runs a format is not installed."""
+    engine, command = next(iter(commands.items()))
+    convert = f"llmrr convert {source} --to gguf, or " if format_ is Format.SAFETENSORS else ""
+    return FeatureMissing(
+        f"no engine here runs {name}: its format is {format_}, and {engine} is not installed",
+        convert + command,
+    )
 
 
 def named(name: str) -> Engine:

@@ -58,6 +58,10 @@ class Backend(Generic[S]):
         """Must a prompt be computed in one piece, with no regard to ``chunk``?"""
         return False
 
+    def open(self) -> None:
+        """What must happen on the thread that computes before anything else does. Raises what
+        ``Engine.load`` does."""
+
     def start(self) -> S:
         """The state of a sequence without tokens."""
         raise NotImplementedError
@@ -66,6 +70,10 @@ class Backend(Generic[S]):
         """Compute ``tokens`` after those of ``state``, which then has them too; the logits of the
         last one, shape (vocabulary,), float32, to be changed by the caller. Raises ``Aborted``."""
         raise NotImplementedError
+
+    def read(self, state: S, tokens: Sequence[int]) -> None:
+        """``advance`` where the logits are not wanted. Raises ``Aborted``."""
+        self.advance(state, tokens)
 
     def step(self, batch: "Sequence[tuple[S, int]]") -> "list[Logits]":
         """``advance`` by one token for each of at most ``together`` sequences."""

@@ -52,6 +52,11 @@ class LocalModel:
             rendering.prepare(self._template_text)  # it starts while the backend loads
         self._backend = opening.start().result()
         self._runner = Runner(self._backend, options.slots, self._limit)
+        try:
+            self._runner.later(self._backend.open).result()
+        except BaseException:
+            self._runner.close()
+            raise
         self._load_seconds = time.perf_counter() - began
 
     @property

@@ -258,14 +258,18 @@ class Runner:
         try:
             if end < len(one.known) and self._backend.whole:
                 end = len(one.known)
-            row = self._backend.advance(slot.state, one.known[one.done : end])
+            tokens, row = one.known[one.done : end], None
+            if end < len(one.known):
+                self._backend.read(slot.state, tokens)
+            else:
+                row = self._backend.advance(slot.state, tokens)
         except Aborted:
             raise
         except Exception as error:
             self._release(slot, error)
             return
         one.done = end
-        if end == len(one.known):
+        if row is not None:
             self._draw(slot, one, row)
 
     def _draw(self, slot: Slot, one: Task, row: "Logits") -> None:

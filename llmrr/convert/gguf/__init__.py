@@ -161,15 +161,16 @@ class Conversion:
 
     def verify(self, source: Path, target: Path, told: Told) -> Sequence[Check]:
         """Compare ``target`` with what it was made from: the one place where checks are joined."""
-        from llmrr.convert.verify import structure, tokens
+        from llmrr.convert.verify import logits, structure, tokens
 
         found = places(source)
         settings = self._settings(source)
         model = self.model(settings, (one.tensor for one in found.values()), str(source))
+        first = structure.check(source, target, told, settings=settings)
         return (
             checking.compare(target, model.tensors, model.values, found, told),
             tokens.check(settings, target, told),
-            structure.check(source, target, told, settings=settings),
+            *logits.beside(first, source, target, told, settings),
         )
 
     def _settings(self, source: Path) -> Path:

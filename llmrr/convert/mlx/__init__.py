@@ -14,7 +14,7 @@ from llmrr.convert.mlx import recipe as recipes
 from llmrr.convert.mlx import staging
 from llmrr.convert.mlx.estimate import estimate
 from llmrr.convert.mlx.recipe import Recipe
-from llmrr.engines.mlx import installed
+from llmrr.engines.mlx import installed, weights
 from llmrr.errors import Unsupported
 from llmrr.formats.tokenizer import VOCABULARIES
 from llmrr.types import Format
@@ -78,7 +78,7 @@ def _known(source: Source) -> dict[str, Any] | None:
         raise Unsupported(
             f"{folder} has no tokenizer", "put its tokenizer.json there, or name it by --config DIR"
         )
-    return staging.config_of(folder, source.tensors)
+    return weights.config_of(folder, source.tensors)
 
 
 def _readable(source: Source, config: dict[str, Any], recipe: Recipe) -> None:
@@ -133,10 +133,10 @@ def _work(
     from llmrr.convert.mlx import process
 
     folder = staging.settings_of(source, path)
-    installed.module(staging.config_of(folder, ()))
+    installed.module(weights.config_of(folder, ()))
     with tempfile.TemporaryDirectory(prefix="mlx-", dir=target.parent) as scratch:
         staged = staging.stage(source, path, Path(scratch) / "source")
-        tensors = staging.tensors_of(staging.weight_files(path))
+        tensors = weights.tensors_of(weights.weight_files(path))
         total = sum(map(recipe.bytes_of, tensors))
         told("reading", 0, total)
         process.run(

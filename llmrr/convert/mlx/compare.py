@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from llmrr.convert.mlx.staging import weight_files
+from llmrr.engines.mlx.weights import weight_files
 from llmrr.errors import DamagedFile
 from llmrr.formats.safetensors_header import Header, read_header
 from llmrr.formats.source import FileSource
@@ -46,14 +46,14 @@ NUMPY = {
 
 
 def compare(task: Mapping[str, Any], say: Say) -> dict[str, Any]:
-    """``tensors`` with what was found, and ``logits`` where ``task`` has tokens to compare on.
-    Raises ``DamagedFile`` for a source that holds what is no number."""
-    import importlib
+    """``tensors`` with what was found, and ``logits`` where ``task`` has tokens to compare on
+    and the tensors are right. Raises ``DamagedFile`` for a source that holds what is no number."""
+    from llmrr.convert.mlx import library
 
-    utils = importlib.import_module("mlx_lm.utils")
+    utils = library.module("utils")
     source, _ = utils.load_model(Path(task["staged"]), lazy=True)
     found: dict[str, Any] = {"tensors": _tensors(task, source, say)}
-    if task["tokens"]:
+    if task["tokens"] and not found["tensors"]["failed"]:
         result, _ = utils.load_model(Path(task["target"]), lazy=True)
         found["logits"] = _logits(task, source, result, say)
     return found

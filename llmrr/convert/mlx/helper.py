@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from llmrr.errors import DamagedFile, DoesNotFit, EngineFailed, LlmrrError, Unsupported
+from llmrr.convert.mlx import library
+from llmrr.engines.mlx.complaints import said, translated
+from llmrr.errors import Unsupported
 
 Say = Callable[[Any], None]
 EVERY: Final = 0.2  # seconds between two looks at how much is written
-# How mlx and mlx-lm begin what they say of weights that do not fit the model.
-WEIGHTS = ("Missing ", "Received ", "Expected shape", "[load_safetensors]", "[load]")
 
 
 class Copied:
@@ -48,7 +48,7 @@ class Copied:
         except Exception as error:  # whatever transformers or sentencepiece raise
             raise Unsupported(
                 f"{self._folder} has no tokenizer.json, and transformers makes none of what it "
-                f"has: {_words(error)}",
+                f"has: {said(error)}",
                 "put a tokenizer.json beside the weights",
             ) from error
         found.save_pretrained(target)
@@ -56,13 +56,9 @@ class Copied:
 
 def convert(task: Mapping[str, Any], say: Say) -> None:
     """Write the MLX folder."""
-    import importlib
-
     import mlx.core as mx
 
-    utils = importlib.import_module("mlx_lm.utils")
-    # The package has a function of this name.
-    converter: Any = importlib.import_module("mlx_lm.convert")
+    utils, converter = library.module("utils"), library.module("convert")
     tokenizer = Copied(Path(task["settings"]), Path(task["scratch"]) / "tokenizer")
 
     def load(place: str | Path, **_: Any) -> tuple[Any, Copied, dict[str, Any]]:
@@ -108,36 +104,21 @@ def _watched(target: Path, total: int, say: Say) -> Iterator[None]:
         thread.join()
 
 
-def translated(error: BaseException) -> LlmrrError:
-    """The error of ours for what MLX, mlx-lm or the system said."""
-    if isinstance(error, LlmrrError):
-        return error
-    words = _words(error)
-    if isinstance(error, MemoryError) or "Unable to allocate" in words or "[malloc" in words:
-        return DoesNotFit(f"MLX has not enough memory: {words}", "free -h")
-    if isinstance(error, OSError) and error.errno is not None:
-        from llmrr.errors import by_system
-
-        if found := by_system(error):
-            return found
-    if words.startswith(WEIGHTS):
-        return DamagedFile(
-            f"the weights are not those of the model that config.json describes: {words}",
-            "copy or download the model again",
-        )
-    if isinstance(error, TypeError | KeyError | ValueError | AttributeError | NotImplementedError):
-        return Unsupported(f"mlx-lm does not take this model: {words}", "pip install -U mlx-lm")
-    return EngineFailed(f"MLX failed: {words}", "pip install -U mlx-lm")
-
-
-def _words(error: BaseException) -> str:
-    first = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {first[0]}"[:300] if not first[0] else first[0][:300]
-
-
 def _end_with_parent() -> None:
     sys.stdin.read()
     os._exit(130)
+
+
+def _task(name: str) -> Callable[[Mapping[str, Any], Say], Any]:
+    if name == "convert":
+        return convert
+    if name == "compare":
+        from llmrr.convert.mlx.compare import compare
+
+        return compare
+    from llmrr.convert.mlx.whole import logits
+
+    return logits
 
 
 def main() -> None:
@@ -154,13 +135,7 @@ def main() -> None:
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        result: Any = None
-        if task["task"] == "convert":
-            convert(task, say)
-        else:
-            from llmrr.convert.mlx.compare import compare
-
-            result = compare(task, say)
+        result = _task(task["task"])(task, say)
     except Exception as error:
         if os.environ.get("LLMRR_DEBUG"):
             import traceback

@@ -9,19 +9,13 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from llmrr.convert.base import Source
-from llmrr.engines.mlx.settings import read_config
-from llmrr.errors import Unsupported
-from llmrr.formats import weights
+from llmrr.engines.mlx.weights import config_of, tensors_of, weight_files
 from llmrr.formats.json_file import read_object
-from llmrr.formats.safetensors_header import read_header
 from llmrr.formats.source import FileSource
-from llmrr.formats.tensors import Tensor
 from llmrr.formats.tokenizer import VOCABULARIES
 
-CODE = ("auto_map", "model_file")  # keys that name Python files
 BESIDE = ("generation_config.json", "hf_quant_config.json")
 TOKENIZER = (
     *VOCABULARIES, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -31,36 +25,11 @@ TEMPLATES = "additional_chat_templates"
 CARD = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt")
 
 
-def weight_files(path: Path) -> tuple[Path, ...]:
-    """The files with the weights of the model at ``path``, in order."""
-    if path.is_file():
-        return tuple(path.with_name(name) for name in weights(path))
-    return tuple(path / name for name in weights(path))
-
-
-def tensors_of(files: tuple[Path, ...]) -> tuple[Tensor, ...]:
-    """The tensors in them, by their headers. Raises ``DamagedFile``."""
-    return tuple(one for file in files for one in read_header(FileSource.of(file)).tensors)
-
-
 def settings_of(source: Source, path: Path) -> Path:
     """The folder with config.json and the tokenizer for the weights at ``path``."""
     if source.settings is not None:
         return source.settings
     return path if path.is_dir() else path.parent
-
-
-def config_of(folder: Path, tensors: tuple[Tensor, ...]) -> dict[str, Any]:
-    """config.json as mlx-lm is to read it. Raises ``Unsupported`` for a model whose layers are
-    code in its folder."""
-    config = read_config(folder, {one.name for one in tensors})
-    if "model_file" in config:
-        raise Unsupported(
-            f"{folder / 'config.json'} wants {str(config['model_file'])[:99]!r} to be run, "
-            "which comes with the model",
-            "llmrr runs no code of a model: convert a model that transformers knows by itself",
-        )
-    return {key: value for key, value in config.items() if key not in CODE}
 
 
 def stage(source: Source, path: Path, into: Path) -> Path:

@@ -53,6 +53,9 @@ TOLERANCES: Final = {"F32": 5e-3, "F16": 1e-2, "BF16": 2e-2, "Q8_0": 5e-2}
 # multiplies by them to 8 bits, in blocks of up to 256. A random Llama 256 wide came out at most
 # 0.026 off in all types, the built-in model 0.018.
 ROUNDED: Final = 0.15
+# Where rounding decides which experts are asked, a token that goes to others is far off: right
+# conversions of a Qwen 3 with 6 random experts came out 0.032 off in BF16, 0.077 in Q8_0.
+ROUTED: Final = 3
 EPSILONS: Final = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon")
 
 
@@ -104,7 +107,7 @@ def _check(
 ) -> Check:
     try:
         design = design_of(_config(settings), weights.names)
-        tolerance = _tolerance(parts, tolerances)
+        allowed = tolerance(parts, tolerances)
     except Unsupported as exc:
         return Check(NAME, True, f"structure is not verified: {exc.message}")
     if wrong := _stated(design, parts[0]):
@@ -115,23 +118,27 @@ def _check(
                 found = _compared(design, weights, parts, Path(scratch) / "first.gguf", told)
         except EngineFailed as exc:
             return Check(NAME, False, f"structure only: {exc.message}")
-    passed = found.sound and found.error <= tolerance
+    passed = found.sound and found.error <= allowed
     layers = design.enough(MOST_LAYERS)
     what = f"the first {layers} layers" if layers < len(design.layers) else f"all {layers} layers"
     detail = f"structure only, {what} of {words}: {found}"
-    return Check(NAME, passed, f"{detail} ({tolerance:g} is allowed)")
+    return Check(NAME, passed, f"{detail} ({allowed:g} is allowed)")
 
 
 def _config(folder: Path) -> Mapping[str, Any]:
     return read_object(FileSource.of(folder / "config.json"))
 
 
-def _tolerance(parts: Sequence[Header], tolerances: Mapping[str, float]) -> float:
-    """By the coarsest type of the matrices."""
+def tolerance(
+    parts: Sequence[Header], tolerances: Mapping[str, float] = TOLERANCES
+) -> float:
+    """The error that is allowed, by the coarsest type of the matrices. Raises ``Unsupported``."""
     types = {one.type_name for part in parts for one in part.tensors if len(one.dims) > 1}
     if unknown := types - tolerances.keys():
         raise Unsupported(f"weights of the type {min(unknown)} differ by more than a mistake would")
-    return max((tolerances[one] for one in types), default=tolerances["F32"])
+    found = max((tolerances[one] for one in types), default=tolerances["F32"])
+    experts = parts[0].integer(f"{parts[0].text('general.architecture')}.expert_count")
+    return found * (ROUTED if experts else 1)
 
 
 def _stated(design: Design, header: Header) -> str | None:
@@ -201,7 +208,7 @@ def _logits(run: Pass, tokens: int, result: Path) -> Agreement:
 
     length = min(POSITIONS, run.design.context or POSITIONS)
     prompts = np.random.default_rng(0).integers(0, tokens, (PROMPTS, length))
-    with Computing(_job(result, prompts.tolist(), vocabulary=tokens)) as computing:
+    with Computing(job(result, prompts.tolist(), vocabulary=tokens)) as computing:
         hidden = run.hidden(prompts)
         return of_blocks(blocks_of(run.logits(hidden, tokens), computing.result()))
 
@@ -213,12 +220,13 @@ def _vectors(run: Pass, pooling: str, result: Path) -> Agreement:
     longest = run.design.context or POSITIONS
     random = np.random.default_rng(0)
     texts = [random.integers(0, run.vocabulary, n) for n in LENGTHS if n <= longest]
-    with Computing(_job(result, [text.tolist() for text in texts], pooling=pooling)) as computing:
+    with Computing(job(result, [text.tolist() for text in texts], pooling=pooling)) as computing:
         reference = np.stack([_pooled(run.hidden(one[None])[0], pooling) for one in texts])
         return of_vectors(reference, computing.result())
 
 
-def _job(result: Path, prompts: Sequence[Sequence[int]], **wanted: Any) -> Job:
+def job(result: Path, prompts: Sequence[Sequence[int]], **wanted: Any) -> Job:
+    """What llama.cpp computes of the file ``result`` while the source is computed here."""
     threads = max(1, usable_threads() - 1)  # one is at work on the source
     return Job(str(result), tuple(map(tuple, prompts)), threads, **wanted)
 

@@ -11,9 +11,10 @@ import functools
 import re
 import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from platform import machine
+from types import ModuleType
 from typing import Any, Final
 
 from llmrr.errors import FeatureMissing, Unsupported
@@ -32,20 +33,18 @@ def command() -> str | None:
 
 
 def missing() -> FeatureMissing | None:
-    """Why MLX cannot be used, with the command that changes it; None where it can. On Linux
-    ``mlx`` alone has no backend: its core is loaded to know."""
+    """Why MLX cannot be used, with the command that changes it; None where it can. ``mlx`` alone
+    has no library: that comes with a package for the kind of machine."""
     install = command()
     if install is None:
         return FeatureMissing(
             f"MLX runs on Apple silicon and on Linux, and this is {sys.platform} on {machine()}",
             "llmrr convert SOURCE --to gguf makes what llama.cpp runs here",
         )
-    if folder() is None or find_spec("mlx") is None:
+    if folder() is None or not _places("mlx"):
         return FeatureMissing("mlx-lm is not installed", install)
-    try:
-        import mlx.core  # noqa: F401
-    except (ImportError, OSError) as error:
-        return FeatureMissing(f"MLX cannot be loaded: {error}", install)
+    if not any(Path(place, "lib").glob("libmlx.*") for place in _places("mlx")):
+        return FeatureMissing("MLX has no library for this machine", install)
     return None
 
 
@@ -57,9 +56,19 @@ def require() -> None:
 
 def folder() -> Path | None:
     """Where mlx-lm lies."""
+    return next(map(Path, _places("mlx_lm")), None)
+
+
+def _places(package: str) -> list[str]:
+    spec = find_spec(package)
+    return list(spec.submodule_search_locations or ()) if spec else []
+
+
+def bare() -> ModuleType | None:
+    """The package mlx-lm as a module that nothing was run of; None where it is not there. What is
+    below it can be imported from it, and what its ``__init__`` would import is not."""
     spec = find_spec("mlx_lm")
-    places = spec.submodule_search_locations if spec else None
-    return Path(places[0]) if places else None
+    return module_from_spec(spec) if spec else None
 
 
 def version() -> str:

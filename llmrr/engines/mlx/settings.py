@@ -1,9 +1,9 @@
 """config.json as mlx-lm is to read it.
 
-Two things that it would get silently wrong are set right here. Since version 5 transformers puts
-what concerns rotary positions under ``rope_parameters``, which most modules of mlx-lm do not look
-at. And several of them take embeddings for tied where config.json does not say it, which in
-transformers depends on the class: whether there is a matrix of the output decides.
+Some names differ. And two things that it would get silently wrong are set right here: since version
+5 transformers puts what concerns rotary positions under ``rope_parameters``, which most modules of
+mlx-lm do not look at; and several of them take embeddings for tied where config.json does not say
+it, which in transformers depends on the class: whether there is a matrix of the output decides.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,6 +21,8 @@ MOVED = {
     "partial_rotary_factor": ("partial_rotary_factor", "rotary_pct"),
     "original_max_position_embeddings": ("original_max_position_embeddings",),
 }
+# Keys that mlx-lm demands, and how transformers 5 writes the same number.
+OTHER_NAMES = {"num_experts": "num_local_experts", "n_ctx": "n_positions"}
 TYPED = ("full_attention", "sliding_attention")  # Gemma 3 has one table for each kind of layer
 BARE = {"type", "rope_type", "rope_theta", "partial_rotary_factor"}
 OUTPUT = ("lm_head.weight", "embed_out.weight", "output.weight")
@@ -56,6 +58,9 @@ def plain(config: Mapping[str, Any], tensors: Collection[str] = ()) -> dict[str,
     500000.0
     """
     found = _rope(config)
+    for key, other in OTHER_NAMES.items():
+        if other in found:
+            found.setdefault(key, found[other])
     for part in ("text_config", "llm_config", "language_config"):
         if isinstance(inside := config.get(part), dict):
             found[part] = plain(inside, tensors)

@@ -34,13 +34,13 @@ class Onnx:
     def measure(self, place: ModelFiles, options: "Options") -> dict[str, int]:
         """The bytes of keys and values and of a row of logits, as the files say; what onnxruntime
         takes to compute is not known before. Raises what ``formats.inspect`` does."""
+        from llmrr.engines import room
         from llmrr.engines.onnx import files
-        from llmrr.engines.onnx.loading import cache_bytes
-
+        
         info, _ = files.of(place)
         context = options.context_size or options.at_least
         return {
-            "kv": options.slots * context * cache_bytes(info),
+            "kv": options.slots * context * room.cache_bytes(info),
             "output": options.slots * 4 * (info.vocabulary or 0),
         }
 
