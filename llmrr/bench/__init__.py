@@ -6,7 +6,8 @@ model together. ``figures`` has what comes out.
 
 The figures are those of llama.cpp's ``llama-bench -p N -n N``, so that they can be compared: a
 prompt of exactly so many random tokens, and so many tokens written from an empty context, whatever
-they are; one run before, which does not count.
+they are; one run before, which does not count. llama-bench chooses no token and makes no text of
+it; here that is part of writing, as it is of every answer.
 """
 
 from llmrr.bench.figures import Figures, Spread, Together

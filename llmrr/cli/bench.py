@@ -81,5 +81,5 @@ def bench(
     with Router(warn=output.note) as router:
         found = benching.bench(router, asked)
         view = bench_views.with_bars if plot == "-" else bench_views.benched
-        output.show(benching.facts(found), view, as_json=json)
+        output.show(bench_views.facts(found), view, as_json=json)
         benching.finish(found, asked, picture.picture)

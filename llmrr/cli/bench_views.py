@@ -1,9 +1,14 @@
-"""What ``llmrr bench`` looks like on a page: lines of text, pure."""
+"""What ``llmrr bench`` prints: lines of text, and the facts of ``--json``. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmrr.cli.layout import Page, count, counted, size
+
+if TYPE_CHECKING:
+    from llmrr.bench import Spread
+    from llmrr.cli.benching import Benched, Measured
+    from llmrr.hardware import Hardware
 
 Facts = Mapping[str, Any]
 
@@ -23,6 +28,18 @@ class Figure(NamedTuple):
     unit: str
     scale: str
     bars: tuple[Bar, ...]
+
+
+def facts(found: "Benched") -> dict[str, Any]:
+    """``bench --json``: null is what was not measured, or is not known."""
+    return {
+        "prefill_tokens": found.wish.prefill,
+        "decode_tokens": found.wish.decode,
+        "repeats": found.wish.repeats,
+        "machine": _machine_facts(found.machine),
+        "interrupted": found.interrupted,
+        "models": [_model_facts(one) for one in found.models],
+    }
 
 
 def benched(page: Page, facts: Facts) -> Iterator[str]:
@@ -133,3 +150,55 @@ def _at_once(number: int) -> Any:
 def _peak(one: Facts) -> Facts | None:
     peak = one["peak_bytes"]
     return None if peak is None else {"mean": peak, "stddev": None}
+
+
+def _machine_facts(machine: "Hardware") -> dict[str, Any]:
+    return {
+        "system": machine.system,
+        "architecture": machine.cpu.architecture,
+        "cpu": machine.cpu.name,
+        "usable_cores": machine.cpu.usable_cores,
+        "usable_threads": machine.cpu.usable_threads,
+        "memory_bytes": machine.memory.limit_bytes or machine.memory.total_bytes,
+        "gpus": [gpu.name for gpu in machine.gpus],
+    }
+
+
+def _model_facts(one: "Measured") -> dict[str, Any]:
+    subject, found = one.subject, one.figures
+    return {
+        "name": subject.name,
+        "source": subject.entry.origin,
+        "path": subject.entry.path,
+        "format": subject.info.format,
+        "quant": subject.info.quant,
+        "bytes": subject.entry.bytes or subject.info.bytes,
+        "parameters": subject.info.parameters,
+        "engine": found.engine if found else None,
+        "backend": found.where if found else None,
+        "threads": found.threads if found else None,
+        "context_size": found.context_size if found else None,
+        "prefill_tokens_per_s": _spread(found.prefill) if found else None,
+        "decode_tokens_per_s": _spread(found.decode) if found else None,
+        "prompt_tokens": found.prompt_tokens if found else None,
+        "first_token_s": _spread(found.first_token_s) if found else None,
+        "load_s": _spread(found.load_s) if found else None,
+        "cold_load_s": found.cold_load_s if found else None,
+        "peak_bytes": found.peak_bytes if found else None,
+        "concurrency": None if found is None else [
+            {"sequences": it.sequences, "tokens_per_s": _spread(it.tokens_per_s),
+             "peak_bytes": it.peak_bytes}
+            for it in found.together
+        ],
+        "error": None if one.error is None else {
+            "type": one.error.type, "message": one.error.message, "hint": one.error.hint,
+            "exit_code": one.error.exit_code,
+        },
+    }  # fmt: skip
+
+
+def _spread(found: "Spread") -> dict[str, Any]:
+    return {
+        "mean": found.mean, "stddev": found.deviation, "median": found.median,
+        "samples": list(found.samples),
+    }  # fmt: skip

@@ -4,18 +4,19 @@ speeds kept."""
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from llmrr import bench as core
 from llmrr import parameters
 from llmrr.catalogue import identity_of
 from llmrr.cli import offers, output, transfer
+from llmrr.cli.bench_views import Facts, facts
 from llmrr.cli.layout import counted
 from llmrr.engines import for_format
 from llmrr.errors import ContextOverflow, LlmrrError, UsageError
 
 if TYPE_CHECKING:
-    from llmrr.bench import Figures, Spread, Wish
+    from llmrr.bench import Figures, Wish
     from llmrr.hardware import Hardware
     from llmrr.router import Router
     from llmrr.store.records import Entry
@@ -96,7 +97,7 @@ def bench(router: "Router", asked: Asked) -> Benched:
     return Benched(wish, machine, tuple(measured), interrupted)
 
 
-def finish(found: Benched, asked: Asked, picture: Callable[[Any], str]) -> None:
+def finish(found: Benched, asked: Asked, picture: Callable[[Facts], str]) -> None:
     """Write the picture where one is wanted; raise what kept a model from being measured, and
     ``KeyboardInterrupt`` where that ended it."""
     if asked.plot not in (None, "-"):
@@ -104,18 +105,6 @@ def finish(found: Benched, asked: Asked, picture: Callable[[Any], str]) -> None:
     if found.interrupted:
         raise KeyboardInterrupt
     _raise(found.models)
-
-
-def facts(found: Benched) -> dict[str, Any]:
-    """``bench --json``: null is what was not measured, or is not known."""
-    return {
-        "prefill_tokens": found.wish.prefill,
-        "decode_tokens": found.wish.decode,
-        "repeats": found.wish.repeats,
-        "machine": _machine_facts(found.machine),
-        "interrupted": found.interrupted,
-        "models": [_model_facts(one) for one in found.models],
-    }
 
 
 # -- what is asked -----------------------------------------------------------------------------
@@ -248,58 +237,3 @@ def _raise(models: Sequence[Measured]) -> None:
         output.problem(other)
     if errors:
         raise errors[0]
-
-
-# -- as JSON -----------------------------------------------------------------------------------
-
-
-def _machine_facts(machine: "Hardware") -> dict[str, Any]:
-    return {
-        "system": machine.system,
-        "architecture": machine.cpu.architecture,
-        "cpu": machine.cpu.name,
-        "usable_cores": machine.cpu.usable_cores,
-        "usable_threads": machine.cpu.usable_threads,
-        "memory_bytes": machine.memory.limit_bytes or machine.memory.total_bytes,
-        "gpus": [gpu.name for gpu in machine.gpus],
-    }
-
-
-def _model_facts(one: Measured) -> dict[str, Any]:
-    subject, found = one.subject, one.figures
-    return {
-        "name": subject.name,
-        "source": subject.entry.origin,
-        "path": subject.entry.path,
-        "format": subject.info.format,
-        "quant": subject.info.quant,
-        "bytes": subject.entry.bytes or subject.info.bytes,
-        "parameters": subject.info.parameters,
-        "engine": found.engine if found else None,
-        "backend": found.where if found else None,
-        "threads": found.threads if found else None,
-        "context_size": found.context_size if found else None,
-        "prefill_tokens_per_s": _spread(found.prefill) if found else None,
-        "decode_tokens_per_s": _spread(found.decode) if found else None,
-        "prompt_tokens": found.prompt_tokens if found else None,
-        "first_token_s": _spread(found.first_token_s) if found else None,
-        "load_s": _spread(found.load_s) if found else None,
-        "cold_load_s": found.cold_load_s if found else None,
-        "peak_bytes": found.peak_bytes if found else None,
-        "concurrency": None if found is None else [
-            {"sequences": it.sequences, "tokens_per_s": _spread(it.tokens_per_s),
-             "peak_bytes": it.peak_bytes}
-            for it in found.together
-        ],
-        "error": None if one.error is None else {
-            "type": one.error.type, "message": one.error.message, "hint": one.error.hint,
-            "exit_code": one.error.exit_code,
-        },
-    }  # fmt: skip
-
-
-def _spread(found: "Spread") -> dict[str, Any]:
-    return {
-        "mean": found.mean, "stddev": found.deviation, "median": found.median,
-        "samples": list(found.samples),
-    }  # fmt: skip
