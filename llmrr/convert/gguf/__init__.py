@@ -14,7 +14,7 @@ from llmrr.convert.base import Check, Source, Step, Told, Wish
 from llmrr.convert.gguf import architectures, checking, vocabulary
 from llmrr.convert.gguf.encoding import FILE_TYPES
 from llmrr.convert.gguf.entry import Entry
-from llmrr.convert.gguf.metadata import general
+from llmrr.convert.gguf.metadata import general, loadable
 from llmrr.convert.gguf.planning import Written, automatic, plan
 from llmrr.convert.gguf.rows import CHUNK
 from llmrr.convert.gguf.settings import Values
@@ -152,6 +152,8 @@ class Conversion:
             **self.vocabulary(settings, model),
             VERIFIED: self.wish.verify,
         }
+        tokens = metadata.get("tokenizer.ggml.tokens", ())
+        metadata["general.name"] = loadable(metadata["general.name"], tokens)
         write_header(target, model.entry.name, metadata, model.tensors)
         with Reader(found) as reader:
             write_tensors(target, model.tensors, model.values, reader, told)
