@@ -11,7 +11,7 @@ from layouts import hf_folder, llama_tensors, state_dict, torch_legacy, torch_zi
 from terminal import Typed
 
 from llmrr import convert, paths
-from llmrr.convert import Check, Step, Wish, running, scratch
+from llmrr.convert import Check, Step, Wish, products, running, scratch
 from llmrr.convert.safetensors import from_pickle
 from llmrr.errors import CheckFailed, DamagedFile, LlmrrError, Unsupported
 from llmrr.types import Format
@@ -301,3 +301,18 @@ def test_a_note_that_names_something_else_removes_nothing(tmp_path: Path) -> Non
     (notes / "999999999-00000000").write_text(str(mine))
     scratch.reclaim()
     assert mine.exists()
+
+
+def test_products_take_one_thread_for_a_while() -> None:
+    found = products._functions()
+    if found is None:
+        pytest.skip("this numpy carries no OpenBLAS")
+    count, set_count = found
+    before = count()
+    set_count(2)
+    try:
+        with products.one_thread():
+            assert count() == 1
+        assert count() == 2
+    finally:
+        set_count(before)
