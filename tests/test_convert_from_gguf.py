@@ -99,6 +99,14 @@ def test_the_configuration_is_what_the_file_says(typed: Typed) -> None:
     assert Path("folder/chat_template.jinja").read_text().startswith("{% for m in messages")
 
 
+def test_a_name_that_llama_cpp_would_look_for_tokens_of_phi_3_for(typed: Typed) -> None:
+    tiny_llama(Path("tiny.gguf"))
+    assert typed("convert", "tiny.gguf", "--to", "safetensors", "-O", "my-phi3-tune").code == 0
+    done = typed("convert", "my-phi3-tune", "--to", "gguf", "-O", "back.gguf")
+    assert done.code == 0, done.err
+    assert gguf.read_header(Path("back.gguf")).text("general.name") == "My Phi 3 Tune"
+
+
 def test_an_architecture_that_is_not_known_is_refused_by_name(typed: Typed) -> None:
     gguf_file(
         Path("odd.gguf"), metadata={"general.architecture": "rwkv9"},

@@ -117,24 +117,58 @@ def test_a_type_has_the_promised_size_and_is_close_to_its_source(
     assert (check.name, check.passed) == ("tensors", True), check.detail
 
 
+# What a model may be like, and what llama-quantize is told beside the type.
+WAYS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
+    "plain": ({}, {}, []),
+    "matrix": ({}, {"imatrix": "m.gguf"}, ["--imatrix", "m.gguf"]),
+    "experts": ({"experts": 4}, {}, []),
+    "experts, matrix": ({"experts": 4}, {"imatrix": "m.gguf"}, ["--imatrix", "m.gguf"]),
+    "pure": ({}, {"pure": True}, ["--pure"]),
+    "rows of 96 and 80": ({"width": 96, "heads": 3, "heads_kv": 3, "feed_forward": 80}, {}, []),
+    "grouped, bf16": ({"layers": 8, "heads_kv": 2, "kind": "bf16"}, {}, []),
+    "tied": ({"tied": True}, {}, []),
+}  # fmt: skip
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("experts", [0, 4])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", [kind.name for kind in TYPES])
-def test_every_type(tmp_path: Path, name: str, experts: int) -> None:
-    source = model(tmp_path / "tiny.gguf", experts=experts)
-    matrix = matrix_of(source, tmp_path / "m.gguf")
-    options = {"imatrix": matrix} if find(name).needs_imatrix else {}
-    target = tmp_path / "out.gguf"
+def test_every_type(tmp_path: Path, monkeypatch: Any, name: str, way: str) -> None:
+    """Of the size that was promised, close to its source, and what llama-quantize makes."""
+    monkeypatch.chdir(tmp_path)
+    shape, options, words = WAYS[way]
+    source = model(Path("tiny.gguf"), **shape)
+    matrix_of(source, Path("m.gguf"))
+    if find(name).needs_imatrix and not options.get("imatrix"):
+        with pytest.raises(Unsupported, match=f"{name} needs an importance matrix"):
+            planned(source, name, **options)
+        options, words = {**options, "imatrix": "m.gguf"}, [*words, "--imatrix", "m.gguf"]
+    target = Path("out.gguf")
     quantized(source, target, name, **options)
     check = tensors_checked(source, target, name, **options)
     assert check.passed, check.detail
     if TOOLS:
-        given = ["--imatrix", "m.gguf"] if options else []
         mark = ["--override-kv", "llmrr.verified=bool:true"]
-        reference(
-            "llama-quantize", *given, *mark, "tiny.gguf", "theirs.gguf", name, "2", cwd=tmp_path
-        )
-        assert target.read_bytes() == (tmp_path / "theirs.gguf").read_bytes()
+        reference("llama-quantize", *words, *mark, source, "theirs.gguf", name, "2", cwd=tmp_path)
+        assert target.read_bytes() == Path("theirs.gguf").read_bytes()
+
+
+@needs_tools
+@pytest.mark.parametrize("name", ["Q4_K_M", "IQ2_XS", "F32", "COPY"])
+def test_parts_are_those_of_llama_quantize(source: Path, tmp_path: Path, name: str) -> None:
+    first = split(source, tmp_path, (7, 9, len(gguf.read_header(source).tensors) - 16))
+    matrix = matrix_of(source, tmp_path / "m.gguf")
+    quantized(first, tmp_path / "folder", name, keep_split=True, imatrix=matrix)
+    (tmp_path / "theirs").mkdir()
+    reference(
+        "llama-quantize", "--keep-split", "--imatrix", "m.gguf",
+        "--override-kv", "llmrr.verified=bool:true", first.name, "theirs/x", name, "2",
+        cwd=tmp_path,
+    )  # fmt: skip
+    ours, others = (sorted((tmp_path / place).iterdir()) for place in ("folder", "theirs"))
+    assert len(ours) == len(others) == 3
+    for one, other in zip(ours, others, strict=True):
+        assert one.read_bytes() == other.read_bytes()
 
 
 @needs_tools

@@ -14,7 +14,7 @@ from llmrr.convert.base import Check, Source, Step, Told, Wish
 from llmrr.convert.gguf import architectures, checking, vocabulary
 from llmrr.convert.gguf.encoding import FILE_TYPES
 from llmrr.convert.gguf.entry import Entry
-from llmrr.convert.gguf.metadata import general
+from llmrr.convert.gguf.metadata import general, loadable
 from llmrr.convert.gguf.planning import Written, automatic, plan
 from llmrr.convert.gguf.rows import CHUNK
 from llmrr.convert.gguf.settings import Values
@@ -142,13 +142,15 @@ class Conversion:
 
     def metadata(self, settings: Path, model: Model) -> dict[str, Any]:
         """All keys of the file but general.architecture."""
-        return {
+        found = {
             **general(settings, model.raw, model.tensors, model.quant),
             **model.entry.hyperparameters(model.values),
             **_pooling(settings, model.entry),
             **self.vocabulary(settings, model),
             VERIFIED: self.wish.verify,
         }
+        tokens = found.get("tokenizer.ggml.tokens", ())
+        return found | {"general.name": loadable(found["general.name"], tokens)}
 
     def work(self, source: Path, target: Path, told: Told) -> None:
         """Write the file ``target`` from the weights at ``source``."""

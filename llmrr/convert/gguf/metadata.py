@@ -3,7 +3,8 @@ llama.cpp writes it, from the names of the folder and the model, README.md and
 generation_config.json."""
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,23 @@ TEXTS = (
 BASE_MODEL = ("name", "author", "version", "organization", "description", "url", "doi", "uuid",
               "repo_url")  # fmt: skip
 MAX_CARD = 1 << 20
+
+
+# llama.cpp takes a model with such a name for one that has these tokens, whatever its architecture,
+# and refuses the file where one is missing (``load_special_tokens`` of its src/llama-vocab.cpp).
+PHI3 = re.compile(r"(phi)-?(3)", re.IGNORECASE)
+PHI3_TOKENS = frozenset({b"</s>", b"<unk>", b"<s>", b"<|endoftext|>"})
+
+
+def loadable(name: str, tokens: Iterable[str | bytes]) -> str:
+    """The name of a model with these tokens, so spelled that llama.cpp loads it.
+
+    >>> loadable("My-Phi-3 tuned", ["a"]), loadable("Phi3", ["</s>", "<unk>", "<s>",
+    ...                                                      "<|endoftext|>"])
+    ('My-Phi 3 tuned', 'Phi3')
+    """
+    there = {one.encode() if isinstance(one, str) else one for one in tokens}
+    return name if there >= PHI3_TOKENS else PHI3.sub(r"\1 \2", name)
 
 
 def general(

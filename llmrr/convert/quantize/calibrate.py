@@ -141,7 +141,7 @@ def compute(path: Path, text: Path, threads: int, told: Callable[[int, int], Non
 
 def _read(text: Path) -> str:
     try:
-        return text.read_text(encoding="utf-8")
+        return text.read_bytes().decode()  # reading as text would change ends of lines
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{text} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#x}",

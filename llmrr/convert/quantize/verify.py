@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from llmrr.convert.base import Check, Told
+from llmrr.convert.products import one_thread
 from llmrr.convert.quantize.compare import BOUNDS, Error, errors
 from llmrr.convert.quantize.job import Job
 from llmrr.convert.quantize.native import short
@@ -26,9 +27,10 @@ def check_tensors(
     ):
         return Check("tensors", False, problem)
     found = []
-    for number, error in enumerate(errors(source, result, names)):
-        found.append(error)
-        told("comparing tensors", number + 1, len(names))
+    with one_thread():
+        for number, error in enumerate(errors(source, result, names)):
+            found.append(error)
+            told("comparing tensors", number + 1, len(names))
     return _judged(found)
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.convert.base import Check, Told
+from llmrr.convert.products import one_thread
 from llmrr.convert.threads import usable_threads
 from llmrr.convert.verify.agreement import Agreement, blocks_of, of_blocks, of_vectors
 from llmrr.convert.verify.forward.decoder import Pass
 from llmrr.convert.verify.forward.design import Design
 from llmrr.convert.verify.forward.families import design_of
-from llmrr.convert.verify.forward.products import one_thread
 from llmrr.convert.verify.forward.weights import Weights
 from llmrr.convert.verify.truncated import write_first_layers
 from llmrr.engines.llamacpp.computing import Computing, Job

@@ -1,6 +1,6 @@
-"""Matrix products of numpy on one thread. OpenBLAS lets its threads wait by spinning: on two cores
-that others used too, two threads took 15 s for what one did in 1.9, and 13 s of processor time
-instead of 0.9."""
+"""Products of numpy on one thread. OpenBLAS lets its threads wait by spinning: on two cores that
+others used too, two threads took 15 s for the matrices that one multiplied in 1.9, with 13 s of
+processor time instead of 0.9; for sums of squares 41 s instead of 2.9."""
 
 import ctypes
 from collections.abc import Callable, Iterator
