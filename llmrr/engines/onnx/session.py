@@ -49,6 +49,7 @@ class Graph:
         self._options = runtime.RunOptions()
         self._options.log_severity_level = 4
         self._bound: tuple[list[Any], Any] | None = None
+        self._row: Any = None
 
     def run(
         self,
@@ -64,33 +65,56 @@ class Graph:
         ``kept``: each a name, and where to write it or None. Raises ``Aborted``, ``EngineFailed``,
         ``DoesNotFit``.
         """
-        in_place = any(target is not None for _, target in kept)
         with running():
-            if self.provider.name == CPU and wanted.numpy != "bfloat16" and not in_place:
-                made = self._run_unbound(values, cached, [wanted.name, *(name for name, _ in kept)])
-                whole = made[0].numpy()  # its memory is that of made[0]
-            else:
-                binding = self._binding(cached, wanted, kept)
-                for name, value in values.items():
-                    binding.bind_cpu_input(name, value)
-                read = _bind_wanted(binding, wanted, values)
-                self._session.run_with_iobinding(binding, self._options)
-                made = binding.get_outputs()
-                whole = read(made[0])
+            whole, made = self._made(values, cached, wanted, kept)
             some = whole[:, -1:] if last and whole.ndim == 3 else whole
-            return some.copy(), made[1:]
+            return some.copy(), made
+
+    def _made(
+        self, values: "Values", cached: Mapping[str, Any], wanted: Port,
+        kept: "Sequence[tuple[str, Any]]",
+    ) -> "tuple[NDArray[Any], list[Any]]":  # fmt: skip
+        """The output ``wanted``, whose memory onnxruntime may use again, and those ``kept``."""
+        in_place = any(target is not None for _, target in kept)
+        plain = wanted.numpy != "bfloat16"
+        if plain and not in_place and self.provider.name == CPU:
+            return self._run_unbound(values, cached, [wanted.name, *(name for name, _ in kept)])
+        binding = self._binding(cached, wanted, kept)
+        for name, value in values.items():
+            binding.bind_cpu_input(name, value)
+        if plain and in_place:
+            return self._run_in_place(binding, wanted, values), []
+        read = _bind_wanted(binding, wanted, values)
+        self._session.run_with_iobinding(binding, self._options)
+        first, *others = binding.get_outputs()
+        return read(first), others
+
+    def _run_in_place(self, binding: Any, wanted: Port, values: "Values") -> "NDArray[Any]":
+        """Only the output that is wanted is new: of one token it is written over the last one."""
+        single = next(iter(values.values())).shape[1] == 1
+        if single and self._row is not None:
+            binding.bind_ortvalue_output(wanted.name, self._row)
+            self._session.run_with_iobinding(binding, self._options)
+            made = self._row
+        else:
+            binding.bind_output(wanted.name, "cpu")
+            self._session.run_with_iobinding(binding, self._options)
+            made = binding.get_outputs()[0]
+        self._row = made if single else self._row
+        found: NDArray[Any] = made.numpy()
+        return found
 
     def _run_unbound(
         self, values: "Values", cached: Mapping[str, Any], names: Sequence[str]
-    ) -> list[Any]:
+    ) -> "tuple[NDArray[Any], list[Any]]":
         """In main memory outputs stay where they are in any case, and a hundred bindings take as
         long as a twentieth of a step of a small model."""
         value = api().OrtValue.ortvalue_from_numpy
         given = {name: value(one) for name, one in values.items()}
-        found: list[Any] = self._session.run_with_ort_values(
+        first, *others = self._session.run_with_ort_values(
             names, {**given, **cached}, self._options
         )
-        return found
+        return first.numpy(), others
 
     def _binding(
         self, cached: Mapping[str, Any], wanted: Port, kept: "Sequence[tuple[str, Any]]"
@@ -121,7 +145,7 @@ class Graph:
 
     def close(self) -> None:
         """Free it. Twice is allowed."""
-        self._session = self._bound = None
+        self._session = self._bound = self._row = None
 
 
 def _bind_wanted(
