@@ -65,31 +65,28 @@ class Graph:
         ``kept``: each a name, and where to write it or None. Raises ``Aborted``, ``EngineFailed``,
         ``DoesNotFit``.
         """
+        in_place = any(target is not None for _, target in kept)
+        plain = wanted.numpy != "bfloat16"
+        read: Callable[[Any], NDArray[Any]] = _numpy
         with running():
-            whole, made = self._made(values, cached, wanted, kept)
+            if plain and not in_place and self.provider.name == CPU:
+                names = [wanted.name, *(name for name, _ in kept)]
+                first, *made = self._run_unbound(values, cached, names)
+            else:
+                binding = self._binding(cached, wanted, kept)
+                for name, value in values.items():
+                    binding.bind_cpu_input(name, value)
+                if plain and in_place:
+                    first, made = self._run_in_place(binding, wanted, values), []
+                else:
+                    read = _bind_wanted(binding, wanted, values)
+                    self._session.run_with_iobinding(binding, self._options)
+                    first, *made = binding.get_outputs()
+            whole = read(first)  # its memory is that of first
             some = whole[:, -1:] if last and whole.ndim == 3 else whole
             return some.copy(), made
 
-    def _made(
-        self, values: "Values", cached: Mapping[str, Any], wanted: Port,
-        kept: "Sequence[tuple[str, Any]]",
-    ) -> "tuple[NDArray[Any], list[Any]]":  # fmt: skip
-        """The output ``wanted``, whose memory onnxruntime may use again, and those ``kept``."""
-        in_place = any(target is not None for _, target in kept)
-        plain = wanted.numpy != "bfloat16"
-        if plain and not in_place and self.provider.name == CPU:
-            return self._run_unbound(values, cached, [wanted.name, *(name for name, _ in kept)])
-        binding = self._binding(cached, wanted, kept)
-        for name, value in values.items():
-            binding.bind_cpu_input(name, value)
-        if plain and in_place:
-            return self._run_in_place(binding, wanted, values), []
-        read = _bind_wanted(binding, wanted, values)
-        self._session.run_with_iobinding(binding, self._options)
-        first, *others = binding.get_outputs()
-        return read(first), others
-
-    def _run_in_place(self, binding: Any, wanted: Port, values: "Values") -> "NDArray[Any]":
+    def _run_in_place(self, binding: Any, wanted: Port, values: "Values") -> Any:
         """Only the output that is wanted is new: of one token it is written over the last one."""
         single = next(iter(values.values())).shape[1] == 1
         if single and self._row is not None:
@@ -101,20 +98,19 @@ class Graph:
             self._session.run_with_iobinding(binding, self._options)
             made = binding.get_outputs()[0]
         self._row = made if single else self._row
-        found: NDArray[Any] = made.numpy()
-        return found
+        return made
 
     def _run_unbound(
         self, values: "Values", cached: Mapping[str, Any], names: Sequence[str]
-    ) -> "tuple[NDArray[Any], list[Any]]":
+    ) -> list[Any]:
         """In main memory outputs stay where they are in any case, and a hundred bindings take as
         long as a twentieth of a step of a small model."""
         value = api().OrtValue.ortvalue_from_numpy
         given = {name: value(one) for name, one in values.items()}
-        first, *others = self._session.run_with_ort_values(
+        found: list[Any] = self._session.run_with_ort_values(
             names, {**given, **cached}, self._options
         )
-        return first.numpy(), others
+        return found
 
     def _binding(
         self, cached: Mapping[str, Any], wanted: Port, kept: "Sequence[tuple[str, Any]]"
@@ -154,7 +150,7 @@ def _bind_wanted(
     """Bind the output that is read, and how to read it: numpy has no bfloat16."""
     if wanted.numpy != "bfloat16":
         binding.bind_output(wanted.name, "cpu")
-        return lambda made: made.numpy()
+        return _numpy
     import numpy as np
 
     sizes = next(iter(values.values())).shape[:2]
@@ -166,6 +162,12 @@ def _bind_wanted(
         wanted.name, "cpu", 0, ports.TYPES[wanted.type][1], bits.shape, bits.ctypes.data
     )
     return lambda made: (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def _numpy(value: Any) -> "NDArray[Any]":
+    """An OrtValue's numbers where they are."""
+    found: NDArray[Any] = value.numpy()
+    return found
 
 
 def _session_options(runtime: Any, threads: int) -> Any:
