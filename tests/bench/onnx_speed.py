@@ -1,14 +1,16 @@
 """Decode speed of the ONNX engine against optimum and onnxruntime-genai, in turn within one run.
 
     python tests/bench/onnx_speed.py [--shape 135m] [--quant fp32,int8,q4] [--rounds 7]
-        [--only optimum,genai,builder] [--work DIR]
+        [--tokens 128] [--threads 2] [--only optimum,genai,builder] [--work DIR]
 
 Makes models of random weights in a real shape with transformers and exports them with ``llmrr
 convert``'s own steps. ``optimum`` is ``ORTModelForCausalLM`` on that graph, ``genai``
 onnxruntime-genai on that graph, ``builder`` onnxruntime-genai on a graph of its own model builder,
 which the engine then runs too. Needs ``llmrr[onnx-export]`` and onnxruntime-genai in one
-environment. Greedy answers, the same threads; the first token is not counted. Prints each side's
-median of tokens a second and the ratio of every pair; above 1 the engine is faster.
+environment; ``--builder`` names a Python for the builder, which wants a newer transformers.
+
+Greedy answers, the same threads; the first token is not counted. Prints each side's median of
+tokens a second and the ratio of every pair; above 1 the engine is faster.
 """
 
 import argparse
@@ -29,7 +31,7 @@ from llmrr.engines.base import Options
 from llmrr.engines.onnx import ENGINE
 from llmrr.types import Format, ModelFiles, Request, Sampling
 
-PROMPT, ANSWER = 64, 128  # tokens
+PROMPT = 64  # tokens
 SHAPES: dict[str, dict[str, Any]] = {
     "135m": {  # SmolLM2-135M
         "model_type": "llama", "hidden_size": 576, "intermediate_size": 1536,
@@ -74,12 +76,12 @@ def export(source: Path, target: Path, quant: str) -> Path:
     return target
 
 
-def build(source: Path, target: Path, quant: str) -> Path:
+def build(python: str, source: Path, target: Path, quant: str) -> Path:
     """What onnxruntime-genai's builder writes, unless it is there."""
     if not target.exists():
         subprocess.run(
-            [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", source, "-o", target,
-             "-p", {"q4": "int4"}.get(quant, quant), "-e", "cpu", "-c", target / "cache"],
+            [python, "-m", "onnxruntime_genai.models.builder", "-i", source, "-o", target, "-e",
+             "cpu", "-p", {"q4": "int4"}.get(quant, quant), "-c", target.with_name("cache")],
             check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
     return target
@@ -129,24 +131,24 @@ def prompt(vocabulary: int) -> list[int]:
     return np.random.default_rng(0).integers(3, 256, PROMPT).tolist()
 
 
-def ours(folder: Path, threads: int) -> Side:
+def ours(folder: Path, threads: int, answer: int) -> Side:
     model = ENGINE.load(ModelFiles(folder, Format.ONNX), Options(threads=threads))
     text = b"".join(model.tokens.piece(one) for one in prompt(256)).decode(errors="replace")
-    sampling = Sampling(temperature=0.0, max_tokens=ANSWER + 1, ignore_eos=True)
+    sampling = Sampling(temperature=0.0, max_tokens=answer + 1, ignore_eos=True)
     salt = iter("abcdefghijklmnopqrstuvwxyz" * 99)
 
     def rate() -> float:
         # Another first letter, so that no prefix is reused.
         stream = model.generate(Request(prompt=next(salt) + text[:PROMPT], sampling=sampling))
         usage = list(stream)[-1].usage
-        assert usage is not None and usage.completion_tokens == ANSWER + 1
+        assert usage is not None and usage.completion_tokens == answer + 1
         assert usage.first_token_s is not None
-        return ANSWER / (usage.total_s - usage.first_token_s)
+        return answer / (usage.total_s - usage.first_token_s)
 
     return rate
 
 
-def optimum(folder: Path, threads: int, binding: bool) -> Side:
+def optimum(folder: Path, threads: int, answer: int, binding: bool) -> Side:
     import onnxruntime
     import torch
     from optimum.onnxruntime import ORTModelForCausalLM
@@ -172,16 +174,16 @@ def optimum(folder: Path, threads: int, binding: bool) -> Side:
         watch = Watch()
         model.generate(
             ids, attention_mask=torch.ones_like(ids), streamer=watch, do_sample=False,
-            max_new_tokens=ANSWER + 1, min_new_tokens=ANSWER + 1,
+            max_new_tokens=answer + 1, min_new_tokens=answer + 1,
         )  # fmt: skip
         first, *others = watch.times[1:]  # before it the prompt
-        assert len(others) == ANSWER
-        return ANSWER / (others[-1] - first)
+        assert len(others) == answer
+        return answer / (others[-1] - first)
 
     return rate
 
 
-def genai(folder: Path) -> Side:
+def genai(folder: Path, answer: int) -> Side:
     import onnxruntime_genai
 
     model = onnxruntime_genai.Model(str(folder))
@@ -190,16 +192,16 @@ def genai(folder: Path) -> Side:
     def rate() -> float:
         given = onnxruntime_genai.GeneratorParams(model)
         given.set_search_options(
-            do_sample=False, max_length=PROMPT + ANSWER + 1, min_length=PROMPT + ANSWER + 1
+            do_sample=False, max_length=PROMPT + answer + 1, min_length=PROMPT + answer + 1
         )
         generator = onnxruntime_genai.Generator(model, given)
         generator.append_tokens(ids)
         generator.generate_next_token()
         began = time.perf_counter()
-        for _ in range(ANSWER):
+        for _ in range(answer):
             generator.generate_next_token()
             generator.get_next_tokens()
-        return ANSWER / (time.perf_counter() - began)
+        return answer / (time.perf_counter() - began)
 
     return rate
 
@@ -232,18 +234,19 @@ def measure(args: argparse.Namespace, work: Path, only: Sequence[str]) -> None:
         name = f"{args.shape} {quant}"
         graph = export(source, work / f"{args.shape}-{quant}", quant)
         if "optimum" in only or "genai" in only:
-            mine = ours(graph, args.threads)
+            mine = ours(graph, args.threads, args.tokens)
         if "optimum" in only:
             for binding in (False, True):
-                side = optimum(graph, args.threads, binding)
+                side = optimum(graph, args.threads, args.tokens, binding)
                 bound = ", bound" if binding else ""
                 pairs(f"{name}, optimum{bound}", args.rounds, mine, side)
         if "genai" in only:
-            side = genai(describe(graph, source, args.threads))
+            side = genai(describe(graph, source, args.threads), args.tokens)
             pairs(f"{name}, genai", args.rounds, mine, side)
         if "builder" in only and quant != "int8":  # which it has not
-            built = build(source, work / f"{args.shape}-{quant}-built", quant)
-            mine, side = ours(built, args.threads), genai(describe(built, source, args.threads))
+            built = build(args.builder, source, work / f"{args.shape}-{quant}-built", quant)
+            mine = ours(built, args.threads, args.tokens)
+            side = genai(describe(built, source, args.threads), args.tokens)
             pairs(f"{name}, genai, its graph", args.rounds, mine, side)
 
 
@@ -255,6 +258,8 @@ def main() -> None:
     parser.add_argument("--quant", default="fp32,int8,q4")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--tokens", type=int, default=128, help="of an answer")
+    parser.add_argument("--builder", default=sys.executable, help="a Python for genai's builder")
     parser.add_argument("--only", default="optimum,genai,builder")
     parser.add_argument("--work", type=Path, help="where models are kept; else a temporary folder")
     args = parser.parse_args()
