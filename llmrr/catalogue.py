@@ -89,8 +89,8 @@ class Catalogue:
         return found
 
     def needs_conversion(self, found: Resolved) -> bool:
-        """Whether no engine here runs its format."""
-        return (found.format or formats.detect(found.path)) not in runnable()
+        """Whether no engine here runs its format, or its architecture in that format."""
+        return not engines.runs(found.format or formats.detect(found.path), found.path)
 
     def conversion(self, found: Resolved) -> "Entry | None":
         """What was last converted from a model here, and is newer than it."""

@@ -569,3 +569,16 @@ def test_folders_answer_on_the_command_line(llama: Path, packed: Path, typed: Ty
         assert f"engine mlx: it runs {kind}; on the CPU" in done.err
         other = typed("run", str(folder), "hello", "--engine", "onnx")
         assert (other.code, "--engine mlx" in other.err) == (4, True)
+
+
+def test_what_mlx_has_no_architecture_of_runs_once_it_is_converted(
+    llama: Path, copy: Path
+) -> None:
+    from llmrr import engines
+
+    assert engines.runs(Format.SAFETENSORS, llama)
+    assert engines.runs(Format.SAFETENSORS, llama / "model.safetensors")
+    change(copy, model_type="bert")
+    assert not engines.runs(Format.SAFETENSORS, copy)
+    change(copy, model_type="llama", quantization_config={"quant_method": "awq"})
+    assert not engines.runs(Format.SAFETENSORS, copy)

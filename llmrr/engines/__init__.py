@@ -1,5 +1,6 @@
 """The engines, and which of them runs a format."""
 
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from llmrr.engines import llamacpp, mlx, onnx
@@ -77,6 +78,16 @@ def runnable() -> frozenset[Format]:
         one for engine in ENGINES if not engine.optional or engine.missing() is None
         for one in engine.formats
     )  # fmt: skip
+
+
+def runs(format_: Format, path: Path) -> bool:
+    """Whether an engine here runs the model at ``path``. Safetensors of every architecture there is
+    have one format."""
+    if format_ is Format.SAFETENSORS and format_ in runnable():
+        from llmrr.engines.mlx import weights
+
+        return weights.runs(path)
+    return format_ in runnable()
 
 
 def _wanted(format_: Format, name: str, engine: Engine, fitting: list[Engine]) -> Picked:

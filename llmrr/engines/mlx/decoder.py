@@ -13,7 +13,7 @@ from llmrr.engines.backend import Backend
 from llmrr.engines.mlx import weights
 from llmrr.engines.mlx.complaints import loading, running
 from llmrr.engines.mlx.together import State, Together, can_merge
-from llmrr.errors import EngineFailed
+from llmrr.errors import EngineFailed, FeatureMissing
 
 if TYPE_CHECKING:
     from llmrr.engines.backend import Logits
@@ -117,6 +117,13 @@ class Decoder(Backend[State]):
         self._together.leave(state)
         made = State(copy.deepcopy(state.caches), state.length)
         return made if self.trim(made, length) else None
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        """mlx-lm has no models that make vectors. Raises ``FeatureMissing``."""
+        raise FeatureMissing(
+            "the mlx engine makes no embeddings: mlx-lm writes text",
+            "llmrr convert SOURCE --to gguf makes what llama.cpp embeds with",
+        )
 
     def close(self) -> None:
         """Free the model, and the streams of this thread: MLX ends the process with an abort where

@@ -15,7 +15,7 @@ from typing import Any
 from llmrr import formats
 from llmrr.engines.mlx import installed
 from llmrr.engines.mlx.settings import read_config
-from llmrr.errors import FeatureMissing, Unsupported
+from llmrr.errors import FeatureMissing, LlmrrError, Unsupported
 from llmrr.formats.safetensors_header import read_header
 from llmrr.formats.source import FileSource
 from llmrr.formats.tensors import Tensor
@@ -64,6 +64,18 @@ def require_readable(config: Mapping[str, Any], path: Path) -> None:
             f"the mlx engine does not quantize activations, which {path.name} wants",
             "use another variant of the model",
         )
+
+
+def runs(path: Path) -> bool:
+    """Does mlx-lm compute the model at ``path``, as far as its files tell?"""
+    folder = path.parent if path.is_file() else path
+    try:
+        config = config_of(folder, ())
+        installed.module(config)
+        require_readable(config, path)
+    except LlmrrError:
+        return False
+    return True
 
 
 def module(config: Mapping[str, Any]) -> Any:
