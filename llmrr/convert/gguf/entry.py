@@ -119,14 +119,21 @@ def stated(key: str) -> Callable[[Values], bool]:
     return lambda values: values.flag(key)
 
 
-def only(key: str, *allowed: Any) -> Callable[[Values], str | None]:
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Refuses all values of ``key`` but those ``allowed``."""
+
+    key: str
+    allowed: tuple[Any, ...]
+
+    def __call__(self, values: Values) -> str | None:
+        found = values.get(self.key)
+        return None if found in self.allowed else f"{self.key} = {found!r}"
+
+
+def only(key: str, *allowed: Any) -> Only:
     """Refuses all values of ``key`` but those."""
-
-    def refuse(values: Values) -> str | None:
-        found = values.get(key)
-        return None if found in allowed else f"{key} = {found!r}"
-
-    return refuse
+    return Only(key, allowed)
 
 
 def rotated(heads: Callable[[Values], int]) -> Rows:
