@@ -33,6 +33,10 @@ def plan(source: Source, wish: Wish) -> tuple[Step, ...]:
 
 def _steps(source: Source, wish: Wish) -> Iterator[Step]:
     have, want = source.info.format, wish.format
+    if wish.options.get("base") and source.info.kind != "adapter":
+        raise UsageError(
+            f"--base names the model of a LoRA adapter, and {source.path} is none", "leave it out"
+        )
     if want is Format.PYTORCH:
         raise UsageError("nothing here writes pickles", "--to safetensors")
     if have in OTHERWISE:

@@ -59,7 +59,7 @@ def step(source: Source, wish: Wish) -> Step:
         work=conversion.work,
         verify=conversion.verify,
         quant=found.quant,
-        notes=(f"the adapter is for {found.base.place}",),
+        notes=(f"the adapter is for {found.base.place}", *found.notes),
     )
 
 
@@ -71,6 +71,7 @@ class Adapter:
     quant: str
     alpha: float
     tensors: tuple[Written, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Conversion:
             same = {one.type for one in halves} <= {"F16", "BF16"}
             quant = (automatic(halves) if same else ALL_FLOATS).lower()
         planned = planning.plan(base.entry, base.values, stated, found, quant.upper(), where)
-        return Adapter(base, quant, planned.alpha, planned.tensors)
+        return Adapter(base, quant, planned.alpha, planned.tensors, planned.notes)
 
     def work(self, source: Path, target: Path, told: Told) -> None:
         """Write the file ``target`` from the weights at ``source``."""

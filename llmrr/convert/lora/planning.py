@@ -15,11 +15,12 @@ from llmrr.convert.lora.pairs import Pair
 from llmrr.convert.lora.peft import MERGE, Settings
 from llmrr.errors import Unsupported
 from llmrr.formats.messages import damaged, listed
-from llmrr.formats.tensors import Tensor
+from llmrr.formats.tensors import ASIDE, Tensor
 
 if TYPE_CHECKING:
     from llmrr.convert.gguf.entry import Floats
 
+TEXT_ONLY = "only the part for text is converted, without what the adapter changes in others"
 TOKENS = "token_embd.weight"
 # Tables whose rows llama.cpp looks up without an adapter.
 LOOKED_UP = ("position_embd.weight", "token_types.weight")
@@ -27,10 +28,12 @@ LOOKED_UP = ("position_embd.weight", "token_types.weight")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The tensors of the file, and ``alpha``: of a pair, llama.cpp multiplies by alpha / rank."""
+    """The tensors of the file, and ``alpha``: of a pair, llama.cpp multiplies by alpha / rank.
+    ``notes`` say what is left out."""
 
     alpha: float
     tensors: tuple[Written, ...]
+    notes: tuple[str, ...] = ()
 
 
 def plan(
@@ -43,7 +46,8 @@ def plan(
     Those of parts that the base's own conversion leaves aside are left out.
     """
     alpha = _alpha(settings, pairs)
-    weights = _weights(entry, values, pairs, where)
+    parts = bool(values.table("text_config"))
+    weights = _weights(entry, pairs, where, parts=parts)
     sizes = entry.sizes(values)
     found: dict[str, list[Written]] = {}
     used: set[str] = set()
@@ -61,13 +65,15 @@ def plan(
         scale = settings.alpha(chosen[0].module) / alpha
         found[target] = list(_written(rule, target, chosen, scale, values, wanted))
     left = sorted(weights.keys() - used)
-    if not found or not all(re.match(entry.aside, name) for name in left):
+    seeing = [name for name in left if parts and ASIDE.search(name)]
+    if not found or not all(name in seeing or re.match(entry.aside, name) for name in left):
         raise Unsupported(
             f"{where} changes what {entry.classes[0]} does not have with the base's configuration: "
             f"{listed(left)}",
             "--base DIR with the model that it was trained on",
         )
-    return Plan(alpha, tuple(one for both in found.values() for one in both))
+    tensors = tuple(one for both in found.values() for one in both)
+    return Plan(alpha, tensors, (TEXT_ONLY,) if seeing else ())
 
 
 def _alpha(settings: Settings, pairs: Sequence[Pair]) -> float:
@@ -76,12 +82,11 @@ def _alpha(settings: Settings, pairs: Sequence[Pair]) -> float:
 
 
 def _weights(
-    entry: Entry, values: Values, pairs: Iterable[Pair], where: str
+    entry: Entry, pairs: Iterable[Pair], where: str, *, parts: bool
 ) -> dict[str, Pair]:
     """The pairs by the names of their weights, without the prefixes of the base."""
     by_name = {f"{pair.module}.weight": pair for pair in pairs}
     stand_ins = [Tensor(name, pair.a.type, pair.shape, 0) for name, pair in by_name.items()]
-    parts = bool(values.table("text_config"))
     return {
         name: by_name[one.name] for name, one in named(entry, stand_ins, where, parts=parts).items()
     }
