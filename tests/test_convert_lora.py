@@ -296,7 +296,7 @@ def test_types(typed: Typed, base: Path, quant: str, kinds: set[str]) -> None:
         ({"init_lora_weights": "olora"}, "'olora'"),
         ({"init_lora_weights": "pissa_niter_4"}, "'pissa_niter_4'"),
         ({"layer_replication": [[0, 2], [1, 2]]}, "layer_replication"),
-        ({"target_parameters": ["experts.down_proj"]}, "target_parameters"),
+        ({"use_qalora": True}, "QA-LoRA"),
         ({"alora_invocation_tokens": [1, 2]}, "activated LoRA"),
         ({"lora_alpha": 0}, "lora_alpha = 0"),
         ({"lora_alpha": "much"}, "'much'"),

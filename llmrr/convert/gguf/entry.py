@@ -41,6 +41,7 @@ class Rule:
     orders rows: those of a tensor of three dimensions in each of its matrices, the single numbers
     of one with one dimension. ``change`` is applied to the numbers. A source that is not there is
     an error where ``need`` says so; of several rules for one target, the first with sources holds.
+    The columns of one source are ``dealt`` out in turn to so many matrices.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Rule:
     change: "Callable[[Floats], Floats] | None" = None
     transposed: bool = False
     stacked: str = "e"
+    dealt: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class Conversion:
         """Everything that can be known without reading weights."""
         stated = Settings(self.settings)
         base = open_base(stated, self.wish.options.get("base"))
-        found = pairs(tensors, stated, where)
+        found = pairs(tensors, where)
         quant = self.wish.quant.lower()
         if quant == "auto":
             halves = [one for pair in found for one in (pair.a, pair.b)]
@@ -120,8 +120,7 @@ class Conversion:
         stated = Settings(self.settings)
         return (
             checking.compare(target, found.tensors, found.base.values, places_, told),
-            effect.check(found.base, source, pairs(tensors, stated, str(source)), stated, target,
-                         told),
+            effect.check(found.base, source, pairs(tensors, str(source)), stated, target, told),
         )  # fmt: skip
 
 

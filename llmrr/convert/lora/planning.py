@@ -11,6 +11,7 @@ from llmrr.convert.gguf.encoding import STORED, TYPES
 from llmrr.convert.gguf.entry import Entry, Rule, dimensions
 from llmrr.convert.gguf.planning import Written, instances, named
 from llmrr.convert.gguf.settings import Values
+from llmrr.convert.lora import stacked
 from llmrr.convert.lora.pairs import Pair
 from llmrr.convert.lora.peft import MERGE, Settings
 from llmrr.errors import Unsupported
@@ -53,6 +54,9 @@ def plan(
     used: set[str] = set()
     for rule, target, sources in instances(entry, values, sizes):
         present = [name for name in sources if name in weights]
+        shape = dimensions(rule.shape, sizes)
+        if len(shape) == 3 and not present:
+            present = stacked.named(weights, sources[0], shape, where)
         if not present or target in found:
             continue
         chosen = [weights[name] for name in present]
@@ -60,10 +64,10 @@ def plan(
             continue  # a table that is the output layer too: PEFT changes what is looked up alone
         _require_reached(entry, values, target, chosen, where)
         _require_all(sources, present, chosen, settings, where)
-        _require_shape(rule, chosen, dimensions(rule.shape, sizes), where)
+        _require_shape(rule, chosen, shape, settings, where)
         used.update(present)
         scale = settings.alpha(chosen[0].module) / alpha
-        found[target] = list(_written(rule, target, chosen, scale, values, wanted))
+        found[target] = list(_written(rule, target, chosen, scale, values, wanted, shape[:-2]))
     left = sorted(weights.keys() - used)
     seeing = [name for name in left if parts and ASIDE.search(name)]
     if not found or not all(name in seeing or re.match(entry.aside, name) for name in left):
@@ -129,7 +133,7 @@ def _require_all(
             f"{lacking.removesuffix('.weight')!r}; llama.cpp takes all or none",
             MERGE,
         )
-    if len({(pair.rank, settings.alpha(pair.module)) for pair in pairs}) > 1:
+    if len({(pair.inner, settings.alpha(pair.module)) for pair in pairs}) > 1:
         raise Unsupported(
             f"{where} has several ranks or alphas for the experts beside "
             f"{pairs[0].module[:99]!r}",
@@ -138,10 +142,20 @@ def _require_all(
 
 
 def _require_shape(
-    rule: Rule, pairs: Sequence[Pair], shape: tuple[int, ...], where: str
+    rule: Rule, pairs: Sequence[Pair], shape: tuple[int, ...], settings: Settings, where: str
 ) -> None:
-    expected = shape[::-1] if rule.transposed else shape  # A and B are those of a linear layer
+    count = shape[0] if len(shape) > 2 else 1
+    expected = shape[-2:]
+    if rule.transposed:  # A and B are those of a linear layer
+        expected = expected[::-1]
     for pair in pairs:
+        rank = settings.rank(pair.module)
+        if pair.inner != count * rank:
+            raise damaged(
+                where,
+                f"the LoRA of {pair.module[:99]!r} has the rank {pair.inner / count:g}, where its "
+                f"configuration says rank {rank}",
+            )
         if pair.shape != expected:
             said = "{} by {}".format(*pair.shape)
             raise damaged(
@@ -157,28 +171,35 @@ def _require_shape(
 
 
 def _written(
-    rule: Rule, target: str, pairs: Sequence[Pair], scale: float, values: Values, wanted: str
-) -> Iterator[Written]:
+    rule: Rule, target: str, pairs: Sequence[Pair], scale: float, values: Values, wanted: str,
+    outer: tuple[int, ...],
+) -> Iterator[Written]:  # fmt: skip
     first = pairs[0]
     a_shape, b_shape = first.a.shape, first.b.shape
     if first.is_table:
         a_shape = a_shape[::-1]
     elif rule.rows:
         b_shape = (len(rule.rows(values, b_shape[0])), b_shape[1])
-    stack = (len(pairs),) if "*" in rule.source else ()
+    stack = (len(pairs),) if "*" in rule.source else outer
+    dealt = 1
+    if outer:  # all experts are in one tensor
+        [dealt] = outer
+        a_shape, b_shape = (a_shape[0] // dealt, a_shape[1]), (b_shape[0], b_shape[1] // dealt)
     for half, shape, tensors, own in (
         ("a", a_shape, [pair.a for pair in pairs], _rule(transposed=first.is_table)),
-        ("b", b_shape, [pair.b for pair in pairs], _rule(rule, scale)),
+        ("b", b_shape, [pair.b for pair in pairs], _rule(rule, scale, dealt=dealt)),
     ):
         whole = (*stack, *shape)
         kind = "F16" if shape[-1] % TYPES[wanted][1] else wanted
         yield Written(f"{target}.lora_{half}", whole, kind, tuple(tensors), own)
 
 
-def _rule(rule: Rule | None = None, scale: float = 1.0, *, transposed: bool = False) -> Rule:
+def _rule(
+    rule: Rule | None = None, scale: float = 1.0, *, transposed: bool = False, dealt: int = 1
+) -> Rule:
     """How the numbers of a half are taken; its names and its shape are known already."""
     rows = rule.rows if rule else None
-    return Rule("", "", "", rows, change=_times(scale), transposed=transposed)
+    return Rule("", "", "", rows, change=_times(scale), transposed=transposed, dealt=dealt)
 
 
 def _times(scale: float) -> "Callable[[Floats], Floats] | None":
