@@ -209,3 +209,46 @@ def test_what_was_converted_from_a_folder_does_not_take_its_place(typed: Typed) 
     again = typed("convert", "folder", "--to", "gguf", "--quant", "q8_0", "--json")
     assert again.code == 0, again.out
     assert [step["title"] for step in again.json["steps"]] == ["convert folder to GGUF"]
+
+
+SCALINGS = [(8.0, 1.0, 4.0, 8192), (32.0, 1.0, 4.0, 8192), (8.0, 1.0, 4.0, 64), (5.0, 1.0, 3.0, 99),
+            (16.0, 1.0, 1.0, 8192)]  # fmt: skip
+
+
+@pytest.mark.parametrize("stated", SCALINGS)
+def test_scaling_of_positions_is_told_from_its_factors(
+    typed: Typed, stated: tuple[float, float, float, int]
+) -> None:
+    """Those of Llama 3.1 and 3.2 differ in nothing but the numbers of one tensor."""
+    tiny_llama(Path("tiny.gguf"), width=128, heads=2, heads_kv=1)
+    assert typed("convert", "tiny.gguf", "--to", "safetensors", "-O", "base").code == 0
+    config = json.loads(Path("base/config.json").read_text())
+    names = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+    scaling = {"rope_type": "llama3", **dict(zip(names, stated, strict=True))}
+    Path("base/config.json").write_text(json.dumps({**config, "rope_scaling": scaling}))
+    assert typed("convert", "base", "--to", "gguf", "-O", "scaled.gguf").code == 0
+    done = typed("convert", "scaled.gguf", "--to", "safetensors", "-O", "back")
+    assert done.code == 0, done.err
+    found = json.loads(Path("back/config.json").read_text())["rope_scaling"]
+    assert found["rope_type"] == "llama3"
+    assert [found[name] for name in names] == pytest.approx(stated, rel=1e-3)
+
+
+def test_factors_that_no_setting_leads_to_are_refused(typed: Typed) -> None:
+    tiny_llama(Path("tiny.gguf"), width=128, heads=2, heads_kv=1)
+    assert typed("convert", "tiny.gguf", "--to", "safetensors", "-O", "base").code == 0
+    config = json.loads(Path("base/config.json").read_text())
+    scaling = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+               "high_freq_factor": 4.0, "original_max_position_embeddings": 64}  # fmt: skip
+    Path("base/config.json").write_text(json.dumps({**config, "rope_scaling": scaling}))
+    assert typed("convert", "base", "--to", "gguf", "--quant", "f32", "-O", "odd.gguf").code == 0
+    header = gguf.read_header(Path("odd.gguf"))
+    one = next(one for one in header.tensors if one.name == "rope_freqs.weight")
+    raw = bytearray(Path("odd.gguf").read_bytes())
+    at = header.data_offset + one.offset + 4 * 12  # a factor between others is far off
+    raw[at : at + 4] = np.float32(7).tobytes()
+    Path("odd.gguf").write_bytes(bytes(raw))
+    said = typed("convert", "odd.gguf", "--to", "safetensors", "-O", "back")
+    assert said.code == 4
+    assert "rope_freqs.weight has other numbers" in said.err
+    assert not Path("back").exists()

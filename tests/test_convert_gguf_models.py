@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from checkpoints import LAST, by_llama_cpp, checkpoint, logits, same_first_choice, tokens
 
+from llmrr.convert import open_source, plan
 from llmrr.convert.base import Source, Wish
 from llmrr.formats import gguf, inspect
 from llmrr.types import Format, ModelFiles
@@ -222,6 +223,22 @@ def test_logits_are_those_of_transformers(
         assert same == LAST
     else:
         same_first_choice(found, expected)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_there_and_back_computes_the_same(
+    name: str, folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """What is made of the GGUF file, configuration and all, is loaded by transformers."""
+    file = convert_folder(folders(name), tmp_path / "model.gguf")
+    [step] = plan(open_source(file), Wish(Format.SAFETENSORS, "f32"))
+    step.work(file, tmp_path / "back", lambda *_: None)
+    for check in step.verify(file, tmp_path / "back", lambda *_: None):
+        assert check.passed, check.detail
+    ids = tokens(SIZES["vocab_size"])
+    expected = logits(folders(name), ids, CASES[name].model_class)
+    found = logits(tmp_path / "back", ids, CASES[name].model_class)
+    assert np.abs(found - expected).max() <= 1e-4
 
 
 @needs_script

@@ -1,6 +1,7 @@
 """LoRA adapters of PEFT to GGUF, by the command line: bases that our own builders wrote, adapters
 with random numbers. What transformers and peft make of them: ``test_convert_lora_models.py``."""
 
+import json
 import math
 import shutil
 from collections.abc import Mapping
@@ -216,6 +217,30 @@ def test_an_adapter_of_another_model(typed: Typed, base: Path) -> None:
     assert "80 by 64, where the base has 64 by 64" in said.err
 
 
+@pytest.mark.parametrize("prefix", ["model.language_model.", "language_model.model."])
+def test_the_text_part_of_a_model_of_several(typed: Typed, base: Path, prefix: str) -> None:
+    """What the adapter changes in the part that sees is left out, and that is said."""
+    config = json.loads((base / "config.json").read_text())
+    text = {key: one for key, one in config.items() if key != "architectures"}
+    write_json(Path("whole/config.json"), {**config, "text_config": text})
+    tensors = {name.replace(".model.model.", f".model.{prefix}"): one
+               for name, one in halves().items()}  # fmt: skip
+    for half, shape in (("A", (RANK, 40)), ("B", (40, RANK))):
+        name = f"base_model.model.model.vision_tower.layers.0.mlp.fc1.lora_{half}.weight"
+        tensors[name] = np.zeros(shape, np.float32)
+    adapter(tensors)
+    done = typed("convert", "adapter", "--to", "gguf", "--base", "whole", "-O", "out.gguf")
+    assert done.code == 0, done.err
+    assert "only the part for text" in done.err
+    assert len(gguf.read_header(Path("out.gguf")).tensors) == 6
+
+
+def test_a_base_for_what_is_no_adapter(typed: Typed, base: Path) -> None:
+    said = typed("convert", "base", "--to", "gguf", "--base", "base", "-O", "out.gguf")
+    assert said.code == 2
+    assert "--base" in said.err
+
+
 # -- scales ----------------------------------------------------------------------------------------
 
 
@@ -271,7 +296,7 @@ def test_types(typed: Typed, base: Path, quant: str, kinds: set[str]) -> None:
         ({"init_lora_weights": "olora"}, "'olora'"),
         ({"init_lora_weights": "pissa_niter_4"}, "'pissa_niter_4'"),
         ({"layer_replication": [[0, 2], [1, 2]]}, "layer_replication"),
-        ({"target_parameters": ["experts.down_proj"]}, "target_parameters"),
+        ({"use_qalora": True}, "QA-LoRA"),
         ({"alora_invocation_tokens": [1, 2]}, "activated LoRA"),
         ({"lora_alpha": 0}, "lora_alpha = 0"),
         ({"lora_alpha": "much"}, "'much'"),

@@ -163,24 +163,12 @@ def convert_adapter(one: Made, target: Path, quant: str = "f32") -> Path:
 
 @pytest.mark.parametrize("name", CASES)
 def test_logits_are_those_of_peft(
-    name: str, made: Callable[[str], Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, made: Callable[[str], Made], tmp_path: Path
 ) -> None:
     """Largest difference at most 1e-2; of the first choice, what ``same_first_choice`` says."""
-    from llmrr.engines.base import Options
-    from llmrr.engines.llamacpp import ENGINE
-    from llmrr.engines.llamacpp.model import LlamaModel
-
-    usual = LlamaModel._shape  # flash attention multiplies in half precision
-    monkeypatch.setattr(LlamaModel, "_shape", lambda me, size, flash: usual(me, size, flash=False))
     one = made(name)
     base = convert_folder(one.base, tmp_path / "base.gguf")
-    adapter = convert_adapter(one, tmp_path / "adapter.gguf")
-    options = Options(context_size=512, kv_type="f32", lora=((adapter, 1.0),))
-    model = ENGINE.load(ModelFiles(base, Format.GGUF), options)
-    try:
-        found = model.logits(tokens(352))
-    finally:
-        model.close()
+    found = computed(base, convert_adapter(one, tmp_path / "adapter.gguf"))
     off = np.abs(found - one.logits).max()
     changed = np.abs(one.logits - one.plain)
     print(f"{name}: largest difference {off:.1e}, where the adapter changes {changed.max():.2g}")
@@ -325,6 +313,54 @@ def test_other_kinds_of_adapters_are_refused_by_name(
     assert repr(kind) in refused(tmp_path / "adapter", base).message
 
 
+FUSED = {
+    "mixtral": ("MixtralConfig", {**SIZES, "num_local_experts": 4, "num_experts_per_tok": 2}),
+    "qwen3-moe": ("Qwen3MoeConfig", {
+        **WIDE, "num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 64,
+        "norm_topk_prob": True,
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_experts_that_are_stacked(name: str, tmp_path: Path) -> None:
+    """As transformers 5 keeps them, and PEFT trains them by their parameters' names."""
+    peft = pytest.importorskip("peft")
+    import torch
+    import transformers
+
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    kind, values = FUSED[name]
+    checkpoint(base, getattr(transformers, kind)(**values))
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        base, dtype=torch.float32, attn_implementation="eager"
+    )
+    config = peft.LoraConfig(
+        r=6, lora_alpha=9, target_modules=["q_proj"],
+        target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
+    )  # fmt: skip
+    wrapped = peft.get_peft_model(model, config).eval()
+    ids = torch.tensor([tokens(352)])
+    with torch.no_grad():
+        torch.manual_seed(3)
+        for key, one in wrapped.named_parameters():
+            if "lora_" in key:
+                one.normal_(0, 0.1)
+        expected = wrapped(input_ids=ids, use_cache=False).logits[0].numpy()
+    wrapped.save_pretrained(adapter)
+    stated = json.loads((adapter / "adapter_config.json").read_text())
+    assert stated["target_parameters"]
+    [step] = plan(open_source(adapter), Wish(Format.GGUF, "f32", options={"base": base}))
+    target = tmp_path / "adapter.gguf"
+    step.work(adapter, target, lambda *_: None)
+    for check in step.verify(adapter, target, lambda *_: None):
+        assert check.passed, check.detail
+    assert len(gguf.read_header(target).tensors) == 2 * 3 * 4
+    found = computed(convert_folder(base, tmp_path / "base.gguf"), target)
+    assert np.abs(found - expected).max() <= 1e-2
+    same_first_choice(found, expected)
+
+
 def test_experts_one_by_one(tmp_path: Path) -> None:
     """As those of Mixtral were before transformers 5 fused them: written here, as nothing makes
     them any more. llama.cpp adds each to its part of the stacked tensor."""
@@ -375,17 +411,21 @@ def test_experts_one_by_one(tmp_path: Path) -> None:
         ids = torch.tensor([tokens(352)])
         expected = merged.eval()(input_ids=ids, use_cache=False).logits[0].numpy()
 
+    found = computed(convert_folder(base, tmp_path / "base.gguf"), target)
+    assert len(found) == LAST
+    assert np.abs(found - expected).max() <= 1e-2
+
+
+def computed(base: Path, adapter: Path) -> Any:
+    """The logits of a base with an adapter, in single precision."""
     from llmrr.engines.base import Options
     from llmrr.engines.llamacpp import ENGINE
 
-    gguf_base = convert_folder(base, tmp_path / "base.gguf")
     options = Options(
-        context_size=512, kv_type="f32", flash_attention="off", lora=((target, 1.0),)
+        context_size=512, kv_type="f32", flash_attention="off", lora=((adapter, 1.0),)
     )
-    model = ENGINE.load(ModelFiles(gguf_base, Format.GGUF), options)
+    model = ENGINE.load(ModelFiles(base, Format.GGUF), options)
     try:
-        found = model.logits(tokens(352))
+        return model.logits(tokens(352))
     finally:
         model.close()
-    assert len(found) == LAST
-    assert np.abs(found - expected).max() <= 1e-2

@@ -28,6 +28,7 @@ from llmrr.errors import (
     Unsupported,
     UsageError,
 )
+from llmrr.formats import gguf
 from llmrr.types import Chunk, Format, Message, ModelFiles, Request, Sampling
 
 GREEDY = Sampling(temperature=0.0, max_tokens=12)
@@ -630,6 +631,31 @@ def test_a_hostile_adapter_is_refused(tiny: Path, tmp_path: Path, spoilt: str) -
     path = builders.gguf_file(tmp_path / "bad.gguf", metadata=metadata, tensors=tensors)
     with pytest.raises((DamagedFile, Unsupported)):
         load(tiny, lora=((path, 1.0),))
+
+
+@pytest.mark.parametrize("experts", [2, 4, 5])
+def test_an_adapter_is_for_as_many_experts_as_there_are(folder: Path, experts: int) -> None:
+    """llama.cpp does not look, and reads behind the last."""
+    model = builders.tiny_llama(folder / "four.gguf", experts=4)
+    name = "blk.0.ffn_up_exps.weight"
+    info = next(one for one in gguf.read_header(model).tensors if one.name == name)
+    rows, columns = info.dims[1], info.dims[0]
+    path = builders.gguf_file(
+        folder / "lora.gguf",
+        metadata={
+            "general.architecture": "llama", "general.type": "adapter", "adapter.type": "lora",
+            "adapter.lora.alpha": 8.0,
+        },
+        tensors={
+            f"{name}.lora_a": np.ones((experts, 4, columns), np.float32),
+            f"{name}.lora_b": np.ones((experts, rows, 4), np.float32),
+        },
+    )  # fmt: skip
+    if experts == 4:
+        load(model, lora=((path, 1.0),)).close()
+    else:
+        with pytest.raises(DamagedFile, match="as many experts"):
+            load(model, lora=((path, 1.0),))
 
 
 def test_another_part_of_a_split_model_is_checked_anew(

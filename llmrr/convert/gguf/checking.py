@@ -99,7 +99,11 @@ def _expected(
             picked = whole if one.rule.rows is None else whole[one.rule.rows(values, len(whole))]
             yield picked.reshape(1, -1), source.type
             continue
-        for matrix in whole.reshape(-1, *whole.shape[-2:]):
+        count = one.rule.dealt
+        matrices = whole.reshape(-1, *whole.shape[-2:])
+        if count > 1:
+            matrices = np.moveaxis(whole.reshape(len(whole), -1, count), 2, 0)
+        for matrix in matrices:
             matrix = matrix.T if one.rule.transposed else matrix
             order = one.rule.rows(values, len(matrix)) if one.rule.rows else None
             step = max(1, CHUNK // matrix.shape[1])

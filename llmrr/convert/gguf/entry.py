@@ -41,6 +41,7 @@ class Rule:
     orders rows: those of a tensor of three dimensions in each of its matrices, the single numbers
     of one with one dimension. ``change`` is applied to the numbers. A source that is not there is
     an error where ``need`` says so; of several rules for one target, the first with sources holds.
+    The columns of one source are ``dealt`` out in turn to so many matrices.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Rule:
     change: "Callable[[Floats], Floats] | None" = None
     transposed: bool = False
     stacked: str = "e"
+    dealt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +121,21 @@ def stated(key: str) -> Callable[[Values], bool]:
     return lambda values: values.flag(key)
 
 
-def only(key: str, *allowed: Any) -> Callable[[Values], str | None]:
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Refuses all values of ``key`` but those ``allowed``."""
+
+    key: str
+    allowed: tuple[Any, ...]
+
+    def __call__(self, values: Values) -> str | None:
+        found = values.get(self.key)
+        return None if found in self.allowed else f"{self.key} = {found!r}"
+
+
+def only(key: str, *allowed: Any) -> Only:
     """Refuses all values of ``key`` but those."""
-
-    def refuse(values: Values) -> str | None:
-        found = values.get(key)
-        return None if found in allowed else f"{key} = {found!r}"
-
-    return refuse
+    return Only(key, allowed)
 
 
 def rotated(heads: Callable[[Values], int]) -> Rows:

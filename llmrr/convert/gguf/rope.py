@@ -125,7 +125,8 @@ def frequencies(values: Values) -> dict[str, tuple[float, ...]]:
     size = values.head
     exponents = np.arange(0, size, 2, dtype=np.float32) / np.float32(size)
     waves = 2 * np.pi * np.power(np.float32(base(values)), exponents)
-    smooth = np.clip((trained / waves - low) / (high - low), 0, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # low = high: nothing between them
+        smooth = np.clip((trained / waves - low) / (high - low), 0, 1)
     factors = np.where(
         waves < trained / high,
         1.0,

@@ -51,6 +51,9 @@ def _of(
     if flat and rule.rows:
         rows, width = width, rows  # numbers are picked, not rows
     order = rule.rows(values, rows) if rule.rows else None
+    if rule.dealt > 1:
+        yield from _dealt(_read(source, 0, rows, width, reader), rule.dealt, order)
+        return
     for matrix in range(math.prod(outer)):
         if rule.transposed:
             found = _transposed(source, matrix, rows, width, reader, order)
@@ -89,6 +92,16 @@ def _picked(
         wanted = order[start : start + step]
         low, high = int(wanted.min()), int(wanted.max())
         yield _read(source, first + low, high - low + 1, width, reader)[wanted - low]
+
+
+def _dealt(
+    whole: "Numbers", count: int, order: "Order | None"
+) -> Iterator["Numbers"]:
+    import numpy as np
+
+    for first in range(count):
+        part = whole[:, first::count]
+        yield np.ascontiguousarray(part if order is None else part[order])
 
 
 def _transposed(

@@ -59,7 +59,7 @@ def step(source: Source, wish: Wish) -> Step:
         work=conversion.work,
         verify=conversion.verify,
         quant=found.quant,
-        notes=(f"the adapter is for {found.base.place}",),
+        notes=(f"the adapter is for {found.base.place}", *found.notes),
     )
 
 
@@ -71,6 +71,7 @@ class Adapter:
     quant: str
     alpha: float
     tensors: tuple[Written, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +85,14 @@ class Conversion:
         """Everything that can be known without reading weights."""
         stated = Settings(self.settings)
         base = open_base(stated, self.wish.options.get("base"))
-        found = pairs(tensors, stated, where)
+        found = pairs(tensors, where)
         quant = self.wish.quant.lower()
         if quant == "auto":
             halves = [one for pair in found for one in (pair.a, pair.b)]
             same = {one.type for one in halves} <= {"F16", "BF16"}
             quant = (automatic(halves) if same else ALL_FLOATS).lower()
         planned = planning.plan(base.entry, base.values, stated, found, quant.upper(), where)
-        return Adapter(base, quant, planned.alpha, planned.tensors)
+        return Adapter(base, quant, planned.alpha, planned.tensors, planned.notes)
 
     def work(self, source: Path, target: Path, told: Told) -> None:
         """Write the file ``target`` from the weights at ``source``."""
@@ -119,8 +120,7 @@ class Conversion:
         stated = Settings(self.settings)
         return (
             checking.compare(target, found.tensors, found.base.values, places_, told),
-            effect.check(found.base, source, pairs(tensors, stated, str(source)), stated, target,
-                         told),
+            effect.check(found.base, source, pairs(tensors, str(source)), stated, target, told),
         )  # fmt: skip
 
 

@@ -228,7 +228,7 @@ class _Merged(Weights):
         import numpy as np
 
         a, b = (_whole(self._adapter[one.name]) for one in (pair.a, pair.b))
-        scale = np.float32(self._settings.alpha(pair.module) / pair.rank)
+        scale = np.float32(self._settings.alpha(pair.module) / pair.inner)
         added: Floats = scale * (b @ a)
         return added.T if pair.is_table or self._turned else added
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from llmrr.convert.lora.peft import MERGE, Settings
+from llmrr.convert.gguf.planning import shown
+from llmrr.convert.lora.peft import MERGE
 from llmrr.errors import Unsupported
 from llmrr.formats.messages import damaged, listed
 from llmrr.formats.tensors import Tensor
@@ -27,8 +28,8 @@ class Pair:
     is_table: bool
 
     @property
-    def rank(self) -> int:
-        """The dimension that both share."""
+    def inner(self) -> int:
+        """The dimension that both share: the rank, of each of stacked experts."""
         return self.a.shape[0]
 
     @property
@@ -38,9 +39,9 @@ class Pair:
         return (columns, rows) if self.is_table else (rows, columns)
 
 
-def pairs(tensors: Iterable[Tensor], settings: Settings, where: str) -> list[Pair]:
+def pairs(tensors: Iterable[Tensor], where: str) -> list[Pair]:
     """All pairs, in the order of the file. Raises ``DamagedFile`` for one that is not whole or has
-    another shape than its configuration says, ``Unsupported`` for tensors that are no LoRA."""
+    shapes that do not go together, ``Unsupported`` for tensors that are no LoRA."""
     found: dict[str, dict[str, tuple[Tensor, bool]]] = {}
     others: list[str] = []
     for tensor in tensors:
@@ -55,23 +56,20 @@ def pairs(tensors: Iterable[Tensor], settings: Settings, where: str) -> list[Pai
     _refuse_others(others, found.keys(), where)
     if not found:
         raise damaged(where, "no tensor of a LoRA is in it")
-    return [_pair(module, halves, settings, where) for module, halves in found.items()]
+    return [_pair(module, halves, where) for module, halves in found.items()]
 
 
-def _pair(
-    module: str, halves: dict[str, tuple[Tensor, bool]], settings: Settings, where: str
-) -> Pair:
+def _pair(module: str, halves: dict[str, tuple[Tensor, bool]], where: str) -> Pair:
     for half in ("A", "B"):
         if half not in halves:
             raise damaged(where, f"it lacks lora_{half} of {module[:99]!r}")
     (a, is_table), (b, other) = halves["A"], halves["B"]
-    rank = settings.rank(module)
-    fits = len(a.shape) == len(b.shape) == 2 and a.shape[0] == b.shape[1] == rank
+    fits = len(a.shape) == len(b.shape) == 2 and a.shape[0] == b.shape[1]
     if not fits or is_table != other:
         raise damaged(
             where,
-            f"A and B of {module[:99]!r} have the shapes {_shown(a)} and {_shown(b)}, where its "
-            f"configuration says rank {rank}",
+            f"A and B of {module[:99]!r} have the shapes {shown(a.shape)} and {shown(b.shape)}, "
+            "which do not go together",
         )
     return Pair(module, a, b, is_table)
 
@@ -87,6 +85,3 @@ def _refuse_others(names: list[str], modules: Iterable[str], where: str) -> None
             f"{where} holds {what} besides LoRA (modules_to_save, biases, …): {listed(left)}", MERGE
         )
 
-
-def _shown(tensor: Tensor) -> str:
-    return " by ".join(map(str, tensor.shape)) or "of a single number"

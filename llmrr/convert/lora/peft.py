@@ -16,6 +16,7 @@ from llmrr.formats.messages import damaged
 from llmrr.formats.source import FileSource
 
 MERGE: Final = "merge it into its model: merge_and_unload of peft, then convert that"
+WRAPPED: Final = ".base_layer"  # what PEFT calls the module that it put another around
 # How A and B began; every other way changes the weights of the base with it.
 BEGINNINGS: Final = (True, False, None, "true", "false", "gaussian", "eva", "orthogonal", "mica")
 # Keys that, where they are set, make the adapter compute something else than W x + s B A x.
@@ -30,7 +31,6 @@ OTHERWISE: Final = {
     "layer_replication": "layers that are in it several times",
     "trainable_token_indices": "tokens with other vectors",
     "lora_bias": "a bias of its own",
-    "target_parameters": "LoRA of stacked experts",
 }
 
 
@@ -105,9 +105,10 @@ def _refuse(raw: Mapping[str, Any], where: str) -> None:
 def _of_pattern(patterns: Mapping[str, Any], module: str, where: str) -> Any:
     """What the first pattern that is the end of a module's name says, as PEFT's
     ``get_pattern_key`` matches; None for none."""
+    plain = re.sub(rf"(?:{re.escape(WRAPPED)})+$", "", module)
     for pattern, value in patterns.items():
         try:
-            found = re.match(rf"(?:.*\.)?(?:{pattern})$", module)
+            found = re.match(rf"(?:.*\.)?(?:{pattern})$", plain)
         except re.error as exc:
             raise damaged(where, f"{pattern[:99]!r} is no pattern: {exc}") from exc
         if found:

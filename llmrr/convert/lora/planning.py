@@ -11,15 +11,17 @@ from llmrr.convert.gguf.encoding import STORED, TYPES
 from llmrr.convert.gguf.entry import Entry, Rule, dimensions
 from llmrr.convert.gguf.planning import Written, instances, named
 from llmrr.convert.gguf.settings import Values
+from llmrr.convert.lora import stacked
 from llmrr.convert.lora.pairs import Pair
 from llmrr.convert.lora.peft import MERGE, Settings
 from llmrr.errors import Unsupported
 from llmrr.formats.messages import damaged, listed
-from llmrr.formats.tensors import Tensor
+from llmrr.formats.tensors import ASIDE, Tensor
 
 if TYPE_CHECKING:
     from llmrr.convert.gguf.entry import Floats
 
+TEXT_ONLY = "only the part for text is converted, without what the adapter changes in others"
 TOKENS = "token_embd.weight"
 # Tables whose rows llama.cpp looks up without an adapter.
 LOOKED_UP = ("position_embd.weight", "token_types.weight")
@@ -27,10 +29,12 @@ LOOKED_UP = ("position_embd.weight", "token_types.weight")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The tensors of the file, and ``alpha``: of a pair, llama.cpp multiplies by alpha / rank."""
+    """The tensors of the file, and ``alpha``: of a pair, llama.cpp multiplies by alpha / rank.
+    ``notes`` say what is left out."""
 
     alpha: float
     tensors: tuple[Written, ...]
+    notes: tuple[str, ...] = ()
 
 
 def plan(
@@ -43,12 +47,16 @@ def plan(
     Those of parts that the base's own conversion leaves aside are left out.
     """
     alpha = _alpha(settings, pairs)
-    weights = _weights(entry, values, pairs, where)
+    parts = bool(values.table("text_config"))
+    weights = _weights(entry, pairs, where, parts=parts)
     sizes = entry.sizes(values)
     found: dict[str, list[Written]] = {}
     used: set[str] = set()
     for rule, target, sources in instances(entry, values, sizes):
         present = [name for name in sources if name in weights]
+        shape = dimensions(rule.shape, sizes)
+        if len(shape) == 3 and not present:
+            present = stacked.named(weights, sources[0], shape, where)
         if not present or target in found:
             continue
         chosen = [weights[name] for name in present]
@@ -56,18 +64,20 @@ def plan(
             continue  # a table that is the output layer too: PEFT changes what is looked up alone
         _require_reached(entry, values, target, chosen, where)
         _require_all(sources, present, chosen, settings, where)
-        _require_shape(rule, chosen, dimensions(rule.shape, sizes), where)
+        _require_shape(rule, chosen, shape, settings, where)
         used.update(present)
         scale = settings.alpha(chosen[0].module) / alpha
-        found[target] = list(_written(rule, target, chosen, scale, values, wanted))
+        found[target] = list(_written(rule, target, chosen, scale, values, wanted, shape[:-2]))
     left = sorted(weights.keys() - used)
-    if not found or not all(re.match(entry.aside, name) for name in left):
+    seeing = [name for name in left if parts and ASIDE.search(name)]
+    if not found or not all(name in seeing or re.match(entry.aside, name) for name in left):
         raise Unsupported(
             f"{where} changes what {entry.classes[0]} does not have with the base's configuration: "
             f"{listed(left)}",
             "--base DIR with the model that it was trained on",
         )
-    return Plan(alpha, tuple(one for both in found.values() for one in both))
+    tensors = tuple(one for both in found.values() for one in both)
+    return Plan(alpha, tensors, (TEXT_ONLY,) if seeing else ())
 
 
 def _alpha(settings: Settings, pairs: Sequence[Pair]) -> float:
@@ -76,12 +86,11 @@ def _alpha(settings: Settings, pairs: Sequence[Pair]) -> float:
 
 
 def _weights(
-    entry: Entry, values: Values, pairs: Iterable[Pair], where: str
+    entry: Entry, pairs: Iterable[Pair], where: str, *, parts: bool
 ) -> dict[str, Pair]:
     """The pairs by the names of their weights, without the prefixes of the base."""
     by_name = {f"{pair.module}.weight": pair for pair in pairs}
     stand_ins = [Tensor(name, pair.a.type, pair.shape, 0) for name, pair in by_name.items()]
-    parts = bool(values.table("text_config"))
     return {
         name: by_name[one.name] for name, one in named(entry, stand_ins, where, parts=parts).items()
     }
@@ -124,7 +133,7 @@ def _require_all(
             f"{lacking.removesuffix('.weight')!r}; llama.cpp takes all or none",
             MERGE,
         )
-    if len({(pair.rank, settings.alpha(pair.module)) for pair in pairs}) > 1:
+    if len({(pair.inner, settings.alpha(pair.module)) for pair in pairs}) > 1:
         raise Unsupported(
             f"{where} has several ranks or alphas for the experts beside "
             f"{pairs[0].module[:99]!r}",
@@ -133,10 +142,20 @@ def _require_all(
 
 
 def _require_shape(
-    rule: Rule, pairs: Sequence[Pair], shape: tuple[int, ...], where: str
+    rule: Rule, pairs: Sequence[Pair], shape: tuple[int, ...], settings: Settings, where: str
 ) -> None:
-    expected = shape[::-1] if rule.transposed else shape  # A and B are those of a linear layer
+    count = shape[0] if len(shape) > 2 else 1
+    expected = shape[-2:]
+    if rule.transposed:  # A and B are those of a linear layer
+        expected = expected[::-1]
     for pair in pairs:
+        rank = settings.rank(pair.module)
+        if pair.inner != count * rank:
+            raise damaged(
+                where,
+                f"the LoRA of {pair.module[:99]!r} has the rank {pair.inner / count:g}, where its "
+                f"configuration says rank {rank}",
+            )
         if pair.shape != expected:
             said = "{} by {}".format(*pair.shape)
             raise damaged(
@@ -152,28 +171,35 @@ def _require_shape(
 
 
 def _written(
-    rule: Rule, target: str, pairs: Sequence[Pair], scale: float, values: Values, wanted: str
-) -> Iterator[Written]:
+    rule: Rule, target: str, pairs: Sequence[Pair], scale: float, values: Values, wanted: str,
+    outer: tuple[int, ...],
+) -> Iterator[Written]:  # fmt: skip
     first = pairs[0]
     a_shape, b_shape = first.a.shape, first.b.shape
     if first.is_table:
         a_shape = a_shape[::-1]
     elif rule.rows:
         b_shape = (len(rule.rows(values, b_shape[0])), b_shape[1])
-    stack = (len(pairs),) if "*" in rule.source else ()
+    stack = (len(pairs),) if "*" in rule.source else outer
+    dealt = 1
+    if outer:  # all experts are in one tensor
+        [dealt] = outer
+        a_shape, b_shape = (a_shape[0] // dealt, a_shape[1]), (b_shape[0], b_shape[1] // dealt)
     for half, shape, tensors, own in (
         ("a", a_shape, [pair.a for pair in pairs], _rule(transposed=first.is_table)),
-        ("b", b_shape, [pair.b for pair in pairs], _rule(rule, scale)),
+        ("b", b_shape, [pair.b for pair in pairs], _rule(rule, scale, dealt=dealt)),
     ):
         whole = (*stack, *shape)
         kind = "F16" if shape[-1] % TYPES[wanted][1] else wanted
         yield Written(f"{target}.lora_{half}", whole, kind, tuple(tensors), own)
 
 
-def _rule(rule: Rule | None = None, scale: float = 1.0, *, transposed: bool = False) -> Rule:
+def _rule(
+    rule: Rule | None = None, scale: float = 1.0, *, transposed: bool = False, dealt: int = 1
+) -> Rule:
     """How the numbers of a half are taken; its names and its shape are known already."""
     rows = rule.rows if rule else None
-    return Rule("", "", "", rows, change=_times(scale), transposed=transposed)
+    return Rule("", "", "", rows, change=_times(scale), transposed=transposed, dealt=dealt)
 
 
 def _times(scale: float) -> "Callable[[Floats], Floats] | None":

@@ -113,9 +113,13 @@ def _pieces(
     """The tensors of transformers, each with what of the file it is put together from."""
     found: dict[str, list[Piece]] = {}
     covered: set[str] = set()
-    for rule, target, sources in instances(entry, values, entry.sizes(values)):
+    all_ = list(instances(entry, values, entry.sizes(values)))
+    needed = {target for rule, target, _ in all_ if rule.need(values)}
+    for rule, target, sources in all_:
         if target in covered or target not in names:
             continue
+        if target in needed and not rule.need(values):
+            continue  # another rule of it is the one of this configuration
         covered.add(target)
         stacked = "*" in rule.source
         for number, name in enumerate(sources):

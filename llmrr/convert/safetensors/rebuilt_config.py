@@ -6,15 +6,18 @@ file's own hyperparameters and tensors again: then nothing was lost that the fil
 """
 
 import math
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmrr.convert.gguf.architectures import ENTRIES
-from llmrr.convert.gguf.entry import Entry
+from llmrr.convert.gguf.entry import Entry, Only
 from llmrr.convert.gguf.planning import instances
 from llmrr.convert.gguf.settings import Values
+from llmrr.convert.safetensors import llama3
 from llmrr.errors import LlmrrError, Unsupported
 from llmrr.formats.gguf_header import Header
+from llmrr.formats.messages import damaged
 
 # What hyperparameters that the table computes are called in config.json; of several names all are
 # set that the class in transformers has.
@@ -29,7 +32,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "attention.sliding_window": ("sliding_window",),
     "attn_logit_softcapping": ("attn_logit_softcapping",),
     "final_logit_softcapping": ("final_logit_softcapping",),
-    "feed_forward_length": ("intermediate_size", "n_inner"),
+    "feed_forward_length": ("intermediate_size", "n_inner", "ffn_hidden_size"),
     "expert_feed_forward_length": ("moe_intermediate_size",),
     "expert_shared_feed_forward_length": ("shared_expert_intermediate_size",),
     "expert_count": ("num_experts", "num_local_experts"),
@@ -39,6 +42,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "embedding_scale": ("embedding_multiplier",),
     "residual_scale": ("residual_multiplier",),
     "logit_scale": ("logits_scaling",),
+    "use_parallel_residual": ("use_parallel_residual",),
 }  # fmt: skip
 SCALING = {
     "rope.scaling.factor": "factor",
@@ -52,7 +56,9 @@ BIASES = {
     "attention_bias": "attn_q.bias", "mlp_bias": "ffn_gate.bias", "use_qkv_bias": "attn_q.bias",
     "bias": "attn_qkv.bias", "use_bias": "attn_q.bias",
 }  # fmt: skip
-LLAMA3 = ((8.0, 1.0, 4.0, 8192), (32.0, 1.0, 4.0, 8192), (16.0, 1.0, 1.0, 8192))
+LARGE_GEMMAS = (("gemma2", 46), ("gemma3", 62))
+MOST_FACTORS = 1 << 16
+NEAR = 1e-4  # of what is computed from powers in single precision
 ALIKE = 1e-6  # of numbers that the file has in single precision
 
 
@@ -86,14 +92,12 @@ def _candidates(
 ) -> Iterator[dict[str, Any]]:
     """Configurations that may be meant."""
     config = _stated(entry, header, names)
-    yield config
     if "rope_freqs.weight" not in names:
+        yield config
         return
-    for factor, low, high, trained in LLAMA3:  # those that Meta published
-        yield config | {"rope_scaling": {
-            "rope_type": "llama3", "factor": factor, "low_freq_factor": low,
-            "high_freq_factor": high, "original_max_position_embeddings": trained,
-        }}  # fmt: skip
+    theta = float(config.get("rope_theta", 10000.0))
+    for scaling in llama3.candidates(factors(header, "rope_freqs.weight"), theta):
+        yield config | {"rope_scaling": scaling}
 
 
 def _stated(entry: Entry, header: Header, names: frozenset[str]) -> dict[str, Any]:
@@ -111,11 +115,42 @@ def _stated(entry: Entry, header: Header, names: frozenset[str]) -> dict[str, An
         stated = (source,) if isinstance(source, str) else NAMES.get(key, ())
         own = [name for name in stated if name in known] or stated[:1]
         config |= dict.fromkeys(own, value)
+    if config.get("sliding_window") == 0:
+        config["sliding_window"] = None
     for name, tensor in BIASES.items():
         if name in known:
             config[name] = f"blk.0.{tensor}" in names
     config |= _tokens(header) | _scaling(entry, header)
+    config |= {key: one for key, one in _computed(header, names).items() if key in known}
+    values = Values(config, header.where, entry.defaults, entry.aliases)
+    for refuse in entry.refused:  # what it can only have been
+        if isinstance(refuse, Only) and refuse(values):
+            config[refuse.key] = refuse.allowed[0]
     return config
+
+
+def _computed(header: Header, names: frozenset[str]) -> dict[str, Any]:
+    """What hyperparameters, or tensors, say of other keys."""
+    architecture = header.text("general.architecture")
+
+    def whole(key: str) -> int:
+        return header.integer(f"{architecture}.{key}") or 0
+
+    heads, width = whole("attention.head_count") or 1, whole("embedding_length")
+    head = whole("attention.key_length") or width // heads
+    found: dict[str, Any] = {
+        "new_decoder_architecture": "blk.0.attn_norm_2.weight" in names,
+        "multi_query": whole("attention.head_count_kv") == 1,
+        "qk_layernorm": "blk.0.attn_q_norm.weight" in names,
+        # llama.cpp scales so; see ``gemma._scaled_otherwise``
+        "query_pre_attn_scalar": width // heads
+        if (architecture, whole("block_count")) in LARGE_GEMMAS
+        else head,
+    }
+    if rotated := whole("rope.dimension_count"):
+        names_of_it = ("partial_rotary_factor", "rotary_pct", "rope_pct")
+        found |= dict.fromkeys(names_of_it, rotated / head)
+    return found
 
 
 def _value(header: Header, key: str) -> Any:
@@ -127,11 +162,11 @@ def _value(header: Header, key: str) -> Any:
     return None
 
 
-def _tokens(header: Header) -> dict[str, int]:
+def _tokens(header: Header) -> dict[str, int | None]:
     found = {
         role: header.integer(f"tokenizer.ggml.{role}_token_id") for role in ("bos", "eos")
     } | {"pad": header.integer("tokenizer.ggml.padding_token_id")}
-    return {f"{role}_token_id": one for role, one in found.items() if one is not None}
+    return {f"{role}_token_id": one for role, one in found.items()}  # a class has its own else
 
 
 def _scaling(entry: Entry, header: Header) -> dict[str, Any]:
@@ -165,7 +200,23 @@ def _difference(
     wanted = {target for _, target, _ in instances(entry, values, entry.sizes(values))} | set(made)
     if missing := names - wanted:
         return f"it has no place for {min(missing)}"
+    for name, numbers in made.items():
+        if name in names and not all(map(_near, factors(header, name), numbers)):
+            return f"{name} has other numbers than what {entry.classes[0]} computes"
     return None
+
+
+def factors(header: Header, name: str) -> tuple[float, ...]:
+    """The numbers of a small tensor in single precision. Raises ``DamagedFile``."""
+    one = next(one for one in header.tensors if one.name == name)
+    if one.type_name != "F32" or one.elements > MOST_FACTORS:
+        raise damaged(header.where, f"{name!r} is no list of factors")
+    raw = header.source.read(header.data_offset + one.offset, one.bytes)
+    return struct.unpack(f"<{one.elements}f", raw)
+
+
+def _near(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=NEAR)
 
 
 def _own(entry: Entry, header: Header) -> set[str]:

@@ -146,6 +146,8 @@ DEFAULTS = {
     "max_position_embeddings": 2048,
     "rms_norm_eps": 1e-6,
     "rope_theta": 10000.0,
+    "attention_bias": False,
+    "mlp_bias": False,
     "tie_word_embeddings": False,
 }
 MISTRAL = {

@@ -31,6 +31,7 @@ DEFAULTS = {
     "original_max_position_embeddings": 4096,
     "rms_norm_eps": 1e-5,
     "rope_theta": 10000.0,
+    "partial_rotary_factor": 1.0,
     "tie_word_embeddings": False,
 }
 # The names that were there before transformers called it longrope, the last one wrongly.
