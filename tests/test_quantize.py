@@ -30,6 +30,7 @@ from llmrr.errors import (
 )
 from llmrr.formats import gguf
 from llmrr.formats.gguf_header import Header
+from llmrr.formats.tensors import Tensor
 from llmrr.types import Format, ModelInfo
 
 TOOLS = os.environ.get("LLMRR_LLAMA_TOOLS")  # read before the tests get a clean environment
@@ -394,6 +395,28 @@ def test_what_is_quantized_already(source: Path, tmp_path: Path) -> None:
     assert tensors_checked(eight, tmp_path / "four.gguf", "Q4_K_M", allow_requantize=True).passed
     quantized(eight, tmp_path / "same.gguf", "COPY")
     quantized(eight, tmp_path / "eight2.gguf", "Q8_0")  # nothing would be quantized again
+
+
+@pytest.mark.parametrize("name", ["IQ2_XS", "IQ1_S"])
+def test_a_table_that_no_matrix_is_about_is_named(source: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "text").write_text("words " * 99)
+    with pytest.raises(Unsupported, match=f"token_embd.weight cannot become {name}") as caught:
+        planned(source, name, calibrate=tmp_path / "text", pure=True)
+    assert caught.value.hint == "--token-embedding-type Q4_K"
+    planned(source, name, calibrate=tmp_path / "text", pure=True, token_embedding_type="q4_K",
+            output_tensor_type="q4_K")  # fmt: skip
+
+
+def test_what_it_takes_is_estimated_also_of_what_is_yet_to_be_made(source: Path) -> None:
+    def seconds(quant: str, **options: Any) -> float:
+        return planned(source, quant, **options).seconds or 0.0
+
+    assert 0 < seconds("Q4_K_M", verify=False) < seconds("Q4_K_M")
+    assert seconds("Q4_K_M") < seconds("IQ1_M", calibrate=source)
+    info = ModelInfo(Format.GGUF, "llama", parameters=1 << 20)
+    later = Source(Path("later"), info, None, (Tensor("a", "BF16", (1024, 1024), 1 << 21),))
+    made = step(later, Wish(Format.GGUF, "Q4_K_M"))
+    assert made.seconds is not None and made.memory_bytes is not None and made.bytes is not None
 
 
 @pytest.mark.parametrize("name", [kind.name for kind in TYPES if kind.needs_imatrix])

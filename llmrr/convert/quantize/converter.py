@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from llmrr.convert.base import Check, Source, Step, Told, Wish
+from llmrr.convert.quantize import estimate
 from llmrr.convert.quantize.job import MARK, Job
 from llmrr.convert.quantize.native import SLAB_BYTES
 from llmrr.convert.quantize.plan import (
     ALIGNMENT,
+    FIXED_BYTES,
     Plan,
     check_imatrix,
     check_overrides,
     check_requantizing,
+    check_tables,
     memory_bytes,
     needs_imatrix,
     plan,
@@ -73,8 +76,8 @@ def step(source: Source, wish: Wish) -> Step:
         format=Format.GGUF,
         is_folder=is_folder,
         bytes=known.plan.bytes if known else _about(source.info, wanted),
-        memory_bytes=_memory(known, wanted),
-        seconds=None,
+        memory_bytes=_memory(known, wanted, source),
+        seconds=_seconds(known, wanted, source),
         work=work,
         verify=verify,
         quant=wanted.kind.name,
@@ -110,6 +113,7 @@ def look(path: Path, wanted: Asked) -> Known:
         found = plan(parts, job, helper)
         check_requantizing(parts, job, found)
         check_overrides(job, wanted.kind, found)
+        check_tables(parts, job, found, have)
         if not wanted.calibrate:
             check_imatrix(parts, job, wanted.kind, found, have)
     except BaseException:
@@ -243,13 +247,30 @@ def _about(info: ModelInfo, wanted: Asked) -> int | None:
     return round(info.parameters * wanted.kind.bits / 8) if info.parameters else None
 
 
-def _memory(known: Known | None, wanted: Asked) -> int | None:
+def _memory(known: Known | None, wanted: Asked, source: Source) -> int | None:
     if known is None:
-        return None
+        largest = max((one.elements for one in source.tensors), default=None)
+        return largest and FIXED_BYTES + min(SLAB_BYTES, 8 * largest)  # F16, as floats and after
     quantizing = memory_bytes(known.parts, known.plan, SLAB_BYTES)
     if not wanted.calibrate:
         return quantizing
     return max(quantizing, sum(part.source.size for part in known.parts) + quantizing)
+
+
+def _seconds(known: Known | None, wanted: Asked, source: Source) -> float | None:
+    if known is None:
+        parts = estimate.supposed(source.tensors, wanted.kind)
+    else:
+        names = renamed(known.parts, known.job.prune)
+        there = (one for part in known.parts for one in part.tensors if one.name in names)
+        parts = [estimate.Part(one.elements, known.plan.types[names[one.name]]) for one in there]
+    if not parts:
+        return None
+    return estimate.seconds(
+        parts, wanted.threads, has_imatrix=bool(wanted.imatrix or wanted.calibrate),
+        calibration=wanted.calibrate.stat().st_size if wanted.calibrate else 0,
+        verifies=wanted.verify,
+    )  # fmt: skip
 
 
 def _notes(known: Known | None, wanted: Asked) -> tuple[str, ...]:

@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 
 from llmrr.convert.quantize.job import Job
 from llmrr.convert.quantize.process import Helper
-from llmrr.convert.quantize.table import QuantType, is_blind, is_quantized
+from llmrr.convert.quantize.table import (
+    IMPOSSIBLE_WITHOUT,
+    NEVER_BLIND,
+    QuantType,
+    is_blind,
+    is_quantized,
+)
 from llmrr.errors import DamagedFile, EngineFailed, Unsupported, UsageError
 from llmrr.formats.gguf_header import Array, Header, TensorInfo
 from llmrr.formats.gguf_types import SCALARS, STRING, TENSOR_TYPES
@@ -115,6 +121,25 @@ def check_imatrix(
                 f"the importance matrix is of another model: it has {given} numbers for"
                 f" {tensor.name}, which needs {wanted}",
                 "compute one for this model: --calibrate TEXT",
+            )
+
+
+def check_tables(
+    parts: Sequence[Header], job: Job, found: Plan, have: Mapping[str, int] | None
+) -> None:
+    """Raise ``Unsupported`` where ggml would break off for want of importances of a table of
+    tokens or of the output, which no matrix has that is computed here."""
+    names = renamed(parts, job.prune)
+    for tensor in (one for part in parts for one in part.tensors if one.name in names):
+        new = found.types[names[tensor.name]]
+        lacks = names[tensor.name] in NEVER_BLIND and tensor.name not in (have or {})
+        if lacks and new in IMPOSSIBLE_WITHOUT and new != tensor.type_name:
+            flag = "--output-tensor-type" if tensor.name == "output.weight" else (
+                "--token-embedding-type"
+            )  # fmt: skip
+            raise Unsupported(
+                f"{tensor.name} cannot become {new}: the importance matrix says nothing of it",
+                f"{flag} Q4_K",
             )
 
 

@@ -77,6 +77,8 @@ TENSOR_NUMBERS = {
 # (tensor_requires_imatrix in src/llama-quant.cpp); Q2_K besides in a file of the type Q2_K_S.
 BLIND_WITHOUT = frozenset({"IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_M", "IQ1_S"})
 NEVER_BLIND = frozenset({"token_embd.weight", "per_layer_token_embd.weight", "output.weight"})
+# Which ggml breaks off without one, of whatever tensor (ggml_quantize_requires_imatrix).
+IMPOSSIBLE_WITHOUT = frozenset({"IQ2_XXS", "IQ2_XS", "IQ1_S"})
 
 
 def find(name: str) -> QuantType:

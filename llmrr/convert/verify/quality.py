@@ -28,6 +28,9 @@ NAME: Final = "quality"
 # at most 0.95 away, in Q8_0, Q5_1, Q4_K_M, IQ4_XS, Q2_K, IQ2_XS and TQ2_0, the farthest.
 DESTROYED: Final = 5.0
 LEAST_COSINE: Final = 0.5  # of the vectors of one text
+# Weights times tokens that are computed of each model: all texts up to 200 M weights, one window of
+# them from 2 billion on. Two cores take 20 s for it.
+MOST_COMPUTED: Final = 1e12
 
 
 def check(reference: Path, result: Path, told: Told) -> Check:
@@ -41,6 +44,28 @@ def check(reference: Path, result: Path, told: Told) -> Check:
             return _of_predictions(source, result, told)
     with closing(_opened(result)) as model:
         return _of_vectors(vectors, model.embed(TEXTS))
+
+
+def tokens_for(parameters: int | None) -> int:
+    """How many tokens a model of so many weights is to read.
+
+    >>> tokens_for(500_000_000), tokens_for(None)
+    (2000, 1000000000000)
+    """
+    return round(MOST_COMPUTED / max(parameters or 1, 1))
+
+
+def sample(tokens: Sequence[int], window: int, most: int) -> Sequence[int]:
+    """Windows of the text, spread over it, with at most so many tokens; at least one.
+
+    >>> sample(range(10), 2, 5), sample(range(10), 2, 1), sample(range(10), 2, 99)
+    ([0, 1, 4, 5], [0, 1], range(0, 10))
+    """
+    if len(tokens) <= max(most, window):
+        return tokens
+    there, wanted = len(tokens) // window, max(1, most // window)
+    starts = (place * there // wanted * window for place in range(wanted))
+    return [token for start in starts for token in tokens[start : start + window]]
 
 
 def _opened(path: Path) -> "LlamaModel":
@@ -61,9 +86,10 @@ def _of_predictions(reference: "LlamaModel", result: Path, told: Told) -> Check:
 
     tokens = evaluate.text_tokens(reference, "\n\n".join(TEXTS))
     window = min(WINDOW, (reference.info.context_length or 2 * WINDOW) - 1)
+    read = sample(tokens, window, tokens_for(reference.info.parameters))
     with tempfile.TemporaryDirectory(dir=result.parent, prefix=".quality-") as scratch:
         recording = evaluate.record_predictions(
-            reference, tokens, Path(scratch) / "predictions", window=window,
+            reference, read, Path(scratch) / "predictions", window=window,
             progress=lambda done, total: told("reading with the source", done, total),
         )  # fmt: skip
         reference.close()
