@@ -11,7 +11,7 @@ from layouts import hf_folder, llama_tensors, state_dict, torch_legacy, torch_zi
 from terminal import Typed
 
 from llmrr import convert, paths
-from llmrr.convert import Check, Step, Wish, products, running, scratch
+from llmrr.convert import Check, Step, Wish, running, scratch
 from llmrr.convert.safetensors import from_pickle
 from llmrr.errors import CheckFailed, DamagedFile, LlmrrError, Unsupported, UsageError
 from llmrr.types import Format
@@ -384,18 +384,3 @@ def test_a_pickle_becomes_a_quantization_in_one_plan(typed: Typed) -> None:
     kinds = {one.name: one.type_name for one in gguf.read_header(Path("out.gguf")).tensors}
     assert kinds["blk.0.attn_q.weight"] == "Q4_K"
     assert sorted(one.name for one in Path().iterdir()) == ["base", "out.gguf", "tiny.gguf"]
-
-
-def test_products_take_one_thread_for_a_while() -> None:
-    found = products._functions()
-    if found is None:
-        pytest.skip("this numpy carries no OpenBLAS")
-    count, set_count = found
-    before = count()
-    set_count(2)
-    try:
-        with products.one_thread():
-            assert count() == 1
-        assert count() == 2
-    finally:
-        set_count(before)
