@@ -105,12 +105,15 @@ class Sides:
     def _batch(self, texts: list[str]) -> None:
         from mlx_lm.generate import BatchGenerator
 
-        made = 0
+        made, ended = 0, 0
         batch = BatchGenerator(self.theirs, max_tokens=self.tokens)
         batch.insert([self.ours.tokenize(text) for text in texts])
-        while made < SEQUENCES * self.tokens:
-            made += len(batch.next()[1])
+        while ended < SEQUENCES:
+            found = batch.next()[1]
+            made += len(found)
+            ended += sum(one.finish_reason is not None for one in found)
         batch.close()
+        assert made >= SEQUENCES * (self.tokens - 1)
 
 
 def timed(work: Work) -> tuple[float, float]:
