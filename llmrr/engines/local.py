@@ -54,7 +54,7 @@ class LocalModel:
         self._runner = Runner(self._backend, options.slots, self._limit)
         try:
             self._runner.later(self._backend.open).result()
-        except BaseException:
+        except Exception:  # and not Ctrl-C, which would wait for what is being loaded
             self._runner.close()
             raise
         self._load_seconds = time.perf_counter() - began
