@@ -47,7 +47,13 @@ def _rows(page: Page, table: list[Facts]) -> Iterator[str]:
         yield from page.table(tuple(head.upper() for head in heads), rows)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> str | None:
+    """
+    >>> _cell(0.123456), _cell("q4"), _cell(None)
+    ('0.1235', 'q4', None)
+    """
+    if value is None:
+        return None
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
