@@ -49,12 +49,14 @@ def _rows(page: Page, table: list[Facts]) -> Iterator[str]:
         yield from page.table(tuple(head.upper().replace("_", " ") for head in heads), rows)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> str | None:
     """A cell of one line.
 
-    >>> _cell(0.123456), _cell("user\\nHi"), _cell([1, 2])
-    ('0.1235', 'user\\\\nHi', '[1, 2]')
+    >>> _cell(0.123456), _cell("user\\nHi"), _cell([1, 2]), _cell(None)
+    ('0.1235', 'user\\\\nHi', '[1, 2]', None)
     """
+    if value is None:
+        return None
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
 
 
