@@ -5,7 +5,7 @@
 The names are imported when they are first used, so that ``import llmrr`` costs nothing.
 """
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = ["LlmrrError", "Message", "Request", "Router", "Sampling", "__version__"]
 
 TYPE_CHECKING = False  # type checkers take the name for true; typing would be an import
