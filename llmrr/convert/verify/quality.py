@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.convert.base import Check, Told
+from llmrr.convert.threads import patient
 from llmrr.convert.verify.texts import TEXTS
 from llmrr.types import Format, ModelFiles, ModelInfo
 
@@ -72,7 +73,8 @@ def _opened(path: Path) -> "LlamaModel":
     from llmrr.engines.base import Options
     from llmrr.engines.llamacpp import ENGINE
 
-    return ENGINE.load(ModelFiles(path, Format.GGUF), Options())
+    with patient():
+        return ENGINE.load(ModelFiles(path, Format.GGUF), Options())
 
 
 def _makes_vectors(info: ModelInfo) -> bool:

@@ -44,6 +44,7 @@ class Computing:
     def __init__(self, job: Job) -> None:
         # -P and our own folder alone: the working directory must not be imported from.
         environment = {
+            "OMP_WAIT_POLICY": "passive",  # threads that wait do not spin
             **os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "GGML_NO_BACKTRACE": "1",
         }  # fmt: skip
         self._job = job
