@@ -12,7 +12,7 @@ from llmrr import engines, formats, paths
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import LlmrrError, NotFound, NotInstalled, Unsupported, nearest
 from llmrr.kinds import split_source
-from llmrr.types import Format, ModelFiles, Recipe
+from llmrr.types import Endpoint, Format, ModelFiles, Recipe
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,7 +33,8 @@ _PATHS = ("./", "../", "~/")  # what begins so can be nothing else
 class Resolved:
     """Which model answers, and why. ``stated`` is False when nobody named it; ``label`` is that of
     an installed one. ``format`` is None where it has yet to be looked at; ``engine`` is the one
-    that the configuration names."""
+    that the configuration names. ``endpoint`` is where a remote one answers, which has no
+    ``path``."""
 
     name: str
     source: str
@@ -44,6 +45,7 @@ class Resolved:
     format: Format | None = None
     label: str | None = None
     engine: str | None = None
+    endpoint: Endpoint | None = None
 
 
 class Database(Protocol):
@@ -80,6 +82,8 @@ class Catalogue:
     def for_running(self, found: Resolved) -> Resolved:
         """The same model as an engine here runs it: where its own format is none of those, what
         was converted from it on this machine, if it has not changed since."""
+        if found.endpoint is not None:
+            return found
         if self.needs_conversion(found) and (entry := self.conversion(found)):
             return replace(
                 found, path=entry.path, format=entry.format, label=entry.label,
@@ -89,6 +93,8 @@ class Catalogue:
 
     def needs_conversion(self, found: Resolved) -> bool:
         """Whether no engine here runs its format."""
+        if found.endpoint is not None:
+            return False
         return (found.format or formats.detect(found.path)) not in runnable()
 
     def conversion(self, found: Resolved) -> "Entry | None":
@@ -118,6 +124,7 @@ class Catalogue:
         from llmrr.store import adoption, candidates, imports, records
 
         resolved = self.resolve(name)
+        require_files(resolved)
         if resolved.label is not None:
             return replace(self._matching(resolved.label)[0], recipe=resolved.recipe)
         if resolved.source == BUILTIN:
@@ -208,6 +215,9 @@ class Catalogue:
                 holding.name, holding.source, holding.path, recipe=holding.recipe,
                 format=holding.format,
             )  # fmt: skip
+        if provider is not None and engines.speaks(provider):
+            endpoint = Endpoint(provider, rest)
+            return Resolved(endpoint.source, endpoint.source, Path(), endpoint=endpoint)
         if provider is not None:
             raise not_read(name)
         if short := _short_name(name):
@@ -325,10 +335,20 @@ def runnable() -> frozenset[Format]:
 
 
 def place(resolved: Resolved) -> ModelFiles:
-    """What to open. Raises what ``formats.locate`` does."""
+    """What to open. Raises what ``formats.locate`` does, and ``Unsupported`` for a remote one."""
+    require_files(resolved)
     if resolved.format is not None:
         return ModelFiles(resolved.path, resolved.format)
     return formats.locate(resolved.path)
+
+
+def require_files(resolved: Resolved) -> None:
+    """Raise ``Unsupported`` for a model that runs elsewhere."""
+    if (endpoint := resolved.endpoint) is not None:
+        raise Unsupported(
+            f"{resolved.name} runs at {endpoint.provider}: nothing of it is on this machine",
+            f'llmrr run -m {shlex.quote(resolved.name)} "…" asks it',
+        )
 
 
 def not_read(source: str) -> Unsupported:

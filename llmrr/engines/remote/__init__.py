@@ -1,0 +1,86 @@
+"""The remote engines: one protocol each, over HTTP.
+
+``providers`` says which protocol a provider speaks, where, and which variable holds its key; a
+``dialect`` is a protocol, one file each. ``model`` takes requests, ``stream`` is an answer under
+way, read by ``client`` and ``events``; ``faults`` has what its errors mean.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from llmrr.errors import FeatureMissing
+from llmrr.types import Endpoint, Feature
+
+if TYPE_CHECKING:
+    from llmrr.engines.base import Model, Options
+    from llmrr.engines.remote.model import RemoteModel
+
+Opens = Callable[[Endpoint, "Options"], "RemoteModel"]
+
+
+class Remote:
+    """A protocol, as an engine. ``takes`` are the options of an endpoint beside those that all
+    take; ``loading`` those of a local model that it hands on."""
+
+    def __init__(
+        self,
+        name: str,
+        can: frozenset[Feature],
+        opens: Opens,
+        takes: frozenset[str] = frozenset(),
+        loading: tuple[str, ...] = (),
+    ) -> None:
+        self.name, self.can = name, can
+        self._opens, self._takes, self._loading = opens, takes, loading
+
+    def missing(self) -> str | None:
+        """None: what it needs comes with llmrr."""
+        return None
+
+    def load(self, place: Endpoint, options: "Options") -> "Model":
+        """Be ready to ask. Nothing is sent yet.
+
+        Raises ``Unreachable`` for a missing key, ``BadConfig`` for an address that is none,
+        ``FeatureMissing`` for an option that means nothing to this protocol.
+        """
+        from llmrr.engines.remote.dialect import refuse_options
+
+        refuse_options(place.provider, options, self._loading)
+        for name in ("api_version", "organization"):
+            if getattr(place, name) is not None and name not in self._takes:
+                raise FeatureMissing(f"{place.provider} has no {name}", f"leave out {name}")
+        return self._opens(place, options)
+
+
+def _openai(endpoint: Endpoint, options: "Options") -> "RemoteModel":
+    from llmrr.engines.remote.model import RemoteModel
+    from llmrr.engines.remote.openai import OpenAI
+
+    return RemoteModel(endpoint, OpenAI(endpoint))
+
+
+_ALL: Final = frozenset(
+    {Feature.SCHEMA, Feature.LOGPROBS, Feature.EMBEDDINGS, Feature.IMAGES, Feature.TOOLS}
+)
+
+REMOTE: Final = (
+    Remote("openai", _ALL, _openai, frozenset({"organization"})),
+)  # fmt: skip
+
+
+def named(name: str) -> Remote | None:
+    """The protocol of that name."""
+    return next((one for one in REMOTE if one.name == name), None)
+
+
+def also_spoken(provider: str) -> frozenset[str]:
+    """Further protocols of a provider, by their names."""
+    return frozenset({"openai-responses"}) if provider in ("openai", "azure") else frozenset()
+
+
+def of_provider(provider: str) -> Remote | None:
+    """The protocol that a provider is asked by; None where this version has none."""
+    from llmrr.engines.remote.providers import PROVIDERS
+
+    found = PROVIDERS.get(provider)
+    return None if found is None else named(found.engine)
