@@ -141,6 +141,20 @@ class Catalogue:
             entry = records.Entry(resolved.name, "", resolved.path, resolved.source, ())
         return replace(entry, recipe=resolved.recipe)
 
+    def measured(self, name: str | None) -> "Entry":
+        """What a score of a model belongs to: the same as ``entry``, also for a remote one, which
+        has no files."""
+        from llmrr.store import records
+
+        resolved = self.resolve(name)
+        if resolved.endpoint is None:
+            return self.entry(name)
+        where = resolved.recipe.options.get("base_url") or resolved.endpoint.provider
+        return records.Entry(
+            resolved.name, "", Path(), resolved.source, (), digest=f"at {where}",
+            recipe=resolved.recipe,
+        )  # fmt: skip
+
     def scores(self, entry: "Entry") -> "list[Score]":
         """What ``eval`` measured of exactly this model, the newest first."""
         from llmrr.evaluate import scoring

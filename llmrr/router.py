@@ -20,7 +20,7 @@ from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.config import Config
 from llmrr.engines import Picked, Reached, for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
-from llmrr.errors import LlmrrError, UsageError
+from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.types import (
     DEFAULT_SAMPLING,
@@ -308,10 +308,12 @@ class Router:
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
     ) -> tuple[Model, Picked | Reached]:
         wanted = wanted or resolved.engine
-        stated = {**resolved.recipe.options, **stated}
+        called, stated = stated, {**resolved.recipe.options, **stated}
         picked: Picked | Reached
         load: Callable[[], Model]
         if resolved.endpoint is not None:
+            if found := self.config.untrusted(resolved.name, called):
+                raise BadConfig(f"{found}, and nobody agreed to that", "llmrr config trust")
             endpoint, stated = self._endpoint(resolved.endpoint, stated)
             picked = reached = for_endpoint(endpoint, wanted)
             options = _options(stated)

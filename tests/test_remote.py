@@ -1,4 +1,4 @@
-"""What every remote engine does, whatever its protocol: answers, faults, times, cancelling, keys."""
+"""What every remote engine does, whatever its protocol: answers, faults, times, cancels, keys."""
 
 import threading
 import time
@@ -59,7 +59,7 @@ def test_a_connection_is_used_again(case: Case) -> None:
 
 @every
 def test_many_at_once(case: Case) -> None:
-    with case.talking() as (served, model):
+    with case.talking() as (_, model):
         streams = [model.generate(asked(str(number))) for number in range(16)]
         assert [text_of(list(one)) for one in streams] == ["Hello, world!"] * 16
 
