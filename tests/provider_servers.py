@@ -326,3 +326,89 @@ def _logprobs(text: str) -> Any:
         "content": [{"token": text, "logprob": -0.5, "bytes": None, "top_logprobs": top}],
         "refusal": None,
     }
+
+
+class AnthropicServer(Server):
+    """Messages."""
+
+    def key_of(self, headers: Mapping[str, str]) -> str | None:
+        return headers.get("x-api-key") or super().key_of(headers)  # newer clients: a bearer
+
+    def error(self, status: int, code: str, message: str) -> Any:
+        error = {"type": code or "api_error", "message": message}
+        return {"type": "error", "error": error, "request_id": "req_1"}
+
+    def knows(self, path: str, body: Any) -> bool:
+        return super().knows(path, body) and path.partition("?")[0] == "/v1/messages"
+
+    def complaint(self, path: str, body: Any) -> str | None:
+        if not isinstance(body.get("max_tokens"), int):
+            return "max_tokens: Field required"
+        known = {"model", "messages", "max_tokens", "system", "stream", "temperature", "top_p",
+                 "top_k", "stop_sequences", "tools", "tool_choice", "thinking", "output_config",
+                 "metadata"}  # fmt: skip
+        if extra := set(body) - known:
+            return f"{min(extra)}: Extra inputs are not permitted"
+        roles = [one["role"] for one in body["messages"]]
+        if not roles or roles[0] != "user" or set(roles) - {"user", "assistant"}:
+            return "messages: a role is wrong"
+        thinking = body.get("thinking") or {}
+        if thinking.get("budget_tokens", 0) >= body["max_tokens"]:
+            return "max_tokens must be greater than thinking.budget_tokens"
+        return None
+
+    def message(self, said: Said) -> dict[str, Any]:
+        return {"id": "msg_1", "type": "message", "role": "assistant", "model": MODEL,
+                "content": [], "stop_reason": None, "stop_sequence": None,
+                "usage": {"input_tokens": 5, "cache_read_input_tokens": 4,
+                          "cache_creation_input_tokens": 2, "output_tokens": 1}}  # fmt: skip
+
+    def whole(self, path: str, body: Any, said: Said) -> Any:
+        message = self.message(said)
+        message["content"] = [{"type": "text", "text": "".join(said.text)}]
+        for identity, name, arguments in said.calls:
+            block = {"type": "tool_use", "id": identity, "name": name}
+            message["content"].append({**block, "input": json.loads(arguments)})
+        message["usage"]["output_tokens"] = 3
+        return message | {"stop_reason": _stop_reason(said)}
+
+    def events(self, path: str, body: Any, said: Said) -> Iterator[bytes]:
+        yield self._event("message_start", message=self.message(said))
+        yield self._event("ping")
+        place = 0
+        if said.reasoning:
+            block = {"type": "thinking", "thinking": "", "signature": ""}
+            yield self._event("content_block_start", index=place, content_block=block)
+            for thought in said.reasoning:
+                yield self._delta(place, type="thinking_delta", thinking=thought)
+            yield self._delta(place, type="signature_delta", signature="c2ln")
+            yield self._event("content_block_stop", index=place)
+            place += 1
+        if said.text:
+            block = {"type": "text", "text": ""}
+            yield self._event("content_block_start", index=place, content_block=block)
+            for text in said.text:
+                yield self._delta(place, type="text_delta", text=text)
+            yield self._event("content_block_stop", index=place)
+            place += 1
+        for identity, name, arguments in said.calls:
+            block = {"type": "tool_use", "id": identity, "name": name, "input": {}}  # type: ignore[dict-item]
+            yield self._event("content_block_start", index=place, content_block=block)
+            for piece in ("", arguments[:5], arguments[5:]):
+                yield self._delta(place, type="input_json_delta", partial_json=piece)
+            yield self._event("content_block_stop", index=place)
+            place += 1
+        delta = {"stop_reason": _stop_reason(said), "stop_sequence": None}
+        yield self._event("message_delta", delta=delta, usage={"output_tokens": 3})
+        yield self._event("message_stop")
+
+    def _delta(self, place: int, **delta: Any) -> bytes:
+        return self._event("content_block_delta", index=place, delta=delta)
+
+    def _event(self, kind: str, **more: Any) -> bytes:
+        return sse({"type": kind, **more}, kind)
+
+
+def _stop_reason(said: Said) -> str:
+    known = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+    return known.get(said.finish, said.finish)

@@ -47,7 +47,8 @@ class Case:
 
 
 OPENAI = Case("openai", "openai", servers.OpenAIServer, "/v1")
-CASES = (OPENAI,)
+ANTHROPIC = Case("anthropic", "anthropic", servers.AnthropicServer)
+CASES = (OPENAI, ANTHROPIC)
 
 
 def asked(text: str = "hi", **sampling: Any) -> Request:

@@ -59,12 +59,21 @@ def _openai(endpoint: Endpoint, options: "Options") -> "RemoteModel":
     return RemoteModel(endpoint, OpenAI(endpoint))
 
 
+def _anthropic(endpoint: Endpoint, options: "Options") -> "RemoteModel":
+    from llmrr.engines.remote.anthropic import Anthropic
+    from llmrr.engines.remote.model import RemoteModel
+
+    return RemoteModel(endpoint, Anthropic(endpoint))
+
+
 _ALL: Final = frozenset(
     {Feature.SCHEMA, Feature.LOGPROBS, Feature.EMBEDDINGS, Feature.IMAGES, Feature.TOOLS}
 )
 
 REMOTE: Final = (
     Remote("openai", _ALL, _openai, frozenset({"organization"})),
+    Remote("anthropic", frozenset({Feature.SCHEMA, Feature.IMAGES, Feature.TOOLS}), _anthropic,
+           frozenset({"api_version"})),
 )  # fmt: skip
 
 

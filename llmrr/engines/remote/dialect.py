@@ -117,6 +117,15 @@ def refuse(provider: str, sampling: Sampling, known: Sequence[str]) -> None:
         raise missing(provider, name)
 
 
+def refuse_raw(provider: str, request: Request) -> None:
+    """Raise ``FeatureMissing`` for a raw prompt and for several choices, which a provider has not.
+    """
+    if request.prompt is not None:
+        raise missing(provider, "raw prompts")
+    if request.n > 1:
+        raise missing(provider, "n: several answers at once")
+
+
 def missing(provider: str, name: str) -> FeatureMissing:
     """The error for what a provider has not."""
     return FeatureMissing(f"{provider} has no {name}", f"leave out {name}, or use another model")

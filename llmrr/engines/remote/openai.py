@@ -3,7 +3,6 @@
 https://platform.openai.com/docs/api-reference/chat
 """
 
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -11,13 +10,13 @@ from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.dialect import Counts, Reader, missing, refuse, schema_of, stated
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party, in_stream
+from llmrr.engines.remote.images import url_of
 from llmrr.engines.remote.providers import OWN_SERVER, PROVIDERS, is_own
 from llmrr.errors import ContentRefused
 from llmrr.types import (
     Chunk,
     Endpoint,
     FinishReason,
-    Image,
     Message,
     Request,
     Sampling,
@@ -218,17 +217,6 @@ def turn(message: Message) -> dict[str, Any]:
     if message.role == "tool":
         found["tool_call_id"] = message.tool_call_id
     return found
-
-
-def url_of(image: Image) -> str:
-    """An image as an address; its bytes as a data URL.
-
-    >>> url_of(Image(data=b"abc")), url_of(Image(url="https://a/b.png"))
-    ('data:image/png;base64,YWJj', 'https://a/b.png')
-    """
-    if image.url is not None:
-        return image.url
-    return f"data:{image.media_type};base64,{b64encode(image.data or b'').decode()}"
 
 
 def function(tool: Tool) -> dict[str, Any]:

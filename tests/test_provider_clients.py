@@ -1,0 +1,146 @@
+"""The providers of ``provider_servers``, held against the vendors' official clients: what those
+accept is the protocol. Runs where the clients are installed:
+
+    pip install openai anthropic google-genai cohere ollama boto3
+"""
+
+from typing import Any
+
+import pytest
+from provider_servers import KEY, MODEL, AnthropicServer, Fault, OpenAIServer, Said
+
+CALL = ("call_1", "weather", '{"city": "Rome"}')
+CALLS = Said(text=(), calls=(CALL,), finish="tool_calls")
+USER = {"role": "user", "content": "hi"}
+THINKING = Said(reasoning=("Hm",))
+
+# The clients' own deprecations are not ours.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+# -- OpenAI ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def openai_client() -> Any:
+    openai = pytest.importorskip("openai")
+    with OpenAIServer() as served:
+        client = openai.OpenAI(api_key=KEY, base_url=served.address + "/v1", max_retries=0)
+        yield openai, client, served
+        client.close()
+
+
+def test_openai_streams(openai_client: Any) -> None:
+    _, client, served = openai_client
+    served.replies.append(Said(logprobs=True))
+    stream = client.chat.completions.create(
+        model=MODEL, messages=[USER], stream=True, stream_options={"include_usage": True},
+        logprobs=True, top_logprobs=1,
+    )  # fmt: skip
+    chunks = list(stream)
+    said = [one.choices[0].delta.content for one in chunks if one.choices]
+    assert "".join(filter(None, said)) == "Hello, world!"
+    assert [one.choices[0].finish_reason for one in chunks if one.choices][-1] == "stop"
+    assert chunks[-1].usage.prompt_tokens == 11
+    assert chunks[1].choices[0].logprobs.content[0].logprob == -0.5
+
+
+def test_openai_answers_whole(openai_client: Any) -> None:
+    _, client, served = openai_client
+    served.replies.append(CALLS)
+    done = client.chat.completions.create(model=MODEL, messages=[USER], n=2)
+    [call] = done.choices[1].message.tool_calls
+    assert (call.id, call.function.name, call.function.arguments) == CALL
+    assert done.usage.prompt_tokens_details.cached_tokens == 4
+
+
+def test_openai_calls_tools_in_pieces(openai_client: Any) -> None:
+    _, client, served = openai_client
+    served.replies.append(CALLS)
+    with client.chat.completions.stream(model=MODEL, messages=[USER]) as stream:
+        stream.until_done()
+        done = stream.get_final_completion()
+    [call] = done.choices[0].message.tool_calls
+    assert (call.function.name, call.function.arguments) == CALL[1:]
+
+
+def test_openai_embeds_and_completes(openai_client: Any) -> None:
+    _, client, _ = openai_client
+    done = client.embeddings.create(model=MODEL, input=["a", "bcd"], encoding_format="float")
+    assert sorted((one.index, one.embedding[0]) for one in done.data) == [(0, 1.0), (1, 3.0)]
+    stream = client.completions.create(model=MODEL, prompt="x", stream=True)
+    assert "".join(one.choices[0].text for one in stream) == "Hello, world!"
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [(400, "BadRequestError"), (401, "AuthenticationError"), (403, "PermissionDeniedError"),
+     (404, "NotFoundError"), (429, "RateLimitError"), (500, "InternalServerError")],
+)  # fmt: skip
+def test_openai_knows_the_errors(openai_client: Any, status: int, name: str) -> None:
+    openai, client, served = openai_client
+    served.faults.append(Fault(status, "some_code"))
+    with pytest.raises(getattr(openai, name), match="it went wrong") as caught:
+        client.chat.completions.create(model=MODEL, messages=[USER])
+    assert caught.value.code == "some_code"
+
+
+def test_openai_sees_a_broken_stream(openai_client: Any) -> None:
+    _, client, served = openai_client
+    served.faults.append(Fault(after=2))
+    with pytest.raises(Exception, match=r"(?i)incomplete|closed|connect"):
+        list(client.chat.completions.create(model=MODEL, messages=[USER], stream=True))
+
+
+# -- Anthropic ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def anthropic_client() -> Any:
+    anthropic = pytest.importorskip("anthropic")
+    with AnthropicServer() as served:
+        client = anthropic.Anthropic(api_key=KEY, base_url=served.address, max_retries=0)
+        yield anthropic, client, served
+        client.close()
+
+
+def test_anthropic_streams(anthropic_client: Any) -> None:
+    _, client, served = anthropic_client
+    served.replies.append(THINKING)
+    with client.messages.stream(model=MODEL, max_tokens=99, messages=[USER]) as stream:
+        assert "".join(stream.text_stream) == "Hello, world!"
+        done = stream.get_final_message()
+    assert [block.type for block in done.content] == ["thinking", "text"]
+    assert (done.content[0].thinking, done.content[0].signature) == ("Hm", "c2ln")
+    assert (done.stop_reason, done.usage.input_tokens, done.usage.output_tokens) == (
+        "end_turn", 5, 3
+    )  # fmt: skip
+
+
+def test_anthropic_calls_tools(anthropic_client: Any) -> None:
+    _, client, served = anthropic_client
+    served.replies += [CALLS, CALLS]
+    with client.messages.stream(model=MODEL, max_tokens=99, messages=[USER]) as stream:
+        streamed = stream.get_final_message()
+    whole = client.messages.create(model=MODEL, max_tokens=99, messages=[USER])
+    for done in (streamed, whole):
+        block = next(one for one in done.content if one.type == "tool_use")
+        assert (block.id, block.name, block.input) == ("call_1", "weather", {"city": "Rome"})
+        assert done.stop_reason == "tool_use"
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [(400, "BadRequestError"), (401, "AuthenticationError"), (404, "NotFoundError"),
+     (429, "RateLimitError"), (529, "OverloadedError")],
+)  # fmt: skip
+def test_anthropic_knows_the_errors(anthropic_client: Any, status: int, name: str) -> None:
+    _, client, served = anthropic_client
+    from anthropic import _exceptions
+
+    served.faults.append(Fault(status, "overloaded_error"))
+    with pytest.raises(getattr(_exceptions, name), match="it went wrong") as caught:
+        client.messages.create(model=MODEL, max_tokens=9, messages=[USER])
+    assert caught.value.body["error"]["type"] == "overloaded_error"
+
+
