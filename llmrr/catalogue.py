@@ -12,6 +12,7 @@ from llmrr import engines, formats, paths
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import LlmrrError, NotFound, NotInstalled, Unsupported, nearest
 from llmrr.kinds import split_source
+from llmrr.settings import REMOTE_OPTIONS
 from llmrr.types import Endpoint, Format, ModelFiles, Recipe
 
 if TYPE_CHECKING:
@@ -196,6 +197,10 @@ class Catalogue:
 
         if model.path is not None:
             found = Resolved(model.name, model.source, model.path)
+        elif model.provider == "ollama" and (
+            model.engine == "ollama" or not REMOTE_OPTIONS.isdisjoint(model.options)
+        ):
+            found = _served(split_source(model.source)[1])
         else:
             found = self._from(model.source)
         stated = Recipe(model.system, model.params, model.options)
@@ -203,6 +208,16 @@ class Catalogue:
             found, name=model.name, source=model.source, recipe=over(stated, found.recipe),
             engine=model.engine,
         )  # fmt: skip
+
+    def served(self, found: Resolved) -> Resolved:
+        """The same model, asked at Ollama's server; what is no model of Ollama's as it was."""
+        if not found.source.startswith("ollama:") or found.endpoint is not None:
+            return found
+        configured = self._config().model(found.name)
+        if configured is not None:
+            return self.configured(configured._replace(engine="ollama"))
+        served = _served(split_source(found.source)[1])
+        return replace(served, stated=found.stated, why=found.why)
 
     def _from(self, name: str) -> Resolved:
         """What a label, a source or a path means."""
@@ -221,10 +236,11 @@ class Catalogue:
 
         if reference := hub_reference(name):
             return self._from_hub(reference, name)
+        if provider == "ollama" and not _is_held(name):  # its server may have it elsewhere
+            return _served(rest)
         if holding := _holding(name):
             if holding.problem:
-                hint = f"ollama pull {rest}" if provider == "ollama" else "llmrr list --all"
-                raise NotFound(f"{name}: {holding.problem}", hint)
+                raise NotFound(f"{name}: {holding.problem}", "llmrr list --all")
             return Resolved(
                 holding.name, holding.source, holding.path, recipe=holding.recipe,
                 format=holding.format,
@@ -357,8 +373,14 @@ def place(resolved: Resolved) -> ModelFiles:
 
 
 def require_files(resolved: Resolved) -> None:
-    """Raise ``Unsupported`` for a model that runs elsewhere."""
-    if (endpoint := resolved.endpoint) is not None:
+    """Raise ``Unsupported`` for a model that runs elsewhere, ``NotFound`` for one that Ollama may
+    have elsewhere."""
+    endpoint = resolved.endpoint
+    if endpoint is not None and endpoint.provider == "ollama":
+        found = _holding(endpoint.source)  # raises NotFound with the nearest
+        why = (found and found.problem) or "Ollama's server is asked for it"
+        raise NotFound(f"{resolved.name}: {why}", f"ollama pull {shlex.quote(endpoint.model)}")
+    if endpoint is not None:
         raise Unsupported(
             f"{resolved.name} runs at {endpoint.provider}: nothing of it is on this machine",
             f'llmrr run -m {shlex.quote(resolved.name)} "…" asks it',
@@ -375,6 +397,12 @@ def not_read(source: str) -> Unsupported:
 
 def _builtin() -> Resolved:
     return Resolved(BUILTIN, BUILTIN, paths.builtin_model(), format=Format.GGUF)
+
+
+def _served(name: str) -> Resolved:
+    """A model of Ollama's server."""
+    source = f"ollama:{name}"
+    return Resolved(source, source, Path(), endpoint=Endpoint("ollama", name))
 
 
 def _of_entry(entry: "Entry") -> Resolved:

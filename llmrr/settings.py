@@ -101,7 +101,7 @@ _LOADING: tuple[tuple[str, Kind, object, str, str], ...] = (
 
 # What onnxruntime knows of these.
 _LOADING_ONNX = ("context_size", "gpu_layers", "threads", "chat_template")
-ENGINES = ("llamacpp", "onnx", "openai", "anthropic")
+ENGINES = ("llamacpp", "onnx", "openai", "anthropic", "ollama")
 
 # (leaf, kind, doc, example): how a remote model is reached.
 _REACHING: tuple[tuple[str, Kind, str, str], ...] = (
@@ -121,7 +121,7 @@ _REACHING: tuple[tuple[str, Kind, str, str], ...] = (
      "Further headers, each with the environment variable that holds its value.",
      '{ X-Proxy-Token = "PROXY_TOKEN" }'),
 )
-REMOTE_OPTIONS = tuple(leaf for leaf, *_ in _REACHING)
+REMOTE_OPTIONS = frozenset(leaf for leaf, *_ in _REACHING)
 
 # (leaf, default, doc) in seconds.
 _TIMES: tuple[tuple[str, int, str], ...] = (

@@ -412,3 +412,76 @@ class AnthropicServer(Server):
 def _stop_reason(said: Said) -> str:
     known = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
     return known.get(said.finish, said.finish)
+
+
+class OllamaServer(Server):
+    """Ollama's own interface, behind something that wants a key."""
+
+    stream_type = "application/x-ndjson"
+
+    def error(self, status: int, code: str, message: str) -> Any:
+        return {"error": message}
+
+    def knows(self, path: str, body: Any) -> bool:
+        known = ("/api/chat", "/api/generate", "/api/embed")
+        return super().knows(path, body) and path in known
+
+    def streams(self, path: str, body: Any) -> bool:
+        return path != "/api/embed" and body.get("stream", True) is not False
+
+    def complaint(self, path: str, body: Any) -> str | None:
+        for message in body.get("messages", ()):
+            for call in message.get("tool_calls", ()):
+                if not isinstance(call["function"]["arguments"], dict):
+                    return "cannot unmarshal string into field arguments"
+        return None
+
+    def whole(self, path: str, body: Any, said: Said) -> Any:
+        if path == "/api/embed":
+            texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
+            vectors = [[float(len(text)), 1.0, 0.0] for text in texts]
+            return {"model": MODEL, "embeddings": vectors, "prompt_eval_count": 2}
+        message = {"role": "assistant", "content": "".join(said.text)}
+        return self._line(message, done=True, **self._end(said))
+
+    def events(self, path: str, body: Any, said: Said) -> Iterator[bytes]:
+        for thought in said.reasoning:
+            message = {"role": "assistant", "content": "", "thinking": thought}
+            yield self._sent(self._line(message))
+        for text in said.text:
+            if path == "/api/generate":
+                line = {"model": MODEL, "created_at": CREATED, "response": text, "done": False}
+                yield self._sent(line)
+                continue
+            line = self._line({"role": "assistant", "content": text})
+            if said.logprobs:
+                top = [{"token": text, "logprob": -0.5}, {"token": "x", "logprob": -2.0}]
+                line["logprobs"] = [{"token": text, "logprob": -0.5, "top_logprobs": top}]
+            yield self._sent(line)
+        if said.calls:
+            calls = [
+                {"function": {"name": name, "arguments": json.loads(arguments)}}
+                for _, name, arguments in said.calls
+            ]
+            message = {"role": "assistant", "content": "", "tool_calls": calls}  # type: ignore[dict-item]
+            yield self._sent(self._line(message))
+        if path == "/api/generate":
+            last = {"model": MODEL, "created_at": CREATED, "response": "", "done": True}
+            yield self._sent(last | self._end(said))
+        else:
+            message = {"role": "assistant", "content": ""}
+            yield self._sent(self._line(message, done=True, **self._end(said)))
+
+    def _line(self, message: Any, done: bool = False, **more: Any) -> dict[str, Any]:
+        return {"model": MODEL, "created_at": CREATED, "message": message, "done": done, **more}
+
+    def _end(self, said: Said) -> dict[str, Any]:
+        reason = {"done_reason": "length" if said.finish == "length" else "stop"}
+        counts = {"prompt_eval_count": 11, "eval_count": 3} if said.usage else {}
+        return {**reason, "total_duration": 5, "load_duration": 1, **counts}
+
+    def _sent(self, line: Any) -> bytes:
+        return json.dumps(line).encode() + b"\n"
+
+
+CREATED = "2026-01-01T00:00:00.000000Z"

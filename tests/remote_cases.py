@@ -48,7 +48,8 @@ class Case:
 
 OPENAI = Case("openai", "openai", servers.OpenAIServer, "/v1")
 ANTHROPIC = Case("anthropic", "anthropic", servers.AnthropicServer)
-CASES = (OPENAI, ANTHROPIC)
+OLLAMA = Case("ollama", "ollama", servers.OllamaServer)
+CASES = (OPENAI, ANTHROPIC, OLLAMA)
 
 
 def asked(text: str = "hi", **sampling: Any) -> Request:

@@ -7,7 +7,15 @@ accept is the protocol. Runs where the clients are installed:
 from typing import Any
 
 import pytest
-from provider_servers import KEY, MODEL, AnthropicServer, Fault, OpenAIServer, Said
+from provider_servers import (
+    KEY,
+    MODEL,
+    AnthropicServer,
+    Fault,
+    OllamaServer,
+    OpenAIServer,
+    Said,
+)
 
 CALL = ("call_1", "weather", '{"city": "Rome"}')
 CALLS = Said(text=(), calls=(CALL,), finish="tool_calls")
@@ -144,3 +152,45 @@ def test_anthropic_knows_the_errors(anthropic_client: Any, status: int, name: st
     assert caught.value.body["error"]["type"] == "overloaded_error"
 
 
+
+
+# -- Ollama ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ollama_client() -> Any:
+    ollama = pytest.importorskip("ollama")
+    with OllamaServer() as served:
+        headers = {"authorization": f"Bearer {KEY}"}
+        yield ollama, ollama.Client(host=served.address, headers=headers), served
+
+
+def test_ollama_streams(ollama_client: Any) -> None:
+    _, client, served = ollama_client
+    served.replies.append(Said(reasoning=("Hm",), logprobs=True))
+    lines = list(client.chat(model=MODEL, messages=[USER], stream=True, think=True))
+    assert "".join(one.message.content for one in lines) == "Hello, world!"
+    assert lines[0].message.thinking == "Hm"
+    assert (lines[-1].done, lines[-1].done_reason) == (True, "stop")
+    assert (lines[-1].prompt_eval_count, lines[-1].eval_count) == (11, 3)
+
+
+def test_ollama_calls_tools_completes_and_embeds(ollama_client: Any) -> None:
+    _, client, served = ollama_client
+    served.replies.append(CALLS)
+    lines = list(client.chat(model=MODEL, messages=[USER], stream=True))
+    [call] = [call for one in lines for call in one.message.tool_calls or ()]
+    assert (call.function.name, dict(call.function.arguments)) == ("weather", {"city": "Rome"})
+    assert client.chat(model=MODEL, messages=[USER]).message.content == "Hello, world!"
+    raw = client.generate(model=MODEL, prompt="x", raw=True, stream=True)
+    assert "".join(one.response for one in raw) == "Hello, world!"
+    assert client.embed(model=MODEL, input=["a", "bcd"]).embeddings[1] == [3.0, 1.0, 0.0]
+
+
+def test_ollama_knows_the_errors(ollama_client: Any) -> None:
+    ollama, client, served = ollama_client
+    for status in (400, 404, 500):
+        served.faults.append(Fault(status))
+        with pytest.raises(ollama.ResponseError, match="it went wrong") as caught:
+            client.chat(model=MODEL, messages=[USER])
+        assert caught.value.status_code == status

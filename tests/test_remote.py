@@ -439,7 +439,7 @@ def _events_before_text(case: Case) -> int:
     """How many events come before the first text."""
     said = Said()
     body = {"model": MODEL, "stream": True, "messages": []}
-    path = "/v1/chat/completions" if case is OPENAI else ""
+    path = "/v1/chat/completions" if case is OPENAI else "/api/chat"
     events = case.server().events(path, body, said)
     return next(number for number, event in enumerate(events) if b"Hello" in event)
 

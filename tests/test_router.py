@@ -91,7 +91,7 @@ def test_a_wrong_name_is_answered_with_the_nearest(engine: FakeEngine) -> None:
 
 @pytest.mark.parametrize(
     ("source", "kind"),
-    [("bedrock:x", Unsupported), ("owner/repo", NotInstalled), ("ollama:llama3", NotFound)],
+    [("bedrock:x", Unsupported), ("owner/repo", NotInstalled), ("lmstudio:a/b", NotFound)],
 )
 def test_a_source_that_is_not_here_is_refused_by_name(
     engine: FakeEngine, source: str, kind: type[LlmrrError]

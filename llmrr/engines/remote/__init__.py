@@ -66,6 +66,15 @@ def _anthropic(endpoint: Endpoint, options: "Options") -> "RemoteModel":
     return RemoteModel(endpoint, Anthropic(endpoint))
 
 
+def _ollama(endpoint: Endpoint, options: "Options") -> "RemoteModel":
+    from llmrr.engines.remote.model import RemoteModel
+    from llmrr.engines.remote.ollama import Ollama
+
+    pull = f"ollama pull {endpoint.model}"
+    hint = f"ollama serve, and then: {pull}"
+    return RemoteModel(endpoint, Ollama(endpoint, options), hint=hint, absent=pull)
+
+
 _ALL: Final = frozenset(
     {Feature.SCHEMA, Feature.LOGPROBS, Feature.EMBEDDINGS, Feature.IMAGES, Feature.TOOLS}
 )
@@ -74,6 +83,7 @@ REMOTE: Final = (
     Remote("openai", _ALL, _openai, frozenset({"organization"})),
     Remote("anthropic", frozenset({Feature.SCHEMA, Feature.IMAGES, Feature.TOOLS}), _anthropic,
            frozenset({"api_version"})),
+    Remote("ollama", _ALL, _ollama, loading=("context_size", "gpu_layers", "threads")),
 )  # fmt: skip
 
 

@@ -74,7 +74,24 @@ def address(endpoint: Endpoint) -> str | None:
     address."""
     provider = PROVIDERS[endpoint.provider]
     stated = os.environ.get(provider.address_env, "") if provider.address_env else ""
+    if provider.engine == "ollama" and stated.strip():
+        stated = ollama_address(stated.strip())
     return endpoint.base_url or stated.strip() or provider.base_url
+
+
+def ollama_address(host: str) -> str:
+    """What OLLAMA_HOST says, as Ollama's own client reads it: the port is 11434 where nothing else
+    is said, and a server that listens everywhere is asked here.
+
+    >>> ollama_address("0.0.0.0"), ollama_address("box:80"), ollama_address("https://o.example/x/")
+    ('http://127.0.0.1:11434', 'http://box:80', 'https://o.example:443/x')
+    """
+    scheme, colon, rest = host.rpartition("://")
+    parts = urlsplit(f"{scheme if colon else 'http'}://{rest}")
+    usual = {"https": 443, "http": 80 if colon else 11434}.get(parts.scheme, 11434)
+    name = parts.hostname or "127.0.0.1"
+    name = "127.0.0.1" if name in ("0.0.0.0", "::") else f"[{name}]" if ":" in name else name
+    return f"{parts.scheme}://{name}:{parts.port or usual}{parts.path.rstrip('/')}"
 
 
 def is_own(endpoint: Endpoint) -> bool:
