@@ -101,7 +101,7 @@ _LOADING: tuple[tuple[str, Kind, object, str, str], ...] = (
 
 # What onnxruntime knows of these.
 _LOADING_ONNX = ("context_size", "gpu_layers", "threads", "chat_template")
-ENGINES = ("llamacpp", "onnx", "openai", "anthropic", "ollama")
+ENGINES = ("llamacpp", "onnx", "openai", "anthropic", "google", "azure", "ollama")
 
 # (leaf, kind, doc, example): how a remote model is reached.
 _REACHING: tuple[tuple[str, Kind, str, str], ...] = (

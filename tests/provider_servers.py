@@ -485,3 +485,106 @@ class OllamaServer(Server):
 
 
 CREATED = "2026-01-01T00:00:00.000000Z"
+
+
+class GoogleServer(Server):
+    """Gemini's ``generateContent`` and its kin."""
+
+    def key_of(self, headers: Mapping[str, str]) -> str | None:
+        return headers.get("x-goog-api-key") or super().key_of(headers)
+
+    def error(self, status: int, code: str, message: str) -> Any:
+        names = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED",
+                 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}  # fmt: skip
+        return {"error": {"code": status, "message": message,
+                          "status": names.get(status, "INTERNAL")}}  # fmt: skip
+
+    def knows(self, path: str, body: Any) -> bool:
+        return f"/models/{MODEL}:" in path
+
+    def streams(self, path: str, body: Any) -> bool:
+        return ":streamGenerateContent?alt=sse" in path
+
+    def complaint(self, path: str, body: Any) -> str | None:
+        known = {"contents", "systemInstruction", "generationConfig", "tools", "toolConfig",
+                 "safetySettings", "requests"}  # fmt: skip
+        if extra := set(body) - known:
+            return f'Invalid JSON payload received. Unknown name "{min(extra)}"'
+        roles = {one.get("role", "user") for one in body.get("contents", ())}
+        if roles - {"user", "model"}:
+            return "Please use a valid role: user, model."
+        return None
+
+    def usage(self, said: Said) -> Any:
+        return {"promptTokenCount": 11, "candidatesTokenCount": 2, "thoughtsTokenCount": 1,
+                "totalTokenCount": 14, "cachedContentTokenCount": 4}  # fmt: skip
+
+    def whole(self, path: str, body: Any, said: Said) -> Any:
+        if ":batchEmbedContents" in path:
+            texts = ["".join(part["text"] for part in one["content"]["parts"])
+                     for one in body["requests"]]  # fmt: skip
+            return {"embeddings": [{"values": [float(len(text)), 1.0, 0.0]} for text in texts]}
+        parts = [{"text": "".join(said.text)}] if said.text else []
+        return self._event_body(parts + self._calls(said), said, _google_reason(said))
+
+    def events(self, path: str, body: Any, said: Said) -> Iterator[bytes]:
+        parts: list[Any] = [{"text": thought, "thought": True} for thought in said.reasoning]
+        parts += [{"text": text} for text in said.text]
+        parts += self._calls(said)
+        for number in range(len(parts)):
+            last = number == len(parts) - 1
+            reason = _google_reason(said) if last else None
+            for index in range((body.get("generationConfig") or {}).get("candidateCount", 1)):
+                yield sse(self._event_body([parts[number]], said, reason, index))
+
+    def _calls(self, said: Said) -> list[Any]:
+        return [
+            {"functionCall": {"name": name, "args": json.loads(arguments)},
+             "thoughtSignature": "c2ln"}
+            for _, name, arguments in said.calls
+        ]  # fmt: skip
+
+    def _event_body(
+        self, parts: Any, said: Said, reason: str | None, index: int = 0
+    ) -> dict[str, Any]:
+        candidate = {"content": {"role": "model", "parts": parts}, "index": index}
+        if said.logprobs and "text" in parts[0]:
+            text = parts[0]["text"]
+            tops = [{"token": text, "logProbability": -0.5}, {"token": "x", "logProbability": -2}]
+            candidate["logprobsResult"] = {
+                "chosenCandidates": tops[:1], "topCandidates": [{"candidates": tops}]
+            }  # fmt: skip
+        if reason:
+            candidate["finishReason"] = reason
+        usage = {"usageMetadata": self.usage(said)} if said.usage else {}
+        return {"candidates": [candidate], "modelVersion": MODEL, **usage}
+
+
+def _google_reason(said: Said) -> str:
+    known = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP"}
+    return known.get(said.finish, said.finish)
+
+
+class AzureServer(OpenAIServer):
+    """OpenAI's protocol below the address of a deployment."""
+
+    def key_of(self, headers: Mapping[str, str]) -> str | None:
+        return headers.get("api-key")
+
+    def error(self, status: int, code: str, message: str) -> Any:
+        return {"error": {"code": code or str(status), "message": message}}
+
+    def knows(self, path: str, body: Any) -> bool:
+        start = f"/openai/deployments/{MODEL}/"
+        name, _, query = path.removeprefix(start).partition("?")
+        known = ("chat/completions", "completions", "embeddings")
+        return path.startswith(start) and name in known and "api-version=20" in query
+
+    def whole(self, path: str, body: Any, said: Said) -> Any:
+        return super().whole(path.partition("?")[0], body, said)
+
+    def events(self, path: str, body: Any, said: Said) -> Iterator[bytes]:
+        filtered = [{"prompt_index": 0, "content_filter_results": {}}]
+        yield sse({"id": "", "object": "", "created": 0, "model": "", "choices": [],
+                   "prompt_filter_results": filtered})  # fmt: skip
+        yield from super().events(path.partition("?")[0], body, said)

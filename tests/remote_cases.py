@@ -49,7 +49,9 @@ class Case:
 OPENAI = Case("openai", "openai", servers.OpenAIServer, "/v1")
 ANTHROPIC = Case("anthropic", "anthropic", servers.AnthropicServer)
 OLLAMA = Case("ollama", "ollama", servers.OllamaServer)
-CASES = (OPENAI, ANTHROPIC, OLLAMA)
+GOOGLE = Case("google", "google", servers.GoogleServer, "/v1beta")
+AZURE = Case("azure", "azure", servers.AzureServer)
+CASES = (OPENAI, ANTHROPIC, GOOGLE, AZURE, OLLAMA)
 
 
 def asked(text: str = "hi", **sampling: Any) -> Request:

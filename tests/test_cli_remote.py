@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from provider_servers import KEY, MODEL, Fault, OpenAIServer, Said
+from holdings import OllamaStore, model_bytes
+from provider_servers import KEY, MODEL, Fault, OllamaServer, OpenAIServer, Said
 from terminal import Typed
 
 from llmrr import config
@@ -302,3 +303,45 @@ def test_options_that_cannot_be(source: str, options: str, message: str) -> None
     with pytest.raises(BadConfig, match=message) as caught:
         config.load()
     assert "line 5" in caught.value.message
+
+
+# -- Ollama ------------------------------------------------------------------------------------
+
+
+def test_what_ollama_has_elsewhere_is_asked_at_its_server(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = f"ollama:{MODEL}"
+    with OllamaServer() as served:
+        monkeypatch.setattr(served, "key_of", lambda headers: KEY)  # it wants none
+        monkeypatch.setenv("OLLAMA_HOST", served.address.removeprefix("http://"))
+        seen = typed("run", "-m", source, "-o", "num_ctx", "8192", "-o", "top_k", "3", "Hello")
+        assert (seen.code, seen.out) == (0, "Hello, world!\n")
+        assert served.last.body["options"] == {"num_ctx": 8192, "top_k": 3}
+        assert typed("run", "-m", source, "-o", "kv_type", "q8_0", "Hello").code == 4
+        raw = typed("run", "-m", source, "--raw", "Hello")
+        assert (raw.out, served.last.path) == ("Hello, world!\n", "/api/generate")
+        missing = typed("run", "-m", "ollama:other", "Hello")
+        assert (missing.code, "ollama pull other" in missing.err) == (3, True)
+        assert typed("show", source).code == 3
+    gone = typed("run", "-m", source, "Hello")
+    assert gone.code == 6
+    assert "ollama serve" in gone.err
+
+
+def test_the_server_of_ollama_can_be_asked_for(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = OllamaStore(tmp_path / "ollama")
+    store.add(layers=[("model", model_bytes(tmp_path))])
+    monkeypatch.setenv("OLLAMA_MODELS", str(store.root))
+    with OllamaServer() as served:
+        monkeypatch.setattr(served, "key_of", lambda headers: KEY)
+        monkeypatch.setattr(served, "knows", lambda path, body: "llama3.2" in body["model"])
+        monkeypatch.setenv("OLLAMA_HOST", served.address)
+        seen = typed("run", "-m", "ollama:llama3.2", "--engine", "ollama", "--json", "Hello")
+        assert (seen.json["text"], seen.json["engine"]) == ("Hello, world!", "ollama")
+        for line in ('engine = "ollama"', f'options = {{ base_url = "{served.address}" }}'):
+            write(f'[[models]]\nname = "mine"\nsource = "ollama:llama3.2"\n{line}\n')
+            assert typed("run", "-m", "mine", "Hello").out == "Hello, world!\n"
+        assert len(served.seen) == 3

@@ -11,7 +11,9 @@ from provider_servers import (
     KEY,
     MODEL,
     AnthropicServer,
+    AzureServer,
     Fault,
+    GoogleServer,
     OllamaServer,
     OpenAIServer,
     Said,
@@ -194,3 +196,70 @@ def test_ollama_knows_the_errors(ollama_client: Any) -> None:
         with pytest.raises(ollama.ResponseError, match="it went wrong") as caught:
             client.chat(model=MODEL, messages=[USER])
         assert caught.value.status_code == status
+
+
+# -- Google ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def google_client() -> Any:
+    genai = pytest.importorskip("google.genai")
+    with GoogleServer() as served:
+        options = genai.types.HttpOptions(base_url=served.address, api_version="v1beta")
+        client = genai.Client(api_key=KEY, http_options=options)
+        yield genai, client, served
+        client.close()
+
+
+def test_google_streams(google_client: Any) -> None:
+    genai, client, served = google_client
+    served.replies.append(Said(reasoning=("Hm",), logprobs=True))
+    config = genai.types.GenerateContentConfig(system_instruction="Be brief.", top_k=3, seed=1)
+    events = list(client.models.generate_content_stream(model=MODEL, contents="hi", config=config))
+    parts = [part for one in events for part in one.candidates[0].content.parts]
+    assert "".join(part.text for part in parts if not part.thought) == "Hello, world!"
+    assert (parts[0].text, parts[0].thought) == ("Hm", True)
+    assert events[-1].candidates[0].finish_reason.name == "STOP"
+    assert events[-1].usage_metadata.prompt_token_count == 11
+    chosen = events[1].candidates[0].logprobs_result.chosen_candidates
+    assert (chosen[0].token, chosen[0].log_probability) == ("Hello", -0.5)
+    assert served.last.body["generationConfig"]["topK"] == 3
+
+
+def test_google_calls_tools_and_embeds(google_client: Any) -> None:
+    _, client, served = google_client
+    served.replies.append(CALLS)
+    done = client.models.generate_content(model=MODEL, contents="hi")
+    [call] = done.function_calls
+    assert (call.name, call.args) == ("weather", {"city": "Rome"})
+    found = client.models.embed_content(model=MODEL, contents=["a", "bcd"])
+    assert found.embeddings[1].values == [3.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 503])
+def test_google_knows_the_errors(google_client: Any, status: int) -> None:
+    genai, client, served = google_client
+    served.faults += [Fault(status)] * 9
+    with pytest.raises(genai.errors.APIError, match="it went wrong") as caught:
+        client.models.generate_content(model=MODEL, contents="hi")
+    assert caught.value.code == status
+
+
+# -- Azure -------------------------------------------------------------------------------------
+
+
+def test_azure_streams_and_embeds() -> None:
+    openai = pytest.importorskip("openai")
+    with AzureServer() as served:
+        client = openai.AzureOpenAI(
+            api_key=KEY, azure_endpoint=served.address, api_version="2024-10-21", max_retries=0
+        )
+        stream = client.chat.completions.create(model=MODEL, messages=[USER], stream=True)
+        said = [one.choices[0].delta.content for one in stream if one.choices]
+        assert "".join(filter(None, said)) == "Hello, world!"
+        done = client.embeddings.create(model=MODEL, input=["a"], encoding_format="float")
+        assert done.data[0].embedding == [1.0, 1.0, 0.0]
+        served.faults.append(Fault(429))
+        with pytest.raises(openai.RateLimitError):
+            client.chat.completions.create(model=MODEL, messages=[USER])
+        client.close()

@@ -75,6 +75,20 @@ def _ollama(endpoint: Endpoint, options: "Options") -> "RemoteModel":
     return RemoteModel(endpoint, Ollama(endpoint, options), hint=hint, absent=pull)
 
 
+def _google(endpoint: Endpoint, options: "Options") -> "RemoteModel":
+    from llmrr.engines.remote.google import Google
+    from llmrr.engines.remote.model import RemoteModel
+
+    return RemoteModel(endpoint, Google(endpoint))
+
+
+def _azure(endpoint: Endpoint, options: "Options") -> "RemoteModel":
+    from llmrr.engines.remote.azure import Azure
+    from llmrr.engines.remote.model import RemoteModel
+
+    return RemoteModel(endpoint, Azure(endpoint))
+
+
 _ALL: Final = frozenset(
     {Feature.SCHEMA, Feature.LOGPROBS, Feature.EMBEDDINGS, Feature.IMAGES, Feature.TOOLS}
 )
@@ -83,6 +97,8 @@ REMOTE: Final = (
     Remote("openai", _ALL, _openai, frozenset({"organization"})),
     Remote("anthropic", frozenset({Feature.SCHEMA, Feature.IMAGES, Feature.TOOLS}), _anthropic,
            frozenset({"api_version"})),
+    Remote("google", _ALL, _google),
+    Remote("azure", _ALL, _azure, frozenset({"api_version"})),
     Remote("ollama", _ALL, _ollama, loading=("context_size", "gpu_layers", "threads")),
 )  # fmt: skip
 
