@@ -101,7 +101,10 @@ _LOADING: tuple[tuple[str, Kind, object, str, str], ...] = (
 
 # What onnxruntime knows of these.
 _LOADING_ONNX = ("context_size", "gpu_layers", "threads", "chat_template")
-ENGINES = ("llamacpp", "onnx", "openai", "anthropic", "google", "azure", "ollama")
+ENGINES = (
+    "llamacpp", "onnx", "openai", "openai-responses", "anthropic", "google", "azure", "cohere",
+    "ollama",
+)  # fmt: skip
 
 # (leaf, kind, doc, example): how a remote model is reached.
 _REACHING: tuple[tuple[str, Kind, str, str], ...] = (
@@ -168,7 +171,8 @@ SETTINGS: tuple[Spec, ...] = (
          "provider and its model, as openai:gpt-4o-mini.",
          '"file:./models/assistant.gguf"'),
     Spec("models[].engine", one_of(*ENGINES), None,
-         "Which engine runs it, where several could; unset, the first that is here.", '"onnx"'),
+         "Which engine runs it, or which protocol a provider is asked by, where several could; "
+         "unset, the first that is here, and the provider's usual one.", '"onnx"'),
     *(Spec(f"models[].params.{leaf}", kind, None, doc, example)
       for leaf, kind, doc, example in _PARAMS),
     *(Spec(f"models[].options.{leaf}", kind, None, doc, example)

@@ -588,3 +588,139 @@ class AzureServer(OpenAIServer):
         yield sse({"id": "", "object": "", "created": 0, "model": "", "choices": [],
                    "prompt_filter_results": filtered})  # fmt: skip
         yield from super().events(path.partition("?")[0], body, said)
+
+
+class CohereServer(Server):
+    """Cohere's chat and embed, second version."""
+
+    def error(self, status: int, code: str, message: str) -> Any:
+        return {"id": "e1", "message": message}
+
+    def knows(self, path: str, body: Any) -> bool:
+        return super().knows(path, body) and path in ("/v2/chat", "/v2/embed")
+
+    def complaint(self, path: str, body: Any) -> str | None:
+        if path == "/v2/embed" and not {"input_type", "texts"} <= set(body):
+            return "input_type and texts are needed"
+        return None
+
+    def usage(self) -> Any:
+        return {"billed_units": {"input_tokens": 9, "output_tokens": 3},
+                "tokens": {"input_tokens": 11, "output_tokens": 3}, "cached_tokens": 4}  # fmt: skip
+
+    def whole(self, path: str, body: Any, said: Said) -> Any:
+        if path == "/v2/embed":
+            vectors = [[float(len(text)), 1.0, 0.0] for text in body["texts"]]
+            return {"id": "e1", "response_type": "embeddings_by_type", "texts": body["texts"],
+                    "embeddings": {"float": vectors}, "meta": {}}  # fmt: skip
+        content = [{"type": "text", "text": "".join(said.text)}]
+        message = {"role": "assistant", "content": content}
+        return {"id": "c1", "finish_reason": _cohere_reason(said), "message": message,
+                "usage": self.usage()}  # fmt: skip
+
+    def events(self, path: str, body: Any, said: Said) -> Iterator[bytes]:
+        empty = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": []}
+        yield sse({"id": "c1", "type": "message-start", "delta": {"message": empty}})
+        place = 0
+        for kind, pieces in (("thinking", said.reasoning), ("text", said.text)):
+            if not pieces:
+                continue
+            yield self._event("content-start", place, content={"type": kind, kind: ""})
+            for piece in pieces:
+                yield self._event("content-delta", place, content={kind: piece})
+            yield sse({"type": "content-end", "index": place})
+            place += 1
+        for at, (identity, name, arguments) in enumerate(said.calls):
+            call = {"id": identity, "type": "function", "function": {"name": name, "arguments": ""}}
+            yield self._event("tool-call-start", at, tool_calls=call)
+            for piece in (arguments[:5], arguments[5:]):
+                part = {"function": {"arguments": piece}}
+                yield self._event("tool-call-delta", at, tool_calls=part)
+            yield sse({"type": "tool-call-end", "index": at})
+        end = {"finish_reason": _cohere_reason(said), "usage": self.usage()}
+        yield sse({"id": "c1", "type": "message-end", "delta": end})
+
+    def _event(self, kind: str, index: int, **message: Any) -> bytes:
+        return sse({"type": kind, "index": index, "delta": {"message": message}})
+
+
+def _cohere_reason(said: Said) -> str:
+    known = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_calls": "TOOL_CALL"}
+    return known.get(said.finish, said.finish)
+
+
+class ResponsesServer(OpenAIServer):
+    """OpenAI's responses."""
+
+    def knows(self, path: str, body: Any) -> bool:
+        return bool(body.get("model") == MODEL) and path in ("/v1/responses", "/v1/embeddings")
+
+    def complaint(self, path: str, body: Any) -> str | None:
+        for item in body["input"] if path == "/v1/responses" else ():
+            if "role" not in item and "call_id" not in item:
+                return "input: an item is neither a message nor a call"
+        return None
+
+    def response(self, said: Said, status: str, output: Any = ()) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "id": "resp_1", "object": "response", "created_at": 1, "model": MODEL, "error": None,
+            "status": status, "output": list(output), "parallel_tool_calls": True, "tools": [],
+            "tool_choice": "auto", "incomplete_details": None, "usage": None, "metadata": {},
+        }  # fmt: skip
+        if status != "in_progress":
+            found["usage"] = {
+                "input_tokens": 11, "input_tokens_details": {"cached_tokens": 4},
+                "output_tokens": 3, "output_tokens_details": {"reasoning_tokens": 0},
+                "total_tokens": 14,
+            }  # fmt: skip
+        if status == "incomplete":
+            reasons = {"length": "max_output_tokens"}
+            found["incomplete_details"] = {"reason": reasons.get(said.finish, said.finish)}
+        return found
+
+    def whole(self, path: str, body: Any, said: Said) -> Any:
+        if path.endswith("/embeddings"):
+            return super().whole(path, body, said)
+        return self.response(said, "completed", self._items(said))
+
+    def _items(self, said: Said) -> list[Any]:
+        content = {"type": "output_text", "text": "".join(said.text), "annotations": []}
+        items: list[Any] = []
+        if said.text:
+            items.append({"id": "m1", "type": "message", "role": "assistant",
+                          "status": "completed", "content": [content]})  # fmt: skip
+        for identity, name, arguments in said.calls:
+            items.append({"id": "f1", "type": "function_call", "call_id": identity, "name": name,
+                          "arguments": arguments, "status": "completed"})  # fmt: skip
+        return items
+
+    def events(self, path: str, body: Any, said: Said) -> Iterator[bytes]:
+        number = iter(range(1000))
+
+        def event(kind: str, **more: Any) -> bytes:
+            return sse({"type": kind, "sequence_number": next(number), **more}, kind)
+
+        yield event("response.created", response=self.response(said, "in_progress"))
+        for thought in said.reasoning:
+            yield event("response.reasoning_summary_text.delta", item_id="r1", output_index=0,
+                        summary_index=0, delta=thought)  # fmt: skip
+        output = self._items(said)
+        for place, item in enumerate(output):
+            begun = {**item, "content": []} if item["type"] == "message" else item
+            yield event("response.output_item.added", output_index=place, item=begun)
+            if item["type"] == "message":
+                where = {"item_id": "m1", "output_index": place, "content_index": 0}
+                part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+                yield event("response.content_part.added", **where, part=part)
+                for text in said.text:
+                    top = [{"token": text, "logprob": -0.5}, {"token": "x", "logprob": -2.0}]
+                    known = {"token": text, "logprob": -0.5, "top_logprobs": top}
+                    logprobs = [known] if said.logprobs else []
+                    yield event("response.output_text.delta", **where, delta=text,
+                                logprobs=logprobs)  # fmt: skip
+            yield event("response.output_item.done", output_index=place, item=item)
+        if said.refusal:
+            yield event("response.refusal.done", item_id="m1", output_index=0, content_index=0,
+                        refusal=said.refusal)  # fmt: skip
+        status = "completed" if said.finish in ("stop", "tool_calls") else "incomplete"
+        yield event(f"response.{status}", response=self.response(said, status, output))

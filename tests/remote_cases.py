@@ -51,7 +51,9 @@ ANTHROPIC = Case("anthropic", "anthropic", servers.AnthropicServer)
 OLLAMA = Case("ollama", "ollama", servers.OllamaServer)
 GOOGLE = Case("google", "google", servers.GoogleServer, "/v1beta")
 AZURE = Case("azure", "azure", servers.AzureServer)
-CASES = (OPENAI, ANTHROPIC, GOOGLE, AZURE, OLLAMA)
+COHERE = Case("cohere", "cohere", servers.CohereServer)
+RESPONSES = Case("openai-responses", "openai", servers.ResponsesServer, "/v1")
+CASES = (OPENAI, RESPONSES, ANTHROPIC, GOOGLE, AZURE, COHERE, OLLAMA)
 
 
 def asked(text: str = "hi", **sampling: Any) -> Request:

@@ -12,10 +12,12 @@ from provider_servers import (
     MODEL,
     AnthropicServer,
     AzureServer,
+    CohereServer,
     Fault,
     GoogleServer,
     OllamaServer,
     OpenAIServer,
+    ResponsesServer,
     Said,
 )
 
@@ -263,3 +265,70 @@ def test_azure_streams_and_embeds() -> None:
         with pytest.raises(openai.RateLimitError):
             client.chat.completions.create(model=MODEL, messages=[USER])
         client.close()
+
+
+# -- OpenAI's responses ------------------------------------------------------------------------
+
+
+def test_responses_stream() -> None:
+    openai = pytest.importorskip("openai")
+    with ResponsesServer() as served:
+        client = openai.OpenAI(api_key=KEY, base_url=served.address + "/v1", max_retries=0)
+        with client.responses.stream(model=MODEL, input=[USER]) as stream:
+            said = [one.delta for one in stream if one.type == "response.output_text.delta"]
+            done = stream.get_final_response()
+        assert "".join(said) == done.output_text == "Hello, world!"
+        assert (done.usage.input_tokens, done.usage.input_tokens_details.cached_tokens) == (11, 4)
+        served.replies.append(CALLS)
+        whole = client.responses.create(model=MODEL, input=[USER])
+        assert (whole.output[0].call_id, whole.output[0].arguments) == (CALL[0], CALL[2])
+        client.close()
+
+
+# -- Cohere ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cohere_client() -> Any:
+    cohere = pytest.importorskip("cohere")
+    with CohereServer() as served:
+        yield cohere, cohere.ClientV2(api_key=KEY, base_url=served.address), served
+
+
+def test_cohere_streams(cohere_client: Any) -> None:
+    _, client, served = cohere_client
+    served.replies.append(Said(reasoning=("Hm",)))
+    events = list(client.chat_stream(model=MODEL, messages=[USER]))
+    deltas = [one.delta.message.content for one in events if one.type == "content-delta"]
+    assert "".join(one.text or "" for one in deltas) == "Hello, world!"
+    assert deltas[0].thinking == "Hm"
+    assert events[-1].delta.finish_reason == "COMPLETE"
+    assert events[-1].delta.usage.tokens.input_tokens == 11
+
+
+def test_cohere_calls_tools_and_embeds(cohere_client: Any) -> None:
+    _, client, served = cohere_client
+    served.replies.append(CALLS)
+    events = list(client.chat_stream(model=MODEL, messages=[USER]))
+    starts = [one for one in events if one.type == "tool-call-start"]
+    assert starts[0].delta.message.tool_calls.function.name == "weather"
+    pieces = [one.delta.message.tool_calls.function.arguments for one in events
+              if one.type == "tool-call-delta"]  # fmt: skip
+    assert "".join(pieces) == CALL[2]
+    assert client.chat(model=MODEL, messages=[USER]).message.content[0].text == "Hello, world!"
+    found = client.embed(model=MODEL, texts=["a", "bcd"], input_type="clustering",
+                         embedding_types=["float"])  # fmt: skip
+    assert found.embeddings.float_[1] == [3.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [(400, "BadRequestError"), (401, "UnauthorizedError"), (404, "NotFoundError"),
+     (429, "TooManyRequestsError"), (500, "InternalServerError")],
+)  # fmt: skip
+def test_cohere_knows_the_errors(cohere_client: Any, status: int, name: str) -> None:
+    cohere, client, served = cohere_client
+    served.faults += [Fault(status, headers={"retry-after": "0"})] * 9
+    with pytest.raises(getattr(cohere.errors, name)) as caught:
+        client.chat(model=MODEL, messages=[USER])
+    assert "it went wrong" in str(caught.value.body)

@@ -439,8 +439,11 @@ def _events_before_text(case: Case) -> int:
     """How many events come before the first text."""
     said = Said()
     body = {"model": MODEL, "stream": True, "messages": []}
-    path = {"openai": "/v1/chat/completions", "ollama": "/api/chat",
-            "azure": "/chat/completions"}.get(case.engine, "")  # fmt: skip
+    paths = {
+        "openai": "/v1/chat/completions", "ollama": "/api/chat", "azure": "/chat/completions",
+        "openai-responses": "/v1/responses",
+    }  # fmt: skip
+    path = paths.get(case.engine, "")
     events = case.server().events(path, body, said)
     return next(number for number, event in enumerate(events) if b"Hello" in event)
 

@@ -8,10 +8,12 @@ from remote_cases import (
     ANTHROPIC,
     AZURE,
     CASES,
+    COHERE,
     GOOGLE,
     KEY_ENV,
     OLLAMA,
     OPENAI,
+    RESPONSES,
     Case,
     answer,
     asked,
@@ -83,6 +85,11 @@ TAKEN = {
         "temperature": 0.5, "topP": 0.9, "topK": 7, "frequencyPenalty": 0.2, "seed": 5,
         "presencePenalty": 0.3, "stopSequences": ["END"], "maxOutputTokens": 50,
     },
+    COHERE: {
+        "temperature": 0.5, "p": 0.9, "k": 7, "frequency_penalty": 0.2, "presence_penalty": 0.3,
+        "seed": 5, "stop_sequences": ["END"], "max_tokens": 50,
+    },
+    RESPONSES: {"temperature": 0.5, "top_p": 0.9, "max_output_tokens": 50},
     OLLAMA: {**ALL, "stop": ["END"], "num_predict": 50},
 }  # fmt: skip
 del TAKEN[OLLAMA]["max_tokens"]
@@ -92,6 +99,8 @@ LACKS = {
     ANTHROPIC: {"min_p", "typical_p", "repeat_penalty", "frequency_penalty", "presence_penalty",
                 "seed"},
     GOOGLE: {"min_p", "typical_p", "repeat_penalty"},
+    COHERE: {"min_p", "typical_p", "repeat_penalty"},
+    RESPONSES: set(ALL) - {"temperature", "top_p", "max_tokens"},
     OLLAMA: set(),
 }  # fmt: skip
 PLACES = {GOOGLE: "generationConfig", OLLAMA: "options"}
@@ -104,7 +113,7 @@ def test_values_have_the_protocols_names(case: Case) -> None:
     where = sent[PLACES[case]] if case in PLACES else sent
     assert {name: where.get(name) for name in TAKEN[case]} == TAKEN[case]
     rest = set(where) - set(TAKEN[case])
-    assert rest <= {"model", "messages", "stream", "stream_options"}
+    assert rest <= {"model", "messages", "stream", "stream_options", "input", "store"}
 
 
 @every
@@ -113,7 +122,7 @@ def test_what_is_lacking_is_refused_by_name(case: Case) -> None:
     with case.talking() as (served, model):
         for name in LACKS[case] | {"grammar"}:
             value = ALL.get(name, 'root ::= "a"')
-            with pytest.raises(FeatureMissing, match=f"{case.provider} has no {name}"):
+            with pytest.raises(FeatureMissing, match=f"{case.engine} has no {name}"):
                 model.generate(asked(**{name: value}))
         assert served.seen == []
 
@@ -121,7 +130,8 @@ def test_what_is_lacking_is_refused_by_name(case: Case) -> None:
 @every
 def test_nothing_is_sent_that_nobody_stated(case: Case) -> None:
     sent = body(case, asked())
-    assert set(sent) <= {"model", "messages", "stream", "stream_options", "max_tokens", "contents"}
+    plain = {"model", "messages", "stream", "stream_options", "contents", "input", "store"}
+    assert set(sent) <= plain | {"max_tokens"}
     if case is not ANTHROPIC:
         assert "max_tokens" not in sent
 
@@ -172,6 +182,11 @@ def test_a_schema(case: Case) -> None:
         assert sent["generationConfig"] == {
             "responseMimeType": "application/json", "responseJsonSchema": SCHEMA
         }  # fmt: skip
+    elif case is RESPONSES:
+        shape = {"type": "json_schema", "name": "answer", "schema": SCHEMA, "strict": True}
+        assert sent["text"] == {"format": shape}
+    elif case is COHERE:
+        assert sent["response_format"] == {"type": "json_object", "json_schema": SCHEMA}
     else:
         assert sent["format"] == SCHEMA
 
@@ -201,6 +216,12 @@ def test_thinking(case: Case) -> None:
         config = sent["generationConfig"]["thinkingConfig"]
         assert config == {"thinkingBudget": 1024, "includeThoughts": True}
         assert off["generationConfig"]["thinkingConfig"]["thinkingBudget"] == 0
+    elif case is RESPONSES:
+        assert sent["reasoning"] == {"effort": "low", "summary": "auto"}
+        assert off["reasoning"] == {"effort": "none"}
+    elif case is COHERE:
+        assert sent["thinking"] == {"type": "enabled", "token_budget": 1024}
+        assert off["thinking"] == {"type": "disabled"}
     else:
         assert (sent["think"], off["think"]) == ("low", False)
 
@@ -214,7 +235,7 @@ def test_thoughts_are_no_part_of_the_answer(case: Case) -> None:
     assert "".join(one.text for one in chunks) == "Hello, world!"
 
 
-@pytest.mark.parametrize("case", [OPENAI, GOOGLE, OLLAMA], ids=str)
+@pytest.mark.parametrize("case", [OPENAI, RESPONSES, GOOGLE, OLLAMA], ids=str)
 def test_probabilities(case: Case) -> None:
     with case.talking() as (served, model):
         served.replies.append(Said(logprobs=True))
@@ -225,8 +246,9 @@ def test_probabilities(case: Case) -> None:
     assert {"top_logprobs", "logprobs"} & set(str(served.last.body).replace("'", " ").split())
 
 
-def test_anthropic_has_no_probabilities() -> None:
-    with ANTHROPIC.talking() as (_, model), pytest.raises(FeatureMissing, match="no logprobs"):
+@pytest.mark.parametrize("case", [ANTHROPIC, COHERE], ids=str)
+def test_no_probabilities(case: Case) -> None:
+    with case.talking() as (_, model), pytest.raises(FeatureMissing, match="no logprobs"):
         model.generate(asked(logprobs=2))
 
 
@@ -241,7 +263,7 @@ def test_an_answer_that_was_cut(case: Case) -> None:
 def test_several_answers_at_once(case: Case) -> None:
     request = Request(messages=(Message("user", "hi"),), n=2)
     with case.talking() as (_, model):
-        if case in (ANTHROPIC, OLLAMA):
+        if case in (ANTHROPIC, OLLAMA, COHERE, RESPONSES):
             with pytest.raises(FeatureMissing, match="several answers"):
                 model.generate(request)
             return
@@ -256,7 +278,7 @@ def test_several_answers_at_once(case: Case) -> None:
 def test_a_raw_prompt(case: Case) -> None:
     with case.talking() as (served, model):
         request = Request(prompt="Once")
-        if case in (ANTHROPIC, GOOGLE):
+        if case in (ANTHROPIC, GOOGLE, COHERE, RESPONSES):
             with pytest.raises(FeatureMissing, match="raw prompts"):
                 model.generate(request)
             return
@@ -276,6 +298,10 @@ def test_the_system_prompt(case: Case) -> None:
     elif case is GOOGLE:
         assert sent["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
         assert [one["role"] for one in sent["contents"]] == ["user", "model", "user"]
+    elif case is RESPONSES:
+        content = [{"type": "input_text", "text": "Be brief."}]
+        assert sent["input"][0] == {"role": "system", "content": content}
+        assert sent["input"][2]["content"][0]["type"] == "output_text"
     else:
         assert sent["messages"][0] == {"role": "system", "content": "Be brief."}
 
@@ -292,8 +318,10 @@ def test_images(case: Case) -> None:
         near = Request(messages=(Message.of("user", "What is ", PICTURE, "?"),))
         answer(model, near)
         sent = served.last.body
-        turn = (sent.get("messages") or sent.get("contents"))[0]
-        if case in (OPENAI, AZURE):
+        turn = (sent.get("messages") or sent.get("contents") or sent["input"])[0]
+        if case is RESPONSES:
+            assert turn["content"][1]["image_url"] == "data:image/png;base64,YWJj"
+        elif case in (OPENAI, AZURE, COHERE):
             assert turn["content"][1]["image_url"]["url"] == "data:image/png;base64,YWJj"
             assert [one["type"] for one in turn["content"]] == ["text", "image_url", "text"]
         elif case is ANTHROPIC:
@@ -323,8 +351,11 @@ def test_the_result_of_a_tool_finds_its_call(case: Case) -> None:
         Message("tool", "sunny", tool_call_id="c1"), Message("tool", "dry", tool_call_id="c2"),
     )  # fmt: skip
     sent = body(case, Request(messages=turns, tools=(TOOL,)))
-    said = sent.get("messages") or sent["contents"]
-    if case in (OPENAI, AZURE):
+    said = sent.get("messages") or sent.get("contents") or sent["input"]
+    if case is RESPONSES:
+        assert [one.get("call_id") for one in said] == [None, None, "c1", "c2", "c1", "c2"]
+        assert said[4] == {"type": "function_call_output", "call_id": "c1", "output": "sunny"}
+    elif case in (OPENAI, AZURE, COHERE):
         assert [one["id"] for one in said[1]["tool_calls"]] == ["c1", "c2"]
         assert said[2] == {"role": "tool", "content": "sunny", "tool_call_id": "c1"}
     elif case is ANTHROPIC:
@@ -345,7 +376,7 @@ def test_the_result_of_a_tool_finds_its_call(case: Case) -> None:
 @pytest.mark.parametrize("choice", ["auto", "none", "required", "weather"])
 def test_which_tool_is_called(case: Case, choice: str) -> None:
     request = Request(messages=(Message("user", "hi"),), tools=(TOOL,), tool_choice=choice)
-    if case is OLLAMA and choice != "auto":
+    if (case is OLLAMA and choice != "auto") or (case is COHERE and choice == "weather"):
         with case.talking() as (_, model), pytest.raises(FeatureMissing, match="tool_choice"):
             model.generate(request)
         return
@@ -361,6 +392,12 @@ def test_which_tool_is_called(case: Case, choice: str) -> None:
         modes = {"auto": "AUTO", "none": "NONE", "required": "ANY", "weather": "ANY"}
         assert found["mode"] == modes[choice]
         assert found.get("allowedFunctionNames") == (["weather"] if choice == "weather" else None)
+    elif case is COHERE:
+        assert sent.get("tool_choice") == (None if choice == "auto" else choice.upper())
+    elif case is RESPONSES:
+        assert sent["tool_choice"] == (
+            {"type": "function", "name": "weather"} if choice == "weather" else choice
+        )
     elif case is not OLLAMA:
         named = {"type": "function", "function": {"name": "weather"}}
         assert sent["tool_choice"] == (named if choice == "weather" else choice)
@@ -422,7 +459,9 @@ def test_vectors(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "finish"), [(OPENAI, "content_filter"), (ANTHROPIC, "refusal"), (GOOGLE, "SAFETY")],
+    ("case", "finish"),
+    [(OPENAI, "content_filter"), (RESPONSES, "content_filter"), (ANTHROPIC, "refusal"),
+     (GOOGLE, "SAFETY")],
     ids=str,
 )  # fmt: skip
 def test_a_refusal(case: Case, finish: str) -> None:
@@ -432,8 +471,9 @@ def test_a_refusal(case: Case, finish: str) -> None:
             list(model.generate(asked()))
 
 
-def test_openai_refuses_in_words() -> None:
-    with OPENAI.talking() as (served, model):
+@pytest.mark.parametrize("case", [OPENAI, RESPONSES], ids=str)
+def test_openai_refuses_in_words(case: Case) -> None:
+    with case.talking() as (served, model):
         served.replies.append(Said(text=(), refusal="I cannot do that."))
         with pytest.raises(ContentRefused, match="I cannot do that"):
             list(model.generate(asked()))
@@ -474,6 +514,12 @@ def test_a_prompt_that_is_too_long(case: Case, message: str) -> None:
          b' "message": "Overloaded"}}\n\n', "Overloaded"),
         (GOOGLE, b'data: {"error": {"code": 429, "message": "quota", "status": "RESOURCE_'
          b'EXHAUSTED"}}\n\n', "RateLimited"),
+        (RESPONSES, b'data: {"type": "error", "code": "server_error", "message": "oh"}\n\n',
+         "Overloaded"),
+        (RESPONSES, b'data: {"type": "response.failed", "response": {"status": "failed", "error":'
+         b' {"code": "rate_limit_exceeded", "message": "oh"}}}\n\n', "RateLimited"),
+        (COHERE, b'data: {"type": "message-end", "delta": {"finish_reason": "ERROR"}}\n\n',
+         "BrokenStream"),
         (OLLAMA, b'{"error": "llama runner process has terminated"}\n', "Overloaded"),
     ],
 )  # fmt: skip

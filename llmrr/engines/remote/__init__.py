@@ -89,16 +89,33 @@ def _azure(endpoint: Endpoint, options: "Options") -> "RemoteModel":
     return RemoteModel(endpoint, Azure(endpoint))
 
 
+def _responses(endpoint: Endpoint, options: "Options") -> "RemoteModel":
+    from llmrr.engines.remote.model import RemoteModel
+    from llmrr.engines.remote.openai import OpenAI
+    from llmrr.engines.remote.responses import Responses
+
+    return RemoteModel(endpoint, Responses(OpenAI(endpoint), endpoint.model))
+
+
+def _cohere(endpoint: Endpoint, options: "Options") -> "RemoteModel":
+    from llmrr.engines.remote.cohere import Cohere
+    from llmrr.engines.remote.model import RemoteModel
+
+    return RemoteModel(endpoint, Cohere(endpoint))
+
+
 _ALL: Final = frozenset(
     {Feature.SCHEMA, Feature.LOGPROBS, Feature.EMBEDDINGS, Feature.IMAGES, Feature.TOOLS}
 )
 
 REMOTE: Final = (
     Remote("openai", _ALL, _openai, frozenset({"organization"})),
+    Remote("openai-responses", _ALL, _responses, frozenset({"organization"})),
     Remote("anthropic", frozenset({Feature.SCHEMA, Feature.IMAGES, Feature.TOOLS}), _anthropic,
            frozenset({"api_version"})),
     Remote("google", _ALL, _google),
     Remote("azure", _ALL, _azure, frozenset({"api_version"})),
+    Remote("cohere", _ALL - {Feature.LOGPROBS}, _cohere),
     Remote("ollama", _ALL, _ollama, loading=("context_size", "gpu_layers", "threads")),
 )  # fmt: skip
 
@@ -110,7 +127,7 @@ def named(name: str) -> Remote | None:
 
 def also_spoken(provider: str) -> frozenset[str]:
     """Further protocols of a provider, by their names."""
-    return frozenset({"openai-responses"}) if provider in ("openai", "azure") else frozenset()
+    return frozenset({"openai-responses"}) if provider == "openai" else frozenset()
 
 
 def of_provider(provider: str) -> Remote | None:
