@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from llmrr import engines, formats, paths
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import LlmrrError, NotFound, NotInstalled, Unsupported, nearest
-from llmrr.kinds import split_source
+from llmrr.kinds import LOCAL_PROVIDERS, split_source
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.types import Endpoint, Format, ModelFiles, Recipe
 
@@ -245,11 +245,9 @@ class Catalogue:
                 holding.name, holding.source, holding.path, recipe=holding.recipe,
                 format=holding.format,
             )  # fmt: skip
-        if provider is not None and engines.speaks(provider):
+        if provider is not None and provider not in LOCAL_PROVIDERS:
             endpoint = Endpoint(provider, rest)
             return Resolved(endpoint.source, endpoint.source, Path(), endpoint=endpoint)
-        if provider is not None:
-            raise not_read(name)
         if short := _short_name(name):
             ollama = f"ollama:{name}"
             there = _is_held(ollama)
@@ -385,14 +383,6 @@ def require_files(resolved: Resolved) -> None:
             f"{resolved.name} runs at {endpoint.provider}: nothing of it is on this machine",
             f'llmrr run -m {shlex.quote(resolved.name)} "…" asks it',
         )
-
-
-def not_read(source: str) -> Unsupported:
-    """The error for a source that this version runs no model from."""
-    return Unsupported(
-        f'this version runs no model from the source "{source}"',
-        "llmrr search TEXT finds models that run here",
-    )
 
 
 def _builtin() -> Resolved:

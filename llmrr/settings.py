@@ -103,7 +103,7 @@ _LOADING: tuple[tuple[str, Kind, object, str, str], ...] = (
 _LOADING_ONNX = ("context_size", "gpu_layers", "threads", "chat_template")
 ENGINES = (
     "llamacpp", "onnx", "openai", "openai-responses", "anthropic", "google", "azure", "cohere",
-    "ollama",
+    "bedrock", "ollama",
 )  # fmt: skip
 
 # (leaf, kind, doc, example): how a remote model is reached.

@@ -8,6 +8,7 @@ One class per protocol; ``replies`` are what it says next, ``faults`` what goes 
 import json
 import socket
 import threading
+import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -724,3 +725,70 @@ class ResponsesServer(OpenAIServer):
                         refusal=said.refusal)  # fmt: skip
         status = "completed" if said.finish in ("stop", "tool_calls") else "incomplete"
         yield event(f"response.{status}", response=self.response(said, status, output))
+
+
+class BedrockServer(Server):
+    """Bedrock's converse, whose events are frames of bytes."""
+
+    stream_type = "application/vnd.amazon.eventstream"
+
+    def key_of(self, headers: Mapping[str, str]) -> str | None:
+        signed = headers.get("authorization", "")
+        right = signed.startswith("AWS4-HMAC-SHA256 Credential=right/")
+        return KEY if right and "Signature=" in signed else signed
+
+    def error(self, status: int, code: str, message: str) -> Any:
+        return {"message": message}
+
+    def knows(self, path: str, body: Any) -> bool:
+        return path in (f"/model/{MODEL}/converse-stream", f"/model/{MODEL}/converse")
+
+    def streams(self, path: str, body: Any) -> bool:
+        return path.endswith("-stream")
+
+    def complaint(self, path: str, body: Any) -> str | None:
+        roles = [one["role"] for one in body["messages"]]
+        return None if roles and roles[0] == "user" else "A conversation must start with a user"
+
+    def events(self, path: str, body: Any, said: Said) -> Iterator[bytes]:
+        yield aws_frame("messageStart", {"role": "assistant"})
+        place = 0
+        for thought in said.reasoning:
+            delta = {"reasoningContent": {"text": thought}}
+            yield self._delta(place, delta)
+        if said.reasoning:
+            yield self._delta(place, {"reasoningContent": {"signature": "c2ln"}})
+            place += 1
+        for text in said.text:
+            yield self._delta(place, {"text": text})
+        place += bool(said.text)
+        for identity, name, arguments in said.calls:
+            start = {"toolUse": {"toolUseId": identity, "name": name}}
+            yield aws_frame("contentBlockStart", {"start": start, "contentBlockIndex": place})
+            for piece in (arguments[:5], arguments[5:]):
+                yield self._delta(place, {"toolUse": {"input": piece}})
+            place += 1
+        yield aws_frame("messageStop", {"stopReason": _stop_reason(said)})
+        usage = {"inputTokens": 5, "cacheReadInputTokens": 4, "cacheWriteInputTokens": 2,
+                 "outputTokens": 3, "totalTokens": 14}  # fmt: skip
+        yield aws_frame("metadata", {"usage": usage, "metrics": {"latencyMs": 1}})
+
+    def _delta(self, place: int, delta: Any) -> bytes:
+        return aws_frame("contentBlockDelta", {"delta": delta, "contentBlockIndex": place})
+
+
+def aws_frame(name: str, document: Any, kind: str = "event") -> bytes:
+    """A message of vnd.amazon.eventstream: lengths, checksums, headers, JSON. ``kind`` is event or
+    exception."""
+    headers = b""
+    for key, value in (
+        (f":{kind}-type", name), (":content-type", "application/json"), (":message-type", kind),
+    ):  # fmt: skip
+        raw = value.encode()
+        headers += bytes([len(key)]) + key.encode() + b"\7" + len(raw).to_bytes(2, "big") + raw
+    payload = json.dumps(document).encode()
+    total = 12 + len(headers) + len(payload) + 4
+    prelude = total.to_bytes(4, "big") + len(headers).to_bytes(4, "big")
+    prelude += zlib.crc32(prelude).to_bytes(4, "big")
+    message = prelude + headers + payload
+    return message + zlib.crc32(message).to_bytes(4, "big")

@@ -12,6 +12,7 @@ from provider_servers import (
     MODEL,
     AnthropicServer,
     AzureServer,
+    BedrockServer,
     CohereServer,
     Fault,
     GoogleServer,
@@ -332,3 +333,45 @@ def test_cohere_knows_the_errors(cohere_client: Any, status: int, name: str) -> 
     with pytest.raises(getattr(cohere.errors, name)) as caught:
         client.chat(model=MODEL, messages=[USER])
     assert "it went wrong" in str(caught.value.body)
+
+
+# -- Bedrock -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bedrock_client() -> Any:
+    boto3 = pytest.importorskip("boto3")
+    from botocore.config import Config
+
+    with BedrockServer() as served:
+        client = boto3.client(
+            "bedrock-runtime", region_name="us-east-1", endpoint_url=served.address,
+            aws_access_key_id="right", aws_secret_access_key="secret",
+            config=Config(retries={"total_max_attempts": 1}),
+        )  # fmt: skip
+        yield client, served
+        client.close()
+
+
+def test_bedrock_streams(bedrock_client: Any) -> None:
+    client, served = bedrock_client
+    served.replies.append(Said(reasoning=("Hm",), calls=(CALL,), finish="tool_calls"))
+    asked = [{"role": "user", "content": [{"text": "hi"}]}]
+    events = list(client.converse_stream(modelId=MODEL, messages=asked)["stream"])
+    deltas = [one["contentBlockDelta"]["delta"] for one in events if "contentBlockDelta" in one]
+    assert deltas[0] == {"reasoningContent": {"text": "Hm"}}
+    assert "".join(one.get("text", "") for one in deltas) == "Hello, world!"
+    assert "".join(one["toolUse"]["input"] for one in deltas if "toolUse" in one) == CALL[2]
+    assert {"messageStop": {"stopReason": "tool_use"}} in events
+    assert events[-1]["metadata"]["usage"]["cacheReadInputTokens"] == 4
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 429, 503])
+def test_bedrock_knows_the_errors(bedrock_client: Any, status: int) -> None:
+    from botocore.exceptions import ClientError
+
+    client, served = bedrock_client
+    served.faults.append(Fault(status))
+    with pytest.raises(ClientError, match="it went wrong") as caught:
+        client.converse_stream(modelId=MODEL, messages=[{"role": "user", "content": []}])
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status

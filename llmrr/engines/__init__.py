@@ -70,11 +70,6 @@ def for_endpoint(endpoint: Endpoint, wanted: str | None = None) -> Reached:
     )
 
 
-def speaks(provider: str) -> bool:
-    """Is there a protocol here that a provider is asked by?"""
-    return remote.of_provider(provider) is not None
-
-
 def named(name: str) -> Named:
     """The engine of that name. Raises ``UsageError`` with the nearest."""
     known: dict[str, Named] = {engine.name: engine for engine in (*ENGINES, *REMOTE)}

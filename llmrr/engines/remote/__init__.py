@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from llmrr.engines.base import Model, Options
     from llmrr.engines.remote.model import RemoteModel
 
-Opens = Callable[[Endpoint, "Options"], "RemoteModel"]
+Opens = Callable[[Endpoint, "Options"], "Model"]
 
 
 class Remote:
     """A protocol, as an engine. ``takes`` are the options of an endpoint beside those that all
-    take; ``loading`` those of a local model that it hands on."""
+    take; ``loading`` those of a local model that it hands on; ``needs`` are packages."""
 
     def __init__(
         self,
@@ -29,13 +29,17 @@ class Remote:
         opens: Opens,
         takes: frozenset[str] = frozenset(),
         loading: tuple[str, ...] = (),
+        needs: tuple[str, ...] = (),
     ) -> None:
         self.name, self.can = name, can
-        self._opens, self._takes, self._loading = opens, takes, loading
+        self._opens, self._takes, self._loading, self._needs = opens, takes, loading, needs
 
     def missing(self) -> str | None:
-        """None: what it needs comes with llmrr."""
-        return None
+        """The command that installs a client that it needs and that does not come with llmrr."""
+        from importlib.util import find_spec
+
+        absent = [name for name in self._needs if find_spec(name) is None]
+        return f"pip install {' '.join(absent)}" if absent else None
 
     def load(self, place: Endpoint, options: "Options") -> "Model":
         """Be ready to ask. Nothing is sent yet.
@@ -104,6 +108,12 @@ def _cohere(endpoint: Endpoint, options: "Options") -> "RemoteModel":
     return RemoteModel(endpoint, Cohere(endpoint))
 
 
+def _bedrock(endpoint: Endpoint, options: "Options") -> "Model":
+    from llmrr.engines.remote.bedrock import BedrockModel
+
+    return BedrockModel(endpoint)
+
+
 _ALL: Final = frozenset(
     {Feature.SCHEMA, Feature.LOGPROBS, Feature.EMBEDDINGS, Feature.IMAGES, Feature.TOOLS}
 )
@@ -116,6 +126,8 @@ REMOTE: Final = (
     Remote("google", _ALL, _google),
     Remote("azure", _ALL, _azure, frozenset({"api_version"})),
     Remote("cohere", _ALL - {Feature.LOGPROBS}, _cohere),
+    Remote("bedrock", frozenset({Feature.SCHEMA, Feature.IMAGES, Feature.TOOLS}), _bedrock,
+           needs=("boto3",)),
     Remote("ollama", _ALL, _ollama, loading=("context_size", "gpu_layers", "threads")),
 )  # fmt: skip
 
