@@ -277,6 +277,12 @@ def file_path(text: str, folder: Path) -> Path:
     return folder / user_path(text)
 
 
+def _word(value: object, _folder: Path) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.:-]+", value, re.ASCII):
+        raise ValueError
+    return value
+
+
 def _url(value: object, _folder: Path) -> object:
     if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#@]*", value):
         raise ValueError
@@ -312,6 +318,7 @@ LORA = Kind("a path, or a list of paths or {path, scale}", _lora)
 CHAT_TEMPLATE = Kind("a Jinja text, or file:PATH", _chat_template)
 RETENTION = Kind('a time such as "30d", "12h" or a number of seconds, or "forever"', _retention)
 SHARE = number(0, 1)
+WORD = Kind("a word of letters, digits and -_.:", _word)
 SECONDS = number(0, above=True)
 URL = Kind("an address such as http://HOST:PORT/v1, without a key in it", _url)
 VARIABLE = Kind("the name of an environment variable", _variable)

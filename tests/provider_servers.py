@@ -7,6 +7,7 @@ One class per protocol; ``replies`` are what it says next, ``faults`` what goes 
 
 import json
 import socket
+import ssl
 import threading
 import zlib
 from collections import deque
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 KEY = "sk-loopback-0123456789abcdef"
@@ -64,6 +66,7 @@ class Server:
     """A provider. A subclass says what its answers look like."""
 
     stream_type = "text/event-stream"
+    _scheme = "http"
 
     def __init__(self) -> None:
         self.replies: deque[Said] = deque()
@@ -100,9 +103,18 @@ class Server:
         self._listener.server_close()
         self._thread.join()
 
+    def encrypt(self, certificate: Path) -> None:
+        """Speak TLS from now on."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self._listener.socket = context.wrap_socket(
+            self._listener.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self._scheme = "https"
+
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self._listener.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._listener.server_port}"
 
     @property
     def last(self) -> Seen:

@@ -1,12 +1,15 @@
 """What every remote engine does, whatever its protocol: answers, faults, times, cancels, keys."""
 
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from provider_servers import KEY, MODEL, Fault, Said
+from provider_servers import KEY, MODEL, Fault, OpenAIServer, Said
 from remote_cases import CASES, GOOGLE, KEY_ENV, OPENAI, Case, answer, asked, text_of
 
 from llmrr.engines import remote
@@ -25,7 +28,7 @@ from llmrr.errors import (
     TimedOut,
     Unreachable,
 )
-from llmrr.types import Chunk, Endpoint, Image, Message, Request, Tool
+from llmrr.types import Chunk, Endpoint, Image, Message, Request, Tool, ToolCall
 
 every = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -451,3 +454,91 @@ def _events_before_text(case: Case) -> int:
 def _endless(served: Any, piece: bytes) -> Iterator[bytes]:
     while not served.over.wait(0.02):
         yield piece
+
+
+def test_broken_arguments_of_a_call_are_no_traceback() -> None:
+    call = ToolCall("c1", "weather", '{"city": ')
+    turns = (Message("user", "hi"), Message("assistant", "", tool_calls=(call,)))
+    for case in CASES:
+        if case.engine in ("anthropic", "google", "ollama"):
+            wrong = pytest.raises(LlmrrError, match="call c1 of weather")
+            with case.talking() as (_, model), wrong:
+                model.generate(Request(messages=turns))
+
+
+def test_what_one_provider_signed_is_not_sent_to_another() -> None:
+    call = ToolCall("c1", "weather", "{}", "other:opaque")
+    turns = (Message("user", "hi"), Message("assistant", "", tool_calls=(call,)),
+             Message("tool", "x", tool_call_id="c1"))  # fmt: skip
+    for case in CASES:
+        with case.talking() as (served, model):
+            answer(model, Request(messages=turns))
+            assert "opaque" not in str(served.last.body)
+
+
+# -- the way there -----------------------------------------------------------------------------
+
+
+class Proxy(OpenAIServer):
+    """Takes the place of the server that a whole address names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def knows(self, path: str, body: Any) -> bool:
+        self.asked.append(path)
+        return super().knows(path.removeprefix("http://provider.invalid"), body)
+
+    def events(self, path: str, body: Any, said: Said) -> Iterator[bytes]:
+        return super().events(path.removeprefix("http://provider.invalid"), body, said)
+
+
+def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Proxy() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.address)
+        far = OPENAI.model(proxy, base_url="http://provider.invalid/v1")
+        assert answer(far) == "Hello, world!"
+        assert proxy.asked == ["http://provider.invalid/v1/chat/completions"]
+        near = OPENAI.model(proxy)  # this machine is asked directly
+        assert answer(near) == "Hello, world!"
+        assert proxy.asked[1] == "/v1/chat/completions"
+        monkeypatch.setenv("no_proxy", "provider.invalid")
+        alone = OPENAI.model(proxy, base_url="http://provider.invalid/v1")
+        with pytest.raises(ConnectionFailed):
+            answer(alone)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate of this machine that nobody signed."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    made = tmp_path_factory.mktemp("certificate") / "both.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+         "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(made),
+         "-out", f"{made}.crt"],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    made.write_text(made.read_text() + Path(f"{made}.crt").read_text())
+    return made
+
+
+def test_certificates_are_verified(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with OPENAI.server() as served:
+        served.encrypt(certificate)
+        model = OPENAI.model(served)
+        with pytest.raises(Unreachable, match="certificate verify failed") as caught:
+            answer(model)
+        assert "SSL_CERT_FILE" in caught.value.hint
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        trusting = OPENAI.model(served)
+        assert answer(trusting) == "Hello, world!"
+        served.faults.append(Fault(after=3, stalls=True))
+        stream = trusting.generate(asked())
+        assert next(stream).text == "Hello"
+        assert served.stalled.wait(20)
+        stream.cancel()  # through TLS too
+        assert [one.finish_reason for one in stream][-1] == "cancelled"
+        assert served.gone.wait(20)

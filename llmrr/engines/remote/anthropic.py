@@ -8,10 +8,13 @@ from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.dialect import (
     Counts,
     Reader,
+    arguments_of,
     missing,
     refuse,
     refuse_raw,
     schema_of,
+    signature_of,
+    signed,
     stated,
 )
 from llmrr.engines.remote.events import Event
@@ -114,7 +117,8 @@ class Messages(Reader):
 
     def _begun(self, place: int, block: dict[str, Any]) -> Iterator[Chunk]:
         if block["type"] == "tool_use":
-            signature = json.dumps([*self._thoughts.values()]) if self._thoughts else None
+            thoughts = json.dumps([*self._thoughts.values()])
+            signature = signed("anthropic", thoughts) if self._thoughts else None
             self._thoughts = {}
             self.tools.add(
                 0, place, id=block["id"], name=block["name"], signature=signature
@@ -181,11 +185,11 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
             {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": parts}
         ]
     for call in message.tool_calls:
-        if call.signature:
-            parts = [*json.loads(call.signature), *parts]
+        if thoughts := signature_of("anthropic", call):
+            parts = [*json.loads(thoughts), *parts]
         parts.append(
             {"type": "tool_use", "id": call.id, "name": call.name,
-             "input": json.loads(call.arguments or "{}")}
+             "input": arguments_of(call)}
         )  # fmt: skip
     return parts
 

@@ -17,10 +17,13 @@ from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import (
     Counts,
     Reader,
+    arguments_of,
     missing,
     refuse,
     refuse_raw,
     schema_of,
+    signature_of,
+    signed,
     stated,
 )
 from llmrr.engines.remote.events import Event
@@ -160,7 +163,8 @@ class Blocks(Reader):
 
     def _begun(self, place: int, tool: Mapping[str, Any] | None) -> None:
         if tool is not None:
-            signature = json.dumps([*self._thoughts.values()]) if self._thoughts else None
+            thoughts = json.dumps([*self._thoughts.values()])
+            signature = signed("bedrock", thoughts) if self._thoughts else None
             self._thoughts = {}
             self.tools.add(
                 0, place, id=tool["toolUseId"], name=tool["name"], signature=signature
@@ -244,12 +248,11 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
     if message.role == "tool":
         return [{"toolResult": {"toolUseId": message.tool_call_id, "content": parts}}]
     for call in message.tool_calls:
-        if call.signature:
-            thoughts = [{"reasoningContent": {"reasoningText": one}}
-                        for one in json.loads(call.signature)]  # fmt: skip
+        if found := signature_of("bedrock", call):
+            thoughts = [{"reasoningContent": {"reasoningText": one}} for one in json.loads(found)]
             parts = [*thoughts, *parts]
         parts.append({"toolUse": {
-            "toolUseId": call.id, "name": call.name, "input": json.loads(call.arguments or "{}"),
+            "toolUseId": call.id, "name": call.name, "input": arguments_of(call),
         }})  # fmt: skip
     return parts
 

@@ -1,5 +1,6 @@
 """What a protocol brings: from a request to a call, from the events of an answer to chunks."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -7,7 +8,7 @@ from llmrr.engines.base import Options
 from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party, in_stream
-from llmrr.errors import FeatureMissing
+from llmrr.errors import FeatureMissing, UsageError
 from llmrr.types import Chunk, FinishReason, Request, Sampling, ToolCall
 
 
@@ -115,6 +116,42 @@ def refuse(provider: str, sampling: Sampling, known: Sequence[str]) -> None:
         if value is None or value is False or value == () or value == {} or name in known:
             continue
         raise missing(provider, name)
+
+
+def arguments_of(call: ToolCall) -> dict[str, Any]:
+    """The arguments of a call, for a protocol that wants them as an object. Raises ``UsageError``
+    for text that is none.
+
+    >>> arguments_of(ToolCall("c", "f", '{"a": 1}')), arguments_of(ToolCall("c", "f", ""))
+    ({'a': 1}, {})
+    """
+    try:
+        found = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError(
+            f"the arguments of the call {call.id} of {call.name} are no JSON object",
+            "leave that turn out, or mend it",
+        )
+    return found
+
+
+def signed(protocol: str, text: str) -> str:
+    """What a provider wants back with a call, marked as its own: it is of no use to others."""
+    return f"{protocol}:{text}"
+
+
+def signature_of(protocol: str, call: ToolCall) -> str | None:
+    """The same, where it is this protocol's.
+
+    >>> signature_of("google", ToolCall("c", "f", "", signed("google", "x")))
+    'x'
+    >>> signature_of("anthropic", ToolCall("c", "f", "", signed("google", "x"))) is None
+    True
+    """
+    own, _, text = (call.signature or "").partition(":")
+    return text if own == protocol and text else None
 
 
 def refuse_raw(provider: str, request: Request) -> None:

@@ -21,6 +21,7 @@ from llmrr.errors import (
     Unreachable,
 )
 
+FEWEST = 8  # characters of a secret: shorter ones are words, as "none" for a server of one's own
 LONGEST = 600  # characters of what a provider says
 HIDDEN = "[key]"
 
@@ -61,7 +62,7 @@ class Party(NamedTuple):
     def clean(self, text: str) -> str:
         """A text of the provider's on one line, bounded, without secrets."""
         for secret in self.secrets:
-            if secret:
+            if len(secret) >= FEWEST:
                 text = text.replace(secret, HIDDEN)
         text = re.sub(_KEY_LIKE, HIDDEN, text)
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -3,9 +3,20 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from llmrr.engines.remote.client import Call
-from llmrr.engines.remote.dialect import Counts, Reader, missing, refuse, schema_of, stated
+from llmrr.engines.remote.dialect import (
+    Counts,
+    Reader,
+    arguments_of,
+    missing,
+    refuse,
+    schema_of,
+    signature_of,
+    signed,
+    stated,
+)
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.images import inline
@@ -100,7 +111,7 @@ class Google:
 
     @property
     def _model(self) -> str:
-        model = self._endpoint.model
+        model = quote(self._endpoint.model)
         return model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
 
 
@@ -149,9 +160,10 @@ class Candidates(Reader):
     ) -> ToolCall:
         identity = called.get("id") or f"call_{index}_{self._calls[index]}"
         self._calls[index] += 1
+        signature = part.get("thoughtSignature")
         return ToolCall(
             identity, called["name"], json.dumps(called.get("args") or {}),
-            part.get("thoughtSignature"),
+            signed("google", signature) if signature else None,
         )  # fmt: skip
 
     def _ended(self, index: int, reason: str, candidate: Mapping[str, Any]) -> None:
@@ -189,9 +201,12 @@ def _parts(message: Message, names: Mapping[str, str]) -> list[dict[str, Any]]:
         return [{"functionResponse": response}]
     parts = [_part(one) for one in message.parts or (message.content,) if one]
     for call in message.tool_calls:
-        called = {"name": call.name, "args": json.loads(call.arguments or "{}")}
-        signed = {"thoughtSignature": call.signature} if call.signature else {}
-        parts.append({"functionCall": called, **signed})
+        part: dict[str, Any] = {
+            "functionCall": {"name": call.name, "args": arguments_of(call)}
+        }
+        if signature := signature_of("google", call):
+            part["thoughtSignature"] = signature
+        parts.append(part)
     return parts or [{"text": ""}]
 
 

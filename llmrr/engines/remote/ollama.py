@@ -6,7 +6,15 @@ from typing import Any, Final
 
 from llmrr.engines.base import Options
 from llmrr.engines.remote.client import Call
-from llmrr.engines.remote.dialect import Counts, Reader, missing, refuse, schema_of, stated
+from llmrr.engines.remote.dialect import (
+    Counts,
+    Reader,
+    arguments_of,
+    missing,
+    refuse,
+    schema_of,
+    stated,
+)
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.images import inline
@@ -122,7 +130,7 @@ def turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
             turn["images"] = [_base64(one) for one in map(inline, message.images)]
         if message.tool_calls:
             turn["tool_calls"] = [
-                {"function": {"name": one.name, "arguments": json.loads(one.arguments or "{}")}}
+                {"function": {"name": one.name, "arguments": arguments_of(one)}}
                 for one in message.tool_calls
             ]
         if message.role == "tool":
