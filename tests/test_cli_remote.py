@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from holdings import OllamaStore, model_bytes
-from provider_servers import KEY, MODEL, Fault, OllamaServer, OpenAIServer, Said
+from openai_servers import OpenAIServer
+from other_servers import OllamaServer
+from provider_servers import KEY, MODEL, Fault, Said
 from terminal import Typed
 
 from llmrr import config
