@@ -155,6 +155,7 @@ def test_a_model_of_the_configuration(
     assert openai.last.headers["openai-organization"] == "org-1"
     [line, _] = typed("list", "--json").json
     assert (line["name"], line["origin"], line["is_missing"]) == ("far", "openai", False)
+    assert line["path"] is None
     assert SOURCE in typed("list").out
     assert typed("config", "check").code == 0
 
