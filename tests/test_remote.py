@@ -543,3 +543,56 @@ def test_certificates_are_verified(certificate: Path, monkeypatch: pytest.Monkey
         stream.cancel()  # through TLS too
         assert [one.finish_reason for one in stream][-1] == "cancelled"
         assert served.gone.wait(20)
+
+
+# -- connections that are kept -----------------------------------------------------------------
+
+
+def test_a_kept_connection_that_was_closed_meanwhile_is_no_error() -> None:
+    with OPENAI.talking() as (served, model):
+        answer(model)
+        served.faults.append(Fault(drops=True))
+        assert answer(model) == "Hello, world!"
+        assert len(served.seen) == 3
+
+
+def test_a_new_connection_that_is_closed_without_an_answer_is_one() -> None:
+    with OPENAI.talking() as (served, model):
+        served.faults.append(Fault(drops=True))
+        with pytest.raises(BrokenStream, match="broke off"):
+            answer(model)
+        assert len(served.seen) == 1
+
+
+def test_as_many_vectors_as_texts() -> None:
+    with OPENAI.talking() as (served, model):
+        served.whole = lambda path, body, said: {"data": [{"index": 0, "embedding": [1.0]}]}
+        with pytest.raises(BrokenStream, match="has 1 vectors for 2 texts"):
+            model.embed(["a", "b"])
+        served.whole = lambda path, body, said: {"data": 3}
+        with pytest.raises(BrokenStream, match="is not what the protocol has"):
+            model.embed(["a"])
+
+
+def test_many_that_are_cancelled_leave_nothing_behind() -> None:
+    with OPENAI.talking() as (served, model):
+        served.faults += [Fault(after=number % 5, stalls=True) for number in range(40)]
+        streams = [model.generate(asked()) for _ in range(40)]
+        for stream in streams:
+            stream.cancel()
+        assert [list(one)[-1].finish_reason for one in streams] == ["cancelled"] * 40
+        assert answer(model) == "Hello, world!"
+    waiting = [one for one in threading.enumerate() if one.name == "llmrr-remote"]
+    for one in waiting:
+        one.join(20)
+        assert not one.is_alive()
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_sending_has_the_time_of_the_answer(before: int) -> None:
+    large = Request(messages=(Message("user", "x" * (24 << 20)),))
+    with OPENAI.talking(connect=0.02) as (served, model):
+        for _ in range(before):  # on a kept connection
+            answer(model)
+        assert answer(model, large) == "Hello, world!"
+        assert served.connections == 1

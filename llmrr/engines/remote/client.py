@@ -73,22 +73,33 @@ _current = threading.local()
 
 
 class _HTTP(connection.HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        _wait_for_answer(self)
+
     def request(self, *args: Any, **named: Any) -> None:
-        _prepare(self)
+        _current.reused = self.sock is not None
+        _wait_for_answer(self)
         super().request(*args, **named)
         _current.exchange.uses(self.sock)
 
 
 class _HTTPS(connection.HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        _wait_for_answer(self)
+
     def request(self, *args: Any, **named: Any) -> None:
-        _prepare(self)
+        _current.reused = self.sock is not None
+        _wait_for_answer(self)
         super().request(*args, **named)
         _current.exchange.uses(self.sock)
 
 
-def _prepare(made: connection.HTTPConnection) -> None:
-    _current.reused = made.sock is not None
-    if made.sock is not None:  # it has the limit of the answer before
+def _wait_for_answer(made: connection.HTTPConnection) -> None:
+    # Sending a long prompt may take longer than connecting, and a kept connection has the limit of
+    # the answer before.
+    if made.sock is not None:
         made.sock.settimeout(_current.seconds)
 
 
