@@ -81,7 +81,6 @@ class _HTTP(connection.HTTPConnection):
         _current.reused = self.sock is not None
         _wait_for_answer(self)
         super().request(*args, **named)
-        _current.exchange.uses(self.sock)
 
 
 class _HTTPS(connection.HTTPSConnection):
@@ -93,7 +92,6 @@ class _HTTPS(connection.HTTPSConnection):
         _current.reused = self.sock is not None
         _wait_for_answer(self)
         super().request(*args, **named)
-        _current.exchange.uses(self.sock)
 
 
 def _wait_for_answer(made: connection.HTTPConnection) -> None:
@@ -101,6 +99,7 @@ def _wait_for_answer(made: connection.HTTPConnection) -> None:
     # the answer before.
     if made.sock is not None:
         made.sock.settimeout(_current.seconds)
+        _current.exchange.uses(made.sock)
 
 
 class _Pool(connectionpool.HTTPConnectionPool):
