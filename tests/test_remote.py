@@ -322,6 +322,32 @@ def test_what_may_pass_is_tried_again_before_the_first_token(case: Case) -> None
         assert len(served.seen) == 7
 
 
+def test_vectors_are_tried_again_too() -> None:
+    again = {"retry-after": "0"}
+    with OPENAI.talking(max_retries=1) as (served, model):
+        served.faults.append(Fault(503, headers=again))
+        assert len(model.embed(["a"])) == 1
+        served.faults += [Fault(503, headers=again)] * 2
+        with pytest.raises(Overloaded):
+            model.embed(["a"])
+        assert len(served.seen) == 4
+
+
+@pytest.mark.parametrize("after", [None, 2.0])
+def test_how_long_it_waits(after: float | None) -> None:
+    from llmrr.engines.remote import retry
+    from llmrr.engines.remote.deadlines import Deadlines
+
+    waited: list[float] = []
+
+    def fail() -> None:
+        raise RateLimited("no", retry_after=after)
+
+    with pytest.raises(RateLimited):
+        retry.run(fail, 8, Deadlines(Endpoint("openai", "m")), wait=waited.append)
+    assert waited == ([2.0] * 8 if after else [0.5, 1, 2, 4, 8, 16, 30, 30])
+
+
 def test_nothing_is_tried_again_after_the_first_token() -> None:
     with OPENAI.talking(max_retries=2) as (served, model):
         served.faults.append(Fault(after=3))

@@ -149,6 +149,7 @@ class Client:
         self, call: Call, headers: Mapping[str, str], deadlines: Deadlines, party: Party
     ) -> Event:
         """Send a request; the one object of its answer."""
+        deadlines.begin()
         return next(self.answers(Exchange(), call, headers, deadlines, party))
 
     def _sent(

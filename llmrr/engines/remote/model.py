@@ -1,10 +1,12 @@
 """A model that is reached through a protocol."""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from llmrr.engines import prompting
+from llmrr.engines.remote import retry
 from llmrr.engines.remote.client import Call, Client, Exchange
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Dialect
@@ -103,7 +105,10 @@ class RemoteModel:
     def _vectors(self, call: Call, count: int) -> list[list[float]]:
         headers, party = self._headers()
         deadlines = Deadlines(self._endpoint)
-        document = self._client.document(call, headers, deadlines, party)
+        document = retry.run(
+            lambda: self._client.document(call, headers, deadlines, party),
+            self._endpoint.max_retries, deadlines, wait=time.sleep,
+        )  # fmt: skip
         try:
             vectors = [_unit(one) for one in self._dialect.vectors(document)]
         except (KeyError, TypeError, ValueError, AttributeError) as error:

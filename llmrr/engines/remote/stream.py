@@ -6,18 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from llmrr.engines.remote import estimates
+from llmrr.engines.remote import estimates, retry
 from llmrr.engines.remote.client import Exchange
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Reader
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
-from llmrr.errors import LlmrrError
 from llmrr.types import Chunk, Endpoint, FinishReason, Request, Usage
-
-# Seconds before what may pass is tried again, where the provider says nothing; then twice as long.
-FIRST_WAIT = 0.5
-LONGEST_WAIT = 30.0
 
 Opens = Callable[[Exchange, Deadlines], Iterator[Event]]
 
@@ -98,7 +93,10 @@ class RemoteStream:
 
     def _run(self) -> None:
         try:
-            self._attempts()
+            retry.run(
+                self._attempt, self._endpoint.max_retries, self._deadlines,
+                wait=self._cancelled.wait, may=lambda: self._first is None,
+            )  # fmt: skip
         except BaseException as error:
             if self._cancelled.is_set():
                 self._close()
@@ -107,25 +105,9 @@ class RemoteStream:
             return
         self._close()
 
-    def _attempts(self) -> None:
-        wait = FIRST_WAIT
-        for left in range(self._endpoint.max_retries, -1, -1):
-            try:
-                return self._attempt()
-            except LlmrrError as error:
-                if left == 0 or self._first is not None or not error.transient:
-                    raise
-                after = getattr(error, "retry_after", None)
-                pause = min(wait, LONGEST_WAIT) if after is None else after
-                room = self._deadlines.total_left()
-                if room is not None and pause >= room:
-                    raise
-                if self._cancelled.wait(pause):
-                    return None
-                wait *= 2
-        return None
-
     def _attempt(self) -> None:
+        if self._cancelled.is_set():
+            return
         self._deadlines.begin()
         self._reader = reader = self._new_reader()
         for event in self._opens(self._exchange, self._deadlines):
