@@ -1,6 +1,7 @@
 """What every remote engine does, whatever its protocol: answers, faults, times, cancels, keys."""
 
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -188,6 +189,16 @@ def test_the_variable_of_the_address_is_the_users_own(monkeypatch: pytest.Monkey
         model.close()
 
 
+def test_what_holds_a_key_does_not_print_it() -> None:
+    from llmrr.engines.remote.keys import key_for
+
+    with OPENAI.talking() as (served, model):
+        headers, party = model._headers()
+        shown = repr((headers, party, key_for(OPENAI.endpoint(served)), vars(model)))
+        assert KEY in headers["authorization"]
+        assert KEY not in shown
+
+
 def test_further_headers_come_from_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROXY_TOKEN", "opaque-value")
     with OPENAI.talking(headers_env={"X-Proxy": "PROXY_TOKEN"}) as (served, model):
@@ -227,6 +238,45 @@ def test_cancelled_before_anything_came(case: Case) -> None:
         [last] = list(stream)
         assert (last.finish_reason, last.text) == ("cancelled", "")
         assert stream.ready(0)
+
+
+def test_cancelled_once_it_is_over_there_is_one_end() -> None:
+    with OPENAI.talking() as (served, model):
+        stream = model.generate(asked())
+        for one in threading.enumerate():
+            if one.name == "llmrr-remote":
+                one.join(20)  # all of it is here, and nobody heard it
+        stream.cancel()
+        assert [one.finish_reason for one in stream] == [None, None, None, "stop"]
+        assert list(stream) == []
+        served.faults.append(Fault(429))
+        broken = model.generate(asked())
+        with pytest.raises(RateLimited):
+            next(broken)
+        broken.cancel()
+        assert list(broken) == []
+
+
+def test_cancelling_what_is_over_leaves_the_next_answer_alone() -> None:
+    gate = threading.Event()
+    with OPENAI.talking() as (served, model):
+        first = model.generate(asked())
+        list(first)
+        events = served.events
+
+        def paused(path: str, body: Any, said: Said) -> Iterator[bytes]:
+            for number, event in enumerate(events(path, body, said)):
+                if number == 2:
+                    assert gate.wait(20)
+                yield event
+
+        served.events = paused
+        second = model.generate(asked())
+        assert next(second).text == "Hello"
+        first.cancel()
+        gate.set()
+        assert text_of(list(second)) == ", world!"
+        assert served.connections == 1
 
 
 def test_a_pushed_answer_that_is_cancelled_says_so() -> None:
@@ -287,6 +337,30 @@ def test_nobody_is_there() -> None:
         answer(model)
     assert caught.value.exit_code == 6
     assert caught.value.transient
+
+
+def test_a_server_that_takes_no_more_connections() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        waiting = []
+        for _ in range(8):  # until the system has no more room for those that wait
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(address)
+        engine = remote.named("openai")
+        assert engine is not None
+        for limits, kind, message in (
+            ({"connect": 0.2}, ConnectionFailed, "no connection within 0.2 s"),
+            ({"timeout": 0.2}, TimedOut, "did not end its answer within 0.2 s"),
+        ):
+            url = f"http://127.0.0.1:{address[1]}/v1"
+            model = engine.load(Endpoint("openai", "m", base_url=url, **limits), Options())
+            with pytest.raises(kind, match=message):
+                answer(model)
+        for one in waiting:
+            one.close()
 
 
 def test_a_name_that_nobody_has() -> None:
@@ -621,4 +695,4 @@ def test_sending_has_the_time_of_the_answer(before: int) -> None:
         for _ in range(before):  # on a kept connection
             answer(model)
         assert answer(model, large) == "Hello, world!"
-        assert served.connections == 1
+        assert len(served.seen) == 1 + before

@@ -60,6 +60,9 @@ class Party(NamedTuple):
     hint: str = ""
     absent: str = ""
 
+    def __repr__(self) -> str:
+        return f"Party({self.name})"
+
     def clean(self, text: str) -> str:
         """A text of the provider's on one line, bounded, without secrets."""
         for secret in self.secrets:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
 from llmrr.engines import prompting
@@ -12,7 +12,7 @@ from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Dialect
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
-from llmrr.engines.remote.keys import Key, headers_for, key_for
+from llmrr.engines.remote.keys import Headers, Key, headers_for, key_for
 from llmrr.engines.remote.providers import PROVIDERS, address, host
 from llmrr.engines.remote.stream import RemoteStream
 from llmrr.errors import BadConfig, EngineFailed, FeatureMissing
@@ -58,7 +58,7 @@ class RemoteModel:
         call = self._dialect.call(request)
         headers, party = self._headers()
 
-        def opens(exchange: Exchange, deadlines: Deadlines) -> Iterator[Event]:
+        def opens(exchange: Exchange, deadlines: Deadlines) -> Generator[Event, None, None]:
             return self._client.answers(exchange, call, headers, deadlines, party)
 
         return RemoteStream(
@@ -92,7 +92,7 @@ class RemoteModel:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _headers(self) -> tuple[dict[str, str], Party]:
+    def _headers(self) -> tuple[Headers, Party]:
         key: Key | None = key_for(self._endpoint)
         own = headers_for(self._endpoint)
         party = Party(
@@ -100,7 +100,7 @@ class RemoteModel:
             tuple(filter(None, (key.secret if key else "", *own.values()))),
             self._hint, self._absent,
         )  # fmt: skip
-        return {**self._dialect.headers(key.secret if key else None), **own}, party
+        return Headers(self._dialect.headers(key.secret if key else None), **own), party
 
     def _vectors(self, call: Call, count: int) -> list[list[float]]:
         headers, party = self._headers()
