@@ -250,7 +250,7 @@ class Router:
         run is recorded under, a new one where there is none; ``progress`` is told how many tokens
         of the prompt are computed, and how many there are.
         """
-        resolved = self._found(model, engine)
+        resolved = self.catalogue.for_running(self._found(model, engine))
         record = self._recorder(request, conversation, log)
         try:
             loaded, picked = self._open(resolved, options or {}, engine)
@@ -277,7 +277,7 @@ class Router:
         engine: str | None = None,
     ) -> list[list[float]]:
         """One vector of length 1 per text."""
-        found = self._found(model, engine)
+        found = self.catalogue.for_running(self._found(model, engine))
         loaded, _ = self._open(found, options or {}, engine)
         return loaded.embed(texts)
 
@@ -305,10 +305,8 @@ class Router:
     # -- inside --------------------------------------------------------------------------------
 
     def _found(self, model: str | None, engine: str | None) -> Resolved:
-        resolved = self.resolve(model)
-        if engine == "ollama":
-            resolved = self.catalogue.served(resolved)
-        return self.catalogue.for_running(resolved)
+        found = self.resolve(model)
+        return self.catalogue.served(found) if engine == "ollama" else found
 
     def _open(
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
