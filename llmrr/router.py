@@ -12,19 +12,21 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from llmrr import formats, stats
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.config import Config
-from llmrr.engines import Picked, for_format
+from llmrr.engines import Picked, Reached, for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
-from llmrr.errors import LlmrrError
+from llmrr.errors import BadConfig, LlmrrError, UsageError
+from llmrr.settings import REMOTE_OPTIONS
 from llmrr.types import (
     DEFAULT_SAMPLING,
     Chunk,
+    Endpoint,
     FinishReason,
     Message,
     ModelInfo,
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PROGRESS_EVERY = 0.1  # seconds
+
+# What a model was loaded from, the engine's name, and how.
+_Key = tuple[Path | Endpoint, str, Options]
 
 
 class Answer(Iterator[Chunk]):
@@ -153,7 +158,7 @@ class Router:
         leave_model: bool = False,
     ) -> None:
         self._given, self._warn, self._leave_model = config, warn, leave_model
-        self._loaded: tuple[tuple[Path, str, Options], Model, Picked] | None = None
+        self._loaded: tuple[_Key, Model, Picked | Reached] | None = None
         self._connection: sqlite3.Connection | None = None
         self._unrecorded = False  # the database could not be used
 
@@ -201,7 +206,7 @@ class Router:
         return inventory.models(self.catalogue, self.config, used, others=others)
 
     def info(self, name: str | None = None) -> ModelInfo:
-        """What a model's own files say about it."""
+        """What a model's own files say about it. Raises ``Unsupported`` for a remote one."""
         return formats.inspect(place(self.resolve(name)).path)
 
     def describe(self, name: str | None = None) -> "Description":
@@ -246,7 +251,7 @@ class Router:
         run is recorded under, a new one where there is none; ``progress`` is told how many tokens
         of the prompt are computed, and how many there are.
         """
-        resolved = self.catalogue.for_running(self.resolve(model))
+        resolved = self.catalogue.for_running(self._found(model, engine))
         record = self._recorder(request, conversation, log)
         try:
             loaded, picked = self._open(resolved, options or {}, engine)
@@ -273,7 +278,7 @@ class Router:
         engine: str | None = None,
     ) -> list[list[float]]:
         """One vector of length 1 per text."""
-        found = self.catalogue.for_running(self.resolve(model))
+        found = self.catalogue.for_running(self._found(model, engine))
         loaded, _ = self._open(found, options or {}, engine)
         return loaded.embed(texts)
 
@@ -285,7 +290,7 @@ class Router:
         engine: str | None = None,
     ) -> Opened:
         """Load a model to use it directly; it stays loaded until another one is asked for."""
-        resolved = self.resolve(model)
+        resolved = self._found(model, engine)
         loaded, picked = self._open(resolved, options or {}, engine)
         return Opened(resolved, picked.engine.name, loaded)
 
@@ -300,25 +305,54 @@ class Router:
 
     # -- inside --------------------------------------------------------------------------------
 
+    def _found(self, model: str | None, engine: str | None) -> Resolved:
+        found = self.resolve(model)
+        return self.catalogue.served(found) if engine == "ollama" else found
+
     def _open(
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
-    ) -> tuple[Model, Picked]:
-        files = place(resolved)
-        named = resolved.label or shlex.quote(str(files.path))
-        picked = for_format(files.format, resolved.name, wanted or resolved.engine, named)
-        name = picked.engine.name
-        options = _options(
-            {**self.config.engine_options(name), **resolved.recipe.options, **stated}
-        )
-        key = (files.path, name, options)
+    ) -> tuple[Model, Picked | Reached]:
+        wanted = wanted or resolved.engine
+        called, stated = stated, {**resolved.recipe.options, **stated}
+        picked: Picked | Reached
+        load: Callable[[], Model]
+        if resolved.endpoint is not None:
+            if found := self.config.untrusted(resolved.name, called):
+                raise BadConfig(f"{found}, and nobody agreed to that", "llmrr config trust")
+            endpoint, stated = self._endpoint(resolved.endpoint, stated)
+            picked = reached = for_endpoint(endpoint, wanted)
+            options = _options(stated)
+            key: _Key = (endpoint, picked.engine.name, options)
+            load = partial(reached.engine.load, endpoint, options)
+        else:
+            _refuse_remote(resolved, stated)
+            files = place(resolved)
+            named = resolved.label or shlex.quote(str(files.path))
+            picked = local = for_format(files.format, resolved.name, wanted, named)
+            options = _options({**self.config.engine_options(picked.engine.name), **stated})
+            key = (files.path, picked.engine.name, options)
+            load = partial(local.engine.load, files, options)
         if self._loaded is not None:
             if self._loaded[0] == key:
                 return self._loaded[1:]
             self._loaded[1].close()
             self._loaded = None
-        model = picked.engine.load(files, options)
+        model = load()
         self._loaded = (key, model, picked)
         return model, picked
+
+    def _endpoint(
+        self, endpoint: Endpoint, stated: Mapping[str, object]
+    ) -> tuple[Endpoint, dict[str, object]]:
+        """Where a remote model is asked, with the times that are configured and what is stated of
+        it; and what else is stated."""
+        times: dict[str, object] = {
+            ("timeout" if name == "total" else name): self.config.value(f"timeouts.{name}")
+            for name in ("connect", "first_token", "between_tokens", "total")
+        }
+        own = {name: one for name, one in stated.items() if name in REMOTE_OPTIONS}
+        rest = {name: one for name, one in stated.items() if name not in REMOTE_OPTIONS}
+        return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
 
     # -- the record ----------------------------------------------------------------------------
 
@@ -369,10 +403,21 @@ class Router:
         self.with_database(write, "nothing is recorded")
 
 
+def _refuse_remote(resolved: Resolved, stated: Mapping[str, object]) -> None:
+    for name in stated:
+        if name in REMOTE_OPTIONS:
+            raise UsageError(
+                f"{resolved.name} runs on this machine, and has no {name}", f"leave out {name}"
+            )
+
+
 def _completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
-    """With the defaults of the configuration, of the model's author and of llmrr, in that order."""
+    """With the defaults of the configuration, of the model's author and of llmrr, in that order. A
+    provider has defaults of its own."""
     recipe = resolved.recipe
-    sampling = request.sampling.over(recipe.params).over(model).over(DEFAULT_SAMPLING)
+    sampling = request.sampling.over(recipe.params).over(model)
+    if resolved.endpoint is None:
+        sampling = sampling.over(DEFAULT_SAMPLING)
     messages = request.messages
     if messages and messages[0].role == "system":
         messages = (messages[0], *recipe.messages, *messages[1:])

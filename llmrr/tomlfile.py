@@ -239,6 +239,8 @@ class _Reader:
         system = params.pop("system", None)
         source = str(own["source"])
         provider, rest = kinds.split_source(source)
+        if not self.options(options, provider, place):
+            return None
         return ConfiguredModel(
             name=str(own["name"]),
             source=source,
@@ -250,6 +252,22 @@ class _Reader:
             file=self.path,
             engine=None if own.get("engine") is None else str(own["engine"]),
         )
+
+    def options(self, stated: Iterable[str], provider: str, place: Place) -> bool:
+        """Whether all options mean something to models of this provider; ``ollama`` is both here
+        and elsewhere."""
+        if provider == "ollama":
+            return True
+        here = provider in kinds.LOCAL_PROVIDERS
+        wrong = [name for name in stated if (name in settings.REMOTE_OPTIONS) == here]
+        for name in wrong:
+            where = "run on this machine" if here else "run elsewhere"
+            self.fail(
+                (*place, "options", name),
+                f"{_shown((*place, 'options', name))} has no effect: models of {provider}: {where}",
+                f"take out {name}",
+            )
+        return not wrong
 
     def templates(self, tables: object) -> dict[str, Template]:
         """The ``[templates.NAME]``."""

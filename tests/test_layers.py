@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "paths"),
     ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext"),
     ("settings",),
-    ("environment", "tomlfile", "parameters"),
+    ("environment", "tomlfile", "parameters", "trust"),
     ("config", "modelfile"),
     ("store", "engines", "routing", "stats", "speeds"),
     ("pool", "evaluate"),

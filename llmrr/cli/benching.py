@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from llmrr import bench as core
 from llmrr import parameters
-from llmrr.catalogue import identity_of
+from llmrr.catalogue import identity_of, place
 from llmrr.cli import offers, output, transfer
 from llmrr.cli.bench_views import Facts, facts
 from llmrr.cli.layout import counted
@@ -134,7 +134,8 @@ def _subject(router: "Router", name: str | None, engine: str | None) -> Subject:
     if not resolved.stated:
         output.note(f"model {resolved.name} ({resolved.why})")
     info = router.info(name)
-    for_format(info.format, resolved.name, engine or resolved.engine)  # or it says why not
+    files = place(resolved)
+    for_format(files.format, resolved.name, engine or resolved.engine)  # or it says why not
     return Subject(resolved.name, name, router.catalogue.entry(name), info)
 
 

@@ -3,18 +3,26 @@
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from llmrr.engines import llamacpp, mlx, onnx
-from llmrr.engines.base import Engine
+from llmrr.engines import llamacpp, mlx, onnx, remote
+from llmrr.engines.base import Engine, Named, RemoteEngine
 from llmrr.errors import FeatureMissing, UsageError, nearest
-from llmrr.types import Format
+from llmrr.types import Endpoint, Format
 
 ENGINES: Final[tuple[Engine, ...]] = (llamacpp.ENGINE, onnx.ENGINE, mlx.ENGINE)
+REMOTE: Final[tuple[RemoteEngine, ...]] = remote.REMOTE
 
 
 class Picked(NamedTuple):
     """The engine that runs a model, with the reason."""
 
     engine: Engine
+    why: str
+
+
+class Reached(NamedTuple):
+    """The protocol that a remote model is asked by, with the reason."""
+
+    engine: RemoteEngine
     why: str
 
 
@@ -59,9 +67,28 @@ def _absent(
     )
 
 
-def named(name: str) -> Engine:
+def for_endpoint(endpoint: Endpoint, wanted: str | None = None) -> Reached:
+    """The protocol for a provider: the one that is ``wanted``, else its own.
+
+    Raises ``UsageError`` for an engine that does not exist, and ``FeatureMissing`` for one that the
+    provider does not speak.
+    """
+    usual = remote.of_provider(endpoint.provider)
+    assert usual is not None, endpoint.provider  # the catalogue has looked
+    if wanted is None or wanted == usual.name:
+        return Reached(usual, f"{endpoint.provider} speaks it")
+    engine = named(wanted)
+    for one in REMOTE:
+        if one is engine and one.name in remote.also_spoken(endpoint.provider):
+            return Reached(one, "it was asked for")
+    raise FeatureMissing(
+        f"{endpoint.provider} does not speak {wanted}, but {usual.name}", "leave out --engine"
+    )
+
+
+def named(name: str) -> Named:
     """The engine of that name. Raises ``UsageError`` with the nearest."""
-    known = {engine.name: engine for engine in ENGINES}
+    known: dict[str, Named] = {engine.name: engine for engine in (*ENGINES, *REMOTE)}
     if name in known:
         return known[name]
     near = nearest(name, known)
@@ -90,10 +117,11 @@ def runs(format_: Format, path: Path) -> bool:
     return format_ in runnable()
 
 
-def _wanted(format_: Format, name: str, engine: Engine, fitting: list[Engine]) -> Picked:
-    if engine in fitting:
-        return Picked(engine, "it was asked for")
-    runs = ", ".join(sorted(engine.formats))
+def _wanted(format_: Format, name: str, engine: Named, fitting: list[Engine]) -> Picked:
+    for one in fitting:
+        if one is engine:
+            return Picked(one, "it was asked for")
+    runs = ", ".join(sorted(getattr(engine, "formats", ()))) or "no files"
     others = " or ".join(f"--engine {one.name}" for one in fitting)
     raise FeatureMissing(
         f"the {engine.name} engine runs {runs}, and {name} is {format_}",
