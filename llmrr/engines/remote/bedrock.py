@@ -56,6 +56,8 @@ REFUSED: Final = ("guardrail_intervened", "content_filtered")
 class BedrockModel:
     """A model of Bedrock. Safe to call from several threads, as clients of boto3 are."""
 
+    threads: int | None = None  # the business of AWS
+
     def __init__(self, endpoint: Endpoint) -> None:
         try:
             import boto3
