@@ -30,6 +30,7 @@ class LlmrrError(Exception):
     """Nothing was done: the user said no, nothing was found, or something would be overwritten."""
 
     exit_code = 1
+    transient = False  # may pass by itself: trying again, or elsewhere, can help
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
