@@ -294,8 +294,11 @@ def _require_weight(found: Mapping[str, Setting]) -> None:
     weights = [found[f"weights.{name}"] for name in tomlfile.WEIGHTS]
     if all(weight.value == 0 for weight in weights):
         where = next((weight.where for weight in weights if weight.where), None)
-        said = "the weights of quality, cost and speed are all zero" + (f" ({where})" if where else "")
-        raise BadConfig(said, "give one of [weights] a number above 0")
+        said = f" ({where})" if where else ""
+        raise BadConfig(
+            f"the weights of quality, cost and speed are all zero{said}",
+            "give one of [weights] a number above 0",
+        )
 
 
 def _chain_of(

@@ -95,6 +95,22 @@ STEPS: tuple[tuple[str, ...], ...] = (
             correct INTEGER NOT NULL)""",
         "CREATE INDEX scores_source ON scores (source, at)",
     ),
+    (
+        """CREATE TABLE health (
+            key TEXT PRIMARY KEY,
+            attempts REAL NOT NULL,
+            successes REAL NOT NULL,
+            runs REAL NOT NULL,
+            load_s REAL,
+            first_token_s REAL,
+            token_s REAL,
+            answer_tokens REAL,
+            turn INTEGER NOT NULL,
+            failed TEXT NOT NULL,
+            opened REAL,
+            probed REAL,
+            last_error TEXT) WITHOUT ROWID""",
+    ),
 )
 
 

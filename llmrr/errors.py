@@ -31,6 +31,7 @@ class LlmrrError(Exception):
 
     exit_code = 1
     transient = False  # may pass by itself: trying again, or elsewhere, can help
+    is_fault = False  # says how the model or its provider is doing, whatever was asked of it
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -91,12 +92,14 @@ class Unreachable(LlmrrError):
     """The network, the hub or a provider cannot be reached, or a key is missing or refused."""
 
     exit_code = 6
+    is_fault = True
 
 
 class EngineFailed(LlmrrError):
     """The engine or the provider failed while it was loading or answering."""
 
     exit_code = 7
+    is_fault = True
 
 
 class BadConfig(LlmrrError):

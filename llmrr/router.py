@@ -8,23 +8,34 @@ load, stream, record. Also the library's public face.
 """
 
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from llmrr import formats, stats
+from llmrr.answering import Answer, Attempt, Attempts, Ended, without_begun
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.config import Config
 from llmrr.engines import Picked, for_format
 from llmrr.engines.base import Model, Options, Stream
 from llmrr.errors import LlmrrError
+from llmrr.routing import Decision
+from llmrr.selection import (
+    Chosen,
+    Moment,
+    Selection,
+    Wish,
+    breaker_rules,
+    key_of,
+    retry_rules,
+)
 from llmrr.types import (
     DEFAULT_SAMPLING,
-    Chunk,
-    FinishReason,
     Message,
     ModelInfo,
     Request,
@@ -38,89 +49,11 @@ if TYPE_CHECKING:
     from llmrr.description import Description, FitLine
     from llmrr.inventory import Installed
 
+    Work = Callable[[sqlite3.Connection], object]
+
 T = TypeVar("T")
 
-_PROGRESS_EVERY = 0.1  # seconds
-
-
-class Answer(Iterator[Chunk]):
-    """An answer under way: iterate its chunks. It is recorded when it ends, however it ends.
-    ``runs`` says why this engine, and what computes."""
-
-    def __init__(
-        self,
-        stream: Stream,
-        model: Resolved,
-        engine: str,
-        runs: str,
-        record: Callable[["Answer", BaseException | None], None],
-        progress: Callable[[int, int], None] | None,
-    ) -> None:
-        self.model, self.engine, self.runs, self.notes = model, engine, runs, stream.notes
-        self.usage: Usage | None = None
-        self.finish_reason: FinishReason | None = None
-        self.text = ""
-        self._stream, self._progress = stream, progress
-        self._record: Callable[[Answer, BaseException | None], None] | None = record
-        self._parts: list[str] = []
-
-    def __next__(self) -> Chunk:
-        try:
-            if self._progress is not None and not self._parts:
-                self._watch(self._progress)
-            chunk = next(self._stream)
-        except StopIteration:
-            self._end(None)
-            raise
-        except KeyboardInterrupt:
-            self.close()
-            raise
-        except BaseException as error:
-            self.cancel()
-            self._end(error)
-            raise
-        self._note(chunk)
-        if chunk.usage is not None:
-            self._end(None)
-        return chunk
-
-    @property
-    def context_size(self) -> int | None:
-        """Tokens of context that the engine took for it."""
-        return self._stream.context_size
-
-    def cancel(self) -> None:
-        """Stop it, from any thread; what has come remains."""
-        self._stream.cancel()
-
-    def close(self) -> None:
-        """Stop it if it still runs, and record it. For the thread that iterates; never raises."""
-        if self._record is None:
-            return
-        self.cancel()
-        try:
-            for rest in self._stream:  # it comes to its end within a step, and says what it took
-                self._note(rest)
-        except Exception as error:
-            self._end(error)
-        self._end(None)
-
-    def _note(self, chunk: Chunk) -> None:
-        if chunk.index == 0:
-            self._parts.append(chunk.text)
-            self.finish_reason = chunk.finish_reason or self.finish_reason
-        self.usage = chunk.usage or self.usage
-
-    def _watch(self, progress: Callable[[int, int], None]) -> None:
-        while not self._stream.ready(_PROGRESS_EVERY):
-            progress(*self._stream.progress)
-
-    def _end(self, error: BaseException | None) -> None:
-        record, self._record = self._record, None
-        if record is not None:
-            self.text = "".join(self._parts)
-            record(self, error)
-
+__all__ = ["Answer", "Opened", "Router"]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -155,6 +88,10 @@ class Router:
         self._loaded: tuple[tuple[Path, str, Options], Model, Picked] | None = None
         self._connection: sqlite3.Connection | None = None
         self._unrecorded = False  # the database could not be used
+        self._loaded_name: str | None = None
+        self._busy: Counter[str] = Counter()
+        self._busy_lock = threading.Lock()
+        self._kept: dict[str, str] = {}  # who has answered a conversation
 
     def __enter__(self) -> "Router":
         return self
@@ -181,10 +118,19 @@ class Router:
         """The models that can be named here."""
         return Catalogue(lambda: self.config, self.with_database)
 
+    @cached_property
+    def selection(self) -> Selection:
+        """The ``[[models]]``, to choose among."""
+        return Selection(self.catalogue, lambda: self.config, self.with_database)
+
     def resolve(self, name: str | None) -> Resolved:
         """Which model a name means; without one, the one that answers by default. Raises what
         ``Catalogue.resolve`` does."""
         return self.catalogue.resolve(name)
+
+    def chooses(self, name: str | None) -> bool:
+        """Whether a name, or none, leaves several models to choose among."""
+        return len(self.selection.members(name)) > 1
 
     def is_model(self, word: str) -> bool:
         """May this word of a command line be a model's name?"""
@@ -237,31 +183,37 @@ class Router:
         conversation: str | None = None,
         log: bool = True,
         progress: Callable[[int, int], None] | None = None,
+        strategy: str | None = None,
+        fallback: Sequence[str] = (),
+        need: Sequence[str] = (),
+        deadline: float | None = None,
     ) -> Answer:
-        """Start answering; what goes wrong before the first token is recorded and raised.
+        """Start answering; what goes wrong before the first token is recorded, and raised where no
+        other model is to be asked.
 
         ``options`` has the names of ``engines.base.Options``; ``engine`` names the one that must
-        run it; ``conversation`` is the id that the
-        run is recorded under, a new one where there is none; ``progress`` is told how many tokens
-        of the prompt are computed, and how many there are.
+        run it; ``conversation`` is the id that the run is recorded under, a new one where there is
+        none; ``progress`` is told how many tokens of the prompt are computed, and how many there
+        are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
+        ``deadline`` is in seconds: after it nothing is tried again.
         """
-        resolved = self.catalogue.for_running(self.resolve(model))
-        record = self._recorder(request, conversation, log)
-        try:
-            loaded, picked = self._open(resolved, options or {}, engine)
-            request = _completed(request, resolved, loaded.info.sampling)
-            stream = loaded.generate(request)
-        except (LlmrrError, KeyboardInterrupt) as error:
-            record(resolved, None, error)
-            raise
-        return Answer(
-            stream,
-            resolved,
-            picked.engine.name,
-            "; on ".join(filter(None, (picked.why, loaded.where))),
-            lambda answer, error: record(resolved, answer, error),
-            progress,
-        )
+        wish = Wish(model, strategy, tuple(fallback), tuple(need))
+        chosen = self.selection.choose(request, wish, self._moment(conversation))
+        asking = _Asking(self, chosen, request, options or {}, engine, conversation, log)
+        return Answer(asking.attempts(deadline), progress, chosen.decision)
+
+    def route(
+        self,
+        request: Request,
+        *,
+        model: str | None = None,
+        strategy: str | None = None,
+        fallback: Sequence[str] = (),
+        need: Sequence[str] = (),
+    ) -> Decision:
+        """The decision that ``run`` would obey, and what it rests on; nothing is run."""
+        wish = Wish(model, strategy, tuple(fallback), tuple(need))
+        return self.selection.decide(request, wish, self._moment(None))[0]
 
     def embed(
         self,
@@ -292,7 +244,7 @@ class Router:
         """Free the model and the database. Twice is allowed."""
         if self._loaded is not None and not self._leave_model:
             self._loaded[1].close()
-        self._loaded = None
+        self._loaded = self._loaded_name = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -311,12 +263,18 @@ class Router:
         key = (files.path, name, options)
         if self._loaded is not None:
             if self._loaded[0] == key:
+                self._loaded_name = resolved.name
                 return self._loaded[1:]
             self._loaded[1].close()
-            self._loaded = None
+            self._loaded = self._loaded_name = None
         model = picked.engine.load(files, options)
-        self._loaded = (key, model, picked)
+        self._loaded, self._loaded_name = (key, model, picked), resolved.name
         return model, picked
+
+    def _count(self, name: str, change: int) -> None:
+        """How many requests are under way at a model."""
+        with self._busy_lock:
+            self._busy[name] += change
 
     # -- the record ----------------------------------------------------------------------------
 
@@ -340,18 +298,16 @@ class Router:
             self._warn(f"{loss}: {error.message}")
             return None
 
-    def _recorder(
-        self, request: Request, conversation: str | None, log: bool
-    ) -> Callable[[Resolved, Answer | None, BaseException | None], None]:
-        began = time.time()
+    def _moment(self, conversation: str | None) -> Moment:
+        with self._busy_lock:
+            busy = {name: count for name, count in self._busy.items() if count}
+        loaded = frozenset() if self._loaded_name is None else frozenset({self._loaded_name})
+        kept = None if conversation is None else self._kept.get(conversation)
+        return Moment(int.from_bytes(os.urandom(8)), loaded, busy, kept)
 
-        def record(resolved: Resolved, answer: Answer | None, error: BaseException | None) -> None:
-            run = _run_of(request, resolved, answer, error, began, conversation)
-            self._record(run, log, resolved.label)
-
-        return record
-
-    def _record(self, run: stats.Run, log: bool, label: str | None) -> None:
+    def _record(
+        self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
+    ) -> None:
         if not log or not self.config.value("log_prompts"):
             run = replace(run, system=None, prompt=None, answer=None)
         retention = cast("float | None", self.config.value("stats.retention"))
@@ -359,6 +315,8 @@ class Router:
         def write(connection: "sqlite3.Connection") -> None:
             stats.record(connection, run)
             stats.prune(connection, retention)
+            if outcome is not None:
+                outcome(connection)
             if label is not None:
                 from llmrr.store import records
 
@@ -384,35 +342,128 @@ def _options(stated: Mapping[str, Any]) -> Options:
     return Options(**{key: value for key, value in stated.items() if value is not None})
 
 
-def _run_of(
-    request: Request,
-    resolved: Resolved,
-    answer: Answer | None,
-    error: BaseException | None,
-    began: float,
-    conversation: str | None,
-) -> stats.Run:
-    usage = (answer.usage if answer else None) or Usage(total_s=time.time() - began)
+class _Asking:
+    """One request on its way through the models that were chosen for it."""
+
+    def __init__(
+        self,
+        router: Router,
+        chosen: Chosen,
+        request: Request,
+        options: Mapping[str, object],
+        engine: str | None,
+        conversation: str | None,
+        log: bool,
+    ) -> None:
+        self.router, self.chosen, self.request = router, chosen, request
+        self.options, self.engine, self.log = options, engine, log
+        self.conversation = conversation
+        self.cid = conversation or _new_conversation(time.time())
+        self.models = {one.name: one for one in router.config.models}
+
+    def attempts(self, deadline: float | None) -> Attempts:
+        """The models that are asked in turn."""
+        return Attempts(
+            self, self.request, self.chosen.names, retry_rules(self.router.config),
+            seed=int.from_bytes(os.urandom(8)),
+            deadline=None if deadline is None else time.monotonic() + deadline,
+            contexts={one.name: one.context for one in self.chosen.candidates},
+            resumes=frozenset(name for name, one in self.models.items() if one.resume),
+        )  # fmt: skip
+
+    def claim(self, name: str) -> None:
+        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open."""
+        if name not in self.models:
+            return
+        from llmrr import health
+
+        model, rules = self.models[name], breaker_rules(self.router.config)
+        decision = self.chosen.decision
+        by_turn = decision is not None and decision.strategy == "round-robin"
+
+        def work(connection: "sqlite3.Connection") -> LlmrrError | None:
+            if not health.claim(connection, key_of(model), rules):
+                return health.refusal(connection, name, key_of(model), rules)
+            if by_turn:
+                health.chosen(connection, key_of(model))
+            return None
+
+        if refusal := self.router.with_database(work, "how models have been doing is not known"):
+            raise refusal
+
+    def resolve(self, name: str) -> Resolved:
+        """The model of that name, as an engine here runs it; the empty name is the default."""
+        catalogue = self.router.catalogue
+        found = catalogue.resolve(name or None)
+        decision = self.chosen.decision
+        if decision is not None and name == decision.chosen:
+            found = replace(found, stated=False, why=decision.summary)
+        return catalogue.for_running(found)
+
+    def start(self, model: Resolved, request: Request) -> Attempt:
+        """Load the model and begin. Raises what goes wrong with either."""
+        loaded, picked = self.router._open(model, self.options, self.engine)
+        is_local = bool(picked.engine.formats)
+        request = _completed(request, model, loaded.info.sampling)
+        stream = loaded.generate(request if is_local else without_begun(request))
+        runs = "; on ".join(filter(None, (picked.why, loaded.where)))
+        self.router._count(model.name, 1)
+        return Attempt(stream, model, picked.engine.name, runs)
+
+    def record(self, ended: Ended) -> None:
+        """Write down how an attempt ended, and what that says of the model."""
+        if ended.model is None:
+            return
+        if ended.engine:
+            self.router._count(ended.model.name, -1)
+        if ended.error is None and self.conversation is not None:
+            self.router._kept[self.conversation] = ended.name
+        run = _run_of(self.request, ended, ended.model, self.cid)
+        self.router._record(run, self.log, ended.model.label, self._outcome(ended))
+
+    def warn(self, text: str) -> None:
+        """Tell the user."""
+        self.router._warn(text)
+
+    def _outcome(self, ended: Ended) -> "Work | None":
+        model = self.models.get(ended.name)
+        if model is None:
+            return None
+        from llmrr import health
+
+        key, error = key_of(model), ended.error
+        rules = breaker_rules(self.router.config)
+        if error is None and ended.finish_reason != "cancelled" and ended.usage is not None:
+            return lambda connection: health.note(connection, key, rules, usage=ended.usage)
+        if isinstance(error, LlmrrError) and error.is_fault:
+            said = f"{type(error).__name__}: {error.message}"
+            return lambda connection: health.note(connection, key, rules, error=said[:500])
+        return lambda connection: health.release(connection, key)
+
+
+def _run_of(request: Request, ended: Ended, model: Resolved, cid: str) -> stats.Run:
+    usage = ended.usage or Usage(total_s=time.time() - ended.began)
+    error = ended.error
     system = next((one.content for one in request.messages if one.role == "system"), None)
     said = request.messages[-1].content if request.messages else request.prompt
     return stats.Run(
         id=None,
-        at=began,
-        model=resolved.name,
-        source=resolved.source,
-        engine=answer.engine if answer else "",
+        at=ended.began,
+        model=model.name,
+        source=model.source,
+        engine=ended.engine,
         prompt_tokens=usage.prompt_tokens,
         cached_tokens=usage.cached_tokens,
         completion_tokens=usage.completion_tokens,
         load_s=usage.load_s,
         first_token_s=usage.first_token_s,
         total_s=usage.total_s,
-        finish_reason=answer.finish_reason if answer else _interrupted(error),
+        finish_reason=ended.finish_reason or _interrupted(error),
         error=f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None,
-        conversation=conversation or _new_conversation(began),
+        conversation=cid,
         system=system,
         prompt=said,
-        answer=answer.text if answer else None,
+        answer=ended.text,
     )
 
 

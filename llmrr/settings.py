@@ -143,7 +143,7 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("fallback_chain", CHAIN, None,
          "What is asked, in this order, when the model that was chosen fails before its first "
          "word; unset, all others by priority. With false one model is asked, and no other.",
-         '["primary", "local"]'),
+         '["assistant", "local"]', True),
     Spec("default_model", TEXT, None,
          "The model that answers when none is named, where there are no [[models]]; without it, "
          "the installed one that was used or added last.",

@@ -59,14 +59,15 @@ def strategy_warning(stated: object, where: str | None = None) -> str | None:
 
 def parse_strategy(value: object, _folder: Path | None = None) -> str:
     """The strategy of that name; ``ValueError`` names the nearest one."""
+    if not isinstance(value, str):
+        raise ValueError
     if value in STRATEGIES:
-        return str(value)
-    if isinstance(value, str) and value in STRAY:
+        return value
+    if value in STRAY:
         return STRAY[value]
-    near = nearest(value, (*STRATEGIES, *STRAY)) if isinstance(value, str) else None
-    written = f'"{value}"' if isinstance(value, str) else value
+    near = nearest(value, (*STRATEGIES, *STRAY))
     known = f"did you mean {near}?" if near else f"there are {', '.join(STRATEGIES)}"
-    raise ValueError(f"there is no strategy {written}; {known}")
+    raise ValueError(f'there is no strategy "{value}"; {known}')
 
 
 def _is_name(value: object) -> bool:
@@ -74,7 +75,7 @@ def _is_name(value: object) -> bool:
 
 
 def _names(value: object, _folder: Path) -> object:
-    names = [value] if isinstance(value, str) else value
+    names = [one.strip() for one in value.split(",")] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(map(_is_name, names)):
         raise ValueError
     for name in names:

@@ -82,12 +82,14 @@ DEFAULT_SAMPLING = Sampling(temperature=0.8, top_k=40, top_p=0.95, min_p=0.05)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of a model: ``messages`` through its chat template, or a raw ``prompt``."""
+    """What is asked of a model: ``messages`` through its chat template, or a raw ``prompt``.
+    ``begun`` is how the answer begins already: a local model goes on behind it."""
 
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
     n: int = 1
     sampling: Sampling = field(default_factory=Sampling)
+    begun: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("pool", "evaluate", "health"),
     ("convert",),
     ("catalogue",),
-    ("description", "inventory", "selection"),
+    ("description", "inventory", "selection", "answering"),
     ("router",),
     ("bench", "optimize", "doctor", "batch", "compat"),
     ("migrate", "server"),

@@ -52,3 +52,20 @@ def engine_names(incomplete: str) -> list[str]:
     from llmrr.engines import ENGINES
 
     return [engine.name for engine in ENGINES if engine.name.startswith(incomplete)]
+
+
+def strategy_names(incomplete: str) -> list[tuple[str, str]]:
+    """The strategies that begin with ``incomplete``."""
+    from llmrr.strategies import STRATEGIES
+
+    return [found for found in STRATEGIES.items() if found[0].startswith(incomplete)]
+
+
+def need_words(incomplete: str) -> list[str]:
+    """The needs that have a meaning, and the tags of the models."""
+    from llmrr import config
+
+    words = ["images", "tools", "schema", "grammar", "logprobs", "embedding"]
+    with suppress(Exception):
+        words += [tag for model in config.load().models for tag in model.tags]
+    return sorted(word for word in dict.fromkeys(words) if word.startswith(incomplete))

@@ -29,6 +29,7 @@ class Session:
     messages: tuple[Message, ...] = ()
     cid: str = ""
     engine: str | None = None
+    choice: asking.Choice = asking.ANY
     log: bool = True
     named: bool = False  # the model was named once on stderr
     notes: tuple[str, ...] = ()  # what was told of how it is asked
@@ -59,6 +60,7 @@ def begin(
         messages=tuple(m for m in turns if m.role != "system"),
         cid=question.conversation or new_id(),
         engine=question.engine,
+        choice=question.choice,
         log=log,
     )
 
@@ -91,11 +93,12 @@ def say(session: Session, text: str) -> None:
         conversation=session.cid,
         log=session.log,
         progress=progress,
+        **session.choice._asdict(),
     )
     heard = answers.Heard()
     try:
-        if not session.named:
-            answers.announce(answer.model)
+        if not session.named or session.how.explain:
+            answers.announce(answer, explain=session.how.explain)
         output.notes(note for note in answer.notes if note not in session.notes)
         session.named, session.notes = True, answer.notes
         answers.show(answer, session.how, session.sampling, progress, heard)

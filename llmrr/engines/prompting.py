@@ -21,11 +21,19 @@ def prompted(request: Request, template: Template, *, templated: bool) -> Prompt
     """The text that the model is given; ``templated``: the template is its own or was stated.
     Raises ``Unsupported`` where the template refuses the messages."""
     if request.prompt is not None:
-        return Prompt(request.prompt, template.markers)
+        return Prompt(request.prompt + request.begun, template.markers)
     prompt = template.prompt(request.messages, think=request.sampling.think)
+    if request.begun:
+        prompt = _begun(prompt, request.begun)
     if templated:
         return prompt
     return Prompt(prompt.text, prompt.markers, prompt.opened, (NO_TEMPLATE, *prompt.notes))
+
+
+def _begun(prompt: Prompt, answer: str) -> Prompt:
+    """The prompt with the beginning of the answer; what was thought before it is over."""
+    closing = f"\n{prompt.markers.close[0]}\n\n" if prompt.opened else ""
+    return Prompt(prompt.text + closing + answer, prompt.markers, False, prompt.notes)
 
 
 def with_bos(tokens: list[int], bos: int | None, *, adds: bool) -> list[int]:

@@ -5,6 +5,7 @@ depends on the order in which the candidates come.
 """
 
 from llmrr.routing.candidate import Candidate, Health, Needs, State
-from llmrr.routing.decision import Decision, Rejected, Scored, route
+from llmrr.routing.decision import Decision, Scored, route
+from llmrr.routing.rejection import Rejected
 
 __all__ = ["Candidate", "Decision", "Health", "Needs", "Rejected", "Scored", "State", "route"]

@@ -29,13 +29,14 @@ FEATURE_WORDS: Final = {
 class Needs:
     """What a request demands. ``tokens`` is about how many its prompt has, ``answer_tokens`` the
     longest answer that is wanted; ``features`` are words of engines, ``tags`` those of users;
-    ``strategy`` says how to choose."""
+    ``strategy`` says how to choose; ``answers`` is False where only vectors are wanted."""
 
     strategy: str = DEFAULT_STRATEGY
     tokens: int = 0
     answer_tokens: int | None = None
     features: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
+    answers: bool = True
 
     @property
     def words(self) -> list[str]:
@@ -47,7 +48,8 @@ class Needs:
 class Candidate:
     """A model that may be chosen, with what changes rarely. ``priority`` None comes after all that
     have one. ``context`` is how many tokens it can hold, ``features`` what can be asked of it, None
-    where only its provider knows. ``blocked`` is why it cannot be used at all."""
+    where only its provider knows. ``answers`` is False of a model that only makes vectors.
+    ``blocked`` is why it cannot be used at all."""
 
     name: str
     priority: int | None = None
@@ -58,6 +60,7 @@ class Candidate:
     features: frozenset[str] | None = frozenset()
     quality: float | None = None
     cost: Cost | None = None
+    answers: bool = True
     blocked: LlmrrError | None = None
     salt: int = field(init=False, repr=False)
     rank: float = field(init=False, repr=False)

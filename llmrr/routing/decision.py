@@ -73,23 +73,26 @@ class Decision:
         return tuple(_WORDS[key] for key in wanted if all(one[key] is None for one in terms))
 
     @property
+    def summary(self) -> str:
+        """Why it was chosen, in a few words."""
+        return self.why if self.why == self.strategy else f"{self.strategy}, {self.why}"
+
+    @property
     def hint(self) -> str | None:
         """How to measure what is missing."""
         return HOW_TO_MEASURE if set(self.unmeasured) - {"cost"} else None
 
     @property
     def refusal(self) -> LlmrrError:
-        """What to raise where no candidate was left: as the first by priority was rejected, or the
-        only one."""
+        """What to raise where no candidate was left."""
         if not self.rejected:
             return NotFound("there is no model to choose among", "llmrr list")
         if len(self.rejected) == 1:
             return self.rejected[0].exception
         reasons = "; ".join(f"{one.name}: {one.why}" for one in self.rejected)
-        kind = type(self.rejected[0].exception)
         kinds = {type(one.exception) for one in self.rejected}
-        shared = kind if len(kinds) == 1 else NotFound
-        return _plain(shared)(f"no model can take this: {reasons}", 'llmrr route "…"')
+        shared = kinds.pop() if len(kinds) == 1 else NotFound
+        return shared(f"no model can take this: {reasons}", 'llmrr route "…"')
 
     def facts(self) -> dict[str, Any]:
         """The shape of ``route --json``."""
@@ -213,11 +216,3 @@ def _roomiest(
     tight = {one.name for one in rejected if one.kind == "context"}
     large = [one for one in candidates if one.name in tight]
     return max(large, key=lambda one: (one.context or 0, -one.rank, one.salt), default=None)
-
-
-def _plain(kind: type[LlmrrError]) -> type[LlmrrError]:
-    """The class itself, or the nearest above it that is made of a message and a hint alone."""
-    for one in kind.__mro__:
-        if one.__init__ in (LlmrrError.__init__,):
-            return one
-    return LlmrrError

@@ -3,8 +3,15 @@
 
 from typing import NamedTuple
 
-from llmrr.errors import ContextOverflow, EngineFailed, FeatureMissing, LlmrrError, NotFound
-from llmrr.routing.candidate import UNKNOWN, FEATURE_WORDS, Candidate, Needs, State
+from llmrr.errors import (
+    ContextOverflow,
+    EngineFailed,
+    FeatureMissing,
+    LlmrrError,
+    NotFound,
+    Unsupported,
+)
+from llmrr.routing.candidate import FEATURE_WORDS, UNKNOWN, Candidate, Needs, State
 
 
 class Rejected(NamedTuple):
@@ -32,6 +39,7 @@ class Rejected(NamedTuple):
 
 _TEXTS = {
     "context": "its context of {0:,} tokens is too small for a prompt of about {1:,}",
+    "vectors": "it is an embedding model: it makes vectors, and no answers",
     "feature": "it lacks {0}",
     "tag": "it has no tag {0}",
     "breaker": "its breaker is open: it failed {0} times in a row, and is tried again in {1:.0f} s"
@@ -40,6 +48,7 @@ _TEXTS = {
 }
 _ERRORS: dict[str, type[LlmrrError]] = {
     "context": ContextOverflow,
+    "vectors": Unsupported,
     "feature": FeatureMissing,
     "tag": NotFound,
     "breaker": EngineFailed,
@@ -53,6 +62,8 @@ def rejection(
     """Why a candidate is left out, or None. With ``soft_tags`` a tag that is missing is none."""
     if candidate.blocked is not None:
         return Rejected(candidate.name, "blocked", (), candidate.blocked)
+    if needs.answers and not candidate.answers:
+        return Rejected(candidate.name, "vectors")
     if candidate.context is not None and needs.tokens >= candidate.context:
         return Rejected(candidate.name, "context", (candidate.context, needs.tokens))
     if needs.features and candidate.features is not None:

@@ -61,7 +61,7 @@ def main() -> None:
                 return route(needs, offered, State(1000.0, seed * 7919, known))  # noqa: B023
 
             def words(seed: int) -> object:
-                return decide(seed).facts()  # type: ignore[attr-defined]  # noqa: B023
+                return decide(seed).facts()  # type: ignore[attr-defined]
 
             middle, high = micros(decide, rounds)
             printed, _ = micros(words, max(20, rounds // 10))
