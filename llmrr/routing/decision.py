@@ -18,12 +18,23 @@ from llmrr.routing.draws import turn
 from llmrr.routing.rejection import Rejected, met, rejection
 from llmrr.routing.strategies import MEASURED, SCORES
 
-HOW_TO_MEASURE: Final = (
-    "llmrr eval MODEL measures quality; llmrr bench MODEL, and every run, speed and reliability"
-)
-_WORDS: Final = {
-    "quality": "quality", "cost": "cost", "time_s": "speed", "reliability": "reliability"
-}  # fmt: skip
+HOW_TO_MEASURE: Final = {
+    "quality": "llmrr eval MODEL measures quality",
+    "time_s": "llmrr bench MODEL, and every run, measures speed",
+    "reliability": "every run measures reliability",
+}
+_WHY: Final = {
+    "balanced": "the best weighted sum",
+    "quality-first": "the best quality",
+    "cost-optimized": "the least cost",
+    "speed-priority": "the least time",
+    "reliability-first": "the most reliable",
+    "round-robin": "its turn",
+    "least-loaded": "the least loaded",
+    "capability-match": "it meets most of the needs",
+    "adaptive": "the best draw",
+    "ensemble": "the best weighted sum of those that are asked",
+}
 
 
 class Scored(NamedTuple):
@@ -67,20 +78,20 @@ class Decision:
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
-        """What the strategy looks at and nothing is known of, in words."""
+        """The terms that the strategy looks at and that nobody measured of any candidate."""
         terms = [one.terms for one in self.ranked]
-        wanted = MEASURED.get(self.strategy, ())
-        return tuple(_WORDS[key] for key in wanted if all(one[key] is None for one in terms))
+        wanted = [key for key in MEASURED.get(self.strategy, ()) if key != "cost"]
+        return tuple(key for key in wanted if all(one[key] is None for one in terms))
 
     @property
     def summary(self) -> str:
         """Why it was chosen, in a few words."""
-        return self.why if self.why == self.strategy else f"{self.strategy}, {self.why}"
+        return f"{self.strategy}: {self.why}"
 
     @property
     def hint(self) -> str | None:
         """How to measure what is missing."""
-        return HOW_TO_MEASURE if set(self.unmeasured) - {"cost"} else None
+        return "; ".join(HOW_TO_MEASURE[key] for key in self.unmeasured) or None
 
     @property
     def refusal(self) -> LlmrrError:
@@ -151,13 +162,10 @@ def route(needs: Needs, candidates: Sequence[Candidate], state: State) -> Decisi
         rejected = [one for one in rejected if one.name != roomiest.name]
         why = "it has the largest context"
     scores = SCORES[strategy](needs, fitting, state)
-    chosen, reason_why = _best(strategy, fitting, scores, state)
-    decision = Decision(
-        strategy, needs, state, fitting, scores, rejected, chosen, why or reason_why
-    )
-    if len(fitting) > 1 and not why and reason_why.startswith("by "):
-        return _unmeasured(decision)
-    return decision
+    chosen, reason = _best(strategy, fitting, scores, state)
+    if reason.startswith("by priority"):
+        reason = f"{_known(strategy, fitting, state)}: {reason}"
+    return Decision(strategy, needs, state, fitting, scores, rejected, chosen, why or reason)
 
 
 def _best(
@@ -174,7 +182,7 @@ def _best(
     top = max(known) if known else None
     best = [one for one, score in zip(fitting, scores, strict=True) if score == top]
     if len(best) == 1:
-        return best[0].name, strategy
+        return best[0].name, _WHY.get(strategy, "drawn")
     if strategy != "random":
         lowest = min(one.rank for one in best)
         best = [one for one in best if one.rank == lowest]
@@ -182,32 +190,23 @@ def _best(
         return best[0].name, "by priority"
     seed = state.seed
     drawn = min(best, key=lambda one: turn(seed ^ one.salt, one.weight))
-    return drawn.name, "by weight"
+    return drawn.name, "by weight" if strategy == "random" else "by priority, then weight"
 
 
-def _unmeasured(decision: Decision) -> Decision:
-    """The decision that says that it rests on nothing that was measured, if it does."""
-    wanted = [key for key in MEASURED.get(decision.strategy, ()) if key != "cost"]
-    for one in decision.candidates:
-        health = decision.state.health.get(one.name, UNKNOWN)
+def _known(strategy: str, fitting: Sequence[Candidate], state: State) -> str:
+    """What left it to the priority."""
+    wanted = MEASURED.get(strategy, ())
+    if wanted == ("cost",):
+        return "equal cost" if any(one.cost for one in fitting) else "no cost is stated"
+    for one in fitting:
+        health = state.health.get(one.name, UNKNOWN)
         facts = {
-            "quality": one.quality, "time_s": health.first_token_s,
+            "quality": one.quality, "cost": None, "time_s": health.first_token_s,
             "reliability": health.attempts or None,
         }  # fmt: skip
         if any(facts[key] is not None for key in wanted):
-            return decision
-    if not wanted and decision.strategy != "cost-optimized":
-        return decision
-    why = f"no measurement: {decision.why}"
-    if not wanted:
-        why = f"equal cost: {decision.why}"
-    return _replaced(decision, why)
-
-
-def _replaced(decision: Decision, why: str) -> Decision:
-    from dataclasses import replace
-
-    return replace(decision, why=why)
+            return "equal scores"
+    return "no measurement" if wanted else "equal scores"
 
 
 def _roomiest(
