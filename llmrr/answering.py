@@ -71,7 +71,6 @@ class Attempts:
     deadline: float | None = None
     contexts: Mapping[str, int | None] = field(default_factory=dict)
     resumes: frozenset[str] = frozenset()
-    sleep: Callable[[float], None] = time.sleep
     at: int = 0
     tried: int = 0
     began: float = 0.0
@@ -143,7 +142,7 @@ class Attempts:
         if not may_wait(self.rules, seconds, left, others=lambda: self._other(error) is not None):
             return False
         self.asks.warn(f"{_what(self.name, error)}: it is asked again in {seconds:.1f} s")
-        self.sleep(seconds)
+        time.sleep(seconds)
         return True
 
     def _next(self, error: LlmrrError, what: str = "is asked") -> None:

@@ -631,7 +631,7 @@ def test_what_a_model_states_of_how_it_is_chosen() -> None:
     project(
         "strategy = 'random'\nfallback_chain = ['b', 'a']\n" + MODEL + "priority = 2\n"
         "weight = 0.5\ntags = ['code', 'code']\ngroup = 'g'\nfallback = 'b'\nresume = true\n"
-        "quality = 0.8\ncost = { input = 1, output = 2.5 }\n[[models]]\nname = 'b'\nsource = 'builtin:mini'"
+        "quality = 0.8\ncost = { input = 1, output = 2.5 }\n" + MODEL.replace("'a'", "'b'")
     )  # fmt: skip
     loaded = config.load()
     first, second = loaded.models

@@ -65,7 +65,7 @@ def after(breaker: Breaker, rules: Rules, now: float, *, failed: bool) -> Breake
     """
     if not failed:
         return CLOSED
-    recent = tuple(at for at in breaker.failed if 0 <= now - at < rules.window)
+    recent = tuple(at for at in breaker.failed if abs(now - at) < rules.window)
     times = (*recent, now)[-rules.failures :]
     if breaker.opened is not None:  # a late failure of before does not prolong it
         is_probe = breaker.probed is not None

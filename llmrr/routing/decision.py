@@ -150,11 +150,11 @@ def route(needs: Needs, candidates: Sequence[Candidate], state: State) -> Decisi
     fitting: list[Candidate] = []
     rejected: list[Rejected] = []
     for one in candidates:
-        reason = rejection(needs, one, state, soft_tags=soft)
-        if reason is None:
+        out = rejection(needs, one, state, soft_tags=soft)
+        if out is None:
             fitting.append(one)
         else:
-            rejected.append(reason)
+            rejected.append(out)
     why = ""
     if not fitting and (roomiest := _roomiest(candidates, rejected)):
         # How long a prompt is was estimated: the engine that counts has the last word.
