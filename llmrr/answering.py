@@ -214,6 +214,11 @@ class Answer(Iterator[Chunk]):
         self._tokens = 0
 
     @property
+    def attempt(self) -> Attempt:
+        """The attempt that is under way, or was the last."""
+        return self._current
+
+    @property
     def model(self) -> Resolved:
         """The one that answers."""
         return self._current.model

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from llmrr import formats, stats
-from llmrr.answering import Answer, Attempt, Attempts, Ended, without_begun
+from llmrr.answering import Answer, Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.config import Config
 from llmrr.engines import Picked, for_format
@@ -199,8 +199,16 @@ class Router:
         """
         wish = Wish(model, strategy, tuple(fallback), tuple(need))
         chosen = self.selection.choose(request, wish, self._moment(conversation))
-        asking = _Asking(self, chosen, request, options or {}, engine, conversation, log)
-        return Answer(asking.attempts(deadline), progress, chosen.decision)
+        asking = _Asking(self, chosen, request, options or {}, engine, conversation, log, deadline)
+        decision = chosen.decision
+        if decision is None or decision.strategy != "ensemble":
+            return Answer(asking.attempts(), progress, decision)
+        from llmrr.ensemble import Ensemble
+
+        size = cast(int, self.config.value("ensemble.size"))
+        judge = cast("str | None", self.config.value("ensemble.judge"))
+        members = [one for one in decision.order if one in chosen.names] or chosen.names
+        return Ensemble(asking, request, decision, members[:size], judge, progress)
 
     def route(
         self,
@@ -354,19 +362,24 @@ class _Asking:
         engine: str | None,
         conversation: str | None,
         log: bool,
+        deadline: float | None,
     ) -> None:
+        self.deadline = None if deadline is None else time.monotonic() + deadline
         self.router, self.chosen, self.request = router, chosen, request
         self.options, self.engine, self.log = options, engine, log
         self.conversation = conversation
         self.cid = conversation or _new_conversation(time.time())
         self.models = {one.name: one for one in router.config.models}
 
-    def attempts(self, deadline: float | None) -> Attempts:
+    def attempts(self) -> Attempts:
         """The models that are asked in turn."""
+        return self.attempts_of(self, self.chosen.names, self.request)
+
+    def attempts_of(self, asks: Asks, names: Sequence[str], request: Request) -> Attempts:
+        """Some models that are asked in turn; ``asks`` is told of it."""
         return Attempts(
-            self, self.request, self.chosen.names, retry_rules(self.router.config),
-            seed=int.from_bytes(os.urandom(8)),
-            deadline=None if deadline is None else time.monotonic() + deadline,
+            asks, request, names, retry_rules(self.router.config),
+            seed=int.from_bytes(os.urandom(8)), deadline=self.deadline,
             contexts={one.name: one.context for one in self.chosen.candidates},
             resumes=frozenset(name for name, one in self.models.items() if one.resume),
         )  # fmt: skip
@@ -412,13 +425,17 @@ class _Asking:
 
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, and what that says of the model."""
+        self.keep(ended, is_said=True)
+
+    def keep(self, ended: Ended, *, is_said: bool) -> None:
+        """``record``; what is not ``is_said`` is no turn of the conversation."""
         if ended.model is None:
             return
         if ended.engine:
             self.router._count(ended.model.name, -1)
-        if ended.error is None and self.conversation is not None:
+        if ended.error is None and is_said and self.conversation is not None:
             self.router._kept[self.conversation] = ended.name
-        run = _run_of(self.request, ended, ended.model, self.cid)
+        run = _run_of(self.request, ended, ended.model, self.cid if is_said else None)
         self.router._record(run, self.log, ended.model.label, self._outcome(ended))
 
     def warn(self, text: str) -> None:
@@ -441,7 +458,7 @@ class _Asking:
         return lambda connection: health.release(connection, key)
 
 
-def _run_of(request: Request, ended: Ended, model: Resolved, cid: str) -> stats.Run:
+def _run_of(request: Request, ended: Ended, model: Resolved, cid: str | None) -> stats.Run:
     usage = ended.usage or Usage(total_s=time.time() - ended.began)
     error = ended.error
     system = next((one.content for one in request.messages if one.role == "system"), None)

@@ -185,6 +185,12 @@ SETTINGS: tuple[Spec, ...] = (
          "to 1, the best.", "0.6", True),
     Spec("weights.cost", number(0), 0.3, "What balanced weighs cost with.", "0.2", True),
     Spec("weights.speed", number(0), 0.3, "What balanced weighs speed with.", "0.2", True),
+    Spec("ensemble.size", whole(2, 16), 3,
+         "How many models the strategy ensemble asks, one after the other.", "5", True),
+    Spec("ensemble.judge", TEXT, None,
+         "The model that chooses among their answers; without it, or where it names none, the "
+         "answer that most give is taken, or the one nearest to the others.",
+         '"assistant"', True),
     Spec("retry.attempts", whole(1, 100), 3,
          "How often one model is asked in all, where it fails with what may pass by itself.",
          "2", True),

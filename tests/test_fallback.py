@@ -441,6 +441,69 @@ def test_least_loaded_takes_what_is_idle(engine: FakeEngine) -> None:
         assert router.run(HELLO).model.name == "a"
 
 
+# -- several at once ---------------------------------------------------------------------------
+
+BY_ENSEMBLE = "strategy = 'ensemble'"
+
+
+def test_an_ensemble_takes_what_most_agree_on(engine: FakeEngine, ask: Asked) -> None:
+    configure("a", "b", "c", "d", head=BY_ENSEMBLE)
+    engine.replies = ["Rome", "Paris.", " paris"]
+    assert ask() == "Paris."
+    assert ask.model == "b"
+    assert ask.order is not None
+    assert (ask.order["by"], ask.order["answered"]) == ("2 of 3 agree", "b")
+    assert [(one["name"], one["text"]) for one in ask.order["answers"]] == [
+        ("a", "Rome"), ("b", "Paris."), ("c", " paris")
+    ]  # fmt: skip
+    runs = recorded()
+    assert [(run.model, run.conversation is None) for run in runs] == [
+        ("a", True), ("b", False), ("c", True)
+    ]  # fmt: skip
+
+
+def test_of_an_ensemble_that_fails_in_part_the_rest_decides(
+    engine: FakeEngine, ask: Asked
+) -> None:
+    configure("a", "b", "c", head=BY_ENSEMBLE + "\nretry = { attempts = 1 }")
+    engine.replies = [failed("one"), "yes", reply("no", failed("two"))]
+    assert ask() == "yes"
+    assert ask.order is not None
+    assert [one["error"] for one in ask.order["answers"]] == [
+        "EngineFailed: one", None, "EngineFailed: two"
+    ]  # fmt: skip
+    engine.replies = [failed("one"), failed("two"), failed("three")]
+    with pytest.raises(EngineFailed, match="three"):
+        ask()
+
+
+def test_a_judge_chooses_and_where_it_does_not_the_majority_does(
+    engine: FakeEngine, ask: Asked
+) -> None:
+    configure("a", "b", "c", head=BY_ENSEMBLE + "\nensemble = { size = 2, judge = 'c' }")
+    engine.replies = ["first", "second", "Answer 2."]
+    assert ask() == "second"
+    assert ask.order is not None
+    assert ask.order["by"] == "c prefers it"
+    assert "Answer 1:\nfirst\n\nAnswer 2:\nsecond" in engine.requests[-1].messages[0].content
+    for verdict, told in (("neither", "c named no answer"), (failed(), "c failed")):
+        engine.replies = ["first", "second", verdict]
+        assert ask() == "first"
+        assert any(f"the judge {told}" in text for text in ask.told)
+
+
+def test_an_ensemble_on_the_command_line(typed: Typed, engine: FakeEngine) -> None:
+    configure("a", "b", "c")
+    engine.replies = ["one", "two", "two"]
+    seen = typed("run", "--strategy", "ensemble", "--json", "x").json
+    assert (seen["text"], seen["model"], seen["usage"]["completion_tokens"]) == ("two", "b", 15)
+    assert [one["text"] for one in seen["decision"]["answers"]] == ["one", "two", "two"]
+    engine.replies = ["one", "two", "two"]
+    plain = typed("run", "--strategy", "ensemble", "x")
+    assert plain.out == "two\n"
+    assert "asked in turn: a, b, c" in plain.err
+
+
 # -- processes that share the state ------------------------------------------------------------
 
 KEY = "m file:/m.gguf"

@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("convert",),
     ("catalogue",),
     ("description", "inventory", "selection", "answering"),
+    ("ensemble",),
     ("router",),
     ("bench", "optimize", "doctor", "batch", "compat"),
     ("migrate", "server"),
