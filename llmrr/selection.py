@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmrr import catalogue, engines, formats, hardware
+from llmrr import catalogue, engines, hardware, infos
 from llmrr.catalogue import Catalogue
 from llmrr.config import Config, ConfiguredModel
 from llmrr.engines.base import CONTEXT_AT_LEAST
@@ -163,7 +163,7 @@ class Selection:
         picked = engines.for_format(place.format, model.name, found.engine)
         if command := picked.engine.missing():
             raise FeatureMissing(f"the {picked.engine.name} engine is not installed", command)
-        info = formats.inspect(found.path)
+        info = infos.inspect(place.path, self._database)
         options = {**self._config().engine_options(picked.engine.name), **found.recipe.options}
         wanted = options.get("context_size")
         context = wanted if isinstance(wanted, int) else None

@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("environment", "tomlfile", "parameters"),
     ("config", "modelfile"),
     ("store", "engines", "routing", "stats"),
-    ("pool", "evaluate", "health"),
+    ("pool", "evaluate", "health", "infos"),
     ("convert",),
     ("catalogue",),
     ("description", "inventory", "selection", "answering"),
