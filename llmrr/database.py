@@ -110,6 +110,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
             opened REAL,
             probed REAL,
             last_error TEXT) WITHOUT ROWID""",
+        """CREATE TABLE under_way (
+            id INTEGER PRIMARY KEY,
+            key TEXT NOT NULL,
+            process INTEGER NOT NULL,
+            began REAL NOT NULL)""",
     ),
 )
 

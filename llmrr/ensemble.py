@@ -6,7 +6,8 @@ They are asked one after the other: one local model is in memory at a time.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from llmrr.answering import Answer, Asks, Attempt, Attempts, Ended
+from llmrr.answering import Answer
+from llmrr.attempts import Asks, Attempt, Attempts, Ended
 from llmrr.catalogue import Resolved
 from llmrr.errors import LlmrrError
 from llmrr.routing import Decision, voting

@@ -6,7 +6,9 @@ transaction that reads, computes and writes.
 """
 
 import json
+import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -16,6 +18,7 @@ from llmrr.errors import EngineFailed
 from llmrr.routing import breaker
 from llmrr.routing.breaker import Breaker, Rules
 from llmrr.routing.candidate import UNKNOWN, Health
+from llmrr.store.processes import is_alive
 from llmrr.types import Usage
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 # from 99 % takes hundreds; times some 10 runs, as they change with the load of a machine.
 KEPT_OUTCOMES: Final = 0.998
 KEPT_TIMES: Final = 0.9
+
+_FORGOTTEN_S: Final = 3600.0
 
 _COLUMNS: Final = (
     "attempts", "successes", "runs", "load_s", "first_token_s", "token_s", "answer_tokens", "turn",
@@ -99,6 +104,32 @@ def release(connection: "sqlite3.Connection", key: str) -> None:
     try it."""
     with database.errors():
         connection.execute("UPDATE health SET probed = NULL WHERE key = ?", (key,))
+
+
+def begin(connection: "sqlite3.Connection", key: str, now: float | None = None) -> int:
+    """Note that a request is under way at this model; what ``finish`` takes."""
+    now = time.time() if now is None else now
+    sql = "INSERT INTO under_way (key, process, began) VALUES (?, ?, ?)"
+    with database.errors():
+        return connection.execute(sql, (key, os.getpid(), now)).lastrowid or 0
+
+
+def finish(connection: "sqlite3.Connection", number: int) -> None:
+    """That request has ended."""
+    with database.errors():
+        connection.execute("DELETE FROM under_way WHERE id = ?", (number,))
+
+
+def under_way(connection: "sqlite3.Connection", now: float | None = None) -> Counter[str]:
+    """How many requests are under way by key, over all processes that live. What a process left
+    when it was killed is taken away, and what is older than an hour with it."""
+    now = time.time() if now is None else now
+    with database.errors():
+        rows = connection.execute("SELECT id, key, process, began FROM under_way").fetchall()
+        living = [row for row in rows if is_alive(row[2]) and abs(now - row[3]) < _FORGOTTEN_S]
+        for number in {row[0] for row in rows} - {row[0] for row in living}:
+            finish(connection, number)
+    return Counter(row[1] for row in living)
 
 
 def note(

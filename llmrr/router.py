@@ -9,7 +9,6 @@ load, stream, record. Also the library's public face.
 
 import os
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,30 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from llmrr import formats, stats
-from llmrr.answering import Answer, Asks, Attempt, Attempts, Ended, without_begun
+from llmrr.answering import Answer
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.config import Config
+from llmrr.dispatch import Call, Dispatch, completed
 from llmrr.engines import Picked, for_format
 from llmrr.engines.base import Model, Options, Stream
 from llmrr.errors import LlmrrError
 from llmrr.routing import Decision
-from llmrr.selection import (
-    Chosen,
-    Moment,
-    Selection,
-    Wish,
-    breaker_rules,
-    key_of,
-    retry_rules,
-)
-from llmrr.types import (
-    DEFAULT_SAMPLING,
-    Message,
-    ModelInfo,
-    Request,
-    Sampling,
-    Usage,
-)
+from llmrr.selection import Moment, Selection, Wish
+from llmrr.types import ModelInfo, Request
 
 if TYPE_CHECKING:
     import sqlite3
@@ -55,6 +40,7 @@ T = TypeVar("T")
 
 __all__ = ["Answer", "Opened", "Router"]
 
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A loaded model to be used directly. What it answers is not recorded."""
@@ -66,7 +52,7 @@ class Opened:
     def generate(self, request: Request) -> Stream:
         """Start answering, with the defaults of its recipe, of its author and of llmrr."""
         return self.model.generate(
-            _completed(request, self.resolved, self.model.info.sampling)
+            completed(request, self.resolved, self.model.info.sampling)
         )
 
 
@@ -199,16 +185,17 @@ class Router:
         """
         wish = Wish(model, strategy, tuple(fallback), tuple(need))
         chosen = self.selection.choose(request, wish, self._moment(conversation))
-        asking = _Asking(self, chosen, request, options or {}, engine, conversation, log, deadline)
+        call = Call(options or {}, engine, conversation, log, deadline)
+        dispatch = Dispatch(self, chosen, request, call)
         decision = chosen.decision
         if decision is None or decision.strategy != "ensemble":
-            return Answer(asking.attempts(), progress, decision)
+            return Answer(dispatch.attempts(), progress, decision)
         from llmrr.ensemble import Ensemble
 
         size = cast(int, self.config.value("ensemble.size"))
         judge = cast("str | None", self.config.value("ensemble.judge"))
         members = [one for one in decision.order if one in chosen.names] or chosen.names
-        return Ensemble(asking, request, decision, members[:size], judge, progress)
+        return Ensemble(dispatch, request, decision, members[:size], judge, progress)
 
     def route(
         self,
@@ -333,160 +320,5 @@ class Router:
         self.with_database(write, "nothing is recorded")
 
 
-def _completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
-    """With the defaults of the configuration, of the model's author and of llmrr, in that order."""
-    recipe = resolved.recipe
-    sampling = request.sampling.over(recipe.params).over(model).over(DEFAULT_SAMPLING)
-    messages = request.messages
-    if messages and messages[0].role == "system":
-        messages = (messages[0], *recipe.messages, *messages[1:])
-    elif messages:
-        system = (Message("system", recipe.system),) if recipe.system else ()
-        messages = (*system, *recipe.messages, *messages)
-    return replace(request, sampling=sampling, messages=messages)
-
-
 def _options(stated: Mapping[str, Any]) -> Options:
     return Options(**{key: value for key, value in stated.items() if value is not None})
-
-
-class _Asking:
-    """One request on its way through the models that were chosen for it."""
-
-    def __init__(
-        self,
-        router: Router,
-        chosen: Chosen,
-        request: Request,
-        options: Mapping[str, object],
-        engine: str | None,
-        conversation: str | None,
-        log: bool,
-        deadline: float | None,
-    ) -> None:
-        self.deadline = None if deadline is None else time.monotonic() + deadline
-        self.router, self.chosen, self.request = router, chosen, request
-        self.options, self.engine, self.log = options, engine, log
-        self.conversation = conversation
-        self.cid = conversation or _new_conversation(time.time())
-        self.models = {one.name: one for one in router.config.models}
-
-    def attempts(self) -> Attempts:
-        """The models that are asked in turn."""
-        return self.attempts_of(self, self.chosen.names, self.request)
-
-    def attempts_of(self, asks: Asks, names: Sequence[str], request: Request) -> Attempts:
-        """Some models that are asked in turn; ``asks`` is told of it."""
-        return Attempts(
-            asks, request, names, retry_rules(self.router.config),
-            seed=int.from_bytes(os.urandom(8)), deadline=self.deadline,
-            contexts={one.name: one.context for one in self.chosen.candidates},
-            resumes=frozenset(name for name, one in self.models.items() if one.resume),
-        )  # fmt: skip
-
-    def claim(self, name: str) -> None:
-        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open."""
-        if name not in self.models:
-            return
-        from llmrr import health
-
-        model, rules = self.models[name], breaker_rules(self.router.config)
-        decision = self.chosen.decision
-        by_turn = decision is not None and decision.strategy == "round-robin"
-
-        def work(connection: "sqlite3.Connection") -> LlmrrError | None:
-            if not health.claim(connection, key_of(model), rules):
-                return health.refusal(connection, name, key_of(model), rules)
-            if by_turn:
-                health.chosen(connection, key_of(model))
-            return None
-
-        if refusal := self.router.with_database(work, "how models have been doing is not known"):
-            raise refusal
-
-    def resolve(self, name: str) -> Resolved:
-        """The model of that name, as an engine here runs it; the empty name is the default."""
-        catalogue = self.router.catalogue
-        found = catalogue.resolve(name or None)
-        decision = self.chosen.decision
-        if decision is not None and name == decision.chosen:
-            found = replace(found, stated=False, why=decision.summary)
-        return catalogue.for_running(found)
-
-    def start(self, model: Resolved, request: Request) -> Attempt:
-        """Load the model and begin. Raises what goes wrong with either."""
-        loaded, picked = self.router._open(model, self.options, self.engine)
-        is_local = bool(picked.engine.formats)
-        request = _completed(request, model, loaded.info.sampling)
-        stream = loaded.generate(request if is_local else without_begun(request))
-        runs = "; on ".join(filter(None, (picked.why, loaded.where)))
-        self.router._count(model.name, 1)
-        return Attempt(stream, model, picked.engine.name, runs)
-
-    def record(self, ended: Ended) -> None:
-        """Write down how an attempt ended, and what that says of the model."""
-        self.keep(ended, is_said=True)
-
-    def keep(self, ended: Ended, *, is_said: bool) -> None:
-        """``record``; what is not ``is_said`` is no turn of the conversation."""
-        if ended.model is None:
-            return
-        if ended.engine:
-            self.router._count(ended.model.name, -1)
-        if ended.error is None and is_said and self.conversation is not None:
-            self.router._kept[self.conversation] = ended.name
-        run = _run_of(self.request, ended, ended.model, self.cid if is_said else None)
-        self.router._record(run, self.log, ended.model.label, self._outcome(ended))
-
-    def warn(self, text: str) -> None:
-        """Tell the user."""
-        self.router._warn(text)
-
-    def _outcome(self, ended: Ended) -> "Work | None":
-        model = self.models.get(ended.name)
-        if model is None:
-            return None
-        from llmrr import health
-
-        key, error = key_of(model), ended.error
-        rules = breaker_rules(self.router.config)
-        if error is None and ended.finish_reason != "cancelled" and ended.usage is not None:
-            return lambda connection: health.note(connection, key, rules, usage=ended.usage)
-        if isinstance(error, LlmrrError) and error.is_fault:
-            said = f"{type(error).__name__}: {error.message}"
-            return lambda connection: health.note(connection, key, rules, error=said[:500])
-        return lambda connection: health.release(connection, key)
-
-
-def _run_of(request: Request, ended: Ended, model: Resolved, cid: str | None) -> stats.Run:
-    usage = ended.usage or Usage(total_s=time.time() - ended.began)
-    error = ended.error
-    system = next((one.content for one in request.messages if one.role == "system"), None)
-    said = request.messages[-1].content if request.messages else request.prompt
-    return stats.Run(
-        id=None,
-        at=ended.began,
-        model=model.name,
-        source=model.source,
-        engine=ended.engine,
-        prompt_tokens=usage.prompt_tokens,
-        cached_tokens=usage.cached_tokens,
-        completion_tokens=usage.completion_tokens,
-        load_s=usage.load_s,
-        first_token_s=usage.first_token_s,
-        total_s=usage.total_s,
-        finish_reason=ended.finish_reason or _interrupted(error),
-        error=f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None,
-        conversation=cid,
-        system=system,
-        prompt=said,
-        answer=ended.text,
-    )
-
-
-def _interrupted(error: BaseException | None) -> str | None:
-    return "cancelled" if isinstance(error, KeyboardInterrupt) else None
-
-
-def _new_conversation(began: float) -> str:
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(began))}-{os.urandom(2).hex()}"

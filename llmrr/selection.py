@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmrr import catalogue, engines, hardware, infos
+from llmrr import catalogue, database, engines, hardware, infos
 from llmrr.catalogue import Catalogue
 from llmrr.config import Config, ConfiguredModel
 from llmrr.engines.base import CONTEXT_AT_LEAST
@@ -22,6 +22,8 @@ from llmrr.strategies import Cost, parse_strategy
 from llmrr.types import ModelInfo, Request
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from llmrr.catalogue import Database, Resolved
 
 FRESH_S: Final = 30.0  # how long what was found out of a model holds
@@ -99,7 +101,8 @@ class Selection:
         strategy = _strategy(wish, config)
         candidates = self.candidates(models, moment.loaded)
         health = self.health(models)
-        for name, busy in moment.busy.items():
+        everywhere = strategy == "least-loaded"
+        for name, busy in (self._busy(models) if everywhere else moment.busy).items():
             health[name] = replace(health.get(name, UNKNOWN), busy=busy)
         state = State(
             time.time(), moment.seed, health, moment.loaded, weights(config), moment.kept
@@ -144,6 +147,13 @@ class Selection:
         )
         return {names[at]: one for at, one in (found or {}).items()}
 
+    def _busy(self, models: Iterable[ConfiguredModel]) -> Mapping[str, int]:
+        """The requests that are under way in all processes, by name."""
+        from llmrr import health
+
+        found: Mapping[str, int] = self._database(health.under_way, _LOSS) or {}
+        return {one.name: found.get(key_of(one), 0) for one in models}
+
     def _look(self, model: ConfiguredModel, is_loaded: bool) -> Candidate:
         stated = _stated(model)
         try:
@@ -181,8 +191,15 @@ class Selection:
         """The user's number, else what was measured last of just these files."""
         if stated.quality is not None:
             return stated.quality
+        if not self._database(_any_score, _LOSS):  # looking for those of this model takes imports
+            return None
         scores = self._catalogue.scores(self._catalogue.entry(model.name))
         return scores[0].accuracy if scores else None
+
+
+def _any_score(connection: "sqlite3.Connection") -> bool:
+    with database.errors():
+        return connection.execute("SELECT 1 FROM scores LIMIT 1").fetchone() is not None
 
 
 def key_of(model: ConfiguredModel) -> str:

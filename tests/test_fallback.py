@@ -9,7 +9,7 @@ import pytest
 from fakes import FakeEngine, reply
 from terminal import Typed
 
-from llmrr import answering, health, stats
+from llmrr import attempts, health, stats
 from llmrr.database import open_database
 from llmrr.errors import (
     ContextOverflow,
@@ -24,6 +24,7 @@ from llmrr.routing.breaker import Rules
 from llmrr.selection import key_of
 from llmrr.types import Message, Request, Sampling
 
+KEY = "m file:/m.gguf"
 HELLO = Request(messages=(Message("user", "hello"),))
 
 
@@ -57,7 +58,7 @@ class Asked:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told: list[str] = []
         self.waits: list[float] = []
-        monkeypatch.setattr(answering.time, "sleep", self.waits.append)
+        monkeypatch.setattr(attempts.time, "sleep", self.waits.append)
 
     def __call__(self, request: Request = HELLO, **named: object) -> str:
         with Router(warn=self.told.append) as router:
@@ -317,10 +318,10 @@ def test_thoughts_that_were_shown_end_it_too(engine: FakeEngine, ask: Asked) -> 
 
 def test_a_remote_model_is_told_to_go_on(engine: FakeEngine) -> None:
     begun = Request(messages=HELLO.messages, begun="Once ")
-    told = answering.without_begun(begun)
+    told = attempts.without_begun(begun)
     assert [turn.role for turn in told.messages] == ["user", "assistant", "user"]
     assert (told.messages[1].content, told.begun) == ("Once ", "")
-    assert answering.without_begun(Request(prompt="P ", begun="x")).prompt == "P x"
+    assert attempts.without_begun(Request(prompt="P ", begun="x")).prompt == "P x"
 
 
 def test_an_answer_that_was_stopped_is_not_tried_again(engine: FakeEngine, ask: Asked) -> None:
@@ -441,6 +442,40 @@ def test_least_loaded_takes_what_is_idle(engine: FakeEngine) -> None:
         assert router.run(HELLO).model.name == "a"
 
 
+def test_what_failed_is_no_load(engine: FakeEngine, ask: Asked) -> None:
+    configure("a", "b", head="strategy = 'least-loaded'")
+    engine.replies = [failed(), reply(failed())]
+    with pytest.raises(EngineFailed):
+        ask()
+    with closing(open_database()) as connection:
+        assert health.under_way(connection) == {}
+
+
+def wait_in_a_request(ready: object, done: object) -> None:
+    with closing(open_database()) as connection:
+        health.begin(connection, KEY)
+        ready.set()  # type: ignore[attr-defined]
+        done.wait()  # type: ignore[attr-defined]
+
+
+def test_requests_of_other_processes_count_while_these_live() -> None:
+    spawn = multiprocessing.get_context("spawn")
+    ready, done = spawn.Event(), spawn.Event()
+    worker = spawn.Process(target=wait_in_a_request, args=(ready, done))
+    worker.start()
+    assert ready.wait(60)
+    with closing(open_database()) as connection:
+        number = health.begin(connection, KEY)
+        assert health.under_way(connection) == {KEY: 2}
+        worker.kill()
+        worker.join()
+        assert health.under_way(connection) == {KEY: 1}
+        health.finish(connection, number)
+        assert health.under_way(connection) == {}
+        health.begin(connection, KEY, now=time.time() - 4000)
+        assert health.under_way(connection) == {}
+
+
 # -- several at once ---------------------------------------------------------------------------
 
 BY_ENSEMBLE = "strategy = 'ensemble'"
@@ -506,7 +541,6 @@ def test_an_ensemble_on_the_command_line(typed: Typed, engine: FakeEngine) -> No
 
 # -- processes that share the state ------------------------------------------------------------
 
-KEY = "m file:/m.gguf"
 MANY = Rules(failures=10_000, window=1e6, cooldown=30.0)
 
 
