@@ -71,20 +71,14 @@ class Selection:
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
         """Which models are asked, and in which order. Raises what forbids every one of them, and
         ``NotFound`` for a fallback that is none."""
-        for name in wish.fallback:
-            self._catalogue.resolve(name)
-        own = {one.name: one.fallback for one in self._config().models}
-        if not self.members(wish.model):
-            _require_unstated(wish)
-            name = wish.model or ""
-            return Chosen(tuple(chain(name, own, wish.fallback)))
-        decision, candidates = self.decide(request, wish, moment)
-        if decision.chosen is not None:
-            names = chain(decision.chosen, own, self._then(decision, wish))
-            return Chosen(_usable(names, decision), decision, candidates)
-        if not wish.fallback:
-            raise decision.refusal
-        return Chosen(wish.fallback, decision, candidates)
+        if self.members(wish.model):
+            decision, candidates = self.decide(request, wish, moment)
+            if not decision.asked:
+                raise decision.refusal
+            return Chosen(decision.asked, decision, candidates)
+        _require_unstated(wish)
+        self._require_models(wish.fallback)
+        return Chosen(tuple(chain(wish.model or "", self._own(), wish.fallback)))
 
     def decide(
         self, request: Request, wish: Wish, moment: Moment
@@ -92,6 +86,7 @@ class Selection:
         """The decision among the ``[[models]]``, or among those of a group. ``NotFound`` where
         there are none."""
         config, models = self._config(), self.members(wish.model)
+        self._require_models(wish.fallback)
         if not models:
             raise NotFound(
                 "there are no [[models]] to choose among"
@@ -107,7 +102,26 @@ class Selection:
         state = State(
             time.time(), moment.seed, health, moment.loaded, weights(config), moment.kept
         )
-        return route(needs_of(request, wish.need, strategy), candidates, state), tuple(candidates)
+        found = route(needs_of(request, wish.need, strategy), candidates, state)
+        return replace(found, asked=self._order(found, wish)), tuple(candidates)
+
+    def _order(self, decision: Decision, wish: Wish) -> tuple[str, ...]:
+        """The models that are asked in turn, without those that cannot take the request whenever
+        they are asked."""
+        if decision.chosen is None:
+            return wish.fallback
+        alone = self._config().value("fallback_chain") is False and not wish.fallback
+        own = {} if alone else self._own()
+        names = chain(decision.chosen, own, self._then(decision, wish))
+        kinds = {one.name: one.kind for one in decision.rejected}
+        return tuple(one for one in names if kinds.get(one, "breaker") in ("breaker", "probing"))
+
+    def _own(self) -> dict[str, tuple[str, ...]]:
+        return {one.name: one.fallback for one in self._config().models}
+
+    def _require_models(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._catalogue.resolve(name)
 
     def _then(self, decision: Decision, wish: Wish) -> Sequence[str]:
         """What follows the first and its own fallbacks."""
@@ -265,12 +279,6 @@ def _require_unstated(wish: Wish) -> None:
         if stated:
             why = "one model is named" if wish.model else "there are no [[models]]"
             raise UsageError(f"{flag} has nothing to choose among: {why}", f"omit {flag}")
-
-
-def _usable(names: Iterable[str], decision: Decision) -> tuple[str, ...]:
-    """Without those that cannot take the request whenever they are asked."""
-    out = {one.name for one in decision.rejected if one.kind not in ("breaker", "probing")}
-    return tuple(name for name in names if name not in out)
 
 
 def _stated(model: ConfiguredModel) -> Candidate:

@@ -100,7 +100,7 @@ def test_a_failure_before_the_first_word_goes_to_the_next(engine: FakeEngine, as
         ("fallback_chain = ['c', 'a']", {}, {}, "ac"),
         ("fallback_chain = ['c', 'b']", {"a": "fallback = 'b'"}, {}, "abc"),
         ("fallback_chain = false", {}, {}, "a"),
-        ("fallback_chain = false", {"a": "fallback = 'c'"}, {}, "ac"),
+        ("fallback_chain = false", {"a": "fallback = 'c'"}, {}, "a"),
         ("", {"a": "fallback = 'c'", "c": "fallback = 'b'"}, {}, "acb"),
         ("", {}, {"fallback": ["c"]}, "ac"),
         ("fallback_chain = ['b']", {}, {"fallback": ["c", "b"]}, "acb"),
@@ -640,6 +640,14 @@ def test_route_prints_who_was_rejected_and_runs_nothing(typed: Typed, engine: Fa
     assert nobody["model"] is None
     assert [one["why"] for one in nobody["rejected"]] == ["it has no tag german"] * 2
     assert typed("route", "x", stdin=None).code == 0
+
+
+def test_route_tells_who_is_asked_in_turn(typed: Typed, engine: FakeEngine) -> None:
+    configure("a", "b", "c", head="fallback_chain = ['c', 'b']")
+    assert "where it fails: c, b" in typed("route", "x").out
+    stated = typed("route", "x", "--fallback", "builtin:mini", "--json").json
+    assert stated["asked"] == ["a", "builtin:mini"]
+    assert typed("route", "x", "--fallback", "nobody").code == 3
 
 
 def test_route_without_models_says_so(typed: Typed, engine: FakeEngine) -> None:

@@ -139,10 +139,7 @@ def decide(asked: Asked, router: "Router", stdin: str | None) -> "Decision":
     what ``question`` does."""
     found = question(asked, router, stdin)
     request = found.request or Request(sampling=found.sampling)
-    choice = found.choice
-    return router.route(
-        request, model=found.model or None, strategy=choice.strategy, need=choice.need
-    )
+    return router.route(request, model=found.model or None, **found.choice._asdict())
 
 
 def read_stdin(stdin: TextIO | None) -> str | None:

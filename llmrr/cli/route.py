@@ -26,6 +26,7 @@ def route(
     grammar: options.Grammar = None,
     raw: options.Raw = False,
     strategy: options.Strategy = None,
+    fallback: options.Fallback = None,
     need: options.Need = None,
     json: options.Json = False,
 ) -> None:
@@ -38,6 +39,7 @@ def route(
     asked = asking.Asked(
         words=words or (), model=model or "", system=system, files=file or (), options=option or (),
         schema=schema, grammar=grammar, raw=raw, strategy=strategy, need=need or (),
+        fallback=fallback or (),
         stated=dict(max_tokens=max_tokens),
     )  # fmt: skip
     with Router(warn=output.note) as router:

@@ -15,6 +15,8 @@ def decision(page: Page, facts: Mapping[str, Any] | None) -> Iterator[str]:
         yield "one model was named: there was nothing to choose"
         return
     yield f"{page.cell(facts['model'])}  ({facts['strategy']}: {facts['why']})"
+    if others := facts["asked"][1:]:
+        yield f"where it fails: {', '.join(others)}"
     needs = facts["needs"]
     words = f", needs {', '.join(needs['words'])}" if needs["words"] else ""
     yield f"a prompt of about {needs['tokens']:,} tokens{words}"

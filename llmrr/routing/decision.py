@@ -49,7 +49,7 @@ class Scored(NamedTuple):
 @dataclass(frozen=True)
 class Decision:
     """Which model a request goes to. ``scores`` are those of ``candidates``, which could take it;
-    ``chosen`` is None where none could."""
+    ``chosen`` is None where none could; ``asked`` are the models that are asked in turn."""
 
     strategy: str
     needs: Needs
@@ -59,6 +59,7 @@ class Decision:
     rejected: Sequence[Rejected]
     chosen: str | None
     why: str
+    asked: tuple[str, ...] = ()
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -112,6 +113,7 @@ class Decision:
             "strategy": self.strategy,
             "why": self.why,
             "hint": self.hint,
+            "asked": list(self.asked),
             "needs": {"tokens": self.needs.tokens, "words": self.needs.words},
             "candidates": [
                 {"name": one.name, "score": one.score, "terms": one.terms} for one in self.ranked
