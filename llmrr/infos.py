@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from llmrr import __version__, database, formats
+from llmrr import __version__, database
 from llmrr.types import Format, ModelInfo, Sampling
 
 if TYPE_CHECKING:
@@ -23,15 +23,17 @@ _LEFT_OUT: Final = ("chat_template", "templates", "imports", "unsafe", "license"
 
 
 def inspect(path: Path, use: "Use") -> ModelInfo:
-    """What ``formats.inspect`` says, without templates and licences. ``use`` is how the database is
-    used, if it can be. Raises what ``formats.inspect`` does."""
+    """What ``looking.checked`` says, without templates and licences. ``use`` is how the database is
+    used, if it can be. Raises what ``looking.checked`` does."""
+    from llmrr.store import looking
+
     if not path.is_file():
-        return formats.inspect(path)
+        return looking.checked(path)
     stat = path.stat()
     kept = use(lambda connection: database.was_checked(connection, path, stat, by=_BY), _LOSS)
     if kept is not None and (info := unpacked(kept)) is not None:
         return info
-    info = formats.inspect(path)
+    info = looking.checked(path)
     text = packed(info)
     use(
         lambda connection: database.remember_checked(connection, path, stat, by=_BY, verdict=text),

@@ -3,8 +3,10 @@
 import multiprocessing
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import builders
 import pytest
 from fakes import FakeEngine, reply
 from terminal import Typed
@@ -22,7 +24,7 @@ from llmrr.errors import (
 from llmrr.router import Router
 from llmrr.routing.breaker import Rules
 from llmrr.selection import key_of
-from llmrr.types import Message, Request, Sampling
+from llmrr.types import Message, Request, Sampling, Usage
 
 KEY = "m file:/m.gguf"
 HELLO = Request(messages=(Message("user", "hello"),))
@@ -30,6 +32,7 @@ HELLO = Request(messages=(Message("user", "hello"),))
 
 def configure(*models: str, head: str = "", **facts: str) -> None:
     """``[[models]]`` of these names, tried in this order; ``facts`` are further lines by name."""
+    builders.tiny_llama(Path("tiny.gguf"), context=8192)
     text = f"version = 1\n{head}\n"
     for priority, name in enumerate(models):
         text += f"[[models]]\nname = '{name}'\nsource = 'file:./tiny.gguf'\n"
@@ -316,6 +319,39 @@ def test_thoughts_that_were_shown_end_it_too(engine: FakeEngine, ask: Asked) -> 
         ask()
 
 
+def test_a_local_model_goes_on_behind_what_was_begun() -> None:
+    asked = Request(
+        messages=(Message("user", "What is the capital of France?"),),
+        sampling=Sampling(temperature=0.0),
+    )
+    with Router() as router:
+        pieces = [chunk.text for chunk in router.run(asked, model="builtin:mini")]
+        whole = "".join(pieces)
+        assert "Paris" in whole
+        for count in (1, 3, 5):
+            begun = "".join(pieces[:count])
+            rest = router.run(replace(asked, begun=begun), model="builtin:mini")
+            assert begun + "".join(chunk.text for chunk in rest) == whole
+        raw = Request(prompt="a b", begun=" c", sampling=Sampling(max_tokens=1))
+        answer = router.run(raw, model="builtin:mini")
+        list(answer)
+        both = router.open("builtin:mini").model.tokenize("a b c")
+        assert answer.usage is not None
+        assert both is not None
+        assert answer.usage.prompt_tokens in (len(both), len(both) + 1)  # with BOS
+
+
+def test_a_thought_that_the_template_opened_is_closed_before_what_was_begun() -> None:
+    from llmrr.engines import prompting
+    from llmrr.engines.templates import Template
+
+    text = "{{ messages[0].content }}|<think>\n"
+    request = Request(messages=HELLO.messages, begun="Once")
+    made = prompting.prompted(request, Template(text), templated=True)
+    assert made.text == "hello|<think>\n\n</think>\n\nOnce"
+    assert not made.opened
+
+
 def test_a_remote_model_is_told_to_go_on(engine: FakeEngine) -> None:
     begun = Request(messages=HELLO.messages, begun="Once ")
     told = attempts.without_begun(begun)
@@ -456,6 +492,30 @@ def wait_in_a_request(ready: object, done: object) -> None:
         health.begin(connection, KEY)
         ready.set()  # type: ignore[attr-defined]
         done.wait()  # type: ignore[attr-defined]
+
+
+def claim_and_hang(ready: object, done: object) -> None:
+    with closing(open_database()) as connection:
+        assert health.claim(connection, KEY, Rules(cooldown=30.0), now=2000.0)
+        ready.set()  # type: ignore[attr-defined]
+        done.wait()  # type: ignore[attr-defined]
+
+
+def test_a_process_that_is_killed_while_it_tries_a_model_keeps_it_shut_for_a_cooldown() -> None:
+    rules = Rules(failures=1, cooldown=30.0)
+    spawn = multiprocessing.get_context("spawn")
+    ready, done = spawn.Event(), spawn.Event()
+    with closing(open_database()) as connection:
+        health.note(connection, KEY, rules, error="EngineFailed: x", now=1000.0)
+        worker = spawn.Process(target=claim_and_hang, args=(ready, done))
+        worker.start()
+        assert ready.wait(60)
+        worker.kill()
+        worker.join()
+        assert not health.claim(connection, KEY, rules, now=2029.0)
+        assert health.claim(connection, KEY, rules, now=2030.0)
+        health.note(connection, KEY, rules, usage=Usage(total_s=1.0), now=2031.0)
+        assert health.read(connection, [KEY], rules, 2031.0)[KEY].closed_at is None
 
 
 def test_requests_of_other_processes_count_while_these_live() -> None:

@@ -16,6 +16,7 @@ from llmrr.hardware import Memory
 from llmrr.router import Router
 from llmrr.routing import Candidate
 from llmrr.selection import key_of, needs_of
+from llmrr.store import looking
 from llmrr.types import Format, Message, Request, Sampling
 
 
@@ -63,6 +64,13 @@ def test_a_model_that_does_not_fit_is_blocked(
     assert "of free memory" in blocked.message
 
 
+def test_a_file_that_was_cut_is_blocked(engine: FakeEngine) -> None:
+    path = builders.tiny_llama(Path("tiny.gguf"))
+    path.write_bytes(path.read_bytes()[:-100])
+    configure(TWO.format("", ""))
+    assert "is damaged" in str(candidates()["a"].blocked)
+
+
 def test_an_adapter_is_no_candidate(engine: FakeEngine) -> None:
     builders.gguf_file(Path("tiny.gguf"), metadata={"general.type": "adapter"})
     configure(TWO.format("", ""))
@@ -79,6 +87,7 @@ def test_the_quality_is_the_users_number_else_the_score_that_was_stored(
 ) -> None:
     from llmrr.evaluate import scoring
 
+    builders.tiny_llama(Path("tiny.gguf"))
     configure(TWO.format("", ""))
     with Router() as router:
         entry = router.catalogue.entry("a")
@@ -116,8 +125,8 @@ def test_needs_of_a_request() -> None:
 def test_what_a_file_says_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = builders.tiny_llama(tmp_path / "m.gguf")
     read: list[Path] = []
-    inspect = formats.inspect
-    monkeypatch.setattr(formats, "inspect", lambda path: read.append(path) or inspect(path))
+    checked = looking.checked
+    monkeypatch.setattr(looking, "checked", lambda path: read.append(path) or checked(path))
     with closing(open_database()) as connection:
         first = infos.inspect(path, lambda work, loss: work(connection))
         again = infos.inspect(path, lambda work, loss: work(connection))

@@ -32,8 +32,10 @@ def prompted(request: Request, template: Template, *, templated: bool) -> Prompt
 
 def _begun(prompt: Prompt, answer: str) -> Prompt:
     """The prompt with the beginning of the answer; what was thought before it is over."""
-    closing = f"\n{prompt.markers.close[0]}\n\n" if prompt.opened else ""
-    return Prompt(prompt.text + closing + answer, prompt.markers, False, prompt.notes)
+    text = prompt.text
+    if prompt.opened:
+        text += ("" if text.endswith("\n") else "\n") + f"\n{prompt.markers.close[0]}\n\n"
+    return Prompt(text + answer, prompt.markers, False, prompt.notes)
 
 
 def with_bos(tokens: list[int], bos: int | None, *, adds: bool) -> list[int]:
