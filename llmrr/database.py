@@ -152,7 +152,11 @@ def errors(path: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def transaction(connection: "sqlite3.Connection") -> Iterator[None]:
-    """All statements or none; the write lock is taken at once, so that no upgrade can deadlock."""
+    """All statements or none; the write lock is taken at once, so that no upgrade can deadlock. One
+    inside another is a part of it."""
+    if connection.in_transaction:
+        yield
+        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -76,7 +76,7 @@ class Router:
         self._unrecorded = False  # the database could not be used
         self._loaded_name: str | None = None
         self._busy: Counter[str] = Counter()
-        self._busy_lock = threading.Lock()
+        self._busy_lock, self._database_lock = threading.Lock(), threading.RLock()
         self._kept: dict[str, str] = {}  # who has answered a conversation
 
     def __enter__(self) -> "Router":
@@ -287,7 +287,8 @@ class Router:
         if self._unrecorded:
             return None
         try:
-            return work(self.database)
+            with self._database_lock:  # transactions of several threads would meet
+                return work(self.database)
         except LlmrrError as error:
             self._unrecorded = True
             self._warn(f"{loss}: {error.message}")
@@ -308,14 +309,17 @@ class Router:
         retention = cast("float | None", self.config.value("stats.retention"))
 
         def write(connection: "sqlite3.Connection") -> None:
-            stats.record(connection, run)
-            stats.prune(connection, retention)
-            if outcome is not None:
-                outcome(connection)
-            if label is not None:
-                from llmrr.store import records
+            from llmrr import database
 
-                records.touch(connection, label, run.at)
+            with database.errors(), database.transaction(connection):
+                stats.record(connection, run)
+                if outcome is not None:
+                    outcome(connection)
+                if label is not None:
+                    from llmrr.store import records
+
+                    records.touch(connection, label, run.at)
+            stats.prune(connection, retention)
 
         self.with_database(write, "nothing is recorded")
 

@@ -1,6 +1,7 @@
 """What happens when a model fails: it is asked again, another one is, or another one goes on."""
 
 import multiprocessing
+import threading
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -459,6 +460,27 @@ def test_figures_of_a_run_are_kept_and_used(engine: FakeEngine, ask: Asked) -> N
     assert ask.model == "b"
 
 
+def test_threads_share_a_router(engine: FakeEngine) -> None:
+    configure("a", head="strategy = 'round-robin'")
+    count, told = 40, list[str]()
+    engine.replies = ["hi"] * count * 4
+    with Router(warn=told.append) as router:
+        list(router.run(HELLO))  # it is loaded
+        threads = [
+            threading.Thread(target=lambda: [list(router.run(HELLO)) for _ in range(count - 1)])
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert told == []
+    assert len(recorded()) == 1 + 4 * (count - 1)
+    found = healths()["a"]
+    assert found.successes == found.attempts
+    assert found.turn == 1 + 4 * (count - 1)
+
+
 def test_round_robin_goes_round_over_processes(engine: FakeEngine, ask: Asked) -> None:
     configure("a", "b", "c", head="strategy = 'round-robin'")
     engine.replies = ["hi"] * 7
@@ -749,10 +771,15 @@ def test_a_stray_name_on_the_command_line_is_told(typed: Typed, engine: FakeEngi
 def test_a_conversation_stays_with_the_model_that_answers_it(
     typed: Typed, engine: FakeEngine
 ) -> None:
-    configure("a", "b", head="strategy = 'round-robin'")
+    configure("a", "b", "c", head="strategy = 'round-robin'")
     engine.replies = ["one", "two", "three"]
-    typed("chat", stdin="first\nsecond\nthird\n")
+    seen = typed("chat", stdin="first\nsecond\nthird\n/model\n")
     assert [run.model for run in recorded()] == ["a", "a", "a"]
+    assert seen.out.splitlines()[-1] == "a"
+    engine.replies = [failed(), "one", "two"]
+    seen = typed("chat", stdin="first\n/model\nsecond\n")
+    assert seen.out.splitlines() == ["one", "a", "two"]
+    assert [run.model for run in recorded()][3:] == ["b", "a", "a"]
 
 
 def test_a_group_may_stand_before_the_prompt(typed: Typed, engine: FakeEngine) -> None:

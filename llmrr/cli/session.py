@@ -33,11 +33,17 @@ class Session:
     log: bool = True
     named: bool = False  # the model was named once on stderr
     notes: tuple[str, ...] = ()  # what was told of how it is asked
+    answered: str | None = None  # who did last
 
     def turns(self) -> tuple[Message, ...]:
         """All that is sent: the system prompt, then the conversation."""
         system = (Message("system", self.system),) if self.system else ()
         return (*system, *self.messages)
+
+    @property
+    def current(self) -> str | None:
+        """The model that is spoken with: of several the one that answered last."""
+        return self.answered if self.router.chooses(self.model) else self.model
 
     def keeps(self) -> bool:
         """Whether what is said may be kept."""
@@ -103,6 +109,7 @@ def say(session: Session, text: str) -> None:
         session.named, session.notes = True, answer.notes
         answers.show(answer, session.how, session.sampling, progress, heard)
     finally:
+        session.answered = answer.model.name
         if heard.text:
             said = (Message("user", text), Message("assistant", heard.text))
             session.messages = (*session.messages, *said)
