@@ -9,9 +9,9 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import database
 from llmrr.errors import EngineFailed
@@ -55,7 +55,7 @@ def read(
     sql = f"SELECT key, {', '.join(_COLUMNS)} FROM health WHERE key IN ({places})"
     with database.errors():
         rows = connection.execute(sql, wanted).fetchall()
-    return {row[0]: _at(_record(row[1:]), rules, now) for row in rows}
+    return {row[0]: _at(row[1:], rules, now) for row in rows}
 
 
 def chosen(connection: "sqlite3.Connection", key: str) -> None:
@@ -168,7 +168,8 @@ def outcome(health: Health, usage: Usage | None) -> Health:
         attempts=attempts,
         successes=successes + 1.0,
         runs=runs,
-        load_s=_mean(health.load_s, usage.load_s, runs),
+        # Only the first answer after loading has this time; half of the figure is the last one.
+        load_s=_mean(health.load_s, usage.load_s, 2.0) if usage.load_s else health.load_s,
         first_token_s=_mean(health.first_token_s, first, runs),
         token_s=_mean(health.token_s, max(0.0, usage.total_s - first) / later, runs)
         if later > 0
@@ -181,34 +182,27 @@ def _mean(before: float | None, value: float, runs: float) -> float:
     return value if before is None else before + (value - before) / runs
 
 
-def _at(record: Record, rules: Rules, now: float) -> Health:
+def _at(row: tuple[Any, ...], rules: Rules, now: float) -> Health:
     """The figures with what the breaker says at this moment."""
-    state = record.breaker
+    state = _breaker(row)
     closed_at = breaker.closed_at(state, rules)
     if state.opened is not None and state.opened > now:  # the clock was set back
         closed_at = now
-    return replace(
-        record.health,
-        closed_at=closed_at,
-        tripped=len(state.failed),
-        probing=breaker.probing(state, rules, now),
-    )
+    probing = breaker.probing(state, rules, now)
+    return Health(*row[:7], 0, row[7], closed_at, len(state.failed), probing, row[11])
+
+
+def _breaker(row: tuple[Any, ...]) -> Breaker:
+    failed = () if row[8] == "[]" else tuple(json.loads(row[8]))
+    return Breaker(failed, row[9], row[10])
 
 
 def _load(connection: "sqlite3.Connection", key: str) -> Record:
     sql = f"SELECT {', '.join(_COLUMNS)} FROM health WHERE key = ?"
     row = connection.execute(sql, (key,)).fetchone()
-    return Record() if row is None else _record(row)
-
-
-def _record(row: tuple[object, ...]) -> Record:
-    stored: Mapping[str, object] = dict(zip(_COLUMNS, row, strict=True))
-    figures = {name: stored[name] for name in (*_COLUMNS[:8], "last_error")}
-    failed = tuple(json.loads(str(stored["failed"])))
-    return Record(
-        Health(**figures),  # type: ignore[arg-type]
-        Breaker(failed, stored["opened"], stored["probed"]),  # type: ignore[arg-type]
-    )
+    if row is None:
+        return Record()
+    return Record(Health(*row[:7], 0, row[7], None, 0, False, row[11]), _breaker(row))
 
 
 def _save(connection: "sqlite3.Connection", key: str, record: Record) -> None:
