@@ -189,7 +189,8 @@ def _at(row: tuple[Any, ...], rules: Rules, now: float) -> Health:
     if state.opened is not None and state.opened > now:  # the clock was set back
         closed_at = now
     probing = breaker.probing(state, rules, now)
-    return Health(*row[:7], 0, row[7], closed_at, len(state.failed), probing, row[11])
+    facts = (*row[:7], 0, row[7], closed_at, len(state.failed), probing, row[11])
+    return Health(*facts)
 
 
 def _breaker(row: tuple[Any, ...]) -> Breaker:
@@ -202,7 +203,8 @@ def _load(connection: "sqlite3.Connection", key: str) -> Record:
     row = connection.execute(sql, (key,)).fetchone()
     if row is None:
         return Record()
-    return Record(Health(*row[:7], 0, row[7], None, 0, False, row[11]), _breaker(row))
+    facts = (*row[:7], 0, row[7], None, 0, False, row[11])
+    return Record(Health(*facts), _breaker(row))
 
 
 def _save(connection: "sqlite3.Connection", key: str, record: Record) -> None:
