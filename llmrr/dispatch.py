@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from llmrr import stats
 from llmrr.attempts import Asks, Attempt, Attempts, Ended, without_begun
-from llmrr.catalogue import Catalogue, Resolved
+from llmrr.catalogue import Resolved
 from llmrr.config import Config
 from llmrr.engines import Picked
 from llmrr.engines.base import Model
@@ -43,10 +43,9 @@ class Host(Protocol):
     @property
     def config(self) -> Config: ...
 
-    @property
-    def catalogue(self) -> Catalogue: ...
-
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
+
+    def _found(self, model: str | None, engine: str | None) -> Resolved: ...
 
     def _open(
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
@@ -107,17 +106,16 @@ class Dispatch:
 
     def resolve(self, name: str) -> Resolved:
         """The model of that name, as an engine here runs it; the empty name is the default."""
-        catalogue = self.router.catalogue
-        found = catalogue.resolve(name or None)
+        found = self.router._found(name or None, self.call.engine)
         decision = self.chosen.decision
         if decision is not None and name == decision.chosen:
-            found = replace(found, stated=False, why=decision.summary)
-        return catalogue.for_running(found)
+            return replace(found, stated=False, why=decision.summary)
+        return found
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
         loaded, picked = self.router._open(model, self.call.options, self.call.engine)
-        is_local = bool(picked.engine.formats)
+        is_local = bool(getattr(picked.engine, "formats", None))  # remote engines have none
         request = completed(request, model, loaded.info.sampling)
         stream = loaded.generate(request if is_local else without_begun(request))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))

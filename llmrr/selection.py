@@ -172,7 +172,7 @@ class Selection:
         stated = _stated(model)
         try:
             found = self._catalogue.for_running(self._catalogue.configured(model))
-            if model.provider in LOCAL_PROVIDERS:
+            if found.path != Path():  # what runs elsewhere has no path
                 return self._local(model, stated, found, is_loaded)
         except LlmrrError as error:
             stated.blocked = error

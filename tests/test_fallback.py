@@ -1,6 +1,8 @@
 """What happens when a model fails: it is asked again, another one is, or another one goes on."""
 
+import json
 import multiprocessing
+import shutil
 import threading
 import time
 from contextlib import closing
@@ -12,7 +14,7 @@ import pytest
 from fakes import FakeEngine, reply
 from terminal import Typed
 
-from llmrr import attempts, health, stats
+from llmrr import attempts, health, paths, stats
 from llmrr.database import open_database
 from llmrr.errors import (
     ContextOverflow,
@@ -788,3 +790,62 @@ def test_a_group_may_stand_before_the_prompt(typed: Typed, engine: FakeEngine) -
     assert typed("run", "g", "hello", "--json").json["model"] == "b"
 
 
+
+
+# -- with the built-in model, for real ---------------------------------------------------------
+
+
+def copies(*names: str, **facts: str) -> None:
+    """``[[models]]`` that are copies of the built-in model."""
+    text = "version = 1\n"
+    for name in names:
+        shutil.copy(paths.builtin_model(), f"{name}.gguf")
+        text += f"[[models]]\nname = '{name}'\nsource = 'file:./{name}.gguf'\n"
+        text += facts.get(name, "") + "\n"
+    Path("llmrr.toml").write_text(text)
+
+
+QUESTION = "What is the capital of France?"
+
+
+def test_copies_of_a_model_are_chosen_among(typed: Typed) -> None:
+    copies("one", "two", one="tags = ['code']\npriority = 2", two="priority = 1")
+    seen = typed("run", "--json", "--temperature", "0", QUESTION).json
+    assert "Paris" in seen["text"]
+    assert (seen["model"], seen["decision"]["why"]) == ("two", "no measurement: by priority")
+    seen = typed("run", "--json", "--temperature", "0", "--need", "code", QUESTION).json
+    assert (seen["model"], seen["decision"]["rejected"][0]["name"]) == ("one", "two")
+    table = typed("route", "--strategy", "speed-priority", QUESTION).out
+    assert all(word in table for word in ("one", "two", "1.00"))
+
+
+def test_a_schema_reaches_whichever_model_answers(typed: Typed) -> None:
+    copies("one", "two")
+    seen = typed("run", "--schema", "name", "--json", "--max-tokens", "60", "Invent someone.")
+    found = seen.json
+    assert found["decision"]["needs"]["words"] == ["schema"]
+    if found["finish_reason"] == "stop":
+        assert "name" in json.loads(found["text"])
+
+
+def test_a_damaged_copy_is_left_out_and_a_small_context_falls_back(typed: Typed) -> None:
+    copies("whole", "cut", "small", cut="priority = 0", small="options = { context_size = 32 }",
+           whole="priority = 9")  # fmt: skip
+    data = Path("cut.gguf").read_bytes()
+    Path("cut.gguf").write_bytes(data[: len(data) // 2])
+    routed = typed("route", "--json", QUESTION).json
+    assert [(one["name"], "damaged" in one["why"]) for one in routed["rejected"]] == [("cut", True)]
+    # About 30 tokens by length, and 46 by the model's own count.
+    tight = "1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4"
+    seen = typed("run", "-m", "small", "--fallback", "whole", "--max-tokens", "2", tight)
+    assert seen.code == 0
+    assert "small failed (ContextOverflow: " in seen.err
+    alone = typed("run", "-m", "small", tight)
+    assert alone.code == 5
+
+
+def test_an_ensemble_of_copies_agrees(typed: Typed) -> None:
+    copies("one", "two", "three")
+    seen = typed("run", "--strategy", "ensemble", "--temperature", "0", "--json", QUESTION).json
+    assert "Paris" in seen["text"]
+    assert seen["decision"]["by"] == "3 of 3 agree"
