@@ -129,7 +129,7 @@ class Answer(Iterator[Chunk]):
             self._parts.append(chunk.text)
             self.finish_reason = chunk.finish_reason or self.finish_reason
         self._watched = True
-        self._said = self._said or bool(chunk.text or chunk.reasoning or _calls(chunk))
+        self._said = self._said or bool(chunk.text or chunk.reasoning or chunk.tool_calls)
         self._tokens += len(chunk.tokens)
         self.usage = chunk.usage or self.usage
 
@@ -145,7 +145,3 @@ class Answer(Iterator[Chunk]):
         self._attempts.ended(
             usage=self.usage, finish_reason=self.finish_reason, text=self.text, error=error
         )
-
-
-def _calls(chunk: Chunk) -> object:
-    return getattr(chunk, "tool_calls", ())

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from llmrr import engines, formats, paths
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import LlmrrError, NotFound, NotInstalled, Unsupported, nearest
-from llmrr.kinds import split_source
-from llmrr.types import Format, ModelFiles, Recipe
+from llmrr.kinds import LOCAL_PROVIDERS, split_source
+from llmrr.settings import REMOTE_OPTIONS
+from llmrr.types import Endpoint, Format, ModelFiles, Recipe
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,7 +34,8 @@ _PATHS = ("./", "../", "~/")  # what begins so can be nothing else
 class Resolved:
     """Which model answers, and why. ``stated`` is False when nobody named it; ``label`` is that of
     an installed one. ``format`` is None where it has yet to be looked at; ``engine`` is the one
-    that the configuration names."""
+    that the configuration names. ``endpoint`` is where a remote one answers, which has no
+    ``path``."""
 
     name: str
     source: str
@@ -44,6 +46,7 @@ class Resolved:
     format: Format | None = None
     label: str | None = None
     engine: str | None = None
+    endpoint: Endpoint | None = None
 
 
 class Database(Protocol):
@@ -80,6 +83,8 @@ class Catalogue:
     def for_running(self, found: Resolved) -> Resolved:
         """The same model as an engine here runs it: where its own format is none of those, what
         was converted from it on this machine, if it has not changed since."""
+        if found.endpoint is not None:
+            return found
         if self.needs_conversion(found) and (entry := self.conversion(found)):
             return replace(
                 found, path=entry.path, format=entry.format, label=entry.label,
@@ -89,6 +94,8 @@ class Catalogue:
 
     def needs_conversion(self, found: Resolved) -> bool:
         """Whether no engine here runs its format."""
+        if found.endpoint is not None:
+            return False
         return (found.format or formats.detect(found.path)) not in runnable()
 
     def conversion(self, found: Resolved) -> "Entry | None":
@@ -119,6 +126,7 @@ class Catalogue:
         from llmrr.store import adoption, candidates, imports, records
 
         resolved = self.resolve(name)
+        require_files(resolved)
         if resolved.label is not None:
             return replace(self._matching(resolved.label)[0], recipe=resolved.recipe)
         if resolved.source == BUILTIN:
@@ -134,6 +142,20 @@ class Catalogue:
         except Unsupported:  # nothing to keep, and still something to look at
             entry = records.Entry(resolved.name, "", resolved.path, resolved.source, ())
         return replace(entry, recipe=resolved.recipe)
+
+    def measured(self, name: str | None) -> "Entry":
+        """What a score of a model belongs to: the same as ``entry``, also for a remote one, which
+        has no files."""
+        from llmrr.store import records
+
+        resolved = self.resolve(name)
+        if resolved.endpoint is None:
+            return self.entry(name)
+        where = resolved.recipe.options.get("base_url") or resolved.endpoint.provider
+        return records.Entry(
+            resolved.name, "", Path(), resolved.source, (), digest=f"at {where}",
+            recipe=resolved.recipe,
+        )  # fmt: skip
 
     def scores(self, entry: "Entry") -> "list[Score]":
         """What ``eval`` measured of exactly this model, the newest first."""
@@ -177,6 +199,10 @@ class Catalogue:
 
         if model.path is not None:
             found = Resolved(model.name, model.source, model.path)
+        elif model.provider == "ollama" and (
+            model.engine == "ollama" or not REMOTE_OPTIONS.isdisjoint(model.options)
+        ):
+            found = _served(split_source(model.source)[1])
         else:
             found = self._from(model.source)
         stated = Recipe(model.system, model.params, model.options)
@@ -184,6 +210,16 @@ class Catalogue:
             found, name=model.name, source=model.source, recipe=over(stated, found.recipe),
             engine=model.engine,
         )  # fmt: skip
+
+    def served(self, found: Resolved) -> Resolved:
+        """The same model, asked at Ollama's server; what is no model of Ollama's as it was."""
+        if not found.source.startswith("ollama:") or found.endpoint is not None:
+            return found
+        configured = self._config().model(found.name)
+        if configured is not None:
+            return self.configured(configured._replace(engine="ollama"))
+        served = _served(split_source(found.source)[1])
+        return replace(served, stated=found.stated, why=found.why)
 
     def _from(self, name: str) -> Resolved:
         """What a label, a source or a path means."""
@@ -202,16 +238,18 @@ class Catalogue:
 
         if reference := hub_reference(name):
             return self._from_hub(reference, name)
+        if provider == "ollama" and not _is_held(name):  # its server may have it elsewhere
+            return _served(rest)
         if holding := _holding(name):
             if holding.problem:
-                hint = f"ollama pull {rest}" if provider == "ollama" else "llmrr list --all"
-                raise NotFound(f"{name}: {holding.problem}", hint)
+                raise NotFound(f"{name}: {holding.problem}", "llmrr list --all")
             return Resolved(
                 holding.name, holding.source, holding.path, recipe=holding.recipe,
                 format=holding.format,
             )  # fmt: skip
-        if provider is not None:
-            raise not_read(name)
+        if provider is not None and provider not in LOCAL_PROVIDERS:
+            endpoint = Endpoint(provider, rest)
+            return Resolved(endpoint.source, endpoint.source, Path(), endpoint=endpoint)
         if short := _short_name(name):
             ollama = f"ollama:{name}"
             there = _is_held(ollama)
@@ -327,22 +365,36 @@ def runnable() -> frozenset[Format]:
 
 
 def place(resolved: Resolved) -> ModelFiles:
-    """What to open. Raises what ``formats.locate`` does."""
+    """What to open. Raises what ``formats.locate`` does, and ``Unsupported`` for a remote one."""
+    require_files(resolved)
     if resolved.format is not None:
         return ModelFiles(resolved.path, resolved.format)
     return formats.locate(resolved.path)
 
 
-def not_read(source: str) -> Unsupported:
-    """The error for a source that this version runs no model from."""
-    return Unsupported(
-        f'this version runs no model from the source "{source}"',
-        "llmrr search TEXT finds models that run here",
-    )
+def require_files(resolved: Resolved) -> None:
+    """Raise ``Unsupported`` for a model that runs elsewhere, ``NotFound`` for one that Ollama may
+    have elsewhere."""
+    endpoint = resolved.endpoint
+    if endpoint is not None and endpoint.provider == "ollama":
+        found = _holding(endpoint.source)  # raises NotFound with the nearest
+        why = (found and found.problem) or "Ollama's server is asked for it"
+        raise NotFound(f"{resolved.name}: {why}", f"ollama pull {shlex.quote(endpoint.model)}")
+    if endpoint is not None:
+        raise Unsupported(
+            f"{resolved.name} runs at {endpoint.provider}: nothing of it is on this machine",
+            f'llmrr run -m {shlex.quote(resolved.name)} "…" asks it',
+        )
 
 
 def _builtin() -> Resolved:
     return Resolved(BUILTIN, BUILTIN, paths.builtin_model(), format=Format.GGUF)
+
+
+def _served(name: str) -> Resolved:
+    """A model of Ollama's server."""
+    source = f"ollama:{name}"
+    return Resolved(source, source, Path(), endpoint=Endpoint("ollama", name))
 
 
 def _of_entry(entry: "Entry") -> Resolved:

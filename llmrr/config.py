@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmrr import environment, paths, settings, tomlfile
 from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError, nearest
@@ -57,6 +57,25 @@ class Config(NamedTuple):
     def model(self, name: str) -> ConfiguredModel | None:
         """The ``[[models]]`` of that name."""
         return next((model for model in self.models if model.name == name), None)
+
+    def untrusted(self, name: str, stated: Mapping[str, object] = MappingProxyType({})) -> str:
+        """What the user has yet to agree to before the model of that name is asked; empty where
+        nothing. ``stated`` are the options of the call.
+
+        A project's file sends no secret to an address of its choice by itself."""
+        model = self.model(name)
+        if model is None or model.file not in self.files or model.file == user_file():
+            return ""
+        options: dict[str, Any] = {**model.options, **stated}
+        secrets = [options.get("api_key_env"), *(options.get("headers_env") or {}).values()]
+        found = " and ".join(filter(None, secrets))
+        if "base_url" not in model.options or "base_url" in stated or not found:
+            return ""
+        from llmrr import trust
+
+        if trust.is_trusted(model.file):
+            return ""
+        return f"{model.file} sends {found} to {model.options['base_url']}"
 
 
 def load(
@@ -124,6 +143,14 @@ def project_file(cwd: Path | None = None) -> Path | None:
         if _is_file(path) and path != own:
             return path
     return None
+
+
+def given_or_project(file: str | None) -> Path:
+    """The file that is named, else the project's. Raises ``NotFound`` where there is none."""
+    found = paths.expanded(file) if file is not None else project_file()
+    if found is None:
+        raise NotFound(f"there is no {FILE_NAME} here or above", "llmrr config trust FILE")
+    return found
 
 
 def render(template: Template, values: Mapping[str, str]) -> tuple[Message, ...] | str:

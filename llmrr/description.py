@@ -71,7 +71,7 @@ class FitLine:
     enough; ``runs`` when an engine here takes its format."""
 
     name: str
-    format: Format
+    format: Format | None
     runs: bool
     bytes: int | None
     fit: Fit | None

@@ -5,13 +5,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 from llmrr import stats
 from llmrr.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.catalogue import Resolved
 from llmrr.config import Config
-from llmrr.engines import Picked
+from llmrr.engines import Picked, Reached
 from llmrr.engines.base import Model
 from llmrr.errors import LlmrrError
 from llmrr.selection import Chosen, breaker_rules, key_of, retry_rules
@@ -49,7 +49,7 @@ class Host(Protocol):
 
     def _open(
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
-    ) -> tuple[Model, Picked]: ...
+    ) -> tuple[Model, Picked | Reached]: ...
 
     def _count(self, name: str, change: int) -> None: ...
 
@@ -66,7 +66,9 @@ class Dispatch:
     def __init__(self, router: Host, chosen: Chosen, request: Request, call: Call) -> None:
         self.router, self.chosen, self.request, self.call = router, chosen, request, call
         self.cid = call.conversation or _new_conversation(time.time())
-        self.deadline = None if call.deadline is None else time.monotonic() + call.deadline
+        total = cast("float | None", router.config.value("timeouts.total"))
+        seconds = total if call.deadline is None else call.deadline
+        self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way: int | None = None
         self.models = {one.name: one for one in router.config.models}
 
@@ -115,9 +117,8 @@ class Dispatch:
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
         loaded, picked = self.router._open(model, self.call.options, self.call.engine)
-        is_local = bool(getattr(picked.engine, "formats", None))  # remote engines have none
         request = completed(request, model, loaded.info.sampling)
-        stream = loaded.generate(request if is_local else without_begun(request))
+        stream = loaded.generate(request if model.endpoint is None else without_begun(request))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))
         self.router._count(model.name, 1)
         return Attempt(stream, model, picked.engine.name, runs)
@@ -167,9 +168,12 @@ class Dispatch:
 
 
 def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
-    """With the defaults of the configuration, of the model's author and of llmrr, in that order."""
+    """With the defaults of the configuration, of the model's author and of llmrr, in that order. A
+    provider has defaults of its own."""
     recipe = resolved.recipe
-    sampling = request.sampling.over(recipe.params).over(model).over(DEFAULT_SAMPLING)
+    sampling = request.sampling.over(recipe.params).over(model)
+    if resolved.endpoint is None:
+        sampling = sampling.over(DEFAULT_SAMPLING)
     messages = request.messages
     if messages and messages[0].role == "system":
         messages = (messages[0], *recipe.messages, *messages[1:])

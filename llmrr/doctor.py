@@ -102,7 +102,11 @@ def model() -> Check:
 
     with closing(Router()) as router:
         try:
-            chosen, info = router.resolve(None), router.info()
+            chosen = router.resolve(None)
+            if chosen.endpoint is not None:
+                router.open()  # a missing key is an error; nothing is sent
+                return Check("model", True, f"{chosen.name} ({chosen.why}), elsewhere")
+            info = router.info()
         except (NotFound, Unsupported) as error:
             error.hint = _where_named(router.config) or error.hint
             raise

@@ -10,7 +10,15 @@ LlmrrError                 1  nothing done
 ├── DoesNotFit             5  memory, context, budget or disk
 │   └── ContextOverflow    5  the prompt is longer than the context
 ├── Unreachable            6  network, hub, or a key that is missing or refused
+│   ├── ConnectionFailed     6  no connection to a provider
+│   └── AuthenticationFailed 6  a provider refused the key
 ├── EngineFailed           7  the engine or provider broke while it worked
+│   ├── RequestRefused     7  a provider found the request wrong
+│   ├── ContentRefused     7  a provider does not answer this, for what it says
+│   ├── RateLimited        7  too many requests, or too many tokens
+│   ├── Overloaded         7  a provider has no capacity, or failed by itself
+│   ├── TimedOut           7  a provider did not say anything in time
+│   └── BrokenStream       7  an answer broke off, or is not what the protocol has
 ├── BadConfig              8  llmrr.toml, an environment variable or a setting
 └── CheckFailed            9  a check that was asked for did not pass
 
@@ -95,11 +103,69 @@ class Unreachable(LlmrrError):
     is_fault = True
 
 
+class ConnectionFailed(Unreachable):
+    """No connection to a provider could be made."""
+
+    transient = True
+
+
+class AuthenticationFailed(Unreachable):
+    """A provider refused the key, or what it is allowed to do."""
+
+
 class EngineFailed(LlmrrError):
     """The engine or the provider failed while it was loading or answering."""
 
     exit_code = 7
     is_fault = True
+
+
+class RequestRefused(EngineFailed):
+    """A provider refuses the request: a value is wrong, or the model lacks a feature."""
+
+    is_fault = False
+
+
+class ContentRefused(EngineFailed):
+    """A provider refuses to answer for what the prompt or the answer says."""
+
+    is_fault = False
+
+
+class RateLimited(EngineFailed):
+    """A provider has had too many requests or tokens from this key."""
+
+    transient = True
+
+    def __init__(
+        self, message: str, hint: str = "", *, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after  # seconds, where the provider says it
+
+
+class Overloaded(EngineFailed):
+    """A provider has no capacity at the moment, or failed by itself."""
+
+    transient = True
+
+    def __init__(
+        self, message: str, hint: str = "", *, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after  # seconds, where the provider says it
+
+
+class TimedOut(EngineFailed):
+    """A provider did not answer, or did not go on, within the time that is set."""
+
+    transient = True
+
+
+class BrokenStream(EngineFailed):
+    """An answer broke off before its end, or is not what the provider's protocol has."""
+
+    transient = True
 
 
 class BadConfig(LlmrrError):

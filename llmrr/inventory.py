@@ -10,7 +10,6 @@ from llmrr import formats, paths
 from llmrr.catalogue import BUILTIN, Catalogue
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import LlmrrError
-from llmrr.kinds import LOCAL_PROVIDERS
 
 if TYPE_CHECKING:
     from llmrr.store.records import Entry
@@ -40,11 +39,10 @@ class Installed:
 def models(
     catalogue: Catalogue, config: Config, used: Mapping[str, float], *, others: bool
 ) -> list[Installed]:
-    """The models of ``[[models]]``, the installed ones, with ``others`` also what other tools hold
-    and nobody adopted, and ``builtin:mini`` last. ``used`` has the epoch seconds at which each
-    source was last used."""
-    local = (model for model in config.models if model.provider in LOCAL_PROVIDERS)
-    lines = [_configured_line(catalogue, model, used) for model in local]
+    """The models of ``[[models]]``, remote ones too, the installed ones, with ``others`` also what
+    other tools hold and nobody adopted, and ``builtin:mini`` last. ``used`` has the epoch seconds
+    at which each source was last used."""
+    lines = [_configured_line(catalogue, model, used) for model in config.models]
     entries = catalogue.entries()
     lines += [_entry_line(entry) for entry in entries]
     if others:
@@ -63,6 +61,8 @@ def _configured_line(
     )  # fmt: skip
     try:
         found = catalogue.configured(model)
+        if found.endpoint is not None:
+            return replace(empty, path=Path(), is_missing=False)
         info = formats.inspect(found.path)
         added = None if found.source == BUILTIN else found.path.stat().st_mtime
     except (LlmrrError, OSError):

@@ -277,6 +277,34 @@ def file_path(text: str, folder: Path) -> Path:
     return folder / user_path(text)
 
 
+def _word(value: object, _folder: Path) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.:-]+", value, re.ASCII):
+        raise ValueError
+    return value
+
+
+def _url(value: object, _folder: Path) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#@]*", value):
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _variable(value: object, _folder: Path) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_]\w*", value, re.ASCII):
+        raise ValueError
+    return value
+
+
+def _variables(value: object, folder: Path) -> object:
+    if not isinstance(value, dict) or not value:
+        raise ValueError
+    for header, name in value.items():
+        if not re.fullmatch(r"[!#$%&'*+.^`|~\w-]+", header, re.ASCII):
+            raise ValueError(f"{header!r} is no name of a header")
+        _variable(name, folder)
+    return dict(value)
+
+
 FLAG = Kind("true or false", _flag)
 ON_OFF_AUTO = Kind('true, false or "auto"', _on_off_auto)
 LAYERS = Kind('a whole number of layers, -1 for all, or "auto"', _layers)
@@ -290,3 +318,8 @@ LORA = Kind("a path, or a list of paths or {path, scale}", _lora)
 CHAT_TEMPLATE = Kind("a Jinja text, or file:PATH", _chat_template)
 RETENTION = Kind('a time such as "30d", "12h" or a number of seconds, or "forever"', _retention)
 SHARE = number(0, 1)
+WORD = Kind("a word of letters, digits and -_.:", _word)
+SECONDS = number(0, above=True)
+URL = Kind("an address such as http://HOST:PORT/v1, without a key in it", _url)
+VARIABLE = Kind("the name of an environment variable", _variable)
+VARIABLES = Kind("a table of headers and names of environment variables", _variables)

@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -21,12 +21,13 @@ from llmrr.answering import Answer
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.config import Config
 from llmrr.dispatch import Call, Dispatch, completed
-from llmrr.engines import Picked, for_format
+from llmrr.engines import Picked, Reached, for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
-from llmrr.errors import LlmrrError
+from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.routing import Decision
 from llmrr.selection import Moment, Selection, Wish
-from llmrr.types import ModelInfo, Request
+from llmrr.settings import REMOTE_OPTIONS
+from llmrr.types import Endpoint, ModelInfo, Request
 
 if TYPE_CHECKING:
     import sqlite3
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = ["Answer", "Opened", "Router"]
+
+# What a model was loaded from, the engine's name, and how.
+_Key = tuple[Path | Endpoint, str, Options]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Router:
         leave_model: bool = False,
     ) -> None:
         self._given, self._warn, self._leave_model = config, warn, leave_model
-        self._loaded: tuple[tuple[Path, str, Options], Model, Picked] | None = None
+        self._loaded: tuple[_Key, Model, Picked | Reached] | None = None
         self._connection: sqlite3.Connection | None = None
         self._unrecorded = False  # the database could not be used
         self._loaded_name: str | None = None
@@ -132,7 +136,7 @@ class Router:
         return inventory.models(self.catalogue, self.config, used, others=others)
 
     def info(self, name: str | None = None) -> ModelInfo:
-        """What a model's own files say about it."""
+        """What a model's own files say about it. Raises ``Unsupported`` for a remote one."""
         return formats.inspect(place(self.resolve(name)).path)
 
     def describe(self, name: str | None = None) -> "Description":
@@ -181,7 +185,7 @@ class Router:
         run it; ``conversation`` is the id that the run is recorded under, a new one where there is
         none; ``progress`` is told how many tokens of the prompt are computed, and how many there
         are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
-        ``deadline`` is in seconds: after it nothing is tried again.
+        ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried again.
         """
         wish = Wish(model, strategy, tuple(fallback), tuple(need))
         chosen = self.selection.choose(request, wish, self._moment(conversation))
@@ -231,7 +235,7 @@ class Router:
         engine: str | None = None,
     ) -> Opened:
         """Load a model to use it directly; it stays loaded until another one is asked for."""
-        resolved = self.resolve(model)
+        resolved = self._found(model, engine)
         loaded, picked = self._open(resolved, options or {}, engine)
         return Opened(resolved, picked.engine.name, loaded)
 
@@ -247,27 +251,55 @@ class Router:
     # -- inside --------------------------------------------------------------------------------
 
     def _found(self, model: str | None, engine: str | None) -> Resolved:
-        return self.catalogue.for_running(self.resolve(model))
+        resolved = self.resolve(model)
+        if engine == "ollama":
+            resolved = self.catalogue.served(resolved)
+        return self.catalogue.for_running(resolved)
 
     def _open(
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
-    ) -> tuple[Model, Picked]:
-        files = place(resolved)
-        picked = for_format(files.format, resolved.name, wanted or resolved.engine)
-        name = picked.engine.name
-        options = _options(
-            {**self.config.engine_options(name), **resolved.recipe.options, **stated}
-        )
-        key = (files.path, name, options)
+    ) -> tuple[Model, Picked | Reached]:
+        wanted = wanted or resolved.engine
+        called, stated = stated, {**resolved.recipe.options, **stated}
+        picked: Picked | Reached
+        load: Callable[[], Model]
+        if resolved.endpoint is not None:
+            if found := self.config.untrusted(resolved.name, called):
+                raise BadConfig(f"{found}, and nobody agreed to that", "llmrr config trust")
+            endpoint, stated = self._endpoint(resolved.endpoint, stated)
+            picked = reached = for_endpoint(endpoint, wanted)
+            options = _options(stated)
+            key: _Key = (endpoint, picked.engine.name, options)
+            load = partial(reached.engine.load, endpoint, options)
+        else:
+            _refuse_remote(resolved, stated)
+            files = place(resolved)
+            picked = local = for_format(files.format, resolved.name, wanted)
+            options = _options({**self.config.engine_options(picked.engine.name), **stated})
+            key = (files.path, picked.engine.name, options)
+            load = partial(local.engine.load, files, options)
         if self._loaded is not None:
             if self._loaded[0] == key:
                 self._loaded_name = resolved.name
                 return self._loaded[1:]
             self._loaded[1].close()
             self._loaded = self._loaded_name = None
-        model = picked.engine.load(files, options)
+        model = load()
         self._loaded, self._loaded_name = (key, model, picked), resolved.name
         return model, picked
+
+    def _endpoint(
+        self, endpoint: Endpoint, stated: Mapping[str, object]
+    ) -> tuple[Endpoint, dict[str, object]]:
+        """Where a remote model is asked, with the times that are configured and what is stated of
+        it; and what else is stated."""
+        times: dict[str, object] = {
+            ("timeout" if name == "total" else name): self.config.value(f"timeouts.{name}")
+            for name in ("connect", "first_token", "between_tokens", "total")
+        }
+        own = {name: one for name, one in stated.items() if name in REMOTE_OPTIONS}
+        rest = {name: one for name, one in stated.items() if name not in REMOTE_OPTIONS}
+        return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
 
     def _count(self, name: str, change: int) -> None:
         """How many requests are under way at a model."""
@@ -325,6 +357,14 @@ class Router:
             stats.prune(connection, retention)
 
         self.with_database(write, "nothing is recorded")
+
+
+def _refuse_remote(resolved: Resolved, stated: Mapping[str, object]) -> None:
+    for name in stated:
+        if name in REMOTE_OPTIONS:
+            raise UsageError(
+                f"{resolved.name} runs on this machine, and has no {name}", f"leave out {name}"
+            )
 
 
 def _options(stated: Mapping[str, Any]) -> Options:

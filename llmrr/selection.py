@@ -11,15 +11,25 @@ from llmrr import catalogue, database, engines, hardware, infos
 from llmrr.catalogue import Catalogue
 from llmrr.config import Config, ConfiguredModel
 from llmrr.engines.base import CONTEXT_AT_LEAST
-from llmrr.errors import DoesNotFit, FeatureMissing, LlmrrError, NotFound, Unsupported, UsageError
+from llmrr.engines.remote.keys import key_for
+from llmrr.errors import (
+    BadConfig,
+    DoesNotFit,
+    FeatureMissing,
+    LlmrrError,
+    NotFound,
+    Unsupported,
+    UsageError,
+)
 from llmrr.kinds import LOCAL_PROVIDERS
 from llmrr.routing import Candidate, Decision, Health, Needs, State, route
 from llmrr.routing.breaker import Rules
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import RetryRules, chain
 from llmrr.routing.rejection import sorted_words
+from llmrr.settings import REMOTE_OPTIONS
 from llmrr.strategies import Cost, parse_strategy
-from llmrr.types import ModelInfo, Request
+from llmrr.types import Endpoint, ModelInfo, Request
 
 if TYPE_CHECKING:
     import sqlite3
@@ -172,8 +182,9 @@ class Selection:
         stated = _stated(model)
         try:
             found = self._catalogue.for_running(self._catalogue.configured(model))
-            if found.path != Path():  # what runs elsewhere has no path
+            if found.endpoint is None:
                 return self._local(model, stated, found, is_loaded)
+            return self._remote(model, stated, found.endpoint, found)
         except LlmrrError as error:
             stated.blocked = error
         except OSError as error:
@@ -201,13 +212,31 @@ class Selection:
             answers=not info.pooling,
         )
 
+    def _remote(
+        self, model: ConfiguredModel, stated: Candidate, endpoint: Endpoint, found: "Resolved"
+    ) -> Candidate:
+        """Raises what forbids asking it: a missing key, an address nobody agreed to."""
+        if untrusted := self._config().untrusted(model.name, {}):
+            raise BadConfig(f"{untrusted}, and nobody agreed to that", "llmrr config trust")
+        own = {name: one for name, one in found.recipe.options.items() if name in REMOTE_OPTIONS}
+        endpoint = replace(endpoint, **own)
+        reached = engines.for_endpoint(endpoint, found.engine)
+        if command := reached.engine.missing():
+            raise FeatureMissing(f"the {reached.engine.name} engine is not installed", command)
+        key_for(endpoint)
+        return replace(
+            stated,
+            features=frozenset(str(one) for one in reached.engine.can),
+            quality=self._quality(model, stated),
+        )
+
     def _quality(self, model: ConfiguredModel, stated: Candidate) -> float | None:
         """The user's number, else what was measured last of just these files."""
         if stated.quality is not None:
             return stated.quality
         if not self._database(_any_score, _LOSS):  # looking for those of this model takes imports
             return None
-        scores = self._catalogue.scores(self._catalogue.entry(model.name))
+        scores = self._catalogue.scores(self._catalogue.measured(model.name))
         return scores[0].accuracy if scores else None
 
 
@@ -230,8 +259,8 @@ def needs_of(request: Request, words: Sequence[str] = (), strategy: str = "") ->
         "schema": sampling.schema is not None,
         "grammar": sampling.grammar is not None,
         "logprobs": bool(sampling.logprobs),
-        "tools": bool(getattr(request, "tools", ())),
-        "images": any(getattr(one, "images", ()) for one in request.messages),
+        "tools": bool(request.tools),
+        "images": any(one.images for one in request.messages),
     }
     found = frozenset(name for name, is_needed in asked.items() if is_needed)
     size = sum(len(one.content.encode()) for one in request.messages)

@@ -19,11 +19,16 @@ from llmrr.kinds import (
     NAME,
     ON_OFF_AUTO,
     RETENTION,
+    SECONDS,
     SHARE,
     SOURCE,
     STOP,
     TEXT,
     TEXTS,
+    URL,
+    VARIABLE,
+    VARIABLES,
+    WORD,
     Kind,
     number,
     one_of,
@@ -98,7 +103,38 @@ _LOADING: tuple[tuple[str, Kind, object, str, str], ...] = (
 
 # What onnxruntime knows of these.
 _LOADING_ONNX = ("context_size", "gpu_layers", "threads", "chat_template")
-ENGINES = ("llamacpp", "onnx")
+ENGINES = (
+    "llamacpp", "onnx", "openai", "openai-responses", "anthropic", "google", "azure", "cohere",
+    "bedrock", "ollama",
+)  # fmt: skip
+
+# (leaf, kind, doc, example): how a remote model is reached.
+_REACHING: tuple[tuple[str, Kind, str, str], ...] = (
+    ("base_url", URL,
+     "The address of a server that speaks the provider's protocol, in place of the provider's own.",
+     '"http://127.0.0.1:8080/v1"'),
+    ("api_key_env", VARIABLE,
+     "The environment variable that holds the key; unset, the provider's usual one, and with a "
+     "base_url none.", '"OPENAI_API_KEY"'),
+    ("api_version", WORD, "The version of the interface, where the provider has several.",
+     '"2024-10-21"'),
+    ("organization", WORD, "The organization that the provider counts it for.", '"org-1234"'),
+    ("timeout", SECONDS, "In place of [timeouts] total, in seconds.", "30"),
+    ("max_retries", whole(0, 100),
+     "How often a failure that may pass is tried again, before the first token.", "2"),
+    ("headers_env", VARIABLES,
+     "Further headers, each with the environment variable that holds its value.",
+     '{ X-Proxy-Token = "PROXY_TOKEN" }'),
+)
+REMOTE_OPTIONS = frozenset(leaf for leaf, *_ in _REACHING)
+
+# (leaf, default, doc) in seconds.
+_TIMES: tuple[tuple[str, int, str], ...] = (
+    ("connect", 5, "Until a connection to a provider stands."),
+    ("first_token", 60, "Until the first piece of an answer, its reasoning included."),
+    ("between_tokens", 30, "From one piece of an answer to the next."),
+    ("total", 300, "Until an answer has ended."),
+)
 
 # (leaf, kind, doc, example): what a request may also set.
 _PARAMS: tuple[tuple[str, Kind, str, str], ...] = (
@@ -158,16 +194,22 @@ SETTINGS: tuple[Spec, ...] = (
          '"assistant"'),
     Spec("models[].source", SOURCE, None,
          "Where it comes from: file:PATH (relative to this file), huggingface:owner/repo:QUANT "
-         "once the hub's cache has it, ollama:NAME, lmstudio:PUBLISHER/REPO, or builtin:mini.",
+         "once the hub's cache has it, ollama:NAME, lmstudio:PUBLISHER/REPO, builtin:mini, or a "
+         "provider and its model, as openai:gpt-4o-mini.",
          '"file:./models/assistant.gguf"'),
     Spec("models[].engine", one_of(*ENGINES), None,
-         "Which engine runs it, where several could; unset, the first that is here.", '"onnx"'),
+         "Which engine runs it, or which protocol a provider is asked by, where several could; "
+         "unset, the first that is here, and the provider's usual one.", '"onnx"'),
     *(Spec(f"models[].{leaf}", kind, None, doc, example)
       for leaf, kind, doc, example in _CHOOSING),
     *(Spec(f"models[].params.{leaf}", kind, None, doc, example)
       for leaf, kind, doc, example in _PARAMS),
     *(Spec(f"models[].options.{leaf}", kind, None, doc, example)
       for leaf, kind, _default, doc, example in _LOADING),
+    *(Spec(f"models[].options.{leaf}", kind, None, doc, example)
+      for leaf, kind, doc, example in _REACHING),
+    *(Spec(f"timeouts.{leaf}", SECONDS, default, f"{doc} In seconds.", str(default), True)
+      for leaf, default, doc in _TIMES),
     Spec("templates.NAME.template", TEXT, None,
          "A prompt with {name} holes, filled by -P NAME VALUE; {{name}} stays as {name}.",
          '"Context: {context}\\nQuestion: {input}"'),

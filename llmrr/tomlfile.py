@@ -253,6 +253,8 @@ class _Reader:
         system = params.pop("system", None)
         source = str(own["source"])
         provider, rest = kinds.split_source(source)
+        if not self.options(options, provider, place):
+            return None
         return ConfiguredModel(
             name=str(own["name"]),
             source=source,
@@ -280,6 +282,22 @@ class _Reader:
         weights = [self.values.get(f"weights.{name}", (None,))[0] for name in WEIGHTS]
         if all(weight == 0 for weight in weights):
             yield ("weights",), "[weights] are all zero", "give one of them a number above 0"
+
+    def options(self, stated: Iterable[str], provider: str, place: Place) -> bool:
+        """Whether all options mean something to models of this provider; ``ollama`` is both here
+        and elsewhere."""
+        if provider == "ollama":
+            return True
+        here = provider in kinds.LOCAL_PROVIDERS
+        wrong = [name for name in stated if (name in settings.REMOTE_OPTIONS) == here]
+        for name in wrong:
+            where = "run on this machine" if here else "run elsewhere"
+            self.fail(
+                (*place, "options", name),
+                f"{_shown((*place, 'options', name))} has no effect: models of {provider}: {where}",
+                f"take out {name}",
+            )
+        return not wrong
 
     def templates(self, tables: object) -> dict[str, Template]:
         """The ``[templates.NAME]``."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 Think = Literal["off", "low", "medium", "high"]
 
 
@@ -29,14 +29,67 @@ class Feature(StrEnum):
     LOGPROBS = "logprobs"
     EMBEDDINGS = "embeddings"
     LORA = "lora"
+    IMAGES = "images"
+    TOOLS = "tools"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image: its address, or its bytes with their media type."""
+
+    url: str | None = None
+    data: bytes | None = None
+    media_type: str = "image/png"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What a model may call. ``parameters`` is a JSON Schema of its arguments."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model asks for. ``arguments`` is JSON text as the model wrote it. ``signature``
+    is what its provider wants back with it, unread."""
+
+    id: str
+    name: str
+    arguments: str
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; ``role`` is system, user or assistant."""
+    """One turn of a conversation; ``role`` is system, user, assistant or tool.
+
+    ``parts`` are texts and images in their order, where there are images; ``content`` is the text
+    alone. An assistant's turn may hold ``tool_calls``; a turn of a tool is the result of the call
+    ``tool_call_id``.
+    """
 
     role: str
     content: str
+    parts: tuple[str | Image, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    @classmethod
+    def of(cls, role: str, *parts: str | Image) -> "Message":
+        """A turn of texts and images.
+
+        >>> Message.of("user", "What is ", "this?", Image(url="https://example.org/a.png")).content
+        'What is this?'
+        """
+        return cls(role, "".join(one for one in parts if isinstance(one, str)), parts)
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """Its images."""
+        return tuple(one for one in self.parts if isinstance(one, Image))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +136,15 @@ DEFAULT_SAMPLING = Sampling(temperature=0.8, top_k=40, top_p=0.95, min_p=0.05)
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked of a model: ``messages`` through its chat template, or a raw ``prompt``.
-    ``begun`` is how the answer begins already: a local model goes on behind it."""
+    ``begun`` is how the answer begins already: a local model goes on behind it.
+    ``tool_choice`` is auto, none, required, or the name of the tool that must be called."""
 
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
     n: int = 1
     sampling: Sampling = field(default_factory=Sampling)
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | None = None
     begun: str = ""
 
 
@@ -104,7 +160,8 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer took. ``cached_tokens`` of the prompt were not computed again."""
+    """What one answer took. ``cached_tokens`` of the prompt were not computed again. ``estimated``
+    where a provider did not say its counts, and they are guessed from the length of the texts."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -119,7 +176,7 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of an answer. The last one of each choice carries ``finish_reason``; the last of all
-    also ``usage``."""
+    also ``usage``. ``tool_calls`` are whole calls."""
 
     index: int = 0
     text: str = ""
@@ -128,6 +185,7 @@ class Chunk:
     logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +194,36 @@ class ModelFiles:
 
     path: Path
     format: Format
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a remote model answers, and how it is reached. No secret: keys are named by the
+    environment variables that hold them.
+
+    ``provider`` and ``model`` are the two parts of its source. ``base_url`` and ``api_key_env`` are
+    None for the provider's own. ``headers_env`` maps names of headers to variables. The times are
+    in seconds: ``connect``, ``first_token``, ``between_tokens`` and all together, ``timeout``; None
+    is no limit. ``max_retries`` is how often what may pass is tried again before the first token.
+    """
+
+    provider: str
+    model: str
+    base_url: str | None = None
+    api_key_env: str | None = None
+    api_version: str | None = None
+    organization: str | None = None
+    headers_env: Mapping[str, str] = field(default_factory=dict)
+    connect: float | None = 5.0
+    first_token: float | None = 60.0
+    between_tokens: float | None = 30.0
+    timeout: float | None = 300.0
+    max_retries: int = 0
+
+    @property
+    def source(self) -> str:
+        """As ``llmrr.toml`` writes it."""
+        return f"{self.provider}:{self.model}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +243,8 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a model's own files say about it, without reading its weights. Unknown is ``None``.
+    """What a model's own files say about it, without reading its weights. Unknown is ``None``, as
+    is the ``format`` of a remote one.
 
     ``kind`` is model, adapter (LoRA), mmproj, imatrix or tokenizer where the files say so.
     ``architecture`` is the word of the files: general.architecture of GGUF, ``model_type`` of
@@ -173,7 +262,7 @@ class ModelInfo:
     whether it slides; ``metadata`` has the file's own keys, without long arrays and templates.
     """
 
-    format: Format
+    format: Format | None
     architecture: str
     name: str | None = None
     kind: str | None = None

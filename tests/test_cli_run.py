@@ -254,7 +254,9 @@ def test_json(typed: Typed, engine: FakeEngine) -> None:
     engine.replies = [reply(("reasoning", "hm"), "Pa", "ris")]
     answer = typed("run", "--json", "capital?").json
     assert (answer["text"], answer["reasoning"], answer["engine"]) == ("Paris", "hm", "fake")
-    assert answer["usage"] == {"prompt_tokens": 7, "cached_tokens": 3, "completion_tokens": 5}
+    assert answer["usage"] == {
+        "prompt_tokens": 7, "cached_tokens": 3, "completion_tokens": 5, "estimated": False
+    }  # fmt: skip
     assert answer["finish_reason"] == "stop"
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from llmrr import config, environment, journal, settings, tomlfile, tomltext
 from llmrr.engines.base import Options
 from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError
-from llmrr.types import Message, Sampling
+from llmrr.types import Endpoint, Message, Sampling
 
 MODELS = "[[models]]\nname = 'm'\nsource = 'builtin:mini'\n"
 
@@ -513,7 +513,8 @@ def test_engine_options_are_those_of_the_engine() -> None:
 
 
 def test_every_loading_option_is_one_of_the_engines() -> None:
-    known = set(Options.__dataclass_fields__)
+    known = {*Options.__dataclass_fields__, *settings.REMOTE_OPTIONS}
+    assert set(settings.REMOTE_OPTIONS) < set(Endpoint.__dataclass_fields__)
     for prefix in ("engines.llamacpp", "models[].options"):
         assert {spec.leaf for spec in config.SETTINGS if spec.table == prefix} <= known
 
@@ -611,10 +612,11 @@ def test_the_starter_file_is_valid_as_it_is_and_with_everything_set(tmp_path: Pa
     assert max(map(len, config.template_text().splitlines())) <= 100
     loaded = config.load()
     assert {s.source for key, s in loaded.settings.items() if key != "version"} == {"default"}
+    remote = tuple(f"#{name} =" for name in settings.REMOTE_OPTIONS)  # its model is a local one
     lines = [
         line.removeprefix("#") if line.startswith("#") and not line.startswith("# ") else line
         for line in config.template_text().splitlines()
-        if not line.startswith("#messages")
+        if not line.startswith(("#messages", *remote))
     ]
     lines += ["[[models]]", "name = 'local'", "source = 'builtin:mini'"]
     (tmp_path / "template.jinja").write_text("x")
@@ -726,6 +728,7 @@ def test_no_file_breaks_the_reader(table: dict[str, object]) -> None:
     assert file.problems or set(table) <= {
         "version", "default_model", "log_prompts", "engines", "models", "templates", "stats",
         "strategy", "fallback_chain", "weights", "retry", "breaker", "ensemble",
+        "timeouts",
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext"),
     ("strategies",),
     ("settings",),
-    ("environment", "tomlfile", "parameters"),
+    ("environment", "tomlfile", "parameters", "trust"),
     ("config", "modelfile"),
     ("store", "engines", "routing", "stats"),
     ("pool", "evaluate", "health", "infos"),

@@ -6,7 +6,7 @@ import sys
 HEAVY = {
     "huggingface_hub", "llama_cpp", "onnxruntime", "mlx_lm", "numpy", "starlette", "uvicorn",
     "tree_sitter", "yaml", "rich", "torch", "tokenizers", "minijinja", "jinja2", "llguidance",
-    "prompt_toolkit", "sqlite3", "tomllib", "tomli_w", "asyncio",
+    "prompt_toolkit", "urllib3", "boto3", "sqlite3", "tomllib", "tomli_w", "asyncio",
 }  # fmt: skip
 
 

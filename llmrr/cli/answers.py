@@ -135,7 +135,7 @@ def listen(answer: "Answer", how: Shown, progress: Progress, heard: Heard) -> No
 
 def as_json(answer: "Answer", heard: Heard, text: str) -> dict[str, object]:
     """The shape of ``run --json``; ``text`` is what of the answer is wanted."""
-    counts = ("prompt_tokens", "cached_tokens", "completion_tokens")
+    counts = ("prompt_tokens", "cached_tokens", "completion_tokens", "estimated")
     seconds = ("load_s", "first_token_s", "total_s", "tokens_per_s")
     return {
         "text": text,
@@ -263,8 +263,9 @@ def _figures(usage: "Usage", context: int | None) -> tuple[str, str]:
     speed = f", {usage.tokens_per_s:.1f} tokens/s" if usage.tokens_per_s else ""
     room = f", context {context}" if context else ""
     first = f"first token {usage.first_token_s:.2f} s, " if usage.first_token_s is not None else ""
+    counted = "about " if usage.estimated else ""
     return (
-        f"prompt {usage.prompt_tokens} tokens ({usage.cached_tokens} cached), "
+        f"{counted}prompt {usage.prompt_tokens} tokens ({usage.cached_tokens} cached), "
         f"answer {usage.completion_tokens} tokens{speed}{room}",
         f"load {usage.load_s:.2f} s, {first}total {usage.total_s:.2f} s",
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from llmrr import config as settings
+from llmrr import trust as trusted
 from llmrr.cli import editor, options, output, views
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.kinds import LOCAL_PROVIDERS
@@ -64,6 +65,22 @@ def edit() -> None:
     """
     changed = settings.edit(editor.run, again=editor.again)
     output.note(f"{changed} is changed; llmrr config rollback undoes it")
+
+
+@config.command()
+def trust(
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE]", help="The file (default: the project's llmrr.toml)."),
+    ] = None,
+) -> None:
+    """Agree to what a project's llmrr.toml sends where.
+
+    A base_url together with a key takes effect only then, and until the file changes.
+    """
+    agreed = settings.given_or_project(file)
+    trusted.trust(agreed)
+    output.note(f"{agreed} is trusted until it changes")
 
 
 @config.command()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmrr import convert, paths
+from llmrr.catalogue import require_files
 from llmrr.cli import offers, output, transfer
 from llmrr.errors import LlmrrError, UsageError, nearest
 from llmrr.types import Format
@@ -55,6 +56,7 @@ def planned(router: "Router", asked: Asked) -> Planned:
     name = _named(router, asked.source)
     offers.require(router, name)
     resolved = router.resolve(name)
+    require_files(resolved)
     settings = paths.expanded(asked.config) if asked.config else None
     source = convert.open_source(resolved.path, settings)
     steps = convert.plan(source, wish)

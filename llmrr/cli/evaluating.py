@@ -178,7 +178,7 @@ def _measure(
     opened = router.open(name, options={"slots": asked.concurrency, "at_least": 1, **loading})
     if not opened.resolved.stated:
         output.note(f"model {opened.resolved.name} ({opened.resolved.why})")
-    entry = router.catalogue.entry(name)
+    entry = router.catalogue.measured(name)
     found = Measured(opened.resolved.name, entry.origin, opened.engine, opened.model.info.quant)
     if text is not None:
         found = found._replace(perplexity=_perplexity(opened, text, asked))

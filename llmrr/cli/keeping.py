@@ -231,7 +231,7 @@ def _base(router: "Router", read: "Modelfile") -> str:
     if read.base_path is None and router.catalogue.find(read.base):
         return read.base
     try:
-        router.resolve(read.source)
+        router.catalogue.entry(read.source)
     except NotFound as error:
         if read.source != f"ollama:{read.base}" or isinstance(error, NotInstalled):
             raise

@@ -71,6 +71,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ('llmrr run -c "And in Spain?"', "Go on with the last conversation."),
         ("llmrr run --strategy quality-first --fallback builtin:mini hi", "Choose, and fall back."),
         ("llmrr run -- -5 plus 3", "A prompt that begins with a dash."),
+        ('llmrr run -m anthropic:claude-sonnet-4-5 "Hello"', "Ask a provider; ANTHROPIC_API_KEY."),
+        (
+            "llmrr run -m openai:x -o base_url http://127.0.0.1:8080/v1 Hello",
+            "A server of your own that speaks OpenAI's protocol.",
+        ),
     ),
     "chat": (("llmrr chat ./model.gguf -s 'Answer in one sentence.'", "Begin a conversation."),),
     "route": (
@@ -101,6 +106,13 @@ ENVIRONMENT = {
     "HF_TOKEN": "For gated and private models.",
     "HF_HUB_OFFLINE": "With 1, on, yes or true, nobody is asked.",
     "OLLAMA_MODELS": "Where Ollama keeps its models.",
+    "OLLAMA_HOST": "Where Ollama's server is asked for what is not on this disk.",
+    "OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, AZURE_OPENAI_API_KEY, CO_API_KEY, ...":
+    "The keys of the providers, each under the name that the provider's own client has for it.",
+    "OPENAI_BASE_URL, ANTHROPIC_BASE_URL, AZURE_OPENAI_ENDPOINT": "Other addresses of these "
+    "providers. Their keys go there too.",
+    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "Proxies on the way to providers.",
+    "SSL_CERT_FILE": "The certificates that are trusted.",
     "LOCALAI_MODELS_PATH, MODELS_PATH": "Where LocalAI keeps its models.",
     "NO_COLOR": "When set, nothing is coloured and no progress is shown.",
     "VISUAL, EDITOR": "The program that llmrr config edit starts.",

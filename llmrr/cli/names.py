@@ -49,9 +49,10 @@ def option_names(incomplete: str) -> list[tuple[str, str]]:
 
 def engine_names(incomplete: str) -> list[str]:
     """The engines whose name begins with ``incomplete``."""
-    from llmrr.engines import ENGINES
+    from llmrr.engines import ENGINES, REMOTE
 
-    return [engine.name for engine in ENGINES if engine.name.startswith(incomplete)]
+    known = [engine.name for engine in (*ENGINES, *REMOTE)]
+    return [name for name in known if name.startswith(incomplete)]
 
 
 def strategy_names(incomplete: str) -> list[tuple[str, str]]:

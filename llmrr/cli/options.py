@@ -41,7 +41,8 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="The model: a name from `llmrr list`, a source such as builtin:mini, or a GGUF file.",
+        help="The model: a name from `llmrr list`, a source such as builtin:mini or "
+        "openai:gpt-4o-mini, or a GGUF file.",
         autocompletion=model_names,
         callback=_a_name,
     ),

@@ -28,8 +28,21 @@ def require(router: "Router", name: str | None) -> None:
     if not output.can_ask():
         return
     found = router.resolve(name)
+    if sent := router.config.untrusted(found.name):
+        _agree(router, found.name, sent)
     if router.catalogue.needs_conversion(found) and not router.catalogue.conversion(found):
         _offer(router, found)
+
+
+def _agree(router: "Router", name: str, sent: str) -> None:
+    from llmrr import trust
+
+    output.note(sent)
+    if not output.confirm("Is that file yours, or do you trust it?", default=False):
+        raise LlmrrError("nothing was sent", "llmrr config trust")
+    model = router.config.model(name)
+    assert model is not None
+    trust.trust(model.file)
 
 
 def _offer(router: "Router", found: "Resolved") -> None:

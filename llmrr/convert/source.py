@@ -99,7 +99,7 @@ def _of_pickle(path: Path) -> tuple[Tensor, ...]:
     return tuple(tensor for one in found for tensor in one.tensors)
 
 
-def _of_folder(path: Path, format_: Format) -> tuple[Tensor, ...]:
+def _of_folder(path: Path, format_: Format | None) -> tuple[Tensor, ...]:
     if format_ is Format.ONNX:
         return ()
     from llmrr.formats.safetensors_header import read_header

@@ -2,18 +2,26 @@
 
 from typing import Final, NamedTuple
 
-from llmrr.engines import llamacpp, onnx
-from llmrr.engines.base import Engine
+from llmrr.engines import llamacpp, onnx, remote
+from llmrr.engines.base import Engine, Named, RemoteEngine
 from llmrr.errors import FeatureMissing, UsageError, nearest
-from llmrr.types import Format
+from llmrr.types import Endpoint, Format
 
 ENGINES: Final[tuple[Engine, ...]] = (llamacpp.ENGINE, onnx.ENGINE)
+REMOTE: Final[tuple[RemoteEngine, ...]] = remote.REMOTE
 
 
 class Picked(NamedTuple):
     """The engine that runs a model, with the reason."""
 
     engine: Engine
+    why: str
+
+
+class Reached(NamedTuple):
+    """The protocol that a remote model is asked by, with the reason."""
+
+    engine: RemoteEngine
     why: str
 
 
@@ -43,9 +51,28 @@ def for_format(format_: Format, name: str, wanted: str | None = None) -> Picked:
     return Picked(ready, "; ".join((f"it runs {format_} here", *others)))
 
 
-def named(name: str) -> Engine:
+def for_endpoint(endpoint: Endpoint, wanted: str | None = None) -> Reached:
+    """The protocol for a provider: the one that is ``wanted``, else its own.
+
+    Raises ``UsageError`` for an engine that does not exist, and ``FeatureMissing`` for one that the
+    provider does not speak.
+    """
+    usual = remote.of_provider(endpoint.provider)
+    assert usual is not None, endpoint.provider  # the catalogue has looked
+    if wanted is None or wanted == usual.name:
+        return Reached(usual, f"{endpoint.provider} speaks it")
+    engine = named(wanted)
+    for one in REMOTE:
+        if one is engine and one.name in remote.also_spoken(endpoint.provider):
+            return Reached(one, "it was asked for")
+    raise FeatureMissing(
+        f"{endpoint.provider} does not speak {wanted}, but {usual.name}", "leave out --engine"
+    )
+
+
+def named(name: str) -> Named:
     """The engine of that name. Raises ``UsageError`` with the nearest."""
-    known = {engine.name: engine for engine in ENGINES}
+    known: dict[str, Named] = {engine.name: engine for engine in (*ENGINES, *REMOTE)}
     if name in known:
         return known[name]
     near = nearest(name, known)
@@ -64,10 +91,11 @@ def runnable() -> frozenset[Format]:
     )  # fmt: skip
 
 
-def _wanted(format_: Format, name: str, engine: Engine, fitting: list[Engine]) -> Picked:
-    if engine in fitting:
-        return Picked(engine, "it was asked for")
-    runs = ", ".join(sorted(engine.formats))
+def _wanted(format_: Format, name: str, engine: Named, fitting: list[Engine]) -> Picked:
+    for one in fitting:
+        if one is engine:
+            return Picked(one, "it was asked for")
+    runs = ", ".join(sorted(getattr(engine, "formats", ()))) or "no files"
     others = " or ".join(f"--engine {one.name}" for one in fitting)
     raise FeatureMissing(
         f"the {engine.name} engine runs {runs}, and {name} is {format_}",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from llmrr.types import Chunk, Feature, Format, ModelFiles, ModelInfo, Request
+from llmrr.types import Chunk, Endpoint, Feature, Format, ModelFiles, ModelInfo, Request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,16 +93,22 @@ class Model(Protocol):
         """Free it, after what is in flight was cancelled. Twice is allowed."""
 
 
-class Engine(Protocol):
-    """A backend. What it cannot do is an error that names the engine and the feature."""
+class Named(Protocol):
+    """What every engine says of itself. What it cannot do is an error that names the engine and the
+    feature."""
 
     name: str
-    formats: frozenset[Format]
     can: frozenset[Feature]
-    optional: bool  # not every installation of llmrr has what it needs
 
     def missing(self) -> str | None:
         """The exact command that installs what the engine needs, or None when it is ready."""
+
+
+class Engine(Named, Protocol):
+    """A backend on this machine."""
+
+    formats: frozenset[Format]
+    optional: bool  # not every installation of llmrr has what it needs
 
     def measure(self, place: ModelFiles, options: Options) -> Mapping[str, int]:
         """The bytes that it would allocate beside the weights, in main memory, without loading
@@ -110,3 +116,12 @@ class Engine(Protocol):
 
     def load(self, place: ModelFiles, options: Options) -> Model:
         """Open it. Raises ``DamagedFile``, ``Unsupported``, ``DoesNotFit``, ``EngineFailed``."""
+
+
+class RemoteEngine(Named, Protocol):
+    """A protocol that models elsewhere are asked by."""
+
+    def load(self, place: Endpoint, options: Options) -> Model:
+        """Be ready to ask; nothing is sent yet. Raises ``Unreachable`` for a missing key,
+        ``BadConfig`` for an address that is none, ``FeatureMissing`` for an option that means
+        nothing there."""

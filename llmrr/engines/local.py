@@ -89,7 +89,7 @@ class LocalModel:
                 f"{self._place.path.name} is an embedding model: it makes vectors, and no answers",
                 "llmrr embed -m MODEL TEXT; llmrr list shows the others",
             )
-        prompting.require_numbers(request)
+        prompting.require_local(request, self._backend.engine)
         prompt = prompting.prompted(request, self.template, templated=self.templated)
         tokens = prompting.with_bos(
             self.tokens.tokenize(prompt.text), self.tokens.bos, adds=self.tokens.adds_bos

@@ -3,7 +3,7 @@
 from typing import Final
 
 from llmrr.engines.templates import DEFAULT_NAME, Prompt, Template
-from llmrr.errors import ContextOverflow, UsageError
+from llmrr.errors import ContextOverflow, FeatureMissing, UsageError
 from llmrr.types import Request, Sampling
 
 UNTEMPLATED_MAX_TOKENS: Final = 512  # a model without a chat template may never end its turn
@@ -15,6 +15,19 @@ def require_numbers(request: Request) -> None:
     for name, number in (("n", request.n), ("max_tokens", request.sampling.max_tokens)):
         if number is not None and number < 1:
             raise UsageError(f"{name} is {number}", f"{name} must be at least 1")
+
+
+def require_local(request: Request, engine: str) -> None:
+    """The same for an engine on this machine, which takes texts alone. Raises ``FeatureMissing``
+    too."""
+    require_numbers(request)
+    found = "images" if any(one.images for one in request.messages) else ""
+    if request.tools or any(one.tool_calls or one.role == "tool" for one in request.messages):
+        found = found or "tools"
+    if found:
+        raise FeatureMissing(
+            f"the {engine} engine takes no {found}", f"leave out the {found}, or ask a provider"
+        )
 
 
 def prompted(request: Request, template: Template, *, templated: bool) -> Prompt:

@@ -134,6 +134,7 @@ def _files(
         if not files.sizes.keys().isdisjoint(("config.json", "adapter_config.json")):
             beside = tuple(filter(companions.is_configuration, choice.beside_of(files.sizes)))
     else:
+        assert info.format is not None  # it was read from files
         weights, beside = _of_folder(place, files, info.format)
         about = tuple(filter(companions.is_about, files.sizes))
     if info.format is Format.ONNX:

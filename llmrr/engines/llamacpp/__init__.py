@@ -24,7 +24,7 @@ class LlamaCpp:
 
     name = "llamacpp"
     formats = frozenset({Format.GGUF})
-    can = frozenset(Feature)
+    can = frozenset(Feature) - {Feature.IMAGES, Feature.TOOLS}
     optional = False
 
     def missing(self) -> str | None:

@@ -101,7 +101,7 @@ class LlamaModel:
         for a model that only makes vectors.
         """
         self._require_answers()
-        prompting.require_numbers(request)
+        prompting.require_local(request, "llamacpp")
         with self._loaded.in_use():
             prompt = prompting.prompted(request, self.template, templated=self.templated)
             tokens = prompting.with_bos(

@@ -1,0 +1,328 @@
+"""Amazon Bedrock's converse, through boto3, which finds keys and region by itself.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
+"""
+
+import json
+import socket
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from llmrr.engines import prompting
+from llmrr.engines.remote import faults
+from llmrr.engines.remote.client import Exchange
+from llmrr.engines.remote.deadlines import Deadlines
+from llmrr.engines.remote.dialect import (
+    Counts,
+    Reader,
+    arguments_of,
+    missing,
+    refuse,
+    refuse_raw,
+    schema_of,
+    signature_of,
+    signed,
+    stated,
+)
+from llmrr.engines.remote.events import Event
+from llmrr.engines.remote.faults import Party
+from llmrr.engines.remote.images import inline
+from llmrr.engines.remote.stream import RemoteStream
+from llmrr.errors import (
+    AuthenticationFailed,
+    BadConfig,
+    ConnectionFailed,
+    ContentRefused,
+    EngineFailed,
+    FeatureMissing,
+    LlmrrError,
+    Unreachable,
+)
+from llmrr.types import Chunk, Endpoint, FinishReason, Image, Message, ModelInfo, Request
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+INSTALL: Final = "pip install boto3"
+SAMPLES: Final = {
+    "temperature": "temperature", "top_p": "topP", "stop": "stopSequences",
+    "max_tokens": "maxTokens",
+}  # fmt: skip
+REASONS: Final[dict[str, FinishReason]] = {
+    "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls",
+    "model_context_window_exceeded": "length",
+}  # fmt: skip
+REFUSED: Final = ("guardrail_intervened", "content_filtered")
+NO_KEYS: Final = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError",
+                  "UnauthorizedSSOTokenError", "SSOTokenLoadError", "ProfileNotFound")  # fmt: skip
+CHOICES: Final[dict[str, Any]] = {"auto": {"auto": {}}, "required": {"any": {}}}
+
+
+class BedrockModel:
+    """A model of Bedrock. Safe to call from several threads, as clients of boto3 are."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        try:
+            import boto3
+            from botocore.config import Config
+        except ImportError as error:
+            raise FeatureMissing("bedrock needs boto3, which is not installed", INSTALL) from error
+        for name in ("api_key_env", "headers_env"):
+            if getattr(endpoint, name):
+                raise FeatureMissing(
+                    f"bedrock has no {name}: boto3 finds the keys", "aws configure"
+                )
+        self.info = ModelInfo(None, "", name=endpoint.model)
+        self._endpoint = endpoint
+        self._party = Party(endpoint.provider, endpoint.model)
+        config = Config(
+            connect_timeout=endpoint.connect, read_timeout=endpoint.first_token,
+            retries={"total_max_attempts": 1}, max_pool_connections=64,
+        )  # fmt: skip
+        with _translated(self._party, None):
+            self._client = boto3.session.Session().client(  # the common one keeps its keys
+                "bedrock-runtime", endpoint_url=endpoint.base_url, config=config
+            )
+        self.where: str | None = self._client.meta.region_name
+        self._closed = False
+
+    def generate(
+        self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
+    ) -> RemoteStream:
+        """Start answering. Raises ``FeatureMissing`` for what converse has not."""
+        if self._closed:
+            raise EngineFailed("the model was closed")
+        prompting.require_numbers(request)
+        asked = {"modelId": self._endpoint.model, **body(request)}
+        return RemoteStream(
+            self._endpoint, request, self._party,
+            lambda exchange, deadlines: self._events(asked, exchange, deadlines),
+            lambda: Blocks(self._party), on_chunk,
+        )  # fmt: skip
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Raises ``FeatureMissing``: every family of models has another form of them."""
+        raise missing("bedrock", "embeddings here")
+
+    def tokenize(self, text: str) -> list[int] | None:
+        """None: only the provider knows."""
+        return None
+
+    def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
+        """Raises ``FeatureMissing``: a provider shows none."""
+        raise FeatureMissing("bedrock shows no logits", "use a model on this machine")
+
+    def close(self) -> None:
+        """Close its connections. Twice is allowed."""
+        self._closed = True
+        self._client.close()
+
+    def _events(
+        self, asked: Mapping[str, Any], exchange: Exchange, deadlines: Deadlines
+    ) -> Iterator[Event]:
+        with _translated(self._party, deadlines):
+            stream = self._client.converse_stream(**asked)["stream"]
+        exchange.uses(_socket(stream))
+        events = iter(stream)
+        try:
+            while True:
+                exchange.wait_at_most(deadlines.left())
+                with _translated(self._party, deadlines):
+                    event = next(events, None)
+                if event is None:
+                    return
+                yield event
+                if deadlines.passed():
+                    raise deadlines.error(self._party)
+        finally:
+            stream.close()
+
+
+class Blocks(Reader):
+    """Reads the events of a message."""
+
+    def __init__(self, party: Party) -> None:
+        super().__init__(party)
+        self._thoughts: dict[int, dict[str, str]] = {}
+
+    def chunks(self, event: Event) -> Iterator[Chunk]:
+        if started := event.get("contentBlockStart"):
+            self._begun(started["contentBlockIndex"], started["start"].get("toolUse"))
+        elif said := event.get("contentBlockDelta"):
+            yield from self._said(said["contentBlockIndex"], said["delta"])
+        elif stopped := event.get("messageStop"):
+            yield from self._ended(stopped["stopReason"])
+        elif usage := (event.get("metadata") or {}).get("usage"):
+            cached = usage.get("cacheReadInputTokens") or 0
+            written = usage.get("cacheWriteInputTokens") or 0
+            prompt = usage["inputTokens"] + cached + written
+            self.counts = Counts(prompt, usage["outputTokens"], cached)
+
+    def _begun(self, place: int, tool: Mapping[str, Any] | None) -> None:
+        if tool is not None:
+            thoughts = json.dumps([*self._thoughts.values()])
+            signature = signed("bedrock", thoughts) if self._thoughts else None
+            self._thoughts = {}
+            self.tools.add(
+                0, place, id=tool["toolUseId"], name=tool["name"], signature=signature
+            )
+
+    def _said(self, place: int, delta: Mapping[str, Any]) -> Iterator[Chunk]:
+        if text := delta.get("text"):
+            yield Chunk(text=text)
+        elif tool := delta.get("toolUse"):
+            self.tools.add(0, place, arguments=tool["input"])
+        elif thought := delta.get("reasoningContent"):
+            known = self._thoughts.setdefault(place, {"text": "", "signature": ""})
+            known["signature"] += thought.get("signature") or ""
+            if thought.get("text"):
+                known["text"] += thought["text"]
+                yield Chunk(reasoning=thought["text"])
+
+    def _ended(self, reason: str) -> Iterator[Chunk]:
+        if reason in REFUSED:
+            raise ContentRefused(
+                f"{self.party.name} left out its answer: {reason}", "say it in other words"
+            )
+        if reason not in REASONS:
+            raise self.party.broken(f"ended with {reason}")
+        if calls := self.tools.take(0):
+            yield Chunk(tool_calls=calls)
+        self.reasons[0] = REASONS[reason]
+
+
+def body(request: Request) -> dict[str, Any]:
+    """A request as converse has it. Raises ``FeatureMissing``."""
+    sampling = request.sampling
+    refuse_raw("bedrock", request)
+    refuse("bedrock", sampling, (*SAMPLES, "schema"))
+    found: dict[str, Any] = {"messages": turns(request.messages)}
+    system = [one.content for one in request.messages if one.role in ("system", "developer")]
+    if system:
+        found["system"] = [{"text": text} for text in system]
+    if settings := stated(sampling, SAMPLES):
+        found["inferenceConfig"] = settings
+    schema = schema_of(sampling)
+    if schema == {}:
+        raise missing("bedrock", "JSON without a schema")
+    if schema is not None:
+        structure = {"jsonSchema": {"name": "answer", "schema": json.dumps(schema)}}
+        found["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": structure}}
+    return found | _tools(request)
+
+
+def _tools(request: Request) -> dict[str, Any]:
+    if not request.tools or request.tool_choice == "none":
+        return {}
+    specs = [
+        {"toolSpec": {"name": one.name, "description": one.description or one.name,
+                      "inputSchema": {"json": dict(one.parameters) or {"type": "object"}}}}
+        for one in request.tools
+    ]  # fmt: skip
+    found: dict[str, Any] = {"tools": specs}
+    if request.tool_choice is not None:
+        named = {"tool": {"name": request.tool_choice}}
+        found["toolChoice"] = CHOICES.get(request.tool_choice, named)
+    return {"toolConfig": found}
+
+
+def turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """The messages without the system prompt; results side by side are one turn."""
+    found: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role in ("system", "developer"):
+            continue
+        role = "assistant" if message.role == "assistant" else "user"
+        if found and found[-1]["role"] == role:
+            found[-1]["content"] += _blocks(message)
+        else:
+            found.append({"role": role, "content": _blocks(message)})
+    return found
+
+
+def _blocks(message: Message) -> list[dict[str, Any]]:
+    parts = [_part(one) for one in message.parts or (message.content,) if one]
+    if message.role == "tool":
+        return [{"toolResult": {"toolUseId": message.tool_call_id, "content": parts}}]
+    for call in message.tool_calls:
+        if found := signature_of("bedrock", call):
+            thoughts = [{"reasoningContent": {"reasoningText": one}} for one in json.loads(found)]
+            parts = [*thoughts, *parts]
+        parts.append({"toolUse": {
+            "toolUseId": call.id, "name": call.name, "input": arguments_of(call),
+        }})  # fmt: skip
+    return parts
+
+
+def _part(part: str | Image) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"text": part}
+    if (found := inline(part)) is None:
+        raise missing("bedrock", "images by their address: it takes bytes")
+    kind = found[0].partition("/")[2]
+    return {"image": {"format": kind, "source": {"bytes": b64decode(found[1])}}}
+
+
+def _socket(stream: Any) -> socket.socket | None:
+    """The connection under a stream of botocore's, which has urllib3 below it."""
+    raw = getattr(stream, "_raw_stream", None)
+    found = getattr(getattr(raw, "connection", None), "sock", None)
+    return found if isinstance(found, socket.socket) else None
+
+
+@contextmanager
+def _translated(party: Party, deadlines: Deadlines | None) -> Iterator[None]:
+    """botocore's errors as ours."""
+    from botocore import eventstream, exceptions
+    from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+    try:
+        yield
+    except LlmrrError:
+        raise
+    except exceptions.ClientError as error:  # those in mid-answer, too
+        raise _refused(party, error) from None
+    except (exceptions.ReadTimeoutError, ReadTimeoutError, TimeoutError):
+        assert deadlines is not None
+        raise deadlines.error(party) from None
+    except exceptions.NoRegionError:
+        raise BadConfig(f"{party.name} needs a region", "export AWS_REGION=us-east-1") from None
+    except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
+        if isinstance(error, exceptions.ConnectionClosedError):
+            raise party.broken("broke off: the connection was closed") from None
+        said = party.clean(str(error))
+        raise ConnectionFailed(f"{party.name} cannot be reached: {said}", "try again") from None
+    except exceptions.ParamValidationError as error:
+        raise EngineFailed(f"{party.name}: {party.clean(str(error))}") from None
+    except exceptions.BotoCoreError as error:
+        if type(error).__name__ in NO_KEYS:
+            said = f"{party.name} needs keys: {party.clean(str(error))}"
+            raise Unreachable(said, "aws configure") from None
+        raise EngineFailed(f"{party.name}: {party.clean(str(error))}") from None
+    except eventstream.ParserError as error:
+        raise party.broken(f"is not what the protocol has: {error}") from None
+    except (HTTPError, OSError, ValueError) as error:
+        raise party.broken(f"broke off: {type(error).__name__}") from None
+
+
+_STATUSES: Final = {
+    "throttlingException": 429, "serviceUnavailableException": 503, "validationException": 400,
+    "modelStreamErrorException": 424, "internalServerException": 500,
+}  # fmt: skip
+
+
+def _refused(party: Party, error: Any) -> LlmrrError:
+    told = error.response.get("Error") or {}
+    about = error.response.get("ResponseMetadata") or {}
+    code = str(told.get("Code") or "")
+    status = about.get("HTTPStatusCode") or _STATUSES.get(code, 500)
+    if status == 200:
+        status = _STATUSES.get(code, 500)
+    document = json.dumps({"message": told.get("Message") or code, "code": code}).encode()
+    found = faults.of_status(party, status, document, about.get("HTTPHeaders") or {})
+    if isinstance(found, AuthenticationFailed):
+        found.hint = "aws sts get-caller-identity"
+    return found

@@ -1,0 +1,249 @@
+"""The HTTP client, on urllib3: connections to one provider, kept open, cancelled from any thread.
+
+Redirects are not followed, so that a key goes only where it was meant to go. Certificates are
+verified. Proxies are those of the environment (``HTTPS_PROXY``, ``NO_PROXY`` and their kin); this
+machine is asked directly.
+"""
+
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3 import connection, connectionpool, exceptions
+
+from llmrr import __version__
+from llmrr.engines.remote import faults
+from llmrr.engines.remote.deadlines import Deadlines
+from llmrr.engines.remote.events import Event, events
+from llmrr.engines.remote.faults import Party
+from llmrr.errors import BadConfig, ConnectionFailed, LlmrrError, Unreachable
+
+AT_ONCE: Final = 64  # connections that are kept to one host
+BLOCK: Final = 1 << 16
+LARGEST_ERROR: Final = 1 << 16  # bytes of an error's body that are read
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "[::1]")
+
+
+class Call(NamedTuple):
+    """One request: what follows the address, and the JSON body."""
+
+    path: str
+    body: Mapping[str, Any]
+
+
+class Exchange:
+    """A request and its answer. ``close`` ends it from any thread."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """End it: whoever reads from the connection gets an error at once. Twice is allowed."""
+        with self._lock:
+            self.cancelled = True
+            if self._socket is not None:
+                with suppress(OSError):
+                    # Not SSLSocket's own, which takes the cipher away from under who reads.
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def uses(self, found: socket.socket | None) -> None:
+        """The connection that it runs over."""
+        with self._lock:
+            self._socket = found
+        if self.cancelled:
+            self.close()
+
+    def wait_at_most(self, seconds: float | None) -> None:
+        """How long a read may take."""
+        with suppress(OSError):
+            if self._socket is not None:
+                self._socket.settimeout(seconds)
+
+
+# The exchange of this thread: urllib3 does not say which of its connections it takes.
+_current = threading.local()
+
+
+class _HTTP(connection.HTTPConnection):
+    def request(self, *args: Any, **named: Any) -> None:
+        _prepare(self)
+        super().request(*args, **named)
+        _current.exchange.uses(self.sock)
+
+
+class _HTTPS(connection.HTTPSConnection):
+    def request(self, *args: Any, **named: Any) -> None:
+        _prepare(self)
+        super().request(*args, **named)
+        _current.exchange.uses(self.sock)
+
+
+def _prepare(made: connection.HTTPConnection) -> None:
+    _current.reused = made.sock is not None
+    if made.sock is not None:  # it has the limit of the answer before
+        made.sock.settimeout(_current.seconds)
+
+
+class _Pool(connectionpool.HTTPConnectionPool):
+    ConnectionCls = _HTTP
+
+
+class _SecurePool(connectionpool.HTTPSConnectionPool):
+    ConnectionCls = _HTTPS
+
+
+class Client:
+    """Connections to one address. Safe to use from several threads."""
+
+    def __init__(self, url: str, party: Party) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise BadConfig(
+                f'{party.name}: "{url}" is no address of a server', "base_url = \"https://HOST/v1\""
+            )
+        self.url, self._party = url.rstrip("/"), party
+        self._manager = _manager(parts.scheme, parts.hostname)
+        self._manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def close(self) -> None:
+        """Close what is not in use."""
+        self._manager.clear()
+
+    def answers(
+        self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,
+        party: Party,
+    ) -> Iterator[Event]:  # fmt: skip
+        """Send a request; the events of the answer as they come. Raises ``Unreachable``,
+        ``EngineFailed`` and their kin, and whatever once ``exchange`` was closed."""
+        with _translated(party, deadlines):
+            response = self._sent(exchange, call, headers, deadlines)
+        try:
+            if response.status != 200:
+                body = b"".join(_blocks(response, exchange, deadlines, party, LARGEST_ERROR))
+                raise faults.of_status(party, response.status, body, response.headers)
+            kind = response.headers.get("content-type", "").lower()
+            yield from events(party, kind, _blocks(response, exchange, deadlines, party))
+            _drain(response, exchange)
+        finally:
+            response.close() if not response.closed else response.release_conn()
+
+    def document(
+        self, call: Call, headers: Mapping[str, str], deadlines: Deadlines, party: Party
+    ) -> Event:
+        """Send a request; the one object of its answer."""
+        return next(self.answers(Exchange(), call, headers, deadlines, party))
+
+    def _sent(
+        self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines
+    ) -> urllib3.BaseHTTPResponse:
+        body = json.dumps(call.body, separators=(",", ":")).encode()
+        sent = {"content-type": "application/json", "user-agent": f"llmrr/{__version__}", **headers}
+        _current.exchange = exchange
+        while True:
+            _current.seconds = left = deadlines.left()
+            try:
+                return self._manager.urlopen(
+                    "POST", self.url + call.path, body=body, headers=sent, retries=False,
+                    redirect=False, preload_content=False,
+                    timeout=urllib3.Timeout(connect=deadlines.connect, read=left),
+                )  # fmt: skip
+            except exceptions.ProtocolError:
+                # A kept connection that the server closed at this moment: nothing was answered.
+                if not _current.reused or exchange.cancelled:
+                    raise
+
+
+def _manager(scheme: str, host: str) -> urllib3.PoolManager:
+    from urllib.request import getproxies, proxy_bypass
+
+    proxies = getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if proxy is None or host in LOOPBACK or proxy_bypass(host):
+        return urllib3.PoolManager(maxsize=AT_ONCE)
+    return urllib3.ProxyManager(proxy if "://" in proxy else f"http://{proxy}", maxsize=AT_ONCE)
+
+
+def _blocks(
+    response: urllib3.BaseHTTPResponse, exchange: Exchange, deadlines: Deadlines, party: Party,
+    limit: int | None = None,
+) -> Iterator[bytes]:  # fmt: skip
+    """The body as it comes, at most about ``limit`` bytes of it."""
+    count = 0
+    while limit is None or count < limit:
+        if deadlines.passed():
+            raise deadlines.error(party)
+        exchange.wait_at_most(deadlines.left())
+        with _translated(party, deadlines):
+            block = response.read1(BLOCK)
+        if not block:
+            return
+        count += len(block)
+        yield block
+
+
+def _drain(response: urllib3.BaseHTTPResponse, exchange: Exchange) -> None:
+    """Read the end of the body, which is mostly here already, so that the connection is of use
+    again."""
+    exchange.wait_at_most(0.02)
+    with suppress(exceptions.HTTPError, OSError):
+        for _ in range(8):
+            if not response.read1(BLOCK):
+                return
+
+
+class _translated:
+    """urllib3's errors as ours. A class: a generator costs more at every block."""
+
+    def __init__(self, party: Party, deadlines: Deadlines) -> None:
+        self._party, self._deadlines = party, deadlines
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, exceptions.HTTPError | OSError | ValueError):
+            raise _error(error, self._party, self._deadlines) from None
+
+
+def _error(error: Exception, party: Party, deadlines: Deadlines) -> LlmrrError:
+    why = party.clean(str(_cause(error)))
+    if isinstance(error, exceptions.NewConnectionError):
+        return ConnectionFailed(
+            f"{party.name} cannot be reached: {why}", party.hint or "look at base_url, or try again"
+        )
+    if isinstance(error, exceptions.ConnectTimeoutError):
+        return ConnectionFailed(
+            f"{party.name}: no connection within {deadlines.connect or 0:.3g} s",
+            party.hint or "[timeouts] connect of llmrr.toml allows more",
+        )
+    if isinstance(error, exceptions.ReadTimeoutError | TimeoutError):
+        return deadlines.error(party)
+    if isinstance(error, exceptions.SSLError | ssl.SSLError):
+        return Unreachable(
+            f"{party.name}: no secure connection: {why}",
+            "SSL_CERT_FILE=FILE names the certificates that are trusted",
+        )
+    if isinstance(error, exceptions.ProxyError):
+        return ConnectionFailed(f"{party.name}: the proxy failed: {why}", "env | grep -i proxy")
+    return party.broken(f"broke off: {why}")
+
+
+def _cause(error: BaseException) -> object:
+    """What lies under an error of urllib3's, which repeats addresses and objects."""
+    inner = error.__cause__ or error.__context__
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror
+    last = error.args[-1] if error.args else error
+    if isinstance(last, BaseException):
+        return _cause(last)
+    return last if isinstance(last, str) and last else "the connection was closed"
+
+

@@ -1,0 +1,191 @@
+"""What a protocol brings: from a request to a call, from the events of an answer to chunks."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from llmrr.engines.base import Options
+from llmrr.engines.remote.client import Call
+from llmrr.engines.remote.events import Event
+from llmrr.engines.remote.faults import Party, in_stream
+from llmrr.errors import FeatureMissing, UsageError
+from llmrr.types import Chunk, FinishReason, Request, Sampling, ToolCall
+
+
+class Counts(NamedTuple):
+    """Tokens, as the provider counts them; all of the prompt's, those read from its cache too."""
+
+    prompt: int
+    completion: int
+    cached: int = 0
+
+
+class Reader:
+    """Reads the events of one answer. ``reasons`` has, once it is known, why each choice ended;
+    ``counts`` what the provider says of tokens."""
+
+    def __init__(self, party: Party, choices: int = 1) -> None:
+        self.party, self.choices = party, choices
+        self.reasons: dict[int, FinishReason] = {}
+        self.counts: Counts | None = None
+        self.tools = Tools()
+
+    def read(self, event: Event) -> Iterator[Chunk]:
+        """The chunks of an event, without finish reasons. Raises ``EngineFailed`` and its kin for
+        an event that is an error."""
+        if event.get("error"):
+            raise in_stream(self.party, event)
+        try:
+            yield from self.chunks(event)
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            raise self.party.broken(f"is not what the protocol has: {error!r}") from error
+
+    def chunks(self, event: Event) -> Iterator[Chunk]:
+        """The chunks of an event that is no error."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """No more comes. Raises ``BrokenStream`` where the answer is not complete."""
+        if len(self.reasons) < self.choices:
+            raise self.party.broken("ended before its end")
+
+
+class Tools:
+    """Calls of tools, put together from their pieces."""
+
+    def __init__(self) -> None:
+        self._calls: dict[tuple[int, object], dict[str, str]] = {}
+
+    def add(self, choice: int, place: object, **pieces: str | None) -> None:
+        """A piece of the call that stands at ``place``: ``id`` and ``name`` replace what was there,
+        ``arguments`` are added."""
+        call = self._calls.setdefault((choice, place), {"id": "", "name": "", "arguments": ""})
+        call["arguments"] += pieces.pop("arguments", None) or ""
+        call |= {name: piece for name, piece in pieces.items() if piece}
+
+    def take(self, choice: int) -> tuple[ToolCall, ...]:
+        """The calls of a choice, which are complete now."""
+        places = [place for place in self._calls if place[0] == choice]
+        found = [self._calls.pop(place) for place in places]
+        return tuple(
+            ToolCall(one["id"] or f"call_{at}", one["name"], one["arguments"] or "{}",
+                     one.get("signature"))
+            for at, one in enumerate(found)
+        )  # fmt: skip
+
+
+class Dialect(Protocol):
+    """A protocol, for one endpoint."""
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """How the key is sent, and what else every call needs."""
+
+    def call(self, request: Request) -> Call:
+        """The call for a request. Raises ``FeatureMissing``."""
+
+    def reader(self, request: Request, party: Party) -> Reader:
+        """What reads its answer."""
+
+    def embedding(self, texts: Sequence[str]) -> Call:
+        """The call for vectors. Raises ``FeatureMissing``."""
+
+    def vectors(self, document: Event) -> list[list[float]]:
+        """The vectors of its answer, in the order of the texts."""
+
+
+def stated(sampling: Sampling, names: Mapping[str, str]) -> dict[str, Any]:
+    """The values that are stated, by the protocol's names."""
+    found = {theirs: getattr(sampling, ours) for ours, theirs in names.items()}
+    return {name: list(value) if isinstance(value, tuple) else value
+            for name, value in found.items() if value is not None}  # fmt: skip
+
+
+# What a call states in another way than by a number, and is refused one by one.
+_SHAPING = ("schema", "grammar", "logprobs", "think", "logit_bias", "ignore_eos")
+
+
+def refuse(provider: str, sampling: Sampling, known: Sequence[str]) -> None:
+    """Raise ``FeatureMissing`` for a value that is stated and not ``known`` to a provider. A
+    schema of False and an ``ignore_eos`` of False state nothing."""
+    numbers = (
+        "temperature", "top_k", "top_p", "min_p", "typical_p", "repeat_penalty",
+        "frequency_penalty", "presence_penalty", "seed", "stop", "max_tokens",
+    )  # fmt: skip
+    for name in (*numbers, *_SHAPING):
+        value = getattr(sampling, name)
+        if value is None or value is False or value == () or value == {} or name in known:
+            continue
+        raise missing(provider, name)
+
+
+def arguments_of(call: ToolCall) -> dict[str, Any]:
+    """The arguments of a call, for a protocol that wants them as an object. Raises ``UsageError``
+    for text that is none.
+
+    >>> arguments_of(ToolCall("c", "f", '{"a": 1}')), arguments_of(ToolCall("c", "f", ""))
+    ({'a': 1}, {})
+    """
+    try:
+        found = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError(
+            f"the arguments of the call {call.id} of {call.name} are no JSON object",
+            "leave that turn out, or mend it",
+        )
+    return found
+
+
+def signed(protocol: str, text: str) -> str:
+    """What a provider wants back with a call, marked as its own: it is of no use to others."""
+    return f"{protocol}:{text}"
+
+
+def signature_of(protocol: str, call: ToolCall) -> str | None:
+    """The same, where it is this protocol's.
+
+    >>> signature_of("google", ToolCall("c", "f", "", signed("google", "x")))
+    'x'
+    >>> signature_of("anthropic", ToolCall("c", "f", "", signed("google", "x"))) is None
+    True
+    """
+    own, _, text = (call.signature or "").partition(":")
+    return text if own == protocol and text else None
+
+
+def refuse_raw(provider: str, request: Request) -> None:
+    """Raise ``FeatureMissing`` for a raw prompt and for several choices, which a provider has not.
+    """
+    if request.prompt is not None:
+        raise missing(provider, "raw prompts")
+    if request.n > 1:
+        raise missing(provider, "n: several answers at once")
+
+
+def missing(provider: str, name: str) -> FeatureMissing:
+    """The error for what a provider has not."""
+    return FeatureMissing(f"{provider} has no {name}", f"leave out {name}, or use another model")
+
+
+def refuse_options(provider: str, options: Options, known: Sequence[str] = ()) -> None:
+    """Raise ``FeatureMissing`` for an option that is stated, is not ``known`` here and means
+    something only to a model on this machine."""
+    usual = Options()
+    for name in ("context_size", "gpu_layers", "threads", "flash_attention", "kv_type", "mmap",
+                 "mlock", "lora", "chat_template"):  # fmt: skip
+        if name not in known and getattr(options, name) != getattr(usual, name):
+            raise FeatureMissing(
+                f"{provider} has no {name}: the model runs elsewhere", f"leave out {name}"
+            )
+
+
+def schema_of(sampling: Sampling) -> Mapping[str, Any] | None:
+    """The JSON Schema that is asked for; that of any JSON is empty.
+
+    >>> schema_of(Sampling(schema=True)), schema_of(Sampling())
+    ({}, None)
+    """
+    if sampling.schema is None or sampling.schema is False:
+        return None
+    return {} if sampling.schema is True else sampling.schema

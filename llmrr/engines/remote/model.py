@@ -1,0 +1,122 @@
+"""A model that is reached through a protocol."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from llmrr.engines import prompting
+from llmrr.engines.remote.client import Call, Client, Exchange
+from llmrr.engines.remote.deadlines import Deadlines
+from llmrr.engines.remote.dialect import Dialect
+from llmrr.engines.remote.events import Event
+from llmrr.engines.remote.faults import Party
+from llmrr.engines.remote.keys import Key, headers_for, key_for
+from llmrr.engines.remote.providers import address, host
+from llmrr.engines.remote.stream import RemoteStream
+from llmrr.errors import BadConfig, EngineFailed, FeatureMissing
+from llmrr.types import Chunk, Endpoint, ModelInfo, Request
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TEXTS_AT_ONCE = 96  # of one call for vectors: what every provider takes
+
+
+class RemoteModel:
+    """A model over HTTP. Safe to call from several threads. ``hint`` is for when nobody answers
+    there, ``absent`` for a model that the provider has not."""
+
+    def __init__(
+        self, endpoint: Endpoint, dialect: Dialect, *, hint: str = "", absent: str = ""
+    ) -> None:
+        url = address(endpoint)
+        if url is None:
+            raise BadConfig(
+                f"{endpoint.source} has no address", 'options = { base_url = "https://…" }'
+            )
+        self.info = ModelInfo(None, endpoint.provider, name=endpoint.model)
+        self.where = host(url)
+        self._endpoint, self._dialect = endpoint, dialect
+        self._hint, self._absent = hint, absent
+        self._client = Client(url, Party(endpoint.provider, endpoint.model))
+        self._closed = False
+        self._headers()  # a missing key is told before anything is asked
+
+    def generate(
+        self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
+    ) -> RemoteStream:
+        """Start answering. ``request.sampling`` is taken as it is.
+
+        Raises ``FeatureMissing`` for what the provider has not and ``Unreachable`` for a missing
+        key; what the provider says comes with the first chunk.
+        """
+        self._require_open()
+        prompting.require_numbers(request)
+        call = self._dialect.call(request)
+        headers, party = self._headers()
+
+        def opens(exchange: Exchange, deadlines: Deadlines) -> Iterator[Event]:
+            return self._client.answers(exchange, call, headers, deadlines, party)
+
+        return RemoteStream(
+            self._endpoint, request, party, opens,
+            lambda: self._dialect.reader(request, party), on_chunk,
+        )  # fmt: skip
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector of length 1 per text."""
+        self._require_open()
+        found: list[list[float]] = []
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            part = texts[start : start + TEXTS_AT_ONCE]
+            found += self._vectors(self._dialect.embedding(part), len(part))
+        return found
+
+    def tokenize(self, text: str) -> list[int] | None:
+        """None: only the provider knows."""
+        return None
+
+    def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
+        """Raises ``FeatureMissing``: a provider shows none."""
+        raise FeatureMissing(
+            f"{self._endpoint.provider} shows no logits", "use a model on this machine"
+        )
+
+    def close(self) -> None:
+        """Close its connections. Twice is allowed."""
+        self._closed = True
+        self._client.close()
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _headers(self) -> tuple[dict[str, str], Party]:
+        key: Key | None = key_for(self._endpoint)
+        own = headers_for(self._endpoint)
+        party = Party(
+            self._endpoint.provider, self._endpoint.model, key.name if key else None,
+            tuple(filter(None, (key.secret if key else "", *own.values()))),
+            self._hint, self._absent,
+        )  # fmt: skip
+        return {**self._dialect.headers(key.secret if key else None), **own}, party
+
+    def _vectors(self, call: Call, count: int) -> list[list[float]]:
+        headers, party = self._headers()
+        deadlines = Deadlines(self._endpoint)
+        document = self._client.document(call, headers, deadlines, party)
+        try:
+            vectors = [_unit(one) for one in self._dialect.vectors(document)]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise party.broken(f"is not what the protocol has: {error!r}") from error
+        if len(vectors) != count:
+            raise party.broken(f"has {len(vectors)} vectors for {count} texts")
+        return vectors
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise EngineFailed("the model was closed")
+
+
+def _unit(vector: Sequence[float]) -> list[float]:
+    length = math.sqrt(math.fsum(one * one for one in vector))
+    return [one / length for one in vector] if length else list(vector)

@@ -1,0 +1,275 @@
+"""OpenAI's chat completions, completions and embeddings, and what speaks the same protocol.
+
+https://platform.openai.com/docs/api-reference/chat
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from llmrr.engines.remote.client import Call
+from llmrr.engines.remote.dialect import Counts, Reader, missing, refuse, schema_of, stated
+from llmrr.engines.remote.events import Event
+from llmrr.engines.remote.faults import Party, in_stream
+from llmrr.engines.remote.images import url_of
+from llmrr.engines.remote.providers import OWN_SERVER, PROVIDERS, is_own
+from llmrr.errors import ContentRefused
+from llmrr.types import (
+    Chunk,
+    Endpoint,
+    FinishReason,
+    Message,
+    Request,
+    Sampling,
+    TokenLogprob,
+    Tool,
+)
+
+SAMPLES: Final = {
+    "temperature": "temperature", "top_p": "top_p", "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty", "seed": "seed", "stop": "stop",
+    "max_tokens": "max_tokens",
+}  # fmt: skip
+REASONS: Final[dict[str, FinishReason]] = {
+    "length": "length", "model_length": "length", "max_tokens": "length",
+    "tool_calls": "tool_calls", "function_call": "tool_calls",
+}  # fmt: skip
+ANY_OBJECT: Final = {"type": "object", "properties": {}}
+
+
+class OpenAI:
+    """Chat completions."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        provider = PROVIDERS[endpoint.provider]
+        self._name, self._lacks = endpoint.provider, provider.lacks
+        self._is_official = endpoint.provider in ("openai", "azure") and self._own
+        more = provider.samples
+        if endpoint.provider == "openai" and not self._own:
+            more = OWN_SERVER
+        self._samples = [*SAMPLES.items()]
+        if self._is_official:  # "max_tokens" is refused by its reasoning models
+            self._samples[-1] = ("max_tokens", "max_completion_tokens")
+        renamed = {ours for ours, _ in more}
+        self._samples = [one for one in self._samples if one[0] not in renamed] + [*more]
+
+    @property
+    def _own(self) -> bool:
+        return is_own(self._endpoint) or self._endpoint.provider == "azure"
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """The key as a bearer, and the organization that pays."""
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        if self._endpoint.organization:
+            headers["openai-organization"] = self._endpoint.organization
+        return headers
+
+    def call(self, request: Request) -> Call:
+        """Chat completions, or for a raw prompt completions."""
+        sampling = request.sampling
+        body: dict[str, Any] = {"model": self._endpoint.model, "stream": True}
+        if "stream_options" not in self._lacks:
+            body["stream_options"] = {"include_usage": True}
+        if request.n > 1:
+            body["n"] = request.n
+        body |= self._sampled(sampling)
+        if request.prompt is not None:
+            for name in ("schema", "logprobs", "think"):
+                if getattr(sampling, name) not in (None, False):
+                    raise missing(f"{self._name}, for a raw prompt,", name)
+            return Call(self._path("completions"), {**body, "prompt": request.prompt})
+        body["messages"] = [turn(one) for one in request.messages]
+        if request.tools:
+            body["tools"] = [{"type": "function", "function": function(t)} for t in request.tools]
+            body |= choice_of(request.tool_choice)
+        return Call(self._path("chat/completions"), body)
+
+    def reader(self, request: Request, party: Party) -> Reader:
+        """What reads the answer."""
+        return Chunks(party, request.n)
+
+    def embedding(self, texts: Sequence[str]) -> Call:
+        """Vectors of floats."""
+        body = {"model": self._endpoint.model, "input": list(texts), "encoding_format": "float"}
+        return Call(self._path("embeddings"), body)
+
+    def vectors(self, document: Event) -> list[list[float]]:
+        """In the order of the texts, which the answer says."""
+        return [one["embedding"] for one in sorted(document["data"], key=lambda one: one["index"])]
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _path(self, name: str) -> str:
+        return f"/{name}"
+
+    def _sampled(self, sampling: Sampling) -> dict[str, Any]:
+        known = {ours for ours, _ in self._samples}
+        known |= {"schema", "logprobs", "logit_bias", "think"}
+        if self._name == "fireworks":
+            known.add("grammar")
+        refuse(self._name, sampling, tuple(known - self._lacks))
+        body: dict[str, Any] = {}
+        for ours, theirs in self._samples:
+            body |= stated(sampling, {ours: theirs})
+        if sampling.logit_bias:
+            body["logit_bias"] = {str(token): bias for token, bias in sampling.logit_bias.items()}
+        if sampling.logprobs is not None:
+            body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
+        return body | self._shaped(sampling) | self._thinking(sampling)
+
+    def _shaped(self, sampling: Sampling) -> dict[str, Any]:
+        schema = schema_of(sampling)
+        if sampling.grammar is not None:
+            return {"response_format": {"type": "grammar", "grammar": sampling.grammar}}
+        if schema is None:
+            return {}
+        if not schema:
+            return {"response_format": {"type": "json_object"}}
+        shape = {"name": "answer", "schema": dict(schema), "strict": is_strict(schema)}
+        return {"response_format": {"type": "json_schema", "json_schema": shape}}
+
+    def _thinking(self, sampling: Sampling) -> dict[str, Any]:
+        think = sampling.think
+        if think is None:
+            return {}
+        if self._name == "deepseek":
+            return {"thinking": {"type": "disabled" if think == "off" else "enabled"}}
+        if self._name == "openrouter":
+            return {"reasoning": {"enabled": False} if think == "off" else {"effort": think}}
+        effort = {"reasoning_effort": "none" if think == "off" else think}
+        if self._name == "openai" and not self._own:  # what vLLM and llama-server hand to templates
+            return {**effort, "chat_template_kwargs": {"enable_thinking": think != "off"}}
+        return effort
+
+
+class Chunks(Reader):
+    """Reads ``chat.completion.chunk`` and its older and whole kin."""
+
+    def chunks(self, event: Event) -> Iterator[Chunk]:
+        self._count(event)
+        for choice in event.get("choices") or ():
+            index = choice.get("index") or 0
+            delta = choice.get("delta") or choice.get("message") or {}
+            yield from self._said(index, choice, delta)
+            if choice.get("finish_reason"):
+                yield from self._ended(index, choice)
+
+    def _said(
+        self, index: int, choice: Mapping[str, Any], delta: Mapping[str, Any]
+    ) -> Iterator[Chunk]:
+        if delta.get("refusal"):
+            raise ContentRefused(
+                f"{self.party.name} refuses: {self.party.clean(delta['refusal'])}",
+                "say it in other words",
+            )
+        text, thought = _texts(delta.get("content") or choice.get("text") or "")
+        thought = delta.get("reasoning_content") or delta.get("reasoning") or thought
+        logprobs = _logprobs(choice.get("logprobs"))
+        for place, call in enumerate(delta.get("tool_calls") or ()):
+            said = call.get("function") or {}
+            self.tools.add(
+                index, call.get("index", place), id=call.get("id"), name=said.get("name"),
+                arguments=said.get("arguments"),
+            )  # fmt: skip
+        if text or thought or logprobs:
+            yield Chunk(index, text, thought, logprobs=logprobs)
+
+    def _ended(self, index: int, choice: Mapping[str, Any]) -> Iterator[Chunk]:
+        reason = choice["finish_reason"]
+        if reason == "content_filter":
+            raise ContentRefused(
+                f"{self.party.name} left out its answer: its filter of contents stopped it",
+                "say it in other words",
+            )
+        if reason == "error":
+            raise in_stream(self.party, {"error": choice.get("error") or "the provider failed"})
+        if calls := self.tools.take(index):
+            yield Chunk(index, tool_calls=calls)
+        self.reasons[index] = "tool_calls" if calls else REASONS.get(reason, "stop")
+
+    def _count(self, event: Event) -> None:
+        usage = event.get("usage") or (event.get("x_groq") or {}).get("usage")
+        if usage:
+            details = usage.get("prompt_tokens_details") or {}
+            cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0
+            self.counts = Counts(
+                usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0, cached
+            )
+
+
+def turn(message: Message) -> dict[str, Any]:
+    """A message as the protocol has it."""
+    content: object = message.content
+    if message.images:
+        content = [
+            {"type": "text", "text": part} if isinstance(part, str)
+            else {"type": "image_url", "image_url": {"url": url_of(part)}}
+            for part in message.parts
+        ]  # fmt: skip
+    found: dict[str, Any] = {"role": message.role, "content": content}
+    if message.tool_calls:
+        found["content"] = content or None
+        found["tool_calls"] = [
+            {"id": one.id, "type": "function",
+             "function": {"name": one.name, "arguments": one.arguments}}
+            for one in message.tool_calls
+        ]  # fmt: skip
+    if message.role == "tool":
+        found["tool_call_id"] = message.tool_call_id
+    return found
+
+
+def function(tool: Tool) -> dict[str, Any]:
+    """A tool as the protocol has it."""
+    described = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **described, "parameters": dict(tool.parameters) or ANY_OBJECT}
+
+
+def choice_of(stated: str | None) -> dict[str, Any]:
+    """Which tool must be called."""
+    if stated is None or stated in ("auto", "none", "required"):
+        return {} if stated is None else {"tool_choice": stated}
+    return {"tool_choice": {"type": "function", "function": {"name": stated}}}
+
+
+def is_strict(schema: object) -> bool:
+    """May OpenAI hold an answer to this schema to the letter? Every object must name all its
+    properties as required, and allow no others: structured outputs, supported schemas.
+
+    >>> is_strict({"type": "object", "properties": {"a": {}}, "required": ["a"],
+    ...            "additionalProperties": False}), is_strict({"type": "object"})
+    (True, False)
+    """
+    if isinstance(schema, Mapping):
+        properties = schema.get("properties")
+        if schema.get("type") == "object" or isinstance(properties, Mapping):
+            named = set(properties) if isinstance(properties, Mapping) else set()
+            if schema.get("additionalProperties") is not False:
+                return False
+            if named != set(schema.get("required") or ()):
+                return False
+        return all(is_strict(one) for one in schema.values())
+    return all(map(is_strict, schema)) if isinstance(schema, list) else True
+
+
+def _texts(content: Any) -> tuple[str, str]:
+    """Text and reasoning of a content; Mistral's reasoning models send a list of both."""
+    if isinstance(content, str):
+        return content, ""
+    text = "".join(one.get("text") or "" for one in content if one.get("type") == "text")
+    thought = "".join(
+        piece.get("text") or "" for one in content for piece in one.get("thinking") or ()
+    )
+    return text, thought
+
+
+def _logprobs(found: Any) -> tuple[TokenLogprob, ...]:
+    if not found or not found.get("content"):
+        return ()
+    return tuple(
+        TokenLogprob(
+            one["token"], one["logprob"],
+            tuple((top["token"], top["logprob"]) for top in one.get("top_logprobs") or ()),
+        )
+        for one in found["content"]
+    )  # fmt: skip

@@ -1,0 +1,544 @@
+"""What every remote engine does, whatever its protocol: answers, faults, times, cancels, keys."""
+
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from provider_servers import KEY, MODEL, Fault, OpenAIServer, Said
+from remote_cases import CASES, GOOGLE, KEY_ENV, OPENAI, Case, answer, asked, text_of
+
+from llmrr.engines import remote
+from llmrr.engines.base import Options
+from llmrr.errors import (
+    AuthenticationFailed,
+    BrokenStream,
+    ConnectionFailed,
+    EngineFailed,
+    FeatureMissing,
+    LlmrrError,
+    NotFound,
+    Overloaded,
+    RateLimited,
+    RequestRefused,
+    TimedOut,
+    Unreachable,
+)
+from llmrr.types import Chunk, Endpoint, Image, Message, Request, Tool, ToolCall
+
+every = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_ENV, KEY)
+
+
+@every
+def test_an_answer_comes_in_pieces_with_what_it_took(case: Case) -> None:
+    with case.talking() as (served, model):
+        chunks = list(model.generate(asked("hi")))
+        assert [chunk.text for chunk in chunks] == ["Hello", ", ", "world!", ""]
+        assert chunks[-1].finish_reason == "stop"
+        usage = chunks[-1].usage
+        assert (usage.prompt_tokens, usage.completion_tokens) == (11, 3)
+        assert not usage.estimated
+        assert 0 < usage.first_token_s <= usage.total_s
+        assert "hi" in str(served.last.body)
+
+
+@every
+def test_a_connection_is_used_again(case: Case) -> None:
+    with case.talking() as (served, model):
+        for _ in range(5):
+            assert answer(model) == "Hello, world!"
+        assert len(served.seen) == 5
+        assert served.connections <= 2  # a closing one may be left behind by a loaded machine
+
+
+@every
+def test_many_at_once(case: Case) -> None:
+    with case.talking() as (_, model):
+        streams = [model.generate(asked(str(number))) for number in range(16)]
+        assert [text_of(list(one)) for one in streams] == ["Hello, world!"] * 16
+
+
+@every
+def test_chunks_are_pushed(case: Case) -> None:
+    with case.talking() as (_, model):
+        heard: list[Chunk] = []
+        over = threading.Event()
+
+        def listen(chunk: Chunk) -> None:
+            heard.append(chunk)
+            if chunk.usage is not None:
+                over.set()
+
+        model.generate(asked(), on_chunk=listen)
+        assert over.wait(20)
+        assert text_of(heard) == "Hello, world!"
+
+
+@every
+def test_a_listener_that_fails_ends_its_own_answer(case: Case) -> None:
+    with case.talking() as (_, model):
+
+        def listen(chunk: Chunk) -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            next(model.generate(asked(), on_chunk=listen))
+        assert answer(model) == "Hello, world!"
+
+
+@every
+@pytest.mark.parametrize(
+    ("fault", "kind", "code"),
+    [
+        (Fault(400, "invalid_request_error"), RequestRefused, 7),
+        (Fault(401, "authentication_error"), AuthenticationFailed, 6),
+        (Fault(403, "permission_error"), AuthenticationFailed, 6),
+        (Fault(404, "not_found_error"), NotFound, 3),
+        (Fault(429, "rate_limit_error", headers={"retry-after": "7"}), RateLimited, 7),
+        (Fault(500, "api_error"), Overloaded, 7),
+        (Fault(503, body=b"<html><title>busy</title><p>nobody</html>"), Overloaded, 7),
+        (Fault(529, "overloaded_error"), Overloaded, 7),
+        (Fault(504), TimedOut, 7),
+        (Fault(307, headers={"location": "http://elsewhere.example/"}), Unreachable, 6),
+        (Fault(after=1), BrokenStream, 7),
+        (Fault(after=0), BrokenStream, 7),
+    ],
+    ids=lambda value: str(value.status) if isinstance(value, Fault) else "",
+)
+def test_what_goes_wrong_has_its_own_type(
+    case: Case, fault: Fault, kind: type[LlmrrError], code: int
+) -> None:
+    with case.talking() as (served, model):
+        served.faults.append(fault)
+        with pytest.raises(kind) as caught:
+            list(model.generate(asked()))
+        assert type(caught.value) is kind
+        assert caught.value.exit_code == code
+        assert MODEL in caught.value.message
+        assert case.provider in caught.value.message
+        if fault.status and fault.status not in (307, 503):
+            assert "it went wrong" in caught.value.message
+            assert str(fault.status) in caught.value.message
+        if fault.status == 503:
+            assert "nobody" in caught.value.message
+            assert "<" not in caught.value.message
+        if kind is RateLimited:
+            assert caught.value.retry_after == 7.0
+        assert answer(model) == "Hello, world!"
+
+
+@every
+def test_a_wrong_key_is_refused_and_never_repeated(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = "secret-not-shaped-like-any-key"
+    monkeypatch.setenv(KEY_ENV, wrong)
+    with case.talking() as (_, model):
+        with pytest.raises(AuthenticationFailed) as caught:
+            answer(model)  # the server repeats the key
+        assert wrong not in caught.value.message
+        assert "[key]" in caught.value.message
+        assert caught.value.hint == f"export {KEY_ENV}=…"
+
+
+@every
+def test_a_missing_key_names_its_variable(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KEY_ENV)
+    with pytest.raises(Unreachable, match=f"{KEY_ENV} is not set") as caught, case.talking():
+        pass
+    assert type(caught.value) is Unreachable
+    assert caught.value.hint == f"export {KEY_ENV}=…"
+
+
+@pytest.mark.parametrize("broken", ["two\nlines", "a space", "schlüssel"])
+def test_a_key_that_no_header_holds_is_not_shown(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_ENV, broken)
+    with pytest.raises(Unreachable, match=KEY_ENV) as caught, OPENAI.talking():
+        pass
+    assert broken not in caught.value.message
+
+
+def test_a_providers_own_key_goes_to_no_stated_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with OPENAI.talking(api_key_env=None) as (served, model):
+        with pytest.raises(AuthenticationFailed) as caught:
+            answer(model)
+        assert "authorization" not in served.last.headers
+        assert "api_key_env" in caught.value.hint
+
+
+def test_the_variable_of_the_address_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with OPENAI.server() as served:
+        monkeypatch.setenv("OPENAI_BASE_URL", served.address + "/v1/")
+        model = OPENAI.model(served, base_url=None, api_key_env=None)
+        assert answer(model) == "Hello, world!"
+        model.close()
+
+
+def test_further_headers_come_from_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROXY_TOKEN", "opaque-value")
+    with OPENAI.talking(headers_env={"X-Proxy": "PROXY_TOKEN"}) as (served, model):
+        answer(model)
+        assert served.last.headers["x-proxy"] == "opaque-value"
+        served.faults.append(Fault(400, message="header opaque-value is odd"))
+        with pytest.raises(RequestRefused) as caught:
+            answer(model)
+        assert "opaque-value" not in caught.value.message
+
+
+@every
+def test_a_cancelled_answer_ends_at_once_and_its_connection_is_closed(case: Case) -> None:
+    with case.talking() as (served, model):
+        served.faults.append(Fault(after=_events_before_text(case) + 1, stalls=True))
+        stream = model.generate(asked())
+        assert next(stream).text == "Hello"
+        assert served.stalled.wait(20)
+        threading.Thread(target=stream.cancel).start()
+        [last] = list(stream)
+        assert last.finish_reason == "cancelled"
+        assert last.usage is not None
+        assert last.usage.estimated is (case is not GOOGLE)  # which counts from the start
+        assert served.gone.wait(20)
+        stream.cancel()
+        assert answer(model) == "Hello, world!"
+
+
+@every
+def test_cancelled_before_anything_came(case: Case) -> None:
+    with case.talking() as (served, model):
+        served.faults.append(Fault(after=0, stalls=True))
+        stream = model.generate(asked())
+        assert served.stalled.wait(20)
+        assert not stream.ready(0)
+        stream.cancel()
+        [last] = list(stream)
+        assert (last.finish_reason, last.text) == ("cancelled", "")
+        assert stream.ready(0)
+
+
+def test_a_pushed_answer_that_is_cancelled_says_so() -> None:
+    with OPENAI.talking() as (served, model):
+        served.faults.append(Fault(after=3, stalls=True))
+        heard: list[Chunk] = []
+        over = threading.Event()
+
+        def listen(chunk: Chunk) -> None:
+            heard.append(chunk)
+            if chunk.usage is not None:
+                over.set()
+
+        stream = model.generate(asked(), on_chunk=listen)
+        assert served.stalled.wait(20)
+        stream.cancel()
+        assert over.wait(20)
+        assert heard[-1].finish_reason == "cancelled"
+
+
+@every
+@pytest.mark.parametrize(
+    ("after", "limits", "message"),
+    [
+        (0, {"first_token": 0.2}, "did not begin to answer within 0.2 s"),
+        (1, {"between_tokens": 0.2}, "then said nothing for 0.2 s"),
+        (1, {"timeout": 0.3}, "did not end its answer within 0.3 s"),
+    ],
+)
+def test_the_times_hold(case: Case, after: int, limits: dict[str, float], message: str) -> None:
+    with case.talking(**limits) as (served, model):
+        at = _events_before_text(case) + 1 if after else 0
+        served.faults.append(Fault(after=at, stalls=True))
+        began = time.monotonic()
+        with pytest.raises(TimedOut, match=message) as caught:
+            list(model.generate(asked()))
+        assert time.monotonic() - began < 10
+        assert next(iter(limits)) in caught.value.hint
+        assert caught.value.transient
+
+
+def test_a_server_that_only_keeps_the_connection_alive_does_not_answer() -> None:
+    comments = b": still here\n\n" * 3
+    with OPENAI.talking(first_token=0.3) as (served, model):
+        # Pieces come, and none of them is a part of the answer.
+        served.events = lambda path, body, said: _endless(served, comments)
+        with pytest.raises(TimedOut, match="did not begin"):
+            list(model.generate(asked()))
+
+
+def test_nobody_is_there() -> None:
+    with OPENAI.server() as served:
+        gone = OPENAI.endpoint(served)
+    engine = remote.named("openai")
+    assert engine is not None
+    model = engine.load(gone, Options())
+    with pytest.raises(ConnectionFailed, match="cannot be reached: Connection refused") as caught:
+        answer(model)
+    assert caught.value.exit_code == 6
+    assert caught.value.transient
+
+
+def test_a_name_that_nobody_has() -> None:
+    engine = remote.named("openai")
+    assert engine is not None
+    model = engine.load(Endpoint("openai", "m", base_url="http://nobody.invalid/v1"), Options())
+    with pytest.raises(ConnectionFailed, match="cannot be reached"):
+        answer(model)
+
+
+def test_a_server_without_a_certificate_that_is_trusted(tmp_path: Any) -> None:
+    with OPENAI.server() as served:  # it speaks no TLS at all
+        url = served.address.replace("http:", "https:") + "/v1"
+        model = OPENAI.model(served, base_url=url)
+        with pytest.raises(Unreachable, match="no secure connection"):
+            answer(model)
+
+
+@every
+def test_what_may_pass_is_tried_again_before_the_first_token(case: Case) -> None:
+    again = {"retry-after": "0"}
+    with case.talking(max_retries=2) as (served, model):
+        served.faults += [Fault(429, headers=again), Fault(503, headers=again)]
+        assert answer(model) == "Hello, world!"
+        assert len(served.seen) == 3
+        served.faults += [Fault(429, headers=again)] * 3
+        with pytest.raises(RateLimited):
+            answer(model)
+        assert len(served.seen) == 6
+        served.faults.append(Fault(400))
+        with pytest.raises(RequestRefused):
+            answer(model)
+        assert len(served.seen) == 7
+
+
+def test_nothing_is_tried_again_after_the_first_token() -> None:
+    with OPENAI.talking(max_retries=2) as (served, model):
+        served.faults.append(Fault(after=3))
+        stream = model.generate(asked())
+        with pytest.raises(BrokenStream):
+            list(stream)
+        assert len(served.seen) == 1
+
+
+def test_a_pause_longer_than_the_whole_time_is_not_waited_for() -> None:
+    with OPENAI.talking(max_retries=2, timeout=20) as (served, model):
+        served.faults.append(Fault(429, headers={"retry-after": "3600"}))
+        began = time.monotonic()
+        with pytest.raises(RateLimited):
+            answer(model)
+        assert time.monotonic() - began < 10
+
+
+def test_a_pause_is_broken_off_by_cancelling() -> None:
+    with OPENAI.talking(max_retries=2, timeout=None) as (served, model):
+        served.faults.append(Fault(429, headers={"retry-after": "3600"}))
+        stream = model.generate(asked())
+        stream.cancel()
+        assert [chunk.finish_reason for chunk in stream] == ["cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"data: {nope\n\n", "holds what is no JSON: {nope"),
+        (b"data: [1]\n\n", "holds no object"),
+        (b'data: {"choices": 7}\n\n', "is not what the protocol has"),
+        (b'data: {"choices": [{"delta": {"content": 3}}]}\n\n', "is not what the protocol has"),
+        (b"data: " + b"[" * 100_000 + b"\n\n", "holds what is no JSON"),
+        (b": only a comment\n\n", "ended before its end"),
+    ],
+)
+def test_a_stream_that_is_none(raw: bytes, message: str) -> None:
+    with OPENAI.talking() as (served, model):
+        served.faults.append(Fault(after=1, raw=raw))
+        with pytest.raises(BrokenStream, match=message):
+            list(model.generate(asked()))
+
+
+def test_a_line_without_an_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from llmrr.engines.remote import events
+
+    monkeypatch.setattr(events, "LARGEST_LINE", 1 << 20)
+    with OPENAI.talking() as (served, model):
+        served.faults.append(Fault(after=1, raw=b"data: " + b"x" * (3 << 20)))
+        with pytest.raises(BrokenStream, match="a line of more than 1 MiB"):
+            list(model.generate(asked()))
+
+
+def test_what_the_provider_does_not_count_is_estimated() -> None:
+    with OPENAI.talking() as (served, model):
+        served.replies.append(Said(usage=False))
+        usage = list(model.generate(asked("x" * 400)))[-1].usage
+        assert usage.estimated
+        assert usage.prompt_tokens == 104
+        assert usage.completion_tokens == 4
+
+
+@every
+def test_a_closed_model_answers_nothing(case: Case) -> None:
+    with case.talking() as (_, model):
+        model.close()
+        with pytest.raises(EngineFailed, match="was closed"):
+            model.generate(asked())
+
+
+@every
+def test_numbers_below_one(case: Case) -> None:
+    with case.talking() as (_, model), pytest.raises(LlmrrError, match="max_tokens is 0"):
+        model.generate(asked(max_tokens=0))
+
+
+@every
+def test_options_of_local_models_are_refused(case: Case) -> None:
+    engine = remote.named(case.engine)
+    assert engine is not None
+    with case.server() as served, pytest.raises(FeatureMissing, match=f"{case.provider} has no"):
+        engine.load(case.endpoint(served), Options(kv_type="q8_0"))
+
+
+def test_an_address_that_is_none() -> None:
+    engine = remote.named("openai")
+    assert engine is not None
+    for wrong in ("ftp://host/v1", "nothing"):
+        with pytest.raises(LlmrrError, match="no address of a server"):
+            engine.load(Endpoint("openai", "m", base_url=wrong), Options())
+
+
+@every
+def test_images_and_tools_pass_through(case: Case) -> None:
+    picture = Image(data=b"\x89PNG", media_type="image/png")
+    tool = Tool("weather", "The weather.", {"type": "object", "properties": {"city": {}}})
+    with case.talking() as (served, model):
+        served.replies.append(
+            Said(text=(), calls=(("call_1", "weather", '{"city": "Rome"}'),), finish="tool_calls")
+        )
+        request = Request(messages=(Message.of("user", "What?", picture),), tools=(tool,))
+        chunks = list(model.generate(request))
+        [call] = [call for chunk in chunks for call in chunk.tool_calls]
+        assert (call.name, call.arguments.replace(" ", "")) == ("weather", '{"city":"Rome"}')
+        assert chunks[-1].finish_reason == "tool_calls"
+        assert "iVBORw" in str(served.last.body) or b"\x89PNG" in str(served.last.body).encode()
+        assert "weather" in str(served.last.body)
+        later = (
+            Message("user", "What?"),
+            Message("assistant", "", tool_calls=(call,)),
+            Message("tool", "sunny", tool_call_id=call.id),
+        )
+        assert answer(model, Request(messages=later, tools=(tool,))) == "Hello, world!"
+        assert "sunny" in str(served.last.body)
+
+
+def _events_before_text(case: Case) -> int:
+    """How many events come before the first text."""
+    said = Said()
+    body = {"model": MODEL, "stream": True, "messages": []}
+    paths = {
+        "openai": "/v1/chat/completions", "ollama": "/api/chat", "azure": "/chat/completions",
+        "openai-responses": "/v1/responses",
+    }  # fmt: skip
+    path = paths.get(case.engine, "")
+    events = case.server().events(path, body, said)
+    return next(number for number, event in enumerate(events) if b"Hello" in event)
+
+
+def _endless(served: Any, piece: bytes) -> Iterator[bytes]:
+    while not served.over.wait(0.02):
+        yield piece
+
+
+def test_broken_arguments_of_a_call_are_no_traceback() -> None:
+    call = ToolCall("c1", "weather", '{"city": ')
+    turns = (Message("user", "hi"), Message("assistant", "", tool_calls=(call,)))
+    for case in CASES:
+        if case.engine in ("anthropic", "google", "ollama"):
+            wrong = pytest.raises(LlmrrError, match="call c1 of weather")
+            with case.talking() as (_, model), wrong:
+                model.generate(Request(messages=turns))
+
+
+def test_what_one_provider_signed_is_not_sent_to_another() -> None:
+    call = ToolCall("c1", "weather", "{}", "other:opaque")
+    turns = (Message("user", "hi"), Message("assistant", "", tool_calls=(call,)),
+             Message("tool", "x", tool_call_id="c1"))  # fmt: skip
+    for case in CASES:
+        with case.talking() as (served, model):
+            answer(model, Request(messages=turns))
+            assert "opaque" not in str(served.last.body)
+
+
+# -- the way there -----------------------------------------------------------------------------
+
+
+class Proxy(OpenAIServer):
+    """Takes the place of the server that a whole address names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def knows(self, path: str, body: Any) -> bool:
+        self.asked.append(path)
+        return super().knows(path.removeprefix("http://provider.invalid"), body)
+
+    def events(self, path: str, body: Any, said: Said) -> Iterator[bytes]:
+        return super().events(path.removeprefix("http://provider.invalid"), body, said)
+
+
+def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Proxy() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.address)
+        far = OPENAI.model(proxy, base_url="http://provider.invalid/v1")
+        assert answer(far) == "Hello, world!"
+        assert proxy.asked == ["http://provider.invalid/v1/chat/completions"]
+        near = OPENAI.model(proxy)  # this machine is asked directly
+        assert answer(near) == "Hello, world!"
+        assert proxy.asked[1] == "/v1/chat/completions"
+        monkeypatch.setenv("no_proxy", "provider.invalid")
+        alone = OPENAI.model(proxy, base_url="http://provider.invalid/v1")
+        with pytest.raises(ConnectionFailed):
+            answer(alone)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate of this machine that nobody signed."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    made = tmp_path_factory.mktemp("certificate") / "both.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+         "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(made),
+         "-out", f"{made}.crt"],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    made.write_text(made.read_text() + Path(f"{made}.crt").read_text())
+    return made
+
+
+def test_certificates_are_verified(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with OPENAI.server() as served:
+        served.encrypt(certificate)
+        model = OPENAI.model(served)
+        with pytest.raises(Unreachable, match="certificate verify failed") as caught:
+            answer(model)
+        assert "SSL_CERT_FILE" in caught.value.hint
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        trusting = OPENAI.model(served)
+        assert answer(trusting) == "Hello, world!"
+        served.faults.append(Fault(after=3, stalls=True))
+        stream = trusting.generate(asked())
+        assert next(stream).text == "Hello"
+        assert served.stalled.wait(20)
+        stream.cancel()  # through TLS too
+        assert [one.finish_reason for one in stream][-1] == "cancelled"
+        assert served.gone.wait(20)
