@@ -23,6 +23,7 @@ HOW_TO_MEASURE: Final = {
     "time_s": "llmrr bench MODEL, and every run, measures speed",
     "reliability": "every run measures reliability",
 }
+ONLY_ONE: Final = "there is no other"
 _WHY: Final = {
     "balanced": "the best weighted sum",
     "quality-first": "the best quality",
@@ -87,7 +88,7 @@ class Decision:
     @property
     def summary(self) -> str:
         """Why it was chosen, in a few words."""
-        return f"{self.strategy}: {self.why}"
+        return self.why if len(self.candidates) == 1 else f"{self.strategy}: {self.why}"
 
     @property
     def hint(self) -> str | None:
@@ -165,6 +166,8 @@ def route(needs: Needs, candidates: Sequence[Candidate], state: State) -> Decisi
         why = "it has the largest context"
     scores = SCORES[strategy](needs, fitting, state)
     chosen, reason = _best(strategy, fitting, scores, state)
+    if reason == ONLY_ONE and rejected:
+        reason = "no other can take it"
     if reason.startswith("by priority"):
         reason = f"{_known(strategy, fitting, state)}: {reason}"
     return Decision(strategy, needs, state, fitting, scores, rejected, chosen, why or reason)
@@ -179,7 +182,7 @@ def _best(
     if not fitting:
         return None, "every candidate was rejected"
     if len(fitting) == 1:
-        return fitting[0].name, "no other can take it"
+        return fitting[0].name, ONLY_ONE
     known = [score for score in scores if score is not None]
     top = max(known) if known else None
     best = [one for one, score in zip(fitting, scores, strict=True) if score == top]
