@@ -185,7 +185,8 @@ class Router:
         run it; ``conversation`` is the id that the run is recorded under, a new one where there is
         none; ``progress`` is told how many tokens of the prompt are computed, and how many there
         are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
-        ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried again.
+        ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
+        again.
         """
         wish = Wish(model, strategy, tuple(fallback), tuple(need))
         chosen = self.selection.choose(request, wish, self._moment(conversation))
