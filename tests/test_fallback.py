@@ -19,6 +19,7 @@ from llmrr import attempts, health, paths, stats
 from llmrr.database import open_database
 from llmrr.errors import (
     ContextOverflow,
+    DamagedFile,
     EngineFailed,
     FeatureMissing,
     LlmrrError,
@@ -463,6 +464,18 @@ def test_what_says_nothing_of_the_model_does_not_count(engine: FakeEngine, ask: 
     engine.replies = ["hi"]
     assert ask() == "hi"
     assert healths()["a"].attempts == 1
+
+
+def test_a_model_that_cannot_be_loaded_is_unreliable_and_trips_nothing(
+    engine: FakeEngine, ask: Asked
+) -> None:
+    configure("a", "b", head="strategy = 'speed-priority'\nbreaker = { failures = 1 }")
+    engine.replies = [DamagedFile("cut"), "hi", "hi"]
+    assert ask() == "hi"
+    found = healths()
+    assert (found["a"].attempts, found["a"].successes, found["a"].closed_at) == (1, 0, None)
+    assert ask() == "hi"
+    assert [run.model for run in recorded()] == ["a", "b", "b"]
 
 
 def test_a_probe_that_ended_without_a_verdict_lets_the_next_one_through(
