@@ -13,7 +13,7 @@ from llmrr.catalogue import Resolved
 from llmrr.config import Config
 from llmrr.engines import Picked, Reached
 from llmrr.engines.base import Model
-from llmrr.errors import LlmrrError
+from llmrr.errors import EngineFailed, LlmrrError, Unreachable
 from llmrr.selection import Chosen, breaker_rules, key_of, retry_rules
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
@@ -161,9 +161,13 @@ class Dispatch:
         rules = breaker_rules(self.router.config)
         if error is None and ended.finish_reason != "cancelled" and ended.usage is not None:
             return lambda connection: health.note(connection, key, rules, usage=ended.usage)
-        if isinstance(error, LlmrrError) and error.is_fault:
-            said = f"{type(error).__name__}: {error.message}"
-            return lambda connection: health.note(connection, key, rules, error=said[:500])
+        if isinstance(error, LlmrrError) and not error.is_of_request:
+            said = f"{type(error).__name__}: {error.message}"[:500]
+            # A file that is damaged or too large is none that waiting mends.
+            trips = isinstance(error, EngineFailed | Unreachable)
+            return lambda connection: health.note(
+                connection, key, rules, error=said, trips=trips
+            )
         return lambda connection: health.release(connection, key)
 
 

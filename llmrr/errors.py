@@ -39,7 +39,7 @@ class LlmrrError(Exception):
 
     exit_code = 1
     transient = False  # may pass by itself: trying again, or elsewhere, can help
-    is_fault = False  # says how the model or its provider is doing, whatever was asked of it
+    is_of_request = False  # says nothing of the model or its provider: another request may do
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -56,6 +56,7 @@ class UsageError(LlmrrError):
     """The command line, or the arguments of a call, are wrong."""
 
     exit_code = 2
+    is_of_request = True
 
 
 class NotFound(LlmrrError):
@@ -81,6 +82,8 @@ class Unsupported(LlmrrError):
 class FeatureMissing(Unsupported):
     """The engine lacks the feature, or the package that brings it is not installed."""
 
+    is_of_request = True
+
 
 class DamagedFile(Unsupported):
     """The file is corrupt, truncated, hostile, or not what it claims to be."""
@@ -95,12 +98,13 @@ class DoesNotFit(LlmrrError):
 class ContextOverflow(DoesNotFit):
     """The prompt and what is to be generated are longer than the model's context."""
 
+    is_of_request = True
+
 
 class Unreachable(LlmrrError):
     """The network, the hub or a provider cannot be reached, or a key is missing or refused."""
 
     exit_code = 6
-    is_fault = True
 
 
 class ConnectionFailed(Unreachable):
@@ -117,7 +121,6 @@ class EngineFailed(LlmrrError):
     """The engine or the provider failed while it was loading or answering."""
 
     exit_code = 7
-    is_fault = True
 
 
 class RequestRefused(EngineFailed):
@@ -172,6 +175,7 @@ class BadConfig(LlmrrError):
     """A configuration file or an environment variable holds something that cannot be used."""
 
     exit_code = 8
+    is_of_request = True
 
 
 class CheckFailed(LlmrrError):

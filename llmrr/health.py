@@ -147,9 +147,9 @@ def note(
     now = time.time() if now is None else now
     with database.errors(), database.transaction(connection):
         record = _load(connection, key)
-        after = record.breaker
+        after = record.breaker._replace(probed=None)
         if error is None or trips:
-            after = breaker.after(after, rules, now, failed=error is not None)
+            after = breaker.after(record.breaker, rules, now, failed=error is not None)
         health = replace(outcome(record.health, usage), last_error=error)
         _save(connection, key, Record(health, after))
 

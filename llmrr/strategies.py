@@ -103,7 +103,7 @@ def _cost(value: object, _folder: Path) -> object:
     return Cost(float(value["input"]), float(value["output"]))
 
 
-STRATEGY = Kind("one of " + ", ".join(f'"{name}"' for name in STRATEGIES), parse_strategy)
+STRATEGY = Kind("the name of a strategy", parse_strategy)
 NAMES = Kind("a name or a list of names", _names)
 CHAIN = Kind("a list of names, or false", _chain)
 TAGS = Kind("a list of words", _tags)

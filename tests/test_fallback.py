@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import random
 import shutil
 import threading
 import time
@@ -18,6 +19,7 @@ from llmrr import attempts, health, paths, stats
 from llmrr.database import open_database
 from llmrr.errors import (
     ContextOverflow,
+    DamagedFile,
     EngineFailed,
     FeatureMissing,
     LlmrrError,
@@ -192,6 +194,34 @@ def test_a_file_that_is_gone_is_rejected_and_one_that_nobody_can_run_is_told(
     assert "does not exist" in ask.decision.rejected[0].why
     with pytest.raises(NotFound, match=r"a: .*gone\.gguf does not exist; b: it has no tag x"):
         ask(need=["x"])
+
+
+@pytest.mark.parametrize("strategy", ["random", "round-robin", "adaptive", "balanced"])
+def test_no_request_is_lost_while_one_model_is_sound(
+    engine: FakeEngine, ask: Asked, strategy: str
+) -> None:
+    configure("dead", "flaky", "slow", "sound", head=f"strategy = '{strategy}'")
+    world = random.Random(5)
+
+    class Replies(list[object]):
+        """What is said next depends on who is asked."""
+
+        def pop(self, at: int = -1) -> object:
+            name = router._loaded_name
+            if name == "dead" or (name == "flaky" and world.random() < 0.5):
+                return failed(transient=world.random() < 0.5)
+            if name == "slow" and world.random() < 0.3:
+                return reply(failed(transient=True))
+            return "hi"
+
+    engine.replies = Replies()  # type: ignore[assignment]
+    with Router() as router:
+        for _ in range(100):
+            assert "".join(chunk.text for chunk in router.run(HELLO)) == "hi"
+    runs = recorded()
+    assert len([run for run in runs if not run.error]) == 100
+    # The breaker keeps requests from the one that is dead, but for the first few.
+    assert len([run for run in runs if run.model == "dead"]) <= 5
 
 
 # -- groups ------------------------------------------------------------------------------------
@@ -434,6 +464,18 @@ def test_what_says_nothing_of_the_model_does_not_count(engine: FakeEngine, ask: 
     engine.replies = ["hi"]
     assert ask() == "hi"
     assert healths()["a"].attempts == 1
+
+
+def test_a_model_that_cannot_be_loaded_is_unreliable_and_trips_nothing(
+    engine: FakeEngine, ask: Asked
+) -> None:
+    configure("a", "b", head="strategy = 'speed-priority'\nbreaker = { failures = 1 }")
+    engine.replies = [DamagedFile("cut"), "hi", "hi"]
+    assert ask() == "hi"
+    found = healths()
+    assert (found["a"].attempts, found["a"].successes, found["a"].closed_at) == (1, 0, None)
+    assert ask() == "hi"
+    assert [run.model for run in recorded()] == ["a", "b", "b"]
 
 
 def test_a_probe_that_ended_without_a_verdict_lets_the_next_one_through(
@@ -816,7 +858,7 @@ def test_copies_of_a_model_are_chosen_among(typed: Typed) -> None:
     seen = typed("run", "--json", "--temperature", "0", "--need", "code", QUESTION).json
     assert (seen["model"], seen["decision"]["rejected"][0]["name"]) == ("one", "two")
     table = typed("route", "--strategy", "speed-priority", QUESTION).out
-    assert all(word in table for word in ("one", "two", "1.00"))
+    assert all(word in table for word in ("one", "two", "1.00", "SUCCESS"))
 
 
 def test_a_schema_reaches_whichever_model_answers(typed: Typed) -> None:

@@ -39,10 +39,18 @@ def _candidates(page: Page, facts: Mapping[str, Any]) -> Iterator[str]:
     rows = []
     for one in facts["candidates"]:
         terms = one["terms"]
-        cost = None if terms["cost"] is None else f"{terms['cost']:.6f}".rstrip("0").rstrip(".")
         row = (
-            one["name"], one["score"], terms["quality"], cost, terms["time_s"],
-            terms["reliability"], terms["priority"], terms["weight"],
+            one["name"], _figures(one["score"]), terms["quality"], _figures(terms["cost"]),
+            terms["time_s"], terms["reliability"], terms["priority"], terms["weight"],
         )  # fmt: skip
         rows.append((*row, terms[special]) if special else row)
     yield from page.table((*header, special.upper()) if special else header, rows)
+
+
+def _figures(value: float | None) -> str | None:
+    """Three figures, however small.
+
+    >>> _figures(0.00012345), _figures(1.0), _figures(-0.0), _figures(None)
+    ('0.000123', '1', '0', None)
+    """
+    return None if value is None else f"{value + 0.0:.3g}"
