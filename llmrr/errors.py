@@ -126,13 +126,13 @@ class EngineFailed(LlmrrError):
 class RequestRefused(EngineFailed):
     """A provider refuses the request: a value is wrong, or the model lacks a feature."""
 
-    is_fault = False
+    is_of_request = True
 
 
 class ContentRefused(EngineFailed):
     """A provider refuses to answer for what the prompt or the answer says."""
 
-    is_fault = False
+    is_of_request = True
 
 
 class RateLimited(EngineFailed):

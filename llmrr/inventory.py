@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Installed:
     """A line of ``list``. Bytes are those of all its files; times are epoch seconds; unknown is
-    None. ``origin`` is the provider of its ``source``; ``is_missing`` when its files are gone;
-    ``holder`` is the tool that has it and llmrr has not."""
+    None, as is the path of a remote one. ``origin`` is the provider of its ``source``;
+    ``is_missing`` when its files are gone; ``holder`` is the tool that has it and llmrr has not."""
 
     name: str
     format: str | None
     quant: str | None
     bytes: int | None
     origin: str
-    path: Path
+    path: Path | None
     added: float | None
     last_used: float | None
     source: str = ""
@@ -62,7 +62,7 @@ def _configured_line(
     try:
         found = catalogue.configured(model)
         if found.endpoint is not None:
-            return replace(empty, path=Path(), is_missing=False)
+            return replace(empty, path=None, is_missing=False)
         info = formats.inspect(found.path)
         added = None if found.source == BUILTIN else found.path.stat().st_mtime
     except (LlmrrError, OSError):

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import openai_servers
+import other_servers
 import provider_servers as servers
 
 from llmrr.engines import remote
@@ -46,13 +48,13 @@ class Case:
                 model.close()
 
 
-OPENAI = Case("openai", "openai", servers.OpenAIServer, "/v1")
-ANTHROPIC = Case("anthropic", "anthropic", servers.AnthropicServer)
-OLLAMA = Case("ollama", "ollama", servers.OllamaServer)
-GOOGLE = Case("google", "google", servers.GoogleServer, "/v1beta")
-AZURE = Case("azure", "azure", servers.AzureServer)
-COHERE = Case("cohere", "cohere", servers.CohereServer)
-RESPONSES = Case("openai-responses", "openai", servers.ResponsesServer, "/v1")
+OPENAI = Case("openai", "openai", openai_servers.OpenAIServer, "/v1")
+ANTHROPIC = Case("anthropic", "anthropic", other_servers.AnthropicServer)
+OLLAMA = Case("ollama", "ollama", other_servers.OllamaServer)
+GOOGLE = Case("google", "google", other_servers.GoogleServer, "/v1beta")
+AZURE = Case("azure", "azure", openai_servers.AzureServer)
+COHERE = Case("cohere", "cohere", other_servers.CohereServer)
+RESPONSES = Case("openai-responses", "openai", openai_servers.ResponsesServer, "/v1")
 CASES = (OPENAI, RESPONSES, ANTHROPIC, GOOGLE, AZURE, COHERE, OLLAMA)
 
 

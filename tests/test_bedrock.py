@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from provider_servers import MODEL, BedrockServer, Fault, Said, aws_frame
+from other_servers import BedrockServer, aws_frame
+from provider_servers import MODEL, Fault, Said
 from remote_cases import answer, asked
 
 from llmrr.engines import remote

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from holdings import OllamaStore, model_bytes
-from provider_servers import KEY, MODEL, Fault, OllamaServer, OpenAIServer, Said
+from openai_servers import OpenAIServer
+from other_servers import OllamaServer
+from provider_servers import KEY, MODEL, Fault, Said
 from terminal import Typed
 
 from llmrr import config
@@ -155,6 +157,7 @@ def test_a_model_of_the_configuration(
     assert openai.last.headers["openai-organization"] == "org-1"
     [line, _] = typed("list", "--json").json
     assert (line["name"], line["origin"], line["is_missing"]) == ("far", "openai", False)
+    assert line["path"] is None
     assert SOURCE in typed("list").out
     assert typed("config", "check").code == 0
 

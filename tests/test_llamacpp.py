@@ -27,7 +27,16 @@ from llmrr.errors import (
     Unsupported,
     UsageError,
 )
-from llmrr.types import Chunk, Format, Message, ModelFiles, Request, Sampling
+from llmrr.types import (
+    Chunk,
+    Format,
+    Image,
+    Message,
+    ModelFiles,
+    Request,
+    Sampling,
+    Tool,
+)
 
 GREEDY = Sampling(temperature=0.0, max_tokens=12)
 LONG = "the capital of France is Paris and the capital of Spain is Madrid, said the world. " * 3
@@ -741,3 +750,15 @@ def test_a_checked_file_is_not_checked_again(tiny: Path, monkeypatch: pytest.Mon
     tiny.touch()
     with pytest.raises(pytest.fail.Exception):
         load(tiny)
+
+
+def test_images_and_tools_are_refused_by_name(model: LlamaModel) -> None:
+    picture = Message.of("user", "What?", Image(data=b"x"))
+    result = Message("tool", "sunny", tool_call_id="c1")
+    for request, name in (
+        (Request(messages=(picture,)), "images"),
+        (Request(messages=(Message("user", "hi"),), tools=(Tool("f"),)), "tools"),
+        (Request(messages=(Message("user", "hi"), result)), "tools"),
+    ):
+        with pytest.raises(FeatureMissing, match=f"the llamacpp engine takes no {name}"):
+            model.generate(request)

@@ -1,4 +1,4 @@
-"""The providers of ``provider_servers``, held against the vendors' official clients: what those
+"""The providers on loopback, held against the vendors' official clients: what those
 accept is the protocol. Runs where the clients are installed:
 
     pip install openai anthropic google-genai cohere ollama boto3
@@ -7,20 +7,9 @@ accept is the protocol. Runs where the clients are installed:
 from typing import Any
 
 import pytest
-from provider_servers import (
-    KEY,
-    MODEL,
-    AnthropicServer,
-    AzureServer,
-    BedrockServer,
-    CohereServer,
-    Fault,
-    GoogleServer,
-    OllamaServer,
-    OpenAIServer,
-    ResponsesServer,
-    Said,
-)
+from openai_servers import AzureServer, OpenAIServer, ResponsesServer
+from other_servers import AnthropicServer, BedrockServer, CohereServer, GoogleServer, OllamaServer
+from provider_servers import KEY, MODEL, Fault, Said
 
 CALL = ("call_1", "weather", '{"city": "Rome"}')
 CALLS = Said(text=(), calls=(CALL,), finish="tool_calls")

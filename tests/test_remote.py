@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from provider_servers import KEY, MODEL, Fault, OpenAIServer, Said
+from openai_servers import OpenAIServer
+from provider_servers import KEY, MODEL, Fault, Said
 from remote_cases import CASES, GOOGLE, KEY_ENV, OPENAI, Case, answer, asked, text_of
 
 from llmrr.engines import remote

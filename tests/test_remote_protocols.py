@@ -235,6 +235,26 @@ def test_thoughts_are_no_part_of_the_answer(case: Case) -> None:
     assert "".join(one.text for one in chunks) == "Hello, world!"
 
 
+@pytest.mark.parametrize("case", [OPENAI, AZURE, OLLAMA], ids=str)
+@pytest.mark.parametrize(
+    ("pieces", "thought", "text"),
+    [
+        (("<th", "ink>\nLet me", " see.</think>", "\n\nHello"), "Let me see.", "Hello"),
+        (("<thin", "g> is no tag"), "", "<thing> is no tag"),
+        (("So <think>", " is a tag"), "", "So <think> is a tag"),
+        (("<think>Cut",), "Cut", ""),
+    ],
+)
+def test_thoughts_that_a_server_leaves_in_the_text(
+    case: Case, pieces: tuple[str, ...], thought: str, text: str
+) -> None:
+    with case.talking() as (served, model):
+        served.replies.append(Said(text=pieces))
+        chunks = list(model.generate(asked()))
+    assert "".join(one.reasoning for one in chunks) == thought
+    assert "".join(one.text for one in chunks) == text
+
+
 @pytest.mark.parametrize("case", [OPENAI, RESPONSES, GOOGLE, OLLAMA], ids=str)
 def test_probabilities(case: Case) -> None:
     with case.talking() as (served, model):

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
-from provider_servers import KEY, MODEL, Fault, OpenAIServer, Said
+from openai_servers import OpenAIServer
+from provider_servers import KEY, MODEL, Fault, Said
 from terminal import Typed
 
 from llmrr import config

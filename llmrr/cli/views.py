@@ -30,7 +30,7 @@ def models(page: Page, found: Sequence["Installed"]) -> Iterator[str]:
     """``llmrr list``."""
     rows = [
         (m.name, m.format, m.quant, "missing" if m.is_missing else size(m.bytes),
-         m.path if m.path.name else m.source or None)
+         m.path if m.path and m.path.name else m.source or None)
         for m in found
     ]  # fmt: skip
     return page.table(("NAME", "FORMAT", "QUANT", "SIZE", "WHERE"), rows)

@@ -7,11 +7,10 @@ import json
 import socket
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.engines import prompting
-from llmrr.engines.remote import faults
+from llmrr.engines.remote import aws
 from llmrr.engines.remote.client import Exchange
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import (
@@ -31,14 +30,9 @@ from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.images import inline
 from llmrr.engines.remote.stream import RemoteStream
 from llmrr.errors import (
-    AuthenticationFailed,
-    BadConfig,
-    ConnectionFailed,
     ContentRefused,
     EngineFailed,
     FeatureMissing,
-    LlmrrError,
-    Unreachable,
 )
 from llmrr.types import Chunk, Endpoint, FinishReason, Image, Message, ModelInfo, Request
 
@@ -55,10 +49,8 @@ REASONS: Final[dict[str, FinishReason]] = {
     "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls",
     "model_context_window_exceeded": "length",
 }  # fmt: skip
-REFUSED: Final = ("guardrail_intervened", "content_filtered")
-NO_KEYS: Final = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError",
-                  "UnauthorizedSSOTokenError", "SSOTokenLoadError", "ProfileNotFound")  # fmt: skip
 CHOICES: Final[dict[str, Any]] = {"auto": {"auto": {}}, "required": {"any": {}}}
+REFUSED: Final = ("guardrail_intervened", "content_filtered")
 
 
 class BedrockModel:
@@ -82,7 +74,7 @@ class BedrockModel:
             connect_timeout=endpoint.connect, read_timeout=endpoint.first_token,
             retries={"total_max_attempts": 1}, max_pool_connections=64,
         )  # fmt: skip
-        with _translated(self._party, None):
+        with aws.translated(self._party, None):
             self._client = boto3.session.Session().client(  # the common one keeps its keys
                 "bedrock-runtime", endpoint_url=endpoint.base_url, config=config
             )
@@ -123,14 +115,14 @@ class BedrockModel:
     def _events(
         self, asked: Mapping[str, Any], exchange: Exchange, deadlines: Deadlines
     ) -> Iterator[Event]:
-        with _translated(self._party, deadlines):
+        with aws.translated(self._party, deadlines):
             stream = self._client.converse_stream(**asked)["stream"]
         exchange.uses(_socket(stream))
         events = iter(stream)
         try:
             while True:
                 exchange.wait_at_most(deadlines.left())
-                with _translated(self._party, deadlines):
+                with aws.translated(self._party, deadlines):
                     event = next(events, None)
                 if event is None:
                     return
@@ -271,58 +263,3 @@ def _socket(stream: Any) -> socket.socket | None:
     raw = getattr(stream, "_raw_stream", None)
     found = getattr(getattr(raw, "connection", None), "sock", None)
     return found if isinstance(found, socket.socket) else None
-
-
-@contextmanager
-def _translated(party: Party, deadlines: Deadlines | None) -> Iterator[None]:
-    """botocore's errors as ours."""
-    from botocore import eventstream, exceptions
-    from urllib3.exceptions import HTTPError, ReadTimeoutError
-
-    try:
-        yield
-    except LlmrrError:
-        raise
-    except exceptions.ClientError as error:  # those in mid-answer, too
-        raise _refused(party, error) from None
-    except (exceptions.ReadTimeoutError, ReadTimeoutError, TimeoutError):
-        assert deadlines is not None
-        raise deadlines.error(party) from None
-    except exceptions.NoRegionError:
-        raise BadConfig(f"{party.name} needs a region", "export AWS_REGION=us-east-1") from None
-    except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
-        if isinstance(error, exceptions.ConnectionClosedError):
-            raise party.broken("broke off: the connection was closed") from None
-        said = party.clean(str(error))
-        raise ConnectionFailed(f"{party.name} cannot be reached: {said}", "try again") from None
-    except exceptions.ParamValidationError as error:
-        raise EngineFailed(f"{party.name}: {party.clean(str(error))}") from None
-    except exceptions.BotoCoreError as error:
-        if type(error).__name__ in NO_KEYS:
-            said = f"{party.name} needs keys: {party.clean(str(error))}"
-            raise Unreachable(said, "aws configure") from None
-        raise EngineFailed(f"{party.name}: {party.clean(str(error))}") from None
-    except eventstream.ParserError as error:
-        raise party.broken(f"is not what the protocol has: {error}") from None
-    except (HTTPError, OSError, ValueError) as error:
-        raise party.broken(f"broke off: {type(error).__name__}") from None
-
-
-_STATUSES: Final = {
-    "throttlingException": 429, "serviceUnavailableException": 503, "validationException": 400,
-    "modelStreamErrorException": 424, "internalServerException": 500,
-}  # fmt: skip
-
-
-def _refused(party: Party, error: Any) -> LlmrrError:
-    told = error.response.get("Error") or {}
-    about = error.response.get("ResponseMetadata") or {}
-    code = str(told.get("Code") or "")
-    status = about.get("HTTPStatusCode") or _STATUSES.get(code, 500)
-    if status == 200:
-        status = _STATUSES.get(code, 500)
-    document = json.dumps({"message": told.get("Message") or code, "code": code}).encode()
-    found = faults.of_status(party, status, document, about.get("HTTPHeaders") or {})
-    if isinstance(found, AuthenticationFailed):
-        found.hint = "aws sts get-caller-identity"
-    return found

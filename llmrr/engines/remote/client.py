@@ -217,7 +217,8 @@ def _error(error: Exception, party: Party, deadlines: Deadlines) -> LlmrrError:
     why = party.clean(str(_cause(error)))
     if isinstance(error, exceptions.NewConnectionError):
         return ConnectionFailed(
-            f"{party.name} cannot be reached: {why}", party.hint or "look at base_url, or try again"
+            f"{party.name} cannot be reached: {why}",
+            party.hint or "look at the network, or at base_url",
         )
     if isinstance(error, exceptions.ConnectTimeoutError):
         return ConnectionFailed(

@@ -8,6 +8,7 @@ from llmrr.engines.base import Options
 from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party, in_stream
+from llmrr.engines.text import COMMON, TextAssembler
 from llmrr.errors import FeatureMissing, UsageError
 from llmrr.types import Chunk, FinishReason, Request, Sampling, ToolCall
 
@@ -29,6 +30,16 @@ class Reader:
         self.reasons: dict[int, FinishReason] = {}
         self.counts: Counts | None = None
         self.tools = Tools()
+        self._texts: dict[int, TextAssembler] = {}
+
+    def apart(self, index: int, text: str) -> tuple[str, str]:
+        """Answer and reasoning in a piece of text, for servers that leave both in one; without text
+        what was held back."""
+        assembler = self._texts.get(index)
+        if assembler is None:
+            assembler = self._texts[index] = TextAssembler(reasoning=COMMON)
+        said, thought, _ = assembler.push(text.encode()) if text else assembler.finish()
+        return said, thought
 
     def read(self, event: Event) -> Iterator[Chunk]:
         """The chunks of an event, without finish reasons. Raises ``EngineFailed`` and its kin for

@@ -130,8 +130,8 @@ def in_stream(party: Party, event: Mapping[str, Any]) -> LlmrrError:
 def said(document: Any) -> str:
     """The words of an error, in whatever form the provider has them.
 
-    >>> said({"error": {"message": "no"}}), said({"detail": [{"msg": "wrong"}]})
-    ('no', 'wrong')
+    >>> said({"error": {"message": "no"}}), said({"detail": [{"loc": ["body", "n"], "msg": "bad"}]})
+    ('no', 'body.n: bad')
     """
     if isinstance(document, str):
         return document
@@ -139,6 +139,8 @@ def said(document: Any) -> str:
         return "; ".join(filter(None, map(said, document)))
     if not isinstance(document, Mapping):
         return ""
+    if isinstance(document.get("loc"), list) and isinstance(document.get("msg"), str):
+        return f"{'.'.join(map(str, document['loc']))}: {document['msg']}"
     for name in ("error", "message", "detail", "msg", "errors", "Message"):
         if text := said(document.get(name)):
             return text

@@ -11,7 +11,7 @@ from llmrr.engines.remote.dialect import Dialect
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.keys import Key, headers_for, key_for
-from llmrr.engines.remote.providers import address, host
+from llmrr.engines.remote.providers import PROVIDERS, address, host
 from llmrr.engines.remote.stream import RemoteStream
 from llmrr.errors import BadConfig, EngineFailed, FeatureMissing
 from llmrr.types import Chunk, Endpoint, ModelInfo, Request
@@ -32,9 +32,9 @@ class RemoteModel:
     ) -> None:
         url = address(endpoint)
         if url is None:
-            raise BadConfig(
-                f"{endpoint.source} has no address", 'options = { base_url = "https://…" }'
-            )
+            name = PROVIDERS[endpoint.provider].address_env
+            hint = f"export {name}=https://…" if name else 'options = { base_url = "https://…" }'
+            raise BadConfig(f"{endpoint.source} has no address", hint)
         self.info = ModelInfo(None, endpoint.provider, name=endpoint.model)
         self.where = host(url)
         self._endpoint, self._dialect = endpoint, dialect

@@ -100,6 +100,12 @@ class Lines(Reader):
             )
             for one in event.get("logprobs") or ()
         )  # fmt: skip
+        if message and text:
+            text, within = self.apart(0, text)
+            thought += within
+        if event.get("done"):
+            rest, within = self.apart(0, "")
+            text, thought = text + rest, thought + within
         calls = tuple(map(self._call, message.get("tool_calls") or ()))
         if text or thought or calls or logprobs:
             yield Chunk(text=text, reasoning=thought, logprobs=logprobs, tool_calls=calls)

@@ -164,6 +164,9 @@ class Chunks(Reader):
             )
         text, thought = _texts(delta.get("content") or choice.get("text") or "")
         thought = delta.get("reasoning_content") or delta.get("reasoning") or thought
+        if delta and text:
+            text, within = self.apart(index, text)
+            thought += within
         logprobs = _logprobs(choice.get("logprobs"))
         for place, call in enumerate(delta.get("tool_calls") or ()):
             said = call.get("function") or {}
@@ -183,8 +186,10 @@ class Chunks(Reader):
             )
         if reason == "error":
             raise in_stream(self.party, {"error": choice.get("error") or "the provider failed"})
-        if calls := self.tools.take(index):
-            yield Chunk(index, tool_calls=calls)
+        text, thought = self.apart(index, "")
+        calls = self.tools.take(index)
+        if text or thought or calls:
+            yield Chunk(index, text, thought, tool_calls=calls)
         self.reasons[index] = "tool_calls" if calls else REASONS.get(reason, "stop")
 
     def _count(self, event: Event) -> None:

@@ -60,7 +60,7 @@ PROVIDERS: Final[dict[str, Provider]] = {
     "perplexity": Provider("openai", "https://api.perplexity.ai", ("PERPLEXITY_API_KEY",),
                            samples=(("top_k", "top_k"),),
                            lacks=frozenset({"stream_options", "seed", "logit_bias", "logprobs"})),
-    "novita": Provider("openai", "https://api.novita.ai/v3/openai", ("NOVITA_API_KEY",),
+    "novita": Provider("openai", "https://api.novita.ai/openai/v1", ("NOVITA_API_KEY",),
                        samples=_WIDE),
     "nvidia": Provider("openai", "https://integrate.api.nvidia.com/v1", ("NVIDIA_API_KEY",)),
     "cerebras": Provider("openai", "https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",)),
