@@ -24,6 +24,7 @@ from llmrr.dispatch import Call, Dispatch, completed
 from llmrr.engines import Picked, for_format
 from llmrr.engines.base import Model, Options, Stream
 from llmrr.errors import LlmrrError
+from llmrr.profiles import Loading
 from llmrr.routing import Decision
 from llmrr.selection import Moment, Selection, Wish
 from llmrr.types import ModelInfo, Request
@@ -183,7 +184,7 @@ class Router:
         are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
         ``deadline`` is in seconds: after it nothing is tried again.
         """
-        wish = Wish(model, strategy, tuple(fallback), tuple(need))
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
         chosen = self.selection.choose(request, wish, self._moment(conversation))
         call = Call(options or {}, engine, conversation, log, deadline)
         dispatch = Dispatch(self, chosen, request, call)
@@ -202,12 +203,14 @@ class Router:
         request: Request,
         *,
         model: str | None = None,
+        options: Mapping[str, object] | None = None,
+        engine: str | None = None,
         strategy: str | None = None,
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
     ) -> Decision:
         """The decision that ``run`` would obey, and what it rests on; nothing is run."""
-        wish = Wish(model, strategy, tuple(fallback), tuple(need))
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
         return self.selection.decide(request, wish, self._moment(None))[0]
 
     def embed(
@@ -325,6 +328,11 @@ class Router:
             stats.prune(connection, retention)
 
         self.with_database(write, "nothing is recorded")
+
+
+def _loading(options: Mapping[str, object] | None, engine: str | None) -> Loading:
+    context = (options or {}).get("context_size")
+    return Loading(engine, context if isinstance(context, int) else None)
 
 
 def _options(stated: Mapping[str, Any]) -> Options:
