@@ -14,7 +14,8 @@ from llmrr.config import Config
 from llmrr.engines import Picked, Reached
 from llmrr.engines.base import Model
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable
-from llmrr.selection import Chosen, breaker_rules, key_of, retry_rules
+from llmrr.profiles import breaker_rules, key_of
+from llmrr.selection import Chosen, retry_rules
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:

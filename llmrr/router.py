@@ -24,6 +24,7 @@ from llmrr.dispatch import Call, Dispatch, completed
 from llmrr.engines import Picked, Reached, for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
 from llmrr.errors import BadConfig, LlmrrError, UsageError
+from llmrr.profiles import Loading
 from llmrr.routing import Decision
 from llmrr.selection import Moment, Selection, Wish
 from llmrr.settings import REMOTE_OPTIONS
@@ -188,7 +189,7 @@ class Router:
         ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
         again.
         """
-        wish = Wish(model, strategy, tuple(fallback), tuple(need))
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
         chosen = self.selection.choose(request, wish, self._moment(conversation))
         call = Call(options or {}, engine, conversation, log, deadline)
         dispatch = Dispatch(self, chosen, request, call)
@@ -207,12 +208,14 @@ class Router:
         request: Request,
         *,
         model: str | None = None,
+        options: Mapping[str, object] | None = None,
+        engine: str | None = None,
         strategy: str | None = None,
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
     ) -> Decision:
         """The decision that ``run`` would obey, and what it rests on; nothing is run."""
-        wish = Wish(model, strategy, tuple(fallback), tuple(need))
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
         return self.selection.decide(request, wish, self._moment(None))[0]
 
     def embed(
@@ -366,6 +369,11 @@ def _refuse_remote(resolved: Resolved, stated: Mapping[str, object]) -> None:
             raise UsageError(
                 f"{resolved.name} runs on this machine, and has no {name}", f"leave out {name}"
             )
+
+
+def _loading(options: Mapping[str, object] | None, engine: str | None) -> Loading:
+    context = (options or {}).get("context_size")
+    return Loading(engine, context if isinstance(context, int) else None)
 
 
 def _options(stated: Mapping[str, Any]) -> Options:

@@ -26,9 +26,9 @@ from llmrr.errors import (
     NotFound,
     UsageError,
 )
+from llmrr.profiles import key_of
 from llmrr.router import Router
 from llmrr.routing.breaker import Rules
-from llmrr.selection import key_of
 from llmrr.types import Message, Request, Sampling, Usage
 
 KEY = "m file:/m.gguf"

@@ -9,13 +9,14 @@ import builders
 import pytest
 from fakes import FakeEngine
 
-from llmrr import formats, hardware, infos
+from llmrr import engines, formats, hardware, infos
 from llmrr.database import open_database
 from llmrr.errors import DoesNotFit
 from llmrr.hardware import Memory
+from llmrr.profiles import Loading, key_of
 from llmrr.router import Router
 from llmrr.routing import Candidate
-from llmrr.selection import key_of, needs_of
+from llmrr.selection import needs_of
 from llmrr.store import looking
 from llmrr.types import Format, Message, Request, Sampling
 
@@ -24,10 +25,12 @@ def configure(text: str) -> None:
     Path("llmrr.toml").write_text(f"version = 1\n{text}")
 
 
-def candidates() -> dict[str, Candidate]:
+def candidates(**loading: object) -> dict[str, Candidate]:
     with Router() as router:
         models = router.selection.members(None)
-        return {one.name: one for one in router.selection.candidates(models, frozenset())}
+        how = Loading(**loading)  # type: ignore[arg-type]
+        found = router.selection.profiles.candidates(models, loading=how)
+        return {one.name: one for one in found}
 
 
 TWO = (
@@ -48,8 +51,22 @@ def test_what_is_known_of_a_model(engine: FakeEngine) -> None:
 
 
 def test_a_stated_context_is_the_context(engine: FakeEngine) -> None:
+    builders.tiny_llama(Path("tiny.gguf"))
     configure(TWO.format("options = { context_size = 777 }", ""))
     assert candidates()["a"].context == 777
+    assert candidates(context=99)["a"].context == 99
+
+
+def test_an_engine_that_is_asked_for_must_run_it(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builders.tiny_llama(Path("tiny.gguf"))
+    configure(TWO.format("", ""))
+    other = FakeEngine()
+    other.name, other.formats = "other", frozenset()
+    monkeypatch.setattr(engines, "ENGINES", (engine, other))
+    assert candidates(engine="fake")["a"].blocked is None
+    assert "the other engine runs" in str(candidates(engine="other")["a"].blocked)
 
 
 def test_a_model_that_does_not_fit_is_blocked(

@@ -139,7 +139,10 @@ def decide(asked: Asked, router: "Router", stdin: str | None) -> "Decision":
     what ``question`` does."""
     found = question(asked, router, stdin)
     request = found.request or Request(sampling=found.sampling)
-    return router.route(request, model=found.model or None, **found.choice._asdict())
+    return router.route(
+        request, model=found.model or None, options=found.loading, engine=found.engine,
+        **found.choice._asdict(),
+    )  # fmt: skip
 
 
 def read_stdin(stdin: TextIO | None) -> str | None:

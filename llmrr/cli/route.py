@@ -21,6 +21,8 @@ def route(
     system: options.System = None,
     file: options.Files = None,
     option: options.Settings = None,
+    ctx_size: options.ContextSize = None,
+    engine: options.Engine = None,
     max_tokens: options.MaxTokens = None,
     schema: options.Schema = None,
     grammar: options.Grammar = None,
@@ -39,7 +41,7 @@ def route(
     asked = asking.Asked(
         words=words or (), model=model or "", system=system, files=file or (), options=option or (),
         schema=schema, grammar=grammar, raw=raw, strategy=strategy, need=need or (),
-        fallback=fallback or (),
+        fallback=fallback or (), context_size=ctx_size, engine=engine,
         stated=dict(max_tokens=max_tokens),
     )  # fmt: skip
     with Router(warn=output.note) as router:
