@@ -123,6 +123,8 @@ class Answer(Iterator[Chunk]):
             self.text = text
             raise
         self._watched = self._said
+        if not self._said:
+            self._tokens = 0
 
     def _note(self, chunk: Chunk) -> None:
         if chunk.index == 0:

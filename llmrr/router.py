@@ -198,10 +198,8 @@ class Router:
             return Answer(dispatch.attempts(), progress, decision)
         from llmrr.ensemble import Ensemble
 
-        size = cast(int, self.config.value("ensemble.size"))
         judge = cast("str | None", self.config.value("ensemble.judge"))
-        members = [one for one in decision.order if one in chosen.names] or chosen.names
-        return Ensemble(dispatch, request, decision, members[:size], judge, progress)
+        return Ensemble(dispatch, request, decision, chosen.names, judge, progress)
 
     def route(
         self,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from llmrr.catalogue import Catalogue
 from llmrr.config import Config, ConfiguredModel
@@ -100,9 +100,11 @@ class Selection:
 
     def _order(self, decision: Decision, wish: Wish) -> tuple[str, ...]:
         """The models that are asked in turn, without those that cannot take the request whenever
-        they are asked."""
+        they are asked; of an ensemble all its members."""
         if decision.chosen is None:
             return wish.fallback
+        if decision.strategy == "ensemble":
+            return decision.order[: cast(int, self._config().value("ensemble.size"))]
         alone = self._config().value("fallback_chain") is False and not wish.fallback
         own = {} if alone else self._own()
         names = chain(decision.chosen, own, self._then(decision, wish))

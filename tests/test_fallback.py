@@ -660,6 +660,8 @@ def test_an_ensemble_on_the_command_line(typed: Typed, engine: FakeEngine) -> No
     assert (seen["text"], seen["model"], seen["usage"]["completion_tokens"]) == ("two", "b", 15)
     assert [one["text"] for one in seen["decision"]["answers"]] == ["one", "two", "two"]
     engine.replies = ["one", "two", "two"]
+    assert seen["decision"]["asked"] == ["a", "b", "c"]
+    assert "asked as well: b, c" in typed("route", "--strategy", "ensemble", "x").out
     plain = typed("run", "--strategy", "ensemble", "x")
     assert plain.out == "two\n"
     assert "asked in turn: a, b, c" in plain.err

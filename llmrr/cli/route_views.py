@@ -16,7 +16,8 @@ def decision(page: Page, facts: Mapping[str, Any] | None) -> Iterator[str]:
         return
     yield f"{page.cell(facts['model'])}  ({facts['strategy']}: {facts['why']})"
     if others := facts["asked"][1:]:
-        yield f"where it fails: {', '.join(others)}"
+        together = facts["strategy"] == "ensemble"
+        yield f"{'asked as well' if together else 'where it fails'}: {', '.join(others)}"
     needs = facts["needs"]
     words = f", needs {', '.join(needs['words'])}" if needs["words"] else ""
     yield f"a prompt of about {needs['tokens']:,} tokens{words}"
