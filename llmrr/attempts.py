@@ -24,7 +24,6 @@ class Attempt(NamedTuple):
     model: Resolved
     engine: str
     runs: str
-    is_local: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,10 @@ class Attempts:
         """The model that is asked."""
         return self.names[self.at]
 
+    @property
+    def _label(self) -> str:
+        return self.found.name if self.found else self.name or "the default model"
+
     def begin(self) -> Attempt:
         """The first that starts to answer. Raises what the last one failed with."""
         while True:
@@ -139,7 +142,7 @@ class Attempts:
         left = None if self.deadline is None else self.deadline - time.monotonic()
         if not may_wait(self.rules, seconds, left, others=lambda: self._other(error) is not None):
             return False
-        self.asks.warn(f"{_what(self.name, error)}: it is asked again in {seconds:.1f} s")
+        self.asks.warn(f"{_what(self._label, error)}: it is asked again in {seconds:.1f} s")
         time.sleep(seconds)
         return True
 
@@ -148,7 +151,7 @@ class Attempts:
         late = self.deadline is not None and time.monotonic() >= self.deadline
         if other is None or late:
             raise error
-        self.asks.warn(f"{_what(self.name, error)}: {self.names[other]} {what}")
+        self.asks.warn(f"{_what(self._label, error)}: {self.names[other]} {what}")
         self.at, self.tried = other, 0
 
     def _other(self, error: LlmrrError) -> int | None:

@@ -141,6 +141,9 @@ def test_a_fallback_may_be_any_model_and_must_be_one(engine: FakeEngine, ask: As
 def test_without_a_configuration_a_fallback_works_too(engine: FakeEngine, ask: Asked) -> None:
     engine.replies = [failed(), "hi"]
     assert ask(model="builtin:mini", fallback=["./tiny.gguf"]) == "hi"
+    engine.replies = [failed(), "hi"]
+    assert ask(fallback=["./tiny.gguf"]) == "hi"
+    assert ask.told[-1] == "builtin:mini failed (EngineFailed: boom): ./tiny.gguf is asked"
     with pytest.raises(UsageError, match="--strategy has nothing to choose among"):
         ask(strategy="random")
 
