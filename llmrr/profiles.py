@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmrr import catalogue, database, engines, hardware, infos
+from llmrr import catalogue, database, engines
 from llmrr.catalogue import Catalogue
 from llmrr.config import Config, ConfiguredModel
 from llmrr.engines.base import CONTEXT_AT_LEAST
@@ -105,6 +105,8 @@ class Profiles:
         loading: Loading,
         is_loaded: bool,
     ) -> Candidate:
+        from llmrr import infos
+
         place = catalogue.place(found)
         picked = engines.for_format(place.format, model.name, loading.engine or found.engine)
         if command := picked.engine.missing():
@@ -194,6 +196,8 @@ def _room(
 ) -> int | None:
     """The tokens that there is memory for; None where the files do not say their shape. Raises
     ``DoesNotFit``."""
+    from llmrr import hardware
+
     if info.kind not in (None, "model"):
         raise Unsupported(f"it is no model but of the kind {info.kind}")
     smallest = context or min(CONTEXT_AT_LEAST, info.context_length or CONTEXT_AT_LEAST)

@@ -219,10 +219,10 @@ def test_no_request_is_lost_while_one_model_is_sound(
 
     engine.replies = Replies()  # type: ignore[assignment]
     with Router() as router:
-        for _ in range(100):
+        for _ in range(50):
             assert "".join(chunk.text for chunk in router.run(HELLO)) == "hi"
     runs = recorded()
-    assert len([run for run in runs if not run.error]) == 100
+    assert len([run for run in runs if not run.error]) == 50
     # The breaker keeps requests from the one that is dead, but for the first few.
     assert len([run for run in runs if run.model == "dead"]) <= 5
 
@@ -829,6 +829,17 @@ def test_a_conversation_stays_with_the_model_that_answers_it(
     seen = typed("chat", stdin="first\n/model\nsecond\n")
     assert seen.out.splitlines() == ["one", "a", "two"]
     assert [run.model for run in recorded()][3:] == ["b", "a", "a"]
+
+
+def test_names_are_completed(engine: FakeEngine) -> None:
+    from llmrr.cli import names
+
+    configure("mine", "other", mine="group = 'team'\ntags = ['german']")
+    assert [name for name, _ in names.model_names("")][:3] == ["mine", "other", "team"]
+    assert names.need_words("ger") == ["german"]
+    assert [name for name, _ in names.strategy_names("r")] == [
+        "reliability-first", "round-robin", "random"
+    ]  # fmt: skip
 
 
 def test_a_group_may_stand_before_the_prompt(typed: Typed, engine: FakeEngine) -> None:

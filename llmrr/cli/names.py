@@ -13,7 +13,10 @@ def model_names(incomplete: str) -> list[tuple[str, str]]:
     with suppress(Exception):
         found = [*_installed(), *found]
     with suppress(Exception):
-        found = [(model.name, model.source) for model in config.load().models] + found
+        models = config.load().models
+        groups = dict.fromkeys(model.group for model in models if model.group)
+        found = [(name, "a group of models") for name in groups] + found
+        found = [(model.name, model.source) for model in models] + found
     return [(name, what) for name, what in found if name.startswith(incomplete)]
 
 

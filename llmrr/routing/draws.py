@@ -1,6 +1,5 @@
 """Draws that depend on nothing but a seed and a name: the same for any order of the candidates."""
 
-import hashlib
 import math
 from typing import Final
 
@@ -10,6 +9,8 @@ _GOLDEN: Final = 0x9E3779B97F4A7C15
 
 def salt(name: str) -> int:
     """64 bits of a name; what the draws of a candidate begin from."""
+    import hashlib  # not at every start: most have nothing to draw
+
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
