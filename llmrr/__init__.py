@@ -6,13 +6,16 @@ The names are imported when they are first used, so that ``import llmrr`` costs 
 """
 
 __version__ = "0.3.0"
-__all__ = ["LlmrrError", "Message", "Request", "Router", "Sampling", "__version__"]
+__all__ = [
+    "Image", "LlmrrError", "Message", "Request", "Router", "Sampling", "Tool", "ToolCall",
+    "__version__",
+]  # fmt: skip
 
 TYPE_CHECKING = False  # type checkers take the name for true; typing would be an import
 if TYPE_CHECKING:
     from llmrr.errors import LlmrrError
     from llmrr.router import Router
-    from llmrr.types import Message, Request, Sampling
+    from llmrr.types import Image, Message, Request, Sampling, Tool, ToolCall
 
 _HOMES = {"LlmrrError": "errors", "Router": "router"}
 

@@ -229,6 +229,9 @@ class Catalogue:
             whole = [entry for entry in found if not entry.is_missing]
             return _of_entry(_present((whole or found)[0]))
         provider, rest = _split(name) or (None, name)
+        if provider is not None and provider not in LOCAL_PROVIDERS:
+            endpoint = Endpoint(provider, rest)
+            return Resolved(endpoint.source, endpoint.source, Path(), endpoint=endpoint)
         path = paths.expanded(rest)
         if provider == "file" or (provider in (None, "huggingface") and paths.exists(path)):
             return Resolved(path.name, f"file:{path}", path)
@@ -247,9 +250,6 @@ class Catalogue:
                 holding.name, holding.source, holding.path, recipe=holding.recipe,
                 format=holding.format,
             )  # fmt: skip
-        if provider is not None and provider not in LOCAL_PROVIDERS:
-            endpoint = Endpoint(provider, rest)
-            return Resolved(endpoint.source, endpoint.source, Path(), endpoint=endpoint)
         if short := _short_name(name):
             ollama = f"ollama:{name}"
             there = _is_held(ollama)
@@ -426,9 +426,11 @@ def _present(entry: "Entry") -> "Entry":
 
 def _holding(source: str) -> "Holding | None":
     """What another tool holds under a source of it; None for a source of another kind."""
+    if not source.startswith(("ollama:", "lmstudio:")):
+        return None
     from llmrr.store import holders
 
-    return holders.find(source) if source.startswith(("ollama:", "lmstudio:")) else None
+    return holders.find(source)
 
 
 def _cached(source: str) -> "Holding | None":

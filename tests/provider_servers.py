@@ -40,7 +40,7 @@ class Fault:
     """What goes wrong with one request: a status instead of an answer, or something on its way.
 
     ``after`` counts events: then the connection is cut, or with ``stalls`` nothing more comes until
-    the server ends; with ``raw`` these bytes come.
+    the server ends; with ``raw`` these bytes come. With ``drops`` there is no answer at all.
     """
 
     status: int | None = None
@@ -50,6 +50,7 @@ class Fault:
     body: bytes | None = None
     after: int | None = None
     stalls: bool = False
+    drops: bool = False
     raw: bytes = b""
 
 
@@ -175,6 +176,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.status is not None:
             document = server.error(fault.status, fault.code, fault.message)
             return self._json(fault.status, document, fault.headers, fault.body)
+        if fault.drops:
+            self.close_connection = True
+            return None
         if fault.after == 0 and fault.stalls:
             server.stalled.set()
             server.over.wait()

@@ -229,7 +229,7 @@ def test_doctor_names_the_edit_that_mends_the_default_model(
     assert cure() == "llmrr config edit"
     Path("llmrr.toml").write_text('version = 1\ndefault_model = "absent.gguf"\n')
     assert cure() == f"${{EDITOR:-vi}} {Path('llmrr.toml').absolute()}"
-    monkeypatch.setenv("LLMRR_DEFAULT_MODEL", "openai:x")
+    monkeypatch.setenv("LLMRR_DEFAULT_MODEL", "zzz")
     assert cure() == "unset LLMRR_DEFAULT_MODEL"
     Path("sub").mkdir()
     Path("tiny.gguf").rename("sub/m.gguf")

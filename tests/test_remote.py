@@ -1,6 +1,7 @@
 """What every remote engine does, whatever its protocol: answers, faults, times, cancels, keys."""
 
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -188,6 +189,16 @@ def test_the_variable_of_the_address_is_the_users_own(monkeypatch: pytest.Monkey
         model.close()
 
 
+def test_what_holds_a_key_does_not_print_it() -> None:
+    from llmrr.engines.remote.keys import key_for
+
+    with OPENAI.talking() as (served, model):
+        headers, party = model._headers()
+        shown = repr((headers, party, key_for(OPENAI.endpoint(served)), vars(model)))
+        assert KEY in headers["authorization"]
+        assert KEY not in shown
+
+
 def test_further_headers_come_from_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROXY_TOKEN", "opaque-value")
     with OPENAI.talking(headers_env={"X-Proxy": "PROXY_TOKEN"}) as (served, model):
@@ -227,6 +238,45 @@ def test_cancelled_before_anything_came(case: Case) -> None:
         [last] = list(stream)
         assert (last.finish_reason, last.text) == ("cancelled", "")
         assert stream.ready(0)
+
+
+def test_cancelled_once_it_is_over_there_is_one_end() -> None:
+    with OPENAI.talking() as (served, model):
+        stream = model.generate(asked())
+        for one in threading.enumerate():
+            if one.name == "llmrr-remote":
+                one.join(20)  # all of it is here, and nobody heard it
+        stream.cancel()
+        assert [one.finish_reason for one in stream] == [None, None, None, "stop"]
+        assert list(stream) == []
+        served.faults.append(Fault(429))
+        broken = model.generate(asked())
+        with pytest.raises(RateLimited):
+            next(broken)
+        broken.cancel()
+        assert list(broken) == []
+
+
+def test_cancelling_what_is_over_leaves_the_next_answer_alone() -> None:
+    gate = threading.Event()
+    with OPENAI.talking() as (served, model):
+        first = model.generate(asked())
+        list(first)
+        events = served.events
+
+        def paused(path: str, body: Any, said: Said) -> Iterator[bytes]:
+            for number, event in enumerate(events(path, body, said)):
+                if number == 2:
+                    assert gate.wait(20)
+                yield event
+
+        served.events = paused
+        second = model.generate(asked())
+        assert next(second).text == "Hello"
+        first.cancel()
+        gate.set()
+        assert text_of(list(second)) == ", world!"
+        assert served.connections == 1
 
 
 def test_a_pushed_answer_that_is_cancelled_says_so() -> None:
@@ -289,6 +339,30 @@ def test_nobody_is_there() -> None:
     assert caught.value.transient
 
 
+def test_a_server_that_takes_no_more_connections() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        waiting = []
+        for _ in range(8):  # until the system has no more room for those that wait
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(address)
+        engine = remote.named("openai")
+        assert engine is not None
+        for limits, kind, message in (
+            ({"connect": 0.2}, ConnectionFailed, "no connection within 0.2 s"),
+            ({"timeout": 0.2}, TimedOut, "did not end its answer within 0.2 s"),
+        ):
+            url = f"http://127.0.0.1:{address[1]}/v1"
+            model = engine.load(Endpoint("openai", "m", base_url=url, **limits), Options())
+            with pytest.raises(kind, match=message):
+                answer(model)
+        for one in waiting:
+            one.close()
+
+
 def test_a_name_that_nobody_has() -> None:
     engine = remote.named("openai")
     assert engine is not None
@@ -320,6 +394,32 @@ def test_what_may_pass_is_tried_again_before_the_first_token(case: Case) -> None
         with pytest.raises(RequestRefused):
             answer(model)
         assert len(served.seen) == 7
+
+
+def test_vectors_are_tried_again_too() -> None:
+    again = {"retry-after": "0"}
+    with OPENAI.talking(max_retries=1) as (served, model):
+        served.faults.append(Fault(503, headers=again))
+        assert len(model.embed(["a"])) == 1
+        served.faults += [Fault(503, headers=again)] * 2
+        with pytest.raises(Overloaded):
+            model.embed(["a"])
+        assert len(served.seen) == 4
+
+
+@pytest.mark.parametrize("after", [None, 2.0])
+def test_how_long_it_waits(after: float | None) -> None:
+    from llmrr.engines.remote import retry
+    from llmrr.engines.remote.deadlines import Deadlines
+
+    waited: list[float] = []
+
+    def fail() -> None:
+        raise RateLimited("no", retry_after=after)
+
+    with pytest.raises(RateLimited):
+        retry.run(fail, 8, Deadlines(Endpoint("openai", "m")), wait=waited.append)
+    assert waited == ([2.0] * 8 if after else [0.5, 1, 2, 4, 8, 16, 30, 30])
 
 
 def test_nothing_is_tried_again_after_the_first_token() -> None:
@@ -543,3 +643,56 @@ def test_certificates_are_verified(certificate: Path, monkeypatch: pytest.Monkey
         stream.cancel()  # through TLS too
         assert [one.finish_reason for one in stream][-1] == "cancelled"
         assert served.gone.wait(20)
+
+
+# -- connections that are kept -----------------------------------------------------------------
+
+
+def test_a_kept_connection_that_was_closed_meanwhile_is_no_error() -> None:
+    with OPENAI.talking() as (served, model):
+        answer(model)
+        served.faults.append(Fault(drops=True))
+        assert answer(model) == "Hello, world!"
+        assert len(served.seen) == 3
+
+
+def test_a_new_connection_that_is_closed_without_an_answer_is_one() -> None:
+    with OPENAI.talking() as (served, model):
+        served.faults.append(Fault(drops=True))
+        with pytest.raises(BrokenStream, match="broke off"):
+            answer(model)
+        assert len(served.seen) == 1
+
+
+def test_as_many_vectors_as_texts() -> None:
+    with OPENAI.talking() as (served, model):
+        served.whole = lambda path, body, said: {"data": [{"index": 0, "embedding": [1.0]}]}
+        with pytest.raises(BrokenStream, match="has 1 vectors for 2 texts"):
+            model.embed(["a", "b"])
+        served.whole = lambda path, body, said: {"data": 3}
+        with pytest.raises(BrokenStream, match="is not what the protocol has"):
+            model.embed(["a"])
+
+
+def test_many_that_are_cancelled_leave_nothing_behind() -> None:
+    with OPENAI.talking() as (served, model):
+        served.faults += [Fault(after=number % 5, stalls=True) for number in range(40)]
+        streams = [model.generate(asked()) for _ in range(40)]
+        for stream in streams:
+            stream.cancel()
+        assert [list(one)[-1].finish_reason for one in streams] == ["cancelled"] * 40
+        assert answer(model) == "Hello, world!"
+    waiting = [one for one in threading.enumerate() if one.name == "llmrr-remote"]
+    for one in waiting:
+        one.join(20)
+        assert not one.is_alive()
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_sending_has_the_time_of_the_answer(before: int) -> None:
+    large = Request(messages=(Message("user", "x" * (24 << 20)),))
+    with OPENAI.talking(connect=0.02) as (served, model):
+        for _ in range(before):  # on a kept connection
+            answer(model)
+        assert answer(model, large) == "Hello, world!"
+        assert len(served.seen) == 1 + before

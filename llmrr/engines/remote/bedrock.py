@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStre
 import json
 import socket
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.engines import prompting
@@ -114,7 +114,7 @@ class BedrockModel:
 
     def _events(
         self, asked: Mapping[str, Any], exchange: Exchange, deadlines: Deadlines
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         with aws.translated(self._party, deadlines):
             stream = self._client.converse_stream(**asked)["stream"]
         exchange.uses(_socket(stream))

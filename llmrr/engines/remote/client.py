@@ -9,7 +9,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from llmrr.engines.remote import faults
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.events import Event, events
 from llmrr.engines.remote.faults import Party
+from llmrr.engines.remote.keys import Headers
 from llmrr.errors import BadConfig, ConnectionFailed, LlmrrError, Unreachable
 
 AT_ONCE: Final = 64  # connections that are kept to one host
@@ -50,7 +51,7 @@ class Exchange:
         with self._lock:
             self.cancelled = True
             if self._socket is not None:
-                with suppress(OSError):
+                with suppress(OSError, TypeError):
                     # Not SSLSocket's own, which takes the cipher away from under who reads.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
@@ -73,31 +74,49 @@ _current = threading.local()
 
 
 class _HTTP(connection.HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        _wait_for_answer(self)
+
     def request(self, *args: Any, **named: Any) -> None:
-        _prepare(self)
+        _current.reused = self.sock is not None
+        _wait_for_answer(self)
         super().request(*args, **named)
-        _current.exchange.uses(self.sock)
 
 
 class _HTTPS(connection.HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        _wait_for_answer(self)
+
     def request(self, *args: Any, **named: Any) -> None:
-        _prepare(self)
+        _current.reused = self.sock is not None
+        _wait_for_answer(self)
         super().request(*args, **named)
-        _current.exchange.uses(self.sock)
 
 
-def _prepare(made: connection.HTTPConnection) -> None:
-    _current.reused = made.sock is not None
-    if made.sock is not None:  # it has the limit of the answer before
+def _wait_for_answer(made: connection.HTTPConnection) -> None:
+    # Sending a long prompt may take longer than connecting, and a kept connection has the limit of
+    # the answer before.
+    if made.sock is not None:
         made.sock.settimeout(_current.seconds)
+        _current.exchange.uses(made.sock)
 
 
 class _Pool(connectionpool.HTTPConnectionPool):
     ConnectionCls = _HTTP
 
+    def _put_conn(self, conn: Any) -> None:
+        _current.exchange.uses(None)  # the next one's: who cancels now must not close it
+        super()._put_conn(conn)
+
 
 class _SecurePool(connectionpool.HTTPSConnectionPool):
     ConnectionCls = _HTTPS
+
+    def _put_conn(self, conn: Any) -> None:
+        _current.exchange.uses(None)
+        super()._put_conn(conn)
 
 
 class Client:
@@ -120,7 +139,7 @@ class Client:
     def answers(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,
         party: Party,
-    ) -> Iterator[Event]:  # fmt: skip
+    ) -> Generator[Event, None, None]:  # fmt: skip
         """Send a request; the events of the answer as they come. Raises ``Unreachable``,
         ``EngineFailed`` and their kin, and whatever once ``exchange`` was closed."""
         with _translated(party, deadlines):
@@ -139,13 +158,15 @@ class Client:
         self, call: Call, headers: Mapping[str, str], deadlines: Deadlines, party: Party
     ) -> Event:
         """Send a request; the one object of its answer."""
+        deadlines.begin()
         return next(self.answers(Exchange(), call, headers, deadlines, party))
 
     def _sent(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines
     ) -> urllib3.BaseHTTPResponse:
         body = json.dumps(call.body, separators=(",", ":")).encode()
-        sent = {"content-type": "application/json", "user-agent": f"llmrr/{__version__}", **headers}
+        known = {"content-type": "application/json", "user-agent": f"llmrr/{__version__}"}
+        sent = Headers(known, **headers)
         _current.exchange = exchange
         while True:
             _current.seconds = left = deadlines.left()
@@ -220,12 +241,12 @@ def _error(error: Exception, party: Party, deadlines: Deadlines) -> LlmrrError:
             f"{party.name} cannot be reached: {why}",
             party.hint or "look at the network, or at base_url",
         )
-    if isinstance(error, exceptions.ConnectTimeoutError):
+    if isinstance(error, exceptions.ConnectTimeoutError) and not deadlines.passed():
         return ConnectionFailed(
-            f"{party.name}: no connection within {deadlines.connect or 0:.3g} s",
+            f"{party.name}: no connection within {deadlines.connect_limit:g} s",
             party.hint or "[timeouts] connect of llmrr.toml allows more",
         )
-    if isinstance(error, exceptions.ReadTimeoutError | TimeoutError):
+    if isinstance(error, exceptions.TimeoutError | TimeoutError):
         return deadlines.error(party)
     if isinstance(error, exceptions.SSLError | ssl.SSLError):
         return Unreachable(

@@ -22,6 +22,11 @@ class Deadlines:
         left, limit = self.left(), self._endpoint.connect
         return left if limit is None else limit if left is None else min(limit, left)
 
+    @property
+    def connect_limit(self) -> float:
+        """Seconds that are set for a connection; 0 where none."""
+        return self._endpoint.connect or 0.0
+
     def begin(self) -> None:
         """A new attempt: the first token may take its time again."""
         self._since, self._talks = time.monotonic(), False

@@ -1,6 +1,7 @@
 """What a provider's answer means when it is no answer: from a status and a body to an error."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -58,6 +59,9 @@ class Party(NamedTuple):
     secrets: tuple[str, ...] = ()
     hint: str = ""
     absent: str = ""
+
+    def __repr__(self) -> str:
+        return f"Party({self.name})"
 
     def clean(self, text: str) -> str:
         """A text of the provider's on one line, bounded, without secrets."""
@@ -156,7 +160,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     lower = {name.lower(): value for name, value in headers.items()}
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(lower[name]) * unit)
+            seconds = float(lower[name]) * unit
+            return max(0.0, seconds) if math.isfinite(seconds) else None
         except (KeyError, ValueError):
             continue
     try:

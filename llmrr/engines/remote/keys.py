@@ -21,6 +21,13 @@ class Key(NamedTuple):
         return f"Key(name={self.name!r})"
 
 
+class Headers(dict[str, str]):
+    """Headers, whose values nobody sees who prints them."""
+
+    def __repr__(self) -> str:
+        return f"Headers({', '.join(self)})"
+
+
 def key_for(endpoint: Endpoint) -> Key | None:
     """The key that is sent to an endpoint; None where none is needed.
 

@@ -1,16 +1,18 @@
 """A model that is reached through a protocol."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
 from llmrr.engines import prompting
+from llmrr.engines.remote import retry
 from llmrr.engines.remote.client import Call, Client, Exchange
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Dialect
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
-from llmrr.engines.remote.keys import Key, headers_for, key_for
+from llmrr.engines.remote.keys import Headers, Key, headers_for, key_for
 from llmrr.engines.remote.providers import PROVIDERS, address, host
 from llmrr.engines.remote.stream import RemoteStream
 from llmrr.errors import BadConfig, EngineFailed, FeatureMissing
@@ -56,7 +58,7 @@ class RemoteModel:
         call = self._dialect.call(request)
         headers, party = self._headers()
 
-        def opens(exchange: Exchange, deadlines: Deadlines) -> Iterator[Event]:
+        def opens(exchange: Exchange, deadlines: Deadlines) -> Generator[Event, None, None]:
             return self._client.answers(exchange, call, headers, deadlines, party)
 
         return RemoteStream(
@@ -90,7 +92,7 @@ class RemoteModel:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _headers(self) -> tuple[dict[str, str], Party]:
+    def _headers(self) -> tuple[Headers, Party]:
         key: Key | None = key_for(self._endpoint)
         own = headers_for(self._endpoint)
         party = Party(
@@ -98,12 +100,15 @@ class RemoteModel:
             tuple(filter(None, (key.secret if key else "", *own.values()))),
             self._hint, self._absent,
         )  # fmt: skip
-        return {**self._dialect.headers(key.secret if key else None), **own}, party
+        return Headers(self._dialect.headers(key.secret if key else None), **own), party
 
     def _vectors(self, call: Call, count: int) -> list[list[float]]:
         headers, party = self._headers()
         deadlines = Deadlines(self._endpoint)
-        document = self._client.document(call, headers, deadlines, party)
+        document = retry.run(
+            lambda: self._client.document(call, headers, deadlines, party),
+            self._endpoint.max_retries, deadlines, wait=time.sleep,
+        )  # fmt: skip
         try:
             vectors = [_unit(one) for one in self._dialect.vectors(document)]
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -3,23 +3,19 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import replace
 
-from llmrr.engines.remote import estimates
+from llmrr.engines.remote import estimates, retry
 from llmrr.engines.remote.client import Exchange
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Reader
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
-from llmrr.errors import LlmrrError
 from llmrr.types import Chunk, Endpoint, FinishReason, Request, Usage
 
-# Seconds before what may pass is tried again, where the provider says nothing; then twice as long.
-FIRST_WAIT = 0.5
-LONGEST_WAIT = 30.0
-
-Opens = Callable[[Exchange, Deadlines], Iterator[Event]]
+Opens = Callable[[Exchange, Deadlines], Generator[Event, None, None]]
 
 
 class RemoteStream:
@@ -54,7 +50,8 @@ class RemoteStream:
         self._first: float | None = None
         self._said = 0  # bytes of the answer, for an estimate
         self._last: list[Chunk] = []  # of an answer that was cancelled, still to be heard
-        self._ended = False
+        self._ended = self._told = False
+        self._lock = threading.Lock()
         threading.Thread(target=self._run, name="llmrr-remote", daemon=True).start()
 
     def __iter__(self) -> "RemoteStream":
@@ -69,12 +66,11 @@ class RemoteStream:
         if isinstance(item, Chunk):
             return item
         self._ended = True
-        if item is None and self._cancelled.is_set() and not self._pushes:
+        if item is not None:
+            raise item
+        if self._cancelled.is_set() and not self._pushes:
             self._last = self._closing()
-            return self._last.pop(0)
-        if item is None:
-            raise StopIteration
-        raise item
+        return self.__next__()
 
     def ready(self, timeout: float) -> bool:
         """Wait at most so many seconds; has something come that ``next`` will give at once?"""
@@ -98,7 +94,10 @@ class RemoteStream:
 
     def _run(self) -> None:
         try:
-            self._attempts()
+            retry.run(
+                self._attempt, self._endpoint.max_retries, self._deadlines,
+                wait=self._cancelled.wait, may=lambda: self._first is None,
+            )  # fmt: skip
         except BaseException as error:
             if self._cancelled.is_set():
                 self._close()
@@ -107,32 +106,17 @@ class RemoteStream:
             return
         self._close()
 
-    def _attempts(self) -> None:
-        wait = FIRST_WAIT
-        for left in range(self._endpoint.max_retries, -1, -1):
-            try:
-                return self._attempt()
-            except LlmrrError as error:
-                if left == 0 or self._first is not None or not error.transient:
-                    raise
-                after = getattr(error, "retry_after", None)
-                pause = min(wait, LONGEST_WAIT) if after is None else after
-                room = self._deadlines.total_left()
-                if room is not None and pause >= room:
-                    raise
-                if self._cancelled.wait(pause):
-                    return None
-                wait *= 2
-        return None
-
     def _attempt(self) -> None:
+        if self._cancelled.is_set():
+            return
         self._deadlines.begin()
         self._reader = reader = self._new_reader()
-        for event in self._opens(self._exchange, self._deadlines):
-            for chunk in reader.read(event):
-                if self._cancelled.is_set():
-                    return
-                self._emit(chunk)
+        with closing(self._opens(self._exchange, self._deadlines)) as events:
+            for event in events:
+                for chunk in reader.read(event):
+                    if self._cancelled.is_set():
+                        return
+                    self._emit(chunk)
         if not self._cancelled.is_set():
             reader.end()
 
@@ -156,7 +140,11 @@ class RemoteStream:
         self._queue.put(None)
 
     def _closing(self) -> list[Chunk]:
-        """The last chunk of each choice, the last of all with what it took."""
+        """The last chunk of each choice, the last of all with what it took; once."""
+        with self._lock:
+            if self._told:
+                return []
+            self._told = True
         reasons: dict[int, FinishReason] = dict(self._reader.reasons)
         cancelled = self._cancelled.is_set()
         chunks = [
