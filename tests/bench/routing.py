@@ -3,8 +3,8 @@
     python tests/bench/routing.py [--rounds 200] [--only decisions,regret,share]
 
 Every candidate has all facts; a third of them is rejected, for four different reasons. Medians over
-the rounds, and the 95th percentile, in microseconds; ``printed`` also puts every reason and term
-into words, as ``llmrr route`` does.
+the rounds, and the 95th percentile, in microseconds; ``reasons`` also puts the reason of everyone
+who was rejected into words, ``printed`` every term besides, as ``llmrr route`` does.
 
 ``regret`` is what adaptive loses against always taking the best of five models, in answers that
 failed and need not have, over so many requests; beside it what drawing evenly loses. ``share`` is
@@ -104,7 +104,8 @@ def main() -> None:
 
 
 def decisions(rounds: int) -> None:
-    print(f"{'strategy':<18} {'models':>6} {'median µs':>10} {'p95 µs':>9} {'printed µs':>11}")
+    print(f"{'strategy':<18} {'models':>6} {'median µs':>10} {'p95 µs':>9} {'reasons µs':>11} "
+          f"{'printed µs':>11}")
     for strategy in STRATEGIES:
         for count in (10, 100, 1000):
             offered, known = candidates(count), health(count)
@@ -116,9 +117,14 @@ def decisions(rounds: int) -> None:
             def words(seed: int) -> object:
                 return decide(seed).facts()  # type: ignore[attr-defined]
 
+            def reasons(seed: int) -> object:
+                return [one.why for one in decide(seed).rejected]  # type: ignore[attr-defined]
+
             middle, high = micros(decide, rounds)
+            told, _ = micros(reasons, rounds)
             printed, _ = micros(words, max(20, rounds // 10))
-            print(f"{strategy:<18} {count:>6} {middle:>10.1f} {high:>9.1f} {printed:>11.1f}")
+            print(f"{strategy:<18} {count:>6} {middle:>10.1f} {high:>9.1f} {told:>11.1f} "
+                  f"{printed:>11.1f}")
 
 
 if __name__ == "__main__":
