@@ -225,7 +225,7 @@ class Router:
         engine: str | None = None,
     ) -> list[list[float]]:
         """One vector of length 1 per text."""
-        found = self._found(model, engine)
+        found = self.catalogue.for_running(self._found(model, engine))
         loaded, _ = self._open(found, options or {}, engine)
         return loaded.embed(texts)
 
@@ -253,10 +253,8 @@ class Router:
     # -- inside --------------------------------------------------------------------------------
 
     def _found(self, model: str | None, engine: str | None) -> Resolved:
-        resolved = self.resolve(model)
-        if engine == "ollama":
-            resolved = self.catalogue.served(resolved)
-        return self.catalogue.for_running(resolved)
+        found = self.resolve(model)
+        return self.catalogue.served(found) if engine == "ollama" else found
 
     def _open(
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
