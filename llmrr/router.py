@@ -220,7 +220,7 @@ class Router:
         engine: str | None = None,
     ) -> list[list[float]]:
         """One vector of length 1 per text."""
-        found = self._found(model, engine)
+        found = self.catalogue.for_running(self._found(model, engine))
         loaded, _ = self._open(found, options or {}, engine)
         return loaded.embed(texts)
 
@@ -248,7 +248,7 @@ class Router:
     # -- inside --------------------------------------------------------------------------------
 
     def _found(self, model: str | None, engine: str | None) -> Resolved:
-        return self.catalogue.for_running(self.resolve(model))
+        return self.resolve(model)
 
     def _open(
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
