@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 from llmrr import stats
 from llmrr.attempts import Asks, Attempt, Attempts, Ended, without_begun
-from llmrr.catalogue import Resolved
+from llmrr.catalogue import Catalogue, Resolved
 from llmrr.config import Config
 from llmrr.engines import Picked, Reached
 from llmrr.engines.base import Model
@@ -43,6 +43,9 @@ class Host(Protocol):
 
     @property
     def config(self) -> Config: ...
+
+    @property
+    def catalogue(self) -> Catalogue: ...
 
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
 
@@ -110,6 +113,7 @@ class Dispatch:
     def resolve(self, name: str) -> Resolved:
         """The model of that name, as an engine here runs it; the empty name is the default."""
         found = self.router._found(name or None, self.call.engine)
+        found = self.router.catalogue.for_running(found)
         decision = self.chosen.decision
         if decision is not None and name == decision.chosen:
             return replace(found, stated=False, why=decision.summary)
