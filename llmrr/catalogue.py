@@ -114,7 +114,8 @@ class Catalogue:
         without a tag, is one only once it is installed."""
         if not word or any(character.isspace() for character in word):
             return False
-        if any(model.name == word for model in self._config().models) or word.endswith(".gguf"):
+        names = {name for model in self._config().models for name in (model.name, model.group)}
+        if word in names or word.endswith(".gguf"):
             return True
         if word.startswith(_PATHS) or _is_source(word) or self._matching(word):
             return True
@@ -199,8 +200,9 @@ class Catalogue:
         return found[0]
 
     def _named(self, name: str) -> Resolved:
-        for model in self._config().models:
-            if model.name == name:
+        models = self._config().models
+        for model in sorted(models, key=lambda one: one.name != name):
+            if name in (model.name, model.group):
                 return self.configured(model)
         return self._from(name)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llmrr import environment, paths, settings, tomlfile
 from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError, nearest
 from llmrr.settings import SETTINGS, Setting, Source, Spec
+from llmrr.strategies import strategy_warning
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
 from llmrr.tomltext import toml_text, with_value
 from llmrr.types import Message
@@ -106,8 +107,14 @@ def load(
     for key, stated in (overrides or {}).items():
         found[key] = environment.stated(settings.plain_spec(key), stated, "command line")
     files = tuple(path for _source, path in reversed(levels))
-    if idle := _idle_default(found["default_model"], models, user):
-        warnings = (*warnings, idle)
+    _require_weight(found)
+    found["fallback_chain"], lost = _chain_of(found["fallback_chain"], models)
+    strategy = found["strategy"]
+    said = (
+        _idle_default(found["default_model"], models, user),
+        strategy_warning(strategy.stated, strategy.where or strategy.source), lost,
+    )  # fmt: skip
+    warnings = (*warnings, *filter(None, said))
     return Config(MappingProxyType(found), models, templates, warnings, files)
 
 
@@ -307,7 +314,40 @@ def _idle_default(
         return None
     where = f" ({default.where})" if default.where else ""
     said = f"default_model = {toml_text(default.stated)}{where} has no effect where there are"
-    return f"{said} [[models]]: the first of them answers"
+    return f"{said} [[models]]: one of them answers"
+
+
+def _require_weight(found: Mapping[str, Setting]) -> None:
+    weights = [found[f"weights.{name}"] for name in tomlfile.WEIGHTS]
+    if all(weight.value == 0 for weight in weights):
+        where = next((weight.where for weight in weights if weight.where), None)
+        said = f" ({where})" if where else ""
+        raise BadConfig(
+            f"the weights of quality, cost and speed are all zero{said}",
+            "give one of [weights] a number above 0",
+        )
+
+
+def _chain_of(
+    chain: Setting, models: tuple[ConfiguredModel, ...]
+) -> tuple[Setting, str | None]:
+    """The chain over the models that there are, with a warning of the others: the models of a
+    project replace those that the user's own chain names."""
+    if not isinstance(chain.value, tuple):
+        return chain, None
+    names = {model.name for model in models}
+    absent = [name for name in chain.value if name not in names]
+    if not absent:
+        return chain, None
+    said = f"fallback_chain names {absent[0]!r}, and no [[models]] is called so"
+    own = chain.source == "user" and bool(models) and str(models[0].file) != chain.where
+    if not own:
+        near = nearest(absent[0], names)
+        hint = f"did you mean {near}?" if near else f"add [[models]] of that name to {chain.where}"
+        raise BadConfig(f"{said} ({chain.where})", hint)
+    kept = tuple(name for name in chain.value if name in names)
+    left = chain._replace(value=kept) if kept else settings.defaults()["fallback_chain"]
+    return left, f"{said} here: it is left out ({chain.where})"
 
 
 def _is_file(path: Path) -> bool:

@@ -114,6 +114,27 @@ STEPS: tuple[tuple[str, ...], ...] = (
             peak_bytes INTEGER)""",
         "CREATE INDEX speeds_source ON speeds (source, at)",
     ),
+    (
+        """CREATE TABLE health (
+            key TEXT PRIMARY KEY,
+            attempts REAL NOT NULL,
+            successes REAL NOT NULL,
+            runs REAL NOT NULL,
+            load_s REAL,
+            first_token_s REAL,
+            token_s REAL,
+            answer_tokens REAL,
+            turn INTEGER NOT NULL,
+            failed TEXT NOT NULL,
+            opened REAL,
+            probed REAL,
+            last_error TEXT) WITHOUT ROWID""",
+        """CREATE TABLE under_way (
+            id INTEGER PRIMARY KEY,
+            key TEXT NOT NULL,
+            process INTEGER NOT NULL,
+            began REAL NOT NULL)""",
+    ),
 )
 
 
@@ -150,7 +171,11 @@ def errors(path: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def transaction(connection: "sqlite3.Connection") -> Iterator[None]:
-    """All statements or none; the write lock is taken at once, so that no upgrade can deadlock."""
+    """All statements or none; the write lock is taken at once, so that no upgrade can deadlock. One
+    inside another is a part of it."""
+    if connection.in_transaction:
+        yield
+        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -39,6 +39,7 @@ class LlmrrError(Exception):
 
     exit_code = 1
     transient = False  # may pass by itself: trying again, or elsewhere, can help
+    is_of_request = False  # says nothing of the model or its provider: another request may do
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -55,6 +56,7 @@ class UsageError(LlmrrError):
     """The command line, or the arguments of a call, are wrong."""
 
     exit_code = 2
+    is_of_request = True
 
 
 class NotFound(LlmrrError):
@@ -80,6 +82,8 @@ class Unsupported(LlmrrError):
 class FeatureMissing(Unsupported):
     """The engine lacks the feature, or the package that brings it is not installed."""
 
+    is_of_request = True
+
 
 class DamagedFile(Unsupported):
     """The file is corrupt, truncated, hostile, or not what it claims to be."""
@@ -93,6 +97,8 @@ class DoesNotFit(LlmrrError):
 
 class ContextOverflow(DoesNotFit):
     """The prompt and what is to be generated are longer than the model's context."""
+
+    is_of_request = True
 
 
 class Unreachable(LlmrrError):
@@ -120,9 +126,13 @@ class EngineFailed(LlmrrError):
 class RequestRefused(EngineFailed):
     """A provider refuses the request: a value is wrong, or the model lacks a feature."""
 
+    is_of_request = True
+
 
 class ContentRefused(EngineFailed):
     """A provider refuses to answer for what the prompt or the answer says."""
+
+    is_of_request = True
 
 
 class RateLimited(EngineFailed):
@@ -165,6 +175,7 @@ class BadConfig(LlmrrError):
     """A configuration file or an environment variable holds something that cannot be used."""
 
     exit_code = 8
+    is_of_request = True
 
 
 class CheckFailed(LlmrrError):

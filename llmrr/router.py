@@ -9,31 +9,27 @@ load, stream, record. Also the library's public face.
 
 import os
 import shlex
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from llmrr import formats, stats
+from llmrr.answering import Answer
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.config import Config
+from llmrr.dispatch import Call, Dispatch, completed
 from llmrr.engines import Picked, Reached, for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
 from llmrr.errors import BadConfig, LlmrrError, UsageError
+from llmrr.profiles import Loading
+from llmrr.routing import Decision
+from llmrr.selection import Moment, Selection, Wish
 from llmrr.settings import REMOTE_OPTIONS
-from llmrr.types import (
-    DEFAULT_SAMPLING,
-    Chunk,
-    Endpoint,
-    FinishReason,
-    Message,
-    ModelInfo,
-    Request,
-    Sampling,
-    Usage,
-)
+from llmrr.types import Endpoint, ModelInfo, Request
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,91 +37,14 @@ if TYPE_CHECKING:
     from llmrr.description import Description, FitLine
     from llmrr.inventory import Installed
 
+    Work = Callable[[sqlite3.Connection], object]
+
 T = TypeVar("T")
 
-_PROGRESS_EVERY = 0.1  # seconds
+__all__ = ["Answer", "Opened", "Router"]
 
 # What a model was loaded from, the engine's name, and how.
 _Key = tuple[Path | Endpoint, str, Options]
-
-
-class Answer(Iterator[Chunk]):
-    """An answer under way: iterate its chunks. It is recorded when it ends, however it ends.
-    ``runs`` says why this engine, and what computes."""
-
-    def __init__(
-        self,
-        stream: Stream,
-        model: Resolved,
-        engine: str,
-        runs: str,
-        record: Callable[["Answer", BaseException | None], None],
-        progress: Callable[[int, int], None] | None,
-    ) -> None:
-        self.model, self.engine, self.runs, self.notes = model, engine, runs, stream.notes
-        self.usage: Usage | None = None
-        self.finish_reason: FinishReason | None = None
-        self.text = ""
-        self._stream, self._progress = stream, progress
-        self._record: Callable[[Answer, BaseException | None], None] | None = record
-        self._parts: list[str] = []
-
-    def __next__(self) -> Chunk:
-        try:
-            if self._progress is not None and not self._parts:
-                self._watch(self._progress)
-            chunk = next(self._stream)
-        except StopIteration:
-            self._end(None)
-            raise
-        except KeyboardInterrupt:
-            self.close()
-            raise
-        except BaseException as error:
-            self.cancel()
-            self._end(error)
-            raise
-        self._note(chunk)
-        if chunk.usage is not None:
-            self._end(None)
-        return chunk
-
-    @property
-    def context_size(self) -> int | None:
-        """Tokens of context that the engine took for it."""
-        return self._stream.context_size
-
-    def cancel(self) -> None:
-        """Stop it, from any thread; what has come remains."""
-        self._stream.cancel()
-
-    def close(self) -> None:
-        """Stop it if it still runs, and record it. For the thread that iterates; never raises."""
-        if self._record is None:
-            return
-        self.cancel()
-        try:
-            for rest in self._stream:  # it comes to its end within a step, and says what it took
-                self._note(rest)
-        except Exception as error:
-            self._end(error)
-        self._end(None)
-
-    def _note(self, chunk: Chunk) -> None:
-        if chunk.index == 0:
-            self._parts.append(chunk.text)
-            self.finish_reason = chunk.finish_reason or self.finish_reason
-        self.usage = chunk.usage or self.usage
-
-    def _watch(self, progress: Callable[[int, int], None]) -> None:
-        while not self._stream.ready(_PROGRESS_EVERY):
-            progress(*self._stream.progress)
-
-    def _end(self, error: BaseException | None) -> None:
-        record, self._record = self._record, None
-        if record is not None:
-            self.text = "".join(self._parts)
-            record(self, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +58,7 @@ class Opened:
     def generate(self, request: Request) -> Stream:
         """Start answering, with the defaults of its recipe, of its author and of llmrr."""
         return self.model.generate(
-            _completed(request, self.resolved, self.model.info.sampling)
+            completed(request, self.resolved, self.model.info.sampling)
         )
 
 
@@ -161,6 +80,10 @@ class Router:
         self._loaded: tuple[_Key, Model, Picked | Reached] | None = None
         self._connection: sqlite3.Connection | None = None
         self._unrecorded = False  # the database could not be used
+        self._loaded_name: str | None = None
+        self._busy: Counter[str] = Counter()
+        self._busy_lock, self._database_lock = threading.Lock(), threading.RLock()
+        self._kept: dict[str, str] = {}  # who has answered a conversation
 
     def __enter__(self) -> "Router":
         return self
@@ -187,10 +110,19 @@ class Router:
         """The models that can be named here."""
         return Catalogue(lambda: self.config, self.with_database)
 
+    @cached_property
+    def selection(self) -> Selection:
+        """The ``[[models]]``, to choose among."""
+        return Selection(self.catalogue, lambda: self.config, self.with_database)
+
     def resolve(self, name: str | None) -> Resolved:
         """Which model a name means; without one, the one that answers by default. Raises what
         ``Catalogue.resolve`` does."""
         return self.catalogue.resolve(name)
+
+    def chooses(self, name: str | None) -> bool:
+        """Whether a name, or none, leaves several models to choose among."""
+        return len(self.selection.members(name)) > 1
 
     def is_model(self, word: str) -> bool:
         """May this word of a command line be a model's name?"""
@@ -243,31 +175,47 @@ class Router:
         conversation: str | None = None,
         log: bool = True,
         progress: Callable[[int, int], None] | None = None,
+        strategy: str | None = None,
+        fallback: Sequence[str] = (),
+        need: Sequence[str] = (),
+        deadline: float | None = None,
     ) -> Answer:
-        """Start answering; what goes wrong before the first token is recorded and raised.
+        """Start answering; what goes wrong before the first token is recorded, and raised where no
+        other model is to be asked.
 
         ``options`` has the names of ``engines.base.Options``; ``engine`` names the one that must
-        run it; ``conversation`` is the id that the
-        run is recorded under, a new one where there is none; ``progress`` is told how many tokens
-        of the prompt are computed, and how many there are.
+        run it; ``conversation`` is the id that the run is recorded under, a new one where there is
+        none; ``progress`` is told how many tokens of the prompt are computed, and how many there
+        are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
+        ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
+        again.
         """
-        resolved = self.catalogue.for_running(self._found(model, engine))
-        record = self._recorder(request, conversation, log)
-        try:
-            loaded, picked = self._open(resolved, options or {}, engine)
-            request = _completed(request, resolved, loaded.info.sampling)
-            stream = loaded.generate(request)
-        except (LlmrrError, KeyboardInterrupt) as error:
-            record(resolved, None, error)
-            raise
-        return Answer(
-            stream,
-            resolved,
-            picked.engine.name,
-            "; on ".join(filter(None, (picked.why, loaded.where))),
-            lambda answer, error: record(resolved, answer, error),
-            progress,
-        )
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
+        chosen = self.selection.choose(request, wish, self._moment(conversation))
+        call = Call(options or {}, engine, conversation, log, deadline)
+        dispatch = Dispatch(self, chosen, request, call)
+        decision = chosen.decision
+        if decision is None or decision.strategy != "ensemble":
+            return Answer(dispatch.attempts(), progress, decision)
+        from llmrr.ensemble import Ensemble
+
+        judge = cast("str | None", self.config.value("ensemble.judge"))
+        return Ensemble(dispatch, request, decision, chosen.names, judge, progress)
+
+    def route(
+        self,
+        request: Request,
+        *,
+        model: str | None = None,
+        options: Mapping[str, object] | None = None,
+        engine: str | None = None,
+        strategy: str | None = None,
+        fallback: Sequence[str] = (),
+        need: Sequence[str] = (),
+    ) -> Decision:
+        """The decision that ``run`` would obey, and what it rests on; nothing is run."""
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
+        return self.selection.decide(request, wish, self._moment(None))[0]
 
     def embed(
         self,
@@ -298,7 +246,7 @@ class Router:
         """Free the model and the database. Twice is allowed."""
         if self._loaded is not None and not self._leave_model:
             self._loaded[1].close()
-        self._loaded = None
+        self._loaded = self._loaded_name = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -334,11 +282,12 @@ class Router:
             load = partial(local.engine.load, files, options)
         if self._loaded is not None:
             if self._loaded[0] == key:
+                self._loaded_name = resolved.name
                 return self._loaded[1:]
             self._loaded[1].close()
-            self._loaded = None
+            self._loaded = self._loaded_name = None
         model = load()
-        self._loaded = (key, model, picked)
+        self._loaded, self._loaded_name = (key, model, picked), resolved.name
         return model, picked
 
     def _endpoint(
@@ -353,6 +302,11 @@ class Router:
         own = {name: one for name, one in stated.items() if name in REMOTE_OPTIONS}
         rest = {name: one for name, one in stated.items() if name not in REMOTE_OPTIONS}
         return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
+
+    def _count(self, name: str, change: int) -> None:
+        """How many requests are under way at a model."""
+        with self._busy_lock:
+            self._busy[name] += change
 
     # -- the record ----------------------------------------------------------------------------
 
@@ -370,35 +324,39 @@ class Router:
         if self._unrecorded:
             return None
         try:
-            return work(self.database)
+            with self._database_lock:  # transactions of several threads would meet
+                return work(self.database)
         except LlmrrError as error:
             self._unrecorded = True
             self._warn(f"{loss}: {error.message}")
             return None
 
-    def _recorder(
-        self, request: Request, conversation: str | None, log: bool
-    ) -> Callable[[Resolved, Answer | None, BaseException | None], None]:
-        began = time.time()
+    def _moment(self, conversation: str | None) -> Moment:
+        with self._busy_lock:
+            busy = {name: count for name, count in self._busy.items() if count}
+        loaded = frozenset() if self._loaded_name is None else frozenset({self._loaded_name})
+        kept = None if conversation is None else self._kept.get(conversation)
+        return Moment(int.from_bytes(os.urandom(8)), loaded, busy, kept)
 
-        def record(resolved: Resolved, answer: Answer | None, error: BaseException | None) -> None:
-            run = _run_of(request, resolved, answer, error, began, conversation)
-            self._record(run, log, resolved.label)
-
-        return record
-
-    def _record(self, run: stats.Run, log: bool, label: str | None) -> None:
+    def _record(
+        self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
+    ) -> None:
         if not log or not self.config.value("log_prompts"):
             run = replace(run, system=None, prompt=None, answer=None)
         retention = cast("float | None", self.config.value("stats.retention"))
 
         def write(connection: "sqlite3.Connection") -> None:
-            stats.record(connection, run)
-            stats.prune(connection, retention)
-            if label is not None:
-                from llmrr.store import records
+            from llmrr import database
 
-                records.touch(connection, label, run.at)
+            with database.errors(), database.transaction(connection):
+                stats.record(connection, run)
+                if outcome is not None:
+                    outcome(connection)
+                if label is not None:
+                    from llmrr.store import records
+
+                    records.touch(connection, label, run.at)
+            stats.prune(connection, retention)
 
         self.with_database(write, "nothing is recorded")
 
@@ -411,61 +369,10 @@ def _refuse_remote(resolved: Resolved, stated: Mapping[str, object]) -> None:
             )
 
 
-def _completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
-    """With the defaults of the configuration, of the model's author and of llmrr, in that order. A
-    provider has defaults of its own."""
-    recipe = resolved.recipe
-    sampling = request.sampling.over(recipe.params).over(model)
-    if resolved.endpoint is None:
-        sampling = sampling.over(DEFAULT_SAMPLING)
-    messages = request.messages
-    if messages and messages[0].role == "system":
-        messages = (messages[0], *recipe.messages, *messages[1:])
-    elif messages:
-        system = (Message("system", recipe.system),) if recipe.system else ()
-        messages = (*system, *recipe.messages, *messages)
-    return replace(request, sampling=sampling, messages=messages)
+def _loading(options: Mapping[str, object] | None, engine: str | None) -> Loading:
+    context = (options or {}).get("context_size")
+    return Loading(engine, context if isinstance(context, int) else None)
 
 
 def _options(stated: Mapping[str, Any]) -> Options:
     return Options(**{key: value for key, value in stated.items() if value is not None})
-
-
-def _run_of(
-    request: Request,
-    resolved: Resolved,
-    answer: Answer | None,
-    error: BaseException | None,
-    began: float,
-    conversation: str | None,
-) -> stats.Run:
-    usage = (answer.usage if answer else None) or Usage(total_s=time.time() - began)
-    system = next((one.content for one in request.messages if one.role == "system"), None)
-    said = request.messages[-1].content if request.messages else request.prompt
-    return stats.Run(
-        id=None,
-        at=began,
-        model=resolved.name,
-        source=resolved.source,
-        engine=answer.engine if answer else "",
-        prompt_tokens=usage.prompt_tokens,
-        cached_tokens=usage.cached_tokens,
-        completion_tokens=usage.completion_tokens,
-        load_s=usage.load_s,
-        first_token_s=usage.first_token_s,
-        total_s=usage.total_s,
-        finish_reason=answer.finish_reason if answer else _interrupted(error),
-        error=f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None,
-        conversation=conversation or _new_conversation(began),
-        system=system,
-        prompt=said,
-        answer=answer.text if answer else None,
-    )
-
-
-def _interrupted(error: BaseException | None) -> str | None:
-    return "cancelled" if isinstance(error, KeyboardInterrupt) else None
-
-
-def _new_conversation(began: float) -> str:
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(began))}-{os.urandom(2).hex()}"

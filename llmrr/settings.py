@@ -34,6 +34,7 @@ from llmrr.kinds import (
     one_of,
     whole,
 )
+from llmrr.strategies import CHAIN, COST, DEFAULT_STRATEGY, NAMES, STRATEGIES, STRATEGY, TAGS
 
 Source = Literal["command line", "environment", "project", "user", "default"]
 
@@ -153,8 +154,33 @@ _PARAMS: tuple[tuple[str, Kind, str, str], ...] = (
     ("system", TEXT, "The system prompt.", '"Answer in one sentence."'),
 )  # fmt: skip
 
+# (leaf, kind, doc, example): how a model is chosen among the [[models]].
+_CHOOSING: tuple[tuple[str, Kind, str, str], ...] = (
+    ("priority", whole(0), "Among equals the lowest is tried first; without it, after those that "
+     "have one.", "1"),
+    ("weight", number(0, above=True), "How often it is drawn among equals of one priority, and "
+     "within its group; unset, 1.", "0.7"),
+    ("tags", TAGS, "Words for what it is good at; --need WORD asks for one.", '["chat", "code"]'),
+    ("group", NAME, "A name that several models answer to, drawn by weight.", '"chat"'),
+    ("fallback", NAMES, "What is asked when this model fails, before fallback_chain.",
+     '["local"]'),
+    ("resume", FLAG, "Whether another model goes on with an answer that broke off.", "true"),
+    ("quality", SHARE, "How good its answers are, 0 to 1; unset, what llmrr eval measured last.",
+     "0.8"),
+    ("cost", COST, "What it takes, in dollars per million tokens; a local model costs nothing.",
+     "{ input = 0.15, output = 0.60 }"),
+)  # fmt: skip
+
 SETTINGS: tuple[Spec, ...] = (
     Spec("version", whole(1, 1), 1, "The version of this file's format.", "1"),
+    Spec("strategy", STRATEGY, DEFAULT_STRATEGY,
+         "Which of the [[models]] answers where none is named: "
+         + "; ".join(f"{name}: {what}" for name, what in STRATEGIES.items()) + ".",
+         '"quality-first"', True),
+    Spec("fallback_chain", CHAIN, None,
+         "What is asked, in this order, when the model that was chosen fails before its first "
+         "word; unset, all others by priority. With false one model is asked, and no other.",
+         '["assistant", "local"]', True),
     Spec("default_model", TEXT, None,
          "The model that answers when none is named, where there are no [[models]]; without it, "
          "the installed one that was used or added last.",
@@ -177,6 +203,8 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("models[].engine", one_of(*ENGINES), None,
          "Which engine runs it, or which protocol a provider is asked by, where several could; "
          "unset, the first that is here, and the provider's usual one.", '"onnx"'),
+    *(Spec(f"models[].{leaf}", kind, None, doc, example)
+      for leaf, kind, doc, example in _CHOOSING),
     *(Spec(f"models[].params.{leaf}", kind, None, doc, example)
       for leaf, kind, doc, example in _PARAMS),
     *(Spec(f"models[].options.{leaf}", kind, None, doc, example)
@@ -197,6 +225,35 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("templates.NAME.format", TEXT, "braces",
          "How holes are written; templates in a format other than braces are kept but not "
          "rendered.", '"braces"'),
+    Spec("weights.quality", number(0), 0.4,
+         "What balanced weighs quality with; each of the three goes from 0, the worst candidate, "
+         "to 1, the best.", "0.6", True),
+    Spec("weights.cost", number(0), 0.3, "What balanced weighs cost with.", "0.2", True),
+    Spec("weights.speed", number(0), 0.3, "What balanced weighs speed with.", "0.2", True),
+    Spec("ensemble.size", whole(2, 16), 3,
+         "How many models the strategy ensemble asks, one after the other.", "5", True),
+    Spec("ensemble.judge", TEXT, None,
+         "The model that chooses among their answers; without it, or where it names none, the "
+         "answer that most give is taken, or the one nearest to the others.",
+         '"assistant"', True),
+    Spec("retry.attempts", whole(1, 100), 3,
+         "How often one model is asked in all, where it fails with what may pass by itself.",
+         "2", True),
+    Spec("retry.backoff", one_of("exponential", "linear"), "exponential",
+         "How the time before the next attempt grows.", '"linear"', True),
+    Spec("retry.initial_delay", number(0), 0.5,
+         "Seconds before the second attempt; between half of it and all of it, at random.",
+         "1.0", True),
+    Spec("retry.max_delay", number(0), 10.0,
+         "The longest wait in seconds. Where a provider asks for a longer one, the next model is "
+         "asked; the last of them waits.", "30.0", True),
+    Spec("breaker.failures", whole(1, 1000), 5,
+         "A model that failed so often in a row within the window is not asked for a while.",
+         "3", True),
+    Spec("breaker.window", number(0, above=True), 60.0, "The window in seconds.", "30", True),
+    Spec("breaker.cooldown", number(0, above=True), 30.0,
+         "Seconds until one request tries such a model again; where that succeeds, all do.",
+         "60", True),
     Spec("stats.retention", RETENTION, "30d",
          'How long runs are kept: a time such as "30d", or "forever".', '"90d"', True),
 )  # fmt: skip

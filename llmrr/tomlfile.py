@@ -2,15 +2,20 @@
 says: every problem is listed, with its line, and the caller decides."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from llmrr import kinds, settings
 from llmrr.errors import nearest
+from llmrr.strategies import Cost
 from llmrr.tomltext import Place, is_secret, key_text, line_of, toml_text
 from llmrr.types import Message, Sampling
+
+# What of a [[models]] is about choosing, and the terms that [weights] weigh.
+_CHOOSING = ("priority", "weight", "tags", "group", "fallback", "resume", "quality", "cost")
+WEIGHTS = ("quality", "cost", "speed")
 
 _HOLE = r"\{\{(?P<kept>[A-Za-z_]\w*)\}\}|\{(?P<hole>[A-Za-z_]\w*)\}"
 
@@ -46,7 +51,7 @@ class Template(NamedTuple):
 class ConfiguredModel(NamedTuple):
     """A ``[[models]]``. ``path`` is the file or folder of a ``file:`` source, seen from ``file``,
     the TOML file that names it; ``options`` are those of ``engines.base.Options`` that are
-    stated; ``engine`` is the one that it must be run by."""
+    stated; ``engine`` is the one that it must be run by. The rest is how it is chosen."""
 
     name: str
     source: str
@@ -57,6 +62,14 @@ class ConfiguredModel(NamedTuple):
     options: Mapping[str, object]
     file: Path
     engine: str | None = None
+    priority: int | None = None
+    weight: float = 1.0
+    tags: tuple[str, ...] = ()
+    group: str | None = None
+    fallback: tuple[str, ...] = ()
+    resume: bool = False
+    quality: float | None = None
+    cost: Cost | None = None
 
 
 class TomlFile(NamedTuple):
@@ -77,6 +90,7 @@ def read(path: Path, content: bytes | None = None) -> TomlFile:
     models = reader.models(table.pop("models", None))
     templates = reader.templates(table.pop("templates", {}))
     reader.plain(table, ())
+    reader.chains(models)
     problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
     return TomlFile(path, reader.values, models, templates, tuple(problems))
 
@@ -251,7 +265,23 @@ class _Reader:
             options=options,
             file=self.path,
             engine=None if own.get("engine") is None else str(own["engine"]),
+            **{name: own[name] for name in _CHOOSING if name in own},  # type: ignore[arg-type]
         )
+
+    def chains(self, models: tuple[ConfiguredModel, ...] | None) -> None:
+        """What a chain, a group or the weights cannot be."""
+        for place, message, hint in (*_chains(models or ()), *self._plain_chain(models)):
+            self.fail(place, message, hint)
+
+    def _plain_chain(
+        self, models: tuple[ConfiguredModel, ...] | None
+    ) -> Iterator[tuple[Place, str, str]]:
+        chain, _ = self.values.get("fallback_chain", (None, None))
+        if isinstance(chain, tuple) and models:
+            yield from _strangers("fallback_chain", ("fallback_chain",), chain, models)
+        weights = [self.values.get(f"weights.{name}", (None,))[0] for name in WEIGHTS]
+        if all(weight == 0 for weight in weights):
+            yield ("weights",), "[weights] are all zero", "give one of them a number above 0"
 
     def options(self, stated: Iterable[str], provider: str, place: Place) -> bool:
         """Whether all options mean something to models of this provider; ``ollama`` is both here
@@ -300,6 +330,49 @@ class _Reader:
             format=str(own.get("format", "braces")),
             file=self.path,
         )
+
+
+def _chains(models: Sequence[ConfiguredModel]) -> Iterator[tuple[Place, str, str]]:
+    """What is wrong with the models' own chains and groups: place, message, hint."""
+    names = {model.name for model in models}
+    for index, model in enumerate(models):
+        place = ("models", index, "fallback")
+        yield from _strangers(f"fallback of {model.name!r}", place, model.fallback, models)
+        if circle := _circle(model, models):
+            yield place, f"the fallback goes round in a circle: {' -> '.join(circle)}", ""
+        if model.group in names:
+            yield (
+                ("models", index, "group"),
+                f"the group {model.group!r} has the name of a model",
+                "give the group another name",
+            )
+
+
+def _strangers(
+    what: str, place: Place, chain: Sequence[str], models: Sequence[ConfiguredModel]
+) -> Iterator[tuple[Place, str, str]]:
+    names = [model.name for model in models]
+    for name in chain:
+        if name not in names:
+            near = nearest(name, names)
+            hint = f"did you mean {near}?" if near else f"the models are {', '.join(names)}"
+            yield place, f"{what} names {name!r}, and no [[models]] is called so", hint
+
+
+def _circle(model: ConfiguredModel, models: Sequence[ConfiguredModel]) -> list[str] | None:
+    """The way from a model over fallbacks back to it, told once: at the first model of it."""
+    by_name = {one.name: one for one in models}
+    ways = [[model.name, name] for name in model.fallback]
+    seen: set[str] = set()
+    while ways:
+        way = ways.pop()
+        if way[-1] == model.name:
+            order = list(by_name)
+            return way if min(way, key=order.index) == model.name else None
+        if way[-1] in by_name and way[-1] not in seen:
+            seen.add(way[-1])
+            ways += [[*way, name] for name in by_name[way[-1]].fallback]
+    return None
 
 
 def _syntax_problem(path: Path, text: str, message: str) -> Problem:

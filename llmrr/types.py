@@ -136,8 +136,9 @@ DEFAULT_SAMPLING = Sampling(temperature=0.8, top_k=40, top_p=0.95, min_p=0.05)
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked of a model: ``messages`` through its chat template, a raw ``prompt``, or the
-    ``tokens`` of one, to which nothing is added. ``tool_choice`` is auto, none, required, or the
-    name of the tool that must be called."""
+    ``tokens`` of one, to which nothing is added. ``begun`` is how the answer begins already: a
+    local model goes on behind it. ``tool_choice`` is auto, none, required, or the name of the tool
+    that must be called."""
 
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
@@ -146,6 +147,7 @@ class Request:
     tokens: tuple[int, ...] = ()
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
+    begun: str = ""
 
 
 @dataclass(frozen=True, slots=True)

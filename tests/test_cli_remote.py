@@ -106,8 +106,10 @@ def test_a_traceback_has_no_key(
     ],
 )
 def test_errors_have_their_exit_codes(
-    openai: OpenAIServer, typed: Typed, fault: Fault, code: int, kind: str
-) -> None:
+    openai: OpenAIServer, typed: Typed, fault: Fault, code: int, kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("LLMRR_RETRY__ATTEMPTS", "1")
     openai.faults.append(fault)
     seen = typed("run", "-m", SOURCE, "--json", "Hello")
     error = seen.json["error"]
@@ -147,7 +149,7 @@ def test_a_model_of_the_configuration(
     openai.faults.append(Fault(503, headers={"retry-after": "0"}))
     seen = typed("run", "Hello")
     assert (seen.out, seen.err) == (
-        "Hello, world!\n", "llmrr: model far (it is the first of [[models]])\n"
+        "Hello, world!\n", "llmrr: model far (there is no other)\n"
     )  # fmt: skip
     assert [one["role"] for one in openai.last.body["messages"]] == ["system", "user"]
     assert openai.last.body["temperature"] == 0.5
@@ -275,7 +277,7 @@ def test_verbose_tells_where(openai: OpenAIServer, typed: Typed) -> None:
 
 
 def test_the_times_of_the_configuration_hold(openai: OpenAIServer, typed: Typed) -> None:
-    write("[timeouts]\nfirst_token = 0.2\n")
+    write("[timeouts]\nfirst_token = 0.2\n[retry]\nattempts = 1\n")
     openai.faults.append(Fault(after=0, stalls=True))
     seen = typed("run", "-m", SOURCE, "Hello")
     assert seen.code == 7

@@ -147,12 +147,12 @@ def test_every_plain_setting_but_the_version_has_a_variable() -> None:
 
 def test_variables_that_are_no_settings() -> None:
     environ = {"LLMRR_HOME": "/x", "LLMRR_DEBUG": "1", "LLMRR_CORPUS": "/y", "LLMRR_LOG_PROMPT": "",
-               "LLMRR_STRATEGY": "balanced", "OTHER": "1"}  # fmt: skip
+               "LLMRR_XYZZY": "off", "OTHER": "1"}  # fmt: skip
     near, far = config.load(environ=environ).warnings
     assert near == (
         "the environment variable LLMRR_LOG_PROMPT sets nothing; did you mean LLMRR_LOG_PROMPTS?"
     )
-    assert far == "the environment variable LLMRR_STRATEGY sets nothing"
+    assert far == "the environment variable LLMRR_XYZZY sets nothing"
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
@@ -189,7 +189,23 @@ def test_overrides_are_checked_too() -> None:
         ("[engine.llamacpp]\nthreads = 1", "unknown key engine", 1, "did you mean engines?"),
         ("[engines.llamacp]\nthreads = 1", "unknown key engines.llamacp", 1, "llamacpp?"),
         ("threads = 1", "unknown key threads", 1, "engines.llamacpp.threads"),
-        ('strategy = "balanced"', "unknown key strategy", 1, "known here: default_model"),
+        ('cache_size = 3', "unknown key cache_size", 1, "known here: breaker"),
+        ('strategy = "qualty-first"', 'no strategy "qualty-first"; did you mean quality-first?', 1,
+         'strategy = "quality-first"'),
+        ('strategy = "best"', 'no strategy "best"; there are balanced, quality-first', 1, ""),
+        ("strategy = 3", 'strategy = 3 is not the name of a strategy', 1, ""),
+        ("fallback_chain = true", "fallback_chain = true is not a list of names, or false", 1, ""),
+        ("fallback_chain = ['a', 'a']", '"a" stands there twice', 1, ""),
+        ("fallback_chain = ['b']\n[[models]]\nname = 'a'\nsource = 'builtin:mini'",
+         "fallback_chain names 'b', and no [[models]] is called so", 1, "the models are a"),
+        ("[[models]]\nname = 'a'\nsource = 'builtin:mini'\nfallback = ['b']\n"
+         "[[models]]\nname = 'b'\nsource = 'builtin:mini'\nfallback = ['a']",
+         "the fallback goes round in a circle: a -> b -> a", 4, ""),
+        ("[weights]\nquality = 0\ncost = 0\nspeed = 0.0", "[weights] are all zero", 1, "above 0"),
+        ("[weights]\nspeed = -1", "weights.speed = -1 is not a number of at least 0", 2, ""),
+        ("[retry]\nattempts = 0", "retry.attempts = 0 is not a whole number from 1", 2, ""),
+        ("[retry]\nbackoff = 'none'", 'is not one of "exponential", "linear"', 2, ""),
+        ("[breaker]\nwindow = 0", "breaker.window = 0 is not a number above 0", 2, ""),
         ("[serve]\nport = 1", "unknown key serve", 1, "known here"),
         ('"stats.retention" = "3d"', 'unknown key "stats.retention"', 1, "known here"),
         ("version = 2", "version = 2 is not a whole number from 1 to 1", 1, "version = 1"),
@@ -258,7 +274,16 @@ MODEL = "[[models]]\nname = 'a'\nsource = 'builtin:mini'\n"
         ("options = { threads = 0 }", "models[0].options.threads = 0 is not"),
         ("options = { temperature = 0 }", "unknown key models[0].options.temperature"),
         ("temperature = 0", "unknown key models[0].temperature"),
-        ("priority = 1", "unknown key models[0].priority"),
+        ("priority = -1", "models[0].priority = -1 is not a whole number of at least 0"),
+        ("weight = 0", "models[0].weight = 0 is not a number above 0"),
+        ("weight = -0.5", "models[0].weight = -0.5 is not a number above 0"),
+        ("quality = 1.1", "models[0].quality = 1.1 is not a number from 0 to 1"),
+        ("cost = { input = 1 }", "models[0].cost = { input = 1 } is not { input, output }"),
+        ("cost = { input = -1, output = 0 }", "is not { input, output } in dollars per million"),
+        ("tags = 'code'", 'models[0].tags = "code" is not a list of words'),
+        ("fallback = ['b']", "fallback of 'a' names 'b', and no [[models]] is called so"),
+        ("fallback = ['a']", "the fallback goes round in a circle: a -> a"),
+        ("group = 'a'", "the group 'a' has the name of a model"),
     ],
 )
 def test_a_model_is_checked_to_the_last_field(line: str, message: str) -> None:
@@ -593,11 +618,81 @@ def test_the_starter_file_is_valid_as_it_is_and_with_everything_set(tmp_path: Pa
         for line in config.template_text().splitlines()
         if not line.startswith(("#messages", *remote))
     ]
+    lines += ["[[models]]", "name = 'local'", "source = 'builtin:mini'"]
     (tmp_path / "template.jinja").write_text("x")
     project("\n".join(lines))
     loaded = config.load()
     assert {s.source for s in loaded.settings.values()} == {"project"}
-    assert len(loaded.models) == len(loaded.templates) == 1
+    assert (len(loaded.models), len(loaded.templates)) == (2, 1)
+
+
+# -- how a model is chosen ---------------------------------------------------------------------
+
+
+def test_what_a_model_states_of_how_it_is_chosen() -> None:
+    project(
+        "strategy = 'random'\nfallback_chain = ['b', 'a']\n" + MODEL + "priority = 2\n"
+        "weight = 0.5\ntags = ['code', 'code']\ngroup = 'g'\nfallback = 'b'\nresume = true\n"
+        "quality = 0.8\ncost = { input = 1, output = 2.5 }\n" + MODEL.replace("'a'", "'b'")
+    )  # fmt: skip
+    loaded = config.load()
+    first, second = loaded.models
+    assert (first.priority, first.weight, first.tags, first.group) == (2, 0.5, ("code",), "g")
+    assert (first.fallback, first.resume, first.quality) == (("b",), True, 0.8)
+    assert first.cost == (1, 2.5)
+    assert (second.priority, second.weight, second.resume, second.cost) == (None, 1.0, False, None)
+    assert (loaded.value("strategy"), loaded.value("fallback_chain")) == ("random", ("b", "a"))
+
+
+@pytest.mark.parametrize(
+    ("text", "chain"), [("false", False), ("a", ("a",)), ("a, b", ("a", "b")), ("", None)]
+)
+def test_the_chain_from_the_environment(text: str, chain: object) -> None:
+    project(MODEL + MODEL.replace("'a'", "'b'"))
+    assert config.load(environ={"LLMRR_FALLBACK_CHAIN": text}).value("fallback_chain") == chain
+    with pytest.raises(BadConfig, match="names 'c'") as caught:
+        config.load(environ={"LLMRR_FALLBACK_CHAIN": "a,c"})
+    assert "LLMRR_FALLBACK_CHAIN" in caught.value.message
+
+
+def test_a_users_chain_loses_what_the_models_of_a_project_replace() -> None:
+    config.user_file().parent.mkdir(parents=True)
+    mine = MODEL.replace("'a'", "'mine'")
+    config.user_file().write_text(f"fallback_chain = ['mine', 'a']\n{mine}{MODEL}")
+    project(MODEL)
+    loaded = config.load()
+    assert loaded.value("fallback_chain") == ("a",)
+    assert "fallback_chain names 'mine'" in loaded.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("stray", "meant"),
+    [
+        ("quality-optimized", "quality-first"),
+        ("load-balanced", "least-loaded"),
+        ("least-connections", "least-loaded"),
+        ("context-aware", "capability-match"),
+        ("semantic", "capability-match"),
+        ("fallback", "reliability-first"),
+        ("fallback-chain", "reliability-first"),
+        ("hybrid", "balanced"),
+        ("custom", "balanced"),
+    ],
+)
+def test_stray_names_of_strategies_are_taken_with_a_warning(stray: str, meant: str) -> None:
+    project(f"strategy = '{stray}'")
+    loaded = config.load()
+    assert loaded.value("strategy") == meant
+    assert loaded.warnings == (
+        f'the strategy "{stray}" is taken as {meant} ({Path.cwd() / "llmrr.toml"})',
+    )
+
+
+def test_weights_that_are_zero_together_over_several_files() -> None:
+    project("[weights]\nquality = 0\ncost = 0")
+    assert config.load().value("weights.speed") == 0.3
+    with pytest.raises(BadConfig, match="are all zero"):
+        config.load(environ={"LLMRR_WEIGHTS__SPEED": "0"})
 
 
 # -- any text at all ---------------------------------------------------------------------------
@@ -632,6 +727,7 @@ def test_no_file_breaks_the_reader(table: dict[str, object]) -> None:
         assert problem.message
     assert file.problems or set(table) <= {
         "version", "default_model", "log_prompts", "engines", "models", "templates", "stats",
+        "strategy", "fallback_chain", "weights", "retry", "breaker", "ensemble",
         "timeouts",
     }  # fmt: skip
 

@@ -5,12 +5,11 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from llmrr.cli import output
+from llmrr.cli import output, route_views
 from llmrr.cli.neighbours import REAL_MODEL
 from llmrr.errors import DoesNotFit
 
 if TYPE_CHECKING:
-    from llmrr.catalogue import Resolved
     from llmrr.router import Answer
     from llmrr.types import Chunk, Sampling, Usage
 
@@ -28,6 +27,7 @@ class Shown(NamedTuple):
     hide_thinking: bool = False
     verbose: bool = False
     markdown: bool = False
+    explain: bool = False
 
     @property
     def live(self) -> bool:
@@ -79,8 +79,12 @@ class Progress:
             output.stderr(CLEAR_LINE)
 
 
-def announce(model: "Resolved") -> None:
-    """Name the model that answers, when it was not stated."""
+def announce(answer: "Answer", *, explain: bool = False) -> None:
+    """Name the model that answers, when it was not stated; with ``explain`` all that decided."""
+    if explain:
+        output.notes_of(answer.facts(), route_views.decision)
+        return
+    model = answer.model
     if model.source.startswith("builtin:"):
         output.note(f"{model.name} is the small built-in model; for a real one: {REAL_MODEL}")
     elif not model.stated:
@@ -141,7 +145,7 @@ def as_json(answer: "Answer", heard: Heard, text: str) -> dict[str, object]:
         "finish_reason": answer.finish_reason,
         "usage": {name: getattr(answer.usage, name, None) for name in counts},
         "timings": {name: getattr(answer.usage, name, None) for name in seconds},
-        "decision": None,
+        "decision": answer.facts(),
     }
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from llmrr import parameters, paths
 from llmrr.cli import output, prompt
 from llmrr.errors import DamagedFile, LlmrrError, NotFound, UsageError
+from llmrr.strategies import strategy_warning
 from llmrr.types import Message, Request, Sampling
 
 if TYPE_CHECKING:
     from llmrr.config import Config, Template
     from llmrr.router import Answer, Router
+    from llmrr.routing import Decision
     from llmrr.stats import Conversation
 
 Pairs = Sequence[Sequence[str]]
@@ -29,6 +31,9 @@ class Asked(NamedTuple):
     options: Pairs = ()
     context_size: int | None = None
     engine: str | None = None
+    strategy: str | None = None
+    fallback: Sequence[str] = ()
+    need: Sequence[str] = ()
     stated: Mapping[str, object] = MappingProxyType({})
     schema: str | None = None
     grammar: str | None = None
@@ -36,6 +41,17 @@ class Asked(NamedTuple):
     latest: bool = False
     conversation: str | None = None
     log: bool = True
+
+
+class Choice(NamedTuple):
+    """How one of the models is chosen, and what is asked when it fails."""
+
+    strategy: str | None = None
+    fallback: Sequence[str] = ()
+    need: Sequence[str] = ()
+
+
+ANY = Choice()
 
 
 class Question(NamedTuple):
@@ -50,10 +66,13 @@ class Question(NamedTuple):
     prompt: str | None = None
     past: tuple[Message, ...] = ()
     engine: str | None = None
+    choice: Choice = ANY
 
 
 def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
     """Understand a command line. Raises ``UsageError``, ``NotFound`` and their kin."""
+    if warning := strategy_warning(asked.strategy):
+        output.note(warning)
     if asked.raw and (asked.system or asked.latest or asked.conversation):
         raise UsageError("--raw sends one text: no system prompt, no conversation", "omit --raw")
     words = [prompt.clean(word) for word in asked.words]
@@ -89,6 +108,7 @@ def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
         prompt=text,
         past=past.messages if past else (),
         engine=asked.engine,
+        choice=Choice(asked.strategy, asked.fallback, asked.need),
     )
 
 
@@ -110,7 +130,19 @@ def ask(
         conversation=understood.conversation,
         log=log,
         progress=progress,
+        **understood.choice._asdict(),
     )
+
+
+def decide(asked: Asked, router: "Router", stdin: str | None) -> "Decision":
+    """Which model a prompt would go to. All words are the prompt; an empty model is none. Raises
+    what ``question`` does."""
+    found = question(asked, router, stdin)
+    request = found.request or Request(sampling=found.sampling)
+    return router.route(
+        request, model=found.model or None, options=found.loading, engine=found.engine,
+        **found.choice._asdict(),
+    )  # fmt: skip
 
 
 def read_stdin(stdin: TextIO | None) -> str | None:

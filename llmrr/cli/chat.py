@@ -19,6 +19,10 @@ def chat(
     seed: options.Seed = None,
     ctx_size: options.ContextSize = None,
     engine: options.Engine = None,
+    strategy: options.Strategy = None,
+    fallback: options.Fallback = None,
+    need: options.Need = None,
+    explain: options.Explain = False,
     think: options.ThinkLevel = None,
     hide_thinking: options.HideThinking = False,
     verbose: options.Verbose = False,
@@ -32,11 +36,12 @@ def chat(
     asked = asking.Asked(
         words=words or (), model=model, system=system, options=option or (), log=not no_log,
         context_size=ctx_size, engine=engine, latest=continue_, conversation=cid,
+        strategy=strategy, fallback=fallback or (), need=need or (),
         stated=dict(
             max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, think=think
         ),
     )  # fmt: skip
-    how = answers.Shown(verbose=verbose, hide_thinking=hide_thinking)
+    how = answers.Shown(verbose=verbose, hide_thinking=hide_thinking, explain=explain)
     with Router(warn=output.note) as router:
         question = asking.question(asked, router, None)
         readiness.require(router, question.model)

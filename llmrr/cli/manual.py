@@ -69,6 +69,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ('llmrr run -x "A shell line that counts files" | sh', "Only the code of the answer."),
         ('llmrr run -c "And in Spain?"', "Go on with the last conversation."),
+        ("llmrr run --strategy quality-first --fallback builtin:mini hi", "Choose, and fall back."),
         ("llmrr run -- -5 plus 3", "A prompt that begins with a dash."),
         ('llmrr run -m anthropic:claude-sonnet-4-5 "Hello"', "Ask a provider; ANTHROPIC_API_KEY."),
         (
@@ -77,6 +78,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "chat": (("llmrr chat ./model.gguf -s 'Answer in one sentence.'", "Begin a conversation."),),
+    "route": (
+        ('llmrr route "Write a function that sorts"', "The models, and why this one."),
+        ("llmrr route --strategy speed-priority --need code < prompt.txt", "As run would choose."),
+        ("llmrr route -m chat --json hello | jq .rejected", "Within the group chat, as JSON."),
+    ),
     "embed": (("llmrr embed -m ./model.gguf -f lines.txt > vectors.jsonl", "One vector a line."),),
     "logs": (("llmrr logs -q France --last 5", "The last five runs that mention France."),),
     "stats": (("llmrr stats --since 7d --json", "The figures of a week."),),
@@ -211,11 +217,21 @@ def _settings() -> Iterator[str]:
 
 EXAMPLE_TOML = """version = 1
 
+strategy = "balanced"
+fallback_chain = ["assistant", "small"]
+
 [[models]]
 name = "assistant"
 source = "file:./models/assistant.gguf"
+priority = 1
+tags = ["chat", "code"]
 params = { temperature = 0.7, max_tokens = 1000 }
 options = { context_size = 8192 }
+
+[[models]]
+name = "small"
+source = "builtin:mini"
+priority = 2
 
 [templates.qa]
 template = "Context: {context}\\nQuestion: {input}"

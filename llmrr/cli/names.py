@@ -13,7 +13,10 @@ def model_names(incomplete: str) -> list[tuple[str, str]]:
     with suppress(Exception):
         found = [*_installed(), *found]
     with suppress(Exception):
-        found = [(model.name, model.source) for model in config.load().models] + found
+        models = config.load().models
+        groups = dict.fromkeys(model.group for model in models if model.group)
+        found = [(name, "a group of models") for name in groups] + found
+        found = [(model.name, model.source) for model in models] + found
     return [(name, what) for name, what in found if name.startswith(incomplete)]
 
 
@@ -53,3 +56,20 @@ def engine_names(incomplete: str) -> list[str]:
 
     known = [engine.name for engine in (*ENGINES, *REMOTE)]
     return [name for name in known if name.startswith(incomplete)]
+
+
+def strategy_names(incomplete: str) -> list[tuple[str, str]]:
+    """The strategies that begin with ``incomplete``."""
+    from llmrr.strategies import STRATEGIES
+
+    return [found for found in STRATEGIES.items() if found[0].startswith(incomplete)]
+
+
+def need_words(incomplete: str) -> list[str]:
+    """The needs that have a meaning, and the tags of the models."""
+    from llmrr import config
+
+    words = ["images", "tools", "schema", "grammar", "logprobs", "embedding"]
+    with suppress(Exception):
+        words += [tag for model in config.load().models for tag in model.tags]
+    return sorted(word for word in dict.fromkeys(words) if word.startswith(incomplete))

@@ -4,7 +4,14 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli.names import engine_names, model_names, option_names, template_names
+from llmrr.cli.names import (
+    engine_names,
+    model_names,
+    need_words,
+    option_names,
+    strategy_names,
+    template_names,
+)
 from llmrr.errors import UsageError
 
 
@@ -132,6 +139,34 @@ Engine = Annotated[
         help="Run it with this engine (default: the one for its format).",
         autocompletion=engine_names,
     ),
+]
+Strategy = Annotated[
+    str | None,
+    typer.Option(
+        "--strategy", metavar="NAME",
+        help="How one of the [[models]] is chosen: balanced, quality-first, speed-priority, ...",
+        autocompletion=strategy_names,
+    ),
+]
+Fallback = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fallback", metavar="MODEL",
+        help="Ask this model where the others fail. Repeatable, in that order.",
+        autocompletion=model_names,
+    ),
+]
+Need = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--need", metavar="WORD",
+        help="Only models that can do this: images, tools, schema, embedding, or a tag of theirs. "
+        "Repeatable.",
+        autocompletion=need_words,
+    ),
+]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Tell on stderr why this model, and why not the others.")
 ]
 Schema = Annotated[
     str | None,

@@ -76,6 +76,12 @@ def show(value: T, view: "Callable[[Page, T], Iterable[str]]", *, as_json: bool)
         lines(view(page(), value))
 
 
+def notes_of(value: T, view: "Callable[[Page, T], Iterable[str]]") -> None:
+    """Tell facts on stderr, as the lines that ``view`` makes of them."""
+    for row in view(page(), value):
+        stderr(f"{row}\n".translate(_UNSAFE))
+
+
 def document(value: object, *, indent: int | None = 2) -> None:
     """Print a value as JSON. An error that follows is told on stderr: one document is enough."""
     global _json_errors

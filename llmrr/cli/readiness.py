@@ -21,7 +21,9 @@ SHARE: Final = 0.7
 def require(router: "Router", name: str | None) -> None:
     """See to it that a model is here in a format that runs. Raises ``LlmrrError`` when the answer
     is no, and what ``resolve`` and ``convert`` do. Where nobody can be asked, whoever uses the name
-    finds out."""
+    finds out, and one of several is chosen among those that are ready."""
+    if router.chooses(name):
+        return
     offers.require(router, name)
     if not output.can_ask():
         return

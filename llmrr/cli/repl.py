@@ -24,8 +24,10 @@ def converse(
     session = begin(router, question, how._replace(markdown=True), log=log)
     typed = output.is_terminal(sys.stdin)
     if typed:
-        output.note(f"{router.resolve(session.model).name} answers; /? lists the commands")
-        session.named = True
+        who = "one of the models"
+        if not router.chooses(session.model):
+            who, session.named = router.resolve(session.model).name, True
+        output.note(f"{who} answers; /? lists the commands")
     with reader(sys.stdin, session) as read_line:
         failed = loop(session, read_line, question.prompt)
     if failed and not typed:

@@ -38,6 +38,10 @@ def run(
     seed: options.Seed = None,
     ctx_size: options.ContextSize = None,
     engine: options.Engine = None,
+    strategy: options.Strategy = None,
+    fallback: options.Fallback = None,
+    need: options.Need = None,
+    explain: options.Explain = False,
     schema: options.Schema = None,
     grammar: options.Grammar = None,
     raw: options.Raw = False,
@@ -57,6 +61,7 @@ def run(
         words=words or (), model=model, system=system, files=file or (), template=template,
         values=param or (), options=option or (), context_size=ctx_size, engine=engine,
         schema=schema, grammar=grammar, raw=raw, latest=continue_, conversation=cid, log=not no_log,
+        strategy=strategy, fallback=fallback or (), need=need or (),
         stated=dict(
             max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, think=think
         ),
@@ -64,7 +69,7 @@ def run(
     how = answers.Shown(
         json=json, buffered=no_stream, extract=extract, verbose=verbose,
         file=None if output_file == "-" else output_file,
-        hide_thinking=hide_thinking,
+        hide_thinking=hide_thinking, explain=explain,
     )  # fmt: skip
     with Router(warn=output.note, leave_model=True) as router:
         question = asking.question(asked, router, asking.read_stdin(sys.stdin))
@@ -83,6 +88,6 @@ def _answer(
         output.check_place(how.file)
     progress = answers.Progress()
     answer = asking.ask(question, router, progress, log=log)
-    answers.announce(answer.model)
+    answers.announce(answer, explain=how.explain)
     output.notes(answer.notes)
     answers.show(answer, how, question.sampling, progress, answers.Heard())

@@ -29,14 +29,21 @@ class Session:
     messages: tuple[Message, ...] = ()
     cid: str = ""
     engine: str | None = None
+    choice: asking.Choice = asking.ANY
     log: bool = True
     named: bool = False  # the model was named once on stderr
     notes: tuple[str, ...] = ()  # what was told of how it is asked
+    answered: str | None = None  # who did last
 
     def turns(self) -> tuple[Message, ...]:
         """All that is sent: the system prompt, then the conversation."""
         system = (Message("system", self.system),) if self.system else ()
         return (*system, *self.messages)
+
+    @property
+    def current(self) -> str | None:
+        """The model that is spoken with: of several the one that answered last."""
+        return self.answered if self.router.chooses(self.model) else self.model
 
     def keeps(self) -> bool:
         """Whether what is said may be kept."""
@@ -59,6 +66,7 @@ def begin(
         messages=tuple(m for m in turns if m.role != "system"),
         cid=question.conversation or new_id(),
         engine=question.engine,
+        choice=question.choice,
         log=log,
     )
 
@@ -91,15 +99,17 @@ def say(session: Session, text: str) -> None:
         conversation=session.cid,
         log=session.log,
         progress=progress,
+        **session.choice._asdict(),
     )
     heard = answers.Heard()
     try:
-        if not session.named:
-            answers.announce(answer.model)
+        if not session.named or session.how.explain:
+            answers.announce(answer, explain=session.how.explain)
         output.notes(note for note in answer.notes if note not in session.notes)
         session.named, session.notes = True, answer.notes
         answers.show(answer, session.how, session.sampling, progress, heard)
     finally:
+        session.answered = answer.model.name
         if heard.text:
             said = (Message("user", text), Message("assistant", heard.text))
             session.messages = (*session.messages, *said)

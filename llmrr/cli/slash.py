@@ -67,8 +67,8 @@ def _set_parameter(session: Session, text: str) -> None:
 
 def show(session: Session, rest: str) -> None:
     if rest in ("", "info", "model"):
-        info = session.router.info(session.model)
-        name = session.router.resolve(session.model).name
+        info = session.router.info(session.current)
+        name = session.router.resolve(session.current).name
         output.lines(output.page().facts(views.model_facts(name, info)))
     elif rest in ("parameters", "params"):
         stated = {f.name: getattr(session.sampling, f.name) for f in fields(Sampling)}
@@ -77,7 +77,7 @@ def show(session: Session, rest: str) -> None:
     elif rest == "system":
         output.lines([session.system or "no system prompt is set"])
     elif rest == "template":
-        template = session.router.info(session.model).chat_template
+        template = session.router.info(session.current).chat_template
         output.lines([template or "the model brings no chat template"])
     elif rest in ("messages", "history"):
         output.lines(f"{message.role}: {message.content}" for message in session.turns())
@@ -138,7 +138,7 @@ def system(session: Session, rest: str) -> None:
 
 def model(session: Session, rest: str) -> None:
     if not rest:
-        return output.lines([session.router.resolve(session.model).name])
+        return output.lines([session.router.resolve(session.current).name])
     found = session.router.resolve(rest)
     session.model = lasting_name(session.router, rest)
     session.named = True

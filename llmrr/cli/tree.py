@@ -40,6 +40,7 @@ COMMANDS = {
     "run": Entry("run", "run", "Answer one prompt."),
     "chat": Entry("chat", "chat", "Hold a conversation."),
     "embed": Entry("embed", "embed", "Turn texts into vectors."),
+    "route": Entry("route", "route", "Show which model a prompt would go to, and why."),
     "pull": Entry("fetching", "pull", "Fetch a model from the hub."),
     "search": Entry("fetching", "search", "Search the hub for models that run here."),
     "list": Entry("models", "list_models", "List the models that are here."),

@@ -35,8 +35,10 @@ def prompted(request: Request, template: Template, *, templated: bool) -> Prompt
     """The text that the model is given; ``templated``: the template is its own or was stated.
     Raises ``Unsupported`` where the template refuses the messages."""
     if request.prompt is not None or request.tokens:
-        return Prompt(request.prompt or "", template.markers)
+        return Prompt((request.prompt or "") + request.begun, template.markers)
     prompt = template.prompt(request.messages, think=request.sampling.think)
+    if request.begun:
+        prompt = _begun(prompt, request.begun)
     if templated:
         return prompt
     return Prompt(prompt.text, prompt.markers, prompt.opened, (NO_TEMPLATE, *prompt.notes))
@@ -52,7 +54,15 @@ def tokenized(
     for token in request.tokens:
         if not 0 <= token < size:
             raise UsageError(f"the model has no token {token}", f"its tokens are 0 to {size - 1}")
-    return list(request.tokens)
+    return [*request.tokens, *(tokenize(prompt.text) if prompt.text else ())]
+
+
+def _begun(prompt: Prompt, answer: str) -> Prompt:
+    """The prompt with the beginning of the answer; what was thought before it is over."""
+    text = prompt.text
+    if prompt.opened:
+        text += ("" if text.endswith("\n") else "\n") + f"\n{prompt.markers.close[0]}\n\n"
+    return Prompt(text + answer, prompt.markers, False, prompt.notes)
 
 
 def with_bos(tokens: list[int], bos: int | None, *, adds: bool) -> list[int]:

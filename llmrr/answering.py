@@ -1,0 +1,149 @@
+"""An answer under way."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from llmrr.attempts import Attempt, Attempts
+from llmrr.catalogue import Resolved
+from llmrr.routing import Decision
+from llmrr.types import Chunk, FinishReason, Usage
+
+_PROGRESS_EVERY = 0.1  # seconds
+
+
+class Answer(Iterator[Chunk]):
+    """An answer under way: iterate its chunks. It is recorded when it ends, however it ends.
+    ``decision`` is None where the model was named."""
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        progress: Callable[[int, int], None] | None = None,
+        decision: Decision | None = None,
+    ) -> None:
+        self.decision = decision
+        self.usage: Usage | None = None
+        self.finish_reason: FinishReason | None = None
+        self.text = ""
+        self._attempts, self._progress = attempts, progress
+        self._current = attempts.begin()
+        self._ended = False
+        self._parts: list[str] = []
+        self._said = self._watched = self._cancelled = False
+        self._tokens = 0
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt that is under way, or was the last."""
+        return self._current
+
+    @property
+    def model(self) -> Resolved:
+        """The one that answers."""
+        return self._current.model
+
+    @property
+    def engine(self) -> str:
+        """What runs it."""
+        return self._current.engine
+
+    @property
+    def runs(self) -> str:
+        """Why this engine, and what computes."""
+        return self._current.runs
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about how it was asked."""
+        return self._current.stream.notes
+
+    @property
+    def context_size(self) -> int | None:
+        """Tokens of context that the engine took for it."""
+        return self._current.stream.context_size
+
+    def __next__(self) -> Chunk:
+        while True:
+            try:
+                if self._progress is not None and not self._watched:
+                    self._watch(self._progress)
+                chunk = next(self._current.stream)
+            except StopIteration:
+                self._end(None)
+                raise
+            except KeyboardInterrupt:
+                self.close()
+                raise
+            except BaseException as error:
+                self._current.stream.cancel()
+                self._go_on(error)
+                continue
+            self._note(chunk)
+            if chunk.usage is not None:
+                self._end(None)
+            return chunk
+
+    def cancel(self) -> None:
+        """Stop it, from any thread; what has come remains."""
+        self._cancelled = True
+        self._current.stream.cancel()
+
+    def close(self) -> None:
+        """Stop it if it still runs, and record it. For the thread that iterates; never raises."""
+        if self._ended:
+            return
+        self.cancel()
+        try:
+            for rest in self._current.stream:  # it ends within a step, and says what it took
+                self._note(rest)
+        except Exception as error:
+            self._end(error)
+        self._end(None)
+
+    def facts(self) -> dict[str, Any] | None:
+        """The decision as ``route --json`` has it, with the model that answered in the end."""
+        if self.decision is None:
+            return None
+        return {**self.decision.facts(), "answered": self.model.name}
+
+    def _go_on(self, error: BaseException) -> None:
+        """Another attempt. Raises the error where there is none."""
+        if self._ended:  # what comes after the last word changes nothing
+            raise error
+        text = "".join(self._parts)
+        # Thoughts were shown, or calls: nobody can go on with them.
+        if self._cancelled or (self._said and not text):
+            self._end(error)
+            raise error
+        try:
+            self._attempts.after(error, text, self._tokens)
+            self._current = self._attempts.begin()
+        except BaseException:
+            self._ended = True
+            self.text = text
+            raise
+        self._watched = self._said
+        if not self._said:
+            self._tokens = 0
+
+    def _note(self, chunk: Chunk) -> None:
+        if chunk.index == 0:
+            self._parts.append(chunk.text)
+            self.finish_reason = chunk.finish_reason or self.finish_reason
+        self._watched = True
+        self._said = self._said or bool(chunk.text or chunk.reasoning or chunk.tool_calls)
+        self._tokens += len(chunk.tokens)
+        self.usage = chunk.usage or self.usage
+
+    def _watch(self, progress: Callable[[int, int], None]) -> None:
+        while not self._current.stream.ready(_PROGRESS_EVERY):
+            progress(*self._current.stream.progress)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self.text = "".join(self._parts)
+        self._attempts.ended(
+            usage=self.usage, finish_reason=self.finish_reason, text=self.text, error=error
+        )

@@ -1,0 +1,226 @@
+"""One request on its way through the models that were chosen for it: let through, loaded, asked,
+recorded."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
+
+from llmrr import stats
+from llmrr.attempts import Asks, Attempt, Attempts, Ended, without_begun
+from llmrr.catalogue import Catalogue, Resolved
+from llmrr.config import Config
+from llmrr.engines import Picked, Reached
+from llmrr.engines.base import Model
+from llmrr.errors import EngineFailed, LlmrrError, Unreachable
+from llmrr.profiles import breaker_rules, key_of
+from llmrr.selection import Chosen, retry_rules
+from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    Work = Callable[[sqlite3.Connection], object]
+
+T = TypeVar("T")
+
+
+class Call(NamedTuple):
+    """What ``Router.run`` is told besides the request and the choice."""
+
+    options: Mapping[str, object]
+    engine: str | None
+    conversation: str | None
+    log: bool
+    deadline: float | None
+
+
+class Host(Protocol):
+    """What a request needs of the router."""
+
+    _kept: dict[str, str]
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+    def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
+
+    def _found(self, model: str | None, engine: str | None) -> Resolved: ...
+
+    def _open(
+        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
+    ) -> tuple[Model, Picked | Reached]: ...
+
+    def _count(self, name: str, change: int) -> None: ...
+
+    def _record(
+        self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
+    ) -> None: ...
+
+    def _warn(self, text: str) -> None: ...
+
+
+class Dispatch:
+    """One request on its way through the models that were chosen for it."""
+
+    def __init__(self, router: Host, chosen: Chosen, request: Request, call: Call) -> None:
+        self.router, self.chosen, self.request, self.call = router, chosen, request, call
+        self.cid = call.conversation or _new_conversation(time.time())
+        total = cast("float | None", router.config.value("timeouts.total"))
+        seconds = total if call.deadline is None else call.deadline
+        self.deadline = None if seconds is None else time.monotonic() + seconds
+        self.under_way: int | None = None
+        self.models = {one.name: one for one in router.config.models}
+
+    def attempts(self) -> Attempts:
+        """The models that are asked in turn."""
+        return self.attempts_of(self, self.chosen.names, self.request)
+
+    def attempts_of(self, asks: Asks, names: Sequence[str], request: Request) -> Attempts:
+        """Some models that are asked in turn; ``asks`` is told of it."""
+        return Attempts(
+            asks, request, names, retry_rules(self.router.config),
+            seed=int.from_bytes(os.urandom(8)), deadline=self.deadline,
+            contexts={one.name: one.context for one in self.chosen.candidates},
+            resumes=frozenset(name for name, one in self.models.items() if one.resume),
+        )  # fmt: skip
+
+    def claim(self, name: str) -> None:
+        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open."""
+        if name not in self.models:
+            return
+        from llmrr import health
+
+        model, rules = self.models[name], breaker_rules(self.router.config)
+        strategy = self.chosen.decision.strategy if self.chosen.decision else None
+
+        def work(connection: "sqlite3.Connection") -> LlmrrError | None:
+            if not health.claim(connection, key_of(model), rules):
+                return health.refusal(connection, name, key_of(model), rules)
+            if strategy == "round-robin":
+                health.chosen(connection, key_of(model))
+            if strategy == "least-loaded" and self.under_way is None:
+                self.under_way = health.begin(connection, key_of(model))
+            return None
+
+        if refusal := self.router.with_database(work, "how models have been doing is not known"):
+            raise refusal
+
+    def resolve(self, name: str) -> Resolved:
+        """The model of that name, as an engine here runs it; the empty name is the default."""
+        found = self.router._found(name or None, self.call.engine)
+        found = self.router.catalogue.for_running(found)
+        decision = self.chosen.decision
+        if decision is not None and name == decision.chosen:
+            return replace(found, stated=False, why=decision.summary)
+        return found
+
+    def start(self, model: Resolved, request: Request) -> Attempt:
+        """Load the model and begin. Raises what goes wrong with either."""
+        loaded, picked = self.router._open(model, self.call.options, self.call.engine)
+        request = completed(request, model, loaded.info.sampling)
+        stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        runs = "; on ".join(filter(None, (picked.why, loaded.where)))
+        self.router._count(model.name, 1)
+        return Attempt(stream, model, picked.engine.name, runs)
+
+    def record(self, ended: Ended) -> None:
+        """Write down how an attempt ended, and what that says of the model."""
+        self.keep(ended, is_said=True)
+
+    def keep(self, ended: Ended, *, is_said: bool) -> None:
+        """``record``; what is not ``is_said`` is no turn of the conversation."""
+        if self.under_way is not None:
+            self._finish(self.under_way)
+        if ended.model is None:
+            return
+        if ended.engine:
+            self.router._count(ended.model.name, -1)
+        if ended.error is None and is_said and self.call.conversation is not None:
+            self.router._kept[self.call.conversation] = ended.name
+        run = _run_of(self.request, ended, ended.model, self.cid if is_said else None)
+        self.router._record(run, self.call.log, ended.model.label, self._outcome(ended))
+
+    def warn(self, text: str) -> None:
+        """Tell the user."""
+        self.router._warn(text)
+
+    def _finish(self, number: int) -> None:
+        from llmrr import health
+
+        self.under_way = None
+        loss = "how many requests are under way is not known"
+        self.router.with_database(lambda connection: health.finish(connection, number), loss)
+
+    def _outcome(self, ended: Ended) -> "Work | None":
+        model = self.models.get(ended.name)
+        if model is None:
+            return None
+        from llmrr import health
+
+        key, error = key_of(model), ended.error
+        rules = breaker_rules(self.router.config)
+        if error is None and ended.finish_reason != "cancelled" and ended.usage is not None:
+            return lambda connection: health.note(connection, key, rules, usage=ended.usage)
+        if isinstance(error, LlmrrError) and not error.is_of_request:
+            said = f"{type(error).__name__}: {error.message}"[:500]
+            # A file that is damaged or too large is none that waiting mends.
+            trips = isinstance(error, EngineFailed | Unreachable)
+            return lambda connection: health.note(
+                connection, key, rules, error=said, trips=trips
+            )
+        return lambda connection: health.release(connection, key)
+
+
+def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
+    """With the defaults of the configuration, of the model's author and of llmrr, in that order. A
+    provider has defaults of its own."""
+    recipe = resolved.recipe
+    sampling = request.sampling.over(recipe.params).over(model)
+    if resolved.endpoint is None:
+        sampling = sampling.over(DEFAULT_SAMPLING)
+    messages = request.messages
+    if messages and messages[0].role == "system":
+        messages = (messages[0], *recipe.messages, *messages[1:])
+    elif messages:
+        system = (Message("system", recipe.system),) if recipe.system else ()
+        messages = (*system, *recipe.messages, *messages)
+    return replace(request, sampling=sampling, messages=messages)
+
+
+def _run_of(request: Request, ended: Ended, model: Resolved, cid: str | None) -> stats.Run:
+    usage = ended.usage or Usage(total_s=time.time() - ended.began)
+    error = ended.error
+    system = next((one.content for one in request.messages if one.role == "system"), None)
+    said = request.messages[-1].content if request.messages else request.prompt
+    return stats.Run(
+        id=None,
+        at=ended.began,
+        model=model.name,
+        source=model.source,
+        engine=ended.engine,
+        prompt_tokens=usage.prompt_tokens,
+        cached_tokens=usage.cached_tokens,
+        completion_tokens=usage.completion_tokens,
+        load_s=usage.load_s,
+        first_token_s=usage.first_token_s,
+        total_s=usage.total_s,
+        finish_reason=ended.finish_reason or _interrupted(error),
+        error=f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None,
+        conversation=cid,
+        system=system,
+        prompt=said,
+        answer=ended.text,
+    )
+
+
+def _interrupted(error: BaseException | None) -> str | None:
+    return "cancelled" if isinstance(error, KeyboardInterrupt) else None
+
+
+def _new_conversation(began: float) -> str:
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(began))}-{os.urandom(2).hex()}"

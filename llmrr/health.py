@@ -1,0 +1,220 @@
+"""How models are doing, in the database, so that all processes know it: rates and times as
+exponentially weighted means, the breaker, and whose turn it was.
+
+A row belongs to a key: the name of a model and the file or service behind it. Every change is one
+transaction that reads, computes and writes.
+"""
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from llmrr import database
+from llmrr.errors import EngineFailed
+from llmrr.routing import breaker
+from llmrr.routing.breaker import Breaker, Rules
+from llmrr.routing.candidate import UNKNOWN, Health
+from llmrr.store.processes import is_alive
+from llmrr.types import Usage
+
+if TYPE_CHECKING:
+    import sqlite3
+
+# What is left of the past at every new outcome. Rates remember some 500 outcomes, as telling 98 %
+# from 99 % takes hundreds; times some 10 runs, as they change with the load of a machine.
+KEPT_OUTCOMES: Final = 0.998
+KEPT_TIMES: Final = 0.9
+
+_FORGOTTEN_S: Final = 3600.0
+
+_COLUMNS: Final = (
+    "attempts", "successes", "runs", "load_s", "first_token_s", "token_s", "answer_tokens", "turn",
+    "failed", "opened", "probed", "last_error",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A row. ``health`` has no figures of the moment (``busy``, the breaker's)."""
+
+    health: Health = UNKNOWN
+    breaker: Breaker = breaker.CLOSED
+
+
+def read(
+    connection: "sqlite3.Connection", keys: Iterable[str], rules: Rules, now: float | None = None
+) -> dict[str, Health]:
+    """How the models of these keys are doing, by key; those that were never asked are missing."""
+    now = time.time() if now is None else now
+    wanted = list(keys)
+    places = ", ".join("?" * len(wanted))
+    sql = f"SELECT key, {', '.join(_COLUMNS)} FROM health WHERE key IN ({places})"
+    with database.errors():
+        rows = connection.execute(sql, wanted).fetchall()
+    return {row[0]: _at(row[1:], rules, now) for row in rows}
+
+
+def chosen(connection: "sqlite3.Connection", key: str) -> None:
+    """Note that it is this model's turn."""
+    with database.errors(), database.transaction(connection):
+        latest = connection.execute("SELECT coalesce(max(turn), 0) FROM health").fetchone()[0]
+        record = _load(connection, key)
+        _save(connection, key, replace(record, health=replace(record.health, turn=latest + 1)))
+
+
+def claim(
+    connection: "sqlite3.Connection", key: str, rules: Rules, now: float | None = None
+) -> bool:
+    """Whether this model may be asked; of a breaker that is half open, this lets one through."""
+    now = time.time() if now is None else now
+    with database.errors():
+        row = connection.execute("SELECT opened FROM health WHERE key = ?", (key,)).fetchone()
+        if row is None or row[0] is None:  # nothing to claim: no lock is taken
+            return True
+        with database.transaction(connection):
+            record = _load(connection, key)
+            after = breaker.claimed(record.breaker, rules, now)
+            if after is None:
+                return False
+            _save(connection, key, replace(record, breaker=after))
+            return True
+
+
+def refusal(
+    connection: "sqlite3.Connection", name: str, key: str, rules: Rules, now: float | None = None
+) -> EngineFailed:
+    """Why this model may not be asked now."""
+    now = time.time() if now is None else now
+    health = read(connection, [key], rules, now).get(key, UNKNOWN)
+    left = max(0.0, (health.closed_at or now) - now)
+    said = f": {health.last_error}" if health.last_error else ""
+    when = "one request is trying it" if health.probing else f"it is tried again in {left:.0f} s"
+    return EngineFailed(
+        f"the breaker of {name} is open after {health.tripped} failures in a row{said}",
+        f"{when}; -m names another model",
+    )
+
+
+def release(connection: "sqlite3.Connection", key: str) -> None:
+    """A request that was let through ended without telling anything of the model: another one may
+    try it."""
+    with database.errors():
+        connection.execute("UPDATE health SET probed = NULL WHERE key = ?", (key,))
+
+
+def begin(connection: "sqlite3.Connection", key: str, now: float | None = None) -> int:
+    """Note that a request is under way at this model; what ``finish`` takes."""
+    now = time.time() if now is None else now
+    sql = "INSERT INTO under_way (key, process, began) VALUES (?, ?, ?)"
+    with database.errors():
+        return connection.execute(sql, (key, os.getpid(), now)).lastrowid or 0
+
+
+def finish(connection: "sqlite3.Connection", number: int) -> None:
+    """That request has ended."""
+    with database.errors():
+        connection.execute("DELETE FROM under_way WHERE id = ?", (number,))
+
+
+def under_way(connection: "sqlite3.Connection", now: float | None = None) -> Counter[str]:
+    """How many requests are under way by key, over all processes that live. What a process left
+    when it was killed is taken away, and what is older than an hour with it."""
+    now = time.time() if now is None else now
+    with database.errors():
+        rows = connection.execute("SELECT id, key, process, began FROM under_way").fetchall()
+        living = [row for row in rows if is_alive(row[2]) and abs(now - row[3]) < _FORGOTTEN_S]
+        for number in {row[0] for row in rows} - {row[0] for row in living}:
+            finish(connection, number)
+    return Counter(row[1] for row in living)
+
+
+def note(
+    connection: "sqlite3.Connection",
+    key: str,
+    rules: Rules,
+    *,
+    usage: Usage | None = None,
+    error: str | None = None,
+    trips: bool = True,
+    now: float | None = None,
+) -> None:
+    """Note how a request ended: with ``usage``, or with an ``error``, which counts for the breaker
+    if it ``trips`` it."""
+    now = time.time() if now is None else now
+    with database.errors(), database.transaction(connection):
+        record = _load(connection, key)
+        after = record.breaker._replace(probed=None)
+        if error is None or trips:
+            after = breaker.after(record.breaker, rules, now, failed=error is not None)
+        health = replace(outcome(record.health, usage), last_error=error)
+        _save(connection, key, Record(health, after))
+
+
+def outcome(health: Health, usage: Usage | None) -> Health:
+    """The figures after one more request; without ``usage`` it failed."""
+    attempts = health.attempts * KEPT_OUTCOMES + 1.0
+    successes = health.successes * KEPT_OUTCOMES
+    if usage is None:
+        return replace(health, attempts=attempts, successes=successes)
+    runs = health.runs * KEPT_TIMES + 1.0
+    first = usage.total_s if usage.first_token_s is None else usage.first_token_s
+    later = usage.completion_tokens - 1
+    return replace(
+        health,
+        attempts=attempts,
+        successes=successes + 1.0,
+        runs=runs,
+        # Only the first answer after loading has this time; half of the figure is the last one.
+        load_s=_mean(health.load_s, usage.load_s, 2.0) if usage.load_s else health.load_s,
+        first_token_s=_mean(health.first_token_s, first, runs),
+        token_s=_mean(health.token_s, max(0.0, usage.total_s - first) / later, runs)
+        if later > 0
+        else health.token_s,
+        answer_tokens=_mean(health.answer_tokens, float(usage.completion_tokens), runs),
+    )
+
+
+def _mean(before: float | None, value: float, runs: float) -> float:
+    return value if before is None else before + (value - before) / runs
+
+
+def _at(row: tuple[Any, ...], rules: Rules, now: float) -> Health:
+    """The figures with what the breaker says at this moment."""
+    state = _breaker(row)
+    closed_at = breaker.closed_at(state, rules)
+    if state.opened is not None and state.opened > now:  # the clock was set back
+        closed_at = now
+    probing = breaker.probing(state, rules, now)
+    facts = (*row[:7], 0, row[7], closed_at, len(state.failed), probing, row[11])
+    return Health(*facts)
+
+
+def _breaker(row: tuple[Any, ...]) -> Breaker:
+    failed = () if row[8] == "[]" else tuple(json.loads(row[8]))
+    return Breaker(failed, row[9], row[10])
+
+
+def _load(connection: "sqlite3.Connection", key: str) -> Record:
+    sql = f"SELECT {', '.join(_COLUMNS)} FROM health WHERE key = ?"
+    row = connection.execute(sql, (key,)).fetchone()
+    if row is None:
+        return Record()
+    facts = (*row[:7], 0, row[7], None, 0, False, row[11])
+    return Record(Health(*facts), _breaker(row))
+
+
+def _save(connection: "sqlite3.Connection", key: str, record: Record) -> None:
+    health, state = record.health, record.breaker
+    figures: list[object] = [getattr(health, name) for name in _COLUMNS[:8]]
+    values = (*figures, json.dumps(state.failed), state.opened, state.probed, health.last_error)
+    connection.execute(
+        f"INSERT OR REPLACE INTO health (key, {', '.join(_COLUMNS)}) "
+        f"VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})",
+        (key, *values),
+    )
+
+

@@ -1,0 +1,220 @@
+"""What is known of each of the ``[[models]]``, for choosing among them: what is stated, what its
+files say, whether it fits, what was measured."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from llmrr import catalogue, database, engines
+from llmrr.catalogue import Catalogue
+from llmrr.config import Config, ConfiguredModel
+from llmrr.engines.base import CONTEXT_AT_LEAST
+from llmrr.engines.remote.keys import key_for
+from llmrr.errors import BadConfig, DoesNotFit, FeatureMissing, LlmrrError, Unsupported
+from llmrr.kinds import LOCAL_PROVIDERS
+from llmrr.routing import Candidate, Health
+from llmrr.routing.breaker import Rules
+from llmrr.settings import REMOTE_OPTIONS
+from llmrr.strategies import Cost
+from llmrr.types import Endpoint, ModelInfo
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from llmrr.catalogue import Database, Resolved
+
+FRESH_S: Final = 30.0  # how long what was found out of a model holds
+_LOSS: Final = "how models have been doing is not known"
+
+
+class Loading(NamedTuple):
+    """What a call states of how a model is loaded: an engine by its name, tokens of context."""
+
+    engine: str | None = None
+    context: int | None = None
+
+
+AS_CONFIGURED: Final = Loading()
+
+
+class Profiles:
+    """What is known of each model. What takes time to find out is kept for a while."""
+
+    def __init__(
+        self, found: Catalogue, config: Callable[[], Config], database: "Database"
+    ) -> None:
+        self._catalogue, self._config, self._database = found, config, database
+        self._known: dict[tuple[str, Loading], tuple[float, Candidate]] = {}
+
+    def candidates(
+        self,
+        models: Sequence[ConfiguredModel],
+        loaded: frozenset[str] = frozenset(),
+        loading: Loading = AS_CONFIGURED,
+    ) -> list[Candidate]:
+        """What is known of each. A model alone is not looked at: it is the one, whatever it is."""
+        if len(models) == 1:
+            return [_stated(models[0])]
+        now = time.monotonic()
+        for model in models:
+            kept = self._known.get((model.name, loading))
+            if kept is None or now - kept[0] > FRESH_S:
+                found = self._look(model, loading, model.name in loaded)
+                self._known[model.name, loading] = (now, found)
+        return [self._known[model.name, loading][1] for model in models]
+
+    def health(self, models: Iterable[ConfiguredModel]) -> dict[str, Health]:
+        """How they have been doing, by name."""
+        from llmrr import health
+
+        names = {key_of(one): one.name for one in models}
+        found = self._database(
+            lambda connection: health.read(connection, names, breaker_rules(self._config())), _LOSS
+        )
+        return {names[at]: one for at, one in (found or {}).items()}
+
+    def busy(self, models: Iterable[ConfiguredModel]) -> Mapping[str, int]:
+        """The requests that are under way in all processes, by name."""
+        from llmrr import health
+
+        found: Mapping[str, int] = self._database(health.under_way, _LOSS) or {}
+        return {one.name: found.get(key_of(one), 0) for one in models}
+
+    def _look(self, model: ConfiguredModel, loading: Loading, is_loaded: bool) -> Candidate:
+        stated = _stated(model)
+        try:
+            found = self._catalogue.for_running(self._catalogue.configured(model))
+            if loading.engine == "ollama":
+                found = self._catalogue.served(found)
+            if found.endpoint is not None:
+                return self._remote(model, stated, found, found.endpoint, loading)
+            return self._local(model, stated, found, loading, is_loaded)
+        except LlmrrError as error:
+            stated.blocked = error
+        except OSError as error:
+            stated.blocked = LlmrrError(f"{model.source} cannot be read: {error}")
+        return stated
+
+    def _local(
+        self,
+        model: ConfiguredModel,
+        stated: Candidate,
+        found: "Resolved",
+        loading: Loading,
+        is_loaded: bool,
+    ) -> Candidate:
+        from llmrr import infos
+
+        place = catalogue.place(found)
+        picked = engines.for_format(place.format, model.name, loading.engine or found.engine)
+        if command := picked.engine.missing():
+            raise FeatureMissing(f"the {picked.engine.name} engine is not installed", command)
+        info = infos.inspect(place.path, self._database)
+        options = {**self._config().engine_options(picked.engine.name), **found.recipe.options}
+        wanted = loading.context or options.get("context_size")
+        context = wanted if isinstance(wanted, int) else None
+        room = _room(info, context, options, is_loaded)
+        features = {str(one) for one in picked.engine.can}
+        return replace(
+            stated,
+            context=context or room or info.context_length,
+            features=frozenset(features),
+            quality=self._quality(model, stated),
+            answers=not info.pooling,
+        )
+
+    def _remote(
+        self,
+        model: ConfiguredModel,
+        stated: Candidate,
+        found: "Resolved",
+        endpoint: Endpoint,
+        loading: Loading,
+    ) -> Candidate:
+        """Raises what forbids asking it: a missing key, an address nobody agreed to."""
+        if untrusted := self._config().untrusted(model.name, {}):
+            raise BadConfig(f"{untrusted}, and nobody agreed to that", "llmrr config trust")
+        own = {name: one for name, one in found.recipe.options.items() if name in REMOTE_OPTIONS}
+        endpoint = replace(endpoint, **own)
+        engine = engines.for_endpoint(endpoint, loading.engine or found.engine).engine
+        if command := engine.missing():
+            raise FeatureMissing(f"the {engine.name} engine is not installed", command)
+        key_for(endpoint)
+        return replace(
+            stated,
+            features=frozenset(str(one) for one in engine.can),
+            quality=self._quality(model, stated),
+        )
+
+    def _quality(self, model: ConfiguredModel, stated: Candidate) -> float | None:
+        """The user's number, else what was measured last of just these files."""
+        if stated.quality is not None:
+            return stated.quality
+        if not self._database(_any_score, _LOSS):  # looking for those of this model takes imports
+            return None
+        scores = self._catalogue.scores(self._catalogue.measured(model.name))
+        return scores[0].accuracy if scores else None
+
+
+def _any_score(connection: "sqlite3.Connection") -> bool:
+    with database.errors():
+        return connection.execute("SELECT 1 FROM scores LIMIT 1").fetchone() is not None
+
+
+def key_of(model: ConfiguredModel) -> str:
+    """What the figures of a model belong to: its name and what is behind it."""
+    behind = model.source if model.path is None else f"file:{_absolute(model.path)}"
+    return f"{model.name} {behind}"
+
+
+def breaker_rules(config: Config) -> Rules:
+    """``[breaker]``."""
+    return Rules(**{name: config.value(f"breaker.{name}") for name in Rules._fields})  # type: ignore[arg-type]
+
+
+def _stated(model: ConfiguredModel) -> Candidate:
+    """What the configuration says of a model. One on this machine costs nothing."""
+    is_local = model.provider in LOCAL_PROVIDERS
+    context = model.options.get("context_size")
+    return Candidate(
+        model.name,
+        priority=model.priority,
+        weight=model.weight,
+        tags=frozenset(model.tags),
+        group=model.group,
+        context=context if isinstance(context, int) else None,
+        features=None,
+        quality=model.quality,
+        cost=model.cost or (Cost(0.0, 0.0) if is_local else None),
+    )
+
+
+def _room(
+    info: ModelInfo, context: int | None, options: Mapping[str, object], is_loaded: bool
+) -> int | None:
+    """The tokens that there is memory for; None where the files do not say their shape. Raises
+    ``DoesNotFit``."""
+    from llmrr import hardware
+
+    if info.kind not in (None, "model"):
+        raise Unsupported(f"it is no model but of the kind {info.kind}")
+    smallest = context or min(CONTEXT_AT_LEAST, info.context_length or CONTEXT_AT_LEAST)
+    kv_type = str(options.get("kv_type") or "f16")
+    try:
+        found = hardware.fit_one(info, hardware.probe(), context=smallest, kv_type=kv_type)
+    except Unsupported:
+        return None
+    if not (found.fits or is_loaded or found.largest_context):
+        raise DoesNotFit(f"it does not fit into memory: {'; '.join(found.why)}")
+    if context is not None and not (found.fits or is_loaded):
+        raise DoesNotFit(
+            f"it does not fit into memory with {context:,} tokens of context: "
+            f"{'; '.join(found.why)}"
+        )
+    return found.largest_context
+
+
+def _absolute(path: Path) -> Path:
+    return path if path.is_absolute() else path.absolute()

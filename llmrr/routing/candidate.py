@@ -1,0 +1,136 @@
+"""What a decision is made from: the needs of a request, the candidates with what is known of them,
+and the state of the world. Unknown is None."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from llmrr.errors import LlmrrError
+from llmrr.routing.draws import salt
+from llmrr.strategies import DEFAULT_STRATEGY, Cost
+from llmrr.types import Feature
+
+# Tokens of an answer where neither a limit nor past answers say how long it becomes. It is the same
+# for all candidates: only how much the price of an answer weighs against that of a prompt hangs on
+# it.
+ANSWER_TOKENS: Final = 256
+
+# What --need calls the features of engines; any other word is a tag.
+FEATURE_WORDS: Final = {
+    **{str(one): str(one) for one in Feature},
+    "images": "images", "image": "images", "vision": "images",
+    "tools": "tools", "tool": "tools",
+    "embedding": "embeddings",
+    "json": "schema",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a request demands. ``tokens`` is about how many its prompt has, ``answer_tokens`` the
+    longest answer that is wanted; ``features`` are words of engines, ``tags`` those of users;
+    ``strategy`` says how to choose; ``answers`` is False where only vectors are wanted."""
+
+    strategy: str = DEFAULT_STRATEGY
+    tokens: int = 0
+    answer_tokens: int | None = None
+    features: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    answers: bool = True
+
+    @property
+    def words(self) -> list[str]:
+        """All that is needed of a model, sorted."""
+        return sorted(self.features | self.tags)
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A model that may be chosen, with what changes rarely. ``priority`` None comes after all that
+    have one. ``context`` is how many tokens it can hold, ``features`` what can be asked of it, None
+    where only its provider knows. ``answers`` is False of a model that only makes vectors.
+    ``blocked`` is why it cannot be used at all."""
+
+    name: str
+    priority: int | None = None
+    weight: float = 1.0
+    tags: frozenset[str] = frozenset()
+    group: str | None = None
+    context: int | None = None
+    features: frozenset[str] | None = frozenset()
+    quality: float | None = None
+    cost: Cost | None = None
+    answers: bool = True
+    blocked: LlmrrError | None = None
+    salt: int = field(init=False, repr=False)
+    rank: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.salt = salt(self.name)
+        self.rank = float("inf") if self.priority is None else float(self.priority)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a model has been doing, exponentially weighted: ``attempts`` of which ``successes``;
+    seconds to load, to the first token, per token after it, and tokens of an answer; ``runs`` is
+    over how many these means go. ``busy`` requests are under way; ``turn`` numbers when it was last
+    chosen. ``closed_at`` is when a breaker that is open lets a request through again, ``tripped``
+    how many failures opened it."""
+
+    attempts: float = 0.0
+    successes: float = 0.0
+    runs: float = 0.0
+    load_s: float | None = None
+    first_token_s: float | None = None
+    token_s: float | None = None
+    answer_tokens: float | None = None
+    busy: int = 0
+    turn: int = 0
+    closed_at: float | None = None
+    tripped: int = 0
+    probing: bool = False
+    last_error: str | None = None
+
+
+UNKNOWN: Final = Health()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a decision hangs on besides the request and the models. ``now`` is in epoch seconds,
+    ``loaded`` names the models that are in memory, ``weights`` are those of quality, cost and
+    speed, ``kept`` is the model that has answered a conversation so far."""
+
+    now: float = 0.0
+    seed: int = 0
+    health: Mapping[str, Health] = field(default_factory=dict)
+    loaded: frozenset[str] = frozenset()
+    weights: tuple[float, float, float] = (0.4, 0.3, 0.3)
+    kept: str | None = None
+
+
+def expected_tokens(needs: Needs, health: Health) -> float:
+    """How long an answer of a model becomes, in tokens."""
+    usual = health.answer_tokens if health.answer_tokens is not None else ANSWER_TOKENS
+    return usual if needs.answer_tokens is None else min(usual, needs.answer_tokens)
+
+
+def expected_cost(needs: Needs, candidate: Candidate, health: Health) -> float | None:
+    """Dollars."""
+    if candidate.cost is None:
+        return None
+    price_in, price_out = candidate.cost
+    if not (price_in or price_out):
+        return 0.0
+    return (needs.tokens * price_in + expected_tokens(needs, health) * price_out) / 1e6
+
+
+def expected_time(needs: Needs, health: Health, *, loaded: bool) -> float | None:
+    """Seconds until an answer is complete, counting that some attempts fail."""
+    if health.first_token_s is None:
+        return None
+    seconds = health.first_token_s + expected_tokens(needs, health) * (health.token_s or 0.0)
+    if not loaded:
+        seconds += health.load_s or 0.0
+    return seconds * (health.attempts + 1.0) / (health.successes + 1.0)

@@ -1,0 +1,189 @@
+"""Which of the ``[[models]]`` a request goes to, and which are asked when that one fails."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from llmrr.catalogue import Catalogue
+from llmrr.config import Config, ConfiguredModel
+from llmrr.errors import NotFound, UsageError
+from llmrr.profiles import AS_CONFIGURED, Loading, Profiles
+from llmrr.routing import Candidate, Decision, Needs, State, route
+from llmrr.routing.candidate import UNKNOWN
+from llmrr.routing.chain import RetryRules, chain
+from llmrr.routing.rejection import sorted_words
+from llmrr.strategies import parse_strategy
+from llmrr.types import Request
+
+if TYPE_CHECKING:
+    from llmrr.catalogue import Database
+
+BYTES_PER_TOKEN: Final = 4  # of English text, about; only engines know
+
+
+class Wish(NamedTuple):
+    """What a call states of the choice: a model or a group by its name, how to choose, what is
+    asked when that fails, what is needed (``--need``), how it is loaded."""
+
+    model: str | None = None
+    strategy: str | None = None
+    fallback: tuple[str, ...] = ()
+    need: tuple[str, ...] = ()
+    loading: Loading = AS_CONFIGURED
+
+
+class Moment(NamedTuple):
+    """What else a decision hangs on: see ``routing.State``."""
+
+    seed: int = 0
+    loaded: frozenset[str] = frozenset()
+    busy: Mapping[str, int] = MappingProxyType({})
+    kept: str | None = None
+
+
+class Chosen(NamedTuple):
+    """The models to be asked, in this order; the empty name is the one that answers by default.
+    ``decision`` is None where nothing was to be chosen; ``candidates`` are those that it is of."""
+
+    names: tuple[str, ...]
+    decision: Decision | None = None
+    candidates: tuple[Candidate, ...] = ()
+
+
+class Selection:
+    """The ``[[models]]``, to choose among."""
+
+    def __init__(
+        self, found: Catalogue, config: Callable[[], Config], database: "Database"
+    ) -> None:
+        self._catalogue, self._config = found, config
+        self.profiles = Profiles(found, config, database)
+
+    def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
+        """Which models are asked, and in which order. Raises what forbids every one of them, and
+        ``NotFound`` for a fallback that is none."""
+        if self.members(wish.model):
+            decision, candidates = self.decide(request, wish, moment)
+            if not decision.asked:
+                raise decision.refusal
+            return Chosen(decision.asked, decision, candidates)
+        _require_unstated(wish)
+        self._require_models(wish.fallback)
+        return Chosen(tuple(chain(wish.model or "", self._own(), wish.fallback)))
+
+    def decide(
+        self, request: Request, wish: Wish, moment: Moment
+    ) -> tuple[Decision, tuple[Candidate, ...]]:
+        """The decision among the ``[[models]]``, or among those of a group. ``NotFound`` where
+        there are none."""
+        config, models = self._config(), self.members(wish.model)
+        self._require_models(wish.fallback)
+        if not models:
+            raise NotFound(
+                "there are no [[models]] to choose among"
+                if wish.model is None else f'no group is called "{wish.model}"',
+                "llmrr config edit",
+            )  # fmt: skip
+        strategy = _strategy(wish, config)
+        candidates = self.profiles.candidates(models, moment.loaded, wish.loading)
+        health = self.profiles.health(models)
+        everywhere = strategy == "least-loaded"
+        for name, busy in (self.profiles.busy(models) if everywhere else moment.busy).items():
+            health[name] = replace(health.get(name, UNKNOWN), busy=busy)
+        state = State(
+            time.time(), moment.seed, health, moment.loaded, weights(config), moment.kept
+        )
+        found = route(needs_of(request, wish.need, strategy), candidates, state)
+        return replace(found, asked=self._order(found, wish)), tuple(candidates)
+
+    def _order(self, decision: Decision, wish: Wish) -> tuple[str, ...]:
+        """The models that are asked in turn, without those that cannot take the request whenever
+        they are asked; of an ensemble all its members."""
+        if decision.chosen is None:
+            return wish.fallback
+        if decision.strategy == "ensemble":
+            return decision.order[: cast(int, self._config().value("ensemble.size"))]
+        alone = self._config().value("fallback_chain") is False and not wish.fallback
+        own = {} if alone else self._own()
+        names = chain(decision.chosen, own, self._then(decision, wish))
+        kinds = {one.name: one.kind for one in decision.rejected}
+        return tuple(one for one in names if kinds.get(one, "breaker") in ("breaker", "probing"))
+
+    def _own(self) -> dict[str, tuple[str, ...]]:
+        return {one.name: one.fallback for one in self._config().models}
+
+    def _require_models(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._catalogue.resolve(name)
+
+    def _then(self, decision: Decision, wish: Wish) -> Sequence[str]:
+        """What follows the first and its own fallbacks."""
+        configured = self._config().value("fallback_chain")
+        if wish.fallback:
+            return wish.fallback
+        if isinstance(configured, tuple):
+            return configured
+        return () if configured is False else decision.order
+
+    def members(self, name: str | None) -> tuple[ConfiguredModel, ...]:
+        """Those that a name leaves to choose among: all without one, those of a group; none for any
+        other name."""
+        models = self._config().models
+        return tuple(one for one in models if name is None or one.group == name)
+
+
+
+def needs_of(request: Request, words: Sequence[str] = (), strategy: str = "") -> Needs:
+    """What a request demands, with what ``words`` add."""
+    features, tags = sorted_words(list(words))
+    sampling = request.sampling
+    asked = {
+        "schema": sampling.schema is not None,
+        "grammar": sampling.grammar is not None,
+        "logprobs": bool(sampling.logprobs),
+        "tools": bool(request.tools),
+        "images": any(one.images for one in request.messages),
+    }
+    found = frozenset(name for name, is_needed in asked.items() if is_needed)
+    size = sum(len(one.content.encode()) for one in request.messages)
+    size += len((request.prompt or "").encode())
+    return Needs(
+        strategy=strategy,
+        tokens=-(-size // BYTES_PER_TOKEN),
+        answer_tokens=sampling.max_tokens,
+        features=found | features,
+        tags=tags,
+        answers="embeddings" not in features,
+    )
+
+
+def retry_rules(config: Config) -> RetryRules:
+    """``[retry]``."""
+    return RetryRules(
+        **{name: config.value(f"retry.{name}") for name in RetryRules._fields}  # type: ignore[arg-type]
+    )
+
+
+def weights(config: Config) -> tuple[float, float, float]:
+    """``[weights]``, of quality, cost and speed."""
+    quality, cost, speed = (config.value(f"weights.{one}") for one in ("quality", "cost", "speed"))
+    return quality, cost, speed  # type: ignore[return-value]
+
+
+def _strategy(wish: Wish, config: Config) -> str:
+    """How to choose. Within a group it is drawn by weight, unless the call says otherwise."""
+    if wish.strategy is None:
+        return "random" if wish.model is not None else str(config.value("strategy"))
+    try:
+        return parse_strategy(wish.strategy)
+    except ValueError as error:
+        raise UsageError(str(error), "--strategy NAME") from None
+
+
+def _require_unstated(wish: Wish) -> None:
+    for flag, stated in (("--strategy", wish.strategy), ("--need", wish.need)):
+        if stated:
+            why = "one model is named" if wish.model else "there are no [[models]]"
+            raise UsageError(f"{flag} has nothing to choose among: {why}", f"omit {flag}")

@@ -1,0 +1,154 @@
+"""Models elsewhere and models here behind one name: chosen among, tried again, fallen back on."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+from openai_servers import OpenAIServer
+from provider_servers import KEY, MODEL, Fault, Said
+from terminal import Typed
+
+from llmrr import config
+from llmrr.router import Router
+from llmrr.types import Message, Request, Sampling
+
+HELLO = Request(messages=(Message("user", "Hello"),))
+
+
+@pytest.fixture
+def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[OpenAIServer, OpenAIServer]]:
+    """Two providers, ``far`` before ``near``, and the built-in model after both."""
+    monkeypatch.setenv("FAR_KEY", KEY)
+    with ExitStack() as stack:
+        far, near = (stack.enter_context(OpenAIServer()) for _ in range(2))
+        write(far, near)
+        yield far, near
+
+
+BY_PRIORITY = "strategy = 'capability-match'"  # nothing is needed: all are equal
+
+
+def write(
+    far: OpenAIServer, near: OpenAIServer, head: str = BY_PRIORITY, more: str = ""
+) -> None:
+    text = f"version = 1\nretry = {{ initial_delay = 0.0 }}\n{head}\n"
+    for priority, (name, served) in enumerate((("far", far), ("near", near))):
+        text += (
+            f'[[models]]\nname = "{name}"\nsource = "openai:{MODEL}"\npriority = {priority}\n'
+            f'options = {{ base_url = "{served.address}/v1", api_key_env = "FAR_KEY" }}\n{more}\n'
+        )
+    text += '[[models]]\nname = "here"\nsource = "builtin:mini"\npriority = 9\n'
+    path = config.user_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def ask(router: Router, request: Request = HELLO, **named: object) -> tuple[str, str]:
+    answer = router.run(request, **named)  # type: ignore[arg-type]
+    text = "".join(chunk.text for chunk in answer)
+    return answer.model.name, text
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(429), Fault(500), Fault(503), Fault(after=0), Fault(raw=b"nonsense", after=0)]
+)
+def test_what_may_pass_is_tried_again(
+    pair: tuple[OpenAIServer, OpenAIServer], fault: Fault
+) -> None:
+    far, near = pair
+    far.faults.extend([fault, fault])
+    with Router() as router:
+        assert ask(router) == ("far", "Hello, world!")
+    assert (len(far.seen), len(near.seen)) == (3, 0)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_what_does_not_pass_goes_to_the_next_at_once(
+    pair: tuple[OpenAIServer, OpenAIServer], status: int
+) -> None:
+    far, near = pair
+    far.faults.append(Fault(status))
+    told: list[str] = []
+    with Router(warn=told.append) as router:
+        assert ask(router) == ("near", "Hello, world!")
+    assert (len(far.seen), len(near.seen)) == (1, 1)
+    assert "far failed (" in told[0]
+
+
+def test_all_that_fail_leave_it_to_the_model_that_is_here(
+    pair: tuple[OpenAIServer, OpenAIServer],
+) -> None:
+    for served in pair:
+        served.faults.extend([Fault(500)] * 3)
+    with Router() as router:
+        name, text = ask(router, replace(HELLO, sampling=Sampling(max_tokens=3)))
+    assert name == "here"
+    assert text
+
+
+def test_a_key_that_is_missing_rejects(
+    pair: tuple[OpenAIServer, OpenAIServer], typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FAR_KEY")
+    found = typed("route", "Hello", "--json").json
+    assert found["model"] == "here"
+    assert [one["name"] for one in found["rejected"]] == ["far", "near"]
+    assert all("FAR_KEY is not set" in one["why"] for one in found["rejected"])
+    assert pair[0].seen == pair[1].seen == []
+
+
+def test_a_refused_request_is_no_fault_of_the_model(
+    pair: tuple[OpenAIServer, OpenAIServer],
+) -> None:
+    far, near = pair
+    write(far, near, head="breaker = { failures = 1 }\n" + BY_PRIORITY)
+    far.faults.append(Fault(400))
+    with Router() as router:
+        assert ask(router)[0] == "near"
+        assert ask(router)[0] == "far"
+        far.faults.append(Fault(401))
+        assert ask(router)[0] == "near"
+        assert ask(router)[0] == "near"
+        assert "its breaker is open" in router.route(HELLO).rejected[0].why
+
+
+def test_an_answer_that_breaks_off_is_gone_on_with(
+    pair: tuple[OpenAIServer, OpenAIServer],
+) -> None:
+    far, near = pair
+    write(far, near, more="resume = true")
+    far.replies.append(Said(("Once ", "upon ", "a")))
+    far.faults.append(Fault(after=3))
+    near.replies.append(Said((" time.",)))
+    with Router() as router:
+        name, text = ask(router)
+    assert name == "near"
+    assert text.startswith("Once ")
+    assert text.endswith(" time.")
+    turns = near.last.body["messages"]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
+    assert turns[1]["content"] == text.removesuffix(" time.")
+
+
+def test_what_a_protocol_lacks_rejects_it(
+    pair: tuple[OpenAIServer, OpenAIServer], typed: Typed
+) -> None:
+    found = typed("route", "--grammar", 'root ::= "a"', "x", "--json").json
+    assert found["model"] == "here"
+    assert {one["why"] for one in found["rejected"]} == {"it lacks grammar"}
+
+
+def test_the_cost_decides_between_them(pair: tuple[OpenAIServer, OpenAIServer]) -> None:
+    far, near = pair
+    write(far, near, more="cost = { input = 1.0, output = 2.0 }")
+    first, last = config.user_file().read_text().split('name = "near"')
+    last = last.replace("input = 1.0", "input = 0.5")
+    config.user_file().write_text(f'{first}name = "near"{last}')
+    with Router() as router:
+        decision = router.route(HELLO, strategy="cost-optimized")
+    assert [one.name for one in decision.ranked if one.terms["cost"]] == ["far", "near"]
+    assert decision.chosen == "here"
+    costs = {one.name: one.terms["cost"] for one in decision.ranked}
+    assert costs["here"] == 0.0
+    assert costs["near"] < costs["far"]
