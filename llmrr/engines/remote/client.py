@@ -44,6 +44,7 @@ class Exchange:
     def __init__(self) -> None:
         self.cancelled = False
         self._socket: socket.socket | None = None
+        self._seconds: float | None = -1.0  # the limit that the connection has; -1 is not known
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -58,12 +59,16 @@ class Exchange:
     def uses(self, found: socket.socket | None) -> None:
         """The connection that it runs over."""
         with self._lock:
-            self._socket = found
+            self._socket, self._seconds = found, -1.0
         if self.cancelled:
             self.close()
 
     def wait_at_most(self, seconds: float | None) -> None:
-        """How long a read may take."""
+        """How long a read may take, within 2 %: setting it costs more than a piece of an answer."""
+        known = self._seconds
+        if seconds == known or (seconds and known and abs(seconds - known) < 0.02 * known):
+            return
+        self._seconds = seconds
         with suppress(OSError):
             if self._socket is not None:
                 self._socket.settimeout(seconds)

@@ -78,7 +78,7 @@ def _whole(party: Party, blocks: Iterable[bytes]) -> bytes:
 
 def _object(party: Party, text: bytes) -> Event:
     try:
-        found = json.loads(text)
+        found = json.loads(str(text, "utf-8"))
     except (ValueError, RecursionError) as error:
         shown = text[:80].decode(errors="replace")
         raise party.broken(f"holds what is no JSON: {shown}") from error
