@@ -16,6 +16,7 @@ from llmrr.errors import BadConfig, DoesNotFit, FeatureMissing, LlmrrError, Unsu
 from llmrr.kinds import LOCAL_PROVIDERS
 from llmrr.routing import Candidate, Health
 from llmrr.routing.breaker import Rules
+from llmrr.routing.candidate import UNKNOWN
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.strategies import Cost
 from llmrr.types import Endpoint, ModelInfo
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from llmrr.catalogue import Database, Resolved
+    from llmrr.speeds import Speed
 
 FRESH_S: Final = 30.0  # how long what was found out of a model holds
 _LOSS: Final = "how models have been doing is not known"
@@ -47,6 +49,7 @@ class Profiles:
     ) -> None:
         self._catalogue, self._config, self._database = found, config, database
         self._known: dict[tuple[str, Loading], tuple[float, Candidate]] = {}
+        self._speeds: dict[str, Speed] = {}
 
     def candidates(
         self,
@@ -66,14 +69,22 @@ class Profiles:
         return [self._known[model.name, loading][1] for model in models]
 
     def health(self, models: Iterable[ConfiguredModel]) -> dict[str, Health]:
-        """How they have been doing, by name."""
+        """How they have been doing, by name; where none ran, how fast ``bench`` found it."""
         from llmrr import health
 
         names = {key_of(one): one.name for one in models}
         found = self._database(
             lambda connection: health.read(connection, names, breaker_rules(self._config())), _LOSS
         )
-        return {names[at]: one for at, one in (found or {}).items()}
+        known = {names[at]: one for at, one in (found or {}).items()}
+        for name in names.values():
+            before = known.get(name, UNKNOWN)
+            if before.first_token_s is None and (speed := self._speeds.get(name)):
+                known[name] = replace(
+                    before, load_s=speed.load_s, first_token_s=speed.first_token_s,
+                    token_s=1 / speed.decode_tokens_per_s,
+                )  # fmt: skip
+        return known
 
     def busy(self, models: Iterable[ConfiguredModel]) -> Mapping[str, int]:
         """The requests that are under way in all processes, by name."""
@@ -117,6 +128,10 @@ class Profiles:
         context = wanted if isinstance(wanted, int) else None
         room = _room(info, context, options, is_loaded)
         features = {str(one) for one in picked.engine.can}
+        if self._database(_any_speed, _LOSS):
+            speed = self._catalogue.speed(self._catalogue.entry(model.name))
+            if speed is not None:
+                self._speeds[model.name] = speed
         return replace(
             stated,
             context=context or room or info.context_length,
@@ -161,6 +176,11 @@ class Profiles:
 def _any_score(connection: "sqlite3.Connection") -> bool:
     with database.errors():
         return connection.execute("SELECT 1 FROM scores LIMIT 1").fetchone() is not None
+
+
+def _any_speed(connection: "sqlite3.Connection") -> bool:
+    with database.errors():
+        return connection.execute("SELECT 1 FROM speeds LIMIT 1").fetchone() is not None
 
 
 def key_of(model: ConfiguredModel) -> str:
