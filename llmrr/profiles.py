@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from llmrr.speeds import Speed
 
 FRESH_S: Final = 30.0  # how long what was found out of a model holds
+BENCHED: Final = 10.0  # runs: what is measured on purpose counts as much as is remembered of them
 _LOSS: Final = "how models have been doing is not known"
 
 
@@ -81,7 +82,7 @@ class Profiles:
             before = known.get(name, UNKNOWN)
             if before.first_token_s is None and (speed := self._speeds.get(name)):
                 known[name] = replace(
-                    before, load_s=speed.load_s, first_token_s=speed.first_token_s,
+                    before, runs=BENCHED, load_s=speed.load_s, first_token_s=speed.first_token_s,
                     token_s=1 / speed.decode_tokens_per_s,
                 )  # fmt: skip
         return known

@@ -9,7 +9,8 @@ import builders
 import pytest
 from fakes import FakeEngine
 
-from llmrr import engines, formats, hardware, infos
+from llmrr import engines, formats, hardware, infos, speeds
+from llmrr.catalogue import identity_of
 from llmrr.database import open_database
 from llmrr.errors import DoesNotFit
 from llmrr.hardware import Memory
@@ -17,6 +18,7 @@ from llmrr.profiles import Loading, key_of
 from llmrr.router import Router
 from llmrr.routing import Candidate
 from llmrr.selection import needs_of
+from llmrr.speeds import Speed
 from llmrr.store import looking
 from llmrr.types import Format, Message, Request, Sampling
 
@@ -120,6 +122,28 @@ def test_the_quality_is_the_users_number_else_the_score_that_was_stored(
     Path("tiny.gguf").write_bytes(Path("tiny.gguf").read_bytes() + b"\0" * 32)
     configure(TWO.format("", ""))
     assert candidates()["a"].quality is None
+
+
+def test_what_bench_measured_counts_until_there_is_a_run(engine: FakeEngine) -> None:
+    builders.tiny_llama(Path("tiny.gguf"))
+    builders.tiny_llama(Path("other.gguf"), width=64)
+    configure("strategy = 'speed-priority'\n" + TWO.format("", "").replace(
+        "openai:gpt-4o", "file:./other.gguf"
+    ))  # fmt: skip
+    request = Request(messages=(Message("user", "x"),))
+    with Router() as router:
+        assert router.route(request).unmeasured
+        for name, seconds in (("a", 2.0), ("b", 0.1)):
+            entry = router.catalogue.entry(name)
+            speeds.record(router.database, Speed(
+                0.0, name, entry.origin, identity_of(entry) or "", None, "fake", 1, 512, 100.0,
+                128, 50.0, seconds, seconds, None,
+            ))  # fmt: skip
+    with Router() as router:
+        found = router.route(request)
+        assert found.chosen == "b" and not found.unmeasured
+        [health] = router.selection.profiles.health([router.selection.members(None)[0]]).values()
+        assert (health.first_token_s, health.token_s, health.load_s) == (2.0, 0.02, 2.0)
 
 
 def test_figures_belong_to_a_name_and_what_is_behind_it(engine: FakeEngine) -> None:
