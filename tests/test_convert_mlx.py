@@ -136,6 +136,20 @@ def test_what_is_not_quantized(source: Path, tmp_path: Path, quant: str, kind: s
     assert apart == 0 if quant == "auto" else apart < 1
 
 
+@pytest.mark.parametrize("quant", ["auto", "4bit"])
+def test_experts_in_half_precision(tmp_path: Path, quant: str) -> None:
+    """Which MLX does not multiply on a CPU as they are."""
+    import torch
+
+    folder = decoders.beside(tmp_path / "x", template=TEMPLATE)
+    made = tiny_transformers.make(folder, "mixtral")
+    made.to(torch.bfloat16).save_pretrained(folder)
+    converted(folder, tmp_path / "made", quant, **({"group_size": 32} if quant != "auto" else {}))
+    [file] = (tmp_path / "made").glob("*.safetensors")
+    assert "F32" not in {one.type for one in read_header(FileSource.of(file)).tensors}
+    assert np.isfinite(logits(tmp_path / "made")).all()
+
+
 def test_a_mixture_of_bits(source: Path, tmp_path: Path) -> None:
     converted(source, tmp_path / "made", "mixed_3_6", group_size=32)
     stated = config_of(tmp_path / "made")["quantization"]

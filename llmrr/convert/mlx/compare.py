@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from llmrr.engines.mlx.weights import weight_files
+from llmrr.engines.mlx.weights import weight_files, widen_experts
 from llmrr.errors import DamagedFile
 from llmrr.formats.safetensors_header import Header, read_header
 from llmrr.formats.source import FileSource
@@ -55,6 +55,8 @@ def compare(task: Mapping[str, Any], say: Say) -> dict[str, Any]:
     found: dict[str, Any] = {"tensors": _tensors(task, source, say)}
     if task["tokens"] and not found["tensors"]["failed"]:
         result, _ = utils.load_model(Path(task["target"]), lazy=True)
+        for model in (source, result):
+            widen_experts(model)
         found["logits"] = _logits(task, source, result, say)
     return found
 

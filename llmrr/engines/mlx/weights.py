@@ -110,8 +110,19 @@ def build(architecture: Any, config: Mapping[str, Any], files: tuple[Path, ...])
         )  # fmt: skip
     model.eval()
     model.load_weights(list(weights.items()), strict=True)
+    widen_experts(model)
     mx.eval(model.parameters())
     return model
+
+
+def widen_experts(model: Any) -> None:
+    """On a CPU MLX multiplies experts that are not packed in float32 alone."""
+    import mlx.core as mx
+
+    if mx.default_device() == mx.cpu:
+        for _, layer in model.named_modules():
+            if type(layer).__name__ == "SwitchLinear":
+                layer.set_dtype(mx.float32)
 
 
 def _packed(
