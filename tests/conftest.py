@@ -4,6 +4,7 @@ who runs it."""
 import os
 import signal
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,17 @@ def isolated(
     rest = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", f"{package}{os.pathsep}{rest}" if rest else package)
     monkeypatch.chdir(tmp_path)
+
+
+BESIDES_MLX = ("mlx_lm", "torch", "transformers")  # what its tests need besides .[test]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what this environment cannot run."""
+    absent = [one for one in BESIDES_MLX if find_spec(one) is None]
+    for item in items if absent else ():
+        if item.get_closest_marker("mlx") is not None:
+            item.add_marker(pytest.mark.skip(reason=f"{absent[0]} is not installed"))
 
 
 @pytest.fixture(autouse=True)

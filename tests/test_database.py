@@ -163,9 +163,10 @@ def test_a_file_damaged_in_the_middle(tmp_path: Path) -> None:
     connection = database.open_database(path)
     for number in range(500):
         database.remember(connection, f"key {number}", "x" * 200)
+    [root] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'remembered'")
     connection.close()
     content = bytearray(path.read_bytes())
-    content[4096:] = b"\xee" * (len(content) - 4096)
+    content[4096 * (root[0] - 1) : 4096 * root[0]] = b"\xee" * 4096
     path.write_bytes(content)
     connection = database.open_database(path)
     with pytest.raises(DamagedFile):

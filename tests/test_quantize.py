@@ -656,8 +656,7 @@ def test_a_plan_that_nobody_carries_out_leaves_no_helper(
     # One that was ended from outside meanwhile is replaced.
     one = planned(source, "Q8_0")
     os.kill(started[-1], signal.SIGKILL)
-    while alive(started[-1]):
-        time.sleep(0.01)
+    os.waitid(os.P_PID, started[-1], os.WEXITED | os.WNOWAIT)  # all of its threads are gone
     one.work(source, tmp_path / "out.gguf", lambda *words: None)
     assert len(started) == 4 and not any(map(alive, started))
     one.work(source, tmp_path / "again.gguf", lambda *words: None)

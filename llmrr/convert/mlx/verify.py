@@ -11,6 +11,7 @@ from llmrr.convert.mlx.recipe import Recipe
 from llmrr.errors import DamagedFile, Unsupported
 from llmrr.formats.json_file import read_object, table
 from llmrr.formats.source import FileSource
+from llmrr.types import ModelInfo
 
 MOST_TOKENS = 2048  # that both models are asked about
 
@@ -31,7 +32,7 @@ def checks(
                 "target": str(target),
                 "quantization": table(config, "quantization"),
                 "dtype": recipe.dtype or _stated_type(config),
-                "tokens": _asked(target, source.info.vocabulary),
+                "tokens": _asked(target, source.info),
             },
             told,
         )
@@ -100,11 +101,16 @@ def tokenizer_of(folder: Path) -> Any:
         ) from error
 
 
-def _asked(target: Path, vocabulary: int | None) -> list[int]:
-    """Tokens to compare the logits on: those of the text set, less what has no row."""
+def _asked(target: Path, info: ModelInfo) -> list[int]:
+    """Tokens to compare the logits on: those of the text set, less what has no row; of a large
+    model some windows of them."""
+    from llmrr.convert.mlx.compare import WINDOW
+    from llmrr.convert.verify.quality import sample, tokens_for
+
     tokenizer = tokenizer_of(target)
     ids = [one for text in _texts() for one in tokenizer.encode(text).ids]
-    return [one for one in ids if vocabulary is None or one < vocabulary][:MOST_TOKENS]
+    known = [one for one in ids if info.vocabulary is None or one < info.vocabulary]
+    return list(sample(known[:MOST_TOKENS], WINDOW, tokens_for(info.parameters)))
 
 
 def _tensors(found: Mapping[str, Any]) -> Check:
