@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     Values = Mapping[str, NDArray[Any]]
 
 
-# How long a thread waits for the next matrix before it sleeps. By itself it is about 100 times that:
-# of two cores that others use too, one is then spent on waiting (2 to 3 times the time). With a tenth
-# of it, on two cores that nobody else uses, 135 M weights in 4 bits are a quarter slower.
+# How long a thread waits for the next matrix before it sleeps. By itself it is about 100 times as
+# long: of two cores that others use too, one is then spent on waiting (2 to 3 times the time). With
+# a tenth of this, on two cores that nobody else uses, 135 M weights in 4 bits are a quarter slower.
 SPIN_MICROSECONDS: Final = "200"
 
 
