@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from llmrr import formats, stats
-from llmrr.answering import Answer
 from llmrr.catalogue import Catalogue, Resolved, place
+from llmrr.choosing.answering import Answer
+from llmrr.choosing.dispatch import Call, Dispatch, completed
+from llmrr.choosing.profiles import Loading
+from llmrr.choosing.selection import Moment, Selection, Wish
 from llmrr.config import Config
-from llmrr.dispatch import Call, Dispatch, completed
 from llmrr.engines import Picked, Reached, for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
 from llmrr.errors import BadConfig, LlmrrError, UsageError
-from llmrr.profiles import Loading
 from llmrr.routing import Decision
-from llmrr.selection import Moment, Selection, Wish
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.types import Endpoint, ModelInfo, Request
 
@@ -197,7 +197,7 @@ class Router:
         decision = chosen.decision
         if decision is None or decision.strategy != "ensemble":
             return Answer(dispatch.attempts(), progress, decision)
-        from llmrr.ensemble import Ensemble
+        from llmrr.choosing.ensemble import Ensemble
 
         judge = cast("str | None", self.config.value("ensemble.judge"))
         return Ensemble(dispatch, request, decision, chosen.names, judge, progress)

@@ -15,7 +15,9 @@ import pytest
 from fakes import FakeEngine, reply
 from terminal import Typed
 
-from llmrr import attempts, health, paths, stats
+from llmrr import paths, stats
+from llmrr.choosing import attempts, health
+from llmrr.choosing.profiles import key_of
 from llmrr.database import open_database
 from llmrr.errors import (
     ContextOverflow,
@@ -26,7 +28,6 @@ from llmrr.errors import (
     NotFound,
     UsageError,
 )
-from llmrr.profiles import key_of
 from llmrr.router import Router
 from llmrr.routing.breaker import Rules
 from llmrr.types import Message, Request, Sampling, Usage

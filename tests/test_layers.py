@@ -20,12 +20,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("environment", "tomlfile", "parameters", "trust"),
     ("config", "modelfile"),
     ("store", "engines", "routing", "stats", "speeds"),
-    ("pool", "evaluate", "health", "infos"),
+    ("pool", "evaluate"),
     ("convert",),
     ("catalogue",),
-    ("description", "inventory", "profiles", "attempts"),
-    ("selection", "answering"),
-    ("ensemble", "dispatch"),
+    ("description", "inventory"),
+    ("choosing",),
     ("router",),
     ("bench", "optimize", "doctor", "batch", "compat"),
     ("migrate", "server"),
@@ -34,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
 FOLDERS = {"formats", "engines", "hardware", "hub", "store", "routing", "evaluate", "convert",
-           "bench", "migrate", "server", "cli", "builtin"}  # fmt: skip
+           "choosing", "bench", "migrate", "server", "cli", "builtin"}  # fmt: skip
 
 
 def part_of(file: Path, root: Path) -> str:

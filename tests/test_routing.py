@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmrr import health as health_of
+from llmrr.choosing import health as health_of
 from llmrr.errors import (
     ContextOverflow,
     DoesNotFit,

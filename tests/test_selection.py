@@ -9,15 +9,16 @@ import builders
 import pytest
 from fakes import FakeEngine
 
-from llmrr import engines, formats, hardware, infos, speeds
+from llmrr import engines, formats, hardware, speeds
 from llmrr.catalogue import identity_of
+from llmrr.choosing import infos
+from llmrr.choosing.profiles import Loading, key_of
+from llmrr.choosing.selection import needs_of
 from llmrr.database import open_database
 from llmrr.errors import DoesNotFit
 from llmrr.hardware import Memory
-from llmrr.profiles import Loading, key_of
 from llmrr.router import Router
 from llmrr.routing import Candidate
-from llmrr.selection import needs_of
 from llmrr.speeds import Speed
 from llmrr.store import looking
 from llmrr.types import Format, Message, Request, Sampling

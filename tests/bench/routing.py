@@ -17,7 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from llmrr.health import outcome
+from llmrr.choosing.health import outcome
 from llmrr.routing import Candidate, Health, Needs, State, route
 from llmrr.strategies import STRATEGIES, Cost
 from llmrr.types import Usage

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from llmrr.attempts import Attempt, Attempts
 from llmrr.catalogue import Resolved
+from llmrr.choosing.attempts import Attempt, Attempts
 from llmrr.routing import Decision
 from llmrr.types import Chunk, FinishReason, Usage
 

@@ -71,7 +71,7 @@ class Profiles:
 
     def health(self, models: Iterable[ConfiguredModel]) -> dict[str, Health]:
         """How they have been doing, by name; where none ran, how fast ``bench`` found it."""
-        from llmrr import health
+        from llmrr.choosing import health
 
         names = {key_of(one): one.name for one in models}
         found = self._database(
@@ -89,7 +89,7 @@ class Profiles:
 
     def busy(self, models: Iterable[ConfiguredModel]) -> Mapping[str, int]:
         """The requests that are under way in all processes, by name."""
-        from llmrr import health
+        from llmrr.choosing import health
 
         found: Mapping[str, int] = self._database(health.under_way, _LOSS) or {}
         return {one.name: found.get(key_of(one), 0) for one in models}
@@ -117,7 +117,7 @@ class Profiles:
         loading: Loading,
         is_loaded: bool,
     ) -> Candidate:
-        from llmrr import infos
+        from llmrr.choosing import infos
 
         place = catalogue.place(found)
         picked = engines.for_format(place.format, model.name, loading.engine or found.engine)

@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 from llmrr import stats
-from llmrr.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.catalogue import Catalogue, Resolved
+from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
+from llmrr.choosing.profiles import breaker_rules, key_of
+from llmrr.choosing.selection import Chosen, retry_rules
 from llmrr.config import Config
 from llmrr.engines import Picked, Reached
 from llmrr.engines.base import Model
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable
-from llmrr.profiles import breaker_rules, key_of
-from llmrr.selection import Chosen, retry_rules
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Dispatch:
         """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open."""
         if name not in self.models:
             return
-        from llmrr import health
+        from llmrr.choosing import health
 
         model, rules = self.models[name], breaker_rules(self.router.config)
         strategy = self.chosen.decision.strategy if self.chosen.decision else None
@@ -150,7 +150,7 @@ class Dispatch:
         self.router._warn(text)
 
     def _finish(self, number: int) -> None:
-        from llmrr import health
+        from llmrr.choosing import health
 
         self.under_way = None
         loss = "how many requests are under way is not known"
@@ -160,7 +160,7 @@ class Dispatch:
         model = self.models.get(ended.name)
         if model is None:
             return None
-        from llmrr import health
+        from llmrr.choosing import health
 
         key, error = key_of(model), ended.error
         rules = breaker_rules(self.router.config)

@@ -7,9 +7,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from llmrr.catalogue import Catalogue
+from llmrr.choosing.profiles import AS_CONFIGURED, Loading, Profiles
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import NotFound, UsageError
-from llmrr.profiles import AS_CONFIGURED, Loading, Profiles
 from llmrr.routing import Candidate, Decision, Needs, State, route
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import RetryRules, chain

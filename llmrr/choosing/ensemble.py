@@ -6,9 +6,9 @@ They are asked one after the other: one local model is in memory at a time.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from llmrr.answering import Answer
-from llmrr.attempts import Asks, Attempt, Attempts, Ended
 from llmrr.catalogue import Resolved
+from llmrr.choosing.answering import Answer
+from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended
 from llmrr.errors import LlmrrError
 from llmrr.routing import Decision, voting
 from llmrr.types import Chunk, Message, Request, Sampling, Usage

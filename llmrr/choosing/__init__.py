@@ -1,0 +1,6 @@
+"""Several models: which one a request goes to, what happens when it fails, and how they are doing.
+
+``selection`` makes the decision of ``routing`` out of what ``profiles`` knows of each model and
+``health`` of how it has been doing. ``dispatch`` carries one request through the models that were
+chosen, in ``attempts``; ``answering`` is the answer under way, ``ensemble`` one of several.
+"""
