@@ -163,7 +163,7 @@ class _Reader:
         self.fail(
             place,
             f"{_shown(place)} holds a key, which does not belong into this file",
-            "take it out (and replace it where it is valid, if others could read the file)",
+            'api_key_env = "NAME" names its variable; replace a key that others could have read',
         )
         return True
 
