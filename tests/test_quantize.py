@@ -19,7 +19,7 @@ from builders import byte_tokenizer, gguf_file, tensor, tiny_bert, tiny_llama, t
 from llmrr.convert.base import Check, Source, Step, Wish
 from llmrr.convert.quantize import compare, converter, process, step
 from llmrr.convert.quantize.imatrix import Entry, Imatrix, write
-from llmrr.convert.quantize.table import ALIASES, TYPES, find
+from llmrr.convert.quantize.table import ALIASES, IMPOSSIBLE_WITHOUT, TYPES, find
 from llmrr.errors import (
     DamagedFile,
     EngineFailed,
@@ -144,6 +144,13 @@ def test_every_type(tmp_path: Path, monkeypatch: Any, name: str, way: str) -> No
         with pytest.raises(Unsupported, match=f"{name} needs an importance matrix"):
             planned(source, name, **options)
         options, words = {**options, "imatrix": "m.gguf"}, [*words, "--imatrix", "m.gguf"]
+    if options.get("pure") and find(name).tensor in IMPOSSIBLE_WITHOUT:
+        with pytest.raises(Unsupported, match="token_embd"):
+            planned(source, name, **options)
+        tables = ("token_embedding_type", "output_tensor_type")
+        options |= dict.fromkeys(tables, "q4_K")
+        for table in tables:
+            words += [f"--{table.replace('_', '-')}", "q4_K"]
     target = Path("out.gguf")
     quantized(source, target, name, **options)
     check = tensors_checked(source, target, name, **options)
