@@ -22,7 +22,8 @@ _Signature = tuple[int, int, int]
 
 _BLANK = re.compile(r"[^\S\n]*+(?:#[^\n]*+)?(?:\n|\Z)")
 _VARIABLE = re.compile(
-    r"[^\S\n]*+(?:export[^\S\n]++)?(?P<name>[A-Za-z_][\w.-]*+)[^\S\n]*+"
+    r"[^\S\n]*+(?:export[^\S\n]++)?"
+    r"(?P<name>[A-Za-z_](?:\w*+(?=[^\S\n]*+(?:\n|\Z))|[\w.-]*+(?=[^\S\n]*+=)))[^\S\n]*+"
     r"(?:=[^\S\n]*+(?:"
     r"""(?:'(?P<single>[^']*+)'|`(?P<back>[^`]*+)`|"(?P<double>(?:[^"\\]|\\.)*+)")"""
     r"[^\S\n]*+(?:#[^\n]*+)?"
