@@ -11,7 +11,6 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
@@ -49,11 +48,13 @@ def stored(name: str) -> str | None:
         return entries.get(name)
     assert _seen is not None
     key = (*_seen[:2], name)
-    if key not in _fetched:
-        backend = _needed(name)
-        with _keyring_errors(name):
-            _fetched[key] = backend.get_password(_service(), name)
-    return _fetched[key]
+    if key in (fetched := _fetched.copy()):  # another thread may be emptying it
+        return fetched[key]
+    backend = _needed(name)
+    with _keyring_errors(name):
+        found: str | None = backend.get_password(_service(), name)
+    _fetched[key] = found
+    return found
 
 
 def keep(name: str, secret: str) -> Kept:
@@ -218,7 +219,7 @@ def _locked() -> Iterator[None]:
 
 def _backend() -> Any:
     """The keyring of this system; None where there is none that keeps a secret."""
-    if find_spec("keyring") is None:
+    if not _is_installed():
         return None
     try:
         import keyring
@@ -231,6 +232,12 @@ def _backend() -> Any:
         ) from None
 
 
+def _is_installed() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("keyring") is not None
+
+
 def _is_real(backend: object) -> bool:
     kind = type(backend)
     empty = kind.__module__ in ("keyring.backends.fail", "keyring.backends.null")
@@ -240,7 +247,7 @@ def _is_real(backend: object) -> bool:
 def _needed(name: str) -> Any:
     backend = _backend()
     if backend is None:
-        hint = "" if find_spec("keyring") else "pip install 'llmrr[keyring]'\n"
+        hint = "" if _is_installed() else "pip install 'llmrr[keyring]'\n"
         raise Unreachable(
             f"{name} lies in the system's keyring, which cannot be reached here",
             f"{hint}llmrr keys set {name}",

@@ -125,6 +125,8 @@ def test_no_copy_of_a_key_stays(typed: Typed) -> None:
         (("set", f"{NAME}={KEY}"), "", 2, "is that of an environment variable"),
         (("set", KEY), "", 2, "is that of an environment variable"),
         (("set", "hf_0123456789abcdefgh"), "", 2, "is that of an environment variable"),
+        ((f"{NAME}={KEY}",), "", 2, "set, list or rm"),
+        (("add", NAME, KEY), "", 2, "set, list or rm"),
         (("rm", KEY), "", 2, "is that of an environment variable"),
         (("set", NAME), f"{KEY} {KEY}", 2, "is no key"),
         (("set", NAME), f"{KEY}\n{KEY}", 2, "is no key"),

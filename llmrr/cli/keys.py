@@ -6,13 +6,28 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
+from typer._click.core import Command, Context
+from typer.core import TyperGroup
 
 from llmrr import keys as keeping
 from llmrr.cli import asking, options, output
 from llmrr.cli.layout import Page
 from llmrr.errors import LlmrrError, UsageError
 
+
+class _Verbs(TyperGroup):
+    """``set``, ``list`` and ``rm``. Another word may be a key, and is not repeated."""
+
+    def resolve_command(
+        self, ctx: Context, args: list[str]
+    ) -> tuple[str | None, Command | None, list[str]]:
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            raise UsageError("what follows keys is set, list or rm", "llmrr keys --help")
+        return super().resolve_command(ctx, args)
+
+
 keys = options.group("Keep the keys of providers.")
+keys.info.cls = _Verbs
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The variable's name, such as OPENAI_API_KEY.")

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from llmrr import keys
 from llmrr.engines.remote.providers import PROVIDERS
 from llmrr.errors import Unreachable
 from llmrr.types import Endpoint
@@ -65,6 +64,8 @@ def lookup(name: str, env_file: Path | None = None) -> Key | None:
 
         if secret := envfile.read(env_file).get(name, "").strip():
             return Key(name, secret, f"edit {env_file}")
+    from llmrr import keys
+
     kept = keys.stored(name)
     return Key(name, kept, keep_line(name)) if kept else None
 
@@ -88,12 +89,14 @@ def keep_line(name: str) -> str:
 
 
 def _required(endpoint: Endpoint, names: Iterable[str]) -> Key:
+    from llmrr.keys import is_sendable
+
     names = tuple(names)
     for name in names:
         key = lookup(name, endpoint.env_file)
         if key is None:
             continue
-        if not keys.is_sendable(key.secret):
+        if not is_sendable(key.secret):
             raise Unreachable(
                 f"the key in {name} cannot be sent to {endpoint.provider}: it holds characters "
                 "that no key has",
