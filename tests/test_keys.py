@@ -252,10 +252,28 @@ def test_a_key_moves_from_the_file_into_the_keyring(
     assert KEY not in file().read_text()
 
 
-def test_what_a_keyring_says_is_left_out(typed: Typed, ring: dict[tuple[str, str], str]) -> None:
-    os.environ["LLMRR_DEBUG"] = "1"
+def test_which_keyrings_keep_a_secret(
+    monkeypatch: pytest.MonkeyPatch, ring: dict[tuple[str, str], str]
+) -> None:
+    from keyring import core
+    from keyring.backends import chainer, fail, null
+
+    memory = core._keyring_backend
+    plain = type("PlaintextKeyring", (type(memory),), {})()
+    chained = type("Chain", (chainer.ChainerBackend,), {"backends": [plain, memory]})()
+    for backend, expected in (
+        (fail.Keyring(), None), (null.Keyring(), None), (plain, None), (memory, memory),
+        (chained, memory),
+    ):  # fmt: skip
+        monkeypatch.setattr(core, "_keyring_backend", backend)
+        assert keys._backend() is expected
+
+
+def test_what_a_keyring_says_is_left_out(
+    typed: Typed, ring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMRR_DEBUG", "1")
     seen = typed("keys", "set", NAME, stdin=OTHER)
-    del os.environ["LLMRR_DEBUG"]
     assert seen.code == 6
     assert "RuntimeError" in seen.err
     assert OTHER not in seen.err
@@ -353,12 +371,14 @@ def test_an_env_file_says_no_address(server: OpenAIServer, typed: Typed) -> None
     assert server.seen == []
 
 
-def test_a_project_reaches_for_nothing_outside(typed: Typed, tmp_path: Path) -> None:
+def test_a_project_reaches_for_nothing_outside(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outside = tmp_path / "outside.env"
     outside.write_text(f"{NAME}={KEY}\n")
     inner = tmp_path / "inner"
     inner.mkdir()
-    os.chdir(inner)
+    monkeypatch.chdir(inner)
     Path("link.env").symlink_to(outside)
     for written in ("../outside.env", str(outside), "link.env", "a/../../outside.env"):
         project(f'env_file = "{written}"\n')
