@@ -6,7 +6,7 @@ so that a project decides alone who sees its prompts; templates of both are ther
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -97,7 +97,7 @@ def load(
     templates: dict[str, Template] = {}
     for source, path in levels:
         file = tomlfile.read(path)
-        _raise_first(file.problems)
+        _raise_first((*file.problems, *_stray(file)))
         for key, (value, stated) in file.values.items():
             found[key] = Setting(value, source, str(path), stated)
         models = models if file.models is None else file.models
@@ -196,7 +196,8 @@ def check(path: Path) -> list[Problem]:
     if not path.exists():
         raise NotFound(f'there is no file "{path}"', "llmrr config check, for those in use")
     file = tomlfile.read(path)
-    problems = list(file.problems)
+    problems = [*file.problems, *_stray(file)]
+    problems += () if problems else _variables(file)
     for model in file.models or ():
         if model.path is not None and not model.path.exists():
             problems.append(
@@ -302,6 +303,35 @@ def _raise_first(problems: tuple[Problem, ...]) -> None:
         more = len(problems) - 1
         hint = [problems[0].hint, f"{more} more: llmrr config check" if more else ""]
         raise BadConfig(problems[0].message, "\n".join(filter(None, hint)))
+
+
+def _stray(file: tomlfile.TomlFile) -> Iterator[Problem]:
+    """An ``env_file`` that a project reaches for outside of its folder."""
+    found, stated = file.values.get("env_file", (None, None))
+    if not isinstance(found, Path) or file.path.absolute() == user_file():
+        return
+    from llmrr import envfile
+
+    if envfile.is_outside(found, file.path.parent):
+        yield Problem(
+            f"env_file = {toml_text(stated)} lies outside the folder of the project ({file.path})",
+            f"a file inside it; your own llmrr.toml may name any: {user_file()}",
+        )
+
+
+def _variables(file: tomlfile.TomlFile) -> Iterator[Problem]:
+    """What is wrong with the ``env_file``."""
+    found, _ = file.values.get("env_file", (None, None))
+    if not isinstance(found, Path):
+        return
+    from llmrr import envfile
+
+    if not paths.exists(found):
+        yield Problem(f"the env_file is not there: {found} ({file.path})", f"edit {file.path}")
+    try:
+        envfile.read(found)
+    except BadConfig as error:
+        yield Problem(error.message, error.hint)
 
 
 def _idle_default(

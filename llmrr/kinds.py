@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from llmrr.errors import nearest
-from llmrr.paths import user_path
+from llmrr.paths import real, user_path
 
 # Every provider that a source may name, whether or not this version acts on it.
 PROVIDERS = (
@@ -305,10 +305,15 @@ def _variables(value: object, folder: Path) -> object:
     return dict(value)
 
 
+def _file(value: object, folder: Path) -> object:
+    return real(folder / user_path(str(_text(value, folder))))
+
+
 FLAG = Kind("true or false", _flag)
 ON_OFF_AUTO = Kind('true, false or "auto"', _on_off_auto)
 LAYERS = Kind('a whole number of layers, -1 for all, or "auto"', _layers)
 TEXT = Kind("a text that is not empty", _text)
+FILE = Kind("the path of a file", _file)
 NAME = Kind("a name without spaces that does not begin with -", _name)
 SOURCE = Kind("a source such as file:./model.gguf", _source)
 STOP = Kind("a text or a list of texts, none empty", _stop)

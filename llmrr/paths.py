@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def config_dir() -> Path:
-    """The user's settings: ``llmrr.toml``, keys, what was trusted."""
+    """The user's settings: ``llmrr.toml``, what was trusted."""
     return _place("config")
 
 
 def data_dir() -> Path:
-    """What must not be lost: the database, backups, environments of converters."""
+    """What must not be lost: the database, keys, backups, environments of converters."""
     return _place("data")
 
 

@@ -301,6 +301,7 @@ class Router:
         }
         own = {name: one for name, one in stated.items() if name in REMOTE_OPTIONS}
         rest = {name: one for name, one in stated.items() if name not in REMOTE_OPTIONS}
+        times["env_file"] = self.config.value("env_file")
         return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
 
     def _count(self, name: str, change: int) -> None:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from llmrr.errors import BadConfig, nearest
 from llmrr.kinds import (
     CHAT_TEMPLATE,
+    FILE,
     FLAG,
     LAYERS,
     LORA,
@@ -185,6 +186,11 @@ SETTINGS: tuple[Spec, ...] = (
          "The model that answers when none is named, where there are no [[models]]; without it, "
          "the installed one that was used or added last.",
          '"qwen3:4b"', True),
+    Spec("env_file", FILE, None,
+         "A file of NAME=value lines where keys are looked up that are not in the environment, "
+         "before those of llmrr keys set; relative to this file, and of a project's file inside "
+         "its folder. Nothing else is taken from it.",
+         '".env"', True),
     Spec("log_prompts", FLAG, True,
          "Whether prompts and answers are kept with the record of each run.", "false", True),
     *(Spec(f"engines.llamacpp.{leaf}", kind, default, doc, example, True)

@@ -204,9 +204,10 @@ class Endpoint:
     environment variables that hold them.
 
     ``provider`` and ``model`` are the two parts of its source. ``base_url`` and ``api_key_env`` are
-    None for the provider's own. ``headers_env`` maps names of headers to variables. The times are
-    in seconds: ``connect``, ``first_token``, ``between_tokens`` and all together, ``timeout``; None
-    is no limit. ``max_retries`` is how often what may pass is tried again before the first token.
+    None for the provider's own. ``headers_env`` maps names of headers to variables; ``env_file`` is
+    where variables are looked up too. The times are in seconds: ``connect``, ``first_token``,
+    ``between_tokens`` and all together, ``timeout``; None is no limit. ``max_retries`` is how often
+    what may pass is tried again before the first token.
     """
 
     provider: str
@@ -221,6 +222,7 @@ class Endpoint:
     between_tokens: float | None = 30.0
     timeout: float | None = 300.0
     max_retries: int = 0
+    env_file: Path | None = None
 
     @property
     def source(self) -> str:

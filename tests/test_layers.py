@@ -14,8 +14,9 @@ ROOT = Path(llmrr.__file__).parent
 # of one folder may. Reading a configuration is four steps, one module each.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "paths"),
-    ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext"),
-    ("strategies",),
+    ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext",
+     "envfile"),
+    ("strategies", "keys"),
     ("settings",),
     ("environment", "tomlfile", "parameters", "trust"),
     ("config", "modelfile"),

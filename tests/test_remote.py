@@ -158,7 +158,7 @@ def test_a_missing_key_names_its_variable(case: Case, monkeypatch: pytest.Monkey
     with pytest.raises(Unreachable, match=f"{KEY_ENV} is not set") as caught, case.talking():
         pass
     assert type(caught.value) is Unreachable
-    assert caught.value.hint == f"export {KEY_ENV}=…"
+    assert caught.value.hint == f"llmrr keys set {KEY_ENV}\nexport {KEY_ENV}=…"
 
 
 @pytest.mark.parametrize("broken", ["two\nlines", "a space", "schlüssel"])

@@ -153,6 +153,7 @@ class Profiles:
         if untrusted := self._config().untrusted(model.name, {}):
             raise BadConfig(f"{untrusted}, and nobody agreed to that", "llmrr config trust")
         own = {name: one for name, one in found.recipe.options.items() if name in REMOTE_OPTIONS}
+        own["env_file"] = self._config().value("env_file")
         endpoint = replace(endpoint, **own)
         engine = engines.for_endpoint(endpoint, loading.engine or found.engine).engine
         if command := engine.missing():

@@ -19,6 +19,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("llmrr pull qwen3:4b", "Fetch a real one; from then on it answers."),
         ('llmrr run -m ./model.gguf "Tell me a story."', "Ask a model file of your own."),
     ),
+    "keys": (
+        ("llmrr keys set OPENAI_API_KEY", "Ask for the key, without showing it."),
+        ("printenv OPENAI_API_KEY | llmrr keys set OPENAI_API_KEY", "Keep what a variable holds."),
+        ("llmrr keys list", "The names, and where each key lies."),
+    ),
     "pull": (
         ("llmrr pull qwen3:4b", "A short name; the repository is told."),
         ("llmrr pull bartowski/Llama-3.2-3B-Instruct-GGUF", "The best quantization that fits."),
@@ -108,7 +113,8 @@ ENVIRONMENT = {
     "OLLAMA_MODELS": "Where Ollama keeps its models.",
     "OLLAMA_HOST": "Where Ollama's server is asked for what is not on this disk.",
     "OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, AZURE_OPENAI_API_KEY, CO_API_KEY, ...":
-    "The keys of the providers, each under the name that the provider's own client has for it.",
+    "The keys of the providers, each under the name that the provider's own client has for it. "
+    "They come before those of env_file and of llmrr keys set.",
     "OPENAI_BASE_URL, ANTHROPIC_BASE_URL, AZURE_OPENAI_ENDPOINT": "Other addresses of these "
     "providers. Their keys go there too.",
     "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "Proxies on the way to providers.",

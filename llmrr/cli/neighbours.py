@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "server": _NOT_SERVED,
     "start": _NOT_SERVED,
     "push": _NOT_SHARED,
+    "key": ("that is called keys here", "llmrr keys --help"),
     "login": _NOT_SHARED,
     "signin": _NOT_SHARED,
     "logout": _NOT_SHARED,

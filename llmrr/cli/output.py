@@ -138,6 +138,24 @@ def confirm(question: str, *, default: bool) -> bool:
             return default if answer and not word else word in ("y", "yes")
 
 
+def ask_hidden(question: str) -> str:
+    """Ask for what must not be shown; empty where nothing was typed. Raises ``LlmrrError`` for a
+    terminal that would show it."""
+    import getpass
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return getpass.getpass(question)
+        except EOFError:
+            stderr("\n")
+            return ""
+        except getpass.GetPassWarning:
+            said = "this terminal would show what is typed"
+            raise LlmrrError(said, "printenv NAME | llmrr keys set NAME") from None
+
+
 def page() -> "Page":
     """What stdout is: the width of a terminal, and whether it takes more than ASCII."""
     import shutil

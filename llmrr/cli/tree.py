@@ -62,6 +62,7 @@ COMMANDS = {
     "stats": Entry("history", "stats", "Summarise what past runs cost."),
     "logs": Entry("history", "logs", "Search and print past runs."),
     "config": Entry("config", "config", "Show, check and change the settings."),
+    "keys": Entry("keys", "keys", "Keep the keys of providers."),
     "completion": Entry("completion", "completion", "Print the completion script of a shell."),
 }
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from llmrr.engines.remote.keys import export_line
 from llmrr.errors import (
     AuthenticationFailed,
     BrokenStream,
@@ -49,7 +48,7 @@ _STATUSES = {
 
 
 class Party(NamedTuple):
-    """Who answers: for messages. ``key`` names the variable of its key; ``secrets`` never appear
+    """Who answers: for messages. ``key`` is what mends its key; ``secrets`` never appear
     in a message; ``hint`` is for when it cannot be reached; ``absent`` for a model that it has
     not."""
 
@@ -102,7 +101,7 @@ def of_status(
             f"{party.name}: redirected to {where}, which is not followed", "correct base_url"
         )
     if status in (401, 403) or re.search(_KEY_WRONG, f"{codes} {text}"):
-        hint = export_line(party.key) if party.key else 'options = { api_key_env = "NAME" }'
+        hint = party.key or 'options = { api_key_env = "NAME" }'
         return AuthenticationFailed(whole, hint)
     if status == 404:
         return NotFound(whole, party.absent or "correct the name of the model, or base_url")

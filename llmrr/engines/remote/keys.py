@@ -4,6 +4,7 @@ kept with what is printed or recorded."""
 import os
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from llmrr.engines.remote.providers import PROVIDERS
@@ -12,10 +13,11 @@ from llmrr.types import Endpoint
 
 
 class Key(NamedTuple):
-    """A key, and the variable that it was found under."""
+    """A key, the variable that it was found under, and what puts another in its place."""
 
     name: str
     secret: str
+    mend: str
 
     def __repr__(self) -> str:
         return f"Key(name={self.name!r})"
@@ -52,13 +54,24 @@ def headers_for(endpoint: Endpoint) -> dict[str, str]:
     }
 
 
-def lookup(name: str) -> str | None:
-    """A secret by its name: an environment variable that is not empty."""
-    return os.environ.get(name, "").strip() or None
+def lookup(name: str, env_file: Path | None = None) -> Key | None:
+    """A secret by its name: an environment variable that is not empty, else what ``env_file`` says,
+    else what the user gave into keeping. Raises what reading these does."""
+    if secret := os.environ.get(name, "").strip():
+        return Key(name, secret, export_line(name))
+    if env_file is not None:
+        from llmrr import envfile
+
+        if secret := envfile.read(env_file).get(name, "").strip():
+            return Key(name, secret, f"edit {env_file}")
+    from llmrr import keys
+
+    kept = keys.stored(name)
+    return Key(name, kept, keep_line(name)) if kept else None
 
 
 def export_line(name: str) -> str:
-    """The command that states a key.
+    """The command that states a key for one shell.
 
     >>> export_line("OPENAI_API_KEY")
     'export OPENAI_API_KEY=…'
@@ -66,20 +79,32 @@ def export_line(name: str) -> str:
     return f"export {shlex.quote(name)}=…"
 
 
+def keep_line(name: str) -> str:
+    """The command that keeps a key.
+
+    >>> keep_line("OPENAI_API_KEY")
+    'llmrr keys set OPENAI_API_KEY'
+    """
+    return f"llmrr keys set {shlex.quote(name)}"
+
+
 def _required(endpoint: Endpoint, names: Iterable[str]) -> Key:
+    from llmrr.keys import is_sendable
+
     names = tuple(names)
     for name in names:
-        secret = lookup(name)
-        if secret is None:
+        key = lookup(name, endpoint.env_file)
+        if key is None:
             continue
-        if not secret.isascii() or not secret.isprintable() or " " in secret:
+        if not is_sendable(key.secret):
             raise Unreachable(
                 f"the key in {name} cannot be sent to {endpoint.provider}: it holds characters "
                 "that no key has",
-                export_line(name),
+                key.mend,
             )
-        return Key(name, secret)
+        return key
     either = " or ".join(names)
     raise Unreachable(
-        f"{endpoint.source} needs a key, and {either} is not set", export_line(names[0])
+        f"{endpoint.source} needs a key, and {either} is not set",
+        f"{keep_line(names[0])}\n{export_line(names[0])}",
     )

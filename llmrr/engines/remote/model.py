@@ -103,7 +103,7 @@ class RemoteModel:
         key: Key | None = key_for(self._endpoint)
         own = headers_for(self._endpoint)
         party = Party(
-            self._endpoint.provider, self._endpoint.model, key.name if key else None,
+            self._endpoint.provider, self._endpoint.model, key.mend if key else None,
             tuple(filter(None, (key.secret if key else "", *own.values()))),
             self._hint, self._absent,
         )  # fmt: skip
