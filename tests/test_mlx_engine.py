@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,25 @@ def packed(made: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 def convert(folder: Path, target: Path, **arguments: Any) -> Path:
     from mlx_lm import convert as converted
 
-    converted(str(folder), str(target), quantize=True, q_group_size=32, **arguments)
+    on_thread(
+        lambda: converted(str(folder), str(target), quantize=True, q_group_size=32, **arguments)
+    )
     return decoders_beside(folder, target)
+
+
+def on_thread(work: Callable[[], Any]) -> Any:
+    """MLX keeps what it compiled for each thread, and crashes where the main one ends with it."""
+    import mlx.core as mx
+
+    def job() -> Any:
+        try:
+            return work()
+        finally:
+            mx.synchronize()
+            mx.clear_streams()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(job).result()
 
 
 def decoders_beside(folder: Path, target: Path) -> Path:
@@ -112,9 +130,13 @@ def own_loop(folder: Path, tokens: list[int], count: int) -> list[int]:
     from mlx_lm.utils import load_model
 
     config = weights.config_of(folder, weights.tensors_of(weights.weight_files(folder)))
-    loaded, _ = load_model(folder, model_config=config)
-    steps = generate_step(mx.array(tokens), loaded, max_tokens=count)
-    return [token for token, _ in steps]
+
+    def work() -> list[int]:
+        loaded, _ = load_model(folder, model_config=config)
+        return [token for token, _ in generate_step(mx.array(tokens), loaded, max_tokens=count)]
+
+    found: list[int] = on_thread(work)
+    return found
 
 
 # -- numbers -------------------------------------------------------------------------------------
@@ -219,8 +241,11 @@ def test_every_way_in_which_mlx_packs_weights(
     model.close()
     import mlx.core as mx
 
-    loaded, _ = load_model(folder)
-    expected = np.array(loaded(mx.array([tokens]))[0].astype(mx.float32))
+    def work() -> np.ndarray:
+        loaded, _ = load_model(folder)
+        return np.array(loaded(mx.array([tokens]))[0].astype(mx.float32))
+
+    expected = on_thread(work)
     assert np.abs(found - expected).max() < 1e-3
     assert np.abs(found - reference(llama, tokens)).max() > 1e-3  # it is packed
 
