@@ -18,11 +18,11 @@ RATES: Final[Mapping[str, tuple[float, float]]] = {
     "IQ2_XS": (1.7e6, 1.7e6), "IQ2_XXS": (3.2e6, 3.2e6), "IQ1_M": (2.1e6, 2.1e6),
     "IQ1_S": (1.9e6, 1.9e6),
 }  # fmt: skip
-READ: Final = 250e6  # weights a second that are read and written, whatever becomes of them
+READ: Final = 200e6  # weights a second that are read and written: 135 M from BF16 to F16 in 0.66 s
 CHECKED: Final = 330e6  # weights a second that are read back and compared, on one core
-START: Final = 1.5  # seconds that the helper takes to start
-# Weights times tokens a second on one core: 465 tokens a second of 135 M on two.
-COMPUTED: Final = 3e10
+START: Final = 0.3  # seconds: what 5 MB take
+# Weights times tokens a second on one core: both sides of 135 M on two took 9.6 s.
+COMPUTED: Final = 6.4e10
 TEXT: Final = 4600  # tokens of the texts whose predictions are compared, about
 BYTES_PER_TOKEN: Final = 4  # of a text for calibration, about
 
