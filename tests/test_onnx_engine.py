@@ -26,7 +26,7 @@ from llmrr.errors import (
     NotFound,
     Unsupported,
 )
-from llmrr.types import Format, Message, ModelFiles, Request, Sampling
+from llmrr.types import Chunk, Format, Message, ModelFiles, Request, Sampling
 
 
 def load(path: Path, **options: object) -> LocalModel:
@@ -249,9 +249,19 @@ def test_messages_schema_grammar_and_logprobs(model: LocalModel) -> None:
 
 
 def test_cancelling_from_another_thread(model: LocalModel) -> None:
-    stream = model.generate(raw(LONG, max_tokens=400))
-    threading.Timer(0.05, stream.cancel).start()
-    chunks = list(stream)
+    began, cancelled, chunks = threading.Event(), threading.Event(), list[Chunk]()
+
+    def push(chunk: Chunk) -> None:
+        """The first piece waits until the other thread has cancelled the answer."""
+        chunks.append(chunk)
+        began.set()
+        assert cancelled.wait(20)
+
+    stream = model.generate(raw(LONG, max_tokens=400), push)
+    assert began.wait(20)
+    stream.cancel()
+    cancelled.set()
+    assert list(stream) == []  # its end
     assert chunks[-1].finish_reason == "cancelled"
     assert len(tokens_of(chunks)) < 400
     assert tokens_of(list(model.generate(raw(LONG)))) == greedy(model.tokenize(LONG), 12)
