@@ -24,22 +24,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILE_NAME", "SETTINGS", "Config", "ConfiguredModel", "Problem", "Setting", "Spec", "Template",
-    "check", "edit", "edit_line", "load", "project_file", "render", "rollback", "set_value",
+    "check", "edit", "edit_line", "load", "over", "project_file", "render", "rollback", "set_value",
     "template_text", "toml_text", "user_file",
 ]  # fmt: skip
 
 FILE_NAME = "llmrr.toml"
+_RANKS: tuple[Source, ...] = (
+    "default", "user", "project", "environment", "code", "command line",
+)  # fmt: skip
 
 
 class Config(NamedTuple):
     """Everything that is configured, resolved. ``files`` are those that were read, strongest
-    first."""
+    first; ``named`` is the one that a program named itself, which is trusted as the program is."""
 
     settings: Mapping[str, Setting]
     models: tuple[ConfiguredModel, ...]
     templates: Mapping[str, Template]
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
+    named: Path | None = None
 
     def value(self, key: str) -> object:
         """The value in use of a setting, by its dotted key; ``KeyError`` for an unknown one."""
@@ -64,7 +68,9 @@ class Config(NamedTuple):
 
         A project's file sends no secret to an address of its choice by itself."""
         model = self.model(name)
-        if model is None or model.file not in self.files or model.file == user_file():
+        if model is None or model.file not in self.files:
+            return ""
+        if model.file in (self.named, user_file()):
             return ""
         options: dict[str, Any] = {**model.options, **stated}
         secrets = [options.get("api_key_env"), *(options.get("headers_env") or {}).values()]
@@ -82,40 +88,68 @@ def load(
     cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, object] | None = None,
+    *,
+    file: Path | None = None,
+    files: bool = True,
 ) -> Config:
     """Read the files and the environment; ``overrides`` (dotted keys) are the command line's.
+    ``file`` stands for the project's; without ``files`` none is read.
 
     Raises ``BadConfig`` for the first thing that cannot be used.
     """
     environ = os.environ if environ is None else environ
-    user, project = user_file(), project_file(cwd)
-    levels: list[tuple[Source, Path]] = [("user", user)] if _is_file(user) else []
-    if project is not None:
+    user, project = user_file(), file or project_file(cwd)
+    levels: list[tuple[Source, Path]] = [("user", user)] if files and _is_file(user) else []
+    if files and project is not None and project != user:
         levels.append(("project", project))
     found = settings.defaults()
     models: tuple[ConfiguredModel, ...] = ()
     templates: dict[str, Template] = {}
     for source, path in levels:
-        file = tomlfile.read(path)
-        _raise_first((*file.problems, *_stray(file)))
-        for key, (value, stated) in file.values.items():
+        level = tomlfile.read(path)
+        _raise_first((*level.problems, *_stray(level)))
+        for key, (value, stated) in level.values.items():
             found[key] = Setting(value, source, str(path), stated)
-        models = models if file.models is None else file.models
-        templates |= file.templates
+        models = models if level.models is None else level.models
+        templates |= level.templates
     from_environment, warnings = environment.read(environ)
     found |= from_environment
     for key, stated in (overrides or {}).items():
         found[key] = environment.stated(settings.plain_spec(key), stated, "command line")
-    files = tuple(path for _source, path in reversed(levels))
+    read = tuple(path for _source, path in reversed(levels))
+    return _joined(Config(found, models, templates, warnings, read, file))
+
+
+def over(config: Config, stated: tomlfile.TomlFile) -> Config:
+    """A configuration with what a program states on top of it; ``warnings`` are of that alone.
+    Raises ``BadConfig`` for the first thing that cannot be used."""
+    _raise_first(stated.problems)
+    values = {
+        key: Setting(value, "code", str(stated.path), raw)
+        for key, (value, raw) in stated.values.items()
+    }  # fmt: skip
+    models = config.models if stated.models is None else stated.models
+    templates = {**config.templates, **stated.templates}
+    found = Config(
+        {**config.settings, **values}, models, templates, (), config.files, config.named
+    )
+    known = set(config.warnings)
+    joined = _joined(found)
+    return joined._replace(warnings=tuple(one for one in joined.warnings if one not in known))
+
+
+def _joined(config: Config) -> Config:
+    """The levels as one, once what none of them can say alone is seen to fit together."""
+    found, models = dict(config.settings), config.models
     _require_weight(found)
-    found["fallback_chain"], lost = _chain_of(found["fallback_chain"], models)
+    found["fallback_chain"], lost = _chain_of(found["fallback_chain"], models, config.files)
     strategy = found["strategy"]
     said = (
-        _idle_default(found["default_model"], models, user),
+        _idle_default(found["default_model"], models, user_file()),
         strategy_warning(strategy.stated, strategy.where or strategy.source), lost,
     )  # fmt: skip
-    warnings = (*warnings, *filter(None, said))
-    return Config(MappingProxyType(found), models, templates, warnings, files)
+    warnings = (*config.warnings, *filter(None, said))
+    return config._replace(settings=MappingProxyType(found), warnings=warnings)
 
 
 def user_file() -> Path:
@@ -359,10 +393,10 @@ def _require_weight(found: Mapping[str, Setting]) -> None:
 
 
 def _chain_of(
-    chain: Setting, models: tuple[ConfiguredModel, ...]
+    chain: Setting, models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
 ) -> tuple[Setting, str | None]:
     """The chain over the models that there are, with a warning of the others: the models of a
-    project replace those that the user's own chain names."""
+    project replace those that the user's own chain names, and those of a program both."""
     if not isinstance(chain.value, tuple):
         return chain, None
     names = {model.name for model in models}
@@ -370,14 +404,19 @@ def _chain_of(
     if not absent:
         return chain, None
     said = f"fallback_chain names {absent[0]!r}, and no [[models]] is called so"
-    own = chain.source == "user" and bool(models) and str(models[0].file) != chain.where
-    if not own:
+    if not models or _RANKS.index(chain.source) >= _RANKS.index(_source_of(models, files)):
         near = nearest(absent[0], names)
-        hint = f"did you mean {near}?" if near else f"add [[models]] of that name to {chain.where}"
-        raise BadConfig(f"{said} ({chain.where})", hint)
+        where = chain.where or chain.source
+        hint = f"did you mean {near}?" if near else f"add [[models]] of that name to {where}"
+        raise BadConfig(f"{said} ({where})", hint)
     kept = tuple(name for name in chain.value if name in names)
     left = chain._replace(value=kept) if kept else settings.defaults()["fallback_chain"]
     return left, f"{said} here: it is left out ({chain.where})"
+
+
+def _source_of(models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]) -> Source:
+    file = models[0].file
+    return "user" if file == user_file() else "project" if file in files else "code"
 
 
 def _is_file(path: Path) -> bool:

@@ -1,10 +1,11 @@
 """The facade: which model a request goes to, and the one path that it takes from there: resolve,
 load, stream, record. Also the library's public face.
 
-    >>> from llmrr import Message, Request, Router           # doctest: +SKIP
-    >>> with Router() as router:                             # doctest: +SKIP
-    ...     answer = router.run(Request(messages=(Message("user", "Hello"),)))
-    ...     print("".join(chunk.text for chunk in answer))
+    >>> from llmrr import Router
+    >>> with Router(models=[{"name": "small", "source": "builtin:mini"}]) as router:
+    ...     result = router.generate("What is the capital of France?", temperature=0)
+    >>> str(result), result.model
+    ('The capital of France is Paris.', 'small')
 """
 
 import os
@@ -13,27 +14,36 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
-from llmrr import formats, stats
+from llmrr import formats, paths, stats
 from llmrr.catalogue import Catalogue, Resolved, place
+from llmrr.choosing import calls
 from llmrr.choosing.answering import Answer
+from llmrr.choosing.calls import Stated
 from llmrr.choosing.dispatch import Call, Dispatch, completed
 from llmrr.choosing.profiles import Loading
+from llmrr.choosing.results import Result, TextStream
 from llmrr.choosing.selection import Moment, Selection, Wish
-from llmrr.config import Config
+from llmrr.choosing.setup import Setup
+from llmrr.choosing.turns import Prompt
+from llmrr.config import FILE_NAME, Config
 from llmrr.engines import Picked, Reached, for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
-from llmrr.errors import BadConfig, LlmrrError, UsageError
+from llmrr.errors import BadConfig, InvalidRequest, LlmrrError, UsageError
+from llmrr.live import Live
 from llmrr.routing import Decision
 from llmrr.settings import REMOTE_OPTIONS
+from llmrr.strategies import strategy_warning
 from llmrr.types import Endpoint, ModelInfo, Request
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from llmrr.choosing.embedding import Embedded
     from llmrr.description import Description, FitLine
     from llmrr.inventory import Installed
 
@@ -41,7 +51,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Answer", "Opened", "Router"]
+__all__ = ["Answer", "Opened", "Result", "Router", "TextStream"]
 
 # What a model was loaded from, the engine's name, and how.
 _Key = tuple[Path | Endpoint, str, Options]
@@ -71,12 +81,14 @@ class Router:
 
     def __init__(
         self,
-        config: Config | None = None,
+        config: Config | str | PathLike[str] | Mapping[str, Any] | None = None,
         *,
         warn: Callable[[str], None] = lambda text: None,
         leave_model: bool = False,
+        **stated: Any,
     ) -> None:
-        self._given, self._warn, self._leave_model = config, warn, leave_model
+        self._warn, self._leave_model = warn, leave_model
+        self._live, self._setup = _live(config, stated, warn), cast("Setup | None", None)
         self._loaded: tuple[_Key, Model, Picked | Reached] | None = None
         self._connection: sqlite3.Connection | None = None
         self._unrecorded = False  # the database could not be used
@@ -91,29 +103,58 @@ class Router:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @cached_property
-    def config(self) -> Config:
-        """The configuration that holds here."""
-        if self._given is not None:
-            return self._given
-        from llmrr import config
+    @classmethod
+    def from_file(cls, path: str | PathLike[str], **named: Any) -> "Router":
+        """With this file in place of the project's ``llmrr.toml``. Raises ``NotFound`` and
+        ``BadConfig``."""
+        return cls(Path(path), **named)
 
-        loaded = config.load()
-        for warning in loaded.warnings:
-            self._warn(warning)
-        return loaded
+    @property
+    def config(self) -> Config:
+        """The configuration that holds now."""
+        return self.setup.config
+
+    @property
+    def setup(self) -> Setup:
+        """The configuration that holds now, with what follows from it; a request keeps the one
+        that it began with."""
+        config, setup = self._live.current(), self._setup
+        if setup is None or setup.config is not config:
+            self._setup = setup = Setup(config, self.with_database)
+        return setup
+
+    def update_config(
+        self, stated: str | PathLike[str] | Mapping[str, Any] | None = None, /, **named: Any
+    ) -> None:
+        """Change the configuration of this process, all at once: tables and keys of ``llmrr.toml``,
+        or a file in place of the one that holds. The guide's names, blocks and milliseconds are
+        understood; None takes back what an earlier call stated. Requests that are under way keep
+        what they began with.
+
+        Raises ``BadConfig`` naming the key, and then nothing has changed.
+
+        >>> router = Router(models=[{"name": "small", "source": "builtin:mini"}])
+        >>> router.update_config(strategy="random", retry={"attempts": 2})
+        >>> router.config.value("strategy"), router.config.value("retry.attempts")
+        ('random', 2)
+        """
+        if isinstance(stated, str | PathLike):
+            self._live.replace(_file(stated))
+            stated = None
+        if stated or named:
+            self._live.update({**(stated or {}), **named})
 
     # -- models --------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def catalogue(self) -> Catalogue:
         """The models that can be named here."""
-        return Catalogue(lambda: self.config, self.with_database)
+        return self.setup.catalogue
 
-    @cached_property
+    @property
     def selection(self) -> Selection:
         """The ``[[models]]``, to choose among."""
-        return Selection(self.catalogue, lambda: self.config, self.with_database)
+        return self.setup.selection
 
     def resolve(self, name: str | None) -> Resolved:
         """Which model a name means; without one, the one that answers by default. Raises what
@@ -178,6 +219,7 @@ class Router:
         strategy: str | None = None,
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
+        models: Sequence[str] = (),
         deadline: float | None = None,
     ) -> Answer:
         """Start answering; what goes wrong before the first token is recorded, and raised where no
@@ -187,48 +229,136 @@ class Router:
         run it; ``conversation`` is the id that the run is recorded under, a new one where there is
         none; ``progress`` is told how many tokens of the prompt are computed, and how many there
         are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
-        ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
-        again.
+        ``models`` are those to choose among, all where there are none; ``deadline`` is in seconds,
+        by default ``[timeouts] total``: after it nothing is tried again.
         """
-        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
-        chosen = self.selection.choose(request, wish, self._moment(conversation))
+        wish = Wish(
+            model, strategy, tuple(fallback), tuple(need), _loading(options, engine), tuple(models)
+        )
+        setup = self.setup
+        chosen = setup.selection.choose(request, wish, self._moment(conversation))
         call = Call(options or {}, engine, conversation, log, deadline)
-        dispatch = Dispatch(self, chosen, request, call)
+        dispatch = Dispatch(self, setup, chosen, request, call)
         decision = chosen.decision
         if decision is None or decision.strategy != "ensemble":
             return Answer(dispatch.attempts(), progress, decision)
         from llmrr.choosing.ensemble import Ensemble
 
-        judge = cast("str | None", self.config.value("ensemble.judge"))
+        judge = cast("str | None", setup.config.value("ensemble.judge"))
         return Ensemble(dispatch, request, decision, chosen.names, judge, progress)
 
     def route(
         self,
-        request: Request,
+        request: Prompt,
         *,
         model: str | None = None,
         options: Mapping[str, object] | None = None,
         engine: str | None = None,
         strategy: str | None = None,
-        fallback: Sequence[str] = (),
-        need: Sequence[str] = (),
+        fallback: str | Sequence[str] = (),
+        need: str | Sequence[str] = (),
+        models: str | Sequence[str] = (),
+        **stated: Any,
     ) -> Decision:
-        """The decision that ``run`` would obey, and what it rests on; nothing is run."""
-        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
-        return self.selection.decide(request, wish, self._moment(None))[0]
+        """The decision that ``run`` would obey, and what it rests on; nothing is run. What else is
+        ``stated`` is as ``generate`` takes it.
+
+        >>> with Router(models=[{"name": "small", "source": "builtin:mini"}]) as router:
+        ...     router.route("Hello").chosen
+        'small'
+        """
+        setup = self.setup
+        asked: dict[str, Any] = dict(
+            model=model, options=options, engine=engine, strategy=strategy,
+            fallback=fallback or None, need=need or None, models=models or None,
+        )  # fmt: skip
+        if not isinstance(request, Request) or stated:
+            call = calls.understood(request, {**asked, **stated}, setup.config)
+            request, asked = call.request, call.choice
+        wish = calls.wish(asked)
+        return setup.selection.decide(request, wish, self._moment(None))[0]
+
+    def generate(
+        self,
+        prompt: Prompt,
+        options: Mapping[str, Any] | None = None,
+        /,
+        **stated: Unpack[Stated],
+    ) -> Result:
+        """The answer to a prompt: a text, or messages with role and content. What is stated, by
+        name or in a dict, comes before the configuration.
+
+        Raises ``InvalidRequest`` naming an argument that is wrong, and what ``run`` does;
+        ``TimedOut`` where the answer is not complete within ``timeout`` seconds.
+
+        >>> asked = [{"role": "user", "content": "What is the capital of Italy?"}]
+        >>> with Router(models=[{"name": "small", "source": "builtin:mini"}]) as router:
+        ...     result = router.generate(asked, max_tokens=20, temperature=0)
+        >>> result.text, result.metadata.finish_reason
+        ('The capital of Italy is Rome.', 'stop')
+        """
+        return self._stream(prompt, options, stated, streams=False).result
+
+    def generate_stream(
+        self,
+        prompt: Prompt,
+        options: Mapping[str, Any] | None = None,
+        /,
+        **stated: Unpack[Stated],
+    ) -> TextStream:
+        """The same answer in pieces of text, as they come; the whole of it is its ``result``.
+
+        >>> with Router(models=[{"name": "small", "source": "builtin:mini"}]) as router:
+        ...     stream = router.generate_stream("What is the capital of Spain?", temperature=0)
+        ...     text = "".join(stream)
+        >>> text == stream.result.text
+        True
+        """
+        return self._stream(prompt, options, stated, streams=True)
+
+    @overload
+    def embed(  # type: ignore[overload-overlap]
+        self, texts: str, *, model: str | None = ..., options: Mapping[str, object] | None = ...,
+        engine: str | None = ...,
+    ) -> list[float]: ...  # fmt: skip
+
+    @overload
+    def embed(
+        self, texts: Sequence[str], *, model: str | None = ...,
+        options: Mapping[str, object] | None = ..., engine: str | None = ...,
+    ) -> list[list[float]]: ...  # fmt: skip
 
     def embed(
         self,
-        texts: Sequence[str],
+        texts: str | Sequence[str],
         *,
         model: str | None = None,
         options: Mapping[str, object] | None = None,
         engine: str | None = None,
-    ) -> list[list[float]]:
-        """One vector of length 1 per text."""
-        found = self.catalogue.for_running(self._found(model, engine))
-        loaded, _ = self._open(found, options or {}, engine)
-        return loaded.embed(texts)
+    ) -> list[float] | list[list[float]]:
+        """A vector of length 1 for a text, one per text for several. Without a ``model`` one of the
+        configured ones that make vectors is chosen, as for an answer."""
+        found = self.embedded(texts, model=model, options=options, engine=engine).vectors
+        return found[0] if isinstance(texts, str) else found
+
+    def embedded(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,
+        options: Mapping[str, object] | None = None,
+        engine: str | None = None,
+    ) -> "Embedded":
+        """``embed``, with the model that made the vectors and the decision."""
+        from llmrr.choosing import embedding
+
+        wanted, setup = embedding.checked(texts), self.setup
+        request = embedding.request_of(wanted)
+        need = (embedding.NEED,) if setup.selection.members(model) else ()
+        wish = Wish(model, None, (), need, _loading(options, engine))
+        chosen = setup.selection.choose(request, wish, self._moment(None))
+        call = Call(options or {}, engine, None, True, None)
+        return embedding.Embedding(Dispatch(self, setup, chosen, request, call), wanted).run()
 
     def open(
         self,
@@ -238,8 +368,9 @@ class Router:
         engine: str | None = None,
     ) -> Opened:
         """Load a model to use it directly; it stays loaded until another one is asked for."""
-        resolved = self._found(model, engine)
-        loaded, picked = self._open(resolved, options or {}, engine)
+        setup = self.setup
+        resolved = setup.catalogue.wanted(model, engine)
+        loaded, picked = self._open(resolved, options or {}, engine, setup)
         return Opened(resolved, picked.engine.name, loaded)
 
     def close(self) -> None:
@@ -253,21 +384,31 @@ class Router:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _found(self, model: str | None, engine: str | None) -> Resolved:
-        found = self.resolve(model)
-        return self.catalogue.served(found) if engine == "ollama" else found
+    def _stream(
+        self, prompt: Prompt, options: Mapping[str, Any] | None, stated: Mapping[str, Any], *,
+        streams: bool,
+    ) -> TextStream:  # fmt: skip
+        call = calls.understood(
+            prompt, calls.together(options, stated), self.config, streams=streams
+        )
+        if warning := strategy_warning(call.choice.get("strategy")):
+            self._warn(warning)
+        return TextStream(
+            lambda: self.run(call.request, deadline=call.timeout, **call.choice, **call.running),
+            call.timeout,
+        )
 
     def _open(
-        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
+        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None, setup: Setup
     ) -> tuple[Model, Picked | Reached]:
         wanted = wanted or resolved.engine
         called, stated = stated, {**resolved.recipe.options, **stated}
         picked: Picked | Reached
         load: Callable[[], Model]
         if resolved.endpoint is not None:
-            if found := self.config.untrusted(resolved.name, called):
+            if found := setup.config.untrusted(resolved.name, called):
                 raise BadConfig(f"{found}, and nobody agreed to that", "llmrr config trust")
-            endpoint, stated = self._endpoint(resolved.endpoint, stated)
+            endpoint, stated = _endpoint(resolved.endpoint, stated, setup.config)
             picked = reached = for_endpoint(endpoint, wanted)
             options = _options(stated)
             key: _Key = (endpoint, picked.engine.name, options)
@@ -277,7 +418,7 @@ class Router:
             files = place(resolved)
             named = resolved.label or shlex.quote(str(files.path))
             picked = local = for_format(files.format, resolved.name, wanted, named)
-            options = _options({**self.config.engine_options(picked.engine.name), **stated})
+            options = _options({**setup.config.engine_options(picked.engine.name), **stated})
             key = (files.path, picked.engine.name, options)
             load = partial(local.engine.load, files, options)
         if self._loaded is not None:
@@ -289,20 +430,6 @@ class Router:
         model = load()
         self._loaded, self._loaded_name = (key, model, picked), resolved.name
         return model, picked
-
-    def _endpoint(
-        self, endpoint: Endpoint, stated: Mapping[str, object]
-    ) -> tuple[Endpoint, dict[str, object]]:
-        """Where a remote model is asked, with the times that are configured and what is stated of
-        it; and what else is stated."""
-        times: dict[str, object] = {
-            ("timeout" if name == "total" else name): self.config.value(f"timeouts.{name}")
-            for name in ("connect", "first_token", "between_tokens", "total")
-        }
-        own = {name: one for name, one in stated.items() if name in REMOTE_OPTIONS}
-        rest = {name: one for name, one in stated.items() if name not in REMOTE_OPTIONS}
-        times["env_file"] = self.config.value("env_file")
-        return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
 
     def _count(self, name: str, change: int) -> None:
         """How many requests are under way at a model."""
@@ -340,11 +467,12 @@ class Router:
         return Moment(int.from_bytes(os.urandom(8)), loaded, busy, kept)
 
     def _record(
-        self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
-    ) -> None:
-        if not log or not self.config.value("log_prompts"):
+        self, run: stats.Run, log: bool, label: str | None, config: Config,
+        outcome: "Work | None" = None,
+    ) -> None:  # fmt: skip
+        if not log or not config.value("log_prompts"):
             run = replace(run, system=None, prompt=None, answer=None)
-        retention = cast("float | None", self.config.value("stats.retention"))
+        retention = cast("float | None", config.value("stats.retention"))
 
         def write(connection: "sqlite3.Connection") -> None:
             from llmrr import database
@@ -362,12 +490,49 @@ class Router:
         self.with_database(write, "nothing is recorded")
 
 
+def _endpoint(
+    endpoint: Endpoint, stated: Mapping[str, object], config: Config
+) -> tuple[Endpoint, dict[str, object]]:
+    """Where a remote model is asked, with the times that are configured and what is stated of
+    it; and what else is stated."""
+    times: dict[str, object] = {
+        ("timeout" if name == "total" else name): config.value(f"timeouts.{name}")
+        for name in ("connect", "first_token", "between_tokens", "total")
+    }
+    own = {name: one for name, one in stated.items() if name in REMOTE_OPTIONS}
+    rest = {name: one for name, one in stated.items() if name not in REMOTE_OPTIONS}
+    times["env_file"] = config.value("env_file")
+    return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
+
+
 def _refuse_remote(resolved: Resolved, stated: Mapping[str, object]) -> None:
     for name in stated:
         if name in REMOTE_OPTIONS:
             raise UsageError(
                 f"{resolved.name} runs on this machine, and has no {name}", f"leave out {name}"
             )
+
+
+def _live(config: object, stated: Mapping[str, Any], warn: Callable[[str], None]) -> Live:
+    """The configuration that the arguments of ``Router`` mean."""
+    if isinstance(config, str | PathLike):
+        found = Live(file=_file(config), table=stated, warn=warn)
+        found.current()  # what is wrong is told here
+        return found
+    if isinstance(config, Mapping):
+        stated = {**config, **stated}
+        config = None
+    if config is not None and not isinstance(config, Config):
+        raise InvalidRequest(
+            f"Router({config!r}) is no configuration", "a Config, a path, or models=[…]"
+        )
+    return Live(config, table=stated, alone="models" in stated, warn=warn)
+
+
+def _file(path: str | PathLike[str]) -> Path:
+    """The file of that name, or the ``llmrr.toml`` in the folder of that name."""
+    found = paths.expanded(os.fspath(path)).absolute()
+    return found / FILE_NAME if found.is_dir() else found
 
 
 def _loading(options: Mapping[str, object] | None, engine: str | None) -> Loading:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 from llmrr import stats
-from llmrr.catalogue import Catalogue, Resolved
+from llmrr.catalogue import Resolved
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, retry_rules
+from llmrr.choosing.setup import Setup
 from llmrr.config import Config
 from llmrr.engines import Picked, Reached
 from llmrr.engines.base import Model
@@ -41,25 +42,18 @@ class Host(Protocol):
 
     _kept: dict[str, str]
 
-    @property
-    def config(self) -> Config: ...
-
-    @property
-    def catalogue(self) -> Catalogue: ...
-
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
 
-    def _found(self, model: str | None, engine: str | None) -> Resolved: ...
-
     def _open(
-        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
+        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None, setup: Setup
     ) -> tuple[Model, Picked | Reached]: ...
 
     def _count(self, name: str, change: int) -> None: ...
 
     def _record(
-        self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
-    ) -> None: ...
+        self, run: stats.Run, log: bool, label: str | None, config: Config,
+        outcome: "Work | None" = None,
+    ) -> None: ...  # fmt: skip
 
     def _warn(self, text: str) -> None: ...
 
@@ -67,14 +61,17 @@ class Host(Protocol):
 class Dispatch:
     """One request on its way through the models that were chosen for it."""
 
-    def __init__(self, router: Host, chosen: Chosen, request: Request, call: Call) -> None:
-        self.router, self.chosen, self.request, self.call = router, chosen, request, call
+    def __init__(
+        self, router: Host, setup: Setup, chosen: Chosen, request: Request, call: Call
+    ) -> None:
+        self.router, self.setup, self.config = router, setup, setup.config
+        self.chosen, self.request, self.call = chosen, request, call
         self.cid = call.conversation or _new_conversation(time.time())
-        total = cast("float | None", router.config.value("timeouts.total"))
+        total = cast("float | None", self.config.value("timeouts.total"))
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way: int | None = None
-        self.models = {one.name: one for one in router.config.models}
+        self.models = {one.name: one for one in self.config.models}
 
     def attempts(self) -> Attempts:
         """The models that are asked in turn."""
@@ -83,7 +80,7 @@ class Dispatch:
     def attempts_of(self, asks: Asks, names: Sequence[str], request: Request) -> Attempts:
         """Some models that are asked in turn; ``asks`` is told of it."""
         return Attempts(
-            asks, request, names, retry_rules(self.router.config),
+            asks, request, names, retry_rules(self.config),
             seed=int.from_bytes(os.urandom(8)), deadline=self.deadline,
             contexts={one.name: one.context for one in self.chosen.candidates},
             resumes=frozenset(name for name, one in self.models.items() if one.resume),
@@ -95,7 +92,7 @@ class Dispatch:
             return
         from llmrr.choosing import health
 
-        model, rules = self.models[name], breaker_rules(self.router.config)
+        model, rules = self.models[name], breaker_rules(self.config)
         strategy = self.chosen.decision.strategy if self.chosen.decision else None
 
         def work(connection: "sqlite3.Connection") -> LlmrrError | None:
@@ -112,8 +109,8 @@ class Dispatch:
 
     def resolve(self, name: str) -> Resolved:
         """The model of that name, as an engine here runs it; the empty name is the default."""
-        found = self.router._found(name or None, self.call.engine)
-        found = self.router.catalogue.for_running(found)
+        found = self.setup.catalogue.wanted(name or None, self.call.engine)
+        found = self.setup.catalogue.for_running(found)
         decision = self.chosen.decision
         if decision is not None and name == decision.chosen:
             return replace(found, stated=False, why=decision.summary)
@@ -121,19 +118,28 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
-        loaded, picked = self.router._open(model, self.call.options, self.call.engine)
+        loaded, picked = self._loaded(model)
         request = completed(request, model, loaded.info.sampling)
         stream = loaded.generate(request if model.endpoint is None else without_begun(request))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))
         self.router._count(model.name, 1)
         return Attempt(stream, model, picked.engine.name, runs)
 
+    def open(self, model: Resolved) -> tuple[Model, str]:
+        """The model, loaded, and the engine that runs it."""
+        loaded, picked = self._loaded(model)
+        return loaded, picked.engine.name
+
+    def _loaded(self, model: Resolved) -> tuple[Model, Picked | Reached]:
+        return self.router._open(model, self.call.options, self.call.engine, self.setup)
+
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, and what that says of the model."""
         self.keep(ended, is_said=True)
 
-    def keep(self, ended: Ended, *, is_said: bool) -> None:
-        """``record``; what is not ``is_said`` is no turn of the conversation."""
+    def keep(self, ended: Ended, *, is_said: bool, is_answer: bool = True) -> None:
+        """``record``; what is not ``is_said`` is no turn of the conversation, and what is no answer
+        does not make the model the one that was used last."""
         if self.under_way is not None:
             self._finish(self.under_way)
         if ended.model is None:
@@ -143,7 +149,8 @@ class Dispatch:
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
         run = _run_of(self.request, ended, ended.model, self.cid if is_said else None)
-        self.router._record(run, self.call.log, ended.model.label, self._outcome(ended))
+        label = ended.model.label if is_answer else None
+        self.router._record(run, self.call.log, label, self.config, self._outcome(ended))
 
     def warn(self, text: str) -> None:
         """Tell the user."""
@@ -163,7 +170,7 @@ class Dispatch:
         from llmrr.choosing import health
 
         key, error = key_of(model), ended.error
-        rules = breaker_rules(self.router.config)
+        rules = breaker_rules(self.config)
         if error is None and ended.finish_reason != "cancelled" and ended.usage is not None:
             return lambda connection: health.note(connection, key, rules, usage=ended.usage)
         if isinstance(error, LlmrrError) and not error.is_of_request:

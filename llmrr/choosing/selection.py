@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -15,7 +16,7 @@ from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import RetryRules, chain
 from llmrr.routing.rejection import sorted_words
 from llmrr.strategies import parse_strategy
-from llmrr.types import Request
+from llmrr.types import Request, Sampling
 
 if TYPE_CHECKING:
     from llmrr.catalogue import Database
@@ -25,13 +26,15 @@ BYTES_PER_TOKEN: Final = 4  # of English text, about; only engines know
 
 class Wish(NamedTuple):
     """What a call states of the choice: a model or a group by its name, how to choose, what is
-    asked when that fails, what is needed (``--need``), how it is loaded."""
+    asked when that fails, what is needed (``--need``), how it is loaded, and the ``models`` that it
+    is narrowed to, all where there are none."""
 
     model: str | None = None
     strategy: str | None = None
     fallback: tuple[str, ...] = ()
     need: tuple[str, ...] = ()
     loading: Loading = AS_CONFIGURED
+    models: tuple[str, ...] = ()
 
 
 class Moment(NamedTuple):
@@ -64,7 +67,7 @@ class Selection:
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
         """Which models are asked, and in which order. Raises what forbids every one of them, and
         ``NotFound`` for a fallback that is none."""
-        if self.members(wish.model):
+        if self.members(wish.model, wish.models):
             decision, candidates = self.decide(request, wish, moment)
             if not decision.asked:
                 raise decision.refusal
@@ -78,7 +81,7 @@ class Selection:
     ) -> tuple[Decision, tuple[Candidate, ...]]:
         """The decision among the ``[[models]]``, or among those of a group. ``NotFound`` where
         there are none."""
-        config, models = self._config(), self.members(wish.model)
+        config, models = self._config(), self.members(wish.model, wish.models)
         self._require_models(wish.fallback)
         if not models:
             raise NotFound(
@@ -95,7 +98,10 @@ class Selection:
         state = State(
             time.time(), moment.seed, health, moment.loaded, weights(config), moment.kept
         )
-        found = route(needs_of(request, wish.need, strategy), candidates, state)
+        needs = needs_of(request, wish.need, strategy)
+        if not needs.answers and any(one.is_for_vectors for one in candidates):
+            needs = replace(needs, dedicated=True)
+        found = route(needs, candidates, state)
         return replace(found, asked=self._order(found, wish)), tuple(candidates)
 
     def _order(self, decision: Decision, wish: Wish) -> tuple[str, ...]:
@@ -108,6 +114,9 @@ class Selection:
         alone = self._config().value("fallback_chain") is False and not wish.fallback
         own = {} if alone else self._own()
         names = chain(decision.chosen, own, self._then(decision, wish))
+        if wish.models and not wish.fallback:
+            narrow = {one.name for one in self.members(wish.model, wish.models)}
+            names = [one for one in names if one in narrow]
         kinds = {one.name: one.kind for one in decision.rejected}
         return tuple(one for one in names if kinds.get(one, "breaker") in ("breaker", "probing"))
 
@@ -127,12 +136,27 @@ class Selection:
             return configured
         return () if configured is False else decision.order
 
-    def members(self, name: str | None) -> tuple[ConfiguredModel, ...]:
+    def members(
+        self, name: str | None, only: Sequence[str] = ()
+    ) -> tuple[ConfiguredModel, ...]:
         """Those that a name leaves to choose among: all without one, those of a group; none for any
-        other name."""
+        other name. ``only`` narrows them to these names and groups, and may name models besides.
+        Raises ``NotFound``."""
         models = self._config().models
-        return tuple(one for one in models if name is None or one.group == name)
+        found = tuple(one for one in models if name is None or one.group == name)
+        if not only:
+            return found
+        chosen: dict[str, ConfiguredModel] = {}
+        for word in only:
+            named = [one for one in found if word in (one.name, one.group)]
+            chosen |= {one.name: one for one in named or [self._besides(word)]}
+        return tuple(chosen.values())
 
+    def _besides(self, name: str) -> ConfiguredModel:
+        """A model that is none of the ``[[models]]``, as one of them without anything stated."""
+        found = self._catalogue.resolve(name)
+        provider = "file" if found.endpoint is None else found.endpoint.provider
+        return ConfiguredModel(name, name, provider, None, Sampling(), None, {}, Path())
 
 
 def needs_of(request: Request, words: Sequence[str] = (), strategy: str = "") -> Needs:

@@ -1,0 +1,401 @@
+"""The library's face: a router from code or a file, and its calls as programs write them."""
+
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import builders
+import pytest
+from fakes import FakeEngine, reply
+from openai_servers import OpenAIServer
+from provider_servers import KEY, MODEL, Fault
+
+import llmrr
+from llmrr import LlmrrError, Message, Request, Router, Sampling, Tool, stats
+from llmrr.compat import Legacy
+from llmrr.database import open_database
+from llmrr.errors import BadConfig, InvalidRequest, NotFound, TimedOut, UsageError
+
+MINI = [{"name": "small", "source": "builtin:mini"}]
+FRANCE = "What is the capital of France?"
+PARIS = "The capital of France is Paris."
+
+
+def in_code(**stated: Any) -> Router:
+    return Router(models=stated.pop("models", MINI), **stated)
+
+
+def test_a_result(engine: FakeEngine) -> None:
+    engine.replies = [reply(("reasoning", "Hm"), "Hel", "lo.")]
+    with in_code() as router:
+        result = router.generate("hello")
+    assert (str(result), result.text, result.tokens, result.model) == (
+        "Hello.", "Hello.", 5, "small",
+    )  # fmt: skip
+    assert result.reasoning == "Hm"
+    about = result.metadata
+    assert about["finish_reason"] == about.finish_reason == "stop"
+    assert about.usage.prompt_tokens == 7
+    assert about.decision["model"] == "small"
+    assert about.latency > 0
+    assert about.engine == "fake"
+    with pytest.raises(AttributeError, match="speed"):
+        _ = about.speed
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({"max_tokens": 9}, {"max_tokens": 9}),
+        ({"maxTokens": 9, "topP": 0.5, "topK": 3}, {"max_tokens": 9, "top_p": 0.5, "top_k": 3}),
+        ({"temperature": 0}, {"temperature": 0.0}),
+        ({"stopTokens": ["a", "b"]}, {"stop": ("a", "b")}),
+        ({"stop": "a"}, {"stop": ("a",)}),
+        ({"stop": ("a",), "seed": 0}, {"stop": ("a",), "seed": 0}),
+        ({"repeatPenalty": 1.5}, {"repeat_penalty": 1.5}),
+        ({"maxTokens": 9, "max_tokens": 9}, {"max_tokens": 9}),
+        ({"maxTokens": None, "max_tokens": 9}, {"max_tokens": 9}),
+        ({"max_new_tokens": 9, "max_tokens": None}, {"max_tokens": 9}),
+        ({"max_tokens": -1}, {"max_tokens": None}),
+        ({"schema": {"type": "object"}}, {"schema": {"type": "object"}}),
+        ({"schema": "name, age int"}, None),
+        ({"think": "low"}, {"think": "low"}),
+        ({"stream": False}, {}),
+    ],
+)  # fmt: skip
+def test_sampling_as_it_is_stated(
+    engine: FakeEngine, stated: dict[str, Any], expected: dict[str, Any] | None
+) -> None:
+    engine.replies = ["one", "two"]
+    with in_code() as router:
+        router.generate("hello", **stated)
+        router.generate("hello", stated)
+    first, second = (request.sampling for request in engine.requests)
+    assert first == second
+    if expected is None:
+        assert isinstance(first.schema, dict)
+        assert first.schema["required"] == ["name", "age"]
+        return
+    for name, value in expected.items():
+        assert getattr(first, name) == value
+        assert type(getattr(first, name)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "stated", "said", "hint"),
+    [
+        (None, {}, "the prompt is None", "a text"),
+        ("", {}, "the prompt is empty", ""),
+        (" \n", {}, "the prompt is empty", ""),
+        ([], {}, "no messages", "role"),
+        (3, {}, "of the type int", "messages"),
+        (b"hi", {}, "of the type bytes", ""),
+        ([3], {}, r"messages\[0\] is of the type int", "role"),
+        ([{"content": "a"}], {}, r"messages\[0\] has no role", "user"),
+        ([{"role": "usr", "content": "a"}], {}, "'usr'", "user"),
+        ([{"role": ["user"], "content": "a"}], {}, "role", "user"),
+        ([{"role": "user"}], {}, "no content", ""),
+        ([{"role": "user", "content": 3}], {}, "type int", ""),
+        ([{"role": "user", "content": [{"type": "audio"}]}], {}, "'audio'", "text"),
+        ([{"role": "user", "content": "a", "colour": 1}], {}, "colour", ""),
+        ("x", {"temperature": float("nan")}, "temperature = nan", "temperature=0.7"),
+        ("x", {"temperature": float("inf")}, "temperature = inf", ""),
+        ("x", {"temperature": "hot"}, "temperature = 'hot'", ""),
+        ("x", {"temperature": True}, "temperature = True", ""),
+        ("x", {"max_tokens": 0}, "max_tokens = 0", ""),
+        ("x", {"max_tokens": 1, "maxTokens": 2}, "maxTokens = 2", "leave out"),
+        ("x", {"temprature": 1}, "temprature", "did you mean temperature?"),
+        ("x", {"stop": [1]}, "stop = ", ""),
+        ("x", {"apiKey": "sk-123"}, "apiKey holds a key", "api_key_env"),
+        ("x", {"options": {"api_key": "sk-123"}}, "api_key holds a key", "api_key_env"),
+        ("x", {"options": {"colour": 1}}, "colour", ""),
+        ("x", {"options": 3}, "options = 3", ""),
+        ("x", {"models": []}, "models = ", ""),
+        ("x", {"models": 3}, "models = 3", ""),
+        ("x", {"models": "small", "model": "small"}, "model names one", ""),
+        ("x", {"model": 3}, "model = 3", ""),
+        ("x", {"strategy": "best"}, "no strategy", ""),
+        ("x", {"timeout": -1}, "timeout = -1", "seconds"),
+        ("x", {"tools": 3}, "tools", ""),
+        ("x", {"tools": [{}]}, r"tools\[0\]", "name"),
+        ("x", {"schema": 3}, "schema = 3", ""),
+        ("x", {"schema": {}, "grammar": "x"}, "grammar", ""),
+        ("x", {"system": 3}, "system = 3", ""),
+        ("x", {"variables": {"a": "b"}}, "variables need a template", ""),
+        ("x", {"stream": True}, "stream = True", "generate_stream"),
+        (Request(), {}, "neither messages nor a prompt", ""),
+    ],
+)
+def test_what_is_wrong_with_a_call(
+    engine: FakeEngine, prompt: Any, stated: dict[str, Any], said: str, hint: str
+) -> None:
+    with in_code() as router, pytest.raises(InvalidRequest, match=said) as raised:
+        router.generate(prompt, **stated)
+    assert isinstance(raised.value, LlmrrError)
+    assert isinstance(raised.value, TypeError)
+    assert isinstance(raised.value, UsageError)
+    assert raised.value.exit_code == 2
+    assert hint in raised.value.hint
+    assert "sk-123" not in f"{raised.value}{raised.value.hint}"
+    assert not engine.requests
+
+
+def test_a_wrong_prompt_is_wrong_everywhere(engine: FakeEngine) -> None:
+    with in_code() as router:
+        calls = (router.generate, router.generate_stream, router.route, router.embed,
+                 Legacy(router).generate, Legacy(router).generate_stream)  # fmt: skip
+        for call in calls:
+            with pytest.raises(InvalidRequest):
+                call(None)  # type: ignore[operator]
+
+
+def test_messages_in_the_forms_that_there_are(engine: FakeEngine) -> None:
+    engine.replies = ["one"] * 5
+    image = {"type": "image_url", "image_url": {"url": "data:image/gif;base64,YWJj"}}
+    call = {"id": "c1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
+    conversation: list[Any] = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "What?"}, image]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "noon", "tool_call_id": "c1"},
+        Message("user", "And?"),
+    ]
+    with in_code() as router:
+        router.generate(conversation)
+        router.generate({"role": "user", "content": "hello"})
+        router.generate(Message("user", "hello"))
+        router.generate(Request(messages=(Message("user", "hello"),)), max_tokens=3)
+        router.generate("hello", raw=True)
+    system, asked, called, result, last = engine.requests[0].messages
+    assert (system.role, system.content) == ("system", "Be brief.")
+    assert (asked.content, asked.images[0].url) == ("What?", image["image_url"]["url"])  # type: ignore[index]
+    assert (called.content, called.tool_calls[0].name) == ("", "now")
+    assert (result.role, result.tool_call_id, last.content) == ("tool", "c1", "And?")
+    for request in engine.requests[1:4]:
+        assert request.messages == (Message("user", "hello"),)
+    assert engine.requests[3].sampling.max_tokens == 3
+    assert (engine.requests[4].prompt, engine.requests[4].messages) == ("hello", ())
+
+
+def test_a_system_prompt_goes_before_all(engine: FakeEngine) -> None:
+    engine.replies = ["one", "two"]
+    turns = [{"role": "system", "content": "A."}, {"role": "user", "content": "hello"}]
+    with in_code() as router:
+        router.generate(turns, systemPrompt="B.")
+        router.generate("hello", system="C.")
+    assert [one.content for one in engine.requests[0].messages] == ["B.", "hello"]
+    assert [one.content for one in engine.requests[1].messages] == ["C.", "hello"]
+
+
+def test_tools_as_clients_write_them(engine: FakeEngine) -> None:
+    engine.replies = ["one"]
+    tools = [{"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}},
+             {"name": "then", "input_schema": {"type": "object"}}, Tool("when")]  # fmt: skip
+    choice = {"type": "function", "function": {"name": "now"}}
+    with in_code() as router:
+        router.generate("hello", tools=tools, tool_choice=choice)
+    assert [one.name for one in engine.requests[0].tools] == ["now", "then", "when"]
+    assert engine.requests[0].tools[1].parameters == {"type": "object"}
+    assert engine.requests[0].tool_choice == "now"
+
+
+def test_templates(engine: FakeEngine) -> None:
+    engine.replies = ["one"] * 3
+    templates = {"quest": "From {context}: {input}",
+                 "chat": {"messages": [{"role": "system", "content": "{tone}"}]}}  # fmt: skip
+    with in_code(templates=templates) as router:
+        router.generate("who?", template="quest", variables={"context": "notes"})
+        router.generate("who?", template="chat", variables={"tone": "Calm."})
+        router.generate(None, template="Say {word}.", variables={"word": "it"})  # type: ignore[arg-type]
+        with pytest.raises(NotFound, match="quast") as raised:
+            router.generate("x", template="quast")
+        with pytest.raises(UsageError, match="context"):
+            router.generate("x", template="quest")
+    assert "did you mean quest?" in raised.value.hint
+    said = [[one.content for one in request.messages] for request in engine.requests]
+    assert said == [["From notes: who?"], ["Calm.", "who?"], ["Say it."]]
+
+
+def test_models_narrow_the_choice(engine: FakeEngine) -> None:
+    builders.tiny_llama(Path("tiny.gguf"), context=8192)
+    models = [
+        {"name": name, "source": "file:./tiny.gguf", "priority": at, "group": group}
+        for at, (name, group) in enumerate((("a", "x"), ("b", "y"), ("c", "y")))
+    ]
+    engine.replies = ["one"] * 9
+    with in_code(models=models, strategy="capability-match") as router:
+        assert router.generate("hello").model == "a"
+        assert router.generate("hello", models=["c", "b"]).model == "b"
+        assert router.generate("hello", models="c").model == "c"
+        assert router.generate("hello", models="y").model == "b"
+        assert router.generate("hello", models=["./tiny.gguf"]).model == "tiny.gguf"
+        assert router.route("hello", models=["b", "c"]).asked == ("b", "c")
+        assert router.route("hello", models="b", fallback="a").asked == ("b", "a")
+        assert router.route("hello").asked == ("a", "b", "c")
+        with pytest.raises(NotFound, match="nobody"):
+            router.generate("hello", models=["nobody"])
+
+
+def test_a_stray_strategy_says_what_it_is_taken_for(engine: FakeEngine) -> None:
+    told: list[str] = []
+    engine.replies = ["one"]
+    with in_code(warn=told.append) as router:
+        router.generate("hello", strategy="hybrid")
+    assert told == ['the strategy "hybrid" is taken as balanced']
+
+
+def test_a_stream_ends_with_the_result(engine: FakeEngine) -> None:
+    engine.replies = [reply(("reasoning", "Hm"), "Hel", "lo."), reply("one", " two"), "three"]
+    with in_code() as router:
+        stream = router.generate_stream("hello", maxTokens=3)
+        assert stream.model == "small"
+        assert list(stream) == ["Hel", "lo."]
+        assert (stream.result.text, stream.result.reasoning) == ("Hello.", "Hm")
+        with router.generate_stream("hello") as stream:
+            assert next(stream) == "one"
+        assert (stream.result.text, stream.result.metadata.finish_reason) == ("one", "cancelled")
+        assert router.generate_stream("hello").result.text == "three"
+
+
+def test_a_stream_that_is_cancelled_or_dropped_is_stopped(engine: FakeEngine) -> None:
+    engine.replies = [reply("one", " two"), reply("one", " two")]
+    with in_code() as router:
+        stream = router.generate_stream("hello")
+        next(stream)
+        stream.cancel()
+        assert list(stream) == []
+        dropped = router.generate_stream("hello")
+        next(dropped)
+        del dropped
+        gc.collect()
+        assert [one.cancelled for one in engine.streams] == [True, True]
+    with closing(open_database()) as connection:
+        runs = stats.runs(connection)
+    assert [run.finish_reason for run in runs] == ["cancelled", "cancelled"]
+
+
+def test_the_answer_of_a_model_that_is_real() -> None:
+    with in_code() as router:
+        assert router.generate(FRANCE, temperature=0).text == PARIS
+        assert "".join(router.generate_stream(FRANCE, temperature=0)) == PARIS
+        assert Legacy(router).generate(FRANCE, 20, 0) == PARIS
+        assert "".join(Legacy(router).generate_stream(FRANCE, 20, 0)) == PARIS
+        assert router.generate(FRANCE, max_tokens=2, temperature=0).tokens == 2
+        with pytest.raises(TimedOut, match=r"0\.0001"):
+            router.generate(FRANCE, timeout=0.0001)
+
+
+def test_the_older_calls_have_defaults_of_their_own(engine: FakeEngine) -> None:
+    engine.replies = ["one", "two", "three"]
+    with in_code() as router:
+        old = Legacy(router)
+        assert (old.generate("hello"), "".join(old.generate_stream("hello"))) == ("one", "two")
+        assert old.generate("hello", 5, 0.0) == "three"
+    sampling = [(one.sampling.max_tokens, one.sampling.temperature) for one in engine.requests]
+    assert sampling == [(100, 0.7), (100, 0.7), (5, 0.0)]
+
+
+def test_a_router_from_a_file(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("sub").mkdir()
+    Path("sub/llmrr.toml").write_text(
+        'version = 1\n[[models]]\nname = "mine"\nsource = "file:../tiny.gguf"\n'
+    )
+    Path("llmrr.toml").write_text('version = 1\n[[models]]\nname = "other"\nsource = "file:./x"\n')
+    engine.replies = ["one"] * 9
+    for made in (Router("sub/llmrr.toml"), Router(Path("sub")), Router.from_file("sub")):
+        with made as router:
+            assert router.generate("hello").model == "mine"
+    with Router("sub/llmrr.toml", strategy="random") as router:
+        assert router.config.value("strategy") == "random"
+    with pytest.raises(NotFound, match=r"gone\.toml"):
+        Router("gone.toml")
+    Path("bad.toml").write_text("strategy = 3")
+    with pytest.raises(BadConfig, match=r"strategy = 3.*bad.toml, line 1"):
+        Router("bad.toml")
+    with pytest.raises(InvalidRequest, match="3"):
+        Router(3)  # type: ignore[arg-type]
+
+
+def test_models_in_code_are_all_that_there_is(engine: FakeEngine) -> None:
+    Path("llmrr.toml").write_text('version = 1\nfallback_chain = ["x"]\n[[models]]\nname = "x"\n'
+                                  'source = "builtin:mini"\n')  # fmt: skip
+    with in_code() as router:
+        assert [one.name for one in router.config.models] == ["small"]
+        assert router.config.value("fallback_chain") is None
+    with Router(strategy="random") as router:
+        assert [one.name for one in router.config.models] == ["x"]
+    with Router({"models": MINI, "fallbackChain": ["small"]}) as router:
+        assert router.config.value("fallback_chain") == ("small",)
+
+
+def test_a_file_that_the_program_names_sends_keys_where_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FAR_KEY", KEY)
+    with OpenAIServer() as served:
+        Path("there").mkdir()
+        Path("there/llmrr.toml").write_text(
+            f'version = 1\n[[models]]\nname = "far"\nsource = "openai:{MODEL}"\n'
+            f'options = {{ base_url = "{served.address}/v1", api_key_env = "FAR_KEY" }}\n'
+        )
+        with Router("there") as router:
+            assert router.generate("hello").text == "Hello, world!"
+        monkeypatch.chdir("there")
+        with Router() as router, pytest.raises(BadConfig, match="nobody agreed"):
+            router.generate("hello")
+        assert len(served.seen) == 1
+
+
+def remote(served: OpenAIServer, **more: Any) -> dict[str, Any]:
+    options = {"base_url": f"{served.address}/v1", "api_key_env": "FAR_KEY"}
+    return {"name": "far", "source": f"openai:{MODEL}", "options": options, **more}
+
+
+def test_a_timeout_ends_an_answer_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAR_KEY", KEY)
+    with OpenAIServer() as served:
+        served.faults.append(Fault(after=2, stalls=True))
+        with in_code(models=[remote(served)]) as router, pytest.raises(TimedOut, match=r"0\.3 s"):
+            router.generate("hello", timeout=0.3)
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_many_threads_ask_one_router(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAR_KEY", KEY)
+    capitals = {"France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tokyo"}
+    ready = threading.Barrier(16)
+
+    def ask(at: int) -> tuple[str, str]:
+        land = list(capitals)[at % len(capitals)]
+        ready.wait()
+        said = [
+            str(router.generate(f"What is the capital of {land}?", temperature=0, max_tokens=20))
+            for _ in range(3)
+        ]
+        assert len(set(said)) == 1
+        return land, said[0]
+
+    with OpenAIServer() as served, ThreadPoolExecutor(16) as pool:
+        models = MINI if where == "here" else [remote(served)]
+        with in_code(models=models) as router:
+            found = list(pool.map(ask, range(16)))
+    for land, said in found:
+        assert said == ("Hello, world!" if where == "elsewhere" else
+                        f"The capital of {land} is {capitals[land]}.")  # fmt: skip
+    with closing(open_database()) as connection:
+        assert len(stats.runs(connection)) == 48
+
+
+def test_the_signature_that_was_there_before(engine: FakeEngine) -> None:
+    from llmrr import config
+
+    engine.replies = ["one"]
+    with Router(config.load(), warn=print, leave_model=True) as router:
+        answer = router.run(Request(messages=(Message("user", "hello"),), sampling=Sampling()))
+        assert "".join(chunk.text for chunk in answer) == "one"
+        assert router.route is not None
+    for name in llmrr.__all__:
+        assert getattr(llmrr, name) is not None
