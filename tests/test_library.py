@@ -145,11 +145,13 @@ def test_what_is_wrong_with_a_call(
 
 def test_a_wrong_prompt_is_wrong_everywhere(engine: FakeEngine) -> None:
     with in_code() as router:
-        calls = (router.generate, router.generate_stream, router.route, router.embed,
-                 Legacy(router).generate, Legacy(router).generate_stream)  # fmt: skip
+        calls: list[Any] = [
+            router.generate, router.generate_stream, router.route, router.embed,
+            Legacy(router).generate, Legacy(router).generate_stream,
+        ]  # fmt: skip
         for call in calls:
             with pytest.raises(InvalidRequest):
-                call(None)  # type: ignore[operator]
+                call(None)
 
 
 def test_messages_in_the_forms_that_there_are(engine: FakeEngine) -> None:
