@@ -1,9 +1,12 @@
 """The library's face: a router from code or a file, and its calls as programs write them."""
 
+import doctest
 import gc
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,10 @@ from openai_servers import OpenAIServer
 from provider_servers import KEY, MODEL, Fault
 
 import llmrr
-from llmrr import LlmrrError, Message, Request, Router, Sampling, Tool, stats
+from llmrr import LlmrrError, Message, ModelConverter, Request, Router, Sampling, Tool, stats
 from llmrr.compat import Legacy
 from llmrr.database import open_database
-from llmrr.errors import BadConfig, InvalidRequest, NotFound, TimedOut, UsageError
+from llmrr.errors import BadConfig, InvalidRequest, NotFound, TimedOut, Unsupported, UsageError
 
 MINI = [{"name": "small", "source": "builtin:mini"}]
 FRANCE = "What is the capital of France?"
@@ -391,6 +394,14 @@ def test_many_threads_ask_one_router(where: str, monkeypatch: pytest.MonkeyPatch
         assert len(stats.runs(connection)) == 48
 
 
+def test_what_the_readme_shows() -> None:
+    text = (Path(llmrr.__file__).parents[1] / "README.md").read_text()
+    [block] = re.findall(r"```pycon\n(.*?)```", text, re.DOTALL)
+    found = doctest.DocTestParser().get_doctest(block, {}, "README", "README.md", 0)
+    assert len(found.examples) > 8
+    assert doctest.DocTestRunner().run(found).failed == 0
+
+
 def test_the_signature_that_was_there_before(engine: FakeEngine) -> None:
     from llmrr import config
 
@@ -401,3 +412,72 @@ def test_the_signature_that_was_there_before(engine: FakeEngine) -> None:
         assert router.route is not None
     for name in llmrr.__all__:
         assert getattr(llmrr, name) is not None
+
+
+# -- conversion --------------------------------------------------------------------------------
+
+
+def test_a_conversion_in_one_call() -> None:
+    builders.tiny_llama(Path("tiny.gguf"))
+    told: list[str] = []
+    converter = ModelConverter(progress=lambda what, done, total: told.append(what))
+    made = converter.convert(
+        input="tiny.gguf", output=Path("small.gguf"), format="gguf", quant="Q8_0"
+    )
+    small = Path("small.gguf").absolute()
+    assert (made.path, str(made), made.format, made.quant) == (small, str(small), "gguf", "Q8_0")
+    assert made.bytes == Path(made).stat().st_size < Path("tiny.gguf").stat().st_size
+    assert made.verified
+    assert all(check.passed for check in made.checks)
+    assert (len(made.steps), made.files, bool(told)) == (1, (small,), True)
+    with pytest.raises(LlmrrError, match="is there already"):
+        converter.convert("tiny.gguf", "small.gguf", quant="Q8_0")
+    other = converter.convert("tiny.gguf", "folder", "safetensors", verify=False)
+    assert (other.format, other.verified) == ("safetensors", False)
+    assert (Path("folder") / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("named", "kind", "said"),
+    [
+        ({"input": "old.pkl", "format": "onnx"}, Unsupported, r"Unsupported model format '\.pkl'"),
+        ({"input": "gone.gguf"}, NotFound, "gone"),
+        ({"input": None}, InvalidRequest, "input = None"),
+        ({"output": ""}, InvalidRequest, "output = ''"),
+        ({"format": "tflite"}, InvalidRequest, "format = 'tflite'"),
+        ({"format": None}, InvalidRequest, "format = None"),
+        ({"format": "pytorch"}, InvalidRequest, "format = 'pytorch'"),
+        ({"quantisation": "Q8_0"}, InvalidRequest, "quantisation"),
+        ({"quant": "Q99"}, LlmrrError, "Q99"),
+        ({"group_size": 32}, UsageError, "group.size"),
+        ({"format": "mlx", "input": "gone"}, NotFound, "gone"),
+    ],
+)
+def test_a_conversion_that_cannot_be(
+    named: dict[str, Any], kind: type[LlmrrError], said: str
+) -> None:
+    builders.tiny_llama(Path("tiny.gguf"))
+    Path("old.pkl").write_bytes(b"hello there")
+    asked = {"input": "tiny.gguf", "output": "out", "format": "gguf", "quant": "Q8_0", **named}
+    with pytest.raises(kind, match=said):
+        ModelConverter().convert(**asked)
+    assert not Path("out").exists()
+
+
+def test_a_conversion_asks_before_it_installs(monkeypatch: pytest.MonkeyPatch) -> None:
+    builders.tiny_llama(Path("tiny.gguf"))
+    asked: list[str] = []
+
+    def no(text: str) -> bool:
+        asked.append(text)
+        return False
+
+    step = ModelConverter().plan("tiny.gguf", "out", quant="Q8_0")[0][0]
+    asking = replace(step, asks="1 GB is fetched")
+    monkeypatch.setattr("llmrr.convert.converter.plan", lambda source, wish: (asking,))
+    for converter in (ModelConverter(), ModelConverter(agree=no)):
+        with pytest.raises(LlmrrError, match="1 GB is fetched"):
+            converter.convert("tiny.gguf", "out.gguf", quant="Q8_0")
+    assert asked == ["1 GB is fetched"]
+    assert not Path("out.gguf").exists()
+    assert ModelConverter(agree=True).convert("tiny.gguf", "out.gguf", quant="Q8_0").verified
