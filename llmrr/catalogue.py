@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from llmrr import engines, formats, paths
 from llmrr.config import Config, ConfiguredModel
-from llmrr.errors import LlmrrError, NotFound, NotInstalled, Unsupported, nearest
+from llmrr.errors import BadConfig, LlmrrError, NotFound, NotInstalled, Unsupported, nearest
 from llmrr.kinds import LOCAL_PROVIDERS, split_source
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.types import Endpoint, Format, ModelFiles, Recipe
@@ -218,6 +218,8 @@ class Catalogue:
             found = _served(split_source(model.source)[1])
         else:
             found = self._from(model.source)
+        if model.format is not None and paths.exists(found.path):
+            found = _as_format(found, Format(model.format), model)
         stated = Recipe(model.system, model.params, model.options)
         return replace(
             found, name=model.name, source=model.source, recipe=over(stated, found.recipe),
@@ -398,6 +400,18 @@ def require_files(resolved: Resolved) -> None:
             f"{resolved.name} runs at {endpoint.provider}: nothing of it is on this machine",
             f'llmrr run -m {shlex.quote(resolved.name)} "…" asks it',
         )
+
+
+def _as_format(found: Resolved, wanted: Format, model: ConfiguredModel) -> Resolved:
+    """The same, in the format that the configuration states."""
+    try:
+        path = formats.of_format(found.path, wanted)
+    except Unsupported as error:
+        raise BadConfig(
+            f"{error.message}; {model.name} has format = {model.format} ({model.file})",
+            "take out the format, or name the right file",
+        ) from None
+    return replace(found, path=path, format=wanted if path.is_file() else found.format)
 
 
 def _builtin() -> Resolved:
