@@ -81,6 +81,7 @@ class FakeModel:
         self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
     ) -> FakeStream:
         self.engine.requests.append(request)
+        self.engine.asked.append(self)
         said = self.engine.replies.pop(0)
         if isinstance(said, BaseException):
             raise said
@@ -103,7 +104,8 @@ class FakeModel:
 
 
 class FakeEngine:
-    """Takes any GGUF file for a model. ``requests``, ``loads`` and ``texts`` are what it got."""
+    """Takes any GGUF file for a model. ``requests``, ``loads`` and ``texts`` are what it got,
+    ``asked`` the models that the requests went to."""
 
     name = "fake"
     formats = frozenset({Format.GGUF})
@@ -113,6 +115,7 @@ class FakeEngine:
     def __init__(self, replies: Sequence[str | Reply | BaseException] = ()) -> None:
         self.replies = list(replies)
         self.requests: list[Request] = []
+        self.asked: list[FakeModel] = []
         self.loads: list[tuple[Path, Options]] = []
         self.streams: list[FakeStream] = []
         self.texts: list[str] = []

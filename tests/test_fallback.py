@@ -204,14 +204,16 @@ def test_a_file_that_is_gone_is_rejected_and_one_that_nobody_can_run_is_told(
 def test_no_request_is_lost_while_one_model_is_sound(
     engine: FakeEngine, ask: Asked, strategy: str
 ) -> None:
-    configure("dead", "flaky", "slow", "sound", head=f"strategy = '{strategy}'")
+    names = ("dead", "flaky", "slow", "sound")
+    threads = {one: f"options = {{ threads = {at} }}" for at, one in enumerate(names, start=1)}
+    configure(*names, head=f"strategy = '{strategy}'", **threads)
     world = random.Random(5)
 
     class Replies(list[object]):
         """What is said next depends on who is asked."""
 
         def pop(self, at: int = -1) -> object:
-            name = router._loaded_name
+            name = names[(engine.asked[-1].options.threads or 0) - 1]
             if name == "dead" or (name == "flaky" and world.random() < 0.5):
                 return failed(transient=world.random() < 0.5)
             if name == "slow" and world.random() < 0.3:
