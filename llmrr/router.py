@@ -319,7 +319,8 @@ class Router:
         named = resolved.label or shlex.quote(str(files.path))
         picked = for_format(files.format, resolved.name, wanted, named)
         own = self.config.engine_options(picked.engine.name)
-        options = _options({"most_slots": self._most_slots(), **own, **stated})
+        most = 1 if "slots" in stated else self._most_slots()
+        options = _options({"most_slots": most, **own, **stated})
         return Wanted(
             resolved.name, (files, picked.engine.name, options), picked,
             partial(picked.engine.load, files, options), partial(needs.bytes_of, files, options),

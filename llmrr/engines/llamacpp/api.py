@@ -12,6 +12,7 @@ import ctypes
 import functools
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ FIELDS: Final = {
     "llama_batch": "n_tokens token embd pos n_seq_id seq_id logits",
 }
 _WARNING_LEVEL = 3
+_capturing = threading.RLock()  # there is one log for all models
+_callbacks: deque[Any] = deque(maxlen=16)  # another thread may be in one that was just taken out
 
 
 @functools.cache
@@ -86,6 +89,11 @@ def quiet_log() -> Any:
 @contextmanager
 def captured_log(level: int = _WARNING_LEVEL) -> Iterator[deque[str]]:
     """The last lines that llama.cpp logs at ``level`` or above while this lasts."""
+    with _capturing:
+        yield from _captured(level)
+
+
+def _captured(level: int) -> Iterator[deque[str]]:
     binding = api()
     lines: deque[str] = deque(maxlen=400)
     parts: list[str] = []
@@ -100,6 +108,7 @@ def captured_log(level: int = _WARNING_LEVEL) -> Iterator[deque[str]]:
                 parts.clear()
 
     callback = binding.llama_log_callback(note)
+    _callbacks.append(callback)
     binding.llama_log_set(callback, None)
     try:
         yield lines
