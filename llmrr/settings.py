@@ -241,7 +241,7 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("weights.cost", number(0), 0.3, "What balanced weighs cost with.", "0.2", True),
     Spec("weights.speed", number(0), 0.3, "What balanced weighs speed with.", "0.2", True),
     Spec("ensemble.size", whole(2, 16), 3,
-         "How many models the strategy ensemble asks, one after the other.", "5", True),
+         "How many models the strategy ensemble asks at once.", "5", True),
     Spec("ensemble.judge", TEXT, None,
          "The model that chooses among their answers; without it, or where it names none, the "
          "answer that most give is taken, or the one nearest to the others.",

@@ -82,7 +82,8 @@ class FakeModel:
     ) -> FakeStream:
         self.engine.requests.append(request)
         self.engine.asked.append(self)
-        said = self.engine.replies.pop(0)
+        own = self.engine.replies_of.get(self.place.path.stem)
+        said = (self.engine.replies if own is None else own).pop(0)
         if isinstance(said, BaseException):
             raise said
         stream = FakeStream(said if isinstance(said, Reply) else reply(said))
@@ -105,7 +106,8 @@ class FakeModel:
 
 class FakeEngine:
     """Takes any GGUF file for a model. ``requests``, ``loads`` and ``texts`` are what it got,
-    ``asked`` the models that the requests went to."""
+    ``asked`` the models that the requests went to; ``replies_of`` are those of a file by its name.
+    """
 
     name = "fake"
     formats = frozenset({Format.GGUF})
@@ -114,6 +116,7 @@ class FakeEngine:
 
     def __init__(self, replies: Sequence[str | Reply | BaseException] = ()) -> None:
         self.replies = list(replies)
+        self.replies_of: dict[str, list[str | Reply | BaseException]] = {}
         self.requests: list[Request] = []
         self.asked: list[FakeModel] = []
         self.loads: list[tuple[Path, Options]] = []
