@@ -110,7 +110,9 @@ class Router:
     @cached_property
     def selection(self) -> Selection:
         """The ``[[models]]``, to choose among."""
-        return Selection(self.catalogue, lambda: self.config, self.with_database)
+        return Selection(
+            self.catalogue, lambda: self.config, self.with_database, self.pool.idle_bytes
+        )
 
     def resolve(self, name: str | None) -> Resolved:
         """Which model a name means; without one, the one that answers by default. Raises what

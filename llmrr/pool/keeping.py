@@ -64,6 +64,10 @@ class Pool:
         with self._changed:
             return [one.held for one in self._local() if one.state == "loaded"]
 
+    def idle_bytes(self) -> int:
+        """What could be free without interrupting anyone."""
+        return sum(one.bytes for one in self.held() if not one.leases)
+
     def use(self) -> MemoryUse | None:
         """How full memory is; None where that is not known."""
         with self._changed:
