@@ -34,7 +34,8 @@ class MemoryMonitor:
     and not at every look. It looks every ``interval`` seconds, by default that of ``[memory]``.
 
     It begins with the first listener, and ends with ``stop`` or the block that it is used in. A
-    listener runs on the monitor's thread; what it raises is given to ``failed``, and ends nothing.
+    listener runs on the monitor's thread; what it raises ends nothing, and is given to ``failed``,
+    without which it is shown as any thread's error is.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class MemoryMonitor:
         failed: Callable[[Exception], object] | None = None,
     ) -> None:
         self._router, self._threshold, self._interval = router, threshold, interval
-        self._failed = failed
+        self._failed = failed or _show
         self._listeners: dict[str, list[Listener]] = {event: [] for event in EVENTS}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -84,8 +85,7 @@ class MemoryMonitor:
             try:
                 listener(use)
             except Exception as error:
-                if self._failed is not None:
-                    self._failed(error)
+                self._failed(error)
         return use
 
     def stop(self) -> None:
@@ -116,3 +116,11 @@ class MemoryMonitor:
             self.check()
             stated = self._interval
             self._stop.wait(stated if stated is not None else self._configured("interval"))
+
+
+def _show(error: Exception) -> None:
+    threading.excepthook(
+        threading.ExceptHookArgs(
+            (type(error), error, error.__traceback__, threading.current_thread())
+        )
+    )

@@ -1,8 +1,8 @@
 """The models that are in memory, one owner each.
 
 ``deciding`` says which of them makes room for another one, ``memory`` how full the machine is,
-``needs`` what a model takes; ``keeping`` loads them, lends them to requests (``entries``) and
-unloads them, which ``sweeping`` has it do in time.
+``needs`` what a model takes; ``keeping`` loads them, lends them to requests (``entries``,
+``shelf``) and unloads them, which ``sweeping`` has it do in time.
 """
 
 from llmrr.pool.deciding import Held, MemoryUse, Rules, evict

@@ -118,6 +118,18 @@ def expired(held: Sequence[Held], now: float, idle_s: float) -> list[Held]:
     return [one for one in held if not one.leases and now - one.used >= idle_s]
 
 
+def due(held: Sequence[Held], now: float, rules: Rules) -> float:
+    """Seconds until one of them may have been idle for too long, or memory is looked at.
+
+    >>> due([Held(1, "a", 1, 90.0), Held(2, "b", 1, 0.0, leases=1)], 100.0, Rules(interval=400.0))
+    290.0
+    """
+    if not rules.auto_unload:
+        return rules.interval
+    since = min(now if one.leases else one.used for one in held)
+    return max(0.0, min(rules.interval, since + rules.unload_after - now))
+
+
 def size_text(count: float) -> str:
     """A number of bytes, in words.
 

@@ -1,4 +1,4 @@
-"""A model of the pool, what asks for one, and the right to use it."""
+"""A model of the pool, and the right to use it."""
 
 import threading
 from collections import Counter
@@ -28,12 +28,12 @@ class Entry:
     __slots__ = ("bytes", "claims", "error", "leases", "model", "names", "owners", "state", "used",
                  "wanted")  # fmt: skip
 
-    def __init__(self, wanted: Wanted, now: float) -> None:
+    def __init__(self, wanted: Wanted, now: float, need: int | None = None) -> None:
         self.wanted, self.names = wanted, {wanted.name}
         self.state: Literal["loading", "loaded", "leaving", "gone"] = "loading"
         self.model: Model | None = None
         self.error: LlmrrError | None = None
-        self.bytes: int | None = 0 if wanted.need is None else None  # None: nobody asked yet
+        self.bytes = 0 if wanted.need is None else need  # None: nobody asked yet
         self.leases, self.used = 0, now
         self.owners: Counter[int] = Counter()  # threads that began to use it
         self.claims: set[int] = set()  # threads that wait for its room
