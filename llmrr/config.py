@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmrr import environment, paths, settings, tomlfile
-from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError, nearest
+from llmrr.errors import BadConfig, LlmrrError, NotFound, nearest
 from llmrr.settings import SETTINGS, Setting, Source, Spec
 from llmrr.strategies import strategy_warning
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
@@ -57,6 +57,14 @@ class Config(NamedTuple):
     def model(self, name: str) -> ConfiguredModel | None:
         """The ``[[models]]`` of that name."""
         return next((model for model in self.models if model.name == name), None)
+
+    def template(self, name: str) -> Template:
+        """The ``[templates.NAME]`` of that name. Raises ``NotFound`` with the nearest."""
+        if name in self.templates:
+            return self.templates[name]
+        near = nearest(name, self.templates)
+        hint = f"-t {near}" if near else f"add [templates.{name}] with: llmrr config edit"
+        raise NotFound(f'there is no template "{name}"', hint)
 
     def untrusted(self, name: str, stated: Mapping[str, object] = MappingProxyType({})) -> str:
         """What the user has yet to agree to before the model of that name is asked; empty where
@@ -155,39 +163,16 @@ def given_or_project(file: str | None) -> Path:
     return found
 
 
-def render(template: Template, values: Mapping[str, str]) -> tuple[Message, ...] | str:
-    """Fill a template's holes: its messages, or its text.
+def render(
+    config: Config, name: str, values: Mapping[str, object] = MappingProxyType({})
+) -> tuple[Message, ...] | str:
+    """Fill the holes of a template: its messages, or its text.
 
-    ``UsageError`` for a hole without a value, or a value without a hole; ``Unsupported`` for a
-    template that is written in another format than braces.
+    ``NotFound`` where there is none of that name; ``UsageError`` for a hole without a value, or a
+    value without a hole; ``Unsupported`` for one that is written in another format than braces.
     """
-    if template.format != "braces":
-        raise Unsupported(
-            f"the template {template.name!r} is written as {template.format!r}, which is kept but "
-            "not rendered",
-            'rewrite it with {name} holes and format = "braces"',
-        )
-    for name in values:
-        if name not in template.holes:
-            near = nearest(name, template.holes)
-            hint = f"its holes are: {', '.join(template.holes) or 'none'}"
-            raise UsageError(
-                f"the template {template.name!r} has no hole {{{name}}}",
-                f"did you mean -P {near}?" if near else hint,
-            )
-    filling = {**template.defaults, **values}
-    for name in template.holes:
-        if name not in filling:
-            raise UsageError(
-                f"the template {template.name!r} needs a value for {{{name}}}",
-                f"add: -P {name} VALUE",
-            )
-    if template.template is not None:
-        return tomlfile.fill(template.template, filling)
-    return tuple(
-        Message(message.role, tomlfile.fill(message.content, filling))
-        for message in template.messages
-    )
+    prompt = config.template(name).prompt
+    return prompt.format(values) if prompt.is_text else prompt.format_messages(values)
 
 
 def check(path: Path) -> list[Problem]:

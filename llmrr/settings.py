@@ -238,14 +238,17 @@ SETTINGS: tuple[Spec, ...] = (
     *(Spec(f"timeouts.{leaf}", SECONDS, default, f"{doc} In seconds.", str(default), True)
       for leaf, default, doc in _TIMES),
     Spec("templates.NAME.template", TEXT, None,
-         "A prompt with {name} holes, filled by -P NAME VALUE; {{name}} stays as {name}.",
+         "A prompt with {name} holes, filled by -P NAME VALUE, and {input} by the prompt. Of {{ and "
+         "}} one brace stays; so does a single brace around anything but a name.",
          '"Context: {context}\\nQuestion: {input}"'),
     Spec("templates.NAME.messages", MESSAGES, None,
-         "In place of template: messages with holes, each {role, content}.",
+         "In place of template: messages with holes, each {role, content}; the roles are system, "
+         "user and assistant.",
          '[{ role = "user", content = "Translate: {input}" }]'),
-    Spec("templates.NAME.defaults", TEXTS, None, "What fills a hole that was not given.",
+    Spec("templates.NAME.defaults", TEXTS, None, "Values for holes that are not given others.",
          '{ context = "none" }'),
-    Spec("templates.NAME.model", TEXT, None, "The model this template is for.", '"assistant"'),
+    Spec("templates.NAME.model", TEXT, None, "The model that is asked where none is named.",
+         '"assistant"'),
     Spec("templates.NAME.format", TEXT, "braces",
          "How holes are written; templates in a format other than braces are kept but not "
          "rendered.", '"braces"'),

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llmrr import kinds, settings
-from llmrr.errors import nearest
+from llmrr.errors import Unsupported, nearest
+from llmrr.prompts import PromptTemplate
 from llmrr.strategies import Cost
 from llmrr.tomltext import Place, is_secret, key_text, line_of, toml_text
 from llmrr.types import Message, Sampling
@@ -16,8 +17,6 @@ from llmrr.types import Message, Sampling
 # What of a [[models]] is about choosing, and the terms that [weights] weigh.
 _CHOOSING = ("priority", "weight", "tags", "group", "fallback", "resume", "quality", "cost")
 WEIGHTS = ("quality", "cost", "speed")
-
-_HOLE = r"\{\{(?P<kept>[A-Za-z_]\w*)\}\}|\{(?P<hole>[A-Za-z_]\w*)\}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,21 @@ class Template(NamedTuple):
     file: Path
 
     @property
+    def prompt(self) -> PromptTemplate:
+        """What fills its holes. Raises ``Unsupported`` for another format than braces."""
+        if self.format != "braces":
+            raise Unsupported(
+                f"the template {self.name!r} is written as {self.format!r}, which is kept but not "
+                "rendered",
+                'rewrite it with {name} holes and format = "braces"',
+            )
+        return PromptTemplate.named(self.name, self.template, self.messages, self.defaults)
+
+    @property
     def holes(self) -> tuple[str, ...]:
-        """The names to be filled, each once, in the order of the text."""
-        texts = [self.template or "", *(message.content for message in self.messages)]
-        found = (match["hole"] for text in texts for match in re.finditer(_HOLE, text))
-        return tuple(dict.fromkeys(name for name in found if name))
+        """The names to be filled, each once, in the order of the text; none of a format that is not
+        rendered."""
+        return self.prompt.holes if self.format == "braces" else ()
 
 
 class ConfiguredModel(NamedTuple):
@@ -98,15 +107,6 @@ def read(path: Path, content: bytes | None = None) -> TomlFile:
     return TomlFile(
         path, reader.values, models, templates, tuple(problems), tuple(reader.notes)
     )
-
-
-def fill(text: str, values: Mapping[str, str]) -> str:
-    """Put values into the holes of a text in one pass: a brace in a value stays as it is.
-
-    >>> fill('{"a": "{b}"} {{b}}', {"b": "{b}"})
-    '{"a": "{b}"} {b}'
-    """
-    return re.sub(_HOLE, lambda m: "{" + m["kept"] + "}" if m["kept"] else values[m["hole"]], text)
 
 
 class _Reader:
@@ -360,7 +360,7 @@ class _Reader:
         if len(self.problems) > before:
             return None
         messages: tuple[tuple[str, str], ...] = own.get("messages", ())  # type: ignore[assignment]
-        return Template(
+        made = Template(
             name=name,
             template=own.get("template"),  # type: ignore[arg-type]
             messages=tuple(Message(role, content) for role, content in messages),
@@ -369,6 +369,14 @@ class _Reader:
             format=str(own.get("format", "braces")),
             file=self.path,
         )
+        for key in made.defaults if made.format == "braces" else ():
+            if key not in made.holes:
+                near = nearest(key, made.holes)
+                hint = f"its holes are: {', '.join(made.holes) or 'none'}"
+                said = f"the template {name!r} has no hole {{{key}}} for a default"
+                hint = f"did you mean {near}?" if near else hint
+                self.fail((*place, "defaults", key), said, hint)
+        return made
 
 
 def _chains(models: Sequence[ConfiguredModel]) -> Iterator[tuple[Place, str, str]]:

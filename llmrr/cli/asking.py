@@ -11,7 +11,7 @@ from llmrr.strategies import strategy_warning
 from llmrr.types import Message, Request, Sampling
 
 if TYPE_CHECKING:
-    from llmrr.config import Config, Template
+    from llmrr.config import Config
     from llmrr.router import Answer, Router
     from llmrr.routing import Decision
     from llmrr.stats import Conversation
@@ -219,9 +219,10 @@ def _rendered(
         return None, None, text
     from llmrr.config import render
 
-    template = _template(asked.template, config)
+    template = config.template(asked.template)
     values = {key: prompt.clean(value) for key, value in asked.values}
-    takes_prompt = text is not None and "input" in template.holes and "input" not in values
+    holes = template.prompt.holes
+    takes_prompt = text is not None and "input" in holes and "input" not in values
     if takes_prompt and text is not None:
         values["input"] = text
     elif text is not None and template.template is not None:
@@ -230,17 +231,7 @@ def _rendered(
             f"the template {template.name!r} takes no prompt: {why}",
             f"leave the prompt out, or edit {template.file}",
         )
-    return render(template, values), template.model, None if takes_prompt else text
-
-
-def _template(name: str, config: "Config") -> "Template":
-    if name in config.templates:
-        return config.templates[name]
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, config.templates, n=1)
-    hint = f"-t {near[0]}" if near else f"add [templates.{name}] with: llmrr config edit"
-    raise NotFound(f'there is no template "{name}"', hint)
+    return render(config, template.name, values), template.model, None if takes_prompt else text
 
 
 def _past(asked: Asked) -> "Conversation | None":
