@@ -238,7 +238,7 @@ SETTINGS: tuple[Spec, ...] = (
     *(Spec(f"timeouts.{leaf}", SECONDS, default, f"{doc} In seconds.", str(default), True)
       for leaf, default, doc in _TIMES),
     Spec("templates.NAME.template", TEXT, None,
-         "A prompt with {name} holes, filled by -P NAME VALUE, and {input} by the prompt. Of {{ and "
+         "A prompt with {name} holes, filled by -P NAME VALUE, and {input} by the prompt. Of {{ or "
          "}} one brace stays; so does a single brace around anything but a name.",
          '"Context: {context}\\nQuestion: {input}"'),
     Spec("templates.NAME.messages", MESSAGES, None,
