@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmrr import environment, paths, settings, tomlfile
 from llmrr.errors import BadConfig, LlmrrError, NotFound, nearest
+from llmrr.flags import GUIDE, Flag, strangers, with_guide
 from llmrr.settings import SETTINGS, Setting, Source, Spec
 from llmrr.strategies import strategy_warning
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
@@ -40,6 +41,7 @@ class Config(NamedTuple):
     templates: Mapping[str, Template]
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
+    flags: tuple[Flag, ...] = GUIDE
 
     def value(self, key: str) -> object:
         """The value in use of a setting, by its dotted key; ``KeyError`` for an unknown one."""
@@ -103,6 +105,7 @@ def load(
     found = settings.defaults()
     models: tuple[ConfiguredModel, ...] = ()
     templates: dict[str, Template] = {}
+    own: dict[str, Flag] = {}
     notes: tuple[str, ...] = ()
     for source, path in levels:
         file = tomlfile.read(path)
@@ -112,6 +115,7 @@ def load(
         models = models if file.models is None else file.models
         notes += file.notes
         templates |= file.templates
+        own = {**{name: own[name] for name in own if name not in file.flags}, **file.flags}
     from_environment, warnings = environment.read(environ)
     found |= from_environment
     for key, stated in (overrides or {}).items():
@@ -125,7 +129,9 @@ def load(
         strategy_warning(strategy.stated, strategy.where or strategy.source), lost,
     )  # fmt: skip
     warnings = (*warnings, *notes, *filter(None, said))
-    return Config(MappingProxyType(found), models, templates, warnings, files)
+    _require_models(own, models, user)
+    flags = with_guide(own)
+    return Config(MappingProxyType(found), models, templates, warnings, files, flags)
 
 
 def user_file() -> Path:
@@ -365,6 +371,18 @@ def _chain_of(
     kept = tuple(name for name in chain.value if name in names)
     left = chain._replace(value=kept) if kept else settings.defaults()["fallback_chain"]
     return left, f"{said} here: it is left out ({chain.where})"
+
+
+def _require_models(
+    flags: Mapping[str, Flag], models: tuple[ConfiguredModel, ...], user: Path
+) -> None:
+    """Raise ``BadConfig`` for a model that a flag names and that is none; those of a project may
+    have replaced the one that the user's own flag names."""
+    names = [model.name for model in models]
+    for flag in flags.values():
+        replaced = flag.file == user and bool(models) and models[0].file != user
+        for message, hint in () if replaced else strangers(flag, names):
+            raise BadConfig(f"{message} ({flag.file})", hint)
 
 
 def _is_file(path: Path) -> bool:

@@ -5,10 +5,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-from llmrr import kinds, settings
+from llmrr import flags, kinds, settings
 from llmrr.errors import Unsupported, nearest
+from llmrr.flags import Flag
 from llmrr.prompts import PromptTemplate
 from llmrr.strategies import Cost
 from llmrr.tomltext import Place, is_secret, key_text, line_of, toml_text
@@ -93,6 +95,7 @@ class TomlFile(NamedTuple):
     templates: Mapping[str, Template]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
+    flags: Mapping[str, Flag] = MappingProxyType({})
 
 
 def read(path: Path, content: bytes | None = None) -> TomlFile:
@@ -101,11 +104,12 @@ def read(path: Path, content: bytes | None = None) -> TomlFile:
     table = reader.table(content)
     models = reader.models(table.pop("models", None))
     templates = reader.templates(table.pop("templates", {}))
+    found = reader.flags(table.pop("flags", {}), models)
     reader.plain(table, ())
     reader.chains(models)
     problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
     return TomlFile(
-        path, reader.values, models, templates, tuple(problems), tuple(reader.notes)
+        path, reader.values, models, templates, tuple(problems), tuple(reader.notes), found
     )
 
 
@@ -211,7 +215,11 @@ class _Reader:
             self.fail(above, f"{_shown(above)} = {_short(table)} is not a table")
             return {}
         known = {spec.leaf: spec for spec in settings.SETTINGS if spec.table == pattern}
-        tables = {name for name in ("params", "options") if pattern == "models[]"}
+        inside = f"{pattern}."
+        tables = {
+            spec.table.removeprefix(inside) for spec in settings.SETTINGS
+            if spec.table.startswith(inside)
+        }  # fmt: skip
         found = {}
         for name, raw in table.items():
             place = (*above, name)
@@ -379,6 +387,44 @@ class _Reader:
         return made
 
 
+    def flags(
+        self, tables: object, models: tuple[ConfiguredModel, ...] | None
+    ) -> dict[str, Flag]:
+        """The ``[flags.NAME]``; ``models`` are those of the same file."""
+        if not isinstance(tables, dict):
+            self.fail(("flags",), "flags is not a table", "write [flags.NAME]")
+            return {}
+        origin = None
+        if "start" in tables:
+            origin = self.value(settings.spec("flags.start"), tables["start"], ("flags", "start"))
+        names = None if models is None else [model.name for model in models]
+        found = {name: self.flag(name, tables[name], origin, names) for name in tables
+                 if name != "start"}  # fmt: skip
+        return {name: flag for name, flag in found.items() if flag is not None}
+
+    def flag(
+        self, name: str, table: object, origin: object, names: list[str] | None
+    ) -> Flag | None:
+        """One ``[flags.NAME]``; None when it cannot be used."""
+        before, place = len(self.problems), ("flags", name)
+        own = self.fields(table, place, "flags.NAME")
+        if not isinstance(table, dict):
+            return None
+        sets = self.fields(table.get("set", {}), (*place, "set"), "flags.NAME.set")
+        if len(self.problems) > before:
+            return None
+        start = own.get("start", origin)
+        made = Flag(name, **own, **sets, origin=start, file=self.path)  # type: ignore[arg-type]
+        for key, message, hint in flags.problems(made):
+            self.fail((*place, key), message, hint)
+        for message, hint in () if names is None else flags.strangers(made, names):
+            self.fail((*place, "set", "models"), message, hint)
+        if not sets:
+            line = line_of(self.text, place)
+            self.notes.append(f"the flag {name!r} sets nothing ({self.path}, line {line})")
+        return made
+
+
 def _chains(models: Sequence[ConfiguredModel]) -> Iterator[tuple[Place, str, str]]:
     """What is wrong with the models' own chains and groups: place, message, hint."""
     names = {model.name for model in models}
@@ -435,7 +481,7 @@ def _syntax_problem(path: Path, text: str, message: str) -> Problem:
 def _children(above: tuple[str, ...]) -> list[str]:
     """The names that may stand in a table of plain settings."""
     prefix = "".join(f"{name}." for name in above)
-    keys = [*settings.plain_settings(), *(() if above else ("models", "templates"))]
+    keys = [*settings.plain_settings(), *(() if above else ("models", "templates", "flags"))]
     inside = (key.removeprefix(prefix) for key in keys if key.startswith(prefix))
     return list(dict.fromkeys(key.partition(".")[0] for key in inside))
 

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("prompts",),
     ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext",
      "envfile"),
-    ("strategies", "keys"),
+    ("strategies", "flags", "keys"),
     ("settings",),
     ("environment", "tomlfile", "parameters", "trust"),
     ("config", "modelfile"),
