@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 from llmrr import stats
-from llmrr.catalogue import Catalogue, Resolved
+from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, retry_rules
 from llmrr.config import Config
-from llmrr.engines import Picked, Reached
+from llmrr.engines import Picked, Reached, for_format
 from llmrr.engines.base import Model
-from llmrr.errors import EngineFailed, LlmrrError, Unreachable
-from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
+from llmrr.errors import EngineFailed, FeatureMissing, LlmrrError, Unreachable
+from llmrr.types import DEFAULT_SAMPLING, Feature, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:
     import sqlite3
@@ -121,6 +121,7 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
+        _require_images(model, request, self.call.engine)
         loaded, picked = self.router._open(model, self.call.options, self.call.engine)
         request = completed(request, model, loaded.info.sampling)
         stream = loaded.generate(request if model.endpoint is None else without_begun(request))
@@ -174,6 +175,19 @@ class Dispatch:
                 connection, key, rules, error=said, trips=trips
             )
         return lambda connection: health.release(connection, key)
+
+
+def _require_images(model: Resolved, request: Request, wanted: str | None) -> None:
+    """Raise ``FeatureMissing`` for images before a model is loaded that takes none."""
+    if model.endpoint is not None or not any(one.images for one in request.messages):
+        return
+    files = place(model)
+    engine = for_format(files.format, model.name, wanted or model.engine, model.label or "").engine
+    if Feature.IMAGES not in engine.can:
+        raise FeatureMissing(
+            f"{model.name} takes no images: the {engine.name} engine has none of them",
+            "leave out the images, or ask a provider: -m openai:gpt-4o-mini",
+        )
 
 
 def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
