@@ -348,6 +348,10 @@ def _file(value: object, folder: Path) -> object:
     return real(folder / user_path(str(_text(value, folder))))
 
 
+def _path(value: object, folder: Path) -> object:
+    return file_path(str(_text(value, folder)), folder)
+
+
 FLAG = Kind("true or false", _flag)
 ON_OFF_AUTO = Kind('true, false or "auto"', _on_off_auto)
 LAYERS = Kind('a whole number of layers, -1 for all, or "auto"', _layers)
@@ -358,6 +362,7 @@ SOURCE = Kind("a source such as file:./model.gguf", _source)
 STOP = Kind("a text or a list of texts, none empty", _stop)
 TEXTS = Kind("a table of texts", _texts)
 MESSAGES = Kind("a list of {role, content}", _messages)
+PATH = Kind("the path of a file", _path)
 LORA = Kind("a path, or a list of paths or {path, scale}", _lora)
 CHAT_TEMPLATE = Kind("a Jinja text, or file:PATH", _chat_template)
 RETENTION = Kind('a time such as "30d", "12h" or a number of seconds, or "forever"', _retention)

@@ -20,6 +20,7 @@ from llmrr.kinds import (
     MESSAGES,
     NAME,
     ON_OFF_AUTO,
+    PATH,
     RETENTION,
     REVISION,
     SECONDS,
@@ -117,6 +118,13 @@ ENGINES = (
 STRAY: Mapping[str, Mapping[str, str | None]] = {
     "engine": {"native": "llamacpp"}, "format": {"huggingface": None},
 }
+
+# What goes with one model alone.
+_LOADING_ONE: tuple[tuple[str, Kind, object, str, str], ...] = (
+    ("mmproj", PATH, None,
+     "The file of its image encoder (mmproj), for images; unset, the one that was installed with "
+     "it. A relative path starts at this file.", '"mmproj-F16.gguf"'),
+)
 
 # (leaf, kind, doc, example): which files of a source are the model.
 _PLACING: tuple[tuple[str, Kind, str, str], ...] = (
@@ -259,7 +267,7 @@ SETTINGS: tuple[Spec, ...] = (
     *(Spec(f"models[].params.{leaf}", kind, None, doc, example)
       for leaf, kind, doc, example in _PARAMS),
     *(Spec(f"models[].options.{leaf}", kind, None, doc, example)
-      for leaf, kind, _default, doc, example in _LOADING),
+      for leaf, kind, _default, doc, example in (*_LOADING, *_LOADING_ONE)),
     *(Spec(f"models[].options.{leaf}", kind, None, doc, example)
       for leaf, kind, doc, example in (*_PLACING, *_REACHING)),
     *(Spec(f"timeouts.{leaf}", SECONDS, default, f"{doc} In seconds.", str(default), True)
