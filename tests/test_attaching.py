@@ -8,6 +8,7 @@ from pathlib import Path
 
 import builders
 import pytest
+import vision
 from fakes import FakeEngine
 from openai_servers import OpenAIServer
 from provider_servers import KEY, MODEL
@@ -21,6 +22,7 @@ from llmrr.router import Router
 from llmrr.types import Feature, Image, Message, Request
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1"
+SEES = ("-o", "mmproj", "tiny.gguf")  # as if its image encoder lay there
 PICTURES = {
     "image/png": PNG,
     "image/jpeg": b"\xff\xd8\xff\xe0\0\x10JFIF\0",
@@ -33,7 +35,7 @@ PICTURES = {
 def test_an_image_is_known_by_its_content(typed: Typed, engine: FakeEngine, kind: str) -> None:
     Path("picture.txt").write_bytes(PICTURES[kind])
     engine.replies = ["a cat"]
-    assert typed("run", "-a", "picture.txt", "What is this?").out == "a cat\n"
+    assert typed("run", *SEES, "-a", "picture.txt", "What is this?").out == "a cat\n"
     picture = Image(data=PICTURES[kind], media_type=kind)
     assert engine.requests[0].messages == (Message.of("user", picture, "What is this?"),)
 
@@ -42,19 +44,19 @@ def test_texts_are_appended_with_their_names(typed: Typed, engine: FakeEngine) -
     Path("notes.png").write_bytes("\ufeffa naïve note\n".encode())
     Path("one.png").write_bytes(PNG)
     engine.replies = ["x"]
-    typed("run", "Why?", "-a", "notes.png", "-a", "one.png", "-a", "https://example.org/b.jpg")
+    typed("run", *SEES, "Why?", "-a", "notes.png", "-a", "one.png")
     (turn,) = engine.requests[0].messages
     assert turn.content == "Why?\n\nnotes.png:\n```\na naïve note\n```"
-    assert turn.images == (Image(data=PNG), Image(url="https://example.org/b.jpg"))
+    assert turn.images == (Image(data=PNG),)
 
 
 def test_stdin_may_be_attached(typed: Typed, engine: FakeEngine) -> None:
     engine.replies = ["x", "y", "z"]
-    typed("run", "-a", "-", "What?", stdin=PNG)
+    typed("run", *SEES, "-a", "-", "What?", stdin=PNG)
     assert engine.requests[0].messages[0].images == (Image(data=PNG),)
     typed("run", "-a", "-", "What?", stdin="a = 1\n")
     assert engine.requests[1].messages[0].content == "What?\n\nstdin:\n```\na = 1\n```"
-    typed("run", "-a", "-", stdin=PNG)
+    typed("run", *SEES, "-a", "-", stdin=PNG)
     assert engine.requests[2].messages == (Message.of("user", Image(data=PNG)),)
     assert typed("run", "-a", "-", "x", stdin=None).code == 2
     seen = typed("run", "-a", "-", "-f", "-", "x", stdin="y")
@@ -69,9 +71,9 @@ def test_images_go_to_the_last_turn_of_a_template(typed: Typed, engine: FakeEngi
         "[templates.be]\nmessages = [{ role = 'system', content = 'Be brief.' }]\n"
     )
     engine.replies = ["x", "y"]
-    typed("run", "-t", "see", "-a", "one.png", "what?")
+    typed("run", *SEES, "-t", "see", "-a", "one.png", "what?")
     assert [bool(turn.images) for turn in engine.requests[0].messages] == [False, False, True]
-    typed("run", "-t", "be", "-a", "one.png")
+    typed("run", *SEES, "-t", "be", "-a", "one.png")
     system, user = engine.requests[1].messages
     assert (system.content, user.content, user.images) == ("Be brief.", "", (Image(data=PNG),))
 
@@ -138,8 +140,13 @@ def test_a_pipe_is_read_as_a_file() -> None:
 def test_a_model_without_images_says_so_before_it_is_loaded(
     typed: Typed, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "can", frozenset(Feature) - {Feature.IMAGES}, raising=False)
     Path("one.png").write_bytes(PNG)
+    seen = typed("run", "-a", "one.png", "x")
+    assert (seen.code, "it has no image encoder here" in seen.err) == (4, True)
+    assert "hint: -o mmproj FILE" in seen.err
+    seen = typed("run", *SEES, "-a", "https://example.org/b.jpg", "x")
+    assert (seen.code, "fetches no image: https://example.org/b.jpg" in seen.err) == (4, True)
+    monkeypatch.setattr(engine, "can", frozenset(Feature) - {Feature.IMAGES}, raising=False)
     for named in ((), ("-m", "./tiny.gguf")):
         seen = typed("run", *named, "-a", "one.png", "x")
         assert (seen.code, engine.loads) == (4, [])
@@ -164,9 +171,16 @@ def far(monkeypatch: pytest.MonkeyPatch) -> OpenAIServer:
     return server
 
 
-def test_an_image_goes_where_images_are_taken(
-    typed: Typed, far: OpenAIServer
-) -> None:
+def test_a_model_here_that_sees(typed: Typed) -> None:
+    builders.tiny_llama(Path("tiny.gguf"))
+    vision.encoder(Path("mmproj.gguf"))
+    Path("red").write_bytes(vision.png(255, 0, 0))
+    named = ("-m", "./tiny.gguf", "-o", "mmproj", "mmproj.gguf", "--max-tokens", "3", "--json")
+    seen = typed("run", *named, "-a", "red", "What is this?")
+    assert (seen.code, seen.json["engine"]) == (0, "llamacpp")
+
+
+def test_an_image_goes_where_images_are_taken(typed: Typed, far: OpenAIServer) -> None:
     Path("one.png").write_bytes(PNG)
     with far:
         assert typed("config", "trust").code == 0

@@ -121,7 +121,7 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
-        _require_images(model, request, self.call.engine)
+        _require_images(model, request, self.call)
         loaded, picked = self.router._open(model, self.call.options, self.call.engine)
         request = completed(request, model, loaded.info.sampling)
         stream = loaded.generate(request if model.endpoint is None else without_begun(request))
@@ -177,17 +177,31 @@ class Dispatch:
         return lambda connection: health.release(connection, key)
 
 
-def _require_images(model: Resolved, request: Request, wanted: str | None) -> None:
-    """Raise ``FeatureMissing`` for images before a model is loaded that takes none."""
-    if model.endpoint is not None or not any(one.images for one in request.messages):
+def _require_images(model: Resolved, request: Request, call: Call) -> None:
+    """Raise ``FeatureMissing`` for images before a model of this machine is loaded that takes none,
+    or not these."""
+    images = [image for one in request.messages for image in one.images]
+    if model.endpoint is not None or not images:
         return
     files = place(model)
-    engine = for_format(files.format, model.name, wanted or model.engine, model.label or "").engine
+    wanted = call.engine or model.engine
+    engine = for_format(files.format, model.name, wanted, model.label or str(files.path)).engine
     if Feature.IMAGES not in engine.can:
         raise FeatureMissing(
             f"{model.name} takes no images: the {engine.name} engine has none of them",
             "leave out the images, or ask a provider: -m openai:gpt-4o-mini",
         )
+    if not {**model.recipe.options, **call.options}.get("mmproj"):
+        raise FeatureMissing(
+            f"{model.name} takes no images: it has no image encoder here",
+            "-o mmproj FILE names the mmproj file that belongs to it",
+        )
+    for image in images:
+        if image.data is None and not (image.url or "").startswith("data:"):
+            raise FeatureMissing(
+                f"a model on this machine fetches no image: {image.url}",
+                "save it, and name the file",
+            )
 
 
 def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
