@@ -44,10 +44,10 @@ GUIDE: Final = (
 
 
 def with_guide(flags: Mapping[str, Flag]) -> tuple[Flag, ...]:
-    """All flags in their order: before those of the files the guide's own, unless one has the name
-    or the variable."""
+    """All flags in their order: after those of the files, as the environment comes before files,
+    the guide's own, unless one of them has the name or the variable."""
     taken = {*flags, *(flag.env for flag in flags.values())}
-    return (*(one for one in GUIDE if not {one.name, one.env} & taken), *flags.values())
+    return (*flags.values(), *(one for one in GUIDE if not {one.name, one.env} & taken))
 
 
 def problems(flag: Flag) -> Iterator[tuple[str, str, str]]:

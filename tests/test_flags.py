@@ -172,7 +172,7 @@ def test_what_a_flag_may_state() -> None:
         "set = { cache = { ttl = 60 } }\n"
         "[flags.second]\nweek = 2\nset.cache = { enabled = false }"
     )
-    *guide, one, two, three = config.load().flags
+    one, two, three, *guide = config.load().flags
     assert tuple(guide) == GUIDE
     assert (one.rollout, one.env, one.strategy) == (0.25, "FF_ALL", "quality-first")
     assert one.start == datetime(2026, 12, 8, tzinfo=UTC).timestamp()
@@ -186,7 +186,7 @@ def test_what_a_flag_may_state() -> None:
 def test_a_flag_of_ones_own_replaces_the_guides() -> None:
     configure("[flags.routes]\nenv = 'FF_NEW_ROUTING'\nset = { strategy = 'random' }\n"
               "[flags.new-caching]\nrollout = 0.5\nset = { cache = false }")  # fmt: skip
-    assert [flag.name for flag in config.load().flags] == ["new-models", "routes", "new-caching"]
+    assert [flag.name for flag in config.load().flags] == ["routes", "new-caching", "new-models"]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_models_of_another_file() -> None:
     user.parent.mkdir(parents=True)
     user.write_text(f"{MODELS}[flags.x]\nset = {{ models = ['a'] }}\n")
     configure("", "[[models]]\nname = 'mine'\nsource = 'file:./tiny.gguf'\n")
-    assert config.load().flags[-1].models == ("a",)  # the project replaced what it names
+    assert config.load().flags[0].models == ("a",)  # the project replaced what it names
     configure("[flags.y]\nset = { models = ['aa'] }", "")
     with pytest.raises(BadConfig, match="'y' names 'aa'") as caught:
         config.load()
@@ -256,7 +256,7 @@ def test_a_flag_of_the_project_comes_after_those_of_the_user() -> None:
     user.parent.mkdir(parents=True)
     user.write_text("[flags.x]\nset.strategy = 'random'\n[flags.y]\nset.strategy = 'adaptive'\n")
     configure("[flags.x]\nset.strategy = 'ensemble'")
-    assert [flag.strategy for flag in config.load().flags[3:]] == ["adaptive", "ensemble"]
+    assert [flag.strategy for flag in config.load().flags[:2]] == ["adaptive", "ensemble"]
 
 
 def test_a_flag_that_sets_nothing_is_told() -> None:
@@ -348,9 +348,12 @@ def test_the_command_line_tells_which_flags_acted(
     monkeypatch.setenv("FF_NEW_MODELS", "true")
     engine.replies = ["x", "y"]
     seen = typed("run", "--explain", "hello")
-    assert 'flag slow (in its time, week 2): strategy = "random"' in seen.err
-    assert "the flags new-routing and slow both set strategy: slow holds" in seen.err
+    assert 'flag new-routing (FF_NEW_ROUTING=true): strategy = "quality-first"' in seen.err
+    assert "the flags slow and new-routing both set strategy: new-routing holds" in seen.err
     assert "is for llama-2-13b, mixtral-8x7b, and no [[models]] is called so" in seen.err
+    monkeypatch.setenv("FF_NEW_ROUTING", "off")
+    seen = typed("route", "hello")
+    assert 'flag slow (in its time, week 2): strategy = "random"' in seen.out
     facts = typed("run", "--json", "hello").json["decision"]
     assert (facts["strategy"], facts["flags"][0]["name"]) == ("random", "slow")
     monkeypatch.setenv("FF_NEW_ROUTING", "perhaps")

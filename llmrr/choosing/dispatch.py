@@ -194,7 +194,7 @@ def _require_images(model: Resolved, request: Request, call: Call) -> None:
     if not {**model.recipe.options, **call.options}.get("mmproj"):
         raise FeatureMissing(
             f"{model.name} takes no images: it has no image encoder here",
-            "-o mmproj FILE names the mmproj file that belongs to it",
+            "-o mmproj FILE names the one that belongs to it; or ask a provider",
         )
     for image in images:
         if image.data is None and not (image.url or "").startswith("data:"):
