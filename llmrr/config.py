@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmrr import environment, paths, settings, tomlfile
 from llmrr.errors import BadConfig, LlmrrError, NotFound, nearest
-from llmrr.flags import GUIDE, Flag, strangers, with_guide
+from llmrr.flags import GUIDE, Flag, joined, strangers
 from llmrr.settings import SETTINGS, Setting, Source, Spec
 from llmrr.strategies import strategy_warning
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
@@ -105,7 +105,7 @@ def load(
     found = settings.defaults()
     models: tuple[ConfiguredModel, ...] = ()
     templates: dict[str, Template] = {}
-    own: dict[str, Flag] = {}
+    flags = GUIDE
     notes: tuple[str, ...] = ()
     for source, path in levels:
         file = tomlfile.read(path)
@@ -115,7 +115,7 @@ def load(
         models = models if file.models is None else file.models
         notes += file.notes
         templates |= file.templates
-        own = {**{name: own[name] for name in own if name not in file.flags}, **file.flags}
+        flags = joined(flags, file.flags)
     from_environment, warnings = environment.read(environ)
     found |= from_environment
     for key, stated in (overrides or {}).items():
@@ -129,8 +129,7 @@ def load(
         strategy_warning(strategy.stated, strategy.where or strategy.source), lost,
     )  # fmt: skip
     warnings = (*warnings, *notes, *filter(None, said))
-    _require_models(own, models, user)
-    flags = with_guide(own)
+    _require_models(flags, models, files)
     return Config(MappingProxyType(found), models, templates, warnings, files, flags)
 
 
@@ -169,15 +168,13 @@ def given_or_project(file: str | None) -> Path:
     return found
 
 
-def render(
-    config: Config, name: str, values: Mapping[str, object] = MappingProxyType({})
-) -> tuple[Message, ...] | str:
+def render(template: Template, values: Mapping[str, object]) -> tuple[Message, ...] | str:
     """Fill the holes of a template: its messages, or its text.
 
-    ``NotFound`` where there is none of that name; ``UsageError`` for a hole without a value, or a
-    value without a hole; ``Unsupported`` for one that is written in another format than braces.
+    ``UsageError`` for a hole without a value, or a value without a hole; ``Unsupported`` for a
+    template that is written in another format than braces.
     """
-    prompt = config.template(name).prompt
+    prompt = template.prompt
     return prompt.format(values) if prompt.is_text else prompt.format_messages(values)
 
 
@@ -374,14 +371,18 @@ def _chain_of(
 
 
 def _require_models(
-    flags: Mapping[str, Flag], models: tuple[ConfiguredModel, ...], user: Path
+    flags: tuple[Flag, ...], models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
 ) -> None:
-    """Raise ``BadConfig`` for a model that a flag names and that is none; those of a project may
-    have replaced the one that the user's own flag names."""
+    """Raise ``BadConfig`` for a model that a flag names and that is none, unless the models of
+    something stronger replaced it."""
+
+    def rank(file: Path | None) -> int:
+        return files.index(file) if file in files else -1
+
     names = [model.name for model in models]
-    for flag in flags.values():
-        replaced = flag.file == user and bool(models) and models[0].file != user
-        for message, hint in () if replaced else strangers(flag, names):
+    for flag in flags:
+        replaced = bool(models) and rank(models[0].file) < rank(flag.file)
+        for message, hint in () if replaced or flag.file is None else strangers(flag, names):
             raise BadConfig(f"{message} ({flag.file})", hint)
 
 

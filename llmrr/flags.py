@@ -1,6 +1,6 @@
 """What ``[flags.NAME]`` may hold: when a flag is on, and what it then sets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -36,18 +36,21 @@ class Flag(NamedTuple):
 
 
 # Known by their variables alone, also where no file has [flags].
-GUIDE: Final = (
+GUIDE: Final[tuple[Flag, ...]] = (
     Flag("new-routing", env="FF_NEW_ROUTING", strategy="quality-first"),
     Flag("new-caching", env="FF_NEW_CACHING", cache={"enabled": True, "ttl": 3600.0}),
     Flag("new-models", env="FF_NEW_MODELS", models=("llama-2-13b", "mixtral-8x7b")),
 )
 
 
-def with_guide(flags: Mapping[str, Flag]) -> tuple[Flag, ...]:
-    """All flags in their order: after those of the files, as the environment comes before files,
-    the guide's own, unless one of them has the name or the variable."""
-    taken = {*flags, *(flag.env for flag in flags.values())}
-    return (*flags.values(), *(one for one in GUIDE if not {one.name, one.env} & taken))
+def joined(below: Iterable[Flag], above: Mapping[str, Flag]) -> tuple[Flag, ...]:
+    """Flags with those that are stated on top of them, which come later and replace what has their
+    name. The guide's own come last, as the environment comes before files, unless a flag has the
+    name or the variable of one."""
+    left = [one for one in below if one.file is not None and one.name not in above]
+    own = (*left, *above.values())
+    taken = {name for one in own for name in (one.name, one.env)}
+    return (*own, *(one for one in GUIDE if not {one.name, one.env} & taken))
 
 
 def problems(flag: Flag) -> Iterator[tuple[str, str, str]]:

@@ -128,6 +128,11 @@ class PromptTemplate:
         return made
 
     @property
+    def template(self) -> str | None:
+        """The text; None of messages."""
+        return self.messages[0].content if self.is_text else None
+
+    @property
     def holes(self) -> tuple[str, ...]:
         """All its names, also those that are filled, each once, in the order of the text."""
         texts = (text for one in self.messages for text in _texts(one))
@@ -145,9 +150,9 @@ class PromptTemplate:
 
     def format(self, values: Mapping[str, object] | None = None, /, **named: object) -> str:
         """The text with all holes filled; braces in a value stay as they are."""
-        if not self.is_text:
+        if self.template is None:
             raise UsageError(f"{self._label} has messages, and no text", "use format_messages")
-        return _filled(self.messages[0].content, self._complete({**(values or {}), **named}))
+        return _filled(self.template, self._complete({**(values or {}), **named}))
 
     def format_messages(
         self, values: Mapping[str, object] | None = None, /, **named: object

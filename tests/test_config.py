@@ -547,20 +547,16 @@ def template(text: str) -> config.Template:
     return config.load().templates["t"]
 
 
-def render(**values: str) -> object:
-    return config.render(config.load(), "t", values)
-
-
 def test_rendering_fills_holes_and_nothing_else() -> None:
     made = template(
         """template = '{"a": {"b": 1}} {input} {{input}} {} {0} {x y} {extra}'
         defaults = { extra = "dear" }"""
     )
     assert made.holes == ("input", "extra")
-    assert render(input="{extra} $& \\1") == (
+    assert config.render(made, {"input": "{extra} $& \\1"}) == (
         '{"a": {"b": 1}} {extra} $& \\1 {input} {} {0} {x y} dear'
     )
-    assert str(render(input="", extra="x")).endswith("x")
+    assert config.render(made, {"input": "", "extra": "x"}).endswith("x")  # type: ignore[union-attr]
 
 
 def test_rendering_messages() -> None:
@@ -572,19 +568,19 @@ def test_rendering_messages() -> None:
         model = "small" """
     )
     assert made.model == "small"
-    assert render(language="Latin", input="Salve") == (
+    assert config.render(made, {"language": "Latin", "input": "Salve"}) == (
         Message("system", "Speak Latin."),
         Message("user", "Salve"),
     )
 
 
 def test_rendering_says_which_value_is_missing_or_too_much() -> None:
-    template("template = '{context}: {input}'")
+    made = template("template = '{context}: {input}'")
     with pytest.raises(UsageError, match=r"'t' needs a value for \{context\}") as caught:
-        render(input="x")
+        config.render(made, {"input": "x"})
     assert caught.value.hint == "add: -P context VALUE"
     with pytest.raises(UsageError, match=r"'t' has no hole \{contxt\}") as caught:
-        render(input="x", contxt="y")
+        config.render(made, {"input": "x", "contxt": "y"})
     assert caught.value.hint == "did you mean -P context?"
 
 
@@ -592,7 +588,7 @@ def test_other_template_formats_are_kept_but_not_rendered() -> None:
     made = template("template = '{{ input }}'\nformat = 'jinja'")
     assert made.template == "{{ input }}"
     with pytest.raises(Unsupported, match="'jinja'"):
-        render()
+        config.render(made, {})
 
 
 # -- the table itself --------------------------------------------------------------------------

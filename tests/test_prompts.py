@@ -23,6 +23,7 @@ from llmrr.types import Image, Message
 def test_a_text_with_its_values() -> None:
     made = llmrr.PromptTemplate("Context: {context}\nUser: {input}\nAssistant:")
     assert made.variables == ("context", "input")
+    assert made.template == "Context: {context}\nUser: {input}\nAssistant:"
     assert made.format(context="sky", input="why?") == "Context: sky\nUser: why?\nAssistant:"
     assert made.format({"context": 1, "input": 2.5}) == "Context: 1\nUser: 2.5\nAssistant:"
     assert made.format({"context": "a", "input": "b"}, input="c").endswith("c\nAssistant:")
@@ -202,17 +203,17 @@ format = "jinja"
 def test_templates_of_the_configuration(engine: FakeEngine) -> None:
     Path("llmrr.toml").write_text(TEMPLATES)
     found = config.load()
-    assert config.render(found, "qa", {"input": "{context}"}) == (
+    assert config.render(found.template("qa"), {"input": "{context}"}) == (
         '{"context": "none", "q": "{context}"}'
     )
-    assert config.render(found, "chat", {"how": "kind", "input": "x"}) == (
+    assert config.render(found.template("chat"), {"how": "kind", "input": "x"}) == (
         Message("system", "Be kind."), Message("user", "x")
     )  # fmt: skip
     with pytest.raises(NotFound) as caught:
-        config.render(found, "chta", {})
+        found.template("chta")
     assert caught.value.hint == "-t chat"
     with pytest.raises(Unsupported, match="'jinja'"):
-        config.render(found, "jinja", {})
+        config.render(found.template("jinja"), {})
     assert found.templates["jinja"].holes == ()
 
 
@@ -229,6 +230,15 @@ def test_the_model_of_a_template_is_asked_where_none_is_named(
     assert engine.requests[2].messages[0].content == "Be {input}."
     seen = typed("run", "-t", "jinja", "x")
     assert (seen.code, "'jinja', which is kept but not rendered" in seen.err) == (4, True)
+
+
+def test_a_model_of_a_template_that_is_none_is_told_by_the_check(typed: Typed) -> None:
+    builders.tiny_llama(Path("tiny.gguf"))
+    Path("llmrr.toml").write_text(TEMPLATES.replace('model = "second"', 'model = "secnd"'))
+    seen = typed("config", "check")
+    assert (seen.code, "secnd" in seen.err) == (0, True)
+    Path("llmrr.toml").write_text(TEMPLATES)
+    assert typed("config", "check").err == ""
 
 
 @pytest.mark.parametrize(

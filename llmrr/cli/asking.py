@@ -257,7 +257,7 @@ def _rendered(
             f"the template {template.name!r} takes no prompt: {why}",
             f"leave the prompt out, or edit {template.file}",
         )
-    return render(config, template.name, values), template.model, None if takes_prompt else text
+    return render(template, values), template.model, None if takes_prompt else text
 
 
 def _past(asked: Asked) -> "Conversation | None":
