@@ -12,7 +12,7 @@ from llmrr import flags, kinds, settings
 from llmrr.errors import Unsupported, nearest
 from llmrr.flags import Flag
 from llmrr.prompts import PromptTemplate
-from llmrr.strategies import Cost
+from llmrr.strategies import Cost, strategy_warning
 from llmrr.tomltext import Place, is_secret, key_text, line_of, toml_text
 from llmrr.types import Message, Sampling
 
@@ -419,9 +419,12 @@ class _Reader:
             self.fail((*place, key), message, hint)
         for message, hint in () if names is None else flags.strangers(made, names):
             self.fail((*place, "set", "models"), message, hint)
+        line = line_of(self.text, (*place, "set", "strategy"))
+        where = f"{self.path}, line {line}"
         if not sets:
-            line = line_of(self.text, place)
-            self.notes.append(f"the flag {name!r} sets nothing ({self.path}, line {line})")
+            self.notes.append(f"the flag {name!r} sets nothing ({where})")
+        elif stray := strategy_warning(table["set"].get("strategy"), where):
+            self.notes.append(stray)
         return made
 
 

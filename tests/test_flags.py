@@ -172,7 +172,10 @@ def test_what_a_flag_may_state() -> None:
         "set = { cache = { ttl = 60 } }\n"
         "[flags.second]\nweek = 2\nset.cache = { enabled = false }"
     )
-    one, two, three, *guide = config.load().flags
+    loaded = config.load()
+    assert 'the strategy "quality-optimized" is taken as quality-first' in loaded.warnings[0]
+    assert "line 18)" in loaded.warnings[0]
+    one, two, three, *guide = loaded.flags
     assert tuple(guide) == GUIDE
     assert (one.rollout, one.env, one.strategy) == (0.25, "FF_ALL", "quality-first")
     assert one.start == datetime(2026, 12, 8, tzinfo=UTC).timestamp()
