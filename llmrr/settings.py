@@ -13,6 +13,7 @@ from llmrr.errors import BadConfig, nearest
 from llmrr.flags import CACHE, END, SCHEDULE, START, WEEK
 from llmrr.kinds import (
     CHAT_TEMPLATE,
+    DURATION,
     FILE,
     FLAG,
     LAYERS,
@@ -241,6 +242,9 @@ SETTINGS: tuple[Spec, ...] = (
          "before those of llmrr keys set; relative to this file, and of a project's file inside "
          "its folder. Nothing else is taken from it.",
          '".env"', True),
+    Spec("preload", NAMES, [],
+         "The models that are loaded beforehand where [memory] loading is preload; without any, "
+         "all [[models]].", '["assistant", "local"]', True),
     Spec("log_prompts", FLAG, True,
          "Whether prompts and answers are kept with the record of each run.", "false", True),
     *(Spec(f"engines.llamacpp.{leaf}", kind, default, doc, example, True)
@@ -298,7 +302,7 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("weights.cost", number(0), 0.3, "What balanced weighs cost with.", "0.2", True),
     Spec("weights.speed", number(0), 0.3, "What balanced weighs speed with.", "0.2", True),
     Spec("ensemble.size", whole(2, 16), 3,
-         "How many models the strategy ensemble asks, one after the other.", "5", True),
+         "How many models the strategy ensemble asks at once.", "5", True),
     Spec("ensemble.judge", TEXT, None,
          "The model that chooses among their answers; without it, or where it names none, the "
          "answer that most give is taken, or the one nearest to the others.",
@@ -321,6 +325,31 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("breaker.cooldown", number(0, above=True), 30.0,
          "Seconds until one request tries such a model again; where that succeeds, all do.",
          "60", True),
+    Spec("memory.threshold", SHARE, 0.8,
+         "Above this share of its limit (the machine's memory, or a control group's) models that "
+         "nobody uses are unloaded.", "0.7", True),
+    Spec("memory.high", SHARE, 0.9,
+         "Above this share nothing is loaded, and beside other models nothing that would bring "
+         "memory there: what runs is waited for, what is idle leaves, else the load is refused "
+         "with the figures.", "0.95", True),
+    Spec("memory.interval", DURATION, 300,
+         "How often a living process looks at its memory, in seconds or as \"5m\".", "60", True),
+    Spec("memory.auto_unload", FLAG, True,
+         "Whether models that nobody uses are unloaded by themselves; without it only where "
+         "another one needs their room.", "false", True),
+    Spec("memory.unload_after", DURATION, 300,
+         "How long a model stays loaded that nobody uses, in seconds or as \"10m\", in a process "
+         "that lives on.", '"30m"', True),
+    Spec("memory.loading", one_of("lazy", "preload"), "lazy",
+         "When models are loaded: lazy is when they are asked for first; preload when llmrr chat "
+         "or Router.initialize() begins.", '"preload"', True),
+    Spec("batching.enabled", FLAG, True,
+         "Whether a model on this machine computes several requests at once where they meet in one "
+         "process; else one after the other.", "false", True),
+    Spec("batching.max_batch_size", whole(1, 256), 10,
+         "How many requests at once at most; as many as memory has room for.", "4", True),
+    Spec("streaming.chunk_size", whole(1, 65536), 1,
+         "How many tokens of an answer are handed on at a time.", "16", True),
     Spec("stats.retention", RETENTION, "30d",
          'How long runs are kept: a time such as "30d", or "forever".', '"90d"', True),
 )  # fmt: skip

@@ -8,15 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 from llmrr import stats
-from llmrr.catalogue import Catalogue, Resolved, place
+from llmrr.catalogue import Catalogue, Resolved
+from llmrr.choosing import pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, retry_rules
 from llmrr.config import Config
-from llmrr.engines import Picked, Reached, for_format
-from llmrr.engines.base import Model
-from llmrr.errors import EngineFailed, FeatureMissing, LlmrrError, Unreachable
-from llmrr.types import DEFAULT_SAMPLING, Feature, Message, Request, Sampling, Usage
+from llmrr.engines.chunks import joined
+from llmrr.errors import EngineFailed, LlmrrError, Unreachable
+from llmrr.pool import Lease
+from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:
     import sqlite3
@@ -52,10 +53,12 @@ class Host(Protocol):
     def _found(self, model: str | None, engine: str | None) -> Resolved: ...
 
     def _open(
-        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
-    ) -> tuple[Model, Picked | Reached]: ...
-
-    def _count(self, name: str, change: int) -> None: ...
+        self,
+        resolved: Resolved,
+        stated: Mapping[str, object],
+        wanted: str | None,
+        until: float | None = None,
+    ) -> Lease: ...
 
     def _record(
         self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
@@ -121,13 +124,18 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
-        _require_images(model, request, self.call)
-        loaded, picked = self.router._open(model, self.call.options, self.call.engine)
-        request = completed(request, model, loaded.info.sampling)
-        stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        pictures.require(model, request, self.call.options, self.call.engine)
+        lease = self.router._open(model, self.call.options, self.call.engine, self.deadline)
+        try:
+            loaded, picked = lease.model, lease.about
+            request = completed(request, model, loaded.info.sampling)
+            stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        except BaseException:
+            lease.release()
+            raise
+        size = cast(int, self.router.config.value("streaming.chunk_size"))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))
-        self.router._count(model.name, 1)
-        return Attempt(stream, model, picked.engine.name, runs)
+        return Attempt(joined(stream, size), model, picked.engine.name, runs, lease)
 
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, and what that says of the model."""
@@ -139,8 +147,6 @@ class Dispatch:
             self._finish(self.under_way)
         if ended.model is None:
             return
-        if ended.engine:
-            self.router._count(ended.model.name, -1)
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
         run = _run_of(self.request, ended, ended.model, self.cid if is_said else None)
@@ -175,33 +181,6 @@ class Dispatch:
                 connection, key, rules, error=said, trips=trips
             )
         return lambda connection: health.release(connection, key)
-
-
-def _require_images(model: Resolved, request: Request, call: Call) -> None:
-    """Raise ``FeatureMissing`` for images before a model of this machine is loaded that takes none,
-    or not these."""
-    images = [image for one in request.messages for image in one.images]
-    if model.endpoint is not None or not images:
-        return
-    files = place(model)
-    wanted = call.engine or model.engine
-    engine = for_format(files.format, model.name, wanted, model.label or str(files.path)).engine
-    if Feature.IMAGES not in engine.can:
-        raise FeatureMissing(
-            f"{model.name} takes no images: the {engine.name} engine has none of them",
-            "leave out the images, or ask a provider: -m openai:gpt-4o-mini",
-        )
-    if not {**model.recipe.options, **call.options}.get("mmproj"):
-        raise FeatureMissing(
-            f"{model.name} takes no images: it has no image encoder here",
-            "-o mmproj FILE names the one that belongs to it; or ask a provider",
-        )
-    for image in images:
-        if image.data is None and not (image.url or "").startswith("data:"):
-            raise FeatureMissing(
-                f"a model on this machine fetches no image: {image.url}",
-                "save it, and name the file",
-            )
 
 
 def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
