@@ -81,6 +81,7 @@ class Router:
         self._unrecorded = False  # the database could not be used
         self._database_lock = threading.RLock()
         self._kept: dict[str, str] = {}  # who has answered a conversation
+        self._told: set[str] = set()
 
     def __enter__(self) -> "Router":
         return self
@@ -178,6 +179,7 @@ class Router:
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
         deadline: float | None = None,
+        user: str | None = None,
     ) -> Answer:
         """Start answering; what goes wrong before the first token is recorded, and raised where no
         other model is to be asked.
@@ -187,10 +189,13 @@ class Router:
         none; ``progress`` is told how many tokens of the prompt are computed, and how many there
         are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
         ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
-        again.
+        again. ``user`` is for whom it is asked, whoever that is: a flag that is on for a share of
+        all is on or off for one user.
         """
-        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
+        loading = _loading(options, engine)
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
         chosen = self.selection.choose(request, wish, self._moment(conversation))
+        self._tell(chosen.flags.notes)
         call = Call(options or {}, engine, conversation, log, deadline)
         dispatch = Dispatch(self, chosen, request, call)
         decision = chosen.decision
@@ -211,10 +216,14 @@ class Router:
         strategy: str | None = None,
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
+        user: str | None = None,
     ) -> Decision:
         """The decision that ``run`` would obey, and what it rests on; nothing is run."""
-        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
-        return self.selection.decide(request, wish, self._moment(None))[0]
+        loading = _loading(options, engine)
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
+        decision, _ = self.selection.decide(request, wish, self._moment(None))
+        self._tell(decision.flags.notes)
+        return decision
 
     def embed(
         self,
@@ -357,6 +366,13 @@ class Router:
         rest = {name: one for name, one in stated.items() if name not in REMOTE_OPTIONS}
         times["env_file"] = self.config.value("env_file")
         return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
+
+    def _tell(self, notes: Sequence[str]) -> None:
+        """Warn of each once."""
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                self._warn(note)
 
     # -- the record ----------------------------------------------------------------------------
 

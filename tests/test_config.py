@@ -617,7 +617,7 @@ def test_the_starter_file_is_valid_as_it_is_and_with_everything_set(tmp_path: Pa
     lines = [
         line.removeprefix("#") if line.startswith("#") and not line.startswith("# ") else line
         for line in config.template_text().splitlines()
-        if not line.startswith(("#messages", *remote))
+        if not line.startswith(("#messages", "#schedule", *remote))
     ]
     lines += ["[[models]]", "name = 'local'", "source = 'builtin:mini'"]
     (tmp_path / "template.jinja").write_text("x")
