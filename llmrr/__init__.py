@@ -7,7 +7,8 @@ The names are imported when they are first used, so that ``import llmrr`` costs 
 
 __version__ = "0.4.0"
 __all__ = [
-    "Image", "InvalidRequest", "LlmrrError", "Message", "ModelConverter", "Request", "Result",
+    "Image", "InvalidRequest", "LlmrrError", "MemoryMonitor", "MemoryUse", "Message",
+    "ModelConverter", "PromptTemplate", "Request", "Result",
     "Router", "Sampling", "Tool", "ToolCall", "__version__",
 ]  # fmt: skip
 
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
     from llmrr.choosing.results import Result
     from llmrr.convert.converter import ModelConverter
     from llmrr.errors import InvalidRequest, LlmrrError
+    from llmrr.monitor import MemoryMonitor
+    from llmrr.pool import MemoryUse
+    from llmrr.prompts import PromptTemplate
     from llmrr.router import Router
     from llmrr.types import Image, Message, Request, Sampling, Tool, ToolCall
 
 _HOMES = {
-    "InvalidRequest": "errors", "LlmrrError": "errors", "ModelConverter": "convert.converter",
+    "InvalidRequest": "errors", "LlmrrError": "errors", "MemoryMonitor": "monitor",
+    "MemoryUse": "pool", "ModelConverter": "convert.converter", "PromptTemplate": "prompts",
     "Result": "choosing.results", "Router": "router",
 }  # fmt: skip
 

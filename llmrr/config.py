@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmrr import environment, paths, settings, tomlfile
-from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError, nearest
+from llmrr.errors import BadConfig, LlmrrError, NotFound, nearest
+from llmrr.flags import GUIDE, Flag, joined, strangers
 from llmrr.settings import SETTINGS, Setting, Source, Spec
 from llmrr.strategies import strategy_warning
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
@@ -43,6 +44,7 @@ class Config(NamedTuple):
     templates: Mapping[str, Template]
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
+    flags: tuple[Flag, ...] = GUIDE
     named: Path | None = None
 
     def value(self, key: str) -> object:
@@ -61,6 +63,14 @@ class Config(NamedTuple):
     def model(self, name: str) -> ConfiguredModel | None:
         """The ``[[models]]`` of that name."""
         return next((model for model in self.models if model.name == name), None)
+
+    def template(self, name: str) -> Template:
+        """The ``[templates.NAME]`` of that name. Raises ``NotFound`` with the nearest."""
+        if name in self.templates:
+            return self.templates[name]
+        near = nearest(name, self.templates)
+        hint = f"-t {near}" if near else f"add [templates.{name}] with: llmrr config edit"
+        raise NotFound(f'there is no template "{name}"', hint)
 
     def untrusted(self, name: str, stated: Mapping[str, object] = MappingProxyType({})) -> str:
         """What the user has yet to agree to before the model of that name is asked; empty where
@@ -105,19 +115,24 @@ def load(
     found = settings.defaults()
     models: tuple[ConfiguredModel, ...] = ()
     templates: dict[str, Template] = {}
+    flags = GUIDE
+    notes: tuple[str, ...] = ()
     for source, path in levels:
         level = tomlfile.read(path)
         _raise_first((*level.problems, *_stray(level)))
         for key, (value, stated) in level.values.items():
             found[key] = Setting(value, source, str(path), stated)
         models = models if level.models is None else level.models
+        notes += level.notes
         templates |= level.templates
+        flags = joined(flags, level.flags)
     from_environment, warnings = environment.read(environ)
     found |= from_environment
     for key, stated in (overrides or {}).items():
         found[key] = environment.stated(settings.plain_spec(key), stated, "command line")
     read = tuple(path for _source, path in reversed(levels))
-    return _joined(Config(found, models, templates, warnings, read, file))
+    warnings = (*warnings, *notes)
+    return _settled(Config(found, models, templates, warnings, read, flags, file))
 
 
 def over(config: Config, stated: tomlfile.TomlFile) -> Config:
@@ -130,15 +145,16 @@ def over(config: Config, stated: tomlfile.TomlFile) -> Config:
     }  # fmt: skip
     models = config.models if stated.models is None else stated.models
     templates = {**config.templates, **stated.templates}
-    found = Config(
-        {**config.settings, **values}, models, templates, (), config.files, config.named
-    )
+    flags = joined(config.flags, stated.flags)
+    found = _settled(config._replace(
+        settings={**config.settings, **values}, models=models, templates=templates,
+        warnings=stated.notes, flags=flags,
+    ))  # fmt: skip
     known = set(config.warnings)
-    joined = _joined(found)
-    return joined._replace(warnings=tuple(one for one in joined.warnings if one not in known))
+    return found._replace(warnings=tuple(one for one in found.warnings if one not in known))
 
 
-def _joined(config: Config) -> Config:
+def _settled(config: Config) -> Config:
     """The levels as one, once what none of them can say alone is seen to fit together."""
     found, models = dict(config.settings), config.models
     _require_weight(found)
@@ -148,6 +164,7 @@ def _joined(config: Config) -> Config:
         _idle_default(found["default_model"], models, user_file()),
         strategy_warning(strategy.stated, strategy.where or strategy.source), lost,
     )  # fmt: skip
+    _require_models(config.flags, models, config.files)
     warnings = (*config.warnings, *filter(None, said))
     return config._replace(settings=MappingProxyType(found), warnings=warnings)
 
@@ -187,39 +204,14 @@ def given_or_project(file: str | None) -> Path:
     return found
 
 
-def render(template: Template, values: Mapping[str, str]) -> tuple[Message, ...] | str:
-    """Fill a template's holes: its messages, or its text.
+def render(template: Template, values: Mapping[str, object]) -> tuple[Message, ...] | str:
+    """Fill the holes of a template: its messages, or its text.
 
     ``UsageError`` for a hole without a value, or a value without a hole; ``Unsupported`` for a
     template that is written in another format than braces.
     """
-    if template.format != "braces":
-        raise Unsupported(
-            f"the template {template.name!r} is written as {template.format!r}, which is kept but "
-            "not rendered",
-            'rewrite it with {name} holes and format = "braces"',
-        )
-    for name in values:
-        if name not in template.holes:
-            near = nearest(name, template.holes)
-            hint = f"its holes are: {', '.join(template.holes) or 'none'}"
-            raise UsageError(
-                f"the template {template.name!r} has no hole {{{name}}}",
-                f"did you mean -P {near}?" if near else hint,
-            )
-    filling = {**template.defaults, **values}
-    for name in template.holes:
-        if name not in filling:
-            raise UsageError(
-                f"the template {template.name!r} needs a value for {{{name}}}",
-                f"add: -P {name} VALUE",
-            )
-    if template.template is not None:
-        return tomlfile.fill(template.template, filling)
-    return tuple(
-        Message(message.role, tomlfile.fill(message.content, filling))
-        for message in template.messages
-    )
+    prompt = template.prompt
+    return prompt.format(values) if prompt.is_text else prompt.format_messages(values)
 
 
 def check(path: Path) -> list[Problem]:
@@ -417,6 +409,22 @@ def _chain_of(
 def _source_of(models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]) -> Source:
     file = models[0].file
     return "user" if file == user_file() else "project" if file in files else "code"
+
+
+def _require_models(
+    flags: tuple[Flag, ...], models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
+) -> None:
+    """Raise ``BadConfig`` for a model that a flag names and that is none, unless the models of
+    something stronger replaced it."""
+
+    def rank(file: Path | None) -> int:
+        return files.index(file) if file in files else -1
+
+    names = [model.name for model in models]
+    for flag in flags:
+        replaced = bool(models) and rank(models[0].file) < rank(flag.file)
+        for message, hint in () if replaced or flag.file is None else strangers(flag, names):
+            raise BadConfig(f"{message} ({flag.file})", hint)
 
 
 def _is_file(path: Path) -> bool:

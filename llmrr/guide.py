@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from llmrr import settings
 from llmrr.errors import BadConfig, nearest
 from llmrr.parameters import FOREIGN, fields_of
+from llmrr.prompts import PromptTemplate
 from llmrr.tomltext import is_secret, toml_text
 
 Convert = Callable[[Any], Any]
@@ -259,14 +260,9 @@ def _model(entry: object, place: str, writer: _Writer) -> object:
         elif key in ("params", "options", "config") and isinstance(value, Mapping):
             for inner, one in _items(value, f"{place}.{name}"):
                 _place(found, key, f"{name}.{inner}", inner, one, place, writer)
-        elif key == "format":
-            writer.idle.append(f"{place}.{name} changes nothing: a file shows its format")
         elif key not in ("provider", "model"):
             _place(found, "", name, name, value, place, writer)
     _source(found, entry, place, writer)
-    if found.get("engine") == "native":
-        found["engine"] = "llamacpp"
-        writer.said.append(f'{place}.engine "native" = "llamacpp"')
     return found
 
 
@@ -323,7 +319,11 @@ def _source(
 
 
 def _template(value: object) -> object:
-    """A template, which may be its text alone."""
+    """A template, which may be its text alone, or one that is made already."""
+    if isinstance(value, PromptTemplate):
+        turns = [{"role": one.role, "content": one.content} for one in value.messages]
+        own = {"template": value.template} if value.is_text else {"messages": turns}
+        return {**own, "defaults": dict(value.filled)}
     return {"template": value} if isinstance(value, str) else _plain(value, "NAME")
 
 

@@ -11,7 +11,6 @@ load, stream, record. Also the library's public face.
 import os
 import shlex
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,10 +30,12 @@ from llmrr.choosing.selection import Moment, Selection, Wish
 from llmrr.choosing.setup import Setup
 from llmrr.choosing.turns import Prompt
 from llmrr.config import FILE_NAME, Config
-from llmrr.engines import Picked, Reached, for_endpoint, for_format
+from llmrr.engines import for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
-from llmrr.errors import BadConfig, InvalidRequest, LlmrrError, UsageError
+from llmrr.engines.chunks import Kept
+from llmrr.errors import BadConfig, DoesNotFit, InvalidRequest, LlmrrError, UsageError
 from llmrr.live import Live
+from llmrr.pool import Held, Lease, MemoryUse, Pool, Rules, Wanted, needs
 from llmrr.routing import Decision
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.strategies import strategy_warning
@@ -53,30 +54,30 @@ T = TypeVar("T")
 
 __all__ = ["Answer", "Opened", "Result", "Router", "TextStream"]
 
-# What a model was loaded from, the engine's name, and how.
-_Key = tuple[Path | Endpoint, str, Options]
-
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A loaded model to be used directly. What it answers is not recorded."""
+    """A loaded model to be used directly. What it answers is not recorded. It stays loaded as long
+    as this, or an answer of it, is held and the router is open."""
 
     resolved: Resolved
     engine: str
     model: Model
+    lease: Lease
 
     def generate(self, request: Request) -> Stream:
         """Start answering, with the defaults of its recipe, of its author and of llmrr."""
-        return self.model.generate(
-            completed(request, self.resolved, self.model.info.sampling)
-        )
+        asked = completed(request, self.resolved, self.model.info.sampling)
+        return Kept(self.model.generate(asked), self.lease)
 
 
 class Router:
-    """Models by name, loaded when they are needed; one stays loaded until another one is asked for.
+    """Models by name, loaded when they are needed, and unloaded as ``[memory]`` says. Every method
+    may be called from any thread.
 
     ``warn`` is told what the user should know and what does not stop the work. ``leave_model`` is
-    for a process that ends with the router: the system frees a model faster than we could.
+    for a process that ends with the router, after one answer: the system frees a model faster than
+    we could.
     """
 
     def __init__(
@@ -89,13 +90,12 @@ class Router:
     ) -> None:
         self._warn, self._leave_model = warn, leave_model
         self._live, self._setup = _live(config, stated, warn), cast("Setup | None", None)
-        self._loaded: tuple[_Key, Model, Picked | Reached] | None = None
+        self.pool = Pool(self._rules, lives=not leave_model)
         self._connection: sqlite3.Connection | None = None
         self._unrecorded = False  # the database could not be used
-        self._loaded_name: str | None = None
-        self._busy: Counter[str] = Counter()
-        self._busy_lock, self._database_lock = threading.Lock(), threading.RLock()
+        self._database_lock = threading.RLock()
         self._kept: dict[str, str] = {}  # who has answered a conversation
+        self._told: set[str] = set()
 
     def __enter__(self) -> "Router":
         return self
@@ -120,7 +120,7 @@ class Router:
         that it began with."""
         config, setup = self._live.current(), self._setup
         if setup is None or setup.config is not config:
-            self._setup = setup = Setup(config, self.with_database)
+            self._setup = setup = Setup(config, self.with_database, self.pool.idle_bytes)
         return setup
 
     def update_config(
@@ -219,8 +219,9 @@ class Router:
         strategy: str | None = None,
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
-        models: Sequence[str] = (),
         deadline: float | None = None,
+        user: str | None = None,
+        models: Sequence[str] = (),
     ) -> Answer:
         """Start answering; what goes wrong before the first token is recorded, and raised where no
         other model is to be asked.
@@ -229,14 +230,17 @@ class Router:
         run it; ``conversation`` is the id that the run is recorded under, a new one where there is
         none; ``progress`` is told how many tokens of the prompt are computed, and how many there
         are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
-        ``models`` are those to choose among, all where there are none; ``deadline`` is in seconds,
-        by default ``[timeouts] total``: after it nothing is tried again.
+        ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
+        again. ``user`` is for whom it is asked, whoever that is: a flag that is on for a share of
+        all is on or off for one user. ``models`` are those to choose among, all where there are
+        none.
         """
+        loading, setup = _loading(options, engine), self.setup
         wish = Wish(
-            model, strategy, tuple(fallback), tuple(need), _loading(options, engine), tuple(models)
+            model, strategy, tuple(fallback), tuple(need), loading, user, tuple(models)
         )
-        setup = self.setup
         chosen = setup.selection.choose(request, wish, self._moment(conversation))
+        self._tell(chosen.flags.notes)
         call = Call(options or {}, engine, conversation, log, deadline)
         dispatch = Dispatch(self, setup, chosen, request, call)
         decision = chosen.decision
@@ -258,6 +262,7 @@ class Router:
         fallback: str | Sequence[str] = (),
         need: str | Sequence[str] = (),
         models: str | Sequence[str] = (),
+        user: str | None = None,
         **stated: Any,
     ) -> Decision:
         """The decision that ``run`` would obey, and what it rests on; nothing is run. What else is
@@ -270,23 +275,25 @@ class Router:
         setup = self.setup
         asked: dict[str, Any] = dict(
             model=model, options=options, engine=engine, strategy=strategy,
-            fallback=fallback or None, need=need or None, models=models or None,
+            fallback=fallback or None, need=need or None, models=models or None, user=user,
         )  # fmt: skip
         if not isinstance(request, Request) or stated:
             call = calls.understood(request, {**asked, **stated}, setup.config)
             request, asked = call.request, call.choice
         wish = calls.wish(asked)
-        return setup.selection.decide(request, wish, self._moment(None))[0]
+        decision, _ = setup.selection.decide(request, wish, self._moment(None))
+        self._tell(decision.flags.notes)
+        return decision
 
     def generate(
         self,
-        prompt: Prompt,
+        prompt: Prompt | None = None,
         options: Mapping[str, Any] | None = None,
         /,
         **stated: Unpack[Stated],
     ) -> Result:
-        """The answer to a prompt: a text, or messages with role and content. What is stated, by
-        name or in a dict, comes before the configuration.
+        """The answer to a prompt: a text, or messages with role and content; a template may do
+        without. What is stated, by name or in a dict, comes before the configuration.
 
         Raises ``InvalidRequest`` naming an argument that is wrong, and what ``run`` does;
         ``TimedOut`` where the answer is not complete within ``timeout`` seconds.
@@ -301,7 +308,7 @@ class Router:
 
     def generate_stream(
         self,
-        prompt: Prompt,
+        prompt: Prompt | None = None,
         options: Mapping[str, Any] | None = None,
         /,
         **stated: Unpack[Stated],
@@ -367,27 +374,68 @@ class Router:
         options: Mapping[str, object] | None = None,
         engine: str | None = None,
     ) -> Opened:
-        """Load a model to use it directly; it stays loaded until another one is asked for."""
+        """Load a model to use it directly; it stays loaded as long as what is returned is held."""
         setup = self.setup
         resolved = setup.catalogue.wanted(model, engine)
-        loaded, picked = self._open(resolved, options or {}, engine, setup)
-        return Opened(resolved, picked.engine.name, loaded)
+        lease = self._open(resolved, options or {}, engine, setup)
+        return Opened(resolved, lease.about.engine.name, lease.model, lease)
 
     def close(self) -> None:
-        """Free the model and the database. Twice is allowed."""
-        if self._loaded is not None and not self._leave_model:
-            self._loaded[1].close()
-        self._loaded = self._loaded_name = None
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Free the models, what they are answering too, and the database. Twice is allowed."""
+        self.pool.close(leave=self._leave_model)
+        with self._database_lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    # -- memory --------------------------------------------------------------------------------
+
+    def initialize(self) -> "Router":
+        """Read the configuration, open the database and, with ``[memory] loading = "preload"``,
+        load the models of ``preload``, or without any all ``[[models]]``. What there is no room for
+        is left to be loaded when it is asked for, with a warning. Raises ``NotFound`` for a name
+        that means no model, and what loading it raises."""
+        self.with_database(lambda connection: None, "nothing is recorded")
+        if self.config.value("memory.loading") == "preload":
+            named = cast("tuple[str, ...]", self.config.value("preload"))
+            for name in named or [one.name for one in self.config.models]:
+                self._preload(name)
+        return self
+
+    def unload_unused(self, idle_s: float | None = None) -> list[str]:
+        """Unload the models of this machine that nobody uses, or only those that nobody has used
+        for so many seconds; their names."""
+        return self.pool.unload_unused(idle_s or 0.0)
+
+    def cleanup(self) -> list[str]:
+        """Unload what nobody uses, and forget what is older than ``[stats] retention``; the names
+        of what was unloaded."""
+        retention = cast("float | None", self.config.value("stats.retention"))
+        self.with_database(
+            lambda connection: stats.prune(connection, retention), "nothing is forgotten"
+        )
+        return self.unload_unused()
+
+    def loaded(self) -> list[Held]:
+        """The models of this machine that are in memory: names, bytes, how many requests use
+        them."""
+        return self.pool.held()
+
+    def memory(self) -> MemoryUse | None:
+        """How much of the memory that this process may use is in use; None where the system does
+        not say."""
+        return self.pool.use()
 
     # -- inside --------------------------------------------------------------------------------
 
     def _stream(
-        self, prompt: Prompt, options: Mapping[str, Any] | None, stated: Mapping[str, Any], *,
+        self,
+        prompt: Prompt | None,
+        options: Mapping[str, Any] | None,
+        stated: Mapping[str, Any],
+        *,
         streams: bool,
-    ) -> TextStream:  # fmt: skip
+    ) -> TextStream:
         call = calls.understood(
             prompt, calls.together(options, stated), self.config, streams=streams
         )
@@ -399,42 +447,64 @@ class Router:
         )
 
     def _open(
-        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None, setup: Setup
-    ) -> tuple[Model, Picked | Reached]:
+        self,
+        resolved: Resolved,
+        stated: Mapping[str, object],
+        wanted: str | None,
+        setup: Setup,
+        until: float | None = None,
+    ) -> Lease:
+        """A model to be used; room for it is waited for ``until``."""
+        return self.pool.lease(self._wanted(resolved, stated, wanted, setup.config), until)
+
+    def _wanted(
+        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None, config: Config
+    ) -> Wanted:
         wanted = wanted or resolved.engine
         called, stated = stated, {**resolved.recipe.options, **stated}
-        picked: Picked | Reached
-        load: Callable[[], Model]
         if resolved.endpoint is not None:
-            if found := setup.config.untrusted(resolved.name, called):
+            if found := config.untrusted(resolved.name, called):
                 raise BadConfig(f"{found}, and nobody agreed to that", "llmrr config trust")
-            endpoint, stated = _endpoint(resolved.endpoint, stated, setup.config)
-            picked = reached = for_endpoint(endpoint, wanted)
+            endpoint, stated = _endpoint(resolved.endpoint, stated, config)
+            reached = for_endpoint(endpoint, wanted)
             options = _options(stated)
-            key: _Key = (endpoint, picked.engine.name, options)
             load = partial(reached.engine.load, endpoint, options)
-        else:
-            _refuse_remote(resolved, stated)
-            files = place(resolved)
-            named = resolved.label or shlex.quote(str(files.path))
-            picked = local = for_format(files.format, resolved.name, wanted, named)
-            options = _options({**setup.config.engine_options(picked.engine.name), **stated})
-            key = (files.path, picked.engine.name, options)
-            load = partial(local.engine.load, files, options)
-        if self._loaded is not None:
-            if self._loaded[0] == key:
-                self._loaded_name = resolved.name
-                return self._loaded[1:]
-            self._loaded[1].close()
-            self._loaded = self._loaded_name = None
-        model = load()
-        self._loaded, self._loaded_name = (key, model, picked), resolved.name
-        return model, picked
+            return Wanted(resolved.name, (endpoint, reached.engine.name, options), reached, load)
+        _refuse_remote(resolved, stated)
+        files = place(resolved)
+        named = resolved.label or shlex.quote(str(files.path))
+        picked = for_format(files.format, resolved.name, wanted, named)
+        own = config.engine_options(picked.engine.name)
+        most = 1 if "slots" in stated else self._most_slots(config)
+        options = _options({"most_slots": most, **own, **stated})
+        return Wanted(
+            resolved.name, (files, picked.engine.name, options), picked,
+            partial(picked.engine.load, files, options), partial(needs.bytes_of, files, options),
+        )  # fmt: skip
 
-    def _count(self, name: str, change: int) -> None:
-        """How many requests are under way at a model."""
-        with self._busy_lock:
-            self._busy[name] += change
+    def _most_slots(self, config: Config) -> int:
+        """How many requests a model of this machine computes at once."""
+        if self._leave_model or not config.value("batching.enabled"):
+            return 1
+        return cast(int, config.value("batching.max_batch_size"))
+
+    def _rules(self) -> Rules:
+        return Rules(**{name: self.config.value(f"memory.{name}") for name in Rules._fields})  # type: ignore[arg-type]
+
+    def _preload(self, name: str) -> None:
+        setup = self.setup
+        found = setup.catalogue.for_running(setup.catalogue.wanted(name, None))
+        try:
+            self._open(found, {}, None, setup).release()
+        except DoesNotFit as error:
+            self._warn(f"{name} is not preloaded: {error.message}")
+
+    def _tell(self, notes: Sequence[str]) -> None:
+        """Warn of each once."""
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                self._warn(note)
 
     # -- the record ----------------------------------------------------------------------------
 
@@ -460,11 +530,8 @@ class Router:
             return None
 
     def _moment(self, conversation: str | None) -> Moment:
-        with self._busy_lock:
-            busy = {name: count for name, count in self._busy.items() if count}
-        loaded = frozenset() if self._loaded_name is None else frozenset({self._loaded_name})
         kept = None if conversation is None else self._kept.get(conversation)
-        return Moment(int.from_bytes(os.urandom(8)), loaded, busy, kept)
+        return Moment(int.from_bytes(os.urandom(8)), self.pool.names, self.pool.busy(), kept)
 
     def _record(
         self, run: stats.Run, log: bool, label: str | None, config: Config,

@@ -17,7 +17,18 @@ from openai_servers import OpenAIServer
 from provider_servers import KEY, MODEL, Fault
 
 import llmrr
-from llmrr import LlmrrError, Message, ModelConverter, Request, Router, Sampling, Tool, stats
+from llmrr import (
+    LlmrrError,
+    Message,
+    ModelConverter,
+    PromptTemplate,
+    Request,
+    Router,
+    Sampling,
+    Tool,
+    stats,
+)
+from llmrr.choosing import turns
 from llmrr.compat import Legacy
 from llmrr.database import open_database
 from llmrr.errors import BadConfig, InvalidRequest, NotFound, TimedOut, Unsupported, UsageError
@@ -158,7 +169,7 @@ def test_a_wrong_prompt_is_wrong_everywhere(engine: FakeEngine) -> None:
 
 
 def test_messages_in_the_forms_that_there_are(engine: FakeEngine) -> None:
-    engine.replies = ["one"] * 5
+    engine.replies = ["one"] * 4
     image = {"type": "image_url", "image_url": {"url": "data:image/gif;base64,YWJj"}}
     call = {"id": "c1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
     conversation: list[Any] = [
@@ -169,27 +180,26 @@ def test_messages_in_the_forms_that_there_are(engine: FakeEngine) -> None:
         Message("user", "And?"),
     ]
     with in_code() as router:
-        router.generate(conversation)
         router.generate({"role": "user", "content": "hello"})
         router.generate(Message("user", "hello"))
         router.generate(Request(messages=(Message("user", "hello"),)), max_tokens=3)
         router.generate("hello", raw=True)
-    system, asked, called, result, last = engine.requests[0].messages
+    system, asked, called, result, last = turns.turns(conversation)
     assert (system.role, system.content) == ("system", "Be brief.")
     assert (asked.content, asked.images[0].url) == ("What?", image["image_url"]["url"])  # type: ignore[index]
     assert (called.content, called.tool_calls[0].name) == ("", "now")
     assert (result.role, result.tool_call_id, last.content) == ("tool", "c1", "And?")
-    for request in engine.requests[1:4]:
+    for request in engine.requests[:3]:
         assert request.messages == (Message("user", "hello"),)
-    assert engine.requests[3].sampling.max_tokens == 3
-    assert (engine.requests[4].prompt, engine.requests[4].messages) == ("hello", ())
+    assert engine.requests[2].sampling.max_tokens == 3
+    assert (engine.requests[3].prompt, engine.requests[3].messages) == ("hello", ())
 
 
 def test_a_system_prompt_goes_before_all(engine: FakeEngine) -> None:
     engine.replies = ["one", "two"]
-    turns = [{"role": "system", "content": "A."}, {"role": "user", "content": "hello"}]
+    said = [{"role": "system", "content": "A."}, {"role": "user", "content": "hello"}]
     with in_code() as router:
-        router.generate(turns, systemPrompt="B.")
+        router.generate(said, systemPrompt="B.")
         router.generate("hello", system="C.")
     assert [one.content for one in engine.requests[0].messages] == ["B.", "hello"]
     assert [one.content for one in engine.requests[1].messages] == ["C.", "hello"]
@@ -208,20 +218,23 @@ def test_tools_as_clients_write_them(engine: FakeEngine) -> None:
 
 
 def test_templates(engine: FakeEngine) -> None:
-    engine.replies = ["one"] * 3
+    engine.replies = ["one"] * 5
     templates = {"quest": "From {context}: {input}",
                  "chat": {"messages": [{"role": "system", "content": "{tone}"}]}}  # fmt: skip
     with in_code(templates=templates) as router:
         router.generate("who?", template="quest", variables={"context": "notes"})
         router.generate("who?", template="chat", variables={"tone": "Calm."})
-        router.generate(None, template="Say {word}.", variables={"word": "it"})  # type: ignore[arg-type]
+        router.generate(template="Say {word}.", variables={"word": "it"})
+        router.generate("it", template=PromptTemplate("Say {input}."))
+        router.update_config(templates={"made": PromptTemplate("{a}{input}").partial(a="Say ")})
+        router.generate("it.", template="made")
         with pytest.raises(NotFound, match="quast") as raised:
             router.generate("x", template="quast")
         with pytest.raises(UsageError, match="context"):
             router.generate("x", template="quest")
-    assert "did you mean quest?" in raised.value.hint
+    assert "quest" in raised.value.hint
     said = [[one.content for one in request.messages] for request in engine.requests]
-    assert said == [["From notes: who?"], ["Calm.", "who?"], ["Say it."]]
+    assert said == [["From notes: who?"], ["Calm.", "who?"], *[["Say it."]] * 3]
 
 
 def test_models_narrow_the_choice(engine: FakeEngine) -> None:

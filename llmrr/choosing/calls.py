@@ -12,11 +12,11 @@ from llmrr import guide, parameters
 from llmrr.choosing import turns
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.selection import Wish
-from llmrr.config import Config, render
-from llmrr.errors import InvalidRequest, NotFound, nearest
+from llmrr.config import Config
+from llmrr.errors import InvalidRequest, nearest
 from llmrr.kinds import Kind
+from llmrr.prompts import PromptTemplate
 from llmrr.strategies import parse_strategy
-from llmrr.tomlfile import Template
 from llmrr.tomltext import is_secret
 from llmrr.types import Message, Request, Sampling
 
@@ -61,6 +61,7 @@ class Stated(TypedDict, total=False):
     engine: str | None
     options: Mapping[str, Any] | None
     conversation: str | None
+    user: str | None
     log: bool | None
     stream: bool | None
 
@@ -75,7 +76,9 @@ class Understood(NamedTuple):
     timeout: float | None
 
 
-CHOOSING: Final = ("model", "models", "strategy", "fallback", "need", "engine", "options")
+CHOOSING: Final = (
+    "model", "models", "strategy", "fallback", "need", "engine", "options", "user",
+)  # fmt: skip
 RUNNING: Final = ("conversation", "log", "cache")
 _ASKING: Final = ("system", "template", "variables", "tools", "tool_choice", "raw", "timeout")
 _SHAPING: Final = ("schema", "grammar", "logprobs", "logit_bias")
@@ -109,7 +112,7 @@ def understood(
     for name in _LISTS:
         if name in choice:
             choice[name] = _names(name, choice[name])
-    for name in ("model", "strategy", "engine"):
+    for name in ("model", "strategy", "engine", "user"):
         if not isinstance(choice.get(name, "x"), str):
             raise InvalidRequest(f"{name} = {choice[name]!r} is no name", f'{name}="NAME"')
     if "strategy" in choice:
@@ -149,7 +152,8 @@ def wish(choice: Mapping[str, Any]) -> Wish:
     loading = Loading(choice.get("engine"), context if isinstance(context, int) else None)
     return Wish(
         choice.get("model"), choice.get("strategy"), _tuple(choice.get("fallback")),
-        _tuple(choice.get("need")), loading, _tuple(choice.get("models")),
+        _tuple(choice.get("need")), loading, choice.get("user"),
+        _tuple(choice.get("models")),
     )  # fmt: skip
 
 
@@ -332,32 +336,27 @@ def _messages(
         if variables:
             raise InvalidRequest("variables need a template", 'template="NAME"')
         return turns.turns(prompt), None
-    found = _template(template, config)
-    values = {str(name): str(value) for name, value in (variables or {}).items()}
+    found, model = _template(template, config)
+    values: dict[str, object] = dict(variables or {})
     before: tuple[Message, ...] = ()
     if prompt is not None:
         before = turns.turns(prompt)
-        if "input" in found.holes and "input" not in values and len(before) == 1:
+        if "input" in found.variables and "input" not in values and len(before) == 1:
             values["input"], before = before[0].content, ()
-    rendered = render(found, values)
-    if isinstance(rendered, str):
-        rendered = (Message("user", rendered),)
-    return (*rendered, *before), found.model
+    return (*found.format_messages(values), *before), model
 
 
-def _template(given: object, config: Config) -> Template:
-    """A template by its name, or written where its name would stand."""
-    if isinstance(given, str) and given in config.templates:
-        return config.templates[given]
-    text = given if isinstance(given, str) else getattr(given, "template", None)
-    if not isinstance(text, str) or not text.strip():
+def _template(given: object, config: Config) -> tuple[PromptTemplate, str | None]:
+    """A template by its name, with the model that it is for; or one that is written where its name
+    would stand."""
+    if isinstance(given, PromptTemplate):
+        return given, None
+    if not isinstance(given, str) or not given.strip():
         raise InvalidRequest(f"template = {given!r} is no template", 'template="NAME"')
-    found = Template("(given)", text, (), {}, None, "braces", Path("template"))
-    if found.holes or not isinstance(given, str):
-        return found
-    near = nearest(text, config.templates)
-    hint = f"did you mean {near}?" if near else f"add [templates.{text}]"
-    raise NotFound(f'there is no template "{text}"', hint)
+    if given not in config.templates and (written := PromptTemplate(given)).variables:
+        return written, None
+    found = config.template(given)
+    return found.prompt, found.model
 
 
 def _sampling(given: Mapping[str, Any]) -> Sampling:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 from llmrr import stats
 from llmrr.catalogue import Resolved
+from llmrr.choosing import pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, retry_rules
 from llmrr.choosing.setup import Setup
 from llmrr.config import Config
-from llmrr.engines import Picked, Reached
-from llmrr.engines.base import Model
+from llmrr.engines.chunks import joined
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable
+from llmrr.pool import Lease
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:
@@ -45,10 +46,13 @@ class Host(Protocol):
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
 
     def _open(
-        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None, setup: Setup
-    ) -> tuple[Model, Picked | Reached]: ...
-
-    def _count(self, name: str, change: int) -> None: ...
+        self,
+        resolved: Resolved,
+        stated: Mapping[str, object],
+        wanted: str | None,
+        setup: Setup,
+        until: float | None = None,
+    ) -> Lease: ...
 
     def _record(
         self, run: stats.Run, log: bool, label: str | None, config: Config,
@@ -118,20 +122,24 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
-        loaded, picked = self._loaded(model)
-        request = completed(request, model, loaded.info.sampling)
-        stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        pictures.require(model, request, self.call.options, self.call.engine)
+        lease = self.open(model)
+        try:
+            loaded, picked = lease.model, lease.about
+            request = completed(request, model, loaded.info.sampling)
+            stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        except BaseException:
+            lease.release()
+            raise
+        size = cast(int, self.config.value("streaming.chunk_size"))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))
-        self.router._count(model.name, 1)
-        return Attempt(stream, model, picked.engine.name, runs)
+        return Attempt(joined(stream, size), model, picked.engine.name, runs, lease)
 
-    def open(self, model: Resolved) -> tuple[Model, str]:
-        """The model, loaded, and the engine that runs it."""
-        loaded, picked = self._loaded(model)
-        return loaded, picked.engine.name
-
-    def _loaded(self, model: Resolved) -> tuple[Model, Picked | Reached]:
-        return self.router._open(model, self.call.options, self.call.engine, self.setup)
+    def open(self, model: Resolved) -> Lease:
+        """The model, loaded."""
+        return self.router._open(
+            model, self.call.options, self.call.engine, self.setup, self.deadline
+        )
 
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, and what that says of the model."""
@@ -144,8 +152,6 @@ class Dispatch:
             self._finish(self.under_way)
         if ended.model is None:
             return
-        if ended.engine:
-            self.router._count(ended.model.name, -1)
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
         run = _run_of(self.request, ended, ended.model, self.cid if is_said else None)

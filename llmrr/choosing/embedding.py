@@ -52,12 +52,13 @@ class Embedding:
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and let it work. Raises what goes wrong with either."""
         began = time.perf_counter()
-        loaded, engine = self._dispatch.open(model)
-        ready = time.perf_counter()
-        self._vectors = loaded.embed(self._texts)
-        self._usage = _usage(loaded, self._texts, ready - began, time.perf_counter() - began)
-        self._dispatch.router._count(model.name, 1)
-        return Attempt(cast(Stream, iter(())), model, engine, "")  # nothing is left to come
+        with self._dispatch.open(model) as lease:
+            ready = time.perf_counter()
+            self._vectors = lease.model.embed(self._texts)
+            total_s = time.perf_counter() - began
+            self._usage = _usage(lease.model, self._texts, ready - began, total_s)
+        nothing = cast(Stream, iter(()))  # is left to come
+        return Attempt(nothing, model, lease.about.engine.name, "", lease)
 
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, without what was said: it is no turn of a conversation,

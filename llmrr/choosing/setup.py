@@ -3,6 +3,7 @@
 A request keeps the one that it began with; a change of the configuration makes another.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llmrr.catalogue import Catalogue
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 class Setup:
     """One configuration in use. Safe to use from several threads."""
 
-    def __init__(self, config: Config, database: "Database") -> None:
+    def __init__(
+        self, config: Config, database: "Database", idle_bytes: Callable[[], int] = lambda: 0
+    ) -> None:
         self.config = config
         self.catalogue = Catalogue(lambda: config, database)
-        self.selection = Selection(self.catalogue, lambda: config, database)
+        self.selection = Selection(self.catalogue, lambda: config, database, idle_bytes)
