@@ -169,7 +169,9 @@ class _Writer:
         if not table:
             self.table.setdefault(ours, {})
         for key, value in _items(table, name):
-            place = f"{ours}.{key if ours in _NAMING else snake(key)}"
+            place = f"{ours}.{snake(key)}"
+            if ours in _NAMING and place not in settings.plain_settings():
+                place = f"{ours}.{key}"  # a name of the user's
             written = f"{name}.{key}"
             if key == "chunkSize":
                 self.ruled(_PIECES, written, value)

@@ -78,6 +78,8 @@ def test_a_result(engine: FakeEngine) -> None:
         ({"schema": "name, age int"}, None),
         ({"think": "low"}, {"think": "low"}),
         ({"stream": False}, {}),
+        ({"logit_bias": {"3": 1, 4: -2.5}}, {"logit_bias": {3: 1.0, 4: -2.5}}),
+        ({"logprobs": 2}, {"logprobs": 2}),
     ],
 )  # fmt: skip
 def test_sampling_as_it_is_stated(
@@ -136,7 +138,13 @@ def test_sampling_as_it_is_stated(
         ("x", {"tools": 3}, "tools", ""),
         ("x", {"tools": [{}]}, r"tools\[0\]", "name"),
         ("x", {"schema": 3}, "schema = 3", ""),
-        ("x", {"schema": {}, "grammar": "x"}, "grammar", ""),
+        ("x", {"schema": {}, "grammar": "x"}, "exclude each other", ""),
+        ("x", {"grammar": 3}, "grammar = 3", ""),
+        ("x", {"logprobs": -1}, "logprobs = -1", ""),
+        ("x", {"logprobs": True}, "logprobs = True", ""),
+        ("x", {"logit_bias": {"a": 1}}, "logit_bias = ", ""),
+        ("x", {"logit_bias": {1: float("nan")}}, "logit_bias = ", ""),
+        ("x", {"logit_bias": 3}, "logit_bias = 3", ""),
         ("x", {"system": 3}, "system = 3", ""),
         ("x", {"variables": {"a": "b"}}, "variables need a template", ""),
         ("x", {"stream": True}, "stream = True", "generate_stream"),

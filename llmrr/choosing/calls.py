@@ -56,6 +56,7 @@ class Stated(TypedDict, total=False):
     schema: Any
     grammar: str | None
     logprobs: int | None
+    logit_bias: Mapping[int, float] | None
     raw: bool | None
     timeout: float | None
     engine: str | None
@@ -208,7 +209,7 @@ def _unknown(name: str, value: object) -> InvalidRequest:
             'api_key_env="NAME" names the variable that has it; llmrr keys set NAME keeps it',
         )
     near = nearest(guide.snake(name), _known())
-    hint = f"did you mean {near}?" if near else f"there are {', '.join(_known())}"
+    hint = f"did you mean {near}?" if near else "help(llmrr.choosing.calls.Stated) lists them"
     return InvalidRequest(f"there is no argument {name!r}", hint)
 
 
@@ -365,12 +366,35 @@ def _sampling(given: Mapping[str, Any]) -> Sampling:
     for name, value in given.items():
         if value is None or name not in names:
             continue
-        found[name] = value if name in _SHAPING else _parsed(name, value)
-    if "schema" in found:
-        found["schema"] = _schema(found["schema"])
-    if "grammar" in found and (not isinstance(found["grammar"], str) or "schema" in found):
-        raise InvalidRequest("grammar is a text, and excludes a schema", "leave one of them out")
+        shape = _SHAPES.get(name)
+        found[name] = shape(value) if shape else _parsed(name, value)
+    if "grammar" in found and "schema" in found:
+        raise InvalidRequest("a grammar and a schema exclude each other", "leave one of them out")
     return Sampling(**found)
+
+
+def _grammar(given: object) -> object:
+    if not isinstance(given, str) or not given.strip():
+        raise InvalidRequest(f"grammar = {given!r} is no text", "grammar='root ::= …'")
+    return given
+
+
+def _logprobs(given: object) -> object:
+    plain = _plain(given)
+    if type(plain) is not int or plain < 0:
+        raise InvalidRequest(f"logprobs = {given!r} is no number of tokens", "logprobs=5")
+    return plain
+
+
+def _biases(given: object) -> object:
+    """What is added to the logits of tokens, by their ids, which may be written as texts."""
+    try:
+        found = {int(token): float(_plain(bias)) for token, bias in given.items()}  # type: ignore
+    except (AttributeError, TypeError, ValueError):
+        found = {-1: 0.0}
+    if any(token < 0 or not math.isfinite(bias) for token, bias in found.items()):
+        raise InvalidRequest(f"logit_bias = {given!r} is no dict of biases", "logit_bias={15: 1.5}")
+    return found
 
 
 def _schema(given: object) -> object:
@@ -388,3 +412,8 @@ def _schema(given: object) -> object:
     if isinstance(given, bool):
         return given
     raise InvalidRequest(f"schema = {given!r} is none", 'schema={"type": "object", …}')
+
+
+_SHAPES: Final = {
+    "schema": _schema, "grammar": _grammar, "logprobs": _logprobs, "logit_bias": _biases,
+}  # fmt: skip
