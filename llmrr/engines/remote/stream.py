@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 
-from llmrr.engines.remote import estimates, retry
+from llmrr.engines.remote import estimates, retry, starter
 from llmrr.engines.remote.client import Exchange
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Reader
@@ -60,7 +60,7 @@ class RemoteStream:
         self._chunks: Generator[Chunk, None, None] | None = None  # read by who listens
         self._begun = False
         if reached and not self._pushes:
-            _STARTER.start(self)
+            starter.soon(self.start)
         else:
             self.start()
 
@@ -84,8 +84,12 @@ class RemoteStream:
 
     def start(self) -> None:
         """Read it on a thread of its own, unless somebody reads it already."""
-        if self._begins():
+        if not self._begins():
+            return
+        try:
             self._listen(self._read())
+        except RuntimeError as error:  # there are no more threads
+            self._queue.put(error)
 
     def ready(self, timeout: float) -> bool:
         """Wait at most so many seconds; has something come that ``next`` will give at once?"""
@@ -219,35 +223,3 @@ class RemoteStream:
             total_s=now - self._started,
             tokens_per_s=(generated - 1) / decoding if generated > 1 and decoding > 0 else None,
         )
-
-
-class _Starter:
-    """Starts on a thread what nobody reads at once: two answers that were begun come both."""
-
-    def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[RemoteStream] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-
-    def start(self, stream: RemoteStream) -> None:
-        """Start it as soon as its maker waits for something else."""
-        self._waiting.put(stream)
-        if self._thread is None or not self._thread.is_alive():  # there is none after a fork
-            with self._lock:
-                if self._thread is None or not self._thread.is_alive():
-                    self._thread = threading.Thread(
-                        target=self._run, name="llmrr-starter", daemon=True
-                    )
-                    self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            stream = self._waiting.get()
-            try:
-                stream.start()
-            except RuntimeError as error:  # no more threads
-                stream._queue.put(error)
-            del stream
-
-
-_STARTER = _Starter()
