@@ -1,7 +1,7 @@
 """So many requests through ``Router.run`` and real HTTP on loopback, over five models of which one
 never fails, three do in all the ways that providers have, and one is dead.
 
-    python tests/bench/faults.py [--requests 100000] [--threads 64]
+    python tests/bench/faults.py [--requests 100000] [--threads 64] [--strategy random]
 
 The faults, each in one of a hundred requests of ``flaky-1``, two of ``flaky-2``, four of
 ``flaky-3``: no answer at all until the time is over, 429 with ``retry-after``, 500, a stream that
@@ -10,8 +10,9 @@ kept connection that is closed when the next request comes. Nothing listens wher
 
 Every answer must be the whole text, word for word: it is put together from two models where the
 first broke off (``resume = true``). ``lost`` are the requests that raised, ``wrong`` those with
-another text. ``off`` is how far the share of the decisions for a model is from that of its weight,
-in percentage points, over the decisions that all models took part in but the dead one. Pauses,
+another text. ``off`` is how far the share of the decisions for a model is from its due, in
+percentage points, over the decisions that all models took part in but the dead one: from that of
+its weight with ``random``, from an equal one with ``round-robin``; others owe no share. Pauses,
 cooldown and times are short, so that what they bring about happens often.
 
 Fails where a request was lost or wrong, a share is more than one point off, or a run is missing in
@@ -51,10 +52,10 @@ RATES: Final = {"steady": 0.0, "flaky-1": 0.01, "flaky-2": 0.02, "flaky-3": 0.04
 ERROR: Final = b'{"error":{"message":"no","type":"error"}}'
 CONFIGURED: Final = """
 version = 1
-strategy = "random"
-retry = { initial_delay = 0.01, max_delay = 0.1 }
-timeouts = { connect = 2, first_token = 1, between_tokens = 1, total = 60 }
-breaker = { cooldown = 2 }
+strategy = "{strategy}"
+retry = {{ initial_delay = 0.01, max_delay = 0.1 }}
+timeouts = {{ connect = 2, first_token = 1, between_tokens = 1, total = 60 }}
+breaker = {{ cooldown = 2 }}
 """
 
 
@@ -99,11 +100,11 @@ def _said(body: bytes) -> int:
     return sum(one["content"].count("word") for one in turns if one["role"] == "assistant")
 
 
-def configure(urls: dict[str, str]) -> None:
+def configure(urls: dict[str, str], strategy: str) -> None:
     """The five models."""
     from llmrr import config, paths
 
-    text = CONFIGURED
+    text = CONFIGURED.format(strategy=strategy)
     for name, url in urls.items():
         text += f'[[models]]\nname = "{name}"\nsource = "openai:m"\nweight = {WEIGHTS[name]}\n'
         text += f'resume = true\noptions = {{ base_url = "{url}", api_key_env = "K" }}\n'
@@ -177,22 +178,30 @@ def drive(tally: Tally, requests: int, threads: int) -> float:
         return time.perf_counter() - began
 
 
-def report(tally: Tally, requests: int, took: float) -> int:
+def due(strategy: str, name: str) -> float | None:
+    """The share of the decisions that a model is owed."""
+    alive = [weight for other, weight in WEIGHTS.items() if other != "dead"]
+    if strategy == "round-robin":
+        return 1 / len(alive)
+    return WEIGHTS[name] / sum(alive) if strategy == "random" else None
+
+
+def report(tally: Tally, given: argparse.Namespace, took: float) -> int:
     """Print what became of them; 1 where it must not be so."""
     from llmrr import paths
 
-    alive = {name: weight for name, weight in WEIGHTS.items() if name != "dead"}
-    total, drawn = sum(alive.values()), sum(tally.chosen.values())
+    requests, drawn = given.requests, sum(tally.chosen.values())
     times = sorted(tally.times)
     print(f"{requests:,} requests in {took:.0f} s, {requests / took:.0f} a second; median "
           f"{times[len(times) // 2] * 1000:.1f} ms, the slowest {times[-1]:.2f} s")  # fmt: skip
     print(f"lost {sum(tally.lost.values())}, wrong {tally.wrong}, told {tally.told} times")
     worst = 0.0
-    for name, weight in alive.items():
-        off = 100 * (tally.chosen[name] / drawn - weight / total)
-        worst = max(worst, abs(off))
-        print(f"  {name:<8} weight {weight / total:.2f}, drawn {tally.chosen[name]:>6} of {drawn}: "
-              f"{off:+.2f} points off; answered {tally.answered[name]:>6}")  # fmt: skip
+    for name in RATES:
+        share, owed = tally.chosen[name] / drawn, due(given.strategy, name)
+        off = "" if owed is None else f", {100 * (share - owed):+.2f} points off {owed:.2f}"
+        worst = max(worst, 0.0 if owed is None else 100 * abs(share - owed))
+        print(f"  {name:<8} chosen {tally.chosen[name]:>6} of {drawn}: {share:.4f}{off}; "
+              f"answered {tally.answered[name]:>6}")  # fmt: skip
     for why, count in tally.lost.most_common(10):
         print(f"  lost {count}: {why}")
     with closing(sqlite3.connect(paths.database_file())) as connection:
@@ -207,6 +216,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--threads", type=int, default=64)
+    parser.add_argument("--strategy", default="random")
     given = parser.parse_args()
     os.environ["K"] = "k"
     with ExitStack() as stack:
@@ -218,10 +228,11 @@ def main() -> int:
         }
         unused = stack.enter_context(closing(socket.socket()))
         unused.bind(("127.0.0.1", 0))  # nobody listens, and nobody else takes it
-        configure({**urls, "dead": f"http://127.0.0.1:{unused.getsockname()[1]}/v1"})
+        urls["dead"] = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+        configure(urls, given.strategy)
         tally = Tally()
         took = drive(tally, given.requests, given.threads)
-        return report(tally, given.requests, took)
+        return report(tally, given, took)
 
 
 if __name__ == "__main__":
