@@ -150,6 +150,16 @@ def test_who_interrupts_a_listener_that_reads_may_end_it(monkeypatch: pytest.Mon
         assert last.usage is not None
 
 
+@pytest.mark.parametrize("counted", ['"x"', "-1", "-1e999", "1e999", "[2]", "9e30"])
+def test_counts_that_are_none_are_estimated(counted: str) -> None:
+    usage = f'"usage": {{"prompt_tokens": 1, "completion_tokens": {counted}}}'
+    last = f'data: {{"choices": [{{"delta": {{}}, "finish_reason": "stop"}}], {usage}}}\n\n'
+    with OPENAI.talking() as (served, model):
+        served.faults.append(Fault(raw=last.encode(), after=0))
+        usage_ = list(model.generate(asked("x" * 40)))[-1].usage
+        assert (usage_.estimated, usage_.prompt_tokens, usage_.completion_tokens) == (True, 14, 0)
+
+
 @every
 def test_chunks_are_pushed(case: Case) -> None:
     with case.talking() as (_, model):

@@ -208,11 +208,12 @@ class RemoteStream:
     def _usage(self) -> Usage:
         now = time.perf_counter()
         counts = self._reader.counts
-        if counts is None:
+        if counts is None or not counts.are_counts:
+            counts = None
             prompt, cached = estimates.prompt_tokens(self._request), 0
             generated = -(-self._said // estimates.BYTES_PER_TOKEN)
         else:
-            prompt, generated, cached = counts
+            prompt, generated, cached = map(int, counts)
         decoding = 0.0 if self._first is None else now - self._first
         return Usage(
             prompt_tokens=prompt,
