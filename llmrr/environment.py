@@ -10,7 +10,7 @@ from llmrr.settings import Setting, Source, Spec
 from llmrr.tomltext import is_secret, toml_text
 
 PREFIX = "LLMRR_"
-NOT_SETTINGS = {"LLMRR_HOME", "LLMRR_DEBUG", "LLMRR_CORPUS"}
+NOT_SETTINGS = {"LLMRR_HOME", "LLMRR_DEBUG", "LLMRR_CORPUS", "LLMRR_ALERT"}
 
 
 def read(environ: Mapping[str, str]) -> tuple[dict[str, Setting], tuple[str, ...]]:

@@ -17,9 +17,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from llmrr import formats, stats
+from llmrr import formats, spending, stats
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.choosing.answering import Answer
+from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.dispatch import Call, Dispatch, completed
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.selection import Moment, Selection, Wish
@@ -113,7 +114,14 @@ class Router:
     @cached_property
     def selection(self) -> Selection:
         """The ``[[models]]``, to choose among."""
-        return Selection(self.catalogue, lambda: self.config, self.with_database)
+        return Selection(
+            self.catalogue, lambda: self.config, self.with_database, self.budgeting.now
+        )
+
+    @cached_property
+    def budgeting(self) -> Budgeting:
+        """``[budgets]``, and what was spent of them."""
+        return Budgeting(lambda: self.config, self.with_database, self._warn)
 
     def resolve(self, name: str | None) -> Resolved:
         """Which model a name means; without one, the one that answers by default. Raises what
@@ -351,6 +359,8 @@ class Router:
 
             with database.errors(), database.transaction(connection):
                 stats.record(connection, run)
+                tokens = run.prompt_tokens + run.completion_tokens
+                spending.add(connection, run.at, run.model, run.cost, tokens)
                 if outcome is not None:
                     outcome(connection)
                 if label is not None:

@@ -12,8 +12,10 @@ from typing import Literal, NamedTuple
 from llmrr.errors import BadConfig, nearest
 from llmrr.kinds import (
     CHAT_TEMPLATE,
+    COMMAND,
     FILE,
     FLAG,
+    HOOK,
     LAYERS,
     LORA,
     MESSAGES,
@@ -172,6 +174,17 @@ _CHOOSING: tuple[tuple[str, Kind, str, str], ...] = (
      "{ input = 0.15, output = 0.60 }"),
 )  # fmt: skip
 
+# (leaf, kind, doc, example): what may be spent.
+_BUDGETS: tuple[tuple[str, Kind, str, str], ...] = (
+    ("daily", number(0), "What all models may take in a day, in dollars, by their cost: from 80 % "
+     "on there is a warning, at 100 % they are not asked until the next day in local time.", "5.0"),
+    ("monthly", number(0), "What all models may take in a calendar month, in dollars.", "50"),
+    ("tokens_daily", whole(0), "How many tokens, of prompts and answers, all models may take in a "
+     "day.", "200_000"),
+    ("tokens_monthly", whole(0), "How many tokens all models may take in a calendar month.",
+     "5_000_000"),
+)  # fmt: skip
+
 SETTINGS: tuple[Spec, ...] = (
     Spec("version", whole(1, 1), 1, "The version of this file's format.", "1"),
     Spec("strategy", STRATEGY, DEFAULT_STRATEGY,
@@ -260,8 +273,29 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("breaker.cooldown", number(0, above=True), 30.0,
          "Seconds until one request tries such a model again; where that succeeds, all do.",
          "60", True),
+    *(Spec(f"budgets.{leaf}", kind, None, doc, example, True)
+      for leaf, kind, doc, example in _BUDGETS),
+    *(Spec(f"budgets.NAME.{leaf}", kind, None, doc.replace("all models", "the model NAME"), example)
+      for leaf, kind, doc, example in _BUDGETS),
     Spec("stats.retention", RETENTION, "30d",
-         'How long runs are kept: a time such as "30d", or "forever".', '"90d"', True),
+         'How long runs, alerts and metrics are kept: a time such as "30d", or "forever".',
+         '"90d"', True),
+    Spec("alerts.latency_ms", number(0, above=True), 2000,
+         "Once any key of [alerts] is set: high-latency, when an answer takes longer, in "
+         "milliseconds.", "5000", True),
+    Spec("alerts.error_rate", SHARE, 0.05,
+         "high-error-rate, when more than this share of a model's last 50 runs of a day failed, of "
+         "at least 10.", "0.2", True),
+    Spec("alerts.memory", SHARE, 0.85,
+         "high-memory, when more than this share of this machine's memory is taken, or of its "
+         "container's.", "0.9", True),
+    Spec("alerts.webhook", HOOK, None,
+         "Where alerts are posted as JSON: event, model, value, limit, at, message. In a project's "
+         "file it takes effect after llmrr config trust, as does command.",
+         '"https://example.org/alerts"', True),
+    Spec("alerts.command", COMMAND, None,
+         "What is run for an alert, without a shell: it gets the same JSON on stdin, and its event "
+         "in LLMRR_ALERT.", '"notify-send llmrr"', True),
 )  # fmt: skip
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
@@ -273,11 +307,12 @@ def spec(key: str) -> Spec:
 
 
 def plain_settings() -> Mapping[str, Spec]:
-    """Those with one value each, by key: all but what is in ``[[models]]`` and ``[templates]``."""
+    """Those with one value each, by key: all but what is in ``[[models]]``, ``[templates]`` and
+    ``[budgets.NAME]``."""
     return {key: setting for key, setting in _BY_KEY.items() if not key.startswith(_REPEATED)}
 
 
-_REPEATED = ("models[].", "templates.NAME.")
+_REPEATED = ("models[].", "templates.NAME.", "budgets.NAME.")
 
 
 def plain_spec(key: str) -> Spec:

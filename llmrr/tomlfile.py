@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from llmrr import kinds, settings
 from llmrr.errors import nearest
-from llmrr.strategies import Cost
+from llmrr.strategies import Cost, Limits
 from llmrr.tomltext import Place, is_secret, key_text, line_of, toml_text
 from llmrr.types import Message, Sampling
 
@@ -81,6 +82,7 @@ class TomlFile(NamedTuple):
     models: tuple[ConfiguredModel, ...] | None
     templates: Mapping[str, Template]
     problems: tuple[Problem, ...]
+    budgets: Mapping[str, Limits] = MappingProxyType({})
 
 
 def read(path: Path, content: bytes | None = None) -> TomlFile:
@@ -89,10 +91,11 @@ def read(path: Path, content: bytes | None = None) -> TomlFile:
     table = reader.table(content)
     models = reader.models(table.pop("models", None))
     templates = reader.templates(table.pop("templates", {}))
+    budgets = reader.budgets(table.get("budgets"), models)
     reader.plain(table, ())
     reader.chains(models)
     problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
-    return TomlFile(path, reader.values, models, templates, tuple(problems))
+    return TomlFile(path, reader.values, models, templates, tuple(problems), budgets)
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
@@ -267,6 +270,27 @@ class _Reader:
             engine=None if own.get("engine") is None else str(own["engine"]),
             **{name: own[name] for name in _CHOOSING if name in own},  # type: ignore[arg-type]
         )
+
+    def budgets(
+        self, table: object, models: tuple[ConfiguredModel, ...] | None
+    ) -> dict[str, Limits]:
+        """The ``[budgets.NAME]``, which are taken out of the table: what remains has one value
+        each. The names are those of the ``[[models]]``, where the file has some."""
+        if not isinstance(table, dict):
+            return {}
+        found = {}
+        for name in [name for name, inside in table.items() if isinstance(inside, dict)]:
+            place, inside = ("budgets", name), table.pop(name)
+            if name in Limits._fields:
+                hint = f"write {name} = NUMBER; a model of this name can have no budget of its own"
+                self.fail(place, f"budgets.{name} is the budget of all models, and no table", hint)
+                continue
+            own = self.fields(inside, place, "budgets.NAME")
+            found[name] = Limits(**{key: one for key, one in own.items() if key in Limits._fields})  # type: ignore[arg-type]
+            for stranger in _strangers(f"[budgets.{key_text(name)}]", place, (name,), models or ()):
+                if models is not None:
+                    self.fail(*stranger)
+        return found
 
     def chains(self, models: tuple[ConfiguredModel, ...] | None) -> None:
         """What a chain, a group or the weights cannot be."""

@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("environment", "tomlfile", "parameters", "trust"),
     ("config", "modelfile"),
     ("store", "engines", "routing", "stats", "speeds"),
-    ("pool", "evaluate"),
+    ("pool", "evaluate", "spending", "alerts"),
     ("convert",),
     ("catalogue",),
     ("description", "inventory"),

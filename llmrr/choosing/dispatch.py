@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 from llmrr import stats
 from llmrr.catalogue import Catalogue, Resolved
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
+from llmrr.choosing.budgeting import Budgeting, candidate_of, cost_of
 from llmrr.choosing.profiles import breaker_rules, key_of
-from llmrr.choosing.selection import Chosen, retry_rules
+from llmrr.choosing.selection import Chosen, needs_of, retry_rules
 from llmrr.config import Config
 from llmrr.engines import Picked, Reached
 from llmrr.engines.base import Model
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable
+from llmrr.routing.candidate import UNKNOWN
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ class Host(Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
 
+    @property
+    def budgeting(self) -> Budgeting: ...
+
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
 
     def _found(self, model: str | None, engine: str | None) -> Resolved: ...
@@ -74,6 +79,7 @@ class Dispatch:
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way: int | None = None
+        self.claims = 0
         self.models = {one.name: one for one in router.config.models}
 
     def attempts(self) -> Attempts:
@@ -90,7 +96,9 @@ class Dispatch:
         )  # fmt: skip
 
     def claim(self, name: str) -> None:
-        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open."""
+        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open,
+        ``OverBudget`` where it would cost too much."""
+        self._require_budget(name)
         if name not in self.models:
             return
         from llmrr.choosing import health
@@ -142,12 +150,32 @@ class Dispatch:
             self.router._count(ended.model.name, -1)
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
-        run = _run_of(self.request, ended, ended.model, self.cid if is_said else None)
+        cost = cost_of(self.router.config, ended.model, ended.usage)
+        run = _run_of(self.request, ended, ended.model, self.cid if is_said else None, cost)
         self.router._record(run, self.call.log, ended.model.label, self._outcome(ended))
 
     def warn(self, text: str) -> None:
         """Tell the user."""
         self.router._warn(text)
+
+    def _require_budget(self, name: str) -> None:
+        decision, router = self.chosen.decision, self.router
+        # What was decided from a moment ago still holds for the first that is asked.
+        known = self.claims == 0 and decision is not None
+        self.claims += 1
+        budgets = decision.state.budgets if known and decision else router.budgeting.now()
+        if budgets is None:
+            return
+        candidate = next((one for one in self.chosen.candidates if one.name == name), None)
+        if candidate is None:
+            try:
+                found = router._found(name or None, self.call.engine)
+            except LlmrrError:  # it is told when it is asked
+                return
+            candidate = candidate_of(router.config, found)
+        needs = decision.needs if decision else needs_of(self.request)
+        health = decision.state.health.get(name, UNKNOWN) if decision else UNKNOWN
+        router.budgeting.require(candidate, needs, health, budgets)
 
     def _finish(self, number: int) -> None:
         from llmrr.choosing import health
@@ -192,7 +220,9 @@ def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
     return replace(request, sampling=sampling, messages=messages)
 
 
-def _run_of(request: Request, ended: Ended, model: Resolved, cid: str | None) -> stats.Run:
+def _run_of(
+    request: Request, ended: Ended, model: Resolved, cid: str | None, cost: float | None
+) -> stats.Run:
     usage = ended.usage or Usage(total_s=time.time() - ended.began)
     error = ended.error
     system = next((one.content for one in request.messages if one.role == "system"), None)
@@ -215,6 +245,7 @@ def _run_of(request: Request, ended: Ended, model: Resolved, cid: str | None) ->
         system=system,
         prompt=said,
         answer=ended.text,
+        cost=cost,
     )
 
 

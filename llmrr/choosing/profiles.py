@@ -60,7 +60,7 @@ class Profiles:
     ) -> list[Candidate]:
         """What is known of each. A model alone is not looked at: it is the one, whatever it is."""
         if len(models) == 1:
-            return [_stated(models[0])]
+            return [as_stated(models[0])]
         now = time.monotonic()
         for model in models:
             kept = self._known.get((model.name, loading))
@@ -95,7 +95,7 @@ class Profiles:
         return {one.name: found.get(key_of(one), 0) for one in models}
 
     def _look(self, model: ConfiguredModel, loading: Loading, is_loaded: bool) -> Candidate:
-        stated = _stated(model)
+        stated = as_stated(model)
         try:
             found = self._catalogue.for_running(self._catalogue.configured(model))
             if loading.engine == "ollama":
@@ -196,7 +196,7 @@ def breaker_rules(config: Config) -> Rules:
     return Rules(**{name: config.value(f"breaker.{name}") for name in Rules._fields})  # type: ignore[arg-type]
 
 
-def _stated(model: ConfiguredModel) -> Candidate:
+def as_stated(model: ConfiguredModel) -> Candidate:
     """What the configuration says of a model. One on this machine costs nothing."""
     is_local = model.provider in LOCAL_PROVIDERS
     context = model.options.get("context_size")

@@ -11,6 +11,7 @@ from llmrr.choosing.profiles import AS_CONFIGURED, Loading, Profiles
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import NotFound, UsageError
 from llmrr.routing import Candidate, Decision, Needs, State, route
+from llmrr.routing.budgets import Budgets
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import RetryRules, chain
 from llmrr.routing.rejection import sorted_words
@@ -56,9 +57,13 @@ class Selection:
     """The ``[[models]]``, to choose among."""
 
     def __init__(
-        self, found: Catalogue, config: Callable[[], Config], database: "Database"
+        self,
+        found: Catalogue,
+        config: Callable[[], Config],
+        database: "Database",
+        budgets: Callable[[], Budgets | None] = lambda: None,
     ) -> None:
-        self._catalogue, self._config = found, config
+        self._catalogue, self._config, self._budgets = found, config, budgets
         self.profiles = Profiles(found, config, database)
 
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
@@ -93,8 +98,9 @@ class Selection:
         for name, busy in (self.profiles.busy(models) if everywhere else moment.busy).items():
             health[name] = replace(health.get(name, UNKNOWN), busy=busy)
         state = State(
-            time.time(), moment.seed, health, moment.loaded, weights(config), moment.kept
-        )
+            time.time(), moment.seed, health, moment.loaded, weights(config), moment.kept,
+            self._budgets(),
+        )  # fmt: skip
         found = route(needs_of(request, wish.need, strategy), candidates, state)
         return replace(found, asked=self._order(found, wish)), tuple(candidates)
 

@@ -11,7 +11,17 @@ from llmrr.errors import (
     NotFound,
     Unsupported,
 )
-from llmrr.routing.candidate import FEATURE_WORDS, UNKNOWN, Candidate, Needs, State
+from llmrr.routing.budgets import Budgets, Use
+from llmrr.routing.candidate import (
+    FEATURE_WORDS,
+    UNKNOWN,
+    Candidate,
+    Health,
+    Needs,
+    State,
+    expected_cost,
+    expected_tokens,
+)
 
 
 class Rejected(NamedTuple):
@@ -34,6 +44,8 @@ class Rejected(NamedTuple):
         """What to raise where no other candidate is left."""
         if self.error is not None:
             return self.error
+        if self.kind == "budget":
+            return self.about[0].error(self.name)  # type: ignore[attr-defined, no-any-return]
         return _ERRORS[self.kind](f"{self.name}: {self.why}")
 
 
@@ -42,6 +54,7 @@ _TEXTS = {
     "vectors": "it is an embedding model: it makes vectors, and no answers",
     "feature": "it lacks {0}",
     "tag": "it has no tag {0}",
+    "budget": "{0.why}",
     "breaker": "its breaker is open: it failed {0} times in a row, and is tried again in {1:.0f} s"
     "{2}",
     "probing": "its breaker is open: one request is trying it{2}",
@@ -74,6 +87,10 @@ def rejection(
         missing = needs.tags - candidate.tags
         return Rejected(candidate.name, "tag", (", ".join(sorted(missing)),))
     health = state.health.get(candidate.name, UNKNOWN)
+    if state.budgets is not None:
+        use = fullest(needs, candidate, health, state.budgets)
+        if use is not None and use.is_over:
+            return Rejected(candidate.name, "budget", (use,))
     if health.closed_at is None:
         return None
     said = f" ({health.last_error})" if health.last_error else ""
@@ -81,6 +98,12 @@ def rejection(
         about = (health.tripped, health.closed_at - state.now, said)
         return Rejected(candidate.name, "breaker", about)
     return Rejected(candidate.name, "probing", (0, 0, said)) if health.probing else None
+
+
+def fullest(needs: Needs, candidate: Candidate, health: Health, budgets: Budgets) -> Use | None:
+    """The budget that this request would use most, if it went to this candidate."""
+    cost = expected_cost(needs, candidate, health)
+    return budgets.fullest(candidate.name, cost, needs.tokens + expected_tokens(needs, health))
 
 
 def met(needs: Needs, candidate: Candidate) -> int:
