@@ -24,6 +24,7 @@ from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.dispatch import Call, Dispatch, completed
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.selection import Moment, Selection, Wish
+from llmrr.choosing.watching import Watch
 from llmrr.config import Config
 from llmrr.engines import Picked, Reached, for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
@@ -170,6 +171,11 @@ class Router:
         return description.fit(
             self.catalogue, name, context=context, kv_type=kv_type, token=token
         )
+
+    @cached_property
+    def watch(self) -> Watch:
+        """``[alerts]``: what follows a run."""
+        return Watch(lambda: self.config, self.with_database, self._warn)
 
     # -- work ----------------------------------------------------------------------------------
 
@@ -370,6 +376,7 @@ class Router:
             stats.prune(connection, retention)
 
         self.with_database(write, "nothing is recorded")
+        self.watch.after(run)
 
 
 def _refuse_remote(resolved: Resolved, stated: Mapping[str, object]) -> None:

@@ -104,7 +104,7 @@ def test_what_is_left_of_nothing_says_when_it_begins_anew() -> None:
     ],
 )
 def test_days_and_months_are_those_of_the_calendar(today: date, key: str, resets: date) -> None:
-    use = Budgets(today, Limits(**{key: 1})).fullest("m", 1.0, 1)  # type: ignore[arg-type]
+    use = Budgets(today, Limits(**{key: 1})).fullest("m", 1.0, 1)
     assert use is not None
     assert use.resets == resets
 
@@ -309,7 +309,7 @@ def test_other_processes_and_threads_are_counted(talks: FakeEngine) -> None:
 
 def test_what_was_spent_yesterday_or_last_month_is_over() -> None:
     for at in ((2026, 11, 30, 23, 59), (2026, 12, 1, 0, 0), (2026, 12, 30, 12), (2026, 12, 31, 9)):
-        spend("m", 1.0, 10, datetime(*at).timestamp())  # type: ignore[arg-type]
+        spend("m", 1.0, 10, datetime(*at).timestamp())
     with closing(open_database()) as connection:
         in_all, _ = spending.spent(connection, TODAY.isoformat())
         assert in_all == Spent(1.0, 3.0, 10, 30)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from llmrr.doctor import Check
     from llmrr.hardware import Hardware
     from llmrr.inventory import Installed
-    from llmrr.stats import ConversationHead, Run, Summary
+    from llmrr.stats import ConversationHead, Run
     from llmrr.types import ModelInfo
 
 
@@ -126,26 +126,6 @@ def problems(page: Page, found: Sequence["Problem"]) -> Iterator[str]:
         yield from (f"  hint: {line}" for line in problem.hint.splitlines())
     if not found:
         yield "nothing is wrong"
-
-
-def summary(page: Page, found: "Summary") -> Iterator[str]:
-    """``llmrr stats``."""
-    header = ("MODEL", "RUNS", "ERRORS", "PROMPT", "CACHED", "ANSWER", "FIRST s", "p95",
-              "TOTAL s", "p95", "TOKENS/s")  # fmt: skip
-    yield from page.table(
-        header,
-        (
-            (m.model, m.runs, m.errors, m.prompt_tokens, m.cached_tokens, m.completion_tokens,
-             m.first_token_median_s, m.first_token_p95_s, m.total_median_s, m.total_p95_s,
-             m.tokens_per_s)
-            for m in found.models
-        ),
-    )  # fmt: skip
-    yield ""
-    days = found.days[-14:]
-    most = max(day.runs for day in days) or 1
-    for day in days:
-        yield page.fitted(f"{day.day}  {day.runs:>5}  {page.bar(day.runs / most)}".rstrip())
 
 
 def conversations(page: Page, found: Sequence["ConversationHead"]) -> Iterator[str]:

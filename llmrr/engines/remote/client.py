@@ -134,7 +134,7 @@ class Client:
                 f'{party.name}: "{url}" is no address of a server', "base_url = \"https://HOST/v1\""
             )
         self.url, self._party = url.rstrip("/"), party
-        self._manager = _manager(parts.scheme, parts.hostname)
+        self._manager = manager(parts.scheme, parts.hostname)
         self._manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def close(self) -> None:
@@ -187,7 +187,8 @@ class Client:
                     raise
 
 
-def _manager(scheme: str, host: str) -> urllib3.PoolManager:
+def manager(scheme: str, host: str) -> urllib3.PoolManager:
+    """What connects to a host: directly, or through the proxy of the environment."""
     from urllib.request import getproxies, proxy_bypass
 
     proxies = getproxies()
