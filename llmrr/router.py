@@ -231,6 +231,27 @@ class Router:
         wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
         return self.selection.decide(request, wish, self._moment(None))[0]
 
+    def diagnose(
+        self,
+        include_metrics: bool = True,
+        include_models: bool = True,
+        include_cache: bool = True,
+        *,
+        since: float | None = None,
+        **camel: bool,
+    ) -> dict[str, Any]:
+        """How it all is doing, over the runs at or after ``since`` (epoch seconds; None is all that
+        are recorded): ``metrics``, ``models`` and ``cache``, as ``choosing.diagnosis`` says. The
+        guide's ``includeMetrics``, ``includeModels`` and ``includeCache`` are understood too."""
+        from llmrr.choosing import diagnosis
+
+        stated = dict(metrics=include_metrics, models=include_models, cache=include_cache)
+        return diagnosis.diagnose(self, diagnosis.wanted(stated, camel), since)
+
+    def loaded(self) -> frozenset[str]:
+        """The names of the models that are in memory."""
+        return self._moment(None).loaded
+
     def embed(
         self,
         texts: Sequence[str],

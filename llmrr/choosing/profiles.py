@@ -94,6 +94,10 @@ class Profiles:
         found: Mapping[str, int] = self._database(health.under_way, _LOSS) or {}
         return {one.name: found.get(key_of(one), 0) for one in models}
 
+    def problem(self, model: ConfiguredModel) -> LlmrrError | None:
+        """What keeps a model from being asked, breakers and budgets apart."""
+        return self._look(model, AS_CONFIGURED, False).blocked
+
     def _look(self, model: ConfiguredModel, loading: Loading, is_loaded: bool) -> Candidate:
         stated = as_stated(model)
         try:

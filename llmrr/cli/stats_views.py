@@ -1,8 +1,8 @@
 """What ``llmrr stats`` looks like on a page: lines of text, pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmrr.cli.layout import Page
 from llmrr.cli.views import minute
@@ -48,6 +48,47 @@ def history(page: Page, found: History) -> Iterator[str]:
     if found.alerts:
         yield ""
         yield from _alerts(page, found.alerts[-10:])
+
+
+def diagnosis(page: Page, found: Mapping[str, Any]) -> Iterator[str]:
+    """``llmrr stats --diagnose``."""
+    metrics, models, cache = (found.get(name, {}) for name in ("metrics", "models", "cache"))
+    header = ("MODEL", "RUNS", "ERRORS", "MEAN ms", "p95 ms", "TOKENS", "LOAD ms", "STATE")
+    names = dict.fromkeys([*models["configured"], *metrics["by_model"]])
+    rows = [_row(name, metrics["by_model"].get(name, {}), models) for name in names]
+    yield from page.table(header, [*rows, _row("all", metrics, models)])
+    yield ""
+    yield from page.facts(
+        {
+            "error rate": _percent(metrics["error_rate"]),
+            "cost": None if metrics["cost"] is None else dollars(metrics["cost"]),
+            "cache hit rate": _percent(cache.get("hit_rate")),
+            "cache entries": cache.get("entries"),
+            "cache bytes": cache.get("bytes"),
+        }
+    )
+    for one in metrics["budgets"]:
+        key = f"{one['model']}: {one['budget']}" if one["model"] else one["budget"]
+        share = _percent(one["share"])
+        yield f"budget {key}: {one['spent']:,.6g} of {one['limit']:,.6g}" + (
+            f" ({share})" if share else ""
+        )
+    yield from (f"{name}: {why}" for name, why in models["blocked"].items())
+    for one in metrics["alerts"]:
+        yield f"{minute(one['at'])}  {one['event']}: {one['message']}"
+
+
+def _row(name: str, figures: Mapping[str, Any], models: Mapping[str, Any]) -> list[object]:
+    load = models["avg_load_ms"] if name == "all" else models["load_ms"].get(name)
+    states = ("blocked", "breakers_open", "loaded")
+    words = {"blocked": "blocked", "breakers_open": "breaker open", "loaded": "loaded"}
+    state = ", ".join(words[one] for one in states if name in models[one] and name != "all")
+    keys = ("runs", "errors", "avg_latency_ms", "p95_latency_ms", "tokens")
+    return [name, *(figures.get(key) for key in keys), load, state or None]
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.1f} %"
 
 
 def _alerts(page: Page, found: "Sequence[Alert]") -> Iterator[str]:
