@@ -22,7 +22,6 @@ WINDOW: Final = 50  # runs of a model that its error rate is over
 AT_LEAST: Final = 10  # runs before a rate means anything
 WINDOW_S: Final = 86400.0
 
-# Failures that say something of the request, and nothing of the model.
 _OF_REQUEST: Final = frozenset(one.__name__ for one in error_types() if one.is_of_request)
 
 
@@ -101,10 +100,18 @@ def outcomes(
         for name, at, error in rows:
             if runs == WINDOW or at < now - WINDOW_S:
                 break
-            kind = (error or "").partition(":")[0]
-            if name == model and kind not in _OF_REQUEST:
+            if name == model and not is_of_request(error or ""):
                 runs, failed = runs + 1, failed + bool(error)
     return failed, runs
+
+
+def is_of_request(error: str) -> bool:
+    """Whether a recorded error says something of the request, and nothing of the model.
+
+    >>> is_of_request("ContextOverflow: too long"), is_of_request("TimedOut: too late")
+    (True, False)
+    """
+    return error.partition(":")[0] in _OF_REQUEST
 
 
 def record(

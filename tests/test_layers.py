@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("description", "inventory"),
     ("choosing",),
     ("router",),
-    ("bench", "optimize", "doctor", "batch", "compat"),
+    ("bench", "optimize", "doctor", "batch", "compat", "metrics"),
     ("migrate", "server"),
     ("cli",),
 )
