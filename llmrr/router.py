@@ -10,6 +10,7 @@ load, stream, record. Also the library's public face.
 import os
 import shlex
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = ["Answer", "Opened", "Router"]
+
+_PRUNE_EVERY_S = 60.0
 
 # What a model was loaded from, the engine's name, and how.
 _Key = tuple[Path | Endpoint, str, Options]
@@ -85,6 +88,7 @@ class Router:
         self._loaded_name: str | None = None
         self._busy: Counter[str] = Counter()
         self._busy_lock, self._database_lock = threading.Lock(), threading.RLock()
+        self._prunes = 0.0  # when old runs are looked for next
         self._kept: dict[str, str] = {}  # who has answered a conversation
 
     def __enter__(self) -> "Router":
@@ -394,7 +398,9 @@ class Router:
                     from llmrr.store import records
 
                     records.touch(connection, label, run.at)
-            stats.prune(connection, retention)
+            if time.monotonic() >= self._prunes:
+                self._prunes = time.monotonic() + _PRUNE_EVERY_S
+                stats.prune(connection, retention)
 
         self.with_database(write, "nothing is recorded")
         self.watch.after(run)

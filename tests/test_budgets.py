@@ -10,6 +10,8 @@ from pathlib import Path
 import builders
 import pytest
 from fakes import FakeEngine
+from hypothesis import given
+from hypothesis import strategies as st
 from openai_servers import OpenAIServer
 from provider_servers import KEY, MODEL
 from terminal import Typed
@@ -107,6 +109,36 @@ def test_days_and_months_are_those_of_the_calendar(today: date, key: str, resets
     use = Budgets(today, Limits(**{key: 1})).fullest("m", 1.0, 1)
     assert use is not None
     assert use.resets == resets
+
+
+cents = st.integers(0, 500).map(lambda one: one / 100)
+tokens = st.integers(0, 500)
+limits = st.builds(Limits, *[st.none() | one for one in (cents, cents, tokens, tokens)])
+spent = st.builds(Spent, cents, cents, tokens, tokens)
+
+
+@given(limits, spent, limits, spent, st.none() | cents, tokens)
+def test_over_is_what_the_figures_say(
+    in_all: Limits, used: Spent, own: Limits, own_used: Spent, cost: float | None, count: int
+) -> None:
+    for budgets in (
+        Budgets(TODAY, in_all, spent=used),
+        Budgets(TODAY, in_all, {"m": own}, used, {"m": own_used}),
+        Budgets(TODAY, in_all, {"other": own}, used, {"other": own_used}),
+    ):
+        expected = False
+        rows = [(budgets.limits, budgets.spent)]
+        if "m" in budgets.own:
+            rows.append((budgets.own["m"], budgets.spent_by["m"]))
+        for stated, so_far in rows:
+            for at, limit in enumerate(stated):
+                if limit is None or (at < 2 and cost == 0):
+                    continue
+                more = count if at > 1 else cost or 0.0
+                expected = expected or round(so_far[at] + more - limit, 6) >= 0
+        over = budgets.over("m", cost, count)
+        assert (over is not None) == expected
+        assert over is None or over.is_over
 
 
 # -- what is stated ----------------------------------------------------------------------------

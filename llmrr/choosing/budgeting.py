@@ -14,7 +14,7 @@ from llmrr.config import Config
 from llmrr.kinds import LOCAL_PROVIDERS
 from llmrr.routing import Candidate, Health, Needs
 from llmrr.routing.budgets import NOTHING, WARNED_AT, Budgets, Use
-from llmrr.routing.rejection import fullest
+from llmrr.routing.candidate import expected_cost, expected_tokens
 from llmrr.strategies import Cost, Limits
 from llmrr.types import Usage
 
@@ -31,6 +31,7 @@ class Budgeting:
         self, config: Callable[[], Config], database: "Database", warn: Callable[[str], None]
     ) -> None:
         self._config, self._database, self._warn = config, database, warn
+        self._ledger = spending.Ledger()
         self._warned: set[object] = set()
 
     def now(self, at: float | None = None) -> Budgets | None:
@@ -41,7 +42,7 @@ class Budgeting:
             return None
         today = date.fromtimestamp(time.time() if at is None else at)
         found = self._database(
-            lambda connection: spending.spent(connection, today.isoformat()),
+            lambda connection: self._ledger.spent(connection, today.isoformat()),
             "what was spent is not known, and no budget holds",
         )
         in_all, by_model = found or (NOTHING, {})
@@ -53,7 +54,9 @@ class Budgeting:
         """Raise ``OverBudget`` where this request would be too much; warn where it nearly is."""
         if candidate.cost is None:
             self._warn_of_price(candidate.name, budgets)
-        use = fullest(needs, candidate, health, budgets)
+        cost = expected_cost(needs, candidate, health)
+        tokens = needs.tokens + expected_tokens(needs, health)
+        use = budgets.fullest(candidate.name, cost, tokens)
         if use is None:
             return
         if use.is_over:

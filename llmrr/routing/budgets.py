@@ -10,6 +10,7 @@ dollars are gone.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from math import inf
 from typing import Final, NamedTuple
 
 from llmrr.errors import OverBudget
@@ -55,7 +56,7 @@ class Use(NamedTuple):
         0.9
         """
         total = self.spent + self.expected
-        return total / self.limit if self.limit else float("inf")
+        return total / self.limit if self.limit else inf
 
     @property
     def is_over(self) -> bool:
@@ -103,6 +104,16 @@ class Budgets:
     own: Mapping[str, Limits] = field(default_factory=dict)
     spent: Spent = NOTHING
     spent_by: Mapping[str, Spent] = field(default_factory=dict)
+    _dollars: float = field(init=False, repr=False)  # what is left for all models
+    _tokens: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        left = [
+            inf if limit is None else limit * _FULL - so_far
+            for limit, so_far in zip(self.limits, self.spent, strict=True)
+        ]
+        object.__setattr__(self, "_dollars", min(left[:2]))
+        object.__setattr__(self, "_tokens", min(left[2:]))
 
     def uses(self, name: str, cost: float | None, tokens: float) -> Iterator[Use]:
         """How far each budget that a model falls under is used by a request that is expected to
@@ -115,6 +126,15 @@ class Budgets:
         yield from self._of(None, self.limits, self.spent, cost, tokens)
         if (limits := self.own.get(name)) is not None:
             yield from self._of(name, limits, self.spent_by.get(name, NOTHING), cost, tokens)
+
+    def over(self, name: str, cost: float | None, tokens: float) -> Use | None:
+        """The budget that this request would exceed most, or None: it may be sent."""
+        if name not in self.own and tokens < self._tokens and (
+            cost == 0 or (cost or 0.0) < self._dollars
+        ):
+            return None
+        use = self.fullest(name, cost, tokens)
+        return use if use is not None and use.is_over else None
 
     def fullest(self, name: str, cost: float | None, tokens: float) -> Use | None:
         """The budget that is used most, or None where none applies."""

@@ -11,12 +11,10 @@ from llmrr.errors import (
     NotFound,
     Unsupported,
 )
-from llmrr.routing.budgets import Budgets, Use
 from llmrr.routing.candidate import (
     FEATURE_WORDS,
     UNKNOWN,
     Candidate,
-    Health,
     Needs,
     State,
     expected_cost,
@@ -88,8 +86,9 @@ def rejection(
         return Rejected(candidate.name, "tag", (", ".join(sorted(missing)),))
     health = state.health.get(candidate.name, UNKNOWN)
     if state.budgets is not None:
-        use = fullest(needs, candidate, health, state.budgets)
-        if use is not None and use.is_over:
+        cost = expected_cost(needs, candidate, health)
+        tokens = needs.tokens + expected_tokens(needs, health)
+        if (use := state.budgets.over(candidate.name, cost, tokens)) is not None:
             return Rejected(candidate.name, "budget", (use,))
     if health.closed_at is None:
         return None
@@ -98,12 +97,6 @@ def rejection(
         about = (health.tripped, health.closed_at - state.now, said)
         return Rejected(candidate.name, "breaker", about)
     return Rejected(candidate.name, "probing", (0, 0, said)) if health.probing else None
-
-
-def fullest(needs: Needs, candidate: Candidate, health: Health, budgets: Budgets) -> Use | None:
-    """The budget that this request would use most, if it went to this candidate."""
-    cost = expected_cost(needs, candidate, health)
-    return budgets.fullest(candidate.name, cost, needs.tokens + expected_tokens(needs, health))
 
 
 def met(needs: Needs, candidate: Candidate) -> int:
