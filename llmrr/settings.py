@@ -282,7 +282,7 @@ SETTINGS: tuple[Spec, ...] = (
          '"90d"', True),
     Spec("alerts.latency_ms", number(0, above=True), 2000,
          "Once any key of [alerts] is set: high-latency, when an answer takes longer, in "
-         "milliseconds.", "5000", True),
+         "milliseconds; loading the model does not count.", "5000", True),
     Spec("alerts.error_rate", SHARE, 0.05,
          "high-error-rate, when more than this share of a model's last 50 runs of a day failed, of "
          "at least 10.", "0.2", True),

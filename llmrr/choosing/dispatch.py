@@ -12,7 +12,7 @@ from llmrr.catalogue import Catalogue, Resolved
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.budgeting import Budgeting, candidate_of, cost_of
 from llmrr.choosing.profiles import breaker_rules, key_of
-from llmrr.choosing.selection import Chosen, needs_of, retry_rules
+from llmrr.choosing.selection import Chosen, Selection, needs_of, retry_rules
 from llmrr.config import Config
 from llmrr.engines import Picked, Reached
 from llmrr.engines.base import Model
@@ -48,6 +48,9 @@ class Host(Protocol):
 
     @property
     def catalogue(self) -> Catalogue: ...
+
+    @property
+    def selection(self) -> Selection: ...
 
     @property
     def budgeting(self) -> Budgeting: ...
@@ -174,7 +177,11 @@ class Dispatch:
                 return
             candidate = candidate_of(router.config, found)
         needs = decision.needs if decision else needs_of(self.request)
-        health = decision.state.health.get(name, UNKNOWN) if decision else UNKNOWN
+        if decision is not None and name in decision.state.health:
+            health = decision.state.health[name]
+        else:
+            models = [self.models[name]] if name in self.models else []
+            health = router.selection.profiles.health(models).get(name, UNKNOWN)
         router.budgeting.require(candidate, needs, health, budgets)
 
     def _finish(self, number: int) -> None:

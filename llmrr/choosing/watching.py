@@ -105,8 +105,8 @@ class Watch:
         setting = config.settings[f"alerts.{key}"]
         if setting.value is None or config.is_agreed(f"alerts.{key}"):
             return setting.value
-        self._once(f"{_wanted(key, setting.value)} ({setting.where}), and nobody agreed to that: "
-                   f"llmrr config trust {_shown(setting.where)}")  # fmt: skip
+        said = f"{_wanted(key, setting.value)} ({setting.where}), and nobody agreed to that"
+        self._once(f"{said}: llmrr config trust{_argument(setting.where)}")
         return None
 
     def _failed(self, text: str) -> None:
@@ -158,5 +158,5 @@ def _wanted(key: str, value: object) -> str:
     return f"alerts are to run {text if len(text) <= 200 else text[:199] + '…'}"
 
 
-def _shown(file: str | None) -> str:
-    return shlex.quote(file) if file and Path(file).parent != Path.cwd() else ""
+def _argument(file: str | None) -> str:
+    return f" {shlex.quote(file)}" if file and Path(file).parent != Path.cwd() else ""

@@ -69,10 +69,9 @@ def diagnosis(page: Page, found: Mapping[str, Any]) -> Iterator[str]:
     )
     for one in metrics["budgets"]:
         key = f"{one['model']}: {one['budget']}" if one["model"] else one["budget"]
-        share = _percent(one["share"])
-        yield f"budget {key}: {one['spent']:,.6g} of {one['limit']:,.6g}" + (
-            f" ({share})" if share else ""
-        )
+        shown = "{:,}".format if "tokens" in key.rpartition(" ")[2] else dollars
+        share = f" ({_percent(one['share'])})" if one["limit"] else ""
+        yield f"budget {key}: {shown(one['spent'])} of {shown(one['limit'])}{share}"
     yield from (f"{name}: {why}" for name, why in models["blocked"].items())
     for one in metrics["alerts"]:
         yield f"{minute(one['at'])}  {one['event']}: {one['message']}"

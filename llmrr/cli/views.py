@@ -94,12 +94,17 @@ def checks(page: Page, found: Iterable["Check"]) -> Iterator[str]:
 
 def settings(page: Page, found: Sequence[SettingFacts]) -> Iterator[str]:
     """``llmrr config show``."""
-    rows = [(s["key"], page.cell(s["value"]), _whence(s)) for s in found]
+    rows = [(s["key"], _written(page, s["value"]), _whence(s)) for s in found]
     return page.table(("KEY", "VALUE", "SOURCE"), rows)
 
 
+def _written(page: Page, value: object) -> str:
+    """A value as it is written: rounding would change what it says."""
+    return f"{value:g}" if isinstance(value, float) else page.cell(value)
+
+
 def setting_facts(config: "Config") -> list[SettingFacts]:
-    """Every setting that has one value, then the models and the templates by name."""
+    """Every setting that has one value, then models, templates and budgets by name."""
     facts: list[SettingFacts] = [
         {"key": key, "value": s.stated, "source": s.source, "where": s.where}
         for key, s in config.settings.items()
@@ -108,6 +113,10 @@ def setting_facts(config: "Config") -> list[SettingFacts]:
         facts.append(_named(f"models.{model.name}", model.source, model.file))
     for name, template in config.templates.items():
         facts.append(_named(f"templates.{name}", " ".join(template.holes), template.file))
+    for name, limits in config.budgets.items():
+        stated = {key: one for key, one in limits._asdict().items() if one is not None}
+        value = ", ".join(f"{key} = {one:g}" for key, one in stated.items())
+        facts.append({"key": f"budgets.{name}", "value": value, "source": "file", "where": None})
     return facts
 
 
