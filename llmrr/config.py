@@ -107,12 +107,14 @@ def load(
     models: tuple[ConfiguredModel, ...] = ()
     templates: dict[str, Template] = {}
     budgets: dict[str, tuple[Limits, Path]] = {}
+    notes: tuple[str, ...] = ()
     for source, path in levels:
         file = tomlfile.read(path)
         _raise_first((*file.problems, *_stray(file)))
         for key, (value, stated) in file.values.items():
             found[key] = Setting(value, source, str(path), stated)
         models = models if file.models is None else file.models
+        notes += file.notes
         templates |= file.templates
         budgets |= {name: (limits, path) for name, limits in file.budgets.items()}
     from_environment, warnings = environment.read(environ)
@@ -128,7 +130,7 @@ def load(
         _idle_default(found["default_model"], models, user),
         strategy_warning(strategy.stated, strategy.where or strategy.source), lost, *strangers,
     )  # fmt: skip
-    warnings = (*warnings, *filter(None, said))
+    warnings = (*warnings, *notes, *filter(None, said))
     return Config(MappingProxyType(found), models, templates, warnings, files, own)
 
 
