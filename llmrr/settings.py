@@ -193,19 +193,18 @@ _CHOOSING: tuple[tuple[str, Kind, str, str], ...] = (
     ("resume", FLAG, "Whether another model goes on with an answer that broke off.", "true"),
     ("quality", SHARE, "How good its answers are, 0 to 1; unset, what llmrr eval measured last.",
      "0.8"),
-    ("cost", COST, "What it takes, in dollars per million tokens; a local model costs nothing.",
+    ("cost", COST, "What it takes, in dollars per million tokens; a local model costs nothing. "
+     "Tokens that a provider has cached count in full.",
      "{ input = 0.15, output = 0.60 }"),
 )  # fmt: skip
 
 # (leaf, kind, doc, example): what may be spent.
 _BUDGETS: tuple[tuple[str, Kind, str, str], ...] = (
-    ("daily", number(0), "What all models may take in a day, in dollars, by their cost: from 80 % "
-     "on there is a warning, at 100 % they are not asked until the next day in local time.", "5.0"),
-    ("monthly", number(0), "What all models may take in a calendar month, in dollars.", "50"),
-    ("tokens_daily", whole(0), "How many tokens, of prompts and answers, all models may take in a "
-     "day.", "200_000"),
-    ("tokens_monthly", whole(0), "How many tokens all models may take in a calendar month.",
-     "5_000_000"),
+    ("daily", number(0), "Dollars a day for all models, by their cost: a warning from 80 % on, and "
+     "at 100 % nothing more until the next day in local time.", "5.0"),
+    ("monthly", number(0), "Dollars a calendar month for all models.", "50"),
+    ("tokens_daily", whole(0), "Tokens a day for all models, of prompts and answers.", "200_000"),
+    ("tokens_monthly", whole(0), "Tokens a calendar month for all models.", "5_000_000"),
 )  # fmt: skip
 
 SETTINGS: tuple[Spec, ...] = (

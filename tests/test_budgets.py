@@ -266,6 +266,18 @@ def test_a_remote_model_costs_by_its_providers_count_or_is_not_known(
     assert unknown.cost is None
 
 
+def test_run_tells_what_it_cost(talks: FakeEngine, typed: Typed) -> None:
+    configure("")
+    assert typed("run", "-m", "paid", "hi", "--json").json["cost"] == pytest.approx(0.012)
+    assert typed("run", "-m", "free", "hi", "--json").json["cost"] == 0.0
+    assert "cost $0.01\n" in typed("run", "-m", "paid", "hi", "--verbose").err
+    assert "cost" not in typed("run", "-m", "free", "hi", "--verbose").err
+    Path("llmrr.toml").write_text(MODELS + "cost = { input = 0, output = 100 }\n")
+    talks.replies = ["hi", "ho"]
+    both = typed("run", "--strategy", "ensemble", "hi", "--json").json
+    assert both["cost"] == pytest.approx(0.012 + 0.0005)
+
+
 def test_what_is_over_budget_is_passed_over_and_told(talks: FakeEngine) -> None:
     configure("[budgets]\ndaily = 1.0\n")
     assert ask() == "paid"

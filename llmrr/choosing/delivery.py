@@ -78,7 +78,11 @@ def _begin(work: Callable[..., None], *given: object) -> None:
             atexit.unregister(finish)
             atexit.register(finish)
         _under_way.add(thread)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # Python is ending: no thread begins any more
+        with _lock:
+            _under_way.discard(thread)
 
 
 def _post(url: str, text: str, failed: Callable[[str], None]) -> None:

@@ -97,14 +97,17 @@ def figures(rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
 
 
 def cache_facts(connection: "sqlite3.Connection", since: float | None = None) -> dict[str, Any]:
-    """How often an answer came from the cache, and what lies in it; None where that is unknown."""
+    """Of the runs that an answer was looked up for, the share that found one; and what lies in the
+    cache."""
     with database.errors():
         columns = {row[1] for row in connection.execute("PRAGMA table_info(runs)")}
-        rate = None
-        if "cache" in columns:
-            sql = "SELECT avg(cache IS NOT NULL) FROM runs WHERE error IS NULL AND at >= ?"
+        rate = entries = size = None
+        if {"cache", "looked_up"} <= columns:
+            sql = "SELECT avg(cache IS NOT NULL) FROM runs WHERE looked_up AND at >= ?"
             rate = connection.execute(sql, (since or 0.0,)).fetchone()[0]
-    return {"hit_rate": rate, "hitRate": rate, "entries": None, "bytes": None}
+            entries = connection.execute("SELECT count(*) FROM answers").fetchone()[0]
+            size = connection.execute("SELECT bytes FROM answers_size").fetchone()[0]
+    return {"hit_rate": rate, "hitRate": rate, "entries": entries, "bytes": size}
 
 
 def _rows(connection: "sqlite3.Connection", since: float | None) -> list[tuple[Any, ...]]:

@@ -83,6 +83,7 @@ class Dispatch:
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way: int | None = None
         self.claims = 0
+        self.cost: float | None = None  # dollars of all that was asked
         self.models = {one.name: one for one in router.config.models}
 
     def attempts(self) -> Attempts:
@@ -154,6 +155,8 @@ class Dispatch:
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
         cost = cost_of(self.router.config, ended.model, ended.usage)
+        if cost is not None:
+            self.cost = cost + (self.cost or 0.0)
         run = _run_of(self.request, ended, ended.model, self.cid if is_said else None, cost)
         self.router._record(run, self.call.log, ended.model.label, self._outcome(ended))
 

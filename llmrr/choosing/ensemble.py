@@ -41,6 +41,10 @@ class _Member:
         self.claim, self.resolve, self.start = members.claim, members.resolve, members.start
         self.warn = members.warn
 
+    @property
+    def cost(self) -> float | None:
+        return self._members.cost
+
     def record(self, ended: Ended) -> None:
         self.ended.append(ended)
 
@@ -83,6 +87,11 @@ class Ensemble(Answer):
     def runs(self) -> str:
         """Why this engine, and what computes."""
         return self._attempt.runs if self._attempt else ""
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars of all that was asked for it, once it has ended; None where no price is known."""
+        return self._members.cost
 
     @property
     def notes(self) -> tuple[str, ...]:
