@@ -294,6 +294,23 @@ def test_a_process_that_ends_still_delivers(tmp_path: Path) -> None:
     assert (tmp_path / "seen").read_text() == "x"
 
 
+def test_a_webhook_that_hangs_holds_no_process(tmp_path: Path) -> None:
+    import socket
+    import subprocess
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        own(f"[alerts]\nlatency_ms = 0.001\nwebhook = 'http://127.0.0.1:{port}'\n")
+        line = [sys.executable, "-m", "llmrr", "run", "-m", "builtin:mini", "Hi"]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+        silent.settimeout(10)
+        taken, _ = silent.accept()  # it was asked, and never answered
+        with taken:
+            assert b"POST / HTTP/1.1" in taken.recv(1000)
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_project_runs_and_posts_nothing_before_the_user_agrees(
     talks: FakeEngine, hook: tuple[str, type[Hook]], typed: Typed
 ) -> None:

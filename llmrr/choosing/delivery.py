@@ -64,6 +64,11 @@ def host_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _at_exit() -> None:
+    with suppress(KeyboardInterrupt):
+        finish()
+
+
 def _begin(work: Callable[..., None], *given: object) -> None:
     def run() -> None:
         try:
@@ -75,8 +80,8 @@ def _begin(work: Callable[..., None], *given: object) -> None:
     thread = threading.Thread(target=run, name="llmrr-alert", daemon=True)
     with _lock:
         if not _under_way:
-            atexit.unregister(finish)
-            atexit.register(finish)
+            atexit.unregister(_at_exit)
+            atexit.register(_at_exit)
         _under_way.add(thread)
     try:
         thread.start()

@@ -53,8 +53,11 @@ class Watch:
             due = alerts.due(found.rules, self._facts(run, found.rules))
             if due:
                 self._raise(due, found.targets)
-        for listener in self.listeners:
-            listener(run)
+        for listener in tuple(self.listeners):
+            try:
+                listener(run)
+            except Exception:  # the answer is worth more
+                logger().exception("what listens to runs failed")
 
     def _raise(self, due: list[Alert], targets: "Targets") -> None:
         from llmrr.choosing import delivery
