@@ -21,7 +21,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -52,16 +51,6 @@ _NAMES: Final = {
 }  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Outcomes:
-    """Whether the last requests failed."""
-
-    last: deque[bool]
-
-    def counts(self) -> tuple[int, int]:
-        return sum(self.last), len(self.last)
-
-
 class MetricsCollector:
     """Tracks figures, and alerts. Safe to use from several threads.
 
@@ -86,7 +75,7 @@ class MetricsCollector:
         self._rules = _rules(DEFAULTS if alerts is None else alerts)
         self._router = router
         self._handlers: dict[str, list[Handler]] = {}
-        self._outcomes: dict[str, _Outcomes] = {}
+        self._outcomes: dict[str, deque[bool]] = {}  # whether the last requests failed, by model
         self._raised: dict[tuple[str, str], float] = {}
         self._lock, self._database_lock = threading.Lock(), threading.Lock()
         self._connection: sqlite3.Connection | None = None
@@ -197,9 +186,9 @@ class MetricsCollector:
         self, now: float, model: str, latency_ms: float | None, failed: list[bool]
     ) -> None:
         with self._lock:
-            known = self._outcomes.setdefault(model, _Outcomes(deque(maxlen=alerts.WINDOW)))
-            known.last.extend(failed)
-            counts = known.counts()
+            last = self._outcomes.setdefault(model, deque(maxlen=alerts.WINDOW))
+            last.extend(failed)
+            counts = (sum(last), len(last))
             looks = self._rules.memory is not None and now - self._looked >= MEMORY_EVERY_S
             self._looked = now if looks else self._looked
         memory = memory_share() if looks else None
