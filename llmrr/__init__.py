@@ -8,8 +8,8 @@ The names are imported when they are first used, so that ``import llmrr`` costs 
 __version__ = "0.4.0"
 __all__ = [
     "Image", "InvalidRequest", "LlmrrError", "MemoryMonitor", "MemoryUse", "Message",
-    "ModelConverter", "PromptTemplate", "Request", "Result",
-    "Router", "Sampling", "Tool", "ToolCall", "__version__",
+    "MetricsCollector", "ModelConverter", "PromptTemplate", "Request", "Result", "Router",
+    "Sampling", "Tool", "ToolCall", "__version__",
 ]  # fmt: skip
 
 TYPE_CHECKING = False  # type checkers take the name for true; typing would be an import
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llmrr.choosing.results import Result
     from llmrr.convert.converter import ModelConverter
     from llmrr.errors import InvalidRequest, LlmrrError
+    from llmrr.metrics import MetricsCollector
     from llmrr.monitor import MemoryMonitor
     from llmrr.pool import MemoryUse
     from llmrr.prompts import PromptTemplate
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "InvalidRequest": "errors", "LlmrrError": "errors", "MemoryMonitor": "monitor",
-    "MemoryUse": "pool", "ModelConverter": "convert.converter", "PromptTemplate": "prompts",
-    "Result": "choosing.results", "Router": "router",
+    "MemoryUse": "pool", "MetricsCollector": "metrics", "ModelConverter": "convert.converter",
+    "PromptTemplate": "prompts", "Result": "choosing.results", "Router": "router",
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from llmrr import environment, paths, settings, tomlfile
 from llmrr.errors import BadConfig, LlmrrError, NotFound, nearest
 from llmrr.flags import GUIDE, Flag, joined, strangers
 from llmrr.settings import SETTINGS, Setting, Source, Spec
-from llmrr.strategies import strategy_warning
+from llmrr.strategies import Limits, strategy_warning
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
 from llmrr.tomltext import toml_text, with_value
 from llmrr.types import Message
@@ -45,6 +45,7 @@ class Config(NamedTuple):
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
     flags: tuple[Flag, ...] = GUIDE
+    budgets: Mapping[str, Limits] = MappingProxyType({})
     named: Path | None = None
 
     def value(self, key: str) -> object:
@@ -80,18 +81,31 @@ class Config(NamedTuple):
         model = self.model(name)
         if model is None or model.file not in self.files:
             return ""
-        if model.file in (self.named, user_file()):
             return ""
         options: dict[str, Any] = {**model.options, **stated}
         secrets = [options.get("api_key_env"), *(options.get("headers_env") or {}).values()]
         found = " and ".join(filter(None, secrets))
         if "base_url" not in model.options or "base_url" in stated or not found:
             return ""
+        if model.file in (self.named, user_file()):
+            return ""
         from llmrr import trust
 
         if trust.is_trusted(model.file):
             return ""
         return f"{model.file} sends {found} to {model.options['base_url']}"
+
+    def is_agreed(self, key: str) -> bool:
+        """Whether a setting that runs or calls something may do so: it is the user's own, or he has
+        agreed to the project's file."""
+        setting = self.settings[key]
+        if setting.source != "project" or setting.where is None:
+            return True
+        if Path(setting.where) == self.named:
+            return True
+        from llmrr import trust
+
+        return trust.is_trusted(Path(setting.where))
 
 
 def load(
@@ -116,6 +130,7 @@ def load(
     models: tuple[ConfiguredModel, ...] = ()
     templates: dict[str, Template] = {}
     flags = GUIDE
+    budgets: dict[str, tuple[Limits, Path]] = {}
     notes: tuple[str, ...] = ()
     for source, path in levels:
         level = tomlfile.read(path)
@@ -126,13 +141,15 @@ def load(
         notes += level.notes
         templates |= level.templates
         flags = joined(flags, level.flags)
+        budgets |= {name: (limits, path) for name, limits in level.budgets.items()}
     from_environment, warnings = environment.read(environ)
     found |= from_environment
     for key, stated in (overrides or {}).items():
         found[key] = environment.stated(settings.plain_spec(key), stated, "command line")
     read = tuple(path for _source, path in reversed(levels))
-    warnings = (*warnings, *notes)
-    return _settled(Config(found, models, templates, warnings, read, flags, file))
+    own, lost = _budgets_of(budgets, models)
+    warnings = (*warnings, *notes, *lost)
+    return _settled(Config(found, models, templates, warnings, read, flags, own, file))
 
 
 def over(config: Config, stated: tomlfile.TomlFile) -> Config:
@@ -145,10 +162,10 @@ def over(config: Config, stated: tomlfile.TomlFile) -> Config:
     }  # fmt: skip
     models = config.models if stated.models is None else stated.models
     templates = {**config.templates, **stated.templates}
-    flags = joined(config.flags, stated.flags)
+    budgets, lost = _budgets_over(config.budgets, stated, models)
     found = _settled(config._replace(
         settings={**config.settings, **values}, models=models, templates=templates,
-        warnings=stated.notes, flags=flags,
+        warnings=(*stated.notes, *lost), flags=joined(config.flags, stated.flags), budgets=budgets,
     ))  # fmt: skip
     known = set(config.warnings)
     return found._replace(warnings=tuple(one for one in found.warnings if one not in known))
@@ -426,6 +443,38 @@ def _require_models(
         for message, hint in () if replaced or flag.file is None else strangers(flag, names):
             raise BadConfig(f"{message} ({flag.file})", hint)
 
+def _budgets_of(
+    stated: Mapping[str, tuple[Limits, Path]], models: tuple[ConfiguredModel, ...]
+) -> tuple[Mapping[str, Limits], list[str]]:
+    """The budgets of the models that there are, with a warning of each other one: the models of a
+    project replace those that the user's own file names."""
+    names = {model.name for model in models}
+    lost = []
+    for name, (_limits, path) in stated.items():
+        if name in names:
+            continue
+        said = f"[budgets.{name}] is of no model: no [[models]] is called {name!r}"
+        if not models or models[0].file == path or path != user_file():
+            near = nearest(name, names)
+            hint = f"did you mean {near}?" if near else f"add [[models]] of that name to {path}"
+            raise BadConfig(f"{said} ({path})", hint)
+        lost.append(f"{said} here: it is left out ({path})")
+    return {name: limits for name, (limits, _) in stated.items() if name in names}, lost
+
+
+def _budgets_over(
+    below: Mapping[str, Limits], stated: tomlfile.TomlFile, models: tuple[ConfiguredModel, ...]
+) -> tuple[Mapping[str, Limits], list[str]]:
+    """The budgets with those that a program states; what is of models that it replaced is left
+    out, with a warning."""
+    own, _ = _budgets_of({name: (one, stated.path) for name, one in stated.budgets.items()}, models)
+    names = {model.name for model in models}
+    lost = [
+        f"[budgets.{name}] is left out: no [[models]] is called so any more ({stated.path})"
+        for name in below if name not in names
+    ]  # fmt: skip
+    return {**{name: one for name, one in below.items() if name in names}, **own}, lost
+
 
 def _is_file(path: Path) -> bool:
     try:
@@ -480,4 +529,5 @@ def _header(table: str) -> str:
     >>> _header("models[]"), _header("models[].params"), _header("stats")
     ('[[models]]', '[models.params]', '[stats]')
     """
+    table = table.replace("budgets.NAME", "budgets.assistant")  # the name of a model must be one
     return "[[models]]" if table == "models[]" else f"[{table.replace('[]', '')}]"

@@ -39,6 +39,11 @@ class Embedding:
         self._usage = Usage()
         self.claim, self.resolve, self.warn = dispatch.claim, dispatch.resolve, dispatch.warn
 
+    @property
+    def cost(self) -> float | None:
+        """Dollars of all that was asked."""
+        return self._dispatch.cost
+
     def run(self) -> Embedded:
         """The vectors of the first model that makes them. Raises what the last one failed with."""
         chosen = self._dispatch.chosen

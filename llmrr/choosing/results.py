@@ -15,8 +15,8 @@ from llmrr.types import ToolCall
 class Metadata(dict[str, Any]):
     """Facts by name, as keys and as attributes: ``latency`` in seconds from the call to the end,
     ``decision`` as ``llmrr route --json`` has it (None where the model was named),
-    ``finish_reason``, ``usage`` with its tokens and seconds, ``engine`` and ``cache``, which says
-    what of a cache answered.
+    ``finish_reason``, ``usage`` with its tokens and seconds, ``cost`` in dollars (None where no
+    price is known), ``engine``, and ``cache``, which says what of a cache answered.
 
     >>> Metadata(latency=0.5).latency
     0.5
@@ -125,6 +125,7 @@ class TextStream(Iterator[str]):
                 finish_reason=answer.finish_reason,
                 usage=usage,
                 engine=answer.engine,
+                cost=answer.cost,
                 cache=getattr(answer, "cache", None),
             ),
             reasoning="".join(self._reasoning),

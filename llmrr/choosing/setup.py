@@ -12,14 +12,19 @@ from llmrr.config import Config
 
 if TYPE_CHECKING:
     from llmrr.catalogue import Database
+    from llmrr.routing.budgets import Budgets
 
 
 class Setup:
     """One configuration in use. Safe to use from several threads."""
 
     def __init__(
-        self, config: Config, database: "Database", idle_bytes: Callable[[], int] = lambda: 0
+        self,
+        config: Config,
+        database: "Database",
+        idle_bytes: Callable[[], int] = lambda: 0,
+        budgets: "Callable[[], Budgets | None]" = lambda: None,
     ) -> None:
         self.config = config
         self.catalogue = Catalogue(lambda: config, database)
-        self.selection = Selection(self.catalogue, lambda: config, database, idle_bytes)
+        self.selection = Selection(self.catalogue, lambda: config, database, idle_bytes, budgets)
