@@ -381,7 +381,8 @@ class Router:
         engine: str | None = None,
     ) -> list[float] | list[list[float]]:
         """A vector of length 1 for a text, one per text for several. Without a ``model`` one of the
-        configured ones that make vectors is chosen, as for an answer."""
+        configured ones that make vectors is chosen, as for an answer, and another one is asked
+        where it fails; the one that is named is tried again, and no other is asked."""
         found = self.embedded(texts, model=model, options=options, engine=engine).vectors
         return found[0] if isinstance(texts, str) else found
 
@@ -401,6 +402,8 @@ class Router:
         need = (embedding.NEED,) if setup.selection.members(model) else ()
         wish = Wish(model, None, (), need, _loading(options, engine))
         chosen = setup.selection.choose(request, wish, self._moment(None))
+        if model is not None and not need:  # vectors of another one cannot be compared with its own
+            chosen = chosen._replace(names=chosen.names[:1])
         call = Call(options or {}, engine, None, True, None)
         return embedding.Embedding(Dispatch(self, setup, chosen, request, call), wanted).run()
 

@@ -83,6 +83,21 @@ def test_it_is_chosen_tried_again_and_fallen_back_from(
     assert {run.answer for run in runs} == {None}
 
 
+def test_no_other_stands_for_the_one_that_is_named(
+    pair: tuple[OpenAIServer, OpenAIServer],
+) -> None:
+    far, near = pair
+    found = models(*pair)
+    found[0]["fallback"] = ["near"]
+    with in_code(found, fallback_chain=["near"]) as router:
+        far.faults.extend([Fault(500)] * 2)
+        assert len(router.embed("a", model="far")) == 3
+        far.faults.extend([Fault(500)] * 3)
+        with pytest.raises(EngineFailed, match="went wrong"):
+            router.embed("a", model="far")
+    assert (len(far.seen), len(near.seen)) == (6, 0)
+
+
 def test_a_breaker_opens_for_vectors_too(pair: tuple[OpenAIServer, OpenAIServer]) -> None:
     far, near = pair
     with in_code(models(*pair), breaker={"failures": 3}) as router:

@@ -162,6 +162,8 @@ def test_what_is_bad_changes_nothing() -> None:
         ({"retries": 2}, "retry.attempts", 3),
         ({"timeout": 30000}, "timeouts.total", 30.0),
         ({"logPrompts": False}, "log_prompts", False),
+        ({"budgets": {"tokensDaily": 9}}, "budgets.tokens_daily", 9),
+        ({"alerts": {"latencyMs": 9}}, "alerts.latency_ms", 9.0),
         ({"performance": {"preloading": {"enabled": True}}}, "memory.loading", "preload"),
         ({"performance": {"preloading": {"models": ["small"]}}}, "preload", ("small",)),
         ({"performance": {"batching": {"maxBatchSize": 4}}}, "batching.max_batch_size", 4),
@@ -188,6 +190,29 @@ def test_the_names_of_the_guide(stated: dict[str, Any], key: str, value: object)
         assert found == value
     notices = [] if {"stats", "env_file"} & set(stated) else ["taken as: "]
     assert [one[:10] for one in told] == notices
+
+
+def test_budgets_of_models_that_a_program_states() -> None:
+    budgets = {"daily": 5, "small": {"daily": 1}}
+    live = Live(table={"models": MINI, "budgets": budgets}, alone=True)
+    live.update({"budgets": {"small": {"tokensDaily": 9}}})
+    live.update({"strategy": "random"})
+    own = live.current().budgets["small"]
+    assert (own.daily, own.tokens_daily) == (None, 9)  # a later one takes the place of an earlier
+    assert live.current().value("budgets.daily") == 5.0
+    with pytest.raises(BadConfig, match="other"):
+        live.update({"budgets": {"other": {"daily": 1}}})
+    with pytest.raises(BadConfig, match=r"budgets\.small"):
+        live.update({"models": [{"name": "other", "source": "builtin:mini"}]})
+
+
+def test_flags_that_a_program_states() -> None:
+    live = Live(table={"models": MINI, "flags": {"newOne": {"rollout": 0.5}}}, alone=True)
+    live.update({"flags": {"newOne": {"rollout": 1, "set": {"strategy": "random"}}}})
+    [flag] = [one for one in live.current().flags if one.name == "newOne"]
+    assert (flag.rollout, flag.strategy) == (1.0, "random")
+    with pytest.raises(BadConfig, match="nobody"):
+        live.update({"flags": {"newOne": {"set": {"models": ["nobody"]}}}})
 
 
 def test_what_holds_anyway_is_taken_in_silence() -> None:
