@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from llmrr import config, guide, tomlfile
+from llmrr import config, guide, tomlfile, translating
 from llmrr.config import Config
 from llmrr.errors import BadConfig, LlmrrError, NotFound
 
@@ -63,7 +63,7 @@ class Live:
     def update(self, stated: Mapping[str, Any], *, label: str = UPDATE) -> Config:
         """State more on top of what holds; all of it or nothing. Raises ``BadConfig`` naming the
         key."""
-        found = guide.translated(stated)
+        found = translating.translated(stated)
         with self._lock:
             self._first()
             names = {**self._names, **found.names}

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, cast, overload
 
 from llmrr import formats, paths, spending, stats
 from llmrr.catalogue import Catalogue, Resolved, place
-from llmrr.choosing import calls
+from llmrr.choosing import calls, stating
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.budgeting import Budgeting
-from llmrr.choosing.calls import Stated
 from llmrr.choosing.dispatch import Call, Dispatch, completed
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.results import Result, TextStream
 from llmrr.choosing.selection import Moment, Selection, Wish
 from llmrr.choosing.setup import Setup
+from llmrr.choosing.stating import Stated
 from llmrr.choosing.turns import Prompt
 from llmrr.choosing.watching import Watch
 from llmrr.config import FILE_NAME, Config
@@ -81,6 +81,10 @@ class Opened:
 class Router:
     """Models by name, loaded when they are needed, and unloaded as ``[memory]`` says. Every method
     may be called from any thread.
+
+    Without an argument the configuration is the one that holds here. A path names a file in place
+    of the project's. Keys and tables of ``llmrr.toml`` may be stated by name, or in a dict, on top
+    of that; with ``models`` no file is read. Raises ``BadConfig`` naming what is wrong.
 
     ``warn`` is told what the user should know and what does not stop the work. ``leave_model`` is
     for a process that ends with the router, after one answer: the system frees a model faster than
@@ -477,7 +481,7 @@ class Router:
         streams: bool,
     ) -> TextStream:
         call = calls.understood(
-            prompt, calls.together(options, stated), self.config, streams=streams
+            prompt, stating.together(options, stated), self.config, streams=streams
         )
         if warning := strategy_warning(call.choice.get("strategy")):
             self._warn(warning)
