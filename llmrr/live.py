@@ -1,15 +1,17 @@
 """The configuration of a process that goes on: changed by the program, read again when its files
 change, and never worse than the last one that was good."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from llmrr import config, guide, tomlfile, translating
+from llmrr import config, guide, paths, tomlfile, translating
 from llmrr.config import Config
-from llmrr.errors import BadConfig, LlmrrError, NotFound
+from llmrr.errors import BadConfig, InvalidRequest, LlmrrError, NotFound
 
 LOOK_EVERY: Final = 1.0  # seconds
 UPDATE: Final = "update_config(…)"
@@ -138,6 +140,29 @@ class Live:
     def _tell(self, notices: Iterable[str]) -> None:
         for notice in notices:
             self._warn(notice)
+
+
+def of(given: object, stated: Mapping[str, Any], warn: Callable[[str], None]) -> Live:
+    """The configuration that the arguments of ``Router`` mean. Raises ``InvalidRequest``, and for
+    what is stated or named ``BadConfig`` and ``NotFound``."""
+    if isinstance(given, str | PathLike):
+        found = Live(file=file_of(given), table=stated, warn=warn)
+        found.current()  # what is wrong is told here
+        return found
+    if isinstance(given, Mapping):
+        stated = {**given, **stated}
+        given = None
+    if given is not None and not isinstance(given, Config):
+        raise InvalidRequest(
+            f"Router({given!r}) is no configuration", "a Config, a path, or models=[…]"
+        )
+    return Live(given, table=stated, alone="models" in stated, warn=warn)
+
+
+def file_of(path: str | PathLike[str]) -> Path:
+    """The file of that name, or the ``llmrr.toml`` in the folder of that name."""
+    found = paths.expanded(os.fspath(path)).absolute()
+    return found / config.FILE_NAME if found.is_dir() else found
 
 
 def _read(file: Path | None, folder: Path | None, *, alone: bool = False) -> Config:

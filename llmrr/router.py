@@ -19,7 +19,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, cast, overload
 
-from llmrr import formats, paths, spending, stats
+from llmrr import formats, live, spending, stats
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.choosing import calls, stating
 from llmrr.choosing.answering import Answer
@@ -32,12 +32,11 @@ from llmrr.choosing.setup import Setup
 from llmrr.choosing.stating import Stated
 from llmrr.choosing.turns import Prompt
 from llmrr.choosing.watching import Watch
-from llmrr.config import FILE_NAME, Config
+from llmrr.config import Config
 from llmrr.engines import for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
 from llmrr.engines.chunks import Kept
-from llmrr.errors import BadConfig, DoesNotFit, InvalidRequest, LlmrrError, UsageError
-from llmrr.live import Live
+from llmrr.errors import BadConfig, DoesNotFit, LlmrrError, UsageError
 from llmrr.pool import Held, Lease, MemoryUse, Pool, Rules, Wanted, needs
 from llmrr.routing import Decision
 from llmrr.settings import REMOTE_OPTIONS
@@ -100,7 +99,7 @@ class Router:
         **stated: Any,
     ) -> None:
         self._warn, self._leave_model = warn, leave_model
-        self._live, self._setup = _live(config, stated, warn), cast("Setup | None", None)
+        self._live, self._setup = live.of(config, stated, warn), cast("Setup | None", None)
         self.pool = Pool(self._rules, lives=not leave_model)
         self._connection: sqlite3.Connection | None = None
         self._unrecorded_until = 0.0  # the database could not be used: by ``time.monotonic``
@@ -153,7 +152,7 @@ class Router:
         ('random', 2)
         """
         if isinstance(stated, str | PathLike):
-            self._live.replace(_file(stated))
+            self._live.replace(live.file_of(stated))
             stated = None
         if stated or named:
             self._live.update({**(stated or {}), **named})
@@ -628,28 +627,6 @@ def _refuse_remote(resolved: Resolved, stated: Mapping[str, object]) -> None:
             raise UsageError(
                 f"{resolved.name} runs on this machine, and has no {name}", f"leave out {name}"
             )
-
-
-def _live(config: object, stated: Mapping[str, Any], warn: Callable[[str], None]) -> Live:
-    """The configuration that the arguments of ``Router`` mean."""
-    if isinstance(config, str | PathLike):
-        found = Live(file=_file(config), table=stated, warn=warn)
-        found.current()  # what is wrong is told here
-        return found
-    if isinstance(config, Mapping):
-        stated = {**config, **stated}
-        config = None
-    if config is not None and not isinstance(config, Config):
-        raise InvalidRequest(
-            f"Router({config!r}) is no configuration", "a Config, a path, or models=[…]"
-        )
-    return Live(config, table=stated, alone="models" in stated, warn=warn)
-
-
-def _file(path: str | PathLike[str]) -> Path:
-    """The file of that name, or the ``llmrr.toml`` in the folder of that name."""
-    found = paths.expanded(os.fspath(path)).absolute()
-    return found / FILE_NAME if found.is_dir() else found
 
 
 def _loading(options: Mapping[str, object] | None, engine: str | None) -> Loading:
