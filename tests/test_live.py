@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeEngine
+from fakes import FakeEngine, FakeModel
+from terminal import Typed
 
 from llmrr import config
 from llmrr.errors import BadConfig, LlmrrError, NotFound
@@ -321,6 +322,28 @@ def test_a_router_reads_its_file_again(
         path.write_text("nonsense")
         assert [router.generate("hello").model for _ in range(2)] == ["later"] * 2
         assert len([one for one in told if "last good" in one]) == 1
+
+
+def test_a_chat_goes_on_with_what_its_file_says_now(
+    engine: FakeEngine, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmrr.live.LOOK_EVERY", 0.0)
+    path, ask = Path("llmrr.toml"), FakeModel.generate
+    text = "[[models]]\nname = 'm'\nsource = 'builtin:mini'\nparams = { top_k = %d }\n"
+    texts = ["nonsense", text % 22, text % 333]
+
+    def asked(model: FakeModel, *named: Any) -> Any:
+        path.write_text(texts.pop(0))
+        return ask(model, *named)
+
+    monkeypatch.setattr(FakeModel, "generate", asked)
+    path.write_text(text % 1)
+    engine.replies = ["one", "two", "three"]
+    seen = typed("chat", stdin="a\nb\nc\n")
+    assert seen.out == "one\ntwo\nthree\n"
+    assert [request.sampling.top_k for request in engine.requests] == [1, 1, 22]
+    assert seen.err.count("the last good configuration stays in use") == 1
+    assert seen.err.count("valid again") == 1
 
 
 def test_threads_see_whole_configurations() -> None:
