@@ -219,8 +219,8 @@ def _settings() -> Iterator[str]:
         "are only in files.\n\n"
         "An unknown key is an error that names the nearest known one.\n\n"
         "A process that goes on, as a chat or a program, reads a file that changed again before "
-        "its next request. Where it cannot be used, the last good configuration stays in use, and a "
-        "warning says why."
+        "its next request. Where it cannot be used, the last good configuration stays in use, "
+        "and a warning says why."
     )
     table = None
     for spec in SETTINGS:
