@@ -29,7 +29,7 @@ from llmrr.choosing.profiles import Loading
 from llmrr.choosing.results import Result, TextStream
 from llmrr.choosing.selection import Moment, Selection, Wish
 from llmrr.choosing.setup import Setup
-from llmrr.choosing.stating import Stated
+from llmrr.choosing.stating import Arguments
 from llmrr.choosing.turns import Prompt
 from llmrr.choosing.watching import Watch
 from llmrr.config import Config
@@ -330,7 +330,7 @@ class Router:
         prompt: Prompt | None = None,
         options: Mapping[str, Any] | None = None,
         /,
-        **stated: Unpack[Stated],
+        **stated: Unpack[Arguments],
     ) -> Result:
         """The answer to a prompt: a text, or messages with role and content; a template may do
         without. What is stated, by name or in a dict, comes before the configuration.
@@ -351,7 +351,7 @@ class Router:
         prompt: Prompt | None = None,
         options: Mapping[str, Any] | None = None,
         /,
-        **stated: Unpack[Stated],
+        **stated: Unpack[Arguments],
     ) -> TextStream:
         """The same answer in pieces of text, as they come; the whole of it is its ``result``.
 

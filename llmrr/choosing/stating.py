@@ -9,7 +9,7 @@ from llmrr.errors import InvalidRequest, nearest
 from llmrr.tomltext import is_secret
 
 
-class Stated(TypedDict, total=False):
+class Arguments(TypedDict, total=False):
     """What a call may state, also in camelCase. The names of loading (``context_size``,
     ``gpu_layers``, …) and of sampling that stand in ``llmrr.toml`` are taken besides."""
 
@@ -135,5 +135,5 @@ def unknown(name: str, value: object) -> InvalidRequest:
             'api_key_env="NAME" names the variable that has it; llmrr keys set NAME keeps it',
         )
     near = nearest(guide.snake(name), known())
-    hint = f"did you mean {near}?" if near else "help(llmrr.choosing.stating.Stated) lists them"
+    hint = f"did you mean {near}?" if near else "help(llmrr.choosing.stating.Arguments) lists them"
     return InvalidRequest(f"there is no argument {name!r}", hint)
