@@ -31,7 +31,15 @@ from llmrr import (
 from llmrr.choosing import turns
 from llmrr.compat import Legacy
 from llmrr.database import open_database
-from llmrr.errors import BadConfig, InvalidRequest, NotFound, TimedOut, Unsupported, UsageError
+from llmrr.errors import (
+    BadConfig,
+    EngineFailed,
+    InvalidRequest,
+    NotFound,
+    TimedOut,
+    Unsupported,
+    UsageError,
+)
 
 MINI = [{"name": "small", "source": "builtin:mini"}]
 FRANCE = "What is the capital of France?"
@@ -284,6 +292,18 @@ def test_a_stream_ends_with_the_result(engine: FakeEngine) -> None:
             assert next(stream) == "one"
         assert (stream.result.text, stream.result.metadata.finish_reason) == ("one", "cancelled")
         assert router.generate_stream("hello").result.text == "three"
+
+
+def test_a_stream_that_fails_says_so_again(engine: FakeEngine) -> None:
+    engine.replies = [reply("one", EngineFailed("it broke"))]
+    with in_code() as router:
+        stream = router.generate_stream("hello")
+        assert next(stream) == "one"
+        for _ in range(2):
+            with pytest.raises(EngineFailed, match="it broke"):
+                _ = stream.result
+        assert list(stream) == []
+        stream.close()
 
 
 def test_a_stream_that_is_cancelled_or_dropped_is_stopped(engine: FakeEngine) -> None:

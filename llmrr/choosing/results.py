@@ -55,6 +55,7 @@ class TextStream(Iterator[str]):
         self._reasoning: list[str] = []
         self._calls: list[ToolCall] = []
         self._result: Result | None = None
+        self._error: BaseException | None = None
         self._answer = start()
         self._limit.watch(self._answer)
 
@@ -65,6 +66,8 @@ class TextStream(Iterator[str]):
         self.close()
 
     def __next__(self) -> str:
+        if self._error is not None:
+            raise StopIteration
         try:
             for chunk in self._answer:
                 if chunk.index == 0:
@@ -72,12 +75,14 @@ class TextStream(Iterator[str]):
                     self._calls += chunk.tool_calls
                 if chunk.text and chunk.index == 0:
                     return chunk.text
-        except BaseException:
-            self._limit.end()
+            self._finish()
             self._limit.require()
-            raise
-        self._finish()
-        self._limit.require()
+        except BaseException as error:
+            self._limit.end()
+            self._error = self._limit.error or error
+            if self._error is error:
+                raise
+            raise self._error from None
         raise StopIteration
 
     @property
@@ -87,9 +92,11 @@ class TextStream(Iterator[str]):
 
     @property
     def result(self) -> Result:
-        """The whole answer; what has yet to come is waited for."""
+        """The whole answer; what has yet to come is waited for. Raises what it failed with."""
         for _ in self if self._result is None else ():
             pass
+        if self._error is not None:
+            raise self._error
         assert self._result is not None
         return self._result
 
@@ -137,18 +144,19 @@ class Limit:
     """Stops an answer that takes longer than ``seconds``, if any are stated."""
 
     def __init__(self, seconds: float | None) -> None:
-        self._seconds, self._ended = seconds, seconds is None
-        self._timer: threading.Timer | None = None
-        self._is_late = False
+        self._seconds = seconds
         self._at = None if seconds is None else time.monotonic() + seconds
+        self._timer: threading.Timer | None = None
+        self.error: TimedOut | None = None
 
     def watch(self, answer: Answer) -> None:
-        """From now on."""
+        """From now on; what was before counts too."""
         if self._at is None:
             return
 
         def stop() -> None:
-            self._is_late = True
+            said = f"the answer was not complete within {self._seconds:g} s"
+            self.error = TimedOut(said, "a longer timeout")
             answer.cancel()
 
         self._timer = threading.Timer(max(0.0, self._at - time.monotonic()), stop)
@@ -162,7 +170,5 @@ class Limit:
 
     def require(self) -> None:
         """Raise ``TimedOut`` where it was stopped."""
-        if self._is_late:
-            raise TimedOut(
-                f"the answer was not complete within {self._seconds:g} s", "a longer timeout"
-            )
+        if self.error is not None:
+            raise self.error
