@@ -135,6 +135,33 @@ STEPS: tuple[tuple[str, ...], ...] = (
             process INTEGER NOT NULL,
             began REAL NOT NULL)""",
     ),
+    (
+        """CREATE TABLE answers (
+            id INTEGER PRIMARY KEY,
+            key TEXT NOT NULL UNIQUE,
+            at REAL NOT NULL,
+            expires REAL,
+            used REAL NOT NULL,
+            bytes INTEGER NOT NULL,
+            engine TEXT NOT NULL,
+            answer TEXT NOT NULL,
+            family TEXT,
+            vector BLOB NOT NULL)""",
+        "CREATE INDEX answers_used ON answers (used)",
+        "CREATE INDEX answers_expires ON answers (expires)",
+        "CREATE INDEX answers_family ON answers (family, used) WHERE family IS NOT NULL",
+        # What all of them take: adding that up at every new one takes longer than finding one.
+        "CREATE TABLE answers_size (bytes INTEGER NOT NULL)",
+        "INSERT INTO answers_size VALUES (0)",
+        """CREATE TRIGGER answers_added AFTER INSERT ON answers BEGIN
+            UPDATE answers_size SET bytes = bytes + new.bytes; END""",
+        """CREATE TRIGGER answers_removed AFTER DELETE ON answers BEGIN
+            UPDATE answers_size SET bytes = bytes - old.bytes; END""",
+    ),
+    (
+        "ALTER TABLE runs ADD COLUMN cache TEXT",
+        "ALTER TABLE runs ADD COLUMN looked_up INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 

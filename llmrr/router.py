@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from llmrr import formats, stats
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.choosing.answering import Answer
+from llmrr.choosing.cached import Cache
 from llmrr.choosing.dispatch import Call, Dispatch, completed
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.selection import Moment, Selection, Wish
@@ -28,6 +29,7 @@ from llmrr.engines import Picked, Reached, for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
 from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.routing import Decision
+from llmrr.routing.cache import Stated
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.types import Endpoint, ModelInfo, Request
 
@@ -84,6 +86,7 @@ class Router:
         self._busy: Counter[str] = Counter()
         self._busy_lock, self._database_lock = threading.Lock(), threading.RLock()
         self._kept: dict[str, str] = {}  # who has answered a conversation
+        self._cache = Cache()
 
     def __enter__(self) -> "Router":
         return self
@@ -179,6 +182,7 @@ class Router:
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
         deadline: float | None = None,
+        cache: Stated = None,
     ) -> Answer:
         """Start answering; what goes wrong before the first token is recorded, and raised where no
         other model is to be asked.
@@ -188,11 +192,13 @@ class Router:
         none; ``progress`` is told how many tokens of the prompt are computed, and how many there
         are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
         ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
-        again.
+        again. ``cache`` stands for ``[cache]``: False neither takes a kept answer nor keeps this
+        one, True does also where asking again could give another, as does ``{"enabled": True}``;
+        ``{"ttl": 60}`` is how old it may be, in seconds.
         """
         wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
         chosen = self.selection.choose(request, wish, self._moment(conversation))
-        call = Call(options or {}, engine, conversation, log, deadline)
+        call = Call(options or {}, engine, conversation, log, deadline, cache)
         dispatch = Dispatch(self, chosen, request, call)
         decision = chosen.decision
         if decision is None or decision.strategy != "ensemble":

@@ -645,7 +645,8 @@ def test_of_an_ensemble_that_fails_in_part_the_rest_decides(
 def test_a_judge_chooses_and_where_it_does_not_the_majority_does(
     engine: FakeEngine, ask: Asked
 ) -> None:
-    configure("a", "b", "c", head=BY_ENSEMBLE + "\nensemble = { size = 2, judge = 'c' }")
+    configure("a", "b", "c", head=BY_ENSEMBLE + "\nensemble = { size = 2, judge = 'c' }\n"
+              "cache.enabled = false")
     engine.replies = ["first", "second", "Answer 2."]
     assert ask() == "second"
     assert ask.order is not None

@@ -53,6 +53,12 @@ class Answer(Iterator[Chunk]):
         return self._current.runs
 
     @property
+    def cache(self) -> str | None:
+        """Why nothing is run: ``exact`` where the answer was kept or is that of the same request
+        under way, ``semantic 0.97`` where it is that to a message so much alike."""
+        return self._current.cache
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how it was asked."""
         return self._current.stream.notes

@@ -25,10 +25,17 @@ class Attempt(NamedTuple):
     engine: str
     runs: str
 
+    @property
+    def cache(self) -> str | None:
+        """Why nothing is run: ``exact``, or ``semantic`` with how alike the requests are."""
+        found: str | None = getattr(self.stream, "cache", None)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an attempt ended; ``model`` is None where its name means none."""
+    """How an attempt ended; ``model`` is None where its name means none, ``stream`` where it did
+    not begin."""
 
     name: str
     model: Resolved | None
@@ -38,6 +45,7 @@ class Ended:
     finish_reason: FinishReason | None = None
     text: str | None = None
     error: BaseException | None = None
+    stream: Stream | None = None
 
 
 class Asks(Protocol):
@@ -128,9 +136,12 @@ class Attempts:
         error: BaseException | None = None,
     ) -> None:
         """Record how the attempt ended."""
-        engine = self.current.engine if self.current else ""
+        current = self.current
+        engine, stream = (current.engine, current.stream) if current else ("", None)
         self.asks.record(
-            Ended(self.name, self.found, engine, self.began, usage, finish_reason, text, error)
+            Ended(
+                self.name, self.found, engine, self.began, usage, finish_reason, text, error, stream
+            )
         )
 
     def _again(self, error: LlmrrError) -> bool:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 from llmrr import stats
 from llmrr.catalogue import Catalogue, Resolved
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
+from llmrr.choosing.cached import Cache, Cached
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, retry_rules
 from llmrr.config import Config
 from llmrr.engines import Picked, Reached
 from llmrr.engines.base import Model
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable
+from llmrr.routing.cache import Stated
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:
@@ -34,12 +36,14 @@ class Call(NamedTuple):
     conversation: str | None
     log: bool
     deadline: float | None
+    cache: Stated = None
 
 
 class Host(Protocol):
     """What a request needs of the router."""
 
     _kept: dict[str, str]
+    _cache: Cache
 
     @property
     def config(self) -> Config: ...
@@ -54,6 +58,10 @@ class Host(Protocol):
     def _open(
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
     ) -> tuple[Model, Picked | Reached]: ...
+
+    def embed(
+        self, texts: Sequence[str], *, model: str | None = None
+    ) -> list[list[float]]: ...
 
     def _count(self, name: str, change: int) -> None: ...
 
@@ -75,6 +83,7 @@ class Dispatch:
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way: int | None = None
         self.models = {one.name: one for one in router.config.models}
+        self.cached = Cached(router, router._cache, call, completed)
 
     def attempts(self) -> Attempts:
         """The models that are asked in turn."""
@@ -120,12 +129,20 @@ class Dispatch:
         return found
 
     def start(self, model: Resolved, request: Request) -> Attempt:
-        """Load the model and begin. Raises what goes wrong with either."""
+        """Load the model and begin, or take the answer that there is. Raises what goes wrong."""
+        attempt = self.cached.start(model, request, lambda again: self._run(model, request, again))
+        self.router._count(model.name, 1)
+        return attempt
+
+    def _run(self, model: Resolved, request: Request, again: bool) -> Attempt:
+        """Have the model answer; ``again`` where somebody else's run of the same failed meanwhile.
+        """
+        if again:
+            self.claim(model.name)
         loaded, picked = self.router._open(model, self.call.options, self.call.engine)
         request = completed(request, model, loaded.info.sampling)
         stream = loaded.generate(request if model.endpoint is None else without_begun(request))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))
-        self.router._count(model.name, 1)
         return Attempt(stream, model, picked.engine.name, runs)
 
     def record(self, ended: Ended) -> None:
@@ -136,14 +153,21 @@ class Dispatch:
         """``record``; what is not ``is_said`` is no turn of the conversation."""
         if self.under_way is not None:
             self._finish(self.under_way)
-        if ended.model is None:
+        model = ended.model
+        if model is None:
             return
         if ended.engine:
-            self.router._count(ended.model.name, -1)
+            self.router._count(model.name, -1)
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
-        run = _run_of(self.request, ended, ended.model, self.cid if is_said else None)
-        self.router._record(run, self.call.log, ended.model.label, self._outcome(ended))
+        found = self.cached.ended(ended)
+        if found.cache is not None:
+            ended = replace(ended, usage=None)  # it took nothing, whatever the answer once took
+        run = _run_of(self.request, ended, model, self.cid if is_said else None)
+        run = replace(run, cache=found.cache, looked_up=found.looked_up)
+        outcome = _both(self._outcome(ended, is_own=found.is_own), found.work)
+        self.router._record(run, self.call.log, model.label, outcome)
+        found.done()
 
     def warn(self, text: str) -> None:
         """Tell the user."""
@@ -156,7 +180,8 @@ class Dispatch:
         loss = "how many requests are under way is not known"
         self.router.with_database(lambda connection: health.finish(connection, number), loss)
 
-    def _outcome(self, ended: Ended) -> "Work | None":
+    def _outcome(self, ended: Ended, *, is_own: bool) -> "Work | None":
+        """What it says of the model; nothing, where it ``is_own`` run of no model."""
         model = self.models.get(ended.name)
         if model is None:
             return None
@@ -164,6 +189,8 @@ class Dispatch:
 
         key, error = key_of(model), ended.error
         rules = breaker_rules(self.router.config)
+        if not is_own:
+            return lambda connection: health.release(connection, key)
         if error is None and ended.finish_reason != "cancelled" and ended.usage is not None:
             return lambda connection: health.note(connection, key, rules, usage=ended.usage)
         if isinstance(error, LlmrrError) and not error.is_of_request:
@@ -174,6 +201,17 @@ class Dispatch:
                 connection, key, rules, error=said, trips=trips
             )
         return lambda connection: health.release(connection, key)
+
+
+def _both(one: "Work | None", other: "Work | None") -> "Work | None":
+    if one is None or other is None:
+        return one or other
+
+    def work(connection: "sqlite3.Connection") -> None:
+        one(connection)
+        other(connection)
+
+    return work
 
 
 def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:

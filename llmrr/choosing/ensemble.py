@@ -85,6 +85,11 @@ class Ensemble(Answer):
         return self._attempt.runs if self._attempt else ""
 
     @property
+    def cache(self) -> str | None:
+        """Why nothing was run for the answer that is taken."""
+        return self._attempt.cache if self._attempt else None
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how it was asked."""
         return self._attempt.stream.notes if self._attempt else ()

@@ -99,12 +99,16 @@ def show(
     Raises ``DoesNotFit`` for one that was to have a form (``sampling``) and was cut.
     """
     listen(answer, how, progress, heard)
+    if answer.cache and answer.cache != "exact":
+        output.note(f"cache: {answer.cache}")
     cut = _cut(answer, sampling) if answer.finish_reason == "length" else None
     formal = sampling.schema is not None or sampling.grammar is not None
     if not how.live and not (cut and formal and how.file):
         _deliver(answer, heard, how)
     if how.verbose and answer.usage:
         output.note(f"engine {answer.engine}: {answer.runs}")
+        if answer.cache == "exact":
+            output.note("cache: exact")
         for line in _figures(answer.usage, answer.context_size):
             output.note(line)
     if cut and formal:
@@ -146,6 +150,7 @@ def as_json(answer: "Answer", heard: Heard, text: str) -> dict[str, object]:
         "usage": {name: getattr(answer.usage, name, None) for name in counts},
         "timings": {name: getattr(answer.usage, name, None) for name in seconds},
         "decision": answer.facts(),
+        "cache": answer.cache,
     }
 
 

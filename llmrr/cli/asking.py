@@ -41,6 +41,7 @@ class Asked(NamedTuple):
     latest: bool = False
     conversation: str | None = None
     log: bool = True
+    cache: bool = True
 
 
 class Choice(NamedTuple):
@@ -55,7 +56,8 @@ ANY = Choice()
 
 
 class Question(NamedTuple):
-    """What is asked of which model, or a conversation to be begun when ``request`` is None."""
+    """What is asked of which model, or a conversation to be begun when ``request`` is None.
+    ``cache`` is as ``Router.run`` takes it."""
 
     model: str | None
     request: Request | None
@@ -67,6 +69,7 @@ class Question(NamedTuple):
     past: tuple[Message, ...] = ()
     engine: str | None = None
     choice: Choice = ANY
+    cache: bool | None = None
 
 
 def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
@@ -109,6 +112,7 @@ def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
         past=past.messages if past else (),
         engine=asked.engine,
         choice=Choice(asked.strategy, asked.fallback, asked.need),
+        cache=None if asked.cache else False,
     )
 
 
@@ -130,6 +134,7 @@ def ask(
         conversation=understood.conversation,
         log=log,
         progress=progress,
+        cache=understood.cache,
         **understood.choice._asdict(),
     )
 

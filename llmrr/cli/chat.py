@@ -22,6 +22,7 @@ def chat(
     strategy: options.Strategy = None,
     fallback: options.Fallback = None,
     need: options.Need = None,
+    no_cache: options.NoCache = False,
     explain: options.Explain = False,
     think: options.ThinkLevel = None,
     hide_thinking: options.HideThinking = False,
@@ -35,6 +36,7 @@ def chat(
     """
     asked = asking.Asked(
         words=words or (), model=model, system=system, options=option or (), log=not no_log,
+        cache=not no_cache,
         context_size=ctx_size, engine=engine, latest=continue_, conversation=cid,
         strategy=strategy, fallback=fallback or (), need=need or (),
         stated=dict(

@@ -30,6 +30,7 @@ class Session:
     cid: str = ""
     engine: str | None = None
     choice: asking.Choice = asking.ANY
+    cache: bool | None = None
     log: bool = True
     named: bool = False  # the model was named once on stderr
     notes: tuple[str, ...] = ()  # what was told of how it is asked
@@ -67,6 +68,7 @@ def begin(
         cid=question.conversation or new_id(),
         engine=question.engine,
         choice=question.choice,
+        cache=question.cache,
         log=log,
     )
 
@@ -99,6 +101,7 @@ def say(session: Session, text: str) -> None:
         conversation=session.cid,
         log=session.log,
         progress=progress,
+        cache=session.cache,
         **session.choice._asdict(),
     )
     heard = answers.Heard()

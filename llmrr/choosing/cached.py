@@ -1,0 +1,253 @@
+"""Answers that are given again: whether a request may have one, where it is looked for, and what of
+an attempt that ended is kept.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from llmrr.catalogue import Resolved, place
+from llmrr.choosing.attempts import Attempt, Ended
+from llmrr.choosing.flights import Flights, Listener
+from llmrr.errors import LlmrrError
+from llmrr.routing.cache import Rules, Stated
+from llmrr.types import Chunk, Request, Sampling
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from llmrr.choosing.dispatch import Call, Host
+    from llmrr.choosing.kept import Kept
+
+    Work = Callable[[sqlite3.Connection], object]
+    Run = Callable[[bool], Attempt]
+    Complete = Callable[[Request, Resolved, Sampling], Request]
+
+_LOSS = "answers are not kept"
+
+
+class Cache:
+    """What the requests of one router share."""
+
+    def __init__(self) -> None:
+        self.flights = Flights()
+        self.compares = True  # the model that compares prompts has not failed
+
+
+@dataclass(slots=True)
+class Wanted:
+    """A request that may have been answered before; ``words`` and ``vector`` are of the comparison
+    by meaning."""
+
+    key: str
+    request: Request
+    family: str | None = None
+    words: str = ""
+    vector: list[float] = field(default_factory=list)
+
+
+class Found(NamedTuple):
+    """What an attempt that ended was: answered by the ``cache``, whether that ``looked_up``, and
+    whether the run ``is_own``. ``work`` is what is to be written, ``done`` called after it."""
+
+    cache: str | None = None
+    looked_up: bool = False
+    is_own: bool = True
+    work: "Work | None" = None
+    done: Callable[[], None] = lambda: None
+
+
+class Replay:
+    """An answer that was kept, as a stream."""
+
+    notes: tuple[str, ...] = ()
+    progress = (0, 0)
+    context_size: int | None = None
+
+    def __init__(self, kept: "Kept", cache: str) -> None:
+        from llmrr.routing.cache import again
+
+        self.key, self.cache = kept.key, cache
+        self._rest = list(again(kept.answer))
+
+    def __iter__(self) -> "Replay":
+        return self
+
+    def __next__(self) -> Chunk:
+        if not self._rest:
+            raise StopIteration
+        return self._rest.pop(0)
+
+    def ready(self, timeout: float) -> bool:
+        """At once."""
+        return True
+
+    def cancel(self) -> None:
+        """It is complete already."""
+
+
+class Cached:
+    """The cache as one request uses it."""
+
+    def __init__(self, router: "Host", shared: Cache, call: "Call", complete: "Complete") -> None:
+        self._router, self._shared, self._call = router, shared, call
+        self._complete = complete
+        self.rules = rules_of(router, call.cache)
+        self._wanted: dict[str, Wanted] = {}
+
+    def start(self, model: Resolved, request: Request, run: "Run") -> Attempt:
+        """The answer that is kept, or that of the same request under way, or a run. Raises what
+        ``run`` does."""
+        wanted = self._want(model, request) if self.rules.enabled else None
+        if wanted is None:
+            return run(False)
+        self._wanted[wanted.key] = wanted
+
+        def begin(again: bool) -> Attempt:
+            replay = self._look(wanted, model)
+            return replay or run(again)
+
+        listener = Listener(self._shared.flights, wanted.key, begin)
+        return listener.attempt._replace(model=model)
+
+    def ended(self, ended: Ended) -> Found:
+        """What is to be noted of an attempt."""
+        listener = ended.stream
+        if not isinstance(listener, Listener):
+            return Found()
+        from llmrr.choosing import kept
+
+        stream, cache = listener.flight.stream, listener.cache
+        leads = listener.leads
+        work: Work | None = None
+        if isinstance(stream, Replay):
+            key = stream.key
+            work = lambda connection: kept.touch(connection, key)  # noqa: E731
+        elif ended.error is None and listener.flight.claim():
+            work = self._keeping(listener)
+        return Found(
+            cache=cache.partition(" ")[0] if cache and ended.error is None else None,
+            looked_up=True,
+            is_own=leads and not isinstance(stream, Replay),
+            work=work,
+            done=listener.done,
+        )
+
+    def _want(self, model: Resolved, request: Request) -> Wanted | None:
+        """The request by its key; None for one whose answer is not to be given again."""
+        from llmrr.choosing import infos
+        from llmrr.routing import cache
+
+        stated = request.sampling.over(model.recipe.params)
+        asked, is_remote = self.rules.is_asked_for, model.endpoint is not None
+        unstated = stated.temperature is None and not is_remote
+        if not asked and stated.seed is None and stated.temperature != 0 and not unstated:
+            return None
+        try:
+            own = Sampling()
+            if not is_remote:
+                own = infos.inspect(place(model).path, self._router.with_database).sampling
+            whole = self._complete(request, model, own)
+            if not asked and not cache.repeats(whole):
+                return None
+            about = self._about(model)
+        except (LlmrrError, OSError):  # whoever runs it says what is wrong
+            return None
+        wanted = Wanted(cache.key(whole, about), whole)
+        if self.rules.model is not None and self._shared.compares:
+            self._name(wanted, about)
+        return wanted
+
+    def _about(self, model: Resolved) -> Mapping[str, object]:
+        from llmrr.choosing.identity import identity
+
+        return identity(self._router.config, model, self._call.options, self._call.engine)
+
+    def _look(self, wanted: Wanted, model: Resolved) -> Attempt | None:
+        """What is kept for it."""
+        from llmrr.choosing import kept
+
+        ttl = self.rules.ttl
+        found = self._router.with_database(
+            lambda connection: kept.find(connection, wanted.key, ttl), _LOSS
+        )
+        if found is not None:
+            return _replayed(found, model, "exact")
+        family = wanted.family
+        if family is None or not self._embed(wanted):
+            return None
+        near = self._router.with_database(
+            lambda connection: kept.nearest(connection, family, wanted.vector, ttl), _LOSS
+        )
+        if near is None or near[0] < self.rules.threshold:
+            return None
+        return _replayed(near[1], model, f"semantic {near[0]:.2f}")
+
+    def _keeping(self, listener: Listener) -> "Work | None":
+        """Keep the answer, if it is one to be given again and words may be kept."""
+        from llmrr.choosing import kept
+        from llmrr.routing import cache
+
+        wanted, answer = self._wanted[listener.key], cache.merged(listener.flight.chunks)
+        if not self._call.log or not self._router.config.value("log_prompts"):
+            return None
+        if not cache.is_whole(wanted.request, answer):
+            return None
+        engine = listener.attempt.engine
+        one = kept.Kept(wanted.key, engine, answer, wanted.family, wanted.vector)
+        rules = self.rules
+        return lambda connection: kept.keep(connection, one, rules.ttl, rules.max_bytes)
+
+    # -- by meaning ----------------------------------------------------------------------------
+
+    def _name(self, wanted: Wanted, about: Mapping[str, object]) -> None:
+        """Note which requests it may be compared with."""
+        from llmrr.choosing.identity import identity
+        from llmrr.routing import cache
+
+        try:
+            model = self._router.catalogue.for_running(self._router._found(self.rules.model, None))
+            measure = identity(self._router.config, model, {}, None)
+        except (LlmrrError, OSError) as error:
+            return self._fail(error)
+        if found := cache.family(wanted.request, about, measure):
+            wanted.family, wanted.words = found
+
+    def _embed(self, wanted: Wanted) -> bool:
+        try:
+            wanted.vector = self._router.embed([wanted.words], model=self.rules.model)[0]
+            return True
+        except (LlmrrError, OSError) as error:
+            self._fail(error)
+            wanted.family = None
+            return False
+
+    def _fail(self, error: Exception) -> None:
+        """One warning; from then on it is as if nothing were configured."""
+        if self._shared.compares:
+            self._shared.compares = False
+            said = error.message if isinstance(error, LlmrrError) else str(error)
+            self._router._warn(
+                f"prompts are not compared by their meaning: {self.rules.model} failed ({said})"
+            )
+
+
+def rules_of(router: "Host", stated: Stated) -> Rules:
+    """``[cache]``, with what the call says of it. Raises ``UsageError``."""
+    value = router.config.value
+    configured = Rules(
+        enabled=value("cache.enabled"),  # type: ignore[arg-type]
+        ttl=value("cache.ttl"),  # type: ignore[arg-type]
+        max_bytes=value("cache.max_bytes"),  # type: ignore[arg-type]
+        model=value("cache.semantic.model"),  # type: ignore[arg-type]
+        threshold=value("cache.semantic.threshold"),  # type: ignore[arg-type]
+    )
+    if stated is None:
+        return configured
+    from llmrr.routing import cache
+
+    return cache.rules(stated, configured)
+
+
+def _replayed(kept: "Kept", model: Resolved, cache: str) -> Attempt:
+    return Attempt(Replay(kept, cache), model, kept.engine, "its answer was kept")

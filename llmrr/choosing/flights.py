@@ -1,0 +1,285 @@
+"""Requests that are under way: those that are the same are answered by one run.
+
+The first to come leads: it begins the run, and the record of what that took is its. The others hear
+the same chunks as they come. Whoever needs the next chunk fetches it for all, so that nobody waits
+for a request that nobody listens to. A request that is stopped leaves; the run goes on while
+somebody is left, and the next in line leads. Where the run fails, the leader has the error, and
+those who have heard nothing yet run it once more, one for all again; where that fails too, each
+runs it alone.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from weakref import WeakValueDictionary
+
+from llmrr.choosing.attempts import Attempt
+from llmrr.engines.base import Stream
+from llmrr.errors import EngineFailed
+from llmrr.types import Chunk, Usage
+
+SHARED_RUNS = 2  # how often one request is run for several before each runs it alone
+
+
+class Flight:
+    """One run of one request; ``number`` counts those that failed before it, ``heard_by`` begins
+    with the one that leads. Everything changes under its condition."""
+
+    def __init__(self, key: str, number: int = 1) -> None:
+        self.key, self.number = key, number
+        self.condition = threading.Condition()
+        self.attempt: Attempt | None = None
+        self.chunks: list[Chunk] = []
+        self.error: BaseException | None = None
+        self.blamed: Listener | None = None
+        self.ended = self.closed = self.stored = False
+        self.heard_by: list[Listener] = []
+        self._fetching = False
+
+    @property
+    def stream(self) -> Stream:
+        """What the engine gives."""
+        assert self.attempt is not None
+        return self.attempt.stream
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of the answer has come."""
+        return bool(self.chunks) and self.chunks[-1].usage is not None
+
+    def started(self, attempt: Attempt) -> None:
+        """It runs."""
+        with self.condition:
+            self.attempt = attempt
+            self.condition.notify_all()
+
+    def failed(self, error: BaseException) -> None:
+        """It does not, or no more."""
+        with self.condition:
+            self._fail(error)
+            self.condition.notify_all()
+
+    def claim(self) -> bool:
+        """Whether the caller is the one to keep the answer: the first that has all of it."""
+        with self.condition:
+            if not self.is_complete:
+                return False
+            before, self.stored = self.stored, True
+            return not before
+
+    def chunk(self, at: int, may_wait: Callable[[], bool]) -> Chunk | None:
+        """The chunk of that number, fetched if nobody else does; None where there is none, and
+        where it ``may_wait`` no longer."""
+        while True:
+            with self.condition:
+                if at < len(self.chunks):
+                    return self.chunks[at]
+                if self.ended or self.error is not None or not may_wait():
+                    return None
+                if self._fetching:
+                    self.condition.wait()
+                    continue
+                self._fetching = True
+            self._fetch()
+
+    def _fail(self, error: BaseException) -> None:
+        self.error, self.closed = error, True
+        if isinstance(error, Exception):
+            self.blamed = next(iter(self.heard_by), None)
+        else:
+            self.error = EngineFailed("another request, which ran it, was interrupted")
+
+    def _fetch(self) -> None:
+        chunk: Chunk | None = None
+        error: BaseException | None = None
+        try:
+            chunk = next(self.stream, None)
+        except BaseException as caught:
+            error = caught
+        with self.condition:
+            self._fetching = False
+            if chunk is not None:
+                self.chunks.append(chunk)
+            elif error is None:
+                self.ended = True
+            elif isinstance(error, Exception) or len(self.heard_by) > 1:
+                # Of an interrupt too: a chunk may be lost.
+                self._fail(error)
+            else:
+                self.closed = True
+            self.condition.notify_all()
+        if error is not None and not isinstance(error, Exception):
+            raise error
+
+
+class Listener(Iterator[Chunk]):
+    """A flight as one request hears it: the stream of an answer under way. ``run`` begins a run,
+    told whether this is not the first."""
+
+    def __init__(self, flights: "Flights", key: str, run: Callable[[bool], Attempt]) -> None:
+        self._flights, self.key, self._run = flights, key, run
+        self._at = 0
+        self._has_left = self._said_so = self._is_done = False
+        self.notes: tuple[str, ...] = ()
+        self.flight: Flight
+        self._board(1)
+
+    @property
+    def attempt(self) -> Attempt:
+        """The run as that of this request."""
+        assert self.flight.attempt is not None
+        return self.flight.attempt._replace(stream=self)
+
+    @property
+    def leads(self) -> bool:
+        """Whether the run is recorded as that of this request."""
+        flight = self.flight
+        with flight.condition:
+            if flight.error is not None:
+                return flight.blamed is self
+            return flight.heard_by[:1] == [self]
+
+    @property
+    def cache(self) -> str | None:
+        """Why nothing was run for it: the answer was kept, or it is that of somebody else's run."""
+        kept: str | None = getattr(self.flight.stream, "cache", None)
+        return kept or (None if self.leads or self._has_left else "exact")
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """That of the run."""
+        return self.flight.stream.progress
+
+    @property
+    def context_size(self) -> int | None:
+        """That of the run."""
+        return self.flight.stream.context_size
+
+    def ready(self, timeout: float) -> bool:
+        """Wait at most so many seconds; will ``next`` return at once?"""
+        flight = self.flight
+        with flight.condition:
+            if self._at < len(flight.chunks) or flight.ended or flight.error or self._has_left:
+                return True
+        return flight.stream.ready(timeout)
+
+    def __next__(self) -> Chunk:
+        while not self._has_left:
+            try:
+                chunk = self.flight.chunk(self._at, lambda: not self._has_left)
+            except BaseException:  # an interrupt of this thread
+                self._leave_failed()
+                raise
+            if chunk is not None:
+                self._at += 1
+                return chunk
+            error = self.flight.error
+            if self._has_left:
+                break
+            if error is None:
+                raise StopIteration
+            if self._at or self.leads:
+                raise error
+            self._board(self.flight.number + 1)
+        return self._farewell()
+
+    def cancel(self) -> None:
+        """Stop it, from any thread. The run ends where nobody else hears it."""
+        flight = self.flight
+        with flight.condition:
+            if self._has_left or self._is_done or flight.error is not None:
+                return
+            alone = flight.attempt is not None and flight.heard_by == [self]
+            if alone:
+                flight.closed = True
+            else:
+                self._has_left = True
+                if flight.attempt is not None or not self.leads:  # else it is about to begin
+                    self._remove()
+                flight.condition.notify_all()
+        if alone:
+            flight.stream.cancel()
+
+    def _leave_failed(self) -> None:
+        with self.flight.condition:
+            self._has_left = self.flight.error is not None
+
+    def done(self) -> None:
+        """It is recorded: whoever asks from now on finds the answer kept, if it is."""
+        flight = self.flight
+        with flight.condition:
+            self._is_done = True
+            flight.closed = flight.closed or flight.is_complete
+            if flight.heard_by[:1] != [self]:
+                self._remove()
+
+    def _board(self, number: int) -> None:
+        """Hear the run that is under way, or begin one. Raises what it cannot begin with."""
+        while True:
+            self.flight = flight = self._flights.enter(self.key, self, number)
+            if self.leads:
+                self._begin(flight)
+            if self._waits(flight) or self._has_left:
+                self.notes = flight.stream.notes if flight.attempt else ()
+                return
+            number = flight.number + 1
+
+    def _waits(self, flight: Flight) -> bool:
+        """Wait until the run has begun; false where it does not."""
+        with flight.condition:
+            try:
+                flight.condition.wait_for(
+                    lambda: flight.attempt or flight.error or self._has_left
+                )
+            except BaseException:
+                self._remove()
+                raise
+            return flight.attempt is not None
+
+    def _begin(self, flight: Flight) -> None:
+        try:
+            attempt = self._run(flight.number > 1)
+        except BaseException as error:
+            flight.failed(error)
+            raise
+        flight.started(attempt)
+
+    def _farewell(self) -> Chunk:
+        if self._said_so:
+            raise StopIteration
+        self._said_so = True
+        flight = self.flight
+        with flight.condition:
+            self._remove()
+            deserted = flight.attempt is not None and not flight.heard_by
+            flight.closed = flight.closed or deserted
+        if deserted:
+            flight.stream.cancel()
+        return Chunk(finish_reason="cancelled", usage=Usage())
+
+    def _remove(self) -> None:
+        if self in self.flight.heard_by:
+            self.flight.heard_by.remove(self)
+
+
+class Flights:
+    """The requests that are under way in one process, by key."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # A request that everybody dropped without an end is no reason for others to wait.
+        self._under_way: WeakValueDictionary[str, Flight] = WeakValueDictionary()
+
+    def enter(self, key: str, listener: Listener, number: int) -> Flight:
+        """The run of that key that is under way, or a new one, which the listener leads."""
+        with self._lock:
+            flight = self._under_way.get(key) if number <= SHARED_RUNS else None
+            if flight is not None:
+                with flight.condition:
+                    if not flight.closed:
+                        flight.heard_by.append(listener)
+                        return flight
+            flight = Flight(key, number)
+            flight.heard_by.append(listener)
+            if number <= SHARED_RUNS:
+                self._under_way[key] = flight
+            return flight
