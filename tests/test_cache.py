@@ -1,9 +1,9 @@
-"""Answers that are given again: to the same request and to no other, by one run, and not for ever."""
+"""Answers that are given again: to the same request and no other, by one run, and not for ever."""
 
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import fields, replace
@@ -34,7 +34,6 @@ from llmrr.types import (
     ToolCall,
     Usage,
 )
-
 
 
 @pytest.fixture
@@ -80,7 +79,7 @@ WHOLE = Request(
     sampling=Sampling(temperature=0.0, schema={"properties": {"a": {}, "b": {}}}),
     tools=(Tool("f", "does", {"type": "object"}),),
 )
-VALUES = {
+VALUES: dict[str, Any] = {
     "temperature": 0.7, "top_k": 7, "top_p": 0.7, "min_p": 0.7, "typical_p": 0.7,
     "repeat_penalty": 1.7, "frequency_penalty": 0.7, "presence_penalty": 0.7, "seed": 7,
     "stop": ("x",), "max_tokens": 7, "logit_bias": {7: 0.7}, "logprobs": 7, "ignore_eos": True,
@@ -523,7 +522,7 @@ class Followers:
 
     def _hear(self, at: int) -> None:
         try:
-            pieces = []
+            pieces: list[str] = []
             for chunk in self.router.run(asked()):
                 if not pieces:
                     self.first.release()

@@ -4,6 +4,7 @@ an attempt that ended is kept.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from llmrr.catalogue import Resolved, place
@@ -120,17 +121,19 @@ class Cached:
         stream, cache = listener.flight.stream, listener.cache
         leads = listener.leads
         work: Work | None = None
+        is_replay = isinstance(stream, Replay)
+        keeps = not is_replay and ended.error is None and listener.flight.claim()
         if isinstance(stream, Replay):
             key = stream.key
             work = lambda connection: kept.touch(connection, key)  # noqa: E731
-        elif ended.error is None and listener.flight.claim():
+        elif keeps:
             work = self._keeping(listener)
         return Found(
             cache=cache.partition(" ")[0] if cache and ended.error is None else None,
             looked_up=True,
-            is_own=leads and not isinstance(stream, Replay),
+            is_own=leads and not is_replay,
             work=work,
-            done=listener.done,
+            done=partial(listener.done, closes=keeps or is_replay),
         )
 
     def _want(self, model: Resolved, request: Request) -> Wanted | None:

@@ -203,12 +203,13 @@ class Listener(Iterator[Chunk]):
         with self.flight.condition:
             self._has_left = self.flight.error is not None
 
-    def done(self) -> None:
-        """It is recorded: whoever asks from now on finds the answer kept, if it is."""
+    def done(self, *, closes: bool) -> None:
+        """It is recorded. With ``closes`` whoever asks from now on finds the answer kept, if it is.
+        """
         flight = self.flight
         with flight.condition:
             self._is_done = True
-            flight.closed = flight.closed or flight.is_complete
+            flight.closed = flight.closed or closes
             if flight.heard_by[:1] != [self]:
                 self._remove()
 
