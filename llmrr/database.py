@@ -185,6 +185,17 @@ def open_database(path: Path | None = None) -> "sqlite3.Connection":
             return connection
 
 
+def in_memory() -> "sqlite3.Connection":
+    """An empty database that no file holds."""
+    import sqlite3
+
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    for step in STEPS:
+        for statement in step:
+            connection.execute(statement)
+    return connection
+
+
 @contextmanager
 def errors(path: Path | None = None) -> Iterator[None]:
     """Translate what SQLite and the file system say into the error tree."""

@@ -250,6 +250,7 @@ class Router:
 
     def close(self) -> None:
         """Free the model and the database. Twice is allowed."""
+        self._cache.close()
         if self._loaded is not None and not self._leave_model:
             self._loaded[1].close()
         self._loaded = self._loaded_name = None

@@ -282,8 +282,8 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("cache.enabled", FLAG, True,
          "Whether an answer is given again to the same request: the same model, conversation, "
          "tools and sampling values to the last one, and only at temperature 0 or with a seed. "
-         "Kept are digests of requests and the answers, and neither where log_prompts is false or "
-         "with -n; --no-cache asks anew.", "false", True),
+         "Kept are digests of requests and the answers; where log_prompts is false, and with -n, "
+         "in memory only. --no-cache asks anew.", "false", True),
     Spec("cache.ttl", RETENTION, 3600,
          'How long an answer is given again: seconds, a time such as "12h", or "forever".',
          '"12h"', True),

@@ -3,7 +3,7 @@
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import fields, replace
@@ -12,21 +12,24 @@ from typing import Any
 
 import builders
 import pytest
-from fakes import FakeEngine, reply
+from fakes import FakeEngine, FakeModel, reply
 from openai_servers import OpenAIServer
 from provider_servers import KEY, MODEL, Fault, Said
 from terminal import Typed
 
-from llmrr import config, paths, stats
+from llmrr import config, engines, paths, stats
 from llmrr.choosing import kept
+from llmrr.choosing.flights import Heard
 from llmrr.database import open_database
-from llmrr.errors import LlmrrError, UsageError
+from llmrr.engines.base import Options
+from llmrr.errors import BadConfig, EngineFailed, LlmrrError, UsageError
 from llmrr.router import Router
 from llmrr.routing import cache
 from llmrr.types import (
     Chunk,
     Image,
     Message,
+    ModelFiles,
     Request,
     Sampling,
     TokenLogprob,
@@ -293,7 +296,7 @@ def test_the_same_request_is_answered_without_loading(engine: FakeEngine) -> Non
         (asked(), {"cache": {"ttl": 0}}, False),
         (asked(), {"cache": False}, False),
         (asked(), {"cache": {"enabled": False}}, False),
-        (asked(), {"log": False}, False),
+        (asked(), {"log": False}, True),
     ],
 )
 def test_when_it_is_given_again(
@@ -310,7 +313,8 @@ def test_what_the_configuration_says_of_it(engine: FakeEngine) -> None:
     engine.replies = [str(at) for at in range(9)]
     for lines, expected in (
         (["cache.enabled = false"], ["0", "1"]),
-        (["log_prompts = false"], ["2", "3"]),
+        (["log_prompts = false"], ["2", "2"]),
+        (["log_prompts = false"], ["3", "3"]),
         (["[cache]", "max_bytes = '100 B'"], ["4", "5"]),
         (["[cache]", "ttl = '1h'", "max_bytes = '1 MB'"], ["6", "6"]),
     ):
@@ -403,6 +407,19 @@ def test_words_are_not_in_the_table(engine: FakeEngine) -> None:
     assert "secret" not in repr(rows)
 
 
+def test_words_that_may_not_be_kept_are_in_memory_only(engine: FakeEngine) -> None:
+    engine.replies = ["one", "two"]
+    with Router() as router:
+        assert answer(router, asked(), model="builtin:mini", log=False) == ("one", None)
+        assert answer(router, asked(), model="builtin:mini", log=False) == ("one", "exact")
+        assert answer(router, asked(), model="builtin:mini") == ("one", "exact")
+        assert kept.size(router.database) == (0, 0)
+        router.close()
+        assert answer(router, asked(), model="builtin:mini") == ("two", None)
+        assert kept.size(router.database)[0] == 1
+        assert answer(router, asked(), model="builtin:mini", log=False) == ("two", "exact")
+
+
 def test_what_was_kept_says_nothing_of_a_models_speed_and_health(engine: FakeEngine) -> None:
     say("[[models]]", "name = 'm'", "source = 'builtin:mini'")
     engine.replies = ["one"]
@@ -445,21 +462,20 @@ def test_the_command_line_says_where_an_answer_comes_from(
 
 class Echo(OpenAIServer):
     """Answers with the last message, in pieces; ``gate`` holds every answer back after the first
-    piece, and ``begun`` counts those that wait."""
+    piece; ``words`` stand for the first."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gate = threading.Event()
         self.gate.set()
-        self.begun = threading.Semaphore(0)
+        self.words = ""
 
     def events(self, path: str, body: Any, said: Said) -> Iterator[bytes]:
         text = body["messages"][-1]["content"]
-        pieces = (f"<{body['temperature']}", f" {text}", ">")
+        pieces = (self.words or f"<{body['temperature']}", f" {text}", ">")
         for at, event in enumerate(super().events(path, body, replace(said, text=pieces))):
             yield event
             if at == 1:
-                self.begun.release()
                 self.gate.wait(20)
 
 
@@ -612,6 +628,75 @@ def test_where_the_run_fails_a_follower_takes_over(echo: Echo) -> None:
     assert [run.error is None for run in recorded()] == [False, True, True]
 
 
+def test_who_has_heard_something_goes_on_behind_it(echo: Echo) -> None:
+    echo.faults.append(Fault(after=3))
+    echo.gate.clear()
+    with Router() as router:
+        leading, following = router.run(asked()), router.run(asked())
+        heard = [next(following).text]
+        assert heard == ["<0.0"] == [next(leading).text]
+        echo.gate.set()
+        with pytest.raises(LlmrrError):
+            list(leading)
+        heard += [chunk.text for chunk in following]
+        assert heard == ["<0.0", " hello", ">", ""]
+        assert following.text == "<0.0 hello>"
+        assert answer(router, asked()) == ("<0.0 hello>", "exact")
+    assert len(echo.seen) == 2
+
+
+def test_who_has_heard_something_else_has_the_error(echo: Echo) -> None:
+    echo.faults.append(Fault(after=3))
+    echo.gate.clear()
+    with Router() as router:
+        leading, following = router.run(asked()), router.run(asked())
+        next(following)
+        echo.words = "something else"
+        echo.gate.set()
+        for one in (leading, following):
+            with pytest.raises(LlmrrError, match="broke"):
+                list(one)
+        assert answer(router, asked())[0] == "something else hello>"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rest"),
+    [
+        (["ab", "c"], ["abcd", "e"], ["d", "e"]),
+        (["ab"], ["a", "bc", "d"], ["c", "d"]),
+        (["ab"], ["a", "b"], []),
+        ([], ["ab"], ["ab"]),
+        (["ab"], ["a", "c"], None),
+        (["ab"], ["a"], None),
+    ],
+)
+def test_what_of_a_second_run_is_new(
+    first: list[str], second: list[str], rest: list[str] | None
+) -> None:
+    heard, error = Heard(), EngineFailed("broke")
+    for text in first:
+        assert heard.rest(Chunk(text=text)) == Chunk(text=text)
+    assert heard.again(error)
+    pieces = [*(Chunk(text=text) for text in second), Chunk(finish_reason="stop")]
+    if rest is None:
+        with pytest.raises(EngineFailed):
+            list(map(heard.rest, pieces))
+        return
+    found = [one for one in map(heard.rest, pieces) if one is not None]
+    assert [one.text for one in found] == [*rest, ""]
+    assert found[-1].finish_reason == "stop"
+
+
+def test_calls_and_logprobs_are_not_said_again() -> None:
+    for chunk in (
+        Chunk(tool_calls=(ToolCall("1", "f", "{}"),)), Chunk(index=1, text="a"),
+        Chunk(text="a", logprobs=(TokenLogprob("a", -1.0),)),
+    ):  # fmt: skip
+        heard = Heard()
+        heard.rest(chunk)
+        assert not heard.again(EngineFailed("broke"))
+
+
 def test_where_all_fails_each_has_an_error_of_its_own(echo: Echo) -> None:
     echo.faults.extend([Fault(500)] * 9)
     with Router() as router:
@@ -631,3 +716,149 @@ def test_two_processes_may_write_the_same(echo: Echo) -> None:
         assert "".join(chunk.text for chunk in second) == "<0.0 hello>"
         assert kept.size(one.database)[0] == 1
         assert answer(other, asked())[1] == "exact"
+
+
+# -- by meaning --------------------------------------------------------------------------------
+
+
+class Meaning(FakeEngine):
+    """Its vectors are what ``vectors`` says of a text; one that is an error is raised."""
+
+    def __init__(self, vectors: dict[str, list[float] | LlmrrError]) -> None:
+        super().__init__()
+        self.vectors = vectors
+
+    def load(self, place: ModelFiles, options: Options) -> FakeModel:
+        outer = self
+
+        class Embeds(FakeModel):
+            def embed(self, texts: Sequence[str]) -> list[list[float]]:
+                outer.texts.extend(texts)
+                found = outer.vectors[texts[0]]
+                if isinstance(found, LlmrrError):
+                    raise found
+                return [found]
+
+        self.loads.append((place.path, options))
+        return Embeds(self, place, options)
+
+
+SEMANTIC = "cache.semantic = { model = 'builtin:mini', threshold = 0.9 }"
+
+
+@pytest.fixture
+def meaning(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine) -> Meaning:
+    found = Meaning({
+        "capital of France?": [1.0, 0.0], "France's capital?": [0.97, 0.2431],
+        "capital of Spain?": [0.5, 0.866], "fails": EngineFailed("no vectors today"),
+    })  # fmt: skip
+    monkeypatch.setattr(engines, "ENGINES", (found,))
+    say(SEMANTIC)
+    return found
+
+
+def test_what_means_the_same_is_answered_and_what_does_not_is_not(meaning: Meaning) -> None:
+    meaning.replies = ["Paris", "Madrid"]
+    with Router() as router:
+        assert answer(router, asked("capital of France?"), model="builtin:mini") == ("Paris", None)
+        near = answer(router, asked("France's capital?"), model="builtin:mini")
+        assert near == ("Paris", "semantic 0.97")
+        far = answer(router, asked("capital of Spain?"), model="builtin:mini")
+        assert far == ("Madrid", None)
+        same = answer(router, asked("capital of Spain?"), model="builtin:mini")
+        assert same == ("Madrid", "exact")
+    assert [run.cache for run in recorded()] == [None, "semantic", None, "exact"]
+    assert [run.completion_tokens for run in recorded()] == [5, 0, 5, 0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"messages": (Message("system", "In French."), Message("user", "France's capital?"))},
+        {"messages": (Message("user", "Hi"), Message("assistant", "Hi."),
+                      Message("user", "France's capital?"))},
+        {"messages": (Message.of("user", "France's capital?", Image(data=b"1")),)},
+        {"sampling": replace(GREEDY, max_tokens=9)},
+        {"sampling": replace(GREEDY, schema={"type": "string"})},
+        {"sampling": replace(GREEDY, grammar='root ::= "a"')},
+        {"sampling": Sampling(temperature=0.7)},
+        {"tools": (Tool("f"),)},
+        {"n": 2},
+    ],
+)  # fmt: skip
+def test_only_the_last_words_may_differ(meaning: Meaning, change: dict[str, Any]) -> None:
+    meaning.replies = ["Paris", "anew"]
+    with Router() as router:
+        answer(router, asked("capital of France?"), model="builtin:mini")
+        other = replace(asked("France's capital?"), **change)
+        assert answer(router, other, model="builtin:mini") == ("anew", None)
+
+
+def test_tools_and_schemas_are_not_compared_even_with_themselves(meaning: Meaning) -> None:
+    meaning.replies = ["one", "two"]
+    with Router() as router:
+        for text in ("capital of France?", "France's capital?"):
+            found = answer(router, asked(text, tools=(Tool("f"),)), model="builtin:mini")
+            assert found[1] is None
+    assert meaning.texts == []
+
+
+def test_without_the_model_that_compares_all_else_goes_on(meaning: Meaning) -> None:
+    meaning.replies = ["one", "two", "three"]
+    told: list[str] = []
+    with Router(warn=told.append) as router:
+        assert answer(router, asked("fails"), model="builtin:mini") == ("one", None)
+        assert answer(router, asked("fails"), model="builtin:mini") == ("one", "exact")
+        assert answer(router, asked("capital of France?"), model="builtin:mini")[1] is None
+        assert answer(router, asked("France's capital?"), model="builtin:mini")[1] is None
+    assert told == [
+        "prompts are not compared by their meaning: builtin:mini failed (no vectors today)"
+    ]
+    assert meaning.texts == ["fails"]
+    say("cache.semantic.model = 'absent'")
+    with Router(warn=told.append) as router:
+        assert answer(router, asked("fails"), model="builtin:mini") == ("one", "exact")
+    assert "absent" in told[-1]
+    assert len(told) == 2
+
+
+def test_another_model_that_compares_knows_nothing_of_the_first(
+    meaning: Meaning, tmp_path: Path
+) -> None:
+    meaning.replies = ["Paris", "anew"]
+    with Router() as router:
+        answer(router, asked("capital of France?"), model="builtin:mini")
+    builders.tiny_llama(tmp_path / "other.gguf", seed=1)
+    say("cache.semantic = { model = './other.gguf', threshold = 0.9 }")
+    with Router() as router:
+        assert answer(router, asked("France's capital?"), model="builtin:mini") == ("anew", None)
+
+
+def test_by_meaning_on_the_command_line(typed: Typed, meaning: Meaning) -> None:
+    meaning.replies = ["Paris"]
+    line = ("run", "-m", "builtin:mini", "--temperature", "0")
+    assert "cache" not in typed(*line, "capital of France?").err
+    seen = typed(*line, "France's capital?")
+    assert seen.out == "Paris\n"
+    assert "cache: semantic 0.97\n" in seen.err
+    assert typed(*line, "--json", "France's capital?").json["cache"] == "semantic 0.97"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("cache.semantic = { threshold = 2 }", "cache.semantic.threshold = 2 is not a number"),
+        ("cache.semantic = 'x'", "is not a table"),
+        ("cache.semantic = { modle = 'x' }", "unknown key cache.semantic.modle"),
+        ("cache.max_bytes = '3 apples'", "is not a size"),
+        ("cache.max_bytes = -1", "is not a size"),
+        ("cache.ttl = 'soon'", "is not a time"),
+        ("cache.enabled = 'yes'", "is not true or false"),
+    ],
+)
+def test_what_the_configuration_cannot_say(line: str, said: str) -> None:
+    say(line)
+    with pytest.raises(BadConfig) as caught:
+        config.load()
+    assert said in caught.value.message
+    assert "line 2" in caught.value.message

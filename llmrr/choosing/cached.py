@@ -2,10 +2,12 @@
 an attempt that ended is kept.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from llmrr.catalogue import Resolved, place
 from llmrr.choosing.attempts import Attempt, Ended
@@ -24,15 +26,36 @@ if TYPE_CHECKING:
     Run = Callable[[bool], Attempt]
     Complete = Callable[[Request, Resolved, Sampling], Request]
 
+T = TypeVar("T")
+
 _LOSS = "answers are not kept"
 
 
 class Cache:
-    """What the requests of one router share."""
+    """What the requests of one router share. Answers whose words may not be written to the disk
+    are kept in memory, until the router is closed."""
 
     def __init__(self) -> None:
         self.flights = Flights()
         self.compares = True  # the model that compares prompts has not failed
+        self._memory: sqlite3.Connection | None = None
+        self._lock = threading.Lock()
+
+    def in_memory(self, work: "Callable[[sqlite3.Connection], T]", *, opens: bool) -> "T | None":
+        """Use what is in memory; None where nothing is, unless this ``opens`` it."""
+        with self._lock:
+            if self._memory is None and opens:
+                from llmrr import database
+
+                self._memory = database.in_memory()
+            return None if self._memory is None else work(self._memory)
+
+    def close(self) -> None:
+        """Forget what is in memory. Twice is allowed."""
+        with self._lock:
+            if self._memory is not None:
+                self._memory.close()
+            self._memory = None
 
 
 @dataclass(slots=True)
@@ -124,8 +147,8 @@ class Cached:
         is_replay = isinstance(stream, Replay)
         keeps = not is_replay and ended.error is None and listener.flight.claim()
         if isinstance(stream, Replay):
-            key = stream.key
-            work = lambda connection: kept.touch(connection, key)  # noqa: E731
+            work = partial(kept.touch, key=stream.key)
+            self._shared.in_memory(work, opens=False)
         elif keeps:
             work = self._keeping(listener)
         return Found(
@@ -171,35 +194,40 @@ class Cached:
         from llmrr.choosing import kept
 
         ttl = self.rules.ttl
-        found = self._router.with_database(
-            lambda connection: kept.find(connection, wanted.key, ttl), _LOSS
-        )
-        if found is not None:
-            return _replayed(found, model, "exact")
+        if found := self._search(partial(kept.find, key=wanted.key, ttl=ttl)):
+            return _replayed(found[0], model, "exact")
         family = wanted.family
         if family is None or not self._embed(wanted):
             return None
-        near = self._router.with_database(
-            lambda connection: kept.nearest(connection, family, wanted.vector, ttl), _LOSS
-        )
-        if near is None or near[0] < self.rules.threshold:
+        near = self._search(partial(kept.nearest, family=family, vector=wanted.vector, ttl=ttl))
+        score, one = max(near, default=(-1.0, None), key=itemgetter(0))
+        if one is None or score < self.rules.threshold:
             return None
-        return _replayed(near[1], model, f"semantic {near[0]:.2f}")
+        return _replayed(one, model, f"semantic {score:.2f}")
+
+    def _search(self, work: "Callable[[sqlite3.Connection], T | None]") -> "list[T]":
+        """What is found in memory, then in the database."""
+        private = self._shared.in_memory(work, opens=False)
+        found = (private, self._router.with_database(work, _LOSS))
+        return [one for one in found if one is not None]
 
     def _keeping(self, listener: Listener) -> "Work | None":
-        """Keep the answer, if it is one to be given again and words may be kept."""
+        """Keep the answer, if it is one to be given again."""
         from llmrr.choosing import kept
         from llmrr.routing import cache
 
         wanted, answer = self._wanted[listener.key], cache.merged(listener.flight.chunks)
-        if not self._call.log or not self._router.config.value("log_prompts"):
-            return None
         if not cache.is_whole(wanted.request, answer):
             return None
         engine = listener.attempt.engine
         one = kept.Kept(wanted.key, engine, answer, wanted.family, wanted.vector)
-        rules = self.rules
-        return lambda connection: kept.keep(connection, one, rules.ttl, rules.max_bytes)
+        work = partial(
+            kept.keep, kept=one, ttl=self.rules.ttl, max_bytes=self.rules.max_bytes
+        )
+        if self._call.log and self._router.config.value("log_prompts"):
+            return work
+        self._shared.in_memory(work, opens=True)
+        return None
 
     # -- by meaning ----------------------------------------------------------------------------
 

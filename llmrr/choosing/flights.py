@@ -3,13 +3,14 @@
 The first to come leads: it begins the run, and the record of what that took is its. The others hear
 the same chunks as they come. Whoever needs the next chunk fetches it for all, so that nobody waits
 for a request that nobody listens to. A request that is stopped leaves; the run goes on while
-somebody is left, and the next in line leads. Where the run fails, the leader has the error, and
-those who have heard nothing yet run it once more, one for all again; where that fails too, each
-runs it alone.
+somebody is left, and the next in line leads. Where the run fails, the leader has the error, and the
+others run it once more, one for all again; where that fails too, each runs it alone. Who has heard
+something goes on behind it, if the new run says the same again, and else has the error as well.
 """
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from llmrr.choosing.attempts import Attempt
@@ -118,6 +119,7 @@ class Listener(Iterator[Chunk]):
     def __init__(self, flights: "Flights", key: str, run: Callable[[bool], Attempt]) -> None:
         self._flights, self.key, self._run = flights, key, run
         self._at = 0
+        self._heard = Heard()
         self._has_left = self._said_so = self._is_done = False
         self.notes: tuple[str, ...] = ()
         self.flight: Flight
@@ -171,14 +173,17 @@ class Listener(Iterator[Chunk]):
                 raise
             if chunk is not None:
                 self._at += 1
-                return chunk
+                if (new := self._heard.rest(chunk)) is not None:
+                    return new
+                continue
             error = self.flight.error
             if self._has_left:
                 break
             if error is None:
                 raise StopIteration
-            if self._at or self.leads:
+            if self.leads or not self._heard.again(error):
                 raise error
+            self._at = 0
             self._board(self.flight.number + 1)
         return self._farewell()
 
@@ -260,6 +265,53 @@ class Listener(Iterator[Chunk]):
     def _remove(self) -> None:
         if self in self.flight.heard_by:
             self.flight.heard_by.remove(self)
+
+
+class Heard:
+    """What a request has heard so far, and how much of it a new run has yet to say again."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Chunk] = []
+        self._said = ("", "")  # reasoning and text
+        self._error: Exception | None = None
+
+    def again(self, error: BaseException) -> bool:
+        """Begin anew after an error; false where what was heard cannot be told from the rest."""
+        plain = all(
+            one.index == 0 and not one.tool_calls and not one.logprobs for one in self._pieces
+        )
+        if not plain or not isinstance(error, Exception):
+            return False
+        self._said = (
+            "".join(one.reasoning for one in self._pieces),
+            "".join(one.text for one in self._pieces),
+        )
+        self._error = error
+        return True
+
+    def rest(self, chunk: Chunk) -> Chunk | None:
+        """What of a chunk is new. Raises the error where a new run says something else."""
+        if self._error is None or self._said == ("", ""):
+            self._pieces.append(chunk)
+            return chunk
+        thought, text = (
+            self._behind(piece, said)
+            for piece, said in zip((chunk.reasoning, chunk.text), self._said, strict=True)
+        )
+        self._said = (self._said[0][len(chunk.reasoning) :], self._said[1][len(chunk.text) :])
+        if chunk.finish_reason is None and chunk.usage is None and not (thought or text):
+            return None
+        if self._said != ("", ""):
+            raise self._error
+        new = replace(chunk, reasoning=thought, text=text)
+        self._pieces.append(new)
+        return new
+
+    def _behind(self, piece: str, said: str) -> str:
+        assert self._error is not None
+        if piece[: len(said)] != said[: len(piece)]:
+            raise self._error
+        return piece[len(said) :]
 
 
 class Flights:
