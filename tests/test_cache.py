@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -455,6 +457,40 @@ def test_the_command_line_says_where_an_answer_comes_from(
     assert (anew.out, "cache:" in anew.err) == ("two\n", False)
     assert typed(*line).out == "one\n"
     assert "cache: exact" in typed("logs").out
+
+
+def test_prune_forgets_them_when_it_is_told_to(typed: Typed, engine: FakeEngine) -> None:
+    engine.replies = ["a secret of the model", "anew"]
+    line = ("run", "-m", "builtin:mini", "--temperature", "0", "hello")
+    typed(*line)
+    with closing(open_database()) as connection:
+        connection.execute("DELETE FROM runs")
+    assert typed("prune", "--json").json == []
+    (found,) = typed("prune", "--answers", "--dry-run", "--json").json
+    assert found["why"] == "1 answer of the cache"
+    assert found["bytes"] > 0
+    assert typed("prune", "--answers", answers="n\n", stdin=None).code == 1
+    assert "1 answer of the cache" in typed("prune", "--answers", "-y").out
+    assert typed("prune", "--answers", "-y").out == "nothing to remove\n"
+    files = paths.database_file().parent.glob("llmrr.db*")
+    assert not any(b"a secret of the model" in file.read_bytes() for file in files)
+    assert typed(*line).out == "anew\n"
+
+
+def test_what_was_kept_needs_no_engine(tmp_path: Path) -> None:
+    code = (
+        "import sys; from llmrr.cli import app\n"
+        "app.main(['run', '-m', 'builtin:mini', '--temperature', '0', '--json', 'Hello'])\n"
+        "print(sorted({'llama_cpp', 'numpy', 'onnxruntime', 'urllib3'} & set(sys.modules)))"
+    )
+    seen = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert '"cache": null' in seen[0].stdout
+    assert "llama_cpp" in seen[0].stdout
+    assert '"cache": "exact"' in seen[1].stdout
+    assert seen[1].stdout.endswith("[]\n")
 
 
 # -- several at once ---------------------------------------------------------------------------

@@ -102,10 +102,13 @@ def size(connection: "sqlite3.Connection") -> tuple[int, int]:
 
 
 def clear(connection: "sqlite3.Connection") -> tuple[int, int]:
-    """Remove all of them; how many that were, and their bytes."""
-    with database.errors(), database.transaction(connection):
-        found = size(connection)
-        connection.execute("DELETE FROM answers")
+    """Remove all of them, and their words from the disk; how many that were, and their bytes."""
+    with database.errors():
+        with database.transaction(connection):
+            found = size(connection)
+            connection.execute("DELETE FROM answers")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return found
 
 

@@ -16,7 +16,7 @@ logs = options.group()
 def stats(since: options.Since = None, json: options.Json = False) -> None:
     """Summarise what past runs cost.
 
-    Per model: runs, failures, tokens, the median and the 95th percentile of the time to the first
+    Per model: runs, failures, answers that the cache had, tokens, the median and the 95th percentile of the time to the first
     token and of the whole, tokens per second; and the runs of each day.
     """
     with closing(open_database()) as connection:

@@ -130,14 +130,14 @@ def problems(page: Page, found: Sequence["Problem"]) -> Iterator[str]:
 
 def summary(page: Page, found: "Summary") -> Iterator[str]:
     """``llmrr stats``."""
-    header = ("MODEL", "RUNS", "ERRORS", "PROMPT", "CACHED", "ANSWER", "FIRST s", "p95",
+    header = ("MODEL", "RUNS", "ERRORS", "HITS", "PROMPT", "CACHED", "ANSWER", "FIRST s", "p95",
               "TOTAL s", "p95", "TOKENS/s")  # fmt: skip
     yield from page.table(
         header,
         (
-            (m.model, m.runs, m.errors, m.prompt_tokens, m.cached_tokens, m.completion_tokens,
-             m.first_token_median_s, m.first_token_p95_s, m.total_median_s, m.total_p95_s,
-             m.tokens_per_s)
+            (m.model, m.runs, m.errors, m.hits, m.prompt_tokens, m.cached_tokens,
+             m.completion_tokens, m.first_token_median_s, m.first_token_p95_s, m.total_median_s,
+             m.total_p95_s, m.tokens_per_s)
             for m in found.models
         ),
     )  # fmt: skip
