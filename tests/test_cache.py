@@ -745,6 +745,21 @@ def test_where_all_fails_each_has_an_error_of_its_own(echo: Echo) -> None:
     assert len(echo.seen) == 5
 
 
+def test_a_breaker_that_opened_meanwhile_keeps_followers_away(echo: Echo) -> None:
+    path = config.user_file()
+    path.write_text(path.read_text().replace("[[models]]", "breaker.failures = 1\n[[models]]", 1))
+    echo.faults.append(Fault(500))
+    with Router() as router:
+        leading, following = router.run(asked()), router.run(asked())
+        with pytest.raises(LlmrrError, match="500"):
+            next(leading)
+        with pytest.raises(LlmrrError, match="breaker of far is open after 1 failures"):
+            next(following)
+        attempts = router.database.execute("SELECT attempts FROM health").fetchall()
+        assert attempts == [(1.0,)]
+    assert len(echo.seen) == 1
+
+
 def test_two_processes_may_write_the_same(echo: Echo) -> None:
     with Router() as one, Router() as other:
         first, second = one.run(asked()), other.run(asked())

@@ -142,7 +142,7 @@ class Cached:
         from llmrr.choosing import kept
 
         stream, cache = listener.flight.stream, listener.cache
-        leads = listener.leads
+        leads = listener.leads and stream is not None  # else its model was not even asked
         work: Work | None = None
         is_replay = isinstance(stream, Replay)
         keeps = not is_replay and ended.error is None and listener.flight.claim()
@@ -245,8 +245,11 @@ class Cached:
             wanted.family, wanted.words = found
 
     def _embed(self, wanted: Wanted) -> bool:
+        from llmrr.routing import cache
+
         try:
-            wanted.vector = self._router.embed([wanted.words], model=self.rules.model)[0]
+            (vector,) = self._router.embed([wanted.words], model=self.rules.model)
+            wanted.vector = cache.unit(vector)
             return True
         except (LlmrrError, OSError) as error:
             self._fail(error)

@@ -37,10 +37,9 @@ class Flight:
         self._fetching = False
 
     @property
-    def stream(self) -> Stream:
-        """What the engine gives."""
-        assert self.attempt is not None
-        return self.attempt.stream
+    def stream(self) -> Stream | None:
+        """What the engine gives, once it runs."""
+        return self.attempt.stream if self.attempt else None
 
     @property
     def is_complete(self) -> bool:
@@ -93,6 +92,7 @@ class Flight:
         chunk: Chunk | None = None
         error: BaseException | None = None
         try:
+            assert self.stream is not None
             chunk = next(self.stream, None)
         except BaseException as caught:
             error = caught
@@ -149,12 +149,14 @@ class Listener(Iterator[Chunk]):
     @property
     def progress(self) -> tuple[int, int]:
         """That of the run."""
-        return self.flight.stream.progress
+        stream = self.flight.stream
+        return stream.progress if stream else (0, 0)
 
     @property
     def context_size(self) -> int | None:
         """That of the run."""
-        return self.flight.stream.context_size
+        stream = self.flight.stream
+        return stream.context_size if stream else None
 
     def ready(self, timeout: float) -> bool:
         """Wait at most so many seconds; will ``next`` return at once?"""
@@ -162,7 +164,7 @@ class Listener(Iterator[Chunk]):
         with flight.condition:
             if self._at < len(flight.chunks) or flight.ended or flight.error or self._has_left:
                 return True
-        return flight.stream.ready(timeout)
+        return flight.stream is None or flight.stream.ready(timeout)
 
     def __next__(self) -> Chunk:
         while not self._has_left:
@@ -201,7 +203,7 @@ class Listener(Iterator[Chunk]):
                 if flight.attempt is not None or not self.leads:  # else it is about to begin
                     self._remove()
                 flight.condition.notify_all()
-        if alone:
+        if alone and flight.stream is not None:
             flight.stream.cancel()
 
     def _leave_failed(self) -> None:
@@ -225,7 +227,7 @@ class Listener(Iterator[Chunk]):
             if self.leads:
                 self._begin(flight)
             if self._waits(flight) or self._has_left:
-                self.notes = flight.stream.notes if flight.attempt else ()
+                self.notes = flight.stream.notes if flight.stream else ()
                 return
             number = flight.number + 1
 
@@ -256,10 +258,10 @@ class Listener(Iterator[Chunk]):
         flight = self.flight
         with flight.condition:
             self._remove()
-            deserted = flight.attempt is not None and not flight.heard_by
-            flight.closed = flight.closed or deserted
-        if deserted:
-            flight.stream.cancel()
+            deserted = None if flight.heard_by else flight.stream
+            flight.closed = flight.closed or deserted is not None
+        if deserted is not None:
+            deserted.cancel()
         return Chunk(finish_reason="cancelled", usage=Usage())
 
     def _remove(self) -> None:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     import sqlite3
 
 _ROW_BYTES: Final = 200  # of a row besides its texts, about
-_COMPARED: Final = 10_000  # answers of one family, the last used of them
+_COMPARED: Final = 5_000  # answers of one family, the last used of them
 
 
 class Kept(NamedTuple):
-    """An answer that is kept. ``family`` and ``vector`` are of the comparison by meaning."""
+    """An answer that is kept. ``family`` and ``vector``, of length 1, are of the comparison by
+    meaning."""
 
     key: str
     engine: str

@@ -16,8 +16,9 @@ logs = options.group()
 def stats(since: options.Since = None, json: options.Json = False) -> None:
     """Summarise what past runs cost.
 
-    Per model: runs, failures, answers that the cache had, tokens, the median and the 95th percentile of the time to the first
-    token and of the whole, tokens per second; and the runs of each day.
+    Per model: runs, failures, answers that the cache had, tokens, the median and the 95th
+    percentile of the time to the first token and of the whole, tokens per second; and the runs of
+    each day.
     """
     with closing(open_database()) as connection:
         summary = records.summary(connection, since=times.parse(since))

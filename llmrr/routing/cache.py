@@ -122,16 +122,23 @@ def family(
     return _digest([_plain(measure), _plain(model), _plain(rest)]), last.content
 
 
-def nearness(one: Sequence[float], other: Sequence[float]) -> float:
-    """The cosine of two vectors.
+def unit(vector: Sequence[float]) -> list[float]:
+    """A vector of length 1 in the same direction; one without a direction stays.
 
-    >>> nearness([1.0, 0.0], [2.0, 0.0]), nearness([1.0], [1.0, 2.0])
-    (1.0, 0.0)
+    >>> unit([3.0, 4.0]), unit([0.0])
+    ([0.6, 0.8], [0.0])
     """
-    if len(one) != len(other):
-        return 0.0
-    lengths = math.sqrt(sum(map(mul, one, one)) * sum(map(mul, other, other)))
-    return sum(map(mul, one, other)) / lengths if lengths else 0.0
+    length = math.sqrt(sum(map(mul, vector, vector))) or 1.0
+    return [one / length for one in vector]
+
+
+def nearness(one: Sequence[float], other: Sequence[float]) -> float:
+    """The cosine of two vectors of length 1.
+
+    >>> nearness([1.0, 0.0], [0.6, 0.8]), nearness([1.0], [1.0, 0.0])
+    (0.6, 0.0)
+    """
+    return sum(map(mul, one, other)) if len(one) == len(other) else 0.0
 
 
 def merged(chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:

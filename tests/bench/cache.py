@@ -41,10 +41,9 @@ class Echo(BaseHTTPRequestHandler):
             Echo.seen += 1
         known = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
         text = body["messages"][-1]["content"]
-        choices: tuple[tuple[dict[str, str], str | None], ...] = ({"content": text}, None), ({}, "stop")
-        events = [
-            {**known, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
-            for delta, reason in choices
+        events: list[dict[str, object]] = [
+            {**known, "choices": [{"index": 0, "delta": {"content": text}}]},
+            {**known, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
         ]
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
         events.append({**known, "choices": [], "usage": usage})
