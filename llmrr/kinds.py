@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from llmrr.errors import nearest
 from llmrr.paths import real, user_path
+from llmrr.prompts import role_problem
 
 # Every provider that a source may name, whether or not this version acts on it.
 PROVIDERS = (
@@ -149,8 +150,8 @@ def _messages(value: object, _folder: Path) -> object:
     for entry in value:
         if not isinstance(entry, dict) or set(entry) != {"role", "content"}:
             raise ValueError
-        if entry["role"] not in ("system", "user", "assistant"):
-            raise ValueError(f"the role {entry['role']!r} is not system, user or assistant")
+        if problem := role_problem(entry["role"]):
+            raise ValueError(problem)
         if not isinstance(entry["content"], str):
             raise ValueError
     return tuple((entry["role"], entry["content"]) for entry in value)
@@ -223,6 +224,12 @@ def parse_size(value: object, _folder: Path | None = None) -> int:
     if type(value) is not int or value < 0:
         raise ValueError
     return value
+
+
+def _duration(value: object, folder: Path) -> object:
+    if not (seconds := parse_duration(value, folder)):
+        raise ValueError
+    return seconds
 
 
 def _retention(value: object, folder: Path) -> object:
@@ -366,6 +373,10 @@ def _file(value: object, folder: Path) -> object:
     return real(folder / user_path(str(_text(value, folder))))
 
 
+def _path(value: object, folder: Path) -> object:
+    return file_path(str(_text(value, folder)), folder)
+
+
 FLAG = Kind("true or false", _flag)
 ON_OFF_AUTO = Kind('true, false or "auto"', _on_off_auto)
 LAYERS = Kind('a whole number of layers, -1 for all, or "auto"', _layers)
@@ -376,10 +387,12 @@ SOURCE = Kind("a source such as file:./model.gguf", _source)
 STOP = Kind("a text or a list of texts, none empty", _stop)
 TEXTS = Kind("a table of texts", _texts)
 MESSAGES = Kind("a list of {role, content}", _messages)
+PATH = Kind("the path of a file", _path)
 LORA = Kind("a path, or a list of paths or {path, scale}", _lora)
 CHAT_TEMPLATE = Kind("a Jinja text, or file:PATH", _chat_template)
 RETENTION = Kind('a time such as "30d", "12h" or a number of seconds, or "forever"', _retention)
 SIZE = Kind('a size such as "256 MB" or "1 GiB", or a number of bytes', parse_size)
+DURATION = Kind('a number of seconds above 0, or a time such as "5m"', _duration)
 SHARE = number(0, 1)
 WORD = Kind("a word of letters, digits and -_.:", _word)
 REVISION = Kind("the name of a branch or tag, or a commit", _revision)

@@ -828,7 +828,6 @@ def test_what_means_the_same_is_answered_and_what_does_not_is_not(meaning: Meani
         {"messages": (Message("system", "In French."), Message("user", "France's capital?"))},
         {"messages": (Message("user", "Hi"), Message("assistant", "Hi."),
                       Message("user", "France's capital?"))},
-        {"messages": (Message.of("user", "France's capital?", Image(data=b"1")),)},
         {"sampling": replace(GREEDY, max_tokens=9)},
         {"sampling": replace(GREEDY, schema={"type": "string"})},
         {"sampling": replace(GREEDY, grammar='root ::= "a"')},
@@ -843,6 +842,14 @@ def test_only_the_last_words_may_differ(meaning: Meaning, change: dict[str, Any]
         answer(router, asked("capital of France?"), model="builtin:mini")
         other = replace(asked("France's capital?"), **change)
         assert answer(router, other, model="builtin:mini") == ("anew", None)
+
+
+def test_images_are_not_compared() -> None:
+    seen = Message.of("user", "France's capital?", Image(data=b"1"))
+    assert cache.family(asked(), {}, {}) is not None
+    assert cache.family(Request(messages=(seen,)), {}, {}) is None
+    earlier = (seen, Message("assistant", "Paris"), Message("user", "hello"))
+    assert cache.family(Request(messages=earlier), {}, {}) is None
 
 
 def test_tools_and_schemas_are_not_compared_even_with_themselves(meaning: Meaning) -> None:

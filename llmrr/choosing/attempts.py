@@ -17,13 +17,22 @@ _FINAL = (UsageError, BadConfig)  # wrong with whichever model
 _GO_ON = "Your answer broke off. Go on exactly where it ends, and repeat nothing."
 
 
+class Lent(Protocol):
+    """The right to use a model."""
+
+    def release(self) -> None:
+        """Give it back. Twice is allowed."""
+
+
 class Attempt(NamedTuple):
-    """A model that answers. ``runs`` says why this engine, and what computes."""
+    """A model that answers, in memory until ``lease`` is released. ``runs`` says why this engine,
+    and what computes."""
 
     stream: Stream
     model: Resolved
     engine: str
     runs: str
+    lease: Lent
 
     @property
     def cache(self) -> str | None:
@@ -138,6 +147,8 @@ class Attempts:
         """Record how the attempt ended."""
         current = self.current
         engine, stream = (current.engine, current.stream) if current else ("", None)
+        if current is not None:
+            current.lease.release()
         self.asks.record(
             Ended(
                 self.name, self.found, engine, self.began, usage, finish_reason, text, error, stream

@@ -109,14 +109,19 @@ class Replay:
     def cancel(self) -> None:
         """It is complete already."""
 
+    def release(self) -> None:
+        """No model is used."""
+
 
 class Cached:
     """The cache as one request uses it."""
 
-    def __init__(self, router: "Host", shared: Cache, call: "Call", complete: "Complete") -> None:
+    def __init__(
+        self, router: "Host", shared: Cache, call: "Call", flags: Stated, complete: "Complete"
+    ) -> None:
         self._router, self._shared, self._call = router, shared, call
         self._complete = complete
-        self.rules = rules_of(router, call.cache)
+        self.rules = rules_of(router, call.cache, flags)
         self._wanted: dict[str, Wanted] = {}
 
     def start(self, model: Resolved, request: Request, run: "Run") -> Attempt:
@@ -266,8 +271,8 @@ class Cached:
             )
 
 
-def rules_of(router: "Host", stated: Stated) -> Rules:
-    """``[cache]``, with what the call says of it. Raises ``UsageError``."""
+def rules_of(router: "Host", stated: Stated, flags: Stated = None) -> Rules:
+    """``[cache]``, with what flags and the call say of it. Raises ``UsageError``."""
     value = router.config.value
     configured = Rules(
         enabled=value("cache.enabled"),  # type: ignore[arg-type]
@@ -276,12 +281,14 @@ def rules_of(router: "Host", stated: Stated) -> Rules:
         model=value("cache.semantic.model"),  # type: ignore[arg-type]
         threshold=value("cache.semantic.threshold"),  # type: ignore[arg-type]
     )
-    if stated is None:
+    if stated is None and flags is None:
         return configured
     from llmrr.routing import cache
 
-    return cache.rules(stated, configured)
+    below = cache.rules(flags, configured)._replace(is_asked_for=False)
+    return cache.rules(stated, below)
 
 
 def _replayed(kept: "Kept", model: Resolved, cache: str) -> Attempt:
-    return Attempt(Replay(kept, cache), model, kept.engine, "its answer was kept")
+    replay = Replay(kept, cache)
+    return Attempt(replay, model, kept.engine, "its answer was kept", replay)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 from llmrr import stats
 from llmrr.catalogue import Catalogue, Resolved
+from llmrr.choosing import pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.cached import Cache, Cached
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, retry_rules
 from llmrr.config import Config
-from llmrr.engines import Picked, Reached
-from llmrr.engines.base import Model
+from llmrr.engines.chunks import joined
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable
+from llmrr.pool import Lease
 from llmrr.routing.cache import Stated
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
@@ -56,14 +57,16 @@ class Host(Protocol):
     def _found(self, model: str | None, engine: str | None) -> Resolved: ...
 
     def _open(
-        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
-    ) -> tuple[Model, Picked | Reached]: ...
+        self,
+        resolved: Resolved,
+        stated: Mapping[str, object],
+        wanted: str | None,
+        until: float | None = None,
+    ) -> Lease: ...
 
     def embed(
         self, texts: Sequence[str], *, model: str | None = None
     ) -> list[list[float]]: ...
-
-    def _count(self, name: str, change: int) -> None: ...
 
     def _record(
         self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
@@ -83,7 +86,7 @@ class Dispatch:
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way: int | None = None
         self.models = {one.name: one for one in router.config.models}
-        self.cached = Cached(router, router._cache, call, completed)
+        self.cached = Cached(router, router._cache, call, chosen.flags.cache, completed)
 
     def attempts(self) -> Attempts:
         """The models that are asked in turn."""
@@ -130,20 +133,25 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin, or take the answer that there is. Raises what goes wrong."""
-        attempt = self.cached.start(model, request, lambda again: self._run(model, request, again))
-        self.router._count(model.name, 1)
-        return attempt
+        pictures.require(model, request, self.call.options, self.call.engine)
+        return self.cached.start(model, request, lambda again: self._run(model, request, again))
 
     def _run(self, model: Resolved, request: Request, again: bool) -> Attempt:
         """Have the model answer; ``again`` where somebody else's run of the same failed meanwhile.
         """
         if again:
             self.claim(model.name)
-        loaded, picked = self.router._open(model, self.call.options, self.call.engine)
-        request = completed(request, model, loaded.info.sampling)
-        stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        lease = self.router._open(model, self.call.options, self.call.engine, self.deadline)
+        try:
+            loaded, picked = lease.model, lease.about
+            request = completed(request, model, loaded.info.sampling)
+            stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        except BaseException:
+            lease.release()
+            raise
+        size = cast(int, self.router.config.value("streaming.chunk_size"))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))
-        return Attempt(stream, model, picked.engine.name, runs)
+        return Attempt(joined(stream, size), model, picked.engine.name, runs, lease)
 
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, and what that says of the model."""
@@ -156,8 +164,6 @@ class Dispatch:
         model = ended.model
         if model is None:
             return
-        if ended.engine:
-            self.router._count(model.name, -1)
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
         found = self.cached.ended(ended)

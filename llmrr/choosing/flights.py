@@ -11,7 +11,7 @@ something goes on behind it, if the new run says the same again, and else has th
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from weakref import WeakValueDictionary
+from weakref import ReferenceType, WeakValueDictionary, ref
 
 from llmrr.choosing.attempts import Attempt
 from llmrr.engines.base import Stream
@@ -23,7 +23,8 @@ SHARED_RUNS = 2  # how often one request is run for several before each runs it 
 
 class Flight:
     """One run of one request; ``number`` counts those that failed before it, ``heard_by`` begins
-    with the one that leads. Everything changes under its condition."""
+    with the one that leads. Everything changes under its condition. The model stays in memory while
+    it runs and somebody hears it."""
 
     def __init__(self, key: str, number: int = 1) -> None:
         self.key, self.number = key, number
@@ -31,9 +32,9 @@ class Flight:
         self.attempt: Attempt | None = None
         self.chunks: list[Chunk] = []
         self.error: BaseException | None = None
-        self.blamed: Listener | None = None
-        self.ended = self.closed = self.stored = False
-        self.heard_by: list[Listener] = []
+        self.blamed: ReferenceType[Listener] | None = None
+        self.ended = self.closed = self.stored = self.recorded = False
+        self._heard_by: list[ReferenceType[Listener]] = []  # one that is forgotten has left
         self._fetching = False
 
     @property
@@ -45,6 +46,27 @@ class Flight:
     def is_complete(self) -> bool:
         """Whether all of the answer has come."""
         return bool(self.chunks) and self.chunks[-1].usage is not None
+
+    @property
+    def heard_by(self) -> "list[Listener]":
+        """Who hears it, in the order of their coming."""
+        return [one for one in (known() for known in self._heard_by) if one is not None]
+
+    def enter(self, listener: "Listener") -> None:
+        """Somebody more hears it."""
+        self._heard_by.append(ref(listener))
+
+    def leave(self, listener: "Listener") -> None:
+        """Somebody does not any more. Twice is allowed."""
+        self._heard_by = [one for one in self._heard_by if one() not in (None, listener)]
+
+    def release(self, listener: "Listener") -> None:
+        """Give the model back that it runs on, unless others than this one need it."""
+        with self.condition:
+            is_over = self.ended or self.error is not None or self.is_complete
+            is_needed = not is_over and any(one is not listener for one in self.heard_by)
+        if self.attempt is not None and not is_needed:
+            self.attempt.lease.release()
 
     def started(self, attempt: Attempt) -> None:
         """It runs."""
@@ -81,10 +103,27 @@ class Flight:
                 self._fetching = True
             self._fetch()
 
+    def ready(self, at: int, timeout: float) -> bool:
+        """Wait at most so many seconds for the chunk of that number, or the end."""
+        with self.condition:
+            if self._fetching:
+                self.condition.wait(timeout)
+            if at < len(self.chunks) or self.ended or self.error is not None or not self.stream:
+                return True
+            if self._fetching:
+                return False
+            self._fetching, stream = True, self.stream
+        try:
+            return stream.ready(timeout)
+        finally:
+            with self.condition:
+                self._fetching = False
+                self.condition.notify_all()
+
     def _fail(self, error: BaseException) -> None:
         self.error, self.closed = error, True
         if isinstance(error, Exception):
-            self.blamed = next(iter(self.heard_by), None)
+            self.blamed = next((ref(one) for one in self.heard_by), None)
         else:
             self.error = EngineFailed("another request, which ran it, was interrupted")
 
@@ -120,7 +159,7 @@ class Listener(Iterator[Chunk]):
         self._flights, self.key, self._run = flights, key, run
         self._at = 0
         self._heard = Heard()
-        self._has_left = self._said_so = self._is_done = False
+        self._has_left = self._said_so = self._is_done = self._led = False
         self.notes: tuple[str, ...] = ()
         self.flight: Flight
         self._board(1)
@@ -129,15 +168,17 @@ class Listener(Iterator[Chunk]):
     def attempt(self) -> Attempt:
         """The run as that of this request."""
         assert self.flight.attempt is not None
-        return self.flight.attempt._replace(stream=self)
+        return self.flight.attempt._replace(stream=self, lease=self)
 
     @property
     def leads(self) -> bool:
         """Whether the run is recorded as that of this request."""
         flight = self.flight
         with flight.condition:
+            if flight.recorded:
+                return self._led
             if flight.error is not None:
-                return flight.blamed is self
+                return flight.blamed is not None and flight.blamed() is self
             return flight.heard_by[:1] == [self]
 
     @property
@@ -160,11 +201,7 @@ class Listener(Iterator[Chunk]):
 
     def ready(self, timeout: float) -> bool:
         """Wait at most so many seconds; will ``next`` return at once?"""
-        flight = self.flight
-        with flight.condition:
-            if self._at < len(flight.chunks) or flight.ended or flight.error or self._has_left:
-                return True
-        return flight.stream is None or flight.stream.ready(timeout)
+        return self._has_left or self.flight.ready(self._at, timeout)
 
     def __next__(self) -> Chunk:
         while not self._has_left:
@@ -201,7 +238,7 @@ class Listener(Iterator[Chunk]):
             else:
                 self._has_left = True
                 if flight.attempt is not None or not self.leads:  # else it is about to begin
-                    self._remove()
+                    flight.leave(self)
                 flight.condition.notify_all()
         if alone and flight.stream is not None:
             flight.stream.cancel()
@@ -217,8 +254,14 @@ class Listener(Iterator[Chunk]):
         with flight.condition:
             self._is_done = True
             flight.closed = flight.closed or closes
-            if flight.heard_by[:1] != [self]:
-                self._remove()
+            if not self.leads:
+                flight.leave(self)
+            elif flight.is_complete:
+                flight.recorded = self._led = True
+
+    def release(self) -> None:
+        """The request needs the model no more. Twice is allowed."""
+        self.flight.release(self)
 
     def _board(self, number: int) -> None:
         """Hear the run that is under way, or begin one. Raises what it cannot begin with."""
@@ -239,7 +282,7 @@ class Listener(Iterator[Chunk]):
                     lambda: flight.attempt or flight.error or self._has_left
                 )
             except BaseException:
-                self._remove()
+                flight.leave(self)
                 raise
             return flight.attempt is not None
 
@@ -257,16 +300,12 @@ class Listener(Iterator[Chunk]):
         self._said_so = True
         flight = self.flight
         with flight.condition:
-            self._remove()
+            flight.leave(self)
             deserted = None if flight.heard_by else flight.stream
             flight.closed = flight.closed or deserted is not None
         if deserted is not None:
             deserted.cancel()
         return Chunk(finish_reason="cancelled", usage=Usage())
-
-    def _remove(self) -> None:
-        if self in self.flight.heard_by:
-            self.flight.heard_by.remove(self)
 
 
 class Heard:
@@ -331,10 +370,10 @@ class Flights:
             if flight is not None:
                 with flight.condition:
                     if not flight.closed:
-                        flight.heard_by.append(listener)
+                        flight.enter(listener)
                         return flight
             flight = Flight(key, number)
-            flight.heard_by.append(listener)
+            flight.enter(listener)
             if number <= SHARED_RUNS:
                 self._under_way[key] = flight
             return flight

@@ -37,6 +37,7 @@ def identity(
         "engine": name,
         "files": [_state(file) for file in _files(files.path)],
         "adapters": [_state(Path(path)) for path, *_ in adapters],
+        "others": [_state(one) for one in options.values() if isinstance(one, Path)],
         "options": _telling(options.items()),
     }
 
