@@ -493,6 +493,56 @@ def test_what_was_kept_needs_no_engine(tmp_path: Path) -> None:
     assert seen[1].stdout.endswith("[]\n")
 
 
+def test_flags_say_it_of_a_share_and_the_call_of_itself(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("cache.enabled = false", "[flags.kept]", "rollout = 1.0",
+        "set = { cache = { enabled = true, ttl = 60 } }")  # fmt: skip
+    engine.replies = ["one", "two", "three", "four"]
+    with Router() as router:
+        assert answer(router, asked(), model="builtin:mini") == ("one", None)
+        assert answer(router, asked(), model="builtin:mini") == ("one", "exact")
+        assert answer(router, asked(), model="builtin:mini", cache=False) == ("two", None)
+        free = asked(sampling=Sampling())  # a flag forces nothing that asking again may change
+        assert answer(router, free, model="builtin:mini") == ("three", None)
+        assert answer(router, free, model="builtin:mini") == ("four", None)
+
+
+def in_use(router: Router) -> list[int]:
+    return [one.leases for one in router.loaded()]
+
+
+def test_the_model_stays_in_memory_while_somebody_hears_it(engine: FakeEngine) -> None:
+    engine.replies = [reply("a", "b"), reply("c", "d"), "e"]
+    with Router() as router:
+        leading, following = (router.run(asked(), model="builtin:mini") for _ in "ab")
+        assert in_use(router) == [1]
+        leading.close()
+        assert in_use(router) == [1]
+        assert [chunk.text for chunk in following] == ["a", "b", ""]
+        assert in_use(router) == [0]
+        kept_ = router.run(asked(), model="builtin:mini")
+        assert in_use(router) == [0]
+        assert [chunk.text for chunk in kept_] == ["ab"]
+        forgotten = router.run(asked("other"), model="builtin:mini")
+        next(forgotten)
+        assert in_use(router) == [1]
+        del forgotten
+        assert in_use(router) == [0]
+        assert answer(router, asked("other"), model="builtin:mini") == ("e", None)
+
+
+def test_a_run_that_all_but_one_forgot_is_the_run_of_that_one(engine: FakeEngine) -> None:
+    engine.replies = [reply("a", "b")]
+    with Router() as router:
+        leading, following = (router.run(asked(), model="builtin:mini") for _ in "ab")
+        next(leading)
+        del leading
+        assert "".join(chunk.text for chunk in following) == "ab"
+        assert following.cache is None
+    assert [(run.cache, run.completion_tokens) for run in recorded()] == [(None, 5)]
+
+
 # -- several at once ---------------------------------------------------------------------------
 
 
