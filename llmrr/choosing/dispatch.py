@@ -11,14 +11,16 @@ from llmrr import stats
 from llmrr.catalogue import Catalogue, Resolved
 from llmrr.choosing import pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
+from llmrr.choosing.budgeting import Budgeting, candidate_of, cost_of
 from llmrr.choosing.cached import Cache, Cached
 from llmrr.choosing.profiles import breaker_rules, key_of
-from llmrr.choosing.selection import Chosen, retry_rules
+from llmrr.choosing.selection import Chosen, Selection, needs_of, retry_rules
 from llmrr.config import Config
 from llmrr.engines.chunks import joined
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable
 from llmrr.pool import Lease
 from llmrr.routing.cache import Stated
+from llmrr.routing.candidate import UNKNOWN
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:
@@ -52,6 +54,12 @@ class Host(Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
 
+    @property
+    def selection(self) -> Selection: ...
+
+    @property
+    def budgeting(self) -> Budgeting: ...
+
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
 
     def _found(self, model: str | None, engine: str | None) -> Resolved: ...
@@ -84,7 +92,9 @@ class Dispatch:
         total = cast("float | None", router.config.value("timeouts.total"))
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
-        self.under_way: int | None = None
+        self.under_way = chosen.under_way
+        self.claims = 0
+        self.cost: float | None = None  # dollars of all that was asked
         self.models = {one.name: one for one in router.config.models}
         self.cached = Cached(router, router._cache, call, chosen.flags.cache, completed)
 
@@ -98,22 +108,34 @@ class Dispatch:
             asks, request, names, retry_rules(self.router.config),
             seed=int.from_bytes(os.urandom(8)), deadline=self.deadline,
             contexts={one.name: one.context for one in self.chosen.candidates},
+            limits=self._limits(names),
             resumes=frozenset(name for name, one in self.models.items() if one.resume),
         )  # fmt: skip
 
+    def _limits(self, names: Sequence[str]) -> dict[str, int]:
+        """How often models are asked, where ``max_retries`` of theirs or of the call says it."""
+        found = {name: one.options.get("max_retries") for name, one in self.models.items()}
+        if (stated := self.call.options.get("max_retries")) is not None:
+            found = dict.fromkeys(names, stated)
+        return {name: 1 + retries for name, retries in found.items() if isinstance(retries, int)}
+
     def claim(self, name: str) -> None:
-        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open."""
+        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open,
+        ``OverBudget`` where it would cost too much."""
+        self._require_budget(name)
         if name not in self.models:
             return
         from llmrr.choosing import health
 
         model, rules = self.models[name], breaker_rules(self.router.config)
-        strategy = self.chosen.decision.strategy if self.chosen.decision else None
+        decision = self.chosen.decision
+        strategy = decision.strategy if decision else None
 
         def work(connection: "sqlite3.Connection") -> LlmrrError | None:
             if not health.claim(connection, key_of(model), rules):
+                self._finish()
                 return health.refusal(connection, name, key_of(model), rules)
-            if strategy == "round-robin":
+            if decision and strategy == "round-robin" and name != decision.chosen:
                 health.chosen(connection, key_of(model))
             if strategy == "least-loaded" and self.under_way is None:
                 self.under_way = health.begin(connection, key_of(model))
@@ -141,7 +163,10 @@ class Dispatch:
         """
         if again:
             self.claim(model.name)
-        lease = self.router._open(model, self.call.options, self.call.engine, self.deadline)
+        options = self.call.options
+        if model.endpoint is not None:  # how often it is asked is counted here
+            options = {**options, "max_retries": 0}
+        lease = self.router._open(model, options, self.call.engine, self.deadline)
         try:
             loaded, picked = lease.model, lease.about
             request = completed(request, model, loaded.info.sampling)
@@ -159,17 +184,20 @@ class Dispatch:
 
     def keep(self, ended: Ended, *, is_said: bool) -> None:
         """``record``; what is not ``is_said`` is no turn of the conversation."""
-        if self.under_way is not None:
-            self._finish(self.under_way)
+        self._finish()
         model = ended.model
         if model is None:
             return
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
         found = self.cached.ended(ended)
-        if found.cache is not None:
-            ended = replace(ended, usage=None)  # it took nothing, whatever the answer once took
-        run = _run_of(self.request, ended, model, self.cid if is_said else None)
+        usage = ended.usage
+        if found.cache is not None:  # it took nothing, whatever the answer once took
+            ended, usage = replace(ended, usage=None), Usage()
+        cost = cost_of(self.router.config, model, usage)
+        if cost is not None:
+            self.cost = cost + (self.cost or 0.0)
+        run = _run_of(self.request, ended, model, self.cid if is_said else None, cost)
         run = replace(run, cache=found.cache, looked_up=found.looked_up)
         outcome = _both(self._outcome(ended, is_own=found.is_own), found.work)
         self.router._record(run, self.call.log, model.label, outcome)
@@ -179,10 +207,35 @@ class Dispatch:
         """Tell the user."""
         self.router._warn(text)
 
-    def _finish(self, number: int) -> None:
+    def _require_budget(self, name: str) -> None:
+        decision, router = self.chosen.decision, self.router
+        # What was decided from a moment ago still holds for the first that is asked.
+        known = self.claims == 0 and decision is not None
+        self.claims += 1
+        budgets = decision.state.budgets if known and decision else router.budgeting.now()
+        if budgets is None:
+            return
+        candidate = next((one for one in self.chosen.candidates if one.name == name), None)
+        if candidate is None:
+            try:
+                found = router._found(name or None, self.call.engine)
+            except LlmrrError:  # it is told when it is asked
+                return
+            candidate = candidate_of(router.config, found)
+        needs = decision.needs if decision else needs_of(self.request)
+        if decision is not None and name in decision.state.health:
+            health = decision.state.health[name]
+        else:
+            models = [self.models[name]] if name in self.models else []
+            health = router.selection.profiles.health(models).get(name, UNKNOWN)
+        router.budgeting.require(candidate, needs, health, budgets)
+
+    def _finish(self) -> None:
+        number, self.under_way = self.under_way, None
+        if number is None:
+            return
         from llmrr.choosing import health
 
-        self.under_way = None
         loss = "how many requests are under way is not known"
         self.router.with_database(lambda connection: health.finish(connection, number), loss)
 
@@ -236,7 +289,9 @@ def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
     return replace(request, sampling=sampling, messages=messages)
 
 
-def _run_of(request: Request, ended: Ended, model: Resolved, cid: str | None) -> stats.Run:
+def _run_of(
+    request: Request, ended: Ended, model: Resolved, cid: str | None, cost: float | None
+) -> stats.Run:
     usage = ended.usage or Usage(total_s=time.time() - ended.began)
     error = ended.error
     system = next((one.content for one in request.messages if one.role == "system"), None)
@@ -259,6 +314,7 @@ def _run_of(request: Request, ended: Ended, model: Resolved, cid: str | None) ->
         system=system,
         prompt=said,
         answer=ended.text,
+        cost=cost,
     )
 
 

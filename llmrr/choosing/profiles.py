@@ -1,6 +1,7 @@
 """What is known of each of the ``[[models]]``, for choosing among them: what is stated, what its
 files say, whether it fits, what was measured."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -56,8 +57,11 @@ class Profiles:
     ) -> None:
         self._catalogue, self._config, self._database = found, config, database
         self._idle_bytes = idle_bytes
-        self._known: dict[tuple[str, Loading], tuple[float, Candidate]] = {}
+        self._known: dict[
+            tuple[str, Loading], tuple[ConfiguredModel, float, Candidate]
+        ] = {}
         self._speeds: dict[str, Speed] = {}
+        self._looking = threading.Lock()  # that of many threads one looks, and the others wait
 
     def candidates(
         self,
@@ -67,14 +71,24 @@ class Profiles:
     ) -> list[Candidate]:
         """What is known of each. A model alone is not looked at: it is the one, whatever it is."""
         if len(models) == 1:
-            return [_stated(models[0])]
-        now = time.monotonic()
-        for model in models:
-            kept = self._known.get((model.name, loading))
-            if kept is None or now - kept[0] > FRESH_S:
-                found = self._look(model, loading, model.name in loaded)
-                self._known[model.name, loading] = (now, found)
-        return [self._known[model.name, loading][1] for model in models]
+            return [as_stated(models[0])]
+        return [self._kept(model, loading) or self._looked(model, loading, loaded)
+                for model in models]  # fmt: skip
+
+    def _kept(self, model: ConfiguredModel, loading: Loading) -> Candidate | None:
+        """What was found out of it not long ago."""
+        of, at, found = self._known.get((model.name, loading), (None, 0.0, None))
+        return found if of is model and time.monotonic() - at <= FRESH_S else None
+
+    def _looked(
+        self, model: ConfiguredModel, loading: Loading, loaded: frozenset[str]
+    ) -> Candidate:
+        with self._looking:
+            if kept := self._kept(model, loading):
+                return kept
+            found = self._look(model, loading, model.name in loaded)
+            self._known[model.name, loading] = (model, time.monotonic(), found)
+            return found
 
     def health(self, models: Iterable[ConfiguredModel]) -> dict[str, Health]:
         """How they have been doing, by name; where none ran, how fast ``bench`` found it."""
@@ -101,8 +115,12 @@ class Profiles:
         found: Mapping[str, int] = self._database(health.under_way, _LOSS) or {}
         return {one.name: found.get(key_of(one), 0) for one in models}
 
+    def problem(self, model: ConfiguredModel) -> LlmrrError | None:
+        """What keeps a model from being asked, breakers and budgets apart."""
+        return self._look(model, AS_CONFIGURED, False).blocked
+
     def _look(self, model: ConfiguredModel, loading: Loading, is_loaded: bool) -> Candidate:
-        stated = _stated(model)
+        stated = as_stated(model)
         try:
             found = self._catalogue.for_running(self._catalogue.configured(model))
             if loading.engine == "ollama":
@@ -205,7 +223,7 @@ def breaker_rules(config: Config) -> Rules:
     return Rules(**{name: config.value(f"breaker.{name}") for name in Rules._fields})  # type: ignore[arg-type]
 
 
-def _stated(model: ConfiguredModel) -> Candidate:
+def as_stated(model: ConfiguredModel) -> Candidate:
     """What the configuration says of a model. One on this machine costs nothing."""
     is_local = model.provider in LOCAL_PROVIDERS
     context = model.options.get("context_size")
