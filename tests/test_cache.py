@@ -453,6 +453,7 @@ def test_the_command_line_says_where_an_answer_comes_from(
     assert plain.out == told.out == "one\n"
     assert "cache" not in plain.err
     assert "cache: exact" in told.err
+    assert "cache: exact" in typed(*line, "--explain").err
     anew = typed(*line, "--no-cache", "--verbose")
     assert (anew.out, "cache:" in anew.err) == ("two\n", False)
     assert typed(*line).out == "one\n"

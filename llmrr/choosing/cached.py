@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from llmrr.catalogue import Resolved, place
@@ -38,6 +39,7 @@ class Cache:
     def __init__(self) -> None:
         self.flights = Flights()
         self.compares = True  # the model that compares prompts has not failed
+        self.samplings: dict[tuple[str, int, int, int], Sampling] = {}  # of files that were read
         self._memory: sqlite3.Connection | None = None
         self._lock = threading.Lock()
 
@@ -166,7 +168,6 @@ class Cached:
 
     def _want(self, model: Resolved, request: Request) -> Wanted | None:
         """The request by its key; None for one whose answer is not to be given again."""
-        from llmrr.choosing import infos
         from llmrr.routing import cache
 
         stated = request.sampling.over(model.recipe.params)
@@ -175,9 +176,7 @@ class Cached:
         if not asked and stated.seed is None and stated.temperature != 0 and not unstated:
             return None
         try:
-            own = Sampling()
-            if not is_remote:
-                own = infos.inspect(place(model).path, self._router.with_database).sampling
+            own = Sampling() if is_remote else self._author(place(model).path)
             whole = self._complete(request, model, own)
             if not asked and not cache.repeats(whole):
                 return None
@@ -188,6 +187,19 @@ class Cached:
         if self.rules.model is not None and self._shared.compares:
             self._name(wanted, about)
         return wanted
+
+    def _author(self, path: Path) -> Sampling:
+        """What the author of a model recommends."""
+        from llmrr.choosing import infos
+
+        stat = path.stat()
+        state = (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        known = self._shared.samplings
+        if path.is_dir():  # what is in it may have changed all the same
+            return infos.inspect(path, self._router.with_database).sampling
+        if state not in known:
+            known[state] = infos.inspect(path, self._router.with_database).sampling
+        return known[state]
 
     def _about(self, model: Resolved) -> Mapping[str, object]:
         from llmrr.choosing.identity import identity

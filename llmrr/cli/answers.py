@@ -100,7 +100,7 @@ def show(
     Raises ``DoesNotFit`` for one that was to have a form (``sampling``) and was cut.
     """
     listen(answer, how, progress, heard)
-    if answer.cache and answer.cache != "exact":
+    if answer.cache and (how.verbose or how.explain or answer.cache != "exact"):
         output.note(f"cache: {answer.cache}")
     cut = _cut(answer, sampling) if answer.finish_reason == "length" else None
     formal = sampling.schema is not None or sampling.grammar is not None
@@ -108,8 +108,6 @@ def show(
         _deliver(answer, heard, how)
     if how.verbose and answer.usage:
         output.note(f"engine {answer.engine}: {answer.runs}")
-        if answer.cache == "exact":
-            output.note("cache: exact")
         for line in _figures(answer.usage, answer.context_size):
             output.note(line)
         if answer.cost:

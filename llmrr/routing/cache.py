@@ -11,7 +11,6 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
-from enum import Enum
 from operator import mul
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -31,6 +30,8 @@ from llmrr.types import (
 
 Stated = bool | Mapping[str, object] | None
 
+_NAMES: Final[dict[type, tuple[str, ...]]] = {}
+_AS_THEY_ARE: Final = frozenset({str, bool, int})
 _WHOLE: Final[frozenset[FinishReason]] = frozenset({"stop", "length", "tool_calls"})
 
 
@@ -244,7 +245,7 @@ def _digest(value: object) -> str:
 
 def _plain(value: Any) -> Any:
     """What of a value is in a key, in the types of JSON; a mapping becomes its pairs, in order."""
-    if value is None or isinstance(value, bool):
+    if value is None or type(value) in _AS_THEY_ARE:
         return value
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
@@ -261,8 +262,13 @@ def _plain(value: Any) -> Any:
         return _fields(replace(value, parts=()))
     if is_dataclass(value):
         return _fields(value)
-    return value if isinstance(value, int) and not isinstance(value, Enum) else str(value)
+    return str(value)
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    """What is stated of the fields of a value."""
+    kind = type(value)
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(one.name for one in fields(value))
+    found = ((name, getattr(value, name)) for name in _NAMES[kind])
+    return {name: _plain(one) for name, one in found if one is not None}
