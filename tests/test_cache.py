@@ -849,12 +849,16 @@ SEMANTIC = "cache.semantic = { model = 'builtin:mini', threshold = 0.9 }"
 
 
 @pytest.fixture
-def meaning(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine) -> Meaning:
+def meaning(
+    monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, tmp_path: Path
+) -> Meaning:
     found = Meaning({
         "capital of France?": [1.0, 0.0], "France's capital?": [0.97, 0.2431],
         "capital of Spain?": [0.5, 0.866], "fails": EngineFailed("no vectors today"),
     })  # fmt: skip
     monkeypatch.setattr(engines, "ENGINES", (found,))
+    pooled = builders.tiny_llama(tmp_path / "e.gguf", metadata={"llama.pooling_type": 1})
+    monkeypatch.setattr(paths, "builtin_model", lambda: pooled)
     say(SEMANTIC)
     return found
 
@@ -941,6 +945,19 @@ def test_another_model_that_compares_knows_nothing_of_the_first(
     say("cache.semantic = { model = './other.gguf', threshold = 0.9 }")
     with Router() as router:
         assert answer(router, asked("France's capital?"), model="builtin:mini") == ("anew", None)
+
+
+def test_a_model_that_is_not_made_for_it_is_told_once(meaning: Meaning, tmp_path: Path) -> None:
+    builders.tiny_llama(tmp_path / "chat.gguf")
+    say("cache.semantic.model = './chat.gguf'")
+    meaning.replies = ["Paris", "Madrid"]
+    told: list[str] = []
+    with Router(warn=told.append) as router:
+        for text in ("capital of France?", "capital of Spain?"):
+            answer(router, asked(text), model="builtin:mini")
+    assert [text.partition(",")[0] for text in told] == [
+        "[cache] semantic: chat.gguf is no embedding model"
+    ]
 
 
 def test_by_meaning_on_the_command_line(typed: Typed, meaning: Meaning) -> None:

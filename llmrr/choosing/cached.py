@@ -39,6 +39,7 @@ class Cache:
     def __init__(self) -> None:
         self.flights = Flights()
         self.compares = True  # the model that compares prompts has not failed
+        self.measured = False  # it was looked at
         self.samplings: dict[tuple[str, int, int, int], Sampling] = {}  # of files that were read
         self._memory: sqlite3.Connection | None = None
         self._lock = threading.Lock()
@@ -256,10 +257,25 @@ class Cached:
         try:
             model = self._router.catalogue.for_running(self._router._found(self.rules.model, None))
             measure = identity(self._router.config, model, {}, None)
+            if not self._shared.measured:
+                self._judge(model)
         except (LlmrrError, OSError) as error:
             return self._fail(error)
         if found := cache.family(wanted.request, about, measure):
             wanted.family, wanted.words = found
+
+    def _judge(self, model: Resolved) -> None:
+        """Warn once of a model that was not made to tell texts apart."""
+        from llmrr.choosing import infos
+
+        self._shared.measured = True
+        if model.endpoint is None and not infos.inspect(
+            place(model).path, self._router.with_database
+        ).pooling:
+            self._router._warn(
+                f"[cache] semantic: {model.name} is no embedding model, and may take different "
+                "questions for the same one"
+            )
 
     def _embed(self, wanted: Wanted) -> bool:
         from llmrr.routing import cache
