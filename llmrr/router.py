@@ -20,8 +20,8 @@ from llmrr import formats, spending, stats
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.budgeting import Budgeting
-from llmrr.choosing.cached import Cache
 from llmrr.choosing.dispatch import Call, Dispatch, completed
+from llmrr.choosing.lookup import Cache
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.selection import Moment, Selection, Wish
 from llmrr.choosing.watching import Watch

@@ -21,7 +21,7 @@ from terminal import Typed
 
 from llmrr import config, engines, paths, stats
 from llmrr.choosing import kept
-from llmrr.choosing.flights import Heard
+from llmrr.choosing.listening import Heard
 from llmrr.database import open_database
 from llmrr.engines.base import Options
 from llmrr.errors import BadConfig, EngineFailed, LlmrrError, UsageError
@@ -542,6 +542,32 @@ def test_a_run_that_all_but_one_forgot_is_the_run_of_that_one(engine: FakeEngine
         assert "".join(chunk.text for chunk in following) == "ab"
         assert following.cache is None
     assert [(run.cache, run.completion_tokens) for run in recorded()] == [(None, 5)]
+
+
+def test_a_run_that_nobody_hears_any_more_is_joined_by_nobody(engine: FakeEngine) -> None:
+    engine.replies = [reply("a", "b"), "anew"]
+    with Router() as router:
+        leading, following = (router.run(asked(), model="builtin:mini") for _ in "ab")
+        next(leading)
+        leading.close()
+        del following
+        assert answer(router, asked(), model="builtin:mini") == ("anew", None)
+        assert leading.finish_reason == "cancelled"
+
+
+@pytest.mark.parametrize("pieces", [[], ["one "]])
+def test_ctrl_c_stops_one_request_and_no_other(engine: FakeEngine, pieces: list[str]) -> None:
+    engine.replies = [reply(*pieces, KeyboardInterrupt()), reply("one two")]
+    with Router() as router:
+        leading, following = (router.run(asked(), model="builtin:mini") for _ in "ab")
+        heard = [next(following).text for _ in pieces]
+        with pytest.raises(KeyboardInterrupt):
+            list(leading)
+        heard += [chunk.text for chunk in following]
+        assert "".join(heard) == "one two"
+        assert answer(router, asked(), model="builtin:mini") == ("one two", "exact")
+    runs = [(run.finish_reason, run.error, run.completion_tokens) for run in recorded()]
+    assert runs == [("cancelled", None, 0), ("stop", None, 5), ("stop", None, 0)]
 
 
 # -- several at once ---------------------------------------------------------------------------

@@ -2,9 +2,7 @@
 an attempt that ended is kept.
 """
 
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -12,10 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from llmrr.catalogue import Resolved, place
 from llmrr.choosing.attempts import Attempt, Ended
-from llmrr.choosing.flights import Flights, Listener
+from llmrr.choosing.listening import Listener
+from llmrr.choosing.lookup import Cache, Replay, Wanted
+from llmrr.choosing.meaning import Meaning
 from llmrr.errors import LlmrrError
 from llmrr.routing.cache import Rules, Stated
-from llmrr.types import Chunk, Request, Sampling
+from llmrr.types import Request, Sampling
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,47 +32,6 @@ T = TypeVar("T")
 _LOSS = "answers are not kept"
 
 
-class Cache:
-    """What the requests of one router share. Answers whose words may not be written to the disk
-    are kept in memory, until the router is closed."""
-
-    def __init__(self) -> None:
-        self.flights = Flights()
-        self.compares = True  # the model that compares prompts has not failed
-        self.measured = False  # it was looked at
-        self.samplings: dict[tuple[str, int, int, int], Sampling] = {}  # of files that were read
-        self._memory: sqlite3.Connection | None = None
-        self._lock = threading.Lock()
-
-    def in_memory(self, work: "Callable[[sqlite3.Connection], T]", *, opens: bool) -> "T | None":
-        """Use what is in memory; None where nothing is, unless this ``opens`` it."""
-        with self._lock:
-            if self._memory is None and opens:
-                from llmrr import database
-
-                self._memory = database.in_memory()
-            return None if self._memory is None else work(self._memory)
-
-    def close(self) -> None:
-        """Forget what is in memory. Twice is allowed."""
-        with self._lock:
-            if self._memory is not None:
-                self._memory.close()
-            self._memory = None
-
-
-@dataclass(slots=True)
-class Wanted:
-    """A request that may have been answered before; ``words`` and ``vector`` are of the comparison
-    by meaning."""
-
-    key: str
-    request: Request
-    family: str | None = None
-    words: str = ""
-    vector: list[float] = field(default_factory=list)
-
-
 class Found(NamedTuple):
     """What an attempt that ended was: answered by the ``cache``, whether that ``looked_up``, and
     whether the run ``is_own``. ``work`` is what is to be written, ``done`` called after it."""
@@ -84,38 +43,6 @@ class Found(NamedTuple):
     done: Callable[[], None] = lambda: None
 
 
-class Replay:
-    """An answer that was kept, as a stream."""
-
-    notes: tuple[str, ...] = ()
-    progress = (0, 0)
-    context_size: int | None = None
-
-    def __init__(self, kept: "Kept", cache: str) -> None:
-        from llmrr.routing.cache import again
-
-        self.key, self.cache = kept.key, cache
-        self._rest = list(again(kept.answer))
-
-    def __iter__(self) -> "Replay":
-        return self
-
-    def __next__(self) -> Chunk:
-        if not self._rest:
-            raise StopIteration
-        return self._rest.pop(0)
-
-    def ready(self, timeout: float) -> bool:
-        """At once."""
-        return True
-
-    def cancel(self) -> None:
-        """It is complete already."""
-
-    def release(self) -> None:
-        """No model is used."""
-
-
 class Cached:
     """The cache as one request uses it."""
 
@@ -125,7 +52,8 @@ class Cached:
         self._router, self._shared, self._call = router, shared, call
         self._complete = complete
         self.rules = rules_of(router, call.cache, flags)
-        self._wanted: dict[str, Wanted] = {}
+        model = self.rules.model
+        self._meaning = None if model is None else Meaning(router, shared, model)
 
     def start(self, model: Resolved, request: Request, run: "Run") -> Attempt:
         """The answer that is kept, or that of the same request under way, or a run. Raises what
@@ -133,13 +61,12 @@ class Cached:
         wanted = self._want(model, request) if self.rules.enabled else None
         if wanted is None:
             return run(False)
-        self._wanted[wanted.key] = wanted
 
         def begin(again: bool) -> Attempt:
             replay = self._look(wanted, model)
             return replay or run(again)
 
-        listener = Listener(self._shared.flights, wanted.key, begin)
+        listener = Listener(self._shared.flights, wanted.key, begin, wanted)
         return listener.attempt._replace(model=model)
 
     def ended(self, ended: Ended) -> Found:
@@ -185,8 +112,8 @@ class Cached:
         except (LlmrrError, OSError):  # whoever runs it says what is wrong
             return None
         wanted = Wanted(cache.key(whole, about), whole)
-        if self.rules.model is not None and self._shared.compares:
-            self._name(wanted, about)
+        if self._meaning is not None and self._shared.compares:
+            self._meaning.name(wanted, about)
         return wanted
 
     def _author(self, path: Path) -> Sampling:
@@ -215,7 +142,7 @@ class Cached:
         if found := self._search(partial(kept.find, key=wanted.key, ttl=ttl)):
             return _replayed(found[0], model, "exact")
         family = wanted.family
-        if family is None or not self._embed(wanted):
+        if family is None or self._meaning is None or not self._meaning.embed(wanted):
             return None
         near = self._search(partial(kept.nearest, family=family, vector=wanted.vector, ttl=ttl))
         score, one = max(near, default=(-1.0, None), key=itemgetter(0))
@@ -234,7 +161,8 @@ class Cached:
         from llmrr.choosing import kept
         from llmrr.routing import cache
 
-        wanted, answer = self._wanted[listener.key], cache.merged(listener.flight.chunks)
+        wanted, answer = listener.flight.about, cache.merged(listener.flight.chunks)
+        assert isinstance(wanted, Wanted)
         if not cache.is_whole(wanted.request, answer):
             return None
         engine = listener.attempt.engine
@@ -246,57 +174,6 @@ class Cached:
             return work
         self._shared.in_memory(work, opens=True)
         return None
-
-    # -- by meaning ----------------------------------------------------------------------------
-
-    def _name(self, wanted: Wanted, about: Mapping[str, object]) -> None:
-        """Note which requests it may be compared with."""
-        from llmrr.choosing.identity import identity
-        from llmrr.routing import cache
-
-        try:
-            model = self._router.catalogue.for_running(self._router._found(self.rules.model, None))
-            measure = identity(self._router.config, model, {}, None)
-            if not self._shared.measured:
-                self._judge(model)
-        except (LlmrrError, OSError) as error:
-            return self._fail(error)
-        if found := cache.family(wanted.request, about, measure):
-            wanted.family, wanted.words = found
-
-    def _judge(self, model: Resolved) -> None:
-        """Warn once of a model that was not made to tell texts apart."""
-        from llmrr.choosing import infos
-
-        self._shared.measured = True
-        if model.endpoint is None and not infos.inspect(
-            place(model).path, self._router.with_database
-        ).pooling:
-            self._router._warn(
-                f"[cache] semantic: {model.name} is no embedding model, and may take different "
-                "questions for the same one"
-            )
-
-    def _embed(self, wanted: Wanted) -> bool:
-        from llmrr.routing import cache
-
-        try:
-            (vector,) = self._router.embed([wanted.words], model=self.rules.model)
-            wanted.vector = cache.unit(vector)
-            return True
-        except (LlmrrError, OSError) as error:
-            self._fail(error)
-            wanted.family = None
-            return False
-
-    def _fail(self, error: Exception) -> None:
-        """One warning; from then on it is as if nothing were configured."""
-        if self._shared.compares:
-            self._shared.compares = False
-            said = error.message if isinstance(error, LlmrrError) else str(error)
-            self._router._warn(
-                f"prompts are not compared by their meaning: {self.rules.model} failed ({said})"
-            )
 
 
 def rules_of(router: "Host", stated: Stated, flags: Stated = None) -> Rules:

@@ -12,7 +12,8 @@ from llmrr.catalogue import Catalogue, Resolved
 from llmrr.choosing import pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.budgeting import Budgeting, candidate_of, cost_of
-from llmrr.choosing.cached import Cache, Cached
+from llmrr.choosing.cached import Cached
+from llmrr.choosing.lookup import Cache
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, Selection, needs_of, retry_rules
 from llmrr.config import Config
