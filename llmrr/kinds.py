@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from llmrr.errors import nearest
 from llmrr.paths import real, user_path
+from llmrr.prompts import role_problem
 
 # Every provider that a source may name, whether or not this version acts on it.
 PROVIDERS = (
@@ -147,8 +148,8 @@ def _messages(value: object, _folder: Path) -> object:
     for entry in value:
         if not isinstance(entry, dict) or set(entry) != {"role", "content"}:
             raise ValueError
-        if entry["role"] not in ("system", "user", "assistant"):
-            raise ValueError(f"the role {entry['role']!r} is not system, user or assistant")
+        if problem := role_problem(entry["role"]):
+            raise ValueError(problem)
         if not isinstance(entry["content"], str):
             raise ValueError
     return tuple((entry["role"], entry["content"]) for entry in value)
@@ -204,6 +205,12 @@ def parse_duration(value: object, _folder: Path | None = None) -> float:
     if type(value) not in (int, float) or not 0 <= value < math.inf:  # type: ignore[operator]
         raise ValueError
     return float(value)  # type: ignore[arg-type]
+
+
+def _duration(value: object, folder: Path) -> object:
+    if not (seconds := parse_duration(value, folder)):
+        raise ValueError
+    return seconds
 
 
 def _retention(value: object, folder: Path) -> object:
@@ -387,6 +394,7 @@ PATH = Kind("the path of a file", _path)
 LORA = Kind("a path, or a list of paths or {path, scale}", _lora)
 CHAT_TEMPLATE = Kind("a Jinja text, or file:PATH", _chat_template)
 RETENTION = Kind('a time such as "30d", "12h" or a number of seconds, or "forever"', _retention)
+DURATION = Kind('a number of seconds above 0, or a time such as "5m"', _duration)
 SHARE = number(0, 1)
 WORD = Kind("a word of letters, digits and -_.:", _word)
 REVISION = Kind("the name of a branch or tag, or a commit", _revision)

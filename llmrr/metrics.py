@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from llmrr import alerts, database
 from llmrr.alerts import Alert, Facts, Rules
 from llmrr.choosing.diagnosis import figures
-from llmrr.choosing.watching import logger, memory_share
+from llmrr.choosing.watching import logger
 from llmrr.errors import LlmrrError, UsageError, nearest
 from llmrr.kinds import parse_duration
+from llmrr.pool import MemoryUse, memory
 from llmrr.stats import Run, quantile
 
 if TYPE_CHECKING:
@@ -191,10 +192,13 @@ class MetricsCollector:
             counts = (sum(last), len(last))
             looks = self._rules.memory is not None and now - self._looked >= MEMORY_EVERY_S
             self._looked = now if looks else self._looked
-        memory = memory_share() if looks else None
-        facts = Facts(now, model, latency_ms, *counts, memory)
+        use = self._memory() if looks else None
+        facts = Facts(now, model, latency_ms, *counts, None if use is None else use.share)
         for one in alerts.due(self._rules, facts):
             self._give(one)
+
+    def _memory(self) -> MemoryUse | None:
+        return memory.read() if self._router is None else self._router.memory()
 
     def _give(self, alert: Alert, quiet: float = alerts.QUIET_S) -> None:
         with self._lock:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from llmrr.errors import BadConfig, nearest
+from llmrr.flags import CACHE, END, SCHEDULE, START, WEEK
 from llmrr.kinds import (
     CHAT_TEMPLATE,
     COMMAND,
+    DURATION,
     FILE,
     FLAG,
     HOOK,
@@ -207,6 +209,32 @@ _BUDGETS: tuple[tuple[str, Kind, str, str], ...] = (
     ("tokens_monthly", whole(0), "Tokens a calendar month for all models.", "5_000_000"),
 )  # fmt: skip
 
+# (leaf, kind, doc, example): when a flag is on, and what it sets.
+_FLAG: tuple[tuple[str, Kind, str, str], ...] = (
+    ("rollout", SHARE,
+     "The share of conversations that it is on for. A conversation is drawn by its first message, "
+     "or by the user that Router.run is told: the same one is always in or out, and stays in when "
+     "the share grows. All that is stated of a flag must hold for it to be on.", "0.25"),
+    ("schedule", SCHEDULE, "In place of rollout: the share from a week on, counted from start; it "
+     "is off before the first of them.",
+     "[{ week = 1, rollout = 0.1 }, { week = 2, rollout = 0.5 }]"),
+    ("week", WEEK, "The week in which it begins, counted from start.", "2"),
+    ("start", START, "When it begins, and week 1 too; a date is its first moment, here.",
+     "2026-12-01"),
+    ("end", END, "When it ends; of a date, with the end of that day.", "2027-01-31"),
+    ("env", VARIABLE,
+     "An environment variable that decides alone where it is set: true, 1, yes, on, or false, 0, "
+     "no, off. Where it is not, the rest decides; without any, the flag is off.",
+     '"FF_NEW_ROUTING"'),
+    ("set.strategy", STRATEGY,
+     "The strategy in place of the configured one, where the call names neither strategy nor "
+     "model. Of two flags that set the same, the later one holds.", '"quality-first"'),
+    ("set.models", NAMES, "The only [[models]] to choose among, where the call names none.",
+     '["assistant"]'),
+    ("set.cache", CACHE, "Whether answers come from the cache and go there, where the call does "
+     "not say it; ttl is in seconds.", "{ enabled = true, ttl = 3600 }"),
+)  # fmt: skip
+
 SETTINGS: tuple[Spec, ...] = (
     Spec("version", whole(1, 1), 1, "The version of this file's format.", "1"),
     Spec("strategy", STRATEGY, DEFAULT_STRATEGY,
@@ -226,6 +254,9 @@ SETTINGS: tuple[Spec, ...] = (
          "before those of llmrr keys set; relative to this file, and of a project's file inside "
          "its folder. Nothing else is taken from it.",
          '".env"', True),
+    Spec("preload", NAMES, [],
+         "The models that are loaded beforehand where [memory] loading is preload; without any, "
+         "all [[models]].", '["assistant", "local"]', True),
     Spec("log_prompts", FLAG, True,
          "Whether prompts and answers are kept with the record of each run.", "false", True),
     *(Spec(f"engines.llamacpp.{leaf}", kind, default, doc, example, True)
@@ -258,24 +289,32 @@ SETTINGS: tuple[Spec, ...] = (
     *(Spec(f"timeouts.{leaf}", SECONDS, default, f"{doc} In seconds.", str(default), True)
       for leaf, default, doc in _TIMES),
     Spec("templates.NAME.template", TEXT, None,
-         "A prompt with {name} holes, filled by -P NAME VALUE; {{name}} stays as {name}.",
+         "A prompt with {name} holes, filled by -P NAME VALUE, and {input} by the prompt. Of {{ or "
+         "}} one brace stays; so does a single brace around anything but a name.",
          '"Context: {context}\\nQuestion: {input}"'),
     Spec("templates.NAME.messages", MESSAGES, None,
-         "In place of template: messages with holes, each {role, content}.",
+         "In place of template: messages with holes, each {role, content}; the roles are system, "
+         "user and assistant.",
          '[{ role = "user", content = "Translate: {input}" }]'),
-    Spec("templates.NAME.defaults", TEXTS, None, "What fills a hole that was not given.",
+    Spec("templates.NAME.defaults", TEXTS, None, "Values for holes that are not given others.",
          '{ context = "none" }'),
-    Spec("templates.NAME.model", TEXT, None, "The model this template is for.", '"assistant"'),
+    Spec("templates.NAME.model", TEXT, None, "The model that is asked where none is named.",
+         '"assistant"'),
     Spec("templates.NAME.format", TEXT, "braces",
          "How holes are written; templates in a format other than braces are kept but not "
          "rendered.", '"braces"'),
+    Spec("flags.start", START, None,
+         "The first day of week 1 for the flags of this file that have no start of their own.",
+         "2026-12-01"),
+    *(Spec(f"flags.NAME.{leaf}", kind, None, doc, example)
+      for leaf, kind, doc, example in _FLAG),
     Spec("weights.quality", number(0), 0.4,
          "What balanced weighs quality with; each of the three goes from 0, the worst candidate, "
          "to 1, the best.", "0.6", True),
     Spec("weights.cost", number(0), 0.3, "What balanced weighs cost with.", "0.2", True),
     Spec("weights.speed", number(0), 0.3, "What balanced weighs speed with.", "0.2", True),
     Spec("ensemble.size", whole(2, 16), 3,
-         "How many models the strategy ensemble asks, one after the other.", "5", True),
+         "How many models the strategy ensemble asks at once.", "5", True),
     Spec("ensemble.judge", TEXT, None,
          "The model that chooses among their answers; without it, or where it names none, the "
          "answer that most give is taken, or the one nearest to the others.",
@@ -302,6 +341,31 @@ SETTINGS: tuple[Spec, ...] = (
       for leaf, kind, doc, example in _BUDGETS),
     *(Spec(f"budgets.NAME.{leaf}", kind, None, doc.replace("all models", "the model NAME"), example)
       for leaf, kind, doc, example in _BUDGETS),
+    Spec("memory.threshold", SHARE, 0.8,
+         "Above this share of its limit (the machine's memory, or a control group's) models that "
+         "nobody uses are unloaded.", "0.7", True),
+    Spec("memory.high", SHARE, 0.9,
+         "Above this share nothing is loaded, and beside other models nothing that would bring "
+         "memory there: what runs is waited for, what is idle leaves, else the load is refused "
+         "with the figures.", "0.95", True),
+    Spec("memory.interval", DURATION, 300,
+         "How often a living process looks at its memory, in seconds or as \"5m\".", "60", True),
+    Spec("memory.auto_unload", FLAG, True,
+         "Whether models that nobody uses are unloaded by themselves; without it only where "
+         "another one needs their room.", "false", True),
+    Spec("memory.unload_after", DURATION, 300,
+         "How long a model stays loaded that nobody uses, in seconds or as \"10m\", in a process "
+         "that lives on.", '"30m"', True),
+    Spec("memory.loading", one_of("lazy", "preload"), "lazy",
+         "When models are loaded: lazy is when they are asked for first; preload when llmrr chat "
+         "or Router.initialize() begins.", '"preload"', True),
+    Spec("batching.enabled", FLAG, True,
+         "Whether a model on this machine computes several requests at once where they meet in one "
+         "process; else one after the other.", "false", True),
+    Spec("batching.max_batch_size", whole(1, 256), 10,
+         "How many requests at once at most; as many as memory has room for.", "4", True),
+    Spec("streaming.chunk_size", whole(1, 65536), 1,
+         "How many tokens of an answer are handed on at a time.", "16", True),
     Spec("stats.retention", RETENTION, "30d",
          'How long runs, alerts and metrics are kept: a time such as "30d", or "forever".',
          '"90d"', True),
@@ -332,12 +396,12 @@ def spec(key: str) -> Spec:
 
 
 def plain_settings() -> Mapping[str, Spec]:
-    """Those with one value each, by key: all but what is in ``[[models]]``, ``[templates]`` and
-    ``[budgets.NAME]``."""
+    """Those with one value each, by key: all but what is in ``[[models]]``, ``[templates]``,
+    ``[flags]`` and ``[budgets.NAME]``."""
     return {key: setting for key, setting in _BY_KEY.items() if not key.startswith(_REPEATED)}
 
 
-_REPEATED = ("models[].", "templates.NAME.", "budgets.NAME.")
+_REPEATED = ("models[].", "templates.NAME.", "flags.", "budgets.NAME.")
 
 
 def plain_spec(key: str) -> Spec:

@@ -14,9 +14,10 @@ ROOT = Path(llmrr.__file__).parent
 # of one folder may. Reading a configuration is four steps, one module each.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "paths"),
+    ("prompts",),
     ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext",
      "envfile"),
-    ("strategies", "keys"),
+    ("strategies", "flags", "keys"),
     ("settings",),
     ("environment", "tomlfile", "parameters", "trust"),
     ("config", "modelfile"),
@@ -27,14 +28,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("description", "inventory"),
     ("choosing",),
     ("router",),
-    ("bench", "optimize", "doctor", "batch", "compat", "metrics"),
+    ("bench", "optimize", "doctor", "batch", "compat", "metrics", "monitor"),
     ("migrate", "server"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
 FOLDERS = {"formats", "engines", "hardware", "hub", "store", "routing", "evaluate", "convert",
-           "choosing", "bench", "migrate", "server", "cli", "builtin"}  # fmt: skip
+           "choosing", "bench", "pool", "migrate", "server", "cli", "builtin"}  # fmt: skip
 
 
 def part_of(file: Path, root: Path) -> str:

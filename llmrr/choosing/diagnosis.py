@@ -15,6 +15,7 @@ from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Selection
 from llmrr.config import Config
 from llmrr.errors import Unreachable, UsageError, nearest
+from llmrr.pool import Held
 from llmrr.routing.budgets import Budgets
 from llmrr.stats import quantile
 
@@ -42,7 +43,7 @@ class Host(Protocol):
     @property
     def budgeting(self) -> Budgeting: ...
 
-    def loaded(self) -> frozenset[str]: ...
+    def loaded(self) -> list[Held]: ...
 
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
 
@@ -162,7 +163,7 @@ def _models(host: Host, rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
     average = _mean([one for times in loads.values() for one in times])
     return {
         "configured": [one.name for one in config.models],
-        "loaded": sorted(host.loaded()),
+        "loaded": sorted({one.name for one in host.loaded()}),
         "avg_load_ms": average,
         "avgLoadTime": average,
         "load_ms": {name: _mean(times) for name, times in sorted(loads.items())},

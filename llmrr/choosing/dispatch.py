@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 from llmrr import stats
 from llmrr.catalogue import Catalogue, Resolved
+from llmrr.choosing import pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.budgeting import Budgeting, candidate_of, cost_of
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, Selection, needs_of, retry_rules
 from llmrr.config import Config
-from llmrr.engines import Picked, Reached
-from llmrr.engines.base import Model
+from llmrr.engines.chunks import joined
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable
+from llmrr.pool import Lease
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
@@ -60,10 +61,12 @@ class Host(Protocol):
     def _found(self, model: str | None, engine: str | None) -> Resolved: ...
 
     def _open(
-        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
-    ) -> tuple[Model, Picked | Reached]: ...
-
-    def _count(self, name: str, change: int) -> None: ...
+        self,
+        resolved: Resolved,
+        stated: Mapping[str, object],
+        wanted: str | None,
+        until: float | None = None,
+    ) -> Lease: ...
 
     def _record(
         self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
@@ -133,12 +136,18 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
-        loaded, picked = self.router._open(model, self.call.options, self.call.engine)
-        request = completed(request, model, loaded.info.sampling)
-        stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        pictures.require(model, request, self.call.options, self.call.engine)
+        lease = self.router._open(model, self.call.options, self.call.engine, self.deadline)
+        try:
+            loaded, picked = lease.model, lease.about
+            request = completed(request, model, loaded.info.sampling)
+            stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        except BaseException:
+            lease.release()
+            raise
+        size = cast(int, self.router.config.value("streaming.chunk_size"))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))
-        self.router._count(model.name, 1)
-        return Attempt(stream, model, picked.engine.name, runs)
+        return Attempt(joined(stream, size), model, picked.engine.name, runs, lease)
 
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, and what that says of the model."""
@@ -150,8 +159,6 @@ class Dispatch:
             self._finish(self.under_way)
         if ended.model is None:
             return
-        if ended.engine:
-            self.router._count(ended.model.name, -1)
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
         cost = cost_of(self.router.config, ended.model, ended.usage)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from llmrr.config import Config, Problem
     from llmrr.doctor import Check
+    from llmrr.flags import Flag
     from llmrr.hardware import Hardware
     from llmrr.inventory import Installed
     from llmrr.stats import ConversationHead, Run
@@ -117,7 +118,16 @@ def setting_facts(config: "Config") -> list[SettingFacts]:
         stated = {key: one for key, one in limits._asdict().items() if one is not None}
         value = ", ".join(f"{key} = {one:g}" for key, one in stated.items())
         facts.append({"key": f"budgets.{name}", "value": value, "source": "file", "where": None})
+    for flag in config.flags:
+        if flag.file is not None:
+            facts.append(_named(f"flags.{flag.name}", _sets(flag), flag.file))
     return facts
+
+
+def _sets(flag: "Flag") -> str:
+    from llmrr.tomltext import toml_text
+
+    return ", ".join(f"{name} = {toml_text(value)}" for name, value in flag.sets.items())
 
 
 def _named(key: str, value: str, file: "Path") -> SettingFacts:

@@ -53,6 +53,7 @@ _TEXTS = {
     "feature": "it lacks {0}",
     "tag": "it has no tag {0}",
     "budget": "{0.why}",
+    "flag": "{0} leaves it out",
     "breaker": "its breaker is open: it failed {0} times in a row, and is tried again in {1:.0f} s"
     "{2}",
     "probing": "its breaker is open: one request is trying it{2}",
@@ -62,6 +63,7 @@ _ERRORS: dict[str, type[LlmrrError]] = {
     "vectors": Unsupported,
     "feature": FeatureMissing,
     "tag": NotFound,
+    "flag": NotFound,
     "breaker": EngineFailed,
     "probing": EngineFailed,
 }
