@@ -45,6 +45,7 @@ LATENCY: Final = "inference.latency"  # milliseconds
 ERRORS: Final = "inference.errors"  # how many
 DEFAULTS: Final = {"latency": 2000.0, "errorRate": 0.05, "memory": 0.85}
 MEMORY_EVERY_S: Final = 5.0
+_ALIASES: Final = {"high-usage": "high-memory"}
 _PRUNED_EVERY_S: Final = 3600.0
 _NAMES: Final = {
     "latency": "latency_ms", "latency_ms": "latency_ms", "errorRate": "error_rate",
@@ -119,11 +120,13 @@ class MetricsCollector:
 
     def on(self, event: str, handler: Handler) -> None:
         """Call ``handler`` with the ``Alert`` whenever one of this event is raised:
-        ``high-latency``, ``high-error-rate``, ``high-memory``, or a name of one's own."""
+        ``high-latency``, ``high-error-rate``, ``high-memory`` (or ``high-usage``), or a name of
+        one's own."""
         if not callable(handler):
             raise UsageError(f"the handler of {event!r} cannot be called", "on(EVENT, FUNCTION)")
         with self._lock:
-            self._handlers.setdefault(_event(event), []).append(handler)
+            name = _ALIASES.get(event, _event(event))
+            self._handlers.setdefault(name, []).append(handler)
 
     def alert(self, event: str, what: object = None, **labels: object) -> Alert | None:
         """With a function, the same as ``on``. With anything else, or nothing: raise an alert of

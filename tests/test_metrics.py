@@ -89,9 +89,10 @@ def test_memory_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Alert] = []
     with MetricsCollector() as collector:
         collector.alert("high-memory", found.append)
+        collector.on("high-usage", found.append)
         for _ in range(3):
             collector.track("inference.latency", 1)
-    assert [one.value for one in found] == [0.9]
+    assert [one.value for one in found] == [0.9, 0.9]
 
 
 def test_alert_registers_a_function_and_raises_anything_else() -> None:
