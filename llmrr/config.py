@@ -75,12 +75,14 @@ class Config(NamedTuple):
 
         A project's file sends no secret to an address of its choice by itself."""
         model = self.model(name)
-        if model is None or model.file not in self.files or model.file == user_file():
+        if model is None or model.file not in self.files:
             return ""
         options: dict[str, Any] = {**model.options, **stated}
         secrets = [options.get("api_key_env"), *(options.get("headers_env") or {}).values()]
         found = " and ".join(filter(None, secrets))
         if "base_url" not in model.options or "base_url" in stated or not found:
+            return ""
+        if model.file == user_file():
             return ""
         from llmrr import trust
 
@@ -116,8 +118,8 @@ def load(
     found = settings.defaults()
     models: tuple[ConfiguredModel, ...] = ()
     templates: dict[str, Template] = {}
-    budgets: dict[str, tuple[Limits, Path]] = {}
     flags = GUIDE
+    budgets: dict[str, tuple[Limits, Path]] = {}
     notes: tuple[str, ...] = ()
     for source, path in levels:
         file = tomlfile.read(path)
@@ -127,8 +129,8 @@ def load(
         models = models if file.models is None else file.models
         notes += file.notes
         templates |= file.templates
-        budgets |= {name: (limits, path) for name, limits in file.budgets.items()}
         flags = joined(flags, file.flags)
+        budgets |= {name: (limits, path) for name, limits in file.budgets.items()}
     from_environment, warnings = environment.read(environ)
     found |= from_environment
     for key, stated in (overrides or {}).items():
@@ -136,11 +138,11 @@ def load(
     files = tuple(path for _source, path in reversed(levels))
     _require_weight(found)
     found["fallback_chain"], lost = _chain_of(found["fallback_chain"], models)
-    own, unbudgeted = _budgets_of(budgets, models)
+    own, strangers = _budgets_of(budgets, models)
     strategy = found["strategy"]
     said = (
         _idle_default(found["default_model"], models, user),
-        strategy_warning(strategy.stated, strategy.where or strategy.source), lost, *unbudgeted,
+        strategy_warning(strategy.stated, strategy.where or strategy.source), lost, *strangers,
     )  # fmt: skip
     warnings = (*warnings, *notes, *filter(None, said))
     _require_models(flags, models, files)
@@ -384,6 +386,21 @@ def _chain_of(
     return left, f"{said} here: it is left out ({chain.where})"
 
 
+def _require_models(
+    flags: tuple[Flag, ...], models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
+) -> None:
+    """Raise ``BadConfig`` for a model that a flag names and that is none, unless the models of
+    something stronger replaced it."""
+
+    def rank(file: Path | None) -> int:
+        return files.index(file) if file in files else -1
+
+    names = [model.name for model in models]
+    for flag in flags:
+        replaced = bool(models) and rank(models[0].file) < rank(flag.file)
+        for message, hint in () if replaced or flag.file is None else strangers(flag, names):
+            raise BadConfig(f"{message} ({flag.file})", hint)
+
 def _budgets_of(
     stated: Mapping[str, tuple[Limits, Path]], models: tuple[ConfiguredModel, ...]
 ) -> tuple[Mapping[str, Limits], list[str]]:
@@ -401,22 +418,6 @@ def _budgets_of(
             raise BadConfig(f"{said} ({path})", hint)
         lost.append(f"{said} here: it is left out ({path})")
     return {name: limits for name, (limits, _) in stated.items() if name in names}, lost
-
-
-def _require_models(
-    flags: tuple[Flag, ...], models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
-) -> None:
-    """Raise ``BadConfig`` for a model that a flag names and that is none, unless the models of
-    something stronger replaced it."""
-
-    def rank(file: Path | None) -> int:
-        return files.index(file) if file in files else -1
-
-    names = [model.name for model in models]
-    for flag in flags:
-        replaced = bool(models) and rank(models[0].file) < rank(flag.file)
-        for message, hint in () if replaced or flag.file is None else strangers(flag, names):
-            raise BadConfig(f"{message} ({flag.file})", hint)
 
 
 def _is_file(path: Path) -> bool:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from llmrr import formats, spending, stats
 from llmrr.catalogue import Catalogue, Resolved, place
@@ -46,6 +46,7 @@ T = TypeVar("T")
 
 __all__ = ["Answer", "Opened", "Router"]
 
+UNRECORDED_S: Final = 60.0  # how long a database that could not be used is left alone
 _PRUNE_EVERY_S = 60.0
 
 
@@ -84,7 +85,7 @@ class Router:
         self._given, self._warn, self._leave_model = config, warn, leave_model
         self.pool = Pool(self._rules, lives=not leave_model)
         self._connection: sqlite3.Connection | None = None
-        self._unrecorded = False  # the database could not be used
+        self._unrecorded_until = 0.0  # the database could not be used: by ``time.monotonic``
         self._database_lock = threading.RLock()
         self._prunes = 0.0  # when old runs are looked for next
         self._kept: dict[str, str] = {}  # who has answered a conversation
@@ -239,7 +240,7 @@ class Router:
         """The decision that ``run`` would obey, and what it rests on; nothing is run."""
         loading = _loading(options, engine)
         wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
-        decision, _ = self.selection.decide(request, wish, self._moment(None))
+        decision = self.selection.decide(request, wish, self._moment(None))
         self._tell(decision.flags.notes)
         return decision
 
@@ -421,14 +422,15 @@ class Router:
         return self._connection
 
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None":
-        """Use the database; None after one warning of what is lost: an answer is worth more."""
-        if self._unrecorded:
+        """Use the database; None after a warning of what is lost: an answer is worth more. It is
+        then left alone for a while, as waiting for a lock at every request is no use."""
+        if time.monotonic() < self._unrecorded_until:
             return None
         try:
             with self._database_lock:  # transactions of several threads would meet
                 return work(self.database)
         except LlmrrError as error:
-            self._unrecorded = True
+            self._unrecorded_until = time.monotonic() + UNRECORDED_S
             self._warn(f"{loss}: {error.message}")
             return None
 

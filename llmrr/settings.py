@@ -150,7 +150,8 @@ _REACHING: tuple[tuple[str, Kind, str, str], ...] = (
     ("organization", WORD, "The organization that the provider counts it for.", '"org-1234"'),
     ("timeout", SECONDS, "In place of [timeouts] total, in seconds.", "30"),
     ("max_retries", whole(0, 100),
-     "How often a failure that may pass is tried again, before the first token.", "2"),
+     "How often a failure that may pass is tried again, before the first token, in place of what "
+     "[retry] attempts says.", "2"),
     ("headers_env", VARIABLES,
      "Further headers, each with the environment variable that holds its value.",
      '{ X-Proxy-Token = "PROXY_TOKEN" }'),
@@ -200,15 +201,6 @@ _CHOOSING: tuple[tuple[str, Kind, str, str], ...] = (
      "{ input = 0.15, output = 0.60 }"),
 )  # fmt: skip
 
-# (leaf, kind, doc, example): what may be spent.
-_BUDGETS: tuple[tuple[str, Kind, str, str], ...] = (
-    ("daily", number(0), "Dollars a day for all models, by their cost: a warning from 80 % on, and "
-     "at 100 % nothing more until the next day in local time.", "5.0"),
-    ("monthly", number(0), "Dollars a calendar month for all models.", "50"),
-    ("tokens_daily", whole(0), "Tokens a day for all models, of prompts and answers.", "200_000"),
-    ("tokens_monthly", whole(0), "Tokens a calendar month for all models.", "5_000_000"),
-)  # fmt: skip
-
 # (leaf, kind, doc, example): when a flag is on, and what it sets.
 _FLAG: tuple[tuple[str, Kind, str, str], ...] = (
     ("rollout", SHARE,
@@ -233,6 +225,15 @@ _FLAG: tuple[tuple[str, Kind, str, str], ...] = (
      '["assistant"]'),
     ("set.cache", CACHE, "Whether answers come from the cache and go there, where the call does "
      "not say it; ttl is in seconds.", "{ enabled = true, ttl = 3600 }"),
+)  # fmt: skip
+
+# (leaf, kind, doc, example): what may be spent.
+_BUDGETS: tuple[tuple[str, Kind, str, str], ...] = (
+    ("daily", number(0), "Dollars a day for all models, by their cost: a warning from 80 % on, and "
+     "at 100 % nothing more until the next day in local time.", "5.0"),
+    ("monthly", number(0), "Dollars a calendar month for all models.", "50"),
+    ("tokens_daily", whole(0), "Tokens a day for all models, of prompts and answers.", "200_000"),
+    ("tokens_monthly", whole(0), "Tokens a calendar month for all models.", "5_000_000"),
 )  # fmt: skip
 
 SETTINGS: tuple[Spec, ...] = (
@@ -337,10 +338,6 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("breaker.cooldown", number(0, above=True), 30.0,
          "Seconds until one request tries such a model again; where that succeeds, all do.",
          "60", True),
-    *(Spec(f"budgets.{leaf}", kind, None, doc, example, True)
-      for leaf, kind, doc, example in _BUDGETS),
-    *(Spec(f"budgets.NAME.{leaf}", kind, None, doc.replace("all models", "the model NAME"), example)
-      for leaf, kind, doc, example in _BUDGETS),
     Spec("memory.threshold", SHARE, 0.8,
          "Above this share of its limit (the machine's memory, or a control group's) models that "
          "nobody uses are unloaded.", "0.7", True),
@@ -366,6 +363,10 @@ SETTINGS: tuple[Spec, ...] = (
          "How many requests at once at most; as many as memory has room for.", "4", True),
     Spec("streaming.chunk_size", whole(1, 65536), 1,
          "How many tokens of an answer are handed on at a time.", "16", True),
+    *(Spec(f"budgets.{leaf}", kind, None, doc, example, True)
+      for leaf, kind, doc, example in _BUDGETS),
+    *(Spec(f"budgets.NAME.{leaf}", kind, None, doc.replace("all models", "the model NAME"), example)
+      for leaf, kind, doc, example in _BUDGETS),
     Spec("stats.retention", RETENTION, "30d",
          'How long runs, alerts and metrics are kept: a time such as "30d", or "forever".',
          '"90d"', True),
@@ -396,7 +397,7 @@ def spec(key: str) -> Spec:
 
 
 def plain_settings() -> Mapping[str, Spec]:
-    """Those with one value each, by key: all but what is in ``[[models]]``, ``[templates]``,
+    """Those with one value each, by key: all but what is in ``[[models]]``, ``[templates]`` and
     ``[flags]`` and ``[budgets.NAME]``."""
     return {key: setting for key, setting in _BY_KEY.items() if not key.startswith(_REPEATED)}
 

@@ -105,13 +105,14 @@ def read(path: Path, content: bytes | None = None) -> TomlFile:
     table = reader.table(content)
     models = reader.models(table.pop("models", None))
     templates = reader.templates(table.pop("templates", {}))
-    budgets = reader.budgets(table.get("budgets"), models)
     found = reader.flags(table.pop("flags", {}), models)
+    budgets = reader.budgets(table.get("budgets"), models)
     reader.plain(table, ())
     reader.chains(models)
     problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
     return TomlFile(
-        path, reader.values, models, templates, tuple(problems), tuple(reader.notes), found, budgets
+        path, reader.values, models, templates, tuple(problems), tuple(reader.notes), found,
+        budgets,
     )
 
 

@@ -114,13 +114,13 @@ def setting_facts(config: "Config") -> list[SettingFacts]:
         facts.append(_named(f"models.{model.name}", model.source, model.file))
     for name, template in config.templates.items():
         facts.append(_named(f"templates.{name}", " ".join(template.holes), template.file))
+    for flag in config.flags:
+        if flag.file is not None:
+            facts.append(_named(f"flags.{flag.name}", _sets(flag), flag.file))
     for name, limits in config.budgets.items():
         stated = {key: one for key, one in limits._asdict().items() if one is not None}
         value = ", ".join(f"{key} = {one:g}" for key, one in stated.items())
         facts.append({"key": f"budgets.{name}", "value": value, "source": "file", "where": None})
-    for flag in config.flags:
-        if flag.file is not None:
-            facts.append(_named(f"flags.{flag.name}", _sets(flag), flag.file))
     return facts
 
 

@@ -52,8 +52,8 @@ _TEXTS = {
     "vectors": "it is an embedding model: it makes vectors, and no answers",
     "feature": "it lacks {0}",
     "tag": "it has no tag {0}",
-    "budget": "{0.why}",
     "flag": "{0} leaves it out",
+    "budget": "{0.why}",
     "breaker": "its breaker is open: it failed {0} times in a row, and is tried again in {1:.0f} s"
     "{2}",
     "probing": "its breaker is open: one request is trying it{2}",
