@@ -183,7 +183,7 @@ class Router:
     @cached_property
     def watch(self) -> Watch:
         """``[alerts]``: what follows a run."""
-        return Watch(lambda: self.config, self.with_database, self._warn)
+        return Watch(lambda: self.config, self.with_database, self._warn, self.memory)
 
     # -- work ----------------------------------------------------------------------------------
 
