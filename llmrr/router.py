@@ -51,7 +51,7 @@ class Opened:
     resolved: Resolved
     engine: str
     model: Model
-    lease: Lease
+    lease: Lease | None = None
 
     def generate(self, request: Request) -> Stream:
         """Start answering, with the defaults of its recipe, of its author and of llmrr."""
