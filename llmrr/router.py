@@ -10,10 +10,11 @@ load, stream, record. Also the library's public face.
 import os
 import shlex
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from llmrr import formats, stats
 from llmrr.catalogue import Catalogue, Resolved, place
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = ["Answer", "Opened", "Router"]
+
+UNRECORDED_S: Final = 60.0  # how long a database that could not be used is left alone
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -78,9 +82,10 @@ class Router:
         self._given, self._warn, self._leave_model = config, warn, leave_model
         self.pool = Pool(self._rules, lives=not leave_model)
         self._connection: sqlite3.Connection | None = None
-        self._unrecorded = False  # the database could not be used
+        self._unrecorded_until = 0.0  # the database could not be used: by ``time.monotonic``
         self._database_lock = threading.RLock()
         self._kept: dict[str, str] = {}  # who has answered a conversation
+        self._told: set[str] = set()
 
     def __enter__(self) -> "Router":
         return self
@@ -178,6 +183,7 @@ class Router:
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
         deadline: float | None = None,
+        user: str | None = None,
     ) -> Answer:
         """Start answering; what goes wrong before the first token is recorded, and raised where no
         other model is to be asked.
@@ -187,10 +193,13 @@ class Router:
         none; ``progress`` is told how many tokens of the prompt are computed, and how many there
         are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
         ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
-        again.
+        again. ``user`` is for whom it is asked, whoever that is: a flag that is on for a share of
+        all is on or off for one user.
         """
-        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
+        loading = _loading(options, engine)
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
         chosen = self.selection.choose(request, wish, self._moment(conversation))
+        self._tell(chosen.flags.notes)
         call = Call(options or {}, engine, conversation, log, deadline)
         dispatch = Dispatch(self, chosen, request, call)
         decision = chosen.decision
@@ -211,10 +220,14 @@ class Router:
         strategy: str | None = None,
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
+        user: str | None = None,
     ) -> Decision:
         """The decision that ``run`` would obey, and what it rests on; nothing is run."""
-        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
-        return self.selection.decide(request, wish, self._moment(None))[0]
+        loading = _loading(options, engine)
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
+        decision = self.selection.decide(request, wish, self._moment(None))
+        self._tell(decision.flags.notes)
+        return decision
 
     def embed(
         self,
@@ -358,6 +371,13 @@ class Router:
         times["env_file"] = self.config.value("env_file")
         return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
 
+    def _tell(self, notes: Sequence[str]) -> None:
+        """Warn of each once."""
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                self._warn(note)
+
     # -- the record ----------------------------------------------------------------------------
 
     @property
@@ -370,14 +390,15 @@ class Router:
         return self._connection
 
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None":
-        """Use the database; None after one warning of what is lost: an answer is worth more."""
-        if self._unrecorded:
+        """Use the database; None after a warning of what is lost: an answer is worth more. It is
+        then left alone for a while, as waiting for a lock at every request is no use."""
+        if time.monotonic() < self._unrecorded_until:
             return None
         try:
             with self._database_lock:  # transactions of several threads would meet
                 return work(self.database)
         except LlmrrError as error:
-            self._unrecorded = True
+            self._unrecorded_until = time.monotonic() + UNRECORDED_S
             self._warn(f"{loss}: {error.message}")
             return None
 

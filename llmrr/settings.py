@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from llmrr.errors import BadConfig, nearest
+from llmrr.flags import CACHE, END, SCHEDULE, START, WEEK
 from llmrr.kinds import (
     CHAT_TEMPLATE,
     DURATION,
@@ -20,7 +21,9 @@ from llmrr.kinds import (
     MESSAGES,
     NAME,
     ON_OFF_AUTO,
+    PATH,
     RETENTION,
+    REVISION,
     SECONDS,
     SHARE,
     SOURCE,
@@ -37,6 +40,7 @@ from llmrr.kinds import (
     whole,
 )
 from llmrr.strategies import CHAIN, COST, DEFAULT_STRATEGY, NAMES, STRATEGIES, STRATEGY, TAGS
+from llmrr.types import Format
 
 Source = Literal["command line", "environment", "project", "user", "default"]
 
@@ -111,6 +115,26 @@ ENGINES = (
     "cohere", "bedrock", "ollama",
 )  # fmt: skip
 
+# What the original of llmrr called them; None is: as it is found.
+STRAY: Mapping[str, Mapping[str, str | None]] = {
+    "engine": {"native": "llamacpp"}, "format": {"huggingface": None},
+}
+
+# What goes with one model alone.
+_LOADING_ONE: tuple[tuple[str, Kind, object, str, str], ...] = (
+    ("mmproj", PATH, None,
+     "The file of its image encoder (mmproj), for images; unset, the one that was installed with "
+     "it. A relative path starts at this file.", '"mmproj-F16.gguf"'),
+)
+
+# (leaf, kind, doc, example): which files of a source are the model.
+_PLACING: tuple[tuple[str, Kind, str, str], ...] = (
+    ("file", TEXT, "Which file of a repository or folder, by its path in it.",
+     '"model-Q4_K_M.gguf"'),
+    ("revision", REVISION, "The branch, tag or commit of a repository.", '"v1.0"'),
+)
+PLACING = frozenset(leaf for leaf, *_ in _PLACING)
+
 # (leaf, kind, doc, example): how a remote model is reached.
 _REACHING: tuple[tuple[str, Kind, str, str], ...] = (
     ("base_url", URL,
@@ -124,7 +148,8 @@ _REACHING: tuple[tuple[str, Kind, str, str], ...] = (
     ("organization", WORD, "The organization that the provider counts it for.", '"org-1234"'),
     ("timeout", SECONDS, "In place of [timeouts] total, in seconds.", "30"),
     ("max_retries", whole(0, 100),
-     "How often a failure that may pass is tried again, before the first token.", "2"),
+     "How often a failure that may pass is tried again, before the first token, in place of what "
+     "[retry] attempts says.", "2"),
     ("headers_env", VARIABLES,
      "Further headers, each with the environment variable that holds its value.",
      '{ X-Proxy-Token = "PROXY_TOKEN" }'),
@@ -173,6 +198,32 @@ _CHOOSING: tuple[tuple[str, Kind, str, str], ...] = (
      "{ input = 0.15, output = 0.60 }"),
 )  # fmt: skip
 
+# (leaf, kind, doc, example): when a flag is on, and what it sets.
+_FLAG: tuple[tuple[str, Kind, str, str], ...] = (
+    ("rollout", SHARE,
+     "The share of conversations that it is on for. A conversation is drawn by its first message, "
+     "or by the user that Router.run is told: the same one is always in or out, and stays in when "
+     "the share grows. All that is stated of a flag must hold for it to be on.", "0.25"),
+    ("schedule", SCHEDULE, "In place of rollout: the share from a week on, counted from start; it "
+     "is off before the first of them.",
+     "[{ week = 1, rollout = 0.1 }, { week = 2, rollout = 0.5 }]"),
+    ("week", WEEK, "The week in which it begins, counted from start.", "2"),
+    ("start", START, "When it begins, and week 1 too; a date is its first moment, here.",
+     "2026-12-01"),
+    ("end", END, "When it ends; of a date, with the end of that day.", "2027-01-31"),
+    ("env", VARIABLE,
+     "An environment variable that decides alone where it is set: true, 1, yes, on, or false, 0, "
+     "no, off. Where it is not, the rest decides; without any, the flag is off.",
+     '"FF_NEW_ROUTING"'),
+    ("set.strategy", STRATEGY,
+     "The strategy in place of the configured one, where the call names neither strategy nor "
+     "model. Of two flags that set the same, the later one holds.", '"quality-first"'),
+    ("set.models", NAMES, "The only [[models]] to choose among, where the call names none.",
+     '["assistant"]'),
+    ("set.cache", CACHE, "Whether answers come from the cache and go there, where the call does "
+     "not say it; ttl is in seconds.", "{ enabled = true, ttl = 3600 }"),
+)  # fmt: skip
+
 SETTINGS: tuple[Spec, ...] = (
     Spec("version", whole(1, 1), 1, "The version of this file's format.", "1"),
     Spec("strategy", STRATEGY, DEFAULT_STRATEGY,
@@ -210,7 +261,10 @@ SETTINGS: tuple[Spec, ...] = (
          "once the hub's cache has it, ollama:NAME, lmstudio:PUBLISHER/REPO, builtin:mini, or a "
          "provider and its model, as openai:gpt-4o-mini.",
          '"file:./models/assistant.gguf"'),
-    Spec("models[].engine", one_of(*ENGINES), None,
+    Spec("models[].format", one_of(*Format, stray=STRAY["format"]), None,
+         "What its files are: needed where a folder holds the model in several formats, refused "
+         "where they are something else.", '"gguf"'),
+    Spec("models[].engine", one_of(*ENGINES, stray=STRAY["engine"]), None,
          "Which engine runs it, or which protocol a provider is asked by, where several could; "
          "unset, the first that is here, and the provider's usual one.", '"onnx"'),
     *(Spec(f"models[].{leaf}", kind, None, doc, example)
@@ -218,23 +272,31 @@ SETTINGS: tuple[Spec, ...] = (
     *(Spec(f"models[].params.{leaf}", kind, None, doc, example)
       for leaf, kind, doc, example in _PARAMS),
     *(Spec(f"models[].options.{leaf}", kind, None, doc, example)
-      for leaf, kind, _default, doc, example in _LOADING),
+      for leaf, kind, _default, doc, example in (*_LOADING, *_LOADING_ONE)),
     *(Spec(f"models[].options.{leaf}", kind, None, doc, example)
-      for leaf, kind, doc, example in _REACHING),
+      for leaf, kind, doc, example in (*_PLACING, *_REACHING)),
     *(Spec(f"timeouts.{leaf}", SECONDS, default, f"{doc} In seconds.", str(default), True)
       for leaf, default, doc in _TIMES),
     Spec("templates.NAME.template", TEXT, None,
-         "A prompt with {name} holes, filled by -P NAME VALUE; {{name}} stays as {name}.",
+         "A prompt with {name} holes, filled by -P NAME VALUE, and {input} by the prompt. Of {{ or "
+         "}} one brace stays; so does a single brace around anything but a name.",
          '"Context: {context}\\nQuestion: {input}"'),
     Spec("templates.NAME.messages", MESSAGES, None,
-         "In place of template: messages with holes, each {role, content}.",
+         "In place of template: messages with holes, each {role, content}; the roles are system, "
+         "user and assistant.",
          '[{ role = "user", content = "Translate: {input}" }]'),
-    Spec("templates.NAME.defaults", TEXTS, None, "What fills a hole that was not given.",
+    Spec("templates.NAME.defaults", TEXTS, None, "Values for holes that are not given others.",
          '{ context = "none" }'),
-    Spec("templates.NAME.model", TEXT, None, "The model this template is for.", '"assistant"'),
+    Spec("templates.NAME.model", TEXT, None, "The model that is asked where none is named.",
+         '"assistant"'),
     Spec("templates.NAME.format", TEXT, "braces",
          "How holes are written; templates in a format other than braces are kept but not "
          "rendered.", '"braces"'),
+    Spec("flags.start", START, None,
+         "The first day of week 1 for the flags of this file that have no start of their own.",
+         "2026-12-01"),
+    *(Spec(f"flags.NAME.{leaf}", kind, None, doc, example)
+      for leaf, kind, doc, example in _FLAG),
     Spec("weights.quality", number(0), 0.4,
          "What balanced weighs quality with; each of the three goes from 0, the worst candidate, "
          "to 1, the best.", "0.6", True),
@@ -302,11 +364,12 @@ def spec(key: str) -> Spec:
 
 
 def plain_settings() -> Mapping[str, Spec]:
-    """Those with one value each, by key: all but what is in ``[[models]]`` and ``[templates]``."""
+    """Those with one value each, by key: all but what is in ``[[models]]``, ``[templates]`` and
+    ``[flags]``."""
     return {key: setting for key, setting in _BY_KEY.items() if not key.startswith(_REPEATED)}
 
 
-_REPEATED = ("models[].", "templates.NAME.")
+_REPEATED = ("models[].", "templates.NAME.", "flags.")
 
 
 def plain_spec(key: str) -> Spec:

@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -87,14 +87,20 @@ def quiet_log() -> Any:
 
 
 @contextmanager
-def captured_log(level: int = _WARNING_LEVEL) -> Iterator[deque[str]]:
-    """The last lines that llama.cpp logs at ``level`` or above while this lasts."""
+def captured_log(
+    level: int = _WARNING_LEVEL, *, also: "Callable[[Any, None], object] | None" = None
+) -> Iterator[deque[str]]:
+    """The last lines that llama.cpp logs at ``level`` or above while this lasts; ``also`` sets the
+    callback of a library beside it."""
     with _capturing:
-        yield from _captured(level)
+        yield from _captured(level, also)
 
 
-def _captured(level: int) -> Iterator[deque[str]]:
+def _captured(
+    level: int, also: "Callable[[Any, None], object] | None"
+) -> Iterator[deque[str]]:
     binding = api()
+    setters = [binding.llama_log_set, *([also] if also else [])]
     lines: deque[str] = deque(maxlen=400)
     parts: list[str] = []
 
@@ -109,11 +115,13 @@ def _captured(level: int) -> Iterator[deque[str]]:
 
     callback = binding.llama_log_callback(note)
     _callbacks.append(callback)
-    binding.llama_log_set(callback, None)
+    for tell in setters:
+        tell(callback, None)
     try:
         yield lines
     finally:
-        binding.llama_log_set(quiet_log(), None)
+        for tell in setters:
+            tell(quiet_log(), None)
 
 
 class AbortFlag:
