@@ -11,6 +11,7 @@ import os
 import shlex
 import threading
 import time
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -313,7 +314,11 @@ class Router:
         wanted: str | None,
         until: float | None = None,
     ) -> Lease:
-        """A model to be used; room for it is waited for ``until``."""
+        """A model to be used; room for it is waited for ``until``, by default as long as for an
+        answer."""
+        total = cast("float | None", self.config.value("timeouts.total"))
+        if until is None and total is not None:
+            until = time.monotonic() + total
         return self.pool.lease(self._wanted(resolved, stated, wanted), until)
 
     def _wanted(

@@ -2,6 +2,7 @@
 ``[batching]`` and ``[streaming]``."""
 
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,6 +80,16 @@ def at_once(*work: Callable[[], object]) -> None:
         assert not thread.is_alive(), "it hangs"
     if raised:
         raise raised[0]
+
+
+def interrupt_once(*events: threading.Event) -> None:
+    """Ctrl-C, as soon as all this happened."""
+
+    def press() -> None:
+        if all(event.wait(LONG) for event in events):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
 
 
 @pytest.fixture
@@ -165,6 +176,23 @@ def test_an_answer_under_way_is_interrupted_by_nothing_but_close(
         router.close()
         with pytest.raises(EngineFailed, match="closed"):
             list(last)
+
+
+def test_after_close_no_other_model_is_asked(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.replies = [reply("once ", EngineFailed("the model was closed"))]
+    write(
+        "fallback_chain = ['a', 'b']",
+        *(f"[[models]]\nname = '{one}'\nsource = 'file:./tiny.gguf'\nresume = true" for one in "ab"),
+    )
+    with Router() as router:
+        answer = router.run(asked("x"), model="a", fallback=["b"])
+        assert next(answer).text == "once "
+        router.close()
+        with pytest.raises(UsageError, match="the router was closed"):
+            list(answer)
+        assert router.loaded() == []
 
 
 def test_one_thread_that_holds_what_it_needs_room_for_is_told(
@@ -524,7 +552,10 @@ def test_members_that_memory_does_not_hold_together_are_asked_in_turn(
     assert [one.partition(":")[0] for one in told] == ["asked at once"]
 
 
-def test_cancelling_an_ensemble_stops_every_member(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["cancel", "ctrl-c"])
+def test_cancelling_an_ensemble_stops_every_member(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     monkeypatch.setenv("FAR_KEY", KEY)
     with OpenAIServer() as one, OpenAIServer() as other:
         for served in (one, other):
@@ -541,6 +572,11 @@ def test_cancelling_an_ensemble_stops_every_member(monkeypatch: pytest.MonkeyPat
         with Router() as router:
             answer = router.run(asked("x"))
             heard: list[list[Chunk]] = []
+            if how == "ctrl-c":
+                interrupt_once(one.stalled, other.stalled)
+                with pytest.raises(KeyboardInterrupt):
+                    list(answer)
+                answer.close()
             thread = threading.Thread(target=lambda: heard.append(list(answer)), daemon=True)
             thread.start()
             assert one.stalled.wait(LONG)
@@ -548,12 +584,13 @@ def test_cancelling_an_ensemble_stops_every_member(monkeypatch: pytest.MonkeyPat
             answer.cancel()
             thread.join(LONG)
             assert not thread.is_alive()
-            assert [chunk.finish_reason for chunk in heard[0]] == ["cancelled"]
+            reasons = [chunk.finish_reason for chunk in heard[0]]
+            assert reasons == (["cancelled"] if how == "cancel" else [])
             assert router.pool.busy() == {}
             runs = router.with_database(stats.runs, "")
     assert runs is not None
-    assert sorted((run.model, run.finish_reason) for run in runs) == [
-        ("one", "cancelled"), ("other", "cancelled")
+    assert sorted((run.model, run.finish_reason, run.error) for run in runs) == [
+        ("one", "cancelled", None), ("other", "cancelled", None)
     ]  # fmt: skip
 
 

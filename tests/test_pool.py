@@ -418,6 +418,27 @@ def test_what_is_closed_while_it_loads_is_freed_at_once(world: World) -> None:
     assert world.there == ""
 
 
+def test_who_waits_for_room_when_the_pool_is_closed_gets_none(world: World) -> None:
+    world.sizes = {"a": 60, "b": 60}
+    lease = world.pool.lease(world.wanted("a"))
+    raised: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            world.pool.lease(world.wanted("b"))
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    waits(world.pool)
+    world.pool.close()
+    thread.join(LONG)
+    assert [type(one) for one in raised] == [EngineFailed]
+    assert world.there == ""
+    lease.release()
+
+
 def test_models_elsewhere_take_no_bytes_and_are_not_kept_without_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

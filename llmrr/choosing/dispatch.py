@@ -15,8 +15,8 @@ from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, retry_rules
 from llmrr.config import Config
 from llmrr.engines.chunks import joined
-from llmrr.errors import EngineFailed, LlmrrError, Unreachable
-from llmrr.pool import Lease
+from llmrr.errors import EngineFailed, LlmrrError, Unreachable, UsageError
+from llmrr.pool import Lease, Pool
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Call(NamedTuple):
 class Host(Protocol):
     """What a request needs of the router."""
 
+    pool: Pool
     _kept: dict[str, str]
 
     @property
@@ -77,6 +78,7 @@ class Dispatch:
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way = chosen.under_way
+        self.closings = router.pool.closings
         self.models = {one.name: one for one in router.config.models}
 
     def attempts(self) -> Attempts:
@@ -134,6 +136,8 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
+        if self.closings != self.router.pool.closings:  # nobody wants its answer any more
+            raise UsageError("the router was closed before the answer came", "close it last")
         pictures.require(model, request, self.call.options, self.call.engine)
         options = self.call.options
         if model.endpoint is not None:  # how often it is asked is counted here
