@@ -11,7 +11,6 @@ import os
 import shlex
 import threading
 import time
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial

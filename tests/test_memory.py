@@ -184,7 +184,10 @@ def test_after_close_no_other_model_is_asked(
     engine.replies = [reply("once ", EngineFailed("the model was closed"))]
     write(
         "fallback_chain = ['a', 'b']",
-        *(f"[[models]]\nname = '{one}'\nsource = 'file:./tiny.gguf'\nresume = true" for one in "ab"),
+        *(
+            f"[[models]]\nname = '{one}'\nsource = 'file:./tiny.gguf'\nresume = true"
+            for one in "ab"
+        ),
     )
     with Router() as router:
         answer = router.run(asked("x"), model="a", fallback=["b"])
@@ -586,6 +589,9 @@ def test_cancelling_an_ensemble_stops_every_member(
             assert not thread.is_alive()
             reasons = [chunk.finish_reason for chunk in heard[0]]
             assert reasons == (["cancelled"] if how == "cancel" else [])
+            for one_more in threading.enumerate():
+                if one_more.name == "llmrr-member":
+                    one_more.join(LONG)
             assert router.pool.busy() == {}
             runs = router.with_database(stats.runs, "")
     assert runs is not None
