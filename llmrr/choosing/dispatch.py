@@ -16,14 +16,9 @@ from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, Selection, needs_of, retry_rules
 from llmrr.config import Config
 from llmrr.engines.chunks import joined
-<<<<<<< HEAD
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable, UsageError
 from llmrr.pool import Lease, Pool
-=======
-from llmrr.errors import EngineFailed, LlmrrError, Unreachable
-from llmrr.pool import Lease
 from llmrr.routing.candidate import UNKNOWN
->>>>>>> main
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:
@@ -91,12 +86,9 @@ class Dispatch:
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way = chosen.under_way
-<<<<<<< HEAD
         self.closings = router.pool.closings
-=======
         self.claims = 0
         self.cost: float | None = None  # dollars of all that was asked
->>>>>>> main
         self.models = {one.name: one for one in router.config.models}
 
     def attempts(self) -> Attempts:
