@@ -289,6 +289,21 @@ def test_what_is_preloaded(engine: FakeEngine) -> None:
         router.initialize()
 
 
+def test_a_conversation_uses_what_it_preloaded(engine: FakeEngine, typed: Typed) -> None:
+    write(
+        "memory = { loading = 'preload' }",
+        *(
+            f"[[models]]\nname = '{one}'\nsource = 'file:./tiny.gguf'\noptions = {{ threads = 3 }}"
+            for one in "ab"
+        ),
+        "[[models]]\nname = 'c'\nsource = 'builtin:mini'",
+    )
+    engine.replies = ["one", "two"]
+    seen = typed("chat", "-m", "b", "-o", "num_ctx", "99", stdin="hello\nagain\n")
+    assert (seen.code, "two" in seen.out) == (0, True)
+    assert [(at.threads, at.context_size) for _, at in engine.loads] == [(3, 99), (None, 99)]
+
+
 def test_what_has_no_room_is_not_preloaded_with_a_warning(
     engine: FakeEngine, room: Callable[..., None]
 ) -> None:
