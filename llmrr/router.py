@@ -60,7 +60,7 @@ class Opened:
     resolved: Resolved
     engine: str
     model: Model
-    lease: Lease
+    lease: Lease | None = None
 
     def generate(self, request: Request) -> Stream:
         """Start answering, with the defaults of its recipe, of its author and of llmrr."""
@@ -303,16 +303,17 @@ class Router:
 
     # -- memory --------------------------------------------------------------------------------
 
-    def initialize(self) -> "Router":
+    def initialize(self, options: Mapping[str, object] | None = None) -> "Router":
         """Read the configuration, open the database and, with ``[memory] loading = "preload"``,
         load the models of ``preload``, or without any all ``[[models]]``. What there is no room for
-        is left to be loaded when it is asked for, with a warning. Raises ``NotFound`` for a name
+        is left to be loaded when it is asked for, with a warning. ``options`` are those of ``run``,
+        which must be the same for what is loaded to be what is used. Raises ``NotFound`` for a name
         that means no model, and what loading it raises."""
         self.with_database(lambda connection: None, "nothing is recorded")
         if self.config.value("memory.loading") == "preload":
             named = cast("tuple[str, ...]", self.config.value("preload"))
             for name in named or [one.name for one in self.config.models]:
-                self._preload(name)
+                self._preload(name, options or {})
         return self
 
     def unload_unused(self, idle_s: float | None = None) -> list[str]:
@@ -352,7 +353,11 @@ class Router:
         wanted: str | None,
         until: float | None = None,
     ) -> Lease:
-        """A model to be used; room for it is waited for ``until``."""
+        """A model to be used; room for it is waited for ``until``, by default as long as for an
+        answer."""
+        total = cast("float | None", self.config.value("timeouts.total"))
+        if until is None and total is not None:
+            until = time.monotonic() + total
         return self.pool.lease(self._wanted(resolved, stated, wanted), until)
 
     def _wanted(
@@ -389,10 +394,10 @@ class Router:
     def _rules(self) -> Rules:
         return Rules(**{name: self.config.value(f"memory.{name}") for name in Rules._fields})  # type: ignore[arg-type]
 
-    def _preload(self, name: str) -> None:
+    def _preload(self, name: str, options: Mapping[str, object]) -> None:
         found = self.catalogue.for_running(self._found(name, None))
         try:
-            self._open(found, {}, None).release()
+            self._open(found, options, None).release()
         except DoesNotFit as error:
             self._warn(f"{name} is not preloaded: {error.message}")
 
