@@ -650,6 +650,33 @@ def test_what_failed_is_no_load(engine: FakeEngine, ask: Asked) -> None:
         assert health.under_way(connection) == {}
 
 
+def test_how_a_model_does_is_read_again_whoever_wrote_it() -> None:
+    from llmrr import database
+
+    rules, used = Rules(failures=1, cooldown=30.0), Usage(total_s=1.0)
+    with closing(open_database()) as one, closing(open_database()) as other:
+
+        def seen() -> tuple[float, float | None]:
+            found = health.read(one, [KEY, "other"], rules, 1000.0).get(KEY, health.UNKNOWN)
+            return found.attempts, found.closed_at
+
+        assert seen() == (0, None)
+        health.note(one, KEY, rules, usage=used, now=999.0)
+        assert seen() == seen() == (1, None)
+        health.note(other, KEY, rules, error="x", now=1000.0)
+        assert seen() == (pytest.approx(1.998), 1030.0)
+        with pytest.raises(ZeroDivisionError), database.transaction(one):
+            health.note(one, KEY, rules, usage=used, now=1000.0)
+            raise ZeroDivisionError
+        assert seen() == (pytest.approx(1.998), 1030.0)
+        health.chosen(one, KEY)
+        assert health.read(one, [KEY], rules)[KEY].turn == 1
+        assert health.claim(one, KEY, rules, now=1031.0)
+        assert health.read(one, [KEY], rules, 1031.0)[KEY].probing
+        health.release(one, KEY)
+        assert not health.read(one, [KEY], rules, 1031.0)[KEY].probing
+
+
 def wait_in_a_request(ready: object, done: object) -> None:
     with closing(open_database()) as connection:
         health.begin(connection, KEY)
