@@ -10,7 +10,7 @@ from llmrr.settings import Setting, Source, Spec
 from llmrr.tomltext import is_secret, toml_text
 
 PREFIX = "LLMRR_"
-NOT_SETTINGS = {"LLMRR_HOME", "LLMRR_DEBUG", "LLMRR_CORPUS"}
+NOT_SETTINGS = {"LLMRR_HOME", "LLMRR_DEBUG", "LLMRR_CORPUS", "LLMRR_ALERT"}
 TRUTH = {
     "true": True, "yes": True, "on": True, "1": True,
     "false": False, "no": False, "off": False, "0": False,
