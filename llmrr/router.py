@@ -440,6 +440,8 @@ class Router:
             return None
         try:
             with self._database_lock:  # transactions of several threads would meet
+                if time.monotonic() < self._unrecorded_until:  # who came before waited in vain
+                    return None
                 return work(self.database)
         except LlmrrError as error:
             self._unrecorded_until = time.monotonic() + UNRECORDED_S

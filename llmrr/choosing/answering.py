@@ -97,6 +97,7 @@ class Answer(Iterator[Chunk]):
     def cancel(self) -> None:
         """Stop it, from any thread; what has come remains."""
         self._cancelled = True
+        self._attempts.stop()
         self._current.stream.cancel()
 
     def close(self) -> None:
@@ -128,11 +129,15 @@ class Answer(Iterator[Chunk]):
             raise error
         try:
             self._attempts.after(error, text, self._tokens)
+            if self._cancelled:  # while it was waited
+                raise error
             self._current = self._attempts.begin()
         except BaseException:
             self._ended = True
             self.text = text
             raise
+        if self._cancelled:  # while it began
+            self._current.stream.cancel()
         self._watched = self._said
         if not self._said:
             self._tokens = 0
