@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from llmrr import formats, stats
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.choosing.answering import Answer
+from llmrr.choosing.background import Background
 from llmrr.choosing.dispatch import Call, Dispatch, completed
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.selection import Moment, Selection, Wish
@@ -84,11 +85,14 @@ class Router:
         self._busy: Counter[str] = Counter()
         self._busy_lock, self._database_lock = threading.Lock(), threading.RLock()
         self._kept: dict[str, str] = {}  # who has answered a conversation
+        self._background = Background()
 
     def __enter__(self) -> "Router":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, LlmrrError):
+            self._background.cancel()
         self.close()
 
     @cached_property
@@ -191,8 +195,13 @@ class Router:
         again.
         """
         wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
-        chosen = self.selection.choose(request, wish, self._moment(conversation))
         call = Call(options or {}, engine, conversation, log, deadline)
+        moment = self._moment(conversation)
+        if sides := self.selection.sides(wish):
+            from llmrr.choosing import parallel
+
+            return parallel.ask(self, sides, request, wish, call, moment, progress)
+        chosen = self.selection.choose(request, wish, moment)
         dispatch = Dispatch(self, chosen, request, call)
         decision = chosen.decision
         if decision is None or decision.strategy != "ensemble":
@@ -215,6 +224,10 @@ class Router:
     ) -> Decision:
         """The decision that ``run`` would obey, and what it rests on; nothing is run."""
         wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
+        if sides := self.selection.sides(wish):
+            from llmrr.choosing import parallel
+
+            return parallel.decide(self.selection, sides, request, wish, self._moment(None))
         return self.selection.decide(request, wish, self._moment(None))[0]
 
     def embed(
@@ -243,7 +256,9 @@ class Router:
         return Opened(resolved, picked.engine.name, loaded)
 
     def close(self) -> None:
-        """Free the model and the database. Twice is allowed."""
+        """Free the model and the database, after what answers have left behind has ended. Twice is
+        allowed."""
+        self._background.wait()
         if self._loaded is not None and not self._leave_model:
             self._loaded[1].close()
         self._loaded = self._loaded_name = None
@@ -284,7 +299,8 @@ class Router:
             if self._loaded[0] == key:
                 self._loaded_name = resolved.name
                 return self._loaded[1:]
-            self._loaded[1].close()
+            if self._loaded[0][0] != key[0] and not isinstance(self._loaded[0][0], Endpoint):
+                self._loaded[1].close()
             self._loaded = self._loaded_name = None
         model = load()
         self._loaded, self._loaded_name = (key, model, picked), resolved.name

@@ -35,6 +35,7 @@ from llmrr.kinds import (
     one_of,
     whole,
 )
+from llmrr.sides import MODES, SIDE
 from llmrr.strategies import CHAIN, COST, DEFAULT_STRATEGY, NAMES, STRATEGIES, STRATEGY, TAGS
 
 Source = Literal["command line", "environment", "project", "user", "default"]
@@ -260,6 +261,17 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("breaker.cooldown", number(0, above=True), 30.0,
          "Seconds until one request tries such a model again; where that succeeds, all do.",
          "60", True),
+    Spec("migration.mode", one_of(*MODES), None,
+         "How the two sides of a migration run beside each other; unset, not at all. hybrid: both "
+         "are asked at once, the new side answers, and the legacy side where that fails; "
+         "new-primary and legacy-primary: one side is asked, and the other one where that fails. "
+         "MIGRATION_MODE in the environment overrides it; where a model is named it has no effect.",
+         '"hybrid"', True),
+    Spec("migration.new", SIDE, None,
+         "The models of the new side: strategy and fallback_chain choose among them.",
+         '["local"]', True),
+    Spec("migration.legacy", SIDE, None,
+         "The models of the old side.", '["assistant"]', True),
     Spec("stats.retention", RETENTION, "30d",
          'How long runs are kept: a time such as "30d", or "forever".', '"90d"', True),
 )  # fmt: skip

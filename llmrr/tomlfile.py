@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from llmrr import kinds, settings
+from llmrr import kinds, settings, sides
 from llmrr.errors import nearest
 from llmrr.strategies import Cost
 from llmrr.tomltext import Place, is_secret, key_text, line_of, toml_text
@@ -272,6 +272,12 @@ class _Reader:
         """What a chain, a group or the weights cannot be."""
         for place, message, hint in (*_chains(models or ()), *self._plain_chain(models)):
             self.fail(place, message, hint)
+        mode, new, legacy = (
+            self.values.get(f"migration.{leaf}", (None,))[0] for leaf in ("mode", *sides.SIDES)
+        )
+        for one in sides.wrong(mode, new, legacy, [model.name for model in models or ()]):  # type: ignore[arg-type]
+            if models or (new and legacy and one.absent is None):  # else other files may tell
+                self.fail(("migration", one.leaf), one.message, one.hint)
 
     def _plain_chain(
         self, models: tuple[ConfiguredModel, ...] | None

@@ -728,7 +728,7 @@ def test_no_file_breaks_the_reader(table: dict[str, object]) -> None:
     assert file.problems or set(table) <= {
         "version", "default_model", "log_prompts", "engines", "models", "templates", "stats",
         "strategy", "fallback_chain", "weights", "retry", "breaker", "ensemble",
-        "timeouts",
+        "timeouts", "migration",
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from llmrr.routing import Candidate, Decision, Needs, State, route
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import RetryRules, chain
 from llmrr.routing.rejection import sorted_words
+from llmrr.sides import Sides
 from llmrr.strategies import parse_strategy
 from llmrr.types import Request
 
@@ -25,13 +26,15 @@ BYTES_PER_TOKEN: Final = 4  # of English text, about; only engines know
 
 class Wish(NamedTuple):
     """What a call states of the choice: a model or a group by its name, how to choose, what is
-    asked when that fails, what is needed (``--need``), how it is loaded."""
+    asked when that fails, what is needed (``--need``), how it is loaded. ``among`` are the names of
+    the only models that are looked at."""
 
     model: str | None = None
     strategy: str | None = None
     fallback: tuple[str, ...] = ()
     need: tuple[str, ...] = ()
     loading: Loading = AS_CONFIGURED
+    among: tuple[str, ...] | None = None
 
 
 class Moment(NamedTuple):
@@ -79,6 +82,8 @@ class Selection:
         """The decision among the ``[[models]]``, or among those of a group. ``NotFound`` where
         there are none."""
         config, models = self._config(), self.members(wish.model)
+        if wish.among is not None:
+            models = tuple(one for one in models if one.name in wish.among)
         self._require_models(wish.fallback)
         if not models:
             raise NotFound(
@@ -102,12 +107,14 @@ class Selection:
         """The models that are asked in turn, without those that cannot take the request whenever
         they are asked; of an ensemble all its members."""
         if decision.chosen is None:
-            return wish.fallback
+            return () if wish.among is not None else wish.fallback
         if decision.strategy == "ensemble":
             return decision.order[: cast(int, self._config().value("ensemble.size"))]
         alone = self._config().value("fallback_chain") is False and not wish.fallback
         own = {} if alone else self._own()
         names = chain(decision.chosen, own, self._then(decision, wish))
+        if wish.among is not None:
+            names = [one for one in names if one in wish.among]
         kinds = {one.name: one.kind for one in decision.rejected}
         return tuple(one for one in names if kinds.get(one, "breaker") in ("breaker", "probing"))
 
@@ -126,6 +133,19 @@ class Selection:
         if isinstance(configured, tuple):
             return configured
         return () if configured is False else decision.order
+
+    def sides(self, wish: Wish) -> Sides | None:
+        """The two sides of a migration that a call goes to; None where it names its model, or they
+        do not run. Raises ``UsageError`` for a fallback that is on neither."""
+        mode, new, legacy = (self._config().value(f"migration.{one}") for one in Sides._fields)
+        if mode is None or wish.model is not None:
+            return None
+        sides = Sides(mode, new, legacy)  # type: ignore[arg-type]
+        for name in wish.fallback:
+            if name not in (*sides.new, *sides.legacy):
+                why = "it is on neither side of the migration"
+                raise UsageError(f"--fallback {name}: {why}", f"-m {name}")
+        return sides
 
     def members(self, name: str | None) -> tuple[ConfiguredModel, ...]:
         """Those that a name leaves to choose among: all without one, those of a group; none for any

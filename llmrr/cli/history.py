@@ -1,12 +1,14 @@
 """``llmrr stats`` and ``llmrr logs``: what past runs cost, and what was said."""
 
 from contextlib import closing
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from llmrr import pairs
 from llmrr import stats as records
-from llmrr.cli import options, output, times, views
+from llmrr.cli import options, output, side_views, times, views
 from llmrr.database import open_database
 from llmrr.errors import LlmrrError
 
@@ -17,12 +19,17 @@ def stats(since: options.Since = None, json: options.Json = False) -> None:
     """Summarise what past runs cost.
 
     Per model: runs, failures, tokens, the median and the 95th percentile of the time to the first
-    token and of the whole, tokens per second; and the runs of each day.
+    token and of the whole, tokens per second; and the runs of each day. Where the two sides of a
+    migration run beside each other, one against the other.
     """
     with closing(open_database()) as connection:
         summary = records.summary(connection, since=times.parse(since))
-    _require(summary.runs or json, since)
-    output.show(summary, views.summary, as_json=json)
+        compared = pairs.summary(connection, since=times.parse(since))
+    sides = compared if compared.samples else None
+    _require(summary.runs or sides or json, since)
+    if json:
+        return output.document({**asdict(summary), "migration": sides})
+    output.lines(side_views.figures(output.page(), (summary, sides)))
 
 
 @logs.callback(invoke_without_command=True)
