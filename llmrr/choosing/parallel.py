@@ -19,10 +19,11 @@ from llmrr.choosing.answering import Answer, Progress
 from llmrr.choosing.attempts import Attempt
 from llmrr.choosing.background import Background
 from llmrr.choosing.dispatch import Call, Dispatch, Host
-from llmrr.choosing.selection import Chosen, Moment, Selection, Wish
+from llmrr.choosing.selection import Moment, Selection, Wish
 from llmrr.choosing.side import Asked, Side
 from llmrr.errors import LlmrrError
-from llmrr.routing import Candidate, Decision
+from llmrr.kinds import LOCAL_PROVIDERS
+from llmrr.routing import Decision
 from llmrr.routing.sides import SidedDecision, outcome
 from llmrr.sides import Sides
 from llmrr.similarity import similarity
@@ -42,7 +43,10 @@ def decide(
     selection: Selection, sides: Sides, request: Request, wish: Wish, moment: Moment
 ) -> SidedDecision:
     """The decision of the side that comes first, with that of the other one."""
-    return _decided(selection, sides, request, wish, moment)[0][0]
+    first, second = (
+        selection.decide(request, one, moment)[0] for one in _wishes(sides, wish)
+    )
+    return _sided(sides, first, second)[0]
 
 
 def ask(
@@ -50,11 +54,12 @@ def ask(
     progress: Progress | None,
 ) -> "Parallel":  # fmt: skip
     """Start answering. Raises why neither side can."""
-    found = _decided(router.selection, sides, request, wish, moment)
+    found = [router.selection.choose(request, one, moment) for one in _wishes(sides, wish)]
+    decisions = [one.decision for one in found if one.decision is not None]
     both = [
-        _side(Dispatch(router, Chosen(one.asked, one, candidates), request, call), one, request,
+        _side(Dispatch(router, chosen._replace(decision=one), request, call), one, request,
               progress if one.then else None)
-        for one, candidates in found
+        for chosen, one in zip(found, _sided(sides, *decisions), strict=True)
     ]  # fmt: skip
     return Parallel(router, sides, request, call, *both)
 
@@ -80,8 +85,12 @@ class Parallel(Answer):
         if sides.at_once:
             self._open = 2
             second.is_driven = True
+        waits = second.takes_memory  # the first one must not wait for room that it takes
+        if sides.at_once and not waits:
             router._background.start(self._drive, second.cancel)
         first.start()
+        if sides.at_once and waits:
+            router._background.start(self._drive, second.cancel)
         if first.error is not None:
             self._go_over(first.error)
 
@@ -251,18 +260,17 @@ def _without_text(one: pairs.Outcome | None) -> pairs.Outcome | None:
     return None if one is None else replace(one, text=None)
 
 
-def _decided(
-    selection: Selection, sides: Sides, request: Request, wish: Wish, moment: Moment
-) -> list[tuple[SidedDecision, tuple[Candidate, ...]]]:
-    """The decision of each side, in their order, with what it is of."""
-    found: list[tuple[SidedDecision, tuple[Candidate, ...]]] = []
-    for side in reversed(sides.order):
-        among = wish._replace(among=sides.names(side))
-        decision, candidates = selection.decide(request, among, moment)
-        own = {one.name: getattr(decision, one.name) for one in fields(Decision)}
-        then = found[0][0] if found else None
-        found.insert(0, (SidedDecision(**own, side=side, mode=sides.mode, then=then), candidates))
-    return found
+def _wishes(sides: Sides, wish: Wish) -> list[Wish]:
+    """What is wished of each side, in their order."""
+    return [wish._replace(among=sides.names(side)) for side in sides.order]
+
+
+def _sided(sides: Sides, *decisions: Decision) -> tuple[SidedDecision, SidedDecision]:
+    """The decisions of both sides, in their order; the first knows the second."""
+    own = [{one.name: getattr(it, one.name) for one in fields(Decision)} for it in decisions]
+    first, second = sides.order
+    then = SidedDecision(**own[1], side=second, mode=sides.mode)
+    return SidedDecision(**own[0], side=first, mode=sides.mode, then=then), then
 
 
 def _side(
@@ -279,4 +287,5 @@ def _side(
         judge = cast("str | None", dispatch.router.config.value("ensemble.judge"))
         return Ensemble(asked, request, decision, decision.asked, judge, progress)
 
-    return Side(decision, Asked(dispatch), begin)
+    here = {one.name for one in dispatch.models.values() if one.provider in LOCAL_PROVIDERS}
+    return Side(decision, Asked(dispatch), begin, takes_memory=bool(here & {*decision.asked}))

@@ -27,7 +27,7 @@ BYTES_PER_TOKEN: Final = 4  # of English text, about; only engines know
 class Wish(NamedTuple):
     """What a call states of the choice: a model or a group by its name, how to choose, what is
     asked when that fails, what is needed (``--need``), how it is loaded. ``among`` are the names of
-    the only models that are looked at."""
+    the models of a side, the only ones that are looked at."""
 
     model: str | None = None
     strategy: str | None = None
@@ -65,11 +65,11 @@ class Selection:
         self.profiles = Profiles(found, config, database)
 
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
-        """Which models are asked, and in which order. Raises what forbids every one of them, and
-        ``NotFound`` for a fallback that is none."""
+        """Which models are asked, and in which order; of a side there may be none. Raises what
+        forbids every one of them, and ``NotFound`` for a fallback that is none."""
         if self.members(wish.model):
             decision, candidates = self.decide(request, wish, moment)
-            if not decision.asked:
+            if not decision.asked and wish.among is None:
                 raise decision.refusal
             return Chosen(decision.asked, decision, candidates)
         _require_unstated(wish)

@@ -72,11 +72,18 @@ class Asked:
 
 
 class Side:
-    """One side. ``begin`` starts its answer, and raises what forbids that."""
+    """One side. ``begin`` starts its answer, and raises what forbids that; ``takes_memory`` where a
+    model of this machine may have to be loaded for it."""
 
     def __init__(
-        self, decision: SidedDecision, asked: Asked, begin: Callable[[Asked], Answer]
+        self,
+        decision: SidedDecision,
+        asked: Asked,
+        begin: Callable[[Asked], Answer],
+        *,
+        takes_memory: bool = False,
     ) -> None:
+        self.takes_memory = takes_memory
         self.name, self.decision, self.asked = decision.side, decision, asked
         self.answer: Answer | None = None
         self.error: BaseException | None = None
