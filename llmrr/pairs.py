@@ -94,16 +94,12 @@ _INSERT: Final = (
 )
 
 
-def record(
-    connection: "sqlite3.Connection", pair: Pair, retention: float | None = None
-) -> None:
-    """Append a pair, and delete those that are more than ``retention`` seconds older than it."""
+def record(connection: "sqlite3.Connection", pair: Pair) -> None:
+    """Append a pair. ``stats.prune`` deletes it with the runs of its time."""
     prompt = None if pair.prompt is None else pair.prompt[:PROMPT_CHARACTERS]
     values = (pair.at, pair.mode, pair.answered, prompt, *_row(pair.new), *_row(pair.legacy))
-    with database.errors(), database.transaction(connection):
+    with database.errors():
         connection.execute(_INSERT, (*values, pair.similarity))
-        if retention is not None:
-            connection.execute("DELETE FROM pairs WHERE at < ?", (pair.at - retention,))
 
 
 def pairs(

@@ -213,8 +213,9 @@ def summary(connection: "sqlite3.Connection", since: float | None = None) -> Sum
 def prune(
     connection: "sqlite3.Connection", retention: float | None, *, now: float | None = None
 ) -> int:
-    """Delete runs older than ``retention`` seconds (None keeps all), at most once a day so that
-    it may be called after every run; how many went."""
+    """Delete runs older than ``retention`` seconds (None keeps all), and the pairs of both sides of
+    a migration, at most once a day so that it may be called after every run; how many runs went.
+    """
     now = time.time() if now is None else now
     if retention is None:
         return 0
@@ -223,6 +224,7 @@ def prune(
         return 0
     with database.errors(), database.transaction(connection):
         gone = connection.execute("DELETE FROM runs WHERE at < ?", (now - retention,)).rowcount
+        connection.execute("DELETE FROM pairs WHERE at < ?", (now - retention,))
         database.remember(connection, _PRUNED, str(now))
     return gone
 

@@ -1,5 +1,8 @@
 """The old and the new side of a migration beside each other: who answers, and what is recorded."""
 
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -232,6 +235,8 @@ def test_cancelling_ends_both(two: Two) -> None:
         answer.cancel()
         assert "".join(chunk.text for chunk in answer) == ""
         assert answer.finish_reason == "cancelled"
+        facts = answer.facts()
+        assert facts is not None and facts["migration"]["answered"] is None
     assert two.new.gone.wait(WAIT)
     assert two.legacy.gone.wait(WAIT)
     assert recorded() == []
@@ -391,13 +396,14 @@ def test_of_the_prompt_the_beginning_is_kept(two: Two) -> None:
 
 def test_pairs_are_listed_and_kept_as_long_as_runs() -> None:
     with closing(open_database()) as connection:
-        for at in (100.0, 200.0, 300.0):
+        days = [day * stats.DAY_S for day in (1, 2, 3)]
+        for at in days:
             pairs.record(connection, pairs.Pair(at, "hybrid"))
-        assert [one.at for one in pairs.pairs(connection)] == [100, 200, 300]
-        assert [one.at for one in pairs.pairs(connection, since=150, last=1)] == [300]
-        assert pairs.summary(connection, since=250).samples == 1
-        pairs.record(connection, pairs.Pair(400.0, "hybrid"), retention=150)
-        assert [one.at for one in pairs.pairs(connection)] == [300, 400]
+        assert [one.at for one in pairs.pairs(connection)] == days
+        assert [one.at for one in pairs.pairs(connection, since=days[1], last=1)] == days[2:]
+        assert pairs.summary(connection, since=days[2]).samples == 1
+        stats.prune(connection, 1.5 * stats.DAY_S, now=4 * stats.DAY_S)
+        assert [one.at for one in pairs.pairs(connection)] == days[2:]
 
 
 def test_nothing_to_compare_is_unknown() -> None:
@@ -565,3 +571,36 @@ def test_stats_compares_the_sides(two: Two, typed: Typed) -> None:
     assert "requests: 4, answered by both: 3, similarity of the answers: 1.00" in out
     assert "25.0 %" in out
     assert typed("stats", "--since", "2099-01-01", "--json").json["migration"] is None
+
+
+def started(*args: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "llmrr", *args]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_a_process_prints_the_answer_and_waits_for_the_other_side(two: Two) -> None:
+    two.legacy.gate.clear()
+    with started("run", "Hello") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "The capital is Paris.\n"
+        assert two.legacy.reached.wait(WAIT)
+        assert process.poll() is None
+        two.legacy.gate.set()
+        assert process.wait(WAIT) == 0
+    (pair,) = recorded()
+    assert pair.legacy is not None and pair.legacy.success
+
+
+def test_ctrl_c_while_it_waits_ends_the_other_side(two: Two) -> None:
+    two.legacy.faults.append(Fault(after=2, stalls=True))
+    with started("run", "Hello") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "The capital is Paris.\n"
+        assert two.legacy.stalled.wait(WAIT)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(WAIT) == 130
+    assert two.legacy.gone.wait(WAIT)
+    (pair,) = recorded()
+    assert pair.new is not None and pair.new.success
+    assert pair.legacy is None

@@ -1,7 +1,10 @@
 """Work that outlives the answer it belongs to: the other side of a migration, still under way."""
 
 import threading
+import time
 from collections.abc import Callable
+
+_PATIENCE_S = 2.0  # for what was cancelled to end, and be recorded
 
 
 class Background:
@@ -38,13 +41,14 @@ class Background:
             raise
 
     def cancel(self) -> None:
-        """End all of it; what does not end within a second is left behind."""
+        """End all of it; what has not ended soon is left behind."""
         with self._lock:
             work = dict(self._work)
         for cancel in work.values():
             cancel()
+        until = time.monotonic() + _PATIENCE_S
         for thread in work:
-            thread.join(1.0)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _threads(self) -> list[threading.Thread]:
         with self._lock:

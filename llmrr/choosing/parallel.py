@@ -29,6 +29,8 @@ from llmrr.sides import Sides
 from llmrr.similarity import similarity
 from llmrr.types import Chunk, Request
 
+_LONGEST_SAID = 250  # characters of an error
+
 
 class Runs(Host, Protocol):
     """What two sides need of the router."""
@@ -85,11 +87,11 @@ class Parallel(Answer):
         if sides.at_once:
             self._open = 2
             second.is_driven = True
-        waits = second.takes_memory  # the first one must not wait for room that it takes
-        if sides.at_once and not waits:
+        # A side that may take memory begins second: the first must not wait for the room.
+        if sides.at_once and not second.takes_memory:
             router._background.start(self._drive, second.cancel)
         first.start()
-        if sides.at_once and waits:
+        if sides.at_once and second.takes_memory:
             router._background.start(self._drive, second.cancel)
         if first.error is not None:
             self._go_over(first.error)
@@ -137,12 +139,12 @@ class Parallel(Answer):
                 self._go_over(error)
                 continue
             if chunk is None:
-                self._stop(self._leading.name)
+                self._stop(None if self._cancelled else self._leading.name)
                 raise StopIteration
             self._at += 1
             self._note(chunk)
             if chunk.usage is not None:
-                self._stop(self._leading.name)
+                self._stop(None if self._cancelled else self._leading.name)
             return chunk
 
     def cancel(self) -> None:
@@ -183,10 +185,13 @@ class Parallel(Answer):
         first, second = self._first, self._second
         if self._ended:  # what comes after the last word changes nothing
             raise error
+        said = f"the {first.name} side failed ({first.failure[:_LONGEST_SAID]})"
         if self._leading is second or self._said or self._cancelled:
+            if self._leading is first and self._open == 2 and not self._cancelled:
+                # The error itself may be told only once the other side has ended.
+                self._router._warn(said)
             self._stop(None)
             raise self._both_failed(error)
-        said = f"the {first.name} side failed ({first.failure[:250]})"
         self._router._warn(f"{said}: the {second.name} side answers")
         self._leading, self._at = second, 0
         second.asked.speak()
@@ -200,8 +205,10 @@ class Parallel(Answer):
     def _both_failed(self, error: BaseException) -> BaseException:
         """What to raise: the error of the side that comes first says of the other one too."""
         found = self._first.error
-        if self._said or self._leading is self._first or not isinstance(found, LlmrrError):
+        if found is None or self._said or self._leading is self._first:
             return error
+        if not isinstance(found, LlmrrError):
+            return found
         found = copy.copy(found)
         found.message += f"; the {self._second.name} side failed too ({self._second.failure})"
         found.args = (found.message, *found.args[1:])
@@ -249,9 +256,8 @@ class Parallel(Answer):
         pair = pairs.Pair(
             self._began, self._sides.mode, self._answered, prompt, new, legacy, alike
         )
-        retention = cast("float | None", config.value("stats.retention"))
         self._router.with_database(
-            lambda connection: pairs.record(connection, pair, retention),
+            lambda connection: pairs.record(connection, pair),
             "what both sides answered is not recorded",
         )
 
