@@ -604,3 +604,16 @@ def test_ctrl_c_while_it_waits_ends_the_other_side(two: Two) -> None:
     (pair,) = recorded()
     assert pair.new is not None and pair.new.success
     assert pair.legacy is None
+
+
+def test_what_was_complete_before_a_cancellation_counts(two: Two) -> None:
+    two.new.faults.append(Fault(after=2, stalls=True))
+    with two.router() as router:
+        answer = router.run(HELLO)
+        next(answer)
+        second = answer._second  # type: ignore[attr-defined]
+        second.hear_all()
+        answer.close()
+    (pair,) = recorded()
+    assert (pair.answered, pair.new) == (None, None)
+    assert pair.legacy is not None and pair.legacy.success

@@ -128,7 +128,9 @@ class Side:
             pass
 
     def cancel(self) -> None:
-        """Stop it, from any thread."""
+        """Stop it, from any thread, if it is not over."""
+        if self.is_over:
+            return
         self.asked.cancelled = True
         if self.answer is not None:
             self.answer.cancel()
