@@ -10,11 +10,9 @@ load, stream, record. Also the library's public face.
 import os
 import shlex
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from llmrr import formats, stats
@@ -25,9 +23,11 @@ from llmrr.choosing.dispatch import Call, Dispatch, completed
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.selection import Moment, Selection, Wish
 from llmrr.config import Config
-from llmrr.engines import Picked, Reached, for_endpoint, for_format
+from llmrr.engines import for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
-from llmrr.errors import BadConfig, LlmrrError, UsageError
+from llmrr.engines.chunks import Kept
+from llmrr.errors import BadConfig, DoesNotFit, LlmrrError, UsageError
+from llmrr.pool import Held, Lease, MemoryUse, Pool, Rules, Wanted, needs
 from llmrr.routing import Decision
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.types import Endpoint, ModelInfo, Request
@@ -44,30 +44,29 @@ T = TypeVar("T")
 
 __all__ = ["Answer", "Opened", "Router"]
 
-# What a model was loaded from, the engine's name, and how.
-_Key = tuple[Path | Endpoint, str, Options]
-
-
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A loaded model to be used directly. What it answers is not recorded."""
+    """A loaded model to be used directly. What it answers is not recorded. It stays loaded as long
+    as this, or an answer of it, is held and the router is open."""
 
     resolved: Resolved
     engine: str
     model: Model
+    lease: Lease
 
     def generate(self, request: Request) -> Stream:
         """Start answering, with the defaults of its recipe, of its author and of llmrr."""
-        return self.model.generate(
-            completed(request, self.resolved, self.model.info.sampling)
-        )
+        asked = completed(request, self.resolved, self.model.info.sampling)
+        return Kept(self.model.generate(asked), self.lease)
 
 
 class Router:
-    """Models by name, loaded when they are needed; one stays loaded until another one is asked for.
+    """Models by name, loaded when they are needed, and unloaded as ``[memory]`` says. Every method
+    may be called from any thread.
 
     ``warn`` is told what the user should know and what does not stop the work. ``leave_model`` is
-    for a process that ends with the router: the system frees a model faster than we could.
+    for a process that ends with the router, after one answer: the system frees a model faster than
+    we could.
     """
 
     def __init__(
@@ -78,12 +77,10 @@ class Router:
         leave_model: bool = False,
     ) -> None:
         self._given, self._warn, self._leave_model = config, warn, leave_model
-        self._loaded: tuple[_Key, Model, Picked | Reached] | None = None
+        self.pool = Pool(self._rules, lives=not leave_model)
         self._connection: sqlite3.Connection | None = None
         self._unrecorded = False  # the database could not be used
-        self._loaded_name: str | None = None
-        self._busy: Counter[str] = Counter()
-        self._busy_lock, self._database_lock = threading.Lock(), threading.RLock()
+        self._database_lock = threading.RLock()
         self._kept: dict[str, str] = {}  # who has answered a conversation
         self._background = Background()
 
@@ -117,7 +114,9 @@ class Router:
     @cached_property
     def selection(self) -> Selection:
         """The ``[[models]]``, to choose among."""
-        return Selection(self.catalogue, lambda: self.config, self.with_database)
+        return Selection(
+            self.catalogue, lambda: self.config, self.with_database, self.pool.idle_bytes
+        )
 
     def resolve(self, name: str | None) -> Resolved:
         """Which model a name means; without one, the one that answers by default. Raises what
@@ -240,8 +239,8 @@ class Router:
     ) -> list[list[float]]:
         """One vector of length 1 per text."""
         found = self.catalogue.for_running(self._found(model, engine))
-        loaded, _ = self._open(found, options or {}, engine)
-        return loaded.embed(texts)
+        with self._open(found, options or {}, engine) as lease:
+            return lease.model.embed(texts)
 
     def open(
         self,
@@ -250,21 +249,58 @@ class Router:
         options: Mapping[str, object] | None = None,
         engine: str | None = None,
     ) -> Opened:
-        """Load a model to use it directly; it stays loaded until another one is asked for."""
+        """Load a model to use it directly; it stays loaded as long as what is returned is held."""
         resolved = self._found(model, engine)
-        loaded, picked = self._open(resolved, options or {}, engine)
-        return Opened(resolved, picked.engine.name, loaded)
+        lease = self._open(resolved, options or {}, engine)
+        return Opened(resolved, lease.about.engine.name, lease.model, lease)
 
     def close(self) -> None:
-        """Free the model and the database, after what answers have left behind has ended. Twice is
-        allowed."""
+        """Free the models, what they are answering too, and the database, after what answers left
+        behind has ended. Twice is allowed."""
         self._background.wait()
-        if self._loaded is not None and not self._leave_model:
-            self._loaded[1].close()
-        self._loaded = self._loaded_name = None
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self.pool.close(leave=self._leave_model)
+        with self._database_lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    # -- memory --------------------------------------------------------------------------------
+
+    def initialize(self) -> "Router":
+        """Read the configuration, open the database and, with ``[memory] loading = "preload"``,
+        load the models of ``preload``, or without any all ``[[models]]``. What there is no room for
+        is left to be loaded when it is asked for, with a warning. Raises ``NotFound`` for a name
+        that means no model, and what loading it raises."""
+        self.with_database(lambda connection: None, "nothing is recorded")
+        if self.config.value("memory.loading") == "preload":
+            named = cast("tuple[str, ...]", self.config.value("preload"))
+            for name in named or [one.name for one in self.config.models]:
+                self._preload(name)
+        return self
+
+    def unload_unused(self, idle_s: float | None = None) -> list[str]:
+        """Unload the models of this machine that nobody uses, or only those that nobody has used
+        for so many seconds; their names."""
+        return self.pool.unload_unused(idle_s or 0.0)
+
+    def cleanup(self) -> list[str]:
+        """Unload what nobody uses, and forget what is older than ``[stats] retention``; the names
+        of what was unloaded."""
+        retention = cast("float | None", self.config.value("stats.retention"))
+        self.with_database(
+            lambda connection: stats.prune(connection, retention), "nothing is forgotten"
+        )
+        return self.unload_unused()
+
+    def loaded(self) -> list[Held]:
+        """The models of this machine that are in memory: names, bytes, how many requests use
+        them."""
+        return self.pool.held()
+
+    def memory(self) -> MemoryUse | None:
+        """How much of the memory that this process may use is in use; None where the system does
+        not say."""
+        return self.pool.use()
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -273,38 +309,55 @@ class Router:
         return self.catalogue.served(found) if engine == "ollama" else found
 
     def _open(
+        self,
+        resolved: Resolved,
+        stated: Mapping[str, object],
+        wanted: str | None,
+        until: float | None = None,
+    ) -> Lease:
+        """A model to be used; room for it is waited for ``until``."""
+        return self.pool.lease(self._wanted(resolved, stated, wanted), until)
+
+    def _wanted(
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
-    ) -> tuple[Model, Picked | Reached]:
+    ) -> Wanted:
         wanted = wanted or resolved.engine
         called, stated = stated, {**resolved.recipe.options, **stated}
-        picked: Picked | Reached
-        load: Callable[[], Model]
         if resolved.endpoint is not None:
             if found := self.config.untrusted(resolved.name, called):
                 raise BadConfig(f"{found}, and nobody agreed to that", "llmrr config trust")
             endpoint, stated = self._endpoint(resolved.endpoint, stated)
-            picked = reached = for_endpoint(endpoint, wanted)
+            reached = for_endpoint(endpoint, wanted)
             options = _options(stated)
-            key: _Key = (endpoint, picked.engine.name, options)
             load = partial(reached.engine.load, endpoint, options)
-        else:
-            _refuse_remote(resolved, stated)
-            files = place(resolved)
-            named = resolved.label or shlex.quote(str(files.path))
-            picked = local = for_format(files.format, resolved.name, wanted, named)
-            options = _options({**self.config.engine_options(picked.engine.name), **stated})
-            key = (files.path, picked.engine.name, options)
-            load = partial(local.engine.load, files, options)
-        if self._loaded is not None:
-            if self._loaded[0] == key:
-                self._loaded_name = resolved.name
-                return self._loaded[1:]
-            if self._loaded[0][0] != key[0] and not isinstance(self._loaded[0][0], Endpoint):
-                self._loaded[1].close()
-            self._loaded = self._loaded_name = None
-        model = load()
-        self._loaded, self._loaded_name = (key, model, picked), resolved.name
-        return model, picked
+            return Wanted(resolved.name, (endpoint, reached.engine.name, options), reached, load)
+        _refuse_remote(resolved, stated)
+        files = place(resolved)
+        named = resolved.label or shlex.quote(str(files.path))
+        picked = for_format(files.format, resolved.name, wanted, named)
+        own = self.config.engine_options(picked.engine.name)
+        most = 1 if "slots" in stated else self._most_slots()
+        options = _options({"most_slots": most, **own, **stated})
+        return Wanted(
+            resolved.name, (files, picked.engine.name, options), picked,
+            partial(picked.engine.load, files, options), partial(needs.bytes_of, files, options),
+        )  # fmt: skip
+
+    def _most_slots(self) -> int:
+        """How many requests a model of this machine computes at once."""
+        if self._leave_model or not self.config.value("batching.enabled"):
+            return 1
+        return cast(int, self.config.value("batching.max_batch_size"))
+
+    def _rules(self) -> Rules:
+        return Rules(**{name: self.config.value(f"memory.{name}") for name in Rules._fields})  # type: ignore[arg-type]
+
+    def _preload(self, name: str) -> None:
+        found = self.catalogue.for_running(self._found(name, None))
+        try:
+            self._open(found, {}, None).release()
+        except DoesNotFit as error:
+            self._warn(f"{name} is not preloaded: {error.message}")
 
     def _endpoint(
         self, endpoint: Endpoint, stated: Mapping[str, object]
@@ -319,11 +372,6 @@ class Router:
         rest = {name: one for name, one in stated.items() if name not in REMOTE_OPTIONS}
         times["env_file"] = self.config.value("env_file")
         return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
-
-    def _count(self, name: str, change: int) -> None:
-        """How many requests are under way at a model."""
-        with self._busy_lock:
-            self._busy[name] += change
 
     # -- the record ----------------------------------------------------------------------------
 
@@ -349,11 +397,8 @@ class Router:
             return None
 
     def _moment(self, conversation: str | None) -> Moment:
-        with self._busy_lock:
-            busy = {name: count for name, count in self._busy.items() if count}
-        loaded = frozenset() if self._loaded_name is None else frozenset({self._loaded_name})
         kept = None if conversation is None else self._kept.get(conversation)
-        return Moment(int.from_bytes(os.urandom(8)), loaded, busy, kept)
+        return Moment(int.from_bytes(os.urandom(8)), self.pool.names, self.pool.busy(), kept)
 
     def _record(
         self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None

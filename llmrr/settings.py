@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from llmrr.errors import BadConfig, nearest
 from llmrr.kinds import (
     CHAT_TEMPLATE,
+    DURATION,
     FILE,
     FLAG,
     LAYERS,
@@ -19,7 +20,9 @@ from llmrr.kinds import (
     MESSAGES,
     NAME,
     ON_OFF_AUTO,
+    PATH,
     RETENTION,
+    REVISION,
     SECONDS,
     SHARE,
     SOURCE,
@@ -37,6 +40,7 @@ from llmrr.kinds import (
 )
 from llmrr.sides import MODES, SIDE
 from llmrr.strategies import CHAIN, COST, DEFAULT_STRATEGY, NAMES, STRATEGIES, STRATEGY, TAGS
+from llmrr.types import Format
 
 Source = Literal["command line", "environment", "project", "user", "default"]
 
@@ -110,6 +114,26 @@ ENGINES = (
     "llamacpp", "onnx", "mlx", "openai", "openai-responses", "anthropic", "google", "azure",
     "cohere", "bedrock", "ollama",
 )  # fmt: skip
+
+# What the original of llmrr called them; None is: as it is found.
+STRAY: Mapping[str, Mapping[str, str | None]] = {
+    "engine": {"native": "llamacpp"}, "format": {"huggingface": None},
+}
+
+# What goes with one model alone.
+_LOADING_ONE: tuple[tuple[str, Kind, object, str, str], ...] = (
+    ("mmproj", PATH, None,
+     "The file of its image encoder (mmproj), for images; unset, the one that was installed with "
+     "it. A relative path starts at this file.", '"mmproj-F16.gguf"'),
+)
+
+# (leaf, kind, doc, example): which files of a source are the model.
+_PLACING: tuple[tuple[str, Kind, str, str], ...] = (
+    ("file", TEXT, "Which file of a repository or folder, by its path in it.",
+     '"model-Q4_K_M.gguf"'),
+    ("revision", REVISION, "The branch, tag or commit of a repository.", '"v1.0"'),
+)
+PLACING = frozenset(leaf for leaf, *_ in _PLACING)
 
 # (leaf, kind, doc, example): how a remote model is reached.
 _REACHING: tuple[tuple[str, Kind, str, str], ...] = (
@@ -192,6 +216,9 @@ SETTINGS: tuple[Spec, ...] = (
          "before those of llmrr keys set; relative to this file, and of a project's file inside "
          "its folder. Nothing else is taken from it.",
          '".env"', True),
+    Spec("preload", NAMES, [],
+         "The models that are loaded beforehand where [memory] loading is preload; without any, "
+         "all [[models]].", '["assistant", "local"]', True),
     Spec("log_prompts", FLAG, True,
          "Whether prompts and answers are kept with the record of each run.", "false", True),
     *(Spec(f"engines.llamacpp.{leaf}", kind, default, doc, example, True)
@@ -207,7 +234,10 @@ SETTINGS: tuple[Spec, ...] = (
          "once the hub's cache has it, ollama:NAME, lmstudio:PUBLISHER/REPO, builtin:mini, or a "
          "provider and its model, as openai:gpt-4o-mini.",
          '"file:./models/assistant.gguf"'),
-    Spec("models[].engine", one_of(*ENGINES), None,
+    Spec("models[].format", one_of(*Format, stray=STRAY["format"]), None,
+         "What its files are: needed where a folder holds the model in several formats, refused "
+         "where they are something else.", '"gguf"'),
+    Spec("models[].engine", one_of(*ENGINES, stray=STRAY["engine"]), None,
          "Which engine runs it, or which protocol a provider is asked by, where several could; "
          "unset, the first that is here, and the provider's usual one.", '"onnx"'),
     *(Spec(f"models[].{leaf}", kind, None, doc, example)
@@ -215,9 +245,9 @@ SETTINGS: tuple[Spec, ...] = (
     *(Spec(f"models[].params.{leaf}", kind, None, doc, example)
       for leaf, kind, doc, example in _PARAMS),
     *(Spec(f"models[].options.{leaf}", kind, None, doc, example)
-      for leaf, kind, _default, doc, example in _LOADING),
+      for leaf, kind, _default, doc, example in (*_LOADING, *_LOADING_ONE)),
     *(Spec(f"models[].options.{leaf}", kind, None, doc, example)
-      for leaf, kind, doc, example in _REACHING),
+      for leaf, kind, doc, example in (*_PLACING, *_REACHING)),
     *(Spec(f"timeouts.{leaf}", SECONDS, default, f"{doc} In seconds.", str(default), True)
       for leaf, default, doc in _TIMES),
     Spec("templates.NAME.template", TEXT, None,
@@ -238,7 +268,7 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("weights.cost", number(0), 0.3, "What balanced weighs cost with.", "0.2", True),
     Spec("weights.speed", number(0), 0.3, "What balanced weighs speed with.", "0.2", True),
     Spec("ensemble.size", whole(2, 16), 3,
-         "How many models the strategy ensemble asks, one after the other.", "5", True),
+         "How many models the strategy ensemble asks at once.", "5", True),
     Spec("ensemble.judge", TEXT, None,
          "The model that chooses among their answers; without it, or where it names none, the "
          "answer that most give is taken, or the one nearest to the others.",
@@ -272,6 +302,31 @@ SETTINGS: tuple[Spec, ...] = (
          '["local"]', True),
     Spec("migration.legacy", SIDE, None,
          "The models of the old side.", '["assistant"]', True),
+    Spec("memory.threshold", SHARE, 0.8,
+         "Above this share of its limit (the machine's memory, or a control group's) models that "
+         "nobody uses are unloaded.", "0.7", True),
+    Spec("memory.high", SHARE, 0.9,
+         "Above this share nothing is loaded, and beside other models nothing that would bring "
+         "memory there: what runs is waited for, what is idle leaves, else the load is refused "
+         "with the figures.", "0.95", True),
+    Spec("memory.interval", DURATION, 300,
+         "How often a living process looks at its memory, in seconds or as \"5m\".", "60", True),
+    Spec("memory.auto_unload", FLAG, True,
+         "Whether models that nobody uses are unloaded by themselves; without it only where "
+         "another one needs their room.", "false", True),
+    Spec("memory.unload_after", DURATION, 300,
+         "How long a model stays loaded that nobody uses, in seconds or as \"10m\", in a process "
+         "that lives on.", '"30m"', True),
+    Spec("memory.loading", one_of("lazy", "preload"), "lazy",
+         "When models are loaded: lazy is when they are asked for first; preload when llmrr chat "
+         "or Router.initialize() begins.", '"preload"', True),
+    Spec("batching.enabled", FLAG, True,
+         "Whether a model on this machine computes several requests at once where they meet in one "
+         "process; else one after the other.", "false", True),
+    Spec("batching.max_batch_size", whole(1, 256), 10,
+         "How many requests at once at most; as many as memory has room for.", "4", True),
+    Spec("streaming.chunk_size", whole(1, 65536), 1,
+         "How many tokens of an answer are handed on at a time.", "16", True),
     Spec("stats.retention", RETENTION, "30d",
          'How long runs are kept: a time such as "30d", or "forever".', '"90d"', True),
 )  # fmt: skip

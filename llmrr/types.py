@@ -216,7 +216,7 @@ class Endpoint:
     api_key_env: str | None = None
     api_version: str | None = None
     organization: str | None = None
-    headers_env: Mapping[str, str] = field(default_factory=dict)
+    headers_env: Mapping[str, str] = field(default_factory=dict, hash=False)
     connect: float | None = 5.0
     first_token: float | None = 60.0
     between_tokens: float | None = 30.0

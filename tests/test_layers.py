@@ -28,14 +28,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("description", "inventory"),
     ("choosing",),
     ("router",),
-    ("bench", "optimize", "doctor", "batch", "compat"),
+    ("bench", "optimize", "doctor", "batch", "compat", "monitor"),
     ("migrate", "server"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
 FOLDERS = {"formats", "engines", "hardware", "hub", "store", "routing", "evaluate", "convert",
-           "choosing", "bench", "migrate", "server", "cli", "builtin"}  # fmt: skip
+           "choosing", "bench", "pool", "migrate", "server", "cli", "builtin"}  # fmt: skip
 
 
 def part_of(file: Path, root: Path) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from llmrr.catalogue import Resolved
 from llmrr.engines.base import Stream
 from llmrr.errors import BadConfig, ContextOverflow, LlmrrError, UsageError
+from llmrr.pool import Lease
 from llmrr.routing.chain import RetryRules, delay, may_wait
 from llmrr.types import FinishReason, Message, Request, Usage
 
@@ -18,12 +19,14 @@ _GO_ON = "Your answer broke off. Go on exactly where it ends, and repeat nothing
 
 
 class Attempt(NamedTuple):
-    """A model that answers. ``runs`` says why this engine, and what computes."""
+    """A model that answers, in memory until ``lease`` is released. ``runs`` says why this engine,
+    and what computes."""
 
     stream: Stream
     model: Resolved
     engine: str
     runs: str
+    lease: Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ class Attempts:
     ) -> None:
         """Record how the attempt ended."""
         engine = self.current.engine if self.current else ""
+        if self.current is not None:
+            self.current.lease.release()
         self.asks.record(
             Ended(self.name, self.found, engine, self.began, usage, finish_reason, text, error)
         )

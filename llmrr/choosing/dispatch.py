@@ -13,9 +13,9 @@ from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begu
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, retry_rules
 from llmrr.config import Config
-from llmrr.engines import Picked, Reached
-from llmrr.engines.base import Model
+from llmrr.engines.chunks import joined
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable
+from llmrr.pool import Lease
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:
@@ -52,10 +52,12 @@ class Host(Protocol):
     def _found(self, model: str | None, engine: str | None) -> Resolved: ...
 
     def _open(
-        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
-    ) -> tuple[Model, Picked | Reached]: ...
-
-    def _count(self, name: str, change: int) -> None: ...
+        self,
+        resolved: Resolved,
+        stated: Mapping[str, object],
+        wanted: str | None,
+        until: float | None = None,
+    ) -> Lease: ...
 
     def _record(
         self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
@@ -121,12 +123,17 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
-        loaded, picked = self.router._open(model, self.call.options, self.call.engine)
-        request = completed(request, model, loaded.info.sampling)
-        stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        lease = self.router._open(model, self.call.options, self.call.engine, self.deadline)
+        try:
+            loaded, picked = lease.model, lease.about
+            request = completed(request, model, loaded.info.sampling)
+            stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        except BaseException:
+            lease.release()
+            raise
+        size = cast(int, self.router.config.value("streaming.chunk_size"))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))
-        self.router._count(model.name, 1)
-        return Attempt(stream, model, picked.engine.name, runs)
+        return Attempt(joined(stream, size), model, picked.engine.name, runs, lease)
 
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, and what that says of the model."""
@@ -138,8 +145,6 @@ class Dispatch:
             self._finish(self.under_way)
         if ended.model is None:
             return
-        if ended.engine:
-            self.router._count(ended.model.name, -1)
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
         run = _run_of(self.request, ended, ended.model, self.cid if is_said else None)

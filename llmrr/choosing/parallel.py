@@ -87,11 +87,13 @@ class Parallel(Answer):
         if sides.at_once:
             self._open = 2
             second.is_driven = True
-        # A side that may take memory begins second: the first must not wait for the room.
-        if sides.at_once and not second.takes_memory:
+        # Loading takes long, and the other side need not wait for it; unless it takes memory too,
+        # as the first one must not wait for room that the second has taken.
+        ahead = first.takes_memory and not second.takes_memory
+        if sides.at_once and ahead:
             router._background.start(self._drive, second.cancel)
         first.start()
-        if sides.at_once and second.takes_memory:
+        if sides.at_once and not ahead:
             router._background.start(self._drive, second.cancel)
         if first.error is not None:
             self._go_over(first.error)

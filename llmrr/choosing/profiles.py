@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from llmrr.catalogue import Database, Resolved
+    from llmrr.hardware import Hardware
     from llmrr.speeds import Speed
 
 FRESH_S: Final = 30.0  # how long what was found out of a model holds
@@ -43,12 +44,18 @@ AS_CONFIGURED: Final = Loading()
 
 
 class Profiles:
-    """What is known of each model. What takes time to find out is kept for a while."""
+    """What is known of each model. What takes time to find out is kept for a while. ``idle_bytes``
+    is what models that nobody uses would leave to another one."""
 
     def __init__(
-        self, found: Catalogue, config: Callable[[], Config], database: "Database"
+        self,
+        found: Catalogue,
+        config: Callable[[], Config],
+        database: "Database",
+        idle_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._catalogue, self._config, self._database = found, config, database
+        self._idle_bytes = idle_bytes
         self._known: dict[tuple[str, Loading], tuple[float, Candidate]] = {}
         self._speeds: dict[str, Speed] = {}
 
@@ -127,8 +134,10 @@ class Profiles:
         options = {**self._config().engine_options(picked.engine.name), **found.recipe.options}
         wanted = loading.context or options.get("context_size")
         context = wanted if isinstance(wanted, int) else None
-        room = _room(info, context, options, is_loaded)
+        room = _room(info, context, options, is_loaded, self._idle_bytes())
         features = {str(one) for one in picked.engine.can}
+        if "mmproj" not in options:
+            features.discard("images")
         if self._database(_any_speed, _LOSS):
             speed = self._catalogue.speed(self._catalogue.entry(model.name))
             if speed is not None:
@@ -214,7 +223,11 @@ def _stated(model: ConfiguredModel) -> Candidate:
 
 
 def _room(
-    info: ModelInfo, context: int | None, options: Mapping[str, object], is_loaded: bool
+    info: ModelInfo,
+    context: int | None,
+    options: Mapping[str, object],
+    is_loaded: bool,
+    idle_bytes: int,
 ) -> int | None:
     """The tokens that there is memory for; None where the files do not say their shape. Raises
     ``DoesNotFit``."""
@@ -225,7 +238,8 @@ def _room(
     smallest = context or min(CONTEXT_AT_LEAST, info.context_length or CONTEXT_AT_LEAST)
     kv_type = str(options.get("kv_type") or "f16")
     try:
-        found = hardware.fit_one(info, hardware.probe(), context=smallest, kv_type=kv_type)
+        machine = _with_free(hardware.probe(), idle_bytes)
+        found = hardware.fit_one(info, machine, context=smallest, kv_type=kv_type)
     except Unsupported:
         return None
     if not (found.fits or is_loaded or found.largest_context):
@@ -236,6 +250,16 @@ def _room(
             f"{'; '.join(found.why)}"
         )
     return found.largest_context
+
+
+def _with_free(machine: "Hardware", count: int) -> "Hardware":
+    """The machine with so many bytes more that are free."""
+    memory = machine.memory
+    total = memory.limit_bytes or memory.total_bytes
+    if not count or memory.available_bytes is None or total is None:
+        return machine
+    free = min(total, memory.available_bytes + count)
+    return replace(machine, memory=replace(memory, available_bytes=free))
 
 
 def _absolute(path: Path) -> Path:

@@ -59,10 +59,14 @@ class Selection:
     """The ``[[models]]``, to choose among."""
 
     def __init__(
-        self, found: Catalogue, config: Callable[[], Config], database: "Database"
+        self,
+        found: Catalogue,
+        config: Callable[[], Config],
+        database: "Database",
+        idle_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._catalogue, self._config = found, config
-        self.profiles = Profiles(found, config, database)
+        self.profiles = Profiles(found, config, database, idle_bytes)
 
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
         """Which models are asked, and in which order; of a side there may be none. Raises what
