@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmrr import environment, paths, settings, sides, tomlfile
-from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError, nearest
+from llmrr.errors import BadConfig, LlmrrError, NotFound, nearest
+from llmrr.flags import GUIDE, Flag, joined, strangers
 from llmrr.settings import SETTINGS, Setting, Source, Spec
 from llmrr.strategies import strategy_warning
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
@@ -40,6 +41,7 @@ class Config(NamedTuple):
     templates: Mapping[str, Template]
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
+    flags: tuple[Flag, ...] = GUIDE
 
     def value(self, key: str) -> object:
         """The value in use of a setting, by its dotted key; ``KeyError`` for an unknown one."""
@@ -57,6 +59,14 @@ class Config(NamedTuple):
     def model(self, name: str) -> ConfiguredModel | None:
         """The ``[[models]]`` of that name."""
         return next((model for model in self.models if model.name == name), None)
+
+    def template(self, name: str) -> Template:
+        """The ``[templates.NAME]`` of that name. Raises ``NotFound`` with the nearest."""
+        if name in self.templates:
+            return self.templates[name]
+        near = nearest(name, self.templates)
+        hint = f"-t {near}" if near else f"add [templates.{name}] with: llmrr config edit"
+        raise NotFound(f'there is no template "{name}"', hint)
 
     def untrusted(self, name: str, stated: Mapping[str, object] = MappingProxyType({})) -> str:
         """What the user has yet to agree to before the model of that name is asked; empty where
@@ -95,6 +105,7 @@ def load(
     found = settings.defaults()
     models: tuple[ConfiguredModel, ...] = ()
     templates: dict[str, Template] = {}
+    flags = GUIDE
     notes: tuple[str, ...] = ()
     for source, path in levels:
         file = tomlfile.read(path)
@@ -104,6 +115,7 @@ def load(
         models = models if file.models is None else file.models
         notes += file.notes
         templates |= file.templates
+        flags = joined(flags, file.flags)
     from_environment, warnings = environment.read(environ)
     found |= from_environment
     for key, stated in (overrides or {}).items():
@@ -118,7 +130,8 @@ def load(
         strategy_warning(strategy.stated, strategy.where or strategy.source), lost, idle,
     )  # fmt: skip
     warnings = (*warnings, *notes, *filter(None, said))
-    return Config(MappingProxyType(found), models, templates, warnings, files)
+    _require_models(flags, models, files)
+    return Config(MappingProxyType(found), models, templates, warnings, files, flags)
 
 
 def user_file() -> Path:
@@ -156,39 +169,14 @@ def given_or_project(file: str | None) -> Path:
     return found
 
 
-def render(template: Template, values: Mapping[str, str]) -> tuple[Message, ...] | str:
-    """Fill a template's holes: its messages, or its text.
+def render(template: Template, values: Mapping[str, object]) -> tuple[Message, ...] | str:
+    """Fill the holes of a template: its messages, or its text.
 
     ``UsageError`` for a hole without a value, or a value without a hole; ``Unsupported`` for a
     template that is written in another format than braces.
     """
-    if template.format != "braces":
-        raise Unsupported(
-            f"the template {template.name!r} is written as {template.format!r}, which is kept but "
-            "not rendered",
-            'rewrite it with {name} holes and format = "braces"',
-        )
-    for name in values:
-        if name not in template.holes:
-            near = nearest(name, template.holes)
-            hint = f"its holes are: {', '.join(template.holes) or 'none'}"
-            raise UsageError(
-                f"the template {template.name!r} has no hole {{{name}}}",
-                f"did you mean -P {near}?" if near else hint,
-            )
-    filling = {**template.defaults, **values}
-    for name in template.holes:
-        if name not in filling:
-            raise UsageError(
-                f"the template {template.name!r} needs a value for {{{name}}}",
-                f"add: -P {name} VALUE",
-            )
-    if template.template is not None:
-        return tomlfile.fill(template.template, filling)
-    return tuple(
-        Message(message.role, tomlfile.fill(message.content, filling))
-        for message in template.messages
-    )
+    prompt = template.prompt
+    return prompt.format(values) if prompt.is_text else prompt.format_messages(values)
 
 
 def check(path: Path) -> list[Problem]:
@@ -404,6 +392,22 @@ def _mode_of(
         idle = f"{one.message} here: there is no migration mode ({where})"
         return off, None if mode.value is None else idle
     return mode, None
+
+
+def _require_models(
+    flags: tuple[Flag, ...], models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
+) -> None:
+    """Raise ``BadConfig`` for a model that a flag names and that is none, unless the models of
+    something stronger replaced it."""
+
+    def rank(file: Path | None) -> int:
+        return files.index(file) if file in files else -1
+
+    names = [model.name for model in models]
+    for flag in flags:
+        replaced = bool(models) and rank(models[0].file) < rank(flag.file)
+        for message, hint in () if replaced or flag.file is None else strangers(flag, names):
+            raise BadConfig(f"{message} ({flag.file})", hint)
 
 
 def _is_file(path: Path) -> bool:

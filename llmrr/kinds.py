@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from llmrr.errors import nearest
 from llmrr.paths import real, user_path
+from llmrr.prompts import role_problem
 
 # Every provider that a source may name, whether or not this version acts on it.
 PROVIDERS = (
@@ -147,8 +148,8 @@ def _messages(value: object, _folder: Path) -> object:
     for entry in value:
         if not isinstance(entry, dict) or set(entry) != {"role", "content"}:
             raise ValueError
-        if entry["role"] not in ("system", "user", "assistant"):
-            raise ValueError(f"the role {entry['role']!r} is not system, user or assistant")
+        if problem := role_problem(entry["role"]):
+            raise ValueError(problem)
         if not isinstance(entry["content"], str):
             raise ValueError
     return tuple((entry["role"], entry["content"]) for entry in value)

@@ -83,6 +83,7 @@ class Router:
         self._database_lock = threading.RLock()
         self._kept: dict[str, str] = {}  # who has answered a conversation
         self._background = Background()
+        self._told: set[str] = set()
 
     def __enter__(self) -> "Router":
         return self
@@ -182,6 +183,7 @@ class Router:
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
         deadline: float | None = None,
+        user: str | None = None,
     ) -> Answer:
         """Start answering; what goes wrong before the first token is recorded, and raised where no
         other model is to be asked.
@@ -191,9 +193,11 @@ class Router:
         none; ``progress`` is told how many tokens of the prompt are computed, and how many there
         are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
         ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
-        again.
+        again. ``user`` is for whom it is asked, whoever that is: a flag that is on for a share of
+        all is on or off for one user.
         """
-        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
+        loading = _loading(options, engine)
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
         call = Call(options or {}, engine, conversation, log, deadline)
         moment = self._moment(conversation)
         if sides := self.selection.sides(wish):
@@ -201,6 +205,7 @@ class Router:
 
             return parallel.ask(self, sides, request, wish, call, moment, progress)
         chosen = self.selection.choose(request, wish, moment)
+        self._tell(chosen.flags.notes)
         dispatch = Dispatch(self, chosen, request, call)
         decision = chosen.decision
         if decision is None or decision.strategy != "ensemble":
@@ -220,14 +225,20 @@ class Router:
         strategy: str | None = None,
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
+        user: str | None = None,
     ) -> Decision:
         """The decision that ``run`` would obey, and what it rests on; nothing is run."""
-        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
+        loading = _loading(options, engine)
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
+        decision: Decision
         if sides := self.selection.sides(wish):
             from llmrr.choosing import parallel
 
-            return parallel.decide(self.selection, sides, request, wish, self._moment(None))
-        return self.selection.decide(request, wish, self._moment(None))[0]
+            decision = parallel.decide(self.selection, sides, request, wish, self._moment(None))
+        else:
+            decision, _ = self.selection.decide(request, wish, self._moment(None))
+        self._tell(decision.flags.notes)
+        return decision
 
     def embed(
         self,
@@ -372,6 +383,13 @@ class Router:
         rest = {name: one for name, one in stated.items() if name not in REMOTE_OPTIONS}
         times["env_file"] = self.config.value("env_file")
         return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
+
+    def _tell(self, notes: Sequence[str]) -> None:
+        """Warn of each once."""
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                self._warn(note)
 
     # -- the record ----------------------------------------------------------------------------
 

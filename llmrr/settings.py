@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from llmrr.errors import BadConfig, nearest
+from llmrr.flags import CACHE, END, SCHEDULE, START, WEEK
 from llmrr.kinds import (
     CHAT_TEMPLATE,
     DURATION,
@@ -197,6 +198,32 @@ _CHOOSING: tuple[tuple[str, Kind, str, str], ...] = (
      "{ input = 0.15, output = 0.60 }"),
 )  # fmt: skip
 
+# (leaf, kind, doc, example): when a flag is on, and what it sets.
+_FLAG: tuple[tuple[str, Kind, str, str], ...] = (
+    ("rollout", SHARE,
+     "The share of conversations that it is on for. A conversation is drawn by its first message, "
+     "or by the user that Router.run is told: the same one is always in or out, and stays in when "
+     "the share grows. All that is stated of a flag must hold for it to be on.", "0.25"),
+    ("schedule", SCHEDULE, "In place of rollout: the share from a week on, counted from start; it "
+     "is off before the first of them.",
+     "[{ week = 1, rollout = 0.1 }, { week = 2, rollout = 0.5 }]"),
+    ("week", WEEK, "The week in which it begins, counted from start.", "2"),
+    ("start", START, "When it begins, and week 1 too; a date is its first moment, here.",
+     "2026-12-01"),
+    ("end", END, "When it ends; of a date, with the end of that day.", "2027-01-31"),
+    ("env", VARIABLE,
+     "An environment variable that decides alone where it is set: true, 1, yes, on, or false, 0, "
+     "no, off. Where it is not, the rest decides; without any, the flag is off.",
+     '"FF_NEW_ROUTING"'),
+    ("set.strategy", STRATEGY,
+     "The strategy in place of the configured one, where the call names neither strategy nor "
+     "model. Of two flags that set the same, the later one holds.", '"quality-first"'),
+    ("set.models", NAMES, "The only [[models]] to choose among, where the call names none.",
+     '["assistant"]'),
+    ("set.cache", CACHE, "Whether answers come from the cache and go there, where the call does "
+     "not say it; ttl is in seconds.", "{ enabled = true, ttl = 3600 }"),
+)  # fmt: skip
+
 SETTINGS: tuple[Spec, ...] = (
     Spec("version", whole(1, 1), 1, "The version of this file's format.", "1"),
     Spec("strategy", STRATEGY, DEFAULT_STRATEGY,
@@ -251,17 +278,25 @@ SETTINGS: tuple[Spec, ...] = (
     *(Spec(f"timeouts.{leaf}", SECONDS, default, f"{doc} In seconds.", str(default), True)
       for leaf, default, doc in _TIMES),
     Spec("templates.NAME.template", TEXT, None,
-         "A prompt with {name} holes, filled by -P NAME VALUE; {{name}} stays as {name}.",
+         "A prompt with {name} holes, filled by -P NAME VALUE, and {input} by the prompt. Of {{ or "
+         "}} one brace stays; so does a single brace around anything but a name.",
          '"Context: {context}\\nQuestion: {input}"'),
     Spec("templates.NAME.messages", MESSAGES, None,
-         "In place of template: messages with holes, each {role, content}.",
+         "In place of template: messages with holes, each {role, content}; the roles are system, "
+         "user and assistant.",
          '[{ role = "user", content = "Translate: {input}" }]'),
-    Spec("templates.NAME.defaults", TEXTS, None, "What fills a hole that was not given.",
+    Spec("templates.NAME.defaults", TEXTS, None, "Values for holes that are not given others.",
          '{ context = "none" }'),
-    Spec("templates.NAME.model", TEXT, None, "The model this template is for.", '"assistant"'),
+    Spec("templates.NAME.model", TEXT, None, "The model that is asked where none is named.",
+         '"assistant"'),
     Spec("templates.NAME.format", TEXT, "braces",
          "How holes are written; templates in a format other than braces are kept but not "
          "rendered.", '"braces"'),
+    Spec("flags.start", START, None,
+         "The first day of week 1 for the flags of this file that have no start of their own.",
+         "2026-12-01"),
+    *(Spec(f"flags.NAME.{leaf}", kind, None, doc, example)
+      for leaf, kind, doc, example in _FLAG),
     Spec("weights.quality", number(0), 0.4,
          "What balanced weighs quality with; each of the three goes from 0, the worst candidate, "
          "to 1, the best.", "0.6", True),
@@ -340,11 +375,12 @@ def spec(key: str) -> Spec:
 
 
 def plain_settings() -> Mapping[str, Spec]:
-    """Those with one value each, by key: all but what is in ``[[models]]`` and ``[templates]``."""
+    """Those with one value each, by key: all but what is in ``[[models]]``, ``[templates]`` and
+    ``[flags]``."""
     return {key: setting for key, setting in _BY_KEY.items() if not key.startswith(_REPEATED)}
 
 
-_REPEATED = ("models[].", "templates.NAME.")
+_REPEATED = ("models[].", "templates.NAME.", "flags.")
 
 
 def plain_spec(key: str) -> Spec:

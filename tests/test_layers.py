@@ -14,9 +14,10 @@ ROOT = Path(llmrr.__file__).parent
 # of one folder may. Reading a configuration is four steps, one module each.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "paths"),
+    ("prompts",),
     ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext",
      "envfile"),
-    ("strategies", "keys"),
+    ("strategies", "flags", "keys"),
     ("sides",),
     ("settings",),
     ("environment", "tomlfile", "parameters", "trust"),

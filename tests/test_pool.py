@@ -238,7 +238,7 @@ def test_a_wait_has_an_end_that_names_what_is_in_the_way(world: World) -> None:
 
 def test_nobody_waits_for_himself(world: World) -> None:
     world.sizes = {"a": 60, "b": 60}
-    with world.pool.lease(world.wanted("a")), pytest.raises(DoesNotFit, match="a .*in use"):
+    with world.pool.lease(world.wanted("a")), pytest.raises(DoesNotFit, match=r"a .*in use"):
         world.pool.lease(world.wanted("b"))
     world.use("b")
     assert world.there == "b"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 from llmrr import stats
 from llmrr.catalogue import Catalogue, Resolved
+from llmrr.choosing import pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, retry_rules
@@ -123,6 +124,7 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
+        pictures.require(model, request, self.call.options, self.call.engine)
         lease = self.router._open(model, self.call.options, self.call.engine, self.deadline)
         try:
             loaded, picked = lease.model, lease.about

@@ -10,6 +10,7 @@ other one; where nobody sees the answer before its end (``held``), also one that
 import copy
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, Protocol, cast
 
@@ -40,6 +41,8 @@ class Runs(Host, Protocol):
     @property
     def selection(self) -> Selection: ...
 
+    def _tell(self, notes: Sequence[str]) -> None: ...
+
 
 def decide(
     selection: Selection, sides: Sides, request: Request, wish: Wish, moment: Moment
@@ -57,6 +60,8 @@ def ask(
 ) -> "Parallel":  # fmt: skip
     """Start answering. Raises why neither side can."""
     found = [router.selection.choose(request, one, moment) for one in _wishes(sides, wish)]
+    for one in found:
+        router._tell(one.flags.notes)
     decisions = [one.decision for one in found if one.decision is not None]
     both = [
         _side(Dispatch(router, chosen._replace(decision=one), request, call), one, request,

@@ -1,5 +1,6 @@
 """Which of the ``[[models]]`` a request goes to, and which are asked when that one fails."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,8 @@ from llmrr.errors import NotFound, UsageError
 from llmrr.routing import Candidate, Decision, Needs, State, route
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import RetryRules, chain
-from llmrr.routing.rejection import sorted_words
+from llmrr.routing.flags import NO_EFFECT, Effect, active, key_of
+from llmrr.routing.rejection import Rejected, sorted_words
 from llmrr.sides import Sides
 from llmrr.strategies import parse_strategy
 from llmrr.types import Request
@@ -22,18 +24,21 @@ if TYPE_CHECKING:
     from llmrr.catalogue import Database
 
 BYTES_PER_TOKEN: Final = 4  # of English text, about; only engines know
+# Why a model was left out, and may still be asked when the one that was chosen fails.
+_MAY_BE_ASKED: Final = ("breaker", "probing", "flag")
 
 
 class Wish(NamedTuple):
     """What a call states of the choice: a model or a group by its name, how to choose, what is
-    asked when that fails, what is needed (``--need``), how it is loaded. ``among`` are the names of
-    the models of a side, the only ones that are looked at."""
+    asked when that fails, what is needed (``--need``), how it is loaded, and the user it is for.
+    ``among`` are the names of the models of a side, the only ones that are looked at."""
 
     model: str | None = None
     strategy: str | None = None
     fallback: tuple[str, ...] = ()
     need: tuple[str, ...] = ()
     loading: Loading = AS_CONFIGURED
+    user: str | None = None
     among: tuple[str, ...] | None = None
 
 
@@ -48,11 +53,13 @@ class Moment(NamedTuple):
 
 class Chosen(NamedTuple):
     """The models to be asked, in this order; the empty name is the one that answers by default.
-    ``decision`` is None where nothing was to be chosen; ``candidates`` are those that it is of."""
+    ``decision`` is None where nothing was to be chosen; ``candidates`` are those that it is of;
+    ``flags`` is what flags set."""
 
     names: tuple[str, ...]
     decision: Decision | None = None
     candidates: tuple[Candidate, ...] = ()
+    flags: Effect = NO_EFFECT
 
 
 class Selection:
@@ -75,10 +82,11 @@ class Selection:
             decision, candidates = self.decide(request, wish, moment)
             if not decision.asked and wish.among is None:
                 raise decision.refusal
-            return Chosen(decision.asked, decision, candidates)
+            return Chosen(decision.asked, decision, candidates, decision.flags)
         _require_unstated(wish)
         self._require_models(wish.fallback)
-        return Chosen(tuple(chain(wish.model or "", self._own(), wish.fallback)))
+        names = tuple(chain(wish.model or "", self._own(), wish.fallback))
+        return Chosen(names, flags=self._flags(request, wish))
 
     def decide(
         self, request: Request, wish: Wish, moment: Moment
@@ -95,7 +103,9 @@ class Selection:
                 if wish.model is None else f'no group is called "{wish.model}"',
                 "llmrr config edit",
             )  # fmt: skip
-        strategy = _strategy(wish, config)
+        flags = self._flags(request, wish)
+        models, left_out = _narrowed(models, flags)
+        strategy = _strategy(wish, config, flags)
         candidates = self.profiles.candidates(models, moment.loaded, wish.loading)
         health = self.profiles.health(models)
         everywhere = strategy == "least-loaded"
@@ -105,7 +115,18 @@ class Selection:
             time.time(), moment.seed, health, moment.loaded, weights(config), moment.kept
         )
         found = route(needs_of(request, wish.need, strategy), candidates, state)
+        found = replace(found, rejected=(*found.rejected, *left_out), flags=flags)
         return replace(found, asked=self._order(found, wish)), tuple(candidates)
+
+    def _flags(self, request: Request, wish: Wish) -> Effect:
+        """What the flags set that the call leaves open."""
+        config = self._config()
+        names = [one.name for one in config.models]
+        stated = {"strategy"} if wish.strategy is not None else set()
+        if wish.model is not None:
+            stated |= {"strategy", "models"}
+        key = key_of(request, wish.user)
+        return active(config.flags, key, time.time(), os.environ, names, stated)
 
     def _order(self, decision: Decision, wish: Wish) -> tuple[str, ...]:
         """The models that are asked in turn, without those that cannot take the request whenever
@@ -120,7 +141,7 @@ class Selection:
         if wish.among is not None:
             names = [one for one in names if one in wish.among]
         kinds = {one.name: one.kind for one in decision.rejected}
-        return tuple(one for one in names if kinds.get(one, "breaker") in ("breaker", "probing"))
+        return tuple(one for one in names if kinds.get(one, "breaker") in _MAY_BE_ASKED)
 
     def _own(self) -> dict[str, tuple[str, ...]]:
         return {one.name: one.fallback for one in self._config().models}
@@ -196,10 +217,23 @@ def weights(config: Config) -> tuple[float, float, float]:
     return quality, cost, speed  # type: ignore[return-value]
 
 
-def _strategy(wish: Wish, config: Config) -> str:
+def _narrowed(
+    models: tuple[ConfiguredModel, ...], flags: Effect
+) -> tuple[tuple[ConfiguredModel, ...], list[Rejected]]:
+    """The models that flags leave to choose among, and the others."""
+    if flags.models is None:
+        return models, []
+    left = tuple(one for one in models if one.name in flags.models)
+    by = next(f"the flag {one.name}" for one in flags.acted if "models" in one.sets)
+    return left, [Rejected(one.name, "flag", (by,)) for one in models if one not in left]
+
+
+def _strategy(wish: Wish, config: Config, flags: Effect) -> str:
     """How to choose. Within a group it is drawn by weight, unless the call says otherwise."""
     if wish.strategy is None:
-        return "random" if wish.model is not None else str(config.value("strategy"))
+        if wish.model is not None:
+            return "random"
+        return flags.strategy or str(config.value("strategy"))
     try:
         return parse_strategy(wish.strategy)
     except ValueError as error:

@@ -101,6 +101,8 @@ def _absent() -> Iterator[str]:
         named = [model.name for model in found.models if model.provider in LOCAL_PROVIDERS]
         if default := found.value("default_model"):
             named.append(str(default))
+        models = (template.model for template in found.templates.values() if template.model)
+        named += [name for name in models if not router.selection.members(name)]
         for name in named:
             try:
                 router.resolve(name)

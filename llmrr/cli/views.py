@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from llmrr.config import Config, Problem
     from llmrr.doctor import Check
+    from llmrr.flags import Flag
     from llmrr.hardware import Hardware
     from llmrr.inventory import Installed
     from llmrr.stats import ConversationHead, Run, Summary
@@ -108,7 +109,16 @@ def setting_facts(config: "Config") -> list[SettingFacts]:
         facts.append(_named(f"models.{model.name}", model.source, model.file))
     for name, template in config.templates.items():
         facts.append(_named(f"templates.{name}", " ".join(template.holes), template.file))
+    for flag in config.flags:
+        if flag.file is not None:
+            facts.append(_named(f"flags.{flag.name}", _sets(flag), flag.file))
     return facts
+
+
+def _sets(flag: "Flag") -> str:
+    from llmrr.tomltext import toml_text
+
+    return ", ".join(f"{name} = {toml_text(value)}" for name, value in flag.sets.items())
 
 
 def _named(key: str, value: str, file: "Path") -> SettingFacts:

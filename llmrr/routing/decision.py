@@ -15,6 +15,7 @@ from llmrr.routing.candidate import (
     expected_time,
 )
 from llmrr.routing.draws import turn
+from llmrr.routing.flags import NO_EFFECT, Effect
 from llmrr.routing.rejection import Rejected, met, rejection
 from llmrr.routing.strategies import MEASURED, SCORES
 
@@ -50,7 +51,8 @@ class Scored(NamedTuple):
 @dataclass(frozen=True)
 class Decision:
     """Which model a request goes to. ``scores`` are those of ``candidates``, which could take it;
-    ``chosen`` is None where none could; ``asked`` are the models that are asked in turn."""
+    ``chosen`` is None where none could; ``asked`` are the models that are asked in turn; ``flags``
+    is what flags changed."""
 
     strategy: str
     needs: Needs
@@ -61,6 +63,7 @@ class Decision:
     chosen: str | None
     why: str
     asked: tuple[str, ...] = ()
+    flags: Effect = NO_EFFECT
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -120,6 +123,7 @@ class Decision:
                 {"name": one.name, "score": one.score, "terms": one.terms} for one in self.ranked
             ],
             "rejected": [{"name": one.name, "why": one.why} for one in self.rejected],
+            "flags": self.flags.facts(),
         }
 
     def _place(self, at: int) -> tuple[float, bool, float, float]:

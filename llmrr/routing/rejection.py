@@ -42,6 +42,7 @@ _TEXTS = {
     "vectors": "it is an embedding model: it makes vectors, and no answers",
     "feature": "it lacks {0}",
     "tag": "it has no tag {0}",
+    "flag": "{0} leaves it out",
     "breaker": "its breaker is open: it failed {0} times in a row, and is tried again in {1:.0f} s"
     "{2}",
     "probing": "its breaker is open: one request is trying it{2}",
@@ -51,6 +52,7 @@ _ERRORS: dict[str, type[LlmrrError]] = {
     "vectors": Unsupported,
     "feature": FeatureMissing,
     "tag": NotFound,
+    "flag": NotFound,
     "breaker": EngineFailed,
     "probing": EngineFailed,
 }
