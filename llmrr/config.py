@@ -74,12 +74,14 @@ class Config(NamedTuple):
 
         A project's file sends no secret to an address of its choice by itself."""
         model = self.model(name)
-        if model is None or model.file not in self.files or model.file == user_file():
+        if model is None or model.file not in self.files:
             return ""
         options: dict[str, Any] = {**model.options, **stated}
         secrets = [options.get("api_key_env"), *(options.get("headers_env") or {}).values()]
         found = " and ".join(filter(None, secrets))
         if "base_url" not in model.options or "base_url" in stated or not found:
+            return ""
+        if model.file == user_file():
             return ""
         from llmrr import trust
 

@@ -10,10 +10,11 @@ load, stream, record. Also the library's public face.
 import os
 import shlex
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from llmrr import formats, stats
 from llmrr.catalogue import Catalogue, Resolved, place
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = ["Answer", "Opened", "Router"]
+
+UNRECORDED_S: Final = 60.0  # how long a database that could not be used is left alone
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -79,7 +83,7 @@ class Router:
         self._given, self._warn, self._leave_model = config, warn, leave_model
         self.pool = Pool(self._rules, lives=not leave_model)
         self._connection: sqlite3.Connection | None = None
-        self._unrecorded = False  # the database could not be used
+        self._unrecorded_until = 0.0  # the database could not be used: by ``time.monotonic``
         self._database_lock = threading.RLock()
         self._kept: dict[str, str] = {}  # who has answered a conversation
         self._background = Background()
@@ -236,7 +240,7 @@ class Router:
 
             decision = parallel.decide(self.selection, sides, request, wish, self._moment(None))
         else:
-            decision, _ = self.selection.decide(request, wish, self._moment(None))
+            decision = self.selection.decide(request, wish, self._moment(None))
         self._tell(decision.flags.notes)
         return decision
 
@@ -403,14 +407,15 @@ class Router:
         return self._connection
 
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None":
-        """Use the database; None after one warning of what is lost: an answer is worth more."""
-        if self._unrecorded:
+        """Use the database; None after a warning of what is lost: an answer is worth more. It is
+        then left alone for a while, as waiting for a lock at every request is no use."""
+        if time.monotonic() < self._unrecorded_until:
             return None
         try:
             with self._database_lock:  # transactions of several threads would meet
                 return work(self.database)
         except LlmrrError as error:
-            self._unrecorded = True
+            self._unrecorded_until = time.monotonic() + UNRECORDED_S
             self._warn(f"{loss}: {error.message}")
             return None
 

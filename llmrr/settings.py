@@ -149,7 +149,8 @@ _REACHING: tuple[tuple[str, Kind, str, str], ...] = (
     ("organization", WORD, "The organization that the provider counts it for.", '"org-1234"'),
     ("timeout", SECONDS, "In place of [timeouts] total, in seconds.", "30"),
     ("max_retries", whole(0, 100),
-     "How often a failure that may pass is tried again, before the first token.", "2"),
+     "How often a failure that may pass is tried again, before the first token, in place of what "
+     "[retry] attempts says.", "2"),
     ("headers_env", VARIABLES,
      "Further headers, each with the environment variable that holds its value.",
      '{ X-Proxy-Token = "PROXY_TOKEN" }'),

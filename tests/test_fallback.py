@@ -6,9 +6,10 @@ import random
 import shutil
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import builders
 import pytest
@@ -562,6 +563,82 @@ def test_least_loaded_takes_what_is_idle(engine: FakeEngine) -> None:
         assert [first.model.name, second.model.name] == ["a", "b"]
         list(first)
         assert router.run(HELLO).model.name == "a"
+
+
+@pytest.mark.parametrize("strategy", ["round-robin", "least-loaded"])
+def test_those_that_come_at_once_do_not_take_the_same(
+    engine: FakeEngine, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All look before any is noted, if that can be."""
+    from llmrr.choosing import selection
+
+    configure("a", "b", "c", "d", head=f"strategy = '{strategy}'")
+    threads, met = 4, threading.Barrier(4)
+    real, chosen = selection.route, list[str | None]()
+
+    def route(*args: Any) -> Any:
+        found = real(*args)
+        with suppress(threading.BrokenBarrierError):
+            met.wait(0.05)
+        chosen.append(found.chosen)
+        return found
+
+    monkeypatch.setattr(selection, "route", route)
+    with Router() as router:
+        wish, moment = selection.Wish(), selection.Moment()
+        work = [
+            threading.Thread(target=router.selection.choose, args=(HELLO, wish, moment))
+            for _ in range(threads)
+        ]
+        for one in work:
+            one.start()
+        for one in work:
+            one.join()
+    assert sorted(map(str, chosen)) == ["a", "b", "c", "d"]
+
+
+def test_a_model_that_is_refused_meanwhile_is_no_load(engine: FakeEngine, ask: Asked) -> None:
+    configure("a", "b", head="strategy = 'least-loaded'\nbreaker = { failures = 1 }")
+    engine.replies = ["hi"]
+    with Router(warn=ask.told.append) as router:
+        real = router.selection.choose
+
+        def choose(*args: Any) -> Any:
+            found = real(*args)
+            key = key_of(router.config.models[0])
+            router.with_database(
+                lambda connection: health.note(connection, key, Rules(failures=1), error="x"), ""
+            )
+            return found
+
+        router.selection.choose = choose  # type: ignore[method-assign]
+        answer = router.run(HELLO)
+        with closing(open_database()) as connection:
+            [key] = health.under_way(connection)
+        assert (answer.model.name, key) == ("b", key_of(router.config.models[1]))
+        list(answer)
+    with closing(open_database()) as connection:
+        assert health.under_way(connection) == {}
+
+
+def test_a_database_that_was_locked_is_used_again(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure("a")
+    engine.replies = ["one", "two", "three"]
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    told: list[str] = []
+    with Router(warn=told.append) as router:
+        real = stats.record
+        monkeypatch.setattr(stats, "record", lambda *_: (_ for _ in ()).throw(failed("locked")))
+        list(router.run(HELLO))
+        monkeypatch.setattr(stats, "record", real)
+        list(router.run(HELLO))
+        assert (told, recorded()) == (["nothing is recorded: locked"], [])
+        now[0] += 60
+        list(router.run(HELLO))
+    assert [run.answer for run in recorded()] == ["three"]
 
 
 def test_what_failed_is_no_load(engine: FakeEngine, ask: Asked) -> None:

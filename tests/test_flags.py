@@ -13,7 +13,7 @@ from llmrr import config
 from llmrr.errors import BadConfig, NotFound
 from llmrr.flags import GUIDE, Flag
 from llmrr.router import Router
-from llmrr.routing.flags import NO_EFFECT, WEEK_S, Effect, active, drawn, key_of
+from llmrr.routing.flags import NO_EFFECT, WEEK_S, Effect, active, draw_key, drawn
 from llmrr.types import Message, Request
 
 NOW = 1_800_000_000.0
@@ -46,9 +46,9 @@ def test_a_share_is_stable_per_key_and_grows() -> None:
 def test_the_key_is_the_user_or_how_the_conversation_began() -> None:
     begun = Request(messages=(Message("system", "Be brief."), Message("user", "hello")))
     later = Request(messages=(*begun.messages, Message("assistant", "hi"), Message("user", "so?")))
-    assert key_of(begun) == key_of(later) == key_of(HELLO) == "hello"
-    assert (key_of(later, "alice"), key_of(Request(prompt="Once"))) == ("alice", "Once")
-    assert key_of(Request(tokens=(1, 2))) != key_of(Request(tokens=(1, 3)))
+    assert draw_key(begun) == draw_key(later) == draw_key(HELLO) == "hello"
+    assert (draw_key(later, "alice"), draw_key(Request(prompt="Once"))) == ("alice", "Once")
+    assert draw_key(Request(tokens=(1, 2))) != draw_key(Request(tokens=(1, 3)))
 
 
 def test_dates() -> None:

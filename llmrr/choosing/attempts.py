@@ -60,7 +60,8 @@ class Asks(Protocol):
 @dataclass(slots=True)
 class Attempts:
     """The models that are asked in turn, until one answers. ``contexts`` are the tokens that each
-    can hold, where known; ``resumes`` names those whose broken answers another one goes on with;
+    can hold, where known; ``limits`` how often each is asked, where that is stated in place of what
+    ``rules`` say; ``resumes`` names those whose broken answers another one goes on with;
     ``deadline`` is by ``time.monotonic``."""
 
     asks: Asks
@@ -70,6 +71,7 @@ class Attempts:
     seed: int = 0
     deadline: float | None = None
     contexts: Mapping[str, int | None] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
     resumes: frozenset[str] = frozenset()
     at: int = 0
     tried: int = 0
@@ -140,7 +142,7 @@ class Attempts:
 
     def _again(self, error: LlmrrError) -> bool:
         """Wait to ask the same model again, if that may help."""
-        if not error.transient or self.tried >= self.rules.attempts:
+        if not error.transient or self.tried >= self.limits.get(self.name, self.rules.attempts):
             return False
         asked: float | None = getattr(error, "retry_after", None)
         seconds = delay(self.rules, self.tried, self.seed, asked)

@@ -76,7 +76,7 @@ class Dispatch:
         total = cast("float | None", router.config.value("timeouts.total"))
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
-        self.under_way: int | None = None
+        self.under_way = chosen.under_way
         self.models = {one.name: one for one in router.config.models}
 
     def attempts(self) -> Attempts:
@@ -89,8 +89,16 @@ class Dispatch:
             asks, request, names, retry_rules(self.router.config),
             seed=int.from_bytes(os.urandom(8)), deadline=self.deadline,
             contexts={one.name: one.context for one in self.chosen.candidates},
+            limits=self._limits(names),
             resumes=frozenset(name for name, one in self.models.items() if one.resume),
         )  # fmt: skip
+
+    def _limits(self, names: Sequence[str]) -> dict[str, int]:
+        """How often models are asked, where ``max_retries`` of theirs or of the call says it."""
+        found = {name: one.options.get("max_retries") for name, one in self.models.items()}
+        if (stated := self.call.options.get("max_retries")) is not None:
+            found = dict.fromkeys(names, stated)
+        return {name: 1 + retries for name, retries in found.items() if isinstance(retries, int)}
 
     def claim(self, name: str) -> None:
         """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open."""
@@ -99,12 +107,14 @@ class Dispatch:
         from llmrr.choosing import health
 
         model, rules = self.models[name], breaker_rules(self.router.config)
-        strategy = self.chosen.decision.strategy if self.chosen.decision else None
+        decision = self.chosen.decision
+        strategy = decision.strategy if decision else None
 
         def work(connection: "sqlite3.Connection") -> LlmrrError | None:
             if not health.claim(connection, key_of(model), rules):
+                self._finish()
                 return health.refusal(connection, name, key_of(model), rules)
-            if strategy == "round-robin":
+            if decision and strategy == "round-robin" and name != decision.chosen:
                 health.chosen(connection, key_of(model))
             if strategy == "least-loaded" and self.under_way is None:
                 self.under_way = health.begin(connection, key_of(model))
@@ -125,7 +135,10 @@ class Dispatch:
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
         pictures.require(model, request, self.call.options, self.call.engine)
-        lease = self.router._open(model, self.call.options, self.call.engine, self.deadline)
+        options = self.call.options
+        if model.endpoint is not None:  # how often it is asked is counted here
+            options = {**options, "max_retries": 0}
+        lease = self.router._open(model, options, self.call.engine, self.deadline)
         try:
             loaded, picked = lease.model, lease.about
             request = completed(request, model, loaded.info.sampling)
@@ -143,8 +156,7 @@ class Dispatch:
 
     def keep(self, ended: Ended, *, is_said: bool) -> None:
         """``record``; what is not ``is_said`` is no turn of the conversation."""
-        if self.under_way is not None:
-            self._finish(self.under_way)
+        self._finish()
         if ended.model is None:
             return
         if ended.error is None and is_said and self.call.conversation is not None:
@@ -156,10 +168,12 @@ class Dispatch:
         """Tell the user."""
         self.router._warn(text)
 
-    def _finish(self, number: int) -> None:
+    def _finish(self) -> None:
+        number, self.under_way = self.under_way, None
+        if number is None:
+            return
         from llmrr.choosing import health
 
-        self.under_way = None
         loss = "how many requests are under way is not known"
         self.router.with_database(lambda connection: health.finish(connection, number), loss)
 

@@ -48,9 +48,7 @@ def decide(
     selection: Selection, sides: Sides, request: Request, wish: Wish, moment: Moment
 ) -> SidedDecision:
     """The decision of the side that comes first, with that of the other one."""
-    first, second = (
-        selection.decide(request, one, moment)[0] for one in _wishes(sides, wish)
-    )
+    first, second = (selection.decide(request, one, moment) for one in _wishes(sides, wish))
     return _sided(sides, first, second)[0]
 
 

@@ -1,6 +1,7 @@
 """What is known of each of the ``[[models]]``, for choosing among them: what is stated, what its
 files say, whether it fits, what was measured."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -56,8 +57,11 @@ class Profiles:
     ) -> None:
         self._catalogue, self._config, self._database = found, config, database
         self._idle_bytes = idle_bytes
-        self._known: dict[tuple[str, Loading], tuple[float, Candidate]] = {}
+        self._known: dict[
+            tuple[str, Loading], tuple[ConfiguredModel, float, Candidate]
+        ] = {}
         self._speeds: dict[str, Speed] = {}
+        self._looking = threading.Lock()  # that of many threads one looks, and the others wait
 
     def candidates(
         self,
@@ -68,13 +72,23 @@ class Profiles:
         """What is known of each. A model alone is not looked at: it is the one, whatever it is."""
         if len(models) == 1:
             return [_stated(models[0])]
-        now = time.monotonic()
-        for model in models:
-            kept = self._known.get((model.name, loading))
-            if kept is None or now - kept[0] > FRESH_S:
-                found = self._look(model, loading, model.name in loaded)
-                self._known[model.name, loading] = (now, found)
-        return [self._known[model.name, loading][1] for model in models]
+        return [self._kept(model, loading) or self._looked(model, loading, loaded)
+                for model in models]  # fmt: skip
+
+    def _kept(self, model: ConfiguredModel, loading: Loading) -> Candidate | None:
+        """What was found out of it not long ago."""
+        of, at, found = self._known.get((model.name, loading), (None, 0.0, None))
+        return found if of is model and time.monotonic() - at <= FRESH_S else None
+
+    def _looked(
+        self, model: ConfiguredModel, loading: Loading, loaded: frozenset[str]
+    ) -> Candidate:
+        with self._looking:
+            if kept := self._kept(model, loading):
+                return kept
+            found = self._look(model, loading, model.name in loaded)
+            self._known[model.name, loading] = (model, time.monotonic(), found)
+            return found
 
     def health(self, models: Iterable[ConfiguredModel]) -> dict[str, Health]:
         """How they have been doing, by name; where none ran, how fast ``bench`` found it."""

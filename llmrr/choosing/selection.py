@@ -8,21 +8,24 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from llmrr.catalogue import Catalogue
-from llmrr.choosing.profiles import AS_CONFIGURED, Loading, Profiles
+from llmrr.choosing.profiles import AS_CONFIGURED, Loading, Profiles, key_of
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import NotFound, UsageError
 from llmrr.routing import Candidate, Decision, Needs, State, route
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import RetryRules, chain
-from llmrr.routing.flags import NO_EFFECT, Effect, active, key_of
+from llmrr.routing.flags import NO_EFFECT, Effect, active, draw_key
 from llmrr.routing.rejection import Rejected, sorted_words
 from llmrr.sides import Sides
 from llmrr.strategies import parse_strategy
 from llmrr.types import Request
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from llmrr.catalogue import Database
 
+HANGS_ON_OTHERS: Final = ("round-robin", "least-loaded")
 BYTES_PER_TOKEN: Final = 4  # of English text, about; only engines know
 # Why a model was left out, and may still be asked when the one that was chosen fails.
 _MAY_BE_ASKED: Final = ("breaker", "probing", "flag")
@@ -54,12 +57,26 @@ class Moment(NamedTuple):
 class Chosen(NamedTuple):
     """The models to be asked, in this order; the empty name is the one that answers by default.
     ``decision`` is None where nothing was to be chosen; ``candidates`` are those that it is of;
-    ``flags`` is what flags set."""
+    ``flags`` is what flags set; ``under_way`` is the number of the request that was noted for the
+    first of them."""
 
     names: tuple[str, ...]
     decision: Decision | None = None
     candidates: tuple[Candidate, ...] = ()
     flags: Effect = NO_EFFECT
+    under_way: int | None = None
+
+
+class _Offer(NamedTuple):
+    """What a decision is made of that does not hang on other requests."""
+
+    wish: Wish
+    moment: Moment
+    needs: Needs
+    models: tuple[ConfiguredModel, ...]
+    candidates: tuple[Candidate, ...]
+    flags: Effect
+    left_out: tuple[Rejected, ...]
 
 
 class Selection:
@@ -72,28 +89,30 @@ class Selection:
         database: "Database",
         idle_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
-        self._catalogue, self._config = found, config
+        self._catalogue, self._config, self._database = found, config, database
         self.profiles = Profiles(found, config, database, idle_bytes)
 
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
         """Which models are asked, and in which order; of a side there may be none. Raises what
         forbids every one of them, and ``NotFound`` for a fallback that is none."""
         if self.members(wish.model):
-            decision, candidates = self.decide(request, wish, moment)
+            offer = self._offer(request, wish, moment)
+            decision, number = self._taken(offer)
             if not decision.asked and wish.among is None:
                 raise decision.refusal
-            return Chosen(decision.asked, decision, candidates, decision.flags)
+            return Chosen(decision.asked, decision, offer.candidates, decision.flags, number)
         _require_unstated(wish)
         self._require_models(wish.fallback)
         names = tuple(chain(wish.model or "", self._own(), wish.fallback))
         return Chosen(names, flags=self._flags(request, wish))
 
-    def decide(
-        self, request: Request, wish: Wish, moment: Moment
-    ) -> tuple[Decision, tuple[Candidate, ...]]:
+    def decide(self, request: Request, wish: Wish, moment: Moment) -> Decision:
         """The decision among the ``[[models]]``, or among those of a group. ``NotFound`` where
         there are none."""
-        config, models = self._config(), self.members(wish.model)
+        return self._decided(self._offer(request, wish, moment))
+
+    def _offer(self, request: Request, wish: Wish, moment: Moment) -> _Offer:
+        models = self.members(wish.model)
         if wish.among is not None:
             models = tuple(one for one in models if one.name in wish.among)
         self._require_models(wish.fallback)
@@ -105,18 +124,46 @@ class Selection:
             )  # fmt: skip
         flags = self._flags(request, wish)
         models, left_out = _narrowed(models, flags)
-        strategy = _strategy(wish, config, flags)
+        needs = needs_of(request, wish.need, _strategy(wish, self._config(), flags))
         candidates = self.profiles.candidates(models, moment.loaded, wish.loading)
+        return _Offer(wish, moment, needs, models, tuple(candidates), flags, tuple(left_out))
+
+    def _taken(self, offer: _Offer) -> tuple[Decision, int | None]:
+        """The decision. Where it hangs on what others were just given, looking and noting is one
+        step, or all that come at once would take the same model."""
+        if offer.needs.strategy not in HANGS_ON_OTHERS:
+            return self._decided(offer), None
+        from llmrr import database
+        from llmrr.choosing import health
+
+        keys = {one.name: key_of(one) for one in offer.models}
+
+        def take(connection: "sqlite3.Connection") -> tuple[Decision, int | None]:
+            with database.errors(), database.transaction(connection):
+                decision = self._decided(offer)
+                if decision.chosen is None:
+                    return decision, None
+                if offer.needs.strategy == "round-robin":
+                    health.chosen(connection, keys[decision.chosen])
+                    return decision, None
+                return decision, health.begin(connection, keys[decision.chosen])
+
+        taken = self._database(take, "how models have been doing is not known")
+        return taken or (self._decided(offer), None)
+
+    def _decided(self, offer: _Offer) -> Decision:
+        wish, moment, models = offer.wish, offer.moment, offer.models
         health = self.profiles.health(models)
-        everywhere = strategy == "least-loaded"
+        everywhere = offer.needs.strategy == "least-loaded"
         for name, busy in (self.profiles.busy(models) if everywhere else moment.busy).items():
             health[name] = replace(health.get(name, UNKNOWN), busy=busy)
         state = State(
-            time.time(), moment.seed, health, moment.loaded, weights(config), moment.kept
+            time.time(), moment.seed, health, moment.loaded, weights(self._config()), moment.kept
         )
-        found = route(needs_of(request, wish.need, strategy), candidates, state)
-        found = replace(found, rejected=(*found.rejected, *left_out), flags=flags)
-        return replace(found, asked=self._order(found, wish)), tuple(candidates)
+        found = route(offer.needs, offer.candidates, state)
+        rejected = (*found.rejected, *offer.left_out)
+        found = replace(found, rejected=rejected, flags=offer.flags)
+        return replace(found, asked=self._order(found, wish))
 
     def _flags(self, request: Request, wish: Wish) -> Effect:
         """What the flags set that the call leaves open."""
@@ -125,7 +172,7 @@ class Selection:
         stated = {"strategy"} if wish.strategy is not None else set()
         if wish.model is not None:
             stated |= {"strategy", "models"}
-        key = key_of(request, wish.user)
+        key = draw_key(request, wish.user)
         return active(config.flags, key, time.time(), os.environ, names, stated)
 
     def _order(self, decision: Decision, wish: Wish) -> tuple[str, ...]:
@@ -177,7 +224,6 @@ class Selection:
         other name."""
         models = self._config().models
         return tuple(one for one in models if name is None or one.group == name)
-
 
 
 def needs_of(request: Request, words: Sequence[str] = (), strategy: str = "") -> Needs:

@@ -40,11 +40,11 @@ class Effect(NamedTuple):
 NO_EFFECT: Final = Effect()
 
 
-def key_of(request: Request, user: str | None = None) -> str:
+def draw_key(request: Request, user: str | None = None) -> str:
     """What a share of requests is drawn by: the user, else how the conversation began. So all of
     one conversation is treated alike, and the same prompt always.
 
-    >>> key_of(Request(prompt="Once")), key_of(Request(prompt="Once"), "alice")
+    >>> draw_key(Request(prompt="Once")), draw_key(Request(prompt="Once"), "alice")
     ('Once', 'alice')
     """
     if user is not None:
