@@ -617,3 +617,25 @@ def test_what_was_complete_before_a_cancellation_counts(two: Two) -> None:
     (pair,) = recorded()
     assert (pair.answered, pair.new) == (None, None)
     assert pair.legacy is not None and pair.legacy.success
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "new-primary"])
+def test_no_request_stays_under_way(two: Two, mode: str) -> None:
+    two.write(mode, head="strategy = 'least-loaded'")
+    two.ask()
+    two.new.faults.append(Fault(500))
+    two.ask()
+    two.new.faults.append(Fault(500))
+    two.legacy.faults.append(Fault(500))
+    with pytest.raises(LlmrrError):
+        two.ask()
+    with closing(open_database()) as connection:
+        assert connection.execute("SELECT count(*) FROM under_way").fetchone() == (0,)
+
+
+def test_a_side_that_a_flag_leaves_out_has_not_failed(two: Two) -> None:
+    two.write(head="[flags.old-only]\nset = { models = ['old'] }")
+    assert two.ask() == "the capital is Paris"
+    (pair,) = recorded()
+    assert pair.new is None
+    assert pair.legacy is not None and pair.legacy.success

@@ -112,7 +112,7 @@ class Dispatch:
 
         def work(connection: "sqlite3.Connection") -> LlmrrError | None:
             if not health.claim(connection, key_of(model), rules):
-                self._finish()
+                self.finish()
                 return health.refusal(connection, name, key_of(model), rules)
             if decision and strategy == "round-robin" and name != decision.chosen:
                 health.chosen(connection, key_of(model))
@@ -156,7 +156,7 @@ class Dispatch:
 
     def keep(self, ended: Ended, *, is_said: bool) -> None:
         """``record``; what is not ``is_said`` is no turn of the conversation."""
-        self._finish()
+        self.finish()
         if ended.model is None:
             return
         if ended.error is None and is_said and self.call.conversation is not None:
@@ -168,7 +168,8 @@ class Dispatch:
         """Tell the user."""
         self.router._warn(text)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """No request of it is under way any more, whatever was noted when it was chosen."""
         number, self.under_way = self.under_way, None
         if number is None:
             return

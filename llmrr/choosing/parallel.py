@@ -245,7 +245,7 @@ class Parallel(Answer):
 
     def _finish(self) -> None:
         for side in (self._first, self._second):
-            side.asked.flush(is_said=side is self._leading)
+            side.asked.leave(is_said=side is self._leading)
         by_name = {side.name: side.outcome for side in (self._first, self._second)}
         new, legacy = by_name["new"], by_name["legacy"]
         if new is None and legacy is None:

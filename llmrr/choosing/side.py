@@ -70,6 +70,11 @@ class Asked:
             ended, said = self._ended.pop(0)
             self._dispatch.keep(ended, is_said=is_said and said)
 
+    def leave(self, *, is_said: bool) -> None:
+        """``flush``, and nothing more is asked, if anything was."""
+        self.flush(is_said=is_said)
+        self._dispatch.finish()
+
 
 class Side:
     """One side. ``begin`` starts its answer, and raises what forbids that; ``takes_memory`` where a
@@ -153,8 +158,12 @@ class Side:
 
     @property
     def outcome(self) -> Outcome | None:
-        """What came of it; None where it was stopped, or is under way."""
-        if not self.is_over or self.asked.cancelled:
+        """What came of it; None where it was stopped or is under way, or a flag left it nobody to
+        ask."""
+        is_left_out = not self.decision.asked and {
+            one.kind for one in self.decision.rejected
+        } == {"flag"}
+        if not self.is_over or self.asked.cancelled or is_left_out:
             return None
         last = self.asked.last
         named = last.name if last else next(iter(self.decision.asked), None)
