@@ -15,7 +15,7 @@ from llmrr import environment, paths, settings, sides, tomlfile
 from llmrr.errors import BadConfig, LlmrrError, NotFound, nearest
 from llmrr.flags import GUIDE, Flag, joined, strangers
 from llmrr.settings import SETTINGS, Setting, Source, Spec
-from llmrr.strategies import strategy_warning
+from llmrr.strategies import Limits, strategy_warning
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
 from llmrr.tomltext import toml_text, with_value
 from llmrr.types import Message
@@ -42,6 +42,7 @@ class Config(NamedTuple):
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
     flags: tuple[Flag, ...] = GUIDE
+    budgets: Mapping[str, Limits] = MappingProxyType({})
 
     def value(self, key: str) -> object:
         """The value in use of a setting, by its dotted key; ``KeyError`` for an unknown one."""
@@ -89,6 +90,16 @@ class Config(NamedTuple):
             return ""
         return f"{model.file} sends {found} to {model.options['base_url']}"
 
+    def is_agreed(self, key: str) -> bool:
+        """Whether a setting that runs or calls something may do so: it is the user's own, or he has
+        agreed to the project's file."""
+        setting = self.settings[key]
+        if setting.source != "project" or setting.where is None:
+            return True
+        from llmrr import trust
+
+        return trust.is_trusted(Path(setting.where))
+
 
 def load(
     cwd: Path | None = None,
@@ -108,6 +119,7 @@ def load(
     models: tuple[ConfiguredModel, ...] = ()
     templates: dict[str, Template] = {}
     flags = GUIDE
+    budgets: dict[str, tuple[Limits, Path]] = {}
     notes: tuple[str, ...] = ()
     for source, path in levels:
         file = tomlfile.read(path)
@@ -118,6 +130,7 @@ def load(
         notes += file.notes
         templates |= file.templates
         flags = joined(flags, file.flags)
+        budgets |= {name: (limits, path) for name, limits in file.budgets.items()}
     from_environment, warnings = environment.read(environ)
     found |= from_environment
     for key, stated in (overrides or {}).items():
@@ -126,14 +139,16 @@ def load(
     _require_weight(found)
     found["fallback_chain"], lost = _chain_of(found["fallback_chain"], models)
     found["migration.mode"], idle = _mode_of(found, models)
+    own, strangers = _budgets_of(budgets, models)
     strategy = found["strategy"]
     said = (
         _idle_default(found["default_model"], models, user),
         strategy_warning(strategy.stated, strategy.where or strategy.source), lost, idle,
+        *strangers,
     )  # fmt: skip
     warnings = (*warnings, *notes, *filter(None, said))
     _require_models(flags, models, files)
-    return Config(MappingProxyType(found), models, templates, warnings, files, flags)
+    return Config(MappingProxyType(found), models, templates, warnings, files, flags, own)
 
 
 def user_file() -> Path:
@@ -411,6 +426,24 @@ def _require_models(
         for message, hint in () if replaced or flag.file is None else strangers(flag, names):
             raise BadConfig(f"{message} ({flag.file})", hint)
 
+def _budgets_of(
+    stated: Mapping[str, tuple[Limits, Path]], models: tuple[ConfiguredModel, ...]
+) -> tuple[Mapping[str, Limits], list[str]]:
+    """The budgets of the models that there are, with a warning of each other one: the models of a
+    project replace those that the user's own file names."""
+    names = {model.name for model in models}
+    lost = []
+    for name, (_limits, path) in stated.items():
+        if name in names:
+            continue
+        said = f"[budgets.{name}] is of no model: no [[models]] is called {name!r}"
+        if not models or models[0].file == path or path != user_file():
+            near = nearest(name, names)
+            hint = f"did you mean {near}?" if near else f"add [[models]] of that name to {path}"
+            raise BadConfig(f"{said} ({path})", hint)
+        lost.append(f"{said} here: it is left out ({path})")
+    return {name: limits for name, (limits, _) in stated.items() if name in names}, lost
+
 
 def _is_file(path: Path) -> bool:
     try:
@@ -465,4 +498,5 @@ def _header(table: str) -> str:
     >>> _header("models[]"), _header("models[].params"), _header("stats")
     ('[[models]]', '[models.params]', '[stats]')
     """
+    table = table.replace("budgets.NAME", "budgets.assistant")  # the name of a model must be one
     return "[[models]]" if table == "models[]" else f"[{table.replace('[]', '')}]"

@@ -334,6 +334,28 @@ def _url(value: object, _folder: Path) -> object:
     return value.rstrip("/")
 
 
+def _hook(value: object, _folder: Path) -> object:
+    """An address that is posted to; what follows a ? may be needed, as at Teams."""
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#@]+[^\s#@]*", value):
+        raise ValueError
+    return value
+
+
+def _command(value: object, _folder: Path) -> object:
+    """A command line as its words."""
+    import shlex
+
+    if not isinstance(value, str):
+        raise ValueError
+    try:
+        words = shlex.split(value)
+    except ValueError as exc:
+        raise ValueError(f"the command cannot be read: {exc}") from exc
+    if not words or not words[0] or "\0" in value:
+        raise ValueError
+    return tuple(words)
+
+
 def _variable(value: object, _folder: Path) -> object:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_]\w*", value, re.ASCII):
         raise ValueError
@@ -378,5 +400,7 @@ WORD = Kind("a word of letters, digits and -_.:", _word)
 REVISION = Kind("the name of a branch or tag, or a commit", _revision)
 SECONDS = number(0, above=True)
 URL = Kind("an address such as http://HOST:PORT/v1, without a key in it", _url)
+HOOK = Kind("an address such as https://HOST/PATH, without a password", _hook)
+COMMAND = Kind('a command line such as "notify-send llmrr"', _command)
 VARIABLE = Kind("the name of an environment variable", _variable)
 VARIABLES = Kind("a table of headers and names of environment variables", _variables)

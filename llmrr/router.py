@@ -16,13 +16,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from llmrr import formats, stats
+from llmrr import formats, spending, stats
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.background import Background
+from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.dispatch import Call, Dispatch, completed
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.selection import Moment, Selection, Wish
+from llmrr.choosing.watching import Watch
 from llmrr.config import Config
 from llmrr.engines import for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
@@ -46,6 +48,7 @@ T = TypeVar("T")
 __all__ = ["Answer", "Opened", "Router"]
 
 UNRECORDED_S: Final = 60.0  # how long a database that could not be used is left alone
+_PRUNE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class Router:
         self._connection: sqlite3.Connection | None = None
         self._unrecorded_until = 0.0  # the database could not be used: by ``time.monotonic``
         self._database_lock = threading.RLock()
+        self._prunes = 0.0  # when old runs are looked for next
         self._kept: dict[str, str] = {}  # who has answered a conversation
         self._background = Background()
         self._told: set[str] = set()
@@ -120,8 +124,14 @@ class Router:
     def selection(self) -> Selection:
         """The ``[[models]]``, to choose among."""
         return Selection(
-            self.catalogue, lambda: self.config, self.with_database, self.pool.idle_bytes
-        )
+            self.catalogue, lambda: self.config, self.with_database, self.pool.idle_bytes,
+            self.budgeting.now,
+        )  # fmt: skip
+
+    @cached_property
+    def budgeting(self) -> Budgeting:
+        """``[budgets]``, and what was spent of them."""
+        return Budgeting(lambda: self.config, self.with_database, self._warn)
 
     def resolve(self, name: str | None) -> Resolved:
         """Which model a name means; without one, the one that answers by default. Raises what
@@ -170,6 +180,11 @@ class Router:
         return description.fit(
             self.catalogue, name, context=context, kv_type=kv_type, token=token
         )
+
+    @cached_property
+    def watch(self) -> Watch:
+        """``[alerts]``: what follows a run."""
+        return Watch(lambda: self.config, self.with_database, self._warn)
 
     # -- work ----------------------------------------------------------------------------------
 
@@ -243,6 +258,23 @@ class Router:
             decision = self.selection.decide(request, wish, self._moment(None))
         self._tell(decision.flags.notes)
         return decision
+
+    def diagnose(
+        self,
+        include_metrics: bool = True,
+        include_models: bool = True,
+        include_cache: bool = True,
+        *,
+        since: float | None = None,
+        **camel: bool,
+    ) -> dict[str, Any]:
+        """How it all is doing, over the runs at or after ``since`` (epoch seconds; None is all that
+        are recorded): ``metrics``, ``models`` and ``cache``, as ``choosing.diagnosis`` says. The
+        guide's ``includeMetrics``, ``includeModels`` and ``includeCache`` are understood too."""
+        from llmrr.choosing import diagnosis
+
+        stated = dict(metrics=include_metrics, models=include_models, cache=include_cache)
+        return diagnosis.diagnose(self, diagnosis.wanted(stated, camel), since)
 
     def embed(
         self,
@@ -435,15 +467,20 @@ class Router:
 
             with database.errors(), database.transaction(connection):
                 stats.record(connection, run)
+                tokens = run.prompt_tokens + run.completion_tokens
+                spending.add(connection, run.at, run.model, run.cost, tokens)
                 if outcome is not None:
                     outcome(connection)
                 if label is not None:
                     from llmrr.store import records
 
                     records.touch(connection, label, run.at)
-            stats.prune(connection, retention)
+            if time.monotonic() >= self._prunes:
+                self._prunes = time.monotonic() + _PRUNE_EVERY_S
+                stats.prune(connection, retention)
 
         self.with_database(write, "nothing is recorded")
+        self.watch.after(run)
 
 
 def _refuse_remote(resolved: Resolved, stated: Mapping[str, object]) -> None:

@@ -13,9 +13,11 @@ from llmrr.errors import BadConfig, nearest
 from llmrr.flags import CACHE, END, SCHEDULE, START, WEEK
 from llmrr.kinds import (
     CHAT_TEMPLATE,
+    COMMAND,
     DURATION,
     FILE,
     FLAG,
+    HOOK,
     LAYERS,
     LORA,
     MESSAGES,
@@ -195,7 +197,8 @@ _CHOOSING: tuple[tuple[str, Kind, str, str], ...] = (
     ("resume", FLAG, "Whether another model goes on with an answer that broke off.", "true"),
     ("quality", SHARE, "How good its answers are, 0 to 1; unset, what llmrr eval measured last.",
      "0.8"),
-    ("cost", COST, "What it takes, in dollars per million tokens; a local model costs nothing.",
+    ("cost", COST, "What it takes, in dollars per million tokens; a local model costs nothing. "
+     "Tokens that a provider has cached count in full.",
      "{ input = 0.15, output = 0.60 }"),
 )  # fmt: skip
 
@@ -223,6 +226,15 @@ _FLAG: tuple[tuple[str, Kind, str, str], ...] = (
      '["assistant"]'),
     ("set.cache", CACHE, "Whether answers come from the cache and go there, where the call does "
      "not say it; ttl is in seconds.", "{ enabled = true, ttl = 3600 }"),
+)  # fmt: skip
+
+# (leaf, kind, doc, example): what may be spent.
+_BUDGETS: tuple[tuple[str, Kind, str, str], ...] = (
+    ("daily", number(0), "Dollars a day for all models, by their cost: a warning from 80 % on, and "
+     "at 100 % nothing more until the next day in local time.", "5.0"),
+    ("monthly", number(0), "Dollars a calendar month for all models.", "50"),
+    ("tokens_daily", whole(0), "Tokens a day for all models, of prompts and answers.", "200_000"),
+    ("tokens_monthly", whole(0), "Tokens a calendar month for all models.", "5_000_000"),
 )  # fmt: skip
 
 SETTINGS: tuple[Spec, ...] = (
@@ -363,8 +375,29 @@ SETTINGS: tuple[Spec, ...] = (
          "How many requests at once at most; as many as memory has room for.", "4", True),
     Spec("streaming.chunk_size", whole(1, 65536), 1,
          "How many tokens of an answer are handed on at a time.", "16", True),
+    *(Spec(f"budgets.{leaf}", kind, None, doc, example, True)
+      for leaf, kind, doc, example in _BUDGETS),
+    *(Spec(f"budgets.NAME.{leaf}", kind, None, doc.replace("all models", "the model NAME"), example)
+      for leaf, kind, doc, example in _BUDGETS),
     Spec("stats.retention", RETENTION, "30d",
-         'How long runs are kept: a time such as "30d", or "forever".', '"90d"', True),
+         'How long runs, alerts and metrics are kept: a time such as "30d", or "forever".',
+         '"90d"', True),
+    Spec("alerts.latency_ms", number(0, above=True), 2000,
+         "Once any key of [alerts] is set: high-latency, when an answer takes longer, in "
+         "milliseconds; loading the model does not count.", "5000", True),
+    Spec("alerts.error_rate", SHARE, 0.05,
+         "high-error-rate, when more than this share of a model's last 50 runs of a day failed, of "
+         "at least 10.", "0.2", True),
+    Spec("alerts.memory", SHARE, 0.85,
+         "high-memory, when more than this share of this machine's memory is taken, or of its "
+         "container's.", "0.9", True),
+    Spec("alerts.webhook", HOOK, None,
+         "Where alerts are posted as JSON: event, model, value, limit, at, message. In a project's "
+         "file it takes effect after llmrr config trust, as does command.",
+         '"https://example.org/alerts"', True),
+    Spec("alerts.command", COMMAND, None,
+         "What is run for an alert, without a shell: it gets the same JSON on stdin, and its event "
+         "in LLMRR_ALERT.", '"notify-send llmrr"', True),
 )  # fmt: skip
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
@@ -377,11 +410,11 @@ def spec(key: str) -> Spec:
 
 def plain_settings() -> Mapping[str, Spec]:
     """Those with one value each, by key: all but what is in ``[[models]]``, ``[templates]`` and
-    ``[flags]``."""
+    ``[flags]`` and ``[budgets.NAME]``."""
     return {key: setting for key, setting in _BY_KEY.items() if not key.startswith(_REPEATED)}
 
 
-_REPEATED = ("models[].", "templates.NAME.", "flags.")
+_REPEATED = ("models[].", "templates.NAME.", "flags.", "budgets.NAME.")
 
 
 def plain_spec(key: str) -> Spec:

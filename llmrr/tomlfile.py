@@ -12,7 +12,7 @@ from llmrr import flags, kinds, settings, sides
 from llmrr.errors import Unsupported, nearest
 from llmrr.flags import Flag
 from llmrr.prompts import PromptTemplate
-from llmrr.strategies import Cost, strategy_warning
+from llmrr.strategies import Cost, Limits, strategy_warning
 from llmrr.tomltext import Place, is_secret, key_text, line_of, toml_text
 from llmrr.types import Message, Sampling
 
@@ -96,6 +96,7 @@ class TomlFile(NamedTuple):
     problems: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
     flags: Mapping[str, Flag] = MappingProxyType({})
+    budgets: Mapping[str, Limits] = MappingProxyType({})
 
 
 def read(path: Path, content: bytes | None = None) -> TomlFile:
@@ -105,11 +106,13 @@ def read(path: Path, content: bytes | None = None) -> TomlFile:
     models = reader.models(table.pop("models", None))
     templates = reader.templates(table.pop("templates", {}))
     found = reader.flags(table.pop("flags", {}), models)
+    budgets = reader.budgets(table.get("budgets"), models)
     reader.plain(table, ())
     reader.chains(models)
     problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
     return TomlFile(
-        path, reader.values, models, templates, tuple(problems), tuple(reader.notes), found
+        path, reader.values, models, templates, tuple(problems), tuple(reader.notes), found,
+        budgets,
     )
 
 
@@ -284,6 +287,27 @@ class _Reader:
             format=own.get("format"),  # type: ignore[arg-type]
             **{name: own[name] for name in _CHOOSING if name in own},  # type: ignore[arg-type]
         )
+
+    def budgets(
+        self, table: object, models: tuple[ConfiguredModel, ...] | None
+    ) -> dict[str, Limits]:
+        """The ``[budgets.NAME]``, which are taken out of the table: what remains has one value
+        each. The names are those of the ``[[models]]``, where the file has some."""
+        if not isinstance(table, dict):
+            return {}
+        found = {}
+        for name in [name for name, inside in table.items() if isinstance(inside, dict)]:
+            place, inside = ("budgets", name), table.pop(name)
+            if name in Limits._fields:
+                hint = f"write {name} = NUMBER; a model of this name can have no budget of its own"
+                self.fail(place, f"budgets.{name} is the budget of all models, and no table", hint)
+                continue
+            own = self.fields(inside, place, "budgets.NAME")
+            found[name] = Limits(**{key: one for key, one in own.items() if key in Limits._fields})  # type: ignore[arg-type]
+            for stranger in _strangers(f"[budgets.{key_text(name)}]", place, (name,), models or ()):
+                if models is not None:
+                    self.fail(*stranger)
+        return found
 
     def source(
         self,

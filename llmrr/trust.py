@@ -1,5 +1,5 @@
 """Which files of projects the user has agreed to: a folder that came from elsewhere sends no key
-anywhere before that. Remembered by content: a file that changed is a new one."""
+anywhere and runs nothing before that. Remembered by content: a file that changed is a new one."""
 
 import hashlib
 import json

@@ -44,7 +44,11 @@ class Ended:
 
 
 class Asks(Protocol):
-    """What attempts need of the router. ``claim`` raises what forbids asking a model now."""
+    """What attempts need of the router. ``claim`` raises what forbids asking a model now;
+    ``cost`` is in dollars, of all that was asked."""
+
+    @property
+    def cost(self) -> float | None: ...
 
     def claim(self, name: str) -> None: ...
 

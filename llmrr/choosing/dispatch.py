@@ -11,12 +11,14 @@ from llmrr import stats
 from llmrr.catalogue import Catalogue, Resolved
 from llmrr.choosing import pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
+from llmrr.choosing.budgeting import Budgeting, candidate_of, cost_of
 from llmrr.choosing.profiles import breaker_rules, key_of
-from llmrr.choosing.selection import Chosen, retry_rules
+from llmrr.choosing.selection import Chosen, Selection, needs_of, retry_rules
 from llmrr.config import Config
 from llmrr.engines.chunks import joined
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable
 from llmrr.pool import Lease
+from llmrr.routing.candidate import UNKNOWN
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:
@@ -48,6 +50,12 @@ class Host(Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
 
+    @property
+    def selection(self) -> Selection: ...
+
+    @property
+    def budgeting(self) -> Budgeting: ...
+
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
 
     def _found(self, model: str | None, engine: str | None) -> Resolved: ...
@@ -77,6 +85,8 @@ class Dispatch:
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way = chosen.under_way
+        self.claims = 0
+        self.cost: float | None = None  # dollars of all that was asked
         self.models = {one.name: one for one in router.config.models}
 
     def attempts(self) -> Attempts:
@@ -101,7 +111,9 @@ class Dispatch:
         return {name: 1 + retries for name, retries in found.items() if isinstance(retries, int)}
 
     def claim(self, name: str) -> None:
-        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open."""
+        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open,
+        ``OverBudget`` where it would cost too much."""
+        self._require_budget(name)
         if name not in self.models:
             return
         from llmrr.choosing import health
@@ -161,12 +173,38 @@ class Dispatch:
             return
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
-        run = _run_of(self.request, ended, ended.model, self.cid if is_said else None)
+        cost = cost_of(self.router.config, ended.model, ended.usage)
+        if cost is not None:
+            self.cost = cost + (self.cost or 0.0)
+        run = _run_of(self.request, ended, ended.model, self.cid if is_said else None, cost)
         self.router._record(run, self.call.log, ended.model.label, self._outcome(ended))
 
     def warn(self, text: str) -> None:
         """Tell the user."""
         self.router._warn(text)
+
+    def _require_budget(self, name: str) -> None:
+        decision, router = self.chosen.decision, self.router
+        # What was decided from a moment ago still holds for the first that is asked.
+        known = self.claims == 0 and decision is not None
+        self.claims += 1
+        budgets = decision.state.budgets if known and decision else router.budgeting.now()
+        if budgets is None:
+            return
+        candidate = next((one for one in self.chosen.candidates if one.name == name), None)
+        if candidate is None:
+            try:
+                found = router._found(name or None, self.call.engine)
+            except LlmrrError:  # it is told when it is asked
+                return
+            candidate = candidate_of(router.config, found)
+        needs = decision.needs if decision else needs_of(self.request)
+        if decision is not None and name in decision.state.health:
+            health = decision.state.health[name]
+        else:
+            models = [self.models[name]] if name in self.models else []
+            health = router.selection.profiles.health(models).get(name, UNKNOWN)
+        router.budgeting.require(candidate, needs, health, budgets)
 
     def finish(self) -> None:
         """No request of it is under way any more, whatever was noted when it was chosen."""
@@ -214,7 +252,9 @@ def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
     return replace(request, sampling=sampling, messages=messages)
 
 
-def _run_of(request: Request, ended: Ended, model: Resolved, cid: str | None) -> stats.Run:
+def _run_of(
+    request: Request, ended: Ended, model: Resolved, cid: str | None, cost: float | None
+) -> stats.Run:
     usage = ended.usage or Usage(total_s=time.time() - ended.began)
     error = ended.error
     system = next((one.content for one in request.messages if one.role == "system"), None)
@@ -237,6 +277,7 @@ def _run_of(request: Request, ended: Ended, model: Resolved, cid: str | None) ->
         system=system,
         prompt=said,
         answer=ended.text,
+        cost=cost,
     )
 
 

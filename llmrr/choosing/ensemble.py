@@ -51,6 +51,10 @@ class _Member:
             raise EngineFailed(f"{name} was not asked: the answer was stopped")
         self._members.claim(name)
 
+    @property
+    def cost(self) -> float | None:
+        return self._members.cost
+
     def record(self, ended: Ended) -> None:
         self.ended.append(ended)
 
@@ -121,6 +125,11 @@ class Ensemble(Answer):
     def runs(self) -> str:
         """Why this engine, and what computes."""
         return self._attempt.runs if self._attempt else ""
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars of all that was asked for it, once it has ended; None where no price is known."""
+        return self._members.cost
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -131,6 +131,12 @@ class Parallel(Answer):
         """Tokens of context that the engine took for it."""
         return self._answer.context_size
 
+    @property
+    def cost(self) -> float | None:
+        """Dollars, of what both sides are known to have taken so far."""
+        known = [one.asked.cost for one in (self._first, self._second) if one.asked.cost is not None]
+        return sum(known) if known else None
+
     def __next__(self) -> Chunk:
         while True:
             try:

@@ -71,7 +71,7 @@ class Profiles:
     ) -> list[Candidate]:
         """What is known of each. A model alone is not looked at: it is the one, whatever it is."""
         if len(models) == 1:
-            return [_stated(models[0])]
+            return [as_stated(models[0])]
         return [self._kept(model, loading) or self._looked(model, loading, loaded)
                 for model in models]  # fmt: skip
 
@@ -115,8 +115,12 @@ class Profiles:
         found: Mapping[str, int] = self._database(health.under_way, _LOSS) or {}
         return {one.name: found.get(key_of(one), 0) for one in models}
 
+    def problem(self, model: ConfiguredModel) -> LlmrrError | None:
+        """What keeps a model from being asked, breakers and budgets apart."""
+        return self._look(model, AS_CONFIGURED, False).blocked
+
     def _look(self, model: ConfiguredModel, loading: Loading, is_loaded: bool) -> Candidate:
-        stated = _stated(model)
+        stated = as_stated(model)
         try:
             found = self._catalogue.for_running(self._catalogue.configured(model))
             if loading.engine == "ollama":
@@ -219,7 +223,7 @@ def breaker_rules(config: Config) -> Rules:
     return Rules(**{name: config.value(f"breaker.{name}") for name in Rules._fields})  # type: ignore[arg-type]
 
 
-def _stated(model: ConfiguredModel) -> Candidate:
+def as_stated(model: ConfiguredModel) -> Candidate:
     """What the configuration says of a model. One on this machine costs nothing."""
     is_local = model.provider in LOCAL_PROVIDERS
     context = model.options.get("context_size")

@@ -12,6 +12,7 @@ from llmrr.choosing.profiles import AS_CONFIGURED, Loading, Profiles, key_of
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import NotFound, UsageError
 from llmrr.routing import Candidate, Decision, Needs, State, route
+from llmrr.routing.budgets import Budgets
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import RetryRules, chain
 from llmrr.routing.flags import NO_EFFECT, Effect, active, draw_key
@@ -88,8 +89,10 @@ class Selection:
         config: Callable[[], Config],
         database: "Database",
         idle_bytes: Callable[[], int] = lambda: 0,
+        budgets: Callable[[], Budgets | None] = lambda: None,
     ) -> None:
         self._catalogue, self._config, self._database = found, config, database
+        self._budgets = budgets
         self.profiles = Profiles(found, config, database, idle_bytes)
 
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
@@ -158,8 +161,9 @@ class Selection:
         for name, busy in (self.profiles.busy(models) if everywhere else moment.busy).items():
             health[name] = replace(health.get(name, UNKNOWN), busy=busy)
         state = State(
-            time.time(), moment.seed, health, moment.loaded, weights(self._config()), moment.kept
-        )
+            time.time(), moment.seed, health, moment.loaded, weights(self._config()), moment.kept,
+            self._budgets(),
+        )  # fmt: skip
         found = route(offer.needs, offer.candidates, state)
         rejected = (*found.rejected, *offer.left_out)
         found = replace(found, rejected=rejected, flags=offer.flags)

@@ -30,6 +30,10 @@ class Asked:
         self.cancelled = False
         self.aloud = False
 
+    @property
+    def cost(self) -> float | None:
+        return self._dispatch.cost
+
     def claim(self, name: str) -> None:
         if self.cancelled:
             raise LlmrrError("it was stopped")

@@ -74,9 +74,10 @@ def trust(
         typer.Argument(metavar="[FILE]", help="The file (default: the project's llmrr.toml)."),
     ] = None,
 ) -> None:
-    """Agree to what a project's llmrr.toml sends where.
+    """Agree to what a project's llmrr.toml sends where, and runs.
 
-    A base_url together with a key takes effect only then, and until the file changes.
+    A base_url together with a key, and the command and the webhook of alerts, take effect only
+    then, and until the file changes.
     """
     agreed = settings.given_or_project(file)
     trusted.trust(agreed)

@@ -91,7 +91,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "embed": (("llmrr embed -m ./model.gguf -f lines.txt > vectors.jsonl", "One vector a line."),),
     "logs": (("llmrr logs -q France --last 5", "The last five runs that mention France."),),
-    "stats": (("llmrr stats --since 7d --json", "The figures of a week."),),
+    "stats": (
+        ("llmrr stats --since 7d --json", "The figures of a week."),
+        ("llmrr stats --diagnose", "What keeps models from answering, too."),
+    ),
     "completion": (
         ('eval "$(llmrr completion bash)"', "In ~/.bashrc; with zsh in ~/.zshrc."),
         ("llmrr completion fish > ~/.config/fish/completions/llmrr.fish", "For fish."),

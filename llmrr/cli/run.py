@@ -74,6 +74,8 @@ def run(
         hide_thinking=hide_thinking, explain=explain,
     )  # fmt: skip
     with Router(warn=output.note, leave_model=True) as router:
+        if verbose or output.is_terminal(sys.stderr):
+            router.watch.tell = output.note
         question = asking.question(asked, router, asking.read_piped(asked, sys.stdin))
         readiness.require(router, question.model)
         if question.request is None and how.live and output.is_terminal(sys.stdin):

@@ -3,23 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from llmrr.cli import layout, views
+from llmrr.cli.layout import Page
 
 if TYPE_CHECKING:
     from llmrr.pairs import Comparison
-    from llmrr.stats import Summary
 
 
-def figures(page: layout.Page, found: "tuple[Summary, Comparison | None]") -> Iterator[str]:
-    """``llmrr stats``: what runs cost and, where there are two sides, one against the other."""
-    summary, sides = found
-    yield from views.summary(page, summary)
-    if sides is not None:
-        yield ""
-        yield from comparison(page, sides)
-
-
-def comparison(page: layout.Page, found: "Comparison") -> Iterator[str]:
+def comparison(page: Page, found: "Comparison") -> Iterator[str]:
     """The old side against the new one."""
     speed, sound = found.performance, found.reliability
     rows = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from llmrr.errors import LlmrrError, NotFound
+from llmrr.errors import LlmrrError, NotFound, OverBudget
 from llmrr.routing.candidate import (
     UNKNOWN,
     Candidate,
@@ -106,9 +106,15 @@ class Decision:
         if len(self.rejected) == 1:
             return self.rejected[0].exception
         reasons = "; ".join(f"{one.name}: {one.why}" for one in self.rejected)
-        kinds = {type(one.exception) for one in self.rejected}
+        errors = [one.exception for one in self.rejected]
+        said = f"no model can take this: {reasons}"
+        # One of them could, were it not for the money: that it is which the user can mend.
+        for error in errors:
+            if isinstance(error, OverBudget):
+                return OverBudget(said, error.hint)
+        kinds = {type(error) for error in errors}
         shared = kinds.pop() if len(kinds) == 1 else NotFound
-        return shared(f"no model can take this: {reasons}", 'llmrr route "…"')
+        return shared(said, 'llmrr route "…"')
 
     def facts(self) -> dict[str, Any]:
         """The shape of ``route --json``."""

@@ -147,7 +147,7 @@ class Client:
             )
         self.url, self._party = url.rstrip("/"), party
         self.reached = False  # by the last request of all
-        self._manager = _manager(parts.scheme, parts.hostname)
+        self._manager = manager(parts.scheme, parts.hostname)
         self._manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def close(self) -> None:
@@ -205,7 +205,8 @@ class Client:
                     raise
 
 
-def _manager(scheme: str, host: str) -> urllib3.PoolManager:
+def manager(scheme: str, host: str) -> urllib3.PoolManager:
+    """What connects to a host: directly, or through the proxy of the environment."""
     from urllib.request import getproxies, proxy_bypass
 
     proxies = getproxies()
