@@ -134,7 +134,8 @@ class Parallel(Answer):
     @property
     def cost(self) -> float | None:
         """Dollars, of what both sides are known to have taken so far."""
-        known = [one.asked.cost for one in (self._first, self._second) if one.asked.cost is not None]
+        costs = [one.asked.cost for one in (self._first, self._second)]
+        known = [cost for cost in costs if cost is not None]
         return sum(known) if known else None
 
     def __next__(self) -> Chunk:
