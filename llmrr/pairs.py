@@ -47,8 +47,8 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """Mean seconds of an answer over the requests that both sides answered; ``improvement`` is
-    1 - new_avg / old_avg."""
+    """Mean seconds of an answer over the requests that both sides answered in a known time;
+    ``improvement`` is 1 - new_avg / old_avg."""
 
     old_avg: float | None
     new_avg: float | None
@@ -131,8 +131,9 @@ def compare(found: Sequence[Pair]) -> Comparison:
         (one.legacy, one.new) for one in found
         if one.new and one.new.success and one.legacy and one.legacy.success
     ]  # fmt: skip
-    old = _mean([one.latency_s for one, _ in both])
-    new = _mean([one.latency_s for _, one in both])
+    timed = [pair for pair in both if None not in (pair[0].latency_s, pair[1].latency_s)]
+    old = _mean([one.latency_s for one, _ in timed])
+    new = _mean([one.latency_s for _, one in timed])
     improvement = 1.0 - new / old if old and new is not None else None
     return Comparison(
         performance=Performance(old, new, improvement),

@@ -220,9 +220,9 @@ class Router:
         call = Call(options or {}, engine, conversation, log, deadline)
         moment = self._moment(conversation)
         if sides := self.selection.sides(wish):
-            from llmrr.choosing import parallel
+            from llmrr.choosing.sides import ask
 
-            return parallel.ask(self, sides, request, wish, call, moment, progress)
+            return ask(self, sides, request, wish, call, moment, progress)
         chosen = self.selection.choose(request, wish, moment)
         self._tell(chosen.flags.notes)
         dispatch = Dispatch(self, chosen, request, call)
@@ -251,9 +251,9 @@ class Router:
         wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
         decision: Decision
         if sides := self.selection.sides(wish):
-            from llmrr.choosing import parallel
+            from llmrr.choosing.sides import decide
 
-            decision = parallel.decide(self.selection, sides, request, wish, self._moment(None))
+            decision = decide(self.selection, sides, request, wish, self._moment(None))
         else:
             decision = self.selection.decide(request, wish, self._moment(None))
         self._tell(decision.flags.notes)

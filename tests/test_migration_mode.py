@@ -639,3 +639,24 @@ def test_a_side_that_a_flag_leaves_out_has_not_failed(two: Two) -> None:
     (pair,) = recorded()
     assert pair.new is None
     assert pair.legacy is not None and pair.legacy.success
+
+
+def test_without_a_thread_for_the_other_side_the_answer_comes_all_the_same(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    begin = threading.Thread.start
+    with two.router() as router:
+        router.run(HELLO).close()
+        monkeypatch.setattr(
+            threading.Thread, "start",
+            lambda one: refused(one) if one.name == "llmrr-side" else begin(one),
+        )  # fmt: skip
+        answer = router.run(HELLO)
+        assert "".join(chunk.text for chunk in answer) == "The capital is Paris."
+    (pair,) = recorded()
+    assert pair.new is not None and pair.new.success
+    assert pair.legacy is not None and pair.legacy.error is not None
+    assert "no thread" in pair.legacy.error

@@ -11,20 +11,17 @@ import copy
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import fields, replace
-from typing import Any, Protocol, cast
+from dataclasses import replace
+from typing import Any, Protocol
 
 from llmrr import pairs
 from llmrr.catalogue import Resolved
-from llmrr.choosing.answering import Answer, Progress
+from llmrr.choosing.answering import Answer
 from llmrr.choosing.attempts import Attempt
 from llmrr.choosing.background import Background
-from llmrr.choosing.dispatch import Call, Dispatch, Host
-from llmrr.choosing.selection import Moment, Selection, Wish
-from llmrr.choosing.side import Asked, Side
-from llmrr.errors import LlmrrError
-from llmrr.kinds import LOCAL_PROVIDERS
-from llmrr.routing import Decision
+from llmrr.choosing.dispatch import Call, Host
+from llmrr.choosing.side import Side
+from llmrr.errors import EngineFailed, LlmrrError
 from llmrr.routing.sides import SidedDecision, outcome
 from llmrr.sides import Sides
 from llmrr.similarity import similarity
@@ -38,35 +35,7 @@ class Runs(Host, Protocol):
 
     _background: Background
 
-    @property
-    def selection(self) -> Selection: ...
-
     def _tell(self, notes: Sequence[str]) -> None: ...
-
-
-def decide(
-    selection: Selection, sides: Sides, request: Request, wish: Wish, moment: Moment
-) -> SidedDecision:
-    """The decision of the side that comes first, with that of the other one."""
-    first, second = (selection.decide(request, one, moment) for one in _wishes(sides, wish))
-    return _sided(sides, first, second)[0]
-
-
-def ask(
-    router: Runs, sides: Sides, request: Request, wish: Wish, call: Call, moment: Moment,
-    progress: Progress | None,
-) -> "Parallel":  # fmt: skip
-    """Start answering. Raises why neither side can."""
-    found = [router.selection.choose(request, one, moment) for one in _wishes(sides, wish)]
-    for one in found:
-        router._tell(one.flags.notes)
-    decisions = [one.decision for one in found if one.decision is not None]
-    both = [
-        _side(Dispatch(router, chosen._replace(decision=one), request, call), one, request,
-              progress if one.then else None)
-        for chosen, one in zip(found, _sided(sides, *decisions), strict=True)
-    ]  # fmt: skip
-    return Parallel(router, sides, request, call, *both)
 
 
 class Parallel(Answer):
@@ -94,10 +63,10 @@ class Parallel(Answer):
         # as the first one must not wait for room that the second has taken.
         ahead = first.takes_memory and not second.takes_memory
         if sides.at_once and ahead:
-            router._background.start(self._drive, second.cancel)
+            self._ask_second()
         first.start()
         if sides.at_once and not ahead:
-            router._background.start(self._drive, second.cancel)
+            self._ask_second()
         if first.error is not None:
             self._go_over(first.error)
 
@@ -155,6 +124,7 @@ class Parallel(Answer):
                 raise StopIteration
             self._at += 1
             self._note(chunk)
+            self._second.asked.is_left = self._said and self._leading is self._first
             if chunk.usage is not None:
                 self._stop(None if self._cancelled else self._leading.name)
             return chunk
@@ -234,10 +204,15 @@ class Parallel(Answer):
         self._leading.asked.flush(is_said=True)
         if not self._is_last():
             return
-        if self._sides.at_once:  # the answer need not wait for it
-            self._router._background.start(self._finish, lambda: None)
-        else:
+        # Where both were asked the answer need not wait for it.
+        background = self._router._background
+        if not (self._sides.at_once and background.start(self._finish, lambda: None)):
             self._finish()
+
+    def _ask_second(self) -> None:
+        if not self._router._background.start(self._drive, self._second.cancel):
+            self._second.fail(EngineFailed("the system gave no thread to ask it on"))
+            self._is_last()
 
     def _drive(self) -> None:
         self._second.drive()
@@ -276,34 +251,3 @@ class Parallel(Answer):
 
 def _without_text(one: pairs.Outcome | None) -> pairs.Outcome | None:
     return None if one is None else replace(one, text=None)
-
-
-def _wishes(sides: Sides, wish: Wish) -> list[Wish]:
-    """What is wished of each side, in their order."""
-    return [wish._replace(among=sides.names(side)) for side in sides.order]
-
-
-def _sided(sides: Sides, *decisions: Decision) -> tuple[SidedDecision, SidedDecision]:
-    """The decisions of both sides, in their order; the first knows the second."""
-    own = [{one.name: getattr(it, one.name) for one in fields(Decision)} for it in decisions]
-    first, second = sides.order
-    then = SidedDecision(**own[1], side=second, mode=sides.mode)
-    return SidedDecision(**own[0], side=first, mode=sides.mode, then=then), then
-
-
-def _side(
-    dispatch: Dispatch, decision: SidedDecision, request: Request, progress: Progress | None
-) -> Side:
-    def begin(asked: Asked) -> Answer:
-        if not decision.asked:
-            raise decision.refusal
-        if decision.strategy != "ensemble":
-            attempts = asked.attempts_of(asked, decision.asked, request)
-            return Answer(attempts, progress, decision)
-        from llmrr.choosing.ensemble import Ensemble
-
-        judge = cast("str | None", dispatch.router.config.value("ensemble.judge"))
-        return Ensemble(asked, request, decision, decision.asked, judge, progress)
-
-    here = {one.name for one in dispatch.models.values() if one.provider in LOCAL_PROVIDERS}
-    return Side(decision, Asked(dispatch), begin, takes_memory=bool(here & {*decision.asked}))

@@ -28,6 +28,7 @@ class Asked:
         self.first: float | None = None  # when the first attempt began
         self.last: Ended | None = None
         self.cancelled = False
+        self.is_left = False  # somebody else's answer is handed over
         self.aloud = False
 
     @property
@@ -55,6 +56,8 @@ class Asked:
         self.first = ended.began if self.first is None else self.first
         self.last = ended
         self._ended.append((ended, is_said))
+        if self.is_left:
+            self.flush(is_said=False)
 
     def warn(self, text: str) -> None:
         if self.aloud:
@@ -112,6 +115,10 @@ class Side:
         self.start()
         while not self.is_over:
             self._step(self._pulled)
+
+    def fail(self, error: Exception) -> None:
+        """It cannot be asked."""
+        self.error, self.is_over = error, True
 
     def wait_begun(self) -> None:
         """Wait until it has begun, or has failed."""
