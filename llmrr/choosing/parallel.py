@@ -228,6 +228,9 @@ class Parallel(Answer):
     def _finish(self) -> None:
         for side in (self._first, self._second):
             side.asked.leave(is_said=side is self._leading)
+        if self._answered == self._first.name and (failure := self._second.failure):
+            said = f"the {self._second.name} side failed ({failure[:_LONGEST_SAID]})"
+            self._router._tell([f"{said}; the answer does not hang on it"])
         by_name = {side.name: side.outcome for side in (self._first, self._second)}
         new, legacy = by_name["new"], by_name["legacy"]
         if new is None and legacy is None:
