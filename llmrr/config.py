@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmrr import environment, paths, settings, tomlfile
+from llmrr import environment, paths, settings, sides, tomlfile
 from llmrr.errors import BadConfig, LlmrrError, NotFound, nearest
 from llmrr.flags import GUIDE, Flag, joined, strangers
 from llmrr.settings import SETTINGS, Setting, Source, Spec
@@ -138,11 +138,13 @@ def load(
     files = tuple(path for _source, path in reversed(levels))
     _require_weight(found)
     found["fallback_chain"], lost = _chain_of(found["fallback_chain"], models)
+    found["migration.mode"], idle = _mode_of(found, models)
     own, strangers = _budgets_of(budgets, models)
     strategy = found["strategy"]
     said = (
         _idle_default(found["default_model"], models, user),
-        strategy_warning(strategy.stated, strategy.where or strategy.source), lost, *strangers,
+        strategy_warning(strategy.stated, strategy.where or strategy.source), lost, idle,
+        *strangers,
     )  # fmt: skip
     warnings = (*warnings, *notes, *filter(None, said))
     _require_models(flags, models, files)
@@ -384,6 +386,29 @@ def _chain_of(
     kept = tuple(name for name in chain.value if name in names)
     left = chain._replace(value=kept) if kept else settings.defaults()["fallback_chain"]
     return left, f"{said} here: it is left out ({chain.where})"
+
+
+def _mode_of(
+    found: Mapping[str, Setting], models: tuple[ConfiguredModel, ...]
+) -> tuple[Setting, str | None]:
+    """How the sides of ``[migration]`` run over the models that there are, with a warning where
+    that is not at all: nobody names sides, or the models of a project replace the user's."""
+    mode, new, legacy = (found[f"migration.{leaf}"] for leaf in ("mode", *sides.SIDES))
+    off = settings.defaults()["migration.mode"]
+    said = mode.where or mode.source
+    if new.value is None and legacy.value is None and mode.source == "environment":
+        written = f"{said} = {toml_text(mode.stated)}"
+        return off, f"{written} has no effect: nothing names [migration] new and legacy"
+    names = [model.name for model in models]
+    for one in sides.wrong(mode.value, new.value, legacy.value, names):  # type: ignore[arg-type]
+        setting = found[f"migration.{one.leaf}"]
+        where = setting.where or setting.source
+        foreign = setting.source == "user" and bool(models) and str(models[0].file) != where
+        if one.absent is None or not foreign:
+            raise BadConfig(f"{one.message} ({where})", one.hint)
+        idle = f"{one.message} here: there is no migration mode ({where})"
+        return off, None if mode.value is None else idle
+    return mode, None
 
 
 def _require_models(

@@ -194,6 +194,28 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE runs ADD COLUMN cache TEXT",
         "ALTER TABLE runs ADD COLUMN looked_up INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        """CREATE TABLE pairs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at REAL NOT NULL,
+            mode TEXT NOT NULL,
+            answered TEXT,
+            prompt TEXT,
+            new_success INTEGER,
+            new_model TEXT,
+            new_tokens INTEGER,
+            new_latency_s REAL,
+            new_text TEXT,
+            new_error TEXT,
+            legacy_success INTEGER,
+            legacy_model TEXT,
+            legacy_tokens INTEGER,
+            legacy_latency_s REAL,
+            legacy_text TEXT,
+            legacy_error TEXT,
+            similarity REAL)""",
+        "CREATE INDEX pairs_at ON pairs (at)",
+    ),
 )
 
 

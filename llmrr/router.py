@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from llmrr import formats, spending, stats
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.choosing.answering import Answer
+from llmrr.choosing.background import Background
 from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.dispatch import Call, Dispatch, completed
 from llmrr.choosing.lookup import Cache
@@ -92,12 +93,15 @@ class Router:
         self._prunes = 0.0  # when old runs are looked for next
         self._kept: dict[str, str] = {}  # who has answered a conversation
         self._cache = Cache()
+        self._background = Background()
         self._told: set[str] = set()
 
     def __enter__(self) -> "Router":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, LlmrrError):
+            self._background.cancel()
         self.close()
 
     @cached_property
@@ -219,9 +223,14 @@ class Router:
         """
         loading = _loading(options, engine)
         wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
-        chosen = self.selection.choose(request, wish, self._moment(conversation))
-        self._tell(chosen.flags.notes)
         call = Call(options or {}, engine, conversation, log, deadline, cache)
+        moment = self._moment(conversation)
+        if sides := self.selection.sides(wish):
+            from llmrr.choosing.sides import ask
+
+            return ask(self, sides, request, wish, call, moment, progress)
+        chosen = self.selection.choose(request, wish, moment)
+        self._tell(chosen.flags.notes)
         dispatch = Dispatch(self, chosen, request, call)
         decision = chosen.decision
         if decision is None or decision.strategy != "ensemble":
@@ -246,7 +255,13 @@ class Router:
         """The decision that ``run`` would obey, and what it rests on; nothing is run."""
         loading = _loading(options, engine)
         wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
-        decision = self.selection.decide(request, wish, self._moment(None))
+        decision: Decision
+        if sides := self.selection.sides(wish):
+            from llmrr.choosing.sides import decide
+
+            decision = decide(self.selection, sides, request, wish, self._moment(None))
+        else:
+            decision = self.selection.decide(request, wish, self._moment(None))
         self._tell(decision.flags.notes)
         return decision
 
@@ -293,7 +308,9 @@ class Router:
         return Opened(resolved, lease.about.engine.name, lease.model, lease)
 
     def close(self) -> None:
-        """Free the models, what they are answering too, and the database. Twice is allowed."""
+        """Free the models, what they are answering too, and the database, after what answers left
+        behind has ended. Twice is allowed."""
+        self._background.wait()
         self._cache.close()
         self.pool.close(leave=self._leave_model)
         with self._database_lock:

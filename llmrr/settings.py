@@ -42,6 +42,7 @@ from llmrr.kinds import (
     one_of,
     whole,
 )
+from llmrr.sides import MODES, SIDE
 from llmrr.strategies import CHAIN, COST, DEFAULT_STRATEGY, NAMES, STRATEGIES, STRATEGY, TAGS
 from llmrr.types import Format
 
@@ -357,6 +358,17 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("cache.semantic.threshold", SHARE, 0.95,
          "How alike two messages must be for that, as the cosine of their vectors.",
          "0.97", True),
+    Spec("migration.mode", one_of(*MODES), None,
+         "How the two sides of a migration run beside each other; unset, not at all. hybrid: both "
+         "are asked at once, the new side answers, and the legacy side where that fails; "
+         "new-primary and legacy-primary: one side is asked, and the other one where that fails. "
+         "MIGRATION_MODE in the environment overrides it; where a model is named it has no effect.",
+         '"hybrid"', True),
+    Spec("migration.new", SIDE, None,
+         "The models of the new side: strategy and fallback_chain choose among them.",
+         '["local"]', True),
+    Spec("migration.legacy", SIDE, None,
+         "The models of the old side.", '["assistant"]', True),
     Spec("memory.threshold", SHARE, 0.8,
          "Above this share of its limit (the machine's memory, or a control group's) models that "
          "nobody uses are unloaded.", "0.7", True),

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from llmrr import flags, kinds, settings
+from llmrr import flags, kinds, settings, sides
 from llmrr.errors import Unsupported, nearest
 from llmrr.flags import Flag
 from llmrr.prompts import PromptTemplate
@@ -343,6 +343,12 @@ class _Reader:
         """What a chain, a group or the weights cannot be."""
         for place, message, hint in (*_chains(models or ()), *self._plain_chain(models)):
             self.fail(place, message, hint)
+        mode, new, legacy = (
+            self.values.get(f"migration.{leaf}", (None,))[0] for leaf in ("mode", *sides.SIDES)
+        )
+        for one in sides.wrong(mode, new, legacy, [model.name for model in models or ()]):  # type: ignore[arg-type]
+            if models or (new and legacy and one.absent is None):  # else other files may tell
+                self.fail(("migration", one.leaf), one.message, one.hint)
 
     def _plain_chain(
         self, models: tuple[ConfiguredModel, ...] | None

@@ -8,12 +8,17 @@ from llmrr.choosing.attempts import Attempt, Attempts
 from llmrr.routing import Decision
 from llmrr.types import Chunk, FinishReason, Usage
 
+Progress = Callable[[int, int], None]
+
 _PROGRESS_EVERY = 0.1  # seconds
 
 
 class Answer(Iterator[Chunk]):
     """An answer under way: iterate its chunks. It is recorded when it ends, however it ends.
-    ``decision`` is None where the model was named."""
+    ``decision`` is None where the model was named. ``held`` is to be set where nobody sees it
+    before its end."""
+
+    held = False
 
     def __init__(
         self,

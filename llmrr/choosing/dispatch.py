@@ -136,7 +136,7 @@ class Dispatch:
 
         def work(connection: "sqlite3.Connection") -> LlmrrError | None:
             if not health.claim(connection, key_of(model), rules):
-                self._finish()
+                self.finish()
                 return health.refusal(connection, name, key_of(model), rules)
             if decision and strategy == "round-robin" and name != decision.chosen:
                 health.chosen(connection, key_of(model))
@@ -189,7 +189,7 @@ class Dispatch:
 
     def keep(self, ended: Ended, *, is_said: bool) -> None:
         """``record``; what is not ``is_said`` is no turn of the conversation."""
-        self._finish()
+        self.finish()
         model = ended.model
         if model is None:
             return
@@ -235,7 +235,8 @@ class Dispatch:
             health = router.selection.profiles.health(models).get(name, UNKNOWN)
         router.budgeting.require(candidate, needs, health, budgets)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """No request of it is under way any more, whatever was noted when it was chosen."""
         number, self.under_way = self.under_way, None
         if number is None:
             return
