@@ -1,7 +1,6 @@
-"""TOML as text: writing values, finding the line of a key, changing one line and nothing else.
+"""TOML as text: writing values, and finding the line of a key.
 
-Lines are read without understanding TOML: good enough to point at, and a change is parsed again
-by whoever asked for it before it is kept.
+Lines are read without understanding TOML, which may be damaged: good enough to point at.
 """
 
 import re
@@ -16,8 +15,6 @@ _SECRET_VALUE = r"(sk-|hf_|gsk_|xai-|r8_|AIza|ghp_|github_pat_|AKIA)[\w-]{12,}"
 _KEY_PART = r""""([^"]*)"|'([^']*)'|([\w-]+)"""
 _HEADER = r"\s*(\[\[?)([^\[\]]+)\]"
 _KEY = r"""\s*((?:[\w.-]|"[^"]*"|'[^']*')(?:[\w.\s-]|"[^"]*"|'[^']*')*?)\s*="""
-
-_SIMPLE_VALUE = r"""(true|false|[\d._+-]+|"[^"\\]*"|'[^']*')(?=\s*(#.*)?$)"""
 
 
 def toml_text(value: object) -> str:
@@ -64,42 +61,6 @@ def line_of(text: str, place: Place) -> int | None:
         if shared > depth and here[:shared] == place[:shared]:
             found, depth = number, shared
     return found
-
-
-def with_value(text: str, key: str, value: object) -> str:
-    """The text with one plain setting replaced in its line, added to its table or, for None, taken
-    out; all other lines stay as they are.
-
-    >>> print(with_value("a = 1  # why\\n[t]\\nb = 2\\n", "a", 3), end="")
-    a = 3  # why
-    [t]
-    b = 2
-    """
-    lines = text.splitlines()
-    table, _, leaf = key.rpartition(".")
-    place = tuple(key.split("."))
-    at = line_of(text, place)
-    old = lines[at - 1] if at else ""
-    written = f"{leaf} = {toml_text(value)}"
-    if at and (match := re.match(_KEY, old)) and key_parts(match[1])[-1] == leaf:
-        lines[at - 1 : at] = [] if value is None else [_replaced(old, match.end(), value)]
-    elif value is None:
-        pass
-    elif at and (match := re.match(_HEADER, old)) and key_parts(match[2]) == place[:-1]:
-        lines.insert(at, written)
-    elif table:
-        lines += ["", f"[{table}]", written]
-    else:
-        first = next((n for n, line in enumerate(lines) if re.match(_HEADER, line)), len(lines))
-        lines.insert(first, written)
-    return "\n".join(lines) + "\n"
-
-
-def _replaced(line: str, start: int, value: object) -> str:
-    """The line with what stands after its equals sign replaced, but not a comment behind it."""
-    before, after = line[:start], line[start:].strip()
-    match = re.match(_SIMPLE_VALUE, after)
-    return f"{before} {toml_text(value)}{after[match.end() :] if match else ''}"
 
 
 def is_secret(key: str, value: object) -> bool:

@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "paths"),
     ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext",
      "envfile"),
-    ("strategies", "keys"),
+    ("strategies", "keys", "tomledit"),
     ("settings",),
     ("environment", "tomlfile", "parameters", "trust"),
     ("config", "modelfile"),
