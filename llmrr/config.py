@@ -21,7 +21,7 @@ from llmrr.types import Message
 
 if TYPE_CHECKING:
     from llmrr.journal import Entry
-    from llmrr.tomltext import Place
+    from llmrr.tomllayout import Place
 
 __all__ = [
     "FILE_NAME", "SETTINGS", "Config", "ConfiguredModel", "Problem", "Setting", "Spec", "Template",

@@ -1,50 +1,20 @@
 """Changing values in TOML text: what is not changed stays as it is written, to the byte.
 
-The text is read as TOML has it (strings of four kinds, arrays over several lines, inline tables,
-dotted and quoted keys, comments, both kinds of line ends); what was changed is parsed again, and
-kept only if it says what it is to say and nothing else.
+What was changed is parsed again, and kept only if it says what it is to say and nothing else.
 """
 
 import copy
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from llmrr.tomltext import Place, key_text, toml_text
+from llmrr.tomllayout import Layout, Place, Span, layout, line_end
+from llmrr.tomltext import key_text, toml_text
 
-# Patterns are texts: compiled when first used, not at every start.
-_BLANK = r"[ \t\r\n]*(?:#[^\n]*[ \t\r\n]*)*"  # white space, line ends, comments
-_KEY_PART = r""""(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+"""
-_DOTTED = rf"[ \t]*({_KEY_PART})[ \t]*(\.?)"
-_STRING = "|".join((
-    r'"""(?s:[^\\]|\\.)*?"{3,5}', r"'{3}(?s:.)*?'{3,5}", r'"(?:[^"\\]|\\.)*"', r"'[^']*'",
-))  # fmt: skip
 _BYTE_ORDER = "\N{ZERO WIDTH NO-BREAK SPACE}"
-_BARE = r"[^,\]}#\r\n]*"
 
 
 class UnusualText(ValueError):
     """A value cannot be changed where it stands; the text is that of the place."""
-
-
-class Span(NamedTuple):
-    """Where a value stands. ``key`` is where its key begins, dotted or not; ``header`` the place of
-    the table that its statement belongs to. A value of an array has no key: it begins itself."""
-
-    key: int
-    start: int
-    end: int
-    header: Place = ()
-
-
-@dataclass(slots=True)
-class Layout:
-    """Where everything stands: values by place, and of each ``[header]`` where its line ends."""
-
-    values: dict[Place, Span] = field(default_factory=dict)
-    headers: dict[Place, tuple[int, int]] = field(default_factory=dict)
-    first_header: int | None = None
 
 
 def with_value(text: str, key: str, value: object) -> str:
@@ -72,124 +42,24 @@ def with_values(text: str, changes: Iterable[tuple[Place, object]]) -> str:
     mark = _BYTE_ORDER if text.startswith(_BYTE_ORDER) else ""
     text = text.removeprefix(mark)
     for place, value in changes:
-        wanted = _changed(tomllib.loads(text), place, value)
-        text = _edited(text, place, value)
         try:
-            is_kept = tomllib.loads(text) == wanted
-        except tomllib.TOMLDecodeError:
+            wanted = _changed(tomllib.loads(text), place, value)
+            text = _edited(text, place, value)
+            is_kept = _says(text, wanted)
+        except RecursionError:  # nested too deeply
             is_kept = False
         if not is_kept:
             raise UnusualText(".".join(map(str, place)))
     return mark + text
 
 
-def line_at(text: str, place: Place) -> int | None:
-    """The line, from 1, where the value at ``place`` of a valid text begins, or its table."""
-    found = layout(text)
-    at = found.values[place].start if place in found.values else None
-    if at is None and place in found.headers:
-        at = found.headers[place][0]
-    return None if at is None else text.count("\n", 0, at) + 1
+def _says(text: str, wanted: dict[str, Any]) -> bool:
+    import tomllib
 
-
-def layout(text: str) -> Layout:
-    """Where everything stands in a text that is valid TOML."""
-    reader = _Reader(text)
-    reader.document()
-    return reader.found
-
-
-class _Reader:
-    """Reads a text that is known to be valid: it looks for ends, not for errors."""
-
-    def __init__(self, text: str) -> None:
-        self.text, self.at, self.found = text, 0, Layout()
-        self.arrays: dict[Place, int] = {}
-        self.header: Place = ()
-
-    def take(self, pattern: str) -> "re.Match[str]":
-        """Go behind what matches here, which may be nothing."""
-        match = re.compile(pattern).match(self.text, self.at)
-        assert match is not None
-        self.at = match.end()
-        return match
-
-    def document(self) -> None:
-        """All statements."""
-        self.take(_BLANK)
-        while self.at < len(self.text):
-            if self.text[self.at] == "[":
-                self.table()
-            else:
-                self.pair(self.header)
-            self.take(_BLANK)
-
-    def table(self) -> None:
-        """``[name]`` or ``[[name]]``."""
-        start = self.at
-        brackets = self.take(r"\[\[?")[0]
-        *above, name = self.keys()
-        self.take(r"[ \t]*\]\]?")
-        place = (*self.indexed(above), name)
-        if brackets == "[[":
-            self.arrays[place] = self.arrays.get(place, -1) + 1
-            place = (*place, self.arrays[place])
-        self.header = place
-        if self.found.first_header is None:
-            self.found.first_header = start
-        self.found.headers[place] = (start, _line_end(self.text, self.at))
-
-    def indexed(self, names: Iterable[str]) -> Place:
-        """The place that names mean: of an array of tables its last one."""
-        place: Place = ()
-        for name in names:
-            place = (*place, name)
-            if place in self.arrays:
-                place = (*place, self.arrays[place])
-        return place
-
-    def keys(self) -> list[str]:
-        """The parts of a dotted key."""
-        parts = []
-        while True:
-            match = self.take(_DOTTED)
-            parts.append(_plain_key(match[1]))
-            if not match[2]:
-                return parts
-
-    def pair(self, above: Place) -> None:
-        """``key = value``."""
-        key = self.at
-        place = (*above, *self.keys())
-        self.take(r"[ \t]*=[ \t]*")
-        self.value(place, key)
-
-    def value(self, place: Place, key: int | None = None) -> None:
-        """A value of any kind, with what is in it."""
-        start = self.at
-        opening = self.text[start]
-        if opening in "[{":
-            self.inside(place, opening)
-        elif opening in "\"'":
-            self.take(_STRING)
-        else:
-            found = self.take(_BARE)[0]
-            self.at -= len(found) - len(found.rstrip())
-        self.found.values[place] = Span(start if key is None else key, start, self.at, self.header)
-
-    def inside(self, place: Place, opening: str) -> None:
-        """What an array or an inline table holds, up to its end."""
-        self.at += 1
-        index = 0
-        self.take(_BLANK)
-        while self.text[self.at] not in "]}":
-            if opening == "{":
-                self.pair(place)
-            else:
-                self.value((*place, index))
-                index += 1
-            self.take(rf"{_BLANK},?{_BLANK}")
-        self.at += 1
+    try:
+        return tomllib.loads(text) == wanted
+    except tomllib.TOMLDecodeError:
+        return False
 
 
 def _edited(text: str, place: Place, value: object) -> str:
@@ -211,7 +81,7 @@ def _without(text: str, span: Span) -> str:
     start = text.rfind("\n", 0, span.key) + 1
     if text[start : span.key].strip():
         return text  # inside an inline table
-    return text[:start] + text[_line_end(text, span.end) :]
+    return text[:start] + text[line_end(text, span.end) :]
 
 
 def _inserted(text: str, found: Layout, place: Place, value: object) -> str:
@@ -225,7 +95,7 @@ def _inserted(text: str, found: Layout, place: Place, value: object) -> str:
         own = [span.end for other, span in found.values.items()
                if span.header == table and not _is_inside(other, found)]  # fmt: skip
         if own:
-            return _with_line(text, _line_end(text, max(own)), written)
+            return _with_line(text, line_end(text, max(own)), written)
         if table:
             return _with_line(text, found.headers[table][1], written)
         return _with_line(text, _top(text, found), written)
@@ -235,7 +105,7 @@ def _inserted(text: str, found: Layout, place: Place, value: object) -> str:
     if dotted:
         span = max(dotted)[0]
         names = [key_text(str(part)) for part in table[len(span.header) :]]
-        return _with_line(text, _line_end(text, span.end), ".".join([*names, written]))
+        return _with_line(text, line_end(text, span.end), ".".join([*names, written]))
     header = ".".join(key_text(str(part)) for part in table)
     return _at_the_end(text, [f"[{header}]", written])
 
@@ -256,7 +126,7 @@ def _appended(text: str, found: Layout, place: Place, value: object) -> str:
     ends += [span.end for span in found.values.values() if span.header[: len(array)] == array]
     if not ends or place[-1] == 0:
         return _at_the_end(text, lines)
-    return _with_line(text, _line_end(text, max(ends) - 1), "", *lines)
+    return _with_line(text, line_end(text, max(ends) - 1), "", *lines)
 
 
 def _into_inline(text: str, span: Span, last: int | None, written: str, space: str = " ") -> str:
@@ -301,18 +171,6 @@ def _with_line(text: str, at: int, *lines: str) -> str:
 
 def _at_the_end(text: str, lines: Iterable[str]) -> str:
     return _with_line(text, len(text), *([""] if text.strip() else []), *lines)
-
-
-def _line_end(text: str, at: int) -> int:
-    """Where the next line begins."""
-    found = text.find("\n", at)
-    return len(text) if found < 0 else found + 1
-
-
-def _plain_key(written: str) -> str:
-    import tomllib
-
-    return next(iter(tomllib.loads(f"{written} = 0"))) if written[0] in "\"'" else written
 
 
 def _changed(table: dict[str, Any], place: Place, value: object) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from llmrr import kinds, settings
 from llmrr.errors import nearest
 from llmrr.strategies import Cost
-from llmrr.tomltext import Place, is_secret, key_text, line_of, toml_text
+from llmrr.tomllayout import Layout, Place, layout
+from llmrr.tomltext import is_secret, key_text, toml_text
 from llmrr.types import Message, Sampling
 
 # What of a [[models]] is about choosing, and the terms that [weights] weigh.
@@ -110,6 +111,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.text = ""
+        self.layout: Layout | None = None
         self.values: dict[str, tuple[object, object]] = {}
         self.problems: list[Problem] = []
 
@@ -139,9 +141,18 @@ class _Reader:
 
     def fail(self, place: Place, message: str, hint: str = "") -> None:
         """Note a problem at ``place``; the message gets where that is."""
-        line = line_of(self.text, place)
+        line = self.line(place)
         where = f"{self.path}, line {line}" if line else str(self.path)
         self.problems.append(Problem(f"{message} ({where})", hint or f"edit {where}", line))
+
+    def line(self, place: Place) -> int | None:
+        """Where a key is written, or the nearest table around it."""
+        if self.layout is None:
+            try:
+                self.layout = layout(self.text)
+            except RecursionError:
+                self.layout = Layout()
+        return self.layout.line(self.text, place)
 
     def value(self, spec: settings.Spec, raw: object, place: Place) -> object:
         """The value in use of one setting, or None with a problem noted."""

@@ -15,7 +15,7 @@ ROOT = Path(llmrr.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "paths"),
     ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext",
-     "envfile"),
+     "tomllayout", "envfile"),
     ("strategies", "keys", "tomledit"),
     ("settings",),
     ("environment", "tomlfile", "parameters", "trust"),

@@ -1,5 +1,6 @@
 """Changing values in TOML text: exactly those, and not a byte of the rest."""
 
+import contextlib
 import copy
 import string
 import tomllib
@@ -9,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmrr import tomledit
 from llmrr.tomledit import UnusualText, with_value, with_values
-from llmrr.tomltext import Place, key_text, toml_text
+from llmrr.tomllayout import Place, layout
+from llmrr.tomltext import key_text, toml_text
 
 FILE = """\
 # of the project
@@ -124,17 +125,24 @@ def test_no_toml_is_refused() -> None:
         with_value("a = ", "a", 1)
 
 
-def test_the_line_of_a_value() -> None:
-    lines = FILE.splitlines()
-    for place, begin in (
-        (("models", 1, "weight"), "weight=0.5"), (("models", 1), "[[models]]"),
-        (("models", 0, "params", "stop", 1), '    "b # ]"'), (("stats",), "[stats]"),
-    ):  # fmt: skip
-        line = tomledit.line_at(FILE, place)
-        assert line is not None
-        assert lines[line - 1].startswith(begin)
-    assert tomledit.line_at(FILE, ("models", 1)) == 16
-    assert tomledit.line_at(FILE, ("nobody",)) is None
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        (("models", 1, "weight"), 18), (("models", 1), 16), (("models", 1, "engine"), 16),
+        (("models", 0, "params", "stop", 1), 12), (("models", 1, "params", "system"), 20),
+        (("models", 1, "options", "timeout"), 19), (("stats",), 26), (("stats", "x"), 26),
+        (("models",), 5), (("models", 7), None), (("strategy",), 2), (("nobody",), None),
+    ],
+)  # fmt: skip
+def test_the_line_of_a_place(place: Place, line: int | None) -> None:
+    assert layout(FILE).line(FILE, place) == line
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    for depth in (100, 200, 300, 400, 500, 2000):
+        text = f"b = 1\na = {'[' * depth}{']' * depth}\n"
+        with contextlib.suppress(UnusualText):
+            assert with_value(text, "b", 2) == text.replace("1", "2")
 
 
 # -- any text ----------------------------------------------------------------------------------
@@ -229,7 +237,7 @@ def test_a_changed_value_is_the_only_change(
         said = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return  # a table that stands there twice
-    spans = tomledit.layout(text).values
+    spans = layout(text).values
     if not spans:
         return
     place = data.draw(st.sampled_from(sorted(spans, key=str)))

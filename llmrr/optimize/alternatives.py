@@ -137,7 +137,7 @@ def _entries(found: "Catalogue") -> "Iterator[Entry]":
 
 def _measured(found: "Catalogue", entry: "Entry", name: str) -> Measured:
     scores = tuple(found.scores(entry))
-    return Measured(name, entry.origin, scores, found.speed(entry) if entry.files else None)
+    return Measured(name, entry.origin, scores, found.speed(entry))
 
 
 def _source(found: "Catalogue", entry: "Entry") -> str:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from llmrr import config, tomledit
+from llmrr import config
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.optimize.proposals import Proposal
+from llmrr.tomllayout import layout
 
 WHAT: Final = "config optimize"  # in the journal: config rollback undoes it
 _NO_END: Final = "\\ No newline at end of file"
@@ -63,8 +64,10 @@ def _draft(file: Path, proposals: Sequence[Proposal]) -> Draft:
     before = _read(file)
     after = config.changed(file, before, [(one.place, one.new) for one in proposals])
     why: dict[int, str] = {}
+    plain = after.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+    found = layout(plain)
     for one in proposals:
-        line = tomledit.line_at(after.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"), one.place)
+        line = found.line(plain, one.place)
         if line is not None:
             why[line] = f"{why[line]}; {one.evidence}" if line in why else one.evidence
     return Draft(file, before, after, why)

@@ -12,7 +12,8 @@ from llmrr.kinds import LOCAL_PROVIDERS
 from llmrr.optimize.alternatives import Measured, faster
 from llmrr.optimize.history import History, ModelUse
 from llmrr.settings import REMOTE_OPTIONS
-from llmrr.tomltext import Place, toml_text
+from llmrr.tomllayout import Place
+from llmrr.tomltext import toml_text
 
 SMALLEST_WEIGHT: Final = 0.01  # a weight is above 0: this is one draw in a hundred
 _FIGURES: Final = 3  # decimals of a weight
