@@ -3,14 +3,15 @@ hold, and the files themselves, joined."""
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from llmrr import engines, formats, paths
 from llmrr.config import Config, ConfiguredModel
-from llmrr.errors import LlmrrError, NotFound, NotInstalled, Unsupported, nearest
+from llmrr.errors import BadConfig, LlmrrError, NotFound, NotInstalled, Unsupported, nearest
 from llmrr.kinds import LOCAL_PROVIDERS, split_source
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.types import Endpoint, Format, ModelFiles, Recipe
@@ -218,6 +219,8 @@ class Catalogue:
             found = _served(split_source(model.source)[1])
         else:
             found = self._from(model.source)
+        if model.format is not None and paths.exists(found.path):
+            found = _as_format(found, Format(model.format), model)
         stated = Recipe(model.system, model.params, model.options)
         return replace(
             found, name=model.name, source=model.source, recipe=over(stated, found.recipe),
@@ -259,10 +262,7 @@ class Catalogue:
         if holding := _holding(name):
             if holding.problem:
                 raise NotFound(f"{name}: {holding.problem}", "llmrr list --all")
-            return Resolved(
-                holding.name, holding.source, holding.path, recipe=holding.recipe,
-                format=holding.format,
-            )  # fmt: skip
+            return _of_holding(holding)
         if short := _short_name(name):
             ollama = f"ollama:{name}"
             there = _is_held(ollama)
@@ -285,10 +285,7 @@ class Catalogue:
         if entries:
             return _of_entry(_present(entries[0]))
         if holding := cached.find(reference):
-            return Resolved(
-                holding.name, holding.source, holding.path, recipe=holding.recipe,
-                format=holding.format,
-            )  # fmt: skip
+            return _of_holding(holding)
         raise NotInstalled(
             f"{reference.source} is not on this machine",
             f"llmrr pull {shlex.quote(name)}",
@@ -400,6 +397,18 @@ def require_files(resolved: Resolved) -> None:
         )
 
 
+def _as_format(found: Resolved, wanted: Format, model: ConfiguredModel) -> Resolved:
+    """The same, in the format that the configuration states."""
+    try:
+        path = formats.of_format(found.path, wanted)
+    except Unsupported as error:
+        raise BadConfig(
+            f"{error.message}; {model.name} has format = {model.format} ({model.file})",
+            "take out the format, or name the right file",
+        ) from None
+    return replace(found, path=path, format=wanted if path.is_file() else found.format)
+
+
 def _builtin() -> Resolved:
     return Resolved(BUILTIN, BUILTIN, paths.builtin_model(), format=Format.GGUF)
 
@@ -412,10 +421,29 @@ def _served(name: str) -> Resolved:
 
 def _of_entry(entry: "Entry") -> Resolved:
     path = paths.builtin_model() if entry.origin == BUILTIN else entry.path
+    recipe = _seeing(entry.recipe, entry.format, [file.path for file in entry.files])
     return Resolved(
-        entry.label, entry.origin, path, recipe=entry.recipe, format=entry.format,
-        label=entry.label,
-    )  # fmt: skip
+        entry.label, entry.origin, path, recipe=recipe, format=entry.format, label=entry.label
+    )
+
+
+def _of_holding(holding: "Holding") -> Resolved:
+    recipe = _seeing(holding.recipe, holding.format, holding.files)
+    return Resolved(
+        holding.name, holding.source, holding.path, recipe=recipe, format=holding.format
+    )
+
+
+def _seeing(recipe: Recipe, form: Format | None, files: Iterable[Path]) -> Recipe:
+    """A recipe with the image encoder among the files of a model, told by what it says."""
+    files = list(files)
+    if form is not Format.GGUF or len(files) < 2 or "mmproj" in recipe.options:
+        return recipe
+    for path in files[1:]:
+        with suppress(LlmrrError):
+            if formats.inspect(path).kind == "mmproj":
+                return replace(recipe, options={**recipe.options, "mmproj": path})
+    return recipe
 
 
 def _present(entry: "Entry") -> "Entry":

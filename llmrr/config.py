@@ -96,12 +96,14 @@ def load(
     found = settings.defaults()
     models: tuple[ConfiguredModel, ...] = ()
     templates: dict[str, Template] = {}
+    notes: tuple[str, ...] = ()
     for source, path in levels:
         file = tomlfile.read(path)
         _raise_first((*file.problems, *_stray(file)))
         for key, (value, stated) in file.values.items():
             found[key] = Setting(value, source, str(path), stated)
         models = models if file.models is None else file.models
+        notes += file.notes
         templates |= file.templates
     from_environment, warnings = environment.read(environ)
     found |= from_environment
@@ -115,7 +117,7 @@ def load(
         _idle_default(found["default_model"], models, user),
         strategy_warning(strategy.stated, strategy.where or strategy.source), lost,
     )  # fmt: skip
-    warnings = (*warnings, *filter(None, said))
+    warnings = (*warnings, *notes, *filter(None, said))
     return Config(MappingProxyType(found), models, templates, warnings, files)
 
 

@@ -7,8 +7,9 @@ adapter is its path and scale.
 import math
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -77,10 +78,12 @@ def number(low: float, high: float = math.inf, *, above: bool = False) -> Kind:
     return Kind(f"a number {'above' if above else 'of at least'} {low:g}", parse)
 
 
-def one_of(*words: str) -> Kind:
-    """One of a few words."""
+def one_of(*words: str, stray: Mapping[str, str | None] = MappingProxyType({})) -> Kind:
+    """One of a few words, or one that stands for another; None is: not stated."""
 
     def parse(value: object, _folder: Path) -> object:
+        if isinstance(value, str) and value in stray:
+            return stray[value]
         if value not in words:
             raise ValueError
         return value
@@ -258,6 +261,35 @@ def split_source(text: str) -> tuple[str, str]:
     )
 
 
+def placed(source: str, file: str | None, revision: str | None) -> str:
+    """A source with the file and the revision that are stated beside it; ``ValueError`` says why
+    they cannot be.
+
+    >>> placed("huggingface:o/r", "sub/a.gguf", "v1"), placed("file:./models", "a.gguf", None)
+    ('huggingface:o/r/sub/a.gguf@v1', 'file:./models/a.gguf')
+    """
+    provider, rest = split_source(source)
+    for name, value, those in (
+        ("file", file, ("huggingface", "file", "lmstudio")),
+        ("revision", revision, ("huggingface",)),
+    ):
+        if value is not None and provider not in those:
+            raise ValueError(f"a source of {provider}: has no {name}")
+    if file is not None:
+        parts = file.split("/")
+        if file.startswith(("/", "~")) or {"", ".", ".."} & set(parts):
+            raise ValueError(f"{file!r} is no path inside the folder")
+        if provider == "huggingface" and (":" in rest or "://" in source or rest.count("/") > 1):
+            raise ValueError(f"the source {source!r} names a part already")
+        name, at, pinned = rest.partition("@")
+        source = f"{provider}:{name.rstrip('/')}/{file}{at}{pinned}"
+    if revision is not None:
+        if "@" in rest or "://" in source:
+            raise ValueError(f"the source {source!r} names a revision already")
+        source = f"{source}@{revision}"
+    return source
+
+
 def path_of(text: str) -> str | None:
     """The path that a source can mean and nothing else, or None.
 
@@ -279,6 +311,12 @@ def file_path(text: str, folder: Path) -> Path:
 
 def _word(value: object, _folder: Path) -> object:
     if not isinstance(value, str) or not re.fullmatch(r"[\w.:-]+", value, re.ASCII):
+        raise ValueError
+    return value
+
+
+def _revision(value: object, _folder: Path) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w./-]+", value):
         raise ValueError
     return value
 
@@ -309,6 +347,10 @@ def _file(value: object, folder: Path) -> object:
     return real(folder / user_path(str(_text(value, folder))))
 
 
+def _path(value: object, folder: Path) -> object:
+    return file_path(str(_text(value, folder)), folder)
+
+
 FLAG = Kind("true or false", _flag)
 ON_OFF_AUTO = Kind('true, false or "auto"', _on_off_auto)
 LAYERS = Kind('a whole number of layers, -1 for all, or "auto"', _layers)
@@ -319,12 +361,14 @@ SOURCE = Kind("a source such as file:./model.gguf", _source)
 STOP = Kind("a text or a list of texts, none empty", _stop)
 TEXTS = Kind("a table of texts", _texts)
 MESSAGES = Kind("a list of {role, content}", _messages)
+PATH = Kind("the path of a file", _path)
 LORA = Kind("a path, or a list of paths or {path, scale}", _lora)
 CHAT_TEMPLATE = Kind("a Jinja text, or file:PATH", _chat_template)
 RETENTION = Kind('a time such as "30d", "12h" or a number of seconds, or "forever"', _retention)
 DURATION = Kind('a time such as "7d", "12h" or a number of seconds', parse_duration)
 SHARE = number(0, 1)
 WORD = Kind("a word of letters, digits and -_.:", _word)
+REVISION = Kind("the name of a branch or tag, or a commit", _revision)
 SECONDS = number(0, above=True)
 URL = Kind("an address such as http://HOST:PORT/v1, without a key in it", _url)
 VARIABLE = Kind("the name of an environment variable", _variable)

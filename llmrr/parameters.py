@@ -8,7 +8,7 @@ from pathlib import Path
 
 from llmrr.errors import UsageError, nearest
 from llmrr.kinds import FLAG, Kind, one_of
-from llmrr.settings import SETTINGS
+from llmrr.settings import PLACING, SETTINGS
 from llmrr.types import Sampling
 
 # Names that Ollama, llama.cpp, llama-cpp-python and Transformers use, after "-" became "_".
@@ -90,9 +90,11 @@ def read_loading(pairs: Iterable[Sequence[str]]) -> dict[str, object]:
 
 
 def fields_of(table: str) -> dict[str, Kind]:
-    """The keys of ``[[models]]`` params or options, with what each accepts."""
+    """The keys of ``[[models]]`` params or options, with what each accepts; not those that belong
+    to the source."""
     prefix = f"models[].{table}."
-    return {spec.leaf: spec.kind for spec in SETTINGS if spec.key.startswith(prefix)}
+    found = (spec for spec in SETTINGS if spec.key.startswith(prefix))
+    return {spec.leaf: spec.kind for spec in found if spec.leaf not in PLACING}
 
 
 def known_options() -> dict[str, Kind]:

@@ -20,7 +20,9 @@ from llmrr.kinds import (
     MESSAGES,
     NAME,
     ON_OFF_AUTO,
+    PATH,
     RETENTION,
+    REVISION,
     SECONDS,
     SHARE,
     SOURCE,
@@ -37,6 +39,7 @@ from llmrr.kinds import (
     whole,
 )
 from llmrr.strategies import CHAIN, COST, DEFAULT_STRATEGY, NAMES, STRATEGIES, STRATEGY, TAGS
+from llmrr.types import Format
 
 Source = Literal["command line", "environment", "project", "user", "default"]
 
@@ -110,6 +113,26 @@ ENGINES = (
     "llamacpp", "onnx", "mlx", "openai", "openai-responses", "anthropic", "google", "azure",
     "cohere", "bedrock", "ollama",
 )  # fmt: skip
+
+# What the original of llmrr called them; None is: as it is found.
+STRAY: Mapping[str, Mapping[str, str | None]] = {
+    "engine": {"native": "llamacpp"}, "format": {"huggingface": None},
+}
+
+# What goes with one model alone.
+_LOADING_ONE: tuple[tuple[str, Kind, object, str, str], ...] = (
+    ("mmproj", PATH, None,
+     "The file of its image encoder (mmproj), for images; unset, the one that was installed with "
+     "it. A relative path starts at this file.", '"mmproj-F16.gguf"'),
+)
+
+# (leaf, kind, doc, example): which files of a source are the model.
+_PLACING: tuple[tuple[str, Kind, str, str], ...] = (
+    ("file", TEXT, "Which file of a repository or folder, by its path in it.",
+     '"model-Q4_K_M.gguf"'),
+    ("revision", REVISION, "The branch, tag or commit of a repository.", '"v1.0"'),
+)
+PLACING = frozenset(leaf for leaf, *_ in _PLACING)
 
 # (leaf, kind, doc, example): how a remote model is reached.
 _REACHING: tuple[tuple[str, Kind, str, str], ...] = (
@@ -231,7 +254,10 @@ SETTINGS: tuple[Spec, ...] = (
          "once the hub's cache has it, ollama:NAME, lmstudio:PUBLISHER/REPO, builtin:mini, or a "
          "provider and its model, as openai:gpt-4o-mini.",
          '"file:./models/assistant.gguf"'),
-    Spec("models[].engine", one_of(*ENGINES), None,
+    Spec("models[].format", one_of(*Format, stray=STRAY["format"]), None,
+         "What its files are: needed where a folder holds the model in several formats, refused "
+         "where they are something else.", '"gguf"'),
+    Spec("models[].engine", one_of(*ENGINES, stray=STRAY["engine"]), None,
          "Which engine runs it, or which protocol a provider is asked by, where several could; "
          "unset, the first that is here, and the provider's usual one.", '"onnx"'),
     *(Spec(f"models[].{leaf}", kind, None, doc, example)
@@ -239,9 +265,9 @@ SETTINGS: tuple[Spec, ...] = (
     *(Spec(f"models[].params.{leaf}", kind, None, doc, example)
       for leaf, kind, doc, example in _PARAMS),
     *(Spec(f"models[].options.{leaf}", kind, None, doc, example)
-      for leaf, kind, _default, doc, example in _LOADING),
+      for leaf, kind, _default, doc, example in (*_LOADING, *_LOADING_ONE)),
     *(Spec(f"models[].options.{leaf}", kind, None, doc, example)
-      for leaf, kind, doc, example in _REACHING),
+      for leaf, kind, doc, example in (*_PLACING, *_REACHING)),
     *(Spec(f"timeouts.{leaf}", SECONDS, default, f"{doc} In seconds.", str(default), True)
       for leaf, default, doc in _TIMES),
     Spec("templates.NAME.template", TEXT, None,

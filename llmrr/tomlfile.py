@@ -52,7 +52,8 @@ class Template(NamedTuple):
 class ConfiguredModel(NamedTuple):
     """A ``[[models]]``. ``path`` is the file or folder of a ``file:`` source, seen from ``file``,
     the TOML file that names it; ``options`` are those of ``engines.base.Options`` that are
-    stated; ``engine`` is the one that it must be run by. The rest is how it is chosen."""
+    stated; ``engine`` is the one that it must be run by, ``format`` what its files must be. The
+    rest is how it is chosen."""
 
     name: str
     source: str
@@ -63,6 +64,7 @@ class ConfiguredModel(NamedTuple):
     options: Mapping[str, object]
     file: Path
     engine: str | None = None
+    format: str | None = None
     priority: int | None = None
     weight: float = 1.0
     tags: tuple[str, ...] = ()
@@ -82,6 +84,7 @@ class TomlFile(NamedTuple):
     models: tuple[ConfiguredModel, ...] | None
     templates: Mapping[str, Template]
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
 
 def read(path: Path, content: bytes | None = None) -> TomlFile:
@@ -93,7 +96,9 @@ def read(path: Path, content: bytes | None = None) -> TomlFile:
     reader.plain(table, ())
     reader.chains(models)
     problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
-    return TomlFile(path, reader.values, models, templates, tuple(problems))
+    return TomlFile(
+        path, reader.values, models, templates, tuple(problems), tuple(reader.notes)
+    )
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
@@ -114,6 +119,7 @@ class _Reader:
         self.layout: Layout | None = None
         self.values: dict[str, tuple[object, object]] = {}
         self.problems: list[Problem] = []
+        self.notes: list[str] = []
 
     def table(self, content: bytes | None) -> dict[str, object]:
         """The parsed file; empty with a problem noted when it cannot be parsed."""
@@ -262,7 +268,9 @@ class _Reader:
         if len(self.problems) > before:
             return None
         system = params.pop("system", None)
-        source = str(own["source"])
+        source = self.source(own, options, entry, place)
+        if source is None:
+            return None
         provider, rest = kinds.split_source(source)
         if not self.options(options, provider, place):
             return None
@@ -275,9 +283,40 @@ class _Reader:
             system=None if system is None else str(system),
             options=options,
             file=self.path,
-            engine=None if own.get("engine") is None else str(own["engine"]),
+            engine=own.get("engine"),  # type: ignore[arg-type]
+            format=own.get("format"),  # type: ignore[arg-type]
             **{name: own[name] for name in _CHOOSING if name in own},  # type: ignore[arg-type]
         )
+
+    def source(
+        self,
+        own: Mapping[str, object],
+        options: dict[str, object],
+        entry: Mapping[str, object],
+        place: Place,
+    ) -> str | None:
+        """The source with its file and revision, which are options no longer; None, with a problem
+        noted, where they do not go together."""
+        source, stray = str(own["source"]), settings.STRAY
+        for name in stray:
+            if str(entry.get(name)) in stray[name]:
+                means = stray[name][str(entry[name])] or "what its files are"
+                said = f"{_shown((*place, name))} = {toml_text(entry[name])} is taken as {means}"
+                line = line_of(self.text, (*place, name))
+                self.notes.append(f"{said} ({self.path}{f', line {line}' if line else ''})")
+        file, revision = (options.pop(name, None) for name in ("file", "revision"))
+        local = kinds.split_source(source)[0] in kinds.LOCAL_PROVIDERS
+        try:
+            if own.get("format") is not None and not local:
+                raise ValueError(f"a source of {kinds.split_source(source)[0]}: has no format")
+            return kinds.placed(
+                source,
+                None if file is None else str(file),
+                None if revision is None else str(revision),
+            )
+        except ValueError as exc:
+            self.fail(place, f"{_shown(place)}: {exc}")
+            return None
 
     def chains(self, models: tuple[ConfiguredModel, ...] | None) -> None:
         """What a chain, a group or the weights cannot be."""

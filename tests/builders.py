@@ -199,7 +199,7 @@ def tiny_llama(
     context: int = 256,
     vocab: int | None = None,
     template: str | None = CHATML,
-    architecture: Literal["llama", "qwen2", "gemma3"] = "llama",
+    architecture: Literal["llama", "qwen2", "qwen2vl", "gemma3"] = "llama",
     seed: int = 0,
     kind: Kind = "f32",
     head_dim: int | None = None,
@@ -233,6 +233,8 @@ def tiny_llama(
         f"{architecture}.rope.freq_base": 10000.0,
         **tokenizer,
     }
+    if architecture == "qwen2vl":  # rotary halves for time, height and width
+        entries["qwen2vl.rope.dimension_sections"] = [head // 4, head // 8, head // 8, 0]
     if sliding_window or gemma:
         entries[f"{architecture}.attention.sliding_window"] = sliding_window or 16
     if template is not None:
@@ -257,7 +259,7 @@ def tiny_llama(
             block + "ffn_norm.weight": kind_of.ones(width),
             **kind_of.feed_forward(block, width, feed_forward, experts),
         }
-        if architecture == "qwen2":
+        if architecture in ("qwen2", "qwen2vl"):
             weights |= {
                 block + "attn_q.bias": kind_of.zeros(heads * head),
                 block + "attn_k.bias": kind_of.zeros(heads_kv * head),

@@ -513,7 +513,7 @@ def test_engine_options_are_those_of_the_engine() -> None:
 
 
 def test_every_loading_option_is_one_of_the_engines() -> None:
-    known = {*Options.__dataclass_fields__, *settings.REMOTE_OPTIONS}
+    known = {*Options.__dataclass_fields__, *settings.REMOTE_OPTIONS, *settings.PLACING}
     assert set(settings.REMOTE_OPTIONS) < set(Endpoint.__dataclass_fields__)
     for prefix in ("engines.llamacpp", "models[].options"):
         assert {spec.leaf for spec in config.SETTINGS if spec.table == prefix} <= known
@@ -612,7 +612,8 @@ def test_the_starter_file_is_valid_as_it_is_and_with_everything_set(tmp_path: Pa
     assert max(map(len, config.template_text().splitlines())) <= 100
     loaded = config.load()
     assert {s.source for key, s in loaded.settings.items() if key != "version"} == {"default"}
-    remote = tuple(f"#{name} =" for name in settings.REMOTE_OPTIONS)  # its model is a local one
+    # Its model is a file on this machine.
+    remote = tuple(f"#{name} =" for name in (*settings.REMOTE_OPTIONS, "revision"))
     lines = [
         line.removeprefix("#") if line.startswith("#") and not line.startswith("# ") else line
         for line in config.template_text().splitlines()

@@ -129,6 +129,8 @@ class Profiles:
         context = wanted if isinstance(wanted, int) else None
         room = _room(info, context, options, is_loaded)
         features = {str(one) for one in picked.engine.can}
+        if "mmproj" not in options:
+            features.discard("images")
         if self._database(_any_speed, _LOSS):
             speed = self._catalogue.speed(self._catalogue.entry(model.name))
             if speed is not None:

@@ -24,7 +24,8 @@ class Options:
     ``context_size`` is in tokens per sequence, ``slots`` how many sequences at once. ``gpu_layers``
     is how many layers go to an accelerator (-1 is all), ``kv_type`` the type of the KV cache (f16,
     q8_0, …), ``lora`` adapter files with their scales, ``chat_template`` a Jinja text that replaces
-    the model's own. ``at_least`` is the context taken, if it fits, without ``context_size``.
+    the model's own, ``mmproj`` the file of its image encoder. ``at_least`` is the context taken,
+    if it fits, without ``context_size``.
     """
 
     context_size: int | None = None
@@ -38,6 +39,7 @@ class Options:
     mlock: bool = False
     lora: tuple[tuple["Path", float], ...] = ()
     chat_template: str | None = None
+    mmproj: "Path | None" = None
 
 
 class Stream(Iterator[Chunk], Protocol):

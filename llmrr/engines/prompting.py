@@ -1,11 +1,12 @@
 """What every engine does with a request before anything is computed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from llmrr.engines.templates import DEFAULT_NAME, Prompt, Template
 from llmrr.errors import ContextOverflow, FeatureMissing, UsageError
-from llmrr.types import Request, Sampling
+from llmrr.types import Image, Request, Sampling
 
 UNTEMPLATED_MAX_TOKENS: Final = 512  # a model without a chat template may never end its turn
 NO_TEMPLATE: Final = f"the model has no chat template: {DEFAULT_NAME} is used"
@@ -18,11 +19,11 @@ def require_numbers(request: Request) -> None:
             raise UsageError(f"{name} is {number}", f"{name} must be at least 1")
 
 
-def require_local(request: Request, engine: str) -> None:
-    """The same for an engine on this machine, which takes texts alone. Raises ``FeatureMissing``
-    too."""
+def require_local(request: Request, engine: str, *, sees: bool = False) -> None:
+    """The same for an engine on this machine, which takes texts alone, and images where it
+    ``sees``. Raises ``FeatureMissing`` too."""
     require_numbers(request)
-    found = "images" if any(one.images for one in request.messages) else ""
+    found = "" if sees or not any(one.images for one in request.messages) else "images"
     if request.tools or any(one.tool_calls or one.role == "tool" for one in request.messages):
         found = found or "tools"
     if found:
@@ -42,6 +43,45 @@ def prompted(request: Request, template: Template, *, templated: bool) -> Prompt
     if templated:
         return prompt
     return Prompt(prompt.text, prompt.markers, prompt.opened, (NO_TEMPLATE, *prompt.notes))
+
+
+def marked(request: Request, marker: str) -> Request:
+    """The request with a marker in its texts where its images stand.
+
+    >>> from llmrr.types import Image, Message
+    >>> marked(Request(messages=(Message.of("user", Image(data=b""), "What?"),)), "<>").messages[0]
+    Message(role='user', content='<>What?', parts=(), tool_calls=(), tool_call_id=None)
+    """
+    messages = (
+        replace(one, parts=(), content="".join(
+            part if isinstance(part, str) else marker for part in one.parts
+        )) if one.images else one
+        for one in request.messages
+    )  # fmt: skip
+    return replace(request, messages=tuple(messages))
+
+
+def image_data(request: Request) -> list[bytes]:
+    """The bytes of its images in their order. Raises ``FeatureMissing`` for one that lies
+    elsewhere."""
+    return [_data(image) for message in request.messages for image in message.images]
+
+
+def _data(image: Image) -> bytes:
+    if image.data is not None:
+        return image.data
+    head, comma, text = (image.url or "").partition(",")
+    if head.startswith("data:") and head.endswith(";base64") and comma:
+        from base64 import b64decode
+        from binascii import Error
+
+        try:
+            return b64decode(text, validate=True)
+        except (Error, ValueError):
+            raise UsageError("an image's data: address holds no base64", "name a file") from None
+    raise FeatureMissing(
+        f"a model on this machine fetches no image: {image.url}", "save it, and name the file"
+    )
 
 
 def tokenized(

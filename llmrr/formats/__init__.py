@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llmrr.formats.layout import Layout
 
 __all__ = ["Files", "FolderFiles", "Source", "detect", "inspect", "laid_out", "locate", "missing",
-           "weights"]  # fmt: skip
+           "of_format", "weights"]  # fmt: skip
 
 MOST_NAMES = 10_000  # of a folder, to look for the nearest
 
@@ -47,6 +47,20 @@ def locate(path: Path) -> ModelFiles:
         raise _adapter(files, layout)
     inside = layout.weights[0] if layout.format is Format.GGUF and path.is_dir() else ""
     return ModelFiles(path / inside, layout.format)
+
+
+def of_format(path: Path, wanted: Format) -> Path:
+    """The model in one format at ``path``: that file or folder, or, in a folder that holds another
+    model first, its first file. Raises ``Unsupported`` where there is none."""
+    from llmrr.formats.layout import of_folder
+
+    if detect(path) is wanted:
+        return path
+    with suppress(NotFound, Unsupported):
+        layout = of_folder(FolderFiles(path), wanted) if path.is_dir() else None
+        if layout is not None and layout.format is wanted:
+            return path / layout.weights[0]
+    raise Unsupported(f"{path} is {detect(path)}, and holds no {wanted}")
 
 
 def weights(path: Path) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ LORA = re.compile(r"(?:^|[._])lora[._]", re.IGNORECASE)
 GRAPHS = ("decoder_model_merged", "model", "decoder_with_past_model", "decoder_model", "decoder")
 # What the trainer of transformers keeps beside the weights.
 TRAINING = re.compile(r"(?:training_args|optimizer|scheduler|scaler|rng_state)\b.*")
+_STORED = {Format.MLX: Format.SAFETENSORS}  # what the files of a format are by themselves
 DOUBLES = re.compile(r"consolidated|adapter")  # the same weights as Mistral names them; a LoRA
 
 
@@ -54,13 +55,14 @@ def of_file(files: Files, name: str) -> Layout:
     return Layout(kind, series(files, name), headers={name: header})
 
 
-def of_folder(files: Files) -> Layout:
-    """What the folder ``files`` holds.
+def of_folder(files: Files, wanted: Format | None = None) -> Layout:
+    """What the folder ``files`` holds; of models in several formats the one that is ``wanted``.
 
     Raises ``DamagedFile``, ``Unsupported`` or, for an empty folder, ``NotFound``, with what it
     holds instead of a model; ``UsageError`` where there are several GGUF models.
     """
-    formats = {name: found for name in files.sizes if (found := _quietly(files, name))}
+    kinds = tuple(Format) if wanted is None else (_STORED.get(wanted, wanted),)
+    formats = {name: found for name in files.sizes if (found := _quietly(files, name)) in kinds}
     of = {kind: [name for name in formats if formats[name] is kind] for kind in Format}
     here = {kind: [name for name in names if "/" not in name] for kind, names in of.items()}
     if here[Format.GGUF]:

@@ -297,6 +297,8 @@ def read_recipe(text: str | None, folder: Path = Path("/")) -> Recipe:
 
 def _written(value: object) -> object:
     """A value in use as it is written: the reverse of what the kinds of settings do."""
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, tuple):  # adapters
         return [{"path": str(path), "scale": scale} for path, scale in value]
     return {"on": True, "off": False, None: "auto"}.get(value, value)  # type: ignore[call-overload]

@@ -13,7 +13,7 @@ import functools
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -84,9 +84,13 @@ def quiet_log() -> Any:
 
 
 @contextmanager
-def captured_log(level: int = _WARNING_LEVEL) -> Iterator[deque[str]]:
-    """The last lines that llama.cpp logs at ``level`` or above while this lasts."""
+def captured_log(
+    level: int = _WARNING_LEVEL, *, also: "Callable[[Any, None], object] | None" = None
+) -> Iterator[deque[str]]:
+    """The last lines that llama.cpp logs at ``level`` or above while this lasts; ``also`` sets the
+    callback of a library beside it."""
     binding = api()
+    setters = [binding.llama_log_set, *([also] if also else [])]
     lines: deque[str] = deque(maxlen=400)
     parts: list[str] = []
 
@@ -100,11 +104,13 @@ def captured_log(level: int = _WARNING_LEVEL) -> Iterator[deque[str]]:
                 parts.clear()
 
     callback = binding.llama_log_callback(note)
-    binding.llama_log_set(callback, None)
+    for tell in setters:
+        tell(callback, None)
     try:
         yield lines
     finally:
-        binding.llama_log_set(quiet_log(), None)
+        for tell in setters:
+            tell(quiet_log(), None)
 
 
 class AbortFlag:

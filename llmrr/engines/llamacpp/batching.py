@@ -127,7 +127,7 @@ class Batching:
             self._drop_cancelled()
             self._admit()
             self._close_gaps()
-            if any(slot.task for slot in self._slots):
+            if any(slot.task for slot in self._slots) and not self._see():
                 self._step()
         except LlmrrError as error:
             self._end_all(error)
@@ -257,6 +257,31 @@ class Batching:
 
     # -- one step ------------------------------------------------------------------------------
 
+    def _see(self) -> bool:
+        """Compute the picture that a prompt has come to; False where none has."""
+        context = self._context
+        assert context is not None
+        for slot in self._slots:
+            task = slot.task
+            if task is None or (picture := task.pictures.get(task.done)) is None:
+                continue
+            try:
+                outcome = picture.compute(context, slot.number, task.done)
+                if outcome == "full":
+                    raise _no_room()
+            except LlmrrError as error:  # of this sequence alone
+                context.truncate(slot.number, 0)
+                task.done = 0
+                self._release(slot, error)
+                return True
+            self._abort.clear()
+            if outcome == "done":
+                task.done += picture.positions
+            else:
+                self._reread(context)
+            return True
+        return False
+
     def _step(self) -> None:
         context = self._context
         assert context is not None
@@ -266,7 +291,7 @@ class Batching:
         outcome = context.decode()
         self._abort.clear()
         if outcome == "full":
-            raise EngineFailed("llama.cpp has no room left in the memory of the context")
+            raise _no_room()
         if outcome == "aborted":
             self._reread(context)
             return
@@ -309,7 +334,7 @@ class Batching:
     def _boundary(self, task: Task, position: int, end: int) -> int:
         """Where this prompt's chunk ends: exactly where a waiting newcomer's common prefix ends, so
         that also a memory that cannot go back (recurrent, sliding window) can be copied there."""
-        end = min(end, len(task.known))
+        end = task.before_picture(position, min(end, len(task.known)))
         for newcomer in self._waiting:
             shared = min(common_prefix(task.known, newcomer.known), newcomer.prompt_length - 1)
             if shared >= SHARE_AT_LEAST and position < shared < end:
@@ -320,8 +345,12 @@ class Batching:
         """After an abort: the ubatches that were computed stay, so ask how far each one came."""
         for slot in self._slots:
             if (task := slot.task) is not None:
-                reached = min(context.length(slot.number), len(task.known) - 1)
+                reached = task.whole(min(context.length(slot.number), len(task.known) - 1))
                 task.done = context.truncate(slot.number, reached)
+
+
+def _no_room() -> EngineFailed:
+    return EngineFailed("llama.cpp has no room left in the memory of the context")
 
 
 def _closed() -> EngineFailed:

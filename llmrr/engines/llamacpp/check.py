@@ -46,6 +46,23 @@ def check_once(path: Path, options: Options) -> None:
         database.remember_checked(connection, path, status, by=checker, verdict="loads")
 
 
+def check_encoder(path: Path, encoder: Path) -> None:
+    """Return if the file is an image encoder that llama.cpp can be given for the model at ``path``,
+    which is tried with an image. Raises ``DamagedFile``, ``Unsupported``, ``NotFound``."""
+    from llmrr import database
+    from llmrr.formats import companions
+
+    setting = ("--mmproj", str(encoder))
+    status, checker = _status(encoder), _checker(setting, (path,))
+    with suppress(LlmrrError), closing(database.open_database()) as connection:
+        if database.was_checked(connection, encoder, status, by=checker):
+            return
+    companions.require(encoder, "mmproj")
+    dry_load(path, *setting)
+    with suppress(LlmrrError), closing(database.open_database()) as connection:
+        database.remember_checked(connection, encoder, status, by=checker, verdict="loads")
+
+
 def _others(path: Path, options: Options) -> tuple[Path, ...]:
     """The files that belong to it: further parts, adapters."""
     adapters = tuple(adapter for adapter, _ in options.lora)

@@ -1,12 +1,11 @@
 """A choice: one sequence of a request, drawn by llama.cpp's samplers and written to its stream."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from llmrr.engines.llamacpp.api import Vocab
 from llmrr.engines.llamacpp.context import Context, Shape
 from llmrr.engines.llamacpp.sampler import Sampler, top_logprobs
-from llmrr.engines.llamacpp.task import Task
+from llmrr.engines.llamacpp.task import Pictured, Task
 from llmrr.engines.stream import AnswerStream
 from llmrr.engines.templates import Prompt
 from llmrr.engines.writing import Writer
@@ -23,16 +22,16 @@ class Choice(Task):
         self,
         stream: AnswerStream,
         index: int,
-        tokens: Sequence[int],
+        read: Pictured,
         shape: Shape,
         sampling: Sampling,
         vocab: Vocab,
         prompt: Prompt,
         constraint: "Constraint | None",
     ) -> None:
-        super().__init__(tokens, shape)
+        super().__init__(read, shape)
         self._vocab, self._logprobs = vocab, sampling.logprobs
-        self._sampler = Sampler(sampling, vocab, tokens, index)
+        self._sampler = Sampler(sampling, vocab, read.text, index)
         mask = constraint.new() if constraint else None
         self._writer = Writer(stream, index, sampling, vocab, prompt, mask)
 
@@ -44,7 +43,7 @@ class Choice(Task):
     def sampled(self, context: Context) -> int | None:
         """Draw a token and make text of it; None when the answer ends with it."""
         token = self._draw(context)
-        room = len(self.known) + 1 < context.size
+        room = len(self.known) + self.spare + 1 < context.size
         return token if self._writer.write(token, room) else None
 
     def tell(self) -> None:

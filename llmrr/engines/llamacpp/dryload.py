@@ -63,6 +63,19 @@ def try_adapters(path: Path, adapters: Sequence[Path]) -> None:
     context.decode()
 
 
+def try_encoder(path: Path, encoder: Path) -> None:
+    """Load the model with its weights, and compute a grey image on it."""
+    from llmrr.engines.llamacpp.images import Encoder
+
+    model = open_model(path, Options(gpu_layers=0))
+    images = Encoder(encoder, model.pointer, 1, gpu=False)
+    read = images.read(images.marker + "\n", [images.sample()])
+    cells = sum(picture.cells for picture in read.pictures.values())
+    context = Context(model.pointer, Shape(-(-(cells + 64) // 256) * 256, 1, 1, True))
+    for position, picture in read.pictures.items():
+        picture.compute(context, 0, position)
+
+
 def main() -> int:
     """Run the helper; the exit status is the error's."""
     parser = argparse.ArgumentParser()
@@ -73,6 +86,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--flash-attention", choices=("on", "off"), default="on")
     parser.add_argument("--lora", type=Path, action="append", default=[], help="tried with weights")
+    parser.add_argument("--mmproj", type=Path, help="tried with weights")
     given = parser.parse_args()
     shape = Shape(
         CONTEXT_AT_LEAST, given.slots, given.threads, given.flash_attention == "on", given.kv_type
@@ -80,6 +94,8 @@ def main() -> int:
     try:
         if given.lora:
             try_adapters(given.path, given.lora)
+        if given.mmproj:
+            try_encoder(given.path, given.mmproj)
         found = dry_load(given.path, shape, given.context)
     except LlmrrError as error:
         sys.stderr.write(f"{error.type}\n{error.message}\n{error.hint}\n")

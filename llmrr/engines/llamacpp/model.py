@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -18,9 +19,10 @@ from llmrr.engines.llamacpp.context import Context, Shape
 from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large, threads
 from llmrr.engines.llamacpp.loading import LoadedModel
 from llmrr.engines.llamacpp.options import flash_attention
+from llmrr.engines.llamacpp.task import Pictured
 from llmrr.engines.stream import AnswerStream
-from llmrr.engines.templates import DEFAULT, Template
-from llmrr.errors import Unsupported
+from llmrr.engines.templates import DEFAULT, Prompt, Template
+from llmrr.errors import FeatureMissing, Unsupported
 from llmrr.types import Chunk, ModelFiles, ModelInfo, Request, Sampling
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmrr.engines.constrain import Constraint, Vocabulary
+    from llmrr.engines.llamacpp.images import Encoder
     from llmrr.hardware import Fit
 
 T = TypeVar("T")
@@ -51,6 +54,7 @@ class LlamaModel:
         self._loaded = loading.start().result()
         self.vocab = Vocab(self._loaded.pointer)
         self._abort = AbortFlag()
+        self._images: Encoder | None = None
         self._batching = Batching(self._context, self._abort)
         self._load_seconds = time.perf_counter() - began
 
@@ -106,19 +110,15 @@ class LlamaModel:
         for a model that only makes vectors.
         """
         self._require_answers()
-        prompting.require_local(request, "llamacpp")
+        prompting.require_local(request, "llamacpp", sees=True)
         with self._loaded.in_use():
-            prompt = prompting.prompted(request, self.template, templated=self.templated)
-            tokens = prompting.with_bos(
-                prompting.tokenized(request, prompt, self.vocab.tokenize, size=self.vocab.size),
-                self.vocab.token("bos"),
-                adds=self.vocab.adds_bos and not request.tokens,
-            )
+            prompt, read = self._read(request)
+            cells = len(read.known) + read.spare
             sampling = prompting.bounded(request.sampling, templated=self.templated)
             shape = self._shape(
-                self._context_needed(len(tokens), sampling.max_tokens),
+                self._context_needed(cells, sampling.max_tokens),
                 flash=flash_attention(
-                    self._options, self._accelerated, len(tokens), sampling.max_tokens
+                    self._options, self._accelerated, cells, sampling.max_tokens
                 ),
             )
             constraint = self._constraint(sampling)
@@ -126,11 +126,42 @@ class LlamaModel:
             self._load_seconds = 0.0  # the first answer has paid for it
             stream.start(
                 [
-                    Choice(stream, index, tokens, shape, sampling, self.vocab, prompt, constraint)
+                    Choice(stream, index, read, shape, sampling, self.vocab, prompt, constraint)
                     for index in range(request.n)
                 ]
             )
             return stream
+
+    def _read(self, request: Request) -> tuple[Prompt, Pictured]:
+        """The prompt as text, and as what is computed."""
+        if images := prompting.image_data(request):
+            encoder = self._encoder()
+            request = prompting.marked(request, encoder.marker)
+            prompt = prompting.prompted(request, self.template, templated=self.templated)
+            read = encoder.read(prompt.text, images)
+        else:
+            prompt = prompting.prompted(request, self.template, templated=self.templated)
+            tokenize, size = self.vocab.tokenize, self.vocab.size
+            read = Pictured(prompting.tokenized(request, prompt, tokenize, size=size))
+        adds = self.vocab.adds_bos and not request.tokens
+        return prompt, read.beginning(self.vocab.token("bos"), adds=adds)
+
+    def _encoder(self) -> "Encoder":
+        """The image encoder, loaded when the first image comes."""
+        if self._images is None:
+            from llmrr.engines.llamacpp.check import check_encoder
+            from llmrr.engines.llamacpp.images import Encoder
+
+            if (path := self._options.mmproj) is None:
+                raise FeatureMissing(
+                    f"{self._place.path.name} has no image encoder here",
+                    "-o mmproj FILE names the mmproj file that belongs to it",
+                )
+            check_encoder(self._place.path, path)
+            self._images = Encoder(
+                path, self._loaded.pointer, self._threads, gpu=self._accelerated
+            )
+        return self._images
 
     def _require_answers(self) -> None:
         """llama.cpp ends the process when an encoder is asked for the next token."""
@@ -185,6 +216,9 @@ class LlamaModel:
     def close(self) -> None:
         """Cancel what is in flight and free the model. Twice is allowed."""
         self._batching.close()
+        with self._loaded.in_use() if self._loaded.pointer else nullcontext():
+            if self._images is not None:
+                self._images.close()
         self._loaded.close()
 
     # -- the grammar ---------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from llmrr.engines.tokens import Tokens
 from llmrr.errors import FeatureMissing
 from llmrr.types import ModelFiles
 
-HAS_NOT: Final = ("lora", "kv_type", "flash_attention", "mmap", "mlock", "threads")
+HAS_NOT: Final = ("lora", "kv_type", "flash_attention", "mmap", "mlock", "threads", "mmproj")
 
 
 def load(place: ModelFiles, options: Options, began: float) -> LocalModel:
