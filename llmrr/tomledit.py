@@ -3,9 +3,8 @@
 What was changed is parsed again, and kept only if it says what it is to say and nothing else.
 """
 
-import copy
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from llmrr.tomllayout import Layout, Place, Span, layout, line_end
 from llmrr.tomltext import key_text, toml_text
@@ -13,8 +12,21 @@ from llmrr.tomltext import key_text, toml_text
 _BYTE_ORDER = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
+class Edit(NamedTuple):
+    """What takes the place of ``start`` to ``end``; others of the same reading may be made with
+    it, unless it ``is_alone``: they might build on it."""
+
+    start: int
+    end: int
+    text: str
+    is_alone: bool = False
+
+
 class UnusualText(ValueError):
     """A value cannot be changed where it stands; the text is that of the place."""
+
+
+_NOTHING = Edit(0, 0, "")
 
 
 def with_value(text: str, key: str, value: object) -> str:
@@ -29,7 +41,7 @@ def with_value(text: str, key: str, value: object) -> str:
     return with_values(text, [(tuple(key.split(".")), value)])
 
 
-def with_values(text: str, changes: Iterable[tuple[Place, object]]) -> str:
+def with_values(text: str, changes: Sequence[tuple[Place, object]]) -> str:
     """The text with several values changed, one after the other; None takes one out, and a table
     for the index behind the last of an array adds one. Raises what ``with_value`` does.
 
@@ -41,15 +53,19 @@ def with_values(text: str, changes: Iterable[tuple[Place, object]]) -> str:
 
     mark = _BYTE_ORDER if text.startswith(_BYTE_ORDER) else ""
     text = text.removeprefix(mark)
-    for place, value in changes:
-        try:
-            wanted = _changed(tomllib.loads(text), place, value)
-            text = _edited(text, place, value)
-            is_kept = _says(text, wanted)
-        except RecursionError:  # nested too deeply
-            is_kept = False
-        if not is_kept:
-            raise UnusualText(".".join(map(str, place)))
+    try:
+        wanted, left = tomllib.loads(text), list(changes)
+        for place, value in left:
+            _change(wanted, place, value)
+        while left:
+            edits = _batch(text, left)
+            text = _applied(text, edits)
+            left = left[len(edits) :]
+        is_kept = _says(text, wanted)
+    except RecursionError:  # nested too deeply
+        is_kept = False
+    if not is_kept:
+        raise UnusualText(_named(place for place, _ in changes))
     return mark + text
 
 
@@ -62,29 +78,60 @@ def _says(text: str, wanted: dict[str, Any]) -> bool:
         return False
 
 
-def _edited(text: str, place: Place, value: object) -> str:
-    found = layout(text)
+def _named(places: Iterable[Place]) -> str:
+    return ", ".join(".".join(map(str, place)) for place in places)
+
+
+def _batch(text: str, changes: Sequence[tuple[Place, object]]) -> list[Edit]:
+    """What the first of the changes come to, as many as can be made from one reading."""
+    found, edits = layout(text), list[Edit]()
+    for place, value in changes:
+        before = (other for other, _ in changes[: len(edits)])
+        if any(place[: len(other)] == other for other in before):
+            break
+        edit = _edit(text, found, place, value)
+        if edits and (edit.is_alone or any(_overlap(edit, other) for other in edits)):
+            break
+        edits.append(edit)
+        if edit.is_alone:
+            break
+    return edits
+
+
+def _overlap(one: Edit, other: Edit) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+def _applied(text: str, edits: Iterable[Edit]) -> str:
+    pieces, at = [], 0
+    for edit in sorted(edits, key=lambda one: one.start):  # those of one place keep their order
+        pieces += [text[at : edit.start], edit.text]
+        at = edit.end
+    return "".join([*pieces, text[at:]])
+
+
+def _edit(text: str, found: Layout, place: Place, value: object) -> Edit:
     if place in found.values:
         span = found.values[place]
         if value is None:
             return _without(text, span)
-        return text[: span.start] + toml_text(value) + text[span.end :]
+        return Edit(span.start, span.end, toml_text(value))
     if value is None:
-        return text
+        return _NOTHING
     if isinstance(place[-1], int):
         return _appended(text, found, place, value)
     return _inserted(text, found, place, value)
 
 
-def _without(text: str, span: Span) -> str:
+def _without(text: str, span: Span) -> Edit:
     """Without the lines of a statement."""
     start = text.rfind("\n", 0, span.key) + 1
     if text[start : span.key].strip():
-        return text  # inside an inline table
-    return text[:start] + text[line_end(text, span.end) :]
+        return _NOTHING  # inside an inline table
+    return Edit(start, line_end(text, span.end), "")
 
 
-def _inserted(text: str, found: Layout, place: Place, value: object) -> str:
+def _inserted(text: str, found: Layout, place: Place, value: object) -> Edit:
     """With a key that its table does not have."""
     *above, leaf = place
     table = tuple(above)
@@ -92,13 +139,10 @@ def _inserted(text: str, found: Layout, place: Place, value: object) -> str:
     if table in found.values:  # an inline table
         return _into_inline(text, found.values[table], _last_inside(found, table), written)
     if table in found.headers or not table:
-        own = [span.end for other, span in found.values.items()
-               if span.header == table and not _is_inside(other, found)]  # fmt: skip
-        if own:
-            return _with_line(text, line_end(text, max(own)), written)
-        if table:
-            return _with_line(text, found.headers[table][1], written)
-        return _with_line(text, _top(text, found), written)
+        at = found.ends.get(table)
+        if at is not None:
+            return _with_line(text, line_end(text, at), written)
+        return _with_line(text, found.headers[table][1] if table else _top(text, found), written)
     dotted = [(span, other) for other, span in found.values.items()
               if other[: len(table)] == table and not _is_inside(other, found)
               and len(span.header) < len(table)]  # fmt: skip
@@ -110,31 +154,30 @@ def _inserted(text: str, found: Layout, place: Place, value: object) -> str:
     return _at_the_end(text, [f"[{header}]", written])
 
 
-def _appended(text: str, found: Layout, place: Place, value: object) -> str:
+def _appended(text: str, found: Layout, place: Place, value: object) -> Edit:
     """With one more table of an array."""
     array = place[:-1]
     if not isinstance(value, Mapping):
-        raise UnusualText(".".join(map(str, place)))
+        raise UnusualText(_named([place]))
     if array in found.values:
-        return _into_inline(
-            text, found.values[array], _last_inside(found, array), toml_text(dict(value)), space=""
-        )
+        last = _last_inside(found, array)
+        return _into_inline(text, found.values[array], last, toml_text(dict(value)), space="")
     header = ".".join(key_text(str(part)) for part in array)
     lines = [f"[[{header}]]"]
     lines += [f"{key_text(str(name))} = {toml_text(each)}" for name, each in value.items()]
     ends = [end for at, (_, end) in found.headers.items() if at[: len(array)] == array]
     ends += [span.end for span in found.values.values() if span.header[: len(array)] == array]
-    if not ends or place[-1] == 0:
+    if not ends:
         return _at_the_end(text, lines)
-    return _with_line(text, line_end(text, max(ends) - 1), "", *lines)
+    return _with_line(text, line_end(text, max(ends) - 1), "", *lines)._replace(is_alone=True)
 
 
-def _into_inline(text: str, span: Span, last: int | None, written: str, space: str = " ") -> str:
+def _into_inline(text: str, span: Span, last: int | None, written: str, space: str = " ") -> Edit:
     """With one more thing in an inline table or an array."""
     if last is not None:
-        return f"{text[:last]}, {written}{text[last:]}"
+        return Edit(last, last, f", {written}", True)
     opening, closing = text[span.start], text[span.end - 1]
-    return f"{text[: span.start]}{opening}{space}{written}{space}{closing}{text[span.end :]}"
+    return Edit(span.start, span.end, f"{opening}{space}{written}{space}{closing}", True)
 
 
 def _last_inside(found: Layout, place: Place) -> int | None:
@@ -162,21 +205,22 @@ def _top(text: str, found: Layout) -> int:
     return at or header
 
 
-def _with_line(text: str, at: int, *lines: str) -> str:
+def _with_line(text: str, at: int, *lines: str) -> Edit:
     """With whole lines at ``at``, which begins a line or ends the text."""
     end = "\r\n" if "\r\n" in text else "\n"
-    before = text[:at] + (end if at and text[at - 1] != "\n" else "")
-    return before + "".join(line + end for line in lines) + text[at:]
+    is_open = at > 0 and text[at - 1] != "\n"
+    return Edit(at, at, (end if is_open else "") + "".join(line + end for line in lines), is_open)
 
 
-def _at_the_end(text: str, lines: Iterable[str]) -> str:
-    return _with_line(text, len(text), *([""] if text.strip() else []), *lines)
+def _at_the_end(text: str, lines: Iterable[str]) -> Edit:
+    edit = _with_line(text, len(text), *([""] if text.strip() else []), *lines)
+    return edit._replace(is_alone=True)
 
 
-def _changed(table: dict[str, Any], place: Place, value: object) -> dict[str, Any]:
-    """The parsed text as it is to be. Raises ``UnusualText`` where there is no such place."""
-    wanted: Any = copy.deepcopy(table)
-    here = wanted
+def _change(table: dict[str, Any], place: Place, value: object) -> None:
+    """Change the parsed text as it is to be. Raises ``UnusualText`` where there is no such place.
+    """
+    here: Any = table
     *above, leaf = place
     try:
         for part, inner in zip(above, place[1:], strict=True):
@@ -189,5 +233,4 @@ def _changed(table: dict[str, Any], place: Place, value: object) -> dict[str, An
         else:
             here[leaf] = list(value) if isinstance(value, tuple) else value
     except (AttributeError, IndexError, KeyError, TypeError) as exc:
-        raise UnusualText(".".join(map(str, place))) from exc
-    return dict(wanted)
+        raise UnusualText(_named([place])) from exc

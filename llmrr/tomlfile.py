@@ -302,7 +302,7 @@ class _Reader:
             if str(entry.get(name)) in stray[name]:
                 means = stray[name][str(entry[name])] or "what its files are"
                 said = f"{_shown((*place, name))} = {toml_text(entry[name])} is taken as {means}"
-                line = line_of(self.text, (*place, name))
+                line = self.line((*place, name))
                 self.notes.append(f"{said} ({self.path}{f', line {line}' if line else ''})")
         file, revision = (options.pop(name, None) for name in ("file", "revision"))
         local = kinds.split_source(source)[0] in kinds.LOCAL_PROVIDERS

@@ -37,6 +37,7 @@ class Layout:
 
     values: dict[Place, Span] = field(default_factory=dict)
     headers: dict[Place, tuple[int, int]] = field(default_factory=dict)
+    ends: dict[Place, int] = field(default_factory=dict)  # of the last statement of each
     first_header: int | None = None
 
     def line(self, text: str, place: Place) -> int | None:
@@ -134,6 +135,8 @@ class _Reader:
         place = (*above, *self.keys())
         self.take(r"[ \t]*=[ \t]*")
         self.value(place, key)
+        if above == self.header:
+            self.found.ends[above] = self.at
 
     def value(self, place: Place, key: int | None = None) -> None:
         """A value of any kind, with what is in it."""

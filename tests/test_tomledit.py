@@ -291,3 +291,42 @@ def test_any_text_is_changed_or_refused(text: str, key: str) -> None:
 def test_names_of_the_alphabet_need_no_quotes() -> None:
     name = string.ascii_letters + string.digits + "_-"
     assert with_value("", name, 1) == f"{name} = 1\n"
+
+
+def test_many_changes_at_once() -> None:
+    """Those that build on each other too: a table that the change before has made."""
+    changes: list[tuple[Place, object]] = [
+        (("models", 1, "weight"), 0.25), (("models", 1, "priority"), 1), (("cache", "ttl"), 5),
+        (("models", 0, "weight"), 2), (("models", 0, "priority"), 3), (("cache", "enabled"), True),
+        (("models", 2), {"name": "new"}), (("models", 2, "weight"), 4), (("models", 3), {"a": 1}),
+        (("strategy",), "random"), (("stats", "retention"), None), (("b",), 1), (("a",), 1),
+        (("models", 1, "options", "x"), 1), (("models", 1, "options"), {"y": 2}),
+        (("b",), 2), (("b",), {"c": 1}), (("b", "c"), 3), (("a",), None),
+    ]  # fmt: skip
+    text = FILE
+    for change in changes:
+        text = with_values(text, [change])
+    assert with_values(FILE, changes) == text
+    assert with_values(FILE.removesuffix("\n"), changes[:1] + changes[2:3]) == with_values(
+        FILE, changes[:1] + changes[2:3]
+    )
+
+
+@quick
+@given(documents(), st.data(), st.lists(plain, min_size=2, max_size=4))
+def test_several_changes_are_the_only_ones(
+    document: tuple[str, dict[str, Any]], data: st.DataObject, several: list[object]
+) -> None:
+    text, _ = document
+    try:
+        said = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return
+    tables_of = [()] + [place for place in every_place(said) if isinstance(_at(said, place), dict)]
+    changes = []
+    for number, value in enumerate(several):
+        table = data.draw(st.sampled_from(sorted(tables_of, key=str)))
+        place: Place = (*table, f"new{number}")
+        said = put(said, place, value)
+        changes.append((place, value))
+    assert tomllib.loads(with_values(text, changes)) == said
