@@ -206,6 +206,12 @@ def parse_duration(value: object, _folder: Path | None = None) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
+def _duration(value: object, folder: Path) -> object:
+    if not (seconds := parse_duration(value, folder)):
+        raise ValueError
+    return seconds
+
+
 def _retention(value: object, folder: Path) -> object:
     return None if value == "forever" else parse_duration(value, folder)
 
@@ -365,7 +371,7 @@ PATH = Kind("the path of a file", _path)
 LORA = Kind("a path, or a list of paths or {path, scale}", _lora)
 CHAT_TEMPLATE = Kind("a Jinja text, or file:PATH", _chat_template)
 RETENTION = Kind('a time such as "30d", "12h" or a number of seconds, or "forever"', _retention)
-DURATION = Kind('a time such as "7d", "12h" or a number of seconds', parse_duration)
+DURATION = Kind('a number of seconds above 0, or a time such as "5m"', _duration)
 SHARE = number(0, 1)
 WORD = Kind("a word of letters, digits and -_.:", _word)
 REVISION = Kind("the name of a branch or tag, or a commit", _revision)

@@ -174,6 +174,19 @@ def test_how_many_at_once_counts_loading_too() -> None:
     assert used().at_once == 2
 
 
+def test_what_the_cache_did() -> None:
+    row = history.Row("near", NEAR, 10.0, 0.0, 0.1, 0.2, 1, 2, "stop", None, None)
+    rows = [
+        row, row._replace(looked_up=True), row._replace(at=20.0, looked_up=True),
+        row._replace(at=20.0, looked_up=True, cache="exact", total_s=0.0, model="other"),
+    ]  # fmt: skip
+    found = history.summed(rows, 0.0)
+    assert found.cache == CacheUse(1, 3)
+    assert (found.runs, [model.runs for model in found.models], found.at_once) == (4, [3], 2)
+    assert history.summed(rows, 0.0, 15.0).cache == CacheUse(1, 2)
+    assert history.summed(rows[:1], 0.0).cache is None
+
+
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 9)), max_size=12))
 def test_at_once_is_what_counting_finds(spans: list[tuple[int, int]]) -> None:
     known = [(begin, begin + length) for begin, length in spans]

@@ -60,6 +60,14 @@ def write(found: Sequence[Draft]) -> None:
             change.write(draft.path, draft.after)
 
 
+def last_written() -> float:
+    """When proposals were last written, and not undone (epoch seconds); 0 where never."""
+    from llmrr import journal
+
+    written = (one.at for one in journal.entries() if one.what == WHAT and one.state == "done")
+    return max(written, default=0.0)
+
+
 def _draft(file: Path, proposals: Sequence[Proposal]) -> Draft:
     before = _read(file)
     after = config.changed(file, before, [(one.place, one.new) for one in proposals])

@@ -119,17 +119,20 @@ class Row(NamedTuple):
 _CACHE: Final = "cache, looked_up" if "cache" in {f.name for f in fields(Run)} else "NULL, 0"
 
 
-def read(connection: "sqlite3.Connection", since: float) -> History:
-    """The facts of the runs at or after ``since``."""
+def read(
+    connection: "sqlite3.Connection", since: float, cached_since: float = 0.0
+) -> History:
+    """The facts of the runs at or after ``since``; those of the cache at or after ``cached_since``,
+    too."""
     sql = f"""SELECT model, source, at, load_s, first_token_s, total_s, prompt_tokens,
         completion_tokens, finish_reason, substr(error, 1, {_LONGEST_ERROR}),
         substr(prompt, 1, {masks.LONGEST_READ + 1}), {_CACHE} FROM runs WHERE at >= ?"""
     with database.errors():
         rows = connection.execute(sql, (since,)).fetchall()
-    return summed([Row(*row) for row in rows], since)
+    return summed([Row(*row) for row in rows], since, cached_since)
 
 
-def summed(rows: Sequence[Row], since: float) -> History:
+def summed(rows: Sequence[Row], since: float, cached_since: float = 0.0) -> History:
     """The facts of these runs."""
     verdicts = _Verdicts()
     asked = [row for row in rows if row.cache is None]  # of a model, not answered by the cache
@@ -150,7 +153,7 @@ def summed(rows: Sequence[Row], since: float) -> History:
         worded=shapes.total(),
         hours=_hours(rows),
         at_once=most_at_once((row.at, row.at + row.load_s + row.total_s) for row in asked),
-        cache=_cache(rows),
+        cache=_cache([row for row in rows if row.at >= cached_since]),
     )
 
 

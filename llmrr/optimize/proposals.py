@@ -237,7 +237,7 @@ def _of_model(
 def _plain(case: Case, key: str, new: object, evidence: str) -> Said:
     """A setting of one value, in the file where it has effect."""
     setting = case.config.settings[key]
-    if setting.value == new:
+    if _is_same(setting.value, new):
         yield f"{key} stays {toml_text(new)}: {evidence}"
     elif setting.source in ("environment", "command line"):
         yield f"{key} = {toml_text(new)} would have no effect ({evidence}): {setting.where} sets it"
@@ -246,6 +246,13 @@ def _plain(case: Case, key: str, new: object, evidence: str) -> Said:
         file = Path(setting.where) if setting.source == "project" and setting.where else own
         place = tuple(key.split("."))
         yield Proposal(key, setting.value, new, place[-1], evidence, file, place)
+
+
+def _is_same(old: object, new: object) -> bool:
+    """Whether nothing would change; the order of names does not count."""
+    if isinstance(old, tuple) and isinstance(new, tuple):
+        return set(old) == set(new)
+    return old == new
 
 
 def _latency(use: ModelUse) -> str:
