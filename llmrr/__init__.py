@@ -7,17 +7,24 @@ The names are imported when they are first used, so that ``import llmrr`` costs 
 
 __version__ = "0.4.0"
 __all__ = [
-    "Image", "LlmrrError", "Message", "Request", "Router", "Sampling", "Tool", "ToolCall",
-    "__version__",
+    "Image", "LlmrrError", "MemoryMonitor", "MemoryUse", "Message", "MetricsCollector",
+    "PromptTemplate", "Request", "Router", "Sampling", "Tool", "ToolCall", "__version__",
 ]  # fmt: skip
 
 TYPE_CHECKING = False  # type checkers take the name for true; typing would be an import
 if TYPE_CHECKING:
     from llmrr.errors import LlmrrError
+    from llmrr.metrics import MetricsCollector
+    from llmrr.monitor import MemoryMonitor
+    from llmrr.pool import MemoryUse
+    from llmrr.prompts import PromptTemplate
     from llmrr.router import Router
     from llmrr.types import Image, Message, Request, Sampling, Tool, ToolCall
 
-_HOMES = {"LlmrrError": "errors", "Router": "router"}
+_HOMES = {
+    "LlmrrError": "errors", "MemoryMonitor": "monitor", "MemoryUse": "pool",
+    "MetricsCollector": "metrics", "PromptTemplate": "prompts", "Router": "router",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

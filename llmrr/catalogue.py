@@ -62,6 +62,7 @@ class Catalogue:
 
     def __init__(self, config: Callable[[], Config], database: Database) -> None:
         self._config, self._database = config, database
+        self._remote: dict[str, tuple[ConfiguredModel, Resolved]] = {}
 
     def resolve(self, name: str | None) -> Resolved:
         """Which model a name means; without one, the one that answers by default.
@@ -209,6 +210,14 @@ class Catalogue:
 
     def configured(self, model: ConfiguredModel) -> Resolved:
         """A model of ``[[models]]``; its path is seen from the file that names it."""
+        of, found = self._remote.get(model.name, (None, None))
+        if found is None or of is not model:
+            found = self._configured(model)
+            if model.provider not in LOCAL_PROVIDERS:  # what is here may change
+                self._remote[model.name] = model, found
+        return found
+
+    def _configured(self, model: ConfiguredModel) -> Resolved:
         from llmrr.store.creation import over
 
         if model.path is not None:

@@ -12,9 +12,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmrr import environment, paths, settings, tomlfile
-from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError, nearest
+from llmrr.errors import BadConfig, LlmrrError, NotFound, nearest
+from llmrr.flags import GUIDE, Flag, joined, strangers
 from llmrr.settings import SETTINGS, Setting, Source, Spec
-from llmrr.strategies import strategy_warning
+from llmrr.strategies import Limits, strategy_warning
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
 from llmrr.tomltext import toml_text
 from llmrr.types import Message
@@ -41,6 +42,8 @@ class Config(NamedTuple):
     templates: Mapping[str, Template]
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
+    flags: tuple[Flag, ...] = GUIDE
+    budgets: Mapping[str, Limits] = MappingProxyType({})
 
     def value(self, key: str) -> object:
         """The value in use of a setting, by its dotted key; ``KeyError`` for an unknown one."""
@@ -59,24 +62,44 @@ class Config(NamedTuple):
         """The ``[[models]]`` of that name."""
         return next((model for model in self.models if model.name == name), None)
 
+    def template(self, name: str) -> Template:
+        """The ``[templates.NAME]`` of that name. Raises ``NotFound`` with the nearest."""
+        if name in self.templates:
+            return self.templates[name]
+        near = nearest(name, self.templates)
+        hint = f"-t {near}" if near else f"add [templates.{name}] with: llmrr config edit"
+        raise NotFound(f'there is no template "{name}"', hint)
+
     def untrusted(self, name: str, stated: Mapping[str, object] = MappingProxyType({})) -> str:
         """What the user has yet to agree to before the model of that name is asked; empty where
         nothing. ``stated`` are the options of the call.
 
         A project's file sends no secret to an address of its choice by itself."""
         model = self.model(name)
-        if model is None or model.file not in self.files or model.file == user_file():
+        if model is None or model.file not in self.files:
             return ""
         options: dict[str, Any] = {**model.options, **stated}
         secrets = [options.get("api_key_env"), *(options.get("headers_env") or {}).values()]
         found = " and ".join(filter(None, secrets))
         if "base_url" not in model.options or "base_url" in stated or not found:
             return ""
+        if model.file == user_file():
+            return ""
         from llmrr import trust
 
         if trust.is_trusted(model.file):
             return ""
         return f"{model.file} sends {found} to {model.options['base_url']}"
+
+    def is_agreed(self, key: str) -> bool:
+        """Whether a setting that runs or calls something may do so: it is the user's own, or he has
+        agreed to the project's file."""
+        setting = self.settings[key]
+        if setting.source != "project" or setting.where is None:
+            return True
+        from llmrr import trust
+
+        return trust.is_trusted(Path(setting.where))
 
 
 def load(
@@ -96,6 +119,8 @@ def load(
     found = settings.defaults()
     models: tuple[ConfiguredModel, ...] = ()
     templates: dict[str, Template] = {}
+    flags = GUIDE
+    budgets: dict[str, tuple[Limits, Path]] = {}
     notes: tuple[str, ...] = ()
     for source, path in levels:
         file = tomlfile.read(path)
@@ -105,6 +130,8 @@ def load(
         models = models if file.models is None else file.models
         notes += file.notes
         templates |= file.templates
+        flags = joined(flags, file.flags)
+        budgets |= {name: (limits, path) for name, limits in file.budgets.items()}
     from_environment, warnings = environment.read(environ)
     found |= from_environment
     for key, stated in (overrides or {}).items():
@@ -112,13 +139,15 @@ def load(
     files = tuple(path for _source, path in reversed(levels))
     _require_weight(found)
     found["fallback_chain"], lost = _chain_of(found["fallback_chain"], models)
+    own, strangers = _budgets_of(budgets, models)
     strategy = found["strategy"]
     said = (
         _idle_default(found["default_model"], models, user),
-        strategy_warning(strategy.stated, strategy.where or strategy.source), lost,
+        strategy_warning(strategy.stated, strategy.where or strategy.source), lost, *strangers,
     )  # fmt: skip
     warnings = (*warnings, *notes, *filter(None, said))
-    return Config(MappingProxyType(found), models, templates, warnings, files)
+    _require_models(flags, models, files)
+    return Config(MappingProxyType(found), models, templates, warnings, files, flags, own)
 
 
 def user_file() -> Path:
@@ -156,39 +185,14 @@ def given_or_project(file: str | None) -> Path:
     return found
 
 
-def render(template: Template, values: Mapping[str, str]) -> tuple[Message, ...] | str:
-    """Fill a template's holes: its messages, or its text.
+def render(template: Template, values: Mapping[str, object]) -> tuple[Message, ...] | str:
+    """Fill the holes of a template: its messages, or its text.
 
     ``UsageError`` for a hole without a value, or a value without a hole; ``Unsupported`` for a
     template that is written in another format than braces.
     """
-    if template.format != "braces":
-        raise Unsupported(
-            f"the template {template.name!r} is written as {template.format!r}, which is kept but "
-            "not rendered",
-            'rewrite it with {name} holes and format = "braces"',
-        )
-    for name in values:
-        if name not in template.holes:
-            near = nearest(name, template.holes)
-            hint = f"its holes are: {', '.join(template.holes) or 'none'}"
-            raise UsageError(
-                f"the template {template.name!r} has no hole {{{name}}}",
-                f"did you mean -P {near}?" if near else hint,
-            )
-    filling = {**template.defaults, **values}
-    for name in template.holes:
-        if name not in filling:
-            raise UsageError(
-                f"the template {template.name!r} needs a value for {{{name}}}",
-                f"add: -P {name} VALUE",
-            )
-    if template.template is not None:
-        return tomlfile.fill(template.template, filling)
-    return tuple(
-        Message(message.role, tomlfile.fill(message.content, filling))
-        for message in template.messages
-    )
+    prompt = template.prompt
+    return prompt.format(values) if prompt.is_text else prompt.format_messages(values)
 
 
 def check(path: Path) -> list[Problem]:
@@ -393,6 +397,40 @@ def _chain_of(
     return left, f"{said} here: it is left out ({chain.where})"
 
 
+def _require_models(
+    flags: tuple[Flag, ...], models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
+) -> None:
+    """Raise ``BadConfig`` for a model that a flag names and that is none, unless the models of
+    something stronger replaced it."""
+
+    def rank(file: Path | None) -> int:
+        return files.index(file) if file in files else -1
+
+    names = [model.name for model in models]
+    for flag in flags:
+        replaced = bool(models) and rank(models[0].file) < rank(flag.file)
+        for message, hint in () if replaced or flag.file is None else strangers(flag, names):
+            raise BadConfig(f"{message} ({flag.file})", hint)
+
+def _budgets_of(
+    stated: Mapping[str, tuple[Limits, Path]], models: tuple[ConfiguredModel, ...]
+) -> tuple[Mapping[str, Limits], list[str]]:
+    """The budgets of the models that there are, with a warning of each other one: the models of a
+    project replace those that the user's own file names."""
+    names = {model.name for model in models}
+    lost = []
+    for name, (_limits, path) in stated.items():
+        if name in names:
+            continue
+        said = f"[budgets.{name}] is of no model: no [[models]] is called {name!r}"
+        if not models or models[0].file == path or path != user_file():
+            near = nearest(name, names)
+            hint = f"did you mean {near}?" if near else f"add [[models]] of that name to {path}"
+            raise BadConfig(f"{said} ({path})", hint)
+        lost.append(f"{said} here: it is left out ({path})")
+    return {name: limits for name, (limits, _) in stated.items() if name in names}, lost
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
@@ -446,4 +484,5 @@ def _header(table: str) -> str:
     >>> _header("models[]"), _header("models[].params"), _header("stats")
     ('[[models]]', '[models.params]', '[stats]')
     """
+    table = table.replace("budgets.NAME", "budgets.assistant")  # the name of a model must be one
     return "[[models]]" if table == "models[]" else f"[{table.replace('[]', '')}]"

@@ -135,6 +135,38 @@ STEPS: tuple[tuple[str, ...], ...] = (
             process INTEGER NOT NULL,
             began REAL NOT NULL)""",
     ),
+    # What each day cost; the words and times of a run may be gone before its month is over.
+    ("ALTER TABLE runs ADD COLUMN cost REAL",),
+    (
+        """CREATE TABLE spent (
+            day TEXT NOT NULL,
+            model TEXT NOT NULL,
+            cost REAL NOT NULL,
+            tokens INTEGER NOT NULL,
+            PRIMARY KEY (day, model)) WITHOUT ROWID""",
+        """INSERT INTO spent SELECT date(at, 'unixepoch', 'localtime') AS day, model, 0.0,
+            sum(prompt_tokens + completion_tokens) FROM runs GROUP BY day, model""",
+    ),
+    (
+        """CREATE TABLE alerts (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at REAL NOT NULL,
+            event TEXT NOT NULL,
+            model TEXT NOT NULL,
+            value REAL,
+            bound REAL,
+            message TEXT NOT NULL)""",
+        "CREATE INDEX alerts_at ON alerts (at)",
+    ),
+    (
+        """CREATE TABLE metrics (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at REAL NOT NULL,
+            event TEXT NOT NULL,
+            value REAL NOT NULL,
+            labels TEXT NOT NULL)""",
+        "CREATE INDEX metrics_at ON metrics (at)",
+    ),
 )
 
 

@@ -10,7 +10,11 @@ from llmrr.settings import Setting, Source, Spec
 from llmrr.tomltext import is_secret, toml_text
 
 PREFIX = "LLMRR_"
-NOT_SETTINGS = {"LLMRR_HOME", "LLMRR_DEBUG", "LLMRR_CORPUS"}
+NOT_SETTINGS = {"LLMRR_HOME", "LLMRR_DEBUG", "LLMRR_CORPUS", "LLMRR_ALERT"}
+TRUTH = {
+    "true": True, "yes": True, "on": True, "1": True,
+    "false": False, "no": False, "off": False, "0": False,
+}  # fmt: skip
 
 
 def read(environ: Mapping[str, str]) -> tuple[dict[str, Setting], tuple[str, ...]]:
@@ -78,8 +82,6 @@ def _readings(text: str) -> list[object]:
             readings.append(number(text))
         except ValueError:
             continue
-    truth = {"true": True, "yes": True, "on": True, "1": True}
-    truth |= {"false": False, "no": False, "off": False, "0": False}
-    if text.lower() in truth:
-        readings.append(truth[text.lower()])
+    if text.lower() in TRUTH:
+        readings.append(TRUTH[text.lower()])
     return [*readings, text]

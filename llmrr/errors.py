@@ -8,7 +8,8 @@ LlmrrError                 1  nothing done
 │   ├── FeatureMissing     4  the engine lacks it, or a package is not installed
 │   └── DamagedFile        4  a file that is corrupt, truncated, hostile or foreign
 ├── DoesNotFit             5  memory, context, budget or disk
-│   └── ContextOverflow    5  the prompt is longer than the context
+│   ├── ContextOverflow    5  the prompt is longer than the context
+│   └── OverBudget         5  it would cost more than [budgets] allows
 ├── Unreachable            6  network, hub, or a key that is missing or refused
 │   ├── ConnectionFailed     6  no connection to a provider
 │   └── AuthenticationFailed 6  a provider refused the key
@@ -97,6 +98,12 @@ class DoesNotFit(LlmrrError):
 
 class ContextOverflow(DoesNotFit):
     """The prompt and what is to be generated are longer than the model's context."""
+
+    is_of_request = True
+
+
+class OverBudget(DoesNotFit):
+    """What [budgets] allows for a day or a month is spent, or would be with this request."""
 
     is_of_request = True
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from llmrr.errors import nearest
 from llmrr.paths import real, user_path
+from llmrr.prompts import role_problem
 
 # Every provider that a source may name, whether or not this version acts on it.
 PROVIDERS = (
@@ -147,8 +148,8 @@ def _messages(value: object, _folder: Path) -> object:
     for entry in value:
         if not isinstance(entry, dict) or set(entry) != {"role", "content"}:
             raise ValueError
-        if entry["role"] not in ("system", "user", "assistant"):
-            raise ValueError(f"the role {entry['role']!r} is not system, user or assistant")
+        if problem := role_problem(entry["role"]):
+            raise ValueError(problem)
         if not isinstance(entry["content"], str):
             raise ValueError
     return tuple((entry["role"], entry["content"]) for entry in value)
@@ -333,6 +334,28 @@ def _url(value: object, _folder: Path) -> object:
     return value.rstrip("/")
 
 
+def _hook(value: object, _folder: Path) -> object:
+    """An address that is posted to; what follows a ? may be needed, as at Teams."""
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#@]+[^\s#@]*", value):
+        raise ValueError
+    return value
+
+
+def _command(value: object, _folder: Path) -> object:
+    """A command line as its words."""
+    import shlex
+
+    if not isinstance(value, str):
+        raise ValueError
+    try:
+        words = shlex.split(value)
+    except ValueError as exc:
+        raise ValueError(f"the command cannot be read: {exc}") from exc
+    if not words or not words[0] or "\0" in value:
+        raise ValueError
+    return tuple(words)
+
+
 def _variable(value: object, _folder: Path) -> object:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_]\w*", value, re.ASCII):
         raise ValueError
@@ -377,5 +400,7 @@ WORD = Kind("a word of letters, digits and -_.:", _word)
 REVISION = Kind("the name of a branch or tag, or a commit", _revision)
 SECONDS = number(0, above=True)
 URL = Kind("an address such as http://HOST:PORT/v1, without a key in it", _url)
+HOOK = Kind("an address such as https://HOST/PATH, without a password", _hook)
+COMMAND = Kind('a command line such as "notify-send llmrr"', _command)
 VARIABLE = Kind("the name of an environment variable", _variable)
 VARIABLES = Kind("a table of headers and names of environment variables", _variables)

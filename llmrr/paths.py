@@ -4,6 +4,7 @@ They are absolute and without symbolic links, so that a file below one of them h
 """
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -104,7 +105,14 @@ def _expanded(place: str) -> Path:
 
 def _place(kind: str) -> Path:
     if home := os.environ.get("LLMRR_HOME"):
-        return real(expanded(home) / kind)
+        place = os.path.join(home, kind)  # noqa: PTH118 - a Path costs more than all the rest
+        return _settled(place) if home.startswith("/") else real(expanded(home) / kind)
     import platformdirs
 
-    return real(Path(getattr(platformdirs, f"user_{kind}_dir")("llmrr", appauthor=False)))
+    return _settled(getattr(platformdirs, f"user_{kind}_dir")("llmrr", appauthor=False))
+
+
+@lru_cache(maxsize=8)
+def _settled(place: str) -> Path:
+    """Where an absolute place really lies; it does not move while a process runs."""
+    return real(expanded(place))

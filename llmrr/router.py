@@ -10,23 +10,26 @@ load, stream, record. Also the library's public face.
 import os
 import shlex
 import threading
-from collections import Counter
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from llmrr import formats, stats
+from llmrr import formats, spending, stats
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.choosing.answering import Answer
+from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.dispatch import Call, Dispatch, completed
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.selection import Moment, Selection, Wish
+from llmrr.choosing.watching import Watch
 from llmrr.config import Config
-from llmrr.engines import Picked, Reached, for_endpoint, for_format
+from llmrr.engines import for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
-from llmrr.errors import BadConfig, LlmrrError, UsageError
+from llmrr.engines.chunks import Kept
+from llmrr.errors import BadConfig, DoesNotFit, LlmrrError, UsageError
+from llmrr.pool import Held, Lease, MemoryUse, Pool, Rules, Wanted, needs
 from llmrr.routing import Decision
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.types import Endpoint, ModelInfo, Request
@@ -43,30 +46,33 @@ T = TypeVar("T")
 
 __all__ = ["Answer", "Opened", "Router"]
 
-# What a model was loaded from, the engine's name, and how.
-_Key = tuple[Path | Endpoint, str, Options]
+UNRECORDED_S: Final = 60.0  # how long a database that could not be used is left alone
+_PRUNE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A loaded model to be used directly. What it answers is not recorded."""
+    """A loaded model to be used directly. What it answers is not recorded. It stays loaded as long
+    as this, or an answer of it, is held and the router is open."""
 
     resolved: Resolved
     engine: str
     model: Model
+    lease: Lease
 
     def generate(self, request: Request) -> Stream:
         """Start answering, with the defaults of its recipe, of its author and of llmrr."""
-        return self.model.generate(
-            completed(request, self.resolved, self.model.info.sampling)
-        )
+        asked = completed(request, self.resolved, self.model.info.sampling)
+        return Kept(self.model.generate(asked), self.lease)
 
 
 class Router:
-    """Models by name, loaded when they are needed; one stays loaded until another one is asked for.
+    """Models by name, loaded when they are needed, and unloaded as ``[memory]`` says. Every method
+    may be called from any thread.
 
     ``warn`` is told what the user should know and what does not stop the work. ``leave_model`` is
-    for a process that ends with the router: the system frees a model faster than we could.
+    for a process that ends with the router, after one answer: the system frees a model faster than
+    we could.
     """
 
     def __init__(
@@ -77,13 +83,13 @@ class Router:
         leave_model: bool = False,
     ) -> None:
         self._given, self._warn, self._leave_model = config, warn, leave_model
-        self._loaded: tuple[_Key, Model, Picked | Reached] | None = None
+        self.pool = Pool(self._rules, lives=not leave_model)
         self._connection: sqlite3.Connection | None = None
-        self._unrecorded = False  # the database could not be used
-        self._loaded_name: str | None = None
-        self._busy: Counter[str] = Counter()
-        self._busy_lock, self._database_lock = threading.Lock(), threading.RLock()
+        self._unrecorded_until = 0.0  # the database could not be used: by ``time.monotonic``
+        self._database_lock = threading.RLock()
+        self._prunes = 0.0  # when old runs are looked for next
         self._kept: dict[str, str] = {}  # who has answered a conversation
+        self._told: set[str] = set()
 
     def __enter__(self) -> "Router":
         return self
@@ -113,7 +119,15 @@ class Router:
     @cached_property
     def selection(self) -> Selection:
         """The ``[[models]]``, to choose among."""
-        return Selection(self.catalogue, lambda: self.config, self.with_database)
+        return Selection(
+            self.catalogue, lambda: self.config, self.with_database, self.pool.idle_bytes,
+            self.budgeting.now,
+        )  # fmt: skip
+
+    @cached_property
+    def budgeting(self) -> Budgeting:
+        """``[budgets]``, and what was spent of them."""
+        return Budgeting(lambda: self.config, self.with_database, self._warn)
 
     def resolve(self, name: str | None) -> Resolved:
         """Which model a name means; without one, the one that answers by default. Raises what
@@ -163,6 +177,11 @@ class Router:
             self.catalogue, name, context=context, kv_type=kv_type, token=token
         )
 
+    @cached_property
+    def watch(self) -> Watch:
+        """``[alerts]``: what follows a run."""
+        return Watch(lambda: self.config, self.with_database, self._warn)
+
     # -- work ----------------------------------------------------------------------------------
 
     def run(
@@ -179,6 +198,7 @@ class Router:
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
         deadline: float | None = None,
+        user: str | None = None,
     ) -> Answer:
         """Start answering; what goes wrong before the first token is recorded, and raised where no
         other model is to be asked.
@@ -188,10 +208,13 @@ class Router:
         none; ``progress`` is told how many tokens of the prompt are computed, and how many there
         are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
         ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
-        again.
+        again. ``user`` is for whom it is asked, whoever that is: a flag that is on for a share of
+        all is on or off for one user.
         """
-        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
+        loading = _loading(options, engine)
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
         chosen = self.selection.choose(request, wish, self._moment(conversation))
+        self._tell(chosen.flags.notes)
         call = Call(options or {}, engine, conversation, log, deadline)
         dispatch = Dispatch(self, chosen, request, call)
         decision = chosen.decision
@@ -212,10 +235,31 @@ class Router:
         strategy: str | None = None,
         fallback: Sequence[str] = (),
         need: Sequence[str] = (),
+        user: str | None = None,
     ) -> Decision:
         """The decision that ``run`` would obey, and what it rests on; nothing is run."""
-        wish = Wish(model, strategy, tuple(fallback), tuple(need), _loading(options, engine))
-        return self.selection.decide(request, wish, self._moment(None))[0]
+        loading = _loading(options, engine)
+        wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
+        decision = self.selection.decide(request, wish, self._moment(None))
+        self._tell(decision.flags.notes)
+        return decision
+
+    def diagnose(
+        self,
+        include_metrics: bool = True,
+        include_models: bool = True,
+        include_cache: bool = True,
+        *,
+        since: float | None = None,
+        **camel: bool,
+    ) -> dict[str, Any]:
+        """How it all is doing, over the runs at or after ``since`` (epoch seconds; None is all that
+        are recorded): ``metrics``, ``models`` and ``cache``, as ``choosing.diagnosis`` says. The
+        guide's ``includeMetrics``, ``includeModels`` and ``includeCache`` are understood too."""
+        from llmrr.choosing import diagnosis
+
+        stated = dict(metrics=include_metrics, models=include_models, cache=include_cache)
+        return diagnosis.diagnose(self, diagnosis.wanted(stated, camel), since)
 
     def embed(
         self,
@@ -227,8 +271,8 @@ class Router:
     ) -> list[list[float]]:
         """One vector of length 1 per text."""
         found = self.catalogue.for_running(self._found(model, engine))
-        loaded, _ = self._open(found, options or {}, engine)
-        return loaded.embed(texts)
+        with self._open(found, options or {}, engine) as lease:
+            return lease.model.embed(texts)
 
     def open(
         self,
@@ -237,19 +281,56 @@ class Router:
         options: Mapping[str, object] | None = None,
         engine: str | None = None,
     ) -> Opened:
-        """Load a model to use it directly; it stays loaded until another one is asked for."""
+        """Load a model to use it directly; it stays loaded as long as what is returned is held."""
         resolved = self._found(model, engine)
-        loaded, picked = self._open(resolved, options or {}, engine)
-        return Opened(resolved, picked.engine.name, loaded)
+        lease = self._open(resolved, options or {}, engine)
+        return Opened(resolved, lease.about.engine.name, lease.model, lease)
 
     def close(self) -> None:
-        """Free the model and the database. Twice is allowed."""
-        if self._loaded is not None and not self._leave_model:
-            self._loaded[1].close()
-        self._loaded = self._loaded_name = None
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Free the models, what they are answering too, and the database. Twice is allowed."""
+        self.pool.close(leave=self._leave_model)
+        with self._database_lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    # -- memory --------------------------------------------------------------------------------
+
+    def initialize(self) -> "Router":
+        """Read the configuration, open the database and, with ``[memory] loading = "preload"``,
+        load the models of ``preload``, or without any all ``[[models]]``. What there is no room for
+        is left to be loaded when it is asked for, with a warning. Raises ``NotFound`` for a name
+        that means no model, and what loading it raises."""
+        self.with_database(lambda connection: None, "nothing is recorded")
+        if self.config.value("memory.loading") == "preload":
+            named = cast("tuple[str, ...]", self.config.value("preload"))
+            for name in named or [one.name for one in self.config.models]:
+                self._preload(name)
+        return self
+
+    def unload_unused(self, idle_s: float | None = None) -> list[str]:
+        """Unload the models of this machine that nobody uses, or only those that nobody has used
+        for so many seconds; their names."""
+        return self.pool.unload_unused(idle_s or 0.0)
+
+    def cleanup(self) -> list[str]:
+        """Unload what nobody uses, and forget what is older than ``[stats] retention``; the names
+        of what was unloaded."""
+        retention = cast("float | None", self.config.value("stats.retention"))
+        self.with_database(
+            lambda connection: stats.prune(connection, retention), "nothing is forgotten"
+        )
+        return self.unload_unused()
+
+    def loaded(self) -> list[Held]:
+        """The models of this machine that are in memory: names, bytes, how many requests use
+        them."""
+        return self.pool.held()
+
+    def memory(self) -> MemoryUse | None:
+        """How much of the memory that this process may use is in use; None where the system does
+        not say."""
+        return self.pool.use()
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -258,37 +339,55 @@ class Router:
         return self.catalogue.served(found) if engine == "ollama" else found
 
     def _open(
+        self,
+        resolved: Resolved,
+        stated: Mapping[str, object],
+        wanted: str | None,
+        until: float | None = None,
+    ) -> Lease:
+        """A model to be used; room for it is waited for ``until``."""
+        return self.pool.lease(self._wanted(resolved, stated, wanted), until)
+
+    def _wanted(
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
-    ) -> tuple[Model, Picked | Reached]:
+    ) -> Wanted:
         wanted = wanted or resolved.engine
         called, stated = stated, {**resolved.recipe.options, **stated}
-        picked: Picked | Reached
-        load: Callable[[], Model]
         if resolved.endpoint is not None:
             if found := self.config.untrusted(resolved.name, called):
                 raise BadConfig(f"{found}, and nobody agreed to that", "llmrr config trust")
             endpoint, stated = self._endpoint(resolved.endpoint, stated)
-            picked = reached = for_endpoint(endpoint, wanted)
+            reached = for_endpoint(endpoint, wanted)
             options = _options(stated)
-            key: _Key = (endpoint, picked.engine.name, options)
             load = partial(reached.engine.load, endpoint, options)
-        else:
-            _refuse_remote(resolved, stated)
-            files = place(resolved)
-            named = resolved.label or shlex.quote(str(files.path))
-            picked = local = for_format(files.format, resolved.name, wanted, named)
-            options = _options({**self.config.engine_options(picked.engine.name), **stated})
-            key = (files.path, picked.engine.name, options)
-            load = partial(local.engine.load, files, options)
-        if self._loaded is not None:
-            if self._loaded[0] == key:
-                self._loaded_name = resolved.name
-                return self._loaded[1:]
-            self._loaded[1].close()
-            self._loaded = self._loaded_name = None
-        model = load()
-        self._loaded, self._loaded_name = (key, model, picked), resolved.name
-        return model, picked
+            return Wanted(resolved.name, (endpoint, reached.engine.name, options), reached, load)
+        _refuse_remote(resolved, stated)
+        files = place(resolved)
+        named = resolved.label or shlex.quote(str(files.path))
+        picked = for_format(files.format, resolved.name, wanted, named)
+        own = self.config.engine_options(picked.engine.name)
+        most = 1 if "slots" in stated else self._most_slots()
+        options = _options({"most_slots": most, **own, **stated})
+        return Wanted(
+            resolved.name, (files, picked.engine.name, options), picked,
+            partial(picked.engine.load, files, options), partial(needs.bytes_of, files, options),
+        )  # fmt: skip
+
+    def _most_slots(self) -> int:
+        """How many requests a model of this machine computes at once."""
+        if self._leave_model or not self.config.value("batching.enabled"):
+            return 1
+        return cast(int, self.config.value("batching.max_batch_size"))
+
+    def _rules(self) -> Rules:
+        return Rules(**{name: self.config.value(f"memory.{name}") for name in Rules._fields})  # type: ignore[arg-type]
+
+    def _preload(self, name: str) -> None:
+        found = self.catalogue.for_running(self._found(name, None))
+        try:
+            self._open(found, {}, None).release()
+        except DoesNotFit as error:
+            self._warn(f"{name} is not preloaded: {error.message}")
 
     def _endpoint(
         self, endpoint: Endpoint, stated: Mapping[str, object]
@@ -304,10 +403,12 @@ class Router:
         times["env_file"] = self.config.value("env_file")
         return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
 
-    def _count(self, name: str, change: int) -> None:
-        """How many requests are under way at a model."""
-        with self._busy_lock:
-            self._busy[name] += change
+    def _tell(self, notes: Sequence[str]) -> None:
+        """Warn of each once."""
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                self._warn(note)
 
     # -- the record ----------------------------------------------------------------------------
 
@@ -321,23 +422,21 @@ class Router:
         return self._connection
 
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None":
-        """Use the database; None after one warning of what is lost: an answer is worth more."""
-        if self._unrecorded:
+        """Use the database; None after a warning of what is lost: an answer is worth more. It is
+        then left alone for a while, as waiting for a lock at every request is no use."""
+        if time.monotonic() < self._unrecorded_until:
             return None
         try:
             with self._database_lock:  # transactions of several threads would meet
                 return work(self.database)
         except LlmrrError as error:
-            self._unrecorded = True
+            self._unrecorded_until = time.monotonic() + UNRECORDED_S
             self._warn(f"{loss}: {error.message}")
             return None
 
     def _moment(self, conversation: str | None) -> Moment:
-        with self._busy_lock:
-            busy = {name: count for name, count in self._busy.items() if count}
-        loaded = frozenset() if self._loaded_name is None else frozenset({self._loaded_name})
         kept = None if conversation is None else self._kept.get(conversation)
-        return Moment(int.from_bytes(os.urandom(8)), loaded, busy, kept)
+        return Moment(int.from_bytes(os.urandom(8)), self.pool.names, self.pool.busy(), kept)
 
     def _record(
         self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
@@ -351,15 +450,20 @@ class Router:
 
             with database.errors(), database.transaction(connection):
                 stats.record(connection, run)
+                tokens = run.prompt_tokens + run.completion_tokens
+                spending.add(connection, run.at, run.model, run.cost, tokens)
                 if outcome is not None:
                     outcome(connection)
                 if label is not None:
                     from llmrr.store import records
 
                     records.touch(connection, label, run.at)
-            stats.prune(connection, retention)
+            if time.monotonic() >= self._prunes:
+                self._prunes = time.monotonic() + _PRUNE_EVERY_S
+                stats.prune(connection, retention)
 
         self.with_database(write, "nothing is recorded")
+        self.watch.after(run)
 
 
 def _refuse_remote(resolved: Resolved, stated: Mapping[str, object]) -> None:

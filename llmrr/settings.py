@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from llmrr.errors import BadConfig, nearest
+from llmrr.flags import CACHE, END, SCHEDULE, START, WEEK
 from llmrr.kinds import (
     CHAT_TEMPLATE,
+    COMMAND,
     DURATION,
     FILE,
     FLAG,
+    HOOK,
     LAYERS,
     LORA,
     MESSAGES,
@@ -147,7 +150,8 @@ _REACHING: tuple[tuple[str, Kind, str, str], ...] = (
     ("organization", WORD, "The organization that the provider counts it for.", '"org-1234"'),
     ("timeout", SECONDS, "In place of [timeouts] total, in seconds.", "30"),
     ("max_retries", whole(0, 100),
-     "How often a failure that may pass is tried again, before the first token.", "2"),
+     "How often a failure that may pass is tried again, before the first token, in place of what "
+     "[retry] attempts says.", "2"),
     ("headers_env", VARIABLES,
      "Further headers, each with the environment variable that holds its value.",
      '{ X-Proxy-Token = "PROXY_TOKEN" }'),
@@ -192,7 +196,8 @@ _CHOOSING: tuple[tuple[str, Kind, str, str], ...] = (
     ("resume", FLAG, "Whether another model goes on with an answer that broke off.", "true"),
     ("quality", SHARE, "How good its answers are, 0 to 1; unset, what llmrr eval measured last.",
      "0.8"),
-    ("cost", COST, "What it takes, in dollars per million tokens; a local model costs nothing.",
+    ("cost", COST, "What it takes, in dollars per million tokens; a local model costs nothing. "
+     "Tokens that a provider has cached count in full.",
      "{ input = 0.15, output = 0.60 }"),
 )  # fmt: skip
 
@@ -220,6 +225,41 @@ _OPTIMIZING: tuple[tuple[str, Kind, object, str, str], ...] = (
     ("preload", whole(0), 3, "How many of these.", "1"),
 )  # fmt: skip
 
+# (leaf, kind, doc, example): when a flag is on, and what it sets.
+_FLAG: tuple[tuple[str, Kind, str, str], ...] = (
+    ("rollout", SHARE,
+     "The share of conversations that it is on for. A conversation is drawn by its first message, "
+     "or by the user that Router.run is told: the same one is always in or out, and stays in when "
+     "the share grows. All that is stated of a flag must hold for it to be on.", "0.25"),
+    ("schedule", SCHEDULE, "In place of rollout: the share from a week on, counted from start; it "
+     "is off before the first of them.",
+     "[{ week = 1, rollout = 0.1 }, { week = 2, rollout = 0.5 }]"),
+    ("week", WEEK, "The week in which it begins, counted from start.", "2"),
+    ("start", START, "When it begins, and week 1 too; a date is its first moment, here.",
+     "2026-12-01"),
+    ("end", END, "When it ends; of a date, with the end of that day.", "2027-01-31"),
+    ("env", VARIABLE,
+     "An environment variable that decides alone where it is set: true, 1, yes, on, or false, 0, "
+     "no, off. Where it is not, the rest decides; without any, the flag is off.",
+     '"FF_NEW_ROUTING"'),
+    ("set.strategy", STRATEGY,
+     "The strategy in place of the configured one, where the call names neither strategy nor "
+     "model. Of two flags that set the same, the later one holds.", '"quality-first"'),
+    ("set.models", NAMES, "The only [[models]] to choose among, where the call names none.",
+     '["assistant"]'),
+    ("set.cache", CACHE, "Whether answers come from the cache and go there, where the call does "
+     "not say it; ttl is in seconds.", "{ enabled = true, ttl = 3600 }"),
+)  # fmt: skip
+
+# (leaf, kind, doc, example): what may be spent.
+_BUDGETS: tuple[tuple[str, Kind, str, str], ...] = (
+    ("daily", number(0), "Dollars a day for all models, by their cost: a warning from 80 % on, and "
+     "at 100 % nothing more until the next day in local time.", "5.0"),
+    ("monthly", number(0), "Dollars a calendar month for all models.", "50"),
+    ("tokens_daily", whole(0), "Tokens a day for all models, of prompts and answers.", "200_000"),
+    ("tokens_monthly", whole(0), "Tokens a calendar month for all models.", "5_000_000"),
+)  # fmt: skip
+
 SETTINGS: tuple[Spec, ...] = (
     Spec("version", whole(1, 1), 1, "The version of this file's format.", "1"),
     Spec("strategy", STRATEGY, DEFAULT_STRATEGY,
@@ -239,6 +279,9 @@ SETTINGS: tuple[Spec, ...] = (
          "before those of llmrr keys set; relative to this file, and of a project's file inside "
          "its folder. Nothing else is taken from it.",
          '".env"', True),
+    Spec("preload", NAMES, [],
+         "The models that are loaded beforehand where [memory] loading is preload; without any, "
+         "all [[models]].", '["assistant", "local"]', True),
     Spec("log_prompts", FLAG, True,
          "Whether prompts and answers are kept with the record of each run.", "false", True),
     *(Spec(f"engines.llamacpp.{leaf}", kind, default, doc, example, True)
@@ -271,24 +314,32 @@ SETTINGS: tuple[Spec, ...] = (
     *(Spec(f"timeouts.{leaf}", SECONDS, default, f"{doc} In seconds.", str(default), True)
       for leaf, default, doc in _TIMES),
     Spec("templates.NAME.template", TEXT, None,
-         "A prompt with {name} holes, filled by -P NAME VALUE; {{name}} stays as {name}.",
+         "A prompt with {name} holes, filled by -P NAME VALUE, and {input} by the prompt. Of {{ or "
+         "}} one brace stays; so does a single brace around anything but a name.",
          '"Context: {context}\\nQuestion: {input}"'),
     Spec("templates.NAME.messages", MESSAGES, None,
-         "In place of template: messages with holes, each {role, content}.",
+         "In place of template: messages with holes, each {role, content}; the roles are system, "
+         "user and assistant.",
          '[{ role = "user", content = "Translate: {input}" }]'),
-    Spec("templates.NAME.defaults", TEXTS, None, "What fills a hole that was not given.",
+    Spec("templates.NAME.defaults", TEXTS, None, "Values for holes that are not given others.",
          '{ context = "none" }'),
-    Spec("templates.NAME.model", TEXT, None, "The model this template is for.", '"assistant"'),
+    Spec("templates.NAME.model", TEXT, None, "The model that is asked where none is named.",
+         '"assistant"'),
     Spec("templates.NAME.format", TEXT, "braces",
          "How holes are written; templates in a format other than braces are kept but not "
          "rendered.", '"braces"'),
+    Spec("flags.start", START, None,
+         "The first day of week 1 for the flags of this file that have no start of their own.",
+         "2026-12-01"),
+    *(Spec(f"flags.NAME.{leaf}", kind, None, doc, example)
+      for leaf, kind, doc, example in _FLAG),
     Spec("weights.quality", number(0), 0.4,
          "What balanced weighs quality with; each of the three goes from 0, the worst candidate, "
          "to 1, the best.", "0.6", True),
     Spec("weights.cost", number(0), 0.3, "What balanced weighs cost with.", "0.2", True),
     Spec("weights.speed", number(0), 0.3, "What balanced weighs speed with.", "0.2", True),
     Spec("ensemble.size", whole(2, 16), 3,
-         "How many models the strategy ensemble asks, one after the other.", "5", True),
+         "How many models the strategy ensemble asks at once.", "5", True),
     Spec("ensemble.judge", TEXT, None,
          "The model that chooses among their answers; without it, or where it names none, the "
          "answer that most give is taken, or the one nearest to the others.",
@@ -311,8 +362,54 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("breaker.cooldown", number(0, above=True), 30.0,
          "Seconds until one request tries such a model again; where that succeeds, all do.",
          "60", True),
+    Spec("memory.threshold", SHARE, 0.8,
+         "Above this share of its limit (the machine's memory, or a control group's) models that "
+         "nobody uses are unloaded.", "0.7", True),
+    Spec("memory.high", SHARE, 0.9,
+         "Above this share nothing is loaded, and beside other models nothing that would bring "
+         "memory there: what runs is waited for, what is idle leaves, else the load is refused "
+         "with the figures.", "0.95", True),
+    Spec("memory.interval", DURATION, 300,
+         "How often a living process looks at its memory, in seconds or as \"5m\".", "60", True),
+    Spec("memory.auto_unload", FLAG, True,
+         "Whether models that nobody uses are unloaded by themselves; without it only where "
+         "another one needs their room.", "false", True),
+    Spec("memory.unload_after", DURATION, 300,
+         "How long a model stays loaded that nobody uses, in seconds or as \"10m\", in a process "
+         "that lives on.", '"30m"', True),
+    Spec("memory.loading", one_of("lazy", "preload"), "lazy",
+         "When models are loaded: lazy is when they are asked for first; preload when llmrr chat "
+         "or Router.initialize() begins.", '"preload"', True),
+    Spec("batching.enabled", FLAG, True,
+         "Whether a model on this machine computes several requests at once where they meet in one "
+         "process; else one after the other.", "false", True),
+    Spec("batching.max_batch_size", whole(1, 256), 10,
+         "How many requests at once at most; as many as memory has room for.", "4", True),
+    Spec("streaming.chunk_size", whole(1, 65536), 1,
+         "How many tokens of an answer are handed on at a time.", "16", True),
+    *(Spec(f"budgets.{leaf}", kind, None, doc, example, True)
+      for leaf, kind, doc, example in _BUDGETS),
+    *(Spec(f"budgets.NAME.{leaf}", kind, None, doc.replace("all models", "the model NAME"), example)
+      for leaf, kind, doc, example in _BUDGETS),
     Spec("stats.retention", RETENTION, "30d",
-         'How long runs are kept: a time such as "30d", or "forever".', '"90d"', True),
+         'How long runs, alerts and metrics are kept: a time such as "30d", or "forever".',
+         '"90d"', True),
+    Spec("alerts.latency_ms", number(0, above=True), 2000,
+         "Once any key of [alerts] is set: high-latency, when an answer takes longer, in "
+         "milliseconds; loading the model does not count.", "5000", True),
+    Spec("alerts.error_rate", SHARE, 0.05,
+         "high-error-rate, when more than this share of a model's last 50 runs of a day failed, of "
+         "at least 10.", "0.2", True),
+    Spec("alerts.memory", SHARE, 0.85,
+         "high-memory, when more than this share of this machine's memory is taken, or of its "
+         "container's.", "0.9", True),
+    Spec("alerts.webhook", HOOK, None,
+         "Where alerts are posted as JSON: event, model, value, limit, at, message. In a project's "
+         "file it takes effect after llmrr config trust, as does command.",
+         '"https://example.org/alerts"', True),
+    Spec("alerts.command", COMMAND, None,
+         "What is run for an alert, without a shell: it gets the same JSON on stdin, and its event "
+         "in LLMRR_ALERT.", '"notify-send llmrr"', True),
     *(Spec(f"optimize.{leaf}", kind, default, doc, example, True)
       for leaf, kind, default, doc, example in _OPTIMIZING),
 )  # fmt: skip
@@ -326,11 +423,12 @@ def spec(key: str) -> Spec:
 
 
 def plain_settings() -> Mapping[str, Spec]:
-    """Those with one value each, by key: all but what is in ``[[models]]`` and ``[templates]``."""
+    """Those with one value each, by key: all but what is in ``[[models]]``, ``[templates]`` and
+    ``[flags]`` and ``[budgets.NAME]``."""
     return {key: setting for key, setting in _BY_KEY.items() if not key.startswith(_REPEATED)}
 
 
-_REPEATED = ("models[].", "templates.NAME.")
+_REPEATED = ("models[].", "templates.NAME.", "flags.", "budgets.NAME.")
 
 
 def plain_spec(key: str) -> Spec:

@@ -23,7 +23,8 @@ _PRUNED = "stats.pruned_at"
 @dataclass(frozen=True, slots=True)
 class Run:
     """One answer. Times in seconds, ``at`` since the epoch; ``first_token_s`` and ``total_s``
-    count from the same moment. Without ``prompt`` and ``answer`` the words were not kept."""
+    count from the same moment. Without ``prompt`` and ``answer`` the words were not kept. ``cost``
+    is in dollars: 0 of a model on this machine, None where no price is known."""
 
     id: int | None
     at: float
@@ -42,6 +43,7 @@ class Run:
     system: str | None = None
     prompt: str | None = None
     answer: str | None = None
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class ConversationHead:
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
     """The runs of one model. Times in seconds over the runs that succeeded; ``tokens_per_s`` is
-    all generated tokens after the first, over all the time they took. Unknown is None."""
+    all generated tokens after the first, over all the time they took. ``cost`` is the dollars of
+    the runs whose price is known. Unknown is None."""
 
     model: str
     runs: int
@@ -83,16 +86,19 @@ class ModelSummary:
     total_median_s: float | None
     total_p95_s: float | None
     tokens_per_s: float | None
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DaySummary:
-    """One day in local time (``YYYY-MM-DD``); days without a run are there too, with zeros."""
+    """One day in local time (``YYYY-MM-DD``); days without a run are there too, with zeros.
+    ``cost`` is None where no price is known of any run."""
 
     day: str
     runs: int
     errors: int
     completion_tokens: int
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +205,7 @@ def conversations(
 def summary(connection: "sqlite3.Connection", since: float | None = None) -> Summary:
     """Figures per model and per day of the runs at or after ``since`` (epoch seconds)."""
     sql = """SELECT model, at, error IS NOT NULL, prompt_tokens, cached_tokens, completion_tokens,
-        first_token_s, total_s FROM runs WHERE at >= ?"""
+        first_token_s, total_s, cost FROM runs WHERE at >= ?"""
     with database.errors():
         rows = connection.execute(sql, (since or 0.0,)).fetchall()
     by_model: dict[str, list[tuple[Any, ...]]] = {}
@@ -213,8 +219,9 @@ def summary(connection: "sqlite3.Connection", since: float | None = None) -> Sum
 def prune(
     connection: "sqlite3.Connection", retention: float | None, *, now: float | None = None
 ) -> int:
-    """Delete runs older than ``retention`` seconds (None keeps all), at most once a day so that
-    it may be called after every run; how many went."""
+    """Delete runs, alerts and metrics older than ``retention`` seconds (None keeps all), at most
+    once a day so that it may be called after every run; how many runs went. What was spent is kept
+    until its month is over: a budget counts it."""
     now = time.time() if now is None else now
     if retention is None:
         return 0
@@ -222,7 +229,12 @@ def prune(
     if 0 <= now - pruned_at < DAY_S:
         return 0
     with database.errors(), database.transaction(connection):
-        gone = connection.execute("DELETE FROM runs WHERE at < ?", (now - retention,)).rowcount
+        oldest = now - retention
+        gone = connection.execute("DELETE FROM runs WHERE at < ?", (oldest,)).rowcount
+        for table in ("alerts", "metrics"):
+            connection.execute(f"DELETE FROM {table} WHERE at < ?", (oldest,))
+        days = [time.strftime("%Y-%m-%d", time.localtime(at)) for at in (oldest, now)]
+        connection.execute("DELETE FROM spent WHERE day < ?", (min(days[0], f"{days[1][:8]}01"),))
         database.remember(connection, _PRUNED, str(now))
     return gone
 
@@ -279,17 +291,25 @@ def _model_summary(model: str, rows: Sequence[tuple[Any, ...]]) -> ModelSummary:
         total_median_s=quantile(total, 0.5),
         total_p95_s=quantile(total, 0.95),
         tokens_per_s=sum(row[4] - 1 for row in timed) / decoding if decoding else None,
+        cost=_sum(row[7] for row in rows),
     )
+
+
+def _sum(costs: Iterable[float | None]) -> float | None:
+    """Of what is known; None where nothing is."""
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known else None
 
 
 def _days(rows: Sequence[tuple[Any, ...]]) -> tuple[DaySummary, ...]:
     from datetime import date
 
-    counts: dict[int, tuple[int, int, int]] = {}
-    for _model, at, failed, _prompt, _cached, tokens, _first, _total in rows:
+    counts: dict[int, tuple[int, int, int, float | None]] = {}
+    for _model, at, failed, _prompt, _cached, tokens, _first, _total, cost in rows:
         day = date.fromtimestamp(at).toordinal()
-        before = counts.get(day, (0, 0, 0))
-        counts[day] = (before[0] + 1, before[1] + failed, before[2] + tokens)
+        runs, failures, generated, so_far = counts.get(day, (0, 0, 0, None))
+        paid = so_far if cost is None else cost + (so_far or 0.0)
+        counts[day] = (runs + 1, failures + failed, generated + tokens, paid)
     if not counts:
         return ()
     return tuple(

@@ -38,10 +38,33 @@ STRAY: Final = {
 
 
 class Cost(NamedTuple):
-    """Dollars per million tokens."""
+    """Dollars per million tokens. What a provider takes less for tokens that it has cached is not
+    known here: all tokens of a prompt have the price of ``input``."""
 
     input: float
     output: float
+
+    def of(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """Dollars.
+
+        >>> Cost(2.5, 10.0).of(1000, 100)
+        0.0035
+        """
+        return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
+
+
+class Limits(NamedTuple):
+    """``[budgets]``, or what it says of one model; None is no limit."""
+
+    daily: float | None = None
+    monthly: float | None = None
+    tokens_daily: int | None = None
+    tokens_monthly: int | None = None
+
+    @property
+    def of_dollars(self) -> bool:
+        """Whether dollars are limited."""
+        return self.daily is not None or self.monthly is not None
 
 
 def strategy_warning(stated: object, where: str | None = None) -> str | None:

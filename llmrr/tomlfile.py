@@ -5,11 +5,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-from llmrr import kinds, settings
-from llmrr.errors import nearest
-from llmrr.strategies import Cost
+from llmrr import flags, kinds, settings
+from llmrr.errors import Unsupported, nearest
+from llmrr.flags import Flag
+from llmrr.prompts import PromptTemplate
+from llmrr.strategies import Cost, Limits, strategy_warning
 from llmrr.tomllayout import Layout, Place, layout
 from llmrr.tomltext import is_secret, key_text, toml_text
 from llmrr.types import Message, Sampling
@@ -17,8 +20,6 @@ from llmrr.types import Message, Sampling
 # What of a [[models]] is about choosing, and the terms that [weights] weigh.
 _CHOOSING = ("priority", "weight", "tags", "group", "fallback", "resume", "quality", "cost")
 WEIGHTS = ("quality", "cost", "speed")
-
-_HOLE = r"\{\{(?P<kept>[A-Za-z_]\w*)\}\}|\{(?P<hole>[A-Za-z_]\w*)\}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,21 @@ class Template(NamedTuple):
     file: Path
 
     @property
+    def prompt(self) -> PromptTemplate:
+        """What fills its holes. Raises ``Unsupported`` for another format than braces."""
+        if self.format != "braces":
+            raise Unsupported(
+                f"the template {self.name!r} is written as {self.format!r}, which is kept but not "
+                "rendered",
+                'rewrite it with {name} holes and format = "braces"',
+            )
+        return PromptTemplate.named(self.name, self.template, self.messages, self.defaults)
+
+    @property
     def holes(self) -> tuple[str, ...]:
-        """The names to be filled, each once, in the order of the text."""
-        texts = [self.template or "", *(message.content for message in self.messages)]
-        found = (match["hole"] for text in texts for match in re.finditer(_HOLE, text))
-        return tuple(dict.fromkeys(name for name in found if name))
+        """The names to be filled, each once, in the order of the text; none of a format that is not
+        rendered."""
+        return self.prompt.holes if self.format == "braces" else ()
 
 
 class ConfiguredModel(NamedTuple):
@@ -85,6 +96,8 @@ class TomlFile(NamedTuple):
     templates: Mapping[str, Template]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
+    flags: Mapping[str, Flag] = MappingProxyType({})
+    budgets: Mapping[str, Limits] = MappingProxyType({})
 
 
 def read(path: Path, content: bytes | None = None) -> TomlFile:
@@ -93,21 +106,15 @@ def read(path: Path, content: bytes | None = None) -> TomlFile:
     table = reader.table(content)
     models = reader.models(table.pop("models", None))
     templates = reader.templates(table.pop("templates", {}))
+    found = reader.flags(table.pop("flags", {}), models)
+    budgets = reader.budgets(table.get("budgets"), models)
     reader.plain(table, ())
     reader.chains(models)
     problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
     return TomlFile(
-        path, reader.values, models, templates, tuple(problems), tuple(reader.notes)
+        path, reader.values, models, templates, tuple(problems), tuple(reader.notes), found,
+        budgets,
     )
-
-
-def fill(text: str, values: Mapping[str, str]) -> str:
-    """Put values into the holes of a text in one pass: a brace in a value stays as it is.
-
-    >>> fill('{"a": "{b}"} {{b}}', {"b": "{b}"})
-    '{"a": "{b}"} {b}'
-    """
-    return re.sub(_HOLE, lambda m: "{" + m["kept"] + "}" if m["kept"] else values[m["hole"]], text)
 
 
 class _Reader:
@@ -222,7 +229,11 @@ class _Reader:
             self.fail(above, f"{_shown(above)} = {_short(table)} is not a table")
             return {}
         known = {spec.leaf: spec for spec in settings.SETTINGS if spec.table == pattern}
-        tables = {name for name in ("params", "options") if pattern == "models[]"}
+        inside = f"{pattern}."
+        tables = {
+            spec.table.removeprefix(inside) for spec in settings.SETTINGS
+            if spec.table.startswith(inside)
+        }  # fmt: skip
         found = {}
         for name, raw in table.items():
             place = (*above, name)
@@ -287,6 +298,27 @@ class _Reader:
             format=own.get("format"),  # type: ignore[arg-type]
             **{name: own[name] for name in _CHOOSING if name in own},  # type: ignore[arg-type]
         )
+
+    def budgets(
+        self, table: object, models: tuple[ConfiguredModel, ...] | None
+    ) -> dict[str, Limits]:
+        """The ``[budgets.NAME]``, which are taken out of the table: what remains has one value
+        each. The names are those of the ``[[models]]``, where the file has some."""
+        if not isinstance(table, dict):
+            return {}
+        found = {}
+        for name in [name for name, inside in table.items() if isinstance(inside, dict)]:
+            place, inside = ("budgets", name), table.pop(name)
+            if name in Limits._fields:
+                hint = f"write {name} = NUMBER; a model of this name can have no budget of its own"
+                self.fail(place, f"budgets.{name} is the budget of all models, and no table", hint)
+                continue
+            own = self.fields(inside, place, "budgets.NAME")
+            found[name] = Limits(**{key: one for key, one in own.items() if key in Limits._fields})  # type: ignore[arg-type]
+            for stranger in _strangers(f"[budgets.{key_text(name)}]", place, (name,), models or ()):
+                if models is not None:
+                    self.fail(*stranger)
+        return found
 
     def source(
         self,
@@ -371,7 +403,7 @@ class _Reader:
         if len(self.problems) > before:
             return None
         messages: tuple[tuple[str, str], ...] = own.get("messages", ())  # type: ignore[assignment]
-        return Template(
+        made = Template(
             name=name,
             template=own.get("template"),  # type: ignore[arg-type]
             messages=tuple(Message(role, content) for role, content in messages),
@@ -380,6 +412,55 @@ class _Reader:
             format=str(own.get("format", "braces")),
             file=self.path,
         )
+        for key in made.defaults if made.format == "braces" else ():
+            if key not in made.holes:
+                near = nearest(key, made.holes)
+                hint = f"its holes are: {', '.join(made.holes) or 'none'}"
+                said = f"the template {name!r} has no hole {{{key}}} for a default"
+                hint = f"did you mean {near}?" if near else hint
+                self.fail((*place, "defaults", key), said, hint)
+        return made
+
+
+    def flags(
+        self, tables: object, models: tuple[ConfiguredModel, ...] | None
+    ) -> dict[str, Flag]:
+        """The ``[flags.NAME]``; ``models`` are those of the same file."""
+        if not isinstance(tables, dict):
+            self.fail(("flags",), "flags is not a table", "write [flags.NAME]")
+            return {}
+        origin = None
+        if "start" in tables:
+            origin = self.value(settings.spec("flags.start"), tables["start"], ("flags", "start"))
+        names = None if models is None else [model.name for model in models]
+        found = {name: self.flag(name, tables[name], origin, names) for name in tables
+                 if name != "start"}  # fmt: skip
+        return {name: flag for name, flag in found.items() if flag is not None}
+
+    def flag(
+        self, name: str, table: object, origin: object, names: list[str] | None
+    ) -> Flag | None:
+        """One ``[flags.NAME]``; None when it cannot be used."""
+        before, place = len(self.problems), ("flags", name)
+        own = self.fields(table, place, "flags.NAME")
+        if not isinstance(table, dict):
+            return None
+        sets = self.fields(table.get("set", {}), (*place, "set"), "flags.NAME.set")
+        if len(self.problems) > before:
+            return None
+        start = own.get("start", origin)
+        made = Flag(name, **own, **sets, origin=start, file=self.path)  # type: ignore[arg-type]
+        for key, message, hint in flags.problems(made):
+            self.fail((*place, key), message, hint)
+        for message, hint in () if names is None else flags.strangers(made, names):
+            self.fail((*place, "set", "models"), message, hint)
+        line = self.line((*place, "set", "strategy"))
+        where = f"{self.path}, line {line}"
+        if not sets:
+            self.notes.append(f"the flag {name!r} sets nothing ({where})")
+        elif stray := strategy_warning(table["set"].get("strategy"), where):
+            self.notes.append(stray)
+        return made
 
 
 def _chains(models: Sequence[ConfiguredModel]) -> Iterator[tuple[Place, str, str]]:
@@ -438,7 +519,7 @@ def _syntax_problem(path: Path, text: str, message: str) -> Problem:
 def _children(above: tuple[str, ...]) -> list[str]:
     """The names that may stand in a table of plain settings."""
     prefix = "".join(f"{name}." for name in above)
-    keys = [*settings.plain_settings(), *(() if above else ("models", "templates"))]
+    keys = [*settings.plain_settings(), *(() if above else ("models", "templates", "flags"))]
     inside = (key.removeprefix(prefix) for key in keys if key.startswith(prefix))
     return list(dict.fromkeys(key.partition(".")[0] for key in inside))
 

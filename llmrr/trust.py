@@ -1,6 +1,6 @@
 """Which files of projects the user has agreed to: a folder that came from elsewhere sends no key
-anywhere before that. Remembered by content: a file that changed is a new one, but for what llmrr
-itself changed in one that was agreed to."""
+anywhere and runs nothing before that. Remembered by content: a file that changed is a new one, but
+for what llmrr itself changed in one that was agreed to."""
 
 import hashlib
 import json

@@ -125,10 +125,16 @@ class Sampling:
         >>> Sampling(seed=1).over(Sampling(seed=2, top_k=5)) == Sampling(seed=1, top_k=5)
         True
         """
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        if below == UNSTATED:
+            return self
+        if self == UNSTATED:
+            return below
+        values = {name: getattr(self, name) for name in _SAMPLED}
         return replace(below, **{name: one for name, one in values.items() if one is not None})
 
 
+_SAMPLED = tuple(one.name for one in fields(Sampling))
+UNSTATED = Sampling()
 # What applies where neither the call, the configuration nor the model says otherwise.
 DEFAULT_SAMPLING = Sampling(temperature=0.8, top_k=40, top_p=0.95, min_p=0.05)
 
@@ -216,7 +222,7 @@ class Endpoint:
     api_key_env: str | None = None
     api_version: str | None = None
     organization: str | None = None
-    headers_env: Mapping[str, str] = field(default_factory=dict)
+    headers_env: Mapping[str, str] = field(default_factory=dict, hash=False)
     connect: float | None = 5.0
     first_token: float | None = 60.0
     between_tokens: float | None = 30.0

@@ -81,7 +81,9 @@ class FakeModel:
         self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
     ) -> FakeStream:
         self.engine.requests.append(request)
-        said = self.engine.replies.pop(0)
+        self.engine.asked.append(self)
+        own = self.engine.replies_of.get(self.place.path.stem)
+        said = (self.engine.replies if own is None else own).pop(0)
         if isinstance(said, BaseException):
             raise said
         stream = FakeStream(said if isinstance(said, Reply) else reply(said))
@@ -103,7 +105,9 @@ class FakeModel:
 
 
 class FakeEngine:
-    """Takes any GGUF file for a model. ``requests``, ``loads`` and ``texts`` are what it got."""
+    """Takes any GGUF file for a model. ``requests``, ``loads`` and ``texts`` are what it got,
+    ``asked`` the models that the requests went to; ``replies_of`` are those of a file by its name.
+    """
 
     name = "fake"
     formats = frozenset({Format.GGUF})
@@ -112,7 +116,9 @@ class FakeEngine:
 
     def __init__(self, replies: Sequence[str | Reply | BaseException] = ()) -> None:
         self.replies = list(replies)
+        self.replies_of: dict[str, list[str | Reply | BaseException]] = {}
         self.requests: list[Request] = []
+        self.asked: list[FakeModel] = []
         self.loads: list[tuple[Path, Options]] = []
         self.streams: list[FakeStream] = []
         self.texts: list[str] = []

@@ -6,9 +6,10 @@ import random
 import shutil
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import builders
 import pytest
@@ -43,6 +44,20 @@ def configure(*models: str, head: str = "", **facts: str) -> None:
     for priority, name in enumerate(models):
         text += f"[[models]]\nname = '{name}'\nsource = 'file:./tiny.gguf'\n"
         text += f"priority = {priority}\n{facts.get(name, '')}\n"
+    Path("llmrr.toml").write_text(text)
+
+
+def together(engine: FakeEngine, **replies: object) -> None:
+    """What models say that are asked at once: each has a file of its own."""
+    for name, said in replies.items():
+        shutil.copy("tiny.gguf", f"{name}.gguf")
+        engine.replies_of[name] = list(said) if isinstance(said, list) else [said]
+    text = Path("llmrr.toml").read_text()
+    for name in replies:
+        text = text.replace(
+            f"name = '{name}'\nsource = 'file:./tiny.gguf'",
+            f"name = '{name}'\nsource = 'file:./{name}.gguf'",
+        )
     Path("llmrr.toml").write_text(text)
 
 
@@ -204,14 +219,16 @@ def test_a_file_that_is_gone_is_rejected_and_one_that_nobody_can_run_is_told(
 def test_no_request_is_lost_while_one_model_is_sound(
     engine: FakeEngine, ask: Asked, strategy: str
 ) -> None:
-    configure("dead", "flaky", "slow", "sound", head=f"strategy = '{strategy}'")
+    names = ("dead", "flaky", "slow", "sound")
+    threads = {one: f"options = {{ threads = {at} }}" for at, one in enumerate(names, start=1)}
+    configure(*names, head=f"strategy = '{strategy}'", **threads)
     world = random.Random(5)
 
     class Replies(list[object]):
         """What is said next depends on who is asked."""
 
         def pop(self, at: int = -1) -> object:
-            name = router._loaded_name
+            name = names[(engine.asked[-1].options.threads or 0) - 1]
             if name == "dead" or (name == "flaky" and world.random() < 0.5):
                 return failed(transient=world.random() < 0.5)
             if name == "slow" and world.random() < 0.3:
@@ -548,6 +565,82 @@ def test_least_loaded_takes_what_is_idle(engine: FakeEngine) -> None:
         assert router.run(HELLO).model.name == "a"
 
 
+@pytest.mark.parametrize("strategy", ["round-robin", "least-loaded"])
+def test_those_that_come_at_once_do_not_take_the_same(
+    engine: FakeEngine, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All look before any is noted, if that can be."""
+    from llmrr.choosing import selection
+
+    configure("a", "b", "c", "d", head=f"strategy = '{strategy}'")
+    threads, met = 4, threading.Barrier(4)
+    real, chosen = selection.route, list[str | None]()
+
+    def route(*args: Any) -> Any:
+        found = real(*args)
+        with suppress(threading.BrokenBarrierError):
+            met.wait(0.05)
+        chosen.append(found.chosen)
+        return found
+
+    monkeypatch.setattr(selection, "route", route)
+    with Router() as router:
+        wish, moment = selection.Wish(), selection.Moment()
+        work = [
+            threading.Thread(target=router.selection.choose, args=(HELLO, wish, moment))
+            for _ in range(threads)
+        ]
+        for one in work:
+            one.start()
+        for one in work:
+            one.join()
+    assert sorted(map(str, chosen)) == ["a", "b", "c", "d"]
+
+
+def test_a_model_that_is_refused_meanwhile_is_no_load(engine: FakeEngine, ask: Asked) -> None:
+    configure("a", "b", head="strategy = 'least-loaded'\nbreaker = { failures = 1 }")
+    engine.replies = ["hi"]
+    with Router(warn=ask.told.append) as router:
+        real = router.selection.choose
+
+        def choose(*args: Any) -> Any:
+            found = real(*args)
+            key = key_of(router.config.models[0])
+            router.with_database(
+                lambda connection: health.note(connection, key, Rules(failures=1), error="x"), ""
+            )
+            return found
+
+        router.selection.choose = choose  # type: ignore[method-assign]
+        answer = router.run(HELLO)
+        with closing(open_database()) as connection:
+            [key] = health.under_way(connection)
+        assert (answer.model.name, key) == ("b", key_of(router.config.models[1]))
+        list(answer)
+    with closing(open_database()) as connection:
+        assert health.under_way(connection) == {}
+
+
+def test_a_database_that_was_locked_is_used_again(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure("a")
+    engine.replies = ["one", "two", "three"]
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    told: list[str] = []
+    with Router(warn=told.append) as router:
+        real = stats.record
+        monkeypatch.setattr(stats, "record", lambda *_: (_ for _ in ()).throw(failed("locked")))
+        list(router.run(HELLO))
+        monkeypatch.setattr(stats, "record", real)
+        list(router.run(HELLO))
+        assert (told, recorded()) == (["nothing is recorded: locked"], [])
+        now[0] += 60
+        list(router.run(HELLO))
+    assert [run.answer for run in recorded()] == ["three"]
+
+
 def test_what_failed_is_no_load(engine: FakeEngine, ask: Asked) -> None:
     configure("a", "b", head="strategy = 'least-loaded'")
     engine.replies = [failed(), reply(failed())]
@@ -613,7 +706,7 @@ BY_ENSEMBLE = "strategy = 'ensemble'"
 
 def test_an_ensemble_takes_what_most_agree_on(engine: FakeEngine, ask: Asked) -> None:
     configure("a", "b", "c", "d", head=BY_ENSEMBLE)
-    engine.replies = ["Rome", "Paris.", " paris"]
+    together(engine, a="Rome", b="Paris.", c=" paris")
     assert ask() == "Paris."
     assert ask.model == "b"
     assert ask.order is not None
@@ -631,13 +724,13 @@ def test_of_an_ensemble_that_fails_in_part_the_rest_decides(
     engine: FakeEngine, ask: Asked
 ) -> None:
     configure("a", "b", "c", head=BY_ENSEMBLE + "\nretry = { attempts = 1 }")
-    engine.replies = [failed("one"), "yes", reply("no", failed("two"))]
+    together(engine, a=failed("one"), b="yes", c=reply("no", failed("two")))
     assert ask() == "yes"
     assert ask.order is not None
     assert [one["error"] for one in ask.order["answers"]] == [
         "EngineFailed: one", None, "EngineFailed: two"
     ]  # fmt: skip
-    engine.replies = [failed("one"), failed("two"), failed("three")]
+    together(engine, a=failed("one"), b=failed("two"), c=failed("three"))
     with pytest.raises(EngineFailed, match="three"):
         ask()
 
@@ -646,29 +739,28 @@ def test_a_judge_chooses_and_where_it_does_not_the_majority_does(
     engine: FakeEngine, ask: Asked
 ) -> None:
     configure("a", "b", "c", head=BY_ENSEMBLE + "\nensemble = { size = 2, judge = 'c' }")
-    engine.replies = ["first", "second", "Answer 2."]
+    together(engine, a="first", b="second", c="Answer 2.")
     assert ask() == "second"
     assert ask.order is not None
     assert ask.order["by"] == "c prefers it"
     assert "Answer 1:\nfirst\n\nAnswer 2:\nsecond" in engine.requests[-1].messages[0].content
     for verdict, told in (("neither", "c named no answer"), (failed(), "c failed")):
-        engine.replies = ["first", "second", verdict]
+        together(engine, a="first", b="second", c=verdict)
         assert ask() == "first"
         assert any(f"the judge {told}" in text for text in ask.told)
 
 
 def test_an_ensemble_on_the_command_line(typed: Typed, engine: FakeEngine) -> None:
     configure("a", "b", "c")
-    engine.replies = ["one", "two", "two"]
+    together(engine, a=["one"] * 2, b=["two"] * 2, c=["two"] * 2)
     seen = typed("run", "--strategy", "ensemble", "--json", "x").json
     assert (seen["text"], seen["model"], seen["usage"]["completion_tokens"]) == ("two", "b", 15)
     assert [one["text"] for one in seen["decision"]["answers"]] == ["one", "two", "two"]
-    engine.replies = ["one", "two", "two"]
     assert seen["decision"]["asked"] == ["a", "b", "c"]
     assert "asked as well: b, c" in typed("route", "--strategy", "ensemble", "x").out
     plain = typed("run", "--strategy", "ensemble", "x")
     assert plain.out == "two\n"
-    assert "asked in turn: a, b, c" in plain.err
+    assert "asked at once: a, b, c" in plain.err
 
 
 # -- processes that share the state ------------------------------------------------------------

@@ -14,27 +14,29 @@ ROOT = Path(llmrr.__file__).parent
 # of one folder may. Reading a configuration is four steps, one module each.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "paths"),
+    ("prompts",),
     ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext",
      "tomllayout", "envfile"),
-    ("strategies", "keys", "tomledit"),
+    ("strategies", "flags", "keys", "tomledit"),
     ("settings",),
     ("environment", "tomlfile", "parameters", "trust"),
     ("config", "modelfile"),
     ("store", "engines", "routing", "stats", "speeds"),
-    ("pool", "evaluate"),
+    ("pool", "evaluate", "spending", "alerts"),
     ("convert",),
     ("catalogue",),
     ("description", "inventory"),
     ("choosing",),
     ("router",),
-    ("bench", "optimize", "doctor", "batch", "compat"),
+    ("bench", "optimize", "doctor", "batch", "compat", "metrics", "monitor"),
     ("migrate", "server"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
 FOLDERS = {"formats", "engines", "hardware", "hub", "store", "routing", "evaluate", "convert",
-           "choosing", "bench", "optimize", "migrate", "server", "cli", "builtin"}  # fmt: skip
+           "choosing", "bench", "optimize", "pool", "migrate", "server", "cli",
+           "builtin"}  # fmt: skip
 
 
 def part_of(file: Path, root: Path) -> str:

@@ -34,6 +34,7 @@ TOML = """\
 # ours
 version = 1
 strategy = "balanced"  # for now
+preload = ["near"]
 
 [[models]]
 name = "near"
@@ -44,6 +45,9 @@ weight = 0.5           # a guess
 name = "far"
 source = "openai:gpt-4o-mini"
 options = { timeout = 30 }
+
+[memory]
+loading = "preload"
 """
 
 
@@ -458,7 +462,7 @@ def test_a_faster_installed_model_is_proposed(typed: Typed) -> None:
 
 HISTORY = [*[a_run()] * 18, *failed(2), *[far(total_s=0.8)] * 30]
 AFTER = TOML.replace("0.5 ", "0.9 ").replace("# a guess\n", "# a guess\npriority = 1\n")
-AFTER += "priority = 2\n"
+AFTER = AFTER.replace("= 30 }\n", "= 30 }\npriority = 2\n")
 
 
 def test_the_difference_with_the_evidence(typed: Typed) -> None:
@@ -468,10 +472,10 @@ def test_the_difference_with_the_evidence(typed: Typed) -> None:
     assert seen.code == 0
     lines = seen.out.splitlines()
     at = lines.index(f"--- {path}")
-    assert lines[at : at + 20] == [
+    assert lines[at : at + 21] == [
         f"--- {path}",
         f"+++ {path}",
-        "@@ -5,9 +5,11 @@",
+        "@@ -6,12 +6,14 @@",
         " [[models]]",
         ' name = "near"',
         ' source = "file:./near.gguf"',
@@ -486,9 +490,11 @@ def test_the_difference_with_the_evidence(typed: Typed) -> None:
         " options = { timeout = 30 }",
         "+priority = 2                      # mean latency 800 ms of 30 runs, not under 500 ms: "
         "priority 2",
+        " ",
+        " [memory]",
+        ' loading = "preload"',
         "",
         "strategy stays \"balanced\": 1 error pattern in 50 runs, not more than 10: balanced",
-        *lines[at + 17 : at + 20],
     ]
     assert path.read_text() == TOML
     assert "llmrr optimize --write" in seen.err
@@ -522,7 +528,8 @@ def test_writing_and_undoing(typed: Typed, end: str, last: bool) -> None:
     assert (seen.code, seen.err) == (
         0, f"llmrr: {path} is changed; llmrr config rollback undoes it\n"
     )  # fmt: skip
-    assert path.read_bytes().decode() == AFTER.replace("\n", end)
+    after = AFTER.replace("\n", end).removesuffix("" if last else end)
+    assert path.read_bytes().decode() == after
     assert [entry.what for entry in journal.entries()] == ["config optimize"]
     again = typed("optimize", "--write", "-y")
     assert (again.code, again.err) == (0, "llmrr: there is nothing to change\n")
@@ -541,7 +548,7 @@ def test_the_difference_is_a_patch(typed: Typed, tmp_path: Path) -> None:
     found = typed("optimize", "--json").json["diff"]
     assert "\\ No newline at end of file\n" in found
     subprocess.run(["patch", "-s", str(path)], input=found.encode(), check=True)
-    assert path.read_text() == AFTER
+    assert path.read_text() == AFTER.removesuffix("\n")
 
 
 def test_it_asks_before_it_writes(typed: Typed) -> None:
@@ -574,13 +581,14 @@ def test_the_file_of_the_models_is_changed(typed: Typed) -> None:
 
 
 def test_models_in_one_line(typed: Typed) -> None:
-    text = f"models = [{{ name = 'near', source = '{NEAR}' }}]\n[optimize]\nmin_runs = 5\n"
+    text = f"models = [{{ name = 'near', source = '{NEAR}' }}]\n[optimize]\n"
+    text += "min_runs = 5\npreload = 0\n"
     path = configure(text)
     record(*[a_run()] * 4, *failed(1))
     assert typed("optimize", "--write", "-y").code == 0
     table = tomllib.loads(path.read_text())
     assert table["models"] == [{"name": "near", "source": NEAR, "weight": 0.8, "priority": 1}]
-    assert path.read_text().count("\n") == 3
+    assert path.read_text().count("\n") == 4
 
 
 def test_a_trusted_file_stays_trusted(typed: Typed) -> None:

@@ -16,6 +16,7 @@ from remote_cases import CASES, GOOGLE, KEY_ENV, OPENAI, Case, answer, asked, te
 
 from llmrr.engines import remote
 from llmrr.engines.base import Options
+from llmrr.engines.remote import deadlines
 from llmrr.errors import (
     AuthenticationFailed,
     BrokenStream,
@@ -67,6 +68,96 @@ def test_many_at_once(case: Case) -> None:
     with case.talking() as (_, model):
         streams = [model.generate(asked(str(number))) for number in range(16)]
         assert [text_of(list(one)) for one in streams] == ["Hello, world!"] * 16
+
+
+def test_answers_that_were_begun_come_at_once_though_nobody_reads_them() -> None:
+    gate, asked_for = threading.Event(), threading.Semaphore(0)
+    with OPENAI.talking() as (served, model):
+        answer(model)  # it was reached: who asks reads it
+        events = served.events
+
+        def together(path: str, body: Any, said: Said) -> Iterator[bytes]:
+            asked_for.release()
+            assert gate.wait(20)
+            yield from events(path, body, said)
+
+        served.events = together
+        streams = [model.generate(asked(str(number))) for number in range(3)]
+        for _ in streams:
+            assert asked_for.acquire(timeout=20)
+        gate.set()
+        assert [text_of(list(one)) for one in streams] == ["Hello, world!"] * 3
+
+
+def test_two_answers_that_one_thread_reads_in_turn_do_not_mix() -> None:
+    with OPENAI.talking() as (served, model):
+        answer(model)
+        first = model.generate(asked())
+        assert next(first).text == "Hello"
+        served.faults.append(Fault(after=3, stalls=True))
+        second = model.generate(asked())
+        assert next(second).text == "Hello"
+        list(first)  # its connection is given back, and is not that of the other
+        assert served.stalled.wait(20)
+        threading.Thread(target=second.cancel).start()
+        assert list(second)[-1].finish_reason == "cancelled"
+
+
+def test_what_a_listener_takes_is_not_the_time_of_the_provider(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [time.monotonic()]
+    with OPENAI.talking(between_tokens=5, timeout=8) as (_, model):
+        answer(model)
+        monkeypatch.setattr(deadlines.time, "monotonic", lambda: now[0])
+        heard = []
+        for chunk in model.generate(asked()):
+            heard.append(chunk)
+            now[0] += 7
+        assert text_of(heard) == "Hello, world!"
+
+
+def test_what_is_read_by_its_listener_may_be_waited_for_as_well() -> None:
+    with OPENAI.talking() as (_, model):
+        answer(model)
+        stream = model.generate(asked())
+        heard = [next(stream)]
+        while stream.ready(20):
+            if (chunk := next(stream, None)) is None:
+                break
+            heard.append(chunk)
+        assert text_of(heard) == "Hello, world!"
+        assert heard[-1].finish_reason == "stop"
+
+
+def test_who_interrupts_a_listener_that_reads_may_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with OPENAI.talking() as (_, model):
+        answer(model)
+        stream = model.generate(asked())
+        next(stream)
+        progressed = deadlines.Deadlines.progressed
+
+        def interrupt(self: Any) -> None:
+            progressed(self)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(deadlines.Deadlines, "progressed", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            next(stream)
+        stream.cancel()
+        [last] = list(stream)
+        assert last.finish_reason == "cancelled"
+        assert last.usage is not None
+
+
+@pytest.mark.parametrize("counted", ['"x"', "-1", "-1e999", "1e999", "[2]", "9e30"])
+def test_counts_that_are_none_are_estimated(counted: str) -> None:
+    usage = f'"usage": {{"prompt_tokens": 1, "completion_tokens": {counted}}}'
+    last = f'data: {{"choices": [{{"delta": {{}}, "finish_reason": "stop"}}], {usage}}}\n\n'
+    with OPENAI.talking() as (served, model):
+        served.faults.append(Fault(raw=last.encode(), after=0))
+        usage_ = list(model.generate(asked("x" * 40)))[-1].usage
+        assert (usage_.estimated, usage_.prompt_tokens, usage_.completion_tokens) == (True, 14, 0)
 
 
 @every
@@ -681,6 +772,7 @@ def test_many_that_are_cancelled_leave_nothing_behind() -> None:
         for stream in streams:
             stream.cancel()
         assert [list(one)[-1].finish_reason for one in streams] == ["cancelled"] * 40
+        served.faults.clear()  # what was cancelled before it was sent met none
         assert answer(model) == "Hello, world!"
     waiting = [one for one in threading.enumerate() if one.name == "llmrr-remote"]
     for one in waiting:

@@ -63,6 +63,24 @@ def test_what_may_pass_is_tried_again(
     assert (len(far.seen), len(near.seen)) == (3, 0)
 
 
+@pytest.mark.parametrize(
+    ("more", "named", "times"),
+    [("", {}, 3), (", max_retries = 0", {}, 1), (", max_retries = 3", {}, 4),
+     (", max_retries = 3", {"max_retries": 1}, 2), ("", {"max_retries": 1}, 2)],
+)  # fmt: skip
+def test_retries_that_a_model_states_are_in_place_of_those_of_all(
+    pair: tuple[OpenAIServer, OpenAIServer], more: str, named: dict[str, object], times: int
+) -> None:
+    far, near = pair
+    write(far, near)
+    path = config.user_file()
+    path.write_text(path.read_text().replace('"FAR_KEY" }', f'"FAR_KEY"{more} }}', 1))
+    far.faults.extend([Fault(500)] * 20)
+    with Router() as router:
+        assert ask(router, options=named or None)[0] == "near"
+    assert (len(far.seen), len(near.seen)) == (times, 1)
+
+
 @pytest.mark.parametrize("status", [400, 401, 404])
 def test_what_does_not_pass_goes_to_the_next_at_once(
     pair: tuple[OpenAIServer, OpenAIServer], status: int

@@ -53,6 +53,11 @@ class Answer(Iterator[Chunk]):
         return self._current.runs
 
     @property
+    def cost(self) -> float | None:
+        """Dollars of all that was asked for it, once it has ended; None where no price is known."""
+        return self._attempts.asks.cost
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how it was asked."""
         return self._current.stream.notes

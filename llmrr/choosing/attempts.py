@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from llmrr.catalogue import Resolved
 from llmrr.engines.base import Stream
 from llmrr.errors import BadConfig, ContextOverflow, LlmrrError, UsageError
+from llmrr.pool import Lease
 from llmrr.routing.chain import RetryRules, delay, may_wait
 from llmrr.types import FinishReason, Message, Request, Usage
 
@@ -18,12 +19,14 @@ _GO_ON = "Your answer broke off. Go on exactly where it ends, and repeat nothing
 
 
 class Attempt(NamedTuple):
-    """A model that answers. ``runs`` says why this engine, and what computes."""
+    """A model that answers, in memory until ``lease`` is released. ``runs`` says why this engine,
+    and what computes."""
 
     stream: Stream
     model: Resolved
     engine: str
     runs: str
+    lease: Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,11 @@ class Ended:
 
 
 class Asks(Protocol):
-    """What attempts need of the router. ``claim`` raises what forbids asking a model now."""
+    """What attempts need of the router. ``claim`` raises what forbids asking a model now;
+    ``cost`` is in dollars, of all that was asked."""
+
+    @property
+    def cost(self) -> float | None: ...
 
     def claim(self, name: str) -> None: ...
 
@@ -57,7 +64,8 @@ class Asks(Protocol):
 @dataclass(slots=True)
 class Attempts:
     """The models that are asked in turn, until one answers. ``contexts`` are the tokens that each
-    can hold, where known; ``resumes`` names those whose broken answers another one goes on with;
+    can hold, where known; ``limits`` how often each is asked, where that is stated in place of what
+    ``rules`` say; ``resumes`` names those whose broken answers another one goes on with;
     ``deadline`` is by ``time.monotonic``."""
 
     asks: Asks
@@ -67,6 +75,7 @@ class Attempts:
     seed: int = 0
     deadline: float | None = None
     contexts: Mapping[str, int | None] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
     resumes: frozenset[str] = frozenset()
     at: int = 0
     tried: int = 0
@@ -129,13 +138,15 @@ class Attempts:
     ) -> None:
         """Record how the attempt ended."""
         engine = self.current.engine if self.current else ""
+        if self.current is not None:
+            self.current.lease.release()
         self.asks.record(
             Ended(self.name, self.found, engine, self.began, usage, finish_reason, text, error)
         )
 
     def _again(self, error: LlmrrError) -> bool:
         """Wait to ask the same model again, if that may help."""
-        if not error.transient or self.tried >= self.rules.attempts:
+        if not error.transient or self.tried >= self.limits.get(self.name, self.rules.attempts):
             return False
         asked: float | None = getattr(error, "retry_after", None)
         seconds = delay(self.rules, self.tried, self.seed, asked)

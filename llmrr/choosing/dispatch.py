@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 from llmrr import stats
 from llmrr.catalogue import Catalogue, Resolved
+from llmrr.choosing import pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
+from llmrr.choosing.budgeting import Budgeting, candidate_of, cost_of
 from llmrr.choosing.profiles import breaker_rules, key_of
-from llmrr.choosing.selection import Chosen, retry_rules
+from llmrr.choosing.selection import Chosen, Selection, needs_of, retry_rules
 from llmrr.config import Config
-from llmrr.engines import Picked, Reached
-from llmrr.engines.base import Model
+from llmrr.engines.chunks import joined
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable
+from llmrr.pool import Lease
+from llmrr.routing.candidate import UNKNOWN
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
 if TYPE_CHECKING:
@@ -47,15 +50,23 @@ class Host(Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
 
+    @property
+    def selection(self) -> Selection: ...
+
+    @property
+    def budgeting(self) -> Budgeting: ...
+
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
 
     def _found(self, model: str | None, engine: str | None) -> Resolved: ...
 
     def _open(
-        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
-    ) -> tuple[Model, Picked | Reached]: ...
-
-    def _count(self, name: str, change: int) -> None: ...
+        self,
+        resolved: Resolved,
+        stated: Mapping[str, object],
+        wanted: str | None,
+        until: float | None = None,
+    ) -> Lease: ...
 
     def _record(
         self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
@@ -73,7 +84,9 @@ class Dispatch:
         total = cast("float | None", router.config.value("timeouts.total"))
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
-        self.under_way: int | None = None
+        self.under_way = chosen.under_way
+        self.claims = 0
+        self.cost: float | None = None  # dollars of all that was asked
         self.models = {one.name: one for one in router.config.models}
 
     def attempts(self) -> Attempts:
@@ -86,22 +99,34 @@ class Dispatch:
             asks, request, names, retry_rules(self.router.config),
             seed=int.from_bytes(os.urandom(8)), deadline=self.deadline,
             contexts={one.name: one.context for one in self.chosen.candidates},
+            limits=self._limits(names),
             resumes=frozenset(name for name, one in self.models.items() if one.resume),
         )  # fmt: skip
 
+    def _limits(self, names: Sequence[str]) -> dict[str, int]:
+        """How often models are asked, where ``max_retries`` of theirs or of the call says it."""
+        found = {name: one.options.get("max_retries") for name, one in self.models.items()}
+        if (stated := self.call.options.get("max_retries")) is not None:
+            found = dict.fromkeys(names, stated)
+        return {name: 1 + retries for name, retries in found.items() if isinstance(retries, int)}
+
     def claim(self, name: str) -> None:
-        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open."""
+        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open,
+        ``OverBudget`` where it would cost too much."""
+        self._require_budget(name)
         if name not in self.models:
             return
         from llmrr.choosing import health
 
         model, rules = self.models[name], breaker_rules(self.router.config)
-        strategy = self.chosen.decision.strategy if self.chosen.decision else None
+        decision = self.chosen.decision
+        strategy = decision.strategy if decision else None
 
         def work(connection: "sqlite3.Connection") -> LlmrrError | None:
             if not health.claim(connection, key_of(model), rules):
+                self._finish()
                 return health.refusal(connection, name, key_of(model), rules)
-            if strategy == "round-robin":
+            if decision and strategy == "round-robin" and name != decision.chosen:
                 health.chosen(connection, key_of(model))
             if strategy == "least-loaded" and self.under_way is None:
                 self.under_way = health.begin(connection, key_of(model))
@@ -121,12 +146,21 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin. Raises what goes wrong with either."""
-        loaded, picked = self.router._open(model, self.call.options, self.call.engine)
-        request = completed(request, model, loaded.info.sampling)
-        stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        pictures.require(model, request, self.call.options, self.call.engine)
+        options = self.call.options
+        if model.endpoint is not None:  # how often it is asked is counted here
+            options = {**options, "max_retries": 0}
+        lease = self.router._open(model, options, self.call.engine, self.deadline)
+        try:
+            loaded, picked = lease.model, lease.about
+            request = completed(request, model, loaded.info.sampling)
+            stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+        except BaseException:
+            lease.release()
+            raise
+        size = cast(int, self.router.config.value("streaming.chunk_size"))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))
-        self.router._count(model.name, 1)
-        return Attempt(stream, model, picked.engine.name, runs)
+        return Attempt(joined(stream, size), model, picked.engine.name, runs, lease)
 
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, and what that says of the model."""
@@ -134,25 +168,50 @@ class Dispatch:
 
     def keep(self, ended: Ended, *, is_said: bool) -> None:
         """``record``; what is not ``is_said`` is no turn of the conversation."""
-        if self.under_way is not None:
-            self._finish(self.under_way)
+        self._finish()
         if ended.model is None:
             return
-        if ended.engine:
-            self.router._count(ended.model.name, -1)
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
-        run = _run_of(self.request, ended, ended.model, self.cid if is_said else None)
+        cost = cost_of(self.router.config, ended.model, ended.usage)
+        if cost is not None:
+            self.cost = cost + (self.cost or 0.0)
+        run = _run_of(self.request, ended, ended.model, self.cid if is_said else None, cost)
         self.router._record(run, self.call.log, ended.model.label, self._outcome(ended))
 
     def warn(self, text: str) -> None:
         """Tell the user."""
         self.router._warn(text)
 
-    def _finish(self, number: int) -> None:
+    def _require_budget(self, name: str) -> None:
+        decision, router = self.chosen.decision, self.router
+        # What was decided from a moment ago still holds for the first that is asked.
+        known = self.claims == 0 and decision is not None
+        self.claims += 1
+        budgets = decision.state.budgets if known and decision else router.budgeting.now()
+        if budgets is None:
+            return
+        candidate = next((one for one in self.chosen.candidates if one.name == name), None)
+        if candidate is None:
+            try:
+                found = router._found(name or None, self.call.engine)
+            except LlmrrError:  # it is told when it is asked
+                return
+            candidate = candidate_of(router.config, found)
+        needs = decision.needs if decision else needs_of(self.request)
+        if decision is not None and name in decision.state.health:
+            health = decision.state.health[name]
+        else:
+            models = [self.models[name]] if name in self.models else []
+            health = router.selection.profiles.health(models).get(name, UNKNOWN)
+        router.budgeting.require(candidate, needs, health, budgets)
+
+    def _finish(self) -> None:
+        number, self.under_way = self.under_way, None
+        if number is None:
+            return
         from llmrr.choosing import health
 
-        self.under_way = None
         loss = "how many requests are under way is not known"
         self.router.with_database(lambda connection: health.finish(connection, number), loss)
 
@@ -192,7 +251,9 @@ def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
     return replace(request, sampling=sampling, messages=messages)
 
 
-def _run_of(request: Request, ended: Ended, model: Resolved, cid: str | None) -> stats.Run:
+def _run_of(
+    request: Request, ended: Ended, model: Resolved, cid: str | None, cost: float | None
+) -> stats.Run:
     usage = ended.usage or Usage(total_s=time.time() - ended.began)
     error = ended.error
     system = next((one.content for one in request.messages if one.role == "system"), None)
@@ -215,6 +276,7 @@ def _run_of(request: Request, ended: Ended, model: Resolved, cid: str | None) ->
         system=system,
         prompt=said,
         answer=ended.text,
+        cost=cost,
     )
 
 

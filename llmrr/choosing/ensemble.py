@@ -1,19 +1,22 @@
-"""Several models are asked, and one of their answers is taken.
+"""Several models are asked at once, and one of their answers is taken.
 
-They are asked one after the other: one local model is in memory at a time.
+Each is asked on a thread of its own. Models of this machine that memory does not hold together wait
+for each other in the pool.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from llmrr.catalogue import Resolved
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended
-from llmrr.errors import LlmrrError
+from llmrr.errors import EngineFailed, LlmrrError
 from llmrr.routing import Decision, voting
 from llmrr.types import Chunk, Message, Request, Sampling, Usage
 
 _JUDGE_TOKENS = 16
+_PATIENCE_S = 2.0  # after Ctrl-C, for what was stopped to end and be recorded
 
 
 class Given(NamedTuple):
@@ -36,13 +39,52 @@ class _Member:
     """One model of them: it is asked as any, and recorded once it is known whose answer is taken.
     """
 
-    def __init__(self, members: Members) -> None:
-        self._members, self.ended = members, list[Ended]()
-        self.claim, self.resolve, self.start = members.claim, members.resolve, members.start
-        self.warn = members.warn
+    def __init__(self, members: Members, name: str, stopped: threading.Event) -> None:
+        self.name, self.ended = name, list[Ended]()
+        self.answer: Answer | None = None
+        self.error: BaseException | None = None
+        self.resolve, self.start, self.warn = members.resolve, members.start, members.warn
+        self._members, self._stopped = members, stopped
+
+    def claim(self, name: str) -> None:
+        if self._stopped.is_set():
+            raise EngineFailed(f"{name} was not asked: the answer was stopped")
+        self._members.claim(name)
+
+    @property
+    def cost(self) -> float | None:
+        return self._members.cost
 
     def record(self, ended: Ended) -> None:
         self.ended.append(ended)
+
+    def ask(self, request: Request, progress: Callable[[int, int], None] | None = None) -> None:
+        """Ask, and hear the answer to its end. What goes wrong is kept."""
+        try:
+            attempts = self._members.attempts_of(self, [self.name], request)
+            answer = self.answer = Answer(attempts, progress)
+            try:
+                if self._stopped.is_set():
+                    answer.cancel()
+                for _ in answer:
+                    pass
+            finally:
+                answer.close()
+        except BaseException as error:
+            self.error = error
+
+    def cancel(self) -> None:
+        """Stop it, from any thread."""
+        if self.answer is not None:
+            self.answer.cancel()
+
+    @property
+    def given(self) -> Given:
+        """What it answered, or why not."""
+        if self.error is None and self.answer is not None:
+            return Given(self.name, self.answer.text)
+        said = self.error.message if isinstance(self.error, LlmrrError) else self.error
+        return Given(self.name, None, f"{type(self.error).__name__}: {said}")
 
 
 class Ensemble(Answer):
@@ -63,11 +105,11 @@ class Ensemble(Answer):
         self.by = ""
         self._members, self._request, self._names = members, request, names
         self._judge, self._progress = judge, progress
-        self._asked: Answer | None = None
+        self._asked: list[_Member] = []
         self._best: Resolved | None = None
         self._attempt: Attempt | None = None
-        self._failure: LlmrrError | None = None
-        self._ended = self._cancelled = False
+        self._ended = False
+        self._stopped = threading.Event()
 
     @property
     def model(self) -> Resolved:
@@ -85,6 +127,11 @@ class Ensemble(Answer):
         return self._attempt.runs if self._attempt else ""
 
     @property
+    def cost(self) -> float | None:
+        """Dollars of all that was asked for it, once it has ended; None where no price is known."""
+        return self._members.cost
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how it was asked."""
         return self._attempt.stream.notes if self._attempt else ()
@@ -98,25 +145,26 @@ class Ensemble(Answer):
         if self._ended:
             raise StopIteration
         self._ended = True
-        answers, members = self._all()
+        members = self._all()
+        answered = [one for one in members if one.error is None and one.answer is not None]
+        whole = [one for one in answered if _reason(one) != "cancelled"]
+        answers = [one.answer for one in whole or answered if one.answer is not None]
         if not answers:
-            for member in members:
-                self._flush(member, is_said=False)
-            raise self._failure or StopIteration
+            self._flush(members)
+            raise next((one.error for one in members[::-1] if one.error), StopIteration())
         at = self._taken([one.text for one in answers])
-        for member in members:
-            self._flush(member, is_said=member is answers[at].member)
-        taken = answers[at].answer
+        taken = answers[at]
+        self._flush(members, taken)
         self._best, self._attempt = taken.model, taken.attempt
         self.text, self.finish_reason = taken.text, taken.finish_reason
-        self.usage = _together([one.answer.usage for one in answers])
+        self.usage = _together([one.usage for one in answers])
         return Chunk(text=self.text, finish_reason=self.finish_reason, usage=self.usage)
 
     def cancel(self) -> None:
-        """Stop it, from any thread."""
-        self._cancelled = True
-        if self._asked is not None:
-            self._asked.cancel()
+        """Stop all of them, from any thread."""
+        self._stopped.set()
+        for one in self._asked:
+            one.cancel()
 
     def close(self) -> None:
         """Stop it if it still runs; never raises."""
@@ -130,38 +178,41 @@ class Ensemble(Answer):
         facts = {**self.decision.facts(), "answers": answers, "by": self.by}
         return {**facts, "answered": self._best.name if self._best else None}
 
-    def _all(self) -> "tuple[list[_Said], list[_Member]]":
-        said: list[_Said] = []
-        members: list[_Member] = []
-        self._members.warn(f"asked in turn: {', '.join(self._names)}")
-        for name in self._names:
-            if self._cancelled:
-                break
-            member = _Member(self._members)
-            members.append(member)
-            try:
-                asked = self._ask(member, name, self._request)
-            except LlmrrError as error:
-                self._failure = error
-                self._members.warn(f"{name} failed ({type(error).__name__}: {error.message})")
-                self.given.append(Given(name, None, f"{type(error).__name__}: {error.message}"))
-                continue
-            said.append(_Said(member, asked, asked.text))
-            self.given.append(Given(name, asked.text))
-        return said, members
-
-    def _ask(self, member: _Member, name: str, request: Request) -> Answer:
-        attempts = self._members.attempts_of(member, [name], request)
-        self._asked = Answer(attempts, self._progress)
+    def _all(self) -> list[_Member]:
+        """Ask all, and wait for them."""
+        members = [_Member(self._members, name, self._stopped) for name in self._names]
+        self._asked = members
+        self._members.warn(f"asked at once: {', '.join(self._names)}")
+        heard = [self._progress, *(None for _ in members[1:])]  # one line is for one of them
+        threads = [
+            threading.Thread(
+                target=one.ask, args=(self._request, progress), name="llmrr-member", daemon=True
+            )
+            for one, progress in zip(members, heard, strict=True)
+        ]
         try:
-            for _ in self._asked:
-                pass
-        finally:
-            self._asked.close()
-        return self._asked
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self.cancel()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(_PATIENCE_S)
+            self._flush(members)
+            raise
+        self.given = [one.given for one in members]
+        for one in members:
+            if isinstance(one.error, LlmrrError):
+                said = f"{type(one.error).__name__}: {one.error.message}"
+                self._members.warn(f"{one.name} failed ({said})")
+            elif one.error is not None:
+                raise one.error
+        return members
 
     def _taken(self, texts: list[str]) -> int:
-        if self._judge is not None and len(texts) > 1:
+        if self._judge is not None and len(texts) > 1 and not self._stopped.is_set():
             at = self._judged(self._judge, texts)
             if at is not None:
                 self.by = f"{self._judge} prefers it"
@@ -176,28 +227,31 @@ class Ensemble(Answer):
             messages=(Message("user", voting.question(asked, texts)),),
             sampling=Sampling(temperature=0.0, max_tokens=_JUDGE_TOKENS, think="off"),
         )
-        member = _Member(self._members)
-        try:
-            reply = self._ask(member, judge, request).text
-        except LlmrrError as error:
-            self._members.warn(f"the judge {judge} failed ({error.message}): the majority decides")
+        member = _Member(self._members, judge, self._stopped)
+        self._asked = [*self._asked, member]
+        member.ask(request, self._progress)
+        self._flush([member])
+        if isinstance(member.error, LlmrrError):
+            said = member.error.message
+            self._members.warn(f"the judge {judge} failed ({said}): the majority decides")
             return None
-        finally:
-            self._flush(member, is_said=False)
-        at = voting.judged(reply, len(texts))
+        if member.error is not None or member.answer is None:
+            raise member.error or EngineFailed(f"{judge} was not asked")
+        at = voting.judged(member.answer.text, len(texts))
         if at is None:
             self._members.warn(f"the judge {judge} named no answer: the majority decides")
         return at
 
-    def _flush(self, member: _Member, *, is_said: bool) -> None:
-        for ended in member.ended:
-            self._members.keep(ended, is_said=is_said)
+    def _flush(self, members: Sequence[_Member], taken: Answer | None = None) -> None:
+        """Record them; what was ``taken`` is a turn of the conversation."""
+        for member in members:
+            is_said = taken is not None and member.answer is taken
+            for ended in member.ended:
+                self._members.keep(ended, is_said=is_said)
 
 
-class _Said(NamedTuple):
-    member: _Member
-    answer: Answer
-    text: str
+def _reason(member: _Member) -> str | None:
+    return member.answer.finish_reason if member.answer else None
 
 
 def _together(usages: Sequence[Usage | None]) -> Usage:

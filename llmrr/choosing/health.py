@@ -126,7 +126,8 @@ def under_way(connection: "sqlite3.Connection", now: float | None = None) -> Cou
     now = time.time() if now is None else now
     with database.errors():
         rows = connection.execute("SELECT id, key, process, began FROM under_way").fetchall()
-        living = [row for row in rows if is_alive(row[2]) and abs(now - row[3]) < _FORGOTTEN_S]
+        alive = {process: is_alive(process) for process in {row[2] for row in rows}}
+        living = [row for row in rows if alive[row[2]] and abs(now - row[3]) < _FORGOTTEN_S]
         for number in {row[0] for row in rows} - {row[0] for row in living}:
             finish(connection, number)
     return Counter(row[1] for row in living)

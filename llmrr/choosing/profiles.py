@@ -1,6 +1,7 @@
 """What is known of each of the ``[[models]]``, for choosing among them: what is stated, what its
 files say, whether it fits, what was measured."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from llmrr.catalogue import Database, Resolved
+    from llmrr.hardware import Hardware
     from llmrr.speeds import Speed
 
 FRESH_S: Final = 30.0  # how long what was found out of a model holds
@@ -43,14 +45,23 @@ AS_CONFIGURED: Final = Loading()
 
 
 class Profiles:
-    """What is known of each model. What takes time to find out is kept for a while."""
+    """What is known of each model. What takes time to find out is kept for a while. ``idle_bytes``
+    is what models that nobody uses would leave to another one."""
 
     def __init__(
-        self, found: Catalogue, config: Callable[[], Config], database: "Database"
+        self,
+        found: Catalogue,
+        config: Callable[[], Config],
+        database: "Database",
+        idle_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._catalogue, self._config, self._database = found, config, database
-        self._known: dict[tuple[str, Loading], tuple[float, Candidate]] = {}
+        self._idle_bytes = idle_bytes
+        self._known: dict[
+            tuple[str, Loading], tuple[ConfiguredModel, float, Candidate]
+        ] = {}
         self._speeds: dict[str, Speed] = {}
+        self._looking = threading.Lock()  # that of many threads one looks, and the others wait
 
     def candidates(
         self,
@@ -60,14 +71,24 @@ class Profiles:
     ) -> list[Candidate]:
         """What is known of each. A model alone is not looked at: it is the one, whatever it is."""
         if len(models) == 1:
-            return [_stated(models[0])]
-        now = time.monotonic()
-        for model in models:
-            kept = self._known.get((model.name, loading))
-            if kept is None or now - kept[0] > FRESH_S:
-                found = self._look(model, loading, model.name in loaded)
-                self._known[model.name, loading] = (now, found)
-        return [self._known[model.name, loading][1] for model in models]
+            return [as_stated(models[0])]
+        return [self._kept(model, loading) or self._looked(model, loading, loaded)
+                for model in models]  # fmt: skip
+
+    def _kept(self, model: ConfiguredModel, loading: Loading) -> Candidate | None:
+        """What was found out of it not long ago."""
+        of, at, found = self._known.get((model.name, loading), (None, 0.0, None))
+        return found if of is model and time.monotonic() - at <= FRESH_S else None
+
+    def _looked(
+        self, model: ConfiguredModel, loading: Loading, loaded: frozenset[str]
+    ) -> Candidate:
+        with self._looking:
+            if kept := self._kept(model, loading):
+                return kept
+            found = self._look(model, loading, model.name in loaded)
+            self._known[model.name, loading] = (model, time.monotonic(), found)
+            return found
 
     def health(self, models: Iterable[ConfiguredModel]) -> dict[str, Health]:
         """How they have been doing, by name; where none ran, how fast ``bench`` found it."""
@@ -94,8 +115,12 @@ class Profiles:
         found: Mapping[str, int] = self._database(health.under_way, _LOSS) or {}
         return {one.name: found.get(key_of(one), 0) for one in models}
 
+    def problem(self, model: ConfiguredModel) -> LlmrrError | None:
+        """What keeps a model from being asked, breakers and budgets apart."""
+        return self._look(model, AS_CONFIGURED, False).blocked
+
     def _look(self, model: ConfiguredModel, loading: Loading, is_loaded: bool) -> Candidate:
-        stated = _stated(model)
+        stated = as_stated(model)
         try:
             found = self._catalogue.for_running(self._catalogue.configured(model))
             if loading.engine == "ollama":
@@ -127,7 +152,7 @@ class Profiles:
         options = {**self._config().engine_options(picked.engine.name), **found.recipe.options}
         wanted = loading.context or options.get("context_size")
         context = wanted if isinstance(wanted, int) else None
-        room = _room(info, context, options, is_loaded)
+        room = _room(info, context, options, is_loaded, self._idle_bytes())
         features = {str(one) for one in picked.engine.can}
         if "mmproj" not in options:
             features.discard("images")
@@ -198,7 +223,7 @@ def breaker_rules(config: Config) -> Rules:
     return Rules(**{name: config.value(f"breaker.{name}") for name in Rules._fields})  # type: ignore[arg-type]
 
 
-def _stated(model: ConfiguredModel) -> Candidate:
+def as_stated(model: ConfiguredModel) -> Candidate:
     """What the configuration says of a model. One on this machine costs nothing."""
     is_local = model.provider in LOCAL_PROVIDERS
     context = model.options.get("context_size")
@@ -216,7 +241,11 @@ def _stated(model: ConfiguredModel) -> Candidate:
 
 
 def _room(
-    info: ModelInfo, context: int | None, options: Mapping[str, object], is_loaded: bool
+    info: ModelInfo,
+    context: int | None,
+    options: Mapping[str, object],
+    is_loaded: bool,
+    idle_bytes: int,
 ) -> int | None:
     """The tokens that there is memory for; None where the files do not say their shape. Raises
     ``DoesNotFit``."""
@@ -227,7 +256,8 @@ def _room(
     smallest = context or min(CONTEXT_AT_LEAST, info.context_length or CONTEXT_AT_LEAST)
     kv_type = str(options.get("kv_type") or "f16")
     try:
-        found = hardware.fit_one(info, hardware.probe(), context=smallest, kv_type=kv_type)
+        machine = _with_free(hardware.probe(), idle_bytes)
+        found = hardware.fit_one(info, machine, context=smallest, kv_type=kv_type)
     except Unsupported:
         return None
     if not (found.fits or is_loaded or found.largest_context):
@@ -238,6 +268,16 @@ def _room(
             f"{'; '.join(found.why)}"
         )
     return found.largest_context
+
+
+def _with_free(machine: "Hardware", count: int) -> "Hardware":
+    """The machine with so many bytes more that are free."""
+    memory = machine.memory
+    total = memory.limit_bytes or memory.total_bytes
+    if not count or memory.available_bytes is None or total is None:
+        return machine
+    free = min(total, memory.available_bytes + count)
+    return replace(machine, memory=replace(memory, available_bytes=free))
 
 
 def _absolute(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """Which of the ``[[models]]`` a request goes to, and which are asked when that one fails."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -7,31 +8,40 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from llmrr.catalogue import Catalogue
-from llmrr.choosing.profiles import AS_CONFIGURED, Loading, Profiles
+from llmrr.choosing.profiles import AS_CONFIGURED, Loading, Profiles, key_of
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import NotFound, UsageError
 from llmrr.routing import Candidate, Decision, Needs, State, route
+from llmrr.routing.budgets import Budgets
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import RetryRules, chain
-from llmrr.routing.rejection import sorted_words
+from llmrr.routing.flags import NO_EFFECT, Effect, active, draw_key
+from llmrr.routing.rejection import Rejected, sorted_words
 from llmrr.strategies import parse_strategy
 from llmrr.types import Request
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from llmrr.catalogue import Database
 
+HANGS_ON_OTHERS: Final = ("round-robin", "least-loaded")
 BYTES_PER_TOKEN: Final = 4  # of English text, about; only engines know
+# Why a model was left out, and may still be asked when the one that was chosen fails.
+_MAY_BE_ASKED: Final = ("breaker", "probing", "flag")
 
 
 class Wish(NamedTuple):
     """What a call states of the choice: a model or a group by its name, how to choose, what is
-    asked when that fails, what is needed (``--need``), how it is loaded."""
+    asked when that fails, what is needed (``--need``), how it is loaded; and the user it is for.
+    """
 
     model: str | None = None
     strategy: str | None = None
     fallback: tuple[str, ...] = ()
     need: tuple[str, ...] = ()
     loading: Loading = AS_CONFIGURED
+    user: str | None = None
 
 
 class Moment(NamedTuple):
@@ -45,40 +55,65 @@ class Moment(NamedTuple):
 
 class Chosen(NamedTuple):
     """The models to be asked, in this order; the empty name is the one that answers by default.
-    ``decision`` is None where nothing was to be chosen; ``candidates`` are those that it is of."""
+    ``decision`` is None where nothing was to be chosen; ``candidates`` are those that it is of;
+    ``flags`` is what flags set; ``under_way`` is the number of the request that was noted for the
+    first of them."""
 
     names: tuple[str, ...]
     decision: Decision | None = None
     candidates: tuple[Candidate, ...] = ()
+    flags: Effect = NO_EFFECT
+    under_way: int | None = None
+
+
+class _Offer(NamedTuple):
+    """What a decision is made of that does not hang on other requests."""
+
+    wish: Wish
+    moment: Moment
+    needs: Needs
+    models: tuple[ConfiguredModel, ...]
+    candidates: tuple[Candidate, ...]
+    flags: Effect
+    left_out: tuple[Rejected, ...]
 
 
 class Selection:
     """The ``[[models]]``, to choose among."""
 
     def __init__(
-        self, found: Catalogue, config: Callable[[], Config], database: "Database"
+        self,
+        found: Catalogue,
+        config: Callable[[], Config],
+        database: "Database",
+        idle_bytes: Callable[[], int] = lambda: 0,
+        budgets: Callable[[], Budgets | None] = lambda: None,
     ) -> None:
-        self._catalogue, self._config = found, config
-        self.profiles = Profiles(found, config, database)
+        self._catalogue, self._config, self._database = found, config, database
+        self._budgets = budgets
+        self.profiles = Profiles(found, config, database, idle_bytes)
 
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
         """Which models are asked, and in which order. Raises what forbids every one of them, and
         ``NotFound`` for a fallback that is none."""
         if self.members(wish.model):
-            decision, candidates = self.decide(request, wish, moment)
+            offer = self._offer(request, wish, moment)
+            decision, number = self._taken(offer)
             if not decision.asked:
                 raise decision.refusal
-            return Chosen(decision.asked, decision, candidates)
+            return Chosen(decision.asked, decision, offer.candidates, decision.flags, number)
         _require_unstated(wish)
         self._require_models(wish.fallback)
-        return Chosen(tuple(chain(wish.model or "", self._own(), wish.fallback)))
+        names = tuple(chain(wish.model or "", self._own(), wish.fallback))
+        return Chosen(names, flags=self._flags(request, wish))
 
-    def decide(
-        self, request: Request, wish: Wish, moment: Moment
-    ) -> tuple[Decision, tuple[Candidate, ...]]:
+    def decide(self, request: Request, wish: Wish, moment: Moment) -> Decision:
         """The decision among the ``[[models]]``, or among those of a group. ``NotFound`` where
         there are none."""
-        config, models = self._config(), self.members(wish.model)
+        return self._decided(self._offer(request, wish, moment))
+
+    def _offer(self, request: Request, wish: Wish, moment: Moment) -> _Offer:
+        models = self.members(wish.model)
         self._require_models(wish.fallback)
         if not models:
             raise NotFound(
@@ -86,17 +121,59 @@ class Selection:
                 if wish.model is None else f'no group is called "{wish.model}"',
                 "llmrr config edit",
             )  # fmt: skip
-        strategy = _strategy(wish, config)
+        flags = self._flags(request, wish)
+        models, left_out = _narrowed(models, flags)
+        needs = needs_of(request, wish.need, _strategy(wish, self._config(), flags))
         candidates = self.profiles.candidates(models, moment.loaded, wish.loading)
+        return _Offer(wish, moment, needs, models, tuple(candidates), flags, tuple(left_out))
+
+    def _taken(self, offer: _Offer) -> tuple[Decision, int | None]:
+        """The decision. Where it hangs on what others were just given, looking and noting is one
+        step, or all that come at once would take the same model."""
+        if offer.needs.strategy not in HANGS_ON_OTHERS:
+            return self._decided(offer), None
+        from llmrr import database
+        from llmrr.choosing import health
+
+        keys = {one.name: key_of(one) for one in offer.models}
+
+        def take(connection: "sqlite3.Connection") -> tuple[Decision, int | None]:
+            with database.errors(), database.transaction(connection):
+                decision = self._decided(offer)
+                if decision.chosen is None:
+                    return decision, None
+                if offer.needs.strategy == "round-robin":
+                    health.chosen(connection, keys[decision.chosen])
+                    return decision, None
+                return decision, health.begin(connection, keys[decision.chosen])
+
+        taken = self._database(take, "how models have been doing is not known")
+        return taken or (self._decided(offer), None)
+
+    def _decided(self, offer: _Offer) -> Decision:
+        wish, moment, models = offer.wish, offer.moment, offer.models
         health = self.profiles.health(models)
-        everywhere = strategy == "least-loaded"
+        everywhere = offer.needs.strategy == "least-loaded"
         for name, busy in (self.profiles.busy(models) if everywhere else moment.busy).items():
             health[name] = replace(health.get(name, UNKNOWN), busy=busy)
         state = State(
-            time.time(), moment.seed, health, moment.loaded, weights(config), moment.kept
-        )
-        found = route(needs_of(request, wish.need, strategy), candidates, state)
-        return replace(found, asked=self._order(found, wish)), tuple(candidates)
+            time.time(), moment.seed, health, moment.loaded, weights(self._config()), moment.kept,
+            self._budgets(),
+        )  # fmt: skip
+        found = route(offer.needs, offer.candidates, state)
+        rejected = (*found.rejected, *offer.left_out)
+        found = replace(found, rejected=rejected, flags=offer.flags)
+        return replace(found, asked=self._order(found, wish))
+
+    def _flags(self, request: Request, wish: Wish) -> Effect:
+        """What the flags set that the call leaves open."""
+        config = self._config()
+        names = [one.name for one in config.models]
+        stated = {"strategy"} if wish.strategy is not None else set()
+        if wish.model is not None:
+            stated |= {"strategy", "models"}
+        key = draw_key(request, wish.user)
+        return active(config.flags, key, time.time(), os.environ, names, stated)
 
     def _order(self, decision: Decision, wish: Wish) -> tuple[str, ...]:
         """The models that are asked in turn, without those that cannot take the request whenever
@@ -109,7 +186,7 @@ class Selection:
         own = {} if alone else self._own()
         names = chain(decision.chosen, own, self._then(decision, wish))
         kinds = {one.name: one.kind for one in decision.rejected}
-        return tuple(one for one in names if kinds.get(one, "breaker") in ("breaker", "probing"))
+        return tuple(one for one in names if kinds.get(one, "breaker") in _MAY_BE_ASKED)
 
     def _own(self) -> dict[str, tuple[str, ...]]:
         return {one.name: one.fallback for one in self._config().models}
@@ -132,7 +209,6 @@ class Selection:
         other name."""
         models = self._config().models
         return tuple(one for one in models if name is None or one.group == name)
-
 
 
 def needs_of(request: Request, words: Sequence[str] = (), strategy: str = "") -> Needs:
@@ -172,10 +248,23 @@ def weights(config: Config) -> tuple[float, float, float]:
     return quality, cost, speed  # type: ignore[return-value]
 
 
-def _strategy(wish: Wish, config: Config) -> str:
+def _narrowed(
+    models: tuple[ConfiguredModel, ...], flags: Effect
+) -> tuple[tuple[ConfiguredModel, ...], list[Rejected]]:
+    """The models that flags leave to choose among, and the others."""
+    if flags.models is None:
+        return models, []
+    left = tuple(one for one in models if one.name in flags.models)
+    by = next(f"the flag {one.name}" for one in flags.acted if "models" in one.sets)
+    return left, [Rejected(one.name, "flag", (by,)) for one in models if one not in left]
+
+
+def _strategy(wish: Wish, config: Config, flags: Effect) -> str:
     """How to choose. Within a group it is drawn by weight, unless the call says otherwise."""
     if wish.strategy is None:
-        return "random" if wish.model is not None else str(config.value("strategy"))
+        if wish.model is not None:
+            return "random"
+        return flags.strategy or str(config.value("strategy"))
     try:
         return parse_strategy(wish.strategy)
     except ValueError as error:

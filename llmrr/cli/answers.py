@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from llmrr.cli import output, route_views
 from llmrr.cli.neighbours import REAL_MODEL
 from llmrr.errors import DoesNotFit
+from llmrr.routing.budgets import dollars
 
 if TYPE_CHECKING:
     from llmrr.router import Answer
@@ -107,6 +108,8 @@ def show(
         output.note(f"engine {answer.engine}: {answer.runs}")
         for line in _figures(answer.usage, answer.context_size):
             output.note(line)
+        if answer.cost:
+            output.note(f"cost {dollars(answer.cost)}")
     if cut and formal:
         raise DoesNotFit(f"the answer is incomplete: it was cut {cut.why}", cut.hint)
     if cut and not (cut.stated or how.json):
@@ -144,6 +147,7 @@ def as_json(answer: "Answer", heard: Heard, text: str) -> dict[str, object]:
         "engine": answer.engine,
         "finish_reason": answer.finish_reason,
         "usage": {name: getattr(answer.usage, name, None) for name in counts},
+        "cost": answer.cost,
         "timings": {name: getattr(answer.usage, name, None) for name in seconds},
         "decision": answer.facts(),
     }

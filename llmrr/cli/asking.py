@@ -11,7 +11,8 @@ from llmrr.strategies import strategy_warning
 from llmrr.types import Message, Request, Sampling
 
 if TYPE_CHECKING:
-    from llmrr.config import Config, Template
+    from llmrr.cli.attaching import Attached
+    from llmrr.config import Config
     from llmrr.router import Answer, Router
     from llmrr.routing import Decision
     from llmrr.stats import Conversation
@@ -26,6 +27,7 @@ class Asked(NamedTuple):
     model: str | None = None
     system: str | None = None
     files: Sequence[str] = ()
+    attached: Sequence[str] = ()
     template: str | None = None
     values: Pairs = ()
     options: Pairs = ()
@@ -69,27 +71,32 @@ class Question(NamedTuple):
     choice: Choice = ANY
 
 
-def question(asked: Asked, router: "Router", stdin: str | None) -> Question:
-    """Understand a command line. Raises ``UsageError``, ``NotFound`` and their kin."""
+def question(asked: Asked, router: "Router", piped: str | bytes | None) -> Question:
+    """Understand a command line; ``piped`` is what came on stdin, its bytes where they are
+    attached. Raises ``UsageError``, ``NotFound`` and their kin."""
     if warning := strategy_warning(asked.strategy):
         output.note(warning)
     if asked.raw and (asked.system or asked.latest or asked.conversation):
         raise UsageError("--raw sends one text: no system prompt, no conversation", "omit --raw")
+    if "-" in asked.attached and "-" in asked.files:
+        raise UsageError("-f - and -a - both read stdin", "omit one of them")
     words = [prompt.clean(word) for word in asked.words]
     model, said = prompt.split_words(words, asked.model, router.is_model)
     if model is None and len(words) > 1:
         _note_near_model(words[0], router)
     files = [(name, read_text(name)) for name in asked.files if name != "-"]
+    stdin = piped if isinstance(piped, str) else None
     if "-" in asked.files:
         files, stdin = [*files, ("stdin", _needed(stdin))], None
-    text = prompt.join_parts(said, files, stdin)
+    attached = _attached(asked, None if isinstance(piped, str) else piped)
+    text = prompt.join_parts(said, [*files, *attached.texts], stdin)
     rendered, template_model, rest = _rendered(asked, router.config, text)
     flags, loading = parameters.read_options(asked.options)
     if asked.context_size is not None:
         loading["context_size"] = asked.context_size
     sampling = parameters.sampling({**asked.stated, **_constraint(asked)}, flags)
     past = _past(asked)
-    turns = prompt.messages(rest, asked.system, rendered)
+    turns = prompt.with_images(prompt.messages(rest, asked.system, rendered), attached.images)
     if not any(turn.role == "user" for turn in turns):
         request = None
     elif asked.raw and len(turns) > 1:
@@ -134,7 +141,7 @@ def ask(
     )
 
 
-def decide(asked: Asked, router: "Router", stdin: str | None) -> "Decision":
+def decide(asked: Asked, router: "Router", stdin: str | bytes | None) -> "Decision":
     """Which model a prompt would go to. All words are the prompt; an empty model is none. Raises
     what ``question`` does."""
     found = question(asked, router, stdin)
@@ -145,30 +152,40 @@ def decide(asked: Asked, router: "Router", stdin: str | None) -> "Decision":
     )  # fmt: skip
 
 
+def read_piped(asked: Asked, stdin: TextIO | None) -> str | bytes | None:
+    """What is piped in: its bytes where ``-a -`` attaches them, else its text."""
+    return _piped(stdin) if "-" in asked.attached else read_stdin(stdin)
+
+
 def read_stdin(stdin: TextIO | None) -> str | None:
     """All the text on stdin when something is piped in; bytes that are no UTF-8 become U+FFFD."""
+    content = _piped(stdin)
+    return None if content is None else content.decode("utf-8-sig", "replace")
+
+
+def _piped(stdin: TextIO | None) -> bytes | None:
     if stdin is None or stdin.closed or stdin.isatty():
         return None
     buffer = getattr(stdin, "buffer", None)
-    if buffer is None:
-        return stdin.read()
-    return str(buffer.read().decode("utf-8-sig", "replace"))
+    return stdin.read().encode(errors="surrogateescape") if buffer is None else bytes(buffer.read())
 
 
-def read_bytes(path: str) -> bytes:
-    """A file. Raises ``NotFound`` and ``LlmrrError``."""
+def read_bytes(path: str, most: int | None = None, flag: str = "-f") -> bytes:
+    """A file, at most one byte more than ``most``. Raises ``NotFound`` and ``LlmrrError``."""
     from pathlib import Path
     from shlex import quote
 
     file = paths.user_path(path)
     try:
-        return file.read_bytes()
+        with file.open("rb") as opened:
+            return opened.read(-1 if most is None else most + 1)
     except FileNotFoundError:
         folder = quote(str(file.parent))
         raise NotFound(f'the file "{path}" does not exist', f"ls {folder}") from None
     except IsADirectoryError:
         said = f'"{path}" is a folder, and no file'
-        raise LlmrrError(said, f"-f {quote(str(Path(path) / 'FILE'))}, for each file") from None
+        each = quote(str(Path(path) / "FILE"))
+        raise LlmrrError(said, f"{flag} {each}, for each file") from None
     except OSError as error:
         said = f'the file "{path}" cannot be read: {error.strerror}'
         raise LlmrrError(said, f"ls -l {quote(path)}") from error
@@ -208,6 +225,15 @@ def _note_near_model(word: str, router: "Router") -> None:
         output.note(f'no model "{word}": taken as part of the prompt (did you mean {near}?)')
 
 
+def _attached(asked: Asked, stdin: bytes | None) -> "Attached":
+    from llmrr.cli import attaching
+
+    found = attaching.read(asked.attached, stdin)
+    if asked.raw and found.images:
+        raise UsageError("--raw sends one text, and no images", "omit --raw")
+    return found
+
+
 def _rendered(
     asked: Asked, config: "Config", text: str | None
 ) -> tuple[tuple[Message, ...] | str | None, str | None, str | None]:
@@ -219,9 +245,10 @@ def _rendered(
         return None, None, text
     from llmrr.config import render
 
-    template = _template(asked.template, config)
+    template = config.template(asked.template)
     values = {key: prompt.clean(value) for key, value in asked.values}
-    takes_prompt = text is not None and "input" in template.holes and "input" not in values
+    holes = template.prompt.holes
+    takes_prompt = text is not None and "input" in holes and "input" not in values
     if takes_prompt and text is not None:
         values["input"] = text
     elif text is not None and template.template is not None:
@@ -231,16 +258,6 @@ def _rendered(
             f"leave the prompt out, or edit {template.file}",
         )
     return render(template, values), template.model, None if takes_prompt else text
-
-
-def _template(name: str, config: "Config") -> "Template":
-    if name in config.templates:
-        return config.templates[name]
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, config.templates, n=1)
-    hint = f"-t {near[0]}" if near else f"add [templates.{name}] with: llmrr config edit"
-    raise NotFound(f'there is no template "{name}"', hint)
 
 
 def _past(asked: Asked) -> "Conversation | None":

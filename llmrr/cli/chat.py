@@ -43,6 +43,8 @@ def chat(
     )  # fmt: skip
     how = answers.Shown(verbose=verbose, hide_thinking=hide_thinking, explain=explain)
     with Router(warn=output.note) as router:
+        router.initialize()
+        router.watch.tell = output.note
         question = asking.question(asked, router, None)
         readiness.require(router, question.model)
         repl.converse(router, question, how, log=not no_log)

@@ -74,9 +74,10 @@ def trust(
         typer.Argument(metavar="[FILE]", help="The file (default: the project's llmrr.toml)."),
     ] = None,
 ) -> None:
-    """Agree to what a project's llmrr.toml sends where.
+    """Agree to what a project's llmrr.toml sends where, and runs.
 
-    A base_url together with a key takes effect only then, and until the file changes.
+    A base_url together with a key, and the command and the webhook of alerts, take effect only
+    then, and until the file changes.
     """
     agreed = settings.given_or_project(file)
     trusted.trust(agreed)
@@ -101,6 +102,8 @@ def _absent() -> Iterator[str]:
         named = [model.name for model in found.models if model.provider in LOCAL_PROVIDERS]
         if default := found.value("default_model"):
             named.append(str(default))
+        models = (template.model for template in found.templates.values() if template.model)
+        named += [name for name in models if not router.selection.members(name)]
         for name in named:
             try:
                 router.resolve(name)

@@ -5,24 +5,41 @@ from typing import Annotated
 
 import typer
 
+from llmrr import alerts
 from llmrr import stats as records
-from llmrr.cli import options, output, times, views
+from llmrr.cli import options, output, stats_views, times, views
 from llmrr.database import open_database
 from llmrr.errors import LlmrrError
+from llmrr.router import Router
 
 logs = options.group()
 
 
-def stats(since: options.Since = None, json: options.Json = False) -> None:
+def stats(
+    since: options.Since = None,
+    diagnose: Annotated[
+        bool,
+        typer.Option("--diagnose", help="What runs took, what keeps models back, the cache."),
+    ] = False,
+    json: options.Json = False,
+) -> None:
     """Summarise what past runs cost.
 
     Per model: runs, failures, tokens, the median and the 95th percentile of the time to the first
-    token and of the whole, tokens per second; and the runs of each day.
+    token and of the whole, tokens per second, dollars; the runs of each day with what they cost,
+    and the alerts that were raised.
     """
+    moment = times.parse(since)
+    if diagnose:
+        with Router(warn=output.note) as router:
+            found = router.diagnose(since=moment)
+        return output.show(found, stats_views.diagnosis, as_json=json)
     with closing(open_database()) as connection:
-        summary = records.summary(connection, since=times.parse(since))
-    _require(summary.runs or json, since)
-    output.show(summary, views.summary, as_json=json)
+        summary = records.summary(connection, since=moment)
+        raised = alerts.recent(connection, since=moment, last=100)
+    _require(summary.runs or raised or json, since)
+    history = stats_views.History(summary.models, summary.days, raised)
+    return output.show(history, stats_views.history, as_json=json)
 
 
 @logs.callback(invoke_without_command=True)

@@ -68,6 +68,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("llmrr run ./model.gguf why is the sky blue", "The model may stand before the prompt."),
         ('journalctl -b | llmrr run "what broke?" > report.md', "Text on stdin joins the prompt."),
         ('llmrr run -f a.py -f b.py "What differs?"', "Files are fenced with their names."),
+        ('llmrr run -m openai:gpt-4o-mini -a photo.jpg "What is this?"', "An image."),
         (
             "llmrr run --schema 'name, age int, tags[]' --json \"Invent someone.\"",
             "The answer is JSON of that shape.",
@@ -95,7 +96,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "embed": (("llmrr embed -m ./model.gguf -f lines.txt > vectors.jsonl", "One vector a line."),),
     "logs": (("llmrr logs -q France --last 5", "The last five runs that mention France."),),
-    "stats": (("llmrr stats --since 7d --json", "The figures of a week."),),
+    "stats": (
+        ("llmrr stats --since 7d --json", "The figures of a week."),
+        ("llmrr stats --diagnose", "What keeps models from answering, too."),
+    ),
     "completion": (
         ('eval "$(llmrr completion bash)"', "In ~/.bashrc; with zsh in ~/.zshrc."),
         ("llmrr completion fish > ~/.config/fish/completions/llmrr.fish", "For fish."),
@@ -124,6 +128,10 @@ ENVIRONMENT = {
     "providers. Their keys go there too.",
     "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "Proxies on the way to providers.",
     "SSL_CERT_FILE": "The certificates that are trusted.",
+    "FF_NEW_ROUTING": "With true, the strategy is quality-first where the call names none.",
+    "FF_NEW_CACHING": "With true, answers are kept in the cache for an hour.",
+    "FF_NEW_MODELS": "With true, one of the [[models]] llama-2-13b and mixtral-8x7b is chosen. A "
+    "flag with one of these variables replaces what it does: see [flags] in llmrr.toml(5).",
     "LOCALAI_MODELS_PATH, MODELS_PATH": "Where LocalAI keeps its models.",
     "NO_COLOR": "When set, nothing is coloured and no progress is shown.",
     "VISUAL, EDITOR": "The program that llmrr config edit starts.",

@@ -59,6 +59,16 @@ Files = Annotated[
         help="Add a text file, fenced with its name; - is stdin. Repeatable.",
     ),
 ]
+Attachments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attach",
+        "-a",
+        metavar="FILE",
+        help="Attach an image (PNG, JPEG, GIF, WebP) or a text file; an address of an image; - is "
+        "stdin. Repeatable.",
+    ),
+]
 TextFiles = Annotated[
     list[str] | None,
     typer.Option("--file", "-f", metavar="FILE", help="A file whose lines are texts. Repeatable."),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from llmrr.errors import LlmrrError
-from llmrr.types import Message
+from llmrr.types import Image, Message
 
 
 def split_words(
@@ -83,6 +83,16 @@ def messages(
     if system:
         turns = (Message("system", system), *(m for m in turns if m.role != "system"))
     return (*turns, Message("user", prompt)) if prompt else turns
+
+
+def with_images(turns: tuple[Message, ...], images: tuple[Image, ...]) -> tuple[Message, ...]:
+    """The turns with images before the text of the last one of the user."""
+    if not images:
+        return turns
+    last = max((at for at, one in enumerate(turns) if one.role == "user"), default=len(turns))
+    text = "".join(one.content for one in turns[last : last + 1])
+    turn = Message.of("user", *images, *([text] if text else []))
+    return (*turns[:last], turn, *turns[last + 1 :])
 
 
 def clean(text: str) -> str:

@@ -20,6 +20,7 @@ def route(
     ] = None,
     system: options.System = None,
     file: options.Files = None,
+    attach: options.Attachments = None,
     option: options.Settings = None,
     ctx_size: options.ContextSize = None,
     engine: options.Engine = None,
@@ -39,11 +40,12 @@ def route(
     run, and nothing counts as chosen.
     """
     asked = asking.Asked(
-        words=words or (), model=model or "", system=system, files=file or (), options=option or (),
+        words=words or (), model=model or "", system=system, files=file or (),
+        attached=attach or (), options=option or (),
         schema=schema, grammar=grammar, raw=raw, strategy=strategy, need=need or (),
         fallback=fallback or (), context_size=ctx_size, engine=engine,
         stated=dict(max_tokens=max_tokens),
     )  # fmt: skip
     with Router(warn=output.note) as router:
-        found = asking.decide(asked, router, asking.read_stdin(sys.stdin))
+        found = asking.decide(asked, router, asking.read_piped(asked, sys.stdin))
         output.show(found.facts(), route_views.decision, as_json=json)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmrr.cli.layout import Page
+from llmrr.config import toml_text
 
 # What is shown beside the terms that always are.
 _OF_STRATEGY = {"round-robin": "turn", "least-loaded": "busy", "capability-match": "met"}
@@ -21,6 +22,9 @@ def decision(page: Page, facts: Mapping[str, Any] | None) -> Iterator[str]:
     needs = facts["needs"]
     words = f", needs {', '.join(needs['words'])}" if needs["words"] else ""
     yield f"a prompt of about {needs['tokens']:,} tokens{words}"
+    for flag in facts["flags"]:
+        sets = ", ".join(f"{name} = {toml_text(value)}" for name, value in flag["set"].items())
+        yield f"flag {flag['name']} ({flag['why']}): {sets}"
     if facts["candidates"]:
         yield ""
         yield from _candidates(page, facts)

@@ -24,6 +24,7 @@ def run(
     model: options.Model = None,
     system: options.System = None,
     file: options.Files = None,
+    attach: options.Attachments = None,
     template: options.Template = None,
     param: options.TemplateValues = None,
     option: options.Settings = None,
@@ -58,8 +59,9 @@ def run(
     Without any prompt, on a terminal, a conversation begins.
     """
     asked = asking.Asked(
-        words=words or (), model=model, system=system, files=file or (), template=template,
-        values=param or (), options=option or (), context_size=ctx_size, engine=engine,
+        words=words or (), model=model, system=system, files=file or (),
+        attached=attach or (), template=template, values=param or (), options=option or (),
+        context_size=ctx_size, engine=engine,
         schema=schema, grammar=grammar, raw=raw, latest=continue_, conversation=cid, log=not no_log,
         strategy=strategy, fallback=fallback or (), need=need or (),
         stated=dict(
@@ -72,7 +74,9 @@ def run(
         hide_thinking=hide_thinking, explain=explain,
     )  # fmt: skip
     with Router(warn=output.note, leave_model=True) as router:
-        question = asking.question(asked, router, asking.read_stdin(sys.stdin))
+        if verbose or output.is_terminal(sys.stderr):
+            router.watch.tell = output.note
+        question = asking.question(asked, router, asking.read_piped(asked, sys.stdin))
         readiness.require(router, question.model)
         if question.request is None and how.live and output.is_terminal(sys.stdin):
             from llmrr.cli import repl

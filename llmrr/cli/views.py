@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
     from llmrr.config import Config, Problem
     from llmrr.doctor import Check
+    from llmrr.flags import Flag
     from llmrr.hardware import Hardware
     from llmrr.inventory import Installed
-    from llmrr.stats import ConversationHead, Run, Summary
+    from llmrr.stats import ConversationHead, Run
     from llmrr.types import ModelInfo
 
 
@@ -94,12 +95,17 @@ def checks(page: Page, found: Iterable["Check"]) -> Iterator[str]:
 
 def settings(page: Page, found: Sequence[SettingFacts]) -> Iterator[str]:
     """``llmrr config show``."""
-    rows = [(s["key"], page.cell(s["value"]), _whence(s)) for s in found]
+    rows = [(s["key"], _written(page, s["value"]), _whence(s)) for s in found]
     return page.table(("KEY", "VALUE", "SOURCE"), rows)
 
 
+def _written(page: Page, value: object) -> str:
+    """A value as it is written: rounding would change what it says."""
+    return f"{value:g}" if isinstance(value, float) else page.cell(value)
+
+
 def setting_facts(config: "Config") -> list[SettingFacts]:
-    """Every setting that has one value, then the models and the templates by name."""
+    """Every setting that has one value, then models, templates and budgets by name."""
     facts: list[SettingFacts] = [
         {"key": key, "value": s.stated, "source": s.source, "where": s.where}
         for key, s in config.settings.items()
@@ -108,7 +114,20 @@ def setting_facts(config: "Config") -> list[SettingFacts]:
         facts.append(_named(f"models.{model.name}", model.source, model.file))
     for name, template in config.templates.items():
         facts.append(_named(f"templates.{name}", " ".join(template.holes), template.file))
+    for flag in config.flags:
+        if flag.file is not None:
+            facts.append(_named(f"flags.{flag.name}", _sets(flag), flag.file))
+    for name, limits in config.budgets.items():
+        stated = {key: one for key, one in limits._asdict().items() if one is not None}
+        value = ", ".join(f"{key} = {one:g}" for key, one in stated.items())
+        facts.append({"key": f"budgets.{name}", "value": value, "source": "file", "where": None})
     return facts
+
+
+def _sets(flag: "Flag") -> str:
+    from llmrr.tomltext import toml_text
+
+    return ", ".join(f"{name} = {toml_text(value)}" for name, value in flag.sets.items())
 
 
 def _named(key: str, value: str, file: "Path") -> SettingFacts:
@@ -126,26 +145,6 @@ def problems(page: Page, found: Sequence["Problem"]) -> Iterator[str]:
         yield from (f"  hint: {line}" for line in problem.hint.splitlines())
     if not found:
         yield "nothing is wrong"
-
-
-def summary(page: Page, found: "Summary") -> Iterator[str]:
-    """``llmrr stats``."""
-    header = ("MODEL", "RUNS", "ERRORS", "PROMPT", "CACHED", "ANSWER", "FIRST s", "p95",
-              "TOTAL s", "p95", "TOKENS/s")  # fmt: skip
-    yield from page.table(
-        header,
-        (
-            (m.model, m.runs, m.errors, m.prompt_tokens, m.cached_tokens, m.completion_tokens,
-             m.first_token_median_s, m.first_token_p95_s, m.total_median_s, m.total_p95_s,
-             m.tokens_per_s)
-            for m in found.models
-        ),
-    )  # fmt: skip
-    yield ""
-    days = found.days[-14:]
-    most = max(day.runs for day in days) or 1
-    for day in days:
-        yield page.fitted(f"{day.day}  {day.runs:>5}  {page.bar(day.runs / most)}".rstrip())
 
 
 def conversations(page: Page, found: Sequence["ConversationHead"]) -> Iterator[str]:

@@ -21,7 +21,8 @@ CONTEXT_AT_LEAST = 4096  # tokens
 class Options:
     """How a model is loaded. ``None`` and ``"auto"`` leave the choice to the engine.
 
-    ``context_size`` is in tokens per sequence, ``slots`` how many sequences at once. ``gpu_layers``
+    ``context_size`` is in tokens per sequence, ``slots`` how many sequences at once; where requests
+    meet, that may become ``most_slots``, as far as memory holds. ``gpu_layers``
     is how many layers go to an accelerator (-1 is all), ``kv_type`` the type of the KV cache (f16,
     q8_0, …), ``lora`` adapter files with their scales, ``chat_template`` a Jinja text that replaces
     the model's own, ``mmproj`` the file of its image encoder. ``at_least`` is the context taken,
@@ -31,6 +32,7 @@ class Options:
     context_size: int | None = None
     at_least: int = CONTEXT_AT_LEAST
     slots: int = 1
+    most_slots: int = 1
     gpu_layers: int | Literal["auto"] = "auto"
     threads: int | None = None
     flash_attention: OnOffAuto = "auto"

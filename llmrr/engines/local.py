@@ -6,7 +6,7 @@ from dataclasses import fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from llmrr.engines import prompting, rendering
+from llmrr.engines import prompting, rendering, room
 from llmrr.engines.backend import Backend
 from llmrr.engines.base import Options
 from llmrr.engines.later import Later
@@ -51,7 +51,8 @@ class LocalModel:
         if writes:
             rendering.prepare(self._template_text)  # it starts while the backend loads
         self._backend = opening.start().result()
-        self._runner = Runner(self._backend, options.slots, self._limit)
+        most = room.most_slots(info, options) if writes else 1
+        self._runner = Runner(self._backend, options.slots, self._limit, most)
         try:
             self._runner.later(self._backend.open).result()
         except Exception:  # and not Ctrl-C, which would wait for what is being loaded

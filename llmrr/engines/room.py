@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import Final
 
 from llmrr import hardware
+from llmrr.engines.base import Options
 from llmrr.errors import DoesNotFit, Unsupported
 from llmrr.hardware import Hardware
 from llmrr.types import ModelInfo
@@ -33,6 +34,19 @@ def require(info: ModelInfo, machine: Hardware, name: str, hint: str) -> None:
             f" {free / 1e9:.1f} GB are free",
             hint,
         )
+
+
+def most_slots(info: ModelInfo, options: Options) -> int:
+    """How many sequences there may be at once, each with the longest context that one alone has
+    room for."""
+    slots = options.most_slots
+    if slots <= options.slots:
+        return options.slots
+    machine = hardware.probe()
+    alone = largest_context(info, machine, options.slots)
+    while slots > options.slots and largest_context(info, machine, slots) != alone:
+        slots //= 2
+    return max(slots, options.slots)
 
 
 def largest_context(info: ModelInfo, machine: Hardware, slots: int) -> int | None:

@@ -56,11 +56,14 @@ class Slot:
 class Runner:
     """The thread that computes. Its public methods may be called from any thread.
 
-    ``slots`` is how many sequences there are at once, ``context_size`` how long each may become.
+    ``slots`` is how many sequences there are at once, ``most`` how many where requests meet;
+    ``context_size`` is how long each may become.
     """
 
-    def __init__(self, backend: Backend[Any], slots: int, context_size: int) -> None:
-        self._backend, self._context_size = backend, context_size
+    def __init__(
+        self, backend: Backend[Any], slots: int, context_size: int, most: int = 1
+    ) -> None:
+        self._backend, self._context_size, self._most = backend, context_size, most
         self._slots = [Slot() for _ in range(slots)]
         self._inbox: queue.SimpleQueue[Task | Later[Any] | None] = queue.SimpleQueue()
         self._waiting: list[Task] = []
@@ -192,7 +195,9 @@ class Runner:
     def _admit(self) -> None:
         for newcomer in list(self._waiting):
             if all(slot.task for slot in self._slots):
-                return
+                if len(self._slots) >= self._most:
+                    return
+                self._slots.append(Slot())
             if self._place(newcomer):
                 self._waiting.remove(newcomer)
 

@@ -6,8 +6,8 @@ from llmrr.hardware.facts import Cpu, Gpu, Hardware, Memory
 from llmrr.hardware.fit import Fit, fit, fit_one, needs_flash_attention
 
 __all__ = [
-    "Cpu", "Fit", "Gpu", "Hardware", "Memory", "fit", "fit_one", "needs_flash_attention", "probe",
-    "threads",
+    "Cpu", "Fit", "Gpu", "Hardware", "Memory", "fit", "fit_one", "main_memory",
+    "needs_flash_attention", "probe", "resident", "threads",
 ]  # fmt: skip
 
 
@@ -29,6 +29,25 @@ def probe(*, thorough: bool = False) -> Hardware:
         memory=memory.read(),
         gpus=nvidia.read(thorough=thorough) + amd.read(thorough=thorough),
     )
+
+
+def main_memory() -> Memory:
+    """What ``probe`` says of main memory, without looking at the rest."""
+    if sys.platform == "darwin":
+        from llmrr.hardware import apple
+
+        return apple.hardware(apple.read()).memory
+    from llmrr.hardware import memory
+
+    return memory.read()
+
+
+def resident() -> tuple[int, int] | None:
+    """The bytes of this process that are in memory, and those of them that are no file's; None
+    where the system does not say."""
+    from llmrr.hardware import memory
+
+    return memory.resident()
 
 
 def threads(hardware: Hardware) -> int:

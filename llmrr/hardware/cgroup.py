@@ -62,20 +62,21 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 def memory_limit(root: Path = Path("/")) -> tuple[int | None, int | None]:
     """(limit, bytes still free under it) of the tightest memory group, ``None`` without one.
 
-    File pages that the kernel may drop at once count as free.
+    File pages that the kernel may drop count as free, as they do in MemAvailable.
     """
     found = []
     for version, folder in _folders(root, "memory"):
-        limit_file, used_file, droppable = (
-            ("memory.max", "memory.current", "inactive_file")
+        limit_file, used_file, prefix = (
+            ("memory.max", "memory.current", "")
             if version == 2
-            else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
         )
         limit = _number(folder / limit_file)
         if limit is None or limit >= UNLIMITED:
             continue
         used = _number(folder / used_file) or 0
-        cache = parse_stat(_text(folder / "memory.stat")).get(droppable, 0)
+        stat = parse_stat(_text(folder / "memory.stat"))
+        cache = sum(stat.get(f"{prefix}{kind}_file", 0) for kind in ("inactive", "active"))
         found.append((max(0, limit - max(0, used - cache)), limit))
     free, limit = min(found, default=(None, None))
     return limit, free

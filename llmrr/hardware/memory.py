@@ -1,5 +1,6 @@
 """Main memory on Linux: ``/proc/meminfo`` and the control group's limit."""
 
+import os
 from pathlib import Path
 
 from llmrr.hardware import cgroup
@@ -43,3 +44,14 @@ def read(root: Path = Path("/")) -> Memory:
         swap_total_bytes=info.get("SwapTotal"),
         swap_free_bytes=info.get("SwapFree"),
     )
+
+
+def resident(root: Path = Path("/")) -> tuple[int, int] | None:
+    """(resident, anonymous) bytes of this process, from ``/proc/self/statm`` (proc(5))."""
+    try:
+        words = (root / "proc/self/statm").read_text().split()
+        pages, of_files = int(words[1]), int(words[2])
+    except (OSError, ValueError, IndexError):
+        return None
+    size = os.sysconf("SC_PAGE_SIZE")
+    return pages * size, (pages - of_files) * size

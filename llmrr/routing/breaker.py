@@ -3,6 +3,10 @@
 Closed until so many failures in a row fall into the window; then open for the cooldown; then half
 open: one request is let through, which closes it or opens it anew. A request that never came back
 (its process was killed) is waited for as long as a cooldown.
+
+In a row, not in all: a sound model that is asked a hundred times a second and fails once in a
+hundred has five failures in any window, and none that nobody answers has a success in between. The
+window keeps failures of long ago, between which nobody asked, from adding up.
 """
 
 from typing import NamedTuple

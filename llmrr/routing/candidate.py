@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from llmrr.errors import LlmrrError
+from llmrr.routing.budgets import Budgets
 from llmrr.routing.draws import salt
 from llmrr.strategies import DEFAULT_STRATEGY, Cost
 from llmrr.types import Feature
@@ -100,7 +101,8 @@ UNKNOWN: Final = Health()
 class State:
     """What a decision hangs on besides the request and the models. ``now`` is in epoch seconds,
     ``loaded`` names the models that are in memory, ``weights`` are those of quality, cost and
-    speed, ``kept`` is the model that has answered a conversation so far."""
+    speed, ``kept`` is the model that has answered a conversation so far, ``budgets`` what may be
+    spent, None where nothing limits it."""
 
     now: float = 0.0
     seed: int = 0
@@ -108,6 +110,7 @@ class State:
     loaded: frozenset[str] = frozenset()
     weights: tuple[float, float, float] = (0.4, 0.3, 0.3)
     kept: str | None = None
+    budgets: Budgets | None = None
 
 
 def expected_tokens(needs: Needs, health: Health) -> float:
@@ -120,10 +123,9 @@ def expected_cost(needs: Needs, candidate: Candidate, health: Health) -> float |
     """Dollars."""
     if candidate.cost is None:
         return None
-    price_in, price_out = candidate.cost
-    if not (price_in or price_out):
+    if not any(candidate.cost):
         return 0.0
-    return (needs.tokens * price_in + expected_tokens(needs, health) * price_out) / 1e6
+    return candidate.cost.of(needs.tokens, expected_tokens(needs, health))
 
 
 def expected_time(needs: Needs, health: Health, *, loaded: bool) -> float | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from llmrr.errors import LlmrrError, NotFound
+from llmrr.errors import LlmrrError, NotFound, OverBudget
 from llmrr.routing.candidate import (
     UNKNOWN,
     Candidate,
@@ -15,6 +15,7 @@ from llmrr.routing.candidate import (
     expected_time,
 )
 from llmrr.routing.draws import turn
+from llmrr.routing.flags import NO_EFFECT, Effect
 from llmrr.routing.rejection import Rejected, met, rejection
 from llmrr.routing.strategies import MEASURED, SCORES
 
@@ -50,7 +51,8 @@ class Scored(NamedTuple):
 @dataclass(frozen=True)
 class Decision:
     """Which model a request goes to. ``scores`` are those of ``candidates``, which could take it;
-    ``chosen`` is None where none could; ``asked`` are the models that are asked in turn."""
+    ``chosen`` is None where none could; ``asked`` are the models that are asked in turn; ``flags``
+    is what flags changed."""
 
     strategy: str
     needs: Needs
@@ -61,6 +63,7 @@ class Decision:
     chosen: str | None
     why: str
     asked: tuple[str, ...] = ()
+    flags: Effect = NO_EFFECT
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -103,9 +106,15 @@ class Decision:
         if len(self.rejected) == 1:
             return self.rejected[0].exception
         reasons = "; ".join(f"{one.name}: {one.why}" for one in self.rejected)
-        kinds = {type(one.exception) for one in self.rejected}
+        errors = [one.exception for one in self.rejected]
+        said = f"no model can take this: {reasons}"
+        # One of them could, were it not for the money: that it is which the user can mend.
+        for error in errors:
+            if isinstance(error, OverBudget):
+                return OverBudget(said, error.hint)
+        kinds = {type(error) for error in errors}
         shared = kinds.pop() if len(kinds) == 1 else NotFound
-        return shared(f"no model can take this: {reasons}", 'llmrr route "…"')
+        return shared(said, 'llmrr route "…"')
 
     def facts(self) -> dict[str, Any]:
         """The shape of ``route --json``."""
@@ -120,6 +129,7 @@ class Decision:
                 {"name": one.name, "score": one.score, "terms": one.terms} for one in self.ranked
             ],
             "rejected": [{"name": one.name, "why": one.why} for one in self.rejected],
+            "flags": self.flags.facts(),
         }
 
     def _place(self, at: int) -> tuple[float, bool, float, float]:

@@ -11,7 +11,8 @@ def salt(name: str) -> int:
     """64 bits of a name; what the draws of a candidate begin from."""
     import hashlib  # not at every start: most have nothing to draw
 
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+    content = name.encode(errors="surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 def uniform(seed: int, number: int = 0) -> float:

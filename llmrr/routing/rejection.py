@@ -11,7 +11,15 @@ from llmrr.errors import (
     NotFound,
     Unsupported,
 )
-from llmrr.routing.candidate import FEATURE_WORDS, UNKNOWN, Candidate, Needs, State
+from llmrr.routing.candidate import (
+    FEATURE_WORDS,
+    UNKNOWN,
+    Candidate,
+    Needs,
+    State,
+    expected_cost,
+    expected_tokens,
+)
 
 
 class Rejected(NamedTuple):
@@ -34,6 +42,8 @@ class Rejected(NamedTuple):
         """What to raise where no other candidate is left."""
         if self.error is not None:
             return self.error
+        if self.kind == "budget":
+            return self.about[0].error(self.name)  # type: ignore[attr-defined, no-any-return]
         return _ERRORS[self.kind](f"{self.name}: {self.why}")
 
 
@@ -42,6 +52,8 @@ _TEXTS = {
     "vectors": "it is an embedding model: it makes vectors, and no answers",
     "feature": "it lacks {0}",
     "tag": "it has no tag {0}",
+    "flag": "{0} leaves it out",
+    "budget": "{0.why}",
     "breaker": "its breaker is open: it failed {0} times in a row, and is tried again in {1:.0f} s"
     "{2}",
     "probing": "its breaker is open: one request is trying it{2}",
@@ -51,6 +63,7 @@ _ERRORS: dict[str, type[LlmrrError]] = {
     "vectors": Unsupported,
     "feature": FeatureMissing,
     "tag": NotFound,
+    "flag": NotFound,
     "breaker": EngineFailed,
     "probing": EngineFailed,
 }
@@ -74,6 +87,11 @@ def rejection(
         missing = needs.tags - candidate.tags
         return Rejected(candidate.name, "tag", (", ".join(sorted(missing)),))
     health = state.health.get(candidate.name, UNKNOWN)
+    if state.budgets is not None:
+        cost = expected_cost(needs, candidate, health)
+        tokens = needs.tokens + expected_tokens(needs, health)
+        if (use := state.budgets.over(candidate.name, cost, tokens)) is not None:
+            return Rejected(candidate.name, "budget", (use,))
     if health.closed_at is None:
         return None
     said = f" ({health.last_error})" if health.last_error else ""

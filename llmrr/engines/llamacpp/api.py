@@ -12,6 +12,7 @@ import ctypes
 import functools
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ FIELDS: Final = {
     "llama_batch": "n_tokens token embd pos n_seq_id seq_id logits",
 }
 _WARNING_LEVEL = 3
+_capturing = threading.RLock()  # there is one log for all models
+_callbacks: deque[Any] = deque(maxlen=16)  # another thread may be in one that was just taken out
 
 
 @functools.cache
@@ -89,6 +92,13 @@ def captured_log(
 ) -> Iterator[deque[str]]:
     """The last lines that llama.cpp logs at ``level`` or above while this lasts; ``also`` sets the
     callback of a library beside it."""
+    with _capturing:
+        yield from _captured(level, also)
+
+
+def _captured(
+    level: int, also: "Callable[[Any, None], object] | None"
+) -> Iterator[deque[str]]:
     binding = api()
     setters = [binding.llama_log_set, *([also] if also else [])]
     lines: deque[str] = deque(maxlen=400)
@@ -104,6 +114,7 @@ def captured_log(
                 parts.clear()
 
     callback = binding.llama_log_callback(note)
+    _callbacks.append(callback)
     for tell in setters:
         tell(callback, None)
     try:

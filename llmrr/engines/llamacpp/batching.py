@@ -4,7 +4,8 @@ is in flight. One sequence is simply the case of one.
 Each step takes a token of every sequence that is answering and, beside them, a chunk of the prompts
 that are still being read, so that running answers go on while a newcomer is prefilled. A newcomer
 takes the lowest free slot. What it has in common with another sequence is copied and not computed
-again; when the other one is still computing it, the newcomer waits.
+again; when the other one is still computing it, the newcomer waits. Where requests meet for the
+first time, what runs comes to its end, and a context with more slots is opened.
 """
 
 import queue
@@ -42,10 +43,17 @@ class Batching:
     """The thread that decodes. Its public methods may be called from any thread.
 
     All contexts of ``open_context`` are made with ``abort``, which stops what is being computed.
+    ``widened`` is a shape with as many slots as there may be once requests meet.
     """
 
-    def __init__(self, open_context: Callable[[Shape], Context], abort: AbortFlag) -> None:
-        self._open, self._abort = open_context, abort
+    def __init__(
+        self,
+        open_context: Callable[[Shape], Context],
+        abort: AbortFlag,
+        widened: Callable[[Shape], Shape] = lambda shape: shape,
+    ) -> None:
+        self._open, self._abort, self._widened = open_context, abort, widened
+        self._crowded = self._widens = False  # requests have met; the context is yet too narrow
         self._inbox: queue.SimpleQueue[Task | Later[Any] | None] = queue.SimpleQueue()
         self._waiting: list[Task] = []
         self._slots: list[Slot] = []
@@ -187,13 +195,15 @@ class Batching:
     def _make_room(self, task: Task) -> bool:
         """Open a context that is large enough; False while a smaller one is in use."""
         if self._context is not None:
-            if task.shape.size <= self._context.size:
+            if task.shape.size <= self._context.size and not self._widens:
                 return True
             if any(slot.task for slot in self._slots):
                 return False
             self._context.close()
             self._context, self._slots = None, []
-        self._context = self._open(task.shape)
+        self._crowded = self._crowded or len(self._waiting) > 1
+        self._context = self._open(self._widened(task.shape) if self._crowded else task.shape)
+        self._widens = False
         self._slots = [Slot(number) for number in range(self._context.shape.slots)]
         return True
 
@@ -201,6 +211,7 @@ class Batching:
         """Give the task the lowest free slot and what is already computed of its prompt."""
         free = next((slot for slot in self._slots if slot.task is None), None)
         if free is None:
+            self._meet()
             return False
         limit = task.prompt_length - 1  # the last token is always computed: its logits are wanted
         source, shared = self._best_source(task, limit)
@@ -215,6 +226,12 @@ class Batching:
         task.slot = free.number
         free.task, free.kept = task, []
         return True
+
+    def _meet(self) -> None:
+        """A request waits for another one's slot: from now on there are more."""
+        if not self._crowded and self._context is not None:
+            shape, self._crowded = self._context.shape, True
+            self._widens = self._widened(shape).slots > shape.slots
 
     def _best_source(self, task: Task, limit: int) -> tuple[Slot | None, int]:
         best, shared = None, 0

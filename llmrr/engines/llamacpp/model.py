@@ -55,7 +55,7 @@ class LlamaModel:
         self.vocab = Vocab(self._loaded.pointer)
         self._abort = AbortFlag()
         self._images: Encoder | None = None
-        self._batching = Batching(self._context, self._abort)
+        self._batching = Batching(self._context, self._abort, self._widened)
         self._load_seconds = time.perf_counter() - began
 
     @cached_property
@@ -269,6 +269,18 @@ class LlamaModel:
 
     def _shape(self, size: int, *, flash: bool) -> Shape:
         return Shape(size, self._options.slots, self._threads, flash, self._options.kv_type)
+
+    def _widened(self, shape: Shape) -> Shape:
+        """With as many sequences as memory has room for now, of those that there may be."""
+        slots = self._options.most_slots
+        machine = hardware.probe() if slots > shape.slots else self._machine
+        while slots > shape.slots:
+            asked = replace(self._options, slots=slots, context_size=shape.size)
+            fit = fit_of(self.info, machine, asked)
+            if fit is not None and fit.fits:
+                return replace(shape, slots=slots)
+            slots //= 2
+        return shape
 
     @property
     def _flash(self) -> bool:

@@ -74,11 +74,13 @@ class Exchange:
                 self._socket.settimeout(seconds)
 
 
-# The exchange of this thread: urllib3 does not say which of its connections it takes.
+# What this thread is about to send: urllib3 does not say which of its connections it takes.
 _current = threading.local()
 
 
 class _HTTP(connection.HTTPConnection):
+    exchange: Exchange | None = None
+
     def connect(self) -> None:
         super().connect()
         _wait_for_answer(self)
@@ -90,6 +92,8 @@ class _HTTP(connection.HTTPConnection):
 
 
 class _HTTPS(connection.HTTPSConnection):
+    exchange: Exchange | None = None
+
     def connect(self) -> None:
         super().connect()
         _wait_for_answer(self)
@@ -100,19 +104,27 @@ class _HTTPS(connection.HTTPSConnection):
         super().request(*args, **named)
 
 
-def _wait_for_answer(made: connection.HTTPConnection) -> None:
+def _wait_for_answer(made: _HTTP | _HTTPS) -> None:
     # Sending a long prompt may take longer than connecting, and a kept connection has the limit of
     # the answer before.
     if made.sock is not None:
         made.sock.settimeout(_current.seconds)
-        _current.exchange.uses(made.sock)
+        made.exchange = _current.exchange
+        made.exchange.uses(made.sock)
+
+
+def _let_go(made: _HTTP | _HTTPS | None) -> None:
+    # The connection is the next one's: who cancels now must not close it.
+    if made is not None and made.exchange is not None:
+        made.exchange.uses(None)
+        made.exchange = None
 
 
 class _Pool(connectionpool.HTTPConnectionPool):
     ConnectionCls = _HTTP
 
     def _put_conn(self, conn: Any) -> None:
-        _current.exchange.uses(None)  # the next one's: who cancels now must not close it
+        _let_go(conn)
         super()._put_conn(conn)
 
 
@@ -120,7 +132,7 @@ class _SecurePool(connectionpool.HTTPSConnectionPool):
     ConnectionCls = _HTTPS
 
     def _put_conn(self, conn: Any) -> None:
-        _current.exchange.uses(None)
+        _let_go(conn)
         super()._put_conn(conn)
 
 
@@ -134,7 +146,8 @@ class Client:
                 f'{party.name}: "{url}" is no address of a server', "base_url = \"https://HOST/v1\""
             )
         self.url, self._party = url.rstrip("/"), party
-        self._manager = _manager(parts.scheme, parts.hostname)
+        self.reached = False  # by the last request of all
+        self._manager = manager(parts.scheme, parts.hostname)
         self._manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def close(self) -> None:
@@ -147,8 +160,13 @@ class Client:
     ) -> Generator[Event, None, None]:  # fmt: skip
         """Send a request; the events of the answer as they come. Raises ``Unreachable``,
         ``EngineFailed`` and their kin, and whatever once ``exchange`` was closed."""
-        with _translated(party, deadlines):
-            response = self._sent(exchange, call, headers, deadlines)
+        try:
+            with _translated(party, deadlines):
+                response = self._sent(exchange, call, headers, deadlines)
+        except LlmrrError:
+            self.reached = False
+            raise
+        self.reached = True
         try:
             if response.status != 200:
                 body = b"".join(_blocks(response, exchange, deadlines, party, LARGEST_ERROR))
@@ -187,7 +205,8 @@ class Client:
                     raise
 
 
-def _manager(scheme: str, host: str) -> urllib3.PoolManager:
+def manager(scheme: str, host: str) -> urllib3.PoolManager:
+    """What connects to a host: directly, or through the proxy of the environment."""
     from urllib.request import getproxies, proxy_bypass
 
     proxies = getproxies()

@@ -35,6 +35,13 @@ class Deadlines:
         """A piece of the answer is here."""
         self._since, self._talks = time.monotonic(), True
 
+    def heard(self) -> None:
+        """Whoever listens asks for the next piece: the time that it took for the last one is not
+        the provider's."""
+        now = time.monotonic()
+        self._began += now - self._since
+        self._since = now
+
     def left(self) -> float | None:
         """Seconds until the next limit, at least a millisecond; None without any."""
         now = time.monotonic()

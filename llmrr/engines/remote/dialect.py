@@ -20,6 +20,15 @@ class Counts(NamedTuple):
     completion: int
     cached: int = 0
 
+    @property
+    def are_counts(self) -> bool:
+        """Whether they are what a provider should send.
+
+        >>> Counts(1, 2).are_counts, Counts("1", 2).are_counts, Counts(1, -2).are_counts
+        (True, False, False)
+        """
+        return all(isinstance(one, int | float) and 0 <= one < 1 << 53 for one in self)
+
 
 class Reader:
     """Reads the events of one answer. ``reasons`` has, once it is known, why each choice ended;

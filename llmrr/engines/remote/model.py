@@ -70,7 +70,7 @@ class RemoteModel:
 
         return RemoteStream(
             self._endpoint, request, party, opens,
-            lambda: self._dialect.reader(request, party), on_chunk,
+            lambda: self._dialect.reader(request, party), on_chunk, self._client.reached,
         )  # fmt: skip
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:

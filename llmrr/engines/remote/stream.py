@@ -1,4 +1,6 @@
-"""An answer that comes from elsewhere: read on a thread of its own, heard on any other."""
+"""An answer that comes from elsewhere: read on a thread of its own and heard on any other, or read
+by who hears it, which spares two switches of threads for every piece.
+"""
 
 import queue
 import threading
@@ -7,12 +9,13 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 
-from llmrr.engines.remote import estimates, retry
+from llmrr.engines.remote import estimates, retry, starter
 from llmrr.engines.remote.client import Exchange
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Reader
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
+from llmrr.errors import LlmrrError
 from llmrr.types import Chunk, Endpoint, FinishReason, Request, Usage
 
 Opens = Callable[[Exchange, Deadlines], Generator[Event, None, None]]
@@ -22,7 +25,8 @@ class RemoteStream:
     """The chunks of one request. Iterate it, or be pushed through ``on_chunk``.
 
     ``opens`` sends the request and gives the events of its answer; ``reader`` makes a fresh reader
-    of them for each attempt.
+    of them for each attempt. ``reached`` says that the service was, a moment ago: then who asks for
+    the first piece at once reads the answer; else nobody could break off while it connects.
     """
 
     notes: tuple[str, ...] = ()
@@ -37,6 +41,7 @@ class RemoteStream:
         opens: Opens,
         reader: Callable[[], Reader],
         on_chunk: Callable[[Chunk], None] | None,
+        reached: bool = False,
     ) -> None:
         self._endpoint, self._request, self._party = endpoint, request, party
         self._opens, self._new_reader = opens, reader
@@ -52,7 +57,12 @@ class RemoteStream:
         self._last: list[Chunk] = []  # of an answer that was cancelled, still to be heard
         self._ended = self._told = False
         self._lock = threading.Lock()
-        threading.Thread(target=self._run, name="llmrr-remote", daemon=True).start()
+        self._chunks: Generator[Chunk, None, None] | None = None  # read by who listens
+        self._begun = False
+        if reached and not self._pushes:
+            starter.soon(self.start)
+        else:
+            self.start()
 
     def __iter__(self) -> "RemoteStream":
         return self
@@ -62,7 +72,7 @@ class RemoteStream:
             return self._last.pop(0)
         if self._ended:
             raise StopIteration
-        item = self._queue.get()
+        item = self._item()
         if isinstance(item, Chunk):
             return item
         self._ended = True
@@ -72,8 +82,21 @@ class RemoteStream:
             self._last = self._closing()
         return self.__next__()
 
+    def start(self) -> None:
+        """Read it on a thread of its own, unless somebody reads it already."""
+        if not self._begins():
+            return
+        try:
+            self._listen(self._read())
+        except RuntimeError as error:  # there are no more threads
+            self._queue.put(error)
+
     def ready(self, timeout: float) -> bool:
         """Wait at most so many seconds; has something come that ``next`` will give at once?"""
+        self.start()
+        if self._chunks is not None and not self._ended:
+            chunks, self._chunks = self._chunks, None
+            self._listen(chunks)
         deadline = time.monotonic() + timeout
         while self._queue.empty() and not self._ended:
             if (left := deadline - time.monotonic()) <= 0:
@@ -90,25 +113,63 @@ class RemoteStream:
         if not self._pushes:
             self._queue.put(None)  # whoever listens need not wait for the connection
 
-    # -- on its own thread ---------------------------------------------------------------------
+    # -- inside --------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _begins(self) -> bool:
+        """Whether it falls to the caller to read it."""
+        with self._lock:
+            begins, self._begun = not self._begun, True
+        return begins
+
+    def _item(self) -> Chunk | BaseException | None:
+        """The next piece, None at the end, or what went wrong."""
+        if self._begins():
+            self._chunks = self._read()
+        if self._chunks is None:
+            return self._queue.get()
         try:
-            retry.run(
-                self._attempt, self._endpoint.max_retries, self._deadlines,
-                wait=self._cancelled.wait, may=lambda: self._first is None,
-            )  # fmt: skip
-        except BaseException as error:
-            if self._cancelled.is_set():
-                self._close()
-            else:
-                self._queue.put(error)
-            return
-        self._close()
+            return next(self._chunks, None)
+        except Exception as error:
+            return error
 
-    def _attempt(self) -> None:
-        if self._cancelled.is_set():
-            return
+    def _listen(self, chunks: Generator[Chunk, None, None]) -> None:
+        threading.Thread(
+            target=self._run, args=(chunks,), name="llmrr-remote", daemon=True
+        ).start()
+
+    def _run(self, chunks: Generator[Chunk, None, None]) -> None:
+        """What its own thread does."""
+        try:
+            for chunk in chunks:
+                self._push(chunk)
+        except BaseException as error:
+            with closing(chunks):  # it may be a listener's own
+                self._queue.put(error)
+        if self._pushes or not self._cancelled.is_set():
+            self._queue.put(None)
+
+    def _read(self) -> Generator[Chunk, None, None]:
+        """All pieces, the last ones too. Once it is cancelled, nothing that goes wrong matters."""
+        try:
+            yield from self._tried()
+        except Exception:
+            if not self._cancelled.is_set():
+                raise
+        if self._pushes or not self._cancelled.is_set() or self._chunks is not None:
+            yield from self._closing()
+
+    def _tried(self) -> Generator[Chunk, None, None]:
+        pauses = retry.Pauses(self._endpoint.max_retries, self._deadlines)
+        while not self._cancelled.is_set():
+            try:
+                yield from self._attempt()
+                return
+            except LlmrrError as error:
+                if self._first is not None:
+                    raise
+                self._cancelled.wait(pauses.after(error))
+
+    def _attempt(self) -> Generator[Chunk, None, None]:
         self._deadlines.begin()
         self._reader = reader = self._new_reader()
         with closing(self._opens(self._exchange, self._deadlines)) as events:
@@ -116,28 +177,18 @@ class RemoteStream:
                 for chunk in reader.read(event):
                     if self._cancelled.is_set():
                         return
-                    self._emit(chunk)
+                    self._note(chunk)
+                    yield chunk
+                    self._deadlines.heard()
         if not self._cancelled.is_set():
             reader.end()
 
-    def _emit(self, chunk: Chunk) -> None:
+    def _note(self, chunk: Chunk) -> None:
         self._deadlines.progressed()
         if self._first is None:
             self._first = time.perf_counter()
         self._said += len(chunk.text.encode()) + len(chunk.reasoning.encode())
         self._said += sum(len(one.arguments.encode()) for one in chunk.tool_calls)
-        self._push(chunk)
-
-    def _close(self) -> None:
-        """Hand over the end, where nobody else does."""
-        if self._cancelled.is_set() and not self._pushes:
-            return
-        try:
-            for chunk in self._closing():
-                self._push(chunk)
-        except BaseException as error:  # a listener's own
-            self._queue.put(error)
-        self._queue.put(None)
 
     def _closing(self) -> list[Chunk]:
         """The last chunk of each choice, the last of all with what it took; once."""
@@ -157,11 +208,12 @@ class RemoteStream:
     def _usage(self) -> Usage:
         now = time.perf_counter()
         counts = self._reader.counts
-        if counts is None:
+        if counts is None or not counts.are_counts:
+            counts = None
             prompt, cached = estimates.prompt_tokens(self._request), 0
             generated = -(-self._said // estimates.BYTES_PER_TOKEN)
         else:
-            prompt, generated, cached = counts
+            prompt, generated, cached = map(int, counts)
         decoding = 0.0 if self._first is None else now - self._first
         return Usage(
             prompt_tokens=prompt,

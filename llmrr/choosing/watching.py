@@ -1,0 +1,165 @@
+"""What follows a run: ``[alerts]``. Off until one of its keys is set, and then a few comparisons
+per run; the database is asked only when something is due or a run failed."""
+
+import shlex
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from llmrr import alerts
+from llmrr.alerts import Alert, Facts, Rules
+from llmrr.config import Config
+from llmrr.stats import Run
+
+if TYPE_CHECKING:
+    import logging
+
+    from llmrr.catalogue import Database
+    from llmrr.choosing.delivery import Targets
+
+MEMORY_EVERY_S: Final = 5.0
+_KEYS: Final = ("latency_ms", "error_rate", "memory", "webhook", "command")
+_LOSS: Final = "alerts are not kept"
+
+
+class _Set(NamedTuple):
+    """``[alerts]`` as it holds; ``targets`` without what nobody agreed to."""
+
+    rules: Rules
+    targets: "Targets"
+
+
+class Watch:
+    """Raises alerts after runs. ``listeners`` are told of every run, ``tell`` of every alert, in
+    words."""
+
+    def __init__(
+        self, config: Callable[[], Config], database: "Database", warn: Callable[[str], None]
+    ) -> None:
+        self._config, self._database, self._warn = config, database, warn
+        self._read: tuple[Config, _Set | None] | None = None
+        self._looked = -MEMORY_EVERY_S
+        self._said: set[str] = set()
+        self._lock = threading.Lock()
+        self.listeners: list[Callable[[Run], None]] = []
+        self.tell: Callable[[str], None] | None = None
+
+    def after(self, run: Run) -> None:
+        """Look at a run that ended, and raise what is due. Never raises itself."""
+        found = self._now()
+        if found is not None:
+            due = alerts.due(found.rules, self._facts(run, found.rules))
+            if due:
+                self._raise(due, found.targets)
+        for listener in tuple(self.listeners):
+            try:
+                listener(run)
+            except Exception:  # the answer is worth more
+                logger().exception("what listens to runs failed")
+
+    def _raise(self, due: list[Alert], targets: "Targets") -> None:
+        from llmrr.choosing import delivery
+
+        kept = self._database(lambda connection: alerts.record(connection, due), _LOSS) or []
+        for one in kept:
+            logger().warning("%s: %s", one.event, one.message)
+            if self.tell is not None:
+                self.tell(f"{one.event}: {one.message}")
+            delivery.deliver(one, targets, self._failed)
+
+    def _facts(self, run: Run, rules: Rules) -> Facts:
+        latency = None if run.error or run.finish_reason == "cancelled" else run.total_s * 1000
+        failed = runs = 0
+        if run.error and rules.error_rate is not None:  # only a failure lets the rate rise
+            counts = self._database(
+                lambda connection: alerts.outcomes(connection, run.model, time.time()), _LOSS
+            )
+            failed, runs = counts or (0, 0)
+        memory = self._memory() if rules.memory is not None else None
+        return Facts(time.time(), run.model, latency, failed, runs, memory)
+
+    def _memory(self) -> float | None:
+        now = time.monotonic()
+        with self._lock:
+            if now - self._looked < MEMORY_EVERY_S:
+                return None
+            self._looked = now
+        return memory_share()
+
+    def _now(self) -> _Set | None:
+        config = self._config()
+        if self._read is None or self._read[0] is not config:
+            self._read = (config, self._settings(config))
+        return self._read[1]
+
+    def _settings(self, config: Config) -> _Set | None:
+        if all(config.settings[f"alerts.{key}"].source == "default" for key in _KEYS):
+            return None
+        from llmrr.choosing.delivery import Targets
+
+        rules = Rules(*(config.value(f"alerts.{key}") for key in Rules._fields))  # type: ignore[arg-type]
+        targets = {key: self._agreed(config, key) for key in Targets._fields}
+        return _Set(rules, Targets(**targets))  # type: ignore[arg-type]
+
+    def _agreed(self, config: Config, key: str) -> object:
+        """The webhook or the command, unless a project's file brought it and nobody agreed."""
+        setting = config.settings[f"alerts.{key}"]
+        if setting.value is None or config.is_agreed(f"alerts.{key}"):
+            return setting.value
+        said = f"{_wanted(key, setting.value)} ({setting.where}), and nobody agreed to that"
+        self._once(f"{said}: llmrr config trust{_argument(setting.where)}")
+        return None
+
+    def _failed(self, text: str) -> None:
+        logger().warning("%s", text)
+        self._once(text)
+
+    def _once(self, text: str) -> None:
+        with self._lock:
+            if text in self._said:
+                return
+            self._said.add(text)
+        self._warn(text)
+
+
+def memory_share() -> float | None:
+    """The share of memory that is taken, of this machine or of its container."""
+    import sys
+
+    if sys.platform == "darwin":
+        from llmrr.hardware import apple
+
+        found = apple.hardware(apple.read()).memory
+    else:
+        from llmrr.hardware import memory
+
+        found = memory.read()
+    total = found.limit_bytes or found.total_bytes
+    if not total or found.available_bytes is None:
+        return None
+    return max(0.0, 1.0 - found.available_bytes / total)
+
+
+def logger() -> "logging.Logger":
+    """The logger ``llmrr``. Who wants to see it gives it a handler."""
+    import logging
+
+    found = logging.getLogger("llmrr")
+    if not found.handlers:
+        found.addHandler(logging.NullHandler())
+    return found
+
+
+def _wanted(key: str, value: object) -> str:
+    if key == "webhook":
+        from llmrr.choosing.delivery import host_of
+
+        return f"alerts are to be posted to {host_of(str(value))}"
+    text = shlex.join(value) if isinstance(value, tuple) else str(value)
+    return f"alerts are to run {text if len(text) <= 200 else text[:199] + '…'}"
+
+
+def _argument(file: str | None) -> str:
+    return f" {shlex.quote(file)}" if file and Path(file).parent != Path.cwd() else ""

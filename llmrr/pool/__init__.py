@@ -1,0 +1,12 @@
+"""The models that are in memory, one owner each.
+
+``deciding`` says which of them makes room for another one, ``memory`` how full the machine is,
+``needs`` what a model takes; ``keeping`` loads them, lends them to requests (``entries``,
+``shelf``) and unloads them, which ``sweeping`` has it do in time.
+"""
+
+from llmrr.pool.deciding import Held, MemoryUse, Rules, evict
+from llmrr.pool.entries import Lease, Wanted
+from llmrr.pool.keeping import Pool
+
+__all__ = ["Held", "Lease", "MemoryUse", "Pool", "Rules", "Wanted", "evict"]
