@@ -472,7 +472,7 @@ def test_the_difference_with_the_evidence(typed: Typed) -> None:
     assert seen.code == 0
     lines = seen.out.splitlines()
     at = lines.index(f"--- {path}")
-    assert lines[at : at + 21] == [
+    assert lines[at : at + 20] == [
         f"--- {path}",
         f"+++ {path}",
         "@@ -6,12 +6,14 @@",
