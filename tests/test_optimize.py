@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from terminal import Typed
 
-from llmrr import config, journal, speeds, stats, trust
+from llmrr import config, database, journal, speeds, stats, trust
 from llmrr.catalogue import identity_of
 from llmrr.config import Setting
 from llmrr.database import open_database
@@ -73,7 +73,7 @@ def far(**changes: object) -> Run:
 
 def record(*runs: Run) -> None:
     """Each a minute after the one before, so that no two are under way at once."""
-    with closing(open_database()) as connection:
+    with closing(open_database()) as connection, database.transaction(connection):
         for number, run in enumerate(runs):
             stats.record(connection, replace(run, at=run.at - 60 * number))
 
@@ -651,3 +651,28 @@ def test_the_window_is_a_setting(typed: Typed) -> None:
     record(a_run(at=time.time() - 7200))
     assert "in the last 1h" in typed("optimize").err
     assert typed("optimize", "--since", "3h").code == 0
+
+
+def test_what_is_to_be_preloaded_is_written(typed: Typed) -> None:
+    text = TOML.replace('preload = ["near"]\n', "").partition("\n[memory]")[0]
+    path = configure(text)
+    record(*HISTORY)
+    assert typed("optimize", "--write", "-y").code == 0
+    found = config.load()
+    assert (found.value("memory.loading"), found.value("preload")) == ("preload", ("near",))
+    assert 'strategy = "balanced"  # for now\npreload = ["near"]\n\n[[models]]' in path.read_text()
+    assert path.read_text().endswith('\n\n[memory]\nloading = "preload"\n')
+    typed("config", "rollback")
+    assert path.read_text() == text
+
+
+def test_many_runs_at_once_are_seen_in_the_record(typed: Typed) -> None:
+    path = configure()
+    record(*HISTORY)
+    with closing(open_database()) as connection:
+        for _ in range(6):
+            stats.record(connection, far(total_s=0.8))
+    seen = typed("optimize", "--write", "-y")
+    assert '+loading = "lazy"  ' in seen.out
+    assert "# at most 6 runs at once, more than 5: lazy" in seen.out
+    assert path.read_text().endswith('[memory]\nloading = "lazy"\n')

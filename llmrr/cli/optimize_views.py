@@ -45,7 +45,7 @@ def _history(page: Page, found: "History") -> Iterator[str]:
     else:
         yield "prompts: their words were not kept"
     yield from _texts(page, "error patterns", found.errors)
-    yield from _texts(page, "wrong requests", found.refused)
+    yield from _texts(page, "refused requests", found.refused)
 
 
 def _texts(page: Page, title: str, found: Sequence["Counted"]) -> Iterator[str]:

@@ -110,9 +110,9 @@ class Row(NamedTuple):
     completion_tokens: int
     finish_reason: str | None
     error: str | None
-    prompt: str | None
     cache: str | None = None
     looked_up: bool = False
+    shape: str | None = None
 
 
 # What the cache answered, and whether it was asked, where that is recorded.
@@ -125,11 +125,14 @@ def read(
     """The facts of the runs at or after ``since``; those of the cache at or after ``cached_since``,
     too."""
     sql = f"""SELECT model, source, at, load_s, first_token_s, total_s, prompt_tokens,
-        completion_tokens, finish_reason, substr(error, 1, {_LONGEST_ERROR}),
-        substr(prompt, 1, {masks.LONGEST_READ + 1}), {_CACHE} FROM runs WHERE at >= ?"""
+        completion_tokens, finish_reason, substr(error, 1, {_LONGEST_ERROR}), {_CACHE},
+        substr(prompt, 1, {masks.LONGEST_READ + 1}) FROM runs WHERE at >= ?"""
     with database.errors():
-        rows = connection.execute(sql, (since,)).fetchall()
-    return summed([Row(*row) for row in rows], since, cached_since)
+        rows = [
+            Row(*row, masks.shape(prompt) if prompt else None)  # prompts would fill the memory
+            for *row, prompt in connection.execute(sql, (since,))
+        ]
+    return summed(rows, since, cached_since)
 
 
 def summed(rows: Sequence[Row], since: float, cached_since: float = 0.0) -> History:
@@ -142,7 +145,7 @@ def summed(rows: Sequence[Row], since: float, cached_since: float = 0.0) -> Hist
     models = [_use(name, source, of, verdicts) for (name, source), of in by_model.items()]
     models.sort(key=lambda one: (-one.runs, one.model, one.source))
     errors, refused = _patterns(rows, verdicts)
-    shapes = Counter(masks.shape(row.prompt) for row in rows if row.prompt)
+    shapes = Counter(row.shape for row in rows if row.shape)
     return History(
         since=since,
         runs=len(rows),
