@@ -129,7 +129,7 @@ def read(
         substr(prompt, 1, {masks.LONGEST_READ + 1}) FROM runs WHERE at >= ?"""
     with database.errors():
         rows = [
-            Row(*row, masks.shape(prompt) if prompt else None)  # prompts would fill the memory
+            Row._make((*row, masks.shape(prompt) if prompt else None))  # prompts would fill the memory
             for *row, prompt in connection.execute(sql, (since,))
         ]
     return summed(rows, since, cached_since)
