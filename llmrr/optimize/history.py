@@ -128,8 +128,8 @@ def read(
         completion_tokens, finish_reason, substr(error, 1, {_LONGEST_ERROR}), {_CACHE},
         substr(prompt, 1, {masks.LONGEST_READ + 1}) FROM runs WHERE at >= ?"""
     with database.errors():
-        rows = [
-            Row._make((*row, masks.shape(prompt) if prompt else None))  # prompts would fill the memory
+        rows = [  # shapes only: all prompts would fill the memory
+            Row._make((*row, masks.shape(prompt) if prompt else None))
             for *row, prompt in connection.execute(sql, (since,))
         ]
     return summed(rows, since, cached_since)
