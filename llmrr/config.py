@@ -6,27 +6,28 @@ so that a project decides alone who sees its prompts; templates of both are ther
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmrr import environment, paths, settings, tomlfile
+from llmrr import environment, paths, settings, sides, tomlfile
 from llmrr.errors import BadConfig, LlmrrError, NotFound, nearest
 from llmrr.flags import GUIDE, Flag, joined, strangers
 from llmrr.settings import SETTINGS, Setting, Source, Spec
 from llmrr.strategies import Limits, strategy_warning
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
-from llmrr.tomltext import toml_text, with_value
+from llmrr.tomltext import toml_text
 from llmrr.types import Message
 
 if TYPE_CHECKING:
     from llmrr.journal import Entry
+    from llmrr.tomllayout import Place
 
 __all__ = [
     "FILE_NAME", "SETTINGS", "Config", "ConfiguredModel", "Problem", "Setting", "Spec", "Template",
-    "check", "edit", "edit_line", "load", "over", "project_file", "render", "rollback", "set_value",
-    "template_text", "toml_text", "user_file",
+    "changed", "check", "edit", "edit_line", "load", "over", "project_file", "read", "render",
+    "rollback", "set_value", "settled", "template_text", "toml_text", "user_file",
 ]  # fmt: skip
 
 FILE_NAME = "llmrr.toml"
@@ -112,15 +113,24 @@ def load(
     cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, object] | None = None,
+) -> Config:
+    """Read the files and the environment; ``overrides`` (dotted keys) are the command line's.
+
+    Raises ``BadConfig`` for the first thing that cannot be used.
+    """
+    return settled(read(cwd, environ, overrides))
+
+
+def read(
+    cwd: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
     *,
     file: Path | None = None,
     files: bool = True,
 ) -> Config:
-    """Read the files and the environment; ``overrides`` (dotted keys) are the command line's.
-    ``file`` stands for the project's; without ``files`` none is read.
-
-    Raises ``BadConfig`` for the first thing that cannot be used.
-    """
+    """The same, for more to come on top of it: see ``settled``. ``file`` stands for the project's;
+    without ``files`` none is read."""
     environ = os.environ if environ is None else environ
     user, project = user_file(), file or project_file(cwd)
     levels: list[tuple[Source, Path]] = [("user", user)] if files and _is_file(user) else []
@@ -146,15 +156,15 @@ def load(
     found |= from_environment
     for key, stated in (overrides or {}).items():
         found[key] = environment.stated(settings.plain_spec(key), stated, "command line")
-    read = tuple(path for _source, path in reversed(levels))
+    paths_read = tuple(path for _source, path in reversed(levels))
     own, lost = _budgets_of(budgets, models)
     warnings = (*warnings, *notes, *lost)
-    return _settled(Config(found, models, templates, warnings, read, flags, own, file))
+    return Config(found, models, templates, warnings, paths_read, flags, own, file)
 
 
 def over(config: Config, stated: tomlfile.TomlFile) -> Config:
-    """A configuration with what a program states on top of it; ``warnings`` are of that alone.
-    Raises ``BadConfig`` for the first thing that cannot be used."""
+    """What was read, with what a program states on top of it. Raises ``BadConfig`` for the first
+    thing that cannot be used."""
     _raise_first(stated.problems)
     values = {
         key: Setting(value, "code", str(stated.path), raw)
@@ -163,23 +173,23 @@ def over(config: Config, stated: tomlfile.TomlFile) -> Config:
     models = config.models if stated.models is None else stated.models
     templates = {**config.templates, **stated.templates}
     budgets, lost = _budgets_over(config.budgets, stated, models)
-    found = _settled(config._replace(
+    return config._replace(
         settings={**config.settings, **values}, models=models, templates=templates,
-        warnings=(*stated.notes, *lost), flags=joined(config.flags, stated.flags), budgets=budgets,
-    ))  # fmt: skip
-    known = set(config.warnings)
-    return found._replace(warnings=tuple(one for one in found.warnings if one not in known))
+        warnings=(*config.warnings, *stated.notes, *lost),
+        flags=joined(config.flags, stated.flags), budgets=budgets,
+    )  # fmt: skip
 
 
-def _settled(config: Config) -> Config:
-    """The levels as one, once what none of them can say alone is seen to fit together."""
+def settled(config: Config) -> Config:
+    """What was read and stated as one, once that is seen to fit together. Raises ``BadConfig``."""
     found, models = dict(config.settings), config.models
     _require_weight(found)
     found["fallback_chain"], lost = _chain_of(found["fallback_chain"], models, config.files)
+    found["migration.mode"], idle = _mode_of(found, models, config.files)
     strategy = found["strategy"]
     said = (
         _idle_default(found["default_model"], models, user_file()),
-        strategy_warning(strategy.stated, strategy.where or strategy.source), lost,
+        strategy_warning(strategy.stated, strategy.where or strategy.source), lost, idle,
     )  # fmt: skip
     _require_models(config.flags, models, config.files)
     warnings = (*config.warnings, *filter(None, said))
@@ -301,21 +311,31 @@ def set_value(key: str, value: object, path: Path | None = None) -> Path:
     before = _content(path)
     if before is not None:
         _raise_first(tomlfile.read(path, before).problems)
-    text = "version = 1\n" if before is None else before.decode("utf-8-sig")
-    content = with_value(text, key, value).encode()
-    file = tomlfile.read(path, content)
-    if file.problems or file.values.get(key, (None, None))[1] != value:
-        raise BadConfig(
-            f"{key} cannot be changed in {path}, which writes it in an unusual way",
-            "change it by hand: llmrr config edit",
-        )
+    text = "version = 1\n" if before is None else before.decode()
+    content = changed(path, text, [(tuple(key.split(".")), value)]).encode()
     if content != before:
         _write(path, content, before, "config set")
     return path
 
 
+def changed(path: Path, text: str, changes: "Sequence[tuple[Place, object]]") -> str:
+    """The text of a file of settings with values changed, and everything else of it as it stands.
+    Raises ``BadConfig`` where that cannot be, or would be no valid configuration."""
+    from llmrr import tomledit
+
+    try:
+        found = tomledit.with_values(text, changes)
+    except tomledit.UnusualText as exc:
+        raise BadConfig(
+            f"{exc} cannot be changed in {path}, which writes it in an unusual way",
+            f"change it by hand: {edit_line(path)}",
+        ) from exc
+    _raise_first(tomlfile.read(path, found.encode()).problems)
+    return found
+
+
 def rollback(*, force: bool = False) -> "Entry":
-    """Undo the last change that ``edit`` or ``set_value`` made."""
+    """Undo the last change that ``edit``, ``set_value`` or ``llmrr optimize`` made."""
     from llmrr import journal
 
     return journal.undo(kind="config", force=force)
@@ -413,7 +433,7 @@ def _chain_of(
     if not absent:
         return chain, None
     said = f"fallback_chain names {absent[0]!r}, and no [[models]] is called so"
-    if not models or _RANKS.index(chain.source) >= _RANKS.index(_source_of(models, files)):
+    if not models or not _is_weaker(chain.source, models, files):
         near = nearest(absent[0], names)
         where = chain.where or chain.source
         hint = f"did you mean {near}?" if near else f"add [[models]] of that name to {where}"
@@ -426,6 +446,36 @@ def _chain_of(
 def _source_of(models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]) -> Source:
     file = models[0].file
     return "user" if file == user_file() else "project" if file in files else "code"
+
+
+def _is_weaker(
+    source: Source, models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
+) -> bool:
+    """Whether the models come from something stronger."""
+    return _RANKS.index(source) < _RANKS.index(_source_of(models, files))
+
+
+def _mode_of(
+    found: Mapping[str, Setting], models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
+) -> tuple[Setting, str | None]:
+    """How the sides of ``[migration]`` run over the models that there are, with a warning where
+    that is not at all: nobody names sides, or the models of a project replace the user's."""
+    mode, new, legacy = (found[f"migration.{leaf}"] for leaf in ("mode", *sides.SIDES))
+    off = settings.defaults()["migration.mode"]
+    said = mode.where or mode.source
+    if new.value is None and legacy.value is None and mode.source == "environment":
+        written = f"{said} = {toml_text(mode.stated)}"
+        return off, f"{written} has no effect: nothing names [migration] new and legacy"
+    names = [model.name for model in models]
+    for one in sides.wrong(mode.value, new.value, legacy.value, names):  # type: ignore[arg-type]
+        setting = found[f"migration.{one.leaf}"]
+        where = setting.where or setting.source
+        foreign = bool(models) and _is_weaker(setting.source, models, files)
+        if one.absent is None or not foreign:
+            raise BadConfig(f"{one.message} ({where})", one.hint)
+        idle = f"{one.message} here: there is no migration mode ({where})"
+        return off, None if mode.value is None else idle
+    return mode, None
 
 
 def _require_models(

@@ -14,6 +14,7 @@ from llmrr.config import Config
 from llmrr.errors import BadConfig, InvalidRequest, LlmrrError, NotFound
 
 LOOK_EVERY: Final = 1.0  # seconds
+WRITTEN_S: Final = 0.1  # how old a change must be: who writes a file may not have ended
 UPDATE: Final = "update_config(…)"
 _Seen = tuple[tuple[Path, tuple[int, int, int] | None], ...]
 
@@ -71,20 +72,21 @@ class Live:
             names = {**self._names, **found.names}
             table = guide.merged(self._changes.get(label, {}), found.table)
             changes = {**self._changes, label: table}
-            assert self._below is not None
-            made = _over(self._below, changes, names)
+            assert self._below is not None and self._config is not None
+            made, before = _over(self._below, changes, names), self._config
             self._config, self._changes, self._names = made, changes, names
-        self._tell((*found.notices, *made.warnings))
+        self._tell((*found.notices, *(one for one in made.warnings if one not in before.warnings)))
         return made
 
     def replace(self, file: Path) -> Config:
         """Use another file from now on, without what was stated on top of the one before."""
         with self._lock:
             seen = self._states(file)
-            made = _read(file, self._folder)
+            below = _read(file, self._folder)
+            made = config.settled(below)
             self._file, self._alone, self._fixed = file, False, False
             self._changes, self._names, self._is_broken = {}, {}, False
-            self._take(made, made, seen)
+            self._take(below, made, seen)
         self._tell(made.warnings)
         return made
 
@@ -93,9 +95,10 @@ class Live:
             if self._config is not None:
                 return self._config
             seen = self._states(self._file)
-            made = _read(self._file, self._folder, alone=self._alone)
+            below = _read(self._file, self._folder, alone=self._alone)
+            made = config.settled(below)
             self._fixed = self._alone
-            self._take(made, made, seen)
+            self._take(below, made, seen)
         self._tell(made.warnings)
         return made
 
@@ -106,7 +109,7 @@ class Live:
         try:
             self._look_at = self._clock() + LOOK_EVERY
             seen = self._states(self._file)
-            if seen == self._seen:
+            if seen == self._seen or any(_is_under_way(state) for _, state in seen):
                 return
             self._seen = seen
             self._require_files()
@@ -168,19 +171,19 @@ def file_of(path: str | PathLike[str]) -> Path:
 def _read(file: Path | None, folder: Path | None, *, alone: bool = False) -> Config:
     if file is not None and not file.is_file():
         raise NotFound(f'there is no file "{file}"', "llmrr config path")
-    return config.load(folder, file=file, files=not alone)
+    return config.read(folder, file=file, files=not alone)
 
 
 def _over(
     below: Config, changes: Mapping[str, dict[str, Any]], names: Mapping[str, str]
 ) -> Config:
-    """A configuration with what a program states on top of it."""
+    """What was read, with what a program states on top of it."""
     for label, table in changes.items():
         try:
             below = config.over(below, tomlfile.read_table(table, label, Path().absolute()))
         except BadConfig as error:
             raise BadConfig(guide.in_their_words(error.message, names), error.hint) from None
-    return below
+    return config.settled(below)
 
 
 def _working_folder() -> Path | None:
@@ -188,6 +191,11 @@ def _working_folder() -> Path | None:
         return Path().absolute()
     except FileNotFoundError:  # it was removed
         return None
+
+
+def _is_under_way(state: tuple[int, int, int] | None) -> bool:
+    """Whether a file may not be complete: it is empty, or was written to just now."""
+    return state is not None and (not state[1] or 0 <= time.time() - state[0] / 1e9 < WRITTEN_S)
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

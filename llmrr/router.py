@@ -23,8 +23,10 @@ from llmrr import formats, live, spending, stats
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.choosing import calls, stating
 from llmrr.choosing.answering import Answer
+from llmrr.choosing.background import Background
 from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.dispatch import Call, Dispatch, completed
+from llmrr.choosing.lookup import Cache
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.results import Result, TextStream
 from llmrr.choosing.selection import Moment, Selection, Wish
@@ -39,6 +41,7 @@ from llmrr.engines.chunks import Kept
 from llmrr.errors import BadConfig, DoesNotFit, LlmrrError, UsageError
 from llmrr.pool import Held, Lease, MemoryUse, Pool, Rules, Wanted, needs
 from llmrr.routing import Decision
+from llmrr.routing.cache import Stated
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.strategies import strategy_warning
 from llmrr.types import Endpoint, ModelInfo, Request
@@ -69,7 +72,7 @@ class Opened:
     resolved: Resolved
     engine: str
     model: Model
-    lease: Lease
+    lease: Lease | None = None
 
     def generate(self, request: Request) -> Stream:
         """Start answering, with the defaults of its recipe, of its author and of llmrr."""
@@ -106,12 +109,16 @@ class Router:
         self._database_lock = threading.RLock()
         self._prunes = 0.0  # when old runs are looked for next
         self._kept: dict[str, str] = {}  # who has answered a conversation
+        self._cache = Cache()
+        self._background = Background()
         self._told: set[str] = set()
 
     def __enter__(self) -> "Router":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, LlmrrError):
+            self._background.cancel()
         self.close()
 
     @classmethod
@@ -225,7 +232,7 @@ class Router:
     @cached_property
     def watch(self) -> Watch:
         """``[alerts]``: what follows a run."""
-        return Watch(lambda: self.config, self.with_database, self._warn)
+        return Watch(lambda: self.config, self.with_database, self._warn, self.memory)
 
     # -- work ----------------------------------------------------------------------------------
 
@@ -244,6 +251,7 @@ class Router:
         need: Sequence[str] = (),
         deadline: float | None = None,
         user: str | None = None,
+        cache: Stated = None,
         models: Sequence[str] = (),
     ) -> Answer:
         """Start answering; what goes wrong before the first token is recorded, and raised where no
@@ -254,18 +262,25 @@ class Router:
         none; ``progress`` is told how many tokens of the prompt are computed, and how many there
         are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
         ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
-        again. ``user`` is for whom it is asked, whoever that is: a flag that is on for a share of
-        all is on or off for one user. ``models`` are those to choose among, all where there are
-        none.
+        again. ``cache`` stands for ``[cache]``: False neither takes a kept answer nor keeps this
+        one, True does also where asking again could give another, as does ``{"enabled": True}``;
+        ``{"ttl": 60}`` is how old it may be, in seconds. ``user`` is for whom it is asked, whoever
+        that is: a flag that is on for a share of all is on or off for one user. ``models`` are
+        those to choose among, all where there are none.
         """
         loading, setup = _loading(options, engine), self.setup
         wish = Wish(
             model, strategy, tuple(fallback), tuple(need), loading, user, tuple(models)
         )
-        chosen = setup.selection.choose(request, wish, self._moment(conversation))
+        call = Call(setup, options or {}, engine, conversation, log, deadline, cache)
+        moment = self._moment(conversation)
+        if sides := setup.selection.sides(wish):
+            from llmrr.choosing.sides import ask
+
+            return ask(self, sides, request, wish, call, moment, progress)
+        chosen = setup.selection.choose(request, wish, moment)
         self._tell(chosen.flags.notes)
-        call = Call(options or {}, engine, conversation, log, deadline)
-        dispatch = Dispatch(self, setup, chosen, request, call)
+        dispatch = Dispatch(self, chosen, request, call)
         decision = chosen.decision
         if decision is None or decision.strategy != "ensemble":
             return Answer(dispatch.attempts(), progress, decision)
@@ -304,7 +319,13 @@ class Router:
             call = calls.understood(request, {**asked, **stated}, setup.config)
             request, asked = call.request, call.choice
         wish = calls.wish(asked)
-        decision = setup.selection.decide(request, wish, self._moment(None))
+        decision: Decision
+        if sides := setup.selection.sides(wish):
+            from llmrr.choosing.sides import decide
+
+            decision = decide(setup.selection, sides, request, wish, self._moment(None))
+        else:
+            decision = setup.selection.decide(request, wish, self._moment(None))
         self._tell(decision.flags.notes)
         return decision
 
@@ -407,8 +428,14 @@ class Router:
         chosen = setup.selection.choose(request, wish, self._moment(None))
         if model is not None and not need:  # vectors of another one cannot be compared with its own
             chosen = chosen._replace(names=chosen.names[:1])
-        call = Call(options or {}, engine, None, True, None)
-        return embedding.Embedding(Dispatch(self, setup, chosen, request, call), wanted).run()
+        call = Call(setup, options or {}, engine, None, True, None, False)
+        return embedding.Embedding(Dispatch(self, chosen, request, call), wanted).run()
+
+    def _vectors(self, texts: Sequence[str], model: str, setup: Setup) -> list[list[float]]:
+        """One vector per text from a model that is needed besides; nothing of it is recorded."""
+        found = setup.catalogue.for_running(setup.catalogue.wanted(model, None))
+        with self._open(found, {}, None, setup) as lease:
+            return lease.model.embed(texts)
 
     def open(
         self,
@@ -424,7 +451,10 @@ class Router:
         return Opened(resolved, lease.about.engine.name, lease.model, lease)
 
     def close(self) -> None:
-        """Free the models, what they are answering too, and the database. Twice is allowed."""
+        """Free the models, what they are answering too, and the database, after what answers left
+        behind has ended. Twice is allowed."""
+        self._background.wait()
+        self._cache.close()
         self.pool.close(leave=self._leave_model)
         with self._database_lock:
             if self._connection is not None:
@@ -433,16 +463,17 @@ class Router:
 
     # -- memory --------------------------------------------------------------------------------
 
-    def initialize(self) -> "Router":
+    def initialize(self, options: Mapping[str, object] | None = None) -> "Router":
         """Read the configuration, open the database and, with ``[memory] loading = "preload"``,
         load the models of ``preload``, or without any all ``[[models]]``. What there is no room for
-        is left to be loaded when it is asked for, with a warning. Raises ``NotFound`` for a name
+        is left to be loaded when it is asked for, with a warning. ``options`` are those of ``run``,
+        which must be the same for what is loaded to be what is used. Raises ``NotFound`` for a name
         that means no model, and what loading it raises."""
         self.with_database(lambda connection: None, "nothing is recorded")
         if self.config.value("memory.loading") == "preload":
             named = cast("tuple[str, ...]", self.config.value("preload"))
             for name in named or [one.name for one in self.config.models]:
-                self._preload(name)
+                self._preload(name, options or {})
         return self
 
     def unload_unused(self, idle_s: float | None = None) -> list[str]:
@@ -497,7 +528,11 @@ class Router:
         setup: Setup,
         until: float | None = None,
     ) -> Lease:
-        """A model to be used; room for it is waited for ``until``."""
+        """A model to be used; room for it is waited for ``until``, by default as long as for an
+        answer."""
+        total = cast("float | None", setup.config.value("timeouts.total"))
+        if until is None and total is not None:
+            until = time.monotonic() + total
         return self.pool.lease(self._wanted(resolved, stated, wanted, setup.config), until)
 
     def _wanted(
@@ -534,11 +569,11 @@ class Router:
     def _rules(self) -> Rules:
         return Rules(**{name: self.config.value(f"memory.{name}") for name in Rules._fields})  # type: ignore[arg-type]
 
-    def _preload(self, name: str) -> None:
+    def _preload(self, name: str, options: Mapping[str, object]) -> None:
         setup = self.setup
         found = setup.catalogue.for_running(setup.catalogue.wanted(name, None))
         try:
-            self._open(found, {}, None, setup).release()
+            self._open(found, options, None, setup).release()
         except DoesNotFit as error:
             self._warn(f"{name} is not preloaded: {error.message}")
 
@@ -567,6 +602,8 @@ class Router:
             return None
         try:
             with self._database_lock:  # transactions of several threads would meet
+                if time.monotonic() < self._unrecorded_until:  # who came before waited in vain
+                    return None
                 return work(self.database)
         except LlmrrError as error:
             self._unrecorded_until = time.monotonic() + UNRECORDED_S

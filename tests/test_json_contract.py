@@ -9,7 +9,7 @@ RUN = {
     "text": str, "reasoning": str, "model": str, "engine": str, "finish_reason": str,
     "usage": {"prompt_tokens": int, "cached_tokens": int, "completion_tokens": int},
     "timings": {"load_s": float, "first_token_s": float, "total_s": float, "tokens_per_s": float},
-    "decision": type(None),
+    "decision": type(None), "cache": type(None),
 }  # fmt: skip
 LIST = ["name", "format", "quant", "bytes", "origin", "path", "added", "last_used"]
 
@@ -64,7 +64,8 @@ def test_stats_and_logs(typed: Typed, engine: FakeEngine) -> None:
     engine.replies = ["Paris"]
     typed("run", "capital?")
     summary = typed("stats", "--json").json
-    assert set(summary) == {"models", "days"}
+    assert set(summary) == {"models", "days", "alerts", "migration"}
+    assert summary["migration"] is None
     assert summary["models"][0]["completion_tokens"] == 5
     [run] = typed("logs", "--json").json
     assert (run["prompt"], run["answer"], run["model"]) == ("capital?", "Paris", "builtin:mini")

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +118,12 @@ def test_the_files_that_hold_here_are_watched(monkeypatch: pytest.MonkeyPatch) -
     Path("below").mkdir()
     monkeypatch.chdir("below")  # what holds is found from where the process began
     Path("../llmrr.toml").write_text("strategy = 'random'")
+    os.utime("../llmrr.toml", (1, 1))
     now = 2.0
     assert live.current().value("strategy") == "random"
     config.user_file().parent.mkdir(parents=True, exist_ok=True)
     config.user_file().write_text("retry = { attempts = 9 }")
+    os.utime(config.user_file(), (1, 1))
     now = 4.0
     assert live.current().value("retry.attempts") == 9
 
@@ -306,6 +309,20 @@ def test_requests_keep_what_they_began_with(engine: FakeEngine) -> None:
     assert kept == [("small", None), ("other", "hello")]
 
 
+def test_a_file_that_is_being_written_is_read_later() -> None:
+    file = Watched("strategy = 'random'")
+    file.path.write_text("")
+    os.utime(file.path, (8, 8))
+    assert file.value() == "random"
+    file.path.write_text("strategy = 'adaptive'\n")
+    ahead = time.time() + 3600  # a clock that was set back is waited for by nobody
+    os.utime(file.path)
+    assert file.value() == "random"
+    os.utime(file.path, (ahead, ahead))
+    assert file.value() == "adaptive"
+    assert file.told == []
+
+
 def test_a_router_reads_its_file_again(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +337,7 @@ def test_a_router_reads_its_file_again(
         os.utime(path, (5, 5))
         assert router.generate("hello").model == "later"
         path.write_text("nonsense")
+        os.utime(path, (6, 6))
         assert [router.generate("hello").model for _ in range(2)] == ["later"] * 2
         assert len([one for one in told if "last good" in one]) == 1
 
@@ -334,6 +352,7 @@ def test_a_chat_goes_on_with_what_its_file_says_now(
 
     def asked(model: FakeModel, *named: Any) -> Any:
         path.write_text(texts.pop(0))
+        os.utime(path, (len(texts), len(texts)))
         return ask(model, *named)
 
     monkeypatch.setattr(FakeModel, "generate", asked)

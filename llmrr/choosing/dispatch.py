@@ -12,13 +12,16 @@ from llmrr.catalogue import Resolved
 from llmrr.choosing import pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.budgeting import Budgeting, candidate_of, cost_of
+from llmrr.choosing.cached import Cached
+from llmrr.choosing.lookup import Cache
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, needs_of, retry_rules
 from llmrr.choosing.setup import Setup
 from llmrr.config import Config
 from llmrr.engines.chunks import joined
-from llmrr.errors import EngineFailed, LlmrrError, Unreachable
-from llmrr.pool import Lease
+from llmrr.errors import EngineFailed, LlmrrError, Unreachable, UsageError
+from llmrr.pool import Lease, Pool
+from llmrr.routing.cache import Stated
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
@@ -31,19 +34,24 @@ T = TypeVar("T")
 
 
 class Call(NamedTuple):
-    """What ``Router.run`` is told besides the request and the choice."""
+    """What ``Router.run`` is told besides the request and the choice, and the ``setup`` that holds
+    for it."""
 
+    setup: Setup
     options: Mapping[str, object]
     engine: str | None
     conversation: str | None
     log: bool
     deadline: float | None
+    cache: Stated = None
 
 
 class Host(Protocol):
     """What a request needs of the router."""
 
+    pool: Pool
     _kept: dict[str, str]
+    _cache: Cache
 
     @property
     def budgeting(self) -> Budgeting: ...
@@ -59,6 +67,8 @@ class Host(Protocol):
         until: float | None = None,
     ) -> Lease: ...
 
+    def _vectors(self, texts: Sequence[str], model: str, setup: Setup) -> list[list[float]]: ...
+
     def _record(
         self, run: stats.Run, log: bool, label: str | None, config: Config,
         outcome: "Work | None" = None,
@@ -70,19 +80,19 @@ class Host(Protocol):
 class Dispatch:
     """One request on its way through the models that were chosen for it."""
 
-    def __init__(
-        self, router: Host, setup: Setup, chosen: Chosen, request: Request, call: Call
-    ) -> None:
-        self.router, self.setup, self.config = router, setup, setup.config
-        self.chosen, self.request, self.call = chosen, request, call
+    def __init__(self, router: Host, chosen: Chosen, request: Request, call: Call) -> None:
+        self.router, self.chosen, self.request, self.call = router, chosen, request, call
+        self.setup, self.config = call.setup, call.setup.config
         self.cid = call.conversation or _new_conversation(time.time())
         total = cast("float | None", self.config.value("timeouts.total"))
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way = chosen.under_way
+        self.closings = router.pool.closings
         self.claims = 0
         self.cost: float | None = None  # dollars of all that was asked
         self.models = {one.name: one for one in self.config.models}
+        self.cached = Cached(router, router._cache, call, chosen.flags.cache, completed)
 
     def attempts(self) -> Attempts:
         """The models that are asked in turn."""
@@ -119,7 +129,7 @@ class Dispatch:
 
         def work(connection: "sqlite3.Connection") -> LlmrrError | None:
             if not health.claim(connection, key_of(model), rules):
-                self._finish()
+                self.finish()
                 return health.refusal(connection, name, key_of(model), rules)
             if decision and strategy == "round-robin" and name != decision.chosen:
                 health.chosen(connection, key_of(model))
@@ -140,8 +150,17 @@ class Dispatch:
         return found
 
     def start(self, model: Resolved, request: Request) -> Attempt:
-        """Load the model and begin. Raises what goes wrong with either."""
+        """Load the model and begin, or take the answer that there is. Raises what goes wrong."""
+        if self.closings != self.router.pool.closings:  # nobody wants its answer any more
+            raise UsageError("the router was closed before the answer came", "close it last")
         pictures.require(model, request, self.call.options, self.call.engine)
+        return self.cached.start(model, request, lambda again: self._run(model, request, again))
+
+    def _run(self, model: Resolved, request: Request, again: bool) -> Attempt:
+        """Have the model answer; ``again`` where somebody else's run of the same failed meanwhile.
+        """
+        if again:
+            self.claim(model.name)
         lease = self.open(model)
         try:
             loaded, picked = lease.model, lease.about
@@ -168,17 +187,25 @@ class Dispatch:
     def keep(self, ended: Ended, *, is_said: bool, is_answer: bool = True) -> None:
         """``record``; what is not ``is_said`` is no turn of the conversation, and what is no answer
         does not make the model the one that was used last."""
-        self._finish()
-        if ended.model is None:
+        self.finish()
+        model = ended.model
+        if model is None:
             return
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
-        cost = cost_of(self.config, ended.model, ended.usage)
+        found = self.cached.ended(ended)
+        usage = ended.usage
+        if found.cache is not None:  # it took nothing, whatever the answer once took
+            ended, usage = replace(ended, usage=None), Usage()
+        cost = cost_of(self.config, model, usage)
         if cost is not None:
             self.cost = cost + (self.cost or 0.0)
-        run = _run_of(self.request, ended, ended.model, self.cid if is_said else None, cost)
-        label = ended.model.label if is_answer else None
-        self.router._record(run, self.call.log, label, self.config, self._outcome(ended))
+        run = _run_of(self.request, ended, model, self.cid if is_said else None, cost)
+        run = replace(run, cache=found.cache, looked_up=found.looked_up)
+        outcome = _both(self._outcome(ended, is_own=found.is_own), found.work)
+        label = model.label if is_answer else None
+        self.router._record(run, self.call.log, label, self.config, outcome)
+        found.done()
 
     def warn(self, text: str) -> None:
         """Tell the user."""
@@ -208,7 +235,8 @@ class Dispatch:
             health = profiles.health(models).get(name, UNKNOWN)
         router.budgeting.require(candidate, needs, health, budgets)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """No request of it is under way any more, whatever was noted when it was chosen."""
         number, self.under_way = self.under_way, None
         if number is None:
             return
@@ -217,7 +245,8 @@ class Dispatch:
         loss = "how many requests are under way is not known"
         self.router.with_database(lambda connection: health.finish(connection, number), loss)
 
-    def _outcome(self, ended: Ended) -> "Work | None":
+    def _outcome(self, ended: Ended, *, is_own: bool) -> "Work | None":
+        """What it says of the model; nothing, where it ``is_own`` run of no model."""
         model = self.models.get(ended.name)
         if model is None:
             return None
@@ -225,6 +254,8 @@ class Dispatch:
 
         key, error = key_of(model), ended.error
         rules = breaker_rules(self.config)
+        if not is_own:
+            return lambda connection: health.release(connection, key)
         if error is None and ended.finish_reason != "cancelled" and ended.usage is not None:
             return lambda connection: health.note(connection, key, rules, usage=ended.usage)
         if isinstance(error, LlmrrError) and not error.is_of_request:
@@ -235,6 +266,17 @@ class Dispatch:
                 connection, key, rules, error=said, trips=trips
             )
         return lambda connection: health.release(connection, key)
+
+
+def _both(one: "Work | None", other: "Work | None") -> "Work | None":
+    if one is None or other is None:
+        return one or other
+
+    def work(connection: "sqlite3.Connection") -> None:
+        one(connection)
+        other(connection)
+
+    return work
 
 
 def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:

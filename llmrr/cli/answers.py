@@ -100,6 +100,8 @@ def show(
     Raises ``DoesNotFit`` for one that was to have a form (``sampling``) and was cut.
     """
     listen(answer, how, progress, heard)
+    if answer.cache and (how.verbose or how.explain or answer.cache != "exact"):
+        output.note(f"cache: {answer.cache}")
     cut = _cut(answer, sampling) if answer.finish_reason == "length" else None
     formal = sampling.schema is not None or sampling.grammar is not None
     if not how.live and not (cut and formal and how.file):
@@ -118,6 +120,7 @@ def show(
 
 def listen(answer: "Answer", how: Shown, progress: Progress, heard: Heard) -> None:
     """Take in an answer to its end. One that is broken off is stopped, and recorded."""
+    answer.held = not how.live
     screen = _screen(how)
     thinking = Thinking(wanted=not how.hide_thinking)
     try:
@@ -150,6 +153,7 @@ def as_json(answer: "Answer", heard: Heard, text: str) -> dict[str, object]:
         "cost": answer.cost,
         "timings": {name: getattr(answer.usage, name, None) for name in seconds},
         "decision": answer.facts(),
+        "cache": answer.cache,
     }
 
 

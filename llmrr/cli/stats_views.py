@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from llmrr.cli import side_views
 from llmrr.cli.layout import Page
 from llmrr.cli.views import minute
 from llmrr.routing.budgets import dollars
 
 if TYPE_CHECKING:
     from llmrr.alerts import Alert
+    from llmrr.pairs import Comparison
     from llmrr.stats import DaySummary, ModelSummary
 
 
@@ -20,14 +22,15 @@ class History:
     models: "Sequence[ModelSummary]"
     days: "Sequence[DaySummary]"
     alerts: "Sequence[Alert]" = ()
+    migration: "Comparison | None" = None
 
 
 def history(page: Page, found: History) -> Iterator[str]:
     """``llmrr stats``. What cost is a column where any price is known that is not 0."""
-    header = ["MODEL", "RUNS", "ERRORS", "PROMPT", "CACHED", "ANSWER", "FIRST s", "p95",
+    header = ["MODEL", "RUNS", "ERRORS", "HITS", "PROMPT", "CACHED", "ANSWER", "FIRST s", "p95",
               "TOTAL s", "p95", "TOKENS/s"]  # fmt: skip
     rows: list[list[object]] = [
-        [m.model, m.runs, m.errors, m.prompt_tokens, m.cached_tokens, m.completion_tokens,
+        [m.model, m.runs, m.errors, m.hits, m.prompt_tokens, m.cached_tokens, m.completion_tokens,
          m.first_token_median_s, m.first_token_p95_s, m.total_median_s, m.total_p95_s,
          m.tokens_per_s]
         for m in found.models
@@ -48,6 +51,9 @@ def history(page: Page, found: History) -> Iterator[str]:
     if found.alerts:
         yield ""
         yield from _alerts(page, found.alerts[-10:])
+    if found.migration is not None:
+        yield ""
+        yield from side_views.comparison(page, found.migration)
 
 
 def diagnosis(page: Page, found: Mapping[str, Any]) -> Iterator[str]:
