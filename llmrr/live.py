@@ -14,7 +14,9 @@ from llmrr.config import Config
 from llmrr.errors import BadConfig, InvalidRequest, LlmrrError, NotFound
 
 LOOK_EVERY: Final = 1.0  # seconds
-WRITTEN_S: Final = 0.1  # how old a change must be: who writes a file may not have ended
+# How old a change must be, as who writes a file may not have ended; and of a file that is empty.
+WRITTEN_S: Final = 0.1
+EMPTY_S: Final = 5.0
 UPDATE: Final = "update_config(…)"
 _Seen = tuple[tuple[Path, tuple[int, int, int] | None], ...]
 
@@ -109,7 +111,8 @@ class Live:
         try:
             self._look_at = self._clock() + LOOK_EVERY
             seen = self._states(self._file)
-            if seen == self._seen or any(_is_under_way(state) for _, state in seen):
+            changed = set(seen) - set(self._seen)
+            if seen == self._seen or any(_is_under_way(state) for _, state in changed):
                 return
             self._seen = seen
             self._require_files()
@@ -194,8 +197,11 @@ def _working_folder() -> Path | None:
 
 
 def _is_under_way(state: tuple[int, int, int] | None) -> bool:
-    """Whether a file may not be complete: it is empty, or was written to just now."""
-    return state is not None and (not state[1] or 0 <= time.time() - state[0] / 1e9 < WRITTEN_S)
+    """Whether a file was written to just now, and may not be complete."""
+    if state is None:
+        return False
+    age = time.time() - state[0] / 1e9
+    return 0 <= age < (WRITTEN_S if state[1] else EMPTY_S)
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

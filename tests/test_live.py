@@ -312,7 +312,8 @@ def test_requests_keep_what_they_began_with(engine: FakeEngine) -> None:
 def test_a_file_that_is_being_written_is_read_later() -> None:
     file = Watched("strategy = 'random'")
     file.path.write_text("")
-    os.utime(file.path, (8, 8))
+    emptied = time.time() - 2
+    os.utime(file.path, (emptied, emptied))
     assert file.value() == "random"
     file.path.write_text("strategy = 'adaptive'\n")
     ahead = time.time() + 3600  # a clock that was set back is waited for by nobody
@@ -320,6 +321,9 @@ def test_a_file_that_is_being_written_is_read_later() -> None:
     assert file.value() == "random"
     os.utime(file.path, (ahead, ahead))
     assert file.value() == "adaptive"
+    file.path.write_text("")
+    os.utime(file.path, (9, 9))
+    assert file.value() == "balanced"
     assert file.told == []
 
 
