@@ -14,9 +14,7 @@ from llmrr.config import Config
 from llmrr.errors import BadConfig, InvalidRequest, LlmrrError, NotFound
 
 LOOK_EVERY: Final = 1.0  # seconds
-# How old a change must be, as who writes a file may not have ended; and of a file that is empty.
-WRITTEN_S: Final = 0.1
-EMPTY_S: Final = 5.0
+SETTLE_S: Final = 0.2  # how long a change must stay as it is: who writes a file may not have ended
 UPDATE: Final = "update_config(…)"
 _Seen = tuple[tuple[Path, tuple[int, int, int] | None], ...]
 
@@ -50,6 +48,7 @@ class Live:
         self._names: dict[str, str] = {}
         self._folder = _working_folder()
         self._seen: _Seen = ()
+        self._changed: _Seen = ()  # what a change looked like at first
         self._look_at = 0.0
         self._is_broken = False
         if table:
@@ -111,8 +110,10 @@ class Live:
         try:
             self._look_at = self._clock() + LOOK_EVERY
             seen = self._states(self._file)
-            changed = set(seen) - set(self._seen)
-            if seen == self._seen or any(_is_under_way(state) for _, state in changed):
+            if seen == self._seen:
+                return
+            if seen != self._changed:
+                self._changed, self._look_at = seen, self._clock() + min(SETTLE_S, LOOK_EVERY)
                 return
             self._seen = seen
             self._require_files()
@@ -194,14 +195,6 @@ def _working_folder() -> Path | None:
         return Path().absolute()
     except FileNotFoundError:  # it was removed
         return None
-
-
-def _is_under_way(state: tuple[int, int, int] | None) -> bool:
-    """Whether a file was written to just now, and may not be complete."""
-    if state is None:
-        return False
-    age = time.time() - state[0] / 1e9
-    return 0 <= age < (WRITTEN_S if state[1] else EMPTY_S)
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:
