@@ -273,6 +273,24 @@ def test_models_narrow_the_choice(engine: FakeEngine) -> None:
             router.generate("hello", models=["nobody"])
 
 
+def test_an_answer_may_come_from_the_cache(engine: FakeEngine) -> None:
+    builders.tiny_llama(Path("tiny.gguf"), context=8192)
+    engine.replies = ["one", "two", "three", "four", "five"]
+    with in_code() as router:
+        first = router.generate("hello", temperature=0)
+        again = router.generate("hello", temperature=0)
+        assert (str(first), first.metadata.cache) == ("one", None)
+        assert (str(again), again.metadata.cache) == ("one", "exact")
+        assert router.generate("hello", temperature=0, cache=False).text == "two"
+        assert router.generate("hello", temperature=0, cache={"enabled": False}).text == "three"
+        assert router.generate("hello", cache={"enabled": True, "ttl": 60}).text == "four"
+        stream = router.generate_stream("hello", cache=True)
+        assert ("".join(stream), stream.result.metadata.cache) == ("four", "exact")
+        for wrong in ("yes", {"enabled": 3}, {"tll": 3}, {"ttl": "soon"}):
+            with pytest.raises(UsageError, match="cache"):
+                router.generate("hello", cache=wrong)  # type: ignore[arg-type]
+
+
 def test_a_stray_strategy_says_what_it_is_taken_for(engine: FakeEngine) -> None:
     told: list[str] = []
     engine.replies = ["one"]

@@ -172,6 +172,11 @@ def test_what_is_bad_changes_nothing() -> None:
         ({"logPrompts": False}, "log_prompts", False),
         ({"budgets": {"tokensDaily": 9}}, "budgets.tokens_daily", 9),
         ({"alerts": {"latencyMs": 9}}, "alerts.latency_ms", 9.0),
+        ({"performance": {"caching": {"enabled": False}}}, "cache.enabled", False),
+        ({"performance": {"caching": {"ttl": 60}}}, "cache.ttl", 60.0),
+        ({"caching": True}, "cache.enabled", True),
+        ({"caching": {"enabled": False}}, "cache.enabled", False),
+        ({"cache": {"maxBytes": "1 MB"}}, "cache.max_bytes", 1_000_000),
         ({"performance": {"preloading": {"enabled": True}}}, "memory.loading", "preload"),
         ({"performance": {"preloading": {"models": ["small"]}}}, "preload", ("small",)),
         ({"performance": {"batching": {"maxBatchSize": 4}}}, "batching.max_batch_size", 4),
@@ -227,6 +232,29 @@ def test_what_holds_anyway_is_taken_in_silence() -> None:
     told: list[str] = []
     found = in_code({"models": MINI, "fallbackEnabled": True}, told)
     assert (found.value("fallback_chain"), told) == (None, [])
+
+
+def test_all_of_the_guide_at_once() -> None:
+    told: list[str] = []
+    live = Live(table={"models": MINI}, alone=True, warn=told.append)
+    found = live.update({
+        "performance": {
+            "caching": {"enabled": True, "ttl": 7200},
+            "preloading": {"enabled": True, "models": ["small"]},
+            "batching": {"enabled": True, "maxBatchSize": 8},
+            "streaming": {"enabled": True, "chunkSize": 1024},
+        },
+        "memory": {"gcStrategy": "aggressive", "modelUnloadThreshold": 600000},
+        "loading": {"strategy": "preloading", "preloadModels": ["small"]},
+        "cleanup": {"interval": 120000, "memoryThreshold": 0.7, "autoUnload": True},
+    })  # fmt: skip
+    keys = ("cache.enabled", "cache.ttl", "memory.loading", "preload", "batching.enabled",
+            "batching.max_batch_size", "memory.unload_after", "memory.interval",
+            "memory.threshold", "memory.auto_unload", "streaming.chunk_size")  # fmt: skip
+    assert [found.value(key) for key in keys] == [
+        True, 7200, "preload", ("small",), True, 8, 600, 120, 0.7, True, 1,
+    ]  # fmt: skip
+    assert len([one for one in told if "changes nothing" in one]) == 3
 
 
 def test_what_changes_nothing_is_said() -> None:
