@@ -79,16 +79,19 @@ class Live:
         self._tell((*found.notices, *(one for one in made.warnings if one not in before.warnings)))
         return made
 
-    def replace(self, file: Path) -> Config:
-        """Use another file from now on, without what was stated on top of the one before."""
+    def replace(self, file: Path, stated: Mapping[str, Any]) -> Config:
+        """Use another file from now on, with what is stated in place of all that was stated before.
+        Raises ``NotFound`` and ``BadConfig``, and then nothing has changed."""
+        found = translating.translated(stated)
+        changes = {UPDATE: found.table} if stated else {}
         with self._lock:
             seen = self._states(file)
             below = _read(file, self._folder)
-            made = config.settled(below)
+            made = _over(below, changes, found.names)
             self._file, self._alone, self._fixed = file, False, False
-            self._changes, self._names, self._is_broken = {}, {}, False
+            self._changes, self._names, self._is_broken = changes, dict(found.names), False
             self._take(below, made, seen)
-        self._tell(made.warnings)
+        self._tell((*found.notices, *made.warnings))
         return made
 
     def _first(self) -> Config:
@@ -164,6 +167,24 @@ def of(given: object, stated: Mapping[str, Any], warn: Callable[[str], None]) ->
             f"Router({given!r}) is no configuration", "a Config, a path, or models=[…]"
         )
     return Live(given, table=stated, alone="models" in stated, warn=warn)
+
+
+def change(
+    live: Live, stated: str | PathLike[str] | Mapping[str, Any] | None, named: Mapping[str, Any]
+) -> None:
+    """What the arguments of ``Router.update_config`` mean. Raises ``InvalidRequest``, and what
+    ``update`` and ``replace`` do."""
+    if isinstance(stated, str | PathLike):
+        live.replace(file_of(stated), named)
+        return
+    if stated is not None and not isinstance(stated, Mapping):
+        raise InvalidRequest(f"update_config({stated!r}) is no configuration", "a dict, or a path")
+    both = {**(stated or {}), **named}
+    for name in named if stated else ():
+        if name in stated and stated[name] != named[name]:
+            raise InvalidRequest(f"{name} is stated twice, and differs", f"leave out one {name}")
+    if both:
+        live.update(both)
 
 
 def file_of(path: str | PathLike[str]) -> Path:

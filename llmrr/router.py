@@ -149,7 +149,7 @@ class Router:
         """Change the configuration of this process, all at once: tables and keys of ``llmrr.toml``,
         or a file in place of the one that holds. The guide's names, blocks and milliseconds are
         understood; None takes back what an earlier call stated. Requests that are under way keep
-        what they began with.
+        what they began with; with ``initialize`` what is to be preloaded is.
 
         Raises ``BadConfig`` naming the key, and then nothing has changed.
 
@@ -158,11 +158,7 @@ class Router:
         >>> router.config.value("strategy"), router.config.value("retry.attempts")
         ('random', 2)
         """
-        if isinstance(stated, str | PathLike):
-            self._live.replace(live.file_of(stated))
-            stated = None
-        if stated or named:
-            self._live.update({**(stated or {}), **named})
+        live.change(self._live, stated, named)
 
     # -- models --------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from fakes import FakeEngine, FakeModel
 from terminal import Typed
 
 from llmrr import config
-from llmrr.errors import BadConfig, LlmrrError, NotFound
+from llmrr.errors import BadConfig, InvalidRequest, LlmrrError, NotFound
 from llmrr.live import Live
 from llmrr.router import Router
 
@@ -104,10 +104,10 @@ def test_another_file_takes_the_place_of_all() -> None:
     file.live.update({"retry": {"attempts": 7}})
     other = Path("other.toml").absolute()
     with pytest.raises(NotFound):
-        file.live.replace(other)
+        file.live.replace(other, {})
     assert (file.value(), file.value("retry.attempts")) == ("random", 7)
     other.write_text("strategy = 'adaptive'")
-    file.live.replace(other)
+    file.live.replace(other, {})
     assert (file.value(), file.value("retry.attempts")) == ("adaptive", 3)
     file.write("strategy = 'ensemble'")
     assert file.value() == "adaptive"
@@ -432,5 +432,15 @@ def test_a_configuration_that_was_given_can_be_changed() -> None:
     with pytest.raises(LlmrrError, match=r"gone\.toml"):
         router.update_config("gone.toml")
     Path("other.toml").write_text("strategy = 'adaptive'")
-    router.update_config("other.toml")
+    with pytest.raises(BadConfig, match="attempts"):
+        router.update_config("other.toml", retry={"attempts": 0})
+    assert router.config.value("strategy") == "random"
+    router.update_config("other.toml", retry={"attempts": 9})
     assert router.config.value("strategy") == "adaptive"
+    assert router.config.value("retry.attempts") == 9
+    assert router.config.value("log_prompts") is True
+    router.update_config()
+    with pytest.raises(InvalidRequest, match="3"):
+        router.update_config(3)  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match="strategy"):
+        router.update_config({"strategy": "random"}, strategy="adaptive")
