@@ -92,6 +92,12 @@ def interrupt_once(*events: threading.Event) -> None:
     threading.Thread(target=press, daemon=True).start()
 
 
+@pytest.fixture(autouse=True)
+def uncached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request is one for a model."""
+    monkeypatch.setenv("LLMRR_CACHE__ENABLED", "false")
+
+
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """``room(models, others=0)``: memory that holds so many copies of the built-in model, with
