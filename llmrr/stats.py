@@ -242,8 +242,8 @@ def prune(
 ) -> int:
     """Delete runs, alerts, metrics and the pairs of both sides of a migration older than
     ``retention`` seconds (None keeps all), unless ``at_once`` no more than once a day, so that it
-    may be called after every run; how many runs went. What was spent is kept until its month is over: a
-    budget counts it."""
+    may be called after every run; how many runs went. What was spent is kept until its month is
+    over: a budget counts it."""
     now = time.time() if now is None else now
     if retention is None:
         return 0
