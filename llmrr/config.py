@@ -6,27 +6,28 @@ so that a project decides alone who sees its prompts; templates of both are ther
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmrr import environment, paths, settings, tomlfile
+from llmrr import environment, paths, settings, sides, tomlfile
 from llmrr.errors import BadConfig, LlmrrError, NotFound, nearest
 from llmrr.flags import GUIDE, Flag, joined, strangers
 from llmrr.settings import SETTINGS, Setting, Source, Spec
 from llmrr.strategies import Limits, strategy_warning
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
-from llmrr.tomltext import toml_text, with_value
+from llmrr.tomltext import toml_text
 from llmrr.types import Message
 
 if TYPE_CHECKING:
     from llmrr.journal import Entry
+    from llmrr.tomllayout import Place
 
 __all__ = [
     "FILE_NAME", "SETTINGS", "Config", "ConfiguredModel", "Problem", "Setting", "Spec", "Template",
-    "check", "edit", "edit_line", "load", "project_file", "render", "rollback", "set_value",
-    "template_text", "toml_text", "user_file",
+    "changed", "check", "edit", "edit_line", "load", "project_file", "render", "rollback",
+    "set_value", "template_text", "toml_text", "user_file",
 ]  # fmt: skip
 
 FILE_NAME = "llmrr.toml"
@@ -138,11 +139,13 @@ def load(
     files = tuple(path for _source, path in reversed(levels))
     _require_weight(found)
     found["fallback_chain"], lost = _chain_of(found["fallback_chain"], models)
+    found["migration.mode"], idle = _mode_of(found, models)
     own, strangers = _budgets_of(budgets, models)
     strategy = found["strategy"]
     said = (
         _idle_default(found["default_model"], models, user),
-        strategy_warning(strategy.stated, strategy.where or strategy.source), lost, *strangers,
+        strategy_warning(strategy.stated, strategy.where or strategy.source), lost, idle,
+        *strangers,
     )  # fmt: skip
     warnings = (*warnings, *notes, *filter(None, said))
     _require_models(flags, models, files)
@@ -264,21 +267,31 @@ def set_value(key: str, value: object, path: Path | None = None) -> Path:
     before = _content(path)
     if before is not None:
         _raise_first(tomlfile.read(path, before).problems)
-    text = "version = 1\n" if before is None else before.decode("utf-8-sig")
-    content = with_value(text, key, value).encode()
-    file = tomlfile.read(path, content)
-    if file.problems or file.values.get(key, (None, None))[1] != value:
-        raise BadConfig(
-            f"{key} cannot be changed in {path}, which writes it in an unusual way",
-            "change it by hand: llmrr config edit",
-        )
+    text = "version = 1\n" if before is None else before.decode()
+    content = changed(path, text, [(tuple(key.split(".")), value)]).encode()
     if content != before:
         _write(path, content, before, "config set")
     return path
 
 
+def changed(path: Path, text: str, changes: "Sequence[tuple[Place, object]]") -> str:
+    """The text of a file of settings with values changed, and everything else of it as it stands.
+    Raises ``BadConfig`` where that cannot be, or would be no valid configuration."""
+    from llmrr import tomledit
+
+    try:
+        found = tomledit.with_values(text, changes)
+    except tomledit.UnusualText as exc:
+        raise BadConfig(
+            f"{exc} cannot be changed in {path}, which writes it in an unusual way",
+            f"change it by hand: {edit_line(path)}",
+        ) from exc
+    _raise_first(tomlfile.read(path, found.encode()).problems)
+    return found
+
+
 def rollback(*, force: bool = False) -> "Entry":
-    """Undo the last change that ``edit`` or ``set_value`` made."""
+    """Undo the last change that ``edit``, ``set_value`` or ``llmrr optimize`` made."""
     from llmrr import journal
 
     return journal.undo(kind="config", force=force)
@@ -384,6 +397,29 @@ def _chain_of(
     kept = tuple(name for name in chain.value if name in names)
     left = chain._replace(value=kept) if kept else settings.defaults()["fallback_chain"]
     return left, f"{said} here: it is left out ({chain.where})"
+
+
+def _mode_of(
+    found: Mapping[str, Setting], models: tuple[ConfiguredModel, ...]
+) -> tuple[Setting, str | None]:
+    """How the sides of ``[migration]`` run over the models that there are, with a warning where
+    that is not at all: nobody names sides, or the models of a project replace the user's."""
+    mode, new, legacy = (found[f"migration.{leaf}"] for leaf in ("mode", *sides.SIDES))
+    off = settings.defaults()["migration.mode"]
+    said = mode.where or mode.source
+    if new.value is None and legacy.value is None and mode.source == "environment":
+        written = f"{said} = {toml_text(mode.stated)}"
+        return off, f"{written} has no effect: nothing names [migration] new and legacy"
+    names = [model.name for model in models]
+    for one in sides.wrong(mode.value, new.value, legacy.value, names):  # type: ignore[arg-type]
+        setting = found[f"migration.{one.leaf}"]
+        where = setting.where or setting.source
+        foreign = setting.source == "user" and bool(models) and str(models[0].file) != where
+        if one.absent is None or not foreign:
+            raise BadConfig(f"{one.message} ({where})", one.hint)
+        idle = f"{one.message} here: there is no migration mode ({where})"
+        return off, None if mode.value is None else idle
+    return mode, None
 
 
 def _require_models(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmrr import paths
 from llmrr.errors import DamagedFile, DoesNotFit, LlmrrError, Unsupported
@@ -194,6 +194,28 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE runs ADD COLUMN cache TEXT",
         "ALTER TABLE runs ADD COLUMN looked_up INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        """CREATE TABLE pairs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at REAL NOT NULL,
+            mode TEXT NOT NULL,
+            answered TEXT,
+            prompt TEXT,
+            new_success INTEGER,
+            new_model TEXT,
+            new_tokens INTEGER,
+            new_latency_s REAL,
+            new_text TEXT,
+            new_error TEXT,
+            legacy_success INTEGER,
+            legacy_model TEXT,
+            legacy_tokens INTEGER,
+            legacy_latency_s REAL,
+            legacy_text TEXT,
+            legacy_error TEXT,
+            similarity REAL)""",
+        "CREATE INDEX pairs_at ON pairs (at)",
+    ),
 )
 
 
@@ -256,6 +278,36 @@ def transaction(connection: "sqlite3.Connection") -> Iterator[None]:
     connection.execute("COMMIT")
 
 
+class _Kept:
+    """What is kept of tables, and of which version of the file."""
+
+    __slots__ = ("tables", "version")
+
+    def __init__(self) -> None:
+        self.version = -1
+        self.tables: dict[str, dict[str, Any]] = {}
+
+
+def kept(connection: "sqlite3.Connection", table: str) -> dict[str, Any]:
+    """What was kept of a table's rows, by their keys, so that only those that changed are read
+    again: nothing once another connection has written. Whoever writes through this one calls
+    ``forget``."""
+    found: _Kept | None = getattr(connection, "kept", None)
+    if found is None:
+        return {}
+    version = connection.execute("PRAGMA data_version").fetchone()[0]
+    if version != found.version:
+        found.version, found.tables = version, {}
+    return found.tables.setdefault(table, {})
+
+
+def forget(connection: "sqlite3.Connection", table: str, key: str) -> None:
+    """A row is about to change. If that is undone, it is read again for nothing."""
+    found: _Kept | None = getattr(connection, "kept", None)
+    if found is not None:
+        found.tables.get(table, {}).pop(key, None)
+
+
 def remember(connection: "sqlite3.Connection", key: str, value: str | None) -> None:
     """Keep a small fact between runs; ``None`` forgets it."""
     with errors():
@@ -301,9 +353,13 @@ def _opened(path: Path) -> "sqlite3.Connection":
     import sqlite3
 
     _create_private(path)
+    class Connection(sqlite3.Connection):
+        kept: _Kept
+
     connection = sqlite3.connect(
-        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, factory=Connection
     )
+    connection.kept = _Kept()
     try:
         _prepare(connection, path)
     except BaseException:

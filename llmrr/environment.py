@@ -10,6 +10,7 @@ from llmrr.settings import Setting, Source, Spec
 from llmrr.tomltext import is_secret, toml_text
 
 PREFIX = "LLMRR_"
+MIGRATION_MODE = "MIGRATION_MODE"  # known by this name before there was an llmrr
 NOT_SETTINGS = {"LLMRR_HOME", "LLMRR_DEBUG", "LLMRR_CORPUS", "LLMRR_ALERT"}
 TRUTH = {
     "true": True, "yes": True, "on": True, "1": True,
@@ -30,6 +31,9 @@ def read(environ: Mapping[str, str]) -> tuple[dict[str, Setting], tuple[str, ...
             warnings.append(_sets_nothing(name))
         elif environ[name]:
             found[key] = stated(spec, environ[name], "environment", name)
+    if mode := environ.get(MIGRATION_MODE):
+        spec = settings.spec("migration.mode")
+        found[spec.key] = stated(spec, mode.strip(), "environment", MIGRATION_MODE)
     return found, tuple(warnings)
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from llmrr import formats, spending, stats
 from llmrr.catalogue import Catalogue, Resolved, place
 from llmrr.choosing.answering import Answer
+from llmrr.choosing.background import Background
 from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.dispatch import Call, Dispatch, completed
 from llmrr.choosing.lookup import Cache
@@ -60,7 +61,7 @@ class Opened:
     resolved: Resolved
     engine: str
     model: Model
-    lease: Lease
+    lease: Lease | None = None
 
     def generate(self, request: Request) -> Stream:
         """Start answering, with the defaults of its recipe, of its author and of llmrr."""
@@ -92,12 +93,15 @@ class Router:
         self._prunes = 0.0  # when old runs are looked for next
         self._kept: dict[str, str] = {}  # who has answered a conversation
         self._cache = Cache()
+        self._background = Background()
         self._told: set[str] = set()
 
     def __enter__(self) -> "Router":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, LlmrrError):
+            self._background.cancel()
         self.close()
 
     @cached_property
@@ -183,7 +187,7 @@ class Router:
     @cached_property
     def watch(self) -> Watch:
         """``[alerts]``: what follows a run."""
-        return Watch(lambda: self.config, self.with_database, self._warn)
+        return Watch(lambda: self.config, self.with_database, self._warn, self.memory)
 
     # -- work ----------------------------------------------------------------------------------
 
@@ -219,9 +223,14 @@ class Router:
         """
         loading = _loading(options, engine)
         wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
-        chosen = self.selection.choose(request, wish, self._moment(conversation))
-        self._tell(chosen.flags.notes)
         call = Call(options or {}, engine, conversation, log, deadline, cache)
+        moment = self._moment(conversation)
+        if sides := self.selection.sides(wish):
+            from llmrr.choosing.sides import ask
+
+            return ask(self, sides, request, wish, call, moment, progress)
+        chosen = self.selection.choose(request, wish, moment)
+        self._tell(chosen.flags.notes)
         dispatch = Dispatch(self, chosen, request, call)
         decision = chosen.decision
         if decision is None or decision.strategy != "ensemble":
@@ -246,7 +255,13 @@ class Router:
         """The decision that ``run`` would obey, and what it rests on; nothing is run."""
         loading = _loading(options, engine)
         wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
-        decision = self.selection.decide(request, wish, self._moment(None))
+        decision: Decision
+        if sides := self.selection.sides(wish):
+            from llmrr.choosing.sides import decide
+
+            decision = decide(self.selection, sides, request, wish, self._moment(None))
+        else:
+            decision = self.selection.decide(request, wish, self._moment(None))
         self._tell(decision.flags.notes)
         return decision
 
@@ -293,7 +308,9 @@ class Router:
         return Opened(resolved, lease.about.engine.name, lease.model, lease)
 
     def close(self) -> None:
-        """Free the models, what they are answering too, and the database. Twice is allowed."""
+        """Free the models, what they are answering too, and the database, after what answers left
+        behind has ended. Twice is allowed."""
+        self._background.wait()
         self._cache.close()
         self.pool.close(leave=self._leave_model)
         with self._database_lock:
@@ -303,16 +320,17 @@ class Router:
 
     # -- memory --------------------------------------------------------------------------------
 
-    def initialize(self) -> "Router":
+    def initialize(self, options: Mapping[str, object] | None = None) -> "Router":
         """Read the configuration, open the database and, with ``[memory] loading = "preload"``,
         load the models of ``preload``, or without any all ``[[models]]``. What there is no room for
-        is left to be loaded when it is asked for, with a warning. Raises ``NotFound`` for a name
+        is left to be loaded when it is asked for, with a warning. ``options`` are those of ``run``,
+        which must be the same for what is loaded to be what is used. Raises ``NotFound`` for a name
         that means no model, and what loading it raises."""
         self.with_database(lambda connection: None, "nothing is recorded")
         if self.config.value("memory.loading") == "preload":
             named = cast("tuple[str, ...]", self.config.value("preload"))
             for name in named or [one.name for one in self.config.models]:
-                self._preload(name)
+                self._preload(name, options or {})
         return self
 
     def unload_unused(self, idle_s: float | None = None) -> list[str]:
@@ -352,7 +370,11 @@ class Router:
         wanted: str | None,
         until: float | None = None,
     ) -> Lease:
-        """A model to be used; room for it is waited for ``until``."""
+        """A model to be used; room for it is waited for ``until``, by default as long as for an
+        answer."""
+        total = cast("float | None", self.config.value("timeouts.total"))
+        if until is None and total is not None:
+            until = time.monotonic() + total
         return self.pool.lease(self._wanted(resolved, stated, wanted), until)
 
     def _wanted(
@@ -389,10 +411,10 @@ class Router:
     def _rules(self) -> Rules:
         return Rules(**{name: self.config.value(f"memory.{name}") for name in Rules._fields})  # type: ignore[arg-type]
 
-    def _preload(self, name: str) -> None:
+    def _preload(self, name: str, options: Mapping[str, object]) -> None:
         found = self.catalogue.for_running(self._found(name, None))
         try:
-            self._open(found, {}, None).release()
+            self._open(found, options, None).release()
         except DoesNotFit as error:
             self._warn(f"{name} is not preloaded: {error.message}")
 
@@ -435,6 +457,8 @@ class Router:
             return None
         try:
             with self._database_lock:  # transactions of several threads would meet
+                if time.monotonic() < self._unrecorded_until:  # who came before waited in vain
+                    return None
                 return work(self.database)
         except LlmrrError as error:
             self._unrecorded_until = time.monotonic() + UNRECORDED_S

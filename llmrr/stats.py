@@ -236,9 +236,9 @@ def summary(connection: "sqlite3.Connection", since: float | None = None) -> Sum
 def prune(
     connection: "sqlite3.Connection", retention: float | None, *, now: float | None = None
 ) -> int:
-    """Delete runs, alerts and metrics older than ``retention`` seconds (None keeps all), at most
-    once a day so that it may be called after every run; how many runs went. What was spent is kept
-    until its month is over: a budget counts it."""
+    """Delete runs, alerts, metrics and the pairs of both sides of a migration older than
+    ``retention`` seconds (None keeps all), at most once a day so that it may be called after every
+    run; how many runs went. What was spent is kept until its month is over: a budget counts it."""
     now = time.time() if now is None else now
     if retention is None:
         return 0
@@ -248,7 +248,7 @@ def prune(
     with database.errors(), database.transaction(connection):
         oldest = now - retention
         gone = connection.execute("DELETE FROM runs WHERE at < ?", (oldest,)).rowcount
-        for table in ("alerts", "metrics"):
+        for table in ("alerts", "metrics", "pairs"):
             connection.execute(f"DELETE FROM {table} WHERE at < ?", (oldest,))
         days = [time.strftime("%Y-%m-%d", time.localtime(at)) for at in (oldest, now)]
         connection.execute("DELETE FROM spent WHERE day < ?", (min(days[0], f"{days[1][:8]}01"),))

@@ -64,7 +64,8 @@ def test_stats_and_logs(typed: Typed, engine: FakeEngine) -> None:
     engine.replies = ["Paris"]
     typed("run", "capital?")
     summary = typed("stats", "--json").json
-    assert set(summary) == {"models", "days"}
+    assert set(summary) == {"models", "days", "alerts", "migration"}
+    assert summary["migration"] is None
     assert summary["models"][0]["completion_tokens"] == 5
     [run] = typed("logs", "--json").json
     assert (run["prompt"], run["answer"], run["model"]) == ("capital?", "Paris", "builtin:mini")

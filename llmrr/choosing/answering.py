@@ -8,12 +8,17 @@ from llmrr.choosing.attempts import Attempt, Attempts
 from llmrr.routing import Decision
 from llmrr.types import Chunk, FinishReason, Usage
 
+Progress = Callable[[int, int], None]
+
 _PROGRESS_EVERY = 0.1  # seconds
 
 
 class Answer(Iterator[Chunk]):
     """An answer under way: iterate its chunks. It is recorded when it ends, however it ends.
-    ``decision`` is None where the model was named."""
+    ``decision`` is None where the model was named. ``held`` is to be set where nobody sees it
+    before its end."""
+
+    held = False
 
     def __init__(
         self,
@@ -97,6 +102,7 @@ class Answer(Iterator[Chunk]):
     def cancel(self) -> None:
         """Stop it, from any thread; what has come remains."""
         self._cancelled = True
+        self._attempts.stop()
         self._current.stream.cancel()
 
     def close(self) -> None:
@@ -128,11 +134,15 @@ class Answer(Iterator[Chunk]):
             raise error
         try:
             self._attempts.after(error, text, self._tokens)
+            if self._cancelled:  # while it was waited
+                raise error
             self._current = self._attempts.begin()
         except BaseException:
             self._ended = True
             self.text = text
             raise
+        if self._cancelled:  # while it began
+            self._current.stream.cancel()
         self._watched = self._said
         if not self._said:
             self._tokens = 0

@@ -2,6 +2,7 @@
 what has come so far.
 """
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -97,6 +98,7 @@ class Attempts:
     current: Attempt | None = None
     found: Resolved | None = None
     asked: Request = field(init=False)
+    _stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.asked = self.request
@@ -171,8 +173,16 @@ class Attempts:
         if not may_wait(self.rules, seconds, left, others=lambda: self._other(error) is not None):
             return False
         self.asks.warn(f"{_what(self._label, error)}: it is asked again in {seconds:.1f} s")
-        time.sleep(seconds)
+        self.pause(seconds)
         return True
+
+    def stop(self) -> None:
+        """Wait no longer, from any thread."""
+        self._stopped.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, until it is stopped."""
+        self._stopped.wait(seconds)
 
     def _next(self, error: LlmrrError, what: str = "is asked") -> None:
         other = self._other(error)

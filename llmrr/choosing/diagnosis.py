@@ -157,7 +157,7 @@ def _models(host: Host, rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
     average = _mean([one for times in loads.values() for one in times])
     return {
         "configured": [one.name for one in config.models],
-        "loaded": sorted(one.name for one in host.loaded()),
+        "loaded": sorted({one.name for one in host.loaded()}),
         "avg_load_ms": average,
         "avgLoadTime": average,
         "load_ms": {name: _mean(times) for name, times in sorted(loads.items())},

@@ -18,8 +18,8 @@ from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, Selection, needs_of, retry_rules
 from llmrr.config import Config
 from llmrr.engines.chunks import joined
-from llmrr.errors import EngineFailed, LlmrrError, Unreachable
-from llmrr.pool import Lease
+from llmrr.errors import EngineFailed, LlmrrError, Unreachable, UsageError
+from llmrr.pool import Lease, Pool
 from llmrr.routing.cache import Stated
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
@@ -46,6 +46,7 @@ class Call(NamedTuple):
 class Host(Protocol):
     """What a request needs of the router."""
 
+    pool: Pool
     _kept: dict[str, str]
     _cache: Cache
 
@@ -94,6 +95,7 @@ class Dispatch:
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way = chosen.under_way
+        self.closings = router.pool.closings
         self.claims = 0
         self.cost: float | None = None  # dollars of all that was asked
         self.models = {one.name: one for one in router.config.models}
@@ -134,7 +136,7 @@ class Dispatch:
 
         def work(connection: "sqlite3.Connection") -> LlmrrError | None:
             if not health.claim(connection, key_of(model), rules):
-                self._finish()
+                self.finish()
                 return health.refusal(connection, name, key_of(model), rules)
             if decision and strategy == "round-robin" and name != decision.chosen:
                 health.chosen(connection, key_of(model))
@@ -156,6 +158,8 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin, or take the answer that there is. Raises what goes wrong."""
+        if self.closings != self.router.pool.closings:  # nobody wants its answer any more
+            raise UsageError("the router was closed before the answer came", "close it last")
         pictures.require(model, request, self.call.options, self.call.engine)
         return self.cached.start(model, request, lambda again: self._run(model, request, again))
 
@@ -185,7 +189,7 @@ class Dispatch:
 
     def keep(self, ended: Ended, *, is_said: bool) -> None:
         """``record``; what is not ``is_said`` is no turn of the conversation."""
-        self._finish()
+        self.finish()
         model = ended.model
         if model is None:
             return
@@ -231,7 +235,8 @@ class Dispatch:
             health = router.selection.profiles.health(models).get(name, UNKNOWN)
         router.budgeting.require(candidate, needs, health, budgets)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """No request of it is under way any more, whatever was noted when it was chosen."""
         number, self.under_way = self.under_way, None
         if number is None:
             return

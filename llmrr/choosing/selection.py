@@ -17,6 +17,7 @@ from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import RetryRules, chain
 from llmrr.routing.flags import NO_EFFECT, Effect, active, draw_key
 from llmrr.routing.rejection import Rejected, sorted_words
+from llmrr.sides import Sides
 from llmrr.strategies import parse_strategy
 from llmrr.types import Request
 
@@ -33,8 +34,8 @@ _MAY_BE_ASKED: Final = ("breaker", "probing", "flag")
 
 class Wish(NamedTuple):
     """What a call states of the choice: a model or a group by its name, how to choose, what is
-    asked when that fails, what is needed (``--need``), how it is loaded; and the user it is for.
-    """
+    asked when that fails, what is needed (``--need``), how it is loaded, and the user it is for.
+    ``among`` are the names of the models of a side, the only ones that are looked at."""
 
     model: str | None = None
     strategy: str | None = None
@@ -42,6 +43,7 @@ class Wish(NamedTuple):
     need: tuple[str, ...] = ()
     loading: Loading = AS_CONFIGURED
     user: str | None = None
+    among: tuple[str, ...] | None = None
 
 
 class Moment(NamedTuple):
@@ -94,12 +96,12 @@ class Selection:
         self.profiles = Profiles(found, config, database, idle_bytes)
 
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
-        """Which models are asked, and in which order. Raises what forbids every one of them, and
-        ``NotFound`` for a fallback that is none."""
+        """Which models are asked, and in which order; of a side there may be none. Raises what
+        forbids every one of them, and ``NotFound`` for a fallback that is none."""
         if self.members(wish.model):
             offer = self._offer(request, wish, moment)
             decision, number = self._taken(offer)
-            if not decision.asked:
+            if not decision.asked and wish.among is None:
                 raise decision.refusal
             return Chosen(decision.asked, decision, offer.candidates, decision.flags, number)
         _require_unstated(wish)
@@ -114,6 +116,8 @@ class Selection:
 
     def _offer(self, request: Request, wish: Wish, moment: Moment) -> _Offer:
         models = self.members(wish.model)
+        if wish.among is not None:
+            models = tuple(one for one in models if one.name in wish.among)
         self._require_models(wish.fallback)
         if not models:
             raise NotFound(
@@ -179,12 +183,14 @@ class Selection:
         """The models that are asked in turn, without those that cannot take the request whenever
         they are asked; of an ensemble all its members."""
         if decision.chosen is None:
-            return wish.fallback
+            return () if wish.among is not None else wish.fallback
         if decision.strategy == "ensemble":
             return decision.order[: cast(int, self._config().value("ensemble.size"))]
         alone = self._config().value("fallback_chain") is False and not wish.fallback
         own = {} if alone else self._own()
         names = chain(decision.chosen, own, self._then(decision, wish))
+        if wish.among is not None:
+            names = [one for one in names if one in wish.among]
         kinds = {one.name: one.kind for one in decision.rejected}
         return tuple(one for one in names if kinds.get(one, "breaker") in _MAY_BE_ASKED)
 
@@ -203,6 +209,19 @@ class Selection:
         if isinstance(configured, tuple):
             return configured
         return () if configured is False else decision.order
+
+    def sides(self, wish: Wish) -> Sides | None:
+        """The two sides of a migration that a call goes to; None where it names its model, or they
+        do not run. Raises ``UsageError`` for a fallback that is on neither."""
+        mode, new, legacy = (self._config().value(f"migration.{one}") for one in Sides._fields)
+        if mode is None or wish.model is not None:
+            return None
+        sides = Sides(mode, new, legacy)  # type: ignore[arg-type]
+        for name in wish.fallback:
+            if name not in (*sides.new, *sides.legacy):
+                why = "it is on neither side of the migration"
+                raise UsageError(f"--fallback {name}: {why}", f"-m {name}")
+        return sides
 
     def members(self, name: str | None) -> tuple[ConfiguredModel, ...]:
         """Those that a name leaves to choose among: all without one, those of a group; none for any

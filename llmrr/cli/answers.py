@@ -120,6 +120,7 @@ def show(
 
 def listen(answer: "Answer", how: Shown, progress: Progress, heard: Heard) -> None:
     """Take in an answer to its end. One that is broken off is stopped, and recorded."""
+    answer.held = not how.live
     screen = _screen(how)
     thinking = Thinking(wanted=not how.hide_thinking)
     try:

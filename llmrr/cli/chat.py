@@ -1,6 +1,6 @@
 """``llmrr chat``: a conversation, read line by line."""
 
-from llmrr.cli import answers, asking, options, output, readiness, repl
+from llmrr.cli import answers, asking, options, output, readiness, repl, session
 from llmrr.cli.run import Words
 from llmrr.router import Router
 
@@ -45,8 +45,8 @@ def chat(
     )  # fmt: skip
     how = answers.Shown(verbose=verbose, hide_thinking=hide_thinking, explain=explain)
     with Router(warn=output.note) as router:
-        router.initialize()
         router.watch.tell = output.note
         question = asking.question(asked, router, None)
         readiness.require(router, question.model)
+        router.initialize(session.loaded_as(question.loading))
         repl.converse(router, question, how, log=not no_log)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr import alerts
+from llmrr import alerts, pairs
 from llmrr import stats as records
 from llmrr.cli import options, output, stats_views, times, views
 from llmrr.database import open_database
@@ -27,7 +27,8 @@ def stats(
 
     Per model: runs, failures, answers that the cache had, tokens, the median and the 95th
     percentile of the time to the first token and of the whole, tokens per second, dollars; the runs
-    of each day with what they cost, and the alerts that were raised.
+    of each day with what they cost, and the alerts that were raised. Where the two sides of a
+    migration run beside each other, one against the other.
     """
     moment = times.parse(since)
     if diagnose:
@@ -37,8 +38,10 @@ def stats(
     with closing(open_database()) as connection:
         summary = records.summary(connection, since=moment)
         raised = alerts.recent(connection, since=moment, last=100)
-    _require(summary.runs or raised or json, since)
-    history = stats_views.History(summary.models, summary.days, raised)
+        compared = pairs.summary(connection, since=moment)
+    sides = compared if compared.samples else None
+    _require(summary.runs or raised or sides or json, since)
+    history = stats_views.History(summary.models, summary.days, raised, sides)
     return output.show(history, stats_views.history, as_json=json)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from llmrr.cli import side_views
 from llmrr.cli.layout import Page
 from llmrr.config import toml_text
 
@@ -16,6 +17,8 @@ def decision(page: Page, facts: Mapping[str, Any] | None) -> Iterator[str]:
         yield "one model was named: there was nothing to choose"
         return
     yield f"{page.cell(facts['model'])}  ({facts['strategy']}: {facts['why']})"
+    if facts.get("migration"):
+        yield side_views.sides(facts["migration"])
     if others := facts["asked"][1:]:
         together = facts["strategy"] == "ensemble"
         yield f"{'asked as well' if together else 'where it fails'}: {', '.join(others)}"
@@ -36,6 +39,11 @@ def decision(page: Page, facts: Mapping[str, Any] | None) -> Iterator[str]:
     if facts["hint"]:
         yield ""
         yield f"hint: {facts['hint']}"
+    if facts.get("migration"):
+        other = facts["migration"]["other"]
+        yield ""
+        yield f"the {other['side']} side:"
+        yield from decision(page, other)
 
 
 def _candidates(page: Page, facts: Mapping[str, Any]) -> Iterator[str]:

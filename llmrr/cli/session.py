@@ -1,6 +1,7 @@
 """A conversation under way: who answers, what was said, how the answers are shown."""
 
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -73,6 +74,11 @@ def begin(
     )
 
 
+def loaded_as(stated: Mapping[str, object]) -> dict[str, object]:
+    """How the models of a conversation are loaded."""
+    return {"at_least": CONTEXT_AT_LEAST, **stated}
+
+
 def lasting_name(router: "Router", name: str | None) -> str | None:
     """What names the same model later and in another folder: the name that is configured, else the
     source. What names nothing any more stays as it is."""
@@ -96,7 +102,7 @@ def say(session: Session, text: str) -> None:
     answer = session.router.run(
         Request(messages=turns, sampling=session.sampling),
         model=session.model,
-        options={"at_least": CONTEXT_AT_LEAST, **session.loading},
+        options=loaded_as(session.loading),
         engine=session.engine,
         conversation=session.cid,
         log=session.log,

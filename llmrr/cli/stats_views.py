@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from llmrr.cli import side_views
 from llmrr.cli.layout import Page
 from llmrr.cli.views import minute
 from llmrr.routing.budgets import dollars
 
 if TYPE_CHECKING:
     from llmrr.alerts import Alert
+    from llmrr.pairs import Comparison
     from llmrr.stats import DaySummary, ModelSummary
 
 
@@ -20,6 +22,7 @@ class History:
     models: "Sequence[ModelSummary]"
     days: "Sequence[DaySummary]"
     alerts: "Sequence[Alert]" = ()
+    migration: "Comparison | None" = None
 
 
 def history(page: Page, found: History) -> Iterator[str]:
@@ -48,6 +51,9 @@ def history(page: Page, found: History) -> Iterator[str]:
     if found.alerts:
         yield ""
         yield from _alerts(page, found.alerts[-10:])
+    if found.migration is not None:
+        yield ""
+        yield from side_views.comparison(page, found.migration)
 
 
 def diagnosis(page: Page, found: Mapping[str, Any]) -> Iterator[str]:

@@ -1,0 +1,61 @@
+"""Work that outlives the answer it belongs to: the other side of a migration, still under way."""
+
+import threading
+from collections.abc import Callable
+
+_PATIENCE_S = 2.0  # for what was cancelled to end, and be recorded
+
+
+class Background:
+    """Work on threads that are waited for before their router is closed."""
+
+    def __init__(self) -> None:
+        # Not Thread.join: one that Ctrl-C interrupts takes the thread for ended (Python 3.11).
+        self._changed = threading.Condition()
+        self._work: dict[threading.Thread, Callable[[], None]] = {}
+
+    def start(self, work: Callable[[], object], cancel: Callable[[], None]) -> bool:
+        """Do ``work`` on a thread of its own; ``cancel`` ends it soon, from any thread. False where
+        the system has no thread to give."""
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                forget()
+
+        def forget() -> None:
+            with self._changed:
+                self._work.pop(thread, None)
+                self._changed.notify_all()
+
+        thread = threading.Thread(target=run, name="llmrr-side", daemon=True)
+        with self._changed:
+            self._work[thread] = cancel
+        try:
+            thread.start()
+        except RuntimeError:
+            forget()
+            return False
+        return True
+
+    def wait(self) -> None:
+        """Wait until all has ended. ``KeyboardInterrupt`` cancels it."""
+        try:
+            self._wait(None)
+        except BaseException:
+            self.cancel()
+            raise
+
+    def cancel(self) -> None:
+        """End all of it; what has not ended soon is left behind."""
+        with self._changed:
+            work = list(self._work.values())
+        for cancel in work:
+            cancel()
+        self._wait(_PATIENCE_S)
+
+    def _wait(self, seconds: float | None) -> None:
+        own = threading.current_thread()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._work.keys() - {own}, seconds)
