@@ -91,11 +91,6 @@ class Parallel(Answer):
         return self._answer.runs
 
     @property
-    def cache(self) -> str | None:
-        """Why nothing was run for it."""
-        return self._answer.cache
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how it was asked."""
         return self._answer.notes
