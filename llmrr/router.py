@@ -482,7 +482,8 @@ class Router:
         of what was unloaded."""
         retention = cast("float | None", self.config.value("stats.retention"))
         self.with_database(
-            lambda connection: stats.prune(connection, retention), "nothing is forgotten"
+            lambda connection: stats.prune(connection, retention, at_once=True),
+            "nothing is forgotten",
         )
         return self.unload_unused()
 

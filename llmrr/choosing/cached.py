@@ -113,7 +113,7 @@ class Cached:
         except (LlmrrError, OSError):  # whoever runs it says what is wrong
             return None
         wanted = Wanted(cache.key(whole, about), whole)
-        if self._meaning is not None and self._shared.compares:
+        if self._meaning is not None:
             self._meaning.name(wanted, about)
         return wanted
 

@@ -21,6 +21,8 @@ class Meaning:
 
     def name(self, wanted: Wanted, about: Mapping[str, object]) -> None:
         """Note which requests it may be compared with; ``about`` is the model that answers."""
+        if self._model in self._shared.failed:
+            return
         from llmrr.choosing.identity import identity
         from llmrr.routing import cache
 
@@ -28,10 +30,11 @@ class Meaning:
             here = self._setup.catalogue
             model = here.for_running(here.wanted(self._model, None))
             measure = identity(self._setup.config, model, {}, None)
-            if not self._shared.measured:
+            if self._model not in self._shared.judged:
                 self._judge(model)
         except (LlmrrError, OSError) as error:
-            return self._fail(error)
+            self._fail(error)
+            return
         if found := cache.family(wanted.request, about, measure):
             wanted.family, wanted.words = found
 
@@ -52,7 +55,7 @@ class Meaning:
         """Warn once of a model that was not made to tell texts apart."""
         from llmrr.choosing import infos
 
-        self._shared.measured = True
+        self._shared.judged.add(self._model)
         if model.endpoint is None and not infos.inspect(
             place(model).path, self._router.with_database
         ).pooling:
@@ -63,8 +66,8 @@ class Meaning:
 
     def _fail(self, error: Exception) -> None:
         """One warning; from then on it is as if nothing were configured."""
-        if self._shared.compares:
-            self._shared.compares = False
+        if self._model not in self._shared.failed:
+            self._shared.failed.add(self._model)
             said = error.message if isinstance(error, LlmrrError) else str(error)
             self._router._warn(
                 f"prompts are not compared by their meaning: {self._model} failed ({said})"
