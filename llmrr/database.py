@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmrr import paths
 from llmrr.errors import DamagedFile, DoesNotFit, LlmrrError, Unsupported
@@ -168,6 +168,33 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX metrics_at ON metrics (at)",
     ),
     (
+        """CREATE TABLE answers (
+            id INTEGER PRIMARY KEY,
+            key TEXT NOT NULL UNIQUE,
+            at REAL NOT NULL,
+            expires REAL,
+            used REAL NOT NULL,
+            bytes INTEGER NOT NULL,
+            engine TEXT NOT NULL,
+            answer TEXT NOT NULL,
+            family TEXT,
+            vector BLOB NOT NULL)""",
+        "CREATE INDEX answers_used ON answers (used)",
+        "CREATE INDEX answers_expires ON answers (expires)",
+        "CREATE INDEX answers_family ON answers (family, used) WHERE family IS NOT NULL",
+        # What all of them take: adding that up at every new one takes longer than finding one.
+        "CREATE TABLE answers_size (bytes INTEGER NOT NULL)",
+        "INSERT INTO answers_size VALUES (0)",
+        """CREATE TRIGGER answers_added AFTER INSERT ON answers BEGIN
+            UPDATE answers_size SET bytes = bytes + new.bytes; END""",
+        """CREATE TRIGGER answers_removed AFTER DELETE ON answers BEGIN
+            UPDATE answers_size SET bytes = bytes - old.bytes; END""",
+    ),
+    (
+        "ALTER TABLE runs ADD COLUMN cache TEXT",
+        "ALTER TABLE runs ADD COLUMN looked_up INTEGER NOT NULL DEFAULT 0",
+    ),
+    (
         """CREATE TABLE pairs (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
             at REAL NOT NULL,
@@ -212,6 +239,17 @@ def open_database(path: Path | None = None) -> "sqlite3.Connection":
             return connection
 
 
+def in_memory() -> "sqlite3.Connection":
+    """An empty database that no file holds."""
+    import sqlite3
+
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    for step in STEPS:
+        for statement in step:
+            connection.execute(statement)
+    return connection
+
+
 @contextmanager
 def errors(path: Path | None = None) -> Iterator[None]:
     """Translate what SQLite and the file system say into the error tree."""
@@ -238,6 +276,36 @@ def transaction(connection: "sqlite3.Connection") -> Iterator[None]:
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+class _Kept:
+    """What is kept of tables, and of which version of the file."""
+
+    __slots__ = ("tables", "version")
+
+    def __init__(self) -> None:
+        self.version = -1
+        self.tables: dict[str, dict[str, Any]] = {}
+
+
+def kept(connection: "sqlite3.Connection", table: str) -> dict[str, Any]:
+    """What was kept of a table's rows, by their keys, so that only those that changed are read
+    again: nothing once another connection has written. Whoever writes through this one calls
+    ``forget``."""
+    found: _Kept | None = getattr(connection, "kept", None)
+    if found is None:
+        return {}
+    version = connection.execute("PRAGMA data_version").fetchone()[0]
+    if version != found.version:
+        found.version, found.tables = version, {}
+    return found.tables.setdefault(table, {})
+
+
+def forget(connection: "sqlite3.Connection", table: str, key: str) -> None:
+    """A row is about to change. If that is undone, it is read again for nothing."""
+    found: _Kept | None = getattr(connection, "kept", None)
+    if found is not None:
+        found.tables.get(table, {}).pop(key, None)
 
 
 def remember(connection: "sqlite3.Connection", key: str, value: str | None) -> None:
@@ -285,9 +353,13 @@ def _opened(path: Path) -> "sqlite3.Connection":
     import sqlite3
 
     _create_private(path)
+    class Connection(sqlite3.Connection):
+        kept: _Kept
+
     connection = sqlite3.connect(
-        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, factory=Connection
     )
+    connection.kept = _Kept()
     try:
         _prepare(connection, path)
     except BaseException:

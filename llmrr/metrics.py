@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from llmrr import alerts, database
 from llmrr.alerts import Alert, Facts, Rules
 from llmrr.choosing.diagnosis import figures
-from llmrr.choosing.watching import logger, memory_share
+from llmrr.choosing.watching import logger
 from llmrr.errors import LlmrrError, UsageError, nearest
 from llmrr.kinds import parse_duration
+from llmrr.pool import MemoryUse, memory
 from llmrr.stats import Run, quantile
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ LATENCY: Final = "inference.latency"  # milliseconds
 ERRORS: Final = "inference.errors"  # how many
 DEFAULTS: Final = {"latency": 2000.0, "errorRate": 0.05, "memory": 0.85}
 MEMORY_EVERY_S: Final = 5.0
+_ALIASES: Final = {"high-usage": "high-memory"}
 _PRUNED_EVERY_S: Final = 3600.0
 _NAMES: Final = {
     "latency": "latency_ms", "latency_ms": "latency_ms", "errorRate": "error_rate",
@@ -118,11 +120,13 @@ class MetricsCollector:
 
     def on(self, event: str, handler: Handler) -> None:
         """Call ``handler`` with the ``Alert`` whenever one of this event is raised:
-        ``high-latency``, ``high-error-rate``, ``high-memory``, or a name of one's own."""
+        ``high-latency``, ``high-error-rate``, ``high-memory`` (or ``high-usage``), or a name of
+        one's own."""
         if not callable(handler):
             raise UsageError(f"the handler of {event!r} cannot be called", "on(EVENT, FUNCTION)")
         with self._lock:
-            self._handlers.setdefault(_event(event), []).append(handler)
+            name = _ALIASES.get(event, _event(event))
+            self._handlers.setdefault(name, []).append(handler)
 
     def alert(self, event: str, what: object = None, **labels: object) -> Alert | None:
         """With a function, the same as ``on``. With anything else, or nothing: raise an alert of
@@ -147,8 +151,8 @@ class MetricsCollector:
         def read(connection: "sqlite3.Connection") -> tuple[list[Any], list[Any]]:
             sql = "SELECT event, value FROM metrics WHERE at >= ? ORDER BY event"
             tracked = connection.execute(sql, (moment,)).fetchall()
-            runs = """SELECT error IS NOT NULL, total_s, load_s, prompt_tokens + completion_tokens,
-                cost FROM runs WHERE at >= ?"""
+            runs = """SELECT error IS NOT NULL, CASE WHEN cache IS NULL THEN total_s END, load_s,
+                prompt_tokens + completion_tokens, cost FROM runs WHERE at >= ?"""
             return tracked, connection.execute(runs, (moment,)).fetchall()
 
         tracked, runs = self._use(read) or ([], [])
@@ -174,7 +178,7 @@ class MetricsCollector:
 
     def _after(self, run: Run) -> None:
         """A run of the router."""
-        if run.finish_reason == "cancelled":
+        if run.finish_reason == "cancelled" or run.cache is not None:
             return
         now = time.time()
         if not run.error:
@@ -191,10 +195,13 @@ class MetricsCollector:
             counts = (sum(last), len(last))
             looks = self._rules.memory is not None and now - self._looked >= MEMORY_EVERY_S
             self._looked = now if looks else self._looked
-        memory = memory_share() if looks else None
-        facts = Facts(now, model, latency_ms, *counts, memory)
+        use = self._memory() if looks else None
+        facts = Facts(now, model, latency_ms, *counts, None if use is None else use.share)
         for one in alerts.due(self._rules, facts):
             self._give(one)
+
+    def _memory(self) -> MemoryUse | None:
+        return memory.read() if self._router is None else self._router.memory()
 
     def _give(self, alert: Alert, quiet: float = alerts.QUIET_S) -> None:
         with self._lock:

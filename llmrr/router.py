@@ -22,6 +22,7 @@ from llmrr.choosing.answering import Answer
 from llmrr.choosing.background import Background
 from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.dispatch import Call, Dispatch, completed
+from llmrr.choosing.lookup import Cache
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.selection import Moment, Selection, Wish
 from llmrr.choosing.watching import Watch
@@ -32,6 +33,7 @@ from llmrr.engines.chunks import Kept
 from llmrr.errors import BadConfig, DoesNotFit, LlmrrError, UsageError
 from llmrr.pool import Held, Lease, MemoryUse, Pool, Rules, Wanted, needs
 from llmrr.routing import Decision
+from llmrr.routing.cache import Stated
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.types import Endpoint, ModelInfo, Request
 
@@ -59,7 +61,7 @@ class Opened:
     resolved: Resolved
     engine: str
     model: Model
-    lease: Lease
+    lease: Lease | None = None
 
     def generate(self, request: Request) -> Stream:
         """Start answering, with the defaults of its recipe, of its author and of llmrr."""
@@ -91,6 +93,7 @@ class Router:
         self._prunes = 0.0  # when old runs are looked for next
         self._kept: dict[str, str] = {}  # who has answered a conversation
         self._background = Background()
+        self._cache = Cache()
         self._told: set[str] = set()
 
     def __enter__(self) -> "Router":
@@ -184,7 +187,7 @@ class Router:
     @cached_property
     def watch(self) -> Watch:
         """``[alerts]``: what follows a run."""
-        return Watch(lambda: self.config, self.with_database, self._warn)
+        return Watch(lambda: self.config, self.with_database, self._warn, self.memory)
 
     # -- work ----------------------------------------------------------------------------------
 
@@ -203,6 +206,7 @@ class Router:
         need: Sequence[str] = (),
         deadline: float | None = None,
         user: str | None = None,
+        cache: Stated = None,
     ) -> Answer:
         """Start answering; what goes wrong before the first token is recorded, and raised where no
         other model is to be asked.
@@ -212,12 +216,14 @@ class Router:
         none; ``progress`` is told how many tokens of the prompt are computed, and how many there
         are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
         ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
-        again. ``user`` is for whom it is asked, whoever that is: a flag that is on for a share of
-        all is on or off for one user.
+        again. ``cache`` stands for ``[cache]``: False neither takes a kept answer nor keeps this
+        one, True does also where asking again could give another, as does ``{"enabled": True}``;
+        ``{"ttl": 60}`` is how old it may be, in seconds. ``user`` is for whom it is asked, whoever
+        that is: a flag that is on for a share of all is on or off for one user.
         """
         loading = _loading(options, engine)
         wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
-        call = Call(options or {}, engine, conversation, log, deadline)
+        call = Call(options or {}, engine, conversation, log, deadline, cache)
         moment = self._moment(conversation)
         if sides := self.selection.sides(wish):
             from llmrr.choosing.sides import ask
@@ -305,6 +311,7 @@ class Router:
         """Free the models, what they are answering too, and the database, after what answers left
         behind has ended. Twice is allowed."""
         self._background.wait()
+        self._cache.close()
         self.pool.close(leave=self._leave_model)
         with self._database_lock:
             if self._connection is not None:
@@ -313,16 +320,17 @@ class Router:
 
     # -- memory --------------------------------------------------------------------------------
 
-    def initialize(self) -> "Router":
+    def initialize(self, options: Mapping[str, object] | None = None) -> "Router":
         """Read the configuration, open the database and, with ``[memory] loading = "preload"``,
         load the models of ``preload``, or without any all ``[[models]]``. What there is no room for
-        is left to be loaded when it is asked for, with a warning. Raises ``NotFound`` for a name
+        is left to be loaded when it is asked for, with a warning. ``options`` are those of ``run``,
+        which must be the same for what is loaded to be what is used. Raises ``NotFound`` for a name
         that means no model, and what loading it raises."""
         self.with_database(lambda connection: None, "nothing is recorded")
         if self.config.value("memory.loading") == "preload":
             named = cast("tuple[str, ...]", self.config.value("preload"))
             for name in named or [one.name for one in self.config.models]:
-                self._preload(name)
+                self._preload(name, options or {})
         return self
 
     def unload_unused(self, idle_s: float | None = None) -> list[str]:
@@ -362,7 +370,11 @@ class Router:
         wanted: str | None,
         until: float | None = None,
     ) -> Lease:
-        """A model to be used; room for it is waited for ``until``."""
+        """A model to be used; room for it is waited for ``until``, by default as long as for an
+        answer."""
+        total = cast("float | None", self.config.value("timeouts.total"))
+        if until is None and total is not None:
+            until = time.monotonic() + total
         return self.pool.lease(self._wanted(resolved, stated, wanted), until)
 
     def _wanted(
@@ -399,10 +411,10 @@ class Router:
     def _rules(self) -> Rules:
         return Rules(**{name: self.config.value(f"memory.{name}") for name in Rules._fields})  # type: ignore[arg-type]
 
-    def _preload(self, name: str) -> None:
+    def _preload(self, name: str, options: Mapping[str, object]) -> None:
         found = self.catalogue.for_running(self._found(name, None))
         try:
-            self._open(found, {}, None).release()
+            self._open(found, options, None).release()
         except DoesNotFit as error:
             self._warn(f"{name} is not preloaded: {error.message}")
 
@@ -445,6 +457,8 @@ class Router:
             return None
         try:
             with self._database_lock:  # transactions of several threads would meet
+                if time.monotonic() < self._unrecorded_until:  # who came before waited in vain
+                    return None
                 return work(self.database)
         except LlmrrError as error:
             self._unrecorded_until = time.monotonic() + UNRECORDED_S

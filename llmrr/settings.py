@@ -28,6 +28,7 @@ from llmrr.kinds import (
     REVISION,
     SECONDS,
     SHARE,
+    SIZE,
     SOURCE,
     STOP,
     TEXT,
@@ -350,6 +351,24 @@ SETTINGS: tuple[Spec, ...] = (
          '["local"]', True),
     Spec("migration.legacy", SIDE, None,
          "The models of the old side.", '["assistant"]', True),
+    Spec("cache.enabled", FLAG, True,
+         "Whether an answer is given again to the same request: the same model, conversation, "
+         "tools and sampling values to the last one, and only at temperature 0 or with a seed. "
+         "Kept are digests of requests and the answers; where log_prompts is false, and with -n, "
+         "in memory only. --no-cache asks anew.", "false", True),
+    Spec("cache.ttl", RETENTION, 3600,
+         'How long an answer is given again: seconds, a time such as "12h", or "forever".',
+         '"12h"', True),
+    Spec("cache.max_bytes", SIZE, "256 MB",
+         "What all answers may take; beyond it those that were not used for the longest time go.",
+         '"1 GB"', True),
+    Spec("cache.semantic.model", TEXT, None,
+         "A model that makes embeddings: with it an answer is given again also where the last "
+         "message means the same in other words, and all else is the same. Never with tools, "
+         "images, a schema or a grammar.", '"embedder"', True),
+    Spec("cache.semantic.threshold", SHARE, 0.95,
+         "How alike two messages must be for that, as the cosine of their vectors.",
+         "0.97", True),
     Spec("memory.threshold", SHARE, 0.8,
          "Above this share of its limit (the machine's memory, or a control group's) models that "
          "nobody uses are unloaded.", "0.7", True),

@@ -24,7 +24,11 @@ _PRUNED = "stats.pruned_at"
 class Run:
     """One answer. Times in seconds, ``at`` since the epoch; ``first_token_s`` and ``total_s``
     count from the same moment. Without ``prompt`` and ``answer`` the words were not kept. ``cost``
-    is in dollars: 0 of a model on this machine, None where no price is known."""
+    is in dollars: 0 of a model on this machine, None where no price is known.
+
+    ``cache`` says why nothing was run: there was the answer to the same request (exact), or to one
+    that means the same (semantic); such a run took no tokens. ``looked_up`` is whether there might
+    have been one."""
 
     id: int | None
     at: float
@@ -44,6 +48,8 @@ class Run:
     prompt: str | None = None
     answer: str | None = None
     cost: float | None = None
+    cache: str | None = None
+    looked_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,8 @@ class ConversationHead:
 class ModelSummary:
     """The runs of one model. Times in seconds over the runs that succeeded; ``tokens_per_s`` is
     all generated tokens after the first, over all the time they took. ``cost`` is the dollars of
-    the runs whose price is known. Unknown is None."""
+    the runs whose price is known. Unknown is None. ``hits`` are the runs whose answers the cache
+    had, which are in no time."""
 
     model: str
     runs: int
@@ -87,6 +94,7 @@ class ModelSummary:
     total_p95_s: float | None
     tokens_per_s: float | None
     cost: float | None = None
+    hits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +157,15 @@ def runs(
     return [Run(*row) for row in reversed(rows)]
 
 
+def hit_rate(connection: "sqlite3.Connection", since: float | None = None) -> float | None:
+    """The share of the cache's answers in the runs that asked it, of those at or after ``since``
+    (epoch seconds); None where none did."""
+    sql = "SELECT count(*), count(cache) FROM runs WHERE at >= ? AND looked_up"
+    with database.errors():
+        asked, found = connection.execute(sql, (since or 0.0,)).fetchone()
+    return found / asked if asked else None
+
+
 def run(connection: "sqlite3.Connection", run_id: int) -> Run | None:
     """One recorded run by its id."""
     with database.errors():
@@ -205,7 +222,7 @@ def conversations(
 def summary(connection: "sqlite3.Connection", since: float | None = None) -> Summary:
     """Figures per model and per day of the runs at or after ``since`` (epoch seconds)."""
     sql = """SELECT model, at, error IS NOT NULL, prompt_tokens, cached_tokens, completion_tokens,
-        first_token_s, total_s, cost FROM runs WHERE at >= ?"""
+        first_token_s, total_s, cache IS NOT NULL, cost FROM runs WHERE at >= ?"""
     with database.errors():
         rows = connection.execute(sql, (since or 0.0,)).fetchall()
     by_model: dict[str, list[tuple[Any, ...]]] = {}
@@ -274,7 +291,7 @@ def _title(prompt: str | None) -> str:
 
 
 def _model_summary(model: str, rows: Sequence[tuple[Any, ...]]) -> ModelSummary:
-    good = [row for row in rows if not row[1]]
+    good = [row for row in rows if not row[1] and not row[7]]
     first = [row[5] for row in good if row[5] is not None]
     total = [row[6] for row in good]
     timed = [row for row in good if row[5] is not None and row[4] > 1 and row[6] > row[5]]
@@ -282,7 +299,7 @@ def _model_summary(model: str, rows: Sequence[tuple[Any, ...]]) -> ModelSummary:
     return ModelSummary(
         model=model,
         runs=len(rows),
-        errors=len(rows) - len(good),
+        errors=sum(row[1] for row in rows),
         prompt_tokens=sum(row[2] for row in rows),
         cached_tokens=sum(row[3] for row in rows),
         completion_tokens=sum(row[4] for row in rows),
@@ -291,7 +308,8 @@ def _model_summary(model: str, rows: Sequence[tuple[Any, ...]]) -> ModelSummary:
         total_median_s=quantile(total, 0.5),
         total_p95_s=quantile(total, 0.95),
         tokens_per_s=sum(row[4] - 1 for row in timed) / decoding if decoding else None,
-        cost=_sum(row[7] for row in rows),
+        cost=_sum(row[8] for row in rows),
+        hits=sum(row[7] for row in rows),
     )
 
 
@@ -305,7 +323,7 @@ def _days(rows: Sequence[tuple[Any, ...]]) -> tuple[DaySummary, ...]:
     from datetime import date
 
     counts: dict[int, tuple[int, int, int, float | None]] = {}
-    for _model, at, failed, _prompt, _cached, tokens, _first, _total, cost in rows:
+    for _model, at, failed, _prompt, _cached, tokens, *_times, cost in rows:
         day = date.fromtimestamp(at).toordinal()
         runs, failures, generated, so_far = counts.get(day, (0, 0, 0, None))
         paid = so_far if cost is None else cost + (so_far or 0.0)

@@ -16,9 +16,10 @@ from terminal import Typed
 
 from llmrr import alerts, config, stats, trust
 from llmrr.alerts import Alert, Facts, Rules, due
-from llmrr.choosing import delivery, watching
+from llmrr.choosing import delivery
 from llmrr.database import open_database
 from llmrr.errors import BadConfig, EngineFailed, LlmrrError
+from llmrr.pool import MemoryUse
 from llmrr.router import Router
 from llmrr.types import Message, Request
 
@@ -197,10 +198,7 @@ def test_an_error_rate_over_several_processes(engine: FakeEngine) -> None:
 
 
 def test_memory_is_that_of_this_machine(talks: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    share = watching.memory_share()
-    assert share is not None
-    assert 0 < share < 1
-    monkeypatch.setattr(watching, "memory_share", lambda: 0.9)
+    monkeypatch.setattr(Router, "memory", lambda router: MemoryUse(9, 10))
     own("[alerts]\nmemory = 0.8\n")
     ask(2)
     (alert,) = raised()

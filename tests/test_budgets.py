@@ -304,6 +304,17 @@ def test_nothing_left_ends_with_5_and_the_figure(talks: FakeEngine, typed: Typed
     assert recorded() == []
 
 
+@pytest.mark.parametrize("model", [None, "builtin:mini"])
+def test_a_model_that_no_configuration_names_counts_too(
+    talks: FakeEngine, model: str | None
+) -> None:
+    Path("llmrr.toml").write_text("[budgets]\ntokens_monthly = 500\ndaily = 0\n")
+    assert ask(model=model) == "builtin:mini"
+    spend("another", 9.0, tokens=400)
+    with pytest.raises(OverBudget, match="builtin:mini: over budget: 412 of 500 tokens"):
+        ask(model=model)
+
+
 def test_a_warning_from_80_percent_on_once_a_process_and_day(talks: FakeEngine) -> None:
     configure("[budgets.paid]\nmonthly = 10.0\n[budgets]\ntokens_daily = 1_000_000\n")
     spend("free", 9.0)

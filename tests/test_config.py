@@ -189,7 +189,7 @@ def test_overrides_are_checked_too() -> None:
         ("[engine.llamacpp]\nthreads = 1", "unknown key engine", 1, "did you mean engines?"),
         ("[engines.llamacp]\nthreads = 1", "unknown key engines.llamacp", 1, "llamacpp?"),
         ("threads = 1", "unknown key threads", 1, "engines.llamacpp.threads"),
-        ('cache_size = 3', "unknown key cache_size", 1, "known here: alerts"),
+        ('colour = 3', "unknown key colour", 1, "known here: alerts"),
         ('strategy = "qualty-first"', 'no strategy "qualty-first"; did you mean quality-first?', 1,
          'strategy = "quality-first"'),
         ('strategy = "best"', 'no strategy "best"; there are balanced, quality-first', 1, ""),

@@ -82,7 +82,8 @@ class Asked:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told: list[str] = []
         self.waits: list[float] = []
-        monkeypatch.setattr(attempts.time, "sleep", self.waits.append)
+        waits = self.waits
+        monkeypatch.setattr(attempts.Attempts, "pause", lambda _, seconds: waits.append(seconds))
 
     def __call__(self, request: Request = HELLO, **named: object) -> str:
         with Router(warn=self.told.append) as router:
@@ -314,6 +315,78 @@ def test_nothing_is_tried_after_the_deadline(engine: FakeEngine, ask: Asked) -> 
     engine.replies = [failed(transient=True), "hi"]
     with pytest.raises(EngineFailed):
         ask(deadline=0.0)
+
+
+def test_cancelled_while_it_waits_nothing_is_tried_again(engine: FakeEngine) -> None:
+    configure("a", "b", head="retry = { initial_delay = 3600, max_delay = 3600 }")
+    engine.replies = [reply(failed("busy", transient=True)), "hi"]
+    waits = threading.Event()
+    with Router(warn=lambda text: waits.set()) as router:
+        answer = router.run(HELLO, deadline=1e6)
+
+        def cancel() -> None:
+            assert waits.wait(20)
+            answer.cancel()
+
+        stopper = threading.Thread(target=cancel)
+        stopper.start()
+        with pytest.raises(EngineFailed, match="busy"):
+            list(answer)
+        stopper.join()
+    assert len(engine.requests) == 1
+    assert [run.model for run in recorded()] == ["a"]
+
+
+def test_cancelled_while_the_next_begins_it_stops(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure("a", "b")
+    engine.replies = [reply(failed("broke")), reply("one", "two", "three")]
+    with Router() as router:
+        answer = router.run(HELLO)
+        real = attempts.Attempts.begin
+
+        def begin(self: attempts.Attempts) -> attempts.Attempt:
+            answer.cancel()
+            return real(self)
+
+        monkeypatch.setattr(attempts.Attempts, "begin", begin)
+        assert [chunk.finish_reason for chunk in answer][-1] == "cancelled"
+    assert [run.finish_reason for run in recorded()] == [None, "cancelled"]
+
+
+class Counted:
+    """A lock that tells who asks for it."""
+
+    def __init__(self) -> None:
+        self.lock, self.asked = threading.RLock(), threading.Semaphore(0)
+
+    def __enter__(self) -> None:
+        self.asked.release()
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def test_those_that_wait_for_a_locked_database_do_not_wait_anew(engine: FakeEngine) -> None:
+    configure("a")
+    told, worked, lock = list[str](), list[int](), Counted()
+    with Router(warn=told.append) as router:
+        router._database_lock = lock  # type: ignore[assignment]
+        later = threading.Thread(
+            target=router.with_database, args=(lambda _: worked.append(1), "second")
+        )
+
+        def locked(connection: object) -> None:
+            later.start()
+            for _ in range(2):
+                assert lock.asked.acquire(timeout=20)
+            raise failed("locked")
+
+        router.with_database(locked, "first")
+        later.join()
+    assert (told, worked) == (["first: locked"], [])
 
 
 # -- an answer that breaks off -----------------------------------------------------------------
@@ -650,6 +723,33 @@ def test_what_failed_is_no_load(engine: FakeEngine, ask: Asked) -> None:
         assert health.under_way(connection) == {}
 
 
+def test_how_a_model_does_is_read_again_whoever_wrote_it() -> None:
+    from llmrr import database
+
+    rules, used = Rules(failures=1, cooldown=30.0), Usage(total_s=1.0)
+    with closing(open_database()) as one, closing(open_database()) as other:
+
+        def seen() -> tuple[float, float | None]:
+            found = health.read(one, [KEY, "other"], rules, 1000.0).get(KEY, health.UNKNOWN)
+            return found.attempts, found.closed_at
+
+        assert seen() == (0, None)
+        health.note(one, KEY, rules, usage=used, now=999.0)
+        assert seen() == seen() == (1, None)
+        health.note(other, KEY, rules, error="x", now=1000.0)
+        assert seen() == (pytest.approx(1.998), 1030.0)
+        with pytest.raises(ZeroDivisionError), database.transaction(one):
+            health.note(one, KEY, rules, usage=used, now=1000.0)
+            raise ZeroDivisionError
+        assert seen() == (pytest.approx(1.998), 1030.0)
+        health.chosen(one, KEY)
+        assert health.read(one, [KEY], rules)[KEY].turn == 1
+        assert health.claim(one, KEY, rules, now=1031.0)
+        assert health.read(one, [KEY], rules, 1031.0)[KEY].probing
+        health.release(one, KEY)
+        assert not health.read(one, [KEY], rules, 1031.0)[KEY].probing
+
+
 def wait_in_a_request(ready: object, done: object) -> None:
     with closing(open_database()) as connection:
         health.begin(connection, KEY)
@@ -738,7 +838,8 @@ def test_of_an_ensemble_that_fails_in_part_the_rest_decides(
 def test_a_judge_chooses_and_where_it_does_not_the_majority_does(
     engine: FakeEngine, ask: Asked
 ) -> None:
-    configure("a", "b", "c", head=BY_ENSEMBLE + "\nensemble = { size = 2, judge = 'c' }")
+    configure("a", "b", "c", head=BY_ENSEMBLE + "\nensemble = { size = 2, judge = 'c' }\n"
+              "cache.enabled = false")
     together(engine, a="first", b="second", c="Answer 2.")
     assert ask() == "second"
     assert ask.order is not None

@@ -147,6 +147,16 @@ def test_a_quota_bounds_the_threads(tmp_path: Path) -> None:
     assert hardware.threads(Hardware("linux", found, Memory())) == 2
 
 
+def test_what_of_this_process_is_in_memory(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"proc/self/statm": "9000 50 20 1 0 30 0\n"})
+    page = os.sysconf("SC_PAGE_SIZE")
+    assert memory.resident(root) == (50 * page, 30 * page)
+    assert memory.resident(tmp_path / "nowhere") is None
+    found = hardware.resident()
+    assert found is None or found[0] >= found[1] > 0
+    assert hardware.main_memory().total_bytes == hardware.probe().memory.total_bytes
+
+
 # Control groups.
 
 
@@ -158,7 +168,8 @@ def test_version_1_limits_of_a_container(tmp_path: Path) -> None:
             "proc/self/cgroup": captured("cgroup-v1-docker.txt") + f"3:cpu,cpuacct:{group}\n",
             f"sys/fs/cgroup/memory{group}/memory.limit_in_bytes": "4294967296\n",
             f"sys/fs/cgroup/memory{group}/memory.usage_in_bytes": "5013504\n",
-            f"sys/fs/cgroup/memory{group}/memory.stat": "cache 9\ntotal_inactive_file 1000000\n",
+            f"sys/fs/cgroup/memory{group}/memory.stat": "cache 9\ntotal_inactive_file 600000\n"
+            "total_active_file 400000\n",
             "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
             "sys/fs/cgroup/memory/memory.usage_in_bytes": "8000000000\n",
             f"sys/fs/cgroup/cpu{group}/cpu.cfs_quota_us": "150000\n",

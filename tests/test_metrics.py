@@ -15,6 +15,7 @@ from llmrr import MetricsCollector, Router, metrics, paths
 from llmrr.alerts import Alert
 from llmrr.database import open_database
 from llmrr.errors import EngineFailed, LlmrrError, UsageError
+from llmrr.pool import MemoryUse, memory
 from llmrr.types import Message, Request
 
 HELLO = Request(messages=(Message("user", "hello"),))
@@ -84,13 +85,14 @@ def test_when_it_alerts(
 
 
 def test_memory_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "memory_share", lambda: 0.9)
+    monkeypatch.setattr(memory, "read", lambda: MemoryUse(9, 10))
     found: list[Alert] = []
     with MetricsCollector() as collector:
         collector.alert("high-memory", found.append)
+        collector.on("high-usage", found.append)
         for _ in range(3):
             collector.track("inference.latency", 1)
-    assert [one.value for one in found] == [0.9]
+    assert [one.value for one in found] == [0.9, 0.9]
 
 
 def test_alert_registers_a_function_and_raises_anything_else() -> None:

@@ -80,7 +80,7 @@ def world() -> Iterator[World]:
     made.pool.close()
 
 
-def at_once(count: int, work: Callable[[int], None]) -> list[BaseException]:
+def at_once(count: int, work: Callable[[int], object]) -> list[BaseException]:
     """Run in so many threads; what they raised."""
     raised: list[BaseException] = []
 
@@ -197,7 +197,7 @@ def test_who_waits_for_a_load_that_was_interrupted_loads_it(world: World) -> Non
 
 def test_two_models_load_at_once_where_memory_holds_both(world: World) -> None:
     both = threading.Barrier(2)
-    world.loading = lambda name: both.wait(LONG) and None
+    world.loading = lambda name: (both.wait(LONG), None)[1]
     assert not at_once(2, lambda at: world.use("ab"[at]))
     assert world.there == "ab"
 
@@ -416,6 +416,27 @@ def test_what_is_closed_while_it_loads_is_freed_at_once(world: World) -> None:
     assert [type(one) for one in raised] == [EngineFailed]
     assert world.models[0].is_closed.is_set()
     assert world.there == ""
+
+
+def test_who_waits_for_room_when_the_pool_is_closed_gets_none(world: World) -> None:
+    world.sizes = {"a": 60, "b": 60}
+    lease = world.pool.lease(world.wanted("a"))
+    raised: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            world.pool.lease(world.wanted("b"))
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    waits(world.pool)
+    world.pool.close()
+    thread.join(LONG)
+    assert [type(one) for one in raised] == [EngineFailed]
+    assert world.there == ""
+    lease.release()
 
 
 def test_models_elsewhere_take_no_bytes_and_are_not_kept_without_end(

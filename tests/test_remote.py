@@ -16,7 +16,7 @@ from remote_cases import CASES, GOOGLE, KEY_ENV, OPENAI, Case, answer, asked, te
 
 from llmrr.engines import remote
 from llmrr.engines.base import Options
-from llmrr.engines.remote import deadlines
+from llmrr.engines.remote import deadlines, starter
 from llmrr.errors import (
     AuthenticationFailed,
     BrokenStream,
@@ -109,12 +109,16 @@ def test_what_a_listener_takes_is_not_the_time_of_the_provider(
     now = [time.monotonic()]
     with OPENAI.talking(between_tokens=5, timeout=8) as (_, model):
         answer(model)
-        monkeypatch.setattr(deadlines.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(starter, "soon", lambda start: None)  # it is read by who listens
+        for name in ("monotonic", "perf_counter"):
+            monkeypatch.setattr(time, name, lambda: now[0])
         heard = []
         for chunk in model.generate(asked()):
             heard.append(chunk)
             now[0] += 7
         assert text_of(heard) == "Hello, world!"
+        assert heard[-1].usage is not None
+        assert heard[-1].usage.total_s == pytest.approx(0, abs=1e-3)
 
 
 def test_what_is_read_by_its_listener_may_be_waited_for_as_well() -> None:

@@ -1,7 +1,8 @@
 """Models elsewhere and models here behind one name: chosen among, tried again, fallen back on."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,8 @@ from openai_servers import OpenAIServer
 from provider_servers import KEY, MODEL, Fault, Said
 from terminal import Typed
 
-from llmrr import config
+from llmrr import config, stats
+from llmrr.database import open_database
 from llmrr.router import Router
 from llmrr.types import Message, Request, Sampling
 
@@ -129,6 +131,33 @@ def test_a_refused_request_is_no_fault_of_the_model(
         assert ask(router)[0] == "near"
         assert ask(router)[0] == "near"
         assert "its breaker is open" in router.route(HELLO).rejected[0].why
+
+
+def test_no_request_of_many_threads_is_lost_while_one_model_is_sound(
+    pair: tuple[OpenAIServer, OpenAIServer],
+) -> None:
+    far, near = pair
+    write(far, near, head="breaker = { cooldown = 0.01 }\n" + BY_PRIORITY)
+    faults = [Fault(500), Fault(drops=True), Fault(after=0), Fault(raw=b"{", after=0), Fault(401)]
+    faults.append(Fault(429, headers={"retry-after": "0"}))
+    for fault in faults * 10:  # now and then one that is answered
+        far.faults += [fault] * 5 + [Fault()]
+    told: list[str] = []
+    answers: list[tuple[str, str]] = []
+    with Router(warn=told.append) as router:
+        threads = [
+            threading.Thread(target=lambda: answers.extend(ask(router) for _ in range(20)))
+            for _ in range(8)
+        ]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+    assert [text for _, text in answers] == ["Hello, world!"] * 160
+    assert "near" in {name for name, _ in answers}
+    with closing(open_database()) as connection:
+        runs = stats.runs(connection)
+    assert len([run for run in runs if run.error is None]) == 160
 
 
 def test_an_answer_that_breaks_off_is_gone_on_with(

@@ -1,6 +1,9 @@
 """Several models: which one a request goes to, what happens when it fails, and how they are doing.
 
 ``selection`` makes the decision of ``routing`` out of what ``profiles`` knows of each model and
-``health`` of how it has been doing. ``dispatch`` carries one request through the models that were
-chosen, in ``attempts``; ``answering`` is the answer under way, ``ensemble`` one of several.
+``health`` of how it has been doing. ``cached`` knows which answers may be given again; they are
+``kept`` under the ``identity`` of what gave them, and ``meaning`` compares requests in other words.
+Requests that are under way are ``flights``, which others that are the same are ``listening`` to.
+``dispatch`` carries one request through the models that were chosen, in ``attempts``; ``answering``
+is the answer under way, ``ensemble`` one of several.
 """

@@ -58,6 +58,12 @@ class Answer(Iterator[Chunk]):
         return self._current.runs
 
     @property
+    def cache(self) -> str | None:
+        """Why nothing is run: ``exact`` where the answer was kept or is that of the same request
+        under way, ``semantic 0.97`` where it is that to a message so much alike."""
+        return self._current.cache
+
+    @property
     def cost(self) -> float | None:
         """Dollars of all that was asked for it, once it has ended; None where no price is known."""
         return self._attempts.asks.cost
@@ -96,6 +102,7 @@ class Answer(Iterator[Chunk]):
     def cancel(self) -> None:
         """Stop it, from any thread; what has come remains."""
         self._cancelled = True
+        self._attempts.stop()
         self._current.stream.cancel()
 
     def close(self) -> None:
@@ -127,11 +134,15 @@ class Answer(Iterator[Chunk]):
             raise error
         try:
             self._attempts.after(error, text, self._tokens)
+            if self._cancelled:  # while it was waited
+                raise error
             self._current = self._attempts.begin()
         except BaseException:
             self._ended = True
             self.text = text
             raise
+        if self._cancelled:  # while it began
+            self._current.stream.cancel()
         self._watched = self._said
         if not self._said:
             self._tokens = 0

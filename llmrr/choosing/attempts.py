@@ -2,6 +2,7 @@
 what has come so far.
 """
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,12 +11,18 @@ from typing import NamedTuple, Protocol
 from llmrr.catalogue import Resolved
 from llmrr.engines.base import Stream
 from llmrr.errors import BadConfig, ContextOverflow, LlmrrError, UsageError
-from llmrr.pool import Lease
 from llmrr.routing.chain import RetryRules, delay, may_wait
 from llmrr.types import FinishReason, Message, Request, Usage
 
 _FINAL = (UsageError, BadConfig)  # wrong with whichever model
 _GO_ON = "Your answer broke off. Go on exactly where it ends, and repeat nothing."
+
+
+class Lent(Protocol):
+    """The right to use a model."""
+
+    def release(self) -> None:
+        """Give it back. Twice is allowed."""
 
 
 class Attempt(NamedTuple):
@@ -26,12 +33,19 @@ class Attempt(NamedTuple):
     model: Resolved
     engine: str
     runs: str
-    lease: Lease
+    lease: Lent
+
+    @property
+    def cache(self) -> str | None:
+        """Why nothing is run: ``exact``, or ``semantic`` with how alike the requests are."""
+        found: str | None = getattr(self.stream, "cache", None)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an attempt ended; ``model`` is None where its name means none."""
+    """How an attempt ended; ``model`` is None where its name means none, ``stream`` where it did
+    not begin."""
 
     name: str
     model: Resolved | None
@@ -41,6 +55,7 @@ class Ended:
     finish_reason: FinishReason | None = None
     text: str | None = None
     error: BaseException | None = None
+    stream: Stream | None = None
 
 
 class Asks(Protocol):
@@ -83,6 +98,7 @@ class Attempts:
     current: Attempt | None = None
     found: Resolved | None = None
     asked: Request = field(init=False)
+    _stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.asked = self.request
@@ -137,11 +153,14 @@ class Attempts:
         error: BaseException | None = None,
     ) -> None:
         """Record how the attempt ended."""
-        engine = self.current.engine if self.current else ""
-        if self.current is not None:
-            self.current.lease.release()
+        current = self.current
+        engine, stream = (current.engine, current.stream) if current else ("", None)
+        if current is not None:
+            current.lease.release()
         self.asks.record(
-            Ended(self.name, self.found, engine, self.began, usage, finish_reason, text, error)
+            Ended(
+                self.name, self.found, engine, self.began, usage, finish_reason, text, error, stream
+            )
         )
 
     def _again(self, error: LlmrrError) -> bool:
@@ -154,8 +173,16 @@ class Attempts:
         if not may_wait(self.rules, seconds, left, others=lambda: self._other(error) is not None):
             return False
         self.asks.warn(f"{_what(self._label, error)}: it is asked again in {seconds:.1f} s")
-        time.sleep(seconds)
+        self.pause(seconds)
         return True
+
+    def stop(self) -> None:
+        """Wait no longer, from any thread."""
+        self._stopped.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, until it is stopped."""
+        self._stopped.wait(seconds)
 
     def _next(self, error: LlmrrError, what: str = "is asked") -> None:
         other = self._other(error)

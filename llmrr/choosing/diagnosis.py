@@ -8,8 +8,8 @@ Times are in milliseconds, as the names say. The guide's names stand beside ours
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from llmrr import alerts, database
-from llmrr.choosing import health
+from llmrr import alerts, database, stats
+from llmrr.choosing import health, kept
 from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Selection
@@ -27,7 +27,7 @@ T = TypeVar("T")
 SECTIONS: Final = ("metrics", "models", "cache")
 _CAMEL: Final = {f"include{one.capitalize()}": one for one in SECTIONS}
 _LOSS: Final = "what runs took is not known"
-_RUNS: Final = """SELECT model, error IS NOT NULL, total_s, load_s,
+_RUNS: Final = """SELECT model, error IS NOT NULL, CASE WHEN cache IS NULL THEN total_s END, load_s,
     prompt_tokens + completion_tokens, cost FROM runs WHERE at >= ?"""
 
 
@@ -76,15 +76,16 @@ def diagnose(host: Host, sections: set[str], since: float | None = None) -> dict
 
 
 def figures(rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
-    """What runs took: (failed, seconds, seconds to load, tokens, dollars) each.
+    """What runs took: (failed, seconds, seconds to load, tokens, dollars) each. An answer of the
+    cache took no seconds of a model: None.
 
     >>> figures([(0, 0.2, 0.0, 10, None), (0, 0.4, 0.0, 10, 0.5), (1, 9.0, 0.0, 0, None)])
     ... # doctest: +NORMALIZE_WHITESPACE
     {'runs': 3, 'errors': 1, 'error_rate': 0.333, 'avg_latency_ms': 300.0, 'p95_latency_ms': 390.0,
      'tokens': 20, 'cost': 0.5}
     """
-    taken = [row[1] * 1000 for row in rows if not row[0]]
-    errors = len(rows) - len(taken)
+    taken = [row[1] * 1000 for row in rows if not row[0] and row[1] is not None]
+    errors = sum(row[0] for row in rows)
     costs = [row[4] for row in rows if row[4] is not None]
     return {
         "runs": len(rows),
@@ -100,14 +101,7 @@ def figures(rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
 def cache_facts(connection: "sqlite3.Connection", since: float | None = None) -> dict[str, Any]:
     """Of the runs that an answer was looked up for, the share that found one; and what lies in the
     cache."""
-    with database.errors():
-        columns = {row[1] for row in connection.execute("PRAGMA table_info(runs)")}
-        rate = entries = size = None
-        if {"cache", "looked_up"} <= columns:
-            sql = "SELECT avg(cache IS NOT NULL) FROM runs WHERE looked_up AND at >= ?"
-            rate = connection.execute(sql, (since or 0.0,)).fetchone()[0]
-            entries = connection.execute("SELECT count(*) FROM answers").fetchone()[0]
-            size = connection.execute("SELECT bytes FROM answers_size").fetchone()[0]
+    rate, (entries, size) = stats.hit_rate(connection, since), kept.size(connection)
     return {"hit_rate": rate, "hitRate": rate, "entries": entries, "bytes": size}
 
 
@@ -163,7 +157,7 @@ def _models(host: Host, rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
     average = _mean([one for times in loads.values() for one in times])
     return {
         "configured": [one.name for one in config.models],
-        "loaded": sorted(one.name for one in host.loaded()),
+        "loaded": sorted({one.name for one in host.loaded()}),
         "avg_load_ms": average,
         "avgLoadTime": average,
         "load_ms": {name: _mean(times) for name, times in sorted(loads.items())},

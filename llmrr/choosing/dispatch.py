@@ -12,12 +12,15 @@ from llmrr.catalogue import Catalogue, Resolved
 from llmrr.choosing import pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.budgeting import Budgeting, candidate_of, cost_of
+from llmrr.choosing.cached import Cached
+from llmrr.choosing.lookup import Cache
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Chosen, Selection, needs_of, retry_rules
 from llmrr.config import Config
 from llmrr.engines.chunks import joined
-from llmrr.errors import EngineFailed, LlmrrError, Unreachable
-from llmrr.pool import Lease
+from llmrr.errors import EngineFailed, LlmrrError, Unreachable, UsageError
+from llmrr.pool import Lease, Pool
+from llmrr.routing.cache import Stated
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
 
@@ -37,12 +40,15 @@ class Call(NamedTuple):
     conversation: str | None
     log: bool
     deadline: float | None
+    cache: Stated = None
 
 
 class Host(Protocol):
     """What a request needs of the router."""
 
+    pool: Pool
     _kept: dict[str, str]
+    _cache: Cache
 
     @property
     def config(self) -> Config: ...
@@ -68,6 +74,10 @@ class Host(Protocol):
         until: float | None = None,
     ) -> Lease: ...
 
+    def embed(
+        self, texts: Sequence[str], *, model: str | None = None
+    ) -> list[list[float]]: ...
+
     def _record(
         self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
     ) -> None: ...
@@ -85,9 +95,11 @@ class Dispatch:
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way = chosen.under_way
+        self.closings = router.pool.closings
         self.claims = 0
         self.cost: float | None = None  # dollars of all that was asked
         self.models = {one.name: one for one in router.config.models}
+        self.cached = Cached(router, router._cache, call, chosen.flags.cache, completed)
 
     def attempts(self) -> Attempts:
         """The models that are asked in turn."""
@@ -145,8 +157,17 @@ class Dispatch:
         return found
 
     def start(self, model: Resolved, request: Request) -> Attempt:
-        """Load the model and begin. Raises what goes wrong with either."""
+        """Load the model and begin, or take the answer that there is. Raises what goes wrong."""
+        if self.closings != self.router.pool.closings:  # nobody wants its answer any more
+            raise UsageError("the router was closed before the answer came", "close it last")
         pictures.require(model, request, self.call.options, self.call.engine)
+        return self.cached.start(model, request, lambda again: self._run(model, request, again))
+
+    def _run(self, model: Resolved, request: Request, again: bool) -> Attempt:
+        """Have the model answer; ``again`` where somebody else's run of the same failed meanwhile.
+        """
+        if again:
+            self.claim(model.name)
         options = self.call.options
         if model.endpoint is not None:  # how often it is asked is counted here
             options = {**options, "max_retries": 0}
@@ -169,15 +190,23 @@ class Dispatch:
     def keep(self, ended: Ended, *, is_said: bool) -> None:
         """``record``; what is not ``is_said`` is no turn of the conversation."""
         self.finish()
-        if ended.model is None:
+        model = ended.model
+        if model is None:
             return
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
-        cost = cost_of(self.router.config, ended.model, ended.usage)
+        found = self.cached.ended(ended)
+        usage = ended.usage
+        if found.cache is not None:  # it took nothing, whatever the answer once took
+            ended, usage = replace(ended, usage=None), Usage()
+        cost = cost_of(self.router.config, model, usage)
         if cost is not None:
             self.cost = cost + (self.cost or 0.0)
-        run = _run_of(self.request, ended, ended.model, self.cid if is_said else None, cost)
-        self.router._record(run, self.call.log, ended.model.label, self._outcome(ended))
+        run = _run_of(self.request, ended, model, self.cid if is_said else None, cost)
+        run = replace(run, cache=found.cache, looked_up=found.looked_up)
+        outcome = _both(self._outcome(ended, is_own=found.is_own), found.work)
+        self.router._record(run, self.call.log, model.label, outcome)
+        found.done()
 
     def warn(self, text: str) -> None:
         """Tell the user."""
@@ -216,7 +245,8 @@ class Dispatch:
         loss = "how many requests are under way is not known"
         self.router.with_database(lambda connection: health.finish(connection, number), loss)
 
-    def _outcome(self, ended: Ended) -> "Work | None":
+    def _outcome(self, ended: Ended, *, is_own: bool) -> "Work | None":
+        """What it says of the model; nothing, where it ``is_own`` run of no model."""
         model = self.models.get(ended.name)
         if model is None:
             return None
@@ -224,6 +254,8 @@ class Dispatch:
 
         key, error = key_of(model), ended.error
         rules = breaker_rules(self.router.config)
+        if not is_own:
+            return lambda connection: health.release(connection, key)
         if error is None and ended.finish_reason != "cancelled" and ended.usage is not None:
             return lambda connection: health.note(connection, key, rules, usage=ended.usage)
         if isinstance(error, LlmrrError) and not error.is_of_request:
@@ -234,6 +266,17 @@ class Dispatch:
                 connection, key, rules, error=said, trips=trips
             )
         return lambda connection: health.release(connection, key)
+
+
+def _both(one: "Work | None", other: "Work | None") -> "Work | None":
+    if one is None or other is None:
+        return one or other
+
+    def work(connection: "sqlite3.Connection") -> None:
+        one(connection)
+        other(connection)
+
+    return work
 
 
 def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:

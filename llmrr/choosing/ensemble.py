@@ -45,6 +45,7 @@ class _Member:
         self.error: BaseException | None = None
         self.resolve, self.start, self.warn = members.resolve, members.start, members.warn
         self._members, self._stopped = members, stopped
+        self._lock, self._is_flushed = threading.Lock(), False
 
     def claim(self, name: str) -> None:
         if self._stopped.is_set():
@@ -56,7 +57,19 @@ class _Member:
         return self._members.cost
 
     def record(self, ended: Ended) -> None:
-        self.ended.append(ended)
+        with self._lock:
+            self.ended.append(ended)
+        if self._is_flushed:  # it ended after everything else
+            self.flush(is_said=False)
+
+    def flush(self, *, is_said: bool) -> None:
+        """Write down how it ended, each time once, and from now on at once."""
+        self._is_flushed = True
+        with self._lock:
+            ended = self.ended.copy()
+            self.ended.clear()
+        for one in ended:
+            self._members.keep(one, is_said=is_said)
 
     def ask(self, request: Request, progress: Callable[[int, int], None] | None = None) -> None:
         """Ask, and hear the answer to its end. What goes wrong is kept."""
@@ -125,6 +138,11 @@ class Ensemble(Answer):
     def runs(self) -> str:
         """Why this engine, and what computes."""
         return self._attempt.runs if self._attempt else ""
+
+    @property
+    def cache(self) -> str | None:
+        """Why nothing was run for the answer that is taken."""
+        return self._attempt.cache if self._attempt else None
 
     @property
     def cost(self) -> float | None:
@@ -245,9 +263,7 @@ class Ensemble(Answer):
     def _flush(self, members: Sequence[_Member], taken: Answer | None = None) -> None:
         """Record them; what was ``taken`` is a turn of the conversation."""
         for member in members:
-            is_said = taken is not None and member.answer is taken
-            for ended in member.ended:
-                self._members.keep(ended, is_said=is_said)
+            member.flush(is_said=taken is not None and member.answer is taken)
 
 
 def _reason(member: _Member) -> str | None:

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +39,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A row. ``health`` has no figures of the moment (``busy``, the breaker's)."""
+    """A row. ``health`` has nothing of the moment (``busy``, when the breaker closes)."""
 
     health: Health = UNKNOWN
     breaker: Breaker = breaker.CLOSED
@@ -50,12 +50,19 @@ def read(
 ) -> dict[str, Health]:
     """How the models of these keys are doing, by key; those that were never asked are missing."""
     now = time.time() if now is None else now
-    wanted = list(keys)
-    places = ", ".join("?" * len(wanted))
-    sql = f"SELECT key, {', '.join(_COLUMNS)} FROM health WHERE key IN ({places})"
     with database.errors():
-        rows = connection.execute(sql, wanted).fetchall()
-    return {row[0]: _at(row[1:], rules, now) for row in rows}
+        rows = _rows(connection, tuple(keys))
+    return {key: _at(row, rules, now) for key, row in rows.items()}
+
+
+def _rows(connection: "sqlite3.Connection", keys: Sequence[str]) -> dict[str, Record]:
+    kept: dict[str, Record | None] = database.kept(connection, "health")
+    if missing := [key for key in keys if key not in kept]:
+        places = ", ".join("?" * len(missing))
+        sql = f"SELECT key, {', '.join(_COLUMNS)} FROM health WHERE key IN ({places})"
+        kept |= dict.fromkeys(missing)
+        kept |= {row[0]: _record(row[1:]) for row in connection.execute(sql, missing)}
+    return {key: row for key in keys if (row := kept[key]) is not None}
 
 
 def chosen(connection: "sqlite3.Connection", key: str) -> None:
@@ -102,6 +109,7 @@ def refusal(
 def release(connection: "sqlite3.Connection", key: str) -> None:
     """A request that was let through ended without telling anything of the model: another one may
     try it."""
+    database.forget(connection, "health", key)
     with database.errors():
         connection.execute("UPDATE health SET probed = NULL WHERE key = ?", (key,))
 
@@ -183,32 +191,32 @@ def _mean(before: float | None, value: float, runs: float) -> float:
     return value if before is None else before + (value - before) / runs
 
 
-def _at(row: tuple[Any, ...], rules: Rules, now: float) -> Health:
+def _at(record: Record, rules: Rules, now: float) -> Health:
     """The figures with what the breaker says at this moment."""
-    state = _breaker(row)
+    state = record.breaker
+    if state.opened is None:
+        return record.health
     closed_at = breaker.closed_at(state, rules)
-    if state.opened is not None and state.opened > now:  # the clock was set back
+    if state.opened > now:  # the clock was set back
         closed_at = now
     probing = breaker.probing(state, rules, now)
-    facts = (*row[:7], 0, row[7], closed_at, len(state.failed), probing, row[11])
-    return Health(*facts)
+    return replace(record.health, closed_at=closed_at, probing=probing)
 
 
-def _breaker(row: tuple[Any, ...]) -> Breaker:
+def _record(row: tuple[Any, ...]) -> Record:
     failed = () if row[8] == "[]" else tuple(json.loads(row[8]))
-    return Breaker(failed, row[9], row[10])
+    facts = (*row[:7], 0, row[7], None, len(failed), False, row[11])
+    return Record(Health(*facts), Breaker(failed, row[9], row[10]))
 
 
 def _load(connection: "sqlite3.Connection", key: str) -> Record:
     sql = f"SELECT {', '.join(_COLUMNS)} FROM health WHERE key = ?"
     row = connection.execute(sql, (key,)).fetchone()
-    if row is None:
-        return Record()
-    facts = (*row[:7], 0, row[7], None, 0, False, row[11])
-    return Record(Health(*facts), _breaker(row))
+    return Record() if row is None else _record(row)
 
 
 def _save(connection: "sqlite3.Connection", key: str, record: Record) -> None:
+    database.forget(connection, "health", key)
     health, state = record.health, record.breaker
     figures: list[object] = [getattr(health, name) for name in _COLUMNS[:8]]
     values = (*figures, json.dumps(state.failed), state.opened, state.probed, health.last_error)
@@ -217,5 +225,3 @@ def _save(connection: "sqlite3.Connection", key: str, record: Record) -> None:
         f"VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})",
         (key, *values),
     )
-
-

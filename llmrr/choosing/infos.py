@@ -25,21 +25,25 @@ _LEFT_OUT: Final = ("chat_template", "templates", "imports", "unsafe", "license"
 def inspect(path: Path, use: "Use") -> ModelInfo:
     """What ``looking.checked`` says, without templates and licences. ``use`` is how the database is
     used, if it can be. Raises what ``looking.checked`` does."""
-    from llmrr.store import looking
-
     if not path.is_file():
-        return looking.checked(path)
+        return _looked_at(path)
     stat = path.stat()
     kept = use(lambda connection: database.was_checked(connection, path, stat, by=_BY), _LOSS)
     if kept is not None and (info := unpacked(kept)) is not None:
         return info
-    info = looking.checked(path)
+    info = _looked_at(path)
     text = packed(info)
     use(
         lambda connection: database.remember_checked(connection, path, stat, by=_BY, verdict=text),
         _LOSS,
     )
     return info
+
+
+def _looked_at(path: Path) -> ModelInfo:
+    from llmrr.store import looking
+
+    return looking.checked(path)
 
 
 def packed(info: ModelInfo) -> str:

@@ -101,6 +101,11 @@ class Parallel(Answer):
         return self._answer.context_size
 
     @property
+    def cache(self) -> str | None:
+        """Why nothing was run for it."""
+        return self._answer.cache
+
+    @property
     def cost(self) -> float | None:
         """Dollars, of what both sides are known to have taken so far."""
         costs = [one.asked.cost for one in (self._first, self._second)]
@@ -233,7 +238,7 @@ class Parallel(Answer):
             self._router._tell([f"{said}; the answer does not hang on it"])
         by_name = {side.name: side.outcome for side in (self._first, self._second)}
         new, legacy = by_name["new"], by_name["legacy"]
-        if new is None and legacy is None:
+        if not any(one and one.is_own for one in (new, legacy)):
             return
         alike = None
         if new and legacy and new.success and legacy.success:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from llmrr import alerts
 from llmrr.alerts import Alert, Facts, Rules
 from llmrr.config import Config
+from llmrr.pool import MemoryUse
 from llmrr.stats import Run
 
 if TYPE_CHECKING:
@@ -36,9 +37,14 @@ class Watch:
     words."""
 
     def __init__(
-        self, config: Callable[[], Config], database: "Database", warn: Callable[[str], None]
+        self,
+        config: Callable[[], Config],
+        database: "Database",
+        warn: Callable[[str], None],
+        memory: Callable[[], MemoryUse | None],
     ) -> None:
         self._config, self._database, self._warn = config, database, warn
+        self._use = memory
         self._read: tuple[Config, _Set | None] | None = None
         self._looked = -MEMORY_EVERY_S
         self._said: set[str] = set()
@@ -86,7 +92,8 @@ class Watch:
             if now - self._looked < MEMORY_EVERY_S:
                 return None
             self._looked = now
-        return memory_share()
+        use = self._use()
+        return None if use is None else use.share
 
     def _now(self) -> _Set | None:
         config = self._config()
@@ -122,24 +129,6 @@ class Watch:
                 return
             self._said.add(text)
         self._warn(text)
-
-
-def memory_share() -> float | None:
-    """The share of memory that is taken, of this machine or of its container."""
-    import sys
-
-    if sys.platform == "darwin":
-        from llmrr.hardware import apple
-
-        found = apple.hardware(apple.read()).memory
-    else:
-        from llmrr.hardware import memory
-
-        found = memory.read()
-    total = found.limit_bytes or found.total_bytes
-    if not total or found.available_bytes is None:
-        return None
-    return max(0.0, 1.0 - found.available_bytes / total)
 
 
 def logger() -> "logging.Logger":

@@ -100,6 +100,8 @@ def show(
     Raises ``DoesNotFit`` for one that was to have a form (``sampling``) and was cut.
     """
     listen(answer, how, progress, heard)
+    if answer.cache and (how.verbose or how.explain or answer.cache != "exact"):
+        output.note(f"cache: {answer.cache}")
     cut = _cut(answer, sampling) if answer.finish_reason == "length" else None
     formal = sampling.schema is not None or sampling.grammar is not None
     if not how.live and not (cut and formal and how.file):
@@ -151,6 +153,7 @@ def as_json(answer: "Answer", heard: Heard, text: str) -> dict[str, object]:
         "cost": answer.cost,
         "timings": {name: getattr(answer.usage, name, None) for name in seconds},
         "decision": answer.facts(),
+        "cache": answer.cache,
     }
 
 

@@ -43,6 +43,7 @@ class Asked(NamedTuple):
     latest: bool = False
     conversation: str | None = None
     log: bool = True
+    cache: bool = True
 
 
 class Choice(NamedTuple):
@@ -57,7 +58,8 @@ ANY = Choice()
 
 
 class Question(NamedTuple):
-    """What is asked of which model, or a conversation to be begun when ``request`` is None."""
+    """What is asked of which model, or a conversation to be begun when ``request`` is None.
+    ``cache`` is as ``Router.run`` takes it."""
 
     model: str | None
     request: Request | None
@@ -69,6 +71,7 @@ class Question(NamedTuple):
     past: tuple[Message, ...] = ()
     engine: str | None = None
     choice: Choice = ANY
+    cache: bool | None = None
 
 
 def question(asked: Asked, router: "Router", piped: str | bytes | None) -> Question:
@@ -116,6 +119,7 @@ def question(asked: Asked, router: "Router", piped: str | bytes | None) -> Quest
         past=past.messages if past else (),
         engine=asked.engine,
         choice=Choice(asked.strategy, asked.fallback, asked.need),
+        cache=None if asked.cache else False,
     )
 
 
@@ -137,6 +141,7 @@ def ask(
         conversation=understood.conversation,
         log=log,
         progress=progress,
+        cache=understood.cache,
         **understood.choice._asdict(),
     )
 

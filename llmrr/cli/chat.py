@@ -1,6 +1,6 @@
 """``llmrr chat``: a conversation, read line by line."""
 
-from llmrr.cli import answers, asking, options, output, readiness, repl
+from llmrr.cli import answers, asking, options, output, readiness, repl, session
 from llmrr.cli.run import Words
 from llmrr.router import Router
 
@@ -22,6 +22,7 @@ def chat(
     strategy: options.Strategy = None,
     fallback: options.Fallback = None,
     need: options.Need = None,
+    no_cache: options.NoCache = False,
     explain: options.Explain = False,
     think: options.ThinkLevel = None,
     hide_thinking: options.HideThinking = False,
@@ -35,6 +36,7 @@ def chat(
     """
     asked = asking.Asked(
         words=words or (), model=model, system=system, options=option or (), log=not no_log,
+        cache=not no_cache,
         context_size=ctx_size, engine=engine, latest=continue_, conversation=cid,
         strategy=strategy, fallback=fallback or (), need=need or (),
         stated=dict(
@@ -43,8 +45,8 @@ def chat(
     )  # fmt: skip
     how = answers.Shown(verbose=verbose, hide_thinking=hide_thinking, explain=explain)
     with Router(warn=output.note) as router:
-        router.initialize()
         router.watch.tell = output.note
         question = asking.question(asked, router, None)
         readiness.require(router, question.model)
+        router.initialize(session.loaded_as(question.loading))
         repl.converse(router, question, how, log=not no_log)

@@ -25,10 +25,10 @@ def stats(
 ) -> None:
     """Summarise what past runs cost.
 
-    Per model: runs, failures, tokens, the median and the 95th percentile of the time to the first
-    token and of the whole, tokens per second, dollars; the runs of each day with what they cost,
-    and the alerts that were raised. Where the two sides of a migration run beside each other, one
-    against the other.
+    Per model: runs, failures, answers that the cache had, tokens, the median and the 95th
+    percentile of the time to the first token and of the whole, tokens per second, dollars; the runs
+    of each day with what they cost, and the alerts that were raised. Where the two sides of a
+    migration run beside each other, one against the other.
     """
     moment = times.parse(since)
     if diagnose:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from llmrr import parameters, paths, types
 from llmrr.catalogue import BUILTIN
 from llmrr.cli import asking, offers, output
-from llmrr.cli.layout import size
+from llmrr.cli.layout import counted, size
 from llmrr.errors import LlmrrError, NotFound, NotInstalled, UsageError, nearest
 from llmrr.inventory import Installed
 from llmrr.store.variants import is_projector
@@ -154,16 +154,23 @@ def usage(router: "Router", *, everything: bool) -> "Usage":
     return sums.usage(entries, spare)
 
 
-def garbage(router: "Router") -> "list[Garbage]":
-    """What nobody needs any more."""
+def garbage(router: "Router", *, answers: bool = False) -> "list[Garbage]":
+    """What nobody needs any more; with ``answers`` also those of the cache."""
+    from llmrr.choosing import kept
     from llmrr.store import removal
 
-    return removal.garbage(router.database)
+    found = removal.garbage(router.database)
+    count, taken = kept.size(router.database) if answers else (0, 0)
+    if count:
+        why = f"{counted(count, 'answer')} of the cache"
+        found.append(removal.Garbage(paths.database_file(), taken, why))
+    return found
 
 
 def prune(router: "Router", found: "Sequence[Garbage]", *, yes: bool) -> "Sequence[Garbage]":
     """Remove it, once the user has agreed; what that was. Raises ``LlmrrError`` where he has not.
     """
+    from llmrr.choosing import kept
     from llmrr.store import removal
 
     if found and not yes:
@@ -171,7 +178,11 @@ def prune(router: "Router", found: "Sequence[Garbage]", *, yes: bool) -> "Sequen
         output.notes(f"{size(one.bytes)}  {one.name}: {one.why}" for one in found)
         if not output.confirm("Remove?", default=False):
             raise LlmrrError("nothing was removed", "")
-    return removal.prune(router.database, found)
+    done = removal.prune(router.database, found)
+    answers = [one for one in found if one.path == paths.database_file()]
+    if answers:
+        kept.clear(router.database)
+    return [*done, *answers]
 
 
 def _as_ollama_writes(source: str) -> str:

@@ -177,6 +177,9 @@ def df(
 
 
 def prune(
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Also the answers that are kept for the same request.")
+    ] = False,
     dry_run: options.DryRun = False,
     yes: options.Yes = False,
     json: options.Json = False,
@@ -188,7 +191,7 @@ def prune(
     Asks unless -y.
     """
     with Router(warn=output.note) as router:
-        found = keeping.garbage(router)
+        found = keeping.garbage(router, answers=answers)
         if dry_run:
             return output.show(
                 store_views.garbage_facts(found), store_views.prunable, as_json=json

@@ -175,6 +175,12 @@ Need = Annotated[
         autocompletion=need_words,
     ),
 ]
+NoCache = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache", help="Ask anew, also where the answer to the same request was kept."
+    ),
+]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Tell on stderr why this model, and why not the others.")
 ]

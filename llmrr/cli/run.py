@@ -42,6 +42,7 @@ def run(
     strategy: options.Strategy = None,
     fallback: options.Fallback = None,
     need: options.Need = None,
+    no_cache: options.NoCache = False,
     explain: options.Explain = False,
     schema: options.Schema = None,
     grammar: options.Grammar = None,
@@ -63,6 +64,7 @@ def run(
         attached=attach or (), template=template, values=param or (), options=option or (),
         context_size=ctx_size, engine=engine,
         schema=schema, grammar=grammar, raw=raw, latest=continue_, conversation=cid, log=not no_log,
+        cache=not no_cache,
         strategy=strategy, fallback=fallback or (), need=need or (),
         stated=dict(
             max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, think=think

@@ -1,6 +1,7 @@
 """A conversation under way: who answers, what was said, how the answers are shown."""
 
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ class Session:
     cid: str = ""
     engine: str | None = None
     choice: asking.Choice = asking.ANY
+    cache: bool | None = None
     log: bool = True
     named: bool = False  # the model was named once on stderr
     notes: tuple[str, ...] = ()  # what was told of how it is asked
@@ -67,8 +69,14 @@ def begin(
         cid=question.conversation or new_id(),
         engine=question.engine,
         choice=question.choice,
+        cache=question.cache,
         log=log,
     )
+
+
+def loaded_as(stated: Mapping[str, object]) -> dict[str, object]:
+    """How the models of a conversation are loaded."""
+    return {"at_least": CONTEXT_AT_LEAST, **stated}
 
 
 def lasting_name(router: "Router", name: str | None) -> str | None:
@@ -94,11 +102,12 @@ def say(session: Session, text: str) -> None:
     answer = session.router.run(
         Request(messages=turns, sampling=session.sampling),
         model=session.model,
-        options={"at_least": CONTEXT_AT_LEAST, **session.loading},
+        options=loaded_as(session.loading),
         engine=session.engine,
         conversation=session.cid,
         log=session.log,
         progress=progress,
+        cache=session.cache,
         **session.choice._asdict(),
     )
     heard = answers.Heard()

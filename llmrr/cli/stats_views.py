@@ -27,10 +27,10 @@ class History:
 
 def history(page: Page, found: History) -> Iterator[str]:
     """``llmrr stats``. What cost is a column where any price is known that is not 0."""
-    header = ["MODEL", "RUNS", "ERRORS", "PROMPT", "CACHED", "ANSWER", "FIRST s", "p95",
+    header = ["MODEL", "RUNS", "ERRORS", "HITS", "PROMPT", "CACHED", "ANSWER", "FIRST s", "p95",
               "TOTAL s", "p95", "TOKENS/s"]  # fmt: skip
     rows: list[list[object]] = [
-        [m.model, m.runs, m.errors, m.prompt_tokens, m.cached_tokens, m.completion_tokens,
+        [m.model, m.runs, m.errors, m.hits, m.prompt_tokens, m.cached_tokens, m.completion_tokens,
          m.first_token_median_s, m.first_token_p95_s, m.total_median_s, m.total_p95_s,
          m.tokens_per_s]
         for m in found.models

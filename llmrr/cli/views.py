@@ -160,6 +160,8 @@ def runs(page: Page, found: Sequence["Run"]) -> Iterator[str]:
             yield ""
         seconds = f"{run.total_s:.1f} s"
         tokens = f"{run.completion_tokens} tokens"
+        if run.cache:
+            tokens = f"cache: {run.cache}"
         heading = (f"# {run.id}", minute(run.at), run.model, tokens, seconds)
         yield "  ".join((*heading, *([run.conversation] if run.conversation else [])))
         if run.error:

@@ -39,6 +39,7 @@ class Pool:
         # Reentrant: a lease that is forgotten is released wherever the collector runs.
         self._changed = threading.Condition(threading.RLock())
         self._sweeper: threading.Event | None = None
+        self.closings = 0  # how often it was closed
 
     # -- what there is -------------------------------------------------------------------------
 
@@ -80,10 +81,12 @@ class Pool:
         Raises ``DoesNotFit`` with the figures where there is no room, and what ``wanted.load`` does
         to everyone who waits for the same load.
         """
-        claim = Claim(wanted, until)
+        claim, closings = Claim(wanted, until), self.closings
         try:
             while True:
                 with self._changed:
+                    if closings != self.closings:
+                        raise _closed(wanted.name)
                     found = self._look(claim)
                 if isinstance(found, Lease):
                     return found
@@ -99,26 +102,23 @@ class Pool:
         return self._load(found)
 
     def _look(self, claim: Claim) -> Lease | Entry | _Work:
-        """A lease, an entry that is for the caller to load, or what is to be done before."""
+        """A lease, an entry that is for the caller to load, or what is to be done before it is
+        looked again: nothing after a wait."""
         wanted, shelf = claim.wanted, self._shelf
-        while True:
-            entry = shelf.entries.get(wanted.key)
-            if entry is not None and entry.state == "loading":
-                self._await_load(entry)
-            elif entry is not None and entry.claims and not shelf.is_mine(shelf.entries.values()):
-                self._wait(claim, None)  # who waits for its room comes first
-            elif entry is not None:
-                return shelf.lend(self, entry, wanted.name)
-            elif wanted.need is None:
-                idle = shelf.idle_remote()
-                old = idle[: max(0, len(idle) + 1 - REMOTE_KEPT)]
-                return self._drop(old) if old else self._begin(claim)
-            elif found := self._room(claim):
-                return found
+        entry = shelf.entries.get(wanted.key)
+        if entry is not None and entry.state == "loading":
+            return self._await_load(entry)
+        if entry is not None and entry.claims and not shelf.is_mine(shelf.entries.values()):
+            return self._wait(claim, None)  # who waits for its room comes first
+        if entry is not None:
+            return shelf.lend(self, entry, wanted.name)
+        if wanted.need is None:
+            idle = shelf.idle_remote()
+            return self._drop(idle[: max(0, len(idle) + 1 - REMOTE_KEPT)]) or self._begin(claim)
+        return self._room(claim)
 
-    def _room(self, claim: Claim) -> Entry | _Work | None:
-        """Room for a model that is not here: its entry, or what is to be done for it, or None after
-        something changed."""
+    def _room(self, claim: Claim) -> Entry | _Work:
+        """Room for a model that is not here: its entry, or what is to be done for it."""
         shelf, local = self._shelf, self._shelf.local()
         unknown: list[Claim | Entry] = [one for one in local if one.bytes is None]
         if local and claim.need is None:  # one alone is measured by its engine
@@ -133,8 +133,7 @@ class Pool:
             raise self._refusal(claim, use)
         if awaited:
             shelf.claim(claim, awaited)
-            self._wait(claim, use)
-            return None
+            return self._wait(claim, use)
         return self._drop(shelf.of(decided.evicted)) or self._begin(claim)
 
     def _begin(self, claim: Claim) -> Entry:
@@ -160,15 +159,16 @@ class Pool:
                 self._changed.notify_all()
                 return self._shelf.lend(self, entry, entry.wanted.name)
         model.close()
-        raise EngineFailed(f"{entry.wanted.name} was closed while it was loading")
+        raise _closed(entry.wanted.name)
 
-    def _await_load(self, entry: Entry) -> None:
+    def _await_load(self, entry: Entry) -> _Work:
         while entry.state == "loading":
             self._changed.wait()
         if entry.error is not None:
             raise copy(entry.error) from None
+        return []
 
-    def _wait(self, claim: Claim, use: MemoryUse | None) -> None:
+    def _wait(self, claim: Claim, use: MemoryUse | None) -> _Work:
         """For a change. Raises ``DoesNotFit`` once it is too late."""
         left = sweeping.LONGEST_S
         if claim.until is not None:
@@ -176,6 +176,7 @@ class Pool:
         if left <= 0:
             raise self._refusal(claim, use)
         self._changed.wait(left)
+        return []
 
     def _refusal(self, claim: Claim, use: MemoryUse | None) -> DoesNotFit:
         held = [one.held for one in self._shelf.local()]
@@ -214,8 +215,10 @@ class Pool:
 
     def close(self, *, leave: bool = False) -> None:
         """Unload everything, what is running too. ``leave`` is for a process that ends: the system
-        frees a model faster than we could. Twice is allowed."""
+        frees a model faster than we could. Whoever waits for a model gets none; what is asked for
+        later is loaded anew. Twice is allowed."""
         with self._changed:
+            self.closings += 1
             if self._sweeper is not None:
                 self._sweeper.set()
                 self._sweeper = None
@@ -270,6 +273,10 @@ class Pool:
 def _do(work: _Work) -> None:
     for one in work:
         one()
+
+
+def _closed(name: str) -> EngineFailed:
+    return EngineFailed(f"{name} was closed while it was asked for")
 
 
 def _read(held_bytes: int) -> MemoryUse | None:

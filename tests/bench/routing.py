@@ -1,10 +1,15 @@
 """What a routing decision takes, by the number of candidates and by strategy.
 
-    python tests/bench/routing.py [--rounds 200] [--only decisions,regret,share]
+    python tests/bench/routing.py [--rounds 200] [--only decisions,router,regret,share]
 
 Every candidate has all facts; a third of them is rejected, for four different reasons. Medians over
 the rounds, and the 95th percentile, in microseconds; ``reasons`` also puts the reason of everyone
 who was rejected into words, ``printed`` every term besides, as ``llmrr route`` does.
+
+``router`` is the same through ``Router.route``, with ``balanced``: over so many ``[[models]]`` of a
+provider, with what the database says of each, in what order the others follow, and every reason.
+``written`` is where another process has just written to the database, so that all of it is read
+again.
 
 ``regret`` is what adaptive loses against always taking the best of five models, in answers that
 failed and need not have, over so many requests; beside it what drawing evenly loses. ``share`` is
@@ -12,15 +17,23 @@ how far the share of draws is from that of the weights.
 """
 
 import argparse
+import os
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 
-from llmrr.choosing.health import outcome
+from llmrr import config, paths
+from llmrr.choosing.health import note, outcome
+from llmrr.choosing.profiles import key_of
+from llmrr.database import open_database, remember
+from llmrr.router import Router
 from llmrr.routing import Candidate, Health, Needs, State, route
+from llmrr.routing.breaker import Rules
 from llmrr.strategies import STRATEGIES, Cost
-from llmrr.types import Usage
+from llmrr.types import Message, Request, Usage
 
 RATES = {"a": 0.99, "b": 0.95, "c": 0.9, "d": 0.8, "e": 0.5}
 
@@ -97,10 +110,53 @@ def shares() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--only", default="decisions,regret,share")
+    parser.add_argument("--only", default="decisions,router,regret,share")
     given = parser.parse_args()
+    parts = {
+        "decisions": lambda: decisions(given.rounds), "router": lambda: routers(given.rounds),
+        "regret": regrets, "share": shares,
+    }  # fmt: skip
     for name in given.only.split(","):
-        {"decisions": lambda: decisions(given.rounds), "regret": regrets, "share": shares}[name]()
+        parts[name]()
+
+
+def configured(count: int) -> Router:
+    """A router over so many models, each with one recorded answer."""
+    text = "version = 1\n"
+    for at in range(count):
+        text += f"[[models]]\nname = 'm{at}'\nsource = 'openai:m{at}'\nquality = {at % 97 / 97}\n"
+        text += f"cost = {{ input = {at % 7}, output = {at % 11} }}\n"
+    paths.config_dir().mkdir(parents=True, exist_ok=True)
+    config.user_file().write_text(text)
+    router = Router()
+    for at, model in enumerate(router.config.models):
+        usage = Usage(completion_tokens=50, first_token_s=at % 13 / 10, total_s=1 + at % 5)
+        router.with_database(lambda c: note(c, key_of(model), Rules(), usage=usage), "")  # noqa: B023
+    return router
+
+
+def routers(rounds: int) -> None:
+    request = Request(messages=(Message("user", "hello"),))
+    print(f"{'Router.route':<18} {'models':>6} {'median µs':>10} {'p95 µs':>9} {'written µs':>11}")
+    for count in (10, 100, 1000):
+        with tempfile.TemporaryDirectory() as home:
+            os.environ |= {"LLMRR_HOME": home, "OPENAI_API_KEY": "k"}
+            os.chdir(home)
+            with configured(count) as router, closing(open_database()) as other:
+
+                def reasons(_seed: int) -> object:
+                    decision = router.route(request)
+                    return decision.asked, [one.why for one in decision.rejected]
+
+                def written(seed: int) -> object:
+                    remember(other, "bench", str(seed))
+                    return reasons(seed)
+
+                alone, _ = micros(lambda seed: remember(other, "bench", str(seed)), rounds)
+                middle, high = micros(reasons, rounds)
+                fresh, _ = micros(written, rounds)
+            os.chdir("/")
+        print(f"{'balanced':<18} {count:>6} {middle:>10.1f} {high:>9.1f} {fresh - alone:>11.1f}")
 
 
 def decisions(rounds: int) -> None:

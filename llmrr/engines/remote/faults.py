@@ -155,6 +155,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
     >>> retry_after({"retry-after": "2"}), retry_after({"retry-after-ms": "1500"}), retry_after({})
     (2.0, 1.5, None)
+    >>> retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"})
+    0.0
     """
     lower = {name.lower(): value for name, value in headers.items()}
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-MOMENT: Final = 0.005  # seconds: longer than from a call to the first look at its answer
+MOMENT: Final = 0.01  # seconds: longer than from a call to the first look at its answer
 
 _waiting: deque[Callable[[], None]] = deque()
 _awake = threading.Event()

@@ -53,6 +53,7 @@ class RemoteStream:
         self._cancelled = threading.Event()
         self._started = time.perf_counter()
         self._first: float | None = None
+        self._held = 0.0  # seconds that who listens took, and not the provider
         self._said = 0  # bytes of the answer, for an estimate
         self._last: list[Chunk] = []  # of an answer that was cancelled, still to be heard
         self._ended = self._told = False
@@ -177,18 +178,22 @@ class RemoteStream:
                 for chunk in reader.read(event):
                     if self._cancelled.is_set():
                         return
-                    self._note(chunk)
+                    given = self._note(chunk)
                     yield chunk
+                    self._held += time.perf_counter() - given
                     self._deadlines.heard()
         if not self._cancelled.is_set():
             reader.end()
 
-    def _note(self, chunk: Chunk) -> None:
+    def _note(self, chunk: Chunk) -> float:
+        """Count it; when it came."""
         self._deadlines.progressed()
+        now = time.perf_counter()
         if self._first is None:
-            self._first = time.perf_counter()
+            self._first = now
         self._said += len(chunk.text.encode()) + len(chunk.reasoning.encode())
         self._said += sum(len(one.arguments.encode()) for one in chunk.tool_calls)
+        return now
 
     def _closing(self) -> list[Chunk]:
         """The last chunk of each choice, the last of all with what it took; once."""
@@ -206,7 +211,7 @@ class RemoteStream:
         return chunks
 
     def _usage(self) -> Usage:
-        now = time.perf_counter()
+        now = time.perf_counter() - self._held
         counts = self._reader.counts
         if counts is None or not counts.are_counts:
             counts = None

@@ -1,0 +1,68 @@
+"""Which requests mean the same, by the vectors of a model that is configured for it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from llmrr.catalogue import Resolved, place
+from llmrr.choosing.lookup import Cache, Wanted
+from llmrr.errors import LlmrrError
+
+if TYPE_CHECKING:
+    from llmrr.choosing.dispatch import Host
+
+
+class Meaning:
+    """The comparison of one request with others, by ``model``."""
+
+    def __init__(self, router: "Host", shared: Cache, model: str) -> None:
+        self._router, self._shared, self._model = router, shared, model
+
+    def name(self, wanted: Wanted, about: Mapping[str, object]) -> None:
+        """Note which requests it may be compared with; ``about`` is the model that answers."""
+        from llmrr.choosing.identity import identity
+        from llmrr.routing import cache
+
+        try:
+            model = self._router.catalogue.for_running(self._router._found(self._model, None))
+            measure = identity(self._router.config, model, {}, None)
+            if not self._shared.measured:
+                self._judge(model)
+        except (LlmrrError, OSError) as error:
+            return self._fail(error)
+        if found := cache.family(wanted.request, about, measure):
+            wanted.family, wanted.words = found
+
+    def embed(self, wanted: Wanted) -> bool:
+        """Find out what it means; whether that could be done."""
+        from llmrr.routing import cache
+
+        try:
+            (vector,) = self._router.embed([wanted.words], model=self._model)
+            wanted.vector = cache.unit(vector)
+            return True
+        except (LlmrrError, OSError) as error:
+            self._fail(error)
+            wanted.family = None
+            return False
+
+    def _judge(self, model: Resolved) -> None:
+        """Warn once of a model that was not made to tell texts apart."""
+        from llmrr.choosing import infos
+
+        self._shared.measured = True
+        if model.endpoint is None and not infos.inspect(
+            place(model).path, self._router.with_database
+        ).pooling:
+            self._router._warn(
+                f"[cache] semantic: {model.name} is no embedding model, and may take different "
+                "questions for the same one"
+            )
+
+    def _fail(self, error: Exception) -> None:
+        """One warning; from then on it is as if nothing were configured."""
+        if self._shared.compares:
+            self._shared.compares = False
+            said = error.message if isinstance(error, LlmrrError) else str(error)
+            self._router._warn(
+                f"prompts are not compared by their meaning: {self._model} failed ({said})"
+            )
