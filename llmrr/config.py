@@ -6,7 +6,7 @@ so that a project decides alone who sees its prompts; templates of both are ther
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,16 +17,17 @@ from llmrr.flags import GUIDE, Flag, joined, strangers
 from llmrr.settings import SETTINGS, Setting, Source, Spec
 from llmrr.strategies import Limits, strategy_warning
 from llmrr.tomlfile import ConfiguredModel, Problem, Template
-from llmrr.tomltext import toml_text, with_value
+from llmrr.tomltext import toml_text
 from llmrr.types import Message
 
 if TYPE_CHECKING:
     from llmrr.journal import Entry
+    from llmrr.tomllayout import Place
 
 __all__ = [
     "FILE_NAME", "SETTINGS", "Config", "ConfiguredModel", "Problem", "Setting", "Spec", "Template",
-    "check", "edit", "edit_line", "load", "project_file", "render", "rollback", "set_value",
-    "template_text", "toml_text", "user_file",
+    "changed", "check", "edit", "edit_line", "load", "project_file", "render", "rollback",
+    "set_value", "template_text", "toml_text", "user_file",
 ]  # fmt: skip
 
 FILE_NAME = "llmrr.toml"
@@ -266,21 +267,31 @@ def set_value(key: str, value: object, path: Path | None = None) -> Path:
     before = _content(path)
     if before is not None:
         _raise_first(tomlfile.read(path, before).problems)
-    text = "version = 1\n" if before is None else before.decode("utf-8-sig")
-    content = with_value(text, key, value).encode()
-    file = tomlfile.read(path, content)
-    if file.problems or file.values.get(key, (None, None))[1] != value:
-        raise BadConfig(
-            f"{key} cannot be changed in {path}, which writes it in an unusual way",
-            "change it by hand: llmrr config edit",
-        )
+    text = "version = 1\n" if before is None else before.decode()
+    content = changed(path, text, [(tuple(key.split(".")), value)]).encode()
     if content != before:
         _write(path, content, before, "config set")
     return path
 
 
+def changed(path: Path, text: str, changes: "Sequence[tuple[Place, object]]") -> str:
+    """The text of a file of settings with values changed, and everything else of it as it stands.
+    Raises ``BadConfig`` where that cannot be, or would be no valid configuration."""
+    from llmrr import tomledit
+
+    try:
+        found = tomledit.with_values(text, changes)
+    except tomledit.UnusualText as exc:
+        raise BadConfig(
+            f"{exc} cannot be changed in {path}, which writes it in an unusual way",
+            f"change it by hand: {edit_line(path)}",
+        ) from exc
+    _raise_first(tomlfile.read(path, found.encode()).problems)
+    return found
+
+
 def rollback(*, force: bool = False) -> "Entry":
-    """Undo the last change that ``edit`` or ``set_value`` made."""
+    """Undo the last change that ``edit``, ``set_value`` or ``llmrr optimize`` made."""
     from llmrr import journal
 
     return journal.undo(kind="config", force=force)

@@ -92,8 +92,8 @@ class Router:
         self._database_lock = threading.RLock()
         self._prunes = 0.0  # when old runs are looked for next
         self._kept: dict[str, str] = {}  # who has answered a conversation
-        self._background = Background()
         self._cache = Cache()
+        self._background = Background()
         self._told: set[str] = set()
 
     def __enter__(self) -> "Router":

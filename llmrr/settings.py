@@ -203,6 +203,30 @@ _CHOOSING: tuple[tuple[str, Kind, str, str], ...] = (
      "{ input = 0.15, output = 0.60 }"),
 )  # fmt: skip
 
+# (leaf, kind, default, doc, example): the rules of llmrr optimize.
+_OPTIMIZING: tuple[tuple[str, Kind, object, str, str], ...] = (
+    ("window", DURATION, "7d", "How far back llmrr optimize looks, where --since does not say it.",
+     '"30d"'),
+    ("min_runs", whole(1), 20,
+     "With fewer runs nothing is proposed: of a model for it, of all for the rest.", "100"),
+    ("fast_ms", number(0), 500,
+     "A model gets priority 1 when its mean latency in milliseconds is under this, else 2.", "300"),
+    ("slow_ms", number(0), 1000,
+     "For a model whose mean latency in milliseconds is above this, an installed one is proposed "
+     "that is faster, and that llmrr eval found as good.", "2000"),
+    ("error_patterns", whole(0), 10,
+     "With more patterns of errors than this the strategy is to be reliability-first, else "
+     "balanced.", "5"),
+    ("hit_rate", SHARE, 0.6,
+     "Where the cache answers a smaller share of what it is asked, its ttl is to be longer.",
+     "0.4"),
+    ("ttl_factor", number(1, above=True), 1.5, "How many times as long, then.", "2"),
+    ("concurrency", whole(1), 5,
+     "With more runs than this at once, models are to be loaded when they are needed; else those "
+     "that are used most, before that.", "8"),
+    ("preload", whole(0), 3, "How many of these.", "1"),
+)  # fmt: skip
+
 # (leaf, kind, doc, example): when a flag is on, and what it sets.
 _FLAG: tuple[tuple[str, Kind, str, str], ...] = (
     ("rollout", SHARE,
@@ -340,17 +364,6 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("breaker.cooldown", number(0, above=True), 30.0,
          "Seconds until one request tries such a model again; where that succeeds, all do.",
          "60", True),
-    Spec("migration.mode", one_of(*MODES), None,
-         "How the two sides of a migration run beside each other; unset, not at all. hybrid: both "
-         "are asked at once, the new side answers, and the legacy side where that fails; "
-         "new-primary and legacy-primary: one side is asked, and the other one where that fails. "
-         "MIGRATION_MODE in the environment overrides it; where a model is named it has no effect.",
-         '"hybrid"', True),
-    Spec("migration.new", SIDE, None,
-         "The models of the new side: strategy and fallback_chain choose among them.",
-         '["local"]', True),
-    Spec("migration.legacy", SIDE, None,
-         "The models of the old side.", '["assistant"]', True),
     Spec("cache.enabled", FLAG, True,
          "Whether an answer is given again to the same request: the same model, conversation, "
          "tools and sampling values to the last one, and only at temperature 0 or with a seed. "
@@ -369,6 +382,17 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("cache.semantic.threshold", SHARE, 0.95,
          "How alike two messages must be for that, as the cosine of their vectors.",
          "0.97", True),
+    Spec("migration.mode", one_of(*MODES), None,
+         "How the two sides of a migration run beside each other; unset, not at all. hybrid: both "
+         "are asked at once, the new side answers, and the legacy side where that fails; "
+         "new-primary and legacy-primary: one side is asked, and the other one where that fails. "
+         "MIGRATION_MODE in the environment overrides it; where a model is named it has no effect.",
+         '"hybrid"', True),
+    Spec("migration.new", SIDE, None,
+         "The models of the new side: strategy and fallback_chain choose among them.",
+         '["local"]', True),
+    Spec("migration.legacy", SIDE, None,
+         "The models of the old side.", '["assistant"]', True),
     Spec("memory.threshold", SHARE, 0.8,
          "Above this share of its limit (the machine's memory, or a control group's) models that "
          "nobody uses are unloaded.", "0.7", True),
@@ -417,6 +441,8 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("alerts.command", COMMAND, None,
          "What is run for an alert, without a shell: it gets the same JSON on stdin, and its event "
          "in LLMRR_ALERT.", '"notify-send llmrr"', True),
+    *(Spec(f"optimize.{leaf}", kind, default, doc, example, True)
+      for leaf, kind, default, doc, example in _OPTIMIZING),
 )  # fmt: skip
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}

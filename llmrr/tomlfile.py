@@ -13,7 +13,8 @@ from llmrr.errors import Unsupported, nearest
 from llmrr.flags import Flag
 from llmrr.prompts import PromptTemplate
 from llmrr.strategies import Cost, Limits, strategy_warning
-from llmrr.tomltext import Place, is_secret, key_text, line_of, toml_text
+from llmrr.tomllayout import Layout, Place, layout
+from llmrr.tomltext import is_secret, key_text, toml_text
 from llmrr.types import Message, Sampling
 
 # What of a [[models]] is about choosing, and the terms that [weights] weigh.
@@ -122,6 +123,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.text = ""
+        self.layout: Layout | None = None
         self.values: dict[str, tuple[object, object]] = {}
         self.problems: list[Problem] = []
         self.notes: list[str] = []
@@ -152,9 +154,18 @@ class _Reader:
 
     def fail(self, place: Place, message: str, hint: str = "") -> None:
         """Note a problem at ``place``; the message gets where that is."""
-        line = line_of(self.text, place)
+        line = self.line(place)
         where = f"{self.path}, line {line}" if line else str(self.path)
         self.problems.append(Problem(f"{message} ({where})", hint or f"edit {where}", line))
+
+    def line(self, place: Place) -> int | None:
+        """Where a key is written, or the nearest table around it."""
+        if self.layout is None:
+            try:
+                self.layout = layout(self.text)
+            except RecursionError:
+                self.layout = Layout()
+        return self.layout.line(self.text, place)
 
     def value(self, spec: settings.Spec, raw: object, place: Place) -> object:
         """The value in use of one setting, or None with a problem noted."""
@@ -323,7 +334,7 @@ class _Reader:
             if str(entry.get(name)) in stray[name]:
                 means = stray[name][str(entry[name])] or "what its files are"
                 said = f"{_shown((*place, name))} = {toml_text(entry[name])} is taken as {means}"
-                line = line_of(self.text, (*place, name))
+                line = self.line((*place, name))
                 self.notes.append(f"{said} ({self.path}{f', line {line}' if line else ''})")
         file, revision = (options.pop(name, None) for name in ("file", "revision"))
         local = kinds.split_source(source)[0] in kinds.LOCAL_PROVIDERS
@@ -449,7 +460,7 @@ class _Reader:
             self.fail((*place, key), message, hint)
         for message, hint in () if names is None else flags.strangers(made, names):
             self.fail((*place, "set", "models"), message, hint)
-        line = line_of(self.text, (*place, "set", "strategy"))
+        line = self.line((*place, "set", "strategy"))
         where = f"{self.path}, line {line}"
         if not sets:
             self.notes.append(f"the flag {name!r} sets nothing ({where})")

@@ -1,23 +1,11 @@
-"""TOML as text: writing values, finding the line of a key, changing one line and nothing else.
-
-Lines are read without understanding TOML: good enough to point at, and a change is parsed again
-by whoever asked for it before it is kept.
-"""
+"""TOML as text: how values are written, and which of them are secrets."""
 
 import re
-from collections.abc import Mapping
-
-Place = tuple[str | int, ...]
 
 # Patterns are texts: compiled when first used, not at every start.
 # Names under which people keep secrets, and how the common providers' keys look.
 _SECRET_NAME = r"(?i)(api|access|secret|auth)?[_-]?(key|token|secret|password)"
 _SECRET_VALUE = r"(sk-|hf_|gsk_|xai-|r8_|AIza|ghp_|github_pat_|AKIA)[\w-]{12,}"
-_KEY_PART = r""""([^"]*)"|'([^']*)'|([\w-]+)"""
-_HEADER = r"\s*(\[\[?)([^\[\]]+)\]"
-_KEY = r"""\s*((?:[\w.-]|"[^"]*"|'[^']*')(?:[\w.\s-]|"[^"]*"|'[^']*')*?)\s*="""
-
-_SIMPLE_VALUE = r"""(true|false|[\d._+-]+|"[^"\\]*"|'[^']*')(?=\s*(#.*)?$)"""
 
 
 def toml_text(value: object) -> str:
@@ -40,68 +28,6 @@ def toml_text(value: object) -> str:
     return str(value)
 
 
-def line_of(text: str, place: Place) -> int | None:
-    """The line where the key at ``place`` is written, or else the nearest table around it.
-
-    >>> line_of("[a]\\nb = 1\\n[[c]]\\n[[c]]\\nd.e = 2", ("c", 1, "d", "e"))
-    5
-    """
-    found, depth = None, 0
-    header: Place = ()
-    counts: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        if match := re.match(_HEADER, line):
-            names = key_parts(match[2])
-            if match[1] == "[[" and len(names) == 1:
-                counts[names[0]] = counts.get(names[0], -1) + 1
-            header = _indexed(names, counts)
-            here = header
-        elif match := re.match(_KEY, line):
-            here = header + key_parts(match[1])
-        else:
-            continue
-        shared = min(len(here), len(place))  # a header may lie deeper than what is looked for
-        if shared > depth and here[:shared] == place[:shared]:
-            found, depth = number, shared
-    return found
-
-
-def with_value(text: str, key: str, value: object) -> str:
-    """The text with one plain setting replaced in its line, added to its table or, for None, taken
-    out; all other lines stay as they are.
-
-    >>> print(with_value("a = 1  # why\\n[t]\\nb = 2\\n", "a", 3), end="")
-    a = 3  # why
-    [t]
-    b = 2
-    """
-    lines = text.splitlines()
-    table, _, leaf = key.rpartition(".")
-    place = tuple(key.split("."))
-    at = line_of(text, place)
-    old = lines[at - 1] if at else ""
-    written = f"{leaf} = {toml_text(value)}"
-    if at and (match := re.match(_KEY, old)) and key_parts(match[1])[-1] == leaf:
-        lines[at - 1 : at] = [] if value is None else [_replaced(old, match.end(), value)]
-    elif value is None:
-        pass
-    elif at and (match := re.match(_HEADER, old)) and key_parts(match[2]) == place[:-1]:
-        lines.insert(at, written)
-    elif table:
-        lines += ["", f"[{table}]", written]
-    else:
-        first = next((n for n, line in enumerate(lines) if re.match(_HEADER, line)), len(lines))
-        lines.insert(first, written)
-    return "\n".join(lines) + "\n"
-
-
-def _replaced(line: str, start: int, value: object) -> str:
-    """The line with what stands after its equals sign replaced, but not a comment behind it."""
-    before, after = line[:start], line[start:].strip()
-    match = re.match(_SIMPLE_VALUE, after)
-    return f"{before} {toml_text(value)}{after[match.end() :] if match else ''}"
-
-
 def is_secret(key: str, value: object) -> bool:
     """Whether this looks like a key that should not be written down.
 
@@ -111,16 +37,6 @@ def is_secret(key: str, value: object) -> bool:
     if not isinstance(value, str) or not value:
         return False
     return bool(re.fullmatch(_SECRET_NAME, key) or re.fullmatch(_SECRET_VALUE, value.strip()))
-
-
-def _indexed(names: tuple[str, ...], counts: Mapping[str, int]) -> Place:
-    """``[models.params]`` belongs to the last ``[[models]]``."""
-    return (names[0], counts[names[0]], *names[1:]) if names[0] in counts else names
-
-
-def key_parts(text: str) -> tuple[str, ...]:
-    """The parts of a dotted key as it is written."""
-    return tuple(next(filter(None, parts), "") for parts in re.findall(_KEY_PART, text)) or ("",)
 
 
 def key_text(key: str) -> str:

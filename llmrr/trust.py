@@ -1,42 +1,67 @@
 """Which files of projects the user has agreed to: a folder that came from elsewhere sends no key
-anywhere and runs nothing before that. Remembered by content: a file that changed is a new one."""
+anywhere and runs nothing before that. Remembered by content: a file that changed is a new one, but
+for what llmrr itself changed in one that was agreed to."""
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from llmrr import paths
 from llmrr.errors import NotFound
+
+_REMEMBERED: Final = 8  # contents of one file, the newest last
 
 
 def is_trusted(file: Path) -> bool:
     """Has the user agreed to this file as it is now?"""
     digest = _digest(file)
-    return digest is not None and _trusted().get(str(file.absolute())) == digest
+    return digest is not None and digest in _trusted().get(str(file.absolute()), ())
 
 
 def trust(file: Path) -> None:
-    """Remember that the user agrees to this file. Raises ``NotFound``."""
-    from llmrr import journal
-
+    """Remember that the user agrees to this file, and to nothing else under its name. Raises
+    ``NotFound``."""
     digest = _digest(file)
     if digest is None:
         raise NotFound(f'there is no file "{file}"', "llmrr config path --json")
-    found = {**_trusted(), str(file.absolute()): digest}
+    _keep(file, [digest])
+
+
+def follow(file: Path, before: bytes, after: bytes) -> None:
+    """Agree to what llmrr makes of a file that the user agreed to; what it held before stays agreed
+    to, so that the change can be undone."""
+    known = _trusted().get(str(file.absolute()), ())
+    old, new = (hashlib.sha256(content).hexdigest() for content in (before, after))
+    if old in known and new not in known:
+        _keep(file, [*known, new][-_REMEMBERED:])
+
+
+def _keep(file: Path, digests: Iterable[str]) -> None:
+    from llmrr import journal
+
+    found = {**_trusted(), str(file.absolute()): tuple(digests)}
+    plain = {name: one[0] if len(one) == 1 else list(one) for name, one in found.items()}
     with journal.change(f"trust {file}") as change:
-        change.write(_file(), json.dumps(found, indent=2) + "\n")
+        change.write(_file(), json.dumps(plain, indent=2) + "\n")
 
 
 def _file() -> Path:
     return paths.config_dir() / "trusted.json"
 
 
-def _trusted() -> dict[str, str]:
+def _trusted() -> dict[str, tuple[str, ...]]:
     try:
         found = json.loads(_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        name: tuple(map(str, one)) if isinstance(one, list) else (str(one),)
+        for name, one in found.items()
+    }
 
 
 def _digest(file: Path) -> str | None:

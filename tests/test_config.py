@@ -736,24 +736,6 @@ def test_no_bytes_break_the_reader(content: bytes) -> None:
     tomlfile.read(Path("/x/llmrr.toml"), content)
 
 
-@quick
-@given(st.text("[]=.\"'#ab1\n ", max_size=40), st.sampled_from(["log_prompts", "stats.retention"]))
-def test_changing_one_value_changes_no_other(text: str, key: str) -> None:
-    try:
-        before = tomllib.loads(text)
-        after = tomllib.loads(tomltext.with_value(text, key, "5d"))
-    except tomllib.TOMLDecodeError:
-        return  # refused before it is written
-    names = key.split(".")
-    table = after
-    for name in names[:-1]:
-        table = table[name]
-    assert table.pop(names[-1]) == "5d"
-    if len(names) > 1 and not table and names[0] not in before:
-        after.pop(names[0])
-    assert after == before
-
-
 # -- changing the file -------------------------------------------------------------------------
 
 
@@ -851,7 +833,9 @@ def test_relative_paths_of_an_edited_copy_start_at_the_real_file(tmp_path: Path)
         (None, "log_prompts", False, "version = 1\nlog_prompts = false\n"),
         ("# a\nlog_prompts = true  # why\n", "log_prompts", False,
          "# a\nlog_prompts = false  # why\n"),
-        ("log_prompts=true", "log_prompts", None, "\n"),
+        ("log_prompts=true", "log_prompts", None, ""),
+        ("stats = { retention = '3d' }\n", "stats.retention", "9d",
+         'stats = { retention = "9d" }\n'),
         ("# a\n\n[stats]\n# b\n", "log_prompts", False,
          "# a\n\nlog_prompts = false\n[stats]\n# b\n"),
         ("[stats]\n# b\n", "stats.retention", "9d", '[stats]\nretention = "9d"\n# b\n'),
@@ -861,7 +845,7 @@ def test_relative_paths_of_an_edited_copy_start_at_the_real_file(tmp_path: Path)
          "[engines.llamacpp]\nthreads = 8\nmmap = true\n"),
         ("[engines]\n", "engines.llamacpp.threads", 8,
          "[engines]\n\n[engines.llamacpp]\nthreads = 8\n"),
-        ("log_prompts = true\r\n# b\r\n", "log_prompts", False, "log_prompts = false\n# b\n"),
+        ("log_prompts = true\r\n# b\r\n", "log_prompts", False, "log_prompts = false\r\n# b\r\n"),
     ],
 )  # fmt: skip
 def test_setting_one_value_keeps_the_rest(
@@ -873,15 +857,13 @@ def test_setting_one_value_keeps_the_rest(
     assert config.set_value(key, value) == path
     assert path.read_bytes().decode() == after
     config.rollback()
-    assert (path.read_text() if before is not None else None) == (
-        before.replace("\r\n", "\n") if before is not None else None
-    )
+    assert (path.read_bytes().decode() if path.exists() else None) == before
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "stats = { retention = '3d' }\n",
+        "stats = 3\n",
         "x = '''\n[stats]\n'''\n",
         "not toml",
         "log_prompt = 1\n",

@@ -16,8 +16,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "paths"),
     ("prompts",),
     ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext",
-     "envfile"),
-    ("strategies", "flags", "keys"),
+     "tomllayout", "envfile"),
+    ("strategies", "flags", "keys", "tomledit"),
     ("sides",),
     ("settings",),
     ("environment", "tomlfile", "parameters", "trust"),
@@ -36,7 +36,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
 FOLDERS = {"formats", "engines", "hardware", "hub", "store", "routing", "evaluate", "convert",
-           "choosing", "bench", "pool", "migrate", "server", "cli", "builtin"}  # fmt: skip
+           "choosing", "bench", "optimize", "pool", "migrate", "server", "cli",
+           "builtin"}  # fmt: skip
 
 
 def part_of(file: Path, root: Path) -> str:

@@ -84,6 +84,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "chat": (("llmrr chat ./model.gguf -s 'Answer in one sentence.'", "Begin a conversation."),),
+    "optimize": (
+        ("llmrr optimize", "What the runs of the last week say, and what they propose."),
+        ("llmrr optimize --since 30d --write", "Look further back, and change the file."),
+        ("llmrr config rollback", "Undo that."),
+    ),
     "route": (
         ('llmrr route "Write a function that sorts"', "The models, and why this one."),
         ("llmrr route --strategy speed-priority --need code < prompt.txt", "As run would choose."),

@@ -57,6 +57,7 @@ COMMANDS = {
     "prune": Entry("models", "prune", "Remove what nobody needs any more."),
     "bench": Entry("bench", "bench", "Measure how fast models are, against each other."),
     "eval": Entry("eval", "evaluate", "Measure how well models answer."),
+    "optimize": Entry("optimize", "optimize", "Propose settings from how models were used."),
     "probe": Entry("machine", "probe", "Show what this machine is."),
     "doctor": Entry("machine", "doctor", "Check the installation; name what mends it."),
     "stats": Entry("history", "stats", "Summarise what past runs cost."),
