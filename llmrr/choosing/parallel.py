@@ -245,7 +245,7 @@ class Parallel(Answer):
             alike = similarity(new.text or "", legacy.text or "")
         turns = self._request.messages
         prompt = turns[-1].content if turns else self._request.prompt
-        config = self._router.config
+        config = self._call.setup.config
         if not (self._call.log and config.value("log_prompts")):
             prompt, new, legacy = None, _without_text(new), _without_text(legacy)
         pair = pairs.Pair(
