@@ -98,6 +98,7 @@ class Selection:
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
         """Which models are asked, and in which order; of a side there may be none. Raises what
         forbids every one of them, and ``NotFound`` for a fallback that is none."""
+        require_text(request)
         if self.members(wish.model):
             offer = self._offer(request, wish, moment)
             decision, number = self._taken(offer)
@@ -112,6 +113,7 @@ class Selection:
     def decide(self, request: Request, wish: Wish, moment: Moment) -> Decision:
         """The decision among the ``[[models]]``, or among those of a group. ``NotFound`` where
         there are none."""
+        require_text(request)
         return self._decided(self._offer(request, wish, moment))
 
     def _offer(self, request: Request, wish: Wish, moment: Moment) -> _Offer:
@@ -228,6 +230,18 @@ class Selection:
         other name."""
         models = self._config().models
         return tuple(one for one in models if name is None or one.group == name)
+
+
+def require_text(request: Request) -> None:
+    """Raise ``UsageError`` for halves of characters, which no model takes and no file holds."""
+    for said in (request.prompt or "", *(one.content for one in request.messages)):
+        try:
+            said.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"the prompt is no text: {said[error.start]!a} is half of a character",
+                'text.encode("utf-8", "replace").decode()',
+            ) from None
 
 
 def needs_of(request: Request, words: Sequence[str] = (), strategy: str = "") -> Needs:
