@@ -676,3 +676,21 @@ def test_many_runs_at_once_are_seen_in_the_record(typed: Typed) -> None:
     assert '+loading = "lazy"  ' in seen.out
     assert "# at most 6 runs at once, more than 5: lazy" in seen.out
     assert path.read_text().endswith('[memory]\nloading = "lazy"\n')
+
+
+def test_a_longer_ttl_is_written_once(typed: Typed) -> None:
+    """What the cache did under the ttl before is no evidence against the new one."""
+    path = configure(TOML + '\n[cache]\nttl = "1h"  # short\n')
+    record(*HISTORY, *[far(total_s=0.8, looked_up=True)] * 12,
+           *[far(total_s=0.0, looked_up=True, cache="exact")] * 8)  # fmt: skip
+    found = typed("optimize", "--json").json
+    assert found["findings"]["cache_hit_rate"] == 0.4
+    [ttl] = [one for one in found["proposals"] if one["key"] == "cache.ttl"]
+    assert (ttl["old"], ttl["new"]) == (3600.0, 5400)
+    assert ttl["evidence"] == "the cache answered 8 of 20 runs, under 60%: ttl * 1.5"
+    assert typed("optimize", "--write", "-y").code == 0
+    assert path.read_text().endswith("ttl = 5400  # short\n")
+    assert typed("optimize", "--json").json["proposals"] == []
+    typed("config", "rollback")
+    assert path.read_text().endswith('ttl = "1h"  # short\n')
+    assert "cache.ttl" in {one["key"] for one in typed("optimize", "--json").json["proposals"]}

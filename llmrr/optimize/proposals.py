@@ -152,22 +152,19 @@ def _strategy(case: Case) -> Said:
 
 
 def _cache(case: Case) -> Said:
-    found, enabled = case.history.cache, case.config.settings.get("cache.enabled")
-    ttl = case.config.settings.get("cache.ttl")
-    if found is None or ttl is None or enabled is None or not enabled.value:
+    found, ttl = case.history.cache, case.config.value("cache.ttl")
+    if found is None or found.asked < case.rules.min_runs or not case.config.value("cache.enabled"):
         return
-    if found.asked < case.rules.min_runs or not isinstance(ttl.value, int | float):
+    if not isinstance(ttl, float) or found.rate >= case.rules.hit_rate:  # None is for ever
         return
     many = f"the cache answered {found.hits:,} of {_counted(found.asked, 'run')}"
-    if found.rate >= case.rules.hit_rate:
-        return
-    longer = round(ttl.value * case.rules.ttl_factor)
+    longer = round(ttl * case.rules.ttl_factor)
     evidence = f"{many}, under {case.rules.hit_rate:.0%}: ttl * {case.rules.ttl_factor:g}"
     yield from _plain(case, "cache.ttl", longer, evidence)
 
 
 def _loading(case: Case) -> Said:
-    if "memory.loading" not in case.config.settings or case.history.runs < case.rules.min_runs:
+    if case.history.runs < case.rules.min_runs:
         return
     many, most = case.history.at_once, case.rules.concurrency
     at_once = f"at most {_counted(many, 'run')} at once"
