@@ -101,6 +101,11 @@ class Parallel(Answer):
         return self._answer.context_size
 
     @property
+    def cache(self) -> str | None:
+        """Why nothing was run for it."""
+        return self._answer.cache
+
+    @property
     def cost(self) -> float | None:
         """Dollars, of what both sides are known to have taken so far."""
         costs = [one.asked.cost for one in (self._first, self._second)]
