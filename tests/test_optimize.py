@@ -342,11 +342,12 @@ def of_all(runs: Sequence[Run], changes: dict[str, Any], **stated: object) -> di
         (CacheUse(0, 20), {"cache__enabled": False}, None),
         (CacheUse(0, 20), {"cache__ttl": None}, None),
         (CacheUse(0, 20), {"optimize__ttl_factor": 2.0}, 7200),
+        (CacheUse(0, 20), {"cache__ttl": 0.3}, 0.45),
         (CacheUse(11, 20), {"optimize__hit_rate": 0.5}, None),
     ],
 )
 def test_a_cache_that_seldom_has_the_answer_keeps_it_longer(
-    cache: CacheUse | None, stated: dict[str, object], ttl: int | None
+    cache: CacheUse | None, stated: dict[str, object], ttl: float | None
 ) -> None:
     known = {"cache__enabled": True, "cache__ttl": 3600.0, **stated}
     found = of_all([a_run()] * 20, {"cache": cache}, **known)
