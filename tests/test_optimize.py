@@ -218,6 +218,13 @@ def test_what_varies_is_masked(text: str, pattern: str) -> None:
     assert masks.error_pattern(text) == pattern
 
 
+@pytest.mark.parametrize("piece", ["1", "a", "1a", "a-", ".", "/", "'", '"', "a.", "1:", "[:", "@a"])
+def test_no_text_takes_long_to_mask(piece: str) -> None:
+    """A word is not looked at from each of its letters: that would take hours for this one."""
+    masks.error_pattern(piece * 50_000)
+    masks.shape(piece * 50_000)
+
+
 @given(st.text(max_size=300))
 def test_any_prompt_has_a_shape(text: str) -> None:
     assert len(masks.shape(text)) <= 7 * 30
