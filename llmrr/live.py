@@ -179,10 +179,10 @@ def change(
         return
     if stated is not None and not isinstance(stated, Mapping):
         raise InvalidRequest(f"update_config({stated!r}) is no configuration", "a dict, or a path")
-    first = stated or {}
-    both = {**first, **named}
-    for name in first.keys() & named.keys():
-        if first[name] != named[name]:
+    given: Mapping[str, Any] = stated or {}
+    both = {**given, **named}
+    for name in named:
+        if name in given and given[name] != named[name]:
             raise InvalidRequest(f"{name} is stated twice, and differs", f"leave out one {name}")
     if both:
         live.update(both)
