@@ -14,7 +14,7 @@ from llmrr.config import Config
 from llmrr.errors import BadConfig, InvalidRequest, LlmrrError, NotFound
 
 LOOK_EVERY: Final = 1.0  # seconds
-SETTLE_S: Final = 0.2  # how long a change must stay as it is: who writes a file may not have ended
+SETTLE_S: Final = 0.2  # how old a change must be: who writes a file may not have ended
 UPDATE: Final = "update_config(…)"
 _Seen = tuple[tuple[Path, tuple[int, int, int] | None], ...]
 
@@ -115,7 +115,8 @@ class Live:
             seen = self._states(self._file)
             if seen == self._seen:
                 return
-            if seen != self._changed:
+            changed = {*seen} - {*self._seen}
+            if seen != self._changed and any(_is_fresh(state) for _, state in changed):
                 self._changed, self._look_at = seen, self._clock() + min(SETTLE_S, LOOK_EVERY)
                 return
             self._seen = seen
@@ -217,6 +218,12 @@ def _working_folder() -> Path | None:
         return Path().absolute()
     except FileNotFoundError:  # it was removed
         return None
+
+
+def _is_fresh(state: tuple[int, int, int] | None) -> bool:
+    """Whether a file may not be complete yet: it was written to just now, or is empty, as who opens
+    it to write makes it."""
+    return state is not None and (not state[1] or 0 <= time.time() - state[0] / 1e9 < SETTLE_S)
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

@@ -346,13 +346,27 @@ def test_a_file_that_is_being_written_is_read_later() -> None:
     now = file.live.current
     for text in ("", "strategy = 'ada", "strategy = 'adaptive'"):
         file.write(text)
+        os.utime(file.path)  # just now
         file.now += 1.0
         assert now().value("strategy") == "random"
     file.now += 0.1
     assert now().value("strategy") == "random"
     file.now += 0.1
     assert now().value("strategy") == "adaptive"
+    file.path.write_text("")
+    os.utime(file.path, (9, 9))  # some systems note the time only once something is written
+    file.now += 1.0
+    assert now().value("strategy") == "adaptive"
+    file.now += 1.0
+    assert now().value("strategy") == "balanced"
     assert file.told == []
+
+
+def test_a_change_that_is_complete_holds_for_the_next_request() -> None:
+    file = Watched("strategy = 'random'")
+    file.write("strategy = 'adaptive'")
+    file.now += 1.0
+    assert file.live.current().value("strategy") == "adaptive"
 
 
 def test_a_router_reads_its_file_again(
