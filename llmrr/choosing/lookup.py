@@ -22,8 +22,8 @@ class Cache:
 
     def __init__(self) -> None:
         self.flights = Flights()
-        self.compares = True  # the model that compares prompts has not failed
-        self.measured = False  # it was looked at
+        self.failed: set[str] = set()  # models that were to compare prompts, and do not
+        self.judged: set[str] = set()  # those that were looked at
         self.samplings: dict[tuple[str, int, int, int], Sampling] = {}  # of files that were read
         self._memory: sqlite3.Connection | None = None
         self._lock = threading.Lock()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from llmrr.catalogue import Resolved, place
 from llmrr.choosing.lookup import Cache, Wanted
+from llmrr.choosing.setup import Setup
 from llmrr.errors import LlmrrError
 
 if TYPE_CHECKING:
@@ -14,21 +15,26 @@ if TYPE_CHECKING:
 class Meaning:
     """The comparison of one request with others, by ``model``."""
 
-    def __init__(self, router: "Host", shared: Cache, model: str) -> None:
-        self._router, self._shared, self._model = router, shared, model
+    def __init__(self, router: "Host", setup: Setup, shared: Cache, model: str) -> None:
+        self._router, self._setup = router, setup
+        self._shared, self._model = shared, model
 
     def name(self, wanted: Wanted, about: Mapping[str, object]) -> None:
         """Note which requests it may be compared with; ``about`` is the model that answers."""
+        if self._model in self._shared.failed:
+            return
         from llmrr.choosing.identity import identity
         from llmrr.routing import cache
 
         try:
-            model = self._router.catalogue.for_running(self._router._found(self._model, None))
-            measure = identity(self._router.config, model, {}, None)
-            if not self._shared.measured:
+            here = self._setup.catalogue
+            model = here.for_running(here.wanted(self._model, None))
+            measure = identity(self._setup.config, model, {}, None)
+            if self._model not in self._shared.judged:
                 self._judge(model)
         except (LlmrrError, OSError) as error:
-            return self._fail(error)
+            self._fail(error)
+            return
         if found := cache.family(wanted.request, about, measure):
             wanted.family, wanted.words = found
 
@@ -37,7 +43,7 @@ class Meaning:
         from llmrr.routing import cache
 
         try:
-            (vector,) = self._router.embed([wanted.words], model=self._model)
+            (vector,) = self._router._vectors([wanted.words], self._model, self._setup)
             wanted.vector = cache.unit(vector)
             return True
         except (LlmrrError, OSError) as error:
@@ -49,7 +55,7 @@ class Meaning:
         """Warn once of a model that was not made to tell texts apart."""
         from llmrr.choosing import infos
 
-        self._shared.measured = True
+        self._shared.judged.add(self._model)
         if model.endpoint is None and not infos.inspect(
             place(model).path, self._router.with_database
         ).pooling:
@@ -60,8 +66,8 @@ class Meaning:
 
     def _fail(self, error: Exception) -> None:
         """One warning; from then on it is as if nothing were configured."""
-        if self._shared.compares:
-            self._shared.compares = False
+        if self._model not in self._shared.failed:
+            self._shared.failed.add(self._model)
             said = error.message if isinstance(error, LlmrrError) else str(error)
             self._router._warn(
                 f"prompts are not compared by their meaning: {self._model} failed ({said})"
