@@ -7,13 +7,16 @@ The names are imported when they are first used, so that ``import llmrr`` costs 
 
 __version__ = "0.4.0"
 __all__ = [
-    "Image", "LlmrrError", "MemoryMonitor", "MemoryUse", "Message", "MetricsCollector",
-    "PromptTemplate", "Request", "Router", "Sampling", "Tool", "ToolCall", "__version__",
+    "Image", "InvalidRequest", "LlmrrError", "MemoryMonitor", "MemoryUse", "Message",
+    "MetricsCollector", "ModelConverter", "PromptTemplate", "Request", "Result", "Router",
+    "Sampling", "Tool", "ToolCall", "__version__",
 ]  # fmt: skip
 
 TYPE_CHECKING = False  # type checkers take the name for true; typing would be an import
 if TYPE_CHECKING:
-    from llmrr.errors import LlmrrError
+    from llmrr.choosing.results import Result
+    from llmrr.convert.converter import ModelConverter
+    from llmrr.errors import InvalidRequest, LlmrrError
     from llmrr.metrics import MetricsCollector
     from llmrr.monitor import MemoryMonitor
     from llmrr.pool import MemoryUse
@@ -22,8 +25,9 @@ if TYPE_CHECKING:
     from llmrr.types import Image, Message, Request, Sampling, Tool, ToolCall
 
 _HOMES = {
-    "LlmrrError": "errors", "MemoryMonitor": "monitor", "MemoryUse": "pool",
-    "MetricsCollector": "metrics", "PromptTemplate": "prompts", "Router": "router",
+    "InvalidRequest": "errors", "LlmrrError": "errors", "MemoryMonitor": "monitor",
+    "MemoryUse": "pool", "MetricsCollector": "metrics", "ModelConverter": "convert.converter",
+    "PromptTemplate": "prompts", "Result": "choosing.results", "Router": "router",
 }  # fmt: skip
 
 

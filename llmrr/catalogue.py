@@ -83,6 +83,11 @@ class Catalogue:
         why = "nothing else is installed or configured"
         return replace(_builtin(), stated=False, why=why)
 
+    def wanted(self, name: str | None, engine: str | None) -> Resolved:
+        """The same, for the engine that must run it."""
+        found = self.resolve(name)
+        return self.served(found) if engine == "ollama" else found
+
     def for_running(self, found: Resolved) -> Resolved:
         """The same model as an engine here runs it: where its own format is none of those, what
         was converted from it on this machine, if it has not changed since."""

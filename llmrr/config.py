@@ -26,16 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILE_NAME", "SETTINGS", "Config", "ConfiguredModel", "Problem", "Setting", "Spec", "Template",
-    "changed", "check", "edit", "edit_line", "load", "project_file", "render", "rollback",
-    "set_value", "template_text", "toml_text", "user_file",
+    "changed", "check", "edit", "edit_line", "load", "over", "project_file", "read", "render",
+    "rollback", "set_value", "settled", "template_text", "toml_text", "user_file",
 ]  # fmt: skip
 
 FILE_NAME = "llmrr.toml"
+_RANKS: tuple[Source, ...] = (
+    "default", "user", "project", "environment", "code", "command line",
+)  # fmt: skip
 
 
 class Config(NamedTuple):
     """Everything that is configured, resolved. ``files`` are those that were read, strongest
-    first."""
+    first; ``named`` is the one that a program named itself, which is trusted as the program is."""
 
     settings: Mapping[str, Setting]
     models: tuple[ConfiguredModel, ...]
@@ -44,6 +47,7 @@ class Config(NamedTuple):
     files: tuple[Path, ...]
     flags: tuple[Flag, ...] = GUIDE
     budgets: Mapping[str, Limits] = MappingProxyType({})
+    named: Path | None = None
 
     def value(self, key: str) -> object:
         """The value in use of a setting, by its dotted key; ``KeyError`` for an unknown one."""
@@ -78,12 +82,13 @@ class Config(NamedTuple):
         model = self.model(name)
         if model is None or model.file not in self.files:
             return ""
+            return ""
         options: dict[str, Any] = {**model.options, **stated}
         secrets = [options.get("api_key_env"), *(options.get("headers_env") or {}).values()]
         found = " and ".join(filter(None, secrets))
         if "base_url" not in model.options or "base_url" in stated or not found:
             return ""
-        if model.file == user_file():
+        if model.file in (self.named, user_file()):
             return ""
         from llmrr import trust
 
@@ -96,6 +101,8 @@ class Config(NamedTuple):
         agreed to the project's file."""
         setting = self.settings[key]
         if setting.source != "project" or setting.where is None:
+            return True
+        if Path(setting.where) == self.named:
             return True
         from llmrr import trust
 
@@ -111,10 +118,23 @@ def load(
 
     Raises ``BadConfig`` for the first thing that cannot be used.
     """
+    return settled(read(cwd, environ, overrides))
+
+
+def read(
+    cwd: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    file: Path | None = None,
+    files: bool = True,
+) -> Config:
+    """The same, for more to come on top of it: see ``settled``. ``file`` stands for the project's;
+    without ``files`` none is read."""
     environ = os.environ if environ is None else environ
-    user, project = user_file(), project_file(cwd)
-    levels: list[tuple[Source, Path]] = [("user", user)] if _is_file(user) else []
-    if project is not None:
+    user, project = user_file(), file or project_file(cwd)
+    levels: list[tuple[Source, Path]] = [("user", user)] if files and _is_file(user) else []
+    if files and project is not None and project != user:
         levels.append(("project", project))
     found = settings.defaults()
     models: tuple[ConfiguredModel, ...] = ()
@@ -123,33 +143,57 @@ def load(
     budgets: dict[str, tuple[Limits, Path]] = {}
     notes: tuple[str, ...] = ()
     for source, path in levels:
-        file = tomlfile.read(path)
-        _raise_first((*file.problems, *_stray(file)))
-        for key, (value, stated) in file.values.items():
+        level = tomlfile.read(path)
+        _raise_first((*level.problems, *_stray(level)))
+        for key, (value, stated) in level.values.items():
             found[key] = Setting(value, source, str(path), stated)
-        models = models if file.models is None else file.models
-        notes += file.notes
-        templates |= file.templates
-        flags = joined(flags, file.flags)
-        budgets |= {name: (limits, path) for name, limits in file.budgets.items()}
+        models = models if level.models is None else level.models
+        notes += level.notes
+        templates |= level.templates
+        flags = joined(flags, level.flags)
+        budgets |= {name: (limits, path) for name, limits in level.budgets.items()}
     from_environment, warnings = environment.read(environ)
     found |= from_environment
     for key, stated in (overrides or {}).items():
         found[key] = environment.stated(settings.plain_spec(key), stated, "command line")
-    files = tuple(path for _source, path in reversed(levels))
+    paths_read = tuple(path for _source, path in reversed(levels))
+    own, lost = _budgets_of(budgets, models)
+    warnings = (*warnings, *notes, *lost)
+    return Config(found, models, templates, warnings, paths_read, flags, own, file)
+
+
+def over(config: Config, stated: tomlfile.TomlFile) -> Config:
+    """What was read, with what a program states on top of it. Raises ``BadConfig`` for the first
+    thing that cannot be used."""
+    _raise_first(stated.problems)
+    values = {
+        key: Setting(value, "code", str(stated.path), raw)
+        for key, (value, raw) in stated.values.items()
+    }  # fmt: skip
+    models = config.models if stated.models is None else stated.models
+    templates = {**config.templates, **stated.templates}
+    budgets, lost = _budgets_over(config.budgets, stated, models)
+    return config._replace(
+        settings={**config.settings, **values}, models=models, templates=templates,
+        warnings=(*config.warnings, *stated.notes, *lost),
+        flags=joined(config.flags, stated.flags), budgets=budgets,
+    )  # fmt: skip
+
+
+def settled(config: Config) -> Config:
+    """What was read and stated as one, once that is seen to fit together. Raises ``BadConfig``."""
+    found, models = dict(config.settings), config.models
     _require_weight(found)
-    found["fallback_chain"], lost = _chain_of(found["fallback_chain"], models)
-    found["migration.mode"], idle = _mode_of(found, models)
-    own, strangers = _budgets_of(budgets, models)
+    found["fallback_chain"], lost = _chain_of(found["fallback_chain"], models, config.files)
+    found["migration.mode"], idle = _mode_of(found, models, config.files)
     strategy = found["strategy"]
     said = (
-        _idle_default(found["default_model"], models, user),
+        _idle_default(found["default_model"], models, user_file()),
         strategy_warning(strategy.stated, strategy.where or strategy.source), lost, idle,
-        *strangers,
     )  # fmt: skip
-    warnings = (*warnings, *notes, *filter(None, said))
-    _require_models(flags, models, files)
-    return Config(MappingProxyType(found), models, templates, warnings, files, flags, own)
+    _require_models(config.flags, models, config.files)
+    warnings = (*config.warnings, *filter(None, said))
+    return config._replace(settings=MappingProxyType(found), warnings=warnings)
 
 
 def user_file() -> Path:
@@ -378,10 +422,10 @@ def _require_weight(found: Mapping[str, Setting]) -> None:
 
 
 def _chain_of(
-    chain: Setting, models: tuple[ConfiguredModel, ...]
+    chain: Setting, models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
 ) -> tuple[Setting, str | None]:
     """The chain over the models that there are, with a warning of the others: the models of a
-    project replace those that the user's own chain names."""
+    project replace those that the user's own chain names, and those of a program both."""
     if not isinstance(chain.value, tuple):
         return chain, None
     names = {model.name for model in models}
@@ -389,18 +433,30 @@ def _chain_of(
     if not absent:
         return chain, None
     said = f"fallback_chain names {absent[0]!r}, and no [[models]] is called so"
-    own = chain.source == "user" and bool(models) and str(models[0].file) != chain.where
-    if not own:
+    if not models or not _is_weaker(chain.source, models, files):
         near = nearest(absent[0], names)
-        hint = f"did you mean {near}?" if near else f"add [[models]] of that name to {chain.where}"
-        raise BadConfig(f"{said} ({chain.where})", hint)
+        where = chain.where or chain.source
+        hint = f"did you mean {near}?" if near else f"add [[models]] of that name to {where}"
+        raise BadConfig(f"{said} ({where})", hint)
     kept = tuple(name for name in chain.value if name in names)
     left = chain._replace(value=kept) if kept else settings.defaults()["fallback_chain"]
     return left, f"{said} here: it is left out ({chain.where})"
 
 
+def _source_of(models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]) -> Source:
+    file = models[0].file
+    return "user" if file == user_file() else "project" if file in files else "code"
+
+
+def _is_weaker(
+    source: Source, models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
+) -> bool:
+    """Whether the models come from something stronger."""
+    return _RANKS.index(source) < _RANKS.index(_source_of(models, files))
+
+
 def _mode_of(
-    found: Mapping[str, Setting], models: tuple[ConfiguredModel, ...]
+    found: Mapping[str, Setting], models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
 ) -> tuple[Setting, str | None]:
     """How the sides of ``[migration]`` run over the models that there are, with a warning where
     that is not at all: nobody names sides, or the models of a project replace the user's."""
@@ -414,7 +470,7 @@ def _mode_of(
     for one in sides.wrong(mode.value, new.value, legacy.value, names):  # type: ignore[arg-type]
         setting = found[f"migration.{one.leaf}"]
         where = setting.where or setting.source
-        foreign = setting.source == "user" and bool(models) and str(models[0].file) != where
+        foreign = bool(models) and _is_weaker(setting.source, models, files)
         if one.absent is None or not foreign:
             raise BadConfig(f"{one.message} ({where})", one.hint)
         idle = f"{one.message} here: there is no migration mode ({where})"
@@ -454,6 +510,20 @@ def _budgets_of(
             raise BadConfig(f"{said} ({path})", hint)
         lost.append(f"{said} here: it is left out ({path})")
     return {name: limits for name, (limits, _) in stated.items() if name in names}, lost
+
+
+def _budgets_over(
+    below: Mapping[str, Limits], stated: tomlfile.TomlFile, models: tuple[ConfiguredModel, ...]
+) -> tuple[Mapping[str, Limits], list[str]]:
+    """The budgets with those that a program states; what is of models that it replaced is left
+    out, with a warning."""
+    own, _ = _budgets_of({name: (one, stated.path) for name, one in stated.budgets.items()}, models)
+    names = {model.name for model in models}
+    lost = [
+        f"[budgets.{name}] is left out: no [[models]] is called so any more ({stated.path})"
+        for name in below if name not in names
+    ]  # fmt: skip
+    return {**{name: one for name, one in below.items() if name in names}, **own}, lost
 
 
 def _is_file(path: Path) -> bool:

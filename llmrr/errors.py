@@ -2,6 +2,7 @@
 
 LlmrrError                 1  nothing done
 ├── UsageError             2  the command line or a call is wrong
+│   └── InvalidRequest     2  an argument of a call has the wrong type or value; a TypeError too
 ├── NotFound               3  a model, file, name or run that does not exist
 │   └── NotInstalled       3  a model that is known, and has yet to be fetched
 ├── Unsupported            4  a format, architecture or feature nobody here handles
@@ -58,6 +59,10 @@ class UsageError(LlmrrError):
 
     exit_code = 2
     is_of_request = True
+
+
+class InvalidRequest(UsageError, TypeError):
+    """An argument of a call of the library has the wrong type or value, or is unknown."""
 
 
 class NotFound(LlmrrError):

@@ -1,10 +1,11 @@
 """The facade: which model a request goes to, and the one path that it takes from there: resolve,
 load, stream, record. Also the library's public face.
 
-    >>> from llmrr import Message, Request, Router           # doctest: +SKIP
-    >>> with Router() as router:                             # doctest: +SKIP
-    ...     answer = router.run(Request(messages=(Message("user", "Hello"),)))
-    ...     print("".join(chunk.text for chunk in answer))
+    >>> from llmrr import Router
+    >>> with Router(models=[{"name": "small", "source": "builtin:mini"}]) as router:
+    ...     result = router.generate("What is the capital of France?", temperature=0)
+    >>> str(result), result.model
+    ('The capital of France is Paris.', 'small')
 """
 
 import os
@@ -14,17 +15,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, cast, overload
 
-from llmrr import formats, spending, stats
+from llmrr import formats, live, spending, stats
 from llmrr.catalogue import Catalogue, Resolved, place
+from llmrr.choosing import calls, stating
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.background import Background
 from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.dispatch import Call, Dispatch, completed
 from llmrr.choosing.lookup import Cache
 from llmrr.choosing.profiles import Loading
+from llmrr.choosing.results import Result, TextStream
 from llmrr.choosing.selection import Moment, Selection, Wish
+from llmrr.choosing.setup import Setup
+from llmrr.choosing.stating import Arguments
+from llmrr.choosing.turns import Prompt
 from llmrr.choosing.watching import Watch
 from llmrr.config import Config
 from llmrr.engines import for_endpoint, for_format
@@ -35,11 +43,13 @@ from llmrr.pool import Held, Lease, MemoryUse, Pool, Rules, Wanted, needs
 from llmrr.routing import Decision
 from llmrr.routing.cache import Stated
 from llmrr.settings import REMOTE_OPTIONS
+from llmrr.strategies import strategy_warning
 from llmrr.types import Endpoint, ModelInfo, Request
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from llmrr.choosing.embedding import Embedded
     from llmrr.description import Description, FitLine
     from llmrr.inventory import Installed
 
@@ -47,7 +57,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Answer", "Opened", "Router"]
+__all__ = ["Answer", "Opened", "Result", "Router", "TextStream"]
+
 
 UNRECORDED_S: Final = 60.0  # how long a database that could not be used is left alone
 _PRUNE_EVERY_S = 60.0
@@ -73,6 +84,10 @@ class Router:
     """Models by name, loaded when they are needed, and unloaded as ``[memory]`` says. Every method
     may be called from any thread.
 
+    Without an argument the configuration is the one that holds here. A path names a file in place
+    of the project's. Keys and tables of ``llmrr.toml`` may be stated by name, or in a dict, on top
+    of that; with ``models`` no file is read. Raises ``BadConfig`` naming what is wrong.
+
     ``warn`` is told what the user should know and what does not stop the work. ``leave_model`` is
     for a process that ends with the router, after one answer: the system frees a model faster than
     we could.
@@ -80,12 +95,14 @@ class Router:
 
     def __init__(
         self,
-        config: Config | None = None,
+        config: Config | str | PathLike[str] | Mapping[str, Any] | None = None,
         *,
         warn: Callable[[str], None] = lambda text: None,
         leave_model: bool = False,
+        **stated: Any,
     ) -> None:
-        self._given, self._warn, self._leave_model = config, warn, leave_model
+        self._warn, self._leave_model = warn, leave_model
+        self._live, self._setup = live.of(config, stated, warn), cast("Setup | None", None)
         self.pool = Pool(self._rules, lives=not leave_model)
         self._connection: sqlite3.Connection | None = None
         self._unrecorded_until = 0.0  # the database could not be used: by ``time.monotonic``
@@ -104,32 +121,56 @@ class Router:
             self._background.cancel()
         self.close()
 
-    @cached_property
-    def config(self) -> Config:
-        """The configuration that holds here."""
-        if self._given is not None:
-            return self._given
-        from llmrr import config
+    @classmethod
+    def from_file(cls, path: str | PathLike[str], **named: Any) -> "Router":
+        """With this file in place of the project's ``llmrr.toml``. Raises ``NotFound`` and
+        ``BadConfig``."""
+        return cls(Path(path), **named)
 
-        loaded = config.load()
-        for warning in loaded.warnings:
-            self._warn(warning)
-        return loaded
+    @property
+    def config(self) -> Config:
+        """The configuration that holds now."""
+        return self.setup.config
+
+    @property
+    def setup(self) -> Setup:
+        """The configuration that holds now, with what follows from it; a request keeps the one
+        that it began with."""
+        config, setup = self._live.current(), self._setup
+        if setup is None or setup.config is not config:
+            self._setup = setup = Setup(
+                config, self.with_database, self.pool.idle_bytes, self.budgeting.now
+            )
+        return setup
+
+    def update_config(
+        self, stated: str | PathLike[str] | Mapping[str, Any] | None = None, /, **named: Any
+    ) -> None:
+        """Change the configuration of this process, all at once: tables and keys of ``llmrr.toml``,
+        or a file in place of the one that holds. The guide's names, blocks and milliseconds are
+        understood; None takes back what an earlier call stated. Requests that are under way keep
+        what they began with; with ``initialize`` what is to be preloaded is.
+
+        Raises ``BadConfig`` naming the key, and then nothing has changed.
+
+        >>> router = Router(models=[{"name": "small", "source": "builtin:mini"}])
+        >>> router.update_config(strategy="random", retry={"attempts": 2})
+        >>> router.config.value("strategy"), router.config.value("retry.attempts")
+        ('random', 2)
+        """
+        live.change(self._live, stated, named)
 
     # -- models --------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def catalogue(self) -> Catalogue:
         """The models that can be named here."""
-        return Catalogue(lambda: self.config, self.with_database)
+        return self.setup.catalogue
 
-    @cached_property
+    @property
     def selection(self) -> Selection:
         """The ``[[models]]``, to choose among."""
-        return Selection(
-            self.catalogue, lambda: self.config, self.with_database, self.pool.idle_bytes,
-            self.budgeting.now,
-        )  # fmt: skip
+        return self.setup.selection
 
     @cached_property
     def budgeting(self) -> Budgeting:
@@ -207,6 +248,7 @@ class Router:
         deadline: float | None = None,
         user: str | None = None,
         cache: Stated = None,
+        models: Sequence[str] = (),
     ) -> Answer:
         """Start answering; what goes wrong before the first token is recorded, and raised where no
         other model is to be asked.
@@ -219,17 +261,20 @@ class Router:
         again. ``cache`` stands for ``[cache]``: False neither takes a kept answer nor keeps this
         one, True does also where asking again could give another, as does ``{"enabled": True}``;
         ``{"ttl": 60}`` is how old it may be, in seconds. ``user`` is for whom it is asked, whoever
-        that is: a flag that is on for a share of all is on or off for one user.
+        that is: a flag that is on for a share of all is on or off for one user. ``models`` are
+        those to choose among, all where there are none.
         """
-        loading = _loading(options, engine)
-        wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
-        call = Call(options or {}, engine, conversation, log, deadline, cache)
+        loading, setup = _loading(options, engine), self.setup
+        wish = Wish(
+            model, strategy, tuple(fallback), tuple(need), loading, user, tuple(models)
+        )
+        call = Call(setup, options or {}, engine, conversation, log, deadline, cache)
         moment = self._moment(conversation)
-        if sides := self.selection.sides(wish):
+        if sides := setup.selection.sides(wish):
             from llmrr.choosing.sides import ask
 
             return ask(self, sides, request, wish, call, moment, progress)
-        chosen = self.selection.choose(request, wish, moment)
+        chosen = setup.selection.choose(request, wish, moment)
         self._tell(chosen.flags.notes)
         dispatch = Dispatch(self, chosen, request, call)
         decision = chosen.decision
@@ -237,31 +282,46 @@ class Router:
             return Answer(dispatch.attempts(), progress, decision)
         from llmrr.choosing.ensemble import Ensemble
 
-        judge = cast("str | None", self.config.value("ensemble.judge"))
+        judge = cast("str | None", setup.config.value("ensemble.judge"))
         return Ensemble(dispatch, request, decision, chosen.names, judge, progress)
 
     def route(
         self,
-        request: Request,
+        request: Prompt,
         *,
         model: str | None = None,
         options: Mapping[str, object] | None = None,
         engine: str | None = None,
         strategy: str | None = None,
-        fallback: Sequence[str] = (),
-        need: Sequence[str] = (),
+        fallback: str | Sequence[str] = (),
+        need: str | Sequence[str] = (),
+        models: str | Sequence[str] = (),
         user: str | None = None,
+        **stated: Any,
     ) -> Decision:
-        """The decision that ``run`` would obey, and what it rests on; nothing is run."""
-        loading = _loading(options, engine)
-        wish = Wish(model, strategy, tuple(fallback), tuple(need), loading, user)
+        """The decision that ``run`` would obey, and what it rests on; nothing is run. What else is
+        ``stated`` is as ``generate`` takes it.
+
+        >>> with Router(models=[{"name": "small", "source": "builtin:mini"}]) as router:
+        ...     router.route("Hello").chosen
+        'small'
+        """
+        setup = self.setup
+        asked: dict[str, Any] = dict(
+            model=model, options=options, engine=engine, strategy=strategy,
+            fallback=fallback or None, need=need or None, models=models or None, user=user,
+        )  # fmt: skip
+        if not isinstance(request, Request) or stated:
+            call = calls.understood(request, {**asked, **stated}, setup.config)
+            request, asked = call.request, call.choice
+        wish = calls.wish(asked)
         decision: Decision
-        if sides := self.selection.sides(wish):
+        if sides := setup.selection.sides(wish):
             from llmrr.choosing.sides import decide
 
-            decision = decide(self.selection, sides, request, wish, self._moment(None))
+            decision = decide(setup.selection, sides, request, wish, self._moment(None))
         else:
-            decision = self.selection.decide(request, wish, self._moment(None))
+            decision = setup.selection.decide(request, wish, self._moment(None))
         self._tell(decision.flags.notes)
         return decision
 
@@ -282,17 +342,95 @@ class Router:
         stated = dict(metrics=include_metrics, models=include_models, cache=include_cache)
         return diagnosis.diagnose(self, diagnosis.wanted(stated, camel), since)
 
+    def generate(
+        self,
+        prompt: Prompt | None = None,
+        options: Mapping[str, Any] | None = None,
+        /,
+        **stated: Unpack[Arguments],
+    ) -> Result:
+        """The answer to a prompt: a text, or messages with role and content; a template may do
+        without. What is stated, by name or in a dict, comes before the configuration.
+
+        Raises ``InvalidRequest`` naming an argument that is wrong, and what ``run`` does;
+        ``TimedOut`` where the answer is not complete within ``timeout`` seconds.
+
+        >>> asked = [{"role": "user", "content": "What is the capital of Italy?"}]
+        >>> with Router(models=[{"name": "small", "source": "builtin:mini"}]) as router:
+        ...     result = router.generate(asked, max_tokens=20, temperature=0)
+        >>> result.text, result.metadata.finish_reason
+        ('The capital of Italy is Rome.', 'stop')
+        """
+        return self._stream(prompt, options, stated, streams=False).result
+
+    def generate_stream(
+        self,
+        prompt: Prompt | None = None,
+        options: Mapping[str, Any] | None = None,
+        /,
+        **stated: Unpack[Arguments],
+    ) -> TextStream:
+        """The same answer in pieces of text, as they come; the whole of it is its ``result``.
+
+        >>> with Router(models=[{"name": "small", "source": "builtin:mini"}]) as router:
+        ...     stream = router.generate_stream("What is the capital of Spain?", temperature=0)
+        ...     text = "".join(stream)
+        >>> text == stream.result.text
+        True
+        """
+        return self._stream(prompt, options, stated, streams=True)
+
+    @overload
+    def embed(  # type: ignore[overload-overlap]
+        self, texts: str, *, model: str | None = ..., options: Mapping[str, object] | None = ...,
+        engine: str | None = ...,
+    ) -> list[float]: ...  # fmt: skip
+
+    @overload
+    def embed(
+        self, texts: Sequence[str], *, model: str | None = ...,
+        options: Mapping[str, object] | None = ..., engine: str | None = ...,
+    ) -> list[list[float]]: ...  # fmt: skip
+
     def embed(
         self,
-        texts: Sequence[str],
+        texts: str | Sequence[str],
         *,
         model: str | None = None,
         options: Mapping[str, object] | None = None,
         engine: str | None = None,
-    ) -> list[list[float]]:
-        """One vector of length 1 per text."""
-        found = self.catalogue.for_running(self._found(model, engine))
-        with self._open(found, options or {}, engine) as lease:
+    ) -> list[float] | list[list[float]]:
+        """A vector of length 1 for a text, one per text for several. Without a ``model`` one of the
+        configured ones that make vectors is chosen, as for an answer, and another one is asked
+        where it fails; the one that is named is tried again, and no other is asked."""
+        found = self.embedded(texts, model=model, options=options, engine=engine).vectors
+        return found[0] if isinstance(texts, str) else found
+
+    def embedded(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,
+        options: Mapping[str, object] | None = None,
+        engine: str | None = None,
+    ) -> "Embedded":
+        """``embed``, with the model that made the vectors and the decision."""
+        from llmrr.choosing import embedding
+
+        wanted, setup = embedding.checked(texts), self.setup
+        request = embedding.request_of(wanted)
+        need = (embedding.NEED,) if setup.selection.members(model) else ()
+        wish = Wish(model, None, (), need, _loading(options, engine))
+        chosen = setup.selection.choose(request, wish, self._moment(None))
+        if model is not None and not need:  # vectors of another one cannot be compared with its own
+            chosen = chosen._replace(names=chosen.names[:1])
+        call = Call(setup, options or {}, engine, None, True, None, False)
+        return embedding.Embedding(Dispatch(self, chosen, request, call), wanted).run()
+
+    def _vectors(self, texts: Sequence[str], model: str, setup: Setup) -> list[list[float]]:
+        """One vector per text from a model that is needed besides; nothing of it is recorded."""
+        found = setup.catalogue.for_running(setup.catalogue.wanted(model, None))
+        with self._open(found, {}, None, setup) as lease:
             return lease.model.embed(texts)
 
     def open(
@@ -303,8 +441,9 @@ class Router:
         engine: str | None = None,
     ) -> Opened:
         """Load a model to use it directly; it stays loaded as long as what is returned is held."""
-        resolved = self._found(model, engine)
-        lease = self._open(resolved, options or {}, engine)
+        setup = self.setup
+        resolved = setup.catalogue.wanted(model, engine)
+        lease = self._open(resolved, options or {}, engine, setup)
         return Opened(resolved, lease.about.engine.name, lease.model, lease)
 
     def close(self) -> None:
@@ -343,7 +482,8 @@ class Router:
         of what was unloaded."""
         retention = cast("float | None", self.config.value("stats.retention"))
         self.with_database(
-            lambda connection: stats.prune(connection, retention), "nothing is forgotten"
+            lambda connection: stats.prune(connection, retention, at_once=True),
+            "nothing is forgotten",
         )
         return self.unload_unused()
 
@@ -359,33 +499,48 @@ class Router:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _found(self, model: str | None, engine: str | None) -> Resolved:
-        found = self.resolve(model)
-        return self.catalogue.served(found) if engine == "ollama" else found
+    def _stream(
+        self,
+        prompt: Prompt | None,
+        options: Mapping[str, Any] | None,
+        stated: Mapping[str, Any],
+        *,
+        streams: bool,
+    ) -> TextStream:
+        call = calls.understood(
+            prompt, stating.together(options, stated), self.config, streams=streams
+        )
+        if warning := strategy_warning(call.choice.get("strategy")):
+            self._warn(warning)
+        return TextStream(
+            lambda: self.run(call.request, deadline=call.timeout, **call.choice, **call.running),
+            call.timeout,
+        )
 
     def _open(
         self,
         resolved: Resolved,
         stated: Mapping[str, object],
         wanted: str | None,
+        setup: Setup,
         until: float | None = None,
     ) -> Lease:
         """A model to be used; room for it is waited for ``until``, by default as long as for an
         answer."""
-        total = cast("float | None", self.config.value("timeouts.total"))
+        total = cast("float | None", setup.config.value("timeouts.total"))
         if until is None and total is not None:
             until = time.monotonic() + total
-        return self.pool.lease(self._wanted(resolved, stated, wanted), until)
+        return self.pool.lease(self._wanted(resolved, stated, wanted, setup.config), until)
 
     def _wanted(
-        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None
+        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None, config: Config
     ) -> Wanted:
         wanted = wanted or resolved.engine
         called, stated = stated, {**resolved.recipe.options, **stated}
         if resolved.endpoint is not None:
-            if found := self.config.untrusted(resolved.name, called):
+            if found := config.untrusted(resolved.name, called):
                 raise BadConfig(f"{found}, and nobody agreed to that", "llmrr config trust")
-            endpoint, stated = self._endpoint(resolved.endpoint, stated)
+            endpoint, stated = _endpoint(resolved.endpoint, stated, config)
             reached = for_endpoint(endpoint, wanted)
             options = _options(stated)
             load = partial(reached.engine.load, endpoint, options)
@@ -394,43 +549,30 @@ class Router:
         files = place(resolved)
         named = resolved.label or shlex.quote(str(files.path))
         picked = for_format(files.format, resolved.name, wanted, named)
-        own = self.config.engine_options(picked.engine.name)
-        most = 1 if "slots" in stated else self._most_slots()
+        own = config.engine_options(picked.engine.name)
+        most = 1 if "slots" in stated else self._most_slots(config)
         options = _options({"most_slots": most, **own, **stated})
         return Wanted(
             resolved.name, (files, picked.engine.name, options), picked,
             partial(picked.engine.load, files, options), partial(needs.bytes_of, files, options),
         )  # fmt: skip
 
-    def _most_slots(self) -> int:
+    def _most_slots(self, config: Config) -> int:
         """How many requests a model of this machine computes at once."""
-        if self._leave_model or not self.config.value("batching.enabled"):
+        if self._leave_model or not config.value("batching.enabled"):
             return 1
-        return cast(int, self.config.value("batching.max_batch_size"))
+        return cast(int, config.value("batching.max_batch_size"))
 
     def _rules(self) -> Rules:
         return Rules(**{name: self.config.value(f"memory.{name}") for name in Rules._fields})  # type: ignore[arg-type]
 
     def _preload(self, name: str, options: Mapping[str, object]) -> None:
-        found = self.catalogue.for_running(self._found(name, None))
+        setup = self.setup
+        found = setup.catalogue.for_running(setup.catalogue.wanted(name, None))
         try:
-            self._open(found, options, None).release()
+            self._open(found, options, None, setup).release()
         except DoesNotFit as error:
             self._warn(f"{name} is not preloaded: {error.message}")
-
-    def _endpoint(
-        self, endpoint: Endpoint, stated: Mapping[str, object]
-    ) -> tuple[Endpoint, dict[str, object]]:
-        """Where a remote model is asked, with the times that are configured and what is stated of
-        it; and what else is stated."""
-        times: dict[str, object] = {
-            ("timeout" if name == "total" else name): self.config.value(f"timeouts.{name}")
-            for name in ("connect", "first_token", "between_tokens", "total")
-        }
-        own = {name: one for name, one in stated.items() if name in REMOTE_OPTIONS}
-        rest = {name: one for name, one in stated.items() if name not in REMOTE_OPTIONS}
-        times["env_file"] = self.config.value("env_file")
-        return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
 
     def _tell(self, notes: Sequence[str]) -> None:
         """Warn of each once."""
@@ -470,11 +612,12 @@ class Router:
         return Moment(int.from_bytes(os.urandom(8)), self.pool.names, self.pool.busy(), kept)
 
     def _record(
-        self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
-    ) -> None:
-        if not log or not self.config.value("log_prompts"):
+        self, run: stats.Run, log: bool, label: str | None, config: Config,
+        outcome: "Work | None" = None,
+    ) -> None:  # fmt: skip
+        if not log or not config.value("log_prompts"):
             run = replace(run, system=None, prompt=None, answer=None)
-        retention = cast("float | None", self.config.value("stats.retention"))
+        retention = cast("float | None", config.value("stats.retention"))
 
         def write(connection: "sqlite3.Connection") -> None:
             from llmrr import database
@@ -495,6 +638,21 @@ class Router:
 
         self.with_database(write, "nothing is recorded")
         self.watch.after(run)
+
+
+def _endpoint(
+    endpoint: Endpoint, stated: Mapping[str, object], config: Config
+) -> tuple[Endpoint, dict[str, object]]:
+    """Where a remote model is asked, with the times that are configured and what is stated of
+    it; and what else is stated."""
+    times: dict[str, object] = {
+        ("timeout" if name == "total" else name): config.value(f"timeouts.{name}")
+        for name in ("connect", "first_token", "between_tokens", "total")
+    }
+    own = {name: one for name, one in stated.items() if name in REMOTE_OPTIONS}
+    rest = {name: one for name, one in stated.items() if name not in REMOTE_OPTIONS}
+    times["env_file"] = config.value("env_file")
+    return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
 
 
 def _refuse_remote(resolved: Resolved, stated: Mapping[str, object]) -> None:

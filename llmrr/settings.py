@@ -46,7 +46,7 @@ from llmrr.sides import MODES, SIDE
 from llmrr.strategies import CHAIN, COST, DEFAULT_STRATEGY, NAMES, STRATEGIES, STRATEGY, TAGS
 from llmrr.types import Format
 
-Source = Literal["command line", "environment", "project", "user", "default"]
+Source = Literal["command line", "code", "environment", "project", "user", "default"]
 
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 

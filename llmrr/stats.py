@@ -234,16 +234,21 @@ def summary(connection: "sqlite3.Connection", since: float | None = None) -> Sum
 
 
 def prune(
-    connection: "sqlite3.Connection", retention: float | None, *, now: float | None = None
+    connection: "sqlite3.Connection",
+    retention: float | None,
+    *,
+    now: float | None = None,
+    at_once: bool = False,
 ) -> int:
     """Delete runs, alerts, metrics and the pairs of both sides of a migration older than
-    ``retention`` seconds (None keeps all), at most once a day so that it may be called after every
-    run; how many runs went. What was spent is kept until its month is over: a budget counts it."""
+    ``retention`` seconds (None keeps all), unless ``at_once`` no more than once a day, so that it
+    may be called after every run; how many runs went. What was spent is kept until its month is
+    over: a budget counts it."""
     now = time.time() if now is None else now
     if retention is None:
         return 0
     pruned_at = float(database.recall(connection, _PRUNED) or 0)
-    if 0 <= now - pruned_at < DAY_S:
+    if not at_once and 0 <= now - pruned_at < DAY_S:
         return 0
     with database.errors(), database.transaction(connection):
         oldest = now - retention

@@ -102,8 +102,19 @@ class TomlFile(NamedTuple):
 
 def read(path: Path, content: bytes | None = None) -> TomlFile:
     """Read ``path`` (or ``content`` in its stead; relative paths still start beside ``path``)."""
-    reader = _Reader(path)
-    table = reader.table(content)
+    reader = _Reader(path, path.parent)
+    return _read(reader, reader.table(content))
+
+
+def read_table(table: Mapping[str, object], label: str, folder: Path) -> TomlFile:
+    """What a program states in place of a file: a table as TOML would give it. ``label`` is what
+    errors call it; relative paths start at ``folder``."""
+    from copy import deepcopy
+
+    return _read(_Reader(Path(label), folder, is_file=False), deepcopy(dict(table)))
+
+
+def _read(reader: "_Reader", table: dict[str, object]) -> TomlFile:
     models = reader.models(table.pop("models", None))
     templates = reader.templates(table.pop("templates", {}))
     found = reader.flags(table.pop("flags", {}), models)
@@ -112,7 +123,7 @@ def read(path: Path, content: bytes | None = None) -> TomlFile:
     reader.chains(models)
     problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
     return TomlFile(
-        path, reader.values, models, templates, tuple(problems), tuple(reader.notes), found,
+        reader.path, reader.values, models, templates, tuple(problems), tuple(reader.notes), found,
         budgets,
     )
 
@@ -120,8 +131,8 @@ def read(path: Path, content: bytes | None = None) -> TomlFile:
 class _Reader:
     """Collects what a file states and what is wrong with it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, folder: Path, *, is_file: bool = True) -> None:
+        self.path, self.folder, self.is_file = path, folder, is_file
         self.text = ""
         self.layout: Layout | None = None
         self.values: dict[str, tuple[object, object]] = {}
@@ -156,7 +167,8 @@ class _Reader:
         """Note a problem at ``place``; the message gets where that is."""
         line = self.line(place)
         where = f"{self.path}, line {line}" if line else str(self.path)
-        self.problems.append(Problem(f"{message} ({where})", hint or f"edit {where}", line))
+        mend = f"edit {where}" if self.is_file else ""
+        self.problems.append(Problem(f"{message} ({where})", hint or mend, line))
 
     def line(self, place: Place) -> int | None:
         """Where a key is written, or the nearest table around it."""
@@ -173,7 +185,7 @@ class _Reader:
         if self.secret(raw, place):
             return None
         try:
-            return spec.kind.parse(raw, self.path.parent)
+            return spec.kind.parse(raw, self.folder)
         except ValueError as exc:
             why = f": {exc}" if str(exc) else f" is not {spec.kind.expected}"
             written = "" if str(exc) else f" = {_short(raw)}"
@@ -186,7 +198,8 @@ class _Reader:
             return False
         self.fail(
             place,
-            f"{_shown(place)} holds a key, which does not belong into this file",
+            f"{_shown(place)} holds a key, which does not belong into "
+            f"{'this file' if self.is_file else 'a configuration'}",
             'api_key_env = "NAME" names its variable; replace a key that others could have read',
         )
         return True
@@ -289,7 +302,7 @@ class _Reader:
             name=str(own["name"]),
             source=source,
             provider=provider,
-            path=kinds.file_path(rest, self.path.parent) if provider == "file" else None,
+            path=kinds.file_path(rest, self.folder) if provider == "file" else None,
             params=Sampling(**params),  # type: ignore[arg-type]
             system=None if system is None else str(system),
             options=options,

@@ -1,5 +1,4 @@
-"""Every test is alone: its own home and working folder, no network, no settings of the person
-who runs it."""
+"""What tests share: servers, engines, a command line."""
 
 import os
 import signal
@@ -7,40 +6,20 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import isolation
 import pytest
 from fakes import FakeEngine
 from hub_server import Hub
 from terminal import Typed
-
-import llmrr
-
-KEPT = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
-KEPT_PREFIXES = ("COV", "PYTEST", "PYTHON", "CUDA", "OMP_")
 
 # What a shell starts in the background ignores these, and so does all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-@pytest.fixture(autouse=True)
-def isolated(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """A clean environment; subprocesses that a test starts inherit it."""
-    for name in list(os.environ):
-        if name not in KEPT and not name.startswith(KEPT_PREFIXES):
-            monkeypatch.delenv(name)
-    home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("LLMRR_HOME", str(home / "llmrr"))
-    monkeypatch.setenv("HF_HOME", str(home / "huggingface"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("TERM", "dumb")
-    # The package under test, also for a subprocess that runs from another folder.
-    package = str(Path(llmrr.__file__).resolve().parents[1])
-    rest = os.environ.get("PYTHONPATH")
-    monkeypatch.setenv("PYTHONPATH", f"{package}{os.pathsep}{rest}" if rest else package)
-    monkeypatch.chdir(tmp_path)
+def pytest_configure(config: pytest.Config) -> None:
+    """Isolate the examples in the package too, which lie outside of this folder."""
+    config.pluginmanager.register(isolation, "isolation")
 
 
 BESIDES_MLX = ("mlx_lm", "torch", "transformers")  # what its tests need besides .[test]

@@ -4,6 +4,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from provider_servers import KEY, MODEL, Said, Server, sse
 
@@ -187,7 +188,7 @@ class GoogleServer(Server):
 
     def complaint(self, path: str, body: Any) -> str | None:
         known = {"contents", "systemInstruction", "generationConfig", "tools", "toolConfig",
-                 "safetySettings", "requests"}  # fmt: skip
+                 "safetySettings", "requests", "instances", "parameters"}  # fmt: skip
         if extra := set(body) - known:
             return f'Invalid JSON payload received. Unknown name "{min(extra)}"'
         roles = {one.get("role", "user") for one in body.get("contents", ())}
@@ -204,6 +205,13 @@ class GoogleServer(Server):
             texts = ["".join(part["text"] for part in one["content"]["parts"])
                      for one in body["requests"]]  # fmt: skip
             return {"embeddings": [{"values": [float(len(text)), 1.0, 0.0]} for text in texts]}
+        if path.endswith(":predict"):  # of Vertex AI
+            texts = [one["content"] for one in body["instances"]]
+            return {"predictions": [
+                {"embeddings": {"values": [float(len(text)), 1.0, 0.0],
+                                "statistics": {"truncated": False, "token_count": 2}}}
+                for text in texts
+            ]}  # fmt: skip
         parts = [{"text": "".join(said.text)}] if said.text else []
         return self._event_body(parts + self._calls(said), said, _google_reason(said))
 
@@ -304,8 +312,12 @@ def _cohere_reason(said: Said) -> str:
     return known.get(said.finish, said.finish)
 
 
+TITAN = "amazon.titan-embed-text-v2:0"
+COHERE = "us.cohere.embed-v4:0"
+
+
 class BedrockServer(Server):
-    """Bedrock's converse, whose events are frames of bytes."""
+    """Bedrock's converse, whose events are frames of bytes, and the vectors of two families."""
 
     stream_type = "application/vnd.amazon.eventstream"
 
@@ -318,12 +330,27 @@ class BedrockServer(Server):
         return {"message": message}
 
     def knows(self, path: str, body: Any) -> bool:
+        if path.endswith("/invoke"):
+            return unquote(path) in (f"/model/{TITAN}/invoke", f"/model/{COHERE}/invoke")
         return path in (f"/model/{MODEL}/converse-stream", f"/model/{MODEL}/converse")
 
     def streams(self, path: str, body: Any) -> bool:
         return path.endswith("-stream")
 
+    def whole(self, path: str, body: Any, said: Said) -> Any:
+        """The vectors of a model that makes them, in the form of its family."""
+        if "titan" in path:
+            vector = [float(len(body["inputText"])), 1.0, 0.0]
+            return {"embedding": vector, "inputTextTokenCount": 2}
+        vectors = [[float(len(text)), 1.0, 0.0] for text in body["texts"]]
+        return {"id": "v1", "response_type": "embeddings_by_type", "texts": body["texts"],
+                "embeddings": {"float": vectors}}  # fmt: skip
+
     def complaint(self, path: str, body: Any) -> str | None:
+        if path.endswith("/invoke"):
+            needed = {"inputText"} if "titan" in path else {"texts", "input_type"}
+            lacks = needed - set(body) or len(body.get("texts", ())) > 96
+            return "Malformed input request" if lacks else None
         roles = [one["role"] for one in body["messages"]]
         return None if roles and roles[0] == "user" else "A conversation must start with a user"
 

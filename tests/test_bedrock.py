@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from other_servers import BedrockServer, aws_frame
+from other_servers import COHERE, TITAN, BedrockServer, aws_frame
 from provider_servers import MODEL, Fault, Said
 from remote_cases import answer, asked
 
@@ -167,6 +167,30 @@ def test_what_is_lacking(talking: Any) -> None:
         model.generate(far)
     assert model.tokenize("a") is None
     assert served.seen == []
+
+
+@pytest.mark.parametrize(("name", "calls"), [(TITAN, 100), (COHERE, 2)])
+def test_vectors(account: None, name: str, calls: int) -> None:
+    texts = ["a" * (1 + at) for at in range(100)]
+    with BedrockServer() as served:
+        model = load(Endpoint("bedrock", name, base_url=served.address, max_retries=1))
+        found = model.embed(texts)
+        assert len(served.seen) == calls
+        assert [round(one[0] / one[1]) for one in found] == [len(text) for text in texts]
+        assert all(abs(sum(x * x for x in one) - 1) < 1e-9 for one in found)
+        served.faults.append(Fault(503))
+        assert len(model.embed(["a"])) == 1
+        for fault, kind in ((Fault(400), RequestRefused), (Fault(403), AuthenticationFailed),
+                            (Fault(200, body=b"[1"), BrokenStream),
+                            (Fault(200, body=b'{"x": 1}'), BrokenStream)):  # fmt: skip
+            served.faults += [fault] * 2
+            with pytest.raises(LlmrrError) as caught:
+                model.embed(["a"])
+            assert type(caught.value) is kind, caught.value
+            served.faults.clear()
+        model.close()
+        with pytest.raises(LlmrrError, match="closed"):
+            model.embed(["a"])
 
 
 def test_cancelling_and_times(talking: Any) -> None:

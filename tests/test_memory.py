@@ -51,12 +51,6 @@ def text_of(answer: Iterator[Chunk]) -> str:
     return "".join(chunk.text for chunk in answer)
 
 
-@pytest.fixture(autouse=True)
-def uncached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What models do is looked at: every answer is computed."""
-    monkeypatch.setenv("LLMRR_CACHE__ENABLED", "false")
-
-
 def write(*lines: str) -> None:
     Path("llmrr.toml").write_text("\n".join(("version = 1", *lines, "")))
 
@@ -96,6 +90,12 @@ def interrupt_once(*events: threading.Event) -> None:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     threading.Thread(target=press, daemon=True).start()
+
+
+@pytest.fixture(autouse=True)
+def uncached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request is one for a model."""
+    monkeypatch.setenv("LLMRR_CACHE__ENABLED", "false")
 
 
 @pytest.fixture
@@ -320,6 +320,19 @@ def test_what_has_no_room_is_not_preloaded_with_a_warning(
     with Router(warn=told.append).initialize():
         assert engine.loads == []
     assert told[0].startswith("a is not preloaded: a is not loaded: ")
+
+
+def test_cleanup_unloads_and_forgets_what_is_old(engine: FakeEngine) -> None:
+    engine.replies = ["1", "2"]
+    write("stats = { retention = '1d' }")
+    with Router() as router:
+        text_of(router.run(asked("old")))
+        text_of(router.run(asked("new")))
+        router.database.execute("UPDATE runs SET at = 0 WHERE prompt = 'old'")
+        assert router.cleanup() == ["builtin:mini"]
+        runs = router.with_database(stats.runs, "")
+    assert runs is not None
+    assert [run.prompt for run in runs] == ["new"]
 
 
 def test_above_high_the_command_ends_with_5_and_the_figures(typed: Typed) -> None:

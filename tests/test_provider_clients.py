@@ -4,11 +4,20 @@ accept is the protocol. Runs where the clients are installed:
     pip install openai anthropic google-genai cohere ollama boto3
 """
 
+import json
 from typing import Any
 
 import pytest
 from openai_servers import AzureServer, OpenAIServer, ResponsesServer
-from other_servers import AnthropicServer, BedrockServer, CohereServer, GoogleServer, OllamaServer
+from other_servers import (
+    COHERE,
+    TITAN,
+    AnthropicServer,
+    BedrockServer,
+    CohereServer,
+    GoogleServer,
+    OllamaServer,
+)
 from provider_servers import KEY, MODEL, Fault, Said
 
 CALL = ("call_1", "weather", '{"city": "Rome"}')
@@ -228,6 +237,16 @@ def test_google_calls_tools_and_embeds(google_client: Any) -> None:
     assert found.embeddings[1].values == [3.0, 1.0, 0.0]
 
 
+def test_google_embeds_at_vertex(google_client: Any) -> None:
+    genai, _, served = google_client
+    client = genai.Client(
+        vertexai=True, api_key=KEY, http_options={"base_url": served.address}
+    )
+    found = client.models.embed_content(model=MODEL, contents=["a", "bcd"])
+    assert found.embeddings[1].values == [3.0, 1.0, 0.0]
+    assert served.last.path.endswith(f"/models/{MODEL}:predict")
+
+
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 503])
 def test_google_knows_the_errors(google_client: Any, status: int) -> None:
     genai, client, served = google_client
@@ -353,6 +372,17 @@ def test_bedrock_streams(bedrock_client: Any) -> None:
     assert "".join(one["toolUse"]["input"] for one in deltas if "toolUse" in one) == CALL[2]
     assert {"messageStop": {"stopReason": "tool_use"}} in events
     assert events[-1]["metadata"]["usage"]["cacheReadInputTokens"] == 4
+
+
+def test_bedrock_embeds(bedrock_client: Any) -> None:
+    client, served = bedrock_client
+    asked = {TITAN: {"inputText": "bcd"}, COHERE: {"texts": ["bcd"], "input_type": "clustering"}}
+    titan, cohere = (
+        json.loads(client.invoke_model(modelId=name, body=json.dumps(body))["body"].read())
+        for name, body in asked.items()
+    )
+    assert titan["embedding"] == cohere["embeddings"]["float"][0] == [3.0, 1.0, 0.0]
+    assert len(served.seen) == 2
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 429, 503])

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import other_servers
 import pytest
 from provider_servers import KEY, MODEL, Fault, Said
 from remote_cases import (
@@ -591,8 +592,27 @@ def test_vertex_takes_a_token_for_a_project() -> None:
     project = Google(Endpoint("vertex", "gemini", base_url=base))
     assert project.headers("t") == {"authorization": "Bearer t"}
     assert Google(Endpoint("vertex", "gemini")).headers("t") == {"x-goog-api-key": "t"}
-    with pytest.raises(FeatureMissing):
-        project.embedding(["a"])
+
+
+@pytest.mark.parametrize(
+    ("name", "calls"), [("text-embedding-005", 3), ("gemini-embedding-001", 20)]
+)
+def test_vectors_at_vertex(name: str, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_ENV, KEY)
+    monkeypatch.setattr(other_servers, "MODEL", name)
+    texts = ["a" * (1 + at) for at in range(20)]
+    with other_servers.GoogleServer() as served:
+        base = f"{served.address}/v1/projects/p/locations/x/publishers/google"
+        place = Endpoint("vertex", name, base_url=base, api_key_env=KEY_ENV)
+        engine = remote.named("google")
+        assert engine is not None
+        model = engine.load(place, Options())
+        found = model.embed(texts)
+        model.close()
+        assert [round(one[0] / one[1]) for one in found] == [len(text) for text in texts]
+        assert len(served.seen) == calls
+        assert served.last.path.endswith(f"/publishers/google/models/{name}:predict")
+        assert served.last.body["parameters"] == {"autoTruncate": False}
 
 
 def test_ollama_takes_options_of_loading() -> None:

@@ -5,5 +5,9 @@
 ``kept`` under the ``identity`` of what gave them, and ``meaning`` compares requests in other words.
 Requests that are under way are ``flights``, which others that are the same are ``listening`` to.
 ``dispatch`` carries one request through the models that were chosen, in ``attempts``; ``answering``
-is the answer under way, ``ensemble`` one of several.
+is the answer under way, ``ensemble`` one of several; ``embedding`` does the same for vectors.
+``setup`` is a configuration with what follows from it, which a request keeps.
+
+What programs call: ``stating`` has the names of arguments, ``values`` and ``turns`` what they may
+be, ``calls`` makes a request of them, ``results`` is what comes back.
 """

@@ -13,6 +13,7 @@ from llmrr.choosing.attempts import Attempt, Ended
 from llmrr.choosing.listening import Listener
 from llmrr.choosing.lookup import Cache, Replay, Wanted
 from llmrr.choosing.meaning import Meaning
+from llmrr.config import Config
 from llmrr.errors import LlmrrError
 from llmrr.routing.cache import Rules, Stated
 from llmrr.types import Request, Sampling
@@ -51,9 +52,9 @@ class Cached:
     ) -> None:
         self._router, self._shared, self._call = router, shared, call
         self._complete = complete
-        self.rules = rules_of(router, call.cache, flags)
+        self.rules = rules_of(call.setup.config, call.cache, flags)
         model = self.rules.model
-        self._meaning = None if model is None else Meaning(router, shared, model)
+        self._meaning = None if model is None else Meaning(router, call.setup, shared, model)
 
     def start(self, model: Resolved, request: Request, run: "Run") -> Attempt:
         """The answer that is kept, or that of the same request under way, or a run. Raises what
@@ -136,7 +137,7 @@ class Cached:
     def _about(self, model: Resolved) -> Mapping[str, object]:
         from llmrr.choosing.identity import identity
 
-        return identity(self._router.config, model, self._call.options, self._call.engine)
+        return identity(self._call.setup.config, model, self._call.options, self._call.engine)
 
     def _look(self, wanted: Wanted, model: Resolved) -> Attempt | None:
         """What is kept for it."""
@@ -174,15 +175,15 @@ class Cached:
         work = partial(
             kept.keep, kept=one, ttl=self.rules.ttl, max_bytes=self.rules.max_bytes
         )
-        if self._call.log and self._router.config.value("log_prompts"):
+        if self._call.log and self._call.setup.config.value("log_prompts"):
             return work
         self._shared.in_memory(work, opens=True)
         return None
 
 
-def rules_of(router: "Host", stated: Stated, flags: Stated = None) -> Rules:
+def rules_of(config: Config, stated: Stated, flags: Stated = None) -> Rules:
     """``[cache]``, with what flags and the call say of it. Raises ``UsageError``."""
-    value = router.config.value
+    value = config.value
     configured = Rules(
         enabled=value("cache.enabled"),  # type: ignore[arg-type]
         ttl=value("cache.ttl"),  # type: ignore[arg-type]

@@ -8,14 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 from llmrr import stats
-from llmrr.catalogue import Catalogue, Resolved
+from llmrr.catalogue import Resolved
 from llmrr.choosing import pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.budgeting import Budgeting, candidate_of, cost_of
 from llmrr.choosing.cached import Cached
 from llmrr.choosing.lookup import Cache
 from llmrr.choosing.profiles import breaker_rules, key_of
-from llmrr.choosing.selection import Chosen, Selection, needs_of, retry_rules
+from llmrr.choosing.selection import Chosen, needs_of, retry_rules
+from llmrr.choosing.setup import Setup
 from llmrr.config import Config
 from llmrr.engines.chunks import joined
 from llmrr.errors import EngineFailed, LlmrrError, Unreachable, UsageError
@@ -33,8 +34,10 @@ T = TypeVar("T")
 
 
 class Call(NamedTuple):
-    """What ``Router.run`` is told besides the request and the choice."""
+    """What ``Router.run`` is told besides the request and the choice, and the ``setup`` that holds
+    for it."""
 
+    setup: Setup
     options: Mapping[str, object]
     engine: str | None
     conversation: str | None
@@ -51,36 +54,25 @@ class Host(Protocol):
     _cache: Cache
 
     @property
-    def config(self) -> Config: ...
-
-    @property
-    def catalogue(self) -> Catalogue: ...
-
-    @property
-    def selection(self) -> Selection: ...
-
-    @property
     def budgeting(self) -> Budgeting: ...
 
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
-
-    def _found(self, model: str | None, engine: str | None) -> Resolved: ...
 
     def _open(
         self,
         resolved: Resolved,
         stated: Mapping[str, object],
         wanted: str | None,
+        setup: Setup,
         until: float | None = None,
     ) -> Lease: ...
 
-    def embed(
-        self, texts: Sequence[str], *, model: str | None = None
-    ) -> list[list[float]]: ...
+    def _vectors(self, texts: Sequence[str], model: str, setup: Setup) -> list[list[float]]: ...
 
     def _record(
-        self, run: stats.Run, log: bool, label: str | None, outcome: "Work | None" = None
-    ) -> None: ...
+        self, run: stats.Run, log: bool, label: str | None, config: Config,
+        outcome: "Work | None" = None,
+    ) -> None: ...  # fmt: skip
 
     def _warn(self, text: str) -> None: ...
 
@@ -90,15 +82,16 @@ class Dispatch:
 
     def __init__(self, router: Host, chosen: Chosen, request: Request, call: Call) -> None:
         self.router, self.chosen, self.request, self.call = router, chosen, request, call
+        self.setup, self.config = call.setup, call.setup.config
         self.cid = call.conversation or _new_conversation(time.time())
-        total = cast("float | None", router.config.value("timeouts.total"))
+        total = cast("float | None", self.config.value("timeouts.total"))
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way = chosen.under_way
         self.closings = router.pool.closings
         self.claims = 0
         self.cost: float | None = None  # dollars of all that was asked
-        self.models = {one.name: one for one in router.config.models}
+        self.models = {one.name: one for one in self.config.models}
         self.cached = Cached(router, router._cache, call, chosen.flags.cache, completed)
 
     def attempts(self) -> Attempts:
@@ -108,7 +101,7 @@ class Dispatch:
     def attempts_of(self, asks: Asks, names: Sequence[str], request: Request) -> Attempts:
         """Some models that are asked in turn; ``asks`` is told of it."""
         return Attempts(
-            asks, request, names, retry_rules(self.router.config),
+            asks, request, names, retry_rules(self.config),
             seed=int.from_bytes(os.urandom(8)), deadline=self.deadline,
             contexts={one.name: one.context for one in self.chosen.candidates},
             limits=self._limits(names),
@@ -130,7 +123,7 @@ class Dispatch:
             return
         from llmrr.choosing import health
 
-        model, rules = self.models[name], breaker_rules(self.router.config)
+        model, rules = self.models[name], breaker_rules(self.config)
         decision = self.chosen.decision
         strategy = decision.strategy if decision else None
 
@@ -149,8 +142,8 @@ class Dispatch:
 
     def resolve(self, name: str) -> Resolved:
         """The model of that name, as an engine here runs it; the empty name is the default."""
-        found = self.router._found(name or None, self.call.engine)
-        found = self.router.catalogue.for_running(found)
+        found = self.setup.catalogue.wanted(name or None, self.call.engine)
+        found = self.setup.catalogue.for_running(found)
         decision = self.chosen.decision
         if decision is not None and name == decision.chosen:
             return replace(found, stated=False, why=decision.summary)
@@ -168,10 +161,7 @@ class Dispatch:
         """
         if again:
             self.claim(model.name)
-        options = self.call.options
-        if model.endpoint is not None:  # how often it is asked is counted here
-            options = {**options, "max_retries": 0}
-        lease = self.router._open(model, options, self.call.engine, self.deadline)
+        lease = self.open(model)
         try:
             loaded, picked = lease.model, lease.about
             request = completed(request, model, loaded.info.sampling)
@@ -179,16 +169,24 @@ class Dispatch:
         except BaseException:
             lease.release()
             raise
-        size = cast(int, self.router.config.value("streaming.chunk_size"))
+        size = cast(int, self.config.value("streaming.chunk_size"))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))
         return Attempt(joined(stream, size), model, picked.engine.name, runs, lease)
+
+    def open(self, model: Resolved) -> Lease:
+        """The model, loaded."""
+        options = self.call.options
+        if model.endpoint is not None:  # how often it is asked is counted here
+            options = {**options, "max_retries": 0}
+        return self.router._open(model, options, self.call.engine, self.setup, self.deadline)
 
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, and what that says of the model."""
         self.keep(ended, is_said=True)
 
-    def keep(self, ended: Ended, *, is_said: bool) -> None:
-        """``record``; what is not ``is_said`` is no turn of the conversation."""
+    def keep(self, ended: Ended, *, is_said: bool, is_answer: bool = True) -> None:
+        """``record``; what is not ``is_said`` is no turn of the conversation, and what is no answer
+        does not make the model the one that was used last."""
         self.finish()
         model = ended.model
         if model is None:
@@ -196,16 +194,16 @@ class Dispatch:
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
         found = self.cached.ended(ended)
-        usage = ended.usage
+        cost = cost_of(self.config, model, ended.usage)
         if found.cache is not None:  # it took nothing, whatever the answer once took
-            ended, usage = replace(ended, usage=None), Usage()
-        cost = cost_of(self.router.config, model, usage)
+            ended, cost = replace(ended, usage=None), 0.0
         if cost is not None:
             self.cost = cost + (self.cost or 0.0)
         run = _run_of(self.request, ended, model, self.cid if is_said else None, cost)
         run = replace(run, cache=found.cache, looked_up=found.looked_up)
         outcome = _both(self._outcome(ended, is_own=found.is_own), found.work)
-        self.router._record(run, self.call.log, model.label, outcome)
+        label = model.label if is_answer else None
+        self.router._record(run, self.call.log, label, self.config, outcome)
         found.done()
 
     def warn(self, text: str) -> None:
@@ -223,16 +221,17 @@ class Dispatch:
         candidate = next((one for one in self.chosen.candidates if one.name == name), None)
         if candidate is None:
             try:
-                found = router._found(name or None, self.call.engine)
+                found = self.setup.catalogue.wanted(name or None, self.call.engine)
             except LlmrrError:  # it is told when it is asked
                 return
-            candidate = candidate_of(router.config, found)
+            candidate = candidate_of(self.config, found)
         needs = decision.needs if decision else needs_of(self.request)
         if decision is not None and name in decision.state.health:
             health = decision.state.health[name]
         else:
             models = [self.models[name]] if name in self.models else []
-            health = router.selection.profiles.health(models).get(name, UNKNOWN)
+            profiles = self.setup.selection.profiles
+            health = profiles.health(models).get(name, UNKNOWN)
         router.budgeting.require(candidate, needs, health, budgets)
 
     def finish(self) -> None:
@@ -253,7 +252,7 @@ class Dispatch:
         from llmrr.choosing import health
 
         key, error = key_of(model), ended.error
-        rules = breaker_rules(self.router.config)
+        rules = breaker_rules(self.config)
         if not is_own:
             return lambda connection: health.release(connection, key)
         if error is None and ended.finish_reason != "cancelled" and ended.usage is not None:

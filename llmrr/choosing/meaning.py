@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from llmrr.catalogue import Resolved, place
 from llmrr.choosing.lookup import Cache, Wanted
+from llmrr.choosing.setup import Setup
 from llmrr.errors import LlmrrError
 
 if TYPE_CHECKING:
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 class Meaning:
     """The comparison of one request with others, by ``model``."""
 
-    def __init__(self, router: "Host", shared: Cache, model: str) -> None:
-        self._router, self._shared, self._model = router, shared, model
+    def __init__(self, router: "Host", setup: Setup, shared: Cache, model: str) -> None:
+        self._router, self._setup = router, setup
+        self._shared, self._model = shared, model
 
     def name(self, wanted: Wanted, about: Mapping[str, object]) -> None:
         """Note which requests it may be compared with; ``about`` is the model that answers."""
@@ -25,8 +27,9 @@ class Meaning:
         from llmrr.routing import cache
 
         try:
-            model = self._router.catalogue.for_running(self._router._found(self._model, None))
-            measure = identity(self._router.config, model, {}, None)
+            here = self._setup.catalogue
+            model = here.for_running(here.wanted(self._model, None))
+            measure = identity(self._setup.config, model, {}, None)
             if self._model not in self._shared.judged:
                 self._judge(model)
         except (LlmrrError, OSError) as error:
@@ -40,7 +43,7 @@ class Meaning:
         from llmrr.routing import cache
 
         try:
-            (vector,) = self._router.embed([wanted.words], model=self._model)
+            (vector,) = self._router._vectors([wanted.words], self._model, self._setup)
             wanted.vector = cache.unit(vector)
             return True
         except (LlmrrError, OSError) as error:

@@ -238,14 +238,14 @@ class Parallel(Answer):
             self._router._tell([f"{said}; the answer does not hang on it"])
         by_name = {side.name: side.outcome for side in (self._first, self._second)}
         new, legacy = by_name["new"], by_name["legacy"]
-        if new is None and legacy is None:
+        if not any(one and one.is_own for one in (new, legacy)):
             return
         alike = None
         if new and legacy and new.success and legacy.success:
             alike = similarity(new.text or "", legacy.text or "")
         turns = self._request.messages
         prompt = turns[-1].content if turns else self._request.prompt
-        config = self._router.config
+        config = self._call.setup.config
         if not (self._call.log and config.value("log_prompts")):
             prompt, new, legacy = None, _without_text(new), _without_text(legacy)
         pair = pairs.Pair(

@@ -20,7 +20,7 @@ from llmrr.routing.breaker import Rules
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.strategies import Cost
-from llmrr.types import Endpoint, ModelInfo
+from llmrr.types import Endpoint, Feature, ModelInfo
 
 if TYPE_CHECKING:
     import sqlite3
@@ -186,11 +186,16 @@ class Profiles:
         if command := engine.missing():
             raise FeatureMissing(f"the {engine.name} engine is not installed", command)
         key_for(endpoint)
+        vectors = engines.remote.makes_vectors(endpoint)
         return replace(
             stated,
-            features=frozenset(str(one) for one in engine.can),
+            features=frozenset(
+                str(one) for one in engine.can
+                if one is not Feature.EMBEDDINGS or vectors is not False
+            ),
             quality=self._quality(model, stated),
-        )
+            answers=vectors is not True,
+        )  # fmt: skip
 
     def _quality(self, model: ConfiguredModel, stated: Candidate) -> float | None:
         """The user's number, else what was measured last of just these files."""

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -19,7 +20,7 @@ from llmrr.routing.flags import NO_EFFECT, Effect, active, draw_key
 from llmrr.routing.rejection import Rejected, sorted_words
 from llmrr.sides import Sides
 from llmrr.strategies import parse_strategy
-from llmrr.types import Request
+from llmrr.types import Request, Sampling
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,8 +35,9 @@ _MAY_BE_ASKED: Final = ("breaker", "probing", "flag")
 
 class Wish(NamedTuple):
     """What a call states of the choice: a model or a group by its name, how to choose, what is
-    asked when that fails, what is needed (``--need``), how it is loaded, and the user it is for.
-    ``among`` are the names of the models of a side, the only ones that are looked at."""
+    asked when that fails, what is needed (``--need``), how it is loaded; the user it is for; and
+    the ``models`` that it is narrowed to, all where there are none. ``among`` are the names of the
+    models of a side, the only ones that are looked at."""
 
     model: str | None = None
     strategy: str | None = None
@@ -43,6 +45,7 @@ class Wish(NamedTuple):
     need: tuple[str, ...] = ()
     loading: Loading = AS_CONFIGURED
     user: str | None = None
+    models: tuple[str, ...] = ()
     among: tuple[str, ...] | None = None
 
 
@@ -98,7 +101,8 @@ class Selection:
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
         """Which models are asked, and in which order; of a side there may be none. Raises what
         forbids every one of them, and ``NotFound`` for a fallback that is none."""
-        if self.members(wish.model):
+        require_text(request)
+        if self.members(wish.model, wish.models):
             offer = self._offer(request, wish, moment)
             decision, number = self._taken(offer)
             if not decision.asked and wish.among is None:
@@ -112,10 +116,11 @@ class Selection:
     def decide(self, request: Request, wish: Wish, moment: Moment) -> Decision:
         """The decision among the ``[[models]]``, or among those of a group. ``NotFound`` where
         there are none."""
+        require_text(request)
         return self._decided(self._offer(request, wish, moment))
 
     def _offer(self, request: Request, wish: Wish, moment: Moment) -> _Offer:
-        models = self.members(wish.model)
+        models = self.members(wish.model, wish.models)
         if wish.among is not None:
             models = tuple(one for one in models if one.name in wish.among)
         self._require_models(wish.fallback)
@@ -129,6 +134,8 @@ class Selection:
         models, left_out = _narrowed(models, flags)
         needs = needs_of(request, wish.need, _strategy(wish, self._config(), flags))
         candidates = self.profiles.candidates(models, moment.loaded, wish.loading)
+        if not needs.answers and any(one.is_for_vectors for one in candidates):
+            needs = replace(needs, dedicated=True)
         return _Offer(wish, moment, needs, models, tuple(candidates), flags, tuple(left_out))
 
     def _taken(self, offer: _Offer) -> tuple[Decision, int | None]:
@@ -176,6 +183,8 @@ class Selection:
         stated = {"strategy"} if wish.strategy is not None else set()
         if wish.model is not None:
             stated |= {"strategy", "models"}
+        if wish.models:
+            stated.add("models")
         key = draw_key(request, wish.user)
         return active(config.flags, key, time.time(), os.environ, names, stated)
 
@@ -189,6 +198,9 @@ class Selection:
         alone = self._config().value("fallback_chain") is False and not wish.fallback
         own = {} if alone else self._own()
         names = chain(decision.chosen, own, self._then(decision, wish))
+        if wish.models and not wish.fallback:
+            narrow = {one.name for one in self.members(wish.model, wish.models)}
+            names = [one for one in names if one in narrow]
         if wish.among is not None:
             names = [one for one in names if one in wish.among]
         kinds = {one.name: one.kind for one in decision.rejected}
@@ -211,10 +223,10 @@ class Selection:
         return () if configured is False else decision.order
 
     def sides(self, wish: Wish) -> Sides | None:
-        """The two sides of a migration that a call goes to; None where it names its model, or they
-        do not run. Raises ``UsageError`` for a fallback that is on neither."""
+        """The two sides of a migration that a call goes to; None where it names its model or its
+        models, or they do not run. Raises ``UsageError`` for a fallback that is on neither."""
         mode, new, legacy = (self._config().value(f"migration.{one}") for one in Sides._fields)
-        if mode is None or wish.model is not None:
+        if mode is None or wish.model is not None or wish.models:
             return None
         sides = Sides(mode, new, legacy)  # type: ignore[arg-type]
         for name in wish.fallback:
@@ -223,11 +235,38 @@ class Selection:
                 raise UsageError(f"--fallback {name}: {why}", f"-m {name}")
         return sides
 
-    def members(self, name: str | None) -> tuple[ConfiguredModel, ...]:
+    def members(
+        self, name: str | None, only: Sequence[str] = ()
+    ) -> tuple[ConfiguredModel, ...]:
         """Those that a name leaves to choose among: all without one, those of a group; none for any
-        other name."""
+        other name. ``only`` narrows them to these names and groups, and may name models besides.
+        Raises ``NotFound``."""
         models = self._config().models
-        return tuple(one for one in models if name is None or one.group == name)
+        found = tuple(one for one in models if name is None or one.group == name)
+        if not only:
+            return found
+        chosen: dict[str, ConfiguredModel] = {}
+        for word in only:
+            named = [one for one in found if word in (one.name, one.group)]
+            chosen |= {one.name: one for one in named or [self._besides(word)]}
+        return tuple(chosen.values())
+
+    def _besides(self, name: str) -> ConfiguredModel:
+        """A model that is none of the ``[[models]]``, as one of them without anything stated."""
+        found = self._catalogue.resolve(name)
+        provider = "file" if found.endpoint is None else found.endpoint.provider
+        return ConfiguredModel(name, name, provider, None, Sampling(), None, {}, Path())
+
+def require_text(request: Request) -> None:
+    """Raise ``UsageError`` for halves of characters, which no model takes and no file holds."""
+    for said in (request.prompt or "", *(one.content for one in request.messages)):
+        try:
+            said.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"the prompt is no text: {said[error.start]!a} is half of a character",
+                'text.encode("utf-8", "replace").decode()',
+            ) from None
 
 
 def needs_of(request: Request, words: Sequence[str] = (), strategy: str = "") -> Needs:

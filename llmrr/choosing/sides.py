@@ -1,7 +1,7 @@
 """From a call to the two sides of a migration: what is decided for each, and how each begins."""
 
 from dataclasses import fields
-from typing import Protocol, cast
+from typing import cast
 
 from llmrr.choosing.answering import Answer, Progress
 from llmrr.choosing.dispatch import Call, Dispatch
@@ -15,13 +15,6 @@ from llmrr.sides import Sides
 from llmrr.types import Request
 
 
-class Chooses(Runs, Protocol):
-    """What choosing for two sides needs of the router."""
-
-    @property
-    def selection(self) -> Selection: ...
-
-
 def decide(
     selection: Selection, sides: Sides, request: Request, wish: Wish, moment: Moment
 ) -> SidedDecision:
@@ -31,11 +24,12 @@ def decide(
 
 
 def ask(
-    router: Chooses, sides: Sides, request: Request, wish: Wish, call: Call, moment: Moment,
+    router: Runs, sides: Sides, request: Request, wish: Wish, call: Call, moment: Moment,
     progress: Progress | None,
 ) -> Parallel:  # fmt: skip
     """Start answering. Raises why neither side can."""
-    found = [router.selection.choose(request, one, moment) for one in _wishes(sides, wish)]
+    selection = call.setup.selection
+    found = [selection.choose(request, one, moment) for one in _wishes(sides, wish)]
     for one in found:
         router._tell(one.flags.notes)
     decisions = [one.decision for one in found if one.decision is not None]
@@ -71,7 +65,7 @@ def _side(
             return Answer(attempts, progress, decision)
         from llmrr.choosing.ensemble import Ensemble
 
-        judge = cast("str | None", dispatch.router.config.value("ensemble.judge"))
+        judge = cast("str | None", dispatch.config.value("ensemble.judge"))
         return Ensemble(asked, request, decision, decision.asked, judge, progress)
 
     here = {one.name for one in dispatch.models.values() if one.provider in LOCAL_PROVIDERS}

@@ -27,13 +27,14 @@ def embed(
 
     Each argument, and each line of the files and of stdin, is a text. One vector is printed per
     line, as a JSON array of numbers; --json prints model, texts and vectors as one object.
+    Without a model, one of the [[models]] that make vectors is chosen.
     """
     wanted = asking.texts(texts or (), file or (), sys.stdin)
     loading = parameters.read_loading(option or ())
     with Router(warn=output.note) as router:
         readiness.require(router, model)
-        vectors = router.embed(wanted, model=model, options=loading, engine=engine)
-        name = router.resolve(model).name
+        made = router.embedded(wanted, model=model, options=loading, engine=engine)
     if json:
-        return output.document(views.embeddings(name, wanted, vectors), indent=None)
-    return output.lines(output.dumps(vector, indent=None) for vector in vectors)
+        facts = views.embeddings(made.model.name, wanted, made.vectors)
+        return output.document(facts, indent=None)
+    return output.lines(output.dumps(vector, indent=None) for vector in made.vectors)

@@ -222,7 +222,10 @@ def _settings() -> Iterator[str]:
         "In the environment a setting is LLMRR_ and its name in capitals, two underscores for each "
         "dot: LLMRR_LOG_PROMPTS, LLMRR_ENGINES__LLAMACPP__THREADS. Those of models and templates "
         "are only in files.\n\n"
-        "An unknown key is an error that names the nearest known one."
+        "An unknown key is an error that names the nearest known one.\n\n"
+        "A process that goes on, as a chat or a program, reads a file that changed again before "
+        "its next request. Where it cannot be used, the last good configuration stays in use, "
+        "and a warning says why."
     )
     table = None
     for spec in SETTINGS:

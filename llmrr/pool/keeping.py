@@ -182,7 +182,8 @@ class Pool:
         held = [one.held for one in self._shelf.local()]
         use = use or self._read(sum(one.bytes for one in held))
         said = deciding.refusal(claim.wanted.name, claim.need, use, held, self._rules())
-        return DoesNotFit(said, "wait for what is in use, or raise [memory] high in llmrr.toml")
+        hint = "a smaller model, or [memory] high in llmrr.toml (LLMRR_MEMORY__HIGH, for once)"
+        return DoesNotFit(said, hint)
 
     # -- unloading -----------------------------------------------------------------------------
 

@@ -25,12 +25,15 @@ FEATURE_WORDS: Final = {
     "json": "schema",
 }  # fmt: skip
 
+_VECTORS: Final = frozenset({"embedding", "embeddings"})
+
 
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a request demands. ``tokens`` is about how many its prompt has, ``answer_tokens`` the
     longest answer that is wanted; ``features`` are words of engines, ``tags`` those of users;
-    ``strategy`` says how to choose; ``answers`` is False where only vectors are wanted."""
+    ``strategy`` says how to choose; ``answers`` is False where only vectors are wanted, and with
+    ``dedicated`` those of a model that is for nothing else."""
 
     strategy: str = DEFAULT_STRATEGY
     tokens: int = 0
@@ -38,6 +41,7 @@ class Needs:
     features: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     answers: bool = True
+    dedicated: bool = False
 
     @property
     def words(self) -> list[str]:
@@ -69,6 +73,11 @@ class Candidate:
     def __post_init__(self) -> None:
         self.salt = salt(self.name)
         self.rank = float("inf") if self.priority is None else float(self.priority)
+
+    @property
+    def is_for_vectors(self) -> bool:
+        """Whether it is an embedding model, by its files or its tags, and can be used."""
+        return self.blocked is None and (not self.answers or not self.tags.isdisjoint(_VECTORS))
 
 
 @dataclass(frozen=True, slots=True)

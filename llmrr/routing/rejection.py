@@ -50,6 +50,7 @@ class Rejected(NamedTuple):
 _TEXTS = {
     "context": "its context of {0:,} tokens is too small for a prompt of about {1:,}",
     "vectors": "it is an embedding model: it makes vectors, and no answers",
+    "writes": "it writes answers, and others are embedding models",
     "feature": "it lacks {0}",
     "tag": "it has no tag {0}",
     "flag": "{0} leaves it out",
@@ -61,6 +62,7 @@ _TEXTS = {
 _ERRORS: dict[str, type[LlmrrError]] = {
     "context": ContextOverflow,
     "vectors": Unsupported,
+    "writes": Unsupported,
     "feature": FeatureMissing,
     "tag": NotFound,
     "flag": NotFound,
@@ -77,6 +79,8 @@ def rejection(
         return Rejected(candidate.name, "blocked", (), candidate.blocked)
     if needs.answers and not candidate.answers:
         return Rejected(candidate.name, "vectors")
+    if needs.dedicated and not candidate.is_for_vectors:
+        return Rejected(candidate.name, "writes")
     if candidate.context is not None and needs.tokens >= candidate.context:
         return Rejected(candidate.name, "context", (candidate.context, needs.tokens))
     if needs.features and candidate.features is not None:

@@ -80,10 +80,10 @@ def _ollama(endpoint: Endpoint, options: "Options") -> "RemoteModel":
 
 
 def _google(endpoint: Endpoint, options: "Options") -> "RemoteModel":
-    from llmrr.engines.remote.google import Google
+    from llmrr.engines.remote.google import Google, texts_at_once
     from llmrr.engines.remote.model import RemoteModel
 
-    return RemoteModel(endpoint, Google(endpoint))
+    return RemoteModel(endpoint, Google(endpoint), at_once=texts_at_once(endpoint))
 
 
 def _azure(endpoint: Endpoint, options: "Options") -> "RemoteModel":
@@ -126,8 +126,7 @@ REMOTE: Final = (
     Remote("google", _ALL, _google),
     Remote("azure", _ALL, _azure, frozenset({"api_version"})),
     Remote("cohere", _ALL - {Feature.LOGPROBS}, _cohere),
-    Remote("bedrock", frozenset({Feature.SCHEMA, Feature.IMAGES, Feature.TOOLS}), _bedrock,
-           needs=("boto3",)),
+    Remote("bedrock", _ALL - {Feature.LOGPROBS}, _bedrock, needs=("boto3",)),
     Remote("ollama", _ALL, _ollama, loading=("context_size", "gpu_layers", "threads")),
 )  # fmt: skip
 
@@ -135,6 +134,15 @@ REMOTE: Final = (
 def named(name: str) -> Remote | None:
     """The protocol of that name."""
     return next((one for one in REMOTE if one.name == name), None)
+
+
+def makes_vectors(endpoint: Endpoint) -> bool | None:
+    """Whether a model makes vectors and nothing else; None where only its provider knows."""
+    if endpoint.provider != "bedrock":
+        return None
+    from llmrr.engines.remote import vectors
+
+    return vectors.family(endpoint.model) is not None
 
 
 def also_spoken(provider: str) -> frozenset[str]:

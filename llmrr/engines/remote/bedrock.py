@@ -5,12 +5,13 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStre
 
 import json
 import socket
+import time
 from base64 import b64decode
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.engines import prompting
-from llmrr.engines.remote import aws
+from llmrr.engines.remote import aws, retry, vectors
 from llmrr.engines.remote.client import Exchange
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import (
@@ -28,6 +29,7 @@ from llmrr.engines.remote.dialect import (
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.images import inline
+from llmrr.engines.remote.model import unit
 from llmrr.engines.remote.stream import RemoteStream
 from llmrr.errors import (
     ContentRefused,
@@ -87,8 +89,7 @@ class BedrockModel:
         self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
     ) -> RemoteStream:
         """Start answering. Raises ``FeatureMissing`` for what converse has not."""
-        if self._closed:
-            raise EngineFailed("the model was closed")
+        self._require_open()
         prompting.require_numbers(request)
         asked = {"modelId": self._endpoint.model, **body(request)}
         return RemoteStream(
@@ -98,8 +99,15 @@ class BedrockModel:
         )  # fmt: skip
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """Raises ``FeatureMissing``: every family of models has another form of them."""
-        raise missing("bedrock", "embeddings here")
+        """One vector of length 1 per text. Raises ``FeatureMissing`` for a model that makes none,
+        or in a form that is not known here."""
+        self._require_open()
+        found: list[list[float]] = []
+        for asked in vectors.bodies(self._endpoint.model, texts):
+            found += self._vectors(asked)
+        if len(found) != len(texts):
+            raise self._party.broken(f"has {len(found)} vectors for {len(texts)} texts")
+        return found
 
     def tokenize(self, text: str) -> list[int] | None:
         """None: only the provider knows."""
@@ -113,6 +121,28 @@ class BedrockModel:
         """Close its connections. Twice is allowed."""
         self._closed = True
         self._client.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise EngineFailed("the model was closed")
+
+    def _vectors(self, asked: Mapping[str, Any]) -> list[list[float]]:
+        deadlines = Deadlines(self._endpoint)
+
+        def call() -> Any:
+            deadlines.begin()
+            with aws.translated(self._party, deadlines):
+                answer = self._client.invoke_model(
+                    modelId=self._endpoint.model, body=json.dumps(asked),
+                    contentType="application/json", accept="application/json",
+                )  # fmt: skip
+                return json.loads(answer["body"].read())
+
+        document = retry.run(call, self._endpoint.max_retries, deadlines, wait=time.sleep)
+        try:
+            return [unit(one) for one in vectors.found_in(document)]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._party.broken(f"is not what the protocol has: {error!r}") from error
 
     def _events(
         self, asked: Mapping[str, Any], exchange: Exchange, deadlines: Deadlines

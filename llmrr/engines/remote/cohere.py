@@ -72,7 +72,7 @@ class Cohere:
         """Vectors of texts to be compared with each other."""
         return Call("/v2/embed", {
             "model": self._endpoint.model, "texts": list(texts), "input_type": "clustering",
-            "embedding_types": ["float"],
+            "embedding_types": ["float"], "truncate": "NONE",
         })  # fmt: skip
 
     def vectors(self, document: Event) -> list[list[float]]:

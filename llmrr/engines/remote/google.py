@@ -20,6 +20,7 @@ from llmrr.engines.remote.dialect import (
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.images import inline
+from llmrr.engines.remote.model import TEXTS_AT_ONCE
 from llmrr.engines.remote.providers import address
 from llmrr.errors import ContentRefused
 from llmrr.types import (
@@ -45,7 +46,21 @@ REFUSED: Final = frozenset({
     "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY",
     "IMAGE_PROHIBITED_CONTENT",
 })  # fmt: skip
+# Of Vertex AI, for vectors: 20,000 tokens in one call, up to 2,048 of each text; one text where a
+# Gemini makes them. https://cloud.google.com/vertex-ai/generative-ai/docs/embeddings
+VERTEX_AT_ONCE: Final = 8
 MODES: Final = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
+
+
+def texts_at_once(endpoint: Endpoint) -> int:
+    """How many texts go into one call for vectors.
+
+    >>> texts_at_once(Endpoint("vertex", "gemini-embedding-001"))
+    1
+    """
+    if endpoint.provider != "vertex":
+        return TEXTS_AT_ONCE
+    return 1 if endpoint.model.startswith("gemini-") else VERTEX_AT_ONCE
 
 
 class Google:
@@ -97,9 +112,11 @@ class Google:
         return Candidates(party, request.n)
 
     def embedding(self, texts: Sequence[str]) -> Call:
-        """Vectors of several texts. Raises ``FeatureMissing`` at Vertex AI."""
+        """Vectors of several texts; at Vertex AI a prediction, where nothing is to be cut."""
         if self._name == "vertex":
-            raise missing("vertex", "embeddings here: google: has them")
+            body = {"instances": [{"content": text} for text in texts],
+                    "parameters": {"autoTruncate": False}}  # fmt: skip
+            return Call(f"/{self._model}:predict", body)
         requests = [
             {"model": self._model, "content": {"parts": [{"text": text}]}} for text in texts
         ]
@@ -107,7 +124,10 @@ class Google:
 
     def vectors(self, document: Event) -> list[list[float]]:
         """In the order of the texts."""
-        return [list(map(float, one["values"])) for one in document["embeddings"]]
+        found = document.get("embeddings")
+        if found is None:  # of Vertex AI
+            found = [one["embeddings"] for one in document["predictions"]]
+        return [list(map(float, one["values"])) for one in found]
 
     @property
     def _model(self) -> str:

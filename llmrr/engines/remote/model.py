@@ -22,18 +22,22 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TEXTS_AT_ONCE = 96  # of one call for vectors: what every provider takes
+TEXTS_AT_ONCE = 96  # of one call for vectors: what most providers take
+
+TEXTS_AT_ONCE = 96  # of one call for vectors: what most providers take
 
 
 class RemoteModel:
     """A model over HTTP. Safe to call from several threads. ``hint`` is for when nobody answers
-    there, ``absent`` for a model that the provider has not."""
+    there, ``absent`` for a model that the provider has not; ``at_once`` texts go into one call for
+    vectors."""
 
     threads: int | None = None  # its provider's business
 
     def __init__(
-        self, endpoint: Endpoint, dialect: Dialect, *, hint: str = "", absent: str = ""
-    ) -> None:
+        self, endpoint: Endpoint, dialect: Dialect, *, hint: str = "", absent: str = "",
+        at_once: int = TEXTS_AT_ONCE,
+    ) -> None:  # fmt: skip
         url = address(endpoint)
         if url is None:
             name = PROVIDERS[endpoint.provider].address_env
@@ -42,7 +46,7 @@ class RemoteModel:
         self.info = ModelInfo(None, endpoint.provider, name=endpoint.model)
         self.where = host(url)
         self._endpoint, self._dialect = endpoint, dialect
-        self._hint, self._absent = hint, absent
+        self._hint, self._absent, self._at_once = hint, absent, at_once
         self._client = Client(url, Party(endpoint.provider, endpoint.model))
         self._closed = False
         self._headers()  # a missing key is told before anything is asked
@@ -77,8 +81,8 @@ class RemoteModel:
         """One vector of length 1 per text."""
         self._require_open()
         found: list[list[float]] = []
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            part = texts[start : start + TEXTS_AT_ONCE]
+        for start in range(0, len(texts), self._at_once):
+            part = texts[start : start + self._at_once]
             found += self._vectors(self._dialect.embedding(part), len(part))
         return found
 
@@ -117,7 +121,7 @@ class RemoteModel:
             self._endpoint.max_retries, deadlines, wait=time.sleep,
         )  # fmt: skip
         try:
-            vectors = [_unit(one) for one in self._dialect.vectors(document)]
+            vectors = [unit(one) for one in self._dialect.vectors(document)]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise party.broken(f"is not what the protocol has: {error!r}") from error
         if len(vectors) != count:
@@ -129,6 +133,11 @@ class RemoteModel:
             raise EngineFailed("the model was closed")
 
 
-def _unit(vector: Sequence[float]) -> list[float]:
+def unit(vector: Sequence[float]) -> list[float]:
+    """The vector with length 1.
+
+    >>> unit([3.0, 4.0])
+    [0.6, 0.8]
+    """
     length = math.sqrt(math.fsum(one * one for one in vector))
     return [one / length for one in vector] if length else list(vector)

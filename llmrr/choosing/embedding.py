@@ -1,0 +1,98 @@
+"""Vectors of texts, from a model that is chosen, tried again and fallen back from as for an answer.
+All texts of a call get theirs from one model: vectors of two cannot be compared."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
+
+from llmrr.catalogue import Resolved
+from llmrr.choosing.attempts import Attempt, Attempts, Ended
+from llmrr.choosing.dispatch import Dispatch
+from llmrr.engines.base import Model, Stream
+from llmrr.engines.remote import estimates
+from llmrr.routing import Decision
+from llmrr.types import Request, Usage
+
+NEED = "embedding"  # what --need calls it
+
+
+class Embedded(NamedTuple):
+    """One vector of length 1 per text, and the model that made them. ``decision`` is None where
+    nothing was to be chosen."""
+
+    vectors: list[list[float]]
+    model: Resolved
+    decision: Decision | None = None
+
+
+def request_of(texts: Sequence[str]) -> Request:
+    """What the choice looks at: the longest text must fit."""
+    return Request(prompt=max(texts, key=len, default=""))
+
+
+class Embedding:
+    """Texts on their way through the models that were chosen for them."""
+
+    def __init__(self, dispatch: Dispatch, texts: Sequence[str]) -> None:
+        self._dispatch, self._texts = dispatch, list(texts)
+        self._vectors: list[list[float]] = []
+        self._usage = Usage()
+        self.claim, self.resolve, self.warn = dispatch.claim, dispatch.resolve, dispatch.warn
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars of all that was asked."""
+        return self._dispatch.cost
+
+    def run(self) -> Embedded:
+        """The vectors of the first model that makes them. Raises what the last one failed with."""
+        chosen = self._dispatch.chosen
+        attempts: Attempts = self._dispatch.attempts_of(
+            self, chosen.names, self._dispatch.request
+        )
+        attempt = attempts.begin()
+        attempts.ended(usage=self._usage, finish_reason="stop")
+        return Embedded(self._vectors, attempt.model, chosen.decision)
+
+    def start(self, model: Resolved, request: Request) -> Attempt:
+        """Load the model and let it work. Raises what goes wrong with either."""
+        began = time.perf_counter()
+        with self._dispatch.open(model) as lease:
+            ready = time.perf_counter()
+            self._vectors = lease.model.embed(self._texts)
+            total_s = time.perf_counter() - began
+            self._usage = _usage(lease.model, self._texts, ready - began, total_s)
+        nothing = cast(Stream, iter(()))  # is left to come
+        return Attempt(nothing, model, lease.about.engine.name, "", lease)
+
+    def record(self, ended: Ended) -> None:
+        """Write down how an attempt ended, without what was said: it is no turn of a conversation,
+        and a model of vectors is not to answer because it was used last."""
+        self._dispatch.keep(ended, is_said=False, is_answer=False)
+
+
+def _usage(model: Model, texts: Sequence[str], load_s: float, total_s: float) -> Usage:
+    counted = [model.tokenize(text) for text in texts]
+    known = [len(one) for one in counted if one is not None]
+    guessed = len(known) < len(texts)
+    tokens = sum(map(estimates.tokens_of, texts)) if guessed else sum(known)
+    return Usage(prompt_tokens=tokens, estimated=guessed, load_s=load_s, total_s=total_s)
+
+
+def checked(texts: object) -> list[str]:
+    """The texts of a call, one or several. Raises ``InvalidRequest``.
+
+    >>> checked("a"), checked(("a", "b"))
+    (['a'], ['a', 'b'])
+    """
+    from llmrr.errors import InvalidRequest
+
+    if isinstance(texts, str):
+        texts = [texts]
+    if texts is None or isinstance(texts, bytes | Mapping) or not hasattr(texts, "__iter__"):
+        raise InvalidRequest(f"the texts are {texts!r}", 'embed("…"), or embed(["…", "…"])')
+    found = list(texts)
+    for at, one in enumerate(found):
+        if not isinstance(one, str) or not one.strip():
+            raise InvalidRequest(f"texts[{at}] = {one!r} is no text", "leave it out")
+    return found
