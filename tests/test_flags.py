@@ -374,15 +374,6 @@ def test_notes_are_told_once(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
     assert len(told) == 1
 
 
-def test_a_side_of_a_migration_is_not_narrowed(engine: FakeEngine) -> None:
-    configure("[flags.x]\nset = { models = ['a'] }\n"
-              "[migration]\nmode = 'legacy-primary'\nnew = ['a']\nlegacy = ['b']")  # fmt: skip
-    engine.replies = ["hi"]
-    with Router() as router:
-        answer = router.run(HELLO)
-        assert ("".join(chunk.text for chunk in answer), answer.model.name) == ("hi", "b")
-
-
 def test_what_makes_vectors_is_not_narrowed(engine: FakeEngine) -> None:
     configure("[flags.x]\nset = { models = ['b', 'c'] }")
     with Router() as router:

@@ -184,7 +184,7 @@ class Selection:
         if wish.model is not None:
             stated |= {"strategy", "models"}
         is_for_vectors = "embeddings" in sorted_words(list(wish.need))[0]
-        if wish.models or wish.among is not None or is_for_vectors:
+        if wish.models or is_for_vectors:
             stated.add("models")
         if wish.caches:
             stated.add("cache")
