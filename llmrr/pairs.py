@@ -19,8 +19,8 @@ PROMPT_CHARACTERS: Final = 100  # of a prompt are kept
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of one side. ``model`` answered, or was asked last; ``latency_s`` is from when the
-    side was asked to the end of its answer; ``error`` is why it failed, None where it did not.
-    Without ``text`` the words were not kept."""
+    side was asked to the end of its answer, None where the cache had that; ``error`` is why it
+    failed, None where it did not. Without ``text`` the words were not kept."""
 
     success: bool
     model: str | None = None
@@ -28,6 +28,11 @@ class Outcome:
     latency_s: float | None = None
     text: str | None = None
     error: str | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the side was asked for it."""
+        return not self.success or self.latency_s is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Failures over the requests that a side was asked."""
+    """Failures over the requests that a side was asked; what the cache had is none of them."""
 
     old_error_rate: float | None
     new_error_rate: float | None
@@ -153,7 +158,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _error_rate(outcomes: Sequence[Outcome | None]) -> float | None:
-    return _mean([None if one is None else float(not one.success) for one in outcomes])
+    return _mean([float(not one.success) for one in outcomes if one is not None and one.is_own])
 
 
 def _row(one: Outcome | None) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ from llmrr import config, pairs, stats
 from llmrr.database import open_database
 from llmrr.errors import BadConfig, LlmrrError, RequestRefused, UsageError
 from llmrr.router import Router
-from llmrr.types import Message, Request, Tool
+from llmrr.types import Message, Request, Sampling, Tool
 
 HELLO = Request(messages=(Message("user", "Hello"),))
 WAIT = 20  # seconds, of which a sound run takes none
@@ -415,7 +415,8 @@ def test_nothing_to_compare_is_unknown() -> None:
     assert found.performance == pairs.Performance(None, None, None)
     assert found.reliability == pairs.Reliability(None, None)
     assert (found.similarity, found.samples) == (None, 0)
-    only = pairs.compare([pairs.Pair(1.0, "new-primary", "new", None, pairs.Outcome(True))])
+    new = pairs.Outcome(True, latency_s=2.0)
+    only = pairs.compare([pairs.Pair(1.0, "new-primary", "new", None, new)])
     assert (only.reliability.old_error_rate, only.reliability.new_error_rate) == (None, 0)
     assert (only.performance.new_avg, only.samples, only.compared) == (None, 1, 0)
 
@@ -664,3 +665,41 @@ def test_without_a_thread_for_the_other_side_the_answer_comes_all_the_same(
     assert pair.new is not None and pair.new.success
     assert pair.legacy is not None and pair.legacy.error is not None
     assert "no thread" in pair.legacy.error
+
+
+def test_an_answer_of_the_cache_is_none_of_a_side(two: Two) -> None:
+    request = Request(messages=HELLO.messages, sampling=Sampling(temperature=0))
+    two.legacy.faults.append(Fault(500))
+    with two.router() as router:
+        for _ in range(3):
+            answer = router.run(request)
+            assert "".join(chunk.text for chunk in answer) == "The capital is Paris."
+            router._background.wait()
+    assert answer.cache == "exact"
+    assert (len(two.new.seen), len(two.legacy.seen)) == (1, 2)
+    first, second = recorded()
+    assert first.new is not None and first.new.latency_s
+    assert second.new is not None and (second.new.success, second.new.latency_s) == (True, None)
+    assert second.legacy is not None and second.legacy.success
+    assert second.similarity == 1
+    found = pairs.compare([first, second])
+    assert (found.reliability.new_error_rate, found.reliability.old_error_rate) == (0, 0.5)
+    assert found.performance.old_avg is None
+
+
+def test_the_same_request_at_once_is_one_of_each_side(two: Two) -> None:
+    request = Request(messages=HELLO.messages, sampling=Sampling(temperature=0))
+    two.new.before, two.legacy.before = 2, 2
+    two.new.gate.clear()
+    two.legacy.gate.clear()
+    with two.router() as router, ThreadPoolExecutor(8) as pool:
+        said = [pool.submit(lambda: "".join(one.text for one in router.run(request)))
+                for _ in range(8)]  # fmt: skip
+        assert two.new.reached.wait(WAIT)
+        two.new.gate.set()
+        assert {one.result(WAIT) for one in said} == {"The capital is Paris."}
+        two.legacy.gate.set()
+    assert len(two.legacy.seen) <= len(two.new.seen) + 1
+    found = recorded()
+    assert all(pair.similarity == 1 for pair in found)
+    assert len([pair for pair in found if pair.new and pair.new.is_own]) == len(two.new.seen)

@@ -238,7 +238,7 @@ class Parallel(Answer):
             self._router._tell([f"{said}; the answer does not hang on it"])
         by_name = {side.name: side.outcome for side in (self._first, self._second)}
         new, legacy = by_name["new"], by_name["legacy"]
-        if new is None and legacy is None:
+        if not any(one and one.is_own for one in (new, legacy)):
             return
         alike = None
         if new and legacy and new.success and legacy.success:

@@ -187,9 +187,12 @@ class Side:
         return Outcome(True, self.answer.model.name, tokens, self._latency, self._text)
 
     @property
-    def _latency(self) -> float:
-        """Seconds that an answer took, as whoever hears it at once would have found."""
-        usage = self.answer.usage if self.answer else None
+    def _latency(self) -> float | None:
+        """Seconds that an answer took, as whoever hears it at once would have found; None where the
+        cache had it."""
+        if self.answer is None or self.answer.cache is not None:
+            return None
+        usage = self.answer.usage
         last, first = self.asked.last, self.asked.first
         several = self.decision.strategy == "ensemble"
         if several or usage is None or last is None or first is None:
