@@ -266,8 +266,9 @@ class Router:
         """
         loading, setup = _loading(options, engine), self.setup
         wish = Wish(
-            model, strategy, tuple(fallback), tuple(need), loading, user, tuple(models)
-        )
+            model, strategy, tuple(fallback), tuple(need), loading, user, tuple(models),
+            caches=isinstance(cache, bool),
+        )  # fmt: skip
         call = Call(setup, options or {}, engine, conversation, log, deadline, cache)
         moment = self._moment(conversation)
         if sides := setup.selection.sides(wish):
