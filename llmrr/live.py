@@ -179,9 +179,10 @@ def change(
         return
     if stated is not None and not isinstance(stated, Mapping):
         raise InvalidRequest(f"update_config({stated!r}) is no configuration", "a dict, or a path")
-    both = {**(stated or {}), **named}
-    for name in named if stated else ():
-        if name in stated and stated[name] != named[name]:
+    given: Mapping[str, Any] = stated or {}
+    both = {**given, **named}
+    for name in named:
+        if name in given and given[name] != named[name]:
             raise InvalidRequest(f"{name} is stated twice, and differs", f"leave out one {name}")
     if both:
         live.update(both)

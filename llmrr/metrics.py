@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llmrr import alerts, database
 from llmrr.alerts import Alert, Facts, Rules
-from llmrr.choosing.diagnosis import figures
+from llmrr.choosing.diagnosis import figures, run_rows
 from llmrr.choosing.watching import logger
 from llmrr.errors import LlmrrError, UsageError, nearest
 from llmrr.kinds import parse_duration
@@ -151,9 +151,7 @@ class MetricsCollector:
         def read(connection: "sqlite3.Connection") -> tuple[list[Any], list[Any]]:
             sql = "SELECT event, value FROM metrics WHERE at >= ? ORDER BY event"
             tracked = connection.execute(sql, (moment,)).fetchall()
-            runs = """SELECT error IS NOT NULL, CASE WHEN cache IS NULL THEN total_s END, load_s,
-                prompt_tokens + completion_tokens, cost FROM runs WHERE at >= ?"""
-            return tracked, connection.execute(runs, (moment,)).fetchall()
+            return tracked, [row[1:] for row in run_rows(connection, moment)]
 
         tracked, runs = self._use(read) or ([], [])
         values: dict[str, list[float]] = {}

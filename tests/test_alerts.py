@@ -355,6 +355,15 @@ def test_what_alerts_cannot_be(line: str, said: str) -> None:
     assert "line 2" in caught.value.message
 
 
+def test_what_the_cache_answers_has_no_latency() -> None:
+    own("[alerts]\nlatency_ms = 1000\n")
+    with Router() as router:
+        for cache, count in (("exact", 0), (None, 1)):
+            run = stats.Run(None, time.time(), "m", "s", "e", total_s=5.0, cache=cache)
+            router.watch.after(run)
+            assert len(raised()) == count
+
+
 def test_an_answer_that_was_broken_off_has_no_latency(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from llmrr.database import open_database
 from llmrr.errors import UsageError
 from llmrr.router import Router
 from llmrr.routing.breaker import Rules
+from llmrr.types import Message, Request, Sampling
 
 MODELS = """[budgets]
 daily = 2
@@ -89,6 +90,28 @@ def test_what_runs_took_and_what_keeps_models_back(engine: FakeEngine) -> None:
     assert models["breakers_open"] == ["far"]
     assert set(models["blocked"]) == {"far", "gone"}
     assert models["configured"] == ["here", "far", "gone"]
+
+
+def test_the_cache_and_what_it_saves(engine: FakeEngine) -> None:
+    builders.tiny_llama(Path("tiny.gguf"), context=8192)
+    Path("llmrr.toml").write_text(
+        "[budgets]\ndaily = 5\n[[models]]\nname = 'paid'\nsource = 'file:./tiny.gguf'\n"
+        "cost = { input = 1000, output = 1000 }\n"
+    )
+    engine.replies = ["hi"]
+    request = Request(messages=(Message("user", "hello"),), sampling=Sampling(temperature=0.0))
+    with Router() as router:
+        costs = []
+        for _ in range(4):
+            answer = router.run(request)
+            assert "".join(chunk.text for chunk in answer) == "hi"
+            costs.append(answer.cost)
+        found = router.diagnose()
+    assert costs == [pytest.approx(0.012), 0.0, 0.0, 0.0]
+    assert found["cache"]["hitRate"] == found["cache"]["hit_rate"] == 0.75
+    assert found["cache"]["entries"] == 1
+    assert found["cache"]["bytes"] > 0
+    assert found["metrics"]["budgets"][0]["spent"] == pytest.approx(0.012)
 
 
 def test_what_is_loaded_is_named(engine: FakeEngine) -> None:

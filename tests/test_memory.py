@@ -51,12 +51,6 @@ def text_of(answer: Iterator[Chunk]) -> str:
     return "".join(chunk.text for chunk in answer)
 
 
-@pytest.fixture(autouse=True)
-def uncached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What models do is looked at: every answer is computed."""
-    monkeypatch.setenv("LLMRR_CACHE__ENABLED", "false")
-
-
 def write(*lines: str) -> None:
     Path("llmrr.toml").write_text("\n".join(("version = 1", *lines, "")))
 

@@ -218,6 +218,15 @@ def test_what_varies_is_masked(text: str, pattern: str) -> None:
     assert masks.error_pattern(text) == pattern
 
 
+@pytest.mark.parametrize(
+    "piece", ["1", "a", "1a", "a-", ".", "/", "'", '"', "a.", "1:", "[:", "@a"]
+)
+def test_no_text_takes_long_to_mask(piece: str) -> None:
+    """A word is not looked at from each of its letters: that would not end here."""
+    masks.error_pattern(piece * 50_000)
+    masks.shape(piece * 50_000)
+
+
 @given(st.text(max_size=300))
 def test_any_prompt_has_a_shape(text: str) -> None:
     assert len(masks.shape(text)) <= 7 * 30
@@ -342,11 +351,12 @@ def of_all(runs: Sequence[Run], changes: dict[str, Any], **stated: object) -> di
         (CacheUse(0, 20), {"cache__enabled": False}, None),
         (CacheUse(0, 20), {"cache__ttl": None}, None),
         (CacheUse(0, 20), {"optimize__ttl_factor": 2.0}, 7200),
+        (CacheUse(0, 20), {"cache__ttl": 0.3}, 0.45),
         (CacheUse(11, 20), {"optimize__hit_rate": 0.5}, None),
     ],
 )
 def test_a_cache_that_seldom_has_the_answer_keeps_it_longer(
-    cache: CacheUse | None, stated: dict[str, object], ttl: int | None
+    cache: CacheUse | None, stated: dict[str, object], ttl: float | None
 ) -> None:
     known = {"cache__enabled": True, "cache__ttl": 3600.0, **stated}
     found = of_all([a_run()] * 20, {"cache": cache}, **known)
@@ -676,3 +686,21 @@ def test_many_runs_at_once_are_seen_in_the_record(typed: Typed) -> None:
     assert '+loading = "lazy"  ' in seen.out
     assert "# at most 6 runs at once, more than 5: lazy" in seen.out
     assert path.read_text().endswith('[memory]\nloading = "lazy"\n')
+
+
+def test_a_longer_ttl_is_written_once(typed: Typed) -> None:
+    """What the cache did under the ttl before is no evidence against the new one."""
+    path = configure(TOML + '\n[cache]\nttl = "1h"  # short\n')
+    record(*HISTORY, *[far(total_s=0.8, looked_up=True)] * 12,
+           *[far(total_s=0.0, looked_up=True, cache="exact")] * 8)  # fmt: skip
+    found = typed("optimize", "--json").json
+    assert found["findings"]["cache_hit_rate"] == 0.4
+    [ttl] = [one for one in found["proposals"] if one["key"] == "cache.ttl"]
+    assert (ttl["old"], ttl["new"]) == (3600.0, 5400)
+    assert ttl["evidence"] == "the cache answered 8 of 20 runs, under 60%: ttl * 1.5"
+    assert typed("optimize", "--write", "-y").code == 0
+    assert path.read_text().endswith("ttl = 5400  # short\n")
+    assert typed("optimize", "--json").json["proposals"] == []
+    typed("config", "rollback")
+    assert path.read_text().endswith('ttl = "1h"  # short\n')
+    assert "cache.ttl" in {one["key"] for one in typed("optimize", "--json").json["proposals"]}

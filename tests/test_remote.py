@@ -164,6 +164,20 @@ def test_counts_that_are_none_are_estimated(counted: str) -> None:
         assert (usage_.estimated, usage_.prompt_tokens, usage_.completion_tokens) == (True, 14, 0)
 
 
+@pytest.mark.parametrize(
+    "delta",
+    ['"reasoning_content": 7', '"content": ["a"]', '"reasoning": {"a": 1}',
+     '"tool_calls": [{"id": 7, "function": {"name": "f"}}]',
+     '"tool_calls": [{"id": "c", "function": {"name": ["f"], "arguments": "{}"}}]'],
+)  # fmt: skip
+def test_what_is_no_text_is_a_broken_answer(delta: str) -> None:
+    said = f'data: {{"choices": [{{"delta": {{{delta}}}, "finish_reason": "stop"}}]}}\n\n'
+    with OPENAI.talking() as (served, model):
+        served.faults.append(Fault(raw=said.encode(), after=0))
+        with pytest.raises(BrokenStream, match="is not what the protocol has"):
+            answer(model)
+
+
 @every
 def test_chunks_are_pushed(case: Case) -> None:
     with case.talking() as (_, model):

@@ -12,6 +12,7 @@ from terminal import Typed
 
 from llmrr import config, stats
 from llmrr.database import open_database
+from llmrr.errors import UsageError
 from llmrr.router import Router
 from llmrr.types import Message, Request, Sampling
 
@@ -105,6 +106,22 @@ def test_all_that_fail_leave_it_to_the_model_that_is_here(
         name, text = ask(router, replace(HELLO, sampling=Sampling(max_tokens=3)))
     assert name == "here"
     assert text
+
+
+@pytest.mark.parametrize("place", ["content", "reasoning_content"])
+def test_halves_of_characters_become_whole_ones(
+    pair: tuple[OpenAIServer, OpenAIServer], place: str
+) -> None:
+    far, _ = pair
+    delta = f'"delta": {{"{place}": "a\\ud800 \\ud83d\\ude00"}}, "finish_reason": "stop"'
+    said = f'data: {{"choices": [{{{delta}}}]}}\n\n'
+    far.faults.append(Fault(raw=said.encode(), after=0))
+    with Router() as router:
+        chunks = list(router.run(HELLO))
+        assert "".join(one.text + one.reasoning for one in chunks) == "a\ufffd \U0001f600"
+        for named in ({}, {"model": "far"}):
+            with pytest.raises(UsageError, match=r"'\\udcff' is half of a character"):
+                router.run(Request(messages=(Message("user", "x\udcff"),)), **named)
 
 
 def test_a_key_that_is_missing_rejects(

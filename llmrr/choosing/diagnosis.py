@@ -66,7 +66,7 @@ def wanted(stated: Mapping[str, bool], camel: Mapping[str, bool]) -> set[str]:
 
 def diagnose(host: Host, sections: set[str], since: float | None = None) -> dict[str, Any]:
     """The sections, over the runs at or after ``since`` (epoch seconds; None is all)."""
-    rows = host.with_database(lambda connection: _rows(connection, since), _LOSS) or []
+    rows = host.with_database(lambda connection: run_rows(connection, since), _LOSS) or []
     makers: dict[str, Callable[[], dict[str, Any]]] = {
         "metrics": lambda: _metrics(host, rows, since),
         "models": lambda: _models(host, rows),
@@ -105,7 +105,8 @@ def cache_facts(connection: "sqlite3.Connection", since: float | None = None) ->
     return {"hit_rate": rate, "hitRate": rate, "entries": entries, "bytes": size}
 
 
-def _rows(connection: "sqlite3.Connection", since: float | None) -> list[tuple[Any, ...]]:
+def run_rows(connection: "sqlite3.Connection", since: float | None) -> list[tuple[Any, ...]]:
+    """The model of each run, and what ``figures`` takes."""
     with database.errors():
         return connection.execute(_RUNS, (since or 0.0,)).fetchall()
 

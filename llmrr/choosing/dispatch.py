@@ -194,10 +194,9 @@ class Dispatch:
         if ended.error is None and is_said and self.call.conversation is not None:
             self.router._kept[self.call.conversation] = ended.name
         found = self.cached.ended(ended)
-        usage = ended.usage
+        cost = cost_of(self.config, model, ended.usage)
         if found.cache is not None:  # it took nothing, whatever the answer once took
-            ended, usage = replace(ended, usage=None), Usage()
-        cost = cost_of(self.config, model, usage)
+            ended, cost = replace(ended, usage=None), 0.0
         if cost is not None:
             self.cost = cost + (self.cost or 0.0)
         run = _run_of(self.request, ended, model, self.cid if is_said else None, cost)

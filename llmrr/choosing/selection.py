@@ -101,6 +101,7 @@ class Selection:
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
         """Which models are asked, and in which order; of a side there may be none. Raises what
         forbids every one of them, and ``NotFound`` for a fallback that is none."""
+        require_text(request)
         if self.members(wish.model, wish.models):
             offer = self._offer(request, wish, moment)
             decision, number = self._taken(offer)
@@ -115,6 +116,7 @@ class Selection:
     def decide(self, request: Request, wish: Wish, moment: Moment) -> Decision:
         """The decision among the ``[[models]]``, or among those of a group. ``NotFound`` where
         there are none."""
+        require_text(request)
         return self._decided(self._offer(request, wish, moment))
 
     def _offer(self, request: Request, wish: Wish, moment: Moment) -> _Offer:
@@ -254,6 +256,18 @@ class Selection:
         found = self._catalogue.resolve(name)
         provider = "file" if found.endpoint is None else found.endpoint.provider
         return ConfiguredModel(name, name, provider, None, Sampling(), None, {}, Path())
+
+def require_text(request: Request) -> None:
+    """Raise ``UsageError`` for halves of characters, which no model takes and no file holds."""
+    for said in (request.prompt or "", *(one.content for one in request.messages)):
+        try:
+            said.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"the prompt is no text: {said[error.start]!a} is half of a character",
+                'text.encode("utf-8", "replace").decode()',
+            ) from None
+
 
 def needs_of(request: Request, words: Sequence[str] = (), strategy: str = "") -> Needs:
     """What a request demands, with what ``words`` add."""

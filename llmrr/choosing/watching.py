@@ -76,7 +76,8 @@ class Watch:
             delivery.deliver(one, targets, self._failed)
 
     def _facts(self, run: Run, rules: Rules) -> Facts:
-        latency = None if run.error or run.finish_reason == "cancelled" else run.total_s * 1000
+        is_whole = not (run.error or run.cache or run.finish_reason == "cancelled")
+        latency = run.total_s * 1000 if is_whole else None
         failed = runs = 0
         if run.error and rules.error_rate is not None:  # only a failure lets the rate rise
             counts = self._database(

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmrr import database
 from llmrr.errors import error_types
 from llmrr.optimize import masks
-from llmrr.stats import Run, quantile
+from llmrr.stats import quantile
 
 if TYPE_CHECKING:
     import sqlite3
@@ -115,18 +115,14 @@ class Row(NamedTuple):
     shape: str | None = None
 
 
-# What the cache answered, and whether it was asked, where that is recorded.
-_CACHE: Final = "cache, looked_up" if "cache" in {f.name for f in fields(Run)} else "NULL, 0"
-
-
 def read(
     connection: "sqlite3.Connection", since: float, cached_since: float = 0.0
 ) -> History:
     """The facts of the runs at or after ``since``; those of the cache at or after ``cached_since``,
     too."""
     sql = f"""SELECT model, source, at, load_s, first_token_s, total_s, prompt_tokens,
-        completion_tokens, finish_reason, substr(error, 1, {_LONGEST_ERROR}), {_CACHE},
-        substr(prompt, 1, {masks.LONGEST_READ + 1}) FROM runs WHERE at >= ?"""
+        completion_tokens, finish_reason, substr(error, 1, {_LONGEST_ERROR}), cache,
+        looked_up, substr(prompt, 1, {masks.LONGEST_READ + 1}) FROM runs WHERE at >= ?"""
     with database.errors():
         rows = [  # shapes only: all prompts would fill the memory
             Row._make((*row, masks.shape(prompt) if prompt else None))

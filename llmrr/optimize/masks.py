@@ -11,21 +11,20 @@ _DOTS: Final = "…"
 _QUOTE = "[\"'`“«]"  # without one nothing is quoted
 _TELLING = r"[\d/@:\[]"  # without one of these nothing else varies
 # Patterns are texts: compiled when first used, not at every start. The first that matches counts.
+# None of them looks at a long word again from each of its letters.
 _QUOTED = r'"[^"\n]*"?|`[^`\n]*`?|“[^”\n]*”?|«[^»\n]*»?|' + r"(?<!\w)'[^'\n]*'(?!\w)"
 _ADDRESS = (
-    r"[a-z][a-z0-9+.-]*://[^\s)\]>,;\"']*[^\s)\]>,;\"':.]|[\w.+-]+@[\w-]+\.[\w.-]+|\[[0-9a-f:]{2,}\](?::\d+)?|"
-    r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b|\b[\w.-]+:\d{2,5}\b"
+    r"(?<![\w.+-])(?:[a-z][a-z0-9+.-]*://[^\s)\]>,;\"']*[^\s)\]>,;\"':.]|"
+    r"[\w.+-]+@[\w-]+\.[\w.-]+|(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b|[\w.-]+:\d{2,5}\b)|"
+    r"\[[0-9a-f:]{2,}\](?::\d+)?"
 )
 _PATH = r"(?<![\w/])(?:~|\.{1,2})?/[^\s,;:)\]]+"
-_ID = (
-    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b0x[0-9a-f]+\b|"
-    r"\b(?=[a-z_-]*\d)[0-9a-z_-]*\d[a-z_-]*\d[0-9a-z_-]*[a-z_][0-9a-z_-]*\b"
-)
 _NUMBER = r"\d+(?:[.,:]\d+)*"
+_WORD = rf"(?<![\w-]){_NUMBER}(?![\w-])|(?<![\w-])(?=[a-z_-]*\d)[\w-]+"
 _VARYING = (
-    rf"(?i)(?P<quoted>{_QUOTED})|(?P<address>{_ADDRESS})|(?P<path>{_PATH})|(?P<id>{_ID})|{_NUMBER}"
+    rf"(?i)(?P<quoted>{_QUOTED})|(?P<address>{_ADDRESS})|(?P<path>{_PATH})|(?P<word>{_WORD})"
 )
-_MASKS: Final = {"quoted": f'"{_DOTS}"', "address": "<address>", "path": "<path>", "id": "<id>"}
+_MASKS: Final = {"quoted": f'"{_DOTS}"', "address": "<address>", "path": "<path>"}
 
 
 def error_pattern(error: str, *names: str) -> str:
@@ -74,4 +73,9 @@ def _short(word: str) -> str:
 
 
 def _mask(match: "re.Match[str]") -> str:
-    return _MASKS.get(match.lastgroup or "", "#")
+    word = match["word"]
+    if word is None:
+        return _MASKS[match.lastgroup or ""]
+    digits = sum(map(str.isdecimal, word))
+    is_id = digits > 1 and any(map(str.isalpha, word))
+    return "<id>" if is_id else re.sub(_NUMBER, "#", word)

@@ -5,6 +5,7 @@ A rule yields proposals, and notes (texts) of what it had to say and could not p
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Final, NamedTuple
 
 from llmrr.config import Config, ConfiguredModel
@@ -152,22 +153,20 @@ def _strategy(case: Case) -> Said:
 
 
 def _cache(case: Case) -> Said:
-    found, enabled = case.history.cache, case.config.settings.get("cache.enabled")
-    ttl = case.config.settings.get("cache.ttl")
-    if found is None or ttl is None or enabled is None or not enabled.value:
+    found, ttl = case.history.cache, case.config.value("cache.ttl")
+    if found is None or found.asked < case.rules.min_runs or not case.config.value("cache.enabled"):
         return
-    if found.asked < case.rules.min_runs or not isinstance(ttl.value, int | float):
+    if not isinstance(ttl, float) or found.rate >= case.rules.hit_rate:  # None is for ever
         return
     many = f"the cache answered {found.hits:,} of {_counted(found.asked, 'run')}"
-    if found.rate >= case.rules.hit_rate:
-        return
-    longer = round(ttl.value * case.rules.ttl_factor)
+    longer = ttl * case.rules.ttl_factor
     evidence = f"{many}, under {case.rules.hit_rate:.0%}: ttl * {case.rules.ttl_factor:g}"
-    yield from _plain(case, "cache.ttl", longer, evidence)
+    whole = longer.is_integer()
+    yield from _plain(case, "cache.ttl", int(longer) if whole else round(longer, 3), evidence)
 
 
 def _loading(case: Case) -> Said:
-    if "memory.loading" not in case.config.settings or case.history.runs < case.rules.min_runs:
+    if case.history.runs < case.rules.min_runs:
         return
     many, most = case.history.at_once, case.rules.concurrency
     at_once = f"at most {_counted(many, 'run')} at once"
@@ -205,7 +204,7 @@ def _faster(case: Case) -> Said:
         said = f"{model.name}: {_latency(use)}, over {case.rules.slow_ms:,.0f} ms"
         own = case.measured.get(model.name)
         if own is None or not own.scores:
-            yield f"{said}; how good it is was not measured: llmrr eval {model.name}"
+            yield f"{said}; how good it is was not measured: llmrr eval {quote(model.name)}"
             continue
         found = faster(own, use, case.installed, case.rules.min_runs)
         if found is None:

@@ -56,7 +56,9 @@ class Reader:
         if event.get("error"):
             raise in_stream(self.party, event)
         try:
-            yield from self.chunks(event)
+            for chunk in self.chunks(event):
+                _require_words(chunk)
+                yield chunk
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             raise self.party.broken(f"is not what the protocol has: {error!r}") from error
 
@@ -68,6 +70,16 @@ class Reader:
         """No more comes. Raises ``BrokenStream`` where the answer is not complete."""
         if len(self.reasons) < self.choices:
             raise self.party.broken("ended before its end")
+
+
+def _require_words(chunk: Chunk) -> None:
+    """Raise ``TypeError`` where a provider sent something else for text."""
+    words = [chunk.text, chunk.reasoning]
+    for call in chunk.tool_calls:
+        words += [call.id, call.name, call.arguments]
+    for word in words:
+        if not isinstance(word, str):
+            raise TypeError(f"{word!r:.40} is no text")
 
 
 class Tools:

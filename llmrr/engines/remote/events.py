@@ -79,9 +79,26 @@ def _whole(party: Party, blocks: Iterable[bytes]) -> bytes:
 def _object(party: Party, text: bytes) -> Event:
     try:
         found = json.loads(str(text, "utf-8"))
+        if b"\\ud" in text or b"\\uD" in text:
+            found = _whole_characters(found)
     except (ValueError, RecursionError) as error:
         shown = text[:80].decode(errors="replace")
         raise party.broken(f"holds what is no JSON: {shown}") from error
     if not isinstance(found, dict):
         raise party.broken(f"holds no object: {text[:80].decode(errors='replace')}")
+    return found
+
+
+def _whole_characters(found: Any) -> Any:
+    """The same without halves of characters, which JSON can hold, and no file or screen can.
+
+    >>> _whole_characters({"a": ["x\\ud800", 1]})
+    {'a': ['x\ufffd', 1]}
+    """
+    if isinstance(found, str):
+        return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(found, list):
+        return [_whole_characters(one) for one in found]
+    if isinstance(found, dict):
+        return {_whole_characters(name): _whole_characters(one) for name, one in found.items()}
     return found
