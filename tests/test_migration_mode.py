@@ -1,5 +1,6 @@
 """The old and the new side of a migration beside each other: who answers, and what is recorded."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from openai_servers import OpenAIServer
 from provider_servers import KEY, MODEL, Fault, Said
 from terminal import Typed
 
-from llmrr import config, pairs, stats
+from llmrr import config, pairs, paths, stats
 from llmrr.database import open_database
 from llmrr.errors import BadConfig, LlmrrError, RequestRefused, UsageError
 from llmrr.router import Router
@@ -744,3 +745,20 @@ def test_sides_may_be_stated_in_a_program(two: Two) -> None:
     two.new.faults.append(Fault(401))
     with Router(models=models, migration=sides) as router:
         assert router.generate("Hello").model == "old"
+
+
+def test_both_sides_may_be_models_of_this_machine() -> None:
+    shutil.copy(paths.builtin_model(), "copy.gguf")
+    models = [
+        {"name": "fresh", "source": "builtin:mini"},
+        {"name": "old", "source": f"file:{Path('copy.gguf').absolute()}"},
+    ]
+    sides = {"mode": "hybrid", "new": ["fresh"], "legacy": ["old"]}
+    with Router(models=models, migration=sides, cache={"enabled": False}) as router:
+        for _ in range(2):
+            result = router.generate("What is the capital of France?", temperature=0)
+            assert (result.text, result.model) == ("The capital of France is Paris.", "fresh")
+    for pair in recorded():
+        assert pair.similarity == 1
+        assert pair.legacy is not None and pair.legacy.latency_s
+    assert len(recorded()) == 2
