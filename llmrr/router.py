@@ -513,10 +513,13 @@ class Router:
         )
         if warning := strategy_warning(call.choice.get("strategy")):
             self._warn(warning)
-        return TextStream(
-            lambda: self.run(call.request, deadline=call.timeout, **call.choice, **call.running),
-            call.timeout,
-        )
+
+        def start() -> Answer:
+            answer = self.run(call.request, deadline=call.timeout, **call.choice, **call.running)
+            answer.held = not streams
+            return answer
+
+        return TextStream(start, call.timeout)
 
     def _open(
         self,

@@ -230,10 +230,10 @@ class Selection:
     def sides(self, wish: Wish) -> Sides | None:
         """The two sides of a migration that a call goes to; None where it names its model or its
         models, or they do not run. Raises ``UsageError`` for a fallback that is on neither."""
-        mode, new, legacy = (self._config().value(f"migration.{one}") for one in Sides._fields)
-        if mode is None or wish.model is not None or wish.models:
+        config = self._config()
+        if config.value("migration.mode") is None or wish.model is not None or wish.models:
             return None
-        sides = Sides(mode, new, legacy)  # type: ignore[arg-type]
+        sides = Sides(*(config.value(f"migration.{one}") for one in Sides._fields))  # type: ignore[arg-type]
         for name in wish.fallback:
             if name not in (*sides.new, *sides.legacy):
                 why = "it is on neither side of the migration"
