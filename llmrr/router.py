@@ -266,8 +266,9 @@ class Router:
         """
         loading, setup = _loading(options, engine), self.setup
         wish = Wish(
-            model, strategy, tuple(fallback), tuple(need), loading, user, tuple(models)
-        )
+            model, strategy, tuple(fallback), tuple(need), loading, user, tuple(models),
+            caches=isinstance(cache, bool),
+        )  # fmt: skip
         call = Call(setup, options or {}, engine, conversation, log, deadline, cache)
         moment = self._moment(conversation)
         if sides := setup.selection.sides(wish):
@@ -512,10 +513,13 @@ class Router:
         )
         if warning := strategy_warning(call.choice.get("strategy")):
             self._warn(warning)
-        return TextStream(
-            lambda: self.run(call.request, deadline=call.timeout, **call.choice, **call.running),
-            call.timeout,
-        )
+
+        def start() -> Answer:
+            answer = self.run(call.request, deadline=call.timeout, **call.choice, **call.running)
+            answer.held = not streams
+            return answer
+
+        return TextStream(start, call.timeout)
 
     def _open(
         self,

@@ -247,7 +247,7 @@ _FLAG: tuple[tuple[str, Kind, str, str], ...] = (
     ("set.strategy", STRATEGY,
      "The strategy in place of the configured one, where the call names neither strategy nor "
      "model. Of two flags that set the same, the later one holds.", '"quality-first"'),
-    ("set.models", NAMES, "The only [[models]] to choose among, where the call names none.",
+    ("set.models", NAMES, "The only [[models]] that may answer, where the call names none.",
      '["assistant"]'),
     ("set.cache", CACHE, "Whether answers come from the cache and go there, where the call does "
      "not say it; ttl is in seconds.", "{ enabled = true, ttl = 3600 }"),

@@ -372,3 +372,21 @@ def test_notes_are_told_once(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
         for _ in range(3):
             router.route(HELLO)
     assert len(told) == 1
+
+
+def test_what_makes_vectors_is_not_narrowed(engine: FakeEngine) -> None:
+    configure("[flags.x]\nset = { models = ['b', 'c'] }")
+    with Router() as router:
+        assert len(router.route(HELLO, need=["embedding"]).candidates) == 3
+        assert len(router.route(HELLO).candidates) == 2
+
+
+def test_a_call_that_says_it_of_the_cache(engine: FakeEngine) -> None:
+    configure("[flags.x]\nset = { cache = true }")
+    engine.replies = ["hi", "ho"]
+    with Router() as router:
+        for stated, acted in ((None, ["x"]), (False, [])):
+            answer = router.run(HELLO, cache=stated)
+            list(answer)
+            assert answer.decision is not None
+            assert [one.name for one in answer.decision.flags.acted] == acted

@@ -1,5 +1,6 @@
 """The old and the new side of a migration beside each other: who answers, and what is recorded."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from openai_servers import OpenAIServer
 from provider_servers import KEY, MODEL, Fault, Said
 from terminal import Typed
 
-from llmrr import config, pairs, stats
+from llmrr import config, pairs, paths, stats
 from llmrr.database import open_database
 from llmrr.errors import BadConfig, LlmrrError, RequestRefused, UsageError
 from llmrr.router import Router
@@ -703,3 +704,61 @@ def test_the_same_request_at_once_is_one_of_each_side(two: Two) -> None:
     found = recorded()
     assert all(pair.similarity == 1 for pair in found)
     assert len([pair for pair in found if pair.new and pair.new.is_own]) == len(two.new.seen)
+
+
+# -- the library -------------------------------------------------------------------------------
+
+
+def test_a_program_gets_the_answer_of_the_other_side_where_one_breaks_off(two: Two) -> None:
+    two.new.faults.append(Fault(after=3))
+    with two.router() as router:
+        result = router.generate("Hello")
+        assert (result.text, result.model) == ("the capital is Paris", "old")
+        assert result.metadata.decision["migration"]["answered"] == "legacy"
+        two.new.faults.append(Fault(after=3))
+        stream = router.generate_stream("Hello")
+        assert next(stream) + next(stream) == "The capital is "
+        with pytest.raises(LlmrrError, match="broke off"):
+            next(stream)
+        assert router.generate("Hello", models=["old"]).model == "old"
+    assert [pair.answered for pair in recorded()] == ["legacy", None]
+
+
+def test_the_mode_can_be_changed_while_it_runs(two: Two) -> None:
+    with two.router() as router:
+        assert router.generate("Hello").model == "fresh"
+        router.update_config(migration={"mode": "legacy-primary"})
+        assert router.generate("Hello").model == "old"
+        with pytest.raises(BadConfig, match=r"migration\.new names 'nobody'"):
+            router.update_config(migration={"new": ["nobody"]})
+        assert router.generate("Hello").model == "old"
+    assert [pair.mode for pair in recorded()] == ["hybrid", "legacy-primary", "legacy-primary"]
+
+
+def test_sides_may_be_stated_in_a_program(two: Two) -> None:
+    models = [
+        {"name": name, "source": f"openai:{MODEL}",
+         "options": {"base_url": f"{served.address}/v1", "api_key_env": "A_KEY"}}
+        for name, served in (("fresh", two.new), ("old", two.legacy))
+    ]  # fmt: skip
+    sides = {"mode": "new-primary", "new": ["fresh"], "legacy": ["old"]}
+    two.new.faults.append(Fault(401))
+    with Router(models=models, migration=sides) as router:
+        assert router.generate("Hello").model == "old"
+
+
+def test_both_sides_may_be_models_of_this_machine() -> None:
+    shutil.copy(paths.builtin_model(), "copy.gguf")
+    models = [
+        {"name": "fresh", "source": "builtin:mini"},
+        {"name": "old", "source": f"file:{Path('copy.gguf').absolute()}"},
+    ]
+    sides = {"mode": "hybrid", "new": ["fresh"], "legacy": ["old"]}
+    with Router(models=models, migration=sides, cache={"enabled": False}) as router:
+        for _ in range(2):
+            result = router.generate("What is the capital of France?", temperature=0)
+            assert (result.text, result.model) == ("The capital of France is Paris.", "fresh")
+    for pair in recorded():
+        assert pair.similarity == 1
+        assert pair.legacy is not None and pair.legacy.latency_s
+    assert len(recorded()) == 2

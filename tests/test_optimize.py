@@ -455,7 +455,7 @@ def test_a_faster_installed_model_is_proposed(typed: Typed) -> None:
         measure(router, "quick:v2", 16, 400.0)
         found = report.look(router, 0.0)
     [added] = [one for one in found.advice.proposals if one.rule == "faster"]
-    source = f"file:{Path('quick.gguf').absolute()}"
+    source = "file:./quick.gguf"
     assert (added.key, added.new) == ("models.quick:v2", {"name": "quick:v2", "source": source})
     assert "mean latency 2,000 ms of 30 runs, over 1,000 ms" in added.evidence
     assert "80% of the same 20 questions right against 75%" in added.evidence

@@ -244,6 +244,29 @@ def test_nobody_waits_for_himself(world: World) -> None:
     assert world.there == "b"
 
 
+def test_of_two_that_would_wait_for_each_other_one_is_told(world: World) -> None:
+    world.sizes = {"a": 10, "b": 60, "x": 60, "y": 40}
+    world.use("a", "b")
+    both = threading.Barrier(2)
+    refused: list[str] = []
+    given: list[str] = []
+
+    def work(at: int) -> None:
+        own, other = ("a", "x") if at else ("b", "y")  # x needs the room of b, and y that of a
+        with world.pool.lease(world.wanted(own)):
+            both.wait(LONG)
+            try:
+                world.pool.lease(world.wanted(other), time.monotonic() + LONG).release()
+                given.append(other)
+            except DoesNotFit:
+                refused.append(other)
+
+    began = time.monotonic()
+    assert not at_once(2, work)
+    assert (len(refused), len(given)) == (1, 1)
+    assert time.monotonic() - began < LONG
+
+
 def test_who_waits_for_room_is_not_overtaken_for_ever(world: World) -> None:
     world.sizes = {"a": 60, "b": 60}
     order: list[str] = []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from llmrr.catalogue import Resolved, place
 from llmrr.choosing.attempts import Attempt, Ended
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOSS = "answers are not kept"
+_LOSS = "nothing is recorded, and no answer kept"
 
 
 class Found(NamedTuple):
@@ -124,10 +124,14 @@ class Cached:
         stat = path.stat()
         state = (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
         known = self._shared.samplings
+
+        def use(work: "Callable[[sqlite3.Connection], Any]", _loss: str) -> Any:
+            return self._router.with_database(work, _LOSS)
+
         if path.is_dir():  # what is in it may have changed all the same
-            return infos.inspect(path, self._router.with_database).sampling
+            return infos.inspect(path, use).sampling
         if state not in known:
-            known[state] = infos.inspect(path, self._router.with_database).sampling
+            known[state] = infos.inspect(path, use).sampling
         return known[state]
 
     def _about(self, model: Resolved) -> Mapping[str, object]:

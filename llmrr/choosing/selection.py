@@ -37,7 +37,8 @@ class Wish(NamedTuple):
     """What a call states of the choice: a model or a group by its name, how to choose, what is
     asked when that fails, what is needed (``--need``), how it is loaded; the user it is for; and
     the ``models`` that it is narrowed to, all where there are none. ``among`` are the names of the
-    models of a side, the only ones that are looked at."""
+    models of a side, the only ones that are looked at; ``caches``: the call itself says whether
+    its answer may be kept."""
 
     model: str | None = None
     strategy: str | None = None
@@ -47,6 +48,7 @@ class Wish(NamedTuple):
     user: str | None = None
     models: tuple[str, ...] = ()
     among: tuple[str, ...] | None = None
+    caches: bool = False
 
 
 class Moment(NamedTuple):
@@ -183,8 +185,11 @@ class Selection:
         stated = {"strategy"} if wish.strategy is not None else set()
         if wish.model is not None:
             stated |= {"strategy", "models"}
-        if wish.models:
+        is_for_vectors = "embeddings" in sorted_words(list(wish.need))[0]
+        if wish.models or is_for_vectors:
             stated.add("models")
+        if wish.caches:
+            stated.add("cache")
         key = draw_key(request, wish.user)
         return active(config.flags, key, time.time(), os.environ, names, stated)
 
@@ -225,10 +230,10 @@ class Selection:
     def sides(self, wish: Wish) -> Sides | None:
         """The two sides of a migration that a call goes to; None where it names its model or its
         models, or they do not run. Raises ``UsageError`` for a fallback that is on neither."""
-        mode, new, legacy = (self._config().value(f"migration.{one}") for one in Sides._fields)
-        if mode is None or wish.model is not None or wish.models:
+        config = self._config()
+        if config.value("migration.mode") is None or wish.model is not None or wish.models:
             return None
-        sides = Sides(mode, new, legacy)  # type: ignore[arg-type]
+        sides = Sides(*(config.value(f"migration.{one}") for one in Sides._fields))  # type: ignore[arg-type]
         for name in wish.fallback:
             if name not in (*sides.new, *sides.legacy):
                 why = "it is on neither side of the migration"

@@ -9,14 +9,23 @@ from llmrr.types import Chunk
 
 
 class Kept(Iterator[Chunk]):
-    """An answer that keeps alive whatever it needs, as long as it is held."""
+    """An answer that keeps alive whatever it needs, as long as it is held and has not ended."""
 
     def __init__(self, stream: Stream, kept: object) -> None:
         self._stream, self._kept = stream, kept
         self.notes = stream.notes
 
     def __next__(self) -> Chunk:
-        return next(self._stream)
+        try:
+            chunk = next(self._stream)
+        except KeyboardInterrupt:  # of who waits, and no end of the answer
+            raise
+        except BaseException:
+            self._kept = None
+            raise
+        if chunk.usage is not None:  # the last of all
+            self._kept = None
+        return chunk
 
     @property
     def progress(self) -> tuple[int, int]:

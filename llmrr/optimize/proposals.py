@@ -210,13 +210,26 @@ def _faster(case: Case) -> Said:
         if found is None:
             yield f"{said}; of the installed models, none is known to be as good and faster"
         elif found.model.source not in added:
-            new = {"name": _free(found.model.name, case.config), "source": found.model.source}
+            source = _seen_from(model.file.parent, found.model.source)
+            new = {"name": _free(found.model.name, case.config), "source": source}
             place = ("models", len(case.config.models) + len(added))
             added.append(found.model.source)
             yield Proposal(
                 f"models.{new['name']}", None, new, "faster", f"{said}; {found.why}", model.file,
                 place,
             )  # fmt: skip
+
+
+def _seen_from(folder: Path, source: str) -> str:
+    """A source as a file in ``folder`` would name it: what lies there moves with it.
+
+    >>> _seen_from(Path("/p"), "file:/p/models/a.gguf"), _seen_from(Path("/p"), "file:/q/a.gguf")
+    ('file:./models/a.gguf', 'file:/q/a.gguf')
+    """
+    path = Path(source.removeprefix("file:"))
+    if source.startswith("file:/") and path.is_relative_to(folder):
+        return f"file:./{path.relative_to(folder)}"
+    return source
 
 
 def _free(label: str, config: Config) -> str:

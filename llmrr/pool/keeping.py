@@ -129,7 +129,7 @@ class Pool:
         use = self._read(sum(one.bytes for one in held))
         decided = deciding.plan(claim.need or 0, use, held, self._rules())
         awaited = shelf.of(decided.awaited)
-        if decided.refused or shelf.is_mine(awaited):  # nobody else could end what runs
+        if decided.refused or shelf.is_circular(awaited):
             raise self._refusal(claim, use)
         if awaited:
             shelf.claim(claim, awaited)

@@ -11,13 +11,15 @@ from llmrr.pool.entries import Claim, Entry, Lease, Releases
 
 class Shelf:
     """The models of a pool, by key. ``leaving`` are those that are being freed; ``names`` is what
-    the loaded ones are called, ``busy`` how many use each name."""
+    the loaded ones are called, ``busy`` how many use each name; ``waiting`` are the threads that
+    wait for room."""
 
     def __init__(self) -> None:
         self.entries: dict[Hashable, Entry] = {}
         self.leaving: list[Entry] = []
         self.busy: Counter[str] = Counter()
         self.names: frozenset[str] = frozenset()
+        self.waiting: dict[int, Claim] = {}
 
     # -- what there is -------------------------------------------------------------------------
 
@@ -84,16 +86,35 @@ class Shelf:
         mine = threading.get_ident()
         return any(mine in one.owners for one in entries)
 
+    def is_circular(self, awaited: Iterable[Entry]) -> bool:
+        """Would waiting for these have no end: does this thread use one of them, or does someone
+        who does wait for what this thread uses?"""
+        mine = threading.get_ident()
+        users, seen = [user for one in awaited for user in one.owners], set[int]()
+        while users:
+            user = users.pop()
+            if user == mine:
+                return True
+            if user not in seen and user in self.waiting:
+                users += [other for one in self.waiting[user].entries for other in one.owners]
+            seen.add(user)
+        return False
+
     def claim(self, claim: Claim, awaited: list[Entry]) -> None:
         """Keep newcomers from what is waited for, which might never be idle else."""
+        self.unclaim(claim)
+        mine = threading.get_ident()
         for one in awaited:
-            one.claims.add(threading.get_ident())
-        claim.entries += awaited
+            one.claims.add(mine)
+        claim.entries, self.waiting[mine] = awaited, claim
 
     def unclaim(self, claim: Claim) -> None:
         """The wait is over."""
+        mine = threading.get_ident()
         for one in claim.entries:
-            one.claims.discard(threading.get_ident())
+            one.claims.discard(mine)
+        claim.entries = []
+        self.waiting.pop(mine, None)
 
 
 def _less(counter: "Counter[str] | Counter[int]", key: object) -> None:
