@@ -74,7 +74,7 @@ class Live:
             table = guide.merged(self._changes.get(label, {}), found.table)
             changes = {**self._changes, label: table}
             assert self._below is not None and self._config is not None
-            made, before = _over(self._below, changes, names), self._config
+            made, before = _over(self._below, changes, names, self._folder), self._config
             self._config, self._changes, self._names = made, changes, names
         self._tell((*found.notices, *(one for one in made.warnings if one not in before.warnings)))
         return made
@@ -87,7 +87,7 @@ class Live:
         with self._lock:
             seen = self._states(file)
             below = _read(file, self._folder)
-            made = _over(below, changes, found.names)
+            made = _over(below, changes, found.names, self._folder)
             self._file, self._alone, self._fixed = file, False, False
             self._changes, self._names, self._is_broken = changes, dict(found.names), False
             self._take(below, made, seen)
@@ -122,7 +122,7 @@ class Live:
             self._seen = seen
             self._require_files()
             below = _read(self._file, self._folder)
-            made = _over(below, self._changes, self._names)
+            made = _over(below, self._changes, self._names, self._folder)
             self._take(below, made, seen)
             if self._is_broken:
                 self._warn("the configuration is valid again, and in use")
@@ -202,12 +202,15 @@ def _read(file: Path | None, folder: Path | None, *, alone: bool = False) -> Con
 
 
 def _over(
-    below: Config, changes: Mapping[str, dict[str, Any]], names: Mapping[str, str]
-) -> Config:
-    """What was read, with what a program states on top of it."""
+    below: Config, changes: Mapping[str, dict[str, Any]], names: Mapping[str, str],
+    folder: Path | None,
+) -> Config:  # fmt: skip
+    """What was read, with what a program states on top of it; its relative paths start at the
+    folder where it began, wherever it is now."""
     for label, table in changes.items():
         try:
-            below = config.over(below, tomlfile.read_table(table, label, Path().absolute()))
+            stated = tomlfile.read_table(table, label, folder or Path("/"))
+            below = config.over(below, stated)
         except BadConfig as error:
             raise BadConfig(guide.in_their_words(error.message, names), error.hint) from None
     return config.settled(below)

@@ -403,7 +403,12 @@ class Router:
     ) -> list[float] | list[list[float]]:
         """A vector of length 1 for a text, one per text for several. Without a ``model`` one of the
         configured ones that make vectors is chosen, as for an answer, and another one is asked
-        where it fails; the one that is named is tried again, and no other is asked."""
+        where it fails; the one that is named is tried again, and no other is asked.
+
+        >>> with Router(models=[{"name": "small", "source": "builtin:mini"}]) as router:
+        ...     len(router.embed("Hello")), len(router.embed(["Hello", "world"]))
+        (256, 2)
+        """
         found = self.embedded(texts, model=model, options=options, engine=engine).vectors
         return found[0] if isinstance(texts, str) else found
 

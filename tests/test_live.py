@@ -416,6 +416,15 @@ def test_a_chat_goes_on_with_what_its_file_says_now(
     assert seen.err.count("valid again") == 1
 
 
+def test_paths_start_where_the_program_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Path().absolute()
+    live = Live(table={"models": [{"name": "a", "source": "file:./a.gguf"}]}, alone=True)
+    Path("below").mkdir()
+    monkeypatch.chdir("below")
+    live.update({"strategy": "random"})
+    assert live.current().models[0].path == start / "a.gguf"
+
+
 def test_threads_see_whole_configurations() -> None:
     live = Live(table={"models": MINI, "retry": {"attempts": 1, "max_delay": 1}}, alone=True)
     over, seen = threading.Event(), set[tuple[object, object]]()

@@ -102,13 +102,19 @@ def _request(
     changes: dict[str, Any] = {"messages": messages, "sampling": sampling}
     if given.get("raw"):
         changes |= _raw(messages)
-    elif not messages and not (asked.prompt or asked.tokens):
-        raise InvalidRequest("there are no messages", "a text, or messages")
+    elif not (asked.prompt or asked.tokens or any(map(_asks, messages))):
+        raise InvalidRequest("the messages hold nothing to answer", '{"role": "user", …}')
     if given.get("tools") is not None:
         changes["tools"] = turns.tools(given["tools"])
     if given.get("tool_choice") is not None:
         changes["tool_choice"] = turns.tool_choice(given["tool_choice"])
     return replace(asked, **changes), model
+
+
+def _asks(message: Message) -> bool:
+    """Whether a turn is something to answer, or a part of it."""
+    said = message.content.strip() or message.images or message.tool_calls
+    return message.role != "system" and bool(said)
 
 
 def _raw(messages: tuple[Message, ...]) -> dict[str, Any]:
@@ -132,7 +138,8 @@ def _messages(
     before: tuple[Message, ...] = ()
     if prompt is not None:
         before = turns.turns(prompt)
-        if "input" in found.variables and "input" not in filling and len(before) == 1:
+        takes = "input" in found.variables and "input" not in filling
+        if takes and len(before) == 1 and not before[0].images:
             filling["input"], before = before[0].content, ()
     return (*found.format_messages(filling), *before), model
 
