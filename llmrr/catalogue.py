@@ -3,11 +3,11 @@ hold, and the files themselves, joined."""
 
 import re
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from llmrr import engines, formats, paths
 from llmrr.config import Config, ConfiguredModel
@@ -37,7 +37,7 @@ class Resolved:
     """Which model answers, and why. ``stated`` is False when nobody named it; ``label`` is that of
     an installed one. ``format`` is None where it has yet to be looked at; ``engine`` is the one
     that the configuration names. ``endpoint`` is where a remote one answers, which has no
-    ``path``."""
+    ``path``; ``mmproj`` is the image encoder among its files."""
 
     name: str
     source: str
@@ -49,6 +49,14 @@ class Resolved:
     label: str | None = None
     engine: str | None = None
     endpoint: Endpoint | None = None
+    mmproj: Path | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How it is loaded, unless the call says otherwise: its recipe, and the image encoder that
+        lies with its files."""
+        found = {} if self.mmproj is None else {"mmproj": self.mmproj}
+        return {**found, **self.recipe.options}
 
 
 class Database(Protocol):
@@ -435,29 +443,26 @@ def _served(name: str) -> Resolved:
 
 def _of_entry(entry: "Entry") -> Resolved:
     path = paths.builtin_model() if entry.origin == BUILTIN else entry.path
-    recipe = _seeing(entry.recipe, entry.format, [file.path for file in entry.files])
     return Resolved(
-        entry.label, entry.origin, path, recipe=recipe, format=entry.format, label=entry.label
-    )
+        entry.label, entry.origin, path, recipe=entry.recipe, format=entry.format,
+        label=entry.label, mmproj=_mmproj(entry.format, [file.path for file in entry.files]),
+    )  # fmt: skip
 
 
 def _of_holding(holding: "Holding") -> Resolved:
-    recipe = _seeing(holding.recipe, holding.format, holding.files)
     return Resolved(
-        holding.name, holding.source, holding.path, recipe=recipe, format=holding.format
-    )
+        holding.name, holding.source, holding.path, recipe=holding.recipe, format=holding.format,
+        mmproj=_mmproj(holding.format, holding.files),
+    )  # fmt: skip
 
 
-def _seeing(recipe: Recipe, form: Format | None, files: Iterable[Path]) -> Recipe:
-    """A recipe with the image encoder among the files of a model, told by what it says."""
-    files = list(files)
-    if form is not Format.GGUF or len(files) < 2 or "mmproj" in recipe.options:
-        return recipe
-    for path in files[1:]:
+def _mmproj(form: Format | None, files: Sequence[Path]) -> Path | None:
+    """The image encoder among the files of a model, told by what it says."""
+    for path in files[1:] if form is Format.GGUF else ():
         with suppress(LlmrrError):
             if formats.inspect(path).kind == "mmproj":
-                return replace(recipe, options={**recipe.options, "mmproj": path})
-    return recipe
+                return path
+    return None
 
 
 def _present(entry: "Entry") -> "Entry":

@@ -545,7 +545,7 @@ class Router:
         self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None, config: Config
     ) -> Wanted:
         wanted = wanted or resolved.engine
-        called, stated = stated, {**resolved.recipe.options, **stated}
+        called, stated = stated, {**resolved.options, **stated}
         if resolved.endpoint is not None:
             if found := config.untrusted(resolved.name, called):
                 raise BadConfig(f"{found}, and nobody agreed to that", "llmrr config trust")

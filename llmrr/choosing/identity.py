@@ -25,7 +25,7 @@ def identity(
     ``stated`` are the options of the call, ``engine`` the one it wants. Raises what loading the
     model would, and ``OSError``."""
     engine = engine or model.engine
-    options = {**model.recipe.options, **stated}
+    options = {**model.options, **stated}
     if model.endpoint is not None:
         return _remote(model, options, engine)
     files = place(model)

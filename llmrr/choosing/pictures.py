@@ -23,7 +23,7 @@ def require(
             f"{model.name} takes no images: the {engine.name} engine has none of them",
             "leave out the images, or ask a provider: -m openai:gpt-4o-mini",
         )
-    if not {**model.recipe.options, **options}.get("mmproj"):
+    if not {**model.options, **options}.get("mmproj"):
         raise FeatureMissing(
             f"{model.name} takes no images: it has no image encoder here",
             "-o mmproj FILE names the one that belongs to it; or ask a provider",

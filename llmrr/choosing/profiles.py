@@ -149,7 +149,7 @@ class Profiles:
         if command := picked.engine.missing():
             raise FeatureMissing(f"the {picked.engine.name} engine is not installed", command)
         info = infos.inspect(place.path, self._database)
-        options = {**self._config().engine_options(picked.engine.name), **found.recipe.options}
+        options = {**self._config().engine_options(picked.engine.name), **found.options}
         wanted = loading.context or options.get("context_size")
         context = wanted if isinstance(wanted, int) else None
         room = _room(info, context, options, is_loaded, self._idle_bytes())
