@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
 FOLDERS = {"formats", "engines", "hardware", "hub", "store", "routing", "evaluate", "convert",
-           "choosing", "bench", "optimize", "pool", "migrate", "server", "cli",
+           "catalogue", "choosing", "bench", "optimize", "pool", "migrate", "server", "cli",
            "builtin"}  # fmt: skip
 
 
