@@ -373,7 +373,7 @@ def test_those_that_wait_for_a_locked_database_do_not_wait_anew(engine: FakeEngi
     configure("a")
     told, worked, lock = list[str](), list[int](), Counted()
     with Router(warn=told.append) as router:
-        router._database_lock = lock  # type: ignore[assignment]
+        router._host.record._lock = lock  # type: ignore[assignment]
         later = threading.Thread(
             target=router.with_database, args=(lambda _: worked.append(1), "second")
         )

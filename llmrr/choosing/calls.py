@@ -57,9 +57,7 @@ def understood(
 
 def wish(choice: Mapping[str, Any]) -> Wish:
     """What is stated of the choice, for the selection."""
-    options = choice.get("options") or {}
-    context = options.get("context_size")
-    loading = Loading(choice.get("engine"), context if isinstance(context, int) else None)
+    loading = Loading.of(choice.get("options"), choice.get("engine"))
     return Wish(
         choice.get("model"), choice.get("strategy"), _tuple(choice.get("fallback")),
         _tuple(choice.get("need")), loading, choice.get("user"),
