@@ -23,11 +23,12 @@ from llmrr.choosing.host import Host
 from llmrr.choosing.opening import Opened
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.results import Result, TextStream
-from llmrr.choosing.selection import Selection, Wish
+from llmrr.choosing.selection import Selection
 from llmrr.choosing.setup import Setup
 from llmrr.choosing.stating import Arguments
 from llmrr.choosing.turns import Prompt
 from llmrr.choosing.watching import Watch
+from llmrr.choosing.wishes import Wish
 from llmrr.config import Config
 from llmrr.errors import LlmrrError
 from llmrr.pool import Held, MemoryUse, Pool

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from llmrr.choosing import turns, values
 from llmrr.choosing.profiles import Loading
-from llmrr.choosing.selection import Wish
 from llmrr.choosing.stating import CHOOSING, LISTS, RUNNING, known, named
+from llmrr.choosing.wishes import Wish
 from llmrr.config import Config
 from llmrr.errors import InvalidRequest
 from llmrr.prompts import PromptTemplate

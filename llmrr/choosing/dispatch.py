@@ -3,34 +3,32 @@ recorded."""
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from llmrr import stats
 from llmrr.catalogue import Resolved
-from llmrr.choosing import pictures
+from llmrr.choosing import ending, pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
 from llmrr.choosing.budgeting import candidate_of, cost_of
 from llmrr.choosing.cached import Cached
 from llmrr.choosing.host import Host
 from llmrr.choosing.opening import completed
 from llmrr.choosing.profiles import breaker_rules, key_of
-from llmrr.choosing.selection import Chosen, needs_of, retry_rules
+from llmrr.choosing.selection import Chosen
 from llmrr.choosing.setup import Setup
+from llmrr.choosing.wishes import needs_of
+from llmrr.config import Config
 from llmrr.engines.chunks import joined
-from llmrr.errors import EngineFailed, LlmrrError, Unreachable, UsageError
+from llmrr.errors import LlmrrError, UsageError
 from llmrr.pool import Lease
 from llmrr.routing.cache import Stated
 from llmrr.routing.candidate import UNKNOWN
-from llmrr.types import Request, Usage
+from llmrr.routing.chain import RetryRules
+from llmrr.types import Request
 
 if TYPE_CHECKING:
     import sqlite3
-
-    Work = Callable[[sqlite3.Connection], object]
-
-T = TypeVar("T")
 
 
 class Call(NamedTuple):
@@ -66,7 +64,7 @@ class Dispatch:
     def attempts_of(self, asks: Asks, names: Sequence[str], request: Request) -> Attempts:
         """Some models that are asked in turn; ``asks`` is told of it."""
         return Attempts(
-            asks, request, names, retry_rules(self.config),
+            asks, request, names, _retry_rules(self.config),
             seed=int.from_bytes(os.urandom(8)), deadline=self.deadline,
             contexts={one.name: one.context for one in self.chosen.candidates},
             limits=self._limits(names),
@@ -164,9 +162,10 @@ class Dispatch:
             ended, cost = replace(ended, usage=None), 0.0
         if cost is not None:
             self.cost = cost + (self.cost or 0.0)
-        run = _run_of(self.request, ended, model, self.cid if is_said else None, cost)
+        run = ending.run_of(self.request, ended, model, self.cid if is_said else None, cost)
         run = replace(run, cache=found.cache, looked_up=found.looked_up)
-        outcome = _both(self._outcome(ended, is_own=found.is_own), found.work)
+        about = ending.outcome(self.models.get(ended.name), ended, self.config, is_own=found.is_own)
+        outcome = ending.both(about, found.work)
         label = model.label if is_answer else None
         self.host.note(run, self.call.log, label, self.config, outcome)
         found.done()
@@ -209,71 +208,12 @@ class Dispatch:
         loss = "how many requests are under way is not known"
         self.host.with_database(lambda connection: health.finish(connection, number), loss)
 
-    def _outcome(self, ended: Ended, *, is_own: bool) -> "Work | None":
-        """What it says of the model; nothing, where it ``is_own`` run of no model."""
-        model = self.models.get(ended.name)
-        if model is None:
-            return None
-        from llmrr.choosing import health
 
-        key, error = key_of(model), ended.error
-        rules = breaker_rules(self.config)
-        if not is_own:
-            return lambda connection: health.release(connection, key)
-        if error is None and ended.finish_reason != "cancelled" and ended.usage is not None:
-            return lambda connection: health.note(connection, key, rules, usage=ended.usage)
-        if isinstance(error, LlmrrError) and not error.is_of_request:
-            said = f"{type(error).__name__}: {error.message}"[:500]
-            # A file that is damaged or too large is none that waiting mends.
-            trips = isinstance(error, EngineFailed | Unreachable)
-            return lambda connection: health.note(
-                connection, key, rules, error=said, trips=trips
-            )
-        return lambda connection: health.release(connection, key)
-
-
-def _both(one: "Work | None", other: "Work | None") -> "Work | None":
-    if one is None or other is None:
-        return one or other
-
-    def work(connection: "sqlite3.Connection") -> None:
-        one(connection)
-        other(connection)
-
-    return work
-
-
-def _run_of(
-    request: Request, ended: Ended, model: Resolved, cid: str | None, cost: float | None
-) -> stats.Run:
-    usage = ended.usage or Usage(total_s=time.time() - ended.began)
-    error = ended.error
-    system = next((one.content for one in request.messages if one.role == "system"), None)
-    said = request.messages[-1].content if request.messages else request.prompt
-    return stats.Run(
-        id=None,
-        at=ended.began,
-        model=model.name,
-        source=model.source,
-        engine=ended.engine,
-        prompt_tokens=usage.prompt_tokens,
-        cached_tokens=usage.cached_tokens,
-        completion_tokens=usage.completion_tokens,
-        load_s=usage.load_s,
-        first_token_s=usage.first_token_s,
-        total_s=usage.total_s,
-        finish_reason=ended.finish_reason or _interrupted(error),
-        error=f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None,
-        conversation=cid,
-        system=system,
-        prompt=said,
-        answer=ended.text,
-        cost=cost,
+def _retry_rules(config: Config) -> RetryRules:
+    """``[retry]``."""
+    return RetryRules(
+        **{name: config.value(f"retry.{name}") for name in RetryRules._fields}  # type: ignore[arg-type]
     )
-
-
-def _interrupted(error: BaseException | None) -> str | None:
-    return "cancelled" if isinstance(error, KeyboardInterrupt) else None
 
 
 def _new_conversation(began: float) -> str:

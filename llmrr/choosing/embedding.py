@@ -10,7 +10,7 @@ from llmrr.choosing.attempts import Attempt, Attempts, Ended
 from llmrr.choosing.dispatch import Call, Dispatch
 from llmrr.choosing.host import Host
 from llmrr.choosing.profiles import Loading
-from llmrr.choosing.selection import Wish
+from llmrr.choosing.wishes import Wish
 from llmrr.engines.base import Model, Stream
 from llmrr.engines.remote import estimates
 from llmrr.routing import Decision

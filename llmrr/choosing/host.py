@@ -4,7 +4,7 @@ database, the answers that are kept."""
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from llmrr import stats
 from llmrr.catalogue import Resolved
@@ -12,10 +12,10 @@ from llmrr.choosing import opening
 from llmrr.choosing.background import Background
 from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.lookup import Cache
-from llmrr.choosing.record import Record
-from llmrr.choosing.selection import Moment
+from llmrr.choosing.recording import Recording
 from llmrr.choosing.setup import Setup
 from llmrr.choosing.watching import Watch
+from llmrr.choosing.wishes import Moment
 from llmrr.config import Config
 from llmrr.errors import DoesNotFit
 from llmrr.live import Live
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     Work = Callable[[sqlite3.Connection], object]
 
-T = TypeVar("T")
-
 
 class Host:
     """What a request needs of its router. ``kept`` is who has answered a conversation. Safe to use
@@ -36,7 +34,7 @@ class Host:
     def __init__(self, live: Live, warn: Callable[[str], None], *, leave_model: bool) -> None:
         self.live, self.warn, self._leave_model = live, warn, leave_model
         self.pool = Pool(self.rules, lives=not leave_model)
-        self.record = Record(warn)
+        self.record = Recording(warn)
         self.with_database = self.record.use
         self.kept: dict[str, str] = {}
         self.cache, self.background = Cache(), Background()

@@ -6,9 +6,10 @@ from llmrr.choosing.answering import Answer, Progress
 from llmrr.choosing.dispatch import Call, Dispatch
 from llmrr.choosing.host import Host
 from llmrr.choosing.parallel import Parallel
-from llmrr.choosing.selection import Moment, Selection, Wish
+from llmrr.choosing.selection import Selection
 from llmrr.choosing.side import Asked, Side
 from llmrr.choosing.starting import begun
+from llmrr.choosing.wishes import Moment, Wish
 from llmrr.kinds import LOCAL_PROVIDERS
 from llmrr.routing import Decision
 from llmrr.routing.sides import SidedDecision

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 from llmrr.choosing.answering import Answer, Progress
 from llmrr.choosing.dispatch import Call, Dispatch
 from llmrr.choosing.host import Host
-from llmrr.choosing.selection import Wish
 from llmrr.choosing.setup import Setup
+from llmrr.choosing.wishes import Wish
 from llmrr.config import Config
 from llmrr.routing import Decision
 from llmrr.types import Request

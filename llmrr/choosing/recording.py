@@ -21,7 +21,7 @@ UNRECORDED_S: Final = 60.0  # how long a database that could not be used is left
 _PRUNE_EVERY_S: Final = 60.0
 
 
-class Record:
+class Recording:
     """The database, opened when it is first used. Safe to use from several threads."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
