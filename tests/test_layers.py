@@ -35,9 +35,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
-FOLDERS = {"formats", "engines", "hardware", "hub", "store", "routing", "evaluate", "convert",
-           "choosing", "bench", "optimize", "pool", "migrate", "server", "cli",
-           "builtin"}  # fmt: skip
+FOLDERS = {"kinds", "settings", "tomlfile", "config", "formats", "engines", "hardware", "hub",
+           "store", "routing", "evaluate", "convert", "choosing", "bench", "optimize", "pool",
+           "migrate", "server", "cli", "builtin"}  # fmt: skip
 
 
 def part_of(file: Path, root: Path) -> str:
