@@ -25,7 +25,7 @@ _HUB_ADDRESSES = tuple(
     for host in ("huggingface.co", "www.huggingface.co", "hf.co")
 )
 _HUB_SCHEMES = ("hf://", "huggingface://")
-# owner/repo:quant@revision; compiled when it is needed, which takes milliseconds
+# owner/repo:quant@revision, as a text: compiled when first used, not at every start.
 _HUB_NAME = r"[\w.-]+/[\w.-]+(:[\w.+-]+)?(@[\w./-]+)?"
 
 
