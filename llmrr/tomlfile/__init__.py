@@ -8,10 +8,11 @@ from llmrr.tomlfile.chains import WEIGHTS, check_chains
 from llmrr.tomlfile.models import models_of
 from llmrr.tomlfile.named import budgets_of, flags_of, templates_of
 from llmrr.tomlfile.reader import Reader
-from llmrr.tomlfile.stated import ConfiguredModel, Problem, Template, TomlFile
+from llmrr.tomlfile.stated import ConfiguredModel, Problem, Template, TomlFile, render
 
 __all__ = [
     "WEIGHTS", "ConfiguredModel", "Problem", "Template", "TomlFile", "read", "read_table",
+    "render",
 ]  # fmt: skip
 
 

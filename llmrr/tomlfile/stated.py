@@ -51,6 +51,16 @@ class Template(NamedTuple):
         return self.prompt.holes if self.format == "braces" else ()
 
 
+def render(template: Template, values: Mapping[str, object]) -> tuple[Message, ...] | str:
+    """Fill the holes of a template: its messages, or its text.
+
+    ``UsageError`` for a hole without a value, or a value without a hole; ``Unsupported`` for a
+    template that is written in another format than braces.
+    """
+    prompt = template.prompt
+    return prompt.format(values) if prompt.is_text else prompt.format_messages(values)
+
+
 class ConfiguredModel(NamedTuple):
     """A ``[[models]]``. ``path`` is the file or folder of a ``file:`` source, seen from ``file``,
     the TOML file that names it; ``options`` are those of ``engines.base.Options`` that are
