@@ -11,7 +11,7 @@ import llmrr
 ROOT = Path(llmrr.__file__).parent
 
 # A layer may import the earlier ones; what stands in one layer does not import each other. Files
-# of one folder may. Reading a configuration is four steps, one module each.
+# of one folder may. Reading a configuration is four steps, one part each.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "paths"),
     ("prompts",),

@@ -9,10 +9,10 @@ from llmrr import settings, sides
 from llmrr.config.files import user_file
 from llmrr.config.resolved import Config
 from llmrr.errors import BadConfig, nearest
-from llmrr.flags import Flag, strangers
+from llmrr.flags import Flag
 from llmrr.settings import Setting, Source
 from llmrr.strategies import Limits, strategy_warning
-from llmrr.tomlfile import WEIGHTS, ConfiguredModel, TomlFile
+from llmrr.tomlfile import WEIGHTS, ConfiguredModel, TomlFile, strangers
 from llmrr.tomltext import toml_text
 
 _RANKS: tuple[Source, ...] = (
@@ -126,10 +126,11 @@ def _require_models(
     def rank(file: Path | None) -> int:
         return files.index(file) if file in files else -1
 
-    names = [model.name for model in models]
     for flag in flags:
         replaced = bool(models) and rank(models[0].file) < rank(flag.file)
-        for message, hint in () if replaced or flag.file is None else strangers(flag, names):
+        if replaced or flag.file is None:
+            continue
+        for message, hint in strangers(f"the flag {flag.name!r}", flag.models or (), models):
             raise BadConfig(f"{message} ({flag.file})", hint)
 
 

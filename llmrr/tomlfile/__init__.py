@@ -4,7 +4,7 @@ says: every problem is listed, with its line, and the caller decides."""
 from collections.abc import Mapping
 from pathlib import Path
 
-from llmrr.tomlfile.chains import WEIGHTS, check_chains
+from llmrr.tomlfile.chains import WEIGHTS, check_chains, strangers
 from llmrr.tomlfile.models import models_of
 from llmrr.tomlfile.named import budgets_of, flags_of, templates_of
 from llmrr.tomlfile.reader import Reader
@@ -12,7 +12,7 @@ from llmrr.tomlfile.stated import ConfiguredModel, Problem, Template, TomlFile, 
 
 __all__ = [
     "WEIGHTS", "ConfiguredModel", "Problem", "Template", "TomlFile", "read", "read_table",
-    "render",
+    "render", "strangers",
 ]  # fmt: skip
 
 

@@ -32,7 +32,8 @@ def _chains(models: Sequence[ConfiguredModel]) -> "Iterator[tuple[Place, str, st
     names = {model.name for model in models}
     for index, model in enumerate(models):
         place = ("models", index, "fallback")
-        yield from strangers(f"fallback of {model.name!r}", place, model.fallback, models)
+        for message, hint in strangers(f"fallback of {model.name!r}", model.fallback, models):
+            yield place, message, hint
         if circle := _circle(model, models):
             yield place, f"the fallback goes round in a circle: {' -> '.join(circle)}", ""
         if model.group in names:
@@ -48,22 +49,23 @@ def _plain_chain(
 ) -> "Iterator[tuple[Place, str, str]]":
     chain, _ = reader.values.get("fallback_chain", (None, None))
     if isinstance(chain, tuple) and models:
-        yield from strangers("fallback_chain", ("fallback_chain",), chain, models)
+        for message, hint in strangers("fallback_chain", chain, models):
+            yield ("fallback_chain",), message, hint
     weights = [reader.values.get(f"weights.{name}", (None,))[0] for name in WEIGHTS]
     if all(weight == 0 for weight in weights):
         yield ("weights",), "[weights] are all zero", "give one of them a number above 0"
 
 
 def strangers(
-    what: str, place: "Place", chain: Sequence[str], models: Sequence[ConfiguredModel]
-) -> "Iterator[tuple[Place, str, str]]":
-    """The names that are no model's: place, message, hint."""
+    what: str, named: Sequence[str], models: Sequence[ConfiguredModel]
+) -> Iterator[tuple[str, str]]:
+    """What to say of each name that is no model's: message, hint."""
     names = [model.name for model in models]
-    for name in chain:
+    for name in named:
         if name not in names:
             near = nearest(name, names)
             hint = f"did you mean {near}?" if near else f"the models are {', '.join(names)}"
-            yield place, f"{what} names {name!r}, and no [[models]] is called so", hint
+            yield f"{what} names {name!r}, and no [[models]] is called so", hint
 
 
 def _circle(model: ConfiguredModel, models: Sequence[ConfiguredModel]) -> list[str] | None:

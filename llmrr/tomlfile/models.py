@@ -53,7 +53,8 @@ def _model(reader: Reader, entry: object, place: "Place") -> ConfiguredModel | N
     if len(reader.problems) > before:
         return None
     system = params.pop("system", None)
-    source = _source(reader, own, options, entry, place)
+    _note_stray(reader, entry, place)
+    source = _source(reader, own, options, place)
     if source is None:
         return None
     provider, rest = kinds.split_source(source)
@@ -74,26 +75,26 @@ def _model(reader: Reader, entry: object, place: "Place") -> ConfiguredModel | N
     )
 
 
+def _note_stray(reader: Reader, entry: Mapping[str, object], place: "Place") -> None:
+    """Tell what a word of the original of llmrr is taken as."""
+    for name, stray in settings.STRAY.items():
+        if str(entry.get(name)) in stray:
+            means = stray[str(entry[name])] or "what its files are"
+            said = f"{shown((*place, name))} = {toml_text(entry[name])} is taken as {means}"
+            reader.note((*place, name), said)
+
+
 def _source(
-    reader: Reader,
-    own: Mapping[str, object],
-    options: dict[str, object],
-    entry: Mapping[str, object],
-    place: "Place",
+    reader: Reader, own: Mapping[str, object], options: dict[str, object], place: "Place"
 ) -> str | None:
     """The source with its file and revision, which are options no longer; None, with a problem
     noted, where they do not go together."""
-    source, stray = str(own["source"]), settings.STRAY
-    for name in stray:
-        if str(entry.get(name)) in stray[name]:
-            means = stray[name][str(entry[name])] or "what its files are"
-            said = f"{shown((*place, name))} = {toml_text(entry[name])} is taken as {means}"
-            reader.note((*place, name), said)
+    source = str(own["source"])
     file, revision = (options.pop(name, None) for name in ("file", "revision"))
-    local = kinds.split_source(source)[0] in kinds.LOCAL_PROVIDERS
+    provider, _ = kinds.split_source(source)
     try:
-        if own.get("format") is not None and not local:
-            raise ValueError(f"a source of {kinds.split_source(source)[0]}: has no format")
+        if own.get("format") is not None and provider not in kinds.LOCAL_PROVIDERS:
+            raise ValueError(f"a source of {provider}: has no format")
         return kinds.placed(
             source,
             None if file is None else str(file),

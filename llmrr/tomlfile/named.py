@@ -70,15 +70,15 @@ def flags_of(
     origin = None
     if "start" in tables:
         origin = reader.value(settings.spec("flags.start"), tables["start"], ("flags", "start"))
-    names = None if models is None else [model.name for model in models]
-    found = {name: _flag(reader, name, tables[name], origin, names) for name in tables
+    found = {name: _flag(reader, name, tables[name], origin, models) for name in tables
              if name != "start"}  # fmt: skip
     return {name: flag for name, flag in found.items() if flag is not None}
 
 
 def _flag(
-    reader: Reader, name: str, table: object, origin: object, names: list[str] | None
-) -> Flag | None:
+    reader: Reader, name: str, table: object, origin: object,
+    models: tuple[ConfiguredModel, ...] | None,
+) -> Flag | None:  # fmt: skip
     """One ``[flags.NAME]``; None when it cannot be used."""
     before, place = len(reader.problems), ("flags", name)
     own = reader.fields(table, place, "flags.NAME")
@@ -91,8 +91,9 @@ def _flag(
     made = Flag(name, **own, **sets, origin=start, file=reader.path)  # type: ignore[arg-type]
     for key, message, hint in flags.problems(made):
         reader.fail((*place, key), message, hint)
-    for message, hint in () if names is None else flags.strangers(made, names):
-        reader.fail((*place, "set", "models"), message, hint)
+    if models is not None:
+        for message, hint in strangers(f"the flag {name!r}", made.models or (), models):
+            reader.fail((*place, "set", "models"), message, hint)
     if not sets:
         reader.note((*place, "set", "strategy"), f"the flag {name!r} sets nothing")
     elif stray := strategy_warning(table["set"].get("strategy")):
@@ -117,6 +118,6 @@ def budgets_of(
         own = reader.fields(inside, place, "budgets.NAME")
         found[name] = Limits(**{key: one for key, one in own.items() if key in Limits._fields})  # type: ignore[arg-type]
         if models is not None:
-            for stranger in strangers(f"[budgets.{key_text(name)}]", place, (name,), models):
-                reader.fail(*stranger)
+            for message, hint in strangers(f"[budgets.{key_text(name)}]", (name,), models):
+                reader.fail(place, message, hint)
     return found
