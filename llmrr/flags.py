@@ -70,15 +70,6 @@ def problems(flag: Flag) -> Iterator[tuple[str, str, str]]:
         yield "set", f"{what} leaves no model to choose among", "name one in models, or omit it"
 
 
-def strangers(flag: Flag, names: "list[str]") -> Iterator[tuple[str, str]]:
-    """What is wrong with the models that it names, where there are those of ``names``."""
-    for name in flag.models or ():
-        if name not in names:
-            near = nearest(name, names)
-            hint = f"did you mean {near}?" if near else f"the models are {', '.join(names)}"
-            yield f"the flag {flag.name!r} names {name!r}, and no [[models]] is called so", hint
-
-
 def _moment(value: object, *, is_end: bool) -> float:
     """Epoch seconds of a date, here, or of a date and time; a date as an end is over with its day.
     """

@@ -11,7 +11,7 @@ import llmrr
 ROOT = Path(llmrr.__file__).parent
 
 # A layer may import the earlier ones; what stands in one layer does not import each other. Files
-# of one folder may. Reading a configuration is four steps, one module each.
+# of one folder may. Reading a configuration is four steps, one part each.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "paths"),
     ("prompts",),
@@ -35,9 +35,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
-FOLDERS = {"formats", "engines", "hardware", "hub", "store", "routing", "evaluate", "convert",
-           "catalogue", "choosing", "bench", "optimize", "pool", "migrate", "server", "cli",
-           "builtin"}  # fmt: skip
+FOLDERS = {"kinds", "settings", "tomlfile", "config", "formats", "engines", "hardware", "hub",
+           "store", "routing", "evaluate", "convert", "catalogue", "choosing", "bench", "optimize",
+           "pool", "migrate", "server", "cli", "builtin"}  # fmt: skip
 
 
 def part_of(file: Path, root: Path) -> str:

@@ -41,6 +41,8 @@ class _Member:
 
     def __init__(self, members: Members, name: str, stopped: threading.Event) -> None:
         self.name, self.ended = name, list[Ended]()
+        # Not Thread.join: one that Ctrl-C interrupts takes the thread for ended (Python 3.11).
+        self.done = threading.Event()
         self.answer: Answer | None = None
         self.error: BaseException | None = None
         self.resolve, self.start, self.warn = members.resolve, members.start, members.warn
@@ -85,6 +87,8 @@ class _Member:
                 answer.close()
         except BaseException as error:
             self.error = error
+        finally:
+            self.done.set()
 
     def cancel(self) -> None:
         """Stop it, from any thread."""
@@ -211,13 +215,13 @@ class Ensemble(Answer):
         try:
             for thread in threads:
                 thread.start()
-            for thread in threads:
-                thread.join()
+            for member in members:
+                member.done.wait()
         except KeyboardInterrupt:
             self.cancel()
-            for thread in threads:
+            for member, thread in zip(members, threads, strict=True):
                 if thread.ident is not None:
-                    thread.join(_PATIENCE_S)
+                    member.done.wait(_PATIENCE_S)
             self._flush(members)
             raise
         self.given = [one.given for one in members]

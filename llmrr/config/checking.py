@@ -1,0 +1,67 @@
+"""What is wrong with a file, and with the files that it names."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from llmrr import paths, tomlfile
+from llmrr.config.files import user_file
+from llmrr.errors import BadConfig, NotFound
+from llmrr.tomlfile import Problem, TomlFile
+from llmrr.tomltext import toml_text
+
+
+def check(path: Path) -> list[Problem]:
+    """Everything that is wrong with a file, files that it names and that are missing included.
+
+    ``NotFound`` for a file that is not there.
+    """
+    if not path.exists():
+        raise NotFound(f'there is no file "{path}"', "llmrr config check, for those in use")
+    file = tomlfile.read(path)
+    problems = [*file.problems, *stray(file)]
+    problems += () if problems else _variables(file)
+    for model in file.models or ():
+        if model.path is not None and not model.path.exists():
+            problems.append(
+                Problem(
+                    f"the model {model.name!r} is not there: {model.path} ({path})", f"edit {path}"
+                )
+            )
+    return problems
+
+
+def raise_first(problems: Sequence[Problem]) -> None:
+    """Raise ``BadConfig`` for the first of them, if any."""
+    if problems:
+        more = len(problems) - 1
+        hint = [problems[0].hint, f"{more} more: llmrr config check" if more else ""]
+        raise BadConfig(problems[0].message, "\n".join(filter(None, hint)))
+
+
+def stray(file: TomlFile) -> Iterator[Problem]:
+    """An ``env_file`` that a project reaches for outside of its folder."""
+    found, stated = file.values.get("env_file", (None, None))
+    if not isinstance(found, Path) or file.path.absolute() == user_file():
+        return
+    from llmrr import envfile
+
+    if envfile.is_outside(found, file.path.parent):
+        yield Problem(
+            f"env_file = {toml_text(stated)} lies outside the folder of the project ({file.path})",
+            f"a file inside it; your own llmrr.toml may name any: {user_file()}",
+        )
+
+
+def _variables(file: TomlFile) -> Iterator[Problem]:
+    """What is wrong with the ``env_file``."""
+    found, _ = file.values.get("env_file", (None, None))
+    if not isinstance(found, Path):
+        return
+    from llmrr import envfile
+
+    if not paths.exists(found):
+        yield Problem(f"the env_file is not there: {found} ({file.path})", f"edit {file.path}")
+    try:
+        envfile.read(found)
+    except BadConfig as error:
+        yield Problem(error.message, error.hint)

@@ -1,0 +1,136 @@
+"""Changing a file of settings: through the journal, and only for what is valid."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmrr import environment, settings, tomlfile
+from llmrr.config.checking import raise_first
+from llmrr.config.files import FILE_NAME, edit_line, user_file
+from llmrr.config.starter import template_text
+from llmrr.errors import BadConfig, LlmrrError
+from llmrr.tomlfile import Problem
+
+if TYPE_CHECKING:
+    from llmrr.journal import Entry
+    from llmrr.tomllayout import Place
+
+
+def edit(
+    run_editor: Callable[[Path], None],
+    path: Path | None = None,
+    *,
+    again: Callable[[list[Problem]], bool] = lambda problems: False,
+) -> Path:
+    """Let the user edit a copy of a file (his own, when none is given), and put it in place once
+    it is valid. ``again`` tells what is wrong, and asks whether to go on editing.
+
+    Raises ``BadConfig`` for a text that was left invalid (it is kept, and the hint says where),
+    ``LlmrrError`` when nothing was changed.
+    """
+    import tempfile
+
+    path = path or user_file()
+    before = _content(path)
+    original = template_text().encode() if before is None else before
+    copy = Path(tempfile.mkdtemp(prefix="llmrr-")) / FILE_NAME
+    copy.write_bytes(original)
+    keep = False
+    try:
+        problems = _edited(copy, path, run_editor, again)
+        content = copy.read_bytes()
+        keep = content != original
+        if not keep:
+            raise LlmrrError(f"nothing was changed in {path}", "save the text in the editor")
+        if problems:
+            raise BadConfig(f"the text is not valid, and {path} is as it was")
+        _write(path, content, before, "config edit")
+        keep = False
+    except LlmrrError as exc:
+        if keep:
+            exc.hint = f"{exc.hint}\nyour text is kept in {copy}".lstrip()
+        raise
+    finally:
+        if not keep:
+            _discard(copy)
+    return path
+
+
+def set_value(key: str, value: object, path: Path | None = None) -> Path:
+    """Write one setting of one value into a file (the user's own, when none is given), keeping
+    everything else of it as it stands; ``None`` takes the setting out."""
+    path = path or user_file()
+    spec = settings.plain_spec(key)
+    if value is not None:
+        environment.stated(spec, value, "command line")
+    before = _content(path)
+    if before is not None:
+        raise_first(tomlfile.read(path, before).problems)
+    text = "version = 1\n" if before is None else before.decode()
+    content = changed(path, text, [(tuple(key.split(".")), value)]).encode()
+    if content != before:
+        _write(path, content, before, "config set")
+    return path
+
+
+def changed(path: Path, text: str, changes: "Sequence[tuple[Place, object]]") -> str:
+    """The text of a file of settings with values changed, and everything else of it as it stands.
+    Raises ``BadConfig`` where that cannot be, or would be no valid configuration."""
+    from llmrr import tomledit
+
+    try:
+        found = tomledit.with_values(text, changes)
+    except tomledit.UnusualText as exc:
+        raise BadConfig(
+            f"{exc} cannot be changed in {path}, which writes it in an unusual way",
+            f"change it by hand: {edit_line(path)}",
+        ) from exc
+    raise_first(tomlfile.read(path, found.encode()).problems)
+    return found
+
+
+def rollback(*, force: bool = False) -> "Entry":
+    """Undo the last change that ``edit``, ``set_value`` or ``llmrr optimize`` made."""
+    from llmrr import journal
+
+    return journal.undo(kind="config", force=force)
+
+
+def _edited(
+    copy: Path,
+    path: Path,
+    run_editor: Callable[[Path], None],
+    again: Callable[[list[Problem]], bool],
+) -> tuple[Problem, ...]:
+    """Run the editor until the copy is valid in the place of ``path``, or nobody wants to go on."""
+    while True:
+        run_editor(copy)
+        problems = tomlfile.read(path, copy.read_bytes()).problems
+        if not problems or not again(list(problems)):
+            return problems
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise BadConfig(f"cannot read {path}: {exc.strerror}") from exc
+
+
+def _write(path: Path, content: bytes, before: bytes | None, what: str) -> None:
+    from llmrr import journal
+
+    with journal.change(what) as change:
+        if _content(path) != before:
+            raise LlmrrError(
+                f"{path} was changed by someone else in the meantime", "look at it, and try again"
+            )
+        change.write(path, content)
+
+
+def _discard(copy: Path) -> None:
+    import shutil
+
+    shutil.rmtree(copy.parent, ignore_errors=True)

@@ -1,0 +1,51 @@
+"""Where settings are written: the user's file and the project's."""
+
+from pathlib import Path
+
+from llmrr import paths
+from llmrr.errors import NotFound
+
+FILE_NAME = "llmrr.toml"
+
+
+def user_file() -> Path:
+    """The user's own ``llmrr.toml``, whether or not it exists."""
+    return paths.config_dir() / FILE_NAME
+
+
+def project_file(cwd: Path | None = None) -> Path | None:
+    """The nearest ``llmrr.toml`` in the working directory or above it, the user's own apart."""
+    try:
+        start = (cwd or Path()).absolute()
+    except FileNotFoundError:  # the working directory was removed
+        return None
+    own = user_file()
+    for folder in (start, *start.parents):
+        path = folder / FILE_NAME
+        if is_file(path) and path != own:
+            return path
+    return None
+
+
+def given_or_project(file: str | None) -> Path:
+    """The file that is named, else the project's. Raises ``NotFound`` where there is none."""
+    found = paths.expanded(file) if file is not None else project_file()
+    if found is None:
+        raise NotFound(f"there is no {FILE_NAME} here or above", "llmrr config trust FILE")
+    return found
+
+
+def edit_line(path: Path) -> str:
+    """The command line that edits a file of settings."""
+    import shlex
+
+    own = path.absolute() == user_file()
+    return "llmrr config edit" if own else f"${{EDITOR:-vi}} {shlex.quote(str(path))}"
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there that can be reached."""
+    try:
+        return path.is_file()
+    except OSError:  # a parent that may not be looked into
+        return False

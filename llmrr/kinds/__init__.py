@@ -1,0 +1,50 @@
+"""Kinds of values in ``llmrr.toml``: what each accepts, and what it is in use.
+
+Values leave here as the engines take them: "auto" of a size is None, true of a switch is "on", an
+adapter is its path and scale.
+"""
+
+from llmrr.kinds.base import (
+    FLAG,
+    LAYERS,
+    ON_OFF_AUTO,
+    SECONDS,
+    SHARE,
+    Kind,
+    number,
+    one_of,
+    whole,
+)
+from llmrr.kinds.files import CHAT_TEMPLATE, FILE, LORA, PATH
+from llmrr.kinds.measures import DURATION, RETENTION, SIZE, parse_duration, parse_size
+from llmrr.kinds.sources import (
+    LOCAL_PROVIDERS,
+    PROVIDERS,
+    SOURCE,
+    file_path,
+    path_of,
+    placed,
+    split_source,
+)
+from llmrr.kinds.texts import (
+    COMMAND,
+    HOOK,
+    MESSAGES,
+    NAME,
+    REVISION,
+    STOP,
+    TEXT,
+    TEXTS,
+    URL,
+    VARIABLE,
+    VARIABLES,
+    WORD,
+)
+
+__all__ = [
+    "CHAT_TEMPLATE", "COMMAND", "DURATION", "FILE", "FLAG", "HOOK", "LAYERS", "LOCAL_PROVIDERS",
+    "LORA", "MESSAGES", "NAME", "ON_OFF_AUTO", "PATH", "PROVIDERS", "RETENTION", "REVISION",
+    "SECONDS", "SHARE", "SIZE", "SOURCE", "STOP", "TEXT", "TEXTS", "URL", "VARIABLE", "VARIABLES",
+    "WORD", "Kind", "file_path", "number", "one_of", "parse_duration", "parse_size", "path_of",
+    "placed", "split_source", "whole",
+]  # fmt: skip

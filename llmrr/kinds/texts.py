@@ -1,0 +1,110 @@
+"""Texts: names, addresses, commands, messages, and tables of them."""
+
+import re
+from pathlib import Path
+
+from llmrr.kinds.base import Kind
+from llmrr.prompts import role_problem
+
+
+def _matching(expected: str, pattern: str) -> Kind:
+    """A text that matches a pattern from end to end."""
+
+    def parse(value: object, _folder: Path) -> object:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError
+        return value
+
+    return Kind(expected, parse)
+
+
+def _text(value: object, _folder: Path) -> object:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError
+    return value
+
+
+def _name(value: object, _folder: Path) -> object:
+    if not isinstance(value, str) or not value or re.search(r"[\s\x00-\x1f\x7f]", value):
+        raise ValueError
+    if value.startswith("-"):
+        raise ValueError
+    return value
+
+
+def _stop(value: object, _folder: Path) -> object:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
+        raise ValueError
+    return tuple(texts)
+
+
+def _texts(value: object, _folder: Path) -> object:
+    if not isinstance(value, dict):
+        raise ValueError
+    if not all(isinstance(text, str) for text in value.values()):
+        raise ValueError
+    return dict(value)
+
+
+def _messages(value: object, _folder: Path) -> object:
+    """A list of tables with just a role and a content."""
+    if not isinstance(value, list) or not value:
+        raise ValueError
+    for entry in value:
+        if not isinstance(entry, dict) or set(entry) != {"role", "content"}:
+            raise ValueError
+        if problem := role_problem(entry["role"]):
+            raise ValueError(problem)
+        if not isinstance(entry["content"], str):
+            raise ValueError
+    return tuple((entry["role"], entry["content"]) for entry in value)
+
+
+def _url(value: object, _folder: Path) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#@]*", value):
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _command(value: object, _folder: Path) -> object:
+    """A command line as its words."""
+    import shlex
+
+    if not isinstance(value, str):
+        raise ValueError
+    try:
+        words = shlex.split(value)
+    except ValueError as exc:
+        raise ValueError(f"the command cannot be read: {exc}") from exc
+    if not words or not words[0] or "\0" in value:
+        raise ValueError
+    return tuple(words)
+
+
+def _variables(value: object, folder: Path) -> object:
+    if not isinstance(value, dict) or not value:
+        raise ValueError
+    for header, name in value.items():
+        if not re.fullmatch(r"[!#$%&'*+.^`|~\w-]+", header, re.ASCII):
+            raise ValueError(f"{header!r} is no name of a header")
+        VARIABLE.parse(name, folder)
+    return dict(value)
+
+
+TEXT = Kind("a text that is not empty", _text)
+NAME = Kind("a name without spaces that does not begin with -", _name)
+STOP = Kind("a text or a list of texts, none empty", _stop)
+TEXTS = Kind("a table of texts", _texts)
+MESSAGES = Kind("a list of {role, content}", _messages)
+WORD = _matching("a word of letters, digits and -_.:", r"(?a)[\w.:-]+")
+REVISION = _matching("the name of a branch or tag, or a commit", r"[\w./-]+")
+URL = Kind("an address such as http://HOST:PORT/v1, without a key in it", _url)
+# What follows a ? may be needed, as at Teams.
+HOOK = _matching(
+    "an address such as https://HOST/PATH, without a password",
+    r"https?://[^\s/?#@]+[^\s#@]*",
+)
+COMMAND = Kind('a command line such as "notify-send llmrr"', _command)
+VARIABLE = _matching("the name of an environment variable", r"(?a)[A-Za-z_]\w*")
+VARIABLES = Kind("a table of headers and names of environment variables", _variables)

@@ -1,0 +1,186 @@
+"""Reads the tables of one file, each key held against the settings that there are."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmrr import settings
+from llmrr.errors import nearest
+from llmrr.tomlfile.stated import Problem
+from llmrr.tomltext import is_secret, key_text, toml_text
+
+if TYPE_CHECKING:
+    from llmrr.tomllayout import Layout, Place
+
+
+class Reader:
+    """Collects what a file states and what is wrong with it."""
+
+    def __init__(self, path: Path, folder: Path, *, is_file: bool = True) -> None:
+        self.path, self.folder, self.is_file = path, folder, is_file
+        self.text = ""
+        self.layout: Layout | None = None
+        self.values: dict[str, tuple[object, object]] = {}
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+
+    def table(self, content: bytes | None) -> dict[str, object]:
+        """The parsed file; empty with a problem noted when it cannot be parsed."""
+        import tomllib
+
+        try:
+            raw = self.path.read_bytes() if content is None else content
+            self.text = raw.decode("utf-8-sig").replace("\r\n", "\n")
+            return tomllib.loads(self.text)
+        except OSError as exc:
+            self.problems.append(
+                Problem(f"cannot read {self.path}: {exc.strerror}", f"ls -l {self.path}")
+            )
+        except UnicodeDecodeError as exc:
+            self.problems.append(
+                Problem(f"{self.path} is not UTF-8 (byte {exc.start})", "save it as UTF-8")
+            )
+        except tomllib.TOMLDecodeError as exc:
+            self.problems.append(_syntax_problem(self.path, self.text, str(exc)))
+        except RecursionError:
+            self.problems.append(
+                Problem(f"{self.path} is nested too deeply", f"edit {self.path}")
+            )
+        return {}
+
+    def fail(self, place: "Place", message: str, hint: str = "") -> None:
+        """Note a problem at ``place``; the message gets where that is."""
+        line = self.line(place)
+        where = _in_line(self.path, line)
+        mend = f"edit {where}" if self.is_file else ""
+        self.problems.append(Problem(f"{message} ({where})", hint or mend, line))
+
+    def note(self, place: "Place", message: str) -> None:
+        """The same for what can be used, and is told."""
+        self.notes.append(f"{message} ({_in_line(self.path, self.line(place))})")
+
+    def line(self, place: "Place") -> int | None:
+        """Where a key is written, or the nearest table around it."""
+        from llmrr.tomllayout import Layout, layout
+
+        if self.layout is None:
+            try:
+                self.layout = layout(self.text)
+            except RecursionError:
+                self.layout = Layout()
+        return self.layout.line(self.text, place)
+
+    def value(self, spec: settings.Spec, raw: object, place: "Place") -> object:
+        """The value in use of one setting, or None with a problem noted."""
+        key = shown(place)
+        if self.secret(raw, place):
+            return None
+        try:
+            return spec.kind.parse(raw, self.folder)
+        except ValueError as exc:
+            why = f": {exc}" if str(exc) else f" is not {spec.kind.expected}"
+            written = "" if str(exc) else f" = {_short(raw)}"
+            self.fail(place, f"{key}{written}{why}", f"for example: {spec.leaf} = {spec.example}")
+        return None
+
+    def secret(self, raw: object, place: "Place") -> bool:
+        """Whether a key is written there, which is refused without repeating it."""
+        if not is_secret(str(place[-1]), raw):
+            return False
+        self.fail(
+            place,
+            f"{shown(place)} holds a key, which does not belong into "
+            f"{'this file' if self.is_file else 'a configuration'}",
+            'api_key_env = "NAME" names its variable; replace a key that others could have read',
+        )
+        return True
+
+    def unknown(self, place: "Place", raw: object, known: Iterable[str]) -> None:
+        """Note an unknown key, with the known one that was probably meant."""
+        if self.secret(raw, place):
+            return
+        name, known = str(place[-1]), list(known)
+        near = nearest(name, known)
+        elsewhere = [setting.key for setting in settings.SETTINGS if setting.leaf == name]
+        if near:
+            hint = f"did you mean {near}?"
+        elif elsewhere:
+            hint = f"it belongs elsewhere: {' or '.join(elsewhere)}"
+        else:
+            hint = f"known here: {', '.join(sorted(known))}; see man llmrr.toml"
+        self.fail(place, f"unknown key {shown(place)}", hint)
+
+    def plain(self, table: Mapping[str, object], above: tuple[str, ...]) -> None:
+        """The settings of one value each, table by table."""
+        known = settings.plain_settings()
+        for name, raw in table.items():
+            place = (*above, name)
+            key = ".".join(place)
+            inside = [other for other in known if other.startswith(f"{key}.")]
+            if key in known and "." not in name:
+                value = self.value(known[key], raw, place)
+                self.values[key] = (value, raw)
+            elif inside and "." not in name and isinstance(raw, dict):
+                self.plain(raw, place)
+            elif inside:
+                self.fail(place, f"{key} = {_short(raw)} is not a table", f"write [{key}]")
+            else:
+                self.unknown(place, raw, _children(above))
+
+    def fields(self, table: object, above: "Place", pattern: str) -> dict[str, object]:
+        """The settings ``pattern.*`` that a table of a repeated thing states, in use."""
+        if not isinstance(table, dict):
+            self.fail(above, f"{shown(above)} = {_short(table)} is not a table")
+            return {}
+        known = {spec.leaf: spec for spec in settings.SETTINGS if spec.table == pattern}
+        inside = f"{pattern}."
+        tables = {
+            spec.table.removeprefix(inside) for spec in settings.SETTINGS
+            if spec.table.startswith(inside)
+        }  # fmt: skip
+        found = {}
+        for name, raw in table.items():
+            place = (*above, name)
+            if name in known:
+                found[name] = self.value(known[name], raw, place)
+            elif name not in tables:
+                self.unknown(place, raw, (*known, *tables))
+        return found
+
+
+def shown(place: "Place") -> str:
+    """A place as a reader would name it.
+
+    >>> shown(("models", 0, "params", "top k"))
+    'models[0].params."top k"'
+    """
+    parts = (f"[{part}]" if isinstance(part, int) else f".{key_text(part)}" for part in place)
+    return "".join(parts).removeprefix(".")
+
+
+def _in_line(path: Path, line: int | None) -> str:
+    return f"{path}, line {line}" if line else str(path)
+
+
+def _short(value: object) -> str:
+    text = toml_text(value)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _children(above: tuple[str, ...]) -> list[str]:
+    """The names that may stand in a table of plain settings."""
+    prefix = "".join(f"{name}." for name in above)
+    keys = [*settings.plain_settings(), *(() if above else ("models", "templates", "flags"))]
+    inside = (key.removeprefix(prefix) for key in keys if key.startswith(prefix))
+    return list(dict.fromkeys(key.partition(".")[0] for key in inside))
+
+
+def _syntax_problem(path: Path, text: str, message: str) -> Problem:
+    reason, _, place = message.rpartition(" (at ")
+    match = re.fullmatch(r"line (\d+), column (\d+)\)", place)
+    line = int(match[1]) if match else text.rstrip("\n").count("\n") + 1
+    column = f", column {match[2]}" if match else ""
+    reason = (reason or message)[:1].lower() + (reason or message)[1:]
+    said = f"not valid TOML: {reason} ({path}, line {line}{column})"
+    return Problem(said, f"edit {path}, line {line}", line)
