@@ -15,15 +15,16 @@ from llmrr.choosing.cached import Cached
 from llmrr.choosing.host import Host
 from llmrr.choosing.opening import completed
 from llmrr.choosing.profiles import breaker_rules, key_of
+from llmrr.choosing.purse import Reserved
 from llmrr.choosing.selection import Chosen
 from llmrr.choosing.setup import Setup
 from llmrr.choosing.wishes import needs_of
 from llmrr.config import Config
 from llmrr.engines.chunks import joined
-from llmrr.errors import LlmrrError, UsageError
+from llmrr.errors import LlmrrError, OverBudget, UsageError
 from llmrr.pool import Lease
 from llmrr.routing.cache import Stated
-from llmrr.routing.candidate import UNKNOWN
+from llmrr.routing.candidate import UNKNOWN, Health
 from llmrr.routing.chain import RetryRules
 from llmrr.types import Request
 
@@ -56,7 +57,7 @@ class Dispatch:
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way = chosen.under_way
         self.closings = host.pool.closings
-        self.claims = 0
+        self.reserved: dict[str, list[Reserved]] = {}  # of what is under way, by model
         self.cost: float | None = None  # dollars of all that was asked
         self.models = {one.name: one for one in self.config.models}
         self.cached = Cached(host, call, chosen.flags.cache)
@@ -79,9 +80,8 @@ class Dispatch:
         return {name: 1 + retries for name, retries in found.items() if isinstance(retries, int)}
 
     def claim(self, name: str) -> None:
-        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open,
-        ``OverBudget`` where it would cost too much."""
-        self._require_budget(name)
+        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open.
+        """
         if name not in self.models:
             return
         from llmrr.choosing import health
@@ -124,6 +124,7 @@ class Dispatch:
         """
         if again:
             self.claim(model.name)
+        self.reserve(model)
         lease = self.open(model)
         try:
             loaded, picked = lease.model, lease.about
@@ -135,6 +136,22 @@ class Dispatch:
         size = cast(int, self.config.value("streaming.chunk_size"))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))
         return Attempt(joined(stream, size), model, picked.engine.name, runs, lease)
+
+    def reserve(self, model: Resolved) -> None:
+        """Hold back what its budgets may lose to this request until it is recorded. Raises
+        ``OverBudget``, and then the model is not asked."""
+        decision = self.chosen.decision
+        known = (one for one in self.chosen.candidates if one.name == model.name)
+        candidate = next(known, None) or candidate_of(self.config, model)
+        needs = decision.needs if decision else needs_of(self.request)
+        try:
+            reserved = self.host.budgeting.reserve(candidate, needs, self._health(model.name))
+        except OverBudget:
+            self.finish()
+            self._let_go(model.name)
+            raise
+        if reserved is not None:
+            self.reserved.setdefault(model.name, []).append(reserved)
 
     def open(self, model: Resolved) -> Lease:
         """The model, loaded."""
@@ -168,35 +185,30 @@ class Dispatch:
         outcome = ending.both(about, found.work)
         label = model.label if is_answer else None
         self.host.note(run, self.call.log, label, self.config, outcome)
+        if self.reserved.get(model.name):
+            self.host.budgeting.release(self.reserved[model.name].pop())
         found.done()
 
     def warn(self, text: str) -> None:
         """Tell the user."""
         self.host.warn(text)
 
-    def _require_budget(self, name: str) -> None:
-        decision, budgeting = self.chosen.decision, self.host.budgeting
-        # What was decided from a moment ago still holds for the first that is asked.
-        known = self.claims == 0 and decision is not None
-        self.claims += 1
-        budgets = decision.state.budgets if known and decision else budgeting.now()
-        if budgets is None:
-            return
-        candidate = next((one for one in self.chosen.candidates if one.name == name), None)
-        if candidate is None:
-            try:
-                found = self.setup.catalogue.wanted(name or None, self.call.engine)
-            except LlmrrError:  # it is told when it is asked
-                return
-            candidate = candidate_of(self.config, found)
-        needs = decision.needs if decision else needs_of(self.request)
+    def _health(self, name: str) -> Health:
+        """How a model has been doing, as far as it is known."""
+        decision = self.chosen.decision
         if decision is not None and name in decision.state.health:
-            health = decision.state.health[name]
-        else:
-            models = [self.models[name]] if name in self.models else []
-            profiles = self.setup.selection.profiles
-            health = profiles.health(models).get(name, UNKNOWN)
-        budgeting.require(candidate, needs, health, budgets)
+            return decision.state.health[name]
+        models = [self.models[name]] if name in self.models else []
+        return self.setup.selection.profiles.health(models).get(name, UNKNOWN)
+
+    def _let_go(self, name: str) -> None:
+        """Nothing was told of a model that the request was let through to."""
+        if (model := self.models.get(name)) is None:
+            return
+        from llmrr.choosing import health
+
+        loss = "how models have been doing is not known"
+        self.host.with_database(lambda one: health.release(one, key_of(model)), loss)
 
     def finish(self) -> None:
         """No request of it is under way any more, whatever was noted when it was chosen."""

@@ -74,6 +74,7 @@ class Embedding:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and let it work. Raises what goes wrong with either."""
+        self._dispatch.reserve(model)
         began = time.perf_counter()
         with self._dispatch.open(model) as lease:
             ready = time.perf_counter()

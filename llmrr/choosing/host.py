@@ -107,7 +107,8 @@ class Host:
         outcome: "Work | None" = None,
     ) -> None:  # fmt: skip
         """Write down a run, and do what follows it."""
-        self.record.add(run, log, label, config, outcome)
+        is_recorded = self.record.add(run, log, label, config, outcome)
+        self.budgeting.note(run, is_recorded=is_recorded)
         self.watch.after(run)
 
     def tell(self, notes: Sequence[str]) -> None:

@@ -17,8 +17,7 @@ from llmrr.routing.candidate import (
     Candidate,
     Needs,
     State,
-    expected_cost,
-    expected_tokens,
+    held_against,
 )
 
 
@@ -92,8 +91,7 @@ def rejection(
         return Rejected(candidate.name, "tag", (", ".join(sorted(missing)),))
     health = state.health.get(candidate.name, UNKNOWN)
     if state.budgets is not None:
-        cost = expected_cost(needs, candidate, health)
-        tokens = needs.tokens + expected_tokens(needs, health)
+        cost, tokens = held_against(needs, candidate, health)
         if (use := state.budgets.over(candidate.name, cost, tokens)) is not None:
             return Rejected(candidate.name, "budget", (use,))
     if health.closed_at is None:
