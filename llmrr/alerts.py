@@ -83,11 +83,12 @@ def due(rules: Rules, facts: Facts) -> list[Alert]:
     if _above(rate, rules.error_rate):
         said = (
             f"{facts.failed} of the last {facts.runs} runs of {model} failed, and "
-            f"{_figure((rules.error_rate or 0.0) * 100)}% may"
+            f"{_share(rules.error_rate)} may"
         )
         found.append(Alert(EVENTS[1], model, rate, rules.error_rate, at, said))
     if _above(facts.memory, rules.memory):
-        said = f"{_figure((facts.memory or 0.0) * 100)}% of the memory is taken, and {_figure((rules.memory or 0.0) * 100)}% may be"
+        taken, may = (_share(one) for one in (facts.memory, rules.memory))
+        said = f"{taken} of the memory is taken, and {may} may be"
         found.append(Alert(EVENTS[2], "", facts.memory, rules.memory, at, said))
     return found
 
@@ -126,8 +127,8 @@ def record(
     *,
     withheld: bool = False,
 ) -> list[Alert]:
-    """Keep those that are not repeated too early; these. What is ``withheld`` goes nowhere, and is no
-    reason to be quiet once the next one may."""
+    """Keep those that are not repeated too early; these. What is ``withheld`` goes nowhere, and is
+    no reason to be quiet once the next one may."""
     kept = []
     with database.errors(), database.transaction(connection):
         for one in alerts:
@@ -168,6 +169,10 @@ def _figure(value: float | None) -> str:
     ('2,500', '6.1', '0.25', '5')
     """
     return f"{value or 0:.2g}" if (value or 0) < 9.95 else f"{value:,.0f}"
+
+
+def _share(value: float | None) -> str:
+    return f"{_figure((value or 0.0) * 100)}%"
 
 
 def _above(value: float | None, limit: float | None) -> bool:
