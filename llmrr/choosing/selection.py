@@ -13,6 +13,7 @@ from llmrr.choosing.wishes import (
     Moment,
     Wish,
     needs_of,
+    require_one,
     require_text,
     require_unstated,
     strategy_of,
@@ -112,7 +113,9 @@ class Selection:
             )  # fmt: skip
         flags = self._flags(request, wish)
         models, left_out = _narrowed(models, flags)
-        needs = needs_of(request, wish.need, strategy_of(wish, self._config(), flags))
+        strategy = strategy_of(wish, self._config(), flags)
+        require_one(request, strategy)
+        needs = needs_of(request, wish.need, strategy)
         candidates = self.profiles.candidates(models, moment.loaded, wish.loading)
         if not needs.answers and any(one.is_for_vectors for one in candidates):
             needs = replace(needs, dedicated=True)

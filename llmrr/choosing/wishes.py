@@ -91,6 +91,15 @@ def strategy_of(wish: Wish, config: Config, flags: Effect) -> str:
         raise UsageError(str(error), "--strategy NAME") from None
 
 
+def require_one(request: Request, strategy: str) -> None:
+    """Raise ``UsageError`` for several answers of an ensemble, which agrees on one."""
+    if strategy == "ensemble" and request.n > 1:
+        raise UsageError(
+            f"n = {request.n} with the strategy ensemble, which takes one of all answers",
+            "n = 1, or another strategy",
+        )
+
+
 def require_unstated(wish: Wish) -> None:
     """Raise ``UsageError`` for what is stated of a choice that there is not."""
     for flag, stated in (("--strategy", wish.strategy), ("--need", wish.need)):
