@@ -459,6 +459,17 @@ def test_of_an_answer_that_nobody_measured_its_limit_is_held_back(talks: FakeEng
         list(first)
 
 
+def test_what_every_prompt_has_more_than_its_words_is_learned(talks: FakeEngine) -> None:
+    configure("[budgets]\ndaily = 0.1\n")
+    with Router() as router:
+        list(router.run(HELLO, model="paid"))
+        answer = router.run(HELLO, model="paid")
+        budgets = router.budgeting.now()
+        assert budgets is not None
+        assert budgets.under_way.today == pytest.approx(0.012)  # what the first one took
+        list(answer)
+
+
 def test_budgets_hold_while_the_database_cannot_be_used(
     talks: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -468,9 +479,8 @@ def test_budgets_hold_while_the_database_cannot_be_used(
         list(router.run(HELLO, model="paid"))
         monkeypatch.setattr(recording.Recording, "database", property(broken))
         list(router.run(HELLO, model="paid"))
-        with pytest.raises(OverBudget, match=r"paid: over budget: \$0.036 of \$0.030 of today"):
-            for _ in range(2):
-                list(router.run(HELLO, model="paid"))
+        with pytest.raises(OverBudget, match=r"paid: over budget: \$0.024 of \$0.030 of today"):
+            list(router.run(HELLO, model="paid"))
         assert told.count("budgets count only this process now") == 1
         found = router.diagnose()["metrics"]["budgets"][0]
         assert (found["spent"], found["share"]) == (None, None)
@@ -480,7 +490,7 @@ def test_budgets_hold_while_the_database_cannot_be_used(
         budgets = router.budgeting.now()
         assert budgets is not None
         assert budgets.is_known
-        assert budgets.spent_by["paid"].today == pytest.approx(0.036)
+        assert budgets.spent_by["paid"].today == pytest.approx(0.024)
 
 
 def broken(_self: object) -> sqlite3.Connection:

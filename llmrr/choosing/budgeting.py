@@ -60,6 +60,8 @@ class Budgeting:
     def reserve(self, candidate: Candidate, needs: Needs, health: Health) -> Reserved | None:
         """Count this request as under way; None where nothing is limited. Raise ``OverBudget``
         where it would be too much; warn where it nearly is."""
+        asked = needs.tokens
+        needs = replace(needs, tokens=asked + self._purse.least_more(candidate.name))
         with self._purse.reserving:
             budgets = self.now()
             if budgets is None:
@@ -68,13 +70,13 @@ class Budgeting:
                 self._warn_of_price(candidate.name, budgets)
             self._require(candidate, needs, health, budgets)
             cost, tokens = held_against(needs, candidate, health, at_most=True)
-            reserved = Reserved(candidate.name, cost or 0.0, tokens)
+            reserved = Reserved(candidate.name, cost or 0.0, tokens, asked)
             self._purse.reserve(reserved)
             return reserved
 
-    def release(self, reserved: Reserved) -> None:
+    def release(self, reserved: Reserved, usage: Usage | None) -> None:
         """That request is not under way any more."""
-        self._purse.release(reserved)
+        self._purse.release(reserved, usage.prompt_tokens if usage else 0)
 
     def note(self, run: Run, *, is_recorded: bool) -> None:
         """What a run took; unless it ``is_recorded`` only this process counts it."""

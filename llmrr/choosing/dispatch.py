@@ -186,7 +186,7 @@ class Dispatch:
         label = model.label if is_answer else None
         self.host.note(run, self.call.log, label, self.config, outcome)
         if self.reserved.get(model.name):
-            self.host.budgeting.release(self.reserved[model.name].pop())
+            self.host.budgeting.release(self.reserved[model.name].pop(), ended.usage)
         found.done()
 
     def warn(self, text: str) -> None:

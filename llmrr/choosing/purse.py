@@ -13,12 +13,13 @@ _Sums = dict[tuple[str, str], tuple[float, int]]  # dollars and tokens, by day a
 
 
 class Reserved:
-    """What a request under way may take; it counts until it is let go, or forgotten."""
+    """What a request under way may take; it counts until it is let go, or forgotten. ``asked`` are
+    the tokens that its prompt was taken to have."""
 
-    __slots__ = ("__weakref__", "cost", "model", "tokens")
+    __slots__ = ("__weakref__", "asked", "cost", "model", "tokens")
 
-    def __init__(self, model: str, cost: float, tokens: float) -> None:
-        self.model, self.cost, self.tokens = model, cost, tokens
+    def __init__(self, model: str, cost: float, tokens: float, asked: int = 0) -> None:
+        self.model, self.cost, self.tokens, self.asked = model, cost, tokens, asked
 
 
 class Purse:
@@ -32,6 +33,7 @@ class Purse:
         self._read: tuple[str, dict[str, Spent]] = ("", {})
         self._since: _Sums = {}  # recorded after that
         self._unrecorded: _Sums = {}
+        self._more: dict[str, int] = {}
 
     def under_way(self) -> dict[str, Spent]:
         """What is reserved, by model."""
@@ -47,10 +49,18 @@ class Purse:
         with self._lock:
             self._under_way.add(reserved)
 
-    def release(self, reserved: Reserved) -> None:
-        """Count it no more."""
+    def release(self, reserved: Reserved, prompt_tokens: int = 0) -> None:
+        """Count it no more; its model counted so many tokens of prompt, if any."""
         with self._lock:
             self._under_way.discard(reserved)
+            if prompt_tokens:
+                more = max(0, prompt_tokens - reserved.asked)
+                self._more[reserved.model] = min(more, self._more.get(reserved.model, more))
+
+    def least_more(self, model: str) -> int:
+        """The tokens that every prompt had more than it was taken to have, by this model's count:
+        its template, for one."""
+        return self._more.get(model, 0)
 
     def add(self, day: str, model: str, cost: float, tokens: int, *, is_recorded: bool) -> None:
         """A run has ended."""
