@@ -21,12 +21,14 @@ from llmrr.choosing import attempts, health
 from llmrr.choosing.profiles import key_of
 from llmrr.database import open_database
 from llmrr.errors import (
+    ContentRefused,
     ContextOverflow,
     DamagedFile,
     EngineFailed,
     FeatureMissing,
     LlmrrError,
     NotFound,
+    RequestRefused,
     UsageError,
 )
 from llmrr.router import Router
@@ -558,6 +560,49 @@ def test_what_says_nothing_of_the_model_does_not_count(engine: FakeEngine, ask: 
     engine.replies = ["hi"]
     assert ask() == "hi"
     assert healths()["a"].attempts == 1
+
+
+@pytest.mark.parametrize("strategy", ["speed-priority", "quality-first"])
+def test_a_model_that_refuses_what_another_answers_loses_its_place(
+    engine: FakeEngine, ask: Asked, strategy: str
+) -> None:
+    head = f"strategy = '{strategy}'\nbreaker = {{ failures = 2 }}"
+    configure("a", "b", head=head, a="quality = 0.9", b="quality = 0.1")
+    engine.replies = [RequestRefused("no such value"), "hi"]
+    assert ask() == "hi"
+    found = healths()["a"]
+    assert (found.attempts, found.successes) == (1, 0)
+    assert found.last_error == "RequestRefused: no such value"
+    engine.replies = ["hi"] if strategy == "speed-priority" else [RequestRefused("no"), "hi"]
+    assert ask() == "hi"
+    engine.replies = ["hi"]
+    assert ask() == "hi"  # the second does not come first in what is measured, or its breaker opened
+    assert len(engine.requests) == (4 if strategy == "speed-priority" else 5)
+
+
+def test_a_refusal_that_nobody_answers_otherwise_is_no_failure(
+    engine: FakeEngine, ask: Asked
+) -> None:
+    configure("a", "b", head="breaker = { failures = 1 }")
+    refused = [RequestRefused("n"), ContentRefused("n")]
+    for replies in (refused, [*refused[:1], failed()], [ContextOverflow("n"), "hi"]):
+        engine.replies = list(replies)
+        with suppress(LlmrrError):
+            ask()
+    assert "a" not in healths() or not healths()["a"].attempts
+
+
+def test_a_probe_that_is_refused_opens_the_breaker_anew(
+    engine: FakeEngine, ask: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = "strategy = 'capability-match'\nbreaker = { failures = 1 }"
+    configure("a", "b", head=head)
+    for after in (0, 31):
+        later = time.time() + after
+        monkeypatch.setattr(time, "time", lambda later=later: later)
+        engine.replies = [RequestRefused("no"), "hi"]
+        assert ask() == "hi"
+        assert healths(later)["a"].closed_at == later + 30
 
 
 def test_a_model_that_cannot_be_loaded_is_unreliable_and_trips_nothing(

@@ -15,6 +15,7 @@ from llmrr.choosing.cached import Cached
 from llmrr.choosing.host import Host
 from llmrr.choosing.opening import completed
 from llmrr.choosing.profiles import breaker_rules, key_of
+from llmrr.choosing.refusals import Refusals
 from llmrr.choosing.selection import Chosen
 from llmrr.choosing.setup import Setup
 from llmrr.choosing.wishes import needs_of
@@ -60,6 +61,7 @@ class Dispatch:
         self.cost: float | None = None  # dollars of all that was asked
         self.models = {one.name: one for one in self.config.models}
         self.cached = Cached(host, call, chosen.flags.cache)
+        self.refusals = Refusals()
 
     def attempts_of(self, asks: Asks, names: Sequence[str], request: Request) -> Attempts:
         """Some models that are asked in turn; ``asks`` is told of it."""
@@ -166,6 +168,9 @@ class Dispatch:
         run = replace(run, cache=found.cache, looked_up=found.looked_up)
         about = ending.outcome(self.models.get(ended.name), ended, self.config, is_own=found.is_own)
         outcome = ending.both(about, found.work)
+        for name, said in self.refusals.failures(ended).items():
+            failure = ending.refused(self.models.get(name), said, self.config)
+            outcome = ending.both(outcome, failure)
         label = model.label if is_answer else None
         self.host.note(run, self.call.log, label, self.config, outcome)
         found.done()

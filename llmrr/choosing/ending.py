@@ -69,12 +69,23 @@ def outcome(
         return lambda connection: health.note(connection, key, rules, usage=ended.usage)
     if isinstance(error, LlmrrError) and not error.is_of_request:
         said = f"{type(error).__name__}: {error.message}"[:500]
-        # A file that is damaged or too large is none that waiting mends.
-        trips = isinstance(error, EngineFailed | Unreachable)
+        # A file here that is damaged or too large is none that waiting mends.
+        is_elsewhere = ended.model is not None and ended.model.endpoint is not None
+        trips = is_elsewhere or isinstance(error, EngineFailed | Unreachable)
         return lambda connection: health.note(
             connection, key, rules, error=said, trips=trips
         )
     return lambda connection: health.release(connection, key)
+
+
+def refused(model: ConfiguredModel | None, said: str, config: Config) -> "Work | None":
+    """That one of the ``[[models]]`` refused a request which another one has answered."""
+    if model is None:
+        return None
+    from llmrr.choosing import health
+
+    key, rules = key_of(model), breaker_rules(config)
+    return lambda connection: health.note(connection, key, rules, error=said, late=True)
 
 
 def both(one: "Work | None", other: "Work | None") -> "Work | None":

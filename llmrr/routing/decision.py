@@ -9,6 +9,7 @@ from llmrr.errors import LlmrrError, NotFound, OverBudget
 from llmrr.routing.candidate import (
     UNKNOWN,
     Candidate,
+    Health,
     Needs,
     State,
     expected_cost,
@@ -37,6 +38,11 @@ _WHY: Final = {
     "adaptive": "the best draw",
     "ensemble": "the best weighted sum of those that are asked",
 }
+# What a strategy takes for good as long as nobody measured it.
+_PRIORS: Final = {
+    "balanced": "speed", "ensemble": "speed", "speed-priority": "speed",
+    "reliability-first": "reliability",
+}  # fmt: skip
 
 
 class Scored(NamedTuple):
@@ -180,6 +186,8 @@ def route(needs: Needs, candidates: Sequence[Candidate], state: State) -> Decisi
         reason = "no other can take it"
     if reason.startswith("by priority"):
         reason = f"{_known(strategy, fitting, state)}: {reason}"
+    elif reason == _WHY.get(strategy) and chosen is not None:
+        reason = _unless_untried(reason, strategy, chosen, fitting, state)
     return Decision(strategy, needs, state, fitting, scores, rejected, chosen, why or reason)
 
 
@@ -222,6 +230,24 @@ def _known(strategy: str, fitting: Sequence[Candidate], state: State) -> str:
         if any(facts[key] is not None for key in wanted):
             return "equal scores"
     return "no measurement" if wanted else "equal scores"
+
+
+def _unless_untried(
+    reason: str, strategy: str, chosen: str, fitting: Sequence[Candidate], state: State
+) -> str:
+    """The reason; another one where the winner has a prior for what others were measured in."""
+    prior = _PRIORS.get(strategy)
+    tried = {one.name for one in fitting if _is_tried(prior, state.health.get(one.name, UNKNOWN))}
+    weighs = strategy == "speed-priority" or prior != "speed" or state.weights[2]
+    if prior is None or not weighs or chosen in tried or not tried:
+        return reason
+    if strategy in ("speed-priority", "reliability-first"):
+        return "not measured yet: tried first"
+    return f"{reason}: its speed is not measured yet, and counts as the best"
+
+
+def _is_tried(prior: str | None, health: Health) -> bool:
+    return bool(health.attempts) or (prior == "speed" and health.first_token_s is not None)
 
 
 def _roomiest(
