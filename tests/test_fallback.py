@@ -174,7 +174,7 @@ def test_what_is_wrong_with_any_model_is_not_tried_with_another(
     engine.replies = [UsageError("n is 0")]
     with pytest.raises(UsageError):
         ask()
-    assert len(recorded()) == 1
+    assert (len(engine.requests), recorded()) == (1, [])
 
 
 def test_what_a_model_lacks_another_may_have(engine: FakeEngine, ask: Asked) -> None:

@@ -12,7 +12,7 @@ from terminal import Typed
 
 from llmrr import config, stats
 from llmrr.database import open_database
-from llmrr.errors import RequestRefused, UsageError
+from llmrr.errors import BadConfig, RequestRefused, Unreachable, UsageError
 from llmrr.router import Router
 from llmrr.types import Message, Request, Sampling
 
@@ -218,6 +218,32 @@ def test_the_cost_decides_between_them(pair: tuple[OpenAIServer, OpenAIServer]) 
     costs = {one.name: one.terms["cost"] for one in decision.ranked}
     assert costs["here"] == 0.0
     assert costs["near"] < costs["far"]
+
+
+@pytest.mark.parametrize("call", ["generate", "embed"])
+def test_what_llmrr_itself_refuses_is_no_run_of_the_model(
+    pair: tuple[OpenAIServer, OpenAIServer], monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.delenv("FAR_KEY")
+    with Router() as router:
+        with pytest.raises(Unreachable, match="FAR_KEY is not set"):
+            getattr(router, call)("hi", model="far")
+        found = router.diagnose()
+        assert (found["metrics"]["runs"], found["metrics"]["errors"]) == (0, 0)
+        assert found["models"]["missing_keys"] == ["far", "near"]
+    with closing(open_database()) as connection:
+        assert stats.runs(connection) == []
+        assert connection.execute("SELECT key FROM health").fetchall() == []
+
+
+def test_an_address_that_nobody_agreed_to_is_no_run_of_the_model(
+    pair: tuple[OpenAIServer, OpenAIServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config.Config, "untrusted", lambda *_: "an address")
+    with Router() as router, pytest.raises(BadConfig, match="nobody agreed"):
+        router.generate("hi", model="far")
+    with closing(open_database()) as connection:
+        assert stats.runs(connection) == []
 
 
 @pytest.mark.parametrize("status", [400, 401, 404])

@@ -149,12 +149,18 @@ class Dispatch:
         """Write down how an attempt ended, and what that says of the model."""
         self.keep(ended, is_said=True)
 
-    def keep(self, ended: Ended, *, is_said: bool, is_answer: bool = True) -> None:
+    def keep(
+        self, ended: Ended, *, is_said: bool, is_answer: bool = True, was_asked: bool | None = None
+    ) -> None:
         """``record``; what is not ``is_said`` is no turn of the conversation, and what is no answer
-        does not make the model the one that was used last."""
+        does not make the model the one that was used last. Of a model that was not asked nothing
+        is written down; without ``was_asked`` it is told from how it ended."""
         self.finish()
         model = ended.model
         if model is None:
+            return
+        if not (ending.was_asked(ended) if was_asked is None else was_asked):
+            self._let_go(ended)
             return
         if ended.error is None and is_said and self.call.conversation is not None:
             self.host.kept[self.call.conversation] = ended.name
@@ -174,6 +180,12 @@ class Dispatch:
         label = model.label if is_answer else None
         self.host.note(run, self.call.log, label, self.config, outcome)
         found.done()
+
+    def _let_go(self, ended: Ended) -> None:
+        """Another request may try the model."""
+        work = ending.outcome(self.models.get(ended.name), ended, self.config, is_own=False)
+        if work is not None:
+            self.host.with_database(work, "how models have been doing is not known")
 
     def warn(self, text: str) -> None:
         """Tell the user."""
