@@ -1007,8 +1007,13 @@ def test_route_prints_who_was_rejected_and_runs_nothing(typed: Typed, engine: Fa
     seen = typed("route", "--need", "code", "a", "prompt")
     assert "b         it has no tag code" in seen.out
     assert engine.loads == []
-    nobody = typed("route", "--need", "german", "x", "--json").json
+    failed = typed("route", "--need", "german", "x", "--json")
+    nobody = failed.json
     assert nobody["model"] is None
+    assert failed.code == typed("route", "--need", "german", "x").code == 3
+    assert typed("run", "--need", "german", "x").code == 3
+    assert "no model can take this" in failed.err
+    assert typed("route", "--need", "german", "x", "--fallback", "a").code == 0
     assert [one["why"] for one in nobody["rejected"]] == ["it has no tag german"] * 2
     assert typed("route", "x", stdin=None).code == 0
 

@@ -104,6 +104,11 @@ class Decision:
         """How to measure what is missing."""
         return "; ".join(HOW_TO_MEASURE[key] for key in self.unmeasured) or None
 
+    def require_winner(self) -> None:
+        """Raise ``refusal`` where there is nobody to ask."""
+        if not self.asked:
+            raise self.refusal
+
     @property
     def refusal(self) -> LlmrrError:
         """What to raise where no candidate was left."""
