@@ -1,5 +1,6 @@
 """What happens when a model fails: it is asked again, another one is, or another one goes on."""
 
+import gc
 import json
 import multiprocessing
 import random
@@ -758,6 +759,19 @@ def test_a_database_that_was_locked_is_used_again(
         now[0] += 60
         list(router.run(HELLO))
     assert [run.answer for run in recorded()] == ["three"]
+
+
+def test_an_answer_that_is_dropped_is_no_load(engine: FakeEngine) -> None:
+    configure("a", "b", head="strategy = 'least-loaded'")
+    engine.replies = ["hi"]
+    with Router() as router:
+        answer = router.run(HELLO)
+        with closing(open_database()) as connection:
+            assert health.under_way(connection).total() == 1
+        del answer
+        gc.collect()
+        with closing(open_database()) as connection:
+            assert health.under_way(connection) == {}
 
 
 def test_what_failed_is_no_load(engine: FakeEngine, ask: Asked) -> None:

@@ -4,6 +4,7 @@ recorded."""
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -214,6 +215,10 @@ class Dispatch:
             profiles = self.setup.selection.profiles
             health = profiles.health(models).get(name, UNKNOWN)
         budgeting.require(candidate, needs, health, budgets)
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # an answer that nobody heard to its end is no load
+            self.finish()
 
     def finish(self) -> None:
         """No request of it is under way any more, whatever was noted when it was chosen."""
