@@ -164,7 +164,7 @@ def test_without_a_configuration_a_fallback_works_too(engine: FakeEngine, ask: A
     engine.replies = [failed(), "hi"]
     assert ask(fallback=["./tiny.gguf"]) == "hi"
     assert ask.told[-1] == "builtin:mini failed (EngineFailed: boom): ./tiny.gguf is asked"
-    with pytest.raises(UsageError, match="--strategy has nothing to choose among"):
+    with pytest.raises(UsageError, match="strategy has nothing to choose among"):
         ask(strategy="random")
 
 
@@ -1058,7 +1058,7 @@ def test_needs_are_found_in_the_request(typed: Typed, engine: FakeEngine) -> Non
         (["--strategy", "fastest"], 2, 'there is no strategy "fastest"'),
         (["--fallback", "nobody"], 3, 'there is no model "nobody"'),
         (["--need", "german"], 3, "no model can take this: a: it has no tag german; b: "),
-        (["-m", "a", "--need", "x"], 2, "--need has nothing to choose among: one model is named"),
+        (["-m", "a", "--need", "x"], 2, "need has nothing to choose among: one model is named"),
     ],
 )
 def test_what_cannot_be_chosen(

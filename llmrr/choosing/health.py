@@ -102,7 +102,7 @@ def refusal(
     when = "one request is trying it" if health.probing else f"it is tried again in {left:.0f} s"
     return EngineFailed(
         f"the breaker of {name} is open after {health.tripped} failures in a row{said}",
-        f"{when}; -m names another model",
+        f"{when}; another model can be named",
     )
 
 

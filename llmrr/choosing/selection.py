@@ -215,7 +215,7 @@ class Selection:
         for name in wish.fallback:
             if name not in (*sides.new, *sides.legacy):
                 why = "it is on neither side of the migration"
-                raise UsageError(f"--fallback {name}: {why}", f"-m {name}")
+                raise UsageError(f"fallback {name}: {why}", f"{name} can be named as the model")
         return sides
 
     def members(

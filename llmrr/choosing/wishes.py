@@ -88,7 +88,7 @@ def strategy_of(wish: Wish, config: Config, flags: Effect) -> str:
     try:
         return parse_strategy(wish.strategy)
     except ValueError as error:
-        raise UsageError(str(error), "--strategy NAME") from None
+        raise UsageError(str(error), "leave out strategy") from None
 
 
 def require_answer(wish: Wish) -> None:
@@ -107,7 +107,7 @@ def wants_vectors(words: Sequence[str]) -> bool:
 
 def require_unstated(wish: Wish) -> None:
     """Raise ``UsageError`` for what is stated of a choice that there is not."""
-    for flag, stated in (("--strategy", wish.strategy), ("--need", wish.need)):
+    for what, stated in (("strategy", wish.strategy), ("need", wish.need)):
         if stated:
             why = "one model is named" if wish.model else "there are no [[models]]"
-            raise UsageError(f"{flag} has nothing to choose among: {why}", f"omit {flag}")
+            raise UsageError(f"{what} has nothing to choose among: {why}", f"leave out {what}")
