@@ -203,6 +203,8 @@ def test_a_winner_that_was_never_asked_is_said_to_be_one() -> None:
     assert choose("balanced", a, b, health=known).why == (
         "the best weighted sum: its speed is not measured yet, and counts as the best"
     )
+    found = choose("speed-priority", a, one("b", priority=1), one("c"), health=known)
+    assert (found.chosen, found.why) == ("b", "not measured yet: by priority")
     failed = {"a": Health(attempts=1)}
     assert choose("reliability-first", a, b, health=failed).why == "not measured yet: tried first"
     assert choose("speed-priority", a, b, health={"a": FAST, "b": SLOW}).why == "the least time"

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def start(
     host: Host, request: Request, wish: Wish, call: Call, progress: Progress | None
 ) -> Answer:
-    """Start answering. What goes wrong before the first token is recorded, and raised where no
-    other model is to be asked."""
+    """Start answering. What goes wrong before the first token is recorded, unless llmrr itself
+    refused, and raised where no other model is to be asked."""
     require_answer(wish)
     selection, moment = call.setup.selection, host.moment(call.conversation)
     if sides := selection.sides(wish):

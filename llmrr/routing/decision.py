@@ -25,6 +25,8 @@ HOW_TO_MEASURE: Final = {
     "time_s": "llmrr bench MODEL, and every run, measures speed",
     "reliability": "every run measures reliability",
 }
+_UNTRIED_TERM: Final = "its speed is not measured yet, and counts as the best"
+_UNTRIED: Final = "not measured yet: tried first"
 ONLY_ONE: Final = "there is no other"
 _WHY: Final = {
     "balanced": "the best weighted sum",
@@ -189,10 +191,13 @@ def route(needs: Needs, candidates: Sequence[Candidate], state: State) -> Decisi
     chosen, reason = _best(strategy, fitting, scores, state)
     if reason == ONLY_ONE and rejected:
         reason = "no other can take it"
+    untried = chosen is not None and _is_untried(strategy, chosen, fitting, state)
     if reason.startswith("by priority"):
-        reason = f"{_known(strategy, fitting, state)}: {reason}"
-    elif reason == _WHY.get(strategy) and chosen is not None:
-        reason = _unless_untried(reason, strategy, chosen, fitting, state)
+        known = "not measured yet" if untried else _known(strategy, fitting, state)
+        reason = f"{known}: {reason}"
+    elif untried and reason == _WHY.get(strategy):
+        by_sum = strategy in ("balanced", "ensemble")
+        reason = f"{reason}: {_UNTRIED_TERM}" if by_sum else _UNTRIED
     return Decision(strategy, needs, state, fitting, scores, rejected, chosen, why or reason)
 
 
@@ -237,21 +242,19 @@ def _known(strategy: str, fitting: Sequence[Candidate], state: State) -> str:
     return "no measurement" if wanted else "equal scores"
 
 
-def _unless_untried(
-    reason: str, strategy: str, chosen: str, fitting: Sequence[Candidate], state: State
-) -> str:
-    """The reason; another one where the winner has a prior for what others were measured in."""
+def _is_untried(
+    strategy: str, chosen: str | None, fitting: Sequence[Candidate], state: State
+) -> bool:
+    """Whether the winner has a prior for what others were measured in."""
     prior = _PRIORS.get(strategy)
-    tried = {one.name for one in fitting if _is_tried(prior, state.health.get(one.name, UNKNOWN))}
     weighs = strategy == "speed-priority" or prior != "speed" or state.weights[2]
-    if prior is None or not weighs or chosen in tried or not tried:
-        return reason
-    if strategy in ("speed-priority", "reliability-first"):
-        return "not measured yet: tried first"
-    return f"{reason}: its speed is not measured yet, and counts as the best"
+    if prior is None or not weighs:
+        return False
+    tried = {one.name for one in fitting if _is_tried(prior, state.health.get(one.name, UNKNOWN))}
+    return bool(tried) and chosen not in tried
 
 
-def _is_tried(prior: str | None, health: Health) -> bool:
+def _is_tried(prior: str, health: Health) -> bool:
     return bool(health.attempts) or (prior == "speed" and health.first_token_s is not None)
 
 
