@@ -66,8 +66,6 @@ class Budgeting:
             budgets = self.now()
             if budgets is None:
                 return None
-            if candidate.cost is None:
-                self._warn_of_price(candidate.name, budgets)
             self._require(candidate, needs, health, budgets)
             cost, tokens = held_against(needs, candidate, health, at_most=True)
             reserved = Reserved(candidate.name, cost or 0.0, tokens, asked)
@@ -93,6 +91,8 @@ class Budgeting:
             return
         if use.is_over:
             raise use.error(candidate.name)
+        if candidate.cost is None:
+            self._warn_of_price(candidate.name, budgets)
         if use.share >= WARNED_AT:
             self._say((use.key, use.of, budgets.today), _warning(use))
 
@@ -101,7 +101,8 @@ class Budgeting:
         if budgets.limits.of_dollars or (own is not None and own.of_dollars):
             self._say(
                 ("price", name),
-                f"{name} has no cost in llmrr.toml: what it takes counts for no budget of dollars",
+                f"{name} has no cost in llmrr.toml: what it takes is counted in no budget of "
+                "dollars, and once others have spent one it is refused",
             )
 
     def _say(self, once: object, text: str) -> None:

@@ -4,6 +4,7 @@ recorded."""
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -16,6 +17,7 @@ from llmrr.choosing.host import Host
 from llmrr.choosing.opening import completed
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.purse import Reserved
+from llmrr.choosing.refusals import Refusals
 from llmrr.choosing.selection import Chosen
 from llmrr.choosing.setup import Setup
 from llmrr.choosing.wishes import needs_of
@@ -26,7 +28,7 @@ from llmrr.pool import Lease
 from llmrr.routing.cache import Stated
 from llmrr.routing.candidate import UNKNOWN, Health
 from llmrr.routing.chain import RetryRules
-from llmrr.types import Request
+from llmrr.types import Request, Usage
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,6 +63,7 @@ class Dispatch:
         self.cost: float | None = None  # dollars of all that was asked
         self.models = {one.name: one for one in self.config.models}
         self.cached = Cached(host, call, chosen.flags.cache)
+        self.refusals = Refusals()
 
     def attempts_of(self, asks: Asks, names: Sequence[str], request: Request) -> Attempts:
         """Some models that are asked in turn; ``asks`` is told of it."""
@@ -164,12 +167,19 @@ class Dispatch:
         """Write down how an attempt ended, and what that says of the model."""
         self.keep(ended, is_said=True)
 
-    def keep(self, ended: Ended, *, is_said: bool, is_answer: bool = True) -> None:
+    def keep(
+        self, ended: Ended, *, is_said: bool, is_answer: bool = True, was_asked: bool | None = None
+    ) -> None:
         """``record``; what is not ``is_said`` is no turn of the conversation, and what is no answer
-        does not make the model the one that was used last."""
+        does not make the model the one that was used last. Of a model that was not asked nothing
+        is written down; without ``was_asked`` it is told from how it ended."""
         self.finish()
         model = ended.model
         if model is None:
+            return
+        if not (ending.was_asked(ended) if was_asked is None else was_asked):
+            self._let_go(ended.name)
+            self._release(model.name)
             return
         if ended.error is None and is_said and self.call.conversation is not None:
             self.host.kept[self.call.conversation] = ended.name
@@ -183,11 +193,27 @@ class Dispatch:
         run = replace(run, cache=found.cache, looked_up=found.looked_up)
         about = ending.outcome(self.models.get(ended.name), ended, self.config, is_own=found.is_own)
         outcome = ending.both(about, found.work)
+        for name, said in self.refusals.failures(ended).items():
+            failure = ending.refused(self.models.get(name), said, self.config)
+            outcome = ending.both(outcome, failure)
         label = model.label if is_answer else None
         self.host.note(run, self.call.log, label, self.config, outcome)
-        if self.reserved.get(model.name):
-            self.host.budgeting.release(self.reserved[model.name].pop(), ended.usage)
+        self._release(model.name, ended.usage)
         found.done()
+
+    def _let_go(self, name: str) -> None:
+        """Another request may try the model."""
+        if (model := self.models.get(name)) is None:
+            return
+        from llmrr.choosing import health
+
+        loss = "how models have been doing is not known"
+        self.host.with_database(lambda one: health.release(one, key_of(model)), loss)
+
+    def _release(self, name: str, usage: Usage | None = None) -> None:
+        """Hold nothing back any more for one request to a model."""
+        if self.reserved.get(name):
+            self.host.budgeting.release(self.reserved[name].pop(), usage)
 
     def warn(self, text: str) -> None:
         """Tell the user."""
@@ -201,14 +227,9 @@ class Dispatch:
         models = [self.models[name]] if name in self.models else []
         return self.setup.selection.profiles.health(models).get(name, UNKNOWN)
 
-    def _let_go(self, name: str) -> None:
-        """Nothing was told of a model that the request was let through to."""
-        if (model := self.models.get(name)) is None:
-            return
-        from llmrr.choosing import health
-
-        loss = "how models have been doing is not known"
-        self.host.with_database(lambda one: health.release(one, key_of(model)), loss)
+    def __del__(self) -> None:
+        with suppress(Exception):  # an answer that nobody heard to its end is no load
+            self.finish()
 
     def finish(self) -> None:
         """No request of it is under way any more, whatever was noted when it was chosen."""
