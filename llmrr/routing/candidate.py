@@ -118,7 +118,7 @@ class State:
     """What a decision hangs on besides the request and the models. ``now`` is in epoch seconds,
     ``loaded`` names the models that are in memory, ``weights`` are those of quality, cost and
     speed, ``kept`` is the model that has answered a conversation so far, ``budgets`` what may be
-    spent, None where nothing limits it."""
+    spent, None where nothing limits it, ``no_room`` why models are not loaded now, by name."""
 
     now: float = 0.0
     seed: int = 0
@@ -127,6 +127,7 @@ class State:
     weights: tuple[float, float, float] = (0.4, 0.3, 0.3)
     kept: str | None = None
     budgets: Budgets | None = None
+    no_room: Mapping[str, LlmrrError] = field(default_factory=dict)
 
 
 def expected_tokens(needs: Needs, health: Health) -> float:

@@ -90,6 +90,8 @@ def rejection(
         missing = needs.tags - candidate.tags
         return Rejected(candidate.name, "tag", (", ".join(sorted(missing)),))
     health = state.health.get(candidate.name, UNKNOWN)
+    if state.no_room and (full := state.no_room.get(candidate.name)) is not None:
+        return Rejected(candidate.name, "memory", (), full)
     if state.budgets is not None:
         cost, tokens = held_against(needs, candidate, health)
         if (use := state.budgets.over(candidate.name, cost, tokens)) is not None:
