@@ -319,6 +319,18 @@ def test_what_is_over_budget_is_passed_over_and_told(talks: FakeEngine) -> None:
     assert [run.error for run in recorded()] == [None, None, None]
 
 
+def test_a_kept_answer_costs_nothing_and_is_given(talks: FakeEngine) -> None:
+    configure("[budgets]\ndaily = 1.0\n")
+    same = replace(HELLO, sampling=Sampling(temperature=0.0))
+    with Router() as router:
+        list(router.run(same, model="paid"))
+        spend("paid", 2.0)
+        answer = router.run(same, model="paid")
+        assert ("".join(one.text for one in answer), answer.cache) == ("hi", "exact")
+        with pytest.raises(OverBudget):
+            router.run(HELLO, model="paid")
+
+
 def test_nothing_left_ends_with_5_and_the_figure(talks: FakeEngine, typed: Typed) -> None:
     configure("[budgets]\ntokens_daily = 50\n")
     spend("gone", 0.0, tokens=49)

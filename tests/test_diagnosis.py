@@ -12,8 +12,9 @@ from terminal import Typed
 from llmrr import stats
 from llmrr.choosing import health
 from llmrr.choosing.profiles import key_of
+from llmrr.choosing.recording import Recording
 from llmrr.database import open_database
-from llmrr.errors import UsageError
+from llmrr.errors import LlmrrError, UsageError
 from llmrr.router import Router
 from llmrr.routing.breaker import Rules
 from llmrr.types import Message, Request, Sampling
@@ -144,3 +145,23 @@ def test_stats_diagnose_prints_it(engine: FakeEngine, typed: Typed) -> None:
     found = typed("stats", "--diagnose", "--json").json
     assert found["models"]["missing_keys"] == ["far"]
     assert typed("stats", "--diagnose", "--since", "soon").code == 2
+
+
+def test_what_the_database_would_say_is_not_known_without_it(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("llmrr.toml").write_text(MODELS)
+
+    def broken(_self: object) -> None:
+        raise LlmrrError("the database is locked")
+
+    monkeypatch.setattr(Recording, "database", property(broken))
+    with Router() as router:
+        found = router.diagnose()
+    metrics = found["metrics"]
+    figures = ("runs", "errors", "error_rate", "tokens", "cost", "avgLatency", "alerts")
+    assert [metrics[one] for one in figures] == [None] * len(figures)
+    assert [(one["spent"], one["share"]) for one in metrics["budgets"]] == [(None, None)] * 2
+    assert found["models"]["breakers_open"] is None
+    assert set(found["cache"].values()) == {None}
+    assert "of $2.00" in typed("stats", "--diagnose").out

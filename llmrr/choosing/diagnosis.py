@@ -27,6 +27,7 @@ T = TypeVar("T")
 SECTIONS: Final = ("metrics", "models", "cache")
 _CAMEL: Final = {f"include{one.capitalize()}": one for one in SECTIONS}
 _LOSS: Final = "what runs took is not known"
+_CACHE_FACTS: Final = ("hit_rate", "hitRate", "entries", "bytes")
 _RUNS: Final = """SELECT model, error IS NOT NULL, CASE WHEN cache IS NULL THEN total_s END, load_s,
     prompt_tokens + completion_tokens, cost FROM runs WHERE at >= ?"""
 
@@ -66,11 +67,14 @@ def wanted(stated: Mapping[str, bool], camel: Mapping[str, bool]) -> set[str]:
 
 def diagnose(host: Host, sections: set[str], since: float | None = None) -> dict[str, Any]:
     """The sections, over the runs at or after ``since`` (epoch seconds; None is all)."""
-    rows = host.with_database(lambda connection: run_rows(connection, since), _LOSS) or []
+    rows = host.with_database(lambda connection: run_rows(connection, since), _LOSS)
     makers: dict[str, Callable[[], dict[str, Any]]] = {
         "metrics": lambda: _metrics(host, rows, since),
-        "models": lambda: _models(host, rows),
-        "cache": lambda: host.with_database(lambda one: cache_facts(one, since), _LOSS) or {},
+        "models": lambda: _models(host, rows or ()),
+        "cache": lambda: (
+            host.with_database(lambda one: cache_facts(one, since), _LOSS)
+            or dict.fromkeys(_CACHE_FACTS)
+        ),
     }
     return {name: makers[name]() for name in SECTIONS if name in sections}
 
@@ -102,7 +106,7 @@ def cache_facts(connection: "sqlite3.Connection", since: float | None = None) ->
     """Of the runs that an answer was looked up for, the share that found one; and what lies in the
     cache."""
     rate, (entries, size) = stats.hit_rate(connection, since), kept.size(connection)
-    return {"hit_rate": rate, "hitRate": rate, "entries": entries, "bytes": size}
+    return dict(zip(_CACHE_FACTS, (rate, rate, entries, size), strict=True))
 
 
 def run_rows(connection: "sqlite3.Connection", since: float | None) -> list[tuple[Any, ...]]:
@@ -111,11 +115,15 @@ def run_rows(connection: "sqlite3.Connection", since: float | None) -> list[tupl
         return connection.execute(_RUNS, (since or 0.0,)).fetchall()
 
 
-def _metrics(host: Host, rows: Sequence[tuple[Any, ...]], since: float | None) -> dict[str, Any]:
+def _metrics(
+    host: Host, rows: Sequence[tuple[Any, ...]] | None, since: float | None
+) -> dict[str, Any]:
     by_model: dict[str, list[tuple[Any, ...]]] = {}
-    for row in rows:
+    for row in rows or ():
         by_model.setdefault(row[0], []).append(row[1:])
-    found = figures([row[1:] for row in rows])
+    found = figures([row[1:] for row in rows or ()])
+    if rows is None:
+        found = dict.fromkeys(found)
     raised = host.with_database(
         lambda connection: alerts.recent(connection, since=since, last=10), _LOSS
     )
@@ -124,7 +132,7 @@ def _metrics(host: Host, rows: Sequence[tuple[Any, ...]], since: float | None) -
         "avgLatency": found["avg_latency_ms"],
         "by_model": {name: figures(of_model) for name, of_model in sorted(by_model.items())},
         "budgets": _budgets(host.budgeting.now()),
-        "alerts": [one.facts() for one in raised or ()],
+        "alerts": None if raised is None else [one.facts() for one in raised],
     }
 
 
@@ -156,7 +164,7 @@ def _models(host: Host, rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
         lambda connection: health.read(
             connection, map(key_of, config.models), breaker_rules(config)
         ), _LOSS,
-    ) or {}  # fmt: skip
+    )  # fmt: skip
     problems = {one.name: host.selection.profiles.problem(one) for one in config.models}
     average = _mean([one for times in loads.values() for one in times])
     return {
@@ -165,7 +173,7 @@ def _models(host: Host, rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
         "avg_load_ms": average,
         "avgLoadTime": average,
         "load_ms": {name: _mean(times) for name, times in sorted(loads.items())},
-        "breakers_open": [
+        "breakers_open": None if known is None else [
             one.name for one in config.models
             if (found := known.get(key_of(one))) is not None and found.closed_at is not None
         ],

@@ -76,10 +76,11 @@ def diagnosis(page: Page, found: Mapping[str, Any]) -> Iterator[str]:
     for one in metrics["budgets"]:
         key = f"{one['model']}: {one['budget']}" if one["model"] else one["budget"]
         shown = "{:,}".format if "tokens" in key.rpartition(" ")[2] else dollars
-        share = f" ({_percent(one['share'])})" if one["limit"] else ""
-        yield f"budget {key}: {shown(one['spent'])} of {shown(one['limit'])}{share}"
+        share = f" ({_percent(one['share'])})" if one["share"] is not None else ""
+        spent = page.cell(None) if one["spent"] is None else shown(one["spent"])
+        yield f"budget {key}: {spent} of {shown(one['limit'])}{share}"
     yield from (f"{name}: {why}" for name, why in models["blocked"].items())
-    for one in metrics["alerts"]:
+    for one in metrics["alerts"] or ():
         yield f"{minute(one['at'])}  {one['event']}: {one['message']}"
 
 
@@ -87,7 +88,7 @@ def _row(name: str, figures: Mapping[str, Any], models: Mapping[str, Any]) -> li
     load = models["avg_load_ms"] if name == "all" else models["load_ms"].get(name)
     states = ("blocked", "breakers_open", "loaded")
     words = {"blocked": "blocked", "breakers_open": "breaker open", "loaded": "loaded"}
-    state = ", ".join(words[one] for one in states if name in models[one] and name != "all")
+    state = ", ".join(words[one] for one in states if name in (models[one] or ()) and name != "all")
     keys = ("runs", "errors", "avg_latency_ms", "p95_latency_ms", "tokens")
     return [name, *(figures.get(key) for key in keys), load, state or None]
 
