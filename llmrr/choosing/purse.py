@@ -57,10 +57,10 @@ class Purse:
                 more = max(0, prompt_tokens - reserved.asked)
                 self._more[reserved.model] = min(more, self._more.get(reserved.model, more))
 
-    def least_more(self, model: str) -> int:
+    def least_more(self, model: str) -> int | None:
         """The tokens that every prompt had more than it was taken to have, by this model's count:
-        its template, for one."""
-        return self._more.get(model, 0)
+        its template, for one. None where it has not answered yet."""
+        return self._more.get(model)
 
     def add(self, day: str, model: str, cost: float, tokens: int, *, is_recorded: bool) -> None:
         """A run has ended."""
