@@ -509,6 +509,38 @@ def healths(now: float | None = None) -> dict[str, health.Health]:
     return {keys[key]: one for key, one in found.items()}
 
 
+def test_another_address_is_another_model_to_the_breaker() -> None:
+    model = {"name": "a", "source": "openai:m", "options": {"base_url": "http://127.0.0.1:1/v1"}}
+    with Router(models=[model, {"name": "b", "source": "openai:m"}]) as router:
+        def rejected() -> list[str]:
+            return [one.kind for one in router.route("Hello").rejected if one.name == "a"]
+
+        router.with_database(
+            lambda connection: health.note(
+                connection, key_of(router.config.models[0]), Rules(failures=1), error="refused"
+            ), "",
+        )  # fmt: skip
+        assert rejected() == ["breaker"]
+        model["options"] = {"base_url": "http://127.0.0.1:1/v1/"}
+        router.update_config(models=[model, {"name": "b", "source": "openai:m"}])
+        assert rejected() == ["breaker"]  # the same place, written otherwise
+        model["options"] = {"base_url": "http://127.0.0.1:2/v1"}
+        router.update_config(models=[model, {"name": "b", "source": "openai:m"}])
+        assert rejected() == []
+
+
+def test_what_a_breaker_belongs_to_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    def key(**stated: Any) -> str:
+        return key_of(Router(models=[{"name": "a", **stated}]).config.models[0])
+
+    said = key(source="openai:m", options={"base_url": "http://127.0.0.1:1/v1/"})
+    assert said == "a openai:m http://127.0.0.1:1/v1"
+    assert key(source="openai:m") == "a openai:m"
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://u:s3cret@Box:80/v1/")
+    assert key(source="openai:m") == "a openai:m http://box/v1"
+    assert key(source="builtin:mini", engine="llamacpp") == "a builtin:mini llamacpp"
+
+
 def test_a_model_that_keeps_failing_is_left_alone_and_then_tried_once(
     engine: FakeEngine, ask: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
