@@ -11,6 +11,7 @@ from llmrr.tomltext import is_secret, toml_text
 
 PREFIX = "LLMRR_"
 MIGRATION_MODE = "MIGRATION_MODE"  # known by this name before there was an llmrr
+OVERRIDING = {"migration.mode": MIGRATION_MODE}  # what holds also over what a program states
 NOT_SETTINGS = {"LLMRR_HOME", "LLMRR_DEBUG", "LLMRR_CORPUS", "LLMRR_ALERT"}
 TRUTH = {
     "true": True, "yes": True, "on": True, "1": True,

@@ -55,7 +55,8 @@ class Router:
 
     Without an argument the configuration is the one that holds here. A path names a file in place
     of the project's. Keys and tables of ``llmrr.toml`` may be stated by name, or in a dict, on top
-    of that; with ``models`` no file is read. Raises ``BadConfig`` naming what is wrong.
+    of that and of the environment, MIGRATION_MODE and the FF_… of flags apart, which hold over it;
+    with ``models`` no file is read. Raises ``BadConfig`` naming what is wrong.
 
     ``warn`` is told what the user should know and what does not stop the work. ``leave_model`` is
     for a process that ends with the router, after one answer: the system frees a model faster than

@@ -63,15 +63,20 @@ def read(
 
 
 def over(config: Config, stated: TomlFile) -> Config:
-    """What was read, with what a program states on top of it. Raises ``BadConfig`` for the first
-    thing that cannot be used."""
+    """What was read, with what a program states on top of it: as the command line's, that comes
+    before the environment, but for a variable that overrides all. Raises ``BadConfig`` for the
+    first thing that cannot be used."""
     raise_first(stated.problems)
+    above = {
+        key: config.settings[key] for key, variable in environment.OVERRIDING.items()
+        if config.settings[key][1:3] == ("environment", variable)
+    }  # fmt: skip
     models = config.models if stated.models is None else stated.models
     templates = {**config.templates, **stated.templates}
     budgets, lost = budgets_over(config.budgets, stated, models)
     return config._replace(
-        settings={**config.settings, **_values(stated, "code")}, models=models, templates=templates,
-        warnings=(*config.warnings, *stated.notes, *lost),
+        settings={**config.settings, **_values(stated, "code"), **above}, models=models,
+        templates=templates, warnings=(*config.warnings, *stated.notes, *lost),
         flags=joined(config.flags, stated.flags), budgets=budgets,
     )  # fmt: skip
 
