@@ -1058,6 +1058,13 @@ def test_a_conversation_stays_with_the_model_that_answers_it(
     assert [run.model for run in recorded()][3:] == ["b", "a", "a"]
 
 
+def test_a_strategy_chooses_the_model_of_a_chat(typed: Typed, engine: FakeEngine) -> None:
+    configure("a", "b")
+    engine.replies = ["one", "two", "three"]
+    typed("chat", "--strategy", "round-robin", stdin="first\nsecond\nthird\n")
+    assert [run.model for run in recorded()] == ["a", "a", "a"]
+
+
 def test_names_are_completed(engine: FakeEngine) -> None:
     from llmrr.cli import names
 

@@ -21,7 +21,9 @@ def start(
 ) -> Answer:
     """Start answering. What goes wrong before the first token is recorded, and raised where no
     other model is to be asked."""
-    selection, moment = call.setup.selection, host.moment(call.conversation)
+    selection = call.setup.selection
+    # Who has answered a conversation goes on with it, unless the call itself says how to choose.
+    moment = host.moment(call.conversation if wish.strategy is None else None)
     if sides := selection.sides(wish):
         from llmrr.choosing.sides import ask
 

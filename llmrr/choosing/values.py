@@ -97,6 +97,15 @@ def timeout(value: object) -> float | None:
     return float(plain)  # type: ignore[arg-type]
 
 
+def require_running(conversation: object, log: object) -> None:
+    """Raise ``InvalidRequest`` for an id of a conversation that is no text, and for ``log`` where
+    it is neither true nor false."""
+    if not isinstance(conversation, str | None):
+        raise InvalidRequest(f"conversation = {conversation!r} is no id", 'conversation="ID"')
+    if not isinstance(log, bool):
+        raise InvalidRequest(f"log = {log!r} is neither true nor false", "log=False")
+
+
 def sampling(given: Mapping[str, Any]) -> Sampling:
     """What is stated of sampling. Raises ``InvalidRequest``."""
     names = {one.name for one in fields(Sampling)}
