@@ -119,6 +119,9 @@ def test_a_failure_before_the_first_word_goes_to_the_next(engine: FakeEngine, as
     assert (ask.order["model"], ask.order["answered"]) == ("a", "c")
 
 
+GROUP = {"a": "group = 'g'\nweight = 1e9", "b": "group = 'g'\nweight = 1e-9"}
+
+
 @pytest.mark.parametrize(
     ("head", "facts", "named", "order"),
     [
@@ -133,6 +136,10 @@ def test_a_failure_before_the_first_word_goes_to_the_next(engine: FakeEngine, as
         ("fallback_chain = ['c']", {}, {"model": "b"}, "b"),
         ("", {}, {"model": "b", "fallback": ["a", "c"]}, "bac"),
         ("", {"b": "tags = ['code']"}, {"need": ["code"]}, "b"),
+        ("fallback_chain = ['c']", GROUP, {"model": "g"}, "abc"),
+        ("fallback_chain = ['c', 'b']", GROUP, {"model": "g", "fallback": ["c"]}, "ac"),
+        ("fallback_chain = false", GROUP, {"model": "g"}, "a"),
+        ("", GROUP, {"model": "g"}, "ab"),
     ],
 )
 def test_the_chain(

@@ -197,12 +197,13 @@ class Selection:
             self._catalogue.resolve(name)
 
     def _then(self, decision: Decision, wish: Wish) -> Sequence[str]:
-        """What follows the first and its own fallbacks."""
+        """What follows the first and its own fallbacks; of a group its other members, and the
+        chain after them."""
         configured = self._config().value("fallback_chain")
         if wish.fallback:
             return wish.fallback
         if isinstance(configured, tuple):
-            return configured
+            return configured if wish.model is None else (*decision.order, *configured)
         return () if configured is False else decision.order
 
     def sides(self, wish: Wish) -> Sides | None:

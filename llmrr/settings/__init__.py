@@ -29,7 +29,8 @@ SETTINGS: tuple[Spec, ...] = (
          '"quality-first"', True),
     Spec("fallback_chain", CHAIN, None,
          "What is asked, in this order, when the model that was chosen fails before its first "
-         "word; unset, all others by priority. With false one model is asked, and no other.",
+         "word; of a group its other members come before it; unset, all others by priority. With "
+         "false one model is asked, and no other.",
          '["assistant", "local"]', True),
     Spec("default_model", TEXT, None,
          "The model that answers when none is named, where there are no [[models]]; without it, "
