@@ -28,6 +28,7 @@ from llmrr import (
     Router,
     Sampling,
     Tool,
+    config,
     stats,
 )
 from llmrr.choosing import turns
@@ -511,17 +512,42 @@ def test_many_threads_ask_one_router(where: str, monkeypatch: pytest.MonkeyPatch
         assert len(stats.runs(connection)) == 48
 
 
-def test_what_the_readme_shows() -> None:
+def shown(language: str) -> list[str]:
+    """The blocks of the README in a language."""
     text = (Path(llmrr.__file__).parents[1] / "README.md").read_text()
-    [block] = re.findall(r"```pycon\n(.*?)```", text, re.DOTALL)
-    found = doctest.DocTestParser().get_doctest(block, {}, "README", "README.md", 0)
-    assert len(found.examples) > 8
-    assert doctest.DocTestRunner().run(found).failed == 0
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_what_the_readme_shows() -> None:
+    for block in shown("pycon"):
+        found = doctest.DocTestParser().get_doctest(block, {}, "README", "README.md", 0)
+        assert len(found.examples) > 8
+        assert doctest.DocTestRunner().run(found).failed == 0
+
+
+@pytest.mark.parametrize("block", shown("python"))
+def test_the_programs_of_the_readme_run(block: str) -> None:
+    Path("folder").mkdir()
+    builders.tiny_llama(Path("folder/whole.gguf"))
+    with in_code() as router:
+        known = {name: getattr(llmrr, name) for name in llmrr.__all__}
+        exec(compile(block, "README.md", "exec"), {**known, "router": router})
+
+
+@pytest.mark.parametrize("block", shown("toml"))
+def test_the_settings_of_the_readme_are_valid(block: str) -> None:
+    path = Path("llmrr.toml").absolute()
+    Path("models").mkdir()
+    builders.tiny_llama(Path("models/assistant.gguf"))
+    models = "".join(
+        f"[[models]]\nname = '{name}'\nsource = 'builtin:mini'\n" for name in ("assistant", "small")
+    )
+    head = "" if "version =" in block else "version = 1\n"
+    path.write_text(f"{head}{block}\n{'' if '[[models]]' in block else models}")
+    assert config.check(path) == []
 
 
 def test_the_signature_that_was_there_before(engine: FakeEngine) -> None:
-    from llmrr import config
-
     engine.replies = ["one"]
     with Router(config.load(), warn=print, leave_model=True) as router:
         answer = router.run(Request(messages=(Message("user", "hello"),), sampling=Sampling()))

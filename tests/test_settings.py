@@ -10,11 +10,15 @@ import pytest
 from fakes import FakeEngine
 
 from llmrr import spending
-from llmrr.choosing import opening
+from llmrr.choosing import health, opening
+from llmrr.choosing.dispatch import _retry_rules as retry_rules
+from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.database import open_database
 from llmrr.engines.base import Options
 from llmrr.router import Router
+from llmrr.routing.breaker import Rules
 from llmrr.settings import ENGINES, REMOTE_OPTIONS, SETTINGS
+from llmrr.types import Usage
 
 # A value of each, and what the engine is told.
 LOADING: dict[str, tuple[Any, Any]] = {
@@ -128,3 +132,60 @@ def test_what_may_be_spent(engine: FakeEngine, key: str) -> None:
         rejected = router.route("hello").rejected
     over = ["a"] if is_own else ["a", "b"]
     assert [(one.name, one.kind) for one in rejected] == [(one, "budget") for one in over]
+
+
+@pytest.mark.parametrize(("weight", "best"), [("quality", "a"), ("cost", "b"), ("speed", "c")])
+def test_what_balanced_weighs(engine: FakeEngine, weight: str, best: str) -> None:
+    builders.tiny_llama(Path("whole.gguf"), context=8192)
+    facts: dict[str, tuple[float, float, float]] = {
+        "a": (0.9, 9.0, 9.0), "b": (0.5, 1.0, 9.0), "c": (0.5, 9.0, 1.0),
+    }  # fmt: skip
+    models = [
+        {"name": name, "source": "file:whole.gguf", "quality": quality,
+         "cost": {"input": cost, "output": cost}}
+        for name, (quality, cost, _) in facts.items()
+    ]  # fmt: skip
+    weights = {one: float(one == weight) for one in ("quality", "cost", "speed")}
+    with Router(models=models, weights=weights, strategy="balanced") as router:
+        for model in router.config.models:
+            took = Usage(5, 0, 10, first_token_s=0.1, total_s=facts[model.name][2])
+            health.note(router.database, key_of(model), Rules(), usage=took)
+        assert router.route("hello").chosen == best
+
+
+@pytest.mark.parametrize(
+    ("stated", "at", "is_shut"),
+    [
+        ({}, 51.0, True),
+        ({"failures": 3}, 51.0, False),
+        ({"window": 40}, 51.0, False),
+        ({}, 81.0, False),
+        ({"cooldown": 60}, 81.0, True),
+    ],
+)
+def test_when_a_breaker_opens_and_for_how_long(
+    stated: dict[str, float], at: float, is_shut: bool
+) -> None:
+    models = [{"name": "a", "source": "builtin:mini"}]
+    with Router(models=models, breaker={"failures": 2, **stated}) as router:
+        key, rules = key_of(router.config.models[0]), breaker_rules(router.config)
+        for now in (0.0, 50.0):
+            health.note(router.database, key, rules, error="down", now=now)
+        assert health.claim(router.database, key, rules, now=at) is not is_shut
+
+
+@pytest.mark.parametrize("key", [*keys("memory."), *keys("retry.")])
+def test_what_memory_and_retry_go_by(engine: FakeEngine, key: str) -> None:
+    name = leaf(key)
+    value: object = {"loading": "preload", "auto_unload": False, "backoff": "linear",
+                     "attempts": 7}.get(name, 0.7)  # fmt: skip
+    with Router(models=[{"name": "a", "source": "builtin:mini"}],
+                **{key.partition(".")[0]: {name: value}}) as router:  # fmt: skip
+        if name == "loading":
+            router.initialize()
+            assert [one.name for one in router.loaded()] == ["a"]
+            return
+        rules: Any = (
+            router._host.rules() if key.startswith("memory.") else retry_rules(router.config)
+        )
+    assert getattr(rules, name) == value
