@@ -539,6 +539,16 @@ def test_another_address_is_another_model_to_the_breaker() -> None:
         assert rejected() == []
 
 
+def test_what_fails_at_the_address_of_a_call_is_not_the_model() -> None:
+    model = {"name": "a", "source": "openai:m", "options": {"base_url": "http://127.0.0.1:2/v1"}}
+    rules = {"breaker": {"failures": 1}, "retry": {"attempts": 1}}
+    with Router(models=[model, {**model, "name": "b"}], **rules) as router:
+        for said in ("^openai:m cannot be reached", "^the breaker of a is open"):
+            with pytest.raises(LlmrrError, match=said):
+                router.generate("hello", model="a", base_url="http://127.0.0.1:1/v1")
+        assert [one.kind for one in router.route("hello").rejected] == []
+
+
 def test_what_a_breaker_belongs_to_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     def key(**stated: Any) -> str:
         return key_of(Router(models=[{"name": "a", **stated}]).config.models[0])

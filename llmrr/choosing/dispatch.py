@@ -60,7 +60,11 @@ class Dispatch:
         self.closings = host.pool.closings
         self.claims = 0
         self.cost: float | None = None  # dollars of all that was asked
-        self.models = {one.name: one for one in self.config.models}
+        elsewhere = {name: one for name, one in call.options.items() if name == "base_url" and one}
+        self.models = {
+            one.name: one._replace(options={**one.options, **elsewhere}) if elsewhere else one
+            for one in self.config.models
+        }
         self.cached = Cached(host, call, chosen.flags.cache)
         self.refusals = Refusals()
 
