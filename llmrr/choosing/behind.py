@@ -16,9 +16,11 @@ def behind(model: ConfiguredModel) -> str:
     place of the provider's own; then the engine that is stated. No secret is in it."""
     found = [model.source if model.path is None else f"file:{_absolute(model.path)}"]
     if provider := PROVIDERS.get(model.provider):
-        variable = os.environ.get(provider.address_env, "") if provider.address_env else ""
-        if stated := str(model.options.get("base_url") or variable).strip():
-            found.append(plain_address(stated))
+        stated = model.options.get("base_url")
+        if stated is None and provider.address_env:
+            stated = os.environ.get(provider.address_env)
+        if stated:
+            found.append(plain_address(str(stated).strip()))
     if model.engine is not None:
         found.append(model.engine)
     return " ".join(found)
