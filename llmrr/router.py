@@ -455,7 +455,7 @@ class Router:
     def close(self) -> None:
         """Free the models, what they are answering too, and the database, after what answers left
         behind has ended. Twice is allowed."""
-        self._background.wait()
+        self._background.wait(self._warn)
         self._cache.close()
         self.pool.close(leave=self._leave_model)
         with self._database_lock:
