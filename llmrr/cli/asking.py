@@ -321,9 +321,13 @@ def _after(past: Sequence[Message], turns: tuple[Message, ...]) -> tuple[Message
 def texts(words: Sequence[str], files: Sequence[str], stdin: TextIO | None) -> list[str]:
     """The texts to embed: arguments, lines of files, and lines of stdin when there is nothing else.
 
-    Raises ``UsageError`` when there is none.
+    Blank lines are left out. Raises ``UsageError`` for an argument that is empty, and when there is
+    nothing.
     """
     found = [prompt.clean(word) for word in words]
+    for at, word in enumerate(found, 1):
+        if not word.strip():
+            raise UsageError(f"text {at} is empty, and has no vector", "leave it out")
     for name in files:
         text = _needed(read_stdin(stdin)) if name == "-" else read_text(name)
         found += text.splitlines()
