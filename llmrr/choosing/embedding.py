@@ -14,6 +14,7 @@ from llmrr.routing import Decision
 from llmrr.types import Request, Usage
 
 NEED = "embedding"  # what --need calls it
+_TAKEN = ("model", "options", "engine")
 
 
 class Embedded(NamedTuple):
@@ -77,6 +78,16 @@ def _usage(model: Model, texts: Sequence[str], load_s: float, total_s: float) ->
     guessed = len(known) < len(texts)
     tokens = sum(map(estimates.tokens_of, texts)) if guessed else sum(known)
     return Usage(prompt_tokens=tokens, estimated=guessed, load_s=load_s, total_s=total_s)
+
+
+def refuse(stated: Mapping[str, object]) -> None:
+    """Raise ``InvalidRequest`` for what a call states, and ``embed`` does not take."""
+    from llmrr.errors import InvalidRequest, nearest
+
+    for name in stated:
+        near = nearest(name, _TAKEN)
+        hint = f"did you mean {near}?" if near else f"it takes {', '.join(_TAKEN)}"
+        raise InvalidRequest(f"embed has no argument {name!r}", hint)
 
 
 def checked(texts: object) -> list[str]:

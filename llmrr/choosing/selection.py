@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from llmrr.catalogue import Catalogue
 from llmrr.choosing.profiles import AS_CONFIGURED, Loading, Profiles, key_of
 from llmrr.config import Config, ConfiguredModel
-from llmrr.errors import NotFound, UsageError
+from llmrr.errors import InvalidRequest, NotFound, UsageError
 from llmrr.routing import Candidate, Decision, Needs, State, route
 from llmrr.routing.budgets import Budgets
 from llmrr.routing.candidate import UNKNOWN
@@ -38,7 +38,7 @@ class Wish(NamedTuple):
     asked when that fails, what is needed (``--need``), how it is loaded; the user it is for; and
     the ``models`` that it is narrowed to, all where there are none. ``among`` are the names of the
     models of a side, the only ones that are looked at; ``caches``: the call itself says whether
-    its answer may be kept."""
+    its answer may be kept; ``alone``: no other model is asked."""
 
     model: str | None = None
     strategy: str | None = None
@@ -49,6 +49,7 @@ class Wish(NamedTuple):
     models: tuple[str, ...] = ()
     among: tuple[str, ...] | None = None
     caches: bool = False
+    alone: bool = False
 
 
 class Moment(NamedTuple):
@@ -112,26 +113,32 @@ class Selection:
             return Chosen(decision.asked, decision, offer.candidates, decision.flags, number)
         _require_unstated(wish)
         self._require_models(wish.fallback)
-        names = tuple(chain(wish.model or "", self._own(), wish.fallback))
-        return Chosen(names, flags=self._flags(request, wish))
+        return Chosen(self._alone(wish), flags=self._flags(request, wish))
 
     def decide(self, request: Request, wish: Wish, moment: Moment) -> Decision:
-        """The decision among the ``[[models]]``, or among those of a group. ``NotFound`` where
-        there are none."""
+        """The decision among the ``[[models]]``, or among those of a group; of a model that is
+        named, the one that it is. ``NotFound`` where there is none."""
         require_text(request)
-        return self._decided(self._offer(request, wish, moment))
+        found = self._decided(self._offer(request, wish, moment))
+        if wish.model is None or self.members(wish.model, wish.models):
+            return found
+        return replace(found, asked=self._alone(wish))
+
+    def _alone(self, wish: Wish) -> tuple[str, ...]:
+        """What is asked in turn where nothing is to be chosen."""
+        own = {} if wish.alone else self._own()
+        return tuple(chain(wish.model or "", own, wish.fallback))
 
     def _offer(self, request: Request, wish: Wish, moment: Moment) -> _Offer:
         models = self.members(wish.model, wish.models)
+        if not models and wish.model is not None:
+            _require_unstated(wish)
+            models = (self._config().model(wish.model) or self._besides(wish.model),)
         if wish.among is not None:
             models = tuple(one for one in models if one.name in wish.among)
         self._require_models(wish.fallback)
         if not models:
-            raise NotFound(
-                "there are no [[models]] to choose among"
-                if wish.model is None else f'no group is called "{wish.model}"',
-                "llmrr config edit",
-            )  # fmt: skip
+            raise NotFound("there are no [[models]] to choose among", "llmrr config edit")
         flags = self._flags(request, wish)
         models, left_out = _narrowed(models, flags)
         needs = needs_of(request, wish.need, _strategy(wish, self._config(), flags))
@@ -200,7 +207,8 @@ class Selection:
             return () if wish.among is not None else wish.fallback
         if decision.strategy == "ensemble":
             return decision.order[: cast(int, self._config().value("ensemble.size"))]
-        alone = self._config().value("fallback_chain") is False and not wish.fallback
+        configured = self._config().value("fallback_chain")
+        alone = wish.alone or (configured is False and not wish.fallback)
         own = {} if alone else self._own()
         names = chain(decision.chosen, own, self._then(decision, wish))
         if wish.models and not wish.fallback:
@@ -221,7 +229,7 @@ class Selection:
     def _then(self, decision: Decision, wish: Wish) -> Sequence[str]:
         """What follows the first and its own fallbacks."""
         configured = self._config().value("fallback_chain")
-        if wish.fallback:
+        if wish.fallback or wish.alone:
             return wish.fallback
         if isinstance(configured, tuple):
             return configured
@@ -263,7 +271,12 @@ class Selection:
         return ConfiguredModel(name, name, provider, None, Sampling(), None, {}, Path())
 
 def require_text(request: Request) -> None:
-    """Raise ``UsageError`` for halves of characters, which no model takes and no file holds."""
+    """Raise ``UsageError`` for halves of characters, which no model takes and no file holds, and
+    ``InvalidRequest`` for what is no request."""
+    if not isinstance(request, Request):
+        raise InvalidRequest(
+            f"run takes a Request, and {request!r:.60} is none", 'generate("…") takes texts'
+        )
     for said in (request.prompt or "", *(one.content for one in request.messages)):
         try:
             said.encode()
