@@ -479,6 +479,16 @@ def test_the_environment_overrides_the_mode(two: Two, monkeypatch: pytest.Monkey
     assert (setting.source, setting.where) == ("environment", "MIGRATION_MODE")
     monkeypatch.setenv("MIGRATION_MODE", "")
     assert config.load().value("migration.mode") is None
+    for name in ("MIGRATION_MODE", "LLMRR_MIGRATION__MODE"):
+        two.write("hybrid")
+        with monkeypatch.context() as patched:
+            patched.setenv(name, "off")
+            assert config.load().value("migration.mode") is None
+            two.write("off")
+            assert config.load().value("migration.mode") is None
+            config.user_file().unlink()
+            assert config.load().warnings == ()
+    two.write(None)
     monkeypatch.setenv("LLMRR_MIGRATION__MODE", "new-primary")
     assert config.load().value("migration.mode") == "new-primary"
 
