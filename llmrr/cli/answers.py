@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llmrr.cli import output, route_views
 from llmrr.cli.neighbours import REAL_MODEL
-from llmrr.errors import DoesNotFit
+from llmrr.errors import DoesNotFit, EngineFailed
 from llmrr.routing.budgets import dollars
 
 if TYPE_CHECKING:
@@ -97,14 +97,16 @@ def show(
 ) -> None:
     """Print an answer; ``heard`` holds what came of it, whatever happens.
 
-    Raises ``DoesNotFit`` for one that was to have a form (``sampling``) and was cut.
+    Raises ``DoesNotFit`` for one that was to have a form (``sampling``) and was cut, and
+    ``EngineFailed`` for one of a provider that has not the form.
     """
     listen(answer, how, progress, heard)
     if answer.cache and (how.verbose or how.explain or answer.cache != "exact"):
         output.note(f"cache: {answer.cache}")
     cut = _cut(answer, sampling) if answer.finish_reason == "length" else None
     formal = sampling.schema is not None or sampling.grammar is not None
-    if not how.live and not (cut and formal and how.file):
+    wrong = None if cut else _misfit(answer, sampling, heard.text, how)
+    if not how.live and not (how.file and (wrong or (cut and formal))):
         _deliver(answer, heard, how)
     if how.verbose and answer.usage:
         output.note(f"engine {answer.engine}: {answer.runs}")
@@ -114,6 +116,9 @@ def show(
             output.note(f"cost {dollars(answer.cost)}")
     if cut and formal:
         raise DoesNotFit(f"the answer is incomplete: it was cut {cut.why}", cut.hint)
+    if wrong:
+        said = f"the answer of {answer.model.name} does not fit the schema: {wrong}"
+        raise EngineFailed(said, "a model of this machine is held to it; or ask again")
     if cut and not (cut.stated or how.json):
         output.note(f"the answer was cut {cut.why}; {cut.hint}")
 
@@ -224,6 +229,16 @@ def _screen(how: Shown) -> Screen:
 
         return Markdown()
     return Plain()
+
+
+def _misfit(answer: "Answer", sampling: "Sampling", text: str, how: Shown) -> str | None:
+    """Why a provider's answer is not what the schema asks for."""
+    if sampling.schema is None or answer.model.endpoint is None:
+        return None
+    from llmrr.cli.prompt import code_block
+    from llmrr.engines.schema_check import misfit
+
+    return misfit(sampling.schema, code_block(text) if how.extract else text)
 
 
 def _deliver(answer: "Answer", heard: Heard, how: Shown) -> None:
