@@ -339,8 +339,8 @@ class Router:
     ) -> dict[str, Any]:
         """How it all is doing, over the runs at or after ``since`` (epoch seconds, or ``"7d"``;
         None is all that are recorded): ``metrics``, ``models`` and ``cache``, as
-        ``choosing.diagnosis`` says. The guide's ``includeMetrics``, ``includeModels`` and ``includeCache`` are understood
-        too."""
+        ``choosing.diagnosis`` says. The guide's ``includeMetrics``, ``includeModels`` and
+        ``includeCache`` are understood too."""
         from llmrr.choosing import diagnosis
 
         stated = dict(metrics=include_metrics, models=include_models, cache=include_cache)
