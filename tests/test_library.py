@@ -459,6 +459,19 @@ def test_a_router_from_a_file(engine: FakeEngine, monkeypatch: pytest.MonkeyPatc
         Router(3)  # type: ignore[arg-type]
 
 
+def test_hints_in_code_name_what_is_in_code() -> None:
+    with pytest.raises(BadConfig) as wrong:
+        Router(models=3, strategy=4)
+    assert "[[" not in wrong.value.hint
+    assert "llmrr config" not in wrong.value.hint
+    assert "1 more" in wrong.value.hint
+
+
+def test_the_package_lists_what_it_has() -> None:
+    assert {"Router", "Request", "__version__"} < {*dir(llmrr)}
+    assert not {"_HOMES", "TYPE_CHECKING"} & {*dir(llmrr)}
+
+
 def test_models_in_code_are_all_that_there_is(engine: FakeEngine) -> None:
     Path("llmrr.toml").write_text('version = 1\nfallback_chain = ["x"]\n[[models]]\nname = "x"\n'
                                   'source = "builtin:mini"\n')  # fmt: skip
@@ -565,8 +578,15 @@ def test_a_conversion_in_one_call() -> None:
     assert made.verified
     assert all(check.passed for check in made.checks)
     assert (len(made.steps), made.files, bool(told)) == (1, (small,), True)
-    with pytest.raises(LlmrrError, match="is there already"):
+    with pytest.raises(LlmrrError, match="is there already") as there:
         converter.convert("tiny.gguf", "small.gguf", quant="Q8_0")
+    assert there.value.hint == "output with another name, or remove it"
+    with pytest.raises(UsageError) as untyped:
+        converter.convert("tiny.gguf", "other.gguf")
+    assert untyped.value.hint.startswith('quant="TYPE", one of: ')
+    with pytest.raises(InvalidRequest) as near:
+        converter.convert("tiny.gguf", "other.gguf", quantize="Q8_0")
+    assert near.value.hint == "did you mean quant?"
     other = converter.convert("tiny.gguf", "folder", "safetensors", verify=False)
     assert (other.format, other.verified) == ("safetensors", False)
     assert (Path("folder") / "config.json").is_file()
