@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llmrr.cli import output, route_views
 from llmrr.cli.neighbours import REAL_MODEL
-from llmrr.errors import DoesNotFit, EngineFailed
+from llmrr.errors import DoesNotFit, EngineFailed, LlmrrError
 from llmrr.routing.budgets import dollars
 
 if TYPE_CHECKING:
@@ -276,10 +276,22 @@ def _cut(answer: "Answer", sampling: "Sampling") -> Cut:
     # The engine keeps a place or two of the context free.
     if usage and room and usage.prompt_tokens + count + 2 >= room:
         return Cut(
-            f"after {count} tokens: the context of {room} tokens is full",
-            "--ctx-size N takes a larger one, where model and memory allow it",
+            f"after {count} tokens: the context of {room} tokens is full", _more_room(answer, room)
         )
     return Cut(f"after {count} tokens, the limit where none is stated", longer)
+
+
+def _more_room(answer: "Answer", room: int) -> str:
+    from llmrr import formats
+    from llmrr.catalogue import place
+
+    try:
+        most = formats.inspect(place(answer.model).path).context_length
+    except LlmrrError:
+        most = None
+    if most is not None and most <= room:
+        return f"{answer.model.name} has no larger one: a shorter prompt, or another model"
+    return "--ctx-size N takes a larger one, where model and memory allow it"
 
 
 def _figures(usage: "Usage", context: int | None) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """From what the command line states to a request that the router answers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
@@ -285,7 +286,13 @@ def _past(asked: Asked) -> "Conversation | None":
         raise NotFound("there is no conversation to continue", 'llmrr run "…" begins one')
     if not found.messages:
         raise NotFound(f"no words of the conversation {found.cid} were kept", "llmrr logs list")
-    return found
+    return replace(found, messages=tuple(map(_told, found.messages)))
+
+
+def _told(turn: Message) -> Message:
+    # Images are not kept, and providers refuse a turn of nothing.
+    is_empty = turn.role == "user" and not turn.content
+    return replace(turn, content="(an image)") if is_empty else turn
 
 
 def _same_model(past: "Conversation", config: "Config") -> str:
