@@ -391,6 +391,8 @@ def test_what_runs_is_a_request(wrong: Any) -> None:
 def test_no_texts_have_no_vectors() -> None:
     with in_code() as router:
         assert router.embed([]) == router.embed((), model="small") == []
+        with pytest.raises(InvalidRequest, match="no texts"):
+            router.embedded([])
         with pytest.raises(InvalidRequest, match="temperature"):
             router.embed("x", temperature=0)  # type: ignore[call-overload]
         with pytest.raises(InvalidRequest, match="modell") as caught:
