@@ -10,6 +10,7 @@ other one; where nobody sees the answer before its end (``held``), also one that
 import copy
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -223,7 +224,8 @@ class Parallel(Answer):
         timer = None if seconds is None else threading.Timer(seconds, self._expire, [seconds])
         if timer is not None:
             timer.daemon = True
-            timer.start()
+            with suppress(RuntimeError):  # the system has no thread to give: it takes its time
+                timer.start()
         self._second.drive()
         if timer is not None:
             timer.cancel()
