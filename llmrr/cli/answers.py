@@ -5,9 +5,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from llmrr.cli import output, route_views
+from llmrr.cli import cutting, output, route_views
 from llmrr.cli.neighbours import REAL_MODEL
-from llmrr.errors import DoesNotFit, EngineFailed, LlmrrError
+from llmrr.errors import DoesNotFit, EngineFailed
 from llmrr.routing.budgets import dollars
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def show(
     listen(answer, how, progress, heard)
     if answer.cache and (how.verbose or how.explain or answer.cache != "exact"):
         output.note(f"cache: {answer.cache}")
-    cut = _cut(answer, sampling) if answer.finish_reason == "length" else None
+    cut = cutting.cut(answer, sampling) if answer.finish_reason == "length" else None
     formal = sampling.schema is not None or sampling.grammar is not None
     wrong = None if cut else _misfit(answer, sampling, heard.text, how)
     if not how.live and not (how.file and (wrong or (cut and formal))):
@@ -254,44 +254,6 @@ def _deliver(answer: "Answer", heard: Heard, how: Shown) -> None:
     if how.file:
         return output.save(how.file, text)
     return output.write(output.safe(text), flush=True)
-
-
-class Cut(NamedTuple):
-    """Why an answer ended before its end; ``stated`` when the command line wanted it so."""
-
-    why: str
-    hint: str
-    stated: bool = False
-
-
-def _cut(answer: "Answer", sampling: "Sampling") -> Cut:
-    usage, room = answer.usage, answer.context_size
-    configured = answer.model.recipe.params.max_tokens
-    count = usage.completion_tokens if usage else 0
-    longer = "--max-tokens N sets another limit"
-    if sampling.max_tokens is not None and count >= sampling.max_tokens:
-        return Cut(f"at --max-tokens {sampling.max_tokens}", longer, stated=True)
-    if sampling.max_tokens is None and configured is not None and count >= configured:
-        return Cut(f"at max_tokens = {configured} of {answer.model.name}", longer)
-    # The engine keeps a place or two of the context free.
-    if usage and room and usage.prompt_tokens + count + 2 >= room:
-        return Cut(
-            f"after {count} tokens: the context of {room} tokens is full", _more_room(answer, room)
-        )
-    return Cut(f"after {count} tokens, the limit where none is stated", longer)
-
-
-def _more_room(answer: "Answer", room: int) -> str:
-    from llmrr import formats
-    from llmrr.catalogue import place
-
-    try:
-        most = formats.inspect(place(answer.model).path).context_length
-    except LlmrrError:
-        most = None
-    if most is not None and most <= room:
-        return f"{answer.model.name} has no larger one: a shorter prompt, or another model"
-    return "--ctx-size N takes a larger one, where model and memory allow it"
 
 
 def _figures(usage: "Usage", context: int | None) -> tuple[str, str]:
