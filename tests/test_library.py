@@ -417,7 +417,8 @@ def test_a_call_that_falls_back_on_nothing(engine: FakeEngine) -> None:
 
 
 def test_a_named_model_is_a_decision_of_one() -> None:
-    two = [*MINI, {"name": "good", "source": "builtin:mini", "fallback": ["small"]}]
+    good = {"name": "good", "source": "builtin:mini", "fallback": ["small"], "tags": ["embedding"]}
+    two = [*MINI, good]
     with in_code(models=two) as router:
         found = router.route("hello", model="good")
         assert (found.chosen, found.asked) == ("good", ("good", "small"))
@@ -515,6 +516,33 @@ def test_a_timeout_ends_an_answer_that_stalls(monkeypatch: pytest.MonkeyPatch) -
         served.faults.append(Fault(after=2, stalls=True))
         with in_code(models=[remote(served)]) as router, pytest.raises(TimedOut, match=r"0\.3 s"):
             router.generate("hello", timeout=0.3)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_answers_that_took_too_long_are_failures_of_the_model(
+    monkeypatch: pytest.MonkeyPatch, streams: bool
+) -> None:
+    monkeypatch.setenv("FAR_KEY", KEY)
+    with OpenAIServer() as served, in_code(
+        models=[remote(served), {"name": "other", "source": "builtin:mini", "priority": 9}],
+        breaker={"failures": 2}, strategy="capability-match", cache={"enabled": False},
+    ) as router:  # fmt: skip
+        served.faults.extend([Fault(after=1, stalls=True)] * 2)
+        for _ in range(2):
+            with pytest.raises(TimedOut, match=r"within 0\.1 s"):
+                if streams:
+                    list(router.generate_stream("hello", model="far", timeout=0.1))
+                else:
+                    router.generate("hello", model="far", timeout=0.1)
+        found = router.diagnose()
+        assert found["metrics"]["errors"] == 2
+        assert found["models"]["breakers_open"] == ["far"]
+        with pytest.raises(EngineFailed, match="breaker of far is open"):
+            router.generate("hello", model="far", timeout=0.1)
+    with closing(open_database()) as connection:
+        runs = stats.runs(connection)
+    said = "TimedOut: the answer was not complete within 0.1 s"
+    assert [(one.error, one.finish_reason) for one in runs] == [(said, None)] * 2
 
 
 @pytest.mark.parametrize("where", ["here", "elsewhere"])

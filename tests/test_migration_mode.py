@@ -350,7 +350,7 @@ options = {{ base_url = '{two.new.address}/v1', api_key_env = 'A_KEY' }}\n"""
     assert len(two.told) == 1
     two.ask(fallback=["spare"], strategy="random")
     assert two.answer.decision.asked[-1] == "spare"
-    with pytest.raises(UsageError, match="--fallback builtin:mini: it is on neither side"):
+    with pytest.raises(UsageError, match="fallback builtin:mini: it is on neither side"):
         two.ask(fallback=["builtin:mini"])
 
 
@@ -720,6 +720,7 @@ def test_the_time_of_a_call_ends_the_side_that_nobody_waits_for(
     assert pair.legacy is not None and not pair.legacy.success
     assert pair.legacy.error == f"TimedOut: it was not complete within {WAIT} s"
     assert (pair.answered, pair.legacy.model) == ("new", "old")
+    assert {run.model: run.error for run in runs()} == {"fresh": None, "old": pair.legacy.error}
 
 
 def test_who_waits_for_the_other_side_is_told(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
