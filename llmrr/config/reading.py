@@ -66,7 +66,7 @@ def over(config: Config, stated: TomlFile) -> Config:
     """What was read, with what a program states on top of it: as the command line's, that comes
     before the environment, but for a variable that overrides all. Raises ``BadConfig`` for the
     first thing that cannot be used."""
-    raise_first(stated.problems)
+    raise_first(stated.problems, told_by=" like it")
     above = {
         key: config.settings[key] for key, variable in environment.OVERRIDING.items()
         if config.settings[key][1:3] == ("environment", variable)
