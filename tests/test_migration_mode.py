@@ -830,6 +830,9 @@ def test_the_environment_overrides_what_a_program_states(monkeypatch: pytest.Mon
         router.update_config(migration={"mode": "new-primary"})
         assert router.config.value("migration.mode") == "legacy-primary"
         assert router.route("Hello").strategy == "quality-first"
+    monkeypatch.setenv("MIGRATION_MODE", "off")
+    with Router(models=models, migration=sides) as router:
+        assert router.config.value("migration.mode") is None
     monkeypatch.delenv("MIGRATION_MODE")
     monkeypatch.setenv("LLMRR_MIGRATION__MODE", "new-primary")
     with Router(models=models, migration=sides) as router:
