@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from remote_cases import CASES, GOOGLE, KEY_ENV, OPENAI, Case, answer, asked, te
 
 from llmrr.engines import remote
 from llmrr.engines.base import Options
-from llmrr.engines.remote import deadlines, starter
+from llmrr.engines.remote import deadlines, exchange, starter
 from llmrr.errors import (
     AuthenticationFailed,
     BrokenStream,
@@ -434,6 +435,63 @@ def test_a_server_that_only_keeps_the_connection_alive_does_not_answer() -> None
         served.events = lambda path, body, said: _endless(served, comments)
         with pytest.raises(TimedOut, match="did not begin"):
             list(model.generate(asked()))
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "drop"),
+    [
+        (b"HTTP/1.1 200 OK\r\nx: ", b"y"),  # a header without end
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (OK, b"0"),  # the length of a chunk
+        (OK + b"5;", b"x"),  # its extension
+        (b"HTTP/1.1 500 No\r\ncontent-length: 60000\r\n\r\n", b"y"),
+    ],
+)
+def test_the_times_hold_whatever_drips(
+    before: bytes, drop: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "STEP", 0.01)
+    late = pytest.raises(TimedOut, match="did not begin to answer")
+    with dripping(before, drop, first_token=0.2) as model, late:
+        list(model.generate(asked()))
+
+
+def test_the_end_of_a_body_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "STEP", 0.01)
+    said = b'data: {"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}\n\n'
+    said += b"data: [DONE]\n\n"
+    with dripping(OK + b"%x\r\n%s\r\n" % (len(said), said), b"0") as model:
+        assert answer(model) == "a"
+
+
+@contextmanager
+def dripping(before: bytes, drop: bytes, **limits: float) -> Iterator[Any]:
+    """A model of a server that begins so, and then sends this every 10 ms, until it ends."""
+    over = threading.Event()
+
+    def serve() -> None:
+        with suppress(OSError):
+            other, _ = listener.accept()
+            with other:
+                other.recv(1 << 16)
+                other.sendall(before)
+                while not over.wait(0.01):
+                    other.sendall(drop)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        engine = remote.named("openai")
+        assert engine is not None
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        model = engine.load(Endpoint("openai", MODEL, base_url=url, **limits), Options())  # type: ignore[arg-type]
+        yield model
+        model.close()
+        over.set()
+    thread.join()
 
 
 def test_nobody_is_there() -> None:

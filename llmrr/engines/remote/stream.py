@@ -10,10 +10,10 @@ from contextlib import closing
 from dataclasses import replace
 
 from llmrr.engines.remote import estimates, retry, starter
-from llmrr.engines.remote.client import Exchange
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Reader
 from llmrr.engines.remote.events import Event
+from llmrr.engines.remote.exchange import Exchange
 from llmrr.engines.remote.faults import Party
 from llmrr.errors import LlmrrError
 from llmrr.types import Chunk, Endpoint, FinishReason, Request, Usage
