@@ -144,7 +144,8 @@ class Request:
     """What is asked of a model: ``messages`` through its chat template, a raw ``prompt``, or the
     ``tokens`` of one, to which nothing is added. ``begun`` is how the answer begins already: a
     local model goes on behind it. ``tool_choice`` is auto, none, required, or the name of the tool
-    that must be called."""
+    that must be called. ``deadline``, by ``time.monotonic``, is when nobody waits for a provider's
+    answer any more."""
 
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
@@ -154,6 +155,7 @@ class Request:
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     begun: str = ""
+    deadline: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,9 @@ class Attempts:
         asked: float | None = getattr(error, "retry_after", None)
         seconds = delay(self.rules, self.tried, self.seed, asked)
         left = None if self.deadline is None else self.deadline - time.monotonic()
-        if not may_wait(self.rules, seconds, left, others=lambda: self._other(error) is not None):
+        took = time.time() - self.began
+        others = self._other(error) is not None
+        if not may_wait(self.rules, seconds, left, took, others=lambda: others):
             return False
         self.asks.warn(f"{_what(self._label, error)}: it is asked again in {seconds:.1f} s")
         self.pause(seconds)

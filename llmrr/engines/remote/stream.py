@@ -47,7 +47,7 @@ class RemoteStream:
         self._opens, self._new_reader = opens, reader
         self._reader = reader()
         self._exchange = Exchange()
-        self._deadlines = Deadlines(endpoint)
+        self._deadlines = Deadlines(endpoint, request.deadline)
         self._queue: queue.SimpleQueue[Chunk | BaseException | None] = queue.SimpleQueue()
         self._push, self._pushes = on_chunk or self._queue.put, on_chunk is not None
         self._cancelled = threading.Event()
