@@ -32,7 +32,7 @@ from llmrr.errors import (
     TimedOut,
     Unreachable,
 )
-from llmrr.types import Chunk, Endpoint, Image, Message, Request, Tool, ToolCall
+from llmrr.types import Chunk, Endpoint, Image, Message, Request, Tool, ToolCall, Usage
 
 every = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -587,6 +587,24 @@ def test_how_long_it_waits(after: float | None) -> None:
     with pytest.raises(RateLimited):
         retry.run(fail, 8, Deadlines(Endpoint("openai", "m")), wait=waited.append)
     assert waited == ([2.0] * 8 if after else [0.5, 1, 2, 4, 8, 16, 30, 30])
+
+
+@every
+def test_what_an_answer_took_that_broke_off_is_guessed(case: Case) -> None:
+    with case.talking() as (served, model):
+        served.replies.append(Said(("x" * 400, "y")))
+        served.faults.append(Fault(after=_events_before_text(case) + 1))
+        with pytest.raises(BrokenStream) as caught:
+            list(model.generate(asked()))
+        usage = caught.value.usage
+        assert isinstance(usage, Usage)
+        assert usage.completion_tokens == 100
+        assert usage.prompt_tokens > 0
+        assert usage.estimated
+        served.faults.append(Fault(500))
+        with pytest.raises(Overloaded) as refused:
+            list(model.generate(asked()))
+        assert refused.value.usage is None
 
 
 def test_nothing_is_tried_again_after_the_first_token() -> None:

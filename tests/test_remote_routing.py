@@ -241,6 +241,31 @@ def test_an_answer_that_breaks_off_is_gone_on_with(
     assert turns[1]["content"] == text.removesuffix(" time.")
 
 
+def test_what_came_before_a_break_counts(pair: tuple[OpenAIServer, OpenAIServer]) -> None:
+    far, near = pair
+    write(far, near, more="resume = true\ncost = { input = 1000.0, output = 1000.0 }")
+    far.replies.append(Said(("x" * 40, "y" * 40)))
+    far.faults.append(Fault(after=2))
+    told: list[str] = []
+    asked = replace(HELLO, sampling=Sampling(max_tokens=50))
+    with Router(warn=told.append) as router:
+        answer = router.run(asked)
+        text = "".join(chunk.text for chunk in answer)
+        cost = answer.cost
+    said = text.removesuffix("Hello, world!")
+    assert said
+    tokens = len(said) // 4
+    assert f"near goes on after about {tokens} tokens" in told[0]
+    assert near.last.body["max_tokens"] == 50 - tokens
+    with closing(open_database()) as connection:
+        broken, whole = stats.runs(connection)
+    assert broken.error is not None
+    assert broken.completion_tokens == tokens
+    assert broken.prompt_tokens > 0
+    assert broken.cost == (broken.prompt_tokens + tokens) / 1000
+    assert cost == pytest.approx(broken.cost + (whole.cost or 0.0))
+
+
 def test_what_a_protocol_lacks_rejects_it(
     pair: tuple[OpenAIServer, OpenAIServer], typed: Typed
 ) -> None:

@@ -172,7 +172,8 @@ class Dispatch:
             self.host.kept[self.call.conversation] = ended.name
         found = self.cached.ended(ended)
         cost = cost_of(self.config, model, ended.usage)
-        if found.cache is not None:  # it took nothing, whatever the answer once took
+        heard = ended.error is not None and not found.is_own  # what failed was another's run
+        if found.cache is not None or heard:  # it took nothing, whatever the answer once took
             ended, cost = replace(ended, usage=None), 0.0
         if cost is not None:
             self.cost = cost + (self.cost or 0.0)
