@@ -625,6 +625,18 @@ def test_a_pause_longer_than_the_whole_time_is_not_waited_for() -> None:
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [("30", "again in 30 s"), ("Fri, 02 Jan 2099 12:00:00 GMT", "not before 2099-01-02 ")],
+)
+def test_when_to_come_back(after: str, said: str) -> None:
+    with OPENAI.talking() as (served, model):
+        served.faults.append(Fault(429, headers={"retry-after": after}))
+        with pytest.raises(RateLimited) as caught:
+            answer(model)
+    assert caught.value.hint.startswith(said)
+
+
 def test_a_pause_is_broken_off_by_cancelling() -> None:
     with OPENAI.talking(max_retries=2, timeout=None) as (served, model):
         served.faults.append(Fault(429, headers={"retry-after": "3600"}))
