@@ -6,6 +6,7 @@ from typing import Any
 from llmrr.catalogue import Resolved
 from llmrr.choosing.attempts import Attempt, Attempts
 from llmrr.engines.remote.estimates import BYTES_PER_TOKEN
+from llmrr.errors import LlmrrError
 from llmrr.routing import Decision
 from llmrr.types import Chunk, FinishReason, Usage
 
@@ -36,6 +37,7 @@ class Answer(Iterator[Chunk]):
         self._ended = False
         self._parts: list[str] = []
         self._said = self._watched = self._cancelled = False
+        self._why: LlmrrError | None = None
         self._tokens = 0  # those that were counted
         self._uncounted = 0  # bytes of the rest: a provider names no tokens
 
@@ -101,9 +103,10 @@ class Answer(Iterator[Chunk]):
                 self._end(None)
             return chunk
 
-    def cancel(self) -> None:
-        """Stop it, from any thread; what has come remains."""
-        self._cancelled = True
+    def cancel(self, why: LlmrrError | None = None) -> None:
+        """Stop it, from any thread; what has come remains. With the error that is ``why`` it is
+        recorded as failed."""
+        self._cancelled, self._why = True, self._why or why
         self._attempts.stop()
         self._current.stream.cancel()
 
@@ -171,6 +174,8 @@ class Answer(Iterator[Chunk]):
             return
         self._ended = True
         self.text = "".join(self._parts)
+        error = self._why or error
+        reason = None if self._why else self.finish_reason
         self._attempts.ended(
-            usage=self.usage, finish_reason=self.finish_reason, text=self.text, error=error
+            usage=self.usage, finish_reason=reason, text=self.text, error=error
         )

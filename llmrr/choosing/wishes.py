@@ -6,12 +6,12 @@ from typing import Final, NamedTuple
 
 from llmrr.choosing.profiles import AS_CONFIGURED, Loading
 from llmrr.config import Config
-from llmrr.errors import UsageError
+from llmrr.errors import InvalidRequest, UsageError
 from llmrr.routing import Needs
 from llmrr.routing.flags import Effect
 from llmrr.routing.rejection import sorted_words
 from llmrr.strategies import parse_strategy
-from llmrr.types import Request
+from llmrr.types import Feature, Request
 
 BYTES_PER_TOKEN: Final = 4  # of English text, about; only engines know
 
@@ -21,7 +21,7 @@ class Wish(NamedTuple):
     asked when that fails, what is needed (``--need``), how it is loaded; the user it is for; and
     the ``models`` that it is narrowed to, all where there are none. ``among`` are the names of the
     models of a side, the only ones that are looked at; ``caches``: the call itself says whether
-    its answer may be kept."""
+    its answer may be kept; ``alone``: no other model is asked."""
 
     model: str | None = None
     strategy: str | None = None
@@ -32,6 +32,7 @@ class Wish(NamedTuple):
     models: tuple[str, ...] = ()
     among: tuple[str, ...] | None = None
     caches: bool = False
+    alone: bool = False
 
 
 class Moment(NamedTuple):
@@ -44,7 +45,12 @@ class Moment(NamedTuple):
 
 
 def require_text(request: Request) -> None:
-    """Raise ``UsageError`` for halves of characters, which no model takes and no file holds."""
+    """Raise ``UsageError`` for halves of characters, which no model takes and no file holds, and
+    ``InvalidRequest`` for what is no request."""
+    if not isinstance(request, Request):
+        raise InvalidRequest(
+            f"run takes a Request, and {request!r:.60} is none", 'generate("…") takes texts'
+        )
     for said in (request.prompt or "", *(one.content for one in request.messages)):
         try:
             said.encode()
@@ -88,12 +94,26 @@ def strategy_of(wish: Wish, config: Config, flags: Effect) -> str:
     try:
         return parse_strategy(wish.strategy)
     except ValueError as error:
-        raise UsageError(str(error), "--strategy NAME") from None
+        raise UsageError(str(error), "leave out strategy") from None
+
+
+def require_answer(wish: Wish) -> None:
+    """Raise ``UsageError`` where an answer is to come of a model of vectors."""
+    if wants_vectors(wish.need):
+        raise UsageError(
+            "the need embedding is one of vectors, and this asks for an answer",
+            "llmrr embed; llmrr route --need embedding shows which model that takes",
+        )
+
+
+def wants_vectors(words: Sequence[str]) -> bool:
+    """Whether what is needed are vectors."""
+    return Feature.EMBEDDINGS in sorted_words(list(words))[0]
 
 
 def require_unstated(wish: Wish) -> None:
     """Raise ``UsageError`` for what is stated of a choice that there is not."""
-    for flag, stated in (("--strategy", wish.strategy), ("--need", wish.need)):
+    for what, stated in (("strategy", wish.strategy), ("need", wish.need)):
         if stated:
             why = "one model is named" if wish.model else "there are no [[models]]"
-            raise UsageError(f"{flag} has nothing to choose among: {why}", f"omit {flag}")
+            raise UsageError(f"{what} has nothing to choose among: {why}", f"leave out {what}")

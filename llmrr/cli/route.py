@@ -16,7 +16,9 @@ def route(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", metavar="GROUP", help="Only the models of this group."),
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="Only this model, or the models of this group."
+        ),
     ] = None,
     system: options.System = None,
     file: options.Files = None,
@@ -37,7 +39,8 @@ def route(
 
     The candidates are the [[models]] of llmrr.toml, each with its score and what is known of it; a
     dash is unknown. Below them stand those that cannot take the prompt, with the reason. Nothing is
-    run, and nothing counts as chosen.
+    run, and nothing counts as chosen. Where no model can take the prompt it ends as run would, with
+    the same exit code.
     """
     asked = asking.Asked(
         words=words or (), model=model or "", system=system, files=file or (),
@@ -49,3 +52,4 @@ def route(
     with Router(warn=output.note) as router:
         found = asking.decide(asked, router, asking.read_piped(asked, sys.stdin))
         output.show(found.facts(), route_views.decision, as_json=json)
+        found.require_winner()

@@ -85,7 +85,8 @@ ROUTING: tuple[Spec, ...] = (
          "What balanced weighs quality with; each of the three goes from 0, the worst candidate, "
          "to 1, the best.", "0.6", True),
     Spec("weights.cost", number(0), 0.3, "What balanced weighs cost with.", "0.2", True),
-    Spec("weights.speed", number(0), 0.3, "What balanced weighs speed with.", "0.2", True),
+    Spec("weights.speed", number(0), 0.3, "What balanced weighs speed with; a model that was "
+         "never asked counts as the fastest.", "0.2", True),
     Spec("ensemble.size", whole(2, 16), 3,
          "How many models the strategy ensemble asks at once.", "5", True),
     Spec("ensemble.judge", TEXT, None,
@@ -128,11 +129,12 @@ ROUTING: tuple[Spec, ...] = (
     Spec("cache.semantic.threshold", SHARE, 0.95,
          "How alike two messages must be for that, as the cosine of their vectors.",
          "0.97", True),
-    Spec("migration.mode", one_of(*MODES), None,
+    Spec("migration.mode", one_of(*MODES, stray={"off": None}), None,
          "How the two sides of a migration run beside each other; unset, not at all. hybrid: both "
          "are asked at once, the new side answers, and the legacy side where that fails; "
          "new-primary and legacy-primary: one side is asked, and the other one where that fails. "
-         "MIGRATION_MODE in the environment overrides it; where a model is named it has no effect.",
+         "MIGRATION_MODE in the environment overrides it, and off there is not at all; where a "
+         "model is named it has no effect.",
          '"hybrid"', True),
     Spec("migration.new", SIDE, None,
          "The models of the new side: strategy and fallback_chain choose among them.",
