@@ -12,8 +12,11 @@ from provider_servers import KEY, MODEL, Fault, Said
 from terminal import Typed
 
 from llmrr import config, paths
+from llmrr.engines.remote.keys import key_for
+from llmrr.engines.remote.providers import PROVIDERS
 from llmrr.errors import BadConfig
 from llmrr.router import Router
+from llmrr.types import Endpoint
 
 SOURCE = f"openai:{MODEL}"
 
@@ -183,6 +186,29 @@ def test_a_project_sends_a_key_only_where_the_user_agreed(
     assert typed("run", "-m", "far", "Hello", answers="y\n").code == 0
     assert typed("run", "-m", "far", "Hello").code == 0
     assert len(openai.seen) == 3
+
+
+@pytest.mark.parametrize("prefix", ["bedrock", "Bedrock"])
+def test_a_project_has_no_request_signed_for_its_own_address(typed: Typed, prefix: str) -> None:
+    write(
+        f'[[models]]\nname = "far"\nsource = "{prefix}:anthropic.claude-3"\n'
+        'options = { base_url = "http://127.0.0.1:9" }\n', Path("llmrr.toml"),
+    )  # fmt: skip
+    refused = typed("run", "-m", "far", "Hello")
+    assert refused.code == 8
+    assert "sends the keys of AWS that boto3 finds to http://127.0.0.1:9" in refused.err
+    assert config.load().untrusted("far", {"base_url": "http://mine/v1"}) == ""
+    assert typed("config", "trust").code == 0
+    assert config.load().untrusted("far") == ""
+
+
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != "bedrock"])
+def test_no_other_provider_has_its_usual_key_sent_to_a_stated_address(
+    provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in PROVIDERS[provider].keys:
+        monkeypatch.setenv(name, KEY)
+    assert key_for(Endpoint(provider, "m", base_url="http://127.0.0.1:9")) is None
 
 
 def test_what_needs_no_trust(openai: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:

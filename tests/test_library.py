@@ -270,6 +270,30 @@ def test_messages_in_the_forms_that_there_are(engine: FakeEngine) -> None:
     assert (engine.requests[3].prompt, engine.requests[3].messages) == ("hello", ())
 
 
+def test_what_clients_write_of_a_turn_beside_its_text() -> None:
+    dumped = {"role": "assistant", "content": "Hi.", "refusal": None, "annotations": [],
+              "audio": None, "function_call": None, "tool_calls": None, "name": None}  # fmt: skip
+    assert turns.turns([dumped]) == (Message("assistant", "Hi."),)
+    declined = {**dumped, "content": None, "refusal": "No."}
+    assert turns.turns([declined]) == (Message("assistant", "No."),)
+    url = {"url": "https://a/b.png", "detail": "low"}
+    part = {"type": "input_image", "image_url": "https://a/b.png", "detail": "high"}
+    content = [{"type": "image_url", "image_url": url}, part]
+    [named] = turns.turns([{"role": "user", "name": "Ann", "content": content}])
+    assert (named.name, [one.detail for one in named.images]) == ("Ann", ["low", "high"])
+    strict = {"name": "now", "parameters": {}, "strict": True}
+    assert turns.tools([{"type": "function", "function": strict}])[0].strict is True
+    for wrong, said in (
+        ({**dumped, "refusal": "No."}, "a content and a refusal"),
+        ({**dumped, "audio": {"id": "a"}}, "the unknown key 'audio'"),
+        ({**dumped, "name": 5}, "name = 5, which is no text"),
+    ):
+        with pytest.raises(InvalidRequest, match=said):
+            turns.turns([wrong])
+    with pytest.raises(InvalidRequest, match="strict = 'yes'"):
+        turns.tools([{"name": "now", "strict": "yes"}])
+
+
 def test_a_system_prompt_goes_before_all(engine: FakeEngine) -> None:
     engine.replies = ["one", "two"]
     said = [{"role": "system", "content": "A."}, {"role": "user", "content": "hello"}]

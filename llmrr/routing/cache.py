@@ -269,6 +269,6 @@ def _fields(value: Any) -> dict[str, Any]:
     """What is stated of the fields of a value."""
     kind = type(value)
     if kind not in _NAMES:
-        _NAMES[kind] = tuple(one.name for one in fields(value))
+        _NAMES[kind] = tuple(one.name for one in fields(value) if one.compare)
     found = ((name, getattr(value, name)) for name in _NAMES[kind])
     return {name: _plain(one) for name, one in found if one is not None}

@@ -93,7 +93,7 @@ _REACHING: tuple[tuple[str, Kind, str, str], ...] = (
     ("api_version", WORD, "The version of the interface, where the provider has several.",
      '"2024-10-21"'),
     ("organization", WORD, "The organization that the provider counts it for.", '"org-1234"'),
-    ("timeout", SECONDS, "In place of [timeouts] total, in seconds.", "30"),
+    ("timeout", SECONDS, "In place of [timeouts] total for this model, in seconds.", "30"),
     ("max_retries", whole(0, 100),
      "How often a failure that may pass is tried again, before the first token, in place of what "
      "[retry] attempts says.", "2"),

@@ -23,9 +23,13 @@ from llmrr.strategies import NAMES, STRATEGY
 # (leaf, default, doc) in seconds.
 _TIMES: tuple[tuple[str, int, str], ...] = (
     ("connect", 5, "Until a connection to a provider stands."),
-    ("first_token", 60, "Until the first piece of an answer, its reasoning included."),
+    ("first_token", 60,
+     "Until the first piece of an answer, its reasoning included. Well below total: what one model "
+     "takes of that is not there for a fallback."),
     ("between_tokens", 30, "From one piece of an answer to the next."),
-    ("total", 300, "Until an answer has ended."),
+    ("total", 300,
+     "Until an answer has ended, all attempts and models together. Where a model that may be asked "
+     "has a longer timeout of its own, that long."),
 )
 
 # (leaf, kind, doc, example): when a flag is on, and what it sets.
