@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from llmrr import engines, formats, paths
 from llmrr.config import Config, ConfiguredModel
-from llmrr.errors import BadConfig, LlmrrError, NotFound, NotInstalled, Unsupported, nearest
+from llmrr.errors import (
+    BadConfig,
+    LlmrrError,
+    NotFound,
+    NotInstalled,
+    Unsupported,
+    UsageError,
+    nearest,
+)
 from llmrr.kinds import LOCAL_PROVIDERS, split_source
 from llmrr.settings import REMOTE_OPTIONS
+from llmrr.tomltext import is_secret
 from llmrr.types import Endpoint, Format, ModelFiles, Recipe
 
 if TYPE_CHECKING:
@@ -215,6 +224,11 @@ class Catalogue:
         return found[0]
 
     def _named(self, name: str) -> Resolved:
+        if is_secret("", name):
+            raise UsageError(
+                "a key stands in the place of the model's name",
+                "llmrr keys set OPENAI_API_KEY keeps it; replace a key that others could have read",
+            )
         models = self._config().models
         for model in sorted(models, key=lambda one: one.name != name):
             if name in (model.name, model.group):

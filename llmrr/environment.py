@@ -7,7 +7,7 @@ from pathlib import Path
 from llmrr import settings
 from llmrr.errors import BadConfig, nearest
 from llmrr.settings import Setting, Source, Spec
-from llmrr.tomltext import is_secret, toml_text
+from llmrr.tomltext import complaint, is_secret, toml_text
 
 PREFIX = "LLMRR_"
 MIGRATION_MODE = "MIGRATION_MODE"  # known by this name before there was an llmrr
@@ -52,14 +52,16 @@ def stated(spec: Spec, value: object, source: Source, where: str | None = None) 
     why = ""
     for reading in _readings(value) if isinstance(value, str) else [value]:
         try:
+            if is_secret(spec.leaf, value):
+                raise ValueError
             return Setting(spec.kind.parse(reading, Path()), source, where, reading)
         except ValueError as exc:
-            why = f"cannot be used: {exc}" if str(exc) else ""
-    written = "" if is_secret(spec.leaf, value) else f" = {toml_text(value)}"
-    raise BadConfig(
-        f"{where or spec.key}{written} {why or f'is not {spec.kind.expected}'} ({source})",
-        f"for example: {_example(spec, where)}",
-    )
+            why = str(exc)
+    said = complaint(
+        spec.leaf, value, spec.kind.expected, why,
+        named=where or spec.key, written=f" = {toml_text(value)}",
+    )  # fmt: skip
+    raise BadConfig(f"{said} ({source})", f"for example: {_example(spec, where)}")
 
 
 def _sets_nothing(name: str) -> str:

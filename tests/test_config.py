@@ -10,8 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from terminal import Typed
 
-from llmrr import config, environment, journal, settings, tomlfile, tomltext
+from llmrr import config, environment, journal, parameters, settings, tomlfile, tomltext
+from llmrr.choosing import values
 from llmrr.engines.base import Options
 from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError
 from llmrr.types import Endpoint, Message, Sampling
@@ -37,6 +39,65 @@ def refused(text: str) -> BadConfig:
     with pytest.raises(BadConfig) as caught:
         config.load()
     return caught.value
+
+
+# -- secrets ----------------------------------------------------------------------------------
+
+SECRET = "sk-abcdefghijklmnop1234"
+OF_A_MODEL = "[[models]]\nname = 'a'\nsource = 'openai:x'\noptions = "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        OF_A_MODEL + '{ base_url = "http://user:hunter2secret@h/v1" }',
+        OF_A_MODEL + '{ base_url = "http://h/v1?key=hunter2secret" }',
+        OF_A_MODEL + f'{{ base_url = "http://{SECRET}@h/v1" }}',
+        OF_A_MODEL + f'{{ headers_env = {{ "X-Api-Key" = "{SECRET}" }} }}',
+        OF_A_MODEL + '{ headers_env = { "X-Api-Key" = "hunter2secret-0" } }',
+        f"[[models]]\nname = 'a'\nsource = 'openai:{SECRET}'\n",
+        '[alerts]\nwebhook = "https://user:hunter2secret@h/hook"',
+    ],
+)
+def test_no_error_of_a_file_repeats_a_secret(text: str) -> None:
+    error = refused(text)
+    assert "holds a key" in error.message
+    assert "hunter2" not in error.message + error.hint
+    assert SECRET not in error.message + error.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("base_url", "http://u:hunter2secret@h/v1"),
+        ("api_key_env", SECRET),
+        ("api_key_env", "gsk_hunter2hunter2hunter2"),
+        ("headers_env", f"X={SECRET}"),
+    ],
+)
+def test_nor_does_one_of_a_command_line_or_a_call(name: str, value: str) -> None:
+    for refuse in (
+        lambda: parameters.read_options([(name, value)]),
+        lambda: values.parsed(name, value, "options"),
+    ):
+        with pytest.raises(UsageError, match=f"{name} holds a key: it is not") as caught:
+            refuse()
+        assert value not in str(caught.value)
+
+
+def test_a_key_in_place_of_a_models_name_is_not_recorded(typed: Typed) -> None:
+    for model in (SECRET, f"openai:{SECRET}"):
+        seen = typed("run", "-m", model, "hi")
+        assert (seen.code, SECRET in seen.err) == (2, False)
+    assert SECRET not in typed("logs", "list", "--json").out + typed("stats", "--json").out
+
+
+def test_the_path_of_a_webhook_is_not_shown(typed: Typed) -> None:
+    user('[alerts]\nwebhook = "https://hooks.example.org/hook/T1/hunter2"')
+    for flags in ((), ("--json",)):
+        shown = typed("config", "show", *flags).out
+        assert "https://hooks.example.org/…" in shown
+        assert "hunter2" not in shown
 
 
 # -- who wins ----------------------------------------------------------------------------------

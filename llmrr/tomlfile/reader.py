@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llmrr import settings
 from llmrr.errors import nearest
 from llmrr.tomlfile.stated import Problem
-from llmrr.tomltext import is_secret, key_text, toml_text
+from llmrr.tomltext import complaint, is_secret, key_text, toml_text
 
 if TYPE_CHECKING:
     from llmrr.tomllayout import Layout, Place
@@ -79,9 +79,12 @@ class Reader:
         try:
             return spec.kind.parse(raw, self.folder)
         except ValueError as exc:
-            why = f": {exc}" if str(exc) else f" is not {spec.kind.expected}"
-            written = "" if str(exc) else f" = {_short(raw)}"
-            self.fail(place, f"{key}{written}{why}", f"for example: {spec.leaf} = {spec.example}")
+            why = str(exc)
+            said = complaint(
+                spec.leaf, raw, spec.kind.expected, why,
+                named=key, written="" if why else f" = {_short(raw)}",
+            )  # fmt: skip
+            self.fail(place, said, f"for example: {spec.leaf} = {spec.example}")
         return None
 
     def secret(self, raw: object, place: "Place") -> bool:
