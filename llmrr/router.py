@@ -8,43 +8,34 @@ load, stream, record. Also the library's public face.
     ('The capital of France is Paris.', 'small')
 """
 
-import os
-import shlex
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from llmrr import formats, live, spending, stats
+from llmrr import formats, live, stats
 from llmrr.catalogue import Catalogue, Resolved, place
-from llmrr.choosing import calls, stating
+from llmrr.choosing import calls, starting, stating
 from llmrr.choosing.answering import Answer
-from llmrr.choosing.background import Background
 from llmrr.choosing.budgeting import Budgeting
-from llmrr.choosing.dispatch import Call, Dispatch, completed
-from llmrr.choosing.lookup import Cache
+from llmrr.choosing.dispatch import Call
+from llmrr.choosing.host import Host
+from llmrr.choosing.opening import Opened
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.results import Result, TextStream
-from llmrr.choosing.selection import Moment, Selection, Wish
+from llmrr.choosing.selection import Selection
 from llmrr.choosing.setup import Setup
 from llmrr.choosing.stating import Arguments
 from llmrr.choosing.turns import Prompt
 from llmrr.choosing.watching import Watch
+from llmrr.choosing.wishes import Wish
 from llmrr.config import Config
-from llmrr.engines import for_endpoint, for_format
-from llmrr.engines.base import Model, Options, Stream
-from llmrr.engines.chunks import Kept
-from llmrr.errors import BadConfig, DoesNotFit, LlmrrError, UsageError
-from llmrr.pool import Held, Lease, MemoryUse, Pool, Rules, Wanted, needs
+from llmrr.errors import LlmrrError
+from llmrr.pool import Held, MemoryUse, Pool
 from llmrr.routing import Decision
 from llmrr.routing.cache import Stated
-from llmrr.settings import REMOTE_OPTIONS
 from llmrr.strategies import strategy_warning
-from llmrr.types import Endpoint, ModelInfo, Request
+from llmrr.types import ModelInfo, Request
 
 if TYPE_CHECKING:
     import sqlite3
@@ -53,31 +44,9 @@ if TYPE_CHECKING:
     from llmrr.description import Description, FitLine
     from llmrr.inventory import Installed
 
-    Work = Callable[[sqlite3.Connection], object]
-
 T = TypeVar("T")
 
 __all__ = ["Answer", "Opened", "Result", "Router", "TextStream"]
-
-
-UNRECORDED_S: Final = 60.0  # how long a database that could not be used is left alone
-_PRUNE_EVERY_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A loaded model to be used directly. What it answers is not recorded. It stays loaded as long
-    as this, or an answer of it, is held and the router is open."""
-
-    resolved: Resolved
-    engine: str
-    model: Model
-    lease: Lease | None = None
-
-    def generate(self, request: Request) -> Stream:
-        """Start answering, with the defaults of its recipe, of its author and of llmrr."""
-        asked = completed(request, self.resolved, self.model.info.sampling)
-        return Kept(self.model.generate(asked), self.lease)
 
 
 class Router:
@@ -101,24 +70,14 @@ class Router:
         leave_model: bool = False,
         **stated: Any,
     ) -> None:
-        self._warn, self._leave_model = warn, leave_model
-        self._live, self._setup = live.of(config, stated, warn), cast("Setup | None", None)
-        self.pool = Pool(self._rules, lives=not leave_model)
-        self._connection: sqlite3.Connection | None = None
-        self._unrecorded_until = 0.0  # the database could not be used: by ``time.monotonic``
-        self._database_lock = threading.RLock()
-        self._prunes = 0.0  # when old runs are looked for next
-        self._kept: dict[str, str] = {}  # who has answered a conversation
-        self._cache = Cache()
-        self._background = Background()
-        self._told: set[str] = set()
+        self._host = Host(live.of(config, stated, warn), warn, leave_model=leave_model)
 
     def __enter__(self) -> "Router":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and not issubclass(kind, LlmrrError):
-            self._background.cancel()
+            self._host.background.cancel()
         self.close()
 
     @classmethod
@@ -136,12 +95,7 @@ class Router:
     def setup(self) -> Setup:
         """The configuration that holds now, with what follows from it; a request keeps the one
         that it began with."""
-        config, setup = self._live.current(), self._setup
-        if setup is None or setup.config is not config:
-            self._setup = setup = Setup(
-                config, self.with_database, self.pool.idle_bytes, self.budgeting.now
-            )
-        return setup
+        return self._host.setup
 
     def update_config(
         self, stated: str | PathLike[str] | Mapping[str, Any] | None = None, /, **named: Any
@@ -158,7 +112,12 @@ class Router:
         >>> router.config.value("strategy"), router.config.value("retry.attempts")
         ('random', 2)
         """
-        live.change(self._live, stated, named)
+        live.change(self._host.live, stated, named)
+
+    @property
+    def pool(self) -> Pool:
+        """The models that are in memory."""
+        return self._host.pool
 
     # -- models --------------------------------------------------------------------------------
 
@@ -172,10 +131,10 @@ class Router:
         """The ``[[models]]``, to choose among."""
         return self.setup.selection
 
-    @cached_property
+    @property
     def budgeting(self) -> Budgeting:
         """``[budgets]``, and what was spent of them."""
-        return Budgeting(lambda: self.config, self.with_database, self._warn)
+        return self._host.budgeting
 
     def resolve(self, name: str | None) -> Resolved:
         """Which model a name means; without one, the one that answers by default. Raises what
@@ -225,10 +184,10 @@ class Router:
             self.catalogue, name, context=context, kv_type=kv_type, token=token
         )
 
-    @cached_property
+    @property
     def watch(self) -> Watch:
         """``[alerts]``: what follows a run."""
-        return Watch(lambda: self.config, self.with_database, self._warn, self.memory)
+        return self._host.watch
 
     # -- work ----------------------------------------------------------------------------------
 
@@ -264,27 +223,12 @@ class Router:
         that is: a flag that is on for a share of all is on or off for one user. ``models`` are
         those to choose among, all where there are none.
         """
-        loading, setup = _loading(options, engine), self.setup
         wish = Wish(
-            model, strategy, tuple(fallback), tuple(need), loading, user, tuple(models),
-            caches=isinstance(cache, bool),
+            model, strategy, tuple(fallback), tuple(need), Loading.of(options, engine), user,
+            tuple(models), caches=isinstance(cache, bool),
         )  # fmt: skip
-        call = Call(setup, options or {}, engine, conversation, log, deadline, cache)
-        moment = self._moment(conversation)
-        if sides := setup.selection.sides(wish):
-            from llmrr.choosing.sides import ask
-
-            return ask(self, sides, request, wish, call, moment, progress)
-        chosen = setup.selection.choose(request, wish, moment)
-        self._tell(chosen.flags.notes)
-        dispatch = Dispatch(self, chosen, request, call)
-        decision = chosen.decision
-        if decision is None or decision.strategy != "ensemble":
-            return Answer(dispatch.attempts(), progress, decision)
-        from llmrr.choosing.ensemble import Ensemble
-
-        judge = cast("str | None", setup.config.value("ensemble.judge"))
-        return Ensemble(dispatch, request, decision, chosen.names, judge, progress)
+        call = Call(self.setup, options or {}, engine, conversation, log, deadline, cache)
+        return starting.start(self._host, request, wish, call, progress)
 
     def route(
         self,
@@ -315,16 +259,7 @@ class Router:
         if not isinstance(request, Request) or stated:
             call = calls.understood(request, {**asked, **stated}, setup.config)
             request, asked = call.request, call.choice
-        wish = calls.wish(asked)
-        decision: Decision
-        if sides := setup.selection.sides(wish):
-            from llmrr.choosing.sides import decide
-
-            decision = decide(setup.selection, sides, request, wish, self._moment(None))
-        else:
-            decision = setup.selection.decide(request, wish, self._moment(None))
-        self._tell(decision.flags.notes)
-        return decision
+        return starting.decided(self._host, request, calls.wish(asked), setup)
 
     def diagnose(
         self,
@@ -423,21 +358,7 @@ class Router:
         """``embed``, with the model that made the vectors and the decision."""
         from llmrr.choosing import embedding
 
-        wanted, setup = embedding.checked(texts), self.setup
-        request = embedding.request_of(wanted)
-        need = (embedding.NEED,) if setup.selection.members(model) else ()
-        wish = Wish(model, None, (), need, _loading(options, engine))
-        chosen = setup.selection.choose(request, wish, self._moment(None))
-        if model is not None and not need:  # vectors of another one cannot be compared with its own
-            chosen = chosen._replace(names=chosen.names[:1])
-        call = Call(setup, options or {}, engine, None, True, None, False)
-        return embedding.Embedding(Dispatch(self, chosen, request, call), wanted).run()
-
-    def _vectors(self, texts: Sequence[str], model: str, setup: Setup) -> list[list[float]]:
-        """One vector per text from a model that is needed besides; nothing of it is recorded."""
-        found = setup.catalogue.for_running(setup.catalogue.wanted(model, None))
-        with self._open(found, {}, None, setup) as lease:
-            return lease.model.embed(texts)
+        return embedding.embedded(self._host, texts, model=model, options=options, engine=engine)
 
     def open(
         self,
@@ -449,19 +370,13 @@ class Router:
         """Load a model to use it directly; it stays loaded as long as what is returned is held."""
         setup = self.setup
         resolved = setup.catalogue.wanted(model, engine)
-        lease = self._open(resolved, options or {}, engine, setup)
+        lease = self._host.open(resolved, options or {}, engine, setup)
         return Opened(resolved, lease.about.engine.name, lease.model, lease)
 
     def close(self) -> None:
         """Free the models, what they are answering too, and the database, after what answers left
         behind has ended. Twice is allowed."""
-        self._background.wait()
-        self._cache.close()
-        self.pool.close(leave=self._leave_model)
-        with self._database_lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._host.close()
 
     # -- memory --------------------------------------------------------------------------------
 
@@ -472,36 +387,41 @@ class Router:
         which must be the same for what is loaded to be what is used. Raises ``NotFound`` for a name
         that means no model, and what loading it raises."""
         self.with_database(lambda connection: None, "nothing is recorded")
-        if self.config.value("memory.loading") == "preload":
-            named = cast("tuple[str, ...]", self.config.value("preload"))
-            for name in named or [one.name for one in self.config.models]:
-                self._preload(name, options or {})
+        self._host.preload(options or {})
         return self
 
     def unload_unused(self, idle_s: float | None = None) -> list[str]:
         """Unload the models of this machine that nobody uses, or only those that nobody has used
         for so many seconds; their names."""
-        return self.pool.unload_unused(idle_s or 0.0)
+        return self._host.pool.unload_unused(idle_s or 0.0)
 
     def cleanup(self) -> list[str]:
         """Unload what nobody uses, and forget what is older than ``[stats] retention``; the names
         of what was unloaded."""
-        retention = cast("float | None", self.config.value("stats.retention"))
-        self.with_database(
-            lambda connection: stats.prune(connection, retention, at_once=True),
-            "nothing is forgotten",
-        )
+        self._host.record.forget(self.config)
         return self.unload_unused()
 
     def loaded(self) -> list[Held]:
         """The models of this machine that are in memory: names, bytes, how many requests use
         them."""
-        return self.pool.held()
+        return self._host.pool.held()
 
     def memory(self) -> MemoryUse | None:
         """How much of the memory that this process may use is in use; None where the system does
         not say."""
-        return self.pool.use()
+        return self._host.pool.use()
+
+    # -- the record ----------------------------------------------------------------------------
+
+    @property
+    def database(self) -> "sqlite3.Connection":
+        """The open database. Raises what ``open_database`` does."""
+        return self._host.record.database
+
+    def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None":
+        """Use the database; None after a warning of what is lost. It is then left alone for a
+        while."""
+        return self._host.with_database(work, loss)
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -517,7 +437,7 @@ class Router:
             prompt, stating.together(options, stated), self.config, streams=streams
         )
         if warning := strategy_warning(call.choice.get("strategy")):
-            self._warn(warning)
+            self._host.warn(warning)
 
         def start() -> Answer:
             answer = self.run(call.request, deadline=call.timeout, **call.choice, **call.running)
@@ -525,157 +445,3 @@ class Router:
             return answer
 
         return TextStream(start, call.timeout)
-
-    def _open(
-        self,
-        resolved: Resolved,
-        stated: Mapping[str, object],
-        wanted: str | None,
-        setup: Setup,
-        until: float | None = None,
-    ) -> Lease:
-        """A model to be used; room for it is waited for ``until``, by default as long as for an
-        answer."""
-        total = cast("float | None", setup.config.value("timeouts.total"))
-        if until is None and total is not None:
-            until = time.monotonic() + total
-        return self.pool.lease(self._wanted(resolved, stated, wanted, setup.config), until)
-
-    def _wanted(
-        self, resolved: Resolved, stated: Mapping[str, object], wanted: str | None, config: Config
-    ) -> Wanted:
-        wanted = wanted or resolved.engine
-        called, stated = stated, {**resolved.options, **stated}
-        if resolved.endpoint is not None:
-            if found := config.untrusted(resolved.name, called):
-                raise BadConfig(f"{found}, and nobody agreed to that", "llmrr config trust")
-            endpoint, stated = _endpoint(resolved.endpoint, stated, config)
-            reached = for_endpoint(endpoint, wanted)
-            options = _options(stated)
-            load = partial(reached.engine.load, endpoint, options)
-            return Wanted(resolved.name, (endpoint, reached.engine.name, options), reached, load)
-        _refuse_remote(resolved, stated)
-        files = place(resolved)
-        named = resolved.label or shlex.quote(str(files.path))
-        picked = for_format(files.format, resolved.name, wanted, named)
-        own = config.engine_options(picked.engine.name)
-        most = 1 if "slots" in stated else self._most_slots(config)
-        options = _options({"most_slots": most, **own, **stated})
-        return Wanted(
-            resolved.name, (files, picked.engine.name, options), picked,
-            partial(picked.engine.load, files, options), partial(needs.bytes_of, files, options),
-        )  # fmt: skip
-
-    def _most_slots(self, config: Config) -> int:
-        """How many requests a model of this machine computes at once."""
-        if self._leave_model or not config.value("batching.enabled"):
-            return 1
-        return cast(int, config.value("batching.max_batch_size"))
-
-    def _rules(self) -> Rules:
-        return Rules(**{name: self.config.value(f"memory.{name}") for name in Rules._fields})  # type: ignore[arg-type]
-
-    def _preload(self, name: str, options: Mapping[str, object]) -> None:
-        setup = self.setup
-        found = setup.catalogue.for_running(setup.catalogue.wanted(name, None))
-        try:
-            self._open(found, options, None, setup).release()
-        except DoesNotFit as error:
-            self._warn(f"{name} is not preloaded: {error.message}")
-
-    def _tell(self, notes: Sequence[str]) -> None:
-        """Warn of each once."""
-        for note in notes:
-            if note not in self._told:
-                self._told.add(note)
-                self._warn(note)
-
-    # -- the record ----------------------------------------------------------------------------
-
-    @property
-    def database(self) -> "sqlite3.Connection":
-        """The open database. Raises what ``open_database`` does."""
-        from llmrr import database
-
-        if self._connection is None:
-            self._connection = database.open_database()
-        return self._connection
-
-    def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None":
-        """Use the database; None after a warning of what is lost: an answer is worth more. It is
-        then left alone for a while, as waiting for a lock at every request is no use."""
-        if time.monotonic() < self._unrecorded_until:
-            return None
-        try:
-            with self._database_lock:  # transactions of several threads would meet
-                if time.monotonic() < self._unrecorded_until:  # who came before waited in vain
-                    return None
-                return work(self.database)
-        except LlmrrError as error:
-            self._unrecorded_until = time.monotonic() + UNRECORDED_S
-            self._warn(f"{loss}: {error.message}")
-            return None
-
-    def _moment(self, conversation: str | None) -> Moment:
-        kept = None if conversation is None else self._kept.get(conversation)
-        return Moment(int.from_bytes(os.urandom(8)), self.pool.names, self.pool.busy(), kept)
-
-    def _record(
-        self, run: stats.Run, log: bool, label: str | None, config: Config,
-        outcome: "Work | None" = None,
-    ) -> None:  # fmt: skip
-        if not log or not config.value("log_prompts"):
-            run = replace(run, system=None, prompt=None, answer=None)
-        retention = cast("float | None", config.value("stats.retention"))
-
-        def write(connection: "sqlite3.Connection") -> None:
-            from llmrr import database
-
-            with database.errors(), database.transaction(connection):
-                stats.record(connection, run)
-                tokens = run.prompt_tokens + run.completion_tokens
-                spending.add(connection, run.at, run.model, run.cost, tokens)
-                if outcome is not None:
-                    outcome(connection)
-                if label is not None:
-                    from llmrr.store import records
-
-                    records.touch(connection, label, run.at)
-            if time.monotonic() >= self._prunes:
-                self._prunes = time.monotonic() + _PRUNE_EVERY_S
-                stats.prune(connection, retention)
-
-        self.with_database(write, "nothing is recorded")
-        self.watch.after(run)
-
-
-def _endpoint(
-    endpoint: Endpoint, stated: Mapping[str, object], config: Config
-) -> tuple[Endpoint, dict[str, object]]:
-    """Where a remote model is asked, with the times that are configured and what is stated of
-    it; and what else is stated."""
-    times: dict[str, object] = {
-        ("timeout" if name == "total" else name): config.value(f"timeouts.{name}")
-        for name in ("connect", "first_token", "between_tokens", "total")
-    }
-    own = {name: one for name, one in stated.items() if name in REMOTE_OPTIONS}
-    rest = {name: one for name, one in stated.items() if name not in REMOTE_OPTIONS}
-    times["env_file"] = config.value("env_file")
-    return replace(endpoint, **{**times, **own}), rest  # type: ignore[arg-type]
-
-
-def _refuse_remote(resolved: Resolved, stated: Mapping[str, object]) -> None:
-    for name in stated:
-        if name in REMOTE_OPTIONS:
-            raise UsageError(
-                f"{resolved.name} runs on this machine, and has no {name}", f"leave out {name}"
-            )
-
-
-def _loading(options: Mapping[str, object] | None, engine: str | None) -> Loading:
-    context = (options or {}).get("context_size")
-    return Loading(engine, context if isinstance(context, int) else None)
-
-
-def _options(stated: Mapping[str, Any]) -> Options:
-    return Options(**{key: value for key, value in stated.items() if value is not None})

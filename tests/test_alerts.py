@@ -19,7 +19,7 @@ from llmrr.alerts import Alert, Facts, Rules, due
 from llmrr.choosing import delivery
 from llmrr.database import open_database
 from llmrr.errors import BadConfig, EngineFailed, LlmrrError
-from llmrr.pool import MemoryUse
+from llmrr.pool import MemoryUse, Pool
 from llmrr.router import Router
 from llmrr.types import Message, Request
 
@@ -198,7 +198,7 @@ def test_an_error_rate_over_several_processes(engine: FakeEngine) -> None:
 
 
 def test_memory_is_that_of_this_machine(talks: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Router, "memory", lambda router: MemoryUse(9, 10))
+    monkeypatch.setattr(Pool, "use", lambda pool: MemoryUse(9, 10))
     own("[alerts]\nmemory = 0.8\n")
     ask(2)
     (alert,) = raised()

@@ -11,7 +11,7 @@ from other_servers import OllamaServer
 from provider_servers import KEY, MODEL, Fault, Said
 from terminal import Typed
 
-from llmrr import config
+from llmrr import config, paths
 from llmrr.errors import BadConfig
 from llmrr.router import Router
 
@@ -78,7 +78,7 @@ def test_it_is_recorded_without_the_key(openai: OpenAIServer, typed: Typed) -> N
     assert "export OPENAI_API_KEY=…" in failed.err
     logged = typed("logs", "list", "--json").out + typed("logs", "--json").out
     assert SOURCE in logged
-    for file in config.paths.data_dir().rglob("*"):
+    for file in paths.data_dir().rglob("*"):
         assert not file.is_file() or KEY.encode() not in file.read_bytes()
 
 

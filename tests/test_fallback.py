@@ -373,7 +373,7 @@ def test_those_that_wait_for_a_locked_database_do_not_wait_anew(engine: FakeEngi
     configure("a")
     told, worked, lock = list[str](), list[int](), Counted()
     with Router(warn=told.append) as router:
-        router._database_lock = lock  # type: ignore[assignment]
+        router._host.record._lock = lock  # type: ignore[assignment]
         later = threading.Thread(
             target=router.with_database, args=(lambda _: worked.append(1), "second")
         )
@@ -644,6 +644,7 @@ def test_those_that_come_at_once_do_not_take_the_same(
 ) -> None:
     """All look before any is noted, if that can be."""
     from llmrr.choosing import selection
+    from llmrr.choosing.wishes import Moment, Wish
 
     configure("a", "b", "c", "d", head=f"strategy = '{strategy}'")
     threads, met = 4, threading.Barrier(4)
@@ -658,7 +659,7 @@ def test_those_that_come_at_once_do_not_take_the_same(
 
     monkeypatch.setattr(selection, "route", route)
     with Router() as router:
-        wish, moment = selection.Wish(), selection.Moment()
+        wish, moment = Wish(), Moment()
         work = [
             threading.Thread(target=router.selection.choose, args=(HELLO, wish, moment))
             for _ in range(threads)

@@ -332,7 +332,7 @@ def test_what_a_flag_leaves_out_is_still_in_the_chain(engine: FakeEngine) -> Non
 def test_the_cache_that_a_flag_sets_reaches_every_request(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from llmrr.choosing.selection import Moment, Wish
+    from llmrr.choosing.wishes import Moment, Wish
 
     configure("")
     monkeypatch.setenv("FF_NEW_CACHING", "true")

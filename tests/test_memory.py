@@ -265,12 +265,12 @@ def test_loaded_is_every_model_and_aliases_share_one(engine: FakeEngine) -> None
     with Router() as router:
         for name in "abc":
             text_of(router.run(asked("x"), model=name))
-        assert router._moment(None).loaded == {"a", "b", "c"}
+        assert router._host.moment().loaded == {"a", "b", "c"}
         assert len(engine.loads) == len(router.loaded()) == 2
         answer = router.run(asked("x"), model="a")
-        assert router._moment(None).busy == {"a": 1}
+        assert router._host.moment().busy == {"a": 1}
         answer.close()
-        assert router._moment(None).busy == {}
+        assert router._host.moment().busy == {}
 
 
 def test_what_is_preloaded(engine: FakeEngine) -> None:
@@ -393,7 +393,7 @@ def test_times_may_be_written_with_a_unit(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("LLMRR_MEMORY__INTERVAL", "90s")
     monkeypatch.setenv("LLMRR_PRELOAD", "a, b")
     with Router() as router:
-        assert router._rules() == pool.Rules(0.8, 0.9, 90.0, True, 600.0)
+        assert router._host.rules() == pool.Rules(0.8, 0.9, 90.0, True, 600.0)
         assert router.config.value("preload") == ("a", "b")
 
 

@@ -675,7 +675,7 @@ def test_an_answer_of_the_cache_is_none_of_a_side(two: Two) -> None:
         for _ in range(3):
             answer = router.run(request)
             assert "".join(chunk.text for chunk in answer) == "The capital is Paris."
-            router._background.wait()
+            router._host.background.wait()
     assert answer.cache == "exact"
     assert (len(two.new.seen), len(two.legacy.seen)) == (1, 2)
     first, second = recorded()

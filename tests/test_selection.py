@@ -13,7 +13,7 @@ from llmrr import engines, formats, hardware, speeds
 from llmrr.catalogue import identity_of
 from llmrr.choosing import infos
 from llmrr.choosing.profiles import Loading, key_of
-from llmrr.choosing.selection import needs_of
+from llmrr.choosing.wishes import needs_of
 from llmrr.database import open_database
 from llmrr.errors import DoesNotFit
 from llmrr.hardware import Memory

@@ -4,9 +4,12 @@
 ``health`` of how it has been doing. ``cached`` knows which answers may be given again; they are
 ``kept`` under the ``identity`` of what gave them, and ``meaning`` compares requests in other words.
 Requests that are under way are ``flights``, which others that are the same are ``listening`` to.
-``dispatch`` carries one request through the models that were chosen, in ``attempts``; ``answering``
-is the answer under way, ``ensemble`` one of several; ``embedding`` does the same for vectors.
-``setup`` is a configuration with what follows from it, which a request keeps.
+``starting`` makes an answer of a call: ``wishes`` is what that states of the choice, ``opening``
+how a model is loaded or reached. ``dispatch`` carries one request through the models that were
+chosen, in ``attempts``, and ``ending`` is what is written of each; ``answering`` is the answer
+under way, ``ensemble`` one of several; ``embedding`` does the same for vectors. ``setup`` is a
+configuration with what follows from it, which a request keeps; ``host`` is what all requests of a
+router share, and ``recording`` the database as they use it.
 
 What programs call: ``stating`` has the names of arguments, ``values`` and ``turns`` what they may
 be, ``calls`` makes a request of them, ``results`` is what comes back.

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from llmrr.catalogue import Resolved, place
 from llmrr.choosing.attempts import Attempt, Ended
+from llmrr.choosing.host import Host
 from llmrr.choosing.listening import Listener
-from llmrr.choosing.lookup import Cache, Replay, Wanted
+from llmrr.choosing.lookup import Replay, Wanted
 from llmrr.choosing.meaning import Meaning
+from llmrr.choosing.opening import completed
 from llmrr.config import Config
 from llmrr.errors import LlmrrError
 from llmrr.routing.cache import Rules, Stated
@@ -21,12 +23,11 @@ from llmrr.types import Request, Sampling
 if TYPE_CHECKING:
     import sqlite3
 
-    from llmrr.choosing.dispatch import Call, Host
+    from llmrr.choosing.dispatch import Call
     from llmrr.choosing.kept import Kept
 
     Work = Callable[[sqlite3.Connection], object]
     Run = Callable[[bool], Attempt]
-    Complete = Callable[[Request, Resolved, Sampling], Request]
 
 T = TypeVar("T")
 
@@ -47,14 +48,11 @@ class Found(NamedTuple):
 class Cached:
     """The cache as one request uses it."""
 
-    def __init__(
-        self, router: "Host", shared: Cache, call: "Call", flags: Stated, complete: "Complete"
-    ) -> None:
-        self._router, self._shared, self._call = router, shared, call
-        self._complete = complete
+    def __init__(self, host: Host, call: "Call", flags: Stated) -> None:
+        self._host, self._shared, self._call = host, host.cache, call
         self.rules = rules_of(call.setup.config, call.cache, flags)
         model = self.rules.model
-        self._meaning = None if model is None else Meaning(router, call.setup, shared, model)
+        self._meaning = None if model is None else Meaning(host, call.setup, model)
 
     def start(self, model: Resolved, request: Request, run: "Run") -> Attempt:
         """The answer that is kept, or that of the same request under way, or a run. Raises what
@@ -106,7 +104,7 @@ class Cached:
             return None
         try:
             own = Sampling() if is_remote else self._author(place(model).path)
-            whole = self._complete(request, model, own)
+            whole = completed(request, model, own)
             if not asked and not cache.repeats(whole):
                 return None
             about = self._about(model)
@@ -126,7 +124,7 @@ class Cached:
         known = self._shared.samplings
 
         def use(work: "Callable[[sqlite3.Connection], Any]", _loss: str) -> Any:
-            return self._router.with_database(work, _LOSS)
+            return self._host.with_database(work, _LOSS)
 
         if path.is_dir():  # what is in it may have changed all the same
             return infos.inspect(path, use).sampling
@@ -158,7 +156,7 @@ class Cached:
     def _search(self, work: "Callable[[sqlite3.Connection], T | None]") -> "list[T]":
         """What is found in memory, then in the database."""
         private = self._shared.in_memory(work, opens=False)
-        found = (private, self._router.with_database(work, _LOSS))
+        found = (private, self._host.with_database(work, _LOSS))
         return [one for one in found if one is not None]
 
     def _keeping(self, listener: Listener) -> "Work | None":

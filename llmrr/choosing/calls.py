@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from llmrr.choosing import turns, values
 from llmrr.choosing.profiles import Loading
-from llmrr.choosing.selection import Wish
 from llmrr.choosing.stating import CHOOSING, LISTS, RUNNING, known, named
+from llmrr.choosing.wishes import Wish
 from llmrr.config import Config
 from llmrr.errors import InvalidRequest
 from llmrr.prompts import PromptTemplate
@@ -57,9 +57,7 @@ def understood(
 
 def wish(choice: Mapping[str, Any]) -> Wish:
     """What is stated of the choice, for the selection."""
-    options = choice.get("options") or {}
-    context = options.get("context_size")
-    loading = Loading(choice.get("engine"), context if isinstance(context, int) else None)
+    loading = Loading.of(choice.get("options"), choice.get("engine"))
     return Wish(
         choice.get("model"), choice.get("strategy"), _tuple(choice.get("fallback")),
         _tuple(choice.get("need")), loading, choice.get("user"),

@@ -3,34 +3,32 @@ recorded."""
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from llmrr import stats
 from llmrr.catalogue import Resolved
-from llmrr.choosing import pictures
+from llmrr.choosing import ending, pictures
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended, without_begun
-from llmrr.choosing.budgeting import Budgeting, candidate_of, cost_of
+from llmrr.choosing.budgeting import candidate_of, cost_of
 from llmrr.choosing.cached import Cached
-from llmrr.choosing.lookup import Cache
+from llmrr.choosing.host import Host
+from llmrr.choosing.opening import completed
 from llmrr.choosing.profiles import breaker_rules, key_of
-from llmrr.choosing.selection import Chosen, needs_of, retry_rules
+from llmrr.choosing.selection import Chosen
 from llmrr.choosing.setup import Setup
+from llmrr.choosing.wishes import needs_of
 from llmrr.config import Config
 from llmrr.engines.chunks import joined
-from llmrr.errors import EngineFailed, LlmrrError, Unreachable, UsageError
-from llmrr.pool import Lease, Pool
+from llmrr.errors import LlmrrError, UsageError
+from llmrr.pool import Lease
 from llmrr.routing.cache import Stated
 from llmrr.routing.candidate import UNKNOWN
-from llmrr.types import DEFAULT_SAMPLING, Message, Request, Sampling, Usage
+from llmrr.routing.chain import RetryRules
+from llmrr.types import Request
 
 if TYPE_CHECKING:
     import sqlite3
-
-    Work = Callable[[sqlite3.Connection], object]
-
-T = TypeVar("T")
 
 
 class Call(NamedTuple):
@@ -46,62 +44,27 @@ class Call(NamedTuple):
     cache: Stated = None
 
 
-class Host(Protocol):
-    """What a request needs of the router."""
-
-    pool: Pool
-    _kept: dict[str, str]
-    _cache: Cache
-
-    @property
-    def budgeting(self) -> Budgeting: ...
-
-    def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None": ...
-
-    def _open(
-        self,
-        resolved: Resolved,
-        stated: Mapping[str, object],
-        wanted: str | None,
-        setup: Setup,
-        until: float | None = None,
-    ) -> Lease: ...
-
-    def _vectors(self, texts: Sequence[str], model: str, setup: Setup) -> list[list[float]]: ...
-
-    def _record(
-        self, run: stats.Run, log: bool, label: str | None, config: Config,
-        outcome: "Work | None" = None,
-    ) -> None: ...  # fmt: skip
-
-    def _warn(self, text: str) -> None: ...
-
-
 class Dispatch:
     """One request on its way through the models that were chosen for it."""
 
-    def __init__(self, router: Host, chosen: Chosen, request: Request, call: Call) -> None:
-        self.router, self.chosen, self.request, self.call = router, chosen, request, call
+    def __init__(self, host: Host, chosen: Chosen, request: Request, call: Call) -> None:
+        self.host, self.chosen, self.request, self.call = host, chosen, request, call
         self.setup, self.config = call.setup, call.setup.config
         self.cid = call.conversation or _new_conversation(time.time())
         total = cast("float | None", self.config.value("timeouts.total"))
         seconds = total if call.deadline is None else call.deadline
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.under_way = chosen.under_way
-        self.closings = router.pool.closings
+        self.closings = host.pool.closings
         self.claims = 0
         self.cost: float | None = None  # dollars of all that was asked
         self.models = {one.name: one for one in self.config.models}
-        self.cached = Cached(router, router._cache, call, chosen.flags.cache, completed)
-
-    def attempts(self) -> Attempts:
-        """The models that are asked in turn."""
-        return self.attempts_of(self, self.chosen.names, self.request)
+        self.cached = Cached(host, call, chosen.flags.cache)
 
     def attempts_of(self, asks: Asks, names: Sequence[str], request: Request) -> Attempts:
         """Some models that are asked in turn; ``asks`` is told of it."""
         return Attempts(
-            asks, request, names, retry_rules(self.config),
+            asks, request, names, _retry_rules(self.config),
             seed=int.from_bytes(os.urandom(8)), deadline=self.deadline,
             contexts={one.name: one.context for one in self.chosen.candidates},
             limits=self._limits(names),
@@ -137,7 +100,7 @@ class Dispatch:
                 self.under_way = health.begin(connection, key_of(model))
             return None
 
-        if refusal := self.router.with_database(work, "how models have been doing is not known"):
+        if refusal := self.host.with_database(work, "how models have been doing is not known"):
             raise refusal
 
     def resolve(self, name: str) -> Resolved:
@@ -151,7 +114,7 @@ class Dispatch:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and begin, or take the answer that there is. Raises what goes wrong."""
-        if self.closings != self.router.pool.closings:  # nobody wants its answer any more
+        if self.closings != self.host.pool.closings:  # nobody wants its answer any more
             raise UsageError("the router was closed before the answer came", "close it last")
         pictures.require(model, request, self.call.options, self.call.engine)
         return self.cached.start(model, request, lambda again: self._run(model, request, again))
@@ -178,7 +141,7 @@ class Dispatch:
         options = self.call.options
         if model.endpoint is not None:  # how often it is asked is counted here
             options = {**options, "max_retries": 0}
-        return self.router._open(model, options, self.call.engine, self.setup, self.deadline)
+        return self.host.open(model, options, self.call.engine, self.setup, self.deadline)
 
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, and what that says of the model."""
@@ -192,30 +155,31 @@ class Dispatch:
         if model is None:
             return
         if ended.error is None and is_said and self.call.conversation is not None:
-            self.router._kept[self.call.conversation] = ended.name
+            self.host.kept[self.call.conversation] = ended.name
         found = self.cached.ended(ended)
         cost = cost_of(self.config, model, ended.usage)
         if found.cache is not None:  # it took nothing, whatever the answer once took
             ended, cost = replace(ended, usage=None), 0.0
         if cost is not None:
             self.cost = cost + (self.cost or 0.0)
-        run = _run_of(self.request, ended, model, self.cid if is_said else None, cost)
+        run = ending.run_of(self.request, ended, model, self.cid if is_said else None, cost)
         run = replace(run, cache=found.cache, looked_up=found.looked_up)
-        outcome = _both(self._outcome(ended, is_own=found.is_own), found.work)
+        about = ending.outcome(self.models.get(ended.name), ended, self.config, is_own=found.is_own)
+        outcome = ending.both(about, found.work)
         label = model.label if is_answer else None
-        self.router._record(run, self.call.log, label, self.config, outcome)
+        self.host.note(run, self.call.log, label, self.config, outcome)
         found.done()
 
     def warn(self, text: str) -> None:
         """Tell the user."""
-        self.router._warn(text)
+        self.host.warn(text)
 
     def _require_budget(self, name: str) -> None:
-        decision, router = self.chosen.decision, self.router
+        decision, budgeting = self.chosen.decision, self.host.budgeting
         # What was decided from a moment ago still holds for the first that is asked.
         known = self.claims == 0 and decision is not None
         self.claims += 1
-        budgets = decision.state.budgets if known and decision else router.budgeting.now()
+        budgets = decision.state.budgets if known and decision else budgeting.now()
         if budgets is None:
             return
         candidate = next((one for one in self.chosen.candidates if one.name == name), None)
@@ -232,7 +196,7 @@ class Dispatch:
             models = [self.models[name]] if name in self.models else []
             profiles = self.setup.selection.profiles
             health = profiles.health(models).get(name, UNKNOWN)
-        router.budgeting.require(candidate, needs, health, budgets)
+        budgeting.require(candidate, needs, health, budgets)
 
     def finish(self) -> None:
         """No request of it is under way any more, whatever was noted when it was chosen."""
@@ -242,89 +206,14 @@ class Dispatch:
         from llmrr.choosing import health
 
         loss = "how many requests are under way is not known"
-        self.router.with_database(lambda connection: health.finish(connection, number), loss)
-
-    def _outcome(self, ended: Ended, *, is_own: bool) -> "Work | None":
-        """What it says of the model; nothing, where it ``is_own`` run of no model."""
-        model = self.models.get(ended.name)
-        if model is None:
-            return None
-        from llmrr.choosing import health
-
-        key, error = key_of(model), ended.error
-        rules = breaker_rules(self.config)
-        if not is_own:
-            return lambda connection: health.release(connection, key)
-        if error is None and ended.finish_reason != "cancelled" and ended.usage is not None:
-            return lambda connection: health.note(connection, key, rules, usage=ended.usage)
-        if isinstance(error, LlmrrError) and not error.is_of_request:
-            said = f"{type(error).__name__}: {error.message}"[:500]
-            # A file that is damaged or too large is none that waiting mends.
-            trips = isinstance(error, EngineFailed | Unreachable)
-            return lambda connection: health.note(
-                connection, key, rules, error=said, trips=trips
-            )
-        return lambda connection: health.release(connection, key)
+        self.host.with_database(lambda connection: health.finish(connection, number), loss)
 
 
-def _both(one: "Work | None", other: "Work | None") -> "Work | None":
-    if one is None or other is None:
-        return one or other
-
-    def work(connection: "sqlite3.Connection") -> None:
-        one(connection)
-        other(connection)
-
-    return work
-
-
-def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
-    """With the defaults of the configuration, of the model's author and of llmrr, in that order. A
-    provider has defaults of its own."""
-    recipe = resolved.recipe
-    sampling = request.sampling.over(recipe.params).over(model)
-    if resolved.endpoint is None:
-        sampling = sampling.over(DEFAULT_SAMPLING)
-    messages = request.messages
-    if messages and messages[0].role == "system":
-        messages = (messages[0], *recipe.messages, *messages[1:])
-    elif messages:
-        system = (Message("system", recipe.system),) if recipe.system else ()
-        messages = (*system, *recipe.messages, *messages)
-    return replace(request, sampling=sampling, messages=messages)
-
-
-def _run_of(
-    request: Request, ended: Ended, model: Resolved, cid: str | None, cost: float | None
-) -> stats.Run:
-    usage = ended.usage or Usage(total_s=time.time() - ended.began)
-    error = ended.error
-    system = next((one.content for one in request.messages if one.role == "system"), None)
-    said = request.messages[-1].content if request.messages else request.prompt
-    return stats.Run(
-        id=None,
-        at=ended.began,
-        model=model.name,
-        source=model.source,
-        engine=ended.engine,
-        prompt_tokens=usage.prompt_tokens,
-        cached_tokens=usage.cached_tokens,
-        completion_tokens=usage.completion_tokens,
-        load_s=usage.load_s,
-        first_token_s=usage.first_token_s,
-        total_s=usage.total_s,
-        finish_reason=ended.finish_reason or _interrupted(error),
-        error=f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None,
-        conversation=cid,
-        system=system,
-        prompt=said,
-        answer=ended.text,
-        cost=cost,
+def _retry_rules(config: Config) -> RetryRules:
+    """``[retry]``."""
+    return RetryRules(
+        **{name: config.value(f"retry.{name}") for name in RetryRules._fields}  # type: ignore[arg-type]
     )
-
-
-def _interrupted(error: BaseException | None) -> str | None:
-    return "cancelled" if isinstance(error, KeyboardInterrupt) else None
 
 
 def _new_conversation(began: float) -> str:

@@ -7,7 +7,10 @@ from typing import NamedTuple, cast
 
 from llmrr.catalogue import Resolved
 from llmrr.choosing.attempts import Attempt, Attempts, Ended
-from llmrr.choosing.dispatch import Dispatch
+from llmrr.choosing.dispatch import Call, Dispatch
+from llmrr.choosing.host import Host
+from llmrr.choosing.profiles import Loading
+from llmrr.choosing.wishes import Wish
 from llmrr.engines.base import Model, Stream
 from llmrr.engines.remote import estimates
 from llmrr.routing import Decision
@@ -25,9 +28,24 @@ class Embedded(NamedTuple):
     decision: Decision | None = None
 
 
-def request_of(texts: Sequence[str]) -> Request:
-    """What the choice looks at: the longest text must fit."""
-    return Request(prompt=max(texts, key=len, default=""))
+def embedded(
+    host: Host,
+    texts: str | Sequence[str],
+    *,
+    model: str | None,
+    options: Mapping[str, object] | None,
+    engine: str | None,
+) -> Embedded:
+    """What ``Router.embedded`` returns."""
+    wanted, setup = checked(texts), host.setup
+    request = Request(prompt=max(wanted, key=len, default=""))  # the longest text must fit
+    need = (NEED,) if setup.selection.members(model) else ()
+    wish = Wish(model, None, (), need, Loading.of(options, engine))
+    chosen = setup.selection.choose(request, wish, host.moment())
+    if model is not None and not need:  # vectors of another one cannot be compared with its own
+        chosen = chosen._replace(names=chosen.names[:1])
+    call = Call(setup, options or {}, engine, None, True, None, False)
+    return Embedding(Dispatch(host, chosen, request, call), wanted).run()
 
 
 class Embedding:

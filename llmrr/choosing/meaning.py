@@ -1,23 +1,20 @@
 """Which requests mean the same, by the vectors of a model that is configured for it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from llmrr.catalogue import Resolved, place
-from llmrr.choosing.lookup import Cache, Wanted
+from llmrr.choosing.host import Host
+from llmrr.choosing.lookup import Wanted
 from llmrr.choosing.setup import Setup
 from llmrr.errors import LlmrrError
-
-if TYPE_CHECKING:
-    from llmrr.choosing.dispatch import Host
 
 
 class Meaning:
     """The comparison of one request with others, by ``model``."""
 
-    def __init__(self, router: "Host", setup: Setup, shared: Cache, model: str) -> None:
-        self._router, self._setup = router, setup
-        self._shared, self._model = shared, model
+    def __init__(self, host: Host, setup: Setup, model: str) -> None:
+        self._host, self._setup = host, setup
+        self._shared, self._model = host.cache, model
 
     def name(self, wanted: Wanted, about: Mapping[str, object]) -> None:
         """Note which requests it may be compared with; ``about`` is the model that answers."""
@@ -43,7 +40,7 @@ class Meaning:
         from llmrr.routing import cache
 
         try:
-            (vector,) = self._router._vectors([wanted.words], self._model, self._setup)
+            (vector,) = self._host.vectors([wanted.words], self._model, self._setup)
             wanted.vector = cache.unit(vector)
             return True
         except (LlmrrError, OSError) as error:
@@ -57,9 +54,9 @@ class Meaning:
 
         self._shared.judged.add(self._model)
         if model.endpoint is None and not infos.inspect(
-            place(model).path, self._router.with_database
+            place(model).path, self._host.with_database
         ).pooling:
-            self._router._warn(
+            self._host.warn(
                 f"[cache] semantic: {model.name} is no embedding model, and may take different "
                 "questions for the same one"
             )
@@ -69,6 +66,6 @@ class Meaning:
         if self._model not in self._shared.failed:
             self._shared.failed.add(self._model)
             said = error.message if isinstance(error, LlmrrError) else str(error)
-            self._router._warn(
+            self._host.warn(
                 f"prompts are not compared by their meaning: {self._model} failed ({said})"
             )

@@ -10,16 +10,15 @@ other one; where nobody sees the answer before its end (``held``), also one that
 import copy
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from llmrr import pairs
 from llmrr.catalogue import Resolved
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.attempts import Attempt
-from llmrr.choosing.background import Background
-from llmrr.choosing.dispatch import Call, Host
+from llmrr.choosing.dispatch import Call
+from llmrr.choosing.host import Host
 from llmrr.choosing.side import Side
 from llmrr.errors import EngineFailed, LlmrrError
 from llmrr.routing.sides import SidedDecision, outcome
@@ -30,25 +29,17 @@ from llmrr.types import Chunk, Request
 _LONGEST_SAID = 250  # characters of an error
 
 
-class Runs(Host, Protocol):
-    """What two sides need of the router."""
-
-    _background: Background
-
-    def _tell(self, notes: Sequence[str]) -> None: ...
-
-
 class Parallel(Answer):
     """The answer of one side, while the other one may still be under way."""
 
     decision: SidedDecision
 
     def __init__(
-        self, router: Runs, sides: Sides, request: Request, call: Call, first: Side, second: Side
+        self, host: Host, sides: Sides, request: Request, call: Call, first: Side, second: Side
     ) -> None:
         self.decision = first.decision
         self.usage, self.finish_reason, self.text = None, None, ""
-        self._router, self._sides, self._request, self._call = router, sides, request, call
+        self._host, self._sides, self._request, self._call = host, sides, request, call
         self._first, self._second, self._leading = first, second, first
         self._began, self._at, self._tokens = time.time(), 0, 0
         self._parts: list[str] = []
@@ -176,10 +167,10 @@ class Parallel(Answer):
         if self._leading is second or self._said or self._cancelled:
             if self._leading is first and self._open == 2 and not self._cancelled:
                 # The error itself may be told only once the other side has ended.
-                self._router._warn(said)
+                self._host.warn(said)
             self._stop(None)
             raise self._both_failed(error)
-        self._router._warn(f"{said}: the {second.name} side answers")
+        self._host.warn(f"{said}: the {second.name} side answers")
         self._leading, self._at = second, 0
         second.asked.speak()
         if second.is_driven:
@@ -210,12 +201,12 @@ class Parallel(Answer):
         if not self._is_last():
             return
         # Where both were asked the answer need not wait for it.
-        background = self._router._background
+        background = self._host.background
         if not (self._sides.at_once and background.start(self._finish, lambda: None)):
             self._finish()
 
     def _ask_second(self) -> None:
-        if not self._router._background.start(self._drive, self._second.cancel):
+        if not self._host.background.start(self._drive, self._second.cancel):
             self._second.fail(EngineFailed("the system gave no thread to ask it on"))
             self._is_last()
 
@@ -235,7 +226,7 @@ class Parallel(Answer):
             side.asked.leave(is_said=side is self._leading)
         if self._answered == self._first.name and (failure := self._second.failure):
             said = f"the {self._second.name} side failed ({failure[:_LONGEST_SAID]})"
-            self._router._tell([f"{said}; the answer does not hang on it"])
+            self._host.tell([f"{said}; the answer does not hang on it"])
         by_name = {side.name: side.outcome for side in (self._first, self._second)}
         new, legacy = by_name["new"], by_name["legacy"]
         if not any(one and one.is_own for one in (new, legacy)):
@@ -251,7 +242,7 @@ class Parallel(Answer):
         pair = pairs.Pair(
             self._began, self._sides.mode, self._answered, prompt, new, legacy, alike
         )
-        self._router.with_database(
+        self._host.with_database(
             lambda connection: pairs.record(connection, pair),
             "what both sides answered is not recorded",
         )

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmrr import catalogue, database, engines
 from llmrr.catalogue import Catalogue
+from llmrr.choosing import opening
 from llmrr.config import Config, ConfiguredModel
 from llmrr.engines.base import CONTEXT_AT_LEAST
 from llmrr.engines.remote.keys import key_for
-from llmrr.errors import BadConfig, DoesNotFit, FeatureMissing, LlmrrError, Unsupported
+from llmrr.errors import DoesNotFit, FeatureMissing, LlmrrError, Unsupported
 from llmrr.kinds import LOCAL_PROVIDERS
 from llmrr.routing import Candidate, Health
 from llmrr.routing.breaker import Rules
 from llmrr.routing.candidate import UNKNOWN
-from llmrr.settings import REMOTE_OPTIONS
 from llmrr.strategies import Cost
 from llmrr.types import Endpoint, Feature, ModelInfo
 
@@ -39,6 +39,12 @@ class Loading(NamedTuple):
 
     engine: str | None = None
     context: int | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, object] | None, engine: str | None) -> "Loading":
+        """The same, of what a call states."""
+        context = (options or {}).get("context_size")
+        return cls(engine, context if isinstance(context, int) else None)
 
 
 AS_CONFIGURED: Final = Loading()
@@ -177,11 +183,7 @@ class Profiles:
         loading: Loading,
     ) -> Candidate:
         """Raises what forbids asking it: a missing key, an address nobody agreed to."""
-        if untrusted := self._config().untrusted(model.name, {}):
-            raise BadConfig(f"{untrusted}, and nobody agreed to that", "llmrr config trust")
-        own = {name: one for name, one in found.recipe.options.items() if name in REMOTE_OPTIONS}
-        own["env_file"] = self._config().value("env_file")
-        endpoint = replace(endpoint, **own)
+        endpoint, _ = opening.endpoint_of(found, endpoint, {}, self._config())
         engine = engines.for_endpoint(endpoint, loading.engine or found.engine).engine
         if command := engine.missing():
             raise FeatureMissing(f"the {engine.name} engine is not installed", command)

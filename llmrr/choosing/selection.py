@@ -2,24 +2,30 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from llmrr.catalogue import Catalogue
-from llmrr.choosing.profiles import AS_CONFIGURED, Loading, Profiles, key_of
+from llmrr.choosing.profiles import Profiles, key_of
+from llmrr.choosing.wishes import (
+    Moment,
+    Wish,
+    needs_of,
+    require_text,
+    require_unstated,
+    strategy_of,
+)
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import NotFound, UsageError
 from llmrr.routing import Candidate, Decision, Needs, State, route
 from llmrr.routing.budgets import Budgets
 from llmrr.routing.candidate import UNKNOWN
-from llmrr.routing.chain import RetryRules, chain
+from llmrr.routing.chain import chain
 from llmrr.routing.flags import NO_EFFECT, Effect, active, draw_key
 from llmrr.routing.rejection import Rejected, sorted_words
 from llmrr.sides import Sides
-from llmrr.strategies import parse_strategy
 from llmrr.types import Request, Sampling
 
 if TYPE_CHECKING:
@@ -28,36 +34,8 @@ if TYPE_CHECKING:
     from llmrr.catalogue import Database
 
 HANGS_ON_OTHERS: Final = ("round-robin", "least-loaded")
-BYTES_PER_TOKEN: Final = 4  # of English text, about; only engines know
 # Why a model was left out, and may still be asked when the one that was chosen fails.
 _MAY_BE_ASKED: Final = ("breaker", "probing", "flag")
-
-
-class Wish(NamedTuple):
-    """What a call states of the choice: a model or a group by its name, how to choose, what is
-    asked when that fails, what is needed (``--need``), how it is loaded; the user it is for; and
-    the ``models`` that it is narrowed to, all where there are none. ``among`` are the names of the
-    models of a side, the only ones that are looked at; ``caches``: the call itself says whether
-    its answer may be kept."""
-
-    model: str | None = None
-    strategy: str | None = None
-    fallback: tuple[str, ...] = ()
-    need: tuple[str, ...] = ()
-    loading: Loading = AS_CONFIGURED
-    user: str | None = None
-    models: tuple[str, ...] = ()
-    among: tuple[str, ...] | None = None
-    caches: bool = False
-
-
-class Moment(NamedTuple):
-    """What else a decision hangs on: see ``routing.State``."""
-
-    seed: int = 0
-    loaded: frozenset[str] = frozenset()
-    busy: Mapping[str, int] = MappingProxyType({})
-    kept: str | None = None
 
 
 class Chosen(NamedTuple):
@@ -110,7 +88,7 @@ class Selection:
             if not decision.asked and wish.among is None:
                 raise decision.refusal
             return Chosen(decision.asked, decision, offer.candidates, decision.flags, number)
-        _require_unstated(wish)
+        require_unstated(wish)
         self._require_models(wish.fallback)
         names = tuple(chain(wish.model or "", self._own(), wish.fallback))
         return Chosen(names, flags=self._flags(request, wish))
@@ -134,7 +112,7 @@ class Selection:
             )  # fmt: skip
         flags = self._flags(request, wish)
         models, left_out = _narrowed(models, flags)
-        needs = needs_of(request, wish.need, _strategy(wish, self._config(), flags))
+        needs = needs_of(request, wish.need, strategy_of(wish, self._config(), flags))
         candidates = self.profiles.candidates(models, moment.loaded, wish.loading)
         if not needs.answers and any(one.is_for_vectors for one in candidates):
             needs = replace(needs, dedicated=True)
@@ -170,7 +148,7 @@ class Selection:
         for name, busy in (self.profiles.busy(models) if everywhere else moment.busy).items():
             health[name] = replace(health.get(name, UNKNOWN), busy=busy)
         state = State(
-            time.time(), moment.seed, health, moment.loaded, weights(self._config()), moment.kept,
+            time.time(), moment.seed, health, moment.loaded, _weights(self._config()), moment.kept,
             self._budgets(),
         )  # fmt: skip
         found = route(offer.needs, offer.candidates, state)
@@ -262,50 +240,8 @@ class Selection:
         provider = "file" if found.endpoint is None else found.endpoint.provider
         return ConfiguredModel(name, name, provider, None, Sampling(), None, {}, Path())
 
-def require_text(request: Request) -> None:
-    """Raise ``UsageError`` for halves of characters, which no model takes and no file holds."""
-    for said in (request.prompt or "", *(one.content for one in request.messages)):
-        try:
-            said.encode()
-        except UnicodeEncodeError as error:
-            raise UsageError(
-                f"the prompt is no text: {said[error.start]!a} is half of a character",
-                'text.encode("utf-8", "replace").decode()',
-            ) from None
 
-
-def needs_of(request: Request, words: Sequence[str] = (), strategy: str = "") -> Needs:
-    """What a request demands, with what ``words`` add."""
-    features, tags = sorted_words(list(words))
-    sampling = request.sampling
-    asked = {
-        "schema": sampling.schema is not None,
-        "grammar": sampling.grammar is not None,
-        "logprobs": bool(sampling.logprobs),
-        "tools": bool(request.tools),
-        "images": any(one.images for one in request.messages),
-    }
-    found = frozenset(name for name, is_needed in asked.items() if is_needed)
-    size = sum(len(one.content.encode()) for one in request.messages)
-    size += len((request.prompt or "").encode())
-    return Needs(
-        strategy=strategy,
-        tokens=-(-size // BYTES_PER_TOKEN),
-        answer_tokens=sampling.max_tokens,
-        features=found | features,
-        tags=tags,
-        answers="embeddings" not in features,
-    )
-
-
-def retry_rules(config: Config) -> RetryRules:
-    """``[retry]``."""
-    return RetryRules(
-        **{name: config.value(f"retry.{name}") for name in RetryRules._fields}  # type: ignore[arg-type]
-    )
-
-
-def weights(config: Config) -> tuple[float, float, float]:
+def _weights(config: Config) -> tuple[float, float, float]:
     """``[weights]``, of quality, cost and speed."""
     quality, cost, speed = (config.value(f"weights.{one}") for one in ("quality", "cost", "speed"))
     return quality, cost, speed  # type: ignore[return-value]
@@ -320,22 +256,3 @@ def _narrowed(
     left = tuple(one for one in models if one.name in flags.models)
     by = next(f"the flag {one.name}" for one in flags.acted if "models" in one.sets)
     return left, [Rejected(one.name, "flag", (by,)) for one in models if one not in left]
-
-
-def _strategy(wish: Wish, config: Config, flags: Effect) -> str:
-    """How to choose. Within a group it is drawn by weight, unless the call says otherwise."""
-    if wish.strategy is None:
-        if wish.model is not None:
-            return "random"
-        return flags.strategy or str(config.value("strategy"))
-    try:
-        return parse_strategy(wish.strategy)
-    except ValueError as error:
-        raise UsageError(str(error), "--strategy NAME") from None
-
-
-def _require_unstated(wish: Wish) -> None:
-    for flag, stated in (("--strategy", wish.strategy), ("--need", wish.need)):
-        if stated:
-            why = "one model is named" if wish.model else "there are no [[models]]"
-            raise UsageError(f"{flag} has nothing to choose among: {why}", f"omit {flag}")

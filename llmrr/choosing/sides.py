@@ -1,13 +1,15 @@
 """From a call to the two sides of a migration: what is decided for each, and how each begins."""
 
 from dataclasses import fields
-from typing import cast
 
 from llmrr.choosing.answering import Answer, Progress
 from llmrr.choosing.dispatch import Call, Dispatch
-from llmrr.choosing.parallel import Parallel, Runs
-from llmrr.choosing.selection import Moment, Selection, Wish
+from llmrr.choosing.host import Host
+from llmrr.choosing.parallel import Parallel
+from llmrr.choosing.selection import Selection
 from llmrr.choosing.side import Asked, Side
+from llmrr.choosing.starting import begun
+from llmrr.choosing.wishes import Moment, Wish
 from llmrr.kinds import LOCAL_PROVIDERS
 from llmrr.routing import Decision
 from llmrr.routing.sides import SidedDecision
@@ -24,21 +26,21 @@ def decide(
 
 
 def ask(
-    router: Runs, sides: Sides, request: Request, wish: Wish, call: Call, moment: Moment,
+    host: Host, sides: Sides, request: Request, wish: Wish, call: Call, moment: Moment,
     progress: Progress | None,
 ) -> Parallel:  # fmt: skip
     """Start answering. Raises why neither side can."""
     selection = call.setup.selection
     found = [selection.choose(request, one, moment) for one in _wishes(sides, wish)]
     for one in found:
-        router._tell(one.flags.notes)
+        host.tell(one.flags.notes)
     decisions = [one.decision for one in found if one.decision is not None]
     both = [
-        _side(Dispatch(router, chosen._replace(decision=one), request, call), one, request,
+        _side(Dispatch(host, chosen._replace(decision=one), request, call), one, request,
               progress if one.then else None)
         for chosen, one in zip(found, _sided(sides, *decisions), strict=True)
     ]  # fmt: skip
-    return Parallel(router, sides, request, call, *both)
+    return Parallel(host, sides, request, call, *both)
 
 
 def _wishes(sides: Sides, wish: Wish) -> list[Wish]:
@@ -60,13 +62,7 @@ def _side(
     def begin(asked: Asked) -> Answer:
         if not decision.asked:
             raise decision.refusal
-        if decision.strategy != "ensemble":
-            attempts = asked.attempts_of(asked, decision.asked, request)
-            return Answer(attempts, progress, decision)
-        from llmrr.choosing.ensemble import Ensemble
-
-        judge = cast("str | None", dispatch.config.value("ensemble.judge"))
-        return Ensemble(asked, request, decision, decision.asked, judge, progress)
+        return begun(asked, request, decision, decision.asked, dispatch.config, progress)
 
     here = {one.name for one in dispatch.models.values() if one.provider in LOCAL_PROVIDERS}
     return Side(decision, Asked(dispatch), begin, takes_memory=bool(here & {*decision.asked}))

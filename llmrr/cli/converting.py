@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from llmrr.router import Router
 
 TARGETS = [str(one) for one in Format if one is not Format.PYTORCH]
-NOT_VERIFIED = "it was not verified, and its metadata says so"
 
 
 @dataclass(frozen=True, slots=True)

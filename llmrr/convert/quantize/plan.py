@@ -1,7 +1,7 @@
 """What a job would make: the type of each tensor and the size of the file, from llama.cpp's own
 dry run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from llmrr.convert.quantize.job import Job
@@ -232,12 +232,3 @@ def _value_bytes(kind: int, value: object) -> int:
     if isinstance(value, Array):
         return value.end - value.offset + (8 if kind == STRING else 12)
     return 8 + len(value.encode()) if isinstance(value, str) else SCALARS[kind].size
-
-
-def types_by_bytes(parts: Iterable[Header], found: Plan) -> dict[str, int]:
-    """Bytes of the result by type, the most first; for those who want to see the mixture."""
-    sums: dict[str, int] = {}
-    for tensor in (one for part in parts for one in part.tensors if one.name in found.types):
-        new = found.types[tensor.name]
-        sums[new] = sums.get(new, 0) + tensor_bytes(tensor, new)
-    return dict(sorted(sums.items(), key=lambda item: -item[1]))

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-SUFFIX = re.compile(r"(?:_MatMul|_Q4|_quant)+$")
 # What a node of a layer is called: /model/layers.0/self_attn/q_proj/MatMul.
 OPERATOR = re.compile(r"/(?:MatMul|Gemm|Gather)(?:_\d+)?(?:_quant|_Q4|_MatMul|_quantized)*$")
 

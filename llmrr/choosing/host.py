@@ -1,0 +1,126 @@
+"""What the requests of one router share: the configuration in use, the models in memory, the
+database, the answers that are kept."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+from llmrr import stats
+from llmrr.catalogue import Resolved
+from llmrr.choosing import opening
+from llmrr.choosing.background import Background
+from llmrr.choosing.budgeting import Budgeting
+from llmrr.choosing.lookup import Cache
+from llmrr.choosing.recording import Recording
+from llmrr.choosing.setup import Setup
+from llmrr.choosing.watching import Watch
+from llmrr.choosing.wishes import Moment
+from llmrr.config import Config
+from llmrr.errors import DoesNotFit
+from llmrr.live import Live
+from llmrr.pool import Lease, Pool, Rules
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    Work = Callable[[sqlite3.Connection], object]
+
+
+class Host:
+    """What a request needs of its router. ``kept`` is who has answered a conversation. Safe to use
+    from several threads."""
+
+    def __init__(self, live: Live, warn: Callable[[str], None], *, leave_model: bool) -> None:
+        self.live, self.warn, self._leave_model = live, warn, leave_model
+        self.pool = Pool(self.rules, lives=not leave_model)
+        self.record = Recording(warn)
+        self.with_database = self.record.use
+        self.kept: dict[str, str] = {}
+        self.cache, self.background = Cache(), Background()
+        self.budgeting = Budgeting(lambda: self.setup.config, self.with_database, warn)
+        self.watch = Watch(lambda: self.setup.config, self.with_database, warn, self.pool.use)
+        self._setup: Setup | None = None
+        self._told: set[str] = set()
+
+    @property
+    def setup(self) -> Setup:
+        """The configuration that holds now, with what follows from it."""
+        config, setup = self.live.current(), self._setup
+        if setup is None or setup.config is not config:
+            self._setup = setup = Setup(
+                config, self.with_database, self.pool.idle_bytes, self.budgeting.now
+            )
+        return setup
+
+    def rules(self) -> Rules:
+        """``[memory]``."""
+        value = self.setup.config.value
+        return Rules(**{name: value(f"memory.{name}") for name in Rules._fields})  # type: ignore[arg-type]
+
+    def moment(self, conversation: str | None = None) -> Moment:
+        """What a decision hangs on now."""
+        kept = None if conversation is None else self.kept.get(conversation)
+        return Moment(int.from_bytes(os.urandom(8)), self.pool.names, self.pool.busy(), kept)
+
+    def open(
+        self,
+        resolved: Resolved,
+        stated: Mapping[str, object],
+        engine: str | None,
+        setup: Setup,
+        until: float | None = None,
+    ) -> Lease:
+        """A model to be used; room for it is waited for ``until``, by default as long as for an
+        answer."""
+        config = setup.config
+        total = cast("float | None", config.value("timeouts.total"))
+        if until is None and total is not None:
+            until = time.monotonic() + total
+        slots = 1
+        if config.value("batching.enabled") and not self._leave_model:
+            slots = cast(int, config.value("batching.max_batch_size"))
+        return self.pool.lease(opening.wanted(resolved, stated, engine, config, slots), until)
+
+    def vectors(self, texts: Sequence[str], model: str, setup: Setup) -> list[list[float]]:
+        """One vector per text from a model that is needed besides; nothing of it is recorded."""
+        found = setup.catalogue.for_running(setup.catalogue.wanted(model, None))
+        with self.open(found, {}, None, setup) as lease:
+            return lease.model.embed(texts)
+
+    def preload(self, options: Mapping[str, object]) -> None:
+        """Load the models of ``preload``, or without any all ``[[models]]``, where the
+        configuration says so; warn of those that there is no room for."""
+        setup = self.setup
+        if setup.config.value("memory.loading") != "preload":
+            return
+        named = cast("tuple[str, ...]", setup.config.value("preload"))
+        for name in named or [one.name for one in setup.config.models]:
+            found = setup.catalogue.for_running(setup.catalogue.wanted(name, None))
+            try:
+                self.open(found, options, None, setup).release()
+            except DoesNotFit as error:
+                self.warn(f"{name} is not preloaded: {error.message}")
+
+    def note(
+        self, run: stats.Run, log: bool, label: str | None, config: Config,
+        outcome: "Work | None" = None,
+    ) -> None:  # fmt: skip
+        """Write down a run, and do what follows it."""
+        self.record.add(run, log, label, config, outcome)
+        self.watch.after(run)
+
+    def tell(self, notes: Sequence[str]) -> None:
+        """Warn of each once."""
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                self.warn(note)
+
+    def close(self) -> None:
+        """Free the models and the database, after what answers left behind has ended. Twice is
+        allowed."""
+        self.background.wait()
+        self.cache.close()
+        self.pool.close(leave=self._leave_model)
+        self.record.close()

@@ -1,0 +1,102 @@
+"""The database as one router uses it, and what is written there of each run."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from llmrr import spending, stats
+from llmrr.config import Config
+from llmrr.errors import LlmrrError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    Work = Callable[[sqlite3.Connection], object]
+
+T = TypeVar("T")
+
+UNRECORDED_S: Final = 60.0  # how long a database that could not be used is left alone
+_PRUNE_EVERY_S: Final = 60.0
+
+
+class Recording:
+    """The database, opened when it is first used. Safe to use from several threads."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._connection: sqlite3.Connection | None = None
+        self._unrecorded_until = 0.0  # the database could not be used: by ``time.monotonic``
+        self._lock = threading.RLock()
+        self._prunes = 0.0  # when old runs are looked for next
+
+    @property
+    def database(self) -> "sqlite3.Connection":
+        """The open database. Raises what ``open_database`` does."""
+        from llmrr import database
+
+        if self._connection is None:
+            self._connection = database.open_database()
+        return self._connection
+
+    def use(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None":
+        """Use the database; None after a warning of what is lost: an answer is worth more. It is
+        then left alone for a while, as waiting for a lock at every request is no use."""
+        if time.monotonic() < self._unrecorded_until:
+            return None
+        try:
+            with self._lock:  # transactions of several threads would meet
+                if time.monotonic() < self._unrecorded_until:  # who came before waited in vain
+                    return None
+                return work(self.database)
+        except LlmrrError as error:
+            self._unrecorded_until = time.monotonic() + UNRECORDED_S
+            self._warn(f"{loss}: {error.message}")
+            return None
+
+    def add(
+        self, run: stats.Run, log: bool, label: str | None, config: Config,
+        outcome: "Work | None" = None,
+    ) -> None:  # fmt: skip
+        """Write down a run, with its ``outcome``; ``label`` is that of the installed model that
+        was used."""
+        if not log or not config.value("log_prompts"):
+            run = replace(run, system=None, prompt=None, answer=None)
+
+        def write(connection: "sqlite3.Connection") -> None:
+            from llmrr import database
+
+            with database.errors(), database.transaction(connection):
+                stats.record(connection, run)
+                tokens = run.prompt_tokens + run.completion_tokens
+                spending.add(connection, run.at, run.model, run.cost, tokens)
+                if outcome is not None:
+                    outcome(connection)
+                if label is not None:
+                    from llmrr.store import records
+
+                    records.touch(connection, label, run.at)
+            if time.monotonic() >= self._prunes:
+                self._prunes = time.monotonic() + _PRUNE_EVERY_S
+                stats.prune(connection, _retention(config))
+
+        self.use(write, "nothing is recorded")
+
+    def forget(self, config: Config) -> None:
+        """Forget at once what is older than ``[stats] retention``."""
+        self.use(
+            lambda connection: stats.prune(connection, _retention(config), at_once=True),
+            "nothing is forgotten",
+        )
+
+    def close(self) -> None:
+        """Twice is allowed."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+def _retention(config: Config) -> float | None:
+    return cast("float | None", config.value("stats.retention"))
