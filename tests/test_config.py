@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from terminal import Typed
 
 from llmrr import config, environment, journal, parameters, settings, tomlfile, tomltext
-from llmrr.choosing import values
+from llmrr.choosing import values as calls
 from llmrr.engines.base import Options
 from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError
 from llmrr.types import Endpoint, Message, Sampling
@@ -78,7 +78,7 @@ def test_no_error_of_a_file_repeats_a_secret(text: str) -> None:
 def test_nor_does_one_of_a_command_line_or_a_call(name: str, value: str) -> None:
     for refuse in (
         lambda: parameters.read_options([(name, value)]),
-        lambda: values.parsed(name, value, "options"),
+        lambda: calls.parsed(name, value, "options"),
     ):
         with pytest.raises(UsageError, match=f"{name} holds a key: it is not") as caught:
             refuse()
