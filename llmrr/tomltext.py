@@ -75,6 +75,18 @@ def may_hold_secret(key: str, value: object) -> bool:
     return bool(re.search(_SECRET_PART, value if isinstance(value, str) else toml_text(value)))
 
 
+def host_of(address: str) -> str:
+    """An address without what may be secret in it.
+
+    >>> host_of("https://hooks.example.org/services/T0/B0/abc?sig=x")
+    'https://hooks.example.org'
+    """
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def key_text(key: str) -> str:
     """A part of a key as TOML would write it."""
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_text(key)

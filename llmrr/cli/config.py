@@ -47,6 +47,7 @@ def check(
     if not file:
         output.notes(settings.load().warnings)
         output.notes(_absent())
+        output.notes(_untrusted())
 
 
 @config.command()
@@ -73,26 +74,44 @@ def trust(
         str | None,
         typer.Argument(metavar="[FILE]", help="The file (default: the project's llmrr.toml)."),
     ] = None,
+    yes: options.Yes = False,
 ) -> None:
     """Agree to what a project's llmrr.toml sends where, and runs.
 
     A base_url together with a key, and the command and the webhook of alerts, take effect only
-    then, and until the file changes.
+    then, and until the file changes. It lists them, and on a terminal asks.
     """
     agreed = settings.given_or_project(file)
-    trusted.trust(agreed)
+    content, said = settings.agreements(agreed)
+    output.notes(said or ["it sends no key to an address of its own, and runs nothing"])
+    if not yes and output.can_ask() and not output.confirm(f"Trust {agreed}?", default=False):
+        raise LlmrrError("nothing was agreed to", "llmrr config trust")
+    trusted.trust(agreed, content)
     output.note(f"{agreed} is trusted until it changes")
 
 
 @config.command()
 def rollback(
     force: Annotated[
-        bool, typer.Option("--force", help="Also when the file was changed since.")
+        bool, typer.Option("--force", help="Also a file that was changed since, or is another project's.")
     ] = False,
 ) -> None:
-    """Undo the last change of the settings."""
+    """Undo the last change of the settings that are in effect here."""
     entry = settings.rollback(force=force)
-    output.note(f"undone: {entry.what}")
+    files = ", ".join(str(file.path) for file in entry.files)
+    output.note(f"undone: {entry.what} ({files})")
+
+
+def _untrusted() -> Iterator[str]:
+    """What takes no effect before the user agrees."""
+    found = settings.load()
+    for said in filter(None, (found.untrusted(model.name) for model in found.models)):
+        yield f"{said}, and nobody agreed to that: llmrr config trust"
+    for key in settings.ALERTS:
+        setting = found.settings[f"alerts.{key}"]
+        if setting.value is not None and not found.is_agreed(f"alerts.{key}"):
+            said = f"{settings.of_alerts(key, setting.value)} ({setting.where})"
+            yield f"{said}, and nobody agreed to that: llmrr config trust"
 
 
 def _absent() -> Iterator[str]:

@@ -126,7 +126,7 @@ def setting_facts(config: "Config") -> list[SettingFacts]:
 
 def _told(key: str, value: object) -> object:
     """A value as it may be shown: of a webhook the path is often a secret."""
-    from llmrr.choosing.delivery import host_of
+    from llmrr.tomltext import host_of
 
     return f"{host_of(value)}/…" if key == "alerts.webhook" and isinstance(value, str) else value
 
