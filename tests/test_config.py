@@ -944,3 +944,26 @@ def test_setting_refuses_what_is_not_a_value() -> None:
     with pytest.raises(BadConfig, match="unknown key"):
         config.set_value("models", 3)
     assert not config.user_file().exists()
+
+
+def test_rollback_leaves_the_files_of_other_projects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Typed
+) -> None:
+    places = [tmp_path / name for name in ("one", "two")]
+    for place in places:
+        place.mkdir()
+    one, two = (project("version = 1\n", place) for place in places)
+    monkeypatch.chdir(places[0])
+    config.set_value("strategy", "random", one)
+    monkeypatch.chdir(places[1])
+    seen = typed("config", "rollback")
+    assert (seen.code, one.read_text().count("random")) == (1, 1)
+    assert f"nothing to undo here: the last change was to {one}" in seen.err
+    config.set_value("strategy", "random", two)
+    monkeypatch.chdir(places[0])
+    seen = typed("config", "rollback", "--force")
+    assert (seen.code, seen.err) == (0, f"llmrr: undone: config set ({one})\n")
+    assert (one.read_text(), two.read_text().count("random")) == ("version = 1\n", 1)
+    assert typed("config", "rollback").code == 1
+    assert typed("config", "rollback", "--force").code == 0
+    assert two.read_text() == "version = 1\n"
