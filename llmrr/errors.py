@@ -206,6 +206,8 @@ def error_types(root: type[LlmrrError] = LlmrrError) -> Iterator[type[LlmrrError
 def by_system(error: OSError) -> LlmrrError | None:
     """What the system refused to do with a file, and nobody on the way had better words for; None
     where it does not say which file."""
+    if error.errno == errno.ENOENT and error.filename is None and _is_nowhere():
+        return LlmrrError("the working directory is gone: relative paths mean nothing", "cd ~")
     if error.filename is None or error.errno is None:
         return None
     name = os.fsencode(error.filename).decode(errors="replace")
@@ -213,6 +215,14 @@ def by_system(error: OSError) -> LlmrrError | None:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DoesNotFit(said, "df -h")
     return LlmrrError(said, f"ls -ld {shlex.quote(str(Path(name).parent))[:300]}")
+
+
+def _is_nowhere() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -1,5 +1,6 @@
 """The configuration: who wins, what is refused and how it is said, and safe changes to the file."""
 
+import errno
 import os
 import stat
 import tomllib
@@ -15,7 +16,7 @@ from terminal import Typed
 from llmrr import config, environment, journal, parameters, settings, tomlfile, tomltext
 from llmrr.choosing import values as calls
 from llmrr.engines.base import Options
-from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError
+from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError, by_system
 from llmrr.types import Endpoint, Message, Sampling
 
 MODELS = "[[models]]\nname = 'm'\nsource = 'builtin:mini'\n"
@@ -164,12 +165,19 @@ def test_the_users_own_file_is_no_project() -> None:
     assert loaded.files == (own,)
 
 
-def test_a_working_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_working_directory_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Typed
+) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
     assert config.load().files == ()
+    assert typed("run", "--max-tokens", "1", "hi").code == 0
+    assert typed("run", "-f", "a.txt", "hi").code == 3
+    error = by_system(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+    assert error is not None
+    assert "the working directory is gone" in error.message
 
 
 @pytest.mark.parametrize(
