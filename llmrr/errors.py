@@ -48,6 +48,11 @@ class LlmrrError(Exception):
         self.message = message
         self.hint = hint
 
+    def add(self, where: str) -> None:
+        """Say besides where the value stood."""
+        self.message += f" ({where})"
+        self.args = (self.message,)
+
     @property
     def type(self) -> str:
         """The name that ``--json`` prints and ``llmrr-errors(7)`` lists."""

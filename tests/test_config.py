@@ -17,6 +17,7 @@ from llmrr import config, environment, journal, parameters, settings, tomlfile, 
 from llmrr.choosing import values as calls
 from llmrr.engines.base import Options
 from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError, by_system
+from llmrr.router import Router
 from llmrr.types import Endpoint, Message, Sampling
 
 MODELS = "[[models]]\nname = 'm'\nsource = 'builtin:mini'\n"
@@ -975,3 +976,71 @@ def test_rollback_leaves_the_files_of_other_projects(
     assert typed("config", "rollback").code == 1
     assert typed("config", "rollback", "--force").code == 0
     assert two.read_text() == "version = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[budgets.x]\ndaily = 1\n", "[budgets.x] is of no model"),
+        ("[migration]\nmode = 'hybrid'\nnew = ['a']\nlegacy = ['b']\n", "migration.new names 'a'"),
+        ("fallback_chain = ['x']\n", "fallback_chain names 'x'"),
+        ("[memory]\nthreshold = 0.9\nhigh = 0.5\n", "threshold = 0.9 is above memory.high = 0.5"),
+        ("[[models]]\nname = 'a'\nsource = 'file:./a.gguf'\n", "llmrr.toml, line 3)"),
+        ("\nenv_file = 'gone.env'\n", "llmrr.toml, line 2)"),
+    ],
+)
+def test_check_never_says_that_nothing_is_wrong_where_something_is(
+    text: str, message: str, typed: Typed
+) -> None:
+    project(text)
+    seen = typed("config", "check")
+    assert (seen.code, message in seen.out, "nothing is wrong" in seen.out) == (8, True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("LLMRR_STRATEGY", "zz", 'there is no strategy "zz"'),
+        ("LLMRR_FALLBACK_CHAIN", "nn", "hint: add [[models]] of that name\n"),
+    ],
+)
+def test_nor_where_it_is_in_the_environment(
+    name: str, value: str, message: str, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    seen = typed("config", "check")
+    assert (seen.code, message in seen.out, "nothing is wrong" in seen.out) == (8, True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ('preload = ["zz"]\n', "preload = zz: there is no model"),
+        ('[cache]\nsemantic = { model = "zz" }\n', "cache.semantic.model = zz: there is no model"),
+        ("[cache]\nsemantic = { threshold = 0.9 }\n", "has no effect without cache.semantic.model"),
+    ],
+)
+def test_check_tells_what_will_not_work(text: str, note: str, typed: Typed) -> None:
+    project(text)
+    seen = typed("config", "check")
+    assert (seen.code, note in seen.err) == (0, True)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def test_what_is_called_llmrr_toml_and_is_no_file_is_told(kind: str, typed: Typed) -> None:
+    path = Path("llmrr.toml")
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere")
+    for words in (("config", "check"), ("run", "hi")):
+        seen = typed(*words)
+        assert (seen.code, f"cannot read {path.absolute()}: " in seen.out + seen.err) == (8, True)
+
+
+def test_a_model_that_cannot_be_preloaded_is_told_with_its_setting() -> None:
+    path = project('preload = ["zz"]\nmemory = { loading = "preload" }\n')
+    with Router() as router, pytest.raises(NotFound, match=f"preload, {path}"):
+        router.initialize()

@@ -35,15 +35,13 @@ def check(
 
     Ends with exit code 8 when something is.
     """
-    here = [settings.project_file(), settings.user_file()]
-    files = [Path(file)] if file else [one for one in here if one and one.is_file()]
-    found = {each: settings.check(each) for each in files}
+    found = {Path(file): settings.check(Path(file))} if file else settings.check_here()
     problems = [problem for each in found.values() for problem in each]
     output.show(problems, views.problems, as_json=json)
     if problems:
         wrong = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
         broken = next(each for each in found if found[each])
-        raise BadConfig(f"{wrong} wrong", settings.edit_line(broken))
+        raise BadConfig(f"{wrong} wrong", settings.edit_line(broken) if broken else "")
     if not file:
         output.notes(settings.load().warnings)
         output.notes(_absent())
@@ -118,13 +116,17 @@ def _absent() -> Iterator[str]:
     """The models of the configuration that are not here."""
     with Router() as router:
         found = router.config
-        named = [model.name for model in found.models if model.provider in LOCAL_PROVIDERS]
-        if default := found.value("default_model"):
-            named.append(str(default))
-        models = (template.model for template in found.templates.values() if template.model)
-        named += [name for name in models if not router.selection.members(name)]
-        for name in named:
+        local = (model.name for model in found.models if model.provider in LOCAL_PROVIDERS)
+        named = [(name, name) for name in local]
+        for key in ("default_model", "preload", "cache.semantic.model"):
+            value = found.value(key)
+            each = value if isinstance(value, tuple) else filter(None, [value])
+            named += [(f"{key} = {name}", str(name)) for name in each]
+        for template in found.templates.values():
+            if template.model and not router.selection.members(template.model):
+                named.append((template.model, template.model))
+        for label, name in named:
             try:
                 router.resolve(name)
             except LlmrrError as error:
-                yield f"{name}: {error.message} ({error.hint})"
+                yield f"{label}: {error.message} ({error.hint})"

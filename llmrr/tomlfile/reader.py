@@ -1,6 +1,8 @@
 """Reads the tables of one file, each key held against the settings that there are."""
 
+import errno
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,12 +32,12 @@ class Reader:
         import tomllib
 
         try:
-            raw = self.path.read_bytes() if content is None else content
+            raw = _content(self.path) if content is None else content
             self.text = raw.decode("utf-8-sig").replace("\r\n", "\n")
             return tomllib.loads(self.text)
         except OSError as exc:
             self.problems.append(
-                Problem(f"cannot read {self.path}: {exc.strerror}", f"ls -l {self.path}")
+                Problem(f"cannot read {self.path}: {exc.strerror}", f"ls -ld {self.path}")
             )
         except UnicodeDecodeError as exc:
             self.problems.append(
@@ -52,13 +54,13 @@ class Reader:
     def fail(self, place: "Place", message: str, hint: str = "") -> None:
         """Note a problem at ``place``; the message gets where that is."""
         line = self.line(place)
-        where = _in_line(self.path, line)
+        where = in_line(self.path, line)
         mend = f"edit {where}" if self.is_file else ""
         self.problems.append(Problem(f"{message} ({where})", hint or mend, line))
 
     def note(self, place: "Place", message: str) -> None:
         """The same for what can be used, and is told."""
-        self.notes.append(f"{message} ({_in_line(self.path, self.line(place))})")
+        self.notes.append(f"{message} ({in_line(self.path, self.line(place))})")
 
     def line(self, place: "Place") -> int | None:
         """Where a key is written, or the nearest table around it."""
@@ -162,7 +164,22 @@ def shown(place: "Place") -> str:
     return "".join(parts).removeprefix(".")
 
 
-def _in_line(path: Path, line: int | None) -> str:
+def line_of(path: Path, place: "Place") -> int | None:
+    """Where a key is written in a file, or the nearest table around it."""
+    reader = Reader(path, path.parent)
+    reader.table(None)
+    return reader.line(place)
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds. Raises ``OSError``, also for what is none and may never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return path.read_bytes()
+
+
+def in_line(path: Path, line: int | None) -> str:
+    """A file and where in it, as messages name them."""
     return f"{path}, line {line}" if line else str(path)
 
 
