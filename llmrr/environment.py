@@ -1,7 +1,8 @@
 """Settings that come as text: ``LLMRR_…`` variables (two underscores go one table down), and the
 values of the command line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from llmrr import settings
@@ -66,9 +67,10 @@ def stated(spec: Spec, value: object, source: Source, where: str | None = None) 
 
 def _sets_nothing(name: str) -> str:
     known = [variable(key) for key, spec in settings.plain_settings().items() if spec.environment]
-    near = nearest(name, [*known, *NOT_SETTINGS])
+    own = name.removeprefix(PREFIX)  # what all have in common makes none of them near
+    near = nearest(own, [one.removeprefix(PREFIX) for one in (*known, *NOT_SETTINGS)])
     return f"the environment variable {name} sets nothing" + (
-        f"; did you mean {near}?" if near else ""
+        f"; did you mean {PREFIX}{near}?" if near else ""
     )
 
 
@@ -81,8 +83,10 @@ def _readings(text: str) -> list[object]:
 
     >>> _readings("4"), _readings("Yes"), _readings("f16")
     ([4, 4.0, '4'], [True, 'Yes'], ['f16'])
+    >>> _readings('["a", "b"]')
+    [['a', 'b'], '["a", "b"]']
     """
-    readings: list[object] = []
+    readings: list[object] = [*_lists(text)]
     for number in (int, float):
         try:
             readings.append(number(text))
@@ -91,3 +95,12 @@ def _readings(text: str) -> list[object]:
     if text.lower() in TRUTH:
         readings.append(TRUTH[text.lower()])
     return [*readings, text]
+
+
+def _lists(text: str) -> Iterator[list[object]]:
+    """The list that a text is, written as in ``llmrr.toml``."""
+    if text.lstrip().startswith("["):
+        import tomllib
+
+        with suppress(tomllib.TOMLDecodeError, RecursionError):
+            yield tomllib.loads(f"list = {text.strip()}")["list"]
