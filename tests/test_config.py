@@ -188,6 +188,9 @@ def test_a_working_directory_that_is_gone(
         ("LLMRR_LOG_PROMPTS", "Yes", "log_prompts", True),
         ("LLMRR_DEFAULT_MODEL", "123", "default_model", "123"),
         ("LLMRR_DEFAULT_MODEL", "true", "default_model", "true"),
+        ("LLMRR_PRELOAD", '["a", "b"]', "preload", ("a", "b")),
+        ("LLMRR_PRELOAD", "a, b", "preload", ("a", "b")),
+        ("LLMRR_PRELOAD", "[a", "preload", ("[a",)),
         ("LLMRR_STATS__RETENTION", "12h", "stats.retention", 43200.0),
         ("LLMRR_STATS__RETENTION", "60", "stats.retention", 60.0),
         ("LLMRR_STATS__RETENTION", "forever", "stats.retention", None),
@@ -278,7 +281,7 @@ def test_overrides_are_checked_too() -> None:
         ("[breaker]\nwindow = 0", "breaker.window = 0 is not a number above 0", 2, ""),
         ("[serve]\nport = 1", "unknown key serve", 1, "known here"),
         ('"stats.retention" = "3d"', 'unknown key "stats.retention"', 1, "known here"),
-        ("version = 2", "version = 2 is not a whole number from 1 to 1", 1, "version = 1"),
+        ("version = 2", "version: 2 is the format of a newer llmrr", 1, "version = 1"),
         ("version = true", "version = true is not a whole number", 1, ""),
         ('log_prompts = "yes"', 'log_prompts = "yes" is not true or false', 1, ""),
         ("default_model = 3", "default_model = 3 is not a text", 1, ""),
@@ -1044,3 +1047,31 @@ def test_a_model_that_cannot_be_preloaded_is_told_with_its_setting() -> None:
     path = project('preload = ["zz"]\nmemory = { loading = "preload" }\n')
     with Router() as router, pytest.raises(NotFound, match=f"preload, {path}"):
         router.initialize()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("LLMRR_NIX", None), ("LLMRR_VERSION", None), ("LLMRR_STRATEGI", "LLMRR_STRATEGY"),
+     ("LLMRR_LOGPROMPTS", "LLMRR_LOG_PROMPTS"), ("LLMRR_HOMES", "LLMRR_HOME")],
+)  # fmt: skip
+def test_only_a_near_name_is_proposed(name: str, meant: str | None) -> None:
+    [said] = config.load(environ={name: "1"}).warnings
+    tail = f"; did you mean {meant}?" if meant else ""
+    assert said == f"the environment variable {name} sets nothing{tail}"
+
+
+def test_a_problem_of_a_model_has_its_name() -> None:
+    error = refused(f"{MODELS}options = {{ context_size = 0 }}\n")
+    assert error.message.startswith("the model 'm': models[0].options.context_size = 0 is not")
+
+
+def test_a_model_that_is_not_there_is_told_before_the_missing_prompt(typed: Typed) -> None:
+    seen = typed("run", "./nix.gguf")
+    assert (seen.code, "nix.gguf does not exist" in seen.err) == (3, True)
+    assert "no prompt was given" in typed("run", "-m", "builtin:mini").err
+
+
+def test_an_address_that_is_no_file_is_not_looked_for_as_one(typed: Typed) -> None:
+    attached = typed("run", "-a", "ftp://x/y.png", "hi")
+    assert (attached.code, "is no address of an image" in attached.err) == (2, True)
+    assert "hint: curl ftp://x/y.txt | llmrr run -f - …" in typed("run", "-f", "ftp://x/y.txt").err

@@ -153,7 +153,7 @@ def _schema(given: object) -> object:
         return given
     if isinstance(given, bool):
         return given
-    raise InvalidRequest(f"schema = {given!r} is none", 'schema={"type": "object", …}')
+    raise InvalidRequest(f"schema = {given!r} is no JSON Schema", 'schema={"type": "object", …}')
 
 
 _SHAPES: Final = {

@@ -35,7 +35,7 @@ def check(
 
     Ends with exit code 8 when something is.
     """
-    found = {Path(file): settings.check(Path(file))} if file else settings.check_here()
+    found = settings.check_here(Path(file) if file else None)
     problems = [problem for each in found.values() for problem in each]
     output.show(problems, views.problems, as_json=json)
     if problems:
@@ -91,7 +91,8 @@ def trust(
 @config.command()
 def rollback(
     force: Annotated[
-        bool, typer.Option("--force", help="Also a file that was changed since, or is another project's.")
+        bool,
+        typer.Option("--force", help="Also a file that was changed since, or is another project's."),
     ] = False,
 ) -> None:
     """Undo the last change of the settings that are in effect here."""

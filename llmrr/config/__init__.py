@@ -20,7 +20,7 @@ from llmrr.tomltext import toml_text
 
 __all__ = [
     "ALERTS", "FILE_NAME", "SETTINGS", "Config", "ConfiguredModel", "Problem", "Setting", "Spec",
-    "Template", "agreements", "changed", "check", "check_here", "edit", "edit_line", "given_or_project",
-    "load", "of_alerts", "over", "project_file", "read", "render", "rollback", "set_value", "settled",
-    "template_text", "toml_text", "user_file",
+    "Template", "agreements", "changed", "check", "check_here", "edit", "edit_line",
+    "given_or_project", "load", "of_alerts", "over", "project_file", "read", "render", "rollback",
+    "set_value", "settled", "template_text", "toml_text", "user_file",
 ]  # fmt: skip

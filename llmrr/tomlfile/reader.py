@@ -22,6 +22,7 @@ class Reader:
     def __init__(self, path: Path, folder: Path, *, is_file: bool = True) -> None:
         self.path, self.folder, self.is_file = path, folder, is_file
         self.text = ""
+        self.models: dict[int, str] = {}  # their names, by place
         self.layout: Layout | None = None
         self.values: dict[str, tuple[object, object]] = {}
         self.problems: list[Problem] = []
@@ -55,6 +56,9 @@ class Reader:
         """Note a problem at ``place``; the message gets where that is."""
         line = self.line(place)
         where = in_line(self.path, line)
+        number = f"models[{place[1]}]" if len(place) > 1 else ""
+        if number and message.startswith(number) and (name := self.models.get(place[1])):  # type: ignore[arg-type]
+            message = f"the model {name!r}: {message}"
         mend = f"edit {where}" if self.is_file else ""
         self.problems.append(Problem(f"{message} ({where})", hint or mend, line))
 
