@@ -209,8 +209,8 @@ class Router:
         cache: Stated = None,
         models: Sequence[str] = (),
     ) -> Answer:
-        """Start answering; what goes wrong before the first token is recorded, and raised where no
-        other model is to be asked.
+        """Start answering; what goes wrong before the first token is recorded, unless llmrr itself
+        refused, and raised where no other model is to be asked.
 
         ``options`` has the names of ``engines.base.Options``; ``engine`` names the one that must
         run it; ``conversation`` is the id that the run is recorded under, a new one where there is

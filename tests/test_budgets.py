@@ -342,8 +342,14 @@ def test_an_unknown_cost_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
             for _ in range(2):
                 assert list(router.run(HELLO))
         assert [one for one in told if "no cost" in one] == [
-            "far has no cost in llmrr.toml: what it takes counts for no budget of dollars"
+            "far has no cost in llmrr.toml: what it takes is counted in no budget of dollars, "
+            "and once others have spent one it is refused"
         ]
+        spend("other", 1.0)
+        told.clear()
+        with Router(warn=told.append) as router, pytest.raises(OverBudget, match="far: over"):
+            router.run(HELLO, model="far")
+        assert told == []
 
 
 def test_other_processes_and_threads_are_counted(talks: FakeEngine) -> None:

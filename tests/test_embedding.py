@@ -14,7 +14,14 @@ from terminal import Typed
 
 from llmrr import Router, stats
 from llmrr.database import open_database
-from llmrr.errors import EngineFailed, FeatureMissing, InvalidRequest, NotFound, Unsupported
+from llmrr.errors import (
+    EngineFailed,
+    FeatureMissing,
+    InvalidRequest,
+    NotFound,
+    Unsupported,
+    UsageError,
+)
 
 
 def recorded() -> list[stats.Run]:
@@ -156,6 +163,31 @@ def test_files_say_what_makes_vectors() -> None:
     refused, run = sorted(recorded(), key=lambda one: one.error is None)
     assert (refused.error or "").startswith("Unsupported")
     assert (run.model, run.finish_reason, run.prompt_tokens > 0) == ("bert", "stop", True)
+
+
+def test_an_embedding_model_elsewhere_answers_only_where_it_is_named(
+    pair: tuple[OpenAIServer, OpenAIServer],
+) -> None:
+    found = models(*pair)
+    found[0]["tags"] = ["embedding"]
+    with in_code(found) as router:
+        decision = router.route("a")
+        assert (decision.chosen, decision.asked) == ("near", ("near",))
+        assert [(one.name, one.kind) for one in decision.rejected] == [("far", "vectors")]
+        assert router.generate("a").model == "near"
+        assert router.generate("a", model="far").model == "far"
+        assert router.generate("a", models=["far"]).model == "far"
+        assert router.embedded("a").model.name == "far"
+    with in_code(found[:1]) as router, pytest.raises(Unsupported, match="it makes vectors"):
+        router.generate("a")
+
+
+def test_an_answer_has_no_need_of_vectors(pair: tuple[OpenAIServer, OpenAIServer]) -> None:
+    with in_code(models(*pair)) as router:
+        with pytest.raises(UsageError, match="asks for an answer"):
+            router.generate("a", need="embedding")
+        assert router.route("a", need="embedding").chosen == "far"
+    assert pair[0].seen == pair[1].seen == []
 
 
 def test_the_families_of_bedrock(monkeypatch: pytest.MonkeyPatch) -> None:

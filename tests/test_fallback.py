@@ -1,5 +1,6 @@
 """What happens when a model fails: it is asked again, another one is, or another one goes on."""
 
+import gc
 import json
 import multiprocessing
 import random
@@ -21,12 +22,14 @@ from llmrr.choosing import attempts, health
 from llmrr.choosing.profiles import key_of
 from llmrr.database import open_database
 from llmrr.errors import (
+    ContentRefused,
     ContextOverflow,
     DamagedFile,
     EngineFailed,
     FeatureMissing,
     LlmrrError,
     NotFound,
+    RequestRefused,
     UsageError,
 )
 from llmrr.router import Router
@@ -161,7 +164,7 @@ def test_without_a_configuration_a_fallback_works_too(engine: FakeEngine, ask: A
     engine.replies = [failed(), "hi"]
     assert ask(fallback=["./tiny.gguf"]) == "hi"
     assert ask.told[-1] == "builtin:mini failed (EngineFailed: boom): ./tiny.gguf is asked"
-    with pytest.raises(UsageError, match="--strategy has nothing to choose among"):
+    with pytest.raises(UsageError, match="strategy has nothing to choose among"):
         ask(strategy="random")
 
 
@@ -172,7 +175,7 @@ def test_what_is_wrong_with_any_model_is_not_tried_with_another(
     engine.replies = [UsageError("n is 0")]
     with pytest.raises(UsageError):
         ask()
-    assert len(recorded()) == 1
+    assert (len(engine.requests), recorded()) == (1, [])
 
 
 def test_what_a_model_lacks_another_may_have(engine: FakeEngine, ask: Asked) -> None:
@@ -560,6 +563,49 @@ def test_what_says_nothing_of_the_model_does_not_count(engine: FakeEngine, ask: 
     assert healths()["a"].attempts == 1
 
 
+@pytest.mark.parametrize("strategy", ["speed-priority", "quality-first"])
+def test_a_model_that_refuses_what_another_answers_loses_its_place(
+    engine: FakeEngine, ask: Asked, strategy: str
+) -> None:
+    head = f"strategy = '{strategy}'\nbreaker = {{ failures = 2 }}"
+    configure("a", "b", head=head, a="quality = 0.9", b="quality = 0.1")
+    engine.replies = [RequestRefused("no such value"), "hi"]
+    assert ask() == "hi"
+    found = healths()["a"]
+    assert (found.attempts, found.successes) == (1, 0)
+    assert found.last_error == "RequestRefused: no such value"
+    engine.replies = ["hi"] if strategy == "speed-priority" else [RequestRefused("no"), "hi"]
+    assert ask() == "hi"
+    engine.replies = ["hi"]
+    assert ask() == "hi"
+    assert len(engine.requests) == (4 if strategy == "speed-priority" else 5)
+
+
+def test_a_refusal_that_nobody_answers_otherwise_is_no_failure(
+    engine: FakeEngine, ask: Asked
+) -> None:
+    configure("a", "b", head="breaker = { failures = 1 }")
+    refused = [RequestRefused("n"), ContentRefused("n")]
+    for replies in (refused, [*refused[:1], failed()], [ContextOverflow("n"), "hi"]):
+        engine.replies = list(replies)
+        with suppress(LlmrrError):
+            ask()
+    assert "a" not in healths() or not healths()["a"].attempts
+
+
+def test_a_probe_that_is_refused_opens_the_breaker_anew(
+    engine: FakeEngine, ask: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = "strategy = 'capability-match'\nbreaker = { failures = 1 }"
+    configure("a", "b", head=head)
+    for after in (0, 31):
+        later = time.time() + after
+        monkeypatch.setattr(time, "time", lambda later=later: later)
+        engine.replies = [RequestRefused("no"), "hi"]
+        assert ask() == "hi"
+        assert healths(later)["a"].closed_at == later + 30
+
+
 def test_a_model_that_cannot_be_loaded_is_unreliable_and_trips_nothing(
     engine: FakeEngine, ask: Asked
 ) -> None:
@@ -713,6 +759,19 @@ def test_a_database_that_was_locked_is_used_again(
         now[0] += 60
         list(router.run(HELLO))
     assert [run.answer for run in recorded()] == ["three"]
+
+
+def test_an_answer_that_is_dropped_is_no_load(engine: FakeEngine) -> None:
+    configure("a", "b", head="strategy = 'least-loaded'")
+    engine.replies = ["hi"]
+    with Router() as router:
+        answer = router.run(HELLO)
+        with closing(open_database()) as connection:
+            assert health.under_way(connection).total() == 1
+        del answer
+        gc.collect()
+        with closing(open_database()) as connection:
+            assert health.under_way(connection) == {}
 
 
 def test_what_failed_is_no_load(engine: FakeEngine, ask: Asked) -> None:
@@ -962,8 +1021,13 @@ def test_route_prints_who_was_rejected_and_runs_nothing(typed: Typed, engine: Fa
     seen = typed("route", "--need", "code", "a", "prompt")
     assert "b         it has no tag code" in seen.out
     assert engine.loads == []
-    nobody = typed("route", "--need", "german", "x", "--json").json
+    failed = typed("route", "--need", "german", "x", "--json")
+    nobody = failed.json
     assert nobody["model"] is None
+    assert failed.code == typed("route", "--need", "german", "x").code == 3
+    assert typed("run", "--need", "german", "x").code == 3
+    assert "no model can take this" in failed.err
+    assert typed("route", "--need", "german", "x", "--fallback", "a").code == 0
     assert [one["why"] for one in nobody["rejected"]] == ["it has no tag german"] * 2
     assert typed("route", "x", stdin=None).code == 0
 
@@ -994,7 +1058,7 @@ def test_needs_are_found_in_the_request(typed: Typed, engine: FakeEngine) -> Non
         (["--strategy", "fastest"], 2, 'there is no strategy "fastest"'),
         (["--fallback", "nobody"], 3, 'there is no model "nobody"'),
         (["--need", "german"], 3, "no model can take this: a: it has no tag german; b: "),
-        (["-m", "a", "--need", "x"], 2, "--need has nothing to choose among: one model is named"),
+        (["-m", "a", "--need", "x"], 2, "need has nothing to choose among: one model is named"),
     ],
 )
 def test_what_cannot_be_chosen(

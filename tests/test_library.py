@@ -429,6 +429,33 @@ def test_a_timeout_ends_an_answer_that_stalls(monkeypatch: pytest.MonkeyPatch) -
             router.generate("hello", timeout=0.3)
 
 
+@pytest.mark.parametrize("streams", [False, True])
+def test_answers_that_took_too_long_are_failures_of_the_model(
+    monkeypatch: pytest.MonkeyPatch, streams: bool
+) -> None:
+    monkeypatch.setenv("FAR_KEY", KEY)
+    with OpenAIServer() as served, in_code(
+        models=[remote(served), {"name": "other", "source": "builtin:mini", "priority": 9}],
+        breaker={"failures": 2}, strategy="capability-match", cache={"enabled": False},
+    ) as router:  # fmt: skip
+        served.faults.extend([Fault(after=1, stalls=True)] * 2)
+        for _ in range(2):
+            with pytest.raises(TimedOut, match=r"within 0\.1 s"):
+                if streams:
+                    list(router.generate_stream("hello", model="far", timeout=0.1))
+                else:
+                    router.generate("hello", model="far", timeout=0.1)
+        found = router.diagnose()
+        assert found["metrics"]["errors"] == 2
+        assert found["models"]["breakers_open"] == ["far"]
+        with pytest.raises(EngineFailed, match="breaker of far is open"):
+            router.generate("hello", model="far", timeout=0.1)
+    with closing(open_database()) as connection:
+        runs = stats.runs(connection)
+    said = "TimedOut: the answer was not complete within 0.1 s"
+    assert [(one.error, one.finish_reason) for one in runs] == [(said, None)] * 2
+
+
 @pytest.mark.parametrize("where", ["here", "elsewhere"])
 def test_many_threads_ask_one_router(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAR_KEY", KEY)

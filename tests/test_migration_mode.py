@@ -349,7 +349,7 @@ options = {{ base_url = '{two.new.address}/v1', api_key_env = 'A_KEY' }}\n"""
     assert len(two.told) == 1
     two.ask(fallback=["spare"], strategy="random")
     assert two.answer.decision.asked[-1] == "spare"
-    with pytest.raises(UsageError, match="--fallback builtin:mini: it is on neither side"):
+    with pytest.raises(UsageError, match="fallback builtin:mini: it is on neither side"):
         two.ask(fallback=["builtin:mini"])
 
 

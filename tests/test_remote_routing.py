@@ -12,7 +12,7 @@ from terminal import Typed
 
 from llmrr import config, stats
 from llmrr.database import open_database
-from llmrr.errors import UsageError
+from llmrr.errors import BadConfig, RequestRefused, Unreachable, UsageError
 from llmrr.router import Router
 from llmrr.types import Message, Request, Sampling
 
@@ -135,14 +135,16 @@ def test_a_key_that_is_missing_rejects(
     assert pair[0].seen == pair[1].seen == []
 
 
-def test_a_refused_request_is_no_fault_of_the_model(
+def test_a_request_that_all_refuse_is_no_fault_of_the_model(
     pair: tuple[OpenAIServer, OpenAIServer],
 ) -> None:
     far, near = pair
     write(far, near, head="breaker = { failures = 1 }\n" + BY_PRIORITY)
-    far.faults.append(Fault(400))
     with Router() as router:
-        assert ask(router)[0] == "near"
+        for served in pair:
+            served.faults.append(Fault(400))
+        with pytest.raises(RequestRefused):
+            ask(router, fallback=["near"])
         assert ask(router)[0] == "far"
         far.faults.append(Fault(401))
         assert ask(router)[0] == "near"
@@ -216,3 +218,44 @@ def test_the_cost_decides_between_them(pair: tuple[OpenAIServer, OpenAIServer]) 
     costs = {one.name: one.terms["cost"] for one in decision.ranked}
     assert costs["here"] == 0.0
     assert costs["near"] < costs["far"]
+
+
+@pytest.mark.parametrize("call", ["generate", "embed"])
+def test_what_llmrr_itself_refuses_is_no_run_of_the_model(
+    pair: tuple[OpenAIServer, OpenAIServer], monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.delenv("FAR_KEY")
+    with Router() as router:
+        with pytest.raises(Unreachable, match="FAR_KEY is not set"):
+            getattr(router, call)("hi", model="far")
+        found = router.diagnose()
+        assert (found["metrics"]["runs"], found["metrics"]["errors"]) == (0, 0)
+        assert found["models"]["missing_keys"] == ["far", "near"]
+    with closing(open_database()) as connection:
+        assert stats.runs(connection) == []
+        assert connection.execute("SELECT key FROM health").fetchall() == []
+
+
+def test_an_address_that_nobody_agreed_to_is_no_run_of_the_model(
+    pair: tuple[OpenAIServer, OpenAIServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config.Config, "untrusted", lambda *_: "an address")
+    with Router() as router, pytest.raises(BadConfig, match="nobody agreed"):
+        router.generate("hi", model="far")
+    with closing(open_database()) as connection:
+        assert stats.runs(connection) == []
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_a_model_that_fails_where_another_answers_is_left_alone(
+    pair: tuple[OpenAIServer, OpenAIServer], status: int
+) -> None:
+    far, near = pair
+    write(far, near, f"{BY_PRIORITY}\nbreaker = {{ failures = 3 }}")
+    far.faults.extend([Fault(status)] * 9)
+    with Router() as router:
+        for _ in range(5):
+            assert ask(router)[0] == "near"
+        [found] = [one for one in router.route("hi").rejected if one.name == "far"]
+    assert found.why.startswith("its breaker is open: it failed 3 times in a row")
+    assert len(far.seen) == 3

@@ -197,6 +197,24 @@ def test_a_model_that_was_never_asked_is_tried_and_one_that_only_failed_is_not()
                   health={"failing": failing}).chosen == "new"  # fmt: skip
 
 
+def test_a_winner_that_was_never_asked_is_said_to_be_one() -> None:
+    a, b, known = one("a"), one("b"), {"a": SLOW}
+    assert choose("speed-priority", a, b, health=known).why == "not measured yet: tried first"
+    assert choose("balanced", a, b, health=known).why == (
+        "the best weighted sum: its speed is not measured yet, and counts as the best"
+    )
+    found = choose("speed-priority", a, one("b", priority=1), one("c"), health=known)
+    assert (found.chosen, found.why) == ("b", "not measured yet: by priority")
+    failed = {"a": Health(attempts=1)}
+    assert choose("reliability-first", a, b, health=failed).why == "not measured yet: tried first"
+    assert choose("speed-priority", a, b, health={"a": FAST, "b": SLOW}).why == "the least time"
+    better = one("b", quality=0.9)
+    assert choose("balanced", one("a", quality=0.1), better).why == "the best weighted sum"
+    weights = (0.7, 0.3, 0.0)
+    decision = choose("balanced", one("a", quality=0.1), better, health=known, weights=weights)
+    assert decision.why == "the best weighted sum"
+
+
 def test_the_time_counts_loading_the_length_of_the_answer_and_failures() -> None:
     health = replace(FAST, load_s=2.0, answer_tokens=100.0)
     needs = Needs(answer_tokens=50)

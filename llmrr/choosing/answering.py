@@ -5,6 +5,7 @@ from typing import Any
 
 from llmrr.catalogue import Resolved
 from llmrr.choosing.attempts import Attempt, Attempts
+from llmrr.errors import LlmrrError
 from llmrr.routing import Decision
 from llmrr.types import Chunk, FinishReason, Usage
 
@@ -35,6 +36,7 @@ class Answer(Iterator[Chunk]):
         self._ended = False
         self._parts: list[str] = []
         self._said = self._watched = self._cancelled = False
+        self._why: LlmrrError | None = None
         self._tokens = 0
 
     @property
@@ -99,9 +101,10 @@ class Answer(Iterator[Chunk]):
                 self._end(None)
             return chunk
 
-    def cancel(self) -> None:
-        """Stop it, from any thread; what has come remains."""
-        self._cancelled = True
+    def cancel(self, why: LlmrrError | None = None) -> None:
+        """Stop it, from any thread; what has come remains. With the error that is ``why`` it is
+        recorded as failed."""
+        self._cancelled, self._why = True, self._why or why
         self._attempts.stop()
         self._current.stream.cancel()
 
@@ -165,6 +168,8 @@ class Answer(Iterator[Chunk]):
             return
         self._ended = True
         self.text = "".join(self._parts)
+        error = self._why or error
+        reason = None if self._why else self.finish_reason
         self._attempts.ended(
-            usage=self.usage, finish_reason=self.finish_reason, text=self.text, error=error
+            usage=self.usage, finish_reason=reason, text=self.text, error=error
         )

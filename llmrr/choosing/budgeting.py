@@ -52,8 +52,6 @@ class Budgeting:
         self, candidate: Candidate, needs: Needs, health: Health, budgets: Budgets
     ) -> None:
         """Raise ``OverBudget`` where this request would be too much; warn where it nearly is."""
-        if candidate.cost is None:
-            self._warn_of_price(candidate.name, budgets)
         cost = expected_cost(needs, candidate, health)
         tokens = needs.tokens + expected_tokens(needs, health)
         use = budgets.fullest(candidate.name, cost, tokens)
@@ -61,6 +59,8 @@ class Budgeting:
             return
         if use.is_over:
             raise use.error(candidate.name)
+        if cost is None:
+            self._warn_of_price(candidate.name, budgets)
         if use.share >= WARNED_AT:
             self._say((use.key, use.of, budgets.today), _warning(use))
 
@@ -69,7 +69,8 @@ class Budgeting:
         if budgets.limits.of_dollars or (own is not None and own.of_dollars):
             self._say(
                 ("price", name),
-                f"{name} has no cost in llmrr.toml: what it takes counts for no budget of dollars",
+                f"{name} has no cost in llmrr.toml: what it takes is counted in no budget of "
+                "dollars, and once others have spent one it is refused",
             )
 
     def _say(self, once: object, text: str) -> None:

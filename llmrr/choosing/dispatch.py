@@ -4,6 +4,7 @@ recorded."""
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -15,6 +16,7 @@ from llmrr.choosing.cached import Cached
 from llmrr.choosing.host import Host
 from llmrr.choosing.opening import completed
 from llmrr.choosing.profiles import breaker_rules, key_of
+from llmrr.choosing.refusals import Refusals
 from llmrr.choosing.selection import Chosen
 from llmrr.choosing.setup import Setup
 from llmrr.choosing.wishes import needs_of
@@ -60,6 +62,7 @@ class Dispatch:
         self.cost: float | None = None  # dollars of all that was asked
         self.models = {one.name: one for one in self.config.models}
         self.cached = Cached(host, call, chosen.flags.cache)
+        self.refusals = Refusals()
 
     def attempts_of(self, asks: Asks, names: Sequence[str], request: Request) -> Attempts:
         """Some models that are asked in turn; ``asks`` is told of it."""
@@ -147,12 +150,18 @@ class Dispatch:
         """Write down how an attempt ended, and what that says of the model."""
         self.keep(ended, is_said=True)
 
-    def keep(self, ended: Ended, *, is_said: bool, is_answer: bool = True) -> None:
+    def keep(
+        self, ended: Ended, *, is_said: bool, is_answer: bool = True, was_asked: bool | None = None
+    ) -> None:
         """``record``; what is not ``is_said`` is no turn of the conversation, and what is no answer
-        does not make the model the one that was used last."""
+        does not make the model the one that was used last. Of a model that was not asked nothing
+        is written down; without ``was_asked`` it is told from how it ended."""
         self.finish()
         model = ended.model
         if model is None:
+            return
+        if not (ending.was_asked(ended) if was_asked is None else was_asked):
+            self._let_go(ended)
             return
         if ended.error is None and is_said and self.call.conversation is not None:
             self.host.kept[self.call.conversation] = ended.name
@@ -166,9 +175,18 @@ class Dispatch:
         run = replace(run, cache=found.cache, looked_up=found.looked_up)
         about = ending.outcome(self.models.get(ended.name), ended, self.config, is_own=found.is_own)
         outcome = ending.both(about, found.work)
+        for name, said in self.refusals.failures(ended).items():
+            failure = ending.refused(self.models.get(name), said, self.config)
+            outcome = ending.both(outcome, failure)
         label = model.label if is_answer else None
         self.host.note(run, self.call.log, label, self.config, outcome)
         found.done()
+
+    def _let_go(self, ended: Ended) -> None:
+        """Another request may try the model."""
+        work = ending.outcome(self.models.get(ended.name), ended, self.config, is_own=False)
+        if work is not None:
+            self.host.with_database(work, "how models have been doing is not known")
 
     def warn(self, text: str) -> None:
         """Tell the user."""
@@ -197,6 +215,10 @@ class Dispatch:
             profiles = self.setup.selection.profiles
             health = profiles.health(models).get(name, UNKNOWN)
         budgeting.require(candidate, needs, health, budgets)
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # an answer that nobody heard to its end is no load
+            self.finish()
 
     def finish(self) -> None:
         """No request of it is under way any more, whatever was noted when it was chosen."""

@@ -56,6 +56,7 @@ class Embedding:
         self._dispatch, self._texts = dispatch, list(texts)
         self._vectors: list[list[float]] = []
         self._usage = Usage()
+        self._was_asked = False
         self.claim, self.resolve, self.warn = dispatch.claim, dispatch.resolve, dispatch.warn
 
     @property
@@ -76,7 +77,9 @@ class Embedding:
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and let it work. Raises what goes wrong with either."""
         began = time.perf_counter()
+        self._was_asked = model.endpoint is None
         with self._dispatch.open(model) as lease:
+            self._was_asked = True
             ready = time.perf_counter()
             self._vectors = lease.model.embed(self._texts)
             total_s = time.perf_counter() - began
@@ -87,7 +90,7 @@ class Embedding:
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, without what was said: it is no turn of a conversation,
         and a model of vectors is not to answer because it was used last."""
-        self._dispatch.keep(ended, is_said=False, is_answer=False)
+        self._dispatch.keep(ended, is_said=False, is_answer=False, was_asked=self._was_asked)
 
 
 def _usage(model: Model, texts: Sequence[str], load_s: float, total_s: float) -> Usage:

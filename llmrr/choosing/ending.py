@@ -9,7 +9,7 @@ from llmrr.catalogue import Resolved
 from llmrr.choosing.attempts import Ended
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.config import Config, ConfiguredModel
-from llmrr.errors import EngineFailed, LlmrrError, Unreachable
+from llmrr.errors import BadConfig, EngineFailed, LlmrrError, Unreachable, UsageError
 from llmrr.types import Request, Usage
 
 if TYPE_CHECKING:
@@ -48,6 +48,15 @@ def run_of(
     )
 
 
+def was_asked(ended: Ended) -> bool:
+    """Whether a model was asked, or loaded. What llmrr itself refuses is no run of a model; of one
+    elsewhere that is all that goes wrong before there is a stream."""
+    if ended.stream is not None or not isinstance(ended.error, LlmrrError):
+        return True
+    is_here = ended.model is not None and ended.model.endpoint is None
+    return is_here and not isinstance(ended.error, UsageError | BadConfig)
+
+
 def _interrupted(error: BaseException | None) -> str | None:
     return "cancelled" if isinstance(error, KeyboardInterrupt) else None
 
@@ -55,8 +64,8 @@ def _interrupted(error: BaseException | None) -> str | None:
 def outcome(
     model: ConfiguredModel | None, ended: Ended, config: Config, *, is_own: bool
 ) -> "Work | None":
-    """What it says of one of the ``[[models]]``; where it is no run of its own, but the answer of
-    another request, the model is only let go."""
+    """What it says of one of the ``[[models]]``; where it is no run of its own, as it was not
+    asked, or the answer is that of another request, the model is only let go."""
     if model is None:
         return None
     from llmrr.choosing import health
@@ -69,12 +78,23 @@ def outcome(
         return lambda connection: health.note(connection, key, rules, usage=ended.usage)
     if isinstance(error, LlmrrError) and not error.is_of_request:
         said = f"{type(error).__name__}: {error.message}"[:500]
-        # A file that is damaged or too large is none that waiting mends.
-        trips = isinstance(error, EngineFailed | Unreachable)
+        # A file here that is damaged or too large is none that waiting mends.
+        is_elsewhere = ended.model is not None and ended.model.endpoint is not None
+        trips = is_elsewhere or isinstance(error, EngineFailed | Unreachable)
         return lambda connection: health.note(
             connection, key, rules, error=said, trips=trips
         )
     return lambda connection: health.release(connection, key)
+
+
+def refused(model: ConfiguredModel | None, said: str, config: Config) -> "Work | None":
+    """That one of the ``[[models]]`` refused a request which another one has answered."""
+    if model is None:
+        return None
+    from llmrr.choosing import health
+
+    key, rules = key_of(model), breaker_rules(config)
+    return lambda connection: health.note(connection, key, rules, error=said, late=True)
 
 
 def both(one: "Work | None", other: "Work | None") -> "Work | None":

@@ -90,10 +90,10 @@ class _Member:
         finally:
             self.done.set()
 
-    def cancel(self) -> None:
+    def cancel(self, why: LlmrrError | None = None) -> None:
         """Stop it, from any thread."""
         if self.answer is not None:
-            self.answer.cancel()
+            self.answer.cancel(why)
 
     @property
     def given(self) -> Given:
@@ -182,11 +182,11 @@ class Ensemble(Answer):
         self.usage = _together([one.usage for one in answers])
         return Chunk(text=self.text, finish_reason=self.finish_reason, usage=self.usage)
 
-    def cancel(self) -> None:
+    def cancel(self, why: LlmrrError | None = None) -> None:
         """Stop all of them, from any thread."""
         self._stopped.set()
         for one in self._asked:
-            one.cancel()
+            one.cancel(why)
 
     def close(self) -> None:
         """Stop it if it still runs; never raises."""

@@ -102,7 +102,7 @@ def refusal(
     when = "one request is trying it" if health.probing else f"it is tried again in {left:.0f} s"
     return EngineFailed(
         f"the breaker of {name} is open after {health.tripped} failures in a row{said}",
-        f"{when}; -m names another model",
+        f"{when}; another model can be named",
     )
 
 
@@ -149,16 +149,20 @@ def note(
     usage: Usage | None = None,
     error: str | None = None,
     trips: bool = True,
+    late: bool = False,
     now: float | None = None,
 ) -> None:
     """Note how a request ended: with ``usage``, or with an ``error``, which counts for the breaker
-    if it ``trips`` it."""
+    if it ``trips`` it. ``late`` is what was only known after the model was let go."""
     now = time.time() if now is None else now
     with database.errors(), database.transaction(connection):
         record = _load(connection, key)
-        after = record.breaker._replace(probed=None)
+        state = record.breaker
+        if late:  # had it tried a breaker that is half open, it would still be doing so
+            state = breaker.claimed(state, rules, now) or state
+        after = state._replace(probed=None)
         if error is None or trips:
-            after = breaker.after(record.breaker, rules, now, failed=error is not None)
+            after = breaker.after(state, rules, now, failed=error is not None)
         health = replace(outcome(record.health, usage), last_error=error)
         _save(connection, key, Record(health, after))
 

@@ -125,12 +125,12 @@ class Parallel(Answer):
                 self._stop(None if self._cancelled else self._leading.name)
             return chunk
 
-    def cancel(self) -> None:
+    def cancel(self, why: LlmrrError | None = None) -> None:
         """Stop both sides, from any thread; an answer that is complete stops nothing."""
         if not self._ended:
             self._cancelled = True
-            self._first.cancel()
-            self._second.cancel()
+            self._first.cancel(why)
+            self._second.cancel(why)
 
     def close(self) -> None:
         """Stop it if it still runs, and record it. For the thread that iterates; never raises."""

@@ -157,7 +157,7 @@ class Limit:
         def stop() -> None:
             said = f"the answer was not complete within {self._seconds:g} s"
             self.error = TimedOut(said, "a longer timeout")
-            answer.cancel()
+            answer.cancel(self.error)
 
         self._timer = threading.Timer(max(0.0, self._at - time.monotonic()), stop)
         self._timer.daemon = True

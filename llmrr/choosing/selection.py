@@ -16,6 +16,7 @@ from llmrr.choosing.wishes import (
     require_text,
     require_unstated,
     strategy_of,
+    wants_vectors,
 )
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import NotFound, UsageError
@@ -24,7 +25,7 @@ from llmrr.routing.budgets import Budgets
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import chain
 from llmrr.routing.flags import NO_EFFECT, Effect, active, draw_key
-from llmrr.routing.rejection import Rejected, sorted_words
+from llmrr.routing.rejection import Rejected
 from llmrr.sides import Sides
 from llmrr.types import Request, Sampling
 
@@ -125,8 +126,8 @@ class Selection:
         models, left_out = _narrowed(models, flags)
         needs = needs_of(request, wish.need, strategy_of(wish, self._config(), flags))
         candidates = self.profiles.candidates(models, moment.loaded, wish.loading)
-        if not needs.answers and any(one.is_for_vectors for one in candidates):
-            needs = replace(needs, dedicated=True)
+        is_dedicated = not needs.answers and any(one.is_for_vectors for one in candidates)
+        needs = replace(needs, dedicated=is_dedicated, named=frozenset(wish.models))
         return _Offer(wish, moment, needs, models, tuple(candidates), flags, tuple(left_out))
 
     def _taken(self, offer: _Offer) -> tuple[Decision, int | None]:
@@ -174,8 +175,7 @@ class Selection:
         stated = {"strategy"} if wish.strategy is not None else set()
         if wish.model is not None:
             stated |= {"strategy", "models"}
-        is_for_vectors = "embeddings" in sorted_words(list(wish.need))[0]
-        if wish.models or is_for_vectors:
+        if wish.models or wants_vectors(wish.need):
             stated.add("models")
         if wish.caches:
             stated.add("cache")
@@ -226,7 +226,7 @@ class Selection:
         for name in wish.fallback:
             if name not in (*sides.new, *sides.legacy):
                 why = "it is on neither side of the migration"
-                raise UsageError(f"--fallback {name}: {why}", f"-m {name}")
+                raise UsageError(f"fallback {name}: {why}", f"{name} can be named as the model")
         return sides
 
     def members(

@@ -143,13 +143,13 @@ class Side:
         while self.hear(len(self._chunks)) is not None:
             pass
 
-    def cancel(self) -> None:
-        """Stop it, from any thread, if it is not over."""
+    def cancel(self, why: LlmrrError | None = None) -> None:
+        """Stop it, from any thread, if it is not over; see ``Answer.cancel``."""
         if self.is_over:
             return
         self.asked.cancelled = True
         if self.answer is not None:
-            self.answer.cancel()
+            self.answer.cancel(why)
 
     def close(self) -> None:
         """Stop it, for the thread that hears it. Raises nothing."""

@@ -7,7 +7,7 @@ from llmrr.choosing.answering import Answer, Progress
 from llmrr.choosing.dispatch import Call, Dispatch
 from llmrr.choosing.host import Host
 from llmrr.choosing.setup import Setup
-from llmrr.choosing.wishes import Wish
+from llmrr.choosing.wishes import Wish, require_answer
 from llmrr.config import Config
 from llmrr.routing import Decision
 from llmrr.types import Request
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def start(
     host: Host, request: Request, wish: Wish, call: Call, progress: Progress | None
 ) -> Answer:
-    """Start answering. What goes wrong before the first token is recorded, and raised where no
-    other model is to be asked."""
+    """Start answering. What goes wrong before the first token is recorded, unless llmrr itself
+    refused, and raised where no other model is to be asked."""
+    require_answer(wish)
     selection, moment = call.setup.selection, host.moment(call.conversation)
     if sides := selection.sides(wish):
         from llmrr.choosing.sides import ask

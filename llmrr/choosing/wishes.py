@@ -11,7 +11,7 @@ from llmrr.routing import Needs
 from llmrr.routing.flags import Effect
 from llmrr.routing.rejection import sorted_words
 from llmrr.strategies import parse_strategy
-from llmrr.types import Request
+from llmrr.types import Feature, Request
 
 BYTES_PER_TOKEN: Final = 4  # of English text, about; only engines know
 
@@ -88,12 +88,26 @@ def strategy_of(wish: Wish, config: Config, flags: Effect) -> str:
     try:
         return parse_strategy(wish.strategy)
     except ValueError as error:
-        raise UsageError(str(error), "--strategy NAME") from None
+        raise UsageError(str(error), "leave out strategy") from None
+
+
+def require_answer(wish: Wish) -> None:
+    """Raise ``UsageError`` where an answer is to come of a model of vectors."""
+    if wants_vectors(wish.need):
+        raise UsageError(
+            "the need embedding is one of vectors, and this asks for an answer",
+            "llmrr embed; llmrr route --need embedding shows which model that takes",
+        )
+
+
+def wants_vectors(words: Sequence[str]) -> bool:
+    """Whether what is needed are vectors."""
+    return Feature.EMBEDDINGS in sorted_words(list(words))[0]
 
 
 def require_unstated(wish: Wish) -> None:
     """Raise ``UsageError`` for what is stated of a choice that there is not."""
-    for flag, stated in (("--strategy", wish.strategy), ("--need", wish.need)):
+    for what, stated in (("strategy", wish.strategy), ("need", wish.need)):
         if stated:
             why = "one model is named" if wish.model else "there are no [[models]]"
-            raise UsageError(f"{flag} has nothing to choose among: {why}", f"omit {flag}")
+            raise UsageError(f"{what} has nothing to choose among: {why}", f"leave out {what}")

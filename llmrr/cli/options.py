@@ -170,8 +170,8 @@ Need = Annotated[
     list[str] | None,
     typer.Option(
         "--need", metavar="WORD",
-        help="Only models that can do this: images, tools, schema, embedding, or a tag of theirs. "
-        "Repeatable.",
+        help="Only models that can do this: images, tools, schema, or a tag of theirs. With "
+        "embedding, route shows where embed would go. Repeatable.",
         autocompletion=need_words,
     ),
 ]

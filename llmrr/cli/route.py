@@ -37,7 +37,8 @@ def route(
 
     The candidates are the [[models]] of llmrr.toml, each with its score and what is known of it; a
     dash is unknown. Below them stand those that cannot take the prompt, with the reason. Nothing is
-    run, and nothing counts as chosen.
+    run, and nothing counts as chosen. Where no model can take the prompt it ends as run would, with
+    the same exit code.
     """
     asked = asking.Asked(
         words=words or (), model=model or "", system=system, files=file or (),
@@ -49,3 +50,4 @@ def route(
     with Router(warn=output.note) as router:
         found = asking.decide(asked, router, asking.read_piped(asked, sys.stdin))
         output.show(found.facts(), route_views.decision, as_json=json)
+        found.require_winner()

@@ -33,7 +33,8 @@ class Needs:
     """What a request demands. ``tokens`` is about how many its prompt has, ``answer_tokens`` the
     longest answer that is wanted; ``features`` are words of engines, ``tags`` those of users;
     ``strategy`` says how to choose; ``answers`` is False where only vectors are wanted, and with
-    ``dedicated`` those of a model that is for nothing else."""
+    ``dedicated`` those of a model that is for nothing else. The models that are ``named`` are what
+    the request wants, whatever their tags say."""
 
     strategy: str = DEFAULT_STRATEGY
     tokens: int = 0
@@ -42,6 +43,7 @@ class Needs:
     tags: frozenset[str] = frozenset()
     answers: bool = True
     dedicated: bool = False
+    named: frozenset[str] = frozenset()
 
     @property
     def words(self) -> list[str]:
@@ -77,7 +79,12 @@ class Candidate:
     @property
     def is_for_vectors(self) -> bool:
         """Whether it is an embedding model, by its files or its tags, and can be used."""
-        return self.blocked is None and (not self.answers or not self.tags.isdisjoint(_VECTORS))
+        return self.blocked is None and (not self.answers or self.is_said_to_be_for_vectors)
+
+    @property
+    def is_said_to_be_for_vectors(self) -> bool:
+        """Whether its tags say that it is an embedding model."""
+        return not self.tags.isdisjoint(_VECTORS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from llmrr.errors import LlmrrError, NotFound, OverBudget
 from llmrr.routing.candidate import (
     UNKNOWN,
     Candidate,
+    Health,
     Needs,
     State,
     expected_cost,
@@ -24,6 +25,8 @@ HOW_TO_MEASURE: Final = {
     "time_s": "llmrr bench MODEL, and every run, measures speed",
     "reliability": "every run measures reliability",
 }
+_UNTRIED_TERM: Final = "its speed is not measured yet, and counts as the best"
+_UNTRIED: Final = "not measured yet: tried first"
 ONLY_ONE: Final = "there is no other"
 _WHY: Final = {
     "balanced": "the best weighted sum",
@@ -37,6 +40,11 @@ _WHY: Final = {
     "adaptive": "the best draw",
     "ensemble": "the best weighted sum of those that are asked",
 }
+# What a strategy takes for good as long as nobody measured it.
+_PRIORS: Final = {
+    "balanced": "speed", "ensemble": "speed", "speed-priority": "speed",
+    "reliability-first": "reliability",
+}  # fmt: skip
 
 
 class Scored(NamedTuple):
@@ -97,6 +105,11 @@ class Decision:
     def hint(self) -> str | None:
         """How to measure what is missing."""
         return "; ".join(HOW_TO_MEASURE[key] for key in self.unmeasured) or None
+
+    def require_winner(self) -> None:
+        """Raise ``refusal`` where there is nobody to ask."""
+        if not self.asked:
+            raise self.refusal
 
     @property
     def refusal(self) -> LlmrrError:
@@ -178,8 +191,13 @@ def route(needs: Needs, candidates: Sequence[Candidate], state: State) -> Decisi
     chosen, reason = _best(strategy, fitting, scores, state)
     if reason == ONLY_ONE and rejected:
         reason = "no other can take it"
+    untried = chosen is not None and _is_untried(strategy, chosen, fitting, state)
     if reason.startswith("by priority"):
-        reason = f"{_known(strategy, fitting, state)}: {reason}"
+        known = "not measured yet" if untried else _known(strategy, fitting, state)
+        reason = f"{known}: {reason}"
+    elif untried and reason == _WHY.get(strategy):
+        by_sum = strategy in ("balanced", "ensemble")
+        reason = f"{reason}: {_UNTRIED_TERM}" if by_sum else _UNTRIED
     return Decision(strategy, needs, state, fitting, scores, rejected, chosen, why or reason)
 
 
@@ -222,6 +240,22 @@ def _known(strategy: str, fitting: Sequence[Candidate], state: State) -> str:
         if any(facts[key] is not None for key in wanted):
             return "equal scores"
     return "no measurement" if wanted else "equal scores"
+
+
+def _is_untried(
+    strategy: str, chosen: str | None, fitting: Sequence[Candidate], state: State
+) -> bool:
+    """Whether the winner has a prior for what others were measured in."""
+    prior = _PRIORS.get(strategy)
+    weighs = strategy == "speed-priority" or prior != "speed" or state.weights[2]
+    if prior is None or not weighs:
+        return False
+    tried = {one.name for one in fitting if _is_tried(prior, state.health.get(one.name, UNKNOWN))}
+    return bool(tried) and chosen not in tried
+
+
+def _is_tried(prior: str, health: Health) -> bool:
+    return bool(health.attempts) or (prior == "speed" and health.first_token_s is not None)
 
 
 def _roomiest(

@@ -77,7 +77,7 @@ def rejection(
     """Why a candidate is left out, or None. With ``soft_tags`` a tag that is missing is none."""
     if candidate.blocked is not None:
         return Rejected(candidate.name, "blocked", (), candidate.blocked)
-    if needs.answers and not candidate.answers:
+    if needs.answers and not _answers(candidate, needs):
         return Rejected(candidate.name, "vectors")
     if needs.dedicated and not candidate.is_for_vectors:
         return Rejected(candidate.name, "writes")
@@ -103,6 +103,11 @@ def rejection(
         about = (health.tripped, health.closed_at - state.now, said)
         return Rejected(candidate.name, "breaker", about)
     return Rejected(candidate.name, "probing", (0, 0, said)) if health.probing else None
+
+
+def _answers(candidate: Candidate, needs: Needs) -> bool:
+    is_meant = not candidate.is_said_to_be_for_vectors or candidate.name in needs.named
+    return candidate.answers and is_meant
 
 
 def met(needs: Needs, candidate: Candidate) -> int:

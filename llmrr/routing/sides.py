@@ -26,6 +26,11 @@ class SidedDecision(Decision):
     def _why(self) -> str:
         return super().summary
 
+    def require_winner(self) -> None:
+        """Raise ``refusal`` where there is nobody to ask on either side."""
+        if self.then is None or not self.then.asked:
+            super().require_winner()
+
     def facts(self) -> dict[str, Any]:
         """The shape of ``route --json``, with both sides."""
         facts = super().facts()

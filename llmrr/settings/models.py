@@ -126,7 +126,8 @@ _CHOOSING: tuple[tuple[str, Kind, str, str], ...] = (
      "have one.", "1"),
     ("weight", number(0, above=True), "How often it is drawn among equals of one priority, and "
      "within its group; unset, 1.", "0.7"),
-    ("tags", TAGS, "Words for what it is good at; --need WORD asks for one.", '["chat", "code"]'),
+    ("tags", TAGS, "Words for what it is good at; --need WORD asks for one. A model with the tag "
+     "embedding answers only where it is named.", '["chat", "code"]'),
     ("group", NAME, "A name that several models answer to, drawn by weight.", '"chat"'),
     ("fallback", NAMES, "What is asked when this model fails, before fallback_chain.",
      '["local"]'),

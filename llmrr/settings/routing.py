@@ -81,7 +81,8 @@ ROUTING: tuple[Spec, ...] = (
          "What balanced weighs quality with; each of the three goes from 0, the worst candidate, "
          "to 1, the best.", "0.6", True),
     Spec("weights.cost", number(0), 0.3, "What balanced weighs cost with.", "0.2", True),
-    Spec("weights.speed", number(0), 0.3, "What balanced weighs speed with.", "0.2", True),
+    Spec("weights.speed", number(0), 0.3, "What balanced weighs speed with; a model that was "
+         "never asked counts as the fastest.", "0.2", True),
     Spec("ensemble.size", whole(2, 16), 3,
          "How many models the strategy ensemble asks at once.", "5", True),
     Spec("ensemble.judge", TEXT, None,
