@@ -35,6 +35,13 @@ import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+# How the common providers' keys look, strictly: much that is told are names of files. A text:
+# compiled when first used.
+_KEY = (
+    r"(?<![\w-])(?:(sk-|AIza|github_pat_)(?=[\w-]*\d)[\w-]{12,}"
+    r"|(hf_|gsk_|xai-|r8_|ghp_|AKIA)(?=\w*\d)[A-Za-z0-9]{16,})"
+)
+
 
 class LlmrrError(Exception):
     """Nothing was done: the user said no, nothing was found, or something would be overwritten."""
@@ -44,9 +51,8 @@ class LlmrrError(Exception):
     is_of_request = False  # says nothing of the model or its provider: another request may do
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = masked(message), masked(hint)
+        super().__init__(self.message)
 
     def add(self, where: str) -> None:
         """Say besides where the value stood."""
@@ -206,6 +212,17 @@ def error_types(root: type[LlmrrError] = LlmrrError) -> Iterator[type[LlmrrError
     yield root
     for child in root.__subclasses__():
         yield from error_types(child)
+
+
+def masked(text: str) -> str:
+    """A text that is told, without what looks as the common providers' keys do, or stands before
+    an @ in an address: wherever such a thing was written, it is not repeated.
+
+    >>> masked('there is no model "sk-0123456789abcdef"'), masked("http://me:word@host/v1")
+    ('there is no model "sk-…"', 'http://…@host/v1')
+    """
+    text = re.sub(_KEY, r"\1\2…", text)
+    return re.sub(r"(?<=://)[^\s/@]+@", "…@", text)
 
 
 def by_system(error: OSError) -> LlmrrError | None:

@@ -16,7 +16,7 @@ from terminal import Typed
 from llmrr import config, environment, journal, parameters, settings, tomlfile, tomltext
 from llmrr.choosing import values as calls
 from llmrr.engines.base import Options
-from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError, by_system
+from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError, by_system, masked
 from llmrr.router import Router
 from llmrr.types import Endpoint, Message, Sampling
 
@@ -85,6 +85,26 @@ def test_nor_does_one_of_a_command_line_or_a_call(name: str, value: str) -> None
         with pytest.raises(UsageError, match=f"{name} holds a key: it is not") as caught:
             refuse()
         assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"pull {SECRET}", f"pull openai:{SECRET}", f"rm {SECRET}", f"route -m {SECRET} hi",
+        f"run --engine {SECRET} hi", f"run -t {SECRET} hi", f"run -o {SECRET} 1 hi",
+        "run -m https://u:hunter2secret@h/x hi", "pull https://u:hunter2secret@h/x",
+    ],
+)  # fmt: skip
+def test_no_error_of_a_command_repeats_one(line: str, typed: Typed) -> None:
+    seen = typed(*line.split())
+    assert seen.code != 0
+    assert SECRET not in seen.out + seen.err
+    assert "hunter2" not in seen.out + seen.err
+
+
+def test_what_is_told_of_files_is_not_masked() -> None:
+    for text in ("/a/hf_models_2024_v1/b.gguf", "sk-learn-pipelines", "owner/repo@v1", "a@b.org"):
+        assert masked(text) == text
 
 
 def test_a_key_in_place_of_a_models_name_is_not_recorded(typed: Typed) -> None:

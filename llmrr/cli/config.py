@@ -92,7 +92,7 @@ def trust(
 def rollback(
     force: Annotated[
         bool,
-        typer.Option("--force", help="Also a file that was changed since, or is another project's."),
+        typer.Option("--force", help="Also a file that was changed since, or another project's."),
     ] = False,
 ) -> None:
     """Undo the last change of the settings that are in effect here."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmrr import settings
-from llmrr.errors import nearest
+from llmrr.errors import masked, nearest
 from llmrr.tomlfile.stated import Problem
 from llmrr.tomltext import complaint, is_secret, key_text, toml_text
 
@@ -60,11 +60,11 @@ class Reader:
         if number and message.startswith(number) and (name := self.models.get(place[1])):  # type: ignore[arg-type]
             message = f"the model {name!r}: {message}"
         mend = f"edit {where}" if self.is_file else ""
-        self.problems.append(Problem(f"{message} ({where})", hint or mend, line))
+        self.problems.append(Problem(masked(f"{message} ({where})"), masked(hint or mend), line))
 
     def note(self, place: "Place", message: str) -> None:
         """The same for what can be used, and is told."""
-        self.notes.append(f"{message} ({in_line(self.path, self.line(place))})")
+        self.notes.append(masked(f"{message} ({in_line(self.path, self.line(place))})"))
 
     def line(self, place: "Place") -> int | None:
         """Where a key is written, or the nearest table around it."""
