@@ -302,6 +302,19 @@ def test_a_schema(openai: OpenAIServer, typed: Typed) -> None:
     assert shape["schema"]["properties"] == {"age": {"type": "integer"}}
 
 
+def test_an_answer_that_ignores_its_schema(openai: OpenAIServer, typed: Typed) -> None:
+    openai.replies.extend(Said(text=("I am 3.",)) for _ in range(3))
+    asked = ("run", "-m", SOURCE, "--schema", "age int", "Hello")
+    seen = typed(*asked)
+    assert (seen.code, seen.out) == (7, "I am 3.\n")
+    assert "does not fit the schema: it is no JSON" in seen.err
+    document = typed(*asked, "--json")
+    assert (document.code, document.json["text"]) == (7, "I am 3.")
+    assert (typed(*asked, "-O", "out.json").code, Path("out.json").exists()) == (7, False)
+    openai.replies.append(Said(text=('So:\n```json\n{"age": 3}\n```\n',)))
+    assert typed(*asked, "-x").code == 0
+
+
 def test_what_a_provider_lacks_is_said(
     openai: OpenAIServer, typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

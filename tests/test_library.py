@@ -365,6 +365,82 @@ def test_the_older_calls_have_defaults_of_their_own(engine: FakeEngine) -> None:
     assert sampling == [(100, 0.7), (100, 0.7), (5, 0.0)]
 
 
+def test_the_older_calls_take_what_a_call_may_state(engine: FakeEngine) -> None:
+    engine.replies = ["one", "two"]
+    with in_code() as router:
+        old = Legacy(router)
+        assert old.generate("hello", maxTokens=5) == "one"
+        assert "".join(old.generate_stream("hello", 6, seed=3)) == "two"
+        with pytest.raises(InvalidRequest, match="temprature") as caught:
+            old.generate("hello", temprature=1)
+    assert caught.value.hint == "did you mean temperature?"
+    sampling = [(one.sampling.max_tokens, one.sampling.seed) for one in engine.requests]
+    assert sampling == [(5, None), (6, 3)]
+    for wrong in (None, Router):
+        with pytest.raises(InvalidRequest, match="takes a Router"):
+            Legacy(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", ["hi", None, {"role": "user"}])
+def test_what_runs_is_a_request(wrong: Any) -> None:
+    with in_code() as router, pytest.raises(InvalidRequest, match="takes a Request") as caught:
+        router.run(wrong)
+    assert "generate" in caught.value.hint
+
+
+def test_no_texts_have_no_vectors() -> None:
+    with in_code() as router:
+        assert router.embed([]) == router.embed((), model="small") == []
+        with pytest.raises(InvalidRequest, match="no texts"):
+            router.embedded([])
+        with pytest.raises(InvalidRequest, match="temperature"):
+            router.embed("x", temperature=0)  # type: ignore[call-overload]
+        with pytest.raises(InvalidRequest, match="modell") as caught:
+            router.embed("x", modell="small")  # type: ignore[call-overload]
+    assert caught.value.hint == "did you mean model?"
+
+
+def test_a_call_that_falls_back_on_nothing(engine: FakeEngine) -> None:
+    builders.tiny_llama(Path("tiny.gguf"), context=8192)
+    models = [{"name": name, "source": "file:./tiny.gguf"} for name in ("one", "two")]
+    with in_code(models=models, fallback_chain=["one", "two"]) as router:
+        assert len(router.route("hello").asked) == 2
+        assert len(router.route("hello", fallback=False).asked) == 1
+        engine.replies = [EngineFailed("it broke")] * 2
+        with pytest.raises(EngineFailed, match="it broke"):
+            router.generate("hello", fallback=False, model="one")
+        with pytest.raises(EngineFailed, match="it broke"):
+            router.generate("hello", fallback=False)
+        assert len(engine.requests) == 2
+        with pytest.raises(InvalidRequest, match="fallback = True"):
+            router.generate("hello", fallback=True)  # type: ignore[typeddict-item]
+
+
+def test_a_named_model_is_a_decision_of_one() -> None:
+    good = {"name": "good", "source": "builtin:mini", "fallback": ["small"], "tags": ["embedding"]}
+    two = [*MINI, good]
+    with in_code(models=two) as router:
+        found = router.route("hello", model="good")
+        assert (found.chosen, found.asked) == ("good", ("good", "small"))
+        assert [one["name"] for one in found.facts()["candidates"]] == ["good"]
+        assert router.route("hello", model="builtin:mini").chosen == "builtin:mini"
+        with pytest.raises(NotFound, match="gone"):
+            router.route("hello", model="gone")
+        with pytest.raises(UsageError, match="one model is named"):
+            router.route("hello", model="good", strategy="random")
+
+
+def test_a_closed_router_opens_again(engine: FakeEngine) -> None:
+    engine.replies = ["one", "two"]
+    router = in_code()
+    assert router.generate("hello").text == "one"
+    router.close()
+    router.close()
+    assert router.generate("hello").text == "two"
+    router.close()
+    assert router.loaded() == []
+
+
 def test_a_router_from_a_file(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("sub").mkdir()
     Path("sub/llmrr.toml").write_text(
@@ -384,6 +460,19 @@ def test_a_router_from_a_file(engine: FakeEngine, monkeypatch: pytest.MonkeyPatc
         Router("bad.toml")
     with pytest.raises(InvalidRequest, match="3"):
         Router(3)  # type: ignore[arg-type]
+
+
+def test_hints_in_code_name_what_is_in_code() -> None:
+    with pytest.raises(BadConfig) as wrong:
+        Router(models=3, strategy=4)
+    assert "[[" not in wrong.value.hint
+    assert "llmrr config" not in wrong.value.hint
+    assert "1 more" in wrong.value.hint
+
+
+def test_the_package_lists_what_it_has() -> None:
+    assert {"Router", "Request", "__version__"} < {*dir(llmrr)}
+    assert not {"_HOMES", "TYPE_CHECKING"} & {*dir(llmrr)}
 
 
 def test_models_in_code_are_all_that_there_is(engine: FakeEngine) -> None:
@@ -519,8 +608,15 @@ def test_a_conversion_in_one_call() -> None:
     assert made.verified
     assert all(check.passed for check in made.checks)
     assert (len(made.steps), made.files, bool(told)) == (1, (small,), True)
-    with pytest.raises(LlmrrError, match="is there already"):
+    with pytest.raises(LlmrrError, match="is there already") as there:
         converter.convert("tiny.gguf", "small.gguf", quant="Q8_0")
+    assert there.value.hint == "output with another name, or remove it"
+    with pytest.raises(UsageError) as untyped:
+        converter.convert("tiny.gguf", "other.gguf")
+    assert untyped.value.hint.startswith('quant="TYPE", one of: ')
+    with pytest.raises(InvalidRequest) as near:
+        converter.convert("tiny.gguf", "other.gguf", quantize="Q8_0")
+    assert near.value.hint == "did you mean quant?"
     other = converter.convert("tiny.gguf", "folder", "safetensors", verify=False)
     assert (other.format, other.verified) == ("safetensors", False)
     assert (Path("folder") / "config.json").is_file()

@@ -4,7 +4,7 @@ what has come so far.
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
@@ -92,6 +92,7 @@ class Attempts:
     contexts: Mapping[str, int | None] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     resumes: frozenset[str] = frozenset()
+    repeats: Callable[[], bool] = lambda: True  # whether a model may be asked again
     at: int = 0
     tried: int = 0
     began: float = 0.0
@@ -167,6 +168,8 @@ class Attempts:
         """Wait to ask the same model again, if that may help."""
         if not error.transient or self.tried >= self.limits.get(self.name, self.rules.attempts):
             return False
+        if not self.repeats():
+            return False
         asked: float | None = getattr(error, "retry_after", None)
         seconds = delay(self.rules, self.tried, self.seed, asked)
         left = None if self.deadline is None else self.deadline - time.monotonic()
@@ -174,7 +177,7 @@ class Attempts:
             return False
         self.asks.warn(f"{_what(self._label, error)}: it is asked again in {seconds:.1f} s")
         self.pause(seconds)
-        return True
+        return self.repeats()
 
     def stop(self) -> None:
         """Wait no longer, from any thread."""

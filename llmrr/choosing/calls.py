@@ -35,7 +35,7 @@ def understood(
     if "model" in choice and "models" in choice:
         raise InvalidRequest("model names one, and models those to choose among", "leave one out")
     for name in LISTS:
-        if name in choice:
+        if name in choice and not (name == "fallback" and choice[name] is False):
             choice[name] = values.names(name, choice[name])
     for name in ("model", "strategy", "engine", "user"):
         if not isinstance(choice.get(name, "x"), str):
@@ -61,11 +61,13 @@ def wish(choice: Mapping[str, Any]) -> Wish:
     return Wish(
         choice.get("model"), choice.get("strategy"), _tuple(choice.get("fallback")),
         _tuple(choice.get("need")), loading, choice.get("user"),
-        _tuple(choice.get("models")),
+        _tuple(choice.get("models")), alone=choice.get("fallback") is False,
     )  # fmt: skip
 
 
-def _tuple(value: str | Iterable[str] | None) -> tuple[str, ...]:
+def _tuple(value: str | Iterable[str] | bool | None) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return ()
     return (value,) if isinstance(value, str) else tuple(value or ())
 
 

@@ -126,7 +126,7 @@ class Host:
     def close(self) -> None:
         """Free the models and the database, after what answers left behind has ended. Twice is
         allowed."""
-        self.background.wait()
+        self.background.wait(self.warn)
         self.cache.close()
         self.pool.close(leave=self._leave_model)
         self.record.close()

@@ -95,15 +95,22 @@ class Selection:
             )
         require_unstated(wish)
         self._require_models(wish.fallback)
-        names = tuple(chain(wish.model or "", self._own(), wish.fallback))
         flags = self._flags(request, wish)
-        return Chosen(names, flags=flags, notes=flags.notes)
+        return Chosen(self._alone(wish), flags=flags, notes=flags.notes)
 
     def decide(self, request: Request, wish: Wish, moment: Moment) -> Decision:
-        """The decision among the ``[[models]]``, or among those of a group. ``NotFound`` where
-        there are none."""
+        """The decision among the ``[[models]]``, or among those of a group; of a model that is
+        named, the one that it is. ``NotFound`` where there is none."""
         require_text(request)
-        return self._decided(self._offer(request, wish, moment))
+        found = self._decided(self._offer(request, wish, moment))
+        if wish.model is None or self.members(wish.model, wish.models):
+            return found
+        return replace(found, asked=self._alone(wish))
+
+    def _alone(self, wish: Wish) -> tuple[str, ...]:
+        """What is asked in turn where nothing is to be chosen."""
+        own = {} if wish.alone else self._own()
+        return tuple(chain(wish.model or "", own, wish.fallback))
 
     def _untrusted(self, decision: Decision) -> Iterator[str]:
         """The models that are left out until the user agrees to what they are sent."""
@@ -113,21 +120,21 @@ class Selection:
 
     def _offer(self, request: Request, wish: Wish, moment: Moment) -> _Offer:
         models = self.members(wish.model, wish.models)
+        if not models and wish.model is not None:
+            require_unstated(wish)
+            models = (self._config().model(wish.model) or self._besides(wish.model),)
         if wish.among is not None:
             models = tuple(one for one in models if one.name in wish.among)
         self._require_models(wish.fallback)
         if not models:
-            raise NotFound(
-                "there are no [[models]] to choose among"
-                if wish.model is None else f'no group is called "{wish.model}"',
-                "llmrr config edit",
-            )  # fmt: skip
+            raise NotFound("there are no [[models]] to choose among", "llmrr config edit")
         flags = self._flags(request, wish)
         models, left_out = _narrowed(models, flags)
         needs = needs_of(request, wish.need, strategy_of(wish, self._config(), flags))
         candidates = self.profiles.candidates(models, moment.loaded, wish.loading)
         is_dedicated = not needs.answers and any(one.is_for_vectors for one in candidates)
-        needs = replace(needs, dedicated=is_dedicated, named=frozenset(wish.models))
+        named = frozenset(filter(None, (wish.model, *wish.models)))
+        needs = replace(needs, dedicated=is_dedicated, named=named)
         return _Offer(wish, moment, needs, models, tuple(candidates), flags, tuple(left_out))
 
     def _taken(self, offer: _Offer) -> tuple[Decision, int | None]:
@@ -189,7 +196,8 @@ class Selection:
             return () if wish.among is not None else wish.fallback
         if decision.strategy == "ensemble":
             return decision.order[: cast(int, self._config().value("ensemble.size"))]
-        alone = self._config().value("fallback_chain") is False and not wish.fallback
+        configured = self._config().value("fallback_chain")
+        alone = wish.alone or (configured is False and not wish.fallback)
         own = {} if alone else self._own()
         names = chain(decision.chosen, own, self._then(decision, wish))
         if wish.models and not wish.fallback:
@@ -210,7 +218,7 @@ class Selection:
     def _then(self, decision: Decision, wish: Wish) -> Sequence[str]:
         """What follows the first and its own fallbacks."""
         configured = self._config().value("fallback_chain")
-        if wish.fallback:
+        if wish.fallback or wish.alone:
             return wish.fallback
         if isinstance(configured, tuple):
             return configured

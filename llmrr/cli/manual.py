@@ -224,9 +224,9 @@ def _settings() -> Iterator[str]:
         "in the file, or with commas: LLMRR_FALLBACK_CHAIN='[\"one\", \"two\"]', or one,two. Those "
         "of models and templates are only in files.\n\n"
         "An unknown key is an error that names the nearest known one.\n\n"
-        "A process that goes on, as a chat or a program, reads a file that changed again before "
-        "its next request. Where it cannot be used, the last good configuration stays in use, "
-        "and a warning says why."
+        "A process that goes on, as a chat or a program, reads a file that changed again: a "
+        "request sees a change that is a second old. Where it cannot be used, the last good "
+        "configuration stays in use, and a warning says why."
     )
     table = None
     for spec in SETTINGS:

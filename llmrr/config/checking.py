@@ -39,11 +39,11 @@ def _missing(path: Path, place: "Place", said: str) -> Problem:
     return Problem(f"{said} ({where})", f"edit {where}", line)
 
 
-def raise_first(problems: Sequence[Problem]) -> None:
-    """Raise ``BadConfig`` for the first of them, if any."""
+def raise_first(problems: Sequence[Problem], *, told_by: str = ": llmrr config check") -> None:
+    """Raise ``BadConfig`` for the first of them, if any; ``told_by`` says where the others are."""
     if problems:
         more = len(problems) - 1
-        hint = [problems[0].hint, f"{more} more: llmrr config check" if more else ""]
+        hint = [problems[0].hint, f"{more} more{told_by}" if more else ""]
         raise BadConfig(problems[0].message, "\n".join(filter(None, hint)))
 
 

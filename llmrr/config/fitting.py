@@ -112,7 +112,8 @@ def _mode_of(
     mode, new, legacy = (found[f"migration.{leaf}"] for leaf in ("mode", *sides.SIDES))
     off = settings.defaults()["migration.mode"]
     said = mode.where or mode.source
-    if new.value is None and legacy.value is None and mode.source == "environment":
+    idles = mode.value is not None and mode.source == "environment"
+    if idles and new.value is None and legacy.value is None:
         written = f"{said} = {toml_text(mode.stated)}"
         return off, f"{written} has no effect: nothing names [migration] new and legacy"
     names = [model.name for model in models]

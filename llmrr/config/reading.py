@@ -65,7 +65,7 @@ def read(
 def over(config: Config, stated: TomlFile) -> Config:
     """What was read, with what a program states on top of it. Raises ``BadConfig`` for the first
     thing that cannot be used."""
-    raise_first(stated.problems)
+    raise_first(stated.problems, told_by=" like it")
     models = config.models if stated.models is None else stated.models
     templates = {**config.templates, **stated.templates}
     budgets, lost = budgets_over(config.budgets, stated, models)

@@ -125,11 +125,12 @@ ROUTING: tuple[Spec, ...] = (
     Spec("cache.semantic.threshold", SHARE, 0.95,
          "How alike two messages must be for that, as the cosine of their vectors.",
          "0.97", True),
-    Spec("migration.mode", one_of(*MODES), None,
+    Spec("migration.mode", one_of(*MODES, stray={"off": None}), None,
          "How the two sides of a migration run beside each other; unset, not at all. hybrid: both "
          "are asked at once, the new side answers, and the legacy side where that fails; "
          "new-primary and legacy-primary: one side is asked, and the other one where that fails. "
-         "MIGRATION_MODE in the environment overrides it; where a model is named it has no effect.",
+         "MIGRATION_MODE in the environment overrides it, and off there is not at all; where a "
+         "model is named it has no effect.",
          '"hybrid"', True),
     Spec("migration.new", SIDE, None,
          "The models of the new side: strategy and fallback_chain choose among them.",

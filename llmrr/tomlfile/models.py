@@ -21,7 +21,8 @@ def models_of(reader: Reader, entries: object) -> tuple[ConfiguredModel, ...] | 
     if entries is None:
         return None
     if not isinstance(entries, list):
-        reader.fail(("models",), "models is not a list of tables", "write [[models]]")
+        written = "write [[models]]" if reader.is_file else 'models=[{"name": …, "source": …}]'
+        reader.fail(("models",), "models is not a list of tables", written)
         return None
     found: dict[str, ConfiguredModel] = {}
     for index, entry in enumerate(entries):
