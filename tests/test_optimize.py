@@ -573,7 +573,7 @@ def test_writing_and_undoing(typed: Typed, end: str, last: bool) -> None:
     assert [entry.what for entry in journal.entries()] == ["config optimize"]
     again = typed("optimize", "--write", "-y")
     assert (again.code, again.err) == (0, "llmrr: there is nothing to change\n")
-    assert typed("config", "rollback").err == "llmrr: undone: config optimize\n"
+    assert typed("config", "rollback").err == f"llmrr: undone: config optimize ({path})\n"
     assert path.read_bytes().decode() == before
 
 

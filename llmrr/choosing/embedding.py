@@ -46,6 +46,7 @@ def embedded(
     need = (NEED,) if setup.selection.members(model) else ()
     wish = Wish(model, None, (), need, Loading.of(options, engine))
     chosen = setup.selection.choose(request, wish, host.moment())
+    host.tell(chosen.notes)
     if model is not None and not need:  # vectors of another one cannot be compared with its own
         chosen = chosen._replace(names=chosen.names[:1])
     call = Call(setup, options or {}, engine, None, True, None, False)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
@@ -43,13 +43,14 @@ class Chosen(NamedTuple):
     """The models to be asked, in this order; the empty name is the one that answers by default.
     ``decision`` is None where nothing was to be chosen; ``candidates`` are those that it is of;
     ``flags`` is what flags set; ``under_way`` is the number of the request that was noted for the
-    first of them."""
+    first of them, ``notes`` what is to be told."""
 
     names: tuple[str, ...]
     decision: Decision | None = None
     candidates: tuple[Candidate, ...] = ()
     flags: Effect = NO_EFFECT
     under_way: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 class _Offer(NamedTuple):
@@ -88,10 +89,14 @@ class Selection:
             decision, number = self._taken(offer)
             if not decision.asked and wish.among is None:
                 raise decision.refusal
-            return Chosen(decision.asked, decision, offer.candidates, decision.flags, number)
+            notes = (*decision.flags.notes, *self._untrusted(decision))
+            return Chosen(
+                decision.asked, decision, offer.candidates, decision.flags, number, notes
+            )
         require_unstated(wish)
         self._require_models(wish.fallback)
-        return Chosen(self._alone(wish), flags=self._flags(request, wish))
+        flags = self._flags(request, wish)
+        return Chosen(self._alone(wish), flags=flags, notes=flags.notes)
 
     def decide(self, request: Request, wish: Wish, moment: Moment) -> Decision:
         """The decision among the ``[[models]]``, or among those of a group; of a model that is
@@ -106,6 +111,12 @@ class Selection:
         """What is asked in turn where nothing is to be chosen."""
         own = {} if wish.alone else self._own()
         return tuple(chain(wish.model or "", own, wish.fallback))
+
+    def _untrusted(self, decision: Decision) -> Iterator[str]:
+        """The models that are left out until the user agrees to what they are sent."""
+        for one in decision.rejected:
+            if one.error is not None and self._config().untrusted(one.name):
+                yield f"{one.name} is left out: {one.why}: {one.error.hint}"
 
     def _offer(self, request: Request, wish: Wish, moment: Moment) -> _Offer:
         models = self.members(wish.model, wish.models)

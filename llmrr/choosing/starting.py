@@ -30,7 +30,7 @@ def start(
 
         return ask(host, sides, request, wish, call, moment, progress)
     chosen = selection.choose(request, wish, moment)
-    host.tell(chosen.flags.notes)
+    host.tell(chosen.notes)
     dispatch = Dispatch(host, chosen, request, call)
     return begun(dispatch, request, chosen.decision, chosen.names, call.setup.config, progress)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from llmrr import environment, settings, tomlfile
 from llmrr.config.checking import raise_first, stray
-from llmrr.config.files import is_file, project_file, user_file
+from llmrr.config.files import is_there, project_file, user_file
 from llmrr.config.fitting import budgets_of, budgets_over, settled
 from llmrr.config.resolved import Config
 from llmrr.flags import GUIDE, joined
@@ -84,7 +84,7 @@ def over(config: Config, stated: TomlFile) -> Config:
 def _levels(cwd: Path | None, file: Path | None) -> list[tuple[Source, TomlFile]]:
     """What the user's file and the project's state, the weaker first."""
     user, project = user_file(), file or project_file(cwd)
-    found: list[tuple[Source, Path]] = [("user", user)] if is_file(user) else []
+    found: list[tuple[Source, Path]] = [("user", user)] if is_there(user) else []
     if project is not None and project != user:
         found.append(("project", project))
     levels = []
