@@ -960,6 +960,17 @@ def test_a_judge_chooses_and_where_it_does_not_the_majority_does(
         assert any(f"the judge {told}" in text for text in ask.told)
 
 
+def test_an_ensemble_gives_one_answer_and_says_so(engine: FakeEngine) -> None:
+    configure("a", "b", head=BY_ENSEMBLE)
+    several = Request(messages=(Message("user", "hello"),), n=2)
+    with Router() as router:
+        for refused in (router.run, router.route):
+            with pytest.raises(UsageError, match="n = 2 with the strategy ensemble"):
+                refused(several)
+        assert router.route(several, strategy="random").chosen
+    assert engine.requests == []
+
+
 def test_an_ensemble_on_the_command_line(typed: Typed, engine: FakeEngine) -> None:
     configure("a", "b", "c")
     together(engine, a=["one"] * 2, b=["two"] * 2, c=["two"] * 2)

@@ -80,6 +80,7 @@ class Embedding:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and let it work. Raises what goes wrong with either."""
+        self._dispatch.reserve(model)
         began = time.perf_counter()
         self._was_asked = model.endpoint is None
         with self._dispatch.open(model) as lease:
