@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from llmrr.config import Config
-from llmrr.errors import UsageError, nearest
+from llmrr.errors import InvalidRequest, UsageError, nearest
 from llmrr.pool import MemoryUse
 
 EVENTS: Final = ("high-usage", "normal-usage")
@@ -46,6 +46,11 @@ class MemoryMonitor:
         interval: float | None = None,
         failed: Callable[[Exception], object] | None = None,
     ) -> None:
+        if not callable(getattr(router, "memory", None)):
+            raise InvalidRequest(
+                f"a memory monitor watches a Router, and {router!r:.60} is none",
+                "MemoryMonitor(router)",
+            )
         self._router, self._threshold, self._interval = router, threshold, interval
         self._failed = failed or _show
         self._listeners: dict[str, list[Listener]] = {event: [] for event in EVENTS}
@@ -56,12 +61,16 @@ class MemoryMonitor:
 
     def on(self, event: str, listener: Listener) -> "MemoryMonitor":
         """Have ``listener`` called with the figures, bytes in use, the limit and the share. Raises
-        ``UsageError`` for an event that there is not."""
+        ``UsageError`` for an event that there is not, and for what cannot be called."""
         if event not in self._listeners:
             near = nearest(event, EVENTS)
             raise UsageError(
                 f'a memory monitor has no event "{event}"',
                 f"did you mean {near}?" if near else f"there are {' and '.join(EVENTS)}",
+            )
+        if not callable(listener):
+            raise InvalidRequest(
+                f"the listener of {event!r} cannot be called", "on(EVENT, FUNCTION)"
             )
         with self._lock:
             self._listeners[event].append(listener)

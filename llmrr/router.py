@@ -11,11 +11,11 @@ load, stream, record. Also the library's public face.
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from llmrr import formats, live, stats
 from llmrr.catalogue import Catalogue, Resolved, place
-from llmrr.choosing import calls, starting, stating
+from llmrr.choosing import calls, starting, stating, values
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.dispatch import Call
@@ -55,7 +55,8 @@ class Router:
 
     Without an argument the configuration is the one that holds here. A path names a file in place
     of the project's. Keys and tables of ``llmrr.toml`` may be stated by name, or in a dict, on top
-    of that; with ``models`` no file is read. Raises ``BadConfig`` naming what is wrong.
+    of that and of the environment, MIGRATION_MODE and the FF_… of flags apart, which hold over it;
+    with ``models`` no file is read. Raises ``BadConfig`` naming what is wrong.
 
     ``warn`` is told what the user should know and what does not stop the work. ``leave_model`` is
     for a process that ends with the router, after one answer: the system frees a model faster than
@@ -202,7 +203,7 @@ class Router:
         log: bool = True,
         progress: Callable[[int, int], None] | None = None,
         strategy: str | None = None,
-        fallback: Sequence[str] = (),
+        fallback: Sequence[str] | Literal[False] = (),
         need: Sequence[str] = (),
         deadline: float | None = None,
         user: str | None = None,
@@ -214,8 +215,10 @@ class Router:
 
         ``options`` has the names of ``engines.base.Options``; ``engine`` names the one that must
         run it; ``conversation`` is the id that the run is recorded under, a new one where there is
-        none; ``progress`` is told how many tokens of the prompt are computed, and how many there
-        are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``;
+        none: the model that has answered it goes on with it, unless a strategy is stated;
+        ``progress`` is told how many tokens of the prompt are computed, and how many there are.
+        ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``,
+        ``fallback=False`` for no other model;
         ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
         again. ``cache`` stands for ``[cache]``: False neither takes a kept answer nor keeps this
         one, True does also where asking again could give another, as does ``{"enabled": True}``;
@@ -223,9 +226,10 @@ class Router:
         that is: a flag that is on for a share of all is on or off for one user. ``models`` are
         those to choose among, all where there are none.
         """
+        values.require_running(conversation, log)
         wish = Wish(
-            model, strategy, tuple(fallback), tuple(need), Loading.of(options, engine), user,
-            tuple(models), caches=isinstance(cache, bool),
+            model, strategy, tuple(fallback or ()), tuple(need), Loading.of(options, engine), user,
+            tuple(models), caches=isinstance(cache, bool), alone=fallback is False,
         )  # fmt: skip
         call = Call(self.setup, options or {}, engine, conversation, log, deadline, cache)
         return starting.start(self._host, request, wish, call, progress)
@@ -238,7 +242,7 @@ class Router:
         options: Mapping[str, object] | None = None,
         engine: str | None = None,
         strategy: str | None = None,
-        fallback: str | Sequence[str] = (),
+        fallback: str | Sequence[str] | Literal[False] = (),
         need: str | Sequence[str] = (),
         models: str | Sequence[str] = (),
         user: str | None = None,
@@ -254,7 +258,8 @@ class Router:
         setup = self.setup
         asked: dict[str, Any] = dict(
             model=model, options=options, engine=engine, strategy=strategy,
-            fallback=fallback or None, need=need or None, models=models or None, user=user,
+            fallback=fallback if fallback is False else fallback or None,
+            need=need or None, models=models or None, user=user,
         )  # fmt: skip
         if not isinstance(request, Request) or stated:
             call = calls.understood(request, {**asked, **stated}, setup.config)
@@ -267,12 +272,13 @@ class Router:
         include_models: bool = True,
         include_cache: bool = True,
         *,
-        since: float | None = None,
+        since: float | str | None = None,
         **camel: bool,
     ) -> dict[str, Any]:
-        """How it all is doing, over the runs at or after ``since`` (epoch seconds; None is all that
-        are recorded): ``metrics``, ``models`` and ``cache``, as ``choosing.diagnosis`` says. The
-        guide's ``includeMetrics``, ``includeModels`` and ``includeCache`` are understood too."""
+        """How it all is doing, over the runs at or after ``since`` (epoch seconds, or ``"7d"``;
+        None is all that are recorded): ``metrics``, ``models`` and ``cache``, as
+        ``choosing.diagnosis`` says. The guide's ``includeMetrics``, ``includeModels`` and
+        ``includeCache`` are understood too."""
         from llmrr.choosing import diagnosis
 
         stated = dict(metrics=include_metrics, models=include_models, cache=include_cache)
@@ -335,6 +341,7 @@ class Router:
         model: str | None = None,
         options: Mapping[str, object] | None = None,
         engine: str | None = None,
+        **unknown: object,
     ) -> list[float] | list[list[float]]:
         """A vector of length 1 for a text, one per text for several. Without a ``model`` one of the
         configured ones that make vectors is chosen, as for an answer, and another one is asked
@@ -344,6 +351,11 @@ class Router:
         ...     len(router.embed("Hello")), len(router.embed(["Hello", "world"]))
         (256, 2)
         """
+        from llmrr.choosing import embedding
+
+        embedding.refuse(unknown)
+        if not isinstance(texts, str) and not (texts := embedding.checked(texts)):
+            return []
         found = self.embedded(texts, model=model, options=options, engine=engine).vectors
         return found[0] if isinstance(texts, str) else found
 
@@ -375,7 +387,8 @@ class Router:
 
     def close(self) -> None:
         """Free the models, what they are answering too, and the database, after what answers left
-        behind has ended. Twice is allowed."""
+        behind has ended. Twice is allowed. A call that comes later opens again what it needs, to be
+        closed again."""
         self._host.close()
 
     # -- memory --------------------------------------------------------------------------------
@@ -437,7 +450,7 @@ class Router:
             prompt, stating.together(options, stated), self.config, streams=streams
         )
         if warning := strategy_warning(call.choice.get("strategy")):
-            self._host.warn(warning)
+            self._host.tell([warning])
 
         def start() -> Answer:
             answer = self.run(call.request, deadline=call.timeout, **call.choice, **call.running)

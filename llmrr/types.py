@@ -35,20 +35,24 @@ class Feature(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image: its address, or its bytes with their media type."""
+    """An image: its address, or its bytes with their media type. ``detail`` is how closely it is to
+    be looked at, for protocols that have that: low, high, auto."""
 
     url: str | None = None
     data: bytes | None = None
     media_type: str = "image/png"
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """What a model may call. ``parameters`` is a JSON Schema of its arguments."""
+    """What a model may call. ``parameters`` is a JSON Schema of its arguments; ``strict`` holds it
+    to that, for protocols that have such a promise."""
 
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    strict: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Message:
 
     ``parts`` are texts and images in their order, where there are images; ``content`` is the text
     alone. An assistant's turn may hold ``tool_calls``; a turn of a tool is the result of the call
-    ``tool_call_id``.
+    ``tool_call_id``. ``name`` tells participants of one role apart, for protocols that have that.
     """
 
     role: str
@@ -76,6 +80,7 @@ class Message:
     parts: tuple[str | Image, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    name: str | None = None
 
     @classmethod
     def of(cls, role: str, *parts: str | Image) -> "Message":
@@ -144,7 +149,8 @@ class Request:
     """What is asked of a model: ``messages`` through its chat template, a raw ``prompt``, or the
     ``tokens`` of one, to which nothing is added. ``begun`` is how the answer begins already: a
     local model goes on behind it. ``tool_choice`` is auto, none, required, or the name of the tool
-    that must be called."""
+    that must be called. ``deadline``, by ``time.monotonic``, is when nobody waits for a provider's
+    answer any more."""
 
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
@@ -154,6 +160,7 @@ class Request:
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     begun: str = ""
+    deadline: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,10 +44,21 @@ def test_texts_are_appended_with_their_names(typed: Typed, engine: FakeEngine) -
     Path("notes.png").write_bytes("\ufeffa naïve note\n".encode())
     Path("one.png").write_bytes(PNG)
     engine.replies = ["x"]
-    typed("run", *SEES, "Why?", "-a", "notes.png", "-a", "one.png")
+    seen = typed("run", *SEES, "Why?", "-a", "notes.png", "-a", "one.png")
+    assert '"notes.png" holds text, and no image: it is sent as text' in seen.err
+    assert "one.png" not in seen.err
     (turn,) = engine.requests[0].messages
     assert turn.content == "Why?\n\nnotes.png:\n```\na naïve note\n```"
     assert turn.images == (Image(data=PNG),)
+
+
+def test_an_image_alone_is_gone_on_from_with_a_word(typed: Typed, engine: FakeEngine) -> None:
+    Path("one.png").write_bytes(PNG)
+    engine.replies = ["a cat", "yes"]
+    typed("run", *SEES, "-a", "one.png")
+    assert typed("run", "-c", "Sure?").code == 0
+    said = [(turn.role, turn.content) for turn in engine.requests[1].messages]
+    assert said == [("user", "(an image)"), ("assistant", "a cat"), ("user", "Sure?")]
 
 
 def test_stdin_may_be_attached(typed: Typed, engine: FakeEngine) -> None:

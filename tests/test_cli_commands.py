@@ -87,6 +87,9 @@ def test_embed(typed: Typed, engine: FakeEngine) -> None:
     assert "blank lines that were left out: 1" in typed("embed", "-f", "lines.txt").err
     assert typed("embed", "-f", "-", stdin="a\n").out == "[1.0, 0.5]\n"
     assert typed("embed").code == 2
+    seen = typed("embed", "a", "", "b")
+    assert (seen.code, seen.out) == (2, "")
+    assert "text 2 is empty" in seen.err
     assert typed("embed", "hi", "-o", "temperature", "1").code == 2
 
 

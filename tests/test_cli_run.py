@@ -344,6 +344,14 @@ def test_a_full_context_is_told(typed: Typed, engine: FakeEngine, stated: list[s
     assert "cut after 5 tokens: the context of 13 tokens is full; --ctx-size N" in seen.err
 
 
+def test_a_full_context_that_is_the_largest_is_told(typed: Typed, engine: FakeEngine) -> None:
+    tiny_llama(Path("small.gguf"), context=13)
+    engine.replies = [reply("a", finish_reason="length", context_size=13)]
+    seen = typed("run", "./small.gguf", "x")
+    assert "13 tokens is full; small.gguf has no larger one" in seen.err
+    assert "--ctx-size" not in seen.err
+
+
 def test_an_answer_with_a_form_that_was_cut_is_an_error(typed: Typed, engine: FakeEngine) -> None:
     engine.replies = [reply('{"name"', finish_reason="length")] * 4
     cut = ("run", "--schema", "name", "--max-tokens", "5", "x")

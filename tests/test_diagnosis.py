@@ -14,7 +14,7 @@ from llmrr.choosing import health
 from llmrr.choosing.profiles import key_of
 from llmrr.choosing.recording import Recording
 from llmrr.database import open_database
-from llmrr.errors import LlmrrError, UsageError
+from llmrr.errors import InvalidRequest, LlmrrError, UsageError
 from llmrr.router import Router
 from llmrr.routing.breaker import Rules
 from llmrr.types import Message, Request, Sampling
@@ -72,6 +72,10 @@ def test_what_runs_took_and_what_keeps_models_back(engine: FakeEngine) -> None:
                 for _ in range(2):
                     health.note(router.database, key_of(model), Rules(2), error="late")
         found = router.diagnose(since=time.time() - 3600)
+        assert router.diagnose(since="1h")["metrics"] == found["metrics"]
+        for wrong in ("foo", True, -1, "7"):
+            with pytest.raises(InvalidRequest, match="since ="):
+                router.diagnose(since=wrong)  # type: ignore[arg-type]
         assert router.diagnose()["metrics"]["runs"] == 5
         assert list(router.diagnose(includeModels=False)) == [
             "metrics", "cache"

@@ -3,6 +3,8 @@
 import doctest
 import gc
 import re
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -26,6 +28,7 @@ from llmrr import (
     Router,
     Sampling,
     Tool,
+    config,
     stats,
 )
 from llmrr.choosing import turns
@@ -176,6 +179,59 @@ def test_what_is_wrong_with_a_call(
     assert not engine.requests
 
 
+def test_what_is_wrong_with_a_run_is_wrong_everywhere(engine: FakeEngine) -> None:
+    request = Request(prompt="hello")
+    stated: list[dict[str, Any]] = [
+        {"cache": "no"}, {"cache": {"ttl": -1}}, {"cache": {"ttls": 1}},
+        {"cache": {"enabled": "yes"}}, {"conversation": 5}, {"log": "x"},
+    ]  # fmt: skip
+    with in_code() as router:
+        calls: list[Any] = [router.generate, router.generate_stream, router.run]
+        for one in stated:
+            for call in calls:
+                with pytest.raises(InvalidRequest, match=next(iter(one))):
+                    call(request, **one)
+    assert not engine.requests
+
+
+def test_a_notice_is_told_once_per_router(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.replies = ["one"] * 4
+    told: list[str] = []
+    monkeypatch.setenv("FF_NEW_ROUTING", "on")
+    flags = {"mine": {"set": {"strategy": "random"}}}
+    with in_code(flags=flags, warn=told.append) as router:
+        for _ in range(2):
+            router.generate("hello", strategy="load-balanced", cache=False)
+            router.route("hello")
+            router.generate("hello", cache=False)
+    assert told == [
+        'the strategy "load-balanced" is taken as least-loaded',
+        "the flags mine and new-routing both set strategy: new-routing holds, the later one",
+    ]
+
+
+def test_a_call_that_says_how_to_choose_chooses(engine: FakeEngine) -> None:
+    engine.replies = ["one"] * 9
+    builders.tiny_llama(Path("whole.gguf"), context=8192)
+    models = [{"name": name, "source": "file:whole.gguf"} for name in ("a", "b")]
+    with in_code(models=models) as router:
+
+        def ask(**stated: Any) -> str:
+            return router.generate("hello", cache=False, conversation="one", **stated).model
+
+        turns = [ask(strategy="round-robin") for _ in range(4)]
+        assert turns[:2] == turns[2:]
+        assert {*turns} == {"a", "b"}
+        assert [ask() for _ in range(2)] == [turns[-1]] * 2
+
+
+def test_the_older_calls_are_there_without_an_import_of_their_own() -> None:
+    code = "import llmrr, sys; assert 'llmrr.compat' not in sys.modules; llmrr.compat.Legacy"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_a_wrong_prompt_is_wrong_everywhere(engine: FakeEngine) -> None:
     with in_code() as router:
         calls: list[Any] = [
@@ -212,6 +268,30 @@ def test_messages_in_the_forms_that_there_are(engine: FakeEngine) -> None:
         assert request.messages == (Message("user", "hello"),)
     assert engine.requests[2].sampling.max_tokens == 3
     assert (engine.requests[3].prompt, engine.requests[3].messages) == ("hello", ())
+
+
+def test_what_clients_write_of_a_turn_beside_its_text() -> None:
+    dumped = {"role": "assistant", "content": "Hi.", "refusal": None, "annotations": [],
+              "audio": None, "function_call": None, "tool_calls": None, "name": None}  # fmt: skip
+    assert turns.turns([dumped]) == (Message("assistant", "Hi."),)
+    declined = {**dumped, "content": None, "refusal": "No."}
+    assert turns.turns([declined]) == (Message("assistant", "No."),)
+    url = {"url": "https://a/b.png", "detail": "low"}
+    part = {"type": "input_image", "image_url": "https://a/b.png", "detail": "high"}
+    content = [{"type": "image_url", "image_url": url}, part]
+    [named] = turns.turns([{"role": "user", "name": "Ann", "content": content}])
+    assert (named.name, [one.detail for one in named.images]) == ("Ann", ["low", "high"])
+    strict = {"name": "now", "parameters": {}, "strict": True}
+    assert turns.tools([{"type": "function", "function": strict}])[0].strict is True
+    for wrong, said in (
+        ({**dumped, "refusal": "No."}, "a content and a refusal"),
+        ({**dumped, "audio": {"id": "a"}}, "the unknown key 'audio'"),
+        ({**dumped, "name": 5}, "name = 5, which is no text"),
+    ):
+        with pytest.raises(InvalidRequest, match=said):
+            turns.turns([wrong])
+    with pytest.raises(InvalidRequest, match="strict = 'yes'"):
+        turns.tools([{"name": "now", "strict": "yes"}])
 
 
 def test_a_system_prompt_goes_before_all(engine: FakeEngine) -> None:
@@ -365,6 +445,82 @@ def test_the_older_calls_have_defaults_of_their_own(engine: FakeEngine) -> None:
     assert sampling == [(100, 0.7), (100, 0.7), (5, 0.0)]
 
 
+def test_the_older_calls_take_what_a_call_may_state(engine: FakeEngine) -> None:
+    engine.replies = ["one", "two"]
+    with in_code() as router:
+        old = Legacy(router)
+        assert old.generate("hello", maxTokens=5) == "one"
+        assert "".join(old.generate_stream("hello", 6, seed=3)) == "two"
+        with pytest.raises(InvalidRequest, match="temprature") as caught:
+            old.generate("hello", temprature=1)
+    assert caught.value.hint == "did you mean temperature?"
+    sampling = [(one.sampling.max_tokens, one.sampling.seed) for one in engine.requests]
+    assert sampling == [(5, None), (6, 3)]
+    for wrong in (None, Router):
+        with pytest.raises(InvalidRequest, match="takes a Router"):
+            Legacy(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", ["hi", None, {"role": "user"}])
+def test_what_runs_is_a_request(wrong: Any) -> None:
+    with in_code() as router, pytest.raises(InvalidRequest, match="takes a Request") as caught:
+        router.run(wrong)
+    assert "generate" in caught.value.hint
+
+
+def test_no_texts_have_no_vectors() -> None:
+    with in_code() as router:
+        assert router.embed([]) == router.embed((), model="small") == []
+        with pytest.raises(InvalidRequest, match="no texts"):
+            router.embedded([])
+        with pytest.raises(InvalidRequest, match="temperature"):
+            router.embed("x", temperature=0)  # type: ignore[call-overload]
+        with pytest.raises(InvalidRequest, match="modell") as caught:
+            router.embed("x", modell="small")  # type: ignore[call-overload]
+    assert caught.value.hint == "did you mean model?"
+
+
+def test_a_call_that_falls_back_on_nothing(engine: FakeEngine) -> None:
+    builders.tiny_llama(Path("tiny.gguf"), context=8192)
+    models = [{"name": name, "source": "file:./tiny.gguf"} for name in ("one", "two")]
+    with in_code(models=models, fallback_chain=["one", "two"]) as router:
+        assert len(router.route("hello").asked) == 2
+        assert len(router.route("hello", fallback=False).asked) == 1
+        engine.replies = [EngineFailed("it broke")] * 2
+        with pytest.raises(EngineFailed, match="it broke"):
+            router.generate("hello", fallback=False, model="one")
+        with pytest.raises(EngineFailed, match="it broke"):
+            router.generate("hello", fallback=False)
+        assert len(engine.requests) == 2
+        with pytest.raises(InvalidRequest, match="fallback = True"):
+            router.generate("hello", fallback=True)  # type: ignore[typeddict-item]
+
+
+def test_a_named_model_is_a_decision_of_one() -> None:
+    good = {"name": "good", "source": "builtin:mini", "fallback": ["small"], "tags": ["embedding"]}
+    two = [*MINI, good]
+    with in_code(models=two) as router:
+        found = router.route("hello", model="good")
+        assert (found.chosen, found.asked) == ("good", ("good", "small"))
+        assert [one["name"] for one in found.facts()["candidates"]] == ["good"]
+        assert router.route("hello", model="builtin:mini").chosen == "builtin:mini"
+        with pytest.raises(NotFound, match="gone"):
+            router.route("hello", model="gone")
+        with pytest.raises(UsageError, match="one model is named"):
+            router.route("hello", model="good", strategy="random")
+
+
+def test_a_closed_router_opens_again(engine: FakeEngine) -> None:
+    engine.replies = ["one", "two"]
+    router = in_code()
+    assert router.generate("hello").text == "one"
+    router.close()
+    router.close()
+    assert router.generate("hello").text == "two"
+    router.close()
+    assert router.loaded() == []
+
+
 def test_a_router_from_a_file(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("sub").mkdir()
     Path("sub/llmrr.toml").write_text(
@@ -384,6 +540,19 @@ def test_a_router_from_a_file(engine: FakeEngine, monkeypatch: pytest.MonkeyPatc
         Router("bad.toml")
     with pytest.raises(InvalidRequest, match="3"):
         Router(3)  # type: ignore[arg-type]
+
+
+def test_hints_in_code_name_what_is_in_code() -> None:
+    with pytest.raises(BadConfig) as wrong:
+        Router(models=3, strategy=4)
+    assert "[[" not in wrong.value.hint
+    assert "llmrr config" not in wrong.value.hint
+    assert "1 more" in wrong.value.hint
+
+
+def test_the_package_lists_what_it_has() -> None:
+    assert {"Router", "Request", "__version__"} < {*dir(llmrr)}
+    assert not {"_HOMES", "TYPE_CHECKING"} & {*dir(llmrr)}
 
 
 def test_models_in_code_are_all_that_there_is(engine: FakeEngine) -> None:
@@ -483,17 +652,42 @@ def test_many_threads_ask_one_router(where: str, monkeypatch: pytest.MonkeyPatch
         assert len(stats.runs(connection)) == 48
 
 
-def test_what_the_readme_shows() -> None:
+def shown(language: str) -> list[str]:
+    """The blocks of the README in a language."""
     text = (Path(llmrr.__file__).parents[1] / "README.md").read_text()
-    [block] = re.findall(r"```pycon\n(.*?)```", text, re.DOTALL)
-    found = doctest.DocTestParser().get_doctest(block, {}, "README", "README.md", 0)
-    assert len(found.examples) > 8
-    assert doctest.DocTestRunner().run(found).failed == 0
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_what_the_readme_shows() -> None:
+    for block in shown("pycon"):
+        found = doctest.DocTestParser().get_doctest(block, {}, "README", "README.md", 0)
+        assert len(found.examples) > 8
+        assert doctest.DocTestRunner().run(found).failed == 0
+
+
+@pytest.mark.parametrize("block", shown("python"))
+def test_the_programs_of_the_readme_run(block: str) -> None:
+    Path("folder").mkdir()
+    builders.tiny_llama(Path("folder/whole.gguf"))
+    with in_code() as router:
+        known = {name: getattr(llmrr, name) for name in llmrr.__all__}
+        exec(compile(block, "README.md", "exec"), {**known, "router": router})
+
+
+@pytest.mark.parametrize("block", shown("toml"))
+def test_the_settings_of_the_readme_are_valid(block: str) -> None:
+    path = Path("llmrr.toml").absolute()
+    Path("models").mkdir()
+    builders.tiny_llama(Path("models/assistant.gguf"))
+    models = "".join(
+        f"[[models]]\nname = '{name}'\nsource = 'builtin:mini'\n" for name in ("assistant", "small")
+    )
+    head = "" if "version =" in block else "version = 1\n"
+    path.write_text(f"{head}{block}\n{'' if '[[models]]' in block else models}")
+    assert config.check(path) == []
 
 
 def test_the_signature_that_was_there_before(engine: FakeEngine) -> None:
-    from llmrr import config
-
     engine.replies = ["one"]
     with Router(config.load(), warn=print, leave_model=True) as router:
         answer = router.run(Request(messages=(Message("user", "hello"),), sampling=Sampling()))
@@ -519,8 +713,15 @@ def test_a_conversion_in_one_call() -> None:
     assert made.verified
     assert all(check.passed for check in made.checks)
     assert (len(made.steps), made.files, bool(told)) == (1, (small,), True)
-    with pytest.raises(LlmrrError, match="is there already"):
+    with pytest.raises(LlmrrError, match="is there already") as there:
         converter.convert("tiny.gguf", "small.gguf", quant="Q8_0")
+    assert there.value.hint == "output with another name, or remove it"
+    with pytest.raises(UsageError) as untyped:
+        converter.convert("tiny.gguf", "other.gguf")
+    assert untyped.value.hint.startswith('quant="TYPE", one of: ')
+    with pytest.raises(InvalidRequest) as near:
+        converter.convert("tiny.gguf", "other.gguf", quantize="Q8_0")
+    assert near.value.hint == "did you mean quant?"
     other = converter.convert("tiny.gguf", "folder", "safetensors", verify=False)
     assert (other.format, other.verified) == ("safetensors", False)
     assert (Path("folder") / "config.json").is_file()

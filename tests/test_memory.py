@@ -22,7 +22,14 @@ from terminal import Typed
 from llmrr import MemoryMonitor, MemoryUse, config, paths, pool, stats, trust
 from llmrr.engines.base import Options
 from llmrr.engines.chunks import Joined, joined
-from llmrr.errors import BadConfig, DoesNotFit, EngineFailed, NotFound, UsageError
+from llmrr.errors import (
+    BadConfig,
+    DoesNotFit,
+    EngineFailed,
+    InvalidRequest,
+    NotFound,
+    UsageError,
+)
 from llmrr.pool import memory
 from llmrr.router import Router
 from llmrr.types import (
@@ -748,6 +755,10 @@ def test_a_monitor_knows_its_events_and_bears_what_is_unknown() -> None:
     with pytest.raises(UsageError, match="high-usge") as raised:
         monitor.on("high-usge", print)
     assert raised.value.hint == "did you mean high-usage?"
+    with pytest.raises(InvalidRequest, match="cannot be called"):
+        monitor.on("high-usage", 3)  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match="None is none"):
+        MemoryMonitor(None)  # type: ignore[arg-type]
     assert monitor.check() is None
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -17,6 +17,7 @@ from provider_servers import KEY, MODEL, Fault, Said
 from terminal import Typed
 
 from llmrr import config, pairs, paths, stats
+from llmrr.choosing import background
 from llmrr.database import open_database
 from llmrr.errors import BadConfig, LlmrrError, RequestRefused, UsageError
 from llmrr.router import Router
@@ -478,6 +479,16 @@ def test_the_environment_overrides_the_mode(two: Two, monkeypatch: pytest.Monkey
     assert (setting.source, setting.where) == ("environment", "MIGRATION_MODE")
     monkeypatch.setenv("MIGRATION_MODE", "")
     assert config.load().value("migration.mode") is None
+    for name in ("MIGRATION_MODE", "LLMRR_MIGRATION__MODE"):
+        two.write("hybrid")
+        with monkeypatch.context() as patched:
+            patched.setenv(name, "off")
+            assert config.load().value("migration.mode") is None
+            two.write("off")
+            assert config.load().value("migration.mode") is None
+            config.user_file().unlink()
+            assert config.load().warnings == ()
+    two.write(None)
     monkeypatch.setenv("LLMRR_MIGRATION__MODE", "new-primary")
     assert config.load().value("migration.mode") == "new-primary"
 
@@ -668,6 +679,66 @@ def test_without_a_thread_for_the_other_side_the_answer_comes_all_the_same(
     assert "no thread" in pair.legacy.error
 
 
+def test_a_side_that_nobody_waits_for_is_asked_once(two: Two) -> None:
+    two.write()
+    file = config.user_file()
+    file.write_text(file.read_text().replace("attempts = 1", "attempts = 3"))
+    two.legacy.faults.append(Fault(after=0))
+    two.legacy.gate.clear()
+    with two.router() as router:
+        assert "".join(chunk.text for chunk in router.run(HELLO)) == "The capital is Paris."
+        two.legacy.gate.set()
+    assert len(two.legacy.seen) == 1
+    (pair,) = recorded()
+    assert pair.legacy is not None and not pair.legacy.success
+
+
+def test_the_time_of_a_call_ends_the_side_that_nobody_waits_for(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers: list[tuple[float, Callable[[], None]]] = []
+
+    class Timer(threading.Thread):
+        def __init__(self, seconds: float, work: Callable[..., None], args: list[Any]) -> None:
+            super().__init__(target=lambda: None)
+            timers.append((seconds, lambda: work(*args)))
+
+        def cancel(self) -> None:
+            pass
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    two.legacy.gate.clear()
+    with two.router() as router:
+        answer = router.run(HELLO, deadline=WAIT)
+        assert "".join(chunk.text for chunk in answer) == "The capital is Paris."
+        assert two.legacy.reached.wait(WAIT)
+        ((seconds, over),) = timers
+        over()
+    assert seconds == WAIT
+    (pair,) = recorded()
+    assert pair.new is not None and pair.new.success
+    assert pair.legacy is not None and not pair.legacy.success
+    assert pair.legacy.error == f"TimedOut: it was not complete within {WAIT} s"
+    assert (pair.answered, pair.legacy.model) == ("new", "old")
+    assert {run.model: run.error for run in runs()} == {"fresh": None, "old": pair.legacy.error}
+
+
+def test_who_waits_for_the_other_side_is_told(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def warn(text: str) -> None:
+        told.append(text)
+        two.legacy.gate.set()
+
+    monkeypatch.setattr(background, "NOTICE_S", 0)
+    two.legacy.gate.clear()
+    with Router(warn=warn) as router:
+        assert "".join(chunk.text for chunk in router.run(HELLO)) == "The capital is Paris."
+    assert told == ["waiting for the legacy side, which is recorded too: Ctrl-C ends it"]
+    (pair,) = recorded()
+    assert pair.legacy is not None and pair.legacy.success
+
+
 def test_an_answer_of_the_cache_is_none_of_a_side(two: Two) -> None:
     request = Request(messages=HELLO.messages, sampling=Sampling(temperature=0))
     two.legacy.faults.append(Fault(500))
@@ -675,7 +746,7 @@ def test_an_answer_of_the_cache_is_none_of_a_side(two: Two) -> None:
         for _ in range(3):
             answer = router.run(request)
             assert "".join(chunk.text for chunk in answer) == "The capital is Paris."
-            router._host.background.wait()
+            router._host.background.wait(two.told.append)
     assert answer.cache == "exact"
     assert (len(two.new.seen), len(two.legacy.seen)) == (1, 2)
     first, second = recorded()
@@ -745,6 +816,28 @@ def test_sides_may_be_stated_in_a_program(two: Two) -> None:
     two.new.faults.append(Fault(401))
     with Router(models=models, migration=sides) as router:
         assert router.generate("Hello").model == "old"
+
+
+def test_the_environment_overrides_what_a_program_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = [{"name": name, "source": "builtin:mini"} for name in ("fresh", "old")]
+    sides = {"mode": "hybrid", "new": ["fresh"], "legacy": ["old"]}
+    monkeypatch.setenv("MIGRATION_MODE", "legacy-primary")
+    monkeypatch.setenv("LLMRR_STRATEGY", "random")
+    monkeypatch.setenv("FF_NEW_ROUTING", "on")
+    with Router(models=models, migration=sides, strategy="round-robin") as router:
+        assert router.config.value("migration.mode") == "legacy-primary"
+        assert router.config.value("strategy") == "round-robin"  # it stands for the command line
+        router.update_config(migration={"mode": "new-primary"})
+        assert router.config.value("migration.mode") == "legacy-primary"
+        assert router.route("Hello").strategy == "quality-first"
+    monkeypatch.setenv("MIGRATION_MODE", "off")
+    with Router(models=models, migration=sides) as router:
+        assert router.config.value("migration.mode") is None
+    monkeypatch.delenv("MIGRATION_MODE")
+    monkeypatch.setenv("LLMRR_MIGRATION__MODE", "new-primary")
+    with Router(models=models, migration=sides) as router:
+        assert router.config.value("migration.mode") == "hybrid"
+        assert router.config.value("strategy") == "random"
 
 
 def test_both_sides_may_be_models_of_this_machine() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from remote_cases import CASES, GOOGLE, KEY_ENV, OPENAI, Case, answer, asked, te
 
 from llmrr.engines import remote
 from llmrr.engines.base import Options
-from llmrr.engines.remote import deadlines, starter
+from llmrr.engines.remote import deadlines, exchange, starter
 from llmrr.errors import (
     AuthenticationFailed,
     BrokenStream,
@@ -31,7 +32,7 @@ from llmrr.errors import (
     TimedOut,
     Unreachable,
 )
-from llmrr.types import Chunk, Endpoint, Image, Message, Request, Tool, ToolCall
+from llmrr.types import Chunk, Endpoint, Image, Message, Request, Tool, ToolCall, Usage
 
 every = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -436,6 +437,63 @@ def test_a_server_that_only_keeps_the_connection_alive_does_not_answer() -> None
             list(model.generate(asked()))
 
 
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "drop"),
+    [
+        (b"HTTP/1.1 200 OK\r\nx: ", b"y"),  # a header without end
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (OK, b"0"),  # the length of a chunk
+        (OK + b"5;", b"x"),  # its extension
+        (b"HTTP/1.1 500 No\r\ncontent-length: 60000\r\n\r\n", b"y"),
+    ],
+)
+def test_the_times_hold_whatever_drips(
+    before: bytes, drop: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "STEP", 0.01)
+    late = pytest.raises(TimedOut, match="did not begin to answer")
+    with dripping(before, drop, first_token=0.2) as model, late:
+        list(model.generate(asked()))
+
+
+def test_the_end_of_a_body_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "STEP", 0.01)
+    said = b'data: {"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}\n\n'
+    said += b"data: [DONE]\n\n"
+    with dripping(OK + b"%x\r\n%s\r\n" % (len(said), said), b"0") as model:
+        assert answer(model) == "a"
+
+
+@contextmanager
+def dripping(before: bytes, drop: bytes, **limits: float) -> Iterator[Any]:
+    """A model of a server that begins so, and then sends this every 10 ms, until it ends."""
+    over = threading.Event()
+
+    def serve() -> None:
+        with suppress(OSError):
+            other, _ = listener.accept()
+            with other:
+                other.recv(1 << 16)
+                other.sendall(before)
+                while not over.wait(0.01):
+                    other.sendall(drop)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        engine = remote.named("openai")
+        assert engine is not None
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        model = engine.load(Endpoint("openai", MODEL, base_url=url, **limits), Options())  # type: ignore[arg-type]
+        yield model
+        model.close()
+        over.set()
+    thread.join()
+
+
 def test_nobody_is_there() -> None:
     with OPENAI.server() as served:
         gone = OPENAI.endpoint(served)
@@ -531,6 +589,24 @@ def test_how_long_it_waits(after: float | None) -> None:
     assert waited == ([2.0] * 8 if after else [0.5, 1, 2, 4, 8, 16, 30, 30])
 
 
+@every
+def test_what_an_answer_took_that_broke_off_is_guessed(case: Case) -> None:
+    with case.talking() as (served, model):
+        served.replies.append(Said(("x" * 400, "y")))
+        served.faults.append(Fault(after=_events_before_text(case) + 1))
+        with pytest.raises(BrokenStream) as caught:
+            list(model.generate(asked()))
+        usage = caught.value.usage
+        assert isinstance(usage, Usage)
+        assert usage.completion_tokens == 100
+        assert usage.prompt_tokens > 0
+        assert usage.estimated
+        served.faults.append(Fault(500))
+        with pytest.raises(Overloaded) as refused:
+            list(model.generate(asked()))
+        assert refused.value.usage is None
+
+
 def test_nothing_is_tried_again_after_the_first_token() -> None:
     with OPENAI.talking(max_retries=2) as (served, model):
         served.faults.append(Fault(after=3))
@@ -547,6 +623,18 @@ def test_a_pause_longer_than_the_whole_time_is_not_waited_for() -> None:
         with pytest.raises(RateLimited):
             answer(model)
         assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [("30", "again in 30 s"), ("Fri, 02 Jan 2099 12:00:00 GMT", "not before 2099-01-02 ")],
+)
+def test_when_to_come_back(after: str, said: str) -> None:
+    with OPENAI.talking() as (served, model):
+        served.faults.append(Fault(429, headers={"retry-after": after}))
+        with pytest.raises(RateLimited) as caught:
+            answer(model)
+    assert caught.value.hint.startswith(said)
 
 
 def test_a_pause_is_broken_off_by_cancelling() -> None:

@@ -394,6 +394,22 @@ def test_the_result_of_a_tool_finds_its_call(case: Case) -> None:
 
 
 @every
+def test_hints_go_where_the_protocol_has_them(case: Case) -> None:
+    turn = Message("user", "What?", ("What?", Image(data=b"1", detail="low")), name="Ann")
+    strict = Tool(TOOL.name, TOOL.description, TOOL.parameters, strict=True)
+    sent = body(case, Request(messages=(turn,), tools=(strict,)))
+    if case in (OPENAI, AZURE):
+        [said], [tool] = sent["messages"], sent["tools"]
+        assert (said["name"], said["content"][1]["image_url"]["detail"]) == ("Ann", "low")
+        assert tool["function"]["strict"] is True
+    elif case is RESPONSES:
+        [said], [tool] = sent["input"], sent["tools"]
+        assert (said["content"][1]["detail"], tool["strict"]) == ("low", True)
+    else:
+        assert not any(word in str(sent) for word in ("Ann", "'low'", "strict"))
+
+
+@every
 @pytest.mark.parametrize("choice", ["auto", "none", "required", "weather"])
 def test_which_tool_is_called(case: Case, choice: str) -> None:
     request = Request(messages=(Message("user", "hi"),), tools=(TOOL,), tool_choice=choice)

@@ -1,9 +1,11 @@
 """Models elsewhere and models here behind one name: chosen among, tried again, fallen back on."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from openai_servers import OpenAIServer
@@ -12,9 +14,12 @@ from terminal import Typed
 
 from llmrr import config, stats
 from llmrr.database import open_database
+from llmrr.engines.remote import stream
+from llmrr.engines.remote.deadlines import Deadlines
+from llmrr.engines.remote.faults import Party
 from llmrr.errors import BadConfig, RequestRefused, Unreachable, UsageError
 from llmrr.router import Router
-from llmrr.types import Message, Request, Sampling
+from llmrr.types import Endpoint, Message, Request, Sampling
 
 HELLO = Request(messages=(Message("user", "Hello"),))
 
@@ -82,6 +87,47 @@ def test_retries_that_a_model_states_are_in_place_of_those_of_all(
     with Router() as router:
         assert ask(router, options=named or None)[0] == "near"
     assert (len(far.seen), len(near.seen)) == (times, 1)
+
+
+@pytest.mark.parametrize(
+    ("more", "named", "seconds"),
+    [("", {}, 50.0), (", timeout = 20", {}, 50.0), (", timeout = 70", {}, 70.0),
+     (", timeout = 70", {"options": {"timeout": 10.0}}, 10.0), ("", {"deadline": 2.0}, 50.0),
+     ("", {"deadline": 90.0}, 90.0)],
+)  # fmt: skip
+def test_all_attempts_together_have_the_whole_time(
+    pair: tuple[OpenAIServer, OpenAIServer], more: str, named: dict[str, Any], seconds: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    far, near = pair
+    write(far, near, f"timeouts = {{ total = 50 }}\n{BY_PRIORITY}")
+    path = config.user_file()
+    path.write_text(path.read_text().replace('"FAR_KEY" }', f'"FAR_KEY"{more} }}', 1))
+    far.faults.extend([Fault(500)] * 3)
+    ends: list[float] = []
+
+    def noted(endpoint: Endpoint, deadline: float) -> Deadlines:
+        ends.append(deadline)
+        return Deadlines(endpoint, deadline)
+
+    monkeypatch.setattr(stream, "Deadlines", noted)
+    began = time.monotonic()
+    with Router() as router:
+        assert ask(router, **named)[0] == "near"
+    over = time.monotonic()
+    assert len(ends) == 4
+    assert len({*ends}) == 1
+    assert began + seconds <= ends[0] <= over + seconds
+
+
+def test_who_had_only_the_rest_of_the_time_is_not_to_blame() -> None:
+    party, endpoint = Party("openai", "m"), Endpoint("openai", "m", timeout=30.0)
+    for left, is_rest in ((30.0, False), (300.0, False), (2.0, True), (-1.0, True)):
+        found = Deadlines(endpoint, time.monotonic() + left)
+        assert found.error(party).is_of_request is is_rest
+        room = found.total_left()
+        assert room is not None
+        assert room <= max(0.0, min(left, 30.0))
 
 
 @pytest.mark.parametrize("status", [400, 401, 404])
@@ -195,6 +241,31 @@ def test_an_answer_that_breaks_off_is_gone_on_with(
     turns = near.last.body["messages"]
     assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
     assert turns[1]["content"] == text.removesuffix(" time.")
+
+
+def test_what_came_before_a_break_counts(pair: tuple[OpenAIServer, OpenAIServer]) -> None:
+    far, near = pair
+    write(far, near, more="resume = true\ncost = { input = 1000.0, output = 1000.0 }")
+    far.replies.append(Said(("x" * 40, "y" * 40)))
+    far.faults.append(Fault(after=2))
+    told: list[str] = []
+    asked = replace(HELLO, sampling=Sampling(max_tokens=50))
+    with Router(warn=told.append) as router:
+        answer = router.run(asked)
+        text = "".join(chunk.text for chunk in answer)
+        cost = answer.cost
+    said = text.removesuffix("Hello, world!")
+    assert said
+    tokens = len(said) // 4
+    assert f"near goes on after about {tokens} tokens" in told[0]
+    assert near.last.body["max_tokens"] == 50 - tokens
+    with closing(open_database()) as connection:
+        broken, whole = stats.runs(connection)
+    assert broken.error is not None
+    assert broken.completion_tokens == tokens
+    assert broken.prompt_tokens > 0
+    assert broken.cost == (broken.prompt_tokens + tokens) / 1000
+    assert cost == pytest.approx(broken.cost + (whole.cost or 0.0))
 
 
 def test_what_a_protocol_lacks_rejects_it(

@@ -461,16 +461,21 @@ def replace_rules(rules: RetryRules, **named: object) -> RetryRules:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "left", "others", "waits"),
+    ("seconds", "left", "took", "others", "waits"),
     [
-        (1.0, None, True, True),
-        (1.0, 0.5, False, False),
-        (20.0, None, True, False),
-        (20.0, None, False, True),
-        (20.0, 30.0, False, True),
-        (20.0, 20.0, False, False),
+        (1.0, None, 9.0, True, True),
+        (1.0, 0.5, 0.0, False, False),
+        (20.0, None, 0.0, True, False),
+        (20.0, None, 0.0, False, True),
+        (20.0, 30.0, 0.0, False, True),
+        (20.0, 20.0, 0.0, False, False),
+        (1.0, 3.0, 2.0, True, True),
+        (1.0, 2.5, 2.0, True, False),
+        (1.0, 2.5, 2.0, False, True),
     ],
 )
-def test_whether_to_wait(seconds: float, left: float | None, others: bool, waits: bool) -> None:
+def test_whether_to_wait(
+    seconds: float, left: float | None, took: float, others: bool, waits: bool
+) -> None:
     rules = RetryRules(max_delay=10.0)
-    assert chain.may_wait(rules, seconds, left, others=lambda: others) is waits
+    assert chain.may_wait(rules, seconds, left, took, others=lambda: others) is waits

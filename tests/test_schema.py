@@ -6,8 +6,10 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from llmrr.engines import schema
+from llmrr.engines.schema_check import misfit
 from llmrr.errors import FeatureMissing, LlmrrError, NotFound, UsageError
 
 
@@ -107,3 +109,54 @@ WORDS = st.sampled_from(["items", "anyOf", "properties", "nullable", "a"])
 def test_the_walk_takes_any_json(value):
     with contextlib.suppress(LlmrrError):
         schema.parse(json.dumps(value), "it")
+
+
+PERSON = schema.load("name, age int, tags[]")
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ('{"name": "Ada", "age": 36, "tags": ["x"]}', None),
+        ('  {"tags": [], "age": 36.0, "name": "Ada"}\n', None),
+        ("Ada is 36.", "it is no JSON"),
+        ("[1]", "it is [1], and no object"),
+        ('{"name": "Ada", "tags": []}', "age is missing"),
+        ('{"name": "Ada", "age": "36", "tags": []}', 'age is "36", and no integer'),
+        ('{"name": "Ada", "age": true, "tags": []}', "age is true, and no integer"),
+        ('{"name": "Ada", "age": 3, "tags": [1]}', "tags[0] is 1, and no string"),
+        ('{"name": "Ada", "age": 3, "tags": [], "x": 1}', "x is not in the schema"),
+    ],
+)
+def test_what_does_not_fit_a_schema(said: str, wrong: str | None) -> None:
+    assert misfit(PERSON, said) == wrong
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from("ab"),
+    lambda one: st.lists(one, max_size=2) | st.dictionaries(st.sampled_from("ab"), one, max_size=2),
+    max_leaves=4,
+)
+TYPES = st.sampled_from(["object", "array", "string", "integer", "number", "boolean", "null"])
+MADE = st.recursive(
+    st.fixed_dictionaries({}, optional={
+        "type": TYPES | st.lists(TYPES, min_size=1, max_size=2, unique=True),
+        "enum": st.lists(st.integers(0, 3) | st.sampled_from("ab"), min_size=1, max_size=2),
+        "$ref": st.just("#"),
+    }),
+    lambda one: st.fixed_dictionaries({}, optional={
+        "properties": st.dictionaries(st.sampled_from("ab"), one, max_size=2),
+        "required": st.lists(st.sampled_from("ab"), max_size=2, unique=True),
+        "additionalProperties": st.just(False) | one,
+        "patternProperties": st.dictionaries(st.sampled_from("ab"), one, max_size=1),
+        "items": one,
+        "prefixItems": st.lists(one, min_size=1, max_size=2),
+    }),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@given(MADE, VALUES)
+def test_only_what_is_certain_is_told(made: dict[str, object], value: object) -> None:
+    if "$ref" not in json.dumps(made) and misfit(made, json.dumps(value)) is not None:
+        assert not Draft202012Validator(made).is_valid(value)

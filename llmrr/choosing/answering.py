@@ -5,6 +5,7 @@ from typing import Any
 
 from llmrr.catalogue import Resolved
 from llmrr.choosing.attempts import Attempt, Attempts
+from llmrr.engines.remote.estimates import BYTES_PER_TOKEN
 from llmrr.errors import LlmrrError
 from llmrr.routing import Decision
 from llmrr.types import Chunk, FinishReason, Usage
@@ -37,7 +38,8 @@ class Answer(Iterator[Chunk]):
         self._parts: list[str] = []
         self._said = self._watched = self._cancelled = False
         self._why: LlmrrError | None = None
-        self._tokens = 0
+        self._tokens = 0  # those that were counted
+        self._uncounted = 0  # bytes of the rest: a provider names no tokens
 
     @property
     def attempt(self) -> Attempt:
@@ -136,7 +138,8 @@ class Answer(Iterator[Chunk]):
             self._end(error)
             raise error
         try:
-            self._attempts.after(error, text, self._tokens)
+            guessed = -(-self._uncounted // BYTES_PER_TOKEN)
+            self._attempts.after(error, text, self._tokens + guessed, is_guess=guessed > 0)
             if self._cancelled:  # while it was waited
                 raise error
             self._current = self._attempts.begin()
@@ -148,7 +151,7 @@ class Answer(Iterator[Chunk]):
             self._current.stream.cancel()
         self._watched = self._said
         if not self._said:
-            self._tokens = 0
+            self._tokens = self._uncounted = 0
 
     def _note(self, chunk: Chunk) -> None:
         if chunk.index == 0:
@@ -156,7 +159,10 @@ class Answer(Iterator[Chunk]):
             self.finish_reason = chunk.finish_reason or self.finish_reason
         self._watched = True
         self._said = self._said or bool(chunk.text or chunk.reasoning or chunk.tool_calls)
-        self._tokens += len(chunk.tokens)
+        if counted := len(chunk.tokens or chunk.logprobs):
+            self._tokens += counted
+        elif chunk.text or chunk.reasoning:
+            self._uncounted += len(chunk.text.encode()) + len(chunk.reasoning.encode())
         self.usage = chunk.usage or self.usage
 
     def _watch(self, progress: Callable[[int, int], None]) -> None:

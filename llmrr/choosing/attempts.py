@@ -4,9 +4,9 @@ what has come so far.
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from llmrr.catalogue import Resolved
 from llmrr.engines.base import Stream
@@ -92,6 +92,7 @@ class Attempts:
     contexts: Mapping[str, int | None] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     resumes: frozenset[str] = frozenset()
+    repeats: Callable[[], bool] = lambda: True  # whether a model may be asked again
     at: int = 0
     tried: int = 0
     began: float = 0.0
@@ -131,9 +132,12 @@ class Attempts:
             except (LlmrrError, KeyboardInterrupt) as error:
                 self.after(error)
 
-    def after(self, error: BaseException, text: str = "", tokens: int = 0) -> None:
-        """Record that the attempt failed after ``text``, and go to the next one: the same model
-        again, after a while, or another one. Raises the error where there is none."""
+    def after(
+        self, error: BaseException, text: str = "", tokens: int = 0, *, is_guess: bool = False
+    ) -> None:
+        """Record that the attempt failed after ``text`` of that many ``tokens``, and go to the next
+        one: the same model again, after a while, or another one. Raises the error where there is
+        none."""
         resumed = bool(text) and self._resumable()
         self.ended(error=error, text="" if resumed else text or None)
         if not isinstance(error, LlmrrError) or isinstance(error, _FINAL):
@@ -142,7 +146,8 @@ class Attempts:
             raise error
         if not text and self._again(error):
             return
-        self._next(error, f"goes on after {tokens} tokens" if text else "is asked")
+        count = f"about {tokens}" if is_guess else str(tokens)
+        self._next(error, f"goes on after {count} tokens" if text else "is asked")
         if text:
             self._resume(text, tokens)
 
@@ -157,6 +162,7 @@ class Attempts:
         """Record how the attempt ended."""
         current = self.current
         engine, stream = (current.engine, current.stream) if current else ("", None)
+        usage = usage or cast("Usage | None", getattr(error, "usage", None))
         if current is not None:
             current.lease.release()
         self.asks.record(
@@ -169,14 +175,18 @@ class Attempts:
         """Wait to ask the same model again, if that may help."""
         if not error.transient or self.tried >= self.limits.get(self.name, self.rules.attempts):
             return False
+        if not self.repeats():
+            return False
         asked: float | None = getattr(error, "retry_after", None)
         seconds = delay(self.rules, self.tried, self.seed, asked)
         left = None if self.deadline is None else self.deadline - time.monotonic()
-        if not may_wait(self.rules, seconds, left, others=lambda: self._other(error) is not None):
+        took = time.time() - self.began
+        others = self._other(error) is not None
+        if not may_wait(self.rules, seconds, left, took, others=lambda: others):
             return False
         self.asks.warn(f"{_what(self._label, error)}: it is asked again in {seconds:.1f} s")
         self.pause(seconds)
-        return True
+        return self.repeats()
 
     def stop(self) -> None:
         """Wait no longer, from any thread."""

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 
+NOTICE_S = 1.0  # how long is waited before that is said
 _PATIENCE_S = 2.0  # for what was cancelled to end, and be recorded
 
 
@@ -12,11 +13,11 @@ class Background:
     def __init__(self) -> None:
         # Not Thread.join: one that Ctrl-C interrupts takes the thread for ended (Python 3.11).
         self._changed = threading.Condition()
-        self._work: dict[threading.Thread, Callable[[], None]] = {}
+        self._work: dict[threading.Thread, tuple[str, Callable[[], None]]] = {}
 
-    def start(self, work: Callable[[], object], cancel: Callable[[], None]) -> bool:
-        """Do ``work`` on a thread of its own; ``cancel`` ends it soon, from any thread. False where
-        the system has no thread to give."""
+    def start(self, work: Callable[[], object], cancel: Callable[[], None], what: str) -> bool:
+        """Do ``work`` on a thread of its own; ``cancel`` ends it soon, from any thread; ``what`` it
+        is, is said to who waits for it. False where the system has no thread to give."""
 
         def run() -> None:
             try:
@@ -31,7 +32,7 @@ class Background:
 
         thread = threading.Thread(target=run, name="llmrr-side", daemon=True)
         with self._changed:
-            self._work[thread] = cancel
+            self._work[thread] = what, cancel
         try:
             thread.start()
         except RuntimeError:
@@ -39,10 +40,15 @@ class Background:
             return False
         return True
 
-    def wait(self) -> None:
-        """Wait until all has ended. ``KeyboardInterrupt`` cancels it."""
+    def wait(self, tell: Callable[[str], None]) -> None:
+        """Wait until all has ended; where that takes long, ``tell`` is given a line that says so.
+        ``KeyboardInterrupt`` cancels it."""
         try:
-            self._wait(None)
+            if not self._wait(NOTICE_S):
+                with self._changed:
+                    named = sorted({what for what, _ in self._work.values()})
+                tell(f"waiting for {' and '.join(named)}, which is recorded too: Ctrl-C ends it")
+                self._wait(None)
         except BaseException:
             self.cancel()
             raise
@@ -51,11 +57,11 @@ class Background:
         """End all of it; what has not ended soon is left behind."""
         with self._changed:
             work = list(self._work.values())
-        for cancel in work:
+        for _, cancel in work:
             cancel()
         self._wait(_PATIENCE_S)
 
-    def _wait(self, seconds: float | None) -> None:
+    def _wait(self, seconds: float | None) -> bool:
         own = threading.current_thread()
         with self._changed:
-            self._changed.wait_for(lambda: not self._work.keys() - {own}, seconds)
+            return self._changed.wait_for(lambda: not self._work.keys() - {own}, seconds)

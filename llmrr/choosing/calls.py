@@ -11,6 +11,7 @@ from llmrr.choosing.wishes import Wish
 from llmrr.config import Config
 from llmrr.errors import InvalidRequest
 from llmrr.prompts import PromptTemplate
+from llmrr.routing import cache
 from llmrr.strategies import parse_strategy
 from llmrr.types import Message, Request
 
@@ -35,7 +36,7 @@ def understood(
     if "model" in choice and "models" in choice:
         raise InvalidRequest("model names one, and models those to choose among", "leave one out")
     for name in LISTS:
-        if name in choice:
+        if name in choice and not (name == "fallback" and choice[name] is False):
             choice[name] = values.names(name, choice[name])
     for name in ("model", "strategy", "engine", "user"):
         if not isinstance(choice.get(name, "x"), str):
@@ -52,6 +53,8 @@ def understood(
     if model is not None and not {"model", "models"} & set(choice):
         choice["model"] = model
     running = {name: given[name] for name in RUNNING if given.get(name) is not None}
+    values.require_running(running.get("conversation"), running.get("log", True))
+    cache.rules(running.get("cache"), cache.Rules())
     return Understood(request, choice, running, values.timeout(given.get("timeout")))
 
 
@@ -61,11 +64,13 @@ def wish(choice: Mapping[str, Any]) -> Wish:
     return Wish(
         choice.get("model"), choice.get("strategy"), _tuple(choice.get("fallback")),
         _tuple(choice.get("need")), loading, choice.get("user"),
-        _tuple(choice.get("models")),
+        _tuple(choice.get("models")), alone=choice.get("fallback") is False,
     )  # fmt: skip
 
 
-def _tuple(value: str | Iterable[str] | None) -> tuple[str, ...]:
+def _tuple(value: str | Iterable[str] | bool | None) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return ()
     return (value,) if isinstance(value, str) else tuple(value or ())
 
 

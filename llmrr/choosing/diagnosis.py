@@ -5,6 +5,7 @@ Times are in milliseconds, as the names say. The guide's names stand beside ours
 ``avgLatency``, ``avgLoadTime`` (both in milliseconds) and ``hitRate``.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -14,7 +15,8 @@ from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.choosing.selection import Selection
 from llmrr.config import Config
-from llmrr.errors import Unreachable, UsageError, nearest
+from llmrr.errors import InvalidRequest, Unreachable, UsageError, nearest
+from llmrr.kinds import parse_duration
 from llmrr.pool import Held
 from llmrr.routing.budgets import Budgets
 from llmrr.stats import quantile
@@ -65,8 +67,26 @@ def wanted(stated: Mapping[str, bool], camel: Mapping[str, bool]) -> set[str]:
     return {name for name, is_wanted in found.items() if is_wanted}
 
 
-def diagnose(host: Host, sections: set[str], since: float | None = None) -> dict[str, Any]:
-    """The sections, over the runs at or after ``since`` (epoch seconds; None is all)."""
+def moment(since: object) -> float | None:
+    """The moment (epoch seconds) of an argument: itself, or a time ago. Raises ``InvalidRequest``.
+
+    >>> moment(1e9), time.time() - moment("7d") < 8 * 86400
+    (1000000000.0, True)
+    """
+    if since is None:
+        return None
+    try:
+        found = parse_duration(since)
+    except ValueError:
+        raise InvalidRequest(
+            f"since = {since!r} is neither epoch seconds nor a time ago", 'since="7d"'
+        ) from None
+    return time.time() - found if isinstance(since, str) else found
+
+
+def diagnose(host: Host, sections: set[str], since: object = None) -> dict[str, Any]:
+    """The sections, over the runs at or after ``since``, a ``moment``; None is all."""
+    since = moment(since)
     rows = host.with_database(lambda connection: run_rows(connection, since), _LOSS)
     makers: dict[str, Callable[[], dict[str, Any]]] = {
         "metrics": lambda: _metrics(host, rows, since),

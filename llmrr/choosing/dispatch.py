@@ -53,15 +53,21 @@ class Dispatch:
     def __init__(self, host: Host, chosen: Chosen, request: Request, call: Call) -> None:
         self.host, self.chosen, self.request, self.call = host, chosen, request, call
         self.setup, self.config = call.setup, call.setup.config
+        elsewhere = {name: one for name, one in call.options.items() if name == "base_url" and one}
+        self.models = {
+            one.name: one._replace(options={**one.options, **elsewhere}) if elsewhere else one
+            for one in self.config.models
+        }
         self.cid = call.conversation or _new_conversation(time.time())
-        total = cast("float | None", self.config.value("timeouts.total"))
-        seconds = total if call.deadline is None else call.deadline
-        self.deadline = None if seconds is None else time.monotonic() + seconds
+        now, whole = time.monotonic(), self._whole(chosen.names)
+        seconds = whole if call.deadline is None else call.deadline
+        self.deadline = None if seconds is None else now + seconds
+        # Who states a shorter one stops the answer himself: a provider is not to blame for it.
+        self.ends = None if whole is None else now + max(whole, call.deadline or 0.0)
         self.under_way = chosen.under_way
         self.closings = host.pool.closings
         self.reserved: dict[str, list[Reserved]] = {}  # of what is under way, by model
         self.cost: float | None = None  # dollars of all that was asked
-        self.models = {one.name: one for one in self.config.models}
         self.cached = Cached(host, call, chosen.flags.cache)
         self.refusals = Refusals()
 
@@ -81,6 +87,16 @@ class Dispatch:
         if (stated := self.call.options.get("max_retries")) is not None:
             found = dict.fromkeys(names, stated)
         return {name: 1 + retries for name, retries in found.items() if isinstance(retries, int)}
+
+    def _whole(self, names: Sequence[str]) -> float | None:
+        """Seconds for all attempts together: ``[timeouts] total``, or the longest ``timeout`` of
+        these models where that is longer; in place of both, that of the call."""
+        if isinstance(stated := self.call.options.get("timeout"), int | float):
+            return stated
+        total = cast("float | None", self.config.value("timeouts.total"))
+        models = (self.models[name] for name in names if name in self.models)
+        own = [cast("float | None", one.options.get("timeout")) for one in models]
+        return None if total is None else max(total, *(one or 0.0 for one in own), 0.0)
 
     def claim(self, name: str) -> None:
         """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open.
@@ -132,7 +148,9 @@ class Dispatch:
         try:
             loaded, picked = lease.model, lease.about
             request = completed(request, model, loaded.info.sampling)
-            stream = loaded.generate(request if model.endpoint is None else without_begun(request))
+            if model.endpoint is not None:
+                request = replace(without_begun(request), deadline=self.ends)
+            stream = loaded.generate(request)
         except BaseException:
             lease.release()
             raise
@@ -185,7 +203,8 @@ class Dispatch:
             self.host.kept[self.call.conversation] = ended.name
         found = self.cached.ended(ended)
         cost = cost_of(self.config, model, ended.usage)
-        if found.cache is not None:  # it took nothing, whatever the answer once took
+        heard = ended.error is not None and not found.is_own  # what failed was another's run
+        if found.cache is not None or heard:  # it took nothing, whatever the answer once took
             ended, cost = replace(ended, usage=None), 0.0
         if cost is not None:
             self.cost = cost + (self.cost or 0.0)

@@ -13,10 +13,12 @@ from llmrr.choosing.profiles import Loading
 from llmrr.choosing.wishes import Wish
 from llmrr.engines.base import Model, Stream
 from llmrr.engines.remote import estimates
+from llmrr.errors import InvalidRequest, nearest
 from llmrr.routing import Decision
 from llmrr.types import Request, Usage
 
 NEED = "embedding"  # what --need calls it
+_TAKEN = ("model", "options", "engine")
 
 
 class Embedded(NamedTuple):
@@ -38,10 +40,13 @@ def embedded(
 ) -> Embedded:
     """What ``Router.embedded`` returns."""
     wanted, setup = checked(texts), host.setup
+    if not wanted:
+        raise InvalidRequest("there are no texts", 'embed(["…", "…"])')
     request = Request(prompt=max(wanted, key=len, default=""))  # the longest text must fit
     need = (NEED,) if setup.selection.members(model) else ()
     wish = Wish(model, None, (), need, Loading.of(options, engine))
     chosen = setup.selection.choose(request, wish, host.moment())
+    host.tell(chosen.notes)
     if model is not None and not need:  # vectors of another one cannot be compared with its own
         chosen = chosen._replace(names=chosen.names[:1])
     call = Call(setup, options or {}, engine, None, True, None, False)
@@ -101,14 +106,20 @@ def _usage(model: Model, texts: Sequence[str], load_s: float, total_s: float) ->
     return Usage(prompt_tokens=tokens, estimated=guessed, load_s=load_s, total_s=total_s)
 
 
+def refuse(stated: Mapping[str, object]) -> None:
+    """Raise ``InvalidRequest`` for what a call states, and ``embed`` does not take."""
+    for name in stated:
+        near = nearest(name, _TAKEN)
+        hint = f"did you mean {near}?" if near else f"it takes {', '.join(_TAKEN)}"
+        raise InvalidRequest(f"embed has no argument {name!r}", hint)
+
+
 def checked(texts: object) -> list[str]:
     """The texts of a call, one or several. Raises ``InvalidRequest``.
 
     >>> checked("a"), checked(("a", "b"))
     (['a'], ['a', 'b'])
     """
-    from llmrr.errors import InvalidRequest
-
     if isinstance(texts, str):
         texts = [texts]
     if texts is None or isinstance(texts, bytes | Mapping) or not hasattr(texts, "__iter__"):

@@ -18,7 +18,7 @@ from llmrr.choosing.setup import Setup
 from llmrr.choosing.watching import Watch
 from llmrr.choosing.wishes import Moment
 from llmrr.config import Config
-from llmrr.errors import DoesNotFit
+from llmrr.errors import DoesNotFit, LlmrrError
 from llmrr.live import Live
 from llmrr.pool import Lease, Pool, Rules
 
@@ -100,9 +100,15 @@ class Host:
         setup = self.setup
         if setup.config.value("memory.loading") != "preload":
             return
-        named = cast("tuple[str, ...]", setup.config.value("preload"))
+        listed = setup.config.settings["preload"]
+        named = cast("tuple[str, ...]", listed.value)
         for name in named or [one.name for one in setup.config.models]:
-            found = setup.catalogue.for_running(setup.catalogue.wanted(name, None))
+            try:
+                found = setup.catalogue.for_running(setup.catalogue.wanted(name, None))
+            except LlmrrError as error:
+                if named:
+                    error.add(f"preload, {listed.where or listed.source}")
+                raise
             try:
                 self.open(found, options, None, setup).release()
             except DoesNotFit as error:
@@ -127,7 +133,7 @@ class Host:
     def close(self) -> None:
         """Free the models and the database, after what answers left behind has ended. Twice is
         allowed."""
-        self.background.wait()
+        self.background.wait(self.warn)
         self.cache.close()
         self.pool.close(leave=self._leave_model)
         self.record.close()

@@ -10,6 +10,7 @@ other one; where nobody sees the answer before its end (``held``), also one that
 import copy
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -120,7 +121,8 @@ class Parallel(Answer):
                 raise StopIteration
             self._at += 1
             self._note(chunk)
-            self._second.asked.is_left = self._said and self._leading is self._first
+            if self._said and self._leading is self._first:
+                self._second.asked.let_go()
             if chunk.usage is not None:
                 self._stop(None if self._cancelled else self._leading.name)
             return chunk
@@ -198,22 +200,42 @@ class Parallel(Answer):
         self._ended = True
         self.text, self._answered = "".join(self._parts), answered
         self._leading.asked.flush(is_said=True)
+        if self._leading is self._first:
+            self._second.asked.let_go()
         if not self._is_last():
             return
         # Where both were asked the answer need not wait for it.
         background = self._host.background
-        if not (self._sides.at_once and background.start(self._finish, lambda: None)):
+        if not (self._sides.at_once and background.start(self._finish, lambda: None, self._other)):
             self._finish()
 
     def _ask_second(self) -> None:
-        if not self._host.background.start(self._drive, self._second.cancel):
+        background = self._host.background
+        if not background.start(self._drive, self._second.cancel, self._other):
             self._second.fail(EngineFailed("the system gave no thread to ask it on"))
             self._is_last()
 
+    @property
+    def _other(self) -> str:
+        return f"the {self._second.name} side"
+
     def _drive(self) -> None:
+        seconds = self._call.deadline
+        timer = None if seconds is None else threading.Timer(seconds, self._expire, [seconds])
+        if timer is not None:
+            timer.daemon = True
+            with suppress(RuntimeError):  # the system has no thread to give: it takes its time
+                timer.start()
         self._second.drive()
+        if timer is not None:
+            timer.cancel()
         if self._is_last():
             self._finish()
+
+    def _expire(self, seconds: float) -> None:
+        """The time of the call is over, and nobody needs the other side's answer."""
+        if self._leading is self._first:
+            self._second.expire(seconds)
 
     def _is_last(self) -> bool:
         """One of two is done: the answer, or the thread. Is the other one, if there is one?"""

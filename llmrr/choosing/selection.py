@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
@@ -45,13 +45,14 @@ class Chosen(NamedTuple):
     """The models to be asked, in this order; the empty name is the one that answers by default.
     ``decision`` is None where nothing was to be chosen; ``candidates`` are those that it is of;
     ``flags`` is what flags set; ``under_way`` is the number of the request that was noted for the
-    first of them."""
+    first of them, ``notes`` what is to be told."""
 
     names: tuple[str, ...]
     decision: Decision | None = None
     candidates: tuple[Candidate, ...] = ()
     flags: Effect = NO_EFFECT
     under_way: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 class _Offer(NamedTuple):
@@ -92,29 +93,45 @@ class Selection:
             decision, number = self._taken(offer)
             if not decision.asked and wish.among is None:
                 raise decision.refusal
-            return Chosen(decision.asked, decision, offer.candidates, decision.flags, number)
+            notes = (*decision.flags.notes, *self._untrusted(decision))
+            return Chosen(
+                decision.asked, decision, offer.candidates, decision.flags, number, notes
+            )
         require_unstated(wish)
         self._require_models(wish.fallback)
-        names = tuple(chain(wish.model or "", self._own(), wish.fallback))
-        return Chosen(names, flags=self._flags(request, wish))
+        flags = self._flags(request, wish)
+        return Chosen(self._alone(wish), flags=flags, notes=flags.notes)
 
     def decide(self, request: Request, wish: Wish, moment: Moment) -> Decision:
-        """The decision among the ``[[models]]``, or among those of a group. ``NotFound`` where
-        there are none."""
+        """The decision among the ``[[models]]``, or among those of a group; of a model that is
+        named, the one that it is. ``NotFound`` where there is none."""
         require_text(request)
-        return self._decided(self._offer(request, wish, moment))
+        found = self._decided(self._offer(request, wish, moment))
+        if wish.model is None or self.members(wish.model, wish.models):
+            return found
+        return replace(found, asked=self._alone(wish))
+
+    def _alone(self, wish: Wish) -> tuple[str, ...]:
+        """What is asked in turn where nothing is to be chosen."""
+        own = {} if wish.alone else self._own()
+        return tuple(chain(wish.model or "", own, wish.fallback))
+
+    def _untrusted(self, decision: Decision) -> Iterator[str]:
+        """The models that are left out until the user agrees to what they are sent."""
+        for one in decision.rejected:
+            if one.error is not None and self._config().untrusted(one.name):
+                yield f"{one.name} is left out: {one.why}: {one.error.hint}"
 
     def _offer(self, request: Request, wish: Wish, moment: Moment) -> _Offer:
         models = self.members(wish.model, wish.models)
+        if not models and wish.model is not None:
+            require_unstated(wish)
+            models = (self._config().model(wish.model) or self._besides(wish.model),)
         if wish.among is not None:
             models = tuple(one for one in models if one.name in wish.among)
         self._require_models(wish.fallback)
         if not models:
-            raise NotFound(
-                "there are no [[models]] to choose among"
-                if wish.model is None else f'no group is called "{wish.model}"',
-                "llmrr config edit",
-            )  # fmt: skip
+            raise NotFound("there are no [[models]] to choose among", "llmrr config edit")
         flags = self._flags(request, wish)
         models, left_out = _narrowed(models, flags)
         strategy = strategy_of(wish, self._config(), flags)
@@ -122,7 +139,8 @@ class Selection:
         needs = needs_of(request, wish.need, strategy)
         candidates = self.profiles.candidates(models, moment.loaded, wish.loading)
         is_dedicated = not needs.answers and any(one.is_for_vectors for one in candidates)
-        needs = replace(needs, dedicated=is_dedicated, named=frozenset(wish.models))
+        named = frozenset(filter(None, (wish.model, *wish.models)))
+        needs = replace(needs, dedicated=is_dedicated, named=named)
         return _Offer(
             wish, moment, needs, models, tuple(candidates), flags, tuple(left_out),
             self._lacking(models, wish, moment),
@@ -196,7 +214,8 @@ class Selection:
             return self._instead(decision, wish)
         if decision.strategy == "ensemble":
             return decision.order[: cast(int, self._config().value("ensemble.size"))]
-        alone = self._config().value("fallback_chain") is False and not wish.fallback
+        configured = self._config().value("fallback_chain")
+        alone = wish.alone or (configured is False and not wish.fallback)
         own = {} if alone else self._own()
         names = chain(decision.chosen, own, self._then(decision, wish))
         if wish.models and not wish.fallback:
@@ -227,12 +246,13 @@ class Selection:
             self._catalogue.resolve(name)
 
     def _then(self, decision: Decision, wish: Wish) -> Sequence[str]:
-        """What follows the first and its own fallbacks."""
+        """What follows the first and its own fallbacks; of a group its other members, and the
+        chain after them."""
         configured = self._config().value("fallback_chain")
-        if wish.fallback:
+        if wish.fallback or wish.alone:
             return wish.fallback
         if isinstance(configured, tuple):
-            return configured
+            return configured if wish.model is None else (*decision.order, *configured)
         return () if configured is False else decision.order
 
     def sides(self, wish: Wish) -> Sides | None:

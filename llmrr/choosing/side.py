@@ -9,7 +9,7 @@ from llmrr.catalogue import Resolved
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended
 from llmrr.choosing.dispatch import Dispatch
-from llmrr.errors import LlmrrError
+from llmrr.errors import LlmrrError, TimedOut
 from llmrr.pairs import Outcome
 from llmrr.routing.sides import SidedDecision
 from llmrr.types import Chunk, Request
@@ -25,6 +25,7 @@ class Asked:
         self._dispatch = dispatch
         self._ended: list[tuple[Ended, bool]] = []
         self._told: list[str] = []
+        self._made: list[Attempts] = []
         self.first: float | None = None  # when the first attempt began
         self.last: Ended | None = None
         self.cancelled = False
@@ -47,7 +48,10 @@ class Asked:
         return self._dispatch.start(model, request)
 
     def attempts_of(self, asks: Asks, names: Sequence[str], request: Request) -> Attempts:
-        return self._dispatch.attempts_of(asks, names, request)
+        made = self._dispatch.attempts_of(asks, names, request)
+        made.repeats = lambda: not self.is_left
+        self._made.append(made)
+        return made
 
     def record(self, ended: Ended) -> None:
         self.keep(ended, is_said=True)
@@ -64,6 +68,14 @@ class Asked:
             self._dispatch.warn(text)
         else:
             self._told.append(text)
+
+    def let_go(self) -> None:
+        """Somebody else's answer is handed over: nothing is asked a second time. From any thread.
+        """
+        if not self.is_left:
+            self.is_left = True
+            for one in list(self._made):
+                one.stop()
 
     def speak(self) -> None:
         """Tell what there was to tell, and from now on at once."""
@@ -100,6 +112,7 @@ class Side:
         self.answer: Answer | None = None
         self.error: BaseException | None = None
         self.is_over = False
+        self._late: TimedOut | None = None
         self._begin = begin
         self.is_driven = False  # by a thread of its own
         self._chunks: list[Chunk] = []
@@ -115,6 +128,8 @@ class Side:
         self.start()
         while not self.is_over:
             self._step(self._pulled)
+        if self._late is not None and self._is_cut:
+            self.error = self._late
 
     def fail(self, error: Exception) -> None:
         """It cannot be asked."""
@@ -151,6 +166,12 @@ class Side:
         if self.answer is not None:
             self.answer.cancel(why)
 
+    def expire(self, seconds: float) -> None:
+        """``cancel``, as it was not complete within so many seconds, and failed by that."""
+        if not self.is_over:
+            self._late = TimedOut(f"it was not complete within {seconds:g} s", "a longer timeout")
+            self.cancel(self._late)
+
     def close(self) -> None:
         """Stop it, for the thread that hears it. Raises nothing."""
         self.cancel()
@@ -174,7 +195,8 @@ class Side:
         is_left_out = not self.decision.asked and {
             one.kind for one in self.decision.rejected
         } == {"flag"}
-        if not self.is_over or self.asked.cancelled or is_left_out:
+        is_stopped = self.asked.cancelled and self._late is None
+        if not self.is_over or is_stopped or is_left_out:
             return None
         last = self.asked.last
         named = last.name if last else next(iter(self.decision.asked), None)
@@ -185,6 +207,15 @@ class Side:
         usage = self.answer.usage
         tokens = usage.completion_tokens if usage else None
         return Outcome(True, self.answer.model.name, tokens, self._latency, self._text)
+
+    @property
+    def _is_cut(self) -> bool:
+        """Whether it ended before its answer was complete."""
+        answer = self.answer
+        return (
+            self.error is not None or answer is None
+            or answer.finish_reason in (None, "cancelled")
+        )  # fmt: skip
 
     @property
     def _latency(self) -> float | None:

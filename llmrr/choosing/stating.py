@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, Final, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 from llmrr import guide, parameters, translating
 from llmrr.errors import InvalidRequest, nearest
@@ -16,7 +16,7 @@ class Arguments(TypedDict, total=False):
     model: str | None
     models: str | Iterable[str] | None
     strategy: str | None
-    fallback: str | Iterable[str] | None
+    fallback: str | Iterable[str] | Literal[False] | None
     need: str | Iterable[str] | None
     cache: Mapping[str, Any] | bool | None
     max_tokens: int | None

@@ -1,5 +1,11 @@
 """A prompt as programs write it, as the turns of a conversation: a text, or messages with role and
-content, in the forms that OpenAI's and Anthropic's clients take too."""
+content, in the forms that OpenAI's and Anthropic's clients take too.
+
+What is empty may be there: clients write out all that a turn could have. ``name`` of a turn,
+``detail`` of an image and ``strict`` of a tool are hints: they go where the protocol has them, and
+are left out elsewhere. The ``refusal`` of a turn is what it said. All else that is unknown is
+refused.
+"""
 
 import binascii
 import json
@@ -24,8 +30,8 @@ _EXAMPLE: Final = '[{"role": "user", "content": "…"}]'
 def turns(prompt: object) -> tuple[Message, ...]:
     """The turns that a prompt stands for. Raises ``InvalidRequest``.
 
-    >>> turns("Hello")
-    (Message(role='user', content='Hello', parts=(), tool_calls=(), tool_call_id=None),)
+    >>> turns("Hello") == (Message("user", "Hello"),)
+    True
     >>> [(one.role, one.content) for one in turns([{"role": "system", "content": "Be brief."}])]
     [('system', 'Be brief.')]
     """
@@ -54,7 +60,7 @@ def message(given: object, place: str = "the message") -> Message:
         raise InvalidRequest(
             f"{place} is of the type {type(given).__name__}", 'a dict such as {"role": "user", …}'
         )
-    if unknown := [key for key in given if key not in _KEYS]:
+    if unknown := [key for key in given if key not in _KEYS and not _is_empty(given[key])]:
         raise InvalidRequest(f"{place} has the unknown key {unknown[0]!r}", _EXAMPLE)
     if "role" not in given:
         raise InvalidRequest(f"{place} has no role", f"one of {', '.join(ROLES)}")
@@ -63,18 +69,22 @@ def message(given: object, place: str = "the message") -> Message:
     if role not in ROLES:
         raise _no_role(role, place)
     calls = tuple(_call(one, place) for one in _listed(given.get("tool_calls"), place))
-    parts = _parts(given.get("content"), place, needed=not calls)
+    name = _stated(given, "name", str, place) or None
+    refusal, said = _stated(given, "refusal", str, place), given.get("content")
+    if refusal and said:
+        raise InvalidRequest(f"{place} has a content and a refusal", "leave one out")
+    parts = _parts(refusal or said, place, needed=not calls)
     found = Message.of(role, *parts) if parts != [""] else Message(role, "")
     if not found.images:
         found = Message(role, found.content)
-    return Message(found.role, found.content, found.parts, calls, given.get("tool_call_id"))
+    return Message(found.role, found.content, found.parts, calls, given.get("tool_call_id"), name)
 
 
 def tools(given: Iterable[object]) -> tuple[Tool, ...]:
     """What a model may call: ``Tool``, or as OpenAI's or Anthropic's clients take them.
 
     >>> tools([{"type": "function", "function": {"name": "now", "parameters": {}}}])
-    (Tool(name='now', description='', parameters={}),)
+    (Tool(name='now', description='', parameters={}, strict=None),)
     """
     return tuple(_tool(one, f"tools[{at}]") for at, one in enumerate(_listed(given, "tools")))
 
@@ -92,6 +102,19 @@ def tool_choice(given: object) -> str | None:
     if given is None or isinstance(given, str):
         return "required" if given == "any" else given
     raise InvalidRequest(f"tool_choice = {given!r} is no choice", '"auto", or the name of a tool')
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, Sequence | Mapping) and not value)
+
+
+def _stated(given: Mapping[str, Any], key: str, kind: type, place: str) -> Any:
+    """A value that may be absent. Raises ``InvalidRequest`` for one of another type."""
+    value = given.get(key)
+    if value is not None and not isinstance(value, kind):
+        what = "text" if kind is str else "true or false"
+        raise InvalidRequest(f"{place} has {key} = {value!r}, which is no {what}", f"no {key}")
+    return value
 
 
 def _no_role(role: object, place: str) -> InvalidRequest:
@@ -135,14 +158,16 @@ def _part(part: object, place: str) -> str | Image:
 def _image(part: Mapping[str, Any], place: str) -> Image:
     """An image as ``image_url``, or as Anthropic's ``source``."""
     found = part.get("image_url") or part.get("source") or part.get("url")
+    detail = _stated(part, "detail", str, place)
     if isinstance(found, Mapping):
+        detail = _stated(found, "detail", str, place) or detail
         if found.get("type") == "base64":
             kind = str(found.get("media_type") or "image/png")
             return Image(data=_bytes(found.get("data"), place), media_type=kind)
         found = found.get("url")
     if not isinstance(found, str) or not found:
         raise InvalidRequest(f"{place} has no address of an image", '{"url": "https://…"}')
-    return Image(url=found)
+    return Image(url=found, detail=detail)
 
 
 def _bytes(data: object, place: str) -> bytes:
@@ -174,5 +199,6 @@ def _tool(tool: object, place: str) -> Tool:
     if isinstance(inner, Mapping) and isinstance(inner.get("name"), str):
         shape = inner.get("parameters", inner.get("input_schema")) or {}
         if isinstance(shape, Mapping):
-            return Tool(inner["name"], str(inner.get("description") or ""), shape)
+            strict = _stated(inner, "strict", bool, place)
+            return Tool(inner["name"], str(inner.get("description") or ""), shape, strict)
     raise InvalidRequest(f"{place} is no tool", '{"name": …, "parameters": {…}}')

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from llmrr import alerts
 from llmrr.alerts import Alert, Facts, Rules
-from llmrr.config import Config
+from llmrr.config import Config, of_alerts
 from llmrr.pool import MemoryUse
 from llmrr.stats import Run
 
@@ -128,7 +128,7 @@ class Watch:
         setting = config.settings[f"alerts.{key}"]
         if setting.value is None or config.is_agreed(f"alerts.{key}"):
             return setting.value
-        said = f"{_wanted(key, setting.value)} ({setting.where}), and nobody agreed to that"
+        said = f"{of_alerts(key, setting.value)} ({setting.where}), and nobody agreed to that"
         self._once(f"{said}: llmrr config trust{_argument(setting.where)}")
         return None
 
@@ -152,15 +152,6 @@ def logger() -> "logging.Logger":
     if not found.handlers:
         found.addHandler(logging.NullHandler())
     return found
-
-
-def _wanted(key: str, value: object) -> str:
-    if key == "webhook":
-        from llmrr.choosing.delivery import host_of
-
-        return f"alerts are to be posted to {host_of(str(value))}"
-    text = shlex.join(value) if isinstance(value, tuple) else str(value)
-    return f"alerts are to run {text if len(text) <= 200 else text[:199] + '…'}"
 
 
 def _argument(file: str | None) -> str:

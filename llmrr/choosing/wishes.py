@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from llmrr.choosing.profiles import AS_CONFIGURED, Loading
 from llmrr.config import Config
-from llmrr.errors import UsageError
+from llmrr.errors import InvalidRequest, UsageError
 from llmrr.routing import Needs
 from llmrr.routing.flags import Effect
 from llmrr.routing.rejection import sorted_words
@@ -21,7 +21,7 @@ class Wish(NamedTuple):
     asked when that fails, what is needed (``--need``), how it is loaded; the user it is for; and
     the ``models`` that it is narrowed to, all where there are none. ``among`` are the names of the
     models of a side, the only ones that are looked at; ``caches``: the call itself says whether
-    its answer may be kept."""
+    its answer may be kept; ``alone``: no other model is asked."""
 
     model: str | None = None
     strategy: str | None = None
@@ -32,6 +32,7 @@ class Wish(NamedTuple):
     models: tuple[str, ...] = ()
     among: tuple[str, ...] | None = None
     caches: bool = False
+    alone: bool = False
 
 
 class Moment(NamedTuple):
@@ -44,7 +45,12 @@ class Moment(NamedTuple):
 
 
 def require_text(request: Request) -> None:
-    """Raise ``UsageError`` for halves of characters, which no model takes and no file holds."""
+    """Raise ``UsageError`` for halves of characters, which no model takes and no file holds, and
+    ``InvalidRequest`` for what is no request."""
+    if not isinstance(request, Request):
+        raise InvalidRequest(
+            f"run takes a Request, and {request!r:.60} is none", 'generate("…") takes texts'
+        )
     for said in (request.prompt or "", *(one.content for one in request.messages)):
         try:
             said.encode()

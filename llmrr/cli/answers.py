@@ -5,9 +5,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from llmrr.cli import output, route_views
+from llmrr.cli import cutting, output, route_views
 from llmrr.cli.neighbours import REAL_MODEL
-from llmrr.errors import DoesNotFit
+from llmrr.errors import DoesNotFit, EngineFailed
 from llmrr.routing.budgets import dollars
 
 if TYPE_CHECKING:
@@ -97,14 +97,16 @@ def show(
 ) -> None:
     """Print an answer; ``heard`` holds what came of it, whatever happens.
 
-    Raises ``DoesNotFit`` for one that was to have a form (``sampling``) and was cut.
+    Raises ``DoesNotFit`` for one that was to have a form (``sampling``) and was cut, and
+    ``EngineFailed`` for one of a provider that has not the form.
     """
     listen(answer, how, progress, heard)
     if answer.cache and (how.verbose or how.explain or answer.cache != "exact"):
         output.note(f"cache: {answer.cache}")
-    cut = _cut(answer, sampling) if answer.finish_reason == "length" else None
+    cut = cutting.cut(answer, sampling) if answer.finish_reason == "length" else None
     formal = sampling.schema is not None or sampling.grammar is not None
-    if not how.live and not (cut and formal and how.file):
+    wrong = None if cut else _misfit(answer, sampling, heard.text, how)
+    if not how.live and not (how.file and (wrong or (cut and formal))):
         _deliver(answer, heard, how)
     if how.verbose and answer.usage:
         output.note(f"engine {answer.engine}: {answer.runs}")
@@ -114,6 +116,9 @@ def show(
             output.note(f"cost {dollars(answer.cost)}")
     if cut and formal:
         raise DoesNotFit(f"the answer is incomplete: it was cut {cut.why}", cut.hint)
+    if wrong:
+        said = f"the answer of {answer.model.name} does not fit the schema: {wrong}"
+        raise EngineFailed(said, "a model of this machine is held to it; or ask again")
     if cut and not (cut.stated or how.json):
         output.note(f"the answer was cut {cut.why}; {cut.hint}")
 
@@ -226,6 +231,16 @@ def _screen(how: Shown) -> Screen:
     return Plain()
 
 
+def _misfit(answer: "Answer", sampling: "Sampling", text: str, how: Shown) -> str | None:
+    """Why a provider's answer is not what the schema asks for."""
+    if sampling.schema is None or answer.model.endpoint is None:
+        return None
+    from llmrr.cli.prompt import code_block
+    from llmrr.engines.schema_check import misfit
+
+    return misfit(sampling.schema, code_block(text) if how.extract else text)
+
+
 def _deliver(answer: "Answer", heard: Heard, how: Shown) -> None:
     text = heard.text
     if how.extract:
@@ -239,32 +254,6 @@ def _deliver(answer: "Answer", heard: Heard, how: Shown) -> None:
     if how.file:
         return output.save(how.file, text)
     return output.write(output.safe(text), flush=True)
-
-
-class Cut(NamedTuple):
-    """Why an answer ended before its end; ``stated`` when the command line wanted it so."""
-
-    why: str
-    hint: str
-    stated: bool = False
-
-
-def _cut(answer: "Answer", sampling: "Sampling") -> Cut:
-    usage, room = answer.usage, answer.context_size
-    configured = answer.model.recipe.params.max_tokens
-    count = usage.completion_tokens if usage else 0
-    longer = "--max-tokens N sets another limit"
-    if sampling.max_tokens is not None and count >= sampling.max_tokens:
-        return Cut(f"at --max-tokens {sampling.max_tokens}", longer, stated=True)
-    if sampling.max_tokens is None and configured is not None and count >= configured:
-        return Cut(f"at max_tokens = {configured} of {answer.model.name}", longer)
-    # The engine keeps a place or two of the context free.
-    if usage and room and usage.prompt_tokens + count + 2 >= room:
-        return Cut(
-            f"after {count} tokens: the context of {room} tokens is full",
-            "--ctx-size N takes a larger one, where model and memory allow it",
-        )
-    return Cut(f"after {count} tokens, the limit where none is stated", longer)
 
 
 def _figures(usage: "Usage", context: int | None) -> tuple[str, str]:

@@ -1,11 +1,12 @@
 """From what the command line states to a request that the router answers."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from llmrr import parameters, paths
-from llmrr.cli import output, prompt
+from llmrr.cli import earlier, output, prompt
 from llmrr.errors import DamagedFile, LlmrrError, NotFound, UsageError
 from llmrr.strategies import strategy_warning
 from llmrr.types import Message, Request, Sampling
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from llmrr.config import Config
     from llmrr.router import Answer, Router
     from llmrr.routing import Decision
-    from llmrr.stats import Conversation
 
 Pairs = Sequence[Sequence[str]]
 
@@ -98,7 +98,7 @@ def question(asked: Asked, router: "Router", piped: str | bytes | None) -> Quest
     if asked.context_size is not None:
         loading["context_size"] = asked.context_size
     sampling = parameters.sampling({**asked.stated, **_constraint(asked)}, flags)
-    past = _past(asked)
+    past = earlier.conversation(latest=asked.latest, cid=asked.conversation)
     turns = prompt.with_images(prompt.messages(rest, asked.system, rendered), attached.images)
     if not any(turn.role == "user" for turn in turns):
         request = None
@@ -108,8 +108,9 @@ def question(asked: Asked, router: "Router", piped: str | bytes | None) -> Quest
         request = Request(prompt=turns[-1].content, sampling=sampling)
     else:
         request = Request(messages=_after(past.messages if past else (), turns), sampling=sampling)
+    before = earlier.same_model(past, router.config) if past else None
     return Question(
-        model=model or template_model or (_same_model(past, router.config) if past else None),
+        model=model or template_model or before,
         request=request,
         loading=loading,
         sampling=sampling,
@@ -130,8 +131,11 @@ def ask(
     *,
     log: bool = True,
 ) -> "Answer":
-    """Ask. Raises ``UsageError`` when there is no prompt."""
+    """Ask. Raises ``UsageError`` when there is no prompt, and before that what a model that is
+    named and not here does."""
     if understood.request is None:
+        if understood.model:
+            router.catalogue.for_running(router.resolve(understood.model))
         raise UsageError("no prompt was given, and nothing came on stdin", 'llmrr run "…"')
     return router.run(
         understood.request,
@@ -185,8 +189,10 @@ def read_bytes(path: str, most: int | None = None, flag: str = "-f") -> bytes:
         with file.open("rb") as opened:
             return opened.read(-1 if most is None else most + 1)
     except FileNotFoundError:
-        folder = quote(str(file.parent))
-        raise NotFound(f'the file "{path}" does not exist', f"ls {folder}") from None
+        is_address = re.match(r"(?i)[a-z][a-z0-9+.-]*://", path)
+        look = f"curl {quote(path)} | llmrr run {flag} - …"
+        hint = look if is_address else f"ls {quote(str(file.parent))}"
+        raise NotFound(f'the file "{path}" does not exist', hint) from None
     except IsADirectoryError:
         said = f'"{path}" is a folder, and no file'
         each = quote(str(Path(path) / "FILE"))
@@ -265,34 +271,6 @@ def _rendered(
     return render(template, values), template.model, None if takes_prompt else text
 
 
-def _past(asked: Asked) -> "Conversation | None":
-    if not asked.latest and asked.conversation is None:
-        return None
-    from contextlib import closing
-
-    from llmrr import stats
-    from llmrr.database import open_database
-
-    with closing(open_database()) as connection:
-        found = stats.conversation(connection, asked.conversation)
-        newest = stats.runs(connection, last=1)
-    if asked.conversation is None and newest and newest[0].prompt is None and not newest[0].error:
-        hint = "llmrr logs on\nllmrr run --cid ID, with one of: llmrr logs list"
-        raise NotFound("the words of the last conversation were not kept", hint)
-    if found is None and asked.conversation is not None:
-        raise NotFound(f'there is no conversation "{asked.conversation}"', "llmrr logs list")
-    if found is None:
-        raise NotFound("there is no conversation to continue", 'llmrr run "…" begins one')
-    if not found.messages:
-        raise NotFound(f"no words of the conversation {found.cid} were kept", "llmrr logs list")
-    return found
-
-
-def _same_model(past: "Conversation", config: "Config") -> str:
-    # The name of a file is no name in another folder; its source is.
-    return past.model if config.model(past.model) or not past.source else past.source
-
-
 def _constraint(asked: Asked) -> dict[str, object]:
     if asked.schema is not None and asked.grammar is not None:
         raise UsageError("--schema and --grammar exclude each other", "leave one of them out")
@@ -321,9 +299,13 @@ def _after(past: Sequence[Message], turns: tuple[Message, ...]) -> tuple[Message
 def texts(words: Sequence[str], files: Sequence[str], stdin: TextIO | None) -> list[str]:
     """The texts to embed: arguments, lines of files, and lines of stdin when there is nothing else.
 
-    Raises ``UsageError`` when there is none.
+    Blank lines are left out. Raises ``UsageError`` for an argument that is empty, and when there is
+    nothing.
     """
     found = [prompt.clean(word) for word in words]
+    for at, word in enumerate(found, 1):
+        if not word.strip():
+            raise UsageError(f"text {at} is empty, and has no vector", "leave it out")
     for name in files:
         text = _needed(read_stdin(stdin)) if name == "-" else read_text(name)
         found += text.splitlines()

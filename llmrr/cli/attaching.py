@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from shlex import quote
 from typing import Final, NamedTuple
 
+from llmrr.cli import output
 from llmrr.cli.asking import read_bytes
 from llmrr.errors import DamagedFile, DoesNotFit, Unsupported, UsageError
 from llmrr.types import Image
@@ -18,6 +19,7 @@ _IMAGES: Final = (
     (rb"GIF8[79]a", "image/gif"),
     (rb"RIFF....WEBP", "image/webp"),
 )
+_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 # The same of others, with the program that makes something of them that can be attached.
 _OTHERS: Final = (
     (rb"%PDF-", "a PDF", "pdftotext {} - | llmrr run -a - …"),
@@ -44,10 +46,13 @@ def read(names: Sequence[str], stdin: bytes | None) -> Attached:
     images: list[Image] = []
     texts: list[tuple[str, str]] = []
     for name in names:
-        found = Image(url=_address(name)) if re.match("(?i)https?:", name) else _file(name, stdin)
+        is_address = re.match(r"(?i)https?:|[a-z][a-z0-9+.-]*://", name)
+        found = Image(url=_address(name)) if is_address else _file(name, stdin)
         if isinstance(found, Image):
             images.append(found)
         else:
+            if name.lower().endswith(_ENDINGS):
+                output.note(f'"{name}" holds text, and no image: it is sent as text')
             texts.append((_label(name), found))
     return Attached(tuple(images), tuple(texts))
 

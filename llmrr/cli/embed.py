@@ -25,8 +25,9 @@ def embed(
 ) -> None:
     """Turn texts into vectors.
 
-    Each argument, and each line of the files and of stdin, is a text. One vector is printed per
-    line, as a JSON array of numbers; --json prints model, texts and vectors as one object.
+    Each argument, and each line of the files and of stdin that is not blank, is a text. One vector
+    is printed per line, as a JSON array of numbers; --json prints model, texts and vectors as one
+    object.
     Without a model, one of the [[models]] that make vectors is chosen.
     """
     wanted = asking.texts(texts or (), file or (), sys.stdin)

@@ -220,12 +220,15 @@ def _settings() -> Iterator[str]:
         "file, the user's file, the default. `llmrr config show` prints which one did, "
         "`llmrr config check` what is wrong.\n\n"
         "In the environment a setting is LLMRR_ and its name in capitals, two underscores for each "
-        "dot: LLMRR_LOG_PROMPTS, LLMRR_ENGINES__LLAMACPP__THREADS. Those of models and templates "
-        "are only in files.\n\n"
+        "dot: LLMRR_LOG_PROMPTS, LLMRR_ENGINES__LLAMACPP__THREADS. A list of names is written as "
+        "in the file, or with commas: LLMRR_FALLBACK_CHAIN='[\"one\", \"two\"]', or one,two. Those "
+        "of models and templates are only in files. What a program states, as "
+        "Router(strategy=…), comes where the command line does: over all of these. Over it are "
+        "only MIGRATION_MODE and the variables of flags.\n\n"
         "An unknown key is an error that names the nearest known one.\n\n"
-        "A process that goes on, as a chat or a program, reads a file that changed again before "
-        "its next request. Where it cannot be used, the last good configuration stays in use, "
-        "and a warning says why."
+        "A process that goes on, as a chat or a program, reads a file that changed again: a "
+        "request sees a change that is a second old. Where it cannot be used, the last good "
+        "configuration stays in use, and a warning says why."
     )
     table = None
     for spec in SETTINGS:

@@ -16,7 +16,9 @@ def route(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", metavar="GROUP", help="Only the models of this group."),
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="Only this model, or the models of this group."
+        ),
     ] = None,
     system: options.System = None,
     file: options.Files = None,

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from llmrr.config.agreeing import secrets_of
 from llmrr.config.files import user_file
 from llmrr.errors import NotFound, nearest
 from llmrr.flags import GUIDE, Flag
@@ -60,8 +61,7 @@ class Config(NamedTuple):
         if model is None or model.file not in self.files:
             return ""
         options: dict[str, Any] = {**model.options, **stated}
-        secrets = [options.get("api_key_env"), *(options.get("headers_env") or {}).values()]
-        found = " and ".join(filter(None, secrets))
+        found = " and ".join(secrets_of(model.source, options))
         if "base_url" not in model.options or "base_url" in stated or not found:
             return ""
         if model.file in (self.named, user_file()):

@@ -1,7 +1,9 @@
 """Conversion as programs call it: one call from a file or folder to another format, planned and
 verified as ``llmrr convert`` does it."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -17,6 +19,10 @@ from llmrr.types import Format
 
 Place = str | PathLike[str]
 Agree = bool | Callable[[str], bool]
+
+_FLAGS = {"-O": "output", "--to": "format", "--no-verify": "verify=False",
+          "--tensor-type": "overrides"}  # fmt: skip
+_ARGUMENTS = ("input", "output", "format", "quant", "config", "verify", "progress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,8 @@ class ModelConverter:
         for step in steps:
             self._require_agreement(step)
         told = progress or self._progress or (lambda what, done, total: None)
-        done = run(steps, source, _path("output", output), verify=verify, told=told)
+        with _in_keywords():
+            done = run(steps, source, _path("output", output), verify=verify, told=told)
         return _converted(done, steps[-1])
 
     def plan(
@@ -96,7 +103,8 @@ class ModelConverter:
         settings = None if config is None else _path("config", config)
         source = open_source(_path("input", input), settings)
         wish = Wish(wanted, quant or "auto", verify, _options(options))
-        return plan(source, wish), source.path
+        with _in_keywords():
+            return plan(source, wish), source.path
 
     def _require_agreement(self, step: Step) -> None:
         if not step.asks:
@@ -106,6 +114,35 @@ class ModelConverter:
             raise LlmrrError(
                 f"{step.title} needs your agreement: {step.asks}", "ModelConverter(agree=True)"
             )
+
+
+@contextmanager
+def _in_keywords() -> Iterator[None]:
+    """Errors name the arguments of a call in place of the flags of the command line."""
+    try:
+        yield
+    except LlmrrError as error:
+        error.message, error.hint = map(in_keywords, (error.message, error.hint))
+        error.args = (error.message, *error.args[1:])
+        raise
+
+
+def in_keywords(text: str) -> str:
+    """Flags of ``llmrr convert`` as the arguments that they are here; other commands stay.
+
+    >>> in_keywords("--quant TYPE, one of: Q4_K_M"), in_keywords("-O with another name")
+    ('quant="TYPE", one of: Q4_K_M', 'output with another name')
+    """
+    if "llmrr " in text:
+        return text
+    for flag, name in _FLAGS.items():
+        text = re.sub(rf"(?<!\S){flag}(?!\S)", name, text)
+    return re.sub(r"(?<!\S)--([a-z][a-z-]*)(?: ([A-Z]+)\b)?", _keyword, text)
+
+
+def _keyword(found: re.Match[str]) -> str:
+    name = found[1].replace("-", "_")
+    return f'{name}="{found[2]}"' if found[2] else name
 
 
 def _converted(done: Done, last: Step) -> Converted:
@@ -140,7 +177,7 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     known = {"base"}.union(*OPTIONS.values())
     for name in given:
         if name not in known:
-            near = nearest(name, known)
+            near = nearest(name, (*known, *_ARGUMENTS))
             hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(known))}"
             raise InvalidRequest(f"there is no argument {name!r}", hint)
     return {name: value for name, value in given.items() if value not in (None, False)}

@@ -49,8 +49,9 @@ def marked(request: Request, marker: str) -> Request:
     """The request with a marker in its texts where its images stand.
 
     >>> from llmrr.types import Image, Message
-    >>> marked(Request(messages=(Message.of("user", Image(data=b""), "What?"),)), "<>").messages[0]
-    Message(role='user', content='<>What?', parts=(), tool_calls=(), tool_call_id=None)
+    >>> request = Request(messages=(Message.of("user", Image(data=b""), "What?"),))
+    >>> marked(request, "<>").messages == (Message("user", "<>What?"),)
+    True
     """
     messages = (
         replace(one, parts=(), content="".join(

@@ -18,6 +18,8 @@ PROVIDERS = (
 )  # fmt: skip
 # Those whose models lie on this machine or are fetched to it.
 LOCAL_PROVIDERS = frozenset({"huggingface", "hf", "file", "local", "builtin", "ollama", "lmstudio"})
+# Those that are signed for with secrets which no setting names, and what these are.
+KEYS_OF_THEIR_OWN = {"bedrock": "the keys of AWS that boto3 finds"}
 _PROVIDER_ALIASES = {"hf": "huggingface", "local": "file", "gemini": "google"}
 _HUB_ADDRESSES = tuple(
     f"{scheme}{host}/"

@@ -47,10 +47,14 @@ def delay(rules: RetryRules, tried: int, seed: int, asked: float | None = None) 
 
 
 def may_wait(
-    rules: RetryRules, seconds: float, left: float | None, *, others: Callable[[], bool]
-) -> bool:
-    """Whether to wait so long for the same model: not beyond what is ``left`` of the time, and not
-    longer than the longest delay where there are others."""
+    rules: RetryRules, seconds: float, left: float | None, took: float = 0.0, *,
+    others: Callable[[], bool],
+) -> bool:  # fmt: skip
+    """Whether to wait so long for the same model: not beyond what is ``left`` of the time. Where
+    there are others, not longer than the longest delay either, nor where what is left then would
+    not do for another attempt that takes what the last one ``took``."""
     if left is not None and seconds >= left:
         return False
-    return seconds <= rules.max_delay or not others()
+    if seconds <= rules.max_delay and (left is None or seconds + took <= left):
+        return True
+    return not others()

@@ -23,9 +23,13 @@ from llmrr.strategies import NAMES, STRATEGY
 # (leaf, default, doc) in seconds.
 _TIMES: tuple[tuple[str, int, str], ...] = (
     ("connect", 5, "Until a connection to a provider stands."),
-    ("first_token", 60, "Until the first piece of an answer, its reasoning included."),
+    ("first_token", 60,
+     "Until the first piece of an answer, its reasoning included. Well below total: what one model "
+     "takes of that is not there for a fallback."),
     ("between_tokens", 30, "From one piece of an answer to the next."),
-    ("total", 300, "Until an answer has ended."),
+    ("total", 300,
+     "Until an answer has ended, all attempts and models together. Where a model that may be asked "
+     "has a longer timeout of its own, that long."),
 )
 
 # (leaf, kind, doc, example): when a flag is on, and what it sets.
@@ -125,11 +129,12 @@ ROUTING: tuple[Spec, ...] = (
     Spec("cache.semantic.threshold", SHARE, 0.95,
          "How alike two messages must be for that, as the cosine of their vectors.",
          "0.97", True),
-    Spec("migration.mode", one_of(*MODES), None,
+    Spec("migration.mode", one_of(*MODES, stray={"off": None}), None,
          "How the two sides of a migration run beside each other; unset, not at all. hybrid: both "
          "are asked at once, the new side answers, and the legacy side where that fails; "
          "new-primary and legacy-primary: one side is asked, and the other one where that fails. "
-         "MIGRATION_MODE in the environment overrides it; where a model is named it has no effect.",
+         "MIGRATION_MODE in the environment overrides it, also where a program states it, and off "
+         "there is not at all; where a model is named it has no effect.",
          '"hybrid"', True),
     Spec("migration.new", SIDE, None,
          "The models of the new side: strategy and fallback_chain choose among them.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from llmrr import kinds, settings
 from llmrr.tomlfile.reader import Reader, shown
 from llmrr.tomlfile.stated import ConfiguredModel
-from llmrr.tomltext import toml_text
+from llmrr.tomltext import may_hold_secret, toml_text
 from llmrr.types import Sampling
 
 if TYPE_CHECKING:
@@ -21,10 +21,14 @@ def models_of(reader: Reader, entries: object) -> tuple[ConfiguredModel, ...] | 
     if entries is None:
         return None
     if not isinstance(entries, list):
-        reader.fail(("models",), "models is not a list of tables", "write [[models]]")
+        written = "write [[models]]" if reader.is_file else 'models=[{"name": …, "source": …}]'
+        reader.fail(("models",), "models is not a list of tables", written)
         return None
     found: dict[str, ConfiguredModel] = {}
     for index, entry in enumerate(entries):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if isinstance(name, str) and not may_hold_secret("", name):
+            reader.models[index] = name
         model = _model(reader, entry, ("models", index))
         if model is not None and model.name in found:
             reader.fail(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.engines import prompting
 from llmrr.engines.remote import aws, retry, vectors
-from llmrr.engines.remote.client import Exchange
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import (
     Counts,
@@ -27,6 +26,7 @@ from llmrr.engines.remote.dialect import (
     stated,
 )
 from llmrr.engines.remote.events import Event
+from llmrr.engines.remote.exchange import Exchange, watched
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.images import inline
 from llmrr.engines.remote.model import unit
@@ -152,17 +152,25 @@ class BedrockModel:
         exchange.uses(_socket(stream))
         events = iter(stream)
         try:
-            while True:
-                exchange.wait_at_most(deadlines.left())
-                with aws.translated(self._party, deadlines):
-                    event = next(events, None)
-                if event is None:
-                    return
-                yield event
-                if deadlines.passed():
-                    raise deadlines.error(self._party)
+            with watched(exchange):
+                while (event := self._next(events, exchange, deadlines)) is not None:
+                    yield event
+                    if deadlines.passed():
+                        raise deadlines.error(self._party)
         finally:
             stream.close()
+
+    def _next(
+        self, events: Iterator[Event], exchange: Exchange, deadlines: Deadlines
+    ) -> Event | None:
+        exchange.wait_at_most(deadlines.left())
+        exchange.passed = deadlines.passed
+        with aws.translated(self._party, deadlines):
+            event = next(events, None)
+        exchange.passed = None
+        if exchange.expired and not exchange.cancelled:
+            raise deadlines.error(self._party)
+        return event
 
 
 class Blocks(Reader):

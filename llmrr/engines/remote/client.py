@@ -9,6 +9,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -21,6 +22,7 @@ from llmrr import __version__
 from llmrr.engines.remote import faults
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.events import Event, events
+from llmrr.engines.remote.exchange import Exchange, watched
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.keys import Headers
 from llmrr.errors import BadConfig, ConnectionFailed, LlmrrError, Unreachable
@@ -38,48 +40,15 @@ class Call(NamedTuple):
     body: Mapping[str, Any]
 
 
-class Exchange:
-    """A request and its answer. ``close`` ends it from any thread."""
-
-    def __init__(self) -> None:
-        self.cancelled = False
-        self._socket: socket.socket | None = None
-        self._seconds: float | None = -1.0  # the limit that the connection has; -1 is not known
-        self._lock = threading.Lock()
-
-    def close(self) -> None:
-        """End it: whoever reads from the connection gets an error at once. Twice is allowed."""
-        with self._lock:
-            self.cancelled = True
-            if self._socket is not None:
-                with suppress(OSError, TypeError):
-                    # Not SSLSocket's own, which takes the cipher away from under who reads.
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-    def uses(self, found: socket.socket | None) -> None:
-        """The connection that it runs over."""
-        with self._lock:
-            self._socket, self._seconds = found, -1.0
-        if self.cancelled:
-            self.close()
-
-    def wait_at_most(self, seconds: float | None) -> None:
-        """How long a read may take, within 2 %: setting it costs more than a piece of an answer."""
-        known = self._seconds
-        if seconds == known or (seconds and known and abs(seconds - known) < 0.02 * known):
-            return
-        self._seconds = seconds
-        with suppress(OSError):
-            if self._socket is not None:
-                self._socket.settimeout(seconds)
-
-
 # What this thread is about to send: urllib3 does not say which of its connections it takes.
 _current = threading.local()
 
 
 class _HTTP(connection.HTTPConnection):
     exchange: Exchange | None = None
+
+    def _new_conn(self) -> socket.socket:
+        return _noted(super()._new_conn())
 
     def connect(self) -> None:
         super().connect()
@@ -94,6 +63,9 @@ class _HTTP(connection.HTTPConnection):
 class _HTTPS(connection.HTTPSConnection):
     exchange: Exchange | None = None
 
+    def _new_conn(self) -> socket.socket:
+        return _noted(super()._new_conn())
+
     def connect(self) -> None:
         super().connect()
         _wait_for_answer(self)
@@ -102,6 +74,12 @@ class _HTTPS(connection.HTTPSConnection):
         _current.reused = self.sock is not None
         _wait_for_answer(self)
         super().request(*args, **named)
+
+
+def _noted(found: socket.socket) -> socket.socket:
+    # A proxy may drip, too.
+    _current.exchange.uses(found)
+    return found
 
 
 def _wait_for_answer(made: _HTTP | _HTTPS) -> None:
@@ -160,8 +138,15 @@ class Client:
     ) -> Generator[Event, None, None]:  # fmt: skip
         """Send a request; the events of the answer as they come. Raises ``Unreachable``,
         ``EngineFailed`` and their kin, and whatever once ``exchange`` was closed."""
+        with watched(exchange):
+            yield from self._answered(exchange, call, headers, deadlines, party)
+
+    def _answered(
+        self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,
+        party: Party,
+    ) -> Generator[Event, None, None]:  # fmt: skip
         try:
-            with _translated(party, deadlines):
+            with _translated(party, deadlines, exchange):
                 response = self._sent(exchange, call, headers, deadlines)
         except LlmrrError:
             self.reached = False
@@ -201,7 +186,7 @@ class Client:
                 )  # fmt: skip
             except exceptions.ProtocolError:
                 # A kept connection that the server closed at this moment: nothing was answered.
-                if not _current.reused or exchange.cancelled:
+                if not _current.reused or exchange.cancelled or exchange.expired:
                     raise
 
 
@@ -226,7 +211,7 @@ def _blocks(
         if deadlines.passed():
             raise deadlines.error(party)
         exchange.wait_at_most(deadlines.left())
-        with _translated(party, deadlines):
+        with _translated(party, deadlines, exchange):
             block = response.read1(BLOCK)
         if not block:
             return
@@ -238,6 +223,8 @@ def _drain(response: urllib3.BaseHTTPResponse, exchange: Exchange) -> None:
     """Read the end of the body, which is mostly here already, so that the connection is of use
     again."""
     exchange.wait_at_most(0.02)
+    late = time.monotonic() + 0.1
+    exchange.passed = lambda: time.monotonic() > late
     with suppress(exceptions.HTTPError, OSError):
         for _ in range(8):
             if not response.read1(BLOCK):
@@ -245,15 +232,19 @@ def _drain(response: urllib3.BaseHTTPResponse, exchange: Exchange) -> None:
 
 
 class _translated:
-    """urllib3's errors as ours. A class: a generator costs more at every block."""
+    """Waiting within the deadlines; urllib3's errors as ours. A class: a generator costs more at
+    every block."""
 
-    def __init__(self, party: Party, deadlines: Deadlines) -> None:
-        self._party, self._deadlines = party, deadlines
+    def __init__(self, party: Party, deadlines: Deadlines, exchange: Exchange) -> None:
+        self._party, self._deadlines, self._exchange = party, deadlines, exchange
 
     def __enter__(self) -> None:
-        return None
+        self._exchange.passed = self._deadlines.passed
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._exchange.passed = None
+        if self._exchange.expired and not self._exchange.cancelled:
+            raise self._deadlines.error(self._party) from None
         if isinstance(error, exceptions.HTTPError | OSError | ValueError):
             raise _error(error, self._party, self._deadlines) from None
 

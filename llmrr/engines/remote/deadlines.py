@@ -8,12 +8,18 @@ from llmrr.types import Endpoint
 
 
 class Deadlines:
-    """What is left of the times of one answer. ``begin`` starts an attempt, ``progressed`` says
-    that a piece of the answer came."""
+    """What is left of the times of one answer, which must end by ``deadline`` too. ``begin`` starts
+    an attempt, ``progressed`` says that a piece of the answer came."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, deadline: float | None = None) -> None:
         self._endpoint = endpoint
-        self._began = self._since = time.monotonic()
+        self._began = self._since = now = time.monotonic()
+        self._total = own = endpoint.timeout
+        self._is_rest = False  # had it much less than its own time?
+        if deadline is not None:
+            left = max(deadline - now, 0.0)
+            self._is_rest = own is None or left < own - max(0.1 * own, _SLACK_S)
+            self._total = left if own is None else min(own, left)
         self._talks = False
 
     @property
@@ -50,7 +56,7 @@ class Deadlines:
 
     def total_left(self) -> float | None:
         """Seconds until all must be over."""
-        limit = self._endpoint.timeout
+        limit = self._total
         return None if limit is None else self._began + limit - time.monotonic()
 
     def passed(self) -> bool:
@@ -65,8 +71,16 @@ class Deadlines:
                  if limit is not None]  # fmt: skip
         _, limit, name = min(known, default=(0.0, 0.0, "timeout"))
         what = _WHAT[name]
+        if name == "timeout" and self._is_rest:
+            error = TimedOut(
+                f"{party.name} {what} the {limit:.2g} s that were left of the whole time",
+                "[timeouts] total of llmrr.toml allows more",
+            )
+            error.is_of_request = True  # no fault of who was asked last
+            return error
         if name == "timeout":
-            return TimedOut(f"{party.name} {what} {limit:g} s", "-o timeout SECONDS allows more")
+            whole = self._endpoint.timeout or limit
+            return TimedOut(f"{party.name} {what} {whole:g} s", "-o timeout SECONDS allows more")
         return TimedOut(
             f"{party.name} {what} {limit:g} s", f"[timeouts] {name} of llmrr.toml allows more"
         )
@@ -77,9 +91,10 @@ class Deadlines:
             (self._since, endpoint.between_tokens, "between_tokens") if self._talks
             else (self._since, endpoint.first_token, "first_token")
         )  # fmt: skip
-        return step, (self._began, endpoint.timeout, "timeout")
+        return step, (self._began, self._total, "timeout")
 
 
+_SLACK_S = 0.5  # what of a request's time may pass before a model is asked
 _WHAT = {
     "first_token": "did not begin to answer within",
     "between_tokens": "began to answer, and then said nothing for",

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from llmrr.errors import (
 FEWEST = 8  # characters of a secret: shorter ones are words, as "none" for a server of one's own
 LONGEST = 600  # characters of what a provider says
 HIDDEN = "[key]"
+_SHORT = 3600  # seconds: what is longer is told as a date
 
 # Keys as the common providers write them, wherever they come from.
 _KEY_LIKE = r"\b(sk-|hf_|gsk_|xai-|r8_|AIza|ghp_|github_pat_|AKIA|csk-|nvapi-|fw_)[\w-]{12,}"
@@ -108,7 +110,7 @@ def of_status(
     if status == 402 or (status == 429 and re.search(_QUOTA, f"{codes} {text}")):
         return RequestRefused(whole, f"look at the account at {party.provider}")
     if status == 429:
-        wait = f"again in {after:g} s" if after else "wait, or ask less at once"
+        wait = again_in(after) if after else "wait, or ask less at once"
         return RateLimited(whole, wait, retry_after=after)
     if status in (408, 504):
         return TimedOut(whole, "try it again")
@@ -166,12 +168,25 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         except (KeyError, ValueError):
             continue
     try:
-        import time
-
         moment = parsedate_to_datetime(lower["retry-after"]).timestamp()
         return max(0.0, moment - time.time())
     except (KeyError, ValueError, TypeError):
         return None
+
+
+def again_in(seconds: float) -> str:
+    """When to come back.
+
+    >>> again_in(2.5), again_in(1e300)
+    ('again in 2.5 s', 'not today')
+    """
+    if seconds < _SHORT:
+        return f"again in {seconds:g} s"
+    try:
+        moment = time.localtime(time.time() + seconds)
+    except (OverflowError, ValueError, OSError):
+        return "not today"
+    return f"not before {time.strftime('%Y-%m-%d %H:%M', moment)}"
 
 
 _VERBS = {400: "refuses the request to", 422: "refuses the request to", 404: "does not know",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from llmrr.engines import prompting
 from llmrr.engines.remote import retry
-from llmrr.engines.remote.client import Call, Client, Exchange
+from llmrr.engines.remote.client import Call, Client
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Dialect
 from llmrr.engines.remote.events import Event
+from llmrr.engines.remote.exchange import Exchange
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.keys import Headers, Key, headers_for, key_for
 from llmrr.engines.remote.providers import PROVIDERS, address, host

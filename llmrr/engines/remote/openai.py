@@ -33,6 +33,8 @@ REASONS: Final[dict[str, FinishReason]] = {
     "length": "length", "model_length": "length", "max_tokens": "length",
     "tool_calls": "tool_calls", "function_call": "tool_calls",
 }  # fmt: skip
+# Those that are known to take what is no more than a hint: a name, a detail, strict.
+HINTED: Final = frozenset({"openai", "azure", "deepseek", "groq", "openrouter", "xai"})
 ANY_OBJECT: Final = {"type": "object", "properties": {}}
 
 
@@ -78,9 +80,13 @@ class OpenAI:
                 if getattr(sampling, name) not in (None, False):
                     raise missing(f"{self._name}, for a raw prompt,", name)
             return Call(self._path("completions"), {**body, "prompt": request.prompt})
-        body["messages"] = [turn(one) for one in request.messages]
+        hints = self._name in HINTED
+        body["messages"] = [turn(one, hints=hints) for one in request.messages]
         if request.tools:
-            body["tools"] = [{"type": "function", "function": function(t)} for t in request.tools]
+            body["tools"] = [
+                {"type": "function", "function": function(one, hints=hints)}
+                for one in request.tools
+            ]
             body |= choice_of(request.tool_choice)
         return Call(self._path("chat/completions"), body)
 
@@ -202,13 +208,15 @@ class Chunks(Reader):
             )
 
 
-def turn(message: Message) -> dict[str, Any]:
+def turn(message: Message, *, hints: bool = False) -> dict[str, Any]:
     """A message as the protocol has it."""
     content: object = message.content
     if message.images:
         content = [
             {"type": "text", "text": part} if isinstance(part, str)
-            else {"type": "image_url", "image_url": {"url": url_of(part)}}
+            else {"type": "image_url", "image_url": {
+                "url": url_of(part), **({"detail": part.detail} if hints and part.detail else {})
+            }}
             for part in message.parts
         ]  # fmt: skip
     found: dict[str, Any] = {"role": message.role, "content": content}
@@ -221,13 +229,18 @@ def turn(message: Message) -> dict[str, Any]:
         ]  # fmt: skip
     if message.role == "tool":
         found["tool_call_id"] = message.tool_call_id
+    if message.name and hints:
+        found["name"] = message.name
     return found
 
 
-def function(tool: Tool) -> dict[str, Any]:
+def function(tool: Tool, *, hints: bool = False) -> dict[str, Any]:
     """A tool as the protocol has it."""
-    described = {"description": tool.description} if tool.description else {}
-    return {"name": tool.name, **described, "parameters": dict(tool.parameters) or ANY_OBJECT}
+    found: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        found["description"] = tool.description
+    found["parameters"] = dict(tool.parameters) or ANY_OBJECT
+    return {**found, "strict": tool.strict} if hints and tool.strict is not None else found
 
 
 def choice_of(stated: str | None) -> dict[str, Any]:

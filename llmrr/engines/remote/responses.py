@@ -46,7 +46,7 @@ class Responses:
             "input": [item for one in request.messages for item in items(one)],
         }  # fmt: skip
         if request.tools:
-            body["tools"] = [{"type": "function", **function(one), "strict": False}
+            body["tools"] = [{"type": "function", **function(one), "strict": bool(one.strict)}
                              for one in request.tools]  # fmt: skip
         choice = choice_of(request.tool_choice).get("tool_choice")
         if isinstance(choice, dict):
@@ -133,7 +133,7 @@ def items(message: Message) -> Iterator[dict[str, Any]]:
 
 
 def _image(image: Image) -> dict[str, Any]:
-    return {"type": "input_image", "image_url": url_of(image), "detail": "auto"}
+    return {"type": "input_image", "image_url": url_of(image), "detail": image.detail or "auto"}
 
 
 def _shaped(sampling: Sampling) -> dict[str, Any]:

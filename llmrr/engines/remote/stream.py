@@ -10,10 +10,10 @@ from contextlib import closing
 from dataclasses import replace
 
 from llmrr.engines.remote import estimates, retry, starter
-from llmrr.engines.remote.client import Exchange
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Reader
 from llmrr.engines.remote.events import Event
+from llmrr.engines.remote.exchange import Exchange
 from llmrr.engines.remote.faults import Party
 from llmrr.errors import LlmrrError
 from llmrr.types import Chunk, Endpoint, FinishReason, Request, Usage
@@ -47,7 +47,7 @@ class RemoteStream:
         self._opens, self._new_reader = opens, reader
         self._reader = reader()
         self._exchange = Exchange()
-        self._deadlines = Deadlines(endpoint)
+        self._deadlines = Deadlines(endpoint, request.deadline)
         self._queue: queue.SimpleQueue[Chunk | BaseException | None] = queue.SimpleQueue()
         self._push, self._pushes = on_chunk or self._queue.put, on_chunk is not None
         self._cancelled = threading.Event()
@@ -153,8 +153,10 @@ class RemoteStream:
         """All pieces, the last ones too. Once it is cancelled, nothing that goes wrong matters."""
         try:
             yield from self._tried()
-        except Exception:
+        except Exception as error:
             if not self._cancelled.is_set():
+                if isinstance(error, LlmrrError) and self._first is not None:
+                    error.usage = self._usage()
                 raise
         if self._pushes or not self._cancelled.is_set() or self._chunks is not None:
             yield from self._closing()
@@ -213,18 +215,20 @@ class RemoteStream:
     def _usage(self) -> Usage:
         now = time.perf_counter() - self._held
         counts = self._reader.counts
-        if counts is None or not counts.are_counts:
-            counts = None
-            prompt, cached = estimates.prompt_tokens(self._request), 0
-            generated = -(-self._said // estimates.BYTES_PER_TOKEN)
+        guessed = -(-self._said // estimates.BYTES_PER_TOKEN)
+        is_whole = len(self._reader.reasons) >= self._reader.choices
+        if is_guess := counts is None or not counts.are_counts:
+            prompt, generated, cached = estimates.prompt_tokens(self._request), guessed, 0
         else:
             prompt, generated, cached = map(int, counts)
+        if not is_whole and generated < guessed:  # counted before it broke off
+            generated, is_guess = guessed, True
         decoding = 0.0 if self._first is None else now - self._first
         return Usage(
             prompt_tokens=prompt,
             cached_tokens=cached,
             completion_tokens=generated,
-            estimated=counts is None,
+            estimated=is_guess,
             first_token_s=None if self._first is None else self._first - self._started,
             total_s=now - self._started,
             tokens_per_s=(generated - 1) / decoding if generated > 1 and decoding > 0 else None,
