@@ -21,6 +21,8 @@ class Answer(Iterator[Chunk]):
     before its end."""
 
     held = False
+    _why: LlmrrError | None = None
+    _uncounted = 0  # bytes of what no tokens were counted of: a provider names none
 
     def __init__(
         self,
@@ -37,9 +39,7 @@ class Answer(Iterator[Chunk]):
         self._ended = False
         self._parts: list[str] = []
         self._said = self._watched = self._cancelled = False
-        self._why: LlmrrError | None = None
         self._tokens = 0  # those that were counted
-        self._uncounted = 0  # bytes of the rest: a provider names no tokens
 
     @property
     def attempt(self) -> Attempt:
