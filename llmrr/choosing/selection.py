@@ -18,6 +18,7 @@ from llmrr.choosing.wishes import (
     require_unstated,
     strategy_of,
     wants_vectors,
+    weights_of,
 )
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import LlmrrError, NotFound, UsageError
@@ -185,8 +186,8 @@ class Selection:
         for name, busy in (self.profiles.busy(models) if everywhere else moment.busy).items():
             health[name] = replace(health.get(name, UNKNOWN), busy=busy)
         state = State(
-            time.time(), moment.seed, health, moment.loaded, _weights(self._config()), moment.kept,
-            self._budgets(), offer.no_room,
+            time.time(), moment.seed, health, moment.loaded, weights_of(self._config()),
+            moment.kept, self._budgets(), offer.no_room,
         )  # fmt: skip
         found = route(offer.needs, offer.candidates, state)
         rejected = (*found.rejected, *offer.left_out)
@@ -289,12 +290,6 @@ class Selection:
         found = self._catalogue.resolve(name)
         provider = "file" if found.endpoint is None else found.endpoint.provider
         return ConfiguredModel(name, name, provider, None, Sampling(), None, {}, Path())
-
-
-def _weights(config: Config) -> tuple[float, float, float]:
-    """``[weights]``, of quality, cost and speed."""
-    quality, cost, speed = (config.value(f"weights.{one}") for one in ("quality", "cost", "speed"))
-    return quality, cost, speed  # type: ignore[return-value]
 
 
 def _narrowed(

@@ -126,3 +126,9 @@ def require_unstated(wish: Wish) -> None:
         if stated:
             why = "one model is named" if wish.model else "there are no [[models]]"
             raise UsageError(f"{what} has nothing to choose among: {why}", f"leave out {what}")
+
+
+def weights_of(config: Config) -> tuple[float, float, float]:
+    """``[weights]``, of quality, cost and speed."""
+    quality, cost, speed = (config.value(f"weights.{one}") for one in ("quality", "cost", "speed"))
+    return quality, cost, speed  # type: ignore[return-value]
