@@ -21,6 +21,8 @@ class Answer(Iterator[Chunk]):
     before its end."""
 
     held = False
+    _tokens = 0  # those that were counted
+    _uncounted = 0  # bytes of the rest: a provider names no tokens
 
     def __init__(
         self,
@@ -38,8 +40,6 @@ class Answer(Iterator[Chunk]):
         self._parts: list[str] = []
         self._said = self._watched = self._cancelled = False
         self._why: LlmrrError | None = None
-        self._tokens = 0  # those that were counted
-        self._uncounted = 0  # bytes of the rest: a provider names no tokens
 
     @property
     def attempt(self) -> Attempt:
