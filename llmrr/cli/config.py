@@ -76,8 +76,8 @@ def trust(
 ) -> None:
     """Agree to what a project's llmrr.toml sends where, and runs.
 
-    A base_url together with a key (or of bedrock, whose keys are found by themselves), and the command and the webhook of alerts, take effect only
-    then, and until the file changes.
+    A base_url together with a key (bedrock finds its keys by itself), and the command and the
+    webhook of alerts, take effect only then, and until the file changes.
     """
     agreed = settings.given_or_project(file)
     trusted.trust(agreed)

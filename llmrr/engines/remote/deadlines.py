@@ -79,7 +79,8 @@ class Deadlines:
             error.is_of_request = True  # no fault of who was asked last
             return error
         if name == "timeout":
-            return TimedOut(f"{party.name} {what} {limit:.3g} s", "-o timeout SECONDS allows more")
+            own = self._endpoint.timeout or limit
+            return TimedOut(f"{party.name} {what} {own:g} s", "-o timeout SECONDS allows more")
         return TimedOut(
             f"{party.name} {what} {limit:g} s", f"[timeouts] {name} of llmrr.toml allows more"
         )
