@@ -14,6 +14,7 @@ __all__ = [
 
 TYPE_CHECKING = False  # type checkers take the name for true; typing would be an import
 if TYPE_CHECKING:
+    from llmrr import compat as compat
     from llmrr.choosing.results import Result
     from llmrr.convert.converter import ModelConverter
     from llmrr.errors import InvalidRequest, LlmrrError
@@ -36,8 +37,10 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in (*__all__, "compat"):
         raise AttributeError(f"module 'llmrr' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "compat":
+        return import_module("llmrr.compat")
     return getattr(import_module(f"llmrr.{_HOMES.get(name, 'types')}"), name)

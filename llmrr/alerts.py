@@ -3,7 +3,8 @@ so that processes do not repeat each other.
 
 ``high-latency``: an answer took longer than it may, in milliseconds. ``high-error-rate``: of a
 model's last runs too large a share failed. ``high-memory``: of this machine's memory too large a
-share is taken. An alert of one event and model is followed by no other for five minutes.
+share is taken. An alert of one event and model is followed by no other for five minutes, unless it
+could not go out because nobody had agreed to where.
 """
 
 from collections.abc import Iterable
@@ -34,7 +35,8 @@ class Rules(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What is known after a run; unknown is None."""
+    """What is known after a run; unknown is None. After ``opens_at`` failures no run
+    may come any more: the breaker is open."""
 
     at: float
     model: str
@@ -42,6 +44,7 @@ class Facts(NamedTuple):
     failed: int = 0
     runs: int = 0
     memory: float | None = None
+    opens_at: int = AT_LEAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +69,26 @@ def due(rules: Rules, facts: Facts) -> list[Alert]:
 
     >>> [one.message for one in due(Rules(latency_ms=2000), Facts(0.0, "m", latency_ms=2500.0))]
     ['m took 2,500 ms, and may take 2,000 ms']
-    >>> due(Rules(error_rate=0.5), Facts(0.0, "m", failed=9, runs=9))
+    >>> due(Rules(error_rate=0.5), Facts(0.0, "m", failed=4, runs=9))
     []
     """
     found = []
     at, model = facts.at, facts.model
     if _above(facts.latency_ms, rules.latency_ms):
-        said = f"{model} took {facts.latency_ms:,.0f} ms, and may take {rules.latency_ms:,.0f} ms"
+        took, may = (_figure(one) for one in (facts.latency_ms, rules.latency_ms))
+        said = f"{model} took {took} ms, and may take {may} ms"
         found.append(Alert(EVENTS[0], model, facts.latency_ms, rules.latency_ms, at, said))
-    rate = facts.failed / facts.runs if facts.runs >= AT_LEAST else None
+    is_rate = facts.runs >= AT_LEAST or facts.failed >= facts.opens_at
+    rate = facts.failed / facts.runs if is_rate and facts.runs else None
     if _above(rate, rules.error_rate):
         said = (
             f"{facts.failed} of the last {facts.runs} runs of {model} failed, and "
-            f"{rules.error_rate:.0%} may"
+            f"{_share(rules.error_rate)} may"
         )
         found.append(Alert(EVENTS[1], model, rate, rules.error_rate, at, said))
     if _above(facts.memory, rules.memory):
-        said = f"{facts.memory:.0%} of the memory is taken, and {rules.memory:.0%} may be"
+        taken, may = (_share(one) for one in (facts.memory, rules.memory))
+        said = f"{taken} of the memory is taken, and {may} may be"
         found.append(Alert(EVENTS[2], "", facts.memory, rules.memory, at, said))
     return found
 
@@ -115,20 +121,32 @@ def is_of_request(error: str) -> bool:
 
 
 def record(
-    connection: "sqlite3.Connection", alerts: Iterable[Alert], quiet: float = QUIET_S
+    connection: "sqlite3.Connection",
+    alerts: Iterable[Alert],
+    quiet: float = QUIET_S,
+    *,
+    withheld: bool = False,
 ) -> list[Alert]:
-    """Keep those that are not repeated too early; these."""
+    """Keep those that are not repeated too early; these. What is ``withheld`` goes nowhere, and is
+    no reason to be quiet once the next one may."""
     kept = []
     with database.errors(), database.transaction(connection):
         for one in alerts:
             sql = "SELECT 1 FROM alerts WHERE event = ? AND model = ? AND at > ? AND at <= ?"
-            since = (one.event, one.model, one.at - quiet, one.at)
+            key = f"alerts.withheld {one.event} {one.model}"
+            before = one.at - quiet
+            if not withheld and (unheard := database.recall(connection, key)) is not None:
+                before = max(before, float(unheard))
+                database.remember(connection, key, None)
+            since = (one.event, one.model, before, one.at)
             if quiet and connection.execute(sql, since).fetchone():
                 continue
             connection.execute(
                 "INSERT INTO alerts (event, model, value, bound, at, message)"
                 " VALUES (?, ?, ?, ?, ?, ?)", astuple(one),
             )  # fmt: skip
+            if withheld:
+                database.remember(connection, key, str(one.at))
             kept.append(one)
     return kept
 
@@ -142,6 +160,19 @@ def recent(
     with database.errors():
         rows = connection.execute(sql, (since or 0.0, -1 if last is None else last)).fetchall()
     return [Alert(*row) for row in reversed(rows)]
+
+
+def _figure(value: float | None) -> str:
+    """A figure without more digits than it takes to compare it.
+
+    >>> _figure(2500.4), _figure(6.1), _figure(0.25), _figure(5.0)
+    ('2,500', '6.1', '0.25', '5')
+    """
+    return f"{value or 0:.2g}" if (value or 0) < 9.95 else f"{value:,.0f}"
+
+
+def _share(value: float | None) -> str:
+    return f"{_figure((value or 0.0) * 100)}%"
 
 
 def _above(value: float | None, limit: float | None) -> bool:

@@ -1,16 +1,18 @@
 """Settings that come as text: ``LLMRR_…`` variables (two underscores go one table down), and the
 values of the command line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from llmrr import settings
 from llmrr.errors import BadConfig, nearest
 from llmrr.settings import Setting, Source, Spec
-from llmrr.tomltext import is_secret, toml_text
+from llmrr.tomltext import complaint, is_secret, toml_text
 
 PREFIX = "LLMRR_"
 MIGRATION_MODE = "MIGRATION_MODE"  # known by this name before there was an llmrr
+OVERRIDING = {"migration.mode": MIGRATION_MODE}  # what holds also over what a program states
 NOT_SETTINGS = {"LLMRR_HOME", "LLMRR_DEBUG", "LLMRR_CORPUS", "LLMRR_ALERT"}
 TRUTH = {
     "true": True, "yes": True, "on": True, "1": True,
@@ -52,21 +54,24 @@ def stated(spec: Spec, value: object, source: Source, where: str | None = None) 
     why = ""
     for reading in _readings(value) if isinstance(value, str) else [value]:
         try:
+            if is_secret(spec.leaf, value):
+                raise ValueError
             return Setting(spec.kind.parse(reading, Path()), source, where, reading)
         except ValueError as exc:
-            why = f"cannot be used: {exc}" if str(exc) else ""
-    written = "" if is_secret(spec.leaf, value) else f" = {toml_text(value)}"
-    raise BadConfig(
-        f"{where or spec.key}{written} {why or f'is not {spec.kind.expected}'} ({source})",
-        f"for example: {_example(spec, where)}",
-    )
+            why = str(exc)
+    said = complaint(
+        spec.leaf, value, spec.kind.expected, why,
+        named=where or spec.key, written=f" = {toml_text(value)}",
+    )  # fmt: skip
+    raise BadConfig(f"{said} ({source})", f"for example: {_example(spec, where)}")
 
 
 def _sets_nothing(name: str) -> str:
     known = [variable(key) for key, spec in settings.plain_settings().items() if spec.environment]
-    near = nearest(name, [*known, *NOT_SETTINGS])
+    own = name.removeprefix(PREFIX)  # what all have in common makes none of them near
+    near = nearest(own, [one.removeprefix(PREFIX) for one in (*known, *NOT_SETTINGS)])
     return f"the environment variable {name} sets nothing" + (
-        f"; did you mean {near}?" if near else ""
+        f"; did you mean {PREFIX}{near}?" if near else ""
     )
 
 
@@ -79,8 +84,10 @@ def _readings(text: str) -> list[object]:
 
     >>> _readings("4"), _readings("Yes"), _readings("f16")
     ([4, 4.0, '4'], [True, 'Yes'], ['f16'])
+    >>> _readings('["a", "b"]')
+    [['a', 'b'], '["a", "b"]']
     """
-    readings: list[object] = []
+    readings: list[object] = [*_lists(text)]
     for number in (int, float):
         try:
             readings.append(number(text))
@@ -89,3 +96,12 @@ def _readings(text: str) -> list[object]:
     if text.lower() in TRUTH:
         readings.append(TRUTH[text.lower()])
     return [*readings, text]
+
+
+def _lists(text: str) -> Iterator[list[object]]:
+    """The list that a text is, written as in ``llmrr.toml``."""
+    if text.lstrip().startswith("["):
+        import tomllib
+
+        with suppress(tomllib.TOMLDecodeError, RecursionError):
+            yield tomllib.loads(f"list = {text.strip()}")["list"]

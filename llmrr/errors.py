@@ -35,6 +35,13 @@ import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+# How the common providers' keys look, strictly: much that is told are names of files. A text:
+# compiled when first used.
+_KEY = (
+    r"(?<![\w-])(?:(sk-|AIza|github_pat_)(?=[\w-]*\d)[\w-]{12,}"
+    r"|(hf_|gsk_|xai-|r8_|ghp_|AKIA)(?=\w*\d)[A-Za-z0-9]{16,})"
+)
+
 
 class LlmrrError(Exception):
     """Nothing was done: the user said no, nothing was found, or something would be overwritten."""
@@ -45,9 +52,13 @@ class LlmrrError(Exception):
     usage: object = None  # the ``types.Usage`` of an answer that had begun, a guess
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = masked(message), masked(hint)
+        super().__init__(self.message)
+
+    def add(self, where: str) -> None:
+        """Say besides where the value stood."""
+        self.message += f" ({where})"
+        self.args = (self.message,)
 
     @property
     def type(self) -> str:
@@ -204,9 +215,22 @@ def error_types(root: type[LlmrrError] = LlmrrError) -> Iterator[type[LlmrrError
         yield from error_types(child)
 
 
+def masked(text: str) -> str:
+    """A text that is told, without what looks as the common providers' keys do, or stands before
+    an @ in an address: wherever such a thing was written, it is not repeated.
+
+    >>> masked('there is no model "sk-0123456789abcdef"'), masked("http://me:word@host/v1")
+    ('there is no model "sk-…"', 'http://…@host/v1')
+    """
+    text = re.sub(_KEY, r"\1\2…", text)
+    return re.sub(r"(?<=://)[^\s/@]+@", "…@", text)
+
+
 def by_system(error: OSError) -> LlmrrError | None:
     """What the system refused to do with a file, and nobody on the way had better words for; None
     where it does not say which file."""
+    if error.errno == errno.ENOENT and error.filename is None and _is_nowhere():
+        return LlmrrError("the working directory is gone: relative paths mean nothing", "cd ~")
     if error.filename is None or error.errno is None:
         return None
     name = os.fsencode(error.filename).decode(errors="replace")
@@ -214,6 +238,14 @@ def by_system(error: OSError) -> LlmrrError | None:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DoesNotFit(said, "df -h")
     return LlmrrError(said, f"ls -ld {shlex.quote(str(Path(name).parent))[:300]}")
+
+
+def _is_nowhere() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

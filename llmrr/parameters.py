@@ -9,6 +9,7 @@ from pathlib import Path
 from llmrr.errors import UsageError, nearest
 from llmrr.kinds import FLAG, Kind, one_of
 from llmrr.settings import PLACING, SETTINGS
+from llmrr.tomltext import complaint, is_secret
 from llmrr.types import Sampling
 
 # Names that Ollama, llama.cpp, llama-cpp-python and Transformers use, after "-" became "_".
@@ -70,7 +71,7 @@ def read_options(
     loading: dict[str, object] = {}
     for key, text in pairs:
         name = option_name(key)
-        value = _value(f'-o {key} "{text}"', name, _readings(text), f"-o {key} VALUE", folder)
+        value = _value(f"-o {key}", text, name, _readings(text), folder)
         if name == "stop":
             before = sampling.get("stop")
             sampling[name] = (*(before if isinstance(before, tuple) else ()), text)
@@ -129,23 +130,24 @@ def _flag(name: str, value: object) -> object:
     if name not in known_options():  # a schema or a grammar, which are read already
         return value
     flag = f"--{name.replace('_', '-')}"
-    written = f'"{value}"' if isinstance(value, str) else value
-    return _value(f"{flag} {written}", name, [value], f"{flag} VALUE")
+    return _value(flag, value, name, [value])
 
 
 def _value(
-    written: str, name: str, readings: Iterable[object], hint: str, folder: Path = Path()
+    flag: str, given: object, name: str, readings: Iterable[object], folder: Path = Path()
 ) -> object:
     # One text may be read as several TOML values; the kind of the option decides.
     kind, why = known_options()[name], ""
-    for candidate in readings:
+    for candidate in () if is_secret(name, given) else readings:
         if (name, candidate) in _NOT_STATED:
             return None
         try:
             return kind.parse(candidate, folder)
         except ValueError as exc:
             why = why or str(exc)
-    raise UsageError(f"{written}: {why}" if why else f"{written} is not {kind.expected}", hint)
+    written = f' "{given}"' if isinstance(given, str) else f" {given}"
+    said = complaint(name, given, kind.expected, why, named=flag, written=written)
+    raise UsageError(said, f"{flag} VALUE")
 
 
 def _readings(text: str) -> Iterator[object]:

@@ -63,9 +63,13 @@ def user_path(text: str | Path) -> Path:
 
 
 def expanded(text: str | Path) -> Path:
-    """The same, absolute and without ``..``."""
-    path = user_path(text).absolute()
-    return real(path.parent) / path.name if ".." in path.parts else path
+    """The same, absolute and without ``..``; as it is where the working directory is gone."""
+    path = user_path(text)
+    try:
+        path = path.absolute()
+        return real(path.parent) / path.name if ".." in path.parts else path
+    except FileNotFoundError:
+        return path
 
 
 def exists(path: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from llmrr import formats, live, stats
 from llmrr.catalogue import Catalogue, Resolved, place
-from llmrr.choosing import calls, starting, stating
+from llmrr.choosing import calls, starting, stating, values
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.dispatch import Call
@@ -55,7 +55,8 @@ class Router:
 
     Without an argument the configuration is the one that holds here. A path names a file in place
     of the project's. Keys and tables of ``llmrr.toml`` may be stated by name, or in a dict, on top
-    of that; with ``models`` no file is read. Raises ``BadConfig`` naming what is wrong.
+    of that and of the environment, MIGRATION_MODE and the FF_… of flags apart, which hold over it;
+    with ``models`` no file is read. Raises ``BadConfig`` naming what is wrong.
 
     ``warn`` is told what the user should know and what does not stop the work. ``leave_model`` is
     for a process that ends with the router, after one answer: the system frees a model faster than
@@ -214,8 +215,9 @@ class Router:
 
         ``options`` has the names of ``engines.base.Options``; ``engine`` names the one that must
         run it; ``conversation`` is the id that the run is recorded under, a new one where there is
-        none; ``progress`` is told how many tokens of the prompt are computed, and how many there
-        are. ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``,
+        none: the model that has answered it goes on with it, unless a strategy is stated;
+        ``progress`` is told how many tokens of the prompt are computed, and how many there are.
+        ``strategy``, ``fallback`` and ``need`` stand for the flags of ``llmrr run``,
         ``fallback=False`` for no other model;
         ``deadline`` is in seconds, by default ``[timeouts] total``: after it nothing is tried
         again. ``cache`` stands for ``[cache]``: False neither takes a kept answer nor keeps this
@@ -224,6 +226,7 @@ class Router:
         that is: a flag that is on for a share of all is on or off for one user. ``models`` are
         those to choose among, all where there are none.
         """
+        values.require_running(conversation, log)
         wish = Wish(
             model, strategy, tuple(fallback or ()), tuple(need), Loading.of(options, engine), user,
             tuple(models), caches=isinstance(cache, bool), alone=fallback is False,
@@ -447,7 +450,7 @@ class Router:
             prompt, stating.together(options, stated), self.config, streams=streams
         )
         if warning := strategy_warning(call.choice.get("strategy")):
-            self._host.warn(warning)
+            self._host.tell([warning])
 
         def start() -> Answer:
             answer = self.run(call.request, deadline=call.timeout, **call.choice, **call.running)

@@ -20,10 +20,10 @@ def is_trusted(file: Path) -> bool:
     return digest is not None and digest in _trusted().get(str(file.absolute()), ())
 
 
-def trust(file: Path) -> None:
-    """Remember that the user agrees to this file, and to nothing else under its name. Raises
-    ``NotFound``."""
-    digest = _digest(file)
+def trust(file: Path, content: bytes | None = None) -> None:
+    """Remember that the user agrees to this file (or to ``content``, which it held when he was
+    asked), and to nothing else under its name. Raises ``NotFound``."""
+    digest = _digest(file) if content is None else hashlib.sha256(content).hexdigest()
     if digest is None:
         raise NotFound(f'there is no file "{file}"', "llmrr config path --json")
     _keep(file, [digest])

@@ -32,7 +32,9 @@ ALL = Rules(2000, 0.05, 0.85)
     [
         ({"latency_ms": 2000.0}, []),
         ({"latency_ms": 2000.1}, ["high-latency"]),
+        ({"failed": 4, "runs": 9}, []),
         ({"failed": 9, "runs": 9}, []),
+        ({"failed": 5, "runs": 5, "opens_at": 5}, ["high-error-rate"]),
         ({"failed": 1, "runs": 10}, ["high-error-rate"]),
         ({"failed": 1, "runs": 20}, []),
         ({"memory": 0.85}, []),
@@ -62,6 +64,16 @@ def test_an_alert_is_not_repeated_for_a_while() -> None:
         assert alerts.recent(connection, since=1200.0) == [late]
         # A clock that was set back silences nothing.
         assert alerts.record(connection, [alert(500.0)])
+
+
+def test_figures_that_are_compared_are_told_apart() -> None:
+    rules = Rules(0.25, 0.001, 0.85)
+    found = due(rules, Facts(0.0, "m", 6.14, failed=1, runs=10, memory=0.9))
+    assert [one.message for one in found] == [
+        "m took 6.1 ms, and may take 0.25 ms",
+        "1 of the last 10 runs of m failed, and 0.1% may",
+        "90% of the memory is taken, and 85% may be",
+    ]
 
 
 def test_the_error_rate_is_that_of_a_models_last_runs() -> None:
@@ -185,6 +197,21 @@ def test_they_are_logged_and_told_where_a_person_is(
     seen = typed("stats")
     assert "high-latency" in seen.out
     assert typed("stats", "--json").json["alerts"][0]["value"] == 1500.0
+
+
+def test_a_model_that_always_fails_is_told_of_before_its_breaker_is_quiet(
+    engine: FakeEngine,
+) -> None:
+    Path("llmrr.toml").write_text(
+        "[[models]]\nname = 'dead'\nsource = 'builtin:mini'\n[retry]\nattempts = 1\n"
+    )
+    own("[alerts]\nerror_rate = 0.01\n")
+    with Router() as router:
+        for _ in range(15):
+            engine.replies = [EngineFailed("boom")]
+            with suppress(LlmrrError):
+                list(router.run(HELLO))
+    assert [one.message for one in raised()] == ["5 of the last 5 runs of dead failed, and 1% may"]
 
 
 def test_an_error_rate_over_several_processes(engine: FakeEngine) -> None:
@@ -327,9 +354,7 @@ def test_a_project_runs_and_posts_nothing_before_the_user_agrees(
     assert len(raised()) == 1
     assert typed("config", "trust").code == 0
     assert trust.is_trusted(Path("llmrr.toml"))
-    with closing(open_database()) as connection:
-        connection.execute("DELETE FROM alerts")
-    assert ask() == []
+    assert ask(2) == []
     assert len(taken.taken) == 1
     assert Path("seen").exists()
 

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -17,13 +18,16 @@ from provider_servers import KEY, MODEL
 from terminal import Typed
 
 from llmrr import config, database, spending, stats, trust
+from llmrr.choosing import recording
+from llmrr.choosing.purse import Purse
 from llmrr.database import open_database
-from llmrr.errors import BadConfig, OverBudget
+from llmrr.errors import BadConfig, LlmrrError, OverBudget
 from llmrr.router import Router
 from llmrr.routing import Candidate, Needs, State, route
-from llmrr.routing.budgets import Budgets, Spent
+from llmrr.routing.budgets import Budgets, Spent, Use
+from llmrr.routing.candidate import Health
 from llmrr.strategies import Cost, Limits
-from llmrr.types import Message, Request
+from llmrr.types import Message, Request, Sampling
 
 HELLO = Request(messages=(Message("user", "hello"),))
 TODAY = date(2026, 12, 31)
@@ -32,6 +36,7 @@ FREE = Candidate("free", features=None, cost=Cost(0.0, 0.0))
 UNPRICED = Candidate("unpriced", features=None)
 # Ten tokens in, ten out: two cents of the priced one.
 NEEDS = Needs("cost-optimized", tokens=10, answer_tokens=10)
+HEALTH = {name: Health(runs=1.0, answer_tokens=90.0) for name in ("paid", "free", "unpriced")}
 
 
 # -- the rules ---------------------------------------------------------------------------------
@@ -59,23 +64,43 @@ def test_a_request_is_refused_where_it_would_fill_a_budget(
     of_all = Budgets(TODAY, limits, spent=spent)
     of_one = Budgets(TODAY, own={"paid": limits}, spent_by={"paid": spent})
     for budgets in (of_all, of_one):
-        decision = route(NEEDS, [PRICED], State(budgets=budgets))
+        decision = route(NEEDS, [PRICED], State(health=HEALTH, budgets=budgets))
         assert (decision.chosen is None) == over
         assert [one.kind for one in decision.rejected] == ["budget"] * over
     other = Budgets(TODAY, own={"other": limits}, spent_by={"other": spent})
-    assert route(NEEDS, [PRICED], State(budgets=other)).chosen == "paid"
+    assert route(NEEDS, [PRICED], State(health=HEALTH, budgets=other)).chosen == "paid"
 
 
 def test_the_others_go_on_and_dollars_do_not_touch_what_is_free() -> None:
     budgets = Budgets(TODAY, Limits(daily=1.0), spent=Spent(today=2.0))
-    decision = route(NEEDS, [PRICED, FREE, UNPRICED], State(budgets=budgets))
+    decision = route(NEEDS, [PRICED, FREE, UNPRICED], State(health=HEALTH, budgets=budgets))
     assert decision.chosen == "free"
     assert {out.name: out.why for out in decision.rejected} == {
         "paid": "over budget: $2.00 of $1.00 of today are spent, and this takes about $0.02",
         "unpriced": "over budget: $2.00 of $1.00 of today are spent",
     }
     tokens = Budgets(TODAY, Limits(tokens_daily=10), spent=Spent(tokens_today=5))
-    assert route(NEEDS, [PRICED, FREE], State(budgets=tokens)).chosen is None
+    assert route(NEEDS, [PRICED, FREE], State(health=HEALTH, budgets=tokens)).chosen is None
+
+
+def test_an_answer_that_nobody_measured_counts_nothing_before_it_is_there() -> None:
+    for limits in (Limits(tokens_daily=40), Limits(daily=0.04)):
+        budgets = Budgets(TODAY, limits)
+        assert route(NEEDS, [PRICED], State(budgets=budgets)).chosen == "paid"
+        measured = State(health=HEALTH, budgets=budgets)
+        assert route(replace(NEEDS, answer_tokens=None), [PRICED], measured).chosen is None
+    # A price is still one where only the answer has it: what is gone is gone.
+    gone = Budgets(TODAY, Limits(daily=1.0), spent=Spent(today=1.0))
+    late = Candidate("paid", features=None, cost=Cost(0.0, 1000.0))
+    assert route(NEEDS, [late], State(budgets=gone)).chosen is None
+
+
+def test_the_figures_of_a_refusal_add_up() -> None:
+    use = Use("daily", None, 0.02, 0.009, 0.006, TODAY, under_way=0.0125)
+    assert use.why == (
+        "over budget: $0.0090 of $0.0200 of today are spent, $0.0125 are under way, and this takes"
+        " about $0.0060"
+    )
 
 
 def test_what_is_left_of_nothing_says_when_it_begins_anew() -> None:
@@ -296,10 +321,10 @@ def test_what_is_over_budget_is_passed_over_and_told(talks: FakeEngine) -> None:
 
 def test_nothing_left_ends_with_5_and_the_figure(talks: FakeEngine, typed: Typed) -> None:
     configure("[budgets]\ntokens_daily = 50\n")
-    spend("gone", 0.0, tokens=45)
+    spend("gone", 0.0, tokens=49)
     seen = typed("run", "hello")
     assert seen.code == 5
-    assert "45 of 50 tokens of today are spent" in seen.err
+    assert "49 of 50 tokens of today are spent" in seen.err
     assert "it begins anew on" in seen.err
     assert recorded() == []
 
@@ -310,8 +335,8 @@ def test_a_model_that_no_configuration_names_counts_too(
 ) -> None:
     Path("llmrr.toml").write_text("[budgets]\ntokens_monthly = 500\ndaily = 0\n")
     assert ask(model=model) == "builtin:mini"
-    spend("another", 9.0, tokens=400)
-    with pytest.raises(OverBudget, match="builtin:mini: over budget: 412 of 500 tokens"):
+    spend("another", 9.0, tokens=487)
+    with pytest.raises(OverBudget, match="builtin:mini: over budget: 499 of 500 tokens"):
         ask(model=model)
 
 
@@ -406,3 +431,83 @@ def test_tokens_of_before_are_counted_when_the_database_is_brought_up(tmp_path: 
     with closing(open_database(place)) as connection:
         assert spending.spent(connection, "2026-12-31")[0].tokens_today == 12
         assert stats.runs(connection)[0].cost is None
+
+
+def test_what_is_under_way_counts_until_it_is_recorded(talks: FakeEngine) -> None:
+    configure("[budgets]\ndaily = 0.04\n")
+    ask(model="paid")  # $0.012, five tokens of answer
+    with Router() as router:
+        # Two tokens of prompt by estimate and five of answer: $0.007 each.
+        held = [router.run(HELLO, model="paid") for _ in range(3)]
+        with pytest.raises(OverBudget, match=r"\$0.012 of \$0.040 .*, \$0.021 are under way, "):
+            router.run(HELLO, model="paid")
+        assert router.route(HELLO).chosen == "free"
+        found = router.diagnose()["metrics"]["budgets"][0]
+        assert found["spent"] == pytest.approx(0.012)
+        assert found["under_way"] == pytest.approx(0.021)
+        held.pop().close()
+        budgets = router.budgeting.now()
+        assert budgets is not None
+        assert budgets.under_way.today == pytest.approx(0.014)
+        for one in held:
+            list(one)
+        assert router.diagnose()["metrics"]["budgets"][0]["under_way"] == 0
+
+
+def test_of_an_answer_that_nobody_measured_its_limit_is_held_back(talks: FakeEngine) -> None:
+    configure("[budgets]\ntokens_daily = 40\n")
+    limited = replace(HELLO, sampling=Sampling(max_tokens=30))
+    with Router() as router:
+        first = router.run(limited, model="paid")
+        budgets = router.budgeting.now()
+        assert budgets is not None
+        assert budgets.under_way.tokens_today == 32
+        list(first)
+
+
+def test_what_every_prompt_has_more_than_its_words_is_learned(talks: FakeEngine) -> None:
+    configure("[budgets]\ndaily = 0.1\n")
+    with Router() as router:
+        list(router.run(HELLO, model="paid"))
+        answer = router.run(HELLO, model="paid")
+        budgets = router.budgeting.now()
+        assert budgets is not None
+        assert budgets.under_way.today == pytest.approx(0.012)  # what the first one took
+        list(answer)
+
+
+def test_budgets_hold_while_the_database_cannot_be_used(
+    talks: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure("[budgets.paid]\ndaily = 0.03\n")
+    told: list[str] = []
+    with Router(warn=told.append) as router:
+        list(router.run(HELLO, model="paid"))
+        monkeypatch.setattr(recording.Recording, "database", property(broken))
+        list(router.run(HELLO, model="paid"))
+        with pytest.raises(OverBudget, match=r"paid: over budget: \$0.024 of \$0.030 of today"):
+            list(router.run(HELLO, model="paid"))
+        assert told.count("budgets count only this process now") == 1
+        found = router.diagnose()["metrics"]["budgets"][0]
+        assert (found["spent"], found["share"]) == (None, None)
+        monkeypatch.undo()
+        router._host.record._unrecorded_until = 0.0
+        # What was not recorded still counts, beside what was.
+        budgets = router.budgeting.now()
+        assert budgets is not None
+        assert budgets.is_known
+        assert budgets.spent_by["paid"].today == pytest.approx(0.024)
+
+
+def broken(_self: object) -> sqlite3.Connection:
+    raise LlmrrError("the database is locked")
+
+
+def test_a_day_that_began_while_the_database_was_away_begins_at_nothing() -> None:
+    purse = Purse()
+    purse.spent("2026-12-30", {"m": Spent(1.0, 2.0, 10, 20)})
+    purse.add("2026-12-31", "m", 0.5, 5, is_recorded=True)
+    purse.add("2026-12-31", "m", 0.25, 1, is_recorded=False)
+    assert purse.spent("2026-12-31", None) == {"m": Spent(0.75, 2.75, 6, 26)}
+    assert purse.spent("2027-01-01", None) == {}
+    assert purse.spent("2026-12-31", {}) == {"m": Spent(0.25, 0.25, 1, 1)}

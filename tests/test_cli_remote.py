@@ -11,7 +11,7 @@ from other_servers import OllamaServer
 from provider_servers import KEY, MODEL, Fault, Said
 from terminal import Typed
 
-from llmrr import config, paths
+from llmrr import config, paths, trust
 from llmrr.engines.remote.keys import key_for
 from llmrr.engines.remote.providers import PROVIDERS
 from llmrr.errors import BadConfig
@@ -209,6 +209,50 @@ def test_no_other_provider_has_its_usual_key_sent_to_a_stated_address(
     for name in PROVIDERS[provider].keys:
         monkeypatch.setenv(name, KEY)
     assert key_for(Endpoint(provider, "m", base_url="http://127.0.0.1:9")) is None
+
+def test_trust_lists_what_is_agreed_to_and_asks(openai: OpenAIServer, typed: Typed) -> None:
+    project = Path("llmrr.toml")
+    alerts = '[alerts]\nwebhook = "https://hooks.example.org/T1/hunter2"\ncommand = "echo a b"\n'
+    write(model_table(openai) + alerts, project)
+    for args, answers, code in (
+        ((), "n\n", 1), ((), "\n", 1), ((), "y\n", 0), (("-y",), None, 0), ((), None, 0),
+    ):  # fmt: skip
+        seen = typed("config", "trust", *args, answers=answers)
+        assert seen.code == code
+        assert f"'far' sends FAR_KEY to {openai.address}" in seen.err
+        assert "posted to https://hooks.example.org\n" in seen.err
+        assert "run echo a b" in seen.err
+        assert trust.is_trusted(project) is (code == 0)
+        assert ("trusted until" in seen.err) is (code == 0)
+
+
+def test_what_is_no_file_of_settings_is_not_trusted(typed: Typed, tmp_path: Path) -> None:
+    stray = tmp_path / "passwd"
+    stray.write_text("root:x:0:0:root:/root:/bin/sh\n")
+    for path in (stray, tmp_path):
+        seen = typed("config", "trust", "-y", str(path))
+        assert (seen.code, trust.is_trusted(path)) == (8, False)
+    assert typed("config", "trust", "-y", str(tmp_path / "none")).code == 3
+
+
+def test_a_model_that_nobody_agreed_to_is_not_left_out_in_silence(
+    openai: OpenAIServer, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAR_KEY", KEY)
+    mini = '[[models]]\nname = "here"\nsource = "builtin:mini"\n'
+    write(model_table(openai) + mini, Path("llmrr.toml"))
+    seen = typed("run", "--max-tokens", "1", "Hello")
+    assert seen.code == 0
+    [said] = [line for line in seen.err.splitlines() if "is left out" in line]
+    assert said.startswith("llmrr: far is left out: ")
+    assert said.endswith("sends FAR_KEY to " + openai.address
+                         + "/v1, and nobody agreed to that: llmrr config trust")
+    checked = typed("config", "check")
+    assert checked.code == 0
+    assert "nobody agreed to that: llmrr config trust" in checked.err
+    typed("config", "trust")
+    assert "left out" not in typed("run", "Hello").err
+    assert "agreed" not in typed("config", "check").err
 
 
 def test_what_needs_no_trust(openai: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The configuration: who wins, what is refused and how it is said, and safe changes to the file."""
 
+import errno
 import os
 import stat
 import tomllib
@@ -10,10 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from terminal import Typed
 
-from llmrr import config, environment, journal, settings, tomlfile, tomltext
+from llmrr import config, environment, journal, parameters, settings, tomlfile, tomltext
+from llmrr.choosing import values as calls
 from llmrr.engines.base import Options
-from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError
+from llmrr.errors import BadConfig, LlmrrError, NotFound, Unsupported, UsageError, by_system, masked
+from llmrr.router import Router
 from llmrr.types import Endpoint, Message, Sampling
 
 MODELS = "[[models]]\nname = 'm'\nsource = 'builtin:mini'\n"
@@ -37,6 +41,85 @@ def refused(text: str) -> BadConfig:
     with pytest.raises(BadConfig) as caught:
         config.load()
     return caught.value
+
+
+# -- secrets ----------------------------------------------------------------------------------
+
+SECRET = "sk-abcdefghijklmnop1234"
+OF_A_MODEL = "[[models]]\nname = 'a'\nsource = 'openai:x'\noptions = "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        OF_A_MODEL + '{ base_url = "http://user:hunter2secret@h/v1" }',
+        OF_A_MODEL + '{ base_url = "http://h/v1?key=hunter2secret" }',
+        OF_A_MODEL + f'{{ base_url = "http://{SECRET}@h/v1" }}',
+        OF_A_MODEL + f'{{ headers_env = {{ "X-Api-Key" = "{SECRET}" }} }}',
+        OF_A_MODEL + '{ headers_env = { "X-Api-Key" = "hunter2secret-0" } }',
+        f"[[models]]\nname = 'a'\nsource = 'openai:{SECRET}'\n",
+        '[alerts]\nwebhook = "https://user:hunter2secret@h/hook"',
+    ],
+)
+def test_no_error_of_a_file_repeats_a_secret(text: str) -> None:
+    error = refused(text)
+    assert "holds a key" in error.message
+    assert "hunter2" not in error.message + error.hint
+    assert SECRET not in error.message + error.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("base_url", "http://u:hunter2secret@h/v1"),
+        ("api_key_env", SECRET),
+        ("api_key_env", "gsk_hunter2hunter2hunter2"),
+        ("headers_env", f"X={SECRET}"),
+    ],
+)
+def test_nor_does_one_of_a_command_line_or_a_call(name: str, value: str) -> None:
+    for refuse in (
+        lambda: parameters.read_options([(name, value)]),
+        lambda: calls.parsed(name, value, "options"),
+    ):
+        with pytest.raises(UsageError, match=f"{name} holds a key: it is not") as caught:
+            refuse()
+        assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"pull {SECRET}", f"pull openai:{SECRET}", f"rm {SECRET}", f"route -m {SECRET} hi",
+        f"run --engine {SECRET} hi", f"run -t {SECRET} hi", f"run -o {SECRET} 1 hi",
+        "run -m https://u:hunter2secret@h/x hi", "pull https://u:hunter2secret@h/x",
+    ],
+)  # fmt: skip
+def test_no_error_of_a_command_repeats_one(line: str, typed: Typed) -> None:
+    seen = typed(*line.split())
+    assert seen.code != 0
+    assert SECRET not in seen.out + seen.err
+    assert "hunter2" not in seen.out + seen.err
+
+
+def test_what_is_told_of_files_is_not_masked() -> None:
+    for text in ("/a/hf_models_2024_v1/b.gguf", "sk-learn-pipelines", "owner/repo@v1", "a@b.org"):
+        assert masked(text) == text
+
+
+def test_a_key_in_place_of_a_models_name_is_not_recorded(typed: Typed) -> None:
+    for model in (SECRET, f"openai:{SECRET}"):
+        seen = typed("run", "-m", model, "hi")
+        assert (seen.code, SECRET in seen.err) == (2, False)
+    assert SECRET not in typed("logs", "list", "--json").out + typed("stats", "--json").out
+
+
+def test_the_path_of_a_webhook_is_not_shown(typed: Typed) -> None:
+    user('[alerts]\nwebhook = "https://hooks.example.org/hook/T1/hunter2"')
+    for flags in ((), ("--json",)):
+        shown = typed("config", "show", *flags).out
+        assert "https://hooks.example.org/…" in shown
+        assert "hunter2" not in shown
 
 
 # -- who wins ----------------------------------------------------------------------------------
@@ -103,12 +186,19 @@ def test_the_users_own_file_is_no_project() -> None:
     assert loaded.files == (own,)
 
 
-def test_a_working_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_working_directory_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Typed
+) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
     assert config.load().files == ()
+    assert typed("run", "--max-tokens", "1", "hi").code == 0
+    assert typed("run", "-f", "a.txt", "hi").code == 3
+    error = by_system(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+    assert error is not None
+    assert "the working directory is gone" in error.message
 
 
 @pytest.mark.parametrize(
@@ -118,6 +208,9 @@ def test_a_working_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.Mo
         ("LLMRR_LOG_PROMPTS", "Yes", "log_prompts", True),
         ("LLMRR_DEFAULT_MODEL", "123", "default_model", "123"),
         ("LLMRR_DEFAULT_MODEL", "true", "default_model", "true"),
+        ("LLMRR_PRELOAD", '["a", "b"]', "preload", ("a", "b")),
+        ("LLMRR_PRELOAD", "a, b", "preload", ("a", "b")),
+        ("LLMRR_PRELOAD", "[a", "preload", ("[a",)),
         ("LLMRR_STATS__RETENTION", "12h", "stats.retention", 43200.0),
         ("LLMRR_STATS__RETENTION", "60", "stats.retention", 60.0),
         ("LLMRR_STATS__RETENTION", "forever", "stats.retention", None),
@@ -208,7 +301,7 @@ def test_overrides_are_checked_too() -> None:
         ("[breaker]\nwindow = 0", "breaker.window = 0 is not a number above 0", 2, ""),
         ("[serve]\nport = 1", "unknown key serve", 1, "known here"),
         ('"stats.retention" = "3d"', 'unknown key "stats.retention"', 1, "known here"),
-        ("version = 2", "version = 2 is not a whole number from 1 to 1", 1, "version = 1"),
+        ("version = 2", "version: 2 is the format of a newer llmrr", 1, "version = 1"),
         ("version = true", "version = true is not a whole number", 1, ""),
         ('log_prompts = "yes"', 'log_prompts = "yes" is not true or false', 1, ""),
         ("default_model = 3", "default_model = 3 is not a text", 1, ""),
@@ -883,3 +976,122 @@ def test_setting_refuses_what_is_not_a_value() -> None:
     with pytest.raises(BadConfig, match="unknown key"):
         config.set_value("models", 3)
     assert not config.user_file().exists()
+
+
+def test_rollback_leaves_the_files_of_other_projects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Typed
+) -> None:
+    places = [tmp_path / name for name in ("one", "two")]
+    for place in places:
+        place.mkdir()
+    one, two = (project("version = 1\n", place) for place in places)
+    monkeypatch.chdir(places[0])
+    config.set_value("strategy", "random", one)
+    monkeypatch.chdir(places[1])
+    seen = typed("config", "rollback")
+    assert (seen.code, one.read_text().count("random")) == (1, 1)
+    assert f"nothing to undo here: the last change was to {one}" in seen.err
+    config.set_value("strategy", "random", two)
+    monkeypatch.chdir(places[0])
+    seen = typed("config", "rollback", "--force")
+    assert (seen.code, seen.err) == (0, f"llmrr: undone: config set ({one})\n")
+    assert (one.read_text(), two.read_text().count("random")) == ("version = 1\n", 1)
+    assert typed("config", "rollback").code == 1
+    assert typed("config", "rollback", "--force").code == 0
+    assert two.read_text() == "version = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[budgets.x]\ndaily = 1\n", "[budgets.x] is of no model"),
+        ("[migration]\nmode = 'hybrid'\nnew = ['a']\nlegacy = ['b']\n", "migration.new names 'a'"),
+        ("fallback_chain = ['x']\n", "fallback_chain names 'x'"),
+        ("[memory]\nthreshold = 0.9\nhigh = 0.5\n", "threshold = 0.9 is above memory.high = 0.5"),
+        ("[[models]]\nname = 'a'\nsource = 'file:./a.gguf'\n", "llmrr.toml, line 3)"),
+        ("\nenv_file = 'gone.env'\n", "llmrr.toml, line 2)"),
+    ],
+)
+def test_check_never_says_that_nothing_is_wrong_where_something_is(
+    text: str, message: str, typed: Typed
+) -> None:
+    project(text)
+    seen = typed("config", "check")
+    assert (seen.code, message in seen.out, "nothing is wrong" in seen.out) == (8, True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("LLMRR_STRATEGY", "zz", 'there is no strategy "zz"'),
+        ("LLMRR_FALLBACK_CHAIN", "nn", "hint: add [[models]] of that name\n"),
+    ],
+)
+def test_nor_where_it_is_in_the_environment(
+    name: str, value: str, message: str, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    seen = typed("config", "check")
+    assert (seen.code, message in seen.out, "nothing is wrong" in seen.out) == (8, True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ('preload = ["zz"]\n', "preload = zz: there is no model"),
+        ('[cache]\nsemantic = { model = "zz" }\n', "cache.semantic.model = zz: there is no model"),
+        ("[cache]\nsemantic = { threshold = 0.9 }\n", "has no effect without cache.semantic.model"),
+    ],
+)
+def test_check_tells_what_will_not_work(text: str, note: str, typed: Typed) -> None:
+    project(text)
+    seen = typed("config", "check")
+    assert (seen.code, note in seen.err) == (0, True)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def test_what_is_called_llmrr_toml_and_is_no_file_is_told(kind: str, typed: Typed) -> None:
+    path = Path("llmrr.toml")
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere")
+    for words in (("config", "check"), ("run", "hi")):
+        seen = typed(*words)
+        assert (seen.code, f"cannot read {path.absolute()}: " in seen.out + seen.err) == (8, True)
+
+
+def test_a_model_that_cannot_be_preloaded_is_told_with_its_setting() -> None:
+    path = project('preload = ["zz"]\nmemory = { loading = "preload" }\n')
+    with Router() as router, pytest.raises(NotFound, match=f"preload, {path}"):
+        router.initialize()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("LLMRR_NIX", None), ("LLMRR_VERSION", None), ("LLMRR_STRATEGI", "LLMRR_STRATEGY"),
+     ("LLMRR_LOGPROMPTS", "LLMRR_LOG_PROMPTS"), ("LLMRR_HOMES", "LLMRR_HOME")],
+)  # fmt: skip
+def test_only_a_near_name_is_proposed(name: str, meant: str | None) -> None:
+    [said] = config.load(environ={name: "1"}).warnings
+    tail = f"; did you mean {meant}?" if meant else ""
+    assert said == f"the environment variable {name} sets nothing{tail}"
+
+
+def test_a_problem_of_a_model_has_its_name() -> None:
+    error = refused(f"{MODELS}options = {{ context_size = 0 }}\n")
+    assert error.message.startswith("the model 'm': models[0].options.context_size = 0 is not")
+
+
+def test_a_model_that_is_not_there_is_told_before_the_missing_prompt(typed: Typed) -> None:
+    seen = typed("run", "./nix.gguf")
+    assert (seen.code, "nix.gguf does not exist" in seen.err) == (3, True)
+    assert "no prompt was given" in typed("run", "-m", "builtin:mini").err
+
+
+def test_an_address_that_is_no_file_is_not_looked_for_as_one(typed: Typed) -> None:
+    attached = typed("run", "-a", "ftp://x/y.png", "hi")
+    assert (attached.code, "is no address of an image" in attached.err) == (2, True)
+    assert "hint: curl ftp://x/y.txt | llmrr run -f - …" in typed("run", "-f", "ftp://x/y.txt").err

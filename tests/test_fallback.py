@@ -122,6 +122,9 @@ def test_a_failure_before_the_first_word_goes_to_the_next(engine: FakeEngine, as
     assert (ask.order["model"], ask.order["answered"]) == ("a", "c")
 
 
+GROUP = {"a": "group = 'g'\nweight = 1e9", "b": "group = 'g'\nweight = 1e-9"}
+
+
 @pytest.mark.parametrize(
     ("head", "facts", "named", "order"),
     [
@@ -136,6 +139,10 @@ def test_a_failure_before_the_first_word_goes_to_the_next(engine: FakeEngine, as
         ("fallback_chain = ['c']", {}, {"model": "b"}, "b"),
         ("", {}, {"model": "b", "fallback": ["a", "c"]}, "bac"),
         ("", {"b": "tags = ['code']"}, {"need": ["code"]}, "b"),
+        ("fallback_chain = ['c']", GROUP, {"model": "g"}, "abc"),
+        ("fallback_chain = ['c', 'b']", GROUP, {"model": "g", "fallback": ["c"]}, "ac"),
+        ("fallback_chain = false", GROUP, {"model": "g"}, "a"),
+        ("", GROUP, {"model": "g"}, "ab"),
     ],
 )
 def test_the_chain(
@@ -510,6 +517,48 @@ def healths(now: float | None = None) -> dict[str, health.Health]:
         keys = {key_of(model): model.name for model in router.config.models}
         found = health.read(connection, keys, Rules(), now)
     return {keys[key]: one for key, one in found.items()}
+
+
+def test_another_address_is_another_model_to_the_breaker() -> None:
+    model = {"name": "a", "source": "openai:m", "options": {"base_url": "http://127.0.0.1:1/v1"}}
+    with Router(models=[model, {"name": "b", "source": "openai:m"}]) as router:
+        def rejected() -> list[str]:
+            return [one.kind for one in router.route("Hello").rejected if one.name == "a"]
+
+        router.with_database(
+            lambda connection: health.note(
+                connection, key_of(router.config.models[0]), Rules(failures=1), error="refused"
+            ), "",
+        )  # fmt: skip
+        assert rejected() == ["breaker"]
+        model["options"] = {"base_url": "http://127.0.0.1:1/v1/"}
+        router.update_config(models=[model, {"name": "b", "source": "openai:m"}])
+        assert rejected() == ["breaker"]  # the same place, written otherwise
+        model["options"] = {"base_url": "http://127.0.0.1:2/v1"}
+        router.update_config(models=[model, {"name": "b", "source": "openai:m"}])
+        assert rejected() == []
+
+
+def test_what_fails_at_the_address_of_a_call_is_not_the_model() -> None:
+    model = {"name": "a", "source": "openai:m", "options": {"base_url": "http://127.0.0.1:2/v1"}}
+    rules = {"breaker": {"failures": 1}, "retry": {"attempts": 1}}
+    with Router(models=[model, {**model, "name": "b"}], **rules) as router:
+        for said in ("^openai:m cannot be reached", "^the breaker of a is open"):
+            with pytest.raises(LlmrrError, match=said):
+                router.generate("hello", model="a", base_url="http://127.0.0.1:1/v1")
+        assert [one.kind for one in router.route("hello").rejected] == []
+
+
+def test_what_a_breaker_belongs_to_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    def key(**stated: Any) -> str:
+        return key_of(Router(models=[{"name": "a", **stated}]).config.models[0])
+
+    said = key(source="openai:m", options={"base_url": "http://127.0.0.1:1/v1/"})
+    assert said == "a openai:m http://127.0.0.1:1/v1"
+    assert key(source="openai:m") == "a openai:m"
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://u:s3cret@Box:80/v1/")
+    assert key(source="openai:m") == "a openai:m http://box/v1"
+    assert key(source="builtin:mini", engine="llamacpp") == "a builtin:mini llamacpp"
 
 
 def test_a_model_that_keeps_failing_is_left_alone_and_then_tried_once(
@@ -911,6 +960,17 @@ def test_a_judge_chooses_and_where_it_does_not_the_majority_does(
         assert any(f"the judge {told}" in text for text in ask.told)
 
 
+def test_an_ensemble_gives_one_answer_and_says_so(engine: FakeEngine) -> None:
+    configure("a", "b", head=BY_ENSEMBLE)
+    several = Request(messages=(Message("user", "hello"),), n=2)
+    with Router() as router:
+        for refused in (router.run, router.route):
+            with pytest.raises(UsageError, match="n = 2 with the strategy ensemble"):
+                refused(several)
+        assert router.route(several, strategy="random").chosen
+    assert engine.requests == []
+
+
 def test_an_ensemble_on_the_command_line(typed: Typed, engine: FakeEngine) -> None:
     configure("a", "b", "c")
     together(engine, a=["one"] * 2, b=["two"] * 2, c=["two"] * 2)
@@ -1088,6 +1148,13 @@ def test_a_conversation_stays_with_the_model_that_answers_it(
     seen = typed("chat", stdin="first\n/model\nsecond\n")
     assert seen.out.splitlines() == ["one", "a", "two"]
     assert [run.model for run in recorded()][3:] == ["b", "a", "a"]
+
+
+def test_a_strategy_chooses_the_model_of_a_chat(typed: Typed, engine: FakeEngine) -> None:
+    configure("a", "b")
+    engine.replies = ["one", "two", "three"]
+    typed("chat", "--strategy", "round-robin", stdin="first\nsecond\nthird\n")
+    assert [run.model for run in recorded()] == ["a", "a", "a"]
 
 
 def test_names_are_completed(engine: FakeEngine) -> None:

@@ -3,6 +3,8 @@
 import doctest
 import gc
 import re
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -26,6 +28,7 @@ from llmrr import (
     Router,
     Sampling,
     Tool,
+    config,
     stats,
 )
 from llmrr.choosing import turns
@@ -174,6 +177,59 @@ def test_what_is_wrong_with_a_call(
     assert hint in raised.value.hint
     assert "sk-123" not in f"{raised.value}{raised.value.hint}"
     assert not engine.requests
+
+
+def test_what_is_wrong_with_a_run_is_wrong_everywhere(engine: FakeEngine) -> None:
+    request = Request(prompt="hello")
+    stated: list[dict[str, Any]] = [
+        {"cache": "no"}, {"cache": {"ttl": -1}}, {"cache": {"ttls": 1}},
+        {"cache": {"enabled": "yes"}}, {"conversation": 5}, {"log": "x"},
+    ]  # fmt: skip
+    with in_code() as router:
+        calls: list[Any] = [router.generate, router.generate_stream, router.run]
+        for one in stated:
+            for call in calls:
+                with pytest.raises(InvalidRequest, match=next(iter(one))):
+                    call(request, **one)
+    assert not engine.requests
+
+
+def test_a_notice_is_told_once_per_router(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.replies = ["one"] * 4
+    told: list[str] = []
+    monkeypatch.setenv("FF_NEW_ROUTING", "on")
+    flags = {"mine": {"set": {"strategy": "random"}}}
+    with in_code(flags=flags, warn=told.append) as router:
+        for _ in range(2):
+            router.generate("hello", strategy="load-balanced", cache=False)
+            router.route("hello")
+            router.generate("hello", cache=False)
+    assert told == [
+        'the strategy "load-balanced" is taken as least-loaded',
+        "the flags mine and new-routing both set strategy: new-routing holds, the later one",
+    ]
+
+
+def test_a_call_that_says_how_to_choose_chooses(engine: FakeEngine) -> None:
+    engine.replies = ["one"] * 9
+    builders.tiny_llama(Path("whole.gguf"), context=8192)
+    models = [{"name": name, "source": "file:whole.gguf"} for name in ("a", "b")]
+    with in_code(models=models) as router:
+
+        def ask(**stated: Any) -> str:
+            return router.generate("hello", cache=False, conversation="one", **stated).model
+
+        turns = [ask(strategy="round-robin") for _ in range(4)]
+        assert turns[:2] == turns[2:]
+        assert {*turns} == {"a", "b"}
+        assert [ask() for _ in range(2)] == [turns[-1]] * 2
+
+
+def test_the_older_calls_are_there_without_an_import_of_their_own() -> None:
+    code = "import llmrr, sys; assert 'llmrr.compat' not in sys.modules; llmrr.compat.Legacy"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_a_wrong_prompt_is_wrong_everywhere(engine: FakeEngine) -> None:
@@ -596,17 +652,42 @@ def test_many_threads_ask_one_router(where: str, monkeypatch: pytest.MonkeyPatch
         assert len(stats.runs(connection)) == 48
 
 
-def test_what_the_readme_shows() -> None:
+def shown(language: str) -> list[str]:
+    """The blocks of the README in a language."""
     text = (Path(llmrr.__file__).parents[1] / "README.md").read_text()
-    [block] = re.findall(r"```pycon\n(.*?)```", text, re.DOTALL)
-    found = doctest.DocTestParser().get_doctest(block, {}, "README", "README.md", 0)
-    assert len(found.examples) > 8
-    assert doctest.DocTestRunner().run(found).failed == 0
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_what_the_readme_shows() -> None:
+    for block in shown("pycon"):
+        found = doctest.DocTestParser().get_doctest(block, {}, "README", "README.md", 0)
+        assert len(found.examples) > 8
+        assert doctest.DocTestRunner().run(found).failed == 0
+
+
+@pytest.mark.parametrize("block", shown("python"))
+def test_the_programs_of_the_readme_run(block: str) -> None:
+    Path("folder").mkdir()
+    builders.tiny_llama(Path("folder/whole.gguf"))
+    with in_code() as router:
+        known = {name: getattr(llmrr, name) for name in llmrr.__all__}
+        exec(compile(block, "README.md", "exec"), {**known, "router": router})
+
+
+@pytest.mark.parametrize("block", shown("toml"))
+def test_the_settings_of_the_readme_are_valid(block: str) -> None:
+    path = Path("llmrr.toml").absolute()
+    Path("models").mkdir()
+    builders.tiny_llama(Path("models/assistant.gguf"))
+    models = "".join(
+        f"[[models]]\nname = '{name}'\nsource = 'builtin:mini'\n" for name in ("assistant", "small")
+    )
+    head = "" if "version =" in block else "version = 1\n"
+    path.write_text(f"{head}{block}\n{'' if '[[models]]' in block else models}")
+    assert config.check(path) == []
 
 
 def test_the_signature_that_was_there_before(engine: FakeEngine) -> None:
-    from llmrr import config
-
     engine.replies = ["one"]
     with Router(config.load(), warn=print, leave_model=True) as router:
         answer = router.run(Request(messages=(Message("user", "hello"),), sampling=Sampling()))

@@ -342,6 +342,49 @@ def test_cleanup_unloads_and_forgets_what_is_old(engine: FakeEngine) -> None:
     assert [run.prompt for run in runs] == ["new"]
 
 
+def test_what_memory_has_no_room_for_is_left_out_of_the_choice_with_the_figure(
+    room: Callable[..., None],
+) -> None:
+    write("memory = { threshold = 1.0, high = 1.0 }", local("a", "b"))
+    room(2, others=3)
+    with Router() as router:
+        decision = router.route(asked("x"))
+        assert decision.chosen is None
+        assert [(one.name, one.kind) for one in decision.rejected] == [
+            ("a", "memory"), ("b", "memory")
+        ]  # fmt: skip
+        assert decision.rejected[0].why.startswith("a is not loaded: ")
+        for models in ((), ("a",)):
+            with pytest.raises(DoesNotFit, match=r"a is not loaded: .* high is 100%"):
+                router.run(asked("x"), models=models)
+        room(2)  # what was too full a moment ago is looked at again
+        assert router.route(asked("x")).chosen
+
+
+def test_what_only_waits_for_room_may_be_chosen(
+    room: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool.outlook, "FRESH_S", -1.0)
+    write("memory = { threshold = 1.0, high = 1.0 }", local("a", "b"))
+    room(1)
+    with Router() as router:
+        held = router.open("a")  # answering
+        assert not router.route(asked("x")).rejected
+        del held
+        assert not router.route(asked("x"), models=["b"]).rejected  # it would leave
+        room(1, others=2)
+        assert [one.name for one in router.route(asked("x")).rejected] == ["b"]
+
+
+def test_another_model_follows_one_that_there_is_no_room_for(room: Callable[..., None]) -> None:
+    room(1, others=3)
+    write("memory = { threshold = 1.0, high = 1.0 }", local("a") + "group = 'g'\n"
+          "fallback = ['far']\n[[models]]\nname = 'far'\nsource = 'openai:gpt'\n")  # fmt: skip
+    with Router() as router:
+        decision = router.route(asked("x"), model="g")
+    assert (decision.chosen, decision.asked) == (None, ("far",))
+
+
 def test_above_high_the_command_ends_with_5_and_the_figures(typed: Typed) -> None:
     write("memory = { high = 0.0 }")
     seen = typed("run", "--json", "hello")

@@ -818,6 +818,28 @@ def test_sides_may_be_stated_in_a_program(two: Two) -> None:
         assert router.generate("Hello").model == "old"
 
 
+def test_the_environment_overrides_what_a_program_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = [{"name": name, "source": "builtin:mini"} for name in ("fresh", "old")]
+    sides = {"mode": "hybrid", "new": ["fresh"], "legacy": ["old"]}
+    monkeypatch.setenv("MIGRATION_MODE", "legacy-primary")
+    monkeypatch.setenv("LLMRR_STRATEGY", "random")
+    monkeypatch.setenv("FF_NEW_ROUTING", "on")
+    with Router(models=models, migration=sides, strategy="round-robin") as router:
+        assert router.config.value("migration.mode") == "legacy-primary"
+        assert router.config.value("strategy") == "round-robin"  # it stands for the command line
+        router.update_config(migration={"mode": "new-primary"})
+        assert router.config.value("migration.mode") == "legacy-primary"
+        assert router.route("Hello").strategy == "quality-first"
+    monkeypatch.setenv("MIGRATION_MODE", "off")
+    with Router(models=models, migration=sides) as router:
+        assert router.config.value("migration.mode") is None
+    monkeypatch.delenv("MIGRATION_MODE")
+    monkeypatch.setenv("LLMRR_MIGRATION__MODE", "new-primary")
+    with Router(models=models, migration=sides) as router:
+        assert router.config.value("migration.mode") == "hybrid"
+        assert router.config.value("strategy") == "random"
+
+
 def test_both_sides_may_be_models_of_this_machine() -> None:
     shutil.copy(paths.builtin_model(), "copy.gguf")
     models = [

@@ -314,6 +314,36 @@ def test_too_few_runs_propose_nothing_and_say_so() -> None:
     assert proposed(a_run(), text=TOML + "[optimize]\nmin_runs = 20")["models.near.priority"] == 2
 
 
+@pytest.mark.parametrize(
+    ("rule", "key", "before", "after"),
+    [
+        ("min_runs = 21", "models.near.priority", 2, None),
+        ("fast_ms = 800", "models.near.priority", 2, 1),
+        ("error_patterns = 2", "strategy", None, "reliability-first"),
+        ("hit_rate = 0.5", "cache.ttl", 5400, None),
+        ("ttl_factor = 2", "cache.ttl", 5400, 7200),
+        ("concurrency = 6", "memory.loading", "lazy", None),
+    ],
+)
+def test_the_rules_are_settings(rule: str, key: str, before: object, after: object) -> None:
+    runs = [a_run(total_s=0.7)] * 20
+    errors = tuple(Counted(f"pattern {at}", 1) for at in "abc")
+    facts: dict[str, Any] = {"errors": errors, "cache": CacheUse(11, 20), "at_once": 6}
+    assert proposed(*runs, **facts).get(key) == before
+    assert proposed(text=f"{TOML}[optimize]\n{rule}\n", **facts).get(key) == after
+
+
+def test_when_a_model_is_slow_and_how_many_are_preloaded_are_settings() -> None:
+    text = TOML.replace('preload = ["near"]', "preload = []")
+    before = judged(*[a_run(total_s=0.7)] * 20, text=text)
+    assert "preload" in {one.key for one in before.proposals}
+    assert not any("llmrr eval near" in note for note in before.notes)
+    after = judged(text=f"{text}[optimize]\nslow_ms = 600\npreload = 0\n")
+    assert "preload" not in {one.key for one in after.proposals}
+    [note] = [note for note in after.notes if "llmrr eval near" in note]
+    assert "mean latency 700 ms of 20 runs, over 600 ms" in note
+
+
 def test_runs_under_another_source_say_nothing() -> None:
     assert "models.near.priority" not in proposed(*[a_run(source="file:./old.gguf")] * 30)
 
@@ -543,7 +573,7 @@ def test_writing_and_undoing(typed: Typed, end: str, last: bool) -> None:
     assert [entry.what for entry in journal.entries()] == ["config optimize"]
     again = typed("optimize", "--write", "-y")
     assert (again.code, again.err) == (0, "llmrr: there is nothing to change\n")
-    assert typed("config", "rollback").err == "llmrr: undone: config optimize\n"
+    assert typed("config", "rollback").err == f"llmrr: undone: config optimize ({path})\n"
     assert path.read_bytes().decode() == before
 
 

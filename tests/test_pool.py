@@ -507,3 +507,28 @@ def test_many_threads_many_models_and_room_for_few(world: World) -> None:
     assert pool.busy() == {}
     pool.close()
     assert all(one.is_closed.is_set() for one in world.models)
+
+
+def test_what_would_be_refused_is_known_without_many_readings() -> None:
+    readings: list[int] = []
+    world = World(sizes={"a": 40, "b": 70})
+
+    def read(held: int) -> MemoryUse:
+        readings.append(held)
+        return MemoryUse(world.others + held, world.limit)
+
+    pool = world.new(read=read)
+    a, b, far = world.wanted("a"), world.wanted("b"), world.wanted("far", remote=True)
+    for _ in range(3):
+        assert pool.refusals([a, b, far]) == {}
+    assert readings == [0]
+    with pool.lease(a):
+        readings.clear()
+        assert pool.refusals([a, b]) == {}  # b only has to wait
+        world.others, world.now = 110, 2.0
+        found = pool.refusals([a, b])
+    assert list(found) == ["b"]
+    assert "it needs 0.0 MB" in found["b"].message
+    assert readings == [40, 40]
+    world.others = 0
+    assert pool.refusals([b]) == {}  # looked at anew before it is refused

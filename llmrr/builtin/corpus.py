@@ -27,7 +27,6 @@ WEIGHTS = {
 }  # fmt: skip
 FIXED_WEIGHT = 18.0
 SUMS = ("add", "subtract", "multiply", "divide")
-CALENDAR = ("next_day", "previous_day", "next_month", "previous_month")
 
 SYSTEM_PROMPTS = """
 you are a helpful assistant.|answer briefly.|you are a friendly teacher.|be concise.|be kind.

@@ -10,9 +10,10 @@ from llmrr.catalogue import noting, sources
 from llmrr.catalogue.resolved import BUILTIN, Resolved, as_format, builtin, of_entry, served
 from llmrr.catalogue.stored import Database, Stored
 from llmrr.config import Config, ConfiguredModel
-from llmrr.errors import nearest
+from llmrr.errors import UsageError, nearest
 from llmrr.kinds import LOCAL_PROVIDERS, split_source
 from llmrr.settings import REMOTE_OPTIONS
+from llmrr.tomltext import is_secret
 from llmrr.types import Format, Recipe
 
 if TYPE_CHECKING:
@@ -117,6 +118,11 @@ class Catalogue:
         return self._stored.installed(name)
 
     def _named(self, name: str) -> Resolved:
+        if is_secret("", name):
+            raise UsageError(
+                "a key stands in the place of the model's name",
+                "llmrr keys set OPENAI_API_KEY keeps it; replace a key that others could have read",
+            )
         models = self._config().models
         for model in sorted(models, key=lambda one: one.name != name):
             if name in (model.name, model.group):

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, cast
 
 from llmrr.catalogue import Resolved
 from llmrr.engines.base import Stream
-from llmrr.errors import BadConfig, ContextOverflow, LlmrrError, UsageError
+from llmrr.errors import BadConfig, ContextOverflow, LlmrrError, OverBudget, UsageError
 from llmrr.routing.chain import RetryRules, delay, may_wait
 from llmrr.types import FinishReason, Message, Request, Usage
 
@@ -127,6 +127,8 @@ class Attempts:
                 self.found = self.asks.resolve(self.name)
                 self.current = self.asks.start(self.found, self.request)
                 return self.current
+            except OverBudget as error:  # it was not asked
+                self._next(error)
             except (LlmrrError, KeyboardInterrupt) as error:
                 self.after(error)
 

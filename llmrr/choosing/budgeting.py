@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 from llmrr import spending
 from llmrr.catalogue import Resolved
 from llmrr.choosing.profiles import as_stated
+from llmrr.choosing.purse import Purse, Reserved, in_all
 from llmrr.config import Config
 from llmrr.kinds import LOCAL_PROVIDERS
 from llmrr.routing import Candidate, Health, Needs
-from llmrr.routing.budgets import NOTHING, WARNED_AT, Budgets, Use
-from llmrr.routing.candidate import expected_cost, expected_tokens
+from llmrr.routing.budgets import WARNED_AT, Budgets, Use
+from llmrr.routing.candidate import held_against
+from llmrr.stats import Run
 from llmrr.strategies import Cost, Limits
 from llmrr.types import Usage
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from llmrr.catalogue import Database
 
 _FREE: Final = Cost(0.0, 0.0)
+_LOSS: Final = "what was spent is not known"
+_ALONE: Final = "budgets count only this process now"
 
 
 class Budgeting:
@@ -31,7 +35,7 @@ class Budgeting:
         self, config: Callable[[], Config], database: "Database", warn: Callable[[str], None]
     ) -> None:
         self._config, self._database, self._warn = config, database, warn
-        self._ledger = spending.Ledger()
+        self._ledger, self._purse = spending.Ledger(), Purse()
         self._warned: set[object] = set()
 
     def now(self, at: float | None = None) -> Budgets | None:
@@ -41,25 +45,53 @@ class Budgeting:
         if not config.budgets and not any(one is not None for one in limits):
             return None
         today = date.fromtimestamp(time.time() if at is None else at)
-        found = self._database(
-            lambda connection: self._ledger.spent(connection, today.isoformat()),
-            "what was spent is not known, and no budget holds",
-        )
-        in_all, by_model = found or (NOTHING, {})
-        return Budgets(today, limits, config.budgets, in_all, by_model)
+        day, under_way = today.isoformat(), self._purse.under_way()
+        found = self._database(lambda connection: self._ledger.spent(connection, day), _LOSS)
+        if found is None:
+            self._say(_ALONE, _ALONE)
+        else:
+            self._warned.discard(_ALONE)
+        spent = self._purse.spent(day, None if found is None else found[1])
+        return Budgets(
+            today, limits, config.budgets, in_all(spent), spent, in_all(under_way), under_way,
+            is_known=found is not None,
+        )  # fmt: skip
 
-    def require(
+    def reserve(self, candidate: Candidate, needs: Needs, health: Health) -> Reserved | None:
+        """Count this request as under way; None where nothing is limited. Raise ``OverBudget``
+        where it would be too much; warn where it nearly is."""
+        asked = needs.tokens
+        needs = replace(needs, tokens=asked + self._purse.least_more(candidate.name))
+        with self._purse.reserving:
+            budgets = self.now()
+            if budgets is None:
+                return None
+            self._require(candidate, needs, health, budgets)
+            cost, tokens = held_against(needs, candidate, health, at_most=True)
+            reserved = Reserved(candidate.name, cost or 0.0, tokens, asked)
+            self._purse.reserve(reserved)
+            return reserved
+
+    def release(self, reserved: Reserved, usage: Usage | None) -> None:
+        """That request is not under way any more."""
+        self._purse.release(reserved, usage.prompt_tokens if usage else 0)
+
+    def note(self, run: Run, *, is_recorded: bool) -> None:
+        """What a run took; unless it ``is_recorded`` only this process counts it."""
+        tokens = run.prompt_tokens + run.completion_tokens
+        if run.cost or tokens:
+            day = spending.day_of(run.at)
+            self._purse.add(day, run.model, run.cost or 0.0, tokens, is_recorded=is_recorded)
+
+    def _require(
         self, candidate: Candidate, needs: Needs, health: Health, budgets: Budgets
     ) -> None:
-        """Raise ``OverBudget`` where this request would be too much; warn where it nearly is."""
-        cost = expected_cost(needs, candidate, health)
-        tokens = needs.tokens + expected_tokens(needs, health)
-        use = budgets.fullest(candidate.name, cost, tokens)
+        use = budgets.fullest(candidate.name, *held_against(needs, candidate, health))
         if use is None:
             return
         if use.is_over:
             raise use.error(candidate.name)
-        if cost is None:
+        if candidate.cost is None:
             self._warn_of_price(candidate.name, budgets)
         if use.share >= WARNED_AT:
             self._say((use.key, use.of, budgets.today), _warning(use))

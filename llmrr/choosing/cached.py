@@ -180,7 +180,7 @@ class Cached:
 
 
 def rules_of(config: Config, stated: Stated, flags: Stated = None) -> Rules:
-    """``[cache]``, with what flags and the call say of it. Raises ``UsageError``."""
+    """``[cache]``, with what flags and the call say of it. Raises ``InvalidRequest``."""
     value = config.value
     configured = Rules(
         enabled=value("cache.enabled"),  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from llmrr.choosing.wishes import Wish
 from llmrr.config import Config
 from llmrr.errors import InvalidRequest
 from llmrr.prompts import PromptTemplate
+from llmrr.routing import cache
 from llmrr.strategies import parse_strategy
 from llmrr.types import Message, Request
 
@@ -52,6 +53,8 @@ def understood(
     if model is not None and not {"model", "models"} & set(choice):
         choice["model"] = model
     running = {name: given[name] for name in RUNNING if given.get(name) is not None}
+    values.require_running(running.get("conversation"), running.get("log", True))
+    cache.rules(running.get("cache"), cache.Rules())
     return Understood(request, choice, running, values.timeout(given.get("timeout")))
 
 

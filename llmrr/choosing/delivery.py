@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from llmrr.alerts import Alert
+from llmrr.tomltext import host_of
 
 VARIABLE: Final = "LLMRR_ALERT"
 POST_S: Final = 5.0
@@ -52,16 +53,6 @@ def finish(seconds: float = AT_EXIT_S) -> bool:
     for one in threads:
         one.join(max(0.0, deadline - time.monotonic()))
     return not any(one.is_alive() for one in threads)
-
-
-def host_of(url: str) -> str:
-    """An address without what may be secret in it.
-
-    >>> host_of("https://hooks.example.org/services/T0/B0/abc?sig=x")
-    'https://hooks.example.org'
-    """
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _at_exit() -> None:

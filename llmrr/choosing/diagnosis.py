@@ -156,8 +156,11 @@ def _budgets(budgets: Budgets | None) -> list[dict[str, Any]]:
         uses += [use for use in budgets.uses(name, None, 0) if use.of == name]
     return [
         {
-            "budget": use.key, "model": use.of, "limit": use.limit, "spent": use.spent,
-            "share": round(use.share, 3) if use.limit else None, "resets": use.resets.isoformat(),
+            "budget": use.key, "model": use.of, "limit": use.limit,
+            "spent": use.spent if budgets.is_known else None,
+            "under_way": use.under_way,
+            "share": round(use.spent / use.limit, 3) if use.limit and budgets.is_known else None,
+            "resets": use.resets.isoformat(),
         }
         for use in uses
     ]  # fmt: skip

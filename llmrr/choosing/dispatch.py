@@ -16,18 +16,19 @@ from llmrr.choosing.cached import Cached
 from llmrr.choosing.host import Host
 from llmrr.choosing.opening import completed
 from llmrr.choosing.profiles import breaker_rules, key_of
+from llmrr.choosing.purse import Reserved
 from llmrr.choosing.refusals import Refusals
 from llmrr.choosing.selection import Chosen
 from llmrr.choosing.setup import Setup
 from llmrr.choosing.wishes import needs_of
 from llmrr.config import Config
 from llmrr.engines.chunks import joined
-from llmrr.errors import LlmrrError, UsageError
+from llmrr.errors import LlmrrError, OverBudget, UsageError
 from llmrr.pool import Lease
 from llmrr.routing.cache import Stated
-from llmrr.routing.candidate import UNKNOWN
+from llmrr.routing.candidate import UNKNOWN, Health
 from llmrr.routing.chain import RetryRules
-from llmrr.types import Request
+from llmrr.types import Request, Usage
 
 if TYPE_CHECKING:
     import sqlite3
@@ -52,7 +53,11 @@ class Dispatch:
     def __init__(self, host: Host, chosen: Chosen, request: Request, call: Call) -> None:
         self.host, self.chosen, self.request, self.call = host, chosen, request, call
         self.setup, self.config = call.setup, call.setup.config
-        self.models = {one.name: one for one in self.config.models}
+        elsewhere = {name: one for name, one in call.options.items() if name == "base_url" and one}
+        self.models = {
+            one.name: one._replace(options={**one.options, **elsewhere}) if elsewhere else one
+            for one in self.config.models
+        }
         self.cid = call.conversation or _new_conversation(time.time())
         now, whole = time.monotonic(), self._whole(chosen.names)
         seconds = whole if call.deadline is None else call.deadline
@@ -61,7 +66,7 @@ class Dispatch:
         self.ends = None if whole is None else now + max(whole, call.deadline or 0.0)
         self.under_way = chosen.under_way
         self.closings = host.pool.closings
-        self.claims = 0
+        self.reserved: dict[str, list[Reserved]] = {}  # of what is under way, by model
         self.cost: float | None = None  # dollars of all that was asked
         self.cached = Cached(host, call, chosen.flags.cache)
         self.refusals = Refusals()
@@ -94,9 +99,8 @@ class Dispatch:
         return None if total is None else max(total, *(one or 0.0 for one in own), 0.0)
 
     def claim(self, name: str) -> None:
-        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open,
-        ``OverBudget`` where it would cost too much."""
-        self._require_budget(name)
+        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open.
+        """
         if name not in self.models:
             return
         from llmrr.choosing import health
@@ -139,6 +143,7 @@ class Dispatch:
         """
         if again:
             self.claim(model.name)
+        self.reserve(model)
         lease = self.open(model)
         try:
             loaded, picked = lease.model, lease.about
@@ -152,6 +157,22 @@ class Dispatch:
         size = cast(int, self.config.value("streaming.chunk_size"))
         runs = "; on ".join(filter(None, (picked.why, loaded.where)))
         return Attempt(joined(stream, size), model, picked.engine.name, runs, lease)
+
+    def reserve(self, model: Resolved) -> None:
+        """Hold back what its budgets may lose to this request until it is recorded. Raises
+        ``OverBudget``, and then the model is not asked."""
+        decision = self.chosen.decision
+        known = (one for one in self.chosen.candidates if one.name == model.name)
+        candidate = next(known, None) or candidate_of(self.config, model)
+        needs = decision.needs if decision else needs_of(self.request)
+        try:
+            reserved = self.host.budgeting.reserve(candidate, needs, self._health(model.name))
+        except OverBudget:
+            self.finish()
+            self._let_go(model.name)
+            raise
+        if reserved is not None:
+            self.reserved.setdefault(model.name, []).append(reserved)
 
     def open(self, model: Resolved) -> Lease:
         """The model, loaded."""
@@ -175,7 +196,8 @@ class Dispatch:
         if model is None:
             return
         if not (ending.was_asked(ended) if was_asked is None else was_asked):
-            self._let_go(ended)
+            self._let_go(ended.name)
+            self._release(model.name)
             return
         if ended.error is None and is_said and self.call.conversation is not None:
             self.host.kept[self.call.conversation] = ended.name
@@ -194,41 +216,34 @@ class Dispatch:
             outcome = ending.both(outcome, failure)
         label = model.label if is_answer else None
         self.host.note(run, self.call.log, label, self.config, outcome)
+        self._release(model.name, ended.usage)
         found.done()
 
-    def _let_go(self, ended: Ended) -> None:
+    def _let_go(self, name: str) -> None:
         """Another request may try the model."""
-        work = ending.outcome(self.models.get(ended.name), ended, self.config, is_own=False)
-        if work is not None:
-            self.host.with_database(work, "how models have been doing is not known")
+        if (model := self.models.get(name)) is None:
+            return
+        from llmrr.choosing import health
+
+        loss = "how models have been doing is not known"
+        self.host.with_database(lambda one: health.release(one, key_of(model)), loss)
+
+    def _release(self, name: str, usage: Usage | None = None) -> None:
+        """Hold nothing back any more for one request to a model."""
+        if self.reserved.get(name):
+            self.host.budgeting.release(self.reserved[name].pop(), usage)
 
     def warn(self, text: str) -> None:
         """Tell the user."""
         self.host.warn(text)
 
-    def _require_budget(self, name: str) -> None:
-        decision, budgeting = self.chosen.decision, self.host.budgeting
-        # What was decided from a moment ago still holds for the first that is asked.
-        known = self.claims == 0 and decision is not None
-        self.claims += 1
-        budgets = decision.state.budgets if known and decision else budgeting.now()
-        if budgets is None:
-            return
-        candidate = next((one for one in self.chosen.candidates if one.name == name), None)
-        if candidate is None:
-            try:
-                found = self.setup.catalogue.wanted(name or None, self.call.engine)
-            except LlmrrError:  # it is told when it is asked
-                return
-            candidate = candidate_of(self.config, found)
-        needs = decision.needs if decision else needs_of(self.request)
+    def _health(self, name: str) -> Health:
+        """How a model has been doing, as far as it is known."""
+        decision = self.chosen.decision
         if decision is not None and name in decision.state.health:
-            health = decision.state.health[name]
-        else:
-            models = [self.models[name]] if name in self.models else []
-            profiles = self.setup.selection.profiles
-            health = profiles.health(models).get(name, UNKNOWN)
-        budgeting.require(candidate, needs, health, budgets)
+            return decision.state.health[name]
+        models = [self.models[name]] if name in self.models else []
+        return self.setup.selection.profiles.health(models).get(name, UNKNOWN)
 
     def __del__(self) -> None:
         with suppress(Exception):  # an answer that nobody heard to its end is no load

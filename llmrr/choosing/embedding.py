@@ -46,6 +46,7 @@ def embedded(
     need = (NEED,) if setup.selection.members(model) else ()
     wish = Wish(model, None, (), need, Loading.of(options, engine))
     chosen = setup.selection.choose(request, wish, host.moment())
+    host.tell(chosen.notes)
     if model is not None and not need:  # vectors of another one cannot be compared with its own
         chosen = chosen._replace(names=chosen.names[:1])
     call = Call(setup, options or {}, engine, None, True, None, False)
@@ -79,6 +80,7 @@ class Embedding:
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and let it work. Raises what goes wrong with either."""
+        self._dispatch.reserve(model)
         began = time.perf_counter()
         self._was_asked = model.endpoint is None
         with self._dispatch.open(model) as lease:

@@ -13,11 +13,12 @@ from llmrr.choosing.background import Background
 from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.lookup import Cache
 from llmrr.choosing.recording import Recording
+from llmrr.choosing.room import Room
 from llmrr.choosing.setup import Setup
 from llmrr.choosing.watching import Watch
 from llmrr.choosing.wishes import Moment
 from llmrr.config import Config
-from llmrr.errors import DoesNotFit
+from llmrr.errors import DoesNotFit, LlmrrError
 from llmrr.live import Live
 from llmrr.pool import Lease, Pool, Rules
 
@@ -34,6 +35,7 @@ class Host:
     def __init__(self, live: Live, warn: Callable[[str], None], *, leave_model: bool) -> None:
         self.live, self.warn, self._leave_model = live, warn, leave_model
         self.pool = Pool(self.rules, lives=not leave_model)
+        self.room = Room(self.pool, self._slots)
         self.record = Recording(warn)
         self.with_database = self.record.use
         self.kept: dict[str, str] = {}
@@ -49,7 +51,7 @@ class Host:
         config, setup = self.live.current(), self._setup
         if setup is None or setup.config is not config:
             self._setup = setup = Setup(
-                config, self.with_database, self.pool.idle_bytes, self.budgeting.now
+                config, self.with_database, self.pool.idle_bytes, self.budgeting.now, self.room
             )
         return setup
 
@@ -77,10 +79,14 @@ class Host:
         total = cast("float | None", config.value("timeouts.total"))
         if until is None and total is not None:
             until = time.monotonic() + total
-        slots = 1
-        if config.value("batching.enabled") and not self._leave_model:
-            slots = cast(int, config.value("batching.max_batch_size"))
+        slots = self._slots(config)
         return self.pool.lease(opening.wanted(resolved, stated, engine, config, slots), until)
+
+    def _slots(self, config: Config) -> int:
+        """How many requests a model of this machine computes at once."""
+        if not config.value("batching.enabled") or self._leave_model:
+            return 1
+        return cast(int, config.value("batching.max_batch_size"))
 
     def vectors(self, texts: Sequence[str], model: str, setup: Setup) -> list[list[float]]:
         """One vector per text from a model that is needed besides; nothing of it is recorded."""
@@ -94,9 +100,15 @@ class Host:
         setup = self.setup
         if setup.config.value("memory.loading") != "preload":
             return
-        named = cast("tuple[str, ...]", setup.config.value("preload"))
+        listed = setup.config.settings["preload"]
+        named = cast("tuple[str, ...]", listed.value)
         for name in named or [one.name for one in setup.config.models]:
-            found = setup.catalogue.for_running(setup.catalogue.wanted(name, None))
+            try:
+                found = setup.catalogue.for_running(setup.catalogue.wanted(name, None))
+            except LlmrrError as error:
+                if named:
+                    error.add(f"preload, {listed.where or listed.source}")
+                raise
             try:
                 self.open(found, options, None, setup).release()
             except DoesNotFit as error:
@@ -107,7 +119,8 @@ class Host:
         outcome: "Work | None" = None,
     ) -> None:  # fmt: skip
         """Write down a run, and do what follows it."""
-        self.record.add(run, log, label, config, outcome)
+        is_recorded = self.record.add(run, log, label, config, outcome)
+        self.budgeting.note(run, is_recorded=is_recorded)
         self.watch.after(run)
 
     def tell(self, notes: Sequence[str]) -> None:

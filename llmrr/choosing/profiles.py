@@ -5,12 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmrr import catalogue, database, engines
 from llmrr.catalogue import Catalogue
 from llmrr.choosing import opening
+from llmrr.choosing.behind import behind
 from llmrr.config import Config, ConfiguredModel
 from llmrr.engines.base import CONTEXT_AT_LEAST
 from llmrr.engines.remote.keys import key_for
@@ -221,8 +221,7 @@ def _any_speed(connection: "sqlite3.Connection") -> bool:
 
 def key_of(model: ConfiguredModel) -> str:
     """What the figures of a model belong to: its name and what is behind it."""
-    behind = model.source if model.path is None else f"file:{_absolute(model.path)}"
-    return f"{model.name} {behind}"
+    return f"{model.name} {behind(model)}"
 
 
 def breaker_rules(config: Config) -> Rules:
@@ -285,7 +284,3 @@ def _with_free(machine: "Hardware", count: int) -> "Hardware":
         return machine
     free = min(total, memory.available_bytes + count)
     return replace(machine, memory=replace(memory, available_bytes=free))
-
-
-def _absolute(path: Path) -> Path:
-    return path if path.is_absolute() else path.absolute()

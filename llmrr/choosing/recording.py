@@ -58,13 +58,16 @@ class Recording:
     def add(
         self, run: stats.Run, log: bool, label: str | None, config: Config,
         outcome: "Work | None" = None,
-    ) -> None:  # fmt: skip
-        """Write down a run, with its ``outcome``; ``label`` is that of the installed model that
-        was used."""
+    ) -> bool:  # fmt: skip
+        """Write down a run, with its ``outcome``; whether it is. ``label`` is that of the installed
+        model that was used."""
         if not log or not config.value("log_prompts"):
             run = replace(run, system=None, prompt=None, answer=None)
 
+        is_recorded = False
+
         def write(connection: "sqlite3.Connection") -> None:
+            nonlocal is_recorded
             from llmrr import database
 
             with database.errors(), database.transaction(connection):
@@ -77,11 +80,13 @@ class Recording:
                     from llmrr.store import records
 
                     records.touch(connection, label, run.at)
+            is_recorded = True
             if time.monotonic() >= self._prunes:
                 self._prunes = time.monotonic() + _PRUNE_EVERY_S
                 stats.prune(connection, _retention(config))
 
         self.use(write, "nothing is recorded")
+        return is_recorded
 
     def forget(self, config: Config) -> None:
         """Forget at once what is older than ``[stats] retention``."""

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
@@ -13,13 +13,14 @@ from llmrr.choosing.wishes import (
     Moment,
     Wish,
     needs_of,
+    require_one,
     require_text,
     require_unstated,
     strategy_of,
     wants_vectors,
 )
 from llmrr.config import Config, ConfiguredModel
-from llmrr.errors import NotFound, UsageError
+from llmrr.errors import LlmrrError, NotFound, UsageError
 from llmrr.routing import Candidate, Decision, Needs, State, route
 from llmrr.routing.budgets import Budgets
 from llmrr.routing.candidate import UNKNOWN
@@ -33,23 +34,25 @@ if TYPE_CHECKING:
     import sqlite3
 
     from llmrr.catalogue import Database
+    from llmrr.choosing.room import Room
 
 HANGS_ON_OTHERS: Final = ("round-robin", "least-loaded")
 # Why a model was left out, and may still be asked when the one that was chosen fails.
-_MAY_BE_ASKED: Final = ("breaker", "probing", "flag")
+_MAY_BE_ASKED: Final = ("breaker", "probing", "flag", "memory")
 
 
 class Chosen(NamedTuple):
     """The models to be asked, in this order; the empty name is the one that answers by default.
     ``decision`` is None where nothing was to be chosen; ``candidates`` are those that it is of;
     ``flags`` is what flags set; ``under_way`` is the number of the request that was noted for the
-    first of them."""
+    first of them, ``notes`` what is to be told."""
 
     names: tuple[str, ...]
     decision: Decision | None = None
     candidates: tuple[Candidate, ...] = ()
     flags: Effect = NO_EFFECT
     under_way: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 class _Offer(NamedTuple):
@@ -62,6 +65,7 @@ class _Offer(NamedTuple):
     candidates: tuple[Candidate, ...]
     flags: Effect
     left_out: tuple[Rejected, ...]
+    no_room: Mapping[str, LlmrrError]
 
 
 class Selection:
@@ -74,9 +78,10 @@ class Selection:
         database: "Database",
         idle_bytes: Callable[[], int] = lambda: 0,
         budgets: Callable[[], Budgets | None] = lambda: None,
+        room: "Room | None" = None,
     ) -> None:
         self._catalogue, self._config, self._database = found, config, database
-        self._budgets = budgets
+        self._budgets, self._room = budgets, room
         self.profiles = Profiles(found, config, database, idle_bytes)
 
     def choose(self, request: Request, wish: Wish, moment: Moment) -> Chosen:
@@ -88,10 +93,14 @@ class Selection:
             decision, number = self._taken(offer)
             if not decision.asked and wish.among is None:
                 raise decision.refusal
-            return Chosen(decision.asked, decision, offer.candidates, decision.flags, number)
+            notes = (*decision.flags.notes, *self._untrusted(decision))
+            return Chosen(
+                decision.asked, decision, offer.candidates, decision.flags, number, notes
+            )
         require_unstated(wish)
         self._require_models(wish.fallback)
-        return Chosen(self._alone(wish), flags=self._flags(request, wish))
+        flags = self._flags(request, wish)
+        return Chosen(self._alone(wish), flags=flags, notes=flags.notes)
 
     def decide(self, request: Request, wish: Wish, moment: Moment) -> Decision:
         """The decision among the ``[[models]]``, or among those of a group; of a model that is
@@ -107,6 +116,12 @@ class Selection:
         own = {} if wish.alone else self._own()
         return tuple(chain(wish.model or "", own, wish.fallback))
 
+    def _untrusted(self, decision: Decision) -> Iterator[str]:
+        """The models that are left out until the user agrees to what they are sent."""
+        for one in decision.rejected:
+            if one.error is not None and self._config().untrusted(one.name):
+                yield f"{one.name} is left out: {one.why}: {one.error.hint}"
+
     def _offer(self, request: Request, wish: Wish, moment: Moment) -> _Offer:
         models = self.members(wish.model, wish.models)
         if not models and wish.model is not None:
@@ -119,12 +134,26 @@ class Selection:
             raise NotFound("there are no [[models]] to choose among", "llmrr config edit")
         flags = self._flags(request, wish)
         models, left_out = _narrowed(models, flags)
-        needs = needs_of(request, wish.need, strategy_of(wish, self._config(), flags))
+        strategy = strategy_of(wish, self._config(), flags)
+        require_one(request, strategy)
+        needs = needs_of(request, wish.need, strategy)
         candidates = self.profiles.candidates(models, moment.loaded, wish.loading)
         is_dedicated = not needs.answers and any(one.is_for_vectors for one in candidates)
         named = frozenset(filter(None, (wish.model, *wish.models)))
         needs = replace(needs, dedicated=is_dedicated, named=named)
-        return _Offer(wish, moment, needs, models, tuple(candidates), flags, tuple(left_out))
+        return _Offer(
+            wish, moment, needs, models, tuple(candidates), flags, tuple(left_out),
+            self._lacking(models, wish, moment),
+        )  # fmt: skip
+
+    def _lacking(
+        self, models: Iterable[ConfiguredModel], wish: Wish, moment: Moment
+    ) -> Mapping[str, LlmrrError]:
+        """Those that there is no memory for, with what they would be refused with."""
+        if self._room is None:
+            return {}
+        away = [one for one in models if one.name not in moment.loaded]
+        return self._room.lacking(away, wish.loading, self._catalogue, self._config())
 
     def _taken(self, offer: _Offer) -> tuple[Decision, int | None]:
         """The decision. Where it hangs on what others were just given, looking and noting is one
@@ -157,7 +186,7 @@ class Selection:
             health[name] = replace(health.get(name, UNKNOWN), busy=busy)
         state = State(
             time.time(), moment.seed, health, moment.loaded, _weights(self._config()), moment.kept,
-            self._budgets(),
+            self._budgets(), offer.no_room,
         )  # fmt: skip
         found = route(offer.needs, offer.candidates, state)
         rejected = (*found.rejected, *offer.left_out)
@@ -182,7 +211,7 @@ class Selection:
         """The models that are asked in turn, without those that cannot take the request whenever
         they are asked; of an ensemble all its members."""
         if decision.chosen is None:
-            return () if wish.among is not None else wish.fallback
+            return self._instead(decision, wish)
         if decision.strategy == "ensemble":
             return decision.order[: cast(int, self._config().value("ensemble.size"))]
         configured = self._config().value("fallback_chain")
@@ -197,6 +226,18 @@ class Selection:
         kinds = {one.name: one.kind for one in decision.rejected}
         return tuple(one for one in names if kinds.get(one, "breaker") in _MAY_BE_ASKED)
 
+    def _instead(self, decision: Decision, wish: Wish) -> tuple[str, ...]:
+        """The models that are asked where none was left; what follows one that lacks memory does so
+        as if that had been asked."""
+        if wish.among is not None or wish.fallback:
+            return () if wish.among is not None else wish.fallback
+        out = [one.name for one in decision.rejected]
+        full = [one.name for one in decision.rejected if one.kind == "memory"]
+        if not full or wish.models or self._config().value("fallback_chain") is False:
+            return ()
+        names = chain(full[0], self._own(), self._then(decision, wish))
+        return tuple(one for one in names if one not in out)
+
     def _own(self) -> dict[str, tuple[str, ...]]:
         return {one.name: one.fallback for one in self._config().models}
 
@@ -205,12 +246,13 @@ class Selection:
             self._catalogue.resolve(name)
 
     def _then(self, decision: Decision, wish: Wish) -> Sequence[str]:
-        """What follows the first and its own fallbacks."""
+        """What follows the first and its own fallbacks; of a group its other members, and the
+        chain after them."""
         configured = self._config().value("fallback_chain")
         if wish.fallback or wish.alone:
             return wish.fallback
         if isinstance(configured, tuple):
-            return configured
+            return configured if wish.model is None else (*decision.order, *configured)
         return () if configured is False else decision.order
 
     def sides(self, wish: Wish) -> Sides | None:

@@ -33,7 +33,7 @@ def ask(
     selection = call.setup.selection
     found = [selection.choose(request, one, moment) for one in _wishes(sides, wish)]
     for one in found:
-        host.tell(one.flags.notes)
+        host.tell(one.notes)
     decisions = [one.decision for one in found if one.decision is not None]
     both = [
         _side(Dispatch(host, chosen._replace(decision=one), request, call), one, request,

@@ -22,13 +22,15 @@ def start(
     """Start answering. What goes wrong before the first token is recorded, unless llmrr itself
     refused, and raised where no other model is to be asked."""
     require_answer(wish)
-    selection, moment = call.setup.selection, host.moment(call.conversation)
+    selection = call.setup.selection
+    # Who has answered a conversation goes on with it, unless the call itself says how to choose.
+    moment = host.moment(call.conversation if wish.strategy is None else None)
     if sides := selection.sides(wish):
         from llmrr.choosing.sides import ask
 
         return ask(host, sides, request, wish, call, moment, progress)
     chosen = selection.choose(request, wish, moment)
-    host.tell(chosen.flags.notes)
+    host.tell(chosen.notes)
     dispatch = Dispatch(host, chosen, request, call)
     return begun(dispatch, request, chosen.decision, chosen.names, call.setup.config, progress)
 

@@ -12,7 +12,7 @@ from llmrr import guide, parameters, translating
 from llmrr.choosing.stating import known, unknown
 from llmrr.errors import InvalidRequest, nearest
 from llmrr.kinds import Kind
-from llmrr.tomltext import is_secret
+from llmrr.tomltext import complaint, is_secret
 from llmrr.types import Sampling
 
 
@@ -60,10 +60,14 @@ def parsed(name: str, value: object, table: str = "") -> object:
     if name in ("max_tokens", "seed") and plain in (-1, -2) and not isinstance(plain, bool):
         return None  # what others call no limit, or a random seed
     try:
+        if is_secret(name, plain):
+            raise ValueError
         return kind.parse(plain, Path())
     except (ValueError, TypeError) as error:
-        why = f": {error}" if str(error) else f" is not {kind.expected}"
-        raise InvalidRequest(f"{name} = {value!r}{why}", f"for example: {_example(name)}") from None
+        said = complaint(
+            name, plain, kind.expected, str(error), named=name, written=f" = {value!r}"
+        )
+        raise InvalidRequest(said, f"for example: {_example(name)}") from None
 
 
 def _example(name: str) -> str:
@@ -95,6 +99,15 @@ def timeout(value: object) -> float | None:
     if type(plain) not in (int, float) or not 0 < plain < math.inf:  # type: ignore[operator]
         raise InvalidRequest(f"timeout = {value!r} is not a number above 0", "timeout=30, seconds")
     return float(plain)  # type: ignore[arg-type]
+
+
+def require_running(conversation: object, log: object) -> None:
+    """Raise ``InvalidRequest`` for an id of a conversation that is no text, and for ``log`` where
+    it is neither true nor false."""
+    if not isinstance(conversation, str | None):
+        raise InvalidRequest(f"conversation = {conversation!r} is no id", 'conversation="ID"')
+    if not isinstance(log, bool):
+        raise InvalidRequest(f"log = {log!r} is neither true nor false", "log=False")
 
 
 def sampling(given: Mapping[str, Any]) -> Sampling:
@@ -149,7 +162,7 @@ def _schema(given: object) -> object:
         return given
     if isinstance(given, bool):
         return given
-    raise InvalidRequest(f"schema = {given!r} is none", 'schema={"type": "object", …}')
+    raise InvalidRequest(f"schema = {given!r} is no JSON Schema", 'schema={"type": "object", …}')
 
 
 _SHAPES: Final = {

@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from llmrr import alerts
 from llmrr.alerts import Alert, Facts, Rules
-from llmrr.config import Config
+from llmrr.config import Config, of_alerts
 from llmrr.pool import MemoryUse
 from llmrr.stats import Run
 
@@ -26,10 +26,10 @@ _LOSS: Final = "alerts are not kept"
 
 
 class _Set(NamedTuple):
-    """``[alerts]`` as it holds; ``targets`` without what nobody agreed to."""
+    """``[alerts]`` as it holds; ``opens_at`` so many failures no more runs come."""
 
     rules: Rules
-    targets: "Targets"
+    opens_at: int
 
 
 class Watch:
@@ -56,26 +56,30 @@ class Watch:
         """Look at a run that ended, and raise what is due. Never raises itself."""
         found = self._now()
         if found is not None:
-            due = alerts.due(found.rules, self._facts(run, found.rules))
+            due = alerts.due(found.rules, self._facts(run, found))
             if due:
-                self._raise(due, found.targets)
+                self._raise(due)
         for listener in tuple(self.listeners):
             try:
                 listener(run)
             except Exception:  # the answer is worth more
                 logger().exception("what listens to runs failed")
 
-    def _raise(self, due: list[Alert], targets: "Targets") -> None:
+    def _raise(self, due: list[Alert]) -> None:
         from llmrr.choosing import delivery
 
-        kept = self._database(lambda connection: alerts.record(connection, due), _LOSS) or []
+        targets, withheld = self._targets(self._config())
+        kept = self._database(
+            lambda connection: alerts.record(connection, due, withheld=withheld), _LOSS
+        ) or []  # fmt: skip
         for one in kept:
             logger().warning("%s: %s", one.event, one.message)
             if self.tell is not None:
                 self.tell(f"{one.event}: {one.message}")
             delivery.deliver(one, targets, self._failed)
 
-    def _facts(self, run: Run, rules: Rules) -> Facts:
+    def _facts(self, run: Run, found: _Set) -> Facts:
+        rules = found.rules
         is_whole = not (run.error or run.cache or run.finish_reason == "cancelled")
         latency = run.total_s * 1000 if is_whole else None
         failed = runs = 0
@@ -85,7 +89,7 @@ class Watch:
             )
             failed, runs = counts or (0, 0)
         memory = self._memory() if rules.memory is not None else None
-        return Facts(time.time(), run.model, latency, failed, runs, memory)
+        return Facts(time.time(), run.model, latency, failed, runs, memory, found.opens_at)
 
     def _memory(self) -> float | None:
         now = time.monotonic()
@@ -105,18 +109,26 @@ class Watch:
     def _settings(self, config: Config) -> _Set | None:
         if all(config.settings[f"alerts.{key}"].source == "default" for key in _KEYS):
             return None
+        rules = Rules(*(config.value(f"alerts.{key}") for key in Rules._fields))  # type: ignore[arg-type]
+        self._targets(config)  # tells what nobody agreed to
+        return _Set(rules, cast(int, config.value("breaker.failures")))
+
+    def _targets(self, config: Config) -> "tuple[Targets, bool]":
+        """Where alerts go, without what nobody agreed to; whether there is such."""
         from llmrr.choosing.delivery import Targets
 
-        rules = Rules(*(config.value(f"alerts.{key}") for key in Rules._fields))  # type: ignore[arg-type]
-        targets = {key: self._agreed(config, key) for key in Targets._fields}
-        return _Set(rules, Targets(**targets))  # type: ignore[arg-type]
+        found = {key: self._agreed(config, key) for key in Targets._fields}
+        withheld = any(
+            one is None and config.value(f"alerts.{key}") is not None for key, one in found.items()
+        )
+        return Targets(**found), withheld  # type: ignore[arg-type]
 
     def _agreed(self, config: Config, key: str) -> object:
         """The webhook or the command, unless a project's file brought it and nobody agreed."""
         setting = config.settings[f"alerts.{key}"]
         if setting.value is None or config.is_agreed(f"alerts.{key}"):
             return setting.value
-        said = f"{_wanted(key, setting.value)} ({setting.where}), and nobody agreed to that"
+        said = f"{of_alerts(key, setting.value)} ({setting.where}), and nobody agreed to that"
         self._once(f"{said}: llmrr config trust{_argument(setting.where)}")
         return None
 
@@ -140,15 +152,6 @@ def logger() -> "logging.Logger":
     if not found.handlers:
         found.addHandler(logging.NullHandler())
     return found
-
-
-def _wanted(key: str, value: object) -> str:
-    if key == "webhook":
-        from llmrr.choosing.delivery import host_of
-
-        return f"alerts are to be posted to {host_of(str(value))}"
-    text = shlex.join(value) if isinstance(value, tuple) else str(value)
-    return f"alerts are to run {text if len(text) <= 200 else text[:199] + '…'}"
 
 
 def _argument(file: str | None) -> str:

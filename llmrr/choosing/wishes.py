@@ -111,6 +111,15 @@ def wants_vectors(words: Sequence[str]) -> bool:
     return Feature.EMBEDDINGS in sorted_words(list(words))[0]
 
 
+def require_one(request: Request, strategy: str) -> None:
+    """Raise ``UsageError`` for several answers of an ensemble, which agrees on one."""
+    if strategy == "ensemble" and request.n > 1:
+        raise UsageError(
+            f"n = {request.n} with the strategy ensemble, which takes one of all answers",
+            "n = 1, or another strategy",
+        )
+
+
 def require_unstated(wish: Wish) -> None:
     """Raise ``UsageError`` for what is stated of a choice that there is not."""
     for what, stated in (("strategy", wish.strategy), ("need", wish.need)):

@@ -1,5 +1,6 @@
 """From what the command line states to a request that the router answers."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
@@ -130,8 +131,11 @@ def ask(
     *,
     log: bool = True,
 ) -> "Answer":
-    """Ask. Raises ``UsageError`` when there is no prompt."""
+    """Ask. Raises ``UsageError`` when there is no prompt, and before that what a model that is
+    named and not here does."""
     if understood.request is None:
+        if understood.model:
+            router.catalogue.for_running(router.resolve(understood.model))
         raise UsageError("no prompt was given, and nothing came on stdin", 'llmrr run "…"')
     return router.run(
         understood.request,
@@ -185,8 +189,10 @@ def read_bytes(path: str, most: int | None = None, flag: str = "-f") -> bytes:
         with file.open("rb") as opened:
             return opened.read(-1 if most is None else most + 1)
     except FileNotFoundError:
-        folder = quote(str(file.parent))
-        raise NotFound(f'the file "{path}" does not exist', f"ls {folder}") from None
+        is_address = re.match(r"(?i)[a-z][a-z0-9+.-]*://", path)
+        look = f"curl {quote(path)} | llmrr run {flag} - …"
+        hint = look if is_address else f"ls {quote(str(file.parent))}"
+        raise NotFound(f'the file "{path}" does not exist', hint) from None
     except IsADirectoryError:
         said = f'"{path}" is a folder, and no file'
         each = quote(str(Path(path) / "FILE"))

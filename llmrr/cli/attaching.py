@@ -46,7 +46,8 @@ def read(names: Sequence[str], stdin: bytes | None) -> Attached:
     images: list[Image] = []
     texts: list[tuple[str, str]] = []
     for name in names:
-        found = Image(url=_address(name)) if re.match("(?i)https?:", name) else _file(name, stdin)
+        is_address = re.match(r"(?i)https?:|[a-z][a-z0-9+.-]*://", name)
+        found = Image(url=_address(name)) if is_address else _file(name, stdin)
         if isinstance(found, Image):
             images.append(found)
         else:

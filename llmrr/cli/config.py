@@ -35,18 +35,17 @@ def check(
 
     Ends with exit code 8 when something is.
     """
-    here = [settings.project_file(), settings.user_file()]
-    files = [Path(file)] if file else [one for one in here if one and one.is_file()]
-    found = {each: settings.check(each) for each in files}
+    found = settings.check_here(Path(file) if file else None)
     problems = [problem for each in found.values() for problem in each]
     output.show(problems, views.problems, as_json=json)
     if problems:
         wrong = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
         broken = next(each for each in found if found[each])
-        raise BadConfig(f"{wrong} wrong", settings.edit_line(broken))
+        raise BadConfig(f"{wrong} wrong", settings.edit_line(broken) if broken else "")
     if not file:
         output.notes(settings.load().warnings)
         output.notes(_absent())
+        output.notes(_untrusted())
 
 
 @config.command()
@@ -73,39 +72,63 @@ def trust(
         str | None,
         typer.Argument(metavar="[FILE]", help="The file (default: the project's llmrr.toml)."),
     ] = None,
+    yes: options.Yes = False,
 ) -> None:
     """Agree to what a project's llmrr.toml sends where, and runs.
 
     A base_url together with a key (bedrock finds its keys by itself), and the command and the
-    webhook of alerts, take effect only then, and until the file changes.
+    webhook of alerts, take effect only then, and until the file changes. It lists them, and on a
+    terminal asks.
     """
     agreed = settings.given_or_project(file)
-    trusted.trust(agreed)
+    content, said = settings.agreements(agreed)
+    output.notes(said or ["it sends no key to an address of its own, and runs nothing"])
+    if not yes and output.can_ask() and not output.confirm(f"Trust {agreed}?", default=False):
+        raise LlmrrError("nothing was agreed to", "llmrr config trust")
+    trusted.trust(agreed, content)
     output.note(f"{agreed} is trusted until it changes")
 
 
 @config.command()
 def rollback(
     force: Annotated[
-        bool, typer.Option("--force", help="Also when the file was changed since.")
+        bool,
+        typer.Option("--force", help="Also a file that was changed since, or another project's."),
     ] = False,
 ) -> None:
-    """Undo the last change of the settings."""
+    """Undo the last change of the settings that are in effect here."""
     entry = settings.rollback(force=force)
-    output.note(f"undone: {entry.what}")
+    files = ", ".join(str(file.path) for file in entry.files)
+    output.note(f"undone: {entry.what} ({files})")
+
+
+def _untrusted() -> Iterator[str]:
+    """What takes no effect before the user agrees."""
+    found = settings.load()
+    for said in filter(None, (found.untrusted(model.name) for model in found.models)):
+        yield f"{said}, and nobody agreed to that: llmrr config trust"
+    for key in settings.ALERTS:
+        setting = found.settings[f"alerts.{key}"]
+        if setting.value is not None and not found.is_agreed(f"alerts.{key}"):
+            said = f"{settings.of_alerts(key, setting.value)} ({setting.where})"
+            yield f"{said}, and nobody agreed to that: llmrr config trust"
 
 
 def _absent() -> Iterator[str]:
     """The models of the configuration that are not here."""
     with Router() as router:
         found = router.config
-        named = [model.name for model in found.models if model.provider in LOCAL_PROVIDERS]
-        if default := found.value("default_model"):
-            named.append(str(default))
-        models = (template.model for template in found.templates.values() if template.model)
-        named += [name for name in models if not router.selection.members(name)]
-        for name in named:
+        local = (model.name for model in found.models if model.provider in LOCAL_PROVIDERS)
+        named = [(name, name) for name in local]
+        for key in ("default_model", "preload", "cache.semantic.model"):
+            value = found.value(key)
+            each = value if isinstance(value, tuple) else filter(None, [value])
+            named += [(f"{key} = {name}", str(name)) for name in each]
+        for template in found.templates.values():
+            if template.model and not router.selection.members(template.model):
+                named.append((template.model, template.model))
+        for label, name in named:
             try:
                 router.resolve(name)
             except LlmrrError as error:
-                yield f"{name}: {error.message} ({error.hint})"
+                yield f"{label}: {error.message} ({error.hint})"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from llmrr import paths
-from llmrr.errors import DoesNotFit, LlmrrError, NotFound
+from llmrr.errors import DoesNotFit, LlmrrError, NotFound, masked
 
 if TYPE_CHECKING:
     from llmrr.cli.layout import Page
@@ -99,7 +99,7 @@ def dumps(value: object, *, indent: int | None = 2) -> str:
 
 def note(text: str) -> None:
     """Tell something on stderr that is not data."""
-    stderr(f"llmrr: {text}\n".translate(_UNSAFE))
+    stderr(masked(f"llmrr: {text}\n").translate(_UNSAFE))
 
 
 def notes(texts: Iterable[str]) -> None:

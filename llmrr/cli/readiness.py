@@ -28,21 +28,22 @@ def require(router: "Router", name: str | None) -> None:
     if not output.can_ask():
         return
     found = router.resolve(name)
-    if sent := router.config.untrusted(found.name):
-        _agree(router, found.name, sent)
+    if router.config.untrusted(found.name):
+        _agree(router, found.name)
     if router.catalogue.needs_conversion(found) and not router.catalogue.conversion(found):
         _offer(router, found)
 
 
-def _agree(router: "Router", name: str, sent: str) -> None:
-    from llmrr import trust
+def _agree(router: "Router", name: str) -> None:
+    from llmrr import config, trust
 
-    output.note(sent)
-    if not output.confirm("Is that file yours, or do you trust it?", default=False):
-        raise LlmrrError("nothing was sent", "llmrr config trust")
     model = router.config.model(name)
     assert model is not None
-    trust.trust(model.file)
+    content, said = config.agreements(model.file)
+    output.notes(f"{one} ({model.file})" for one in said)
+    if not output.confirm("Is that file yours, or do you trust it?", default=False):
+        raise LlmrrError("nothing was sent", "llmrr config trust")
+    trust.trust(model.file, content)
 
 
 def _offer(router: "Router", found: "Resolved") -> None:

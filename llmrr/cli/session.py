@@ -122,3 +122,5 @@ def say(session: Session, text: str) -> None:
         if heard.text:
             said = (Message("user", text), Message("assistant", heard.text))
             session.messages = (*session.messages, *said)
+            # It has chosen the model that goes on with the conversation.
+            session.choice = session.choice._replace(strategy=None)

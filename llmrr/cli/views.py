@@ -107,7 +107,7 @@ def _written(page: Page, value: object) -> str:
 def setting_facts(config: "Config") -> list[SettingFacts]:
     """Every setting that has one value, then models, templates and budgets by name."""
     facts: list[SettingFacts] = [
-        {"key": key, "value": s.stated, "source": s.source, "where": s.where}
+        {"key": key, "value": _told(key, s.stated), "source": s.source, "where": s.where}
         for key, s in config.settings.items()
     ]
     for model in config.models:
@@ -122,6 +122,13 @@ def setting_facts(config: "Config") -> list[SettingFacts]:
         value = ", ".join(f"{key} = {one:g}" for key, one in stated.items())
         facts.append({"key": f"budgets.{name}", "value": value, "source": "file", "where": None})
     return facts
+
+
+def _told(key: str, value: object) -> object:
+    """A value as it may be shown: of a webhook the path is often a secret."""
+    from llmrr.tomltext import host_of
+
+    return f"{host_of(value)}/…" if key == "alerts.webhook" and isinstance(value, str) else value
 
 
 def _sets(flag: "Flag") -> str:

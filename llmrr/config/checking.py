@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmrr import paths, tomlfile
-from llmrr.config.files import user_file
+from llmrr.config.files import is_there, user_file
 from llmrr.errors import BadConfig, NotFound
 from llmrr.tomlfile import Problem, TomlFile
 from llmrr.tomltext import toml_text
+
+if TYPE_CHECKING:
+    from llmrr.tomllayout import Place
 
 
 def check(path: Path) -> list[Problem]:
@@ -15,19 +19,24 @@ def check(path: Path) -> list[Problem]:
 
     ``NotFound`` for a file that is not there.
     """
-    if not path.exists():
+    if not is_there(path):
         raise NotFound(f'there is no file "{path}"', "llmrr config check, for those in use")
     file = tomlfile.read(path)
     problems = [*file.problems, *stray(file)]
     problems += () if problems else _variables(file)
-    for model in file.models or ():
-        if model.path is not None and not model.path.exists():
-            problems.append(
-                Problem(
-                    f"the model {model.name!r} is not there: {model.path} ({path})", f"edit {path}"
-                )
-            )
+    for index, model in enumerate(file.models or ()):
+        if model.path is not None and not paths.exists(model.path):
+            said = f"the model {model.name!r} is not there: {model.path}"
+            # Of a file in which a model cannot be used, the numbers are others.
+            place: Place = () if file.problems else ("models", index, "source")
+            problems.append(_missing(path, place, said))
     return problems
+
+
+def _missing(path: Path, place: "Place", said: str) -> Problem:
+    line = tomlfile.line_of(path, place)
+    where = tomlfile.in_line(path, line)
+    return Problem(f"{said} ({where})", f"edit {where}", line)
 
 
 def raise_first(problems: Sequence[Problem], *, told_by: str = ": llmrr config check") -> None:
@@ -60,7 +69,7 @@ def _variables(file: TomlFile) -> Iterator[Problem]:
     from llmrr import envfile
 
     if not paths.exists(found):
-        yield Problem(f"the env_file is not there: {found} ({file.path})", f"edit {file.path}")
+        yield _missing(file.path, ("env_file",), f"the env_file is not there: {found}")
     try:
         envfile.read(found)
     except BadConfig as error:

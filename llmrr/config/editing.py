@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llmrr import environment, settings, tomlfile
 from llmrr.config.checking import raise_first
-from llmrr.config.files import FILE_NAME, edit_line, user_file
+from llmrr.config.files import FILE_NAME, edit_line, project_file, user_file
 from llmrr.config.starter import template_text
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.tomlfile import Problem
@@ -90,10 +90,21 @@ def changed(path: Path, text: str, changes: "Sequence[tuple[Place, object]]") ->
 
 
 def rollback(*, force: bool = False) -> "Entry":
-    """Undo the last change that ``edit``, ``set_value`` or ``llmrr optimize`` made."""
+    """Undo the last change that ``edit``, ``set_value`` or ``llmrr optimize`` made to the files in
+    effect here; with ``force``, where there is none, the last to any. Raises ``LlmrrError``."""
     from llmrr import journal
 
-    return journal.undo(kind="config", force=force)
+    here = {path.resolve() for path in (user_file(), project_file()) if path is not None}
+    left = [one for one in journal.entries() if one.kind == "config" and one.state != "undone"]
+    own = [one for one in left if here.issuperset(file.path for file in one.files)]
+    if left and not own and not force:
+        last = ", ".join(str(file.path) for file in left[-1].files)
+        raise LlmrrError(
+            f"nothing to undo here: the last change was to {last}",
+            "llmrr config rollback in its folder, or --force",
+        )
+    chosen = (own or left)[-1:]
+    return journal.undo(*(one.id for one in chosen), kind="config", force=force)
 
 
 def _edited(

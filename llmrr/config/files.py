@@ -1,5 +1,6 @@
 """Where settings are written: the user's file and the project's."""
 
+import os
 from pathlib import Path
 
 from llmrr import paths
@@ -22,7 +23,7 @@ def project_file(cwd: Path | None = None) -> Path | None:
     own = user_file()
     for folder in (start, *start.parents):
         path = folder / FILE_NAME
-        if is_file(path) and path != own:
+        if is_there(path) and path != own:
             return path
     return None
 
@@ -43,9 +44,7 @@ def edit_line(path: Path) -> str:
     return "llmrr config edit" if own else f"${{EDITOR:-vi}} {shlex.quote(str(path))}"
 
 
-def is_file(path: Path) -> bool:
-    """Whether a file is there that can be reached."""
-    try:
-        return path.is_file()
-    except OSError:  # a parent that may not be looked into
-        return False
+def is_there(path: Path) -> bool:
+    """Whether anything is there under this name; what is no file, or leads nowhere, is told when it
+    is read. What lies in a folder that may not be looked into is not there."""
+    return os.path.lexists(path)

@@ -24,12 +24,14 @@ def settled(config: Config) -> Config:
     """What was read and stated as one, once that is seen to fit together. Raises ``BadConfig``."""
     found, models = dict(config.settings), config.models
     _require_weight(found)
+    _require_order(found)
     found["fallback_chain"], lost = _chain_of(found["fallback_chain"], models, config.files)
     found["migration.mode"], idle = _mode_of(found, models, config.files)
     strategy = found["strategy"]
     said = (
         _idle_default(found["default_model"], models, user_file()),
         strategy_warning(strategy.stated, strategy.where or strategy.source), lost, idle,
+        _idle_semantic(found),
     )  # fmt: skip
     _require_models(config.flags, models, config.files)
     warnings = (*config.warnings, *filter(None, said))
@@ -60,6 +62,25 @@ def _require_weight(found: Mapping[str, Setting]) -> None:
         )
 
 
+def _require_order(found: Mapping[str, Setting]) -> None:
+    low, high = found["memory.threshold"], found["memory.high"]
+    if "default" not in (low.source, high.source) and low.value > high.value:  # type: ignore[operator]
+        raise BadConfig(
+            f"memory.threshold = {toml_text(low.stated)} is above memory.high = "
+            f"{toml_text(high.stated)} ({high.where or high.source})",
+            "what is idle is unloaded at the threshold, and at high nothing more is loaded",
+        )
+
+
+def _idle_semantic(found: Mapping[str, Setting]) -> str | None:
+    """The warning for how alike messages must be, where no model tells it."""
+    model, threshold = found["cache.semantic.model"], found["cache.semantic.threshold"]
+    if model.value is not None or threshold.source == "default":
+        return None
+    where = threshold.where or threshold.source
+    return f"cache.semantic.threshold has no effect without cache.semantic.model ({where})"
+
+
 def _chain_of(
     chain: Setting, models: tuple[ConfiguredModel, ...], files: tuple[Path, ...]
 ) -> tuple[Setting, str | None]:
@@ -75,7 +96,8 @@ def _chain_of(
     if not models or not _is_weaker(chain.source, models, files):
         near = nearest(absent[0], names)
         where = chain.where or chain.source
-        hint = f"did you mean {near}?" if near else f"add [[models]] of that name to {where}"
+        home = f" to {where}" if chain.source in ("user", "project") else ""
+        hint = f"did you mean {near}?" if near else f"add [[models]] of that name{home}"
         raise BadConfig(f"{said} ({where})", hint)
     kept = tuple(name for name in chain.value if name in names)
     left = chain._replace(value=kept) if kept else settings.defaults()["fallback_chain"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from llmrr import environment, settings, tomlfile
 from llmrr.config.checking import raise_first, stray
-from llmrr.config.files import is_file, project_file, user_file
+from llmrr.config.files import is_there, project_file, user_file
 from llmrr.config.fitting import budgets_of, budgets_over, settled
 from llmrr.config.resolved import Config
 from llmrr.flags import GUIDE, joined
@@ -63,15 +63,20 @@ def read(
 
 
 def over(config: Config, stated: TomlFile) -> Config:
-    """What was read, with what a program states on top of it. Raises ``BadConfig`` for the first
-    thing that cannot be used."""
+    """What was read, with what a program states on top of it: as the command line's, that comes
+    before the environment, but for a variable that overrides all. Raises ``BadConfig`` for the
+    first thing that cannot be used."""
     raise_first(stated.problems, told_by=" like it")
+    above = {
+        key: config.settings[key] for key, variable in environment.OVERRIDING.items()
+        if config.settings[key][1:3] == ("environment", variable)
+    }  # fmt: skip
     models = config.models if stated.models is None else stated.models
     templates = {**config.templates, **stated.templates}
     budgets, lost = budgets_over(config.budgets, stated, models)
     return config._replace(
-        settings={**config.settings, **_values(stated, "code")}, models=models, templates=templates,
-        warnings=(*config.warnings, *stated.notes, *lost),
+        settings={**config.settings, **_values(stated, "code"), **above}, models=models,
+        templates=templates, warnings=(*config.warnings, *stated.notes, *lost),
         flags=joined(config.flags, stated.flags), budgets=budgets,
     )  # fmt: skip
 
@@ -79,7 +84,7 @@ def over(config: Config, stated: TomlFile) -> Config:
 def _levels(cwd: Path | None, file: Path | None) -> list[tuple[Source, TomlFile]]:
     """What the user's file and the project's state, the weaker first."""
     user, project = user_file(), file or project_file(cwd)
-    found: list[tuple[Source, Path]] = [("user", user)] if is_file(user) else []
+    found: list[tuple[Source, Path]] = [("user", user)] if is_there(user) else []
     if project is not None and project != user:
         found.append(("project", project))
     levels = []

@@ -5,10 +5,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from llmrr.config.agreeing import secrets_of
 from llmrr.config.files import user_file
 from llmrr.errors import NotFound, nearest
 from llmrr.flags import GUIDE, Flag
-from llmrr.kinds import KEYS_OF_THEIR_OWN, split_source
 from llmrr.settings import Setting
 from llmrr.strategies import Limits
 from llmrr.tomlfile import ConfiguredModel, Template
@@ -61,9 +61,7 @@ class Config(NamedTuple):
         if model is None or model.file not in self.files:
             return ""
         options: dict[str, Any] = {**model.options, **stated}
-        own = KEYS_OF_THEIR_OWN.get(split_source(model.source)[0])
-        secrets = [own, options.get("api_key_env"), *(options.get("headers_env") or {}).values()]
-        found = " and ".join(filter(None, secrets))
+        found = " and ".join(secrets_of(model.source, options))
         if "base_url" not in model.options or "base_url" in stated or not found:
             return ""
         if model.file in (self.named, user_file()):

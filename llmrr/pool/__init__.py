@@ -2,7 +2,8 @@
 
 ``deciding`` says which of them makes room for another one, ``memory`` how full the machine is,
 ``needs`` what a model takes; ``keeping`` loads them, lends them to requests (``entries``,
-``shelf``) and unloads them, which ``sweeping`` has it do in time.
+``shelf``) and unloads them, which ``sweeping`` has it do in time; ``outlook`` says what would be
+refused.
 """
 
 from llmrr.pool.deciding import Held, MemoryUse, Rules, evict

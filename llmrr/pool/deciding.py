@@ -3,6 +3,8 @@
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
+from llmrr.errors import DoesNotFit
+
 GIGABYTE = 1e9
 
 
@@ -156,6 +158,14 @@ def refusal(
     )
     said.append(f"and [memory] high is {rules.high:.0%}; loaded: {', '.join(loaded) or 'nothing'}")
     return "".join(said)
+
+
+def refused(
+    name: str, need: int | None, use: MemoryUse | None, held: Sequence[Held], rules: Rules
+) -> DoesNotFit:
+    """What a model is refused with."""
+    hint = "a smaller model, or [memory] high in llmrr.toml (LLMRR_MEMORY__HIGH, for once)"
+    return DoesNotFit(refusal(name, need, use, held, rules), hint)
 
 
 def _has_room(

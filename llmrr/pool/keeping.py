@@ -10,6 +10,7 @@ from llmrr.errors import DoesNotFit, EngineFailed, LlmrrError
 from llmrr.pool import deciding, sweeping
 from llmrr.pool.deciding import Held, MemoryUse, Rules
 from llmrr.pool.entries import Claim, Entry, Lease, Wanted
+from llmrr.pool.outlook import Outlook
 from llmrr.pool.shelf import Shelf
 
 REMOTE_KEPT = 64  # connections to as many models elsewhere are kept, where nobody uses them
@@ -35,6 +36,7 @@ class Pool:
     ) -> None:
         self._rules, self._lives, self._clock = rules, lives, clock
         self._read = read or _read
+        self._outlook = Outlook(self._read, clock)
         self._shelf = Shelf()
         # Reentrant: a lease that is forgotten is released wherever the collector runs.
         self._changed = threading.Condition(threading.RLock())
@@ -71,6 +73,20 @@ class Pool:
         with self._changed:
             known = sum(one.bytes or 0 for one in self._shelf.local())
         return self._read(known)
+
+    def refusals(self, wanted: Iterable[Wanted]) -> dict[str, DoesNotFit]:
+        """Those of these models that ``lease`` would refuse now, by name: they are not here, and
+        neither what is idle nor what runs leaves room for them once it has gone."""
+        with self._changed:
+            local, here = self._shelf.local(), set(self._shelf.entries)
+        away = [one for one in wanted if one.need is not None and one.key not in here]
+        if not away:
+            return {}
+        for one in local:
+            one.measure()
+        held = [one.held for one in local]
+        needs = {one.name: one.need() if held and one.need else 0 for one in away}
+        return self._outlook.refusals(needs, held, self._rules())
 
     # -- loading -------------------------------------------------------------------------------
 
@@ -181,9 +197,7 @@ class Pool:
     def _refusal(self, claim: Claim, use: MemoryUse | None) -> DoesNotFit:
         held = [one.held for one in self._shelf.local()]
         use = use or self._read(sum(one.bytes for one in held))
-        said = deciding.refusal(claim.wanted.name, claim.need, use, held, self._rules())
-        hint = "a smaller model, or [memory] high in llmrr.toml (LLMRR_MEMORY__HIGH, for once)"
-        return DoesNotFit(said, hint)
+        return deciding.refused(claim.wanted.name, claim.need, use, held, self._rules())
 
     # -- unloading -----------------------------------------------------------------------------
 

@@ -1,13 +1,16 @@
 """What may be spent, what is, and whether one more request is within it. Pure: what was spent, the
 day and the price of the request are passed in.
 
+What is under way in the same process counts as if it were spent; between processes budgets may be
+exceeded by what is under way in the others.
+
 Dollars and tokens, of a day and of a calendar month in local time, of all models together and of
 one. From 80 % on there is a warning, at 100 % the model is not asked. A model that costs nothing is
 left alone by dollars; one whose price nobody stated cannot be counted, and is only stopped once the
 dollars are gone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from math import inf
@@ -29,8 +32,8 @@ class Spent(NamedTuple):
 
     today: float = 0.0
     month: float = 0.0
-    tokens_today: int = 0
-    tokens_month: int = 0
+    tokens_today: float = 0
+    tokens_month: float = 0
 
 
 NOTHING: Final = Spent()
@@ -38,8 +41,8 @@ NOTHING: Final = Spent()
 
 class Use(NamedTuple):
     """How far one budget is used once a request is counted: ``key`` is the setting, ``of`` the
-    model that it is for (None: all), ``spent`` what was recorded before. ``resets`` is the day that
-    it begins anew."""
+    model that it is for (None: all), ``spent`` what was recorded before, ``under_way`` what others
+    are about to take. ``resets`` is the day that it begins anew."""
 
     key: str
     of: str | None
@@ -47,6 +50,7 @@ class Use(NamedTuple):
     spent: float
     expected: float
     resets: date
+    under_way: float = 0.0
 
     @property
     def share(self) -> float:
@@ -55,7 +59,7 @@ class Use(NamedTuple):
         >>> Use("daily", None, 5.0, 4.0, 0.5, date(2026, 12, 1)).share
         0.9
         """
-        total = self.spent + self.expected
+        total = self.spent + self.under_way + self.expected
         return total / self.limit if self.limit else inf
 
     @property
@@ -72,12 +76,18 @@ class Use(NamedTuple):
         """
         when = "today" if self.key.endswith("daily") else "this month"
         if self.key.startswith("tokens"):
-            of = f"{self.spent:,.0f} of {self.limit:,.0f} tokens of {when} are spent"
-            more = f"{self.expected:,.0f}"
+            spent, limit, under_way, more = (f"{one:,.0f}" for one in self._amounts)
+            what = f"tokens of {when} are spent"
         else:
-            of = f"{dollars(self.spent)} of {dollars(self.limit)} of {when} are spent"
-            more = dollars(self.expected)
-        return f"{of}, and this takes about {more}" if self.expected else of
+            spent, limit, under_way, more = _alike(self._amounts)
+            what = f"of {when} are spent"
+        others = f", {under_way} are under way" if self.under_way else ""
+        this = f", and this takes about {more}" if self.expected else ""
+        return f"{spent} of {limit} {what}{others}{this}"
+
+    @property
+    def _amounts(self) -> tuple[float, float, float, float]:
+        return self.spent, self.limit, self.under_way, self.expected
 
     @property
     def why(self) -> str:
@@ -97,20 +107,24 @@ class Use(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """The limits and what was spent, on one day; ``own`` and ``spent_by`` are by model."""
+    """The limits and what was spent, on one day; ``own`` and what ends in ``by`` are by
+    model. Unless it ``is_known`` what was spent is at least that much."""
 
     today: date
     limits: Limits = NO_LIMITS
     own: Mapping[str, Limits] = field(default_factory=dict)
     spent: Spent = NOTHING
     spent_by: Mapping[str, Spent] = field(default_factory=dict)
+    under_way: Spent = NOTHING
+    under_way_by: Mapping[str, Spent] = field(default_factory=dict)
+    is_known: bool = True
     _dollars: float = field(init=False, repr=False)  # what is left for all models
     _tokens: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         left = [
-            inf if limit is None else limit * _FULL - so_far
-            for limit, so_far in zip(self.limits, self.spent, strict=True)
+            inf if limit is None else limit * _FULL - so_far - more
+            for limit, so_far, more in zip(self.limits, self.spent, self.under_way, strict=True)
         ]
         object.__setattr__(self, "_dollars", min(left[:2]))
         object.__setattr__(self, "_tokens", min(left[2:]))
@@ -123,9 +137,10 @@ class Budgets:
         >>> [use.share for use in budgets.uses("m", 0.25, 100)], list(budgets.uses("m", 0.0, 100))
         ([0.75], [])
         """
-        yield from self._of(None, self.limits, self.spent, cost, tokens)
+        yield from self._of(None, self.limits, (self.spent, self.under_way), cost, tokens)
         if (limits := self.own.get(name)) is not None:
-            yield from self._of(name, limits, self.spent_by.get(name, NOTHING), cost, tokens)
+            used = (self.spent_by.get(name, NOTHING), self.under_way_by.get(name, NOTHING))
+            yield from self._of(name, limits, used, cost, tokens)
 
     def over(self, name: str, cost: float | None, tokens: float) -> Use | None:
         """The budget that this request would exceed most, or None: it may be sent."""
@@ -141,15 +156,19 @@ class Budgets:
         return max(self.uses(name, cost, tokens), key=lambda use: use.share, default=None)
 
     def _of(
-        self, name: str | None, limits: Limits, spent: Spent, cost: float | None, tokens: float
+        self,
+        name: str | None,
+        limits: Limits,
+        used: tuple[Spent, Spent],
+        cost: float | None,
+        tokens: float,
     ) -> Iterator[Use]:
-        rows = zip(WORDS, limits, spent, strict=True)
-        for key, limit, so_far in rows:
+        for key, limit, so_far, more in zip(WORDS, limits, *used, strict=True):
             if limit is None or (cost == 0 and not key.startswith("tokens")):
                 continue
             expected = tokens if key.startswith("tokens") else cost or 0.0
             resets = self.today + timedelta(1) if key.endswith("daily") else _next(self.today)
-            yield Use(key, name, limit, so_far, expected, resets)
+            yield Use(key, name, limit, so_far, expected, resets, more)
 
 
 def dollars(amount: float) -> str:
@@ -161,6 +180,19 @@ def dollars(amount: float) -> str:
     if amount == 0 or abs(amount) >= 0.01:
         return f"${amount:,.2f}"
     return f"${amount:.2g}" if abs(amount) >= 1e-4 else f"${amount:.6f}"
+
+
+def _alike(amounts: Sequence[float]) -> list[str]:
+    """Amounts that are compared: with as many digits as show how they add up.
+
+    >>> _alike((0.015, 0.02, 0.006)), _alike((2.0, 1.0, 0.5))
+    (['$0.015', '$0.020', '$0.006'], ['$2.00', '$1.00', '$0.50'])
+    """
+    digits = next(
+        (some for some in range(2, 6)
+         if all(abs(round(one, some) - one) <= one * 0.005 for one in amounts if one >= 1e-4)), 6
+    )  # fmt: skip
+    return [dollars(one) if 0 < one < 1e-4 else f"${one:,.{digits}f}" for one in amounts]
 
 
 def _next(day: date) -> date:

@@ -15,7 +15,7 @@ from operator import mul
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from llmrr.errors import UsageError, nearest
+from llmrr.errors import InvalidRequest, nearest
 from llmrr.kinds import RETENTION
 from llmrr.types import (
     Chunk,
@@ -50,7 +50,7 @@ class Rules(NamedTuple):
 
 def rules(stated: Stated, configured: Rules) -> Rules:
     """With what a call says: true, false, or a mapping of ``enabled`` and ``ttl``. Raises
-    ``UsageError``.
+    ``InvalidRequest``.
 
     >>> rules({"enabled": True, "ttl": "1h"}, Rules(enabled=False))[:2]
     (True, 3600.0)
@@ -64,7 +64,7 @@ def rules(stated: Stated, configured: Rules) -> Rules:
     for name in stated:
         if name not in ("enabled", "ttl"):
             near = nearest(str(name), ("enabled", "ttl"))
-            raise UsageError(
+            raise InvalidRequest(
                 f"cache has no {name!r}", f"did you mean {near}?" if near else "enabled, ttl"
             )
     enabled = stated.get("enabled", configured.enabled)
@@ -80,10 +80,10 @@ def rules(stated: Stated, configured: Rules) -> Rules:
     return configured._replace(enabled=enabled, ttl=ttl, is_asked_for=asked)
 
 
-def _wrong(value: object, expected: str, name: str = "") -> UsageError:
+def _wrong(value: object, expected: str, name: str = "") -> InvalidRequest:
     where = f"cache[{name!r}]" if name else "cache"
     hint = 'cache={"enabled": True, "ttl": 60}'
-    return UsageError(f"{where} = {value!r} is not {expected}", hint)
+    return InvalidRequest(f"{where} = {value!r} is not {expected}", hint)
 
 
 def repeats(request: Request) -> bool:

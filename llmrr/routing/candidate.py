@@ -118,7 +118,7 @@ class State:
     """What a decision hangs on besides the request and the models. ``now`` is in epoch seconds,
     ``loaded`` names the models that are in memory, ``weights`` are those of quality, cost and
     speed, ``kept`` is the model that has answered a conversation so far, ``budgets`` what may be
-    spent, None where nothing limits it."""
+    spent, None where nothing limits it, ``no_room`` why models are not loaded now, by name."""
 
     now: float = 0.0
     seed: int = 0
@@ -127,6 +127,7 @@ class State:
     weights: tuple[float, float, float] = (0.4, 0.3, 0.3)
     kept: str | None = None
     budgets: Budgets | None = None
+    no_room: Mapping[str, LlmrrError] = field(default_factory=dict)
 
 
 def expected_tokens(needs: Needs, health: Health) -> float:
@@ -142,6 +143,30 @@ def expected_cost(needs: Needs, candidate: Candidate, health: Health) -> float |
     if not any(candidate.cost):
         return 0.0
     return candidate.cost.of(needs.tokens, expected_tokens(needs, health))
+
+
+def held_against(
+    needs: Needs, candidate: Candidate, health: Health, *, at_most: bool = False
+) -> tuple[float | None, float]:
+    """Dollars and tokens that a request counts for before it is answered: of its answer what past
+    ones took. Where there are none nobody knows: nothing, or ``at_most`` the limit that it states.
+    Dollars are 0 only of a model that costs nothing.
+
+    >>> paid = Candidate("paid", cost=Cost(1000.0, 1000.0))
+    >>> held_against(Needs(tokens=10), paid, UNKNOWN)
+    (0.01, 10.0)
+    >>> held_against(Needs(tokens=10, answer_tokens=5), paid, UNKNOWN, at_most=True)
+    (0.015, 15.0)
+    """
+    answer = float(needs.answer_tokens or 0) if at_most else 0.0
+    if health.answer_tokens is not None:
+        answer = expected_tokens(needs, health)
+    tokens = needs.tokens + answer
+    if candidate.cost is None:
+        return None, tokens
+    if not any(candidate.cost):
+        return 0.0, tokens
+    return candidate.cost.of(needs.tokens, answer) or None, tokens
 
 
 def expected_time(needs: Needs, health: Health, *, loaded: bool) -> float | None:

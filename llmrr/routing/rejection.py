@@ -17,8 +17,7 @@ from llmrr.routing.candidate import (
     Candidate,
     Needs,
     State,
-    expected_cost,
-    expected_tokens,
+    held_against,
 )
 
 
@@ -91,9 +90,10 @@ def rejection(
         missing = needs.tags - candidate.tags
         return Rejected(candidate.name, "tag", (", ".join(sorted(missing)),))
     health = state.health.get(candidate.name, UNKNOWN)
+    if state.no_room and (full := state.no_room.get(candidate.name)) is not None:
+        return Rejected(candidate.name, "memory", (), full)
     if state.budgets is not None:
-        cost = expected_cost(needs, candidate, health)
-        tokens = needs.tokens + expected_tokens(needs, health)
+        cost, tokens = held_against(needs, candidate, health)
         if (use := state.budgets.over(candidate.name, cost, tokens)) is not None:
             return Rejected(candidate.name, "budget", (use,))
     if health.closed_at is None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from llmrr.errors import BadConfig, nearest
-from llmrr.kinds import FILE, FLAG, TEXT, whole
+from llmrr.kinds import FILE, FLAG, TEXT, Kind, whole
 from llmrr.settings.base import Setting, Source, Spec
 from llmrr.settings.models import ENGINES, KV_TYPES, MODELS, PLACING, REMOTE_OPTIONS, STRAY
 from llmrr.settings.routing import ROUTING
@@ -21,15 +21,24 @@ __all__ = [
     "Spec", "defaults", "plain_settings", "plain_spec", "spec",
 ]  # fmt: skip
 
+def _version(value: object, folder: Path) -> object:
+    if type(value) is int and value > 1:
+        raise ValueError(f"{value} is the format of a newer llmrr than this one, which reads 1")
+    return whole(1, 1).parse(value, folder)
+
+
+VERSION = Kind("a whole number, as yet 1", _version)
+
 SETTINGS: tuple[Spec, ...] = (
-    Spec("version", whole(1, 1), 1, "The version of this file's format.", "1"),
+    Spec("version", VERSION, 1, "The version of this file's format.", "1"),
     Spec("strategy", STRATEGY, DEFAULT_STRATEGY,
          "Which of the [[models]] answers where none is named: "
          + "; ".join(f"{name}: {what}" for name, what in STRATEGIES.items()) + ".",
          '"quality-first"', True),
     Spec("fallback_chain", CHAIN, None,
          "What is asked, in this order, when the model that was chosen fails before its first "
-         "word; unset, all others by priority. With false one model is asked, and no other.",
+         "word; of a group its other members come before it; unset, all others by priority. With "
+         "false one model is asked, and no other.",
          '["assistant", "local"]', True),
     Spec("default_model", TEXT, None,
          "The model that answers when none is named, where there are no [[models]]; without it, "

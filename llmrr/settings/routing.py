@@ -133,8 +133,8 @@ ROUTING: tuple[Spec, ...] = (
          "How the two sides of a migration run beside each other; unset, not at all. hybrid: both "
          "are asked at once, the new side answers, and the legacy side where that fails; "
          "new-primary and legacy-primary: one side is asked, and the other one where that fails. "
-         "MIGRATION_MODE in the environment overrides it, and off there is not at all; where a "
-         "model is named it has no effect.",
+         "MIGRATION_MODE in the environment overrides it, also where a program states it, and off "
+         "there is not at all; where a model is named it has no effect.",
          '"hybrid"', True),
     Spec("migration.new", SIDE, None,
          "The models of the new side: strategy and fallback_chain choose among them.",

@@ -74,7 +74,7 @@ RUNNING: tuple[Spec, ...] = (
          "milliseconds; loading the model does not count.", "5000", True),
     Spec("alerts.error_rate", SHARE, 0.05,
          "high-error-rate, when more than this share of a model's last 50 runs of a day failed, of "
-         "at least 10.", "0.2", True),
+         "at least 10, or as many failures as open a breaker.", "0.2", True),
     Spec("alerts.memory", SHARE, 0.85,
          "high-memory, when more than this share of this machine's memory is taken, or of its "
          "container's.", "0.9", True),

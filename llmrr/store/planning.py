@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llmrr import hardware, hub, paths
-from llmrr.errors import DoesNotFit, NotFound, Unreachable, UsageError, nearest
+from llmrr.errors import DoesNotFit, NotFound, Unreachable, UsageError, masked, nearest
 from llmrr.formats import FolderFiles, missing
 from llmrr.formats.source import Files
 from llmrr.hardware import Hardware
@@ -119,7 +119,7 @@ def reference(text: str) -> tuple[HubReference, str | None]:
     near = nearest(text, SHORT_NAMES)
     said = f'"{text}" is no repository (owner/repo) and no short name'
     if near is None:
-        words = re.sub(r"[^\w.]+", " ", text).strip() or "TEXT"
+        words = re.sub(r"[^\w.]+", " ", text if masked(text) == text else "").strip() or "TEXT"
         raise NotFound(f"{said}", f"llmrr search {words}")
     raise NotFound(said, f"llmrr pull {near}")
 

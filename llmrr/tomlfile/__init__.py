@@ -7,12 +7,12 @@ from pathlib import Path
 from llmrr.tomlfile.chains import WEIGHTS, check_chains, strangers
 from llmrr.tomlfile.models import models_of
 from llmrr.tomlfile.named import budgets_of, flags_of, templates_of
-from llmrr.tomlfile.reader import Reader
+from llmrr.tomlfile.reader import Reader, in_line, line_of
 from llmrr.tomlfile.stated import ConfiguredModel, Problem, Template, TomlFile, render
 
 __all__ = [
-    "WEIGHTS", "ConfiguredModel", "Problem", "Template", "TomlFile", "read", "read_table",
-    "render", "strangers",
+    "WEIGHTS", "ConfiguredModel", "Problem", "Template", "TomlFile", "in_line",
+    "line_of", "read", "read_table", "render", "strangers",
 ]  # fmt: skip
 
 

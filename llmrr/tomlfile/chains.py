@@ -61,10 +61,11 @@ def strangers(
 ) -> Iterator[tuple[str, str]]:
     """What to say of each name that is no model's: message, hint."""
     names = [model.name for model in models]
+    listed = f"the models are {', '.join(names)}" if names else "add [[models]] of that name"
     for name in named:
         if name not in names:
             near = nearest(name, names)
-            hint = f"did you mean {near}?" if near else f"the models are {', '.join(names)}"
+            hint = f"did you mean {near}?" if near else listed
             yield f"{what} names {name!r}, and no [[models]] is called so", hint
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from llmrr import kinds, settings
 from llmrr.tomlfile.reader import Reader, shown
 from llmrr.tomlfile.stated import ConfiguredModel
-from llmrr.tomltext import toml_text
+from llmrr.tomltext import may_hold_secret, toml_text
 from llmrr.types import Sampling
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ def models_of(reader: Reader, entries: object) -> tuple[ConfiguredModel, ...] | 
         return None
     found: dict[str, ConfiguredModel] = {}
     for index, entry in enumerate(entries):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if isinstance(name, str) and not may_hold_secret("", name):
+            reader.models[index] = name
         model = _model(reader, entry, ("models", index))
         if model is not None and model.name in found:
             reader.fail(

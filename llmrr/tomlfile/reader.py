@@ -1,14 +1,16 @@
 """Reads the tables of one file, each key held against the settings that there are."""
 
+import errno
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmrr import settings
-from llmrr.errors import nearest
+from llmrr.errors import masked, nearest
 from llmrr.tomlfile.stated import Problem
-from llmrr.tomltext import is_secret, key_text, toml_text
+from llmrr.tomltext import complaint, is_secret, key_text, toml_text
 
 if TYPE_CHECKING:
     from llmrr.tomllayout import Layout, Place
@@ -20,6 +22,7 @@ class Reader:
     def __init__(self, path: Path, folder: Path, *, is_file: bool = True) -> None:
         self.path, self.folder, self.is_file = path, folder, is_file
         self.text = ""
+        self.models: dict[int, str] = {}  # their names, by place
         self.layout: Layout | None = None
         self.values: dict[str, tuple[object, object]] = {}
         self.problems: list[Problem] = []
@@ -30,12 +33,12 @@ class Reader:
         import tomllib
 
         try:
-            raw = self.path.read_bytes() if content is None else content
+            raw = _content(self.path) if content is None else content
             self.text = raw.decode("utf-8-sig").replace("\r\n", "\n")
             return tomllib.loads(self.text)
         except OSError as exc:
             self.problems.append(
-                Problem(f"cannot read {self.path}: {exc.strerror}", f"ls -l {self.path}")
+                Problem(f"cannot read {self.path}: {exc.strerror}", f"ls -ld {self.path}")
             )
         except UnicodeDecodeError as exc:
             self.problems.append(
@@ -52,13 +55,16 @@ class Reader:
     def fail(self, place: "Place", message: str, hint: str = "") -> None:
         """Note a problem at ``place``; the message gets where that is."""
         line = self.line(place)
-        where = _in_line(self.path, line)
+        where = in_line(self.path, line)
+        number = f"models[{place[1]}]" if len(place) > 1 else ""
+        if number and message.startswith(number) and (name := self.models.get(place[1])):  # type: ignore[arg-type]
+            message = f"the model {name!r}: {message}"
         mend = f"edit {where}" if self.is_file else ""
-        self.problems.append(Problem(f"{message} ({where})", hint or mend, line))
+        self.problems.append(Problem(masked(f"{message} ({where})"), masked(hint or mend), line))
 
     def note(self, place: "Place", message: str) -> None:
         """The same for what can be used, and is told."""
-        self.notes.append(f"{message} ({_in_line(self.path, self.line(place))})")
+        self.notes.append(masked(f"{message} ({in_line(self.path, self.line(place))})"))
 
     def line(self, place: "Place") -> int | None:
         """Where a key is written, or the nearest table around it."""
@@ -79,9 +85,12 @@ class Reader:
         try:
             return spec.kind.parse(raw, self.folder)
         except ValueError as exc:
-            why = f": {exc}" if str(exc) else f" is not {spec.kind.expected}"
-            written = "" if str(exc) else f" = {_short(raw)}"
-            self.fail(place, f"{key}{written}{why}", f"for example: {spec.leaf} = {spec.example}")
+            why = str(exc)
+            said = complaint(
+                spec.leaf, raw, spec.kind.expected, why,
+                named=key, written="" if why else f" = {_short(raw)}",
+            )  # fmt: skip
+            self.fail(place, said, f"for example: {spec.leaf} = {spec.example}")
         return None
 
     def secret(self, raw: object, place: "Place") -> bool:
@@ -159,7 +168,22 @@ def shown(place: "Place") -> str:
     return "".join(parts).removeprefix(".")
 
 
-def _in_line(path: Path, line: int | None) -> str:
+def line_of(path: Path, place: "Place") -> int | None:
+    """Where a key is written in a file, or the nearest table around it."""
+    reader = Reader(path, path.parent)
+    reader.table(None)
+    return reader.line(place)
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds. Raises ``OSError``, also for what is none and may never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return path.read_bytes()
+
+
+def in_line(path: Path, line: int | None) -> str:
+    """A file and where in it, as messages name them."""
     return f"{path}, line {line}" if line else str(path)
 
 

@@ -1,5 +1,5 @@
-"""So many requests through ``Router.run`` and real HTTP on loopback, over five models of which one
-never fails, three do in all the ways that providers have, and one is dead.
+"""So many requests through ``Router.generate`` and real HTTP on loopback, over five models of which
+one never fails, three do in all the ways that providers have, and one is dead.
 
     python tests/bench/faults.py [--requests 100000] [--threads 64] [--strategy random]
 
@@ -147,20 +147,18 @@ class Tally:
 
 def drive(tally: Tally, requests: int, threads: int) -> float:
     """Send them; the seconds that it took."""
-    from llmrr import Message, Request, Router
+    from llmrr import Router
 
-    request = Request(messages=(Message("user", "hello"),))
     left = iter(range(requests))
     lock = threading.Lock()
 
     with Router(warn=tally.warn) as router:
 
         def once() -> tuple[str, str, str | None]:
-            found = router.run(request)
-            text = "".join(chunk.text for chunk in found)
-            assert found.decision is not None
-            out = {one.name for one in found.decision.rejected}
-            return text, found.model.name, found.decision.chosen if out == {"dead"} else None
+            found = router.generate("hello")
+            decision = found.metadata.decision
+            out = {one["name"] for one in decision["rejected"]}
+            return found.text, found.model, decision["model"] if out == {"dead"} else None
 
         def work() -> None:
             while True:

@@ -1,11 +1,12 @@
-"""What ``Router.run`` adds to a request, against ``litellm.Router`` and the official client: all in
-front of the same server, which answers at once, from 1 and from 64 threads.
+"""What ``Router.generate`` and ``Router.generate_stream`` add to a request, against
+``litellm.Router`` and the official client: all in front of the same server, which answers at once,
+from 1 and from 64 threads.
 
     python tests/bench/router.py --other PYTHON [--rounds 5] [--seconds 2] [--models 5]
 
 ``--other`` is an interpreter that has them: ``pip install litellm openai``. Each side runs in a
-process of its own, all in turn, round after round. ``whole`` asks the others for an answer in one
-piece (ours are always streamed from a provider), ``streamed`` for one in pieces.
+process of its own, all in turn, round after round. ``whole`` asks for an answer in one piece (ours
+are streamed from a provider all the same), ``streamed`` for one in pieces.
 
 Ours chooses at random by weight among so many ``[[models]]``, all at that server, and does
 what it always does: candidates, the breaker, health and the record of every run in the database.
@@ -35,7 +36,7 @@ Asks = Callable[[], Ask]  # one for each thread: what asks once, and counts the 
 
 def llmrr(url: str, models: int, streams: bool) -> Asks:
     """Ours."""
-    from llmrr import Message, Request, Router, config, paths
+    from llmrr import Router, config, paths
 
     lines = ["version = 1", "strategy = 'random'"]
     for at in range(models):
@@ -44,12 +45,14 @@ def llmrr(url: str, models: int, streams: bool) -> Asks:
     paths.config_dir().mkdir(parents=True, exist_ok=True)
     config.user_file().write_text("\n".join(lines))
     router = Router(warn=lambda text: print(text, file=sys.stderr))
-    request = Request(messages=(Message("user", "hello"),))
 
-    def ask() -> int:
-        return sum(bool(chunk.text) for chunk in router.run(request))
+    def whole() -> int:
+        return len(router.generate("hello").text.split())
 
-    return lambda: ask
+    def streamed() -> int:
+        return sum(bool(piece) for piece in router.generate_stream("hello"))
+
+    return lambda: streamed if streams else whole
 
 
 def litellm(url: str, models: int, streams: bool) -> Asks:

@@ -18,7 +18,7 @@ class Deadlines:
         self._is_rest = False  # had it much less than its own time?
         if deadline is not None:
             left = max(deadline - now, 0.0)
-            self._is_rest = own is None or left < 0.9 * own
+            self._is_rest = own is None or left < own - max(0.1 * own, _SLACK_S)
             self._total = left if own is None else min(own, left)
         self._talks = False
 
@@ -79,8 +79,8 @@ class Deadlines:
             error.is_of_request = True  # no fault of who was asked last
             return error
         if name == "timeout":
-            own = self._endpoint.timeout or limit
-            return TimedOut(f"{party.name} {what} {own:g} s", "-o timeout SECONDS allows more")
+            whole = self._endpoint.timeout or limit
+            return TimedOut(f"{party.name} {what} {whole:g} s", "-o timeout SECONDS allows more")
         return TimedOut(
             f"{party.name} {what} {limit:g} s", f"[timeouts] {name} of llmrr.toml allows more"
         )
@@ -94,6 +94,7 @@ class Deadlines:
         return step, (self._began, self._total, "timeout")
 
 
+_SLACK_S = 0.5  # what of a request's time may pass before a model is asked
 _WHAT = {
     "first_token": "did not begin to answer within",
     "between_tokens": "began to answer, and then said nothing for",
