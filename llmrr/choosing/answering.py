@@ -21,8 +21,8 @@ class Answer(Iterator[Chunk]):
     before its end."""
 
     held = False
-    _why: LlmrrError | None = None
-    _uncounted = 0  # bytes of what no tokens were counted of: a provider names none
+    _tokens = 0  # those that were counted
+    _uncounted = 0  # bytes of the rest: a provider names no tokens
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Answer(Iterator[Chunk]):
         self._ended = False
         self._parts: list[str] = []
         self._said = self._watched = self._cancelled = False
-        self._tokens = 0  # those that were counted
+        self._why: LlmrrError | None = None
 
     @property
     def attempt(self) -> Attempt:

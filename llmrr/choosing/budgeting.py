@@ -128,7 +128,7 @@ def price(config: Config, model: Resolved) -> Cost | None:
 
 
 def cost_of(config: Config, model: Resolved, usage: Usage | None) -> float | None:
-    """Dollars of a run, by the tokens that its provider counted; None where its price or its tokens
+    """Dollars of a run, by the tokens that were counted or guessed; None where its price or they
     are not known."""
     found = price(config, model)
     if found is None or not any(found):

@@ -202,10 +202,9 @@ class Dispatch:
         if ended.error is None and is_said and self.call.conversation is not None:
             self.host.kept[self.call.conversation] = ended.name
         found = self.cached.ended(ended)
-        cost = cost_of(self.config, model, ended.usage)
-        heard = ended.error is not None and not found.is_own  # what failed was another's run
-        if found.cache is not None or heard:  # it took nothing, whatever the answer once took
-            ended, cost = replace(ended, usage=None), 0.0
+        if found.cache is not None or (ended.error is not None and not found.is_own):
+            ended = replace(ended, usage=None)  # it took nothing, whatever that run did
+        cost = 0.0 if found.cache is not None else cost_of(self.config, model, ended.usage)
         if cost is not None:
             self.cost = cost + (self.cost or 0.0)
         run = ending.run_of(self.request, ended, model, self.cid if is_said else None, cost)

@@ -42,7 +42,7 @@ class Parallel(Answer):
         self.usage, self.finish_reason, self.text = None, None, ""
         self._host, self._sides, self._request, self._call = host, sides, request, call
         self._first, self._second, self._leading = first, second, first
-        self._began, self._at, self._tokens = time.time(), 0, 0
+        self._began, self._at = time.time(), 0
         self._parts: list[str] = []
         self._said = self._watched = self._ended = self._cancelled = False
         self._answered: str | None = None

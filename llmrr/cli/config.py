@@ -76,8 +76,9 @@ def trust(
 ) -> None:
     """Agree to what a project's llmrr.toml sends where, and runs.
 
-    A base_url together with a key, and the command and the webhook of alerts, take effect only
-    then, and until the file changes. It lists them, and on a terminal asks.
+    A base_url together with a key (bedrock finds its keys by itself), and the command and the
+    webhook of alerts, take effect only then, and until the file changes. It lists them, and on a
+    terminal asks.
     """
     agreed = settings.given_or_project(file)
     content, said = settings.agreements(agreed)

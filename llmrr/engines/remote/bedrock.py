@@ -31,11 +31,7 @@ from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.images import inline
 from llmrr.engines.remote.model import unit
 from llmrr.engines.remote.stream import RemoteStream
-from llmrr.errors import (
-    ContentRefused,
-    EngineFailed,
-    FeatureMissing,
-)
+from llmrr.errors import ContentRefused, EngineFailed, FeatureMissing
 from llmrr.types import Chunk, Endpoint, FinishReason, Image, Message, ModelInfo, Request
 
 if TYPE_CHECKING:
