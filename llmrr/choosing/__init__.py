@@ -11,12 +11,12 @@ under way, ``ensemble`` one of several; ``embedding`` does the same for vectors.
 configuration with what follows from it, which a request keeps; ``host`` is what all requests of a
 router share, and ``recording`` the database as they use it.
 
-Beside the way of a request: ``behind`` is what figures of a model belong to, ``infos`` what its file
-says, ``room`` which models memory has no room for, ``pictures`` which take images, ``refusals``
-whose fault a refusal is; ``lookup`` is what the cache is asked for. Two sides of a migration are
-decided by ``sides``, each is a ``side``, ``parallel`` is the answer of both, and ``background``
-what outlives it. ``budgeting`` and ``purse`` are what is spent, ``watching`` and ``delivery`` the
-alerts, ``diagnosis`` how it all is doing.
+Beside the way of a request: ``behind`` is what figures of a model belong to, ``infos`` what its
+file says, ``room`` which models memory has no room for, ``pictures`` which take images,
+``refusals`` whose fault a refusal is; ``lookup`` is what the cache is asked for. Two sides of a
+migration are decided by ``sides``, each is a ``side``, ``parallel`` is the answer of both, and
+``background`` what outlives it. ``budgeting`` and ``purse`` are what is spent, ``watching`` and
+``delivery`` the alerts, ``diagnosis`` how it all is doing.
 
 What programs call: ``stating`` has the names of arguments, ``values`` and ``turns`` what they may
 be, ``calls`` makes a request of them, ``results`` is what comes back.
