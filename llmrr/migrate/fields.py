@@ -1,0 +1,335 @@
+"""Parameters under other tools' names, as ``params`` and ``options`` of ``[[models]]``.
+
+``settle`` takes whatever fields a file or a call states and fills in a model: what is known is
+converted and checked, a key becomes the name of its variable, a provider's default is dropped, and
+the rest is a warning, never a guess.
+"""
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from llmrr.kinds import split_source
+from llmrr.migrate import naming, secrets
+from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.values import Call, Env, Prompt, Unresolved, Value
+from llmrr.parameters import fields_of
+
+# Our names by those of the others, compared without "-", "_" and case.
+NAMES: Final[Mapping[str, str]] = {
+    **{name: "temperature" for name in ("temperature", "temp")},
+    **{name: "max_tokens" for name in (
+        "maxtokens", "maxcompletiontokens", "maxoutputtokens", "maxtokenstosample", "numpredict",
+        "npredict", "maxnewtokens", "predict", "maxgenerationtokens", "maxgenlen", "maxtokenscount",
+    )},
+    **{name: "context_size" for name in (
+        "contextsize", "numctx", "nctx", "ctxsize", "contextlength", "contextwindow",
+        "maxmodellen", "maxcontextlength", "maxseqlen", "maxcontextwindow",
+    )},
+    "topp": "top_p", "topk": "top_k", "minp": "min_p", "typicalp": "typical_p",
+    "typical": "typical_p",
+    **{name: "repeat_penalty" for name in ("repeatpenalty", "repetitionpenalty")},
+    "frequencypenalty": "frequency_penalty", "presencepenalty": "presence_penalty",
+    **{name: "stop" for name in (
+        "stop", "stopsequences", "stopwords", "stoptokens", "customstoptriggers", "stopstrings",
+        "stopsequence", "antiprompt",
+    )},
+    **{name: "seed" for name in ("seed", "randomseed")},
+    **{name: "system" for name in (
+        "systemprompt", "system", "systemmessage", "systeminstruction", "basesystemmessage",
+    )},
+    **{name: "gpu_layers" for name in ("gpulayers", "ngpulayers", "numgpu", "ngl", "numgpulayers")},
+    **{name: "threads" for name in ("threads", "nthreads", "numthread", "numthreads")},
+    **{name: "kv_type" for name in ("cachetypek", "kvtype", "typek", "ctk")},
+    **{name: "flash_attention" for name in (
+        "flashattention", "flashattn", "fa", "defaultcontextflashattention",
+    )},
+    **{name: "mmap" for name in ("usemmap", "mmap")},
+    **{name: "mlock" for name in ("usemlock", "mlock", "mmlock")},
+    **{name: "lora" for name in ("lorapath", "adapterpath", "loraadapter", "lora")},
+    **{name: "mmproj" for name in ("mmproj", "clipmodelpath")},
+    **{name: "base_url" for name in (
+        "baseurl", "apibase", "openaiapibase", "basepath", "anthropicapiurl", "apiurl",
+        "azureendpoint", "endpoint", "openaibaseurl", "apibaseurl", "serverurl",
+    )},
+    **{name: "api_version" for name in ("apiversion", "openaiapiversion")},
+    **{name: "organization" for name in (
+        "organization", "openaiorganization", "organizationid", "orgid", "openaiorgid",
+    )},
+    **{name: "timeout" for name in (
+        "timeout", "requesttimeout", "defaultrequesttimeout", "timeoutseconds",
+    )},
+    **{name: "max_retries" for name in ("maxretries", "numretries", "retries")},
+    "revision": "revision",
+}  # fmt: skip
+# Said by their tools wherever they stand, and of no use here.
+_NOISE: Final = frozenset({
+    "streamusage", "disallowedspecial", "validatebaseurl", "openaiapitype", "apitype",
+    "defaultmetadata", "metadata", "batchsize", "nbatch", "verbose", "cache", "tags", "name",
+    "callbacks", "callbackmanager", "stream", "streaming", "modelkwargs", "clientconfig",
+    "lcattributes", "lcnamespace", "outputversion", "profile", "numbatch", "maxconcurrency",
+    "reuseclient", "ischatmodel", "isfunctioncallingmodel", "classname", "pydanticprogrammode",
+    "type", "httpclient", "httpasyncclient", "tiktokenmodelname", "disablestreaming",
+})  # fmt: skip
+# A value that changes nothing at any provider: not worth a word.
+_DEFAULTS: Final[Mapping[str, tuple[object, ...]]] = {
+    "n": (1,), "bestof": (1,), "presencepenalty": (0,), "frequencypenalty": (0,), "logprobs": (
+        False, None, 0), "toplogprobs": (0, None), "echo": (False,), "strict": (False,),
+    "logitbias": (None,), "repeatlastn": (64,), "mirostat": (0,), "tfsz": (1, 1.0),
+}  # fmt: skip
+# What stands for "not stated" under a name of ours.
+_NONE: Final[Mapping[str, tuple[object, ...]]] = {
+    "max_tokens": (-1, -2, 0), "context_size": (0, -1, "auto"), "threads": (0, -1),
+    "gpu_layers": ("auto",), "timeout": (0, -1),
+}  # fmt: skip
+_WHOLE: Final = frozenset({
+    "max_tokens", "context_size", "top_k", "seed", "threads", "max_retries", "gpu_layers",
+})  # fmt: skip
+_FLAGS: Final = frozenset({"mmap", "mlock", "flash_attention"})
+_SWITCHES: Final = {
+    "true": True, "yes": True, "on": True, "1": True, "enabled": True,
+    "false": False, "no": False, "off": False, "0": False, "disabled": False,
+}  # fmt: skip
+_PARAMS: Final = frozenset(fields_of("params"))
+
+
+def settle(
+    model: Model,
+    stated: Mapping[str, Value],
+    findings: Findings,
+    *,
+    line: int | None = None,
+    names: Mapping[str, str] | None = None,
+    drop: Collection[str] = (),
+    milliseconds: Collection[str] = (),
+) -> None:
+    """Fill in ``params`` and ``options`` of a model from what is stated of it.
+
+    ``names`` are further ones of this tool (theirs to ours, spelled as in the file), which count
+    before ``NAMES``; ``drop`` are those that were read already or say nothing; ``milliseconds``
+    are times in these. What stands in ``model`` already is replaced.
+    """
+    for name, value in stated.items():
+        if name in drop or value is None or value == "":
+            continue
+        if secrets.is_secret_field(name):
+            _key(model, name, value, findings, line)
+            continue
+        ours = (names or {}).get(name) or NAMES.get(_plain(name))
+        if ours is None:
+            _unknown(name, value, findings, line)
+            continue
+        known = resolved(value, findings, name, line)
+        if known is None:
+            continue
+        if name in milliseconds and isinstance(known, int | float):
+            known = known / 1000
+        _put(model, ours, name, known, findings, line)
+
+
+def resolved(value: Value, findings: Findings, name: str, line: int | None = None) -> Any:
+    """A value as a plain one, or None with a warning that says why it is not known.
+
+    An environment variable stands for its default, with the warning ``env-default``; without one it
+    is ``unresolved``.
+    """
+    if isinstance(value, str) and (found := secrets.reference(value)) is not None:
+        value = found
+    if isinstance(value, Env):
+        if value.default is None:
+            findings.warn(
+                "unresolved", f"{name} is what the variable {value.name} holds", line, name
+            )
+            return None
+        default = resolved(value.default, findings, name, line)
+        if default is not None:
+            findings.warn(
+                "env-default",
+                f"{name} is what the variable {value.name} holds, else {default!r}, taken here",
+                line, name,
+            )  # fmt: skip
+        return default
+    if isinstance(value, Unresolved | Call | Prompt):
+        text = value.text[:80]
+        findings.warn("unresolved", f"{name} is {text!r}", value_line(value) or line, name)
+        return None
+    if isinstance(value, list):
+        found_list = [resolved(one, findings, name, line) for one in value]
+        return None if None in found_list else found_list
+    return value
+
+
+def value_line(value: Value) -> int | None:
+    """Where a value stands, if it says so."""
+    return value.line if isinstance(value, Unresolved | Call) else None
+
+
+def api_key(
+    model: Model, value: Value, findings: Findings, *, at: str = "api_key", line: int | None = None
+) -> None:
+    """What a key is: the name of its variable in ``options["api_key_env"]``; a literal one is never
+    kept, but for its digest in ``model.key``."""
+    _key(model, at, value, findings, line)
+
+
+def _key(model: Model, name: str, value: Value, findings: Findings, line: int | None) -> None:
+    if isinstance(value, str):
+        value = secrets.reference(value) or value
+    if isinstance(value, Env):
+        model.options["api_key_env"] = value.name
+        if isinstance(value.default, str) and not secrets.is_placeholder(value.default):
+            findings.secrets.add(value.default)
+            _tell(findings, name, line, value.name)
+        return
+    if isinstance(value, Unresolved | Call | Prompt):
+        if not (isinstance(value, Call) and value.callee.endswith("SecretStr")):
+            findings.warn("unresolved", f"{name} is {value.text[:80]!r}", line, name)
+        elif value.args:
+            _key(model, name, value.args[0], findings, line)
+        return
+    for text in value if isinstance(value, list) else [value]:
+        if not isinstance(text, str) or secrets.is_placeholder(text):
+            continue
+        variable = naming.key_variable(_provider(model)) or _variable(model.name)
+        findings.secrets.add(text)
+        model.options.setdefault("api_key_env", variable)
+        model.key = secrets.digest(text)
+        _tell(findings, name, line, variable)
+
+
+def _tell(findings: Findings, name: str, line: int | None, variable: str) -> None:
+    findings.warn(
+        "secret-in-clear",
+        f"{name} holds a key in clear: it stays in that file; set {variable} to it"
+        f" (llmrr keys set {variable}), and replace a key that others could have read",
+        line, name,
+    )  # fmt: skip
+
+
+def _variable(name: str) -> str:
+    """A variable for the key of a model whose provider has no usual one."""
+    plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").upper() or "MODEL"
+    return f"{'_' if plain[0].isdigit() else ''}{plain}_API_KEY"
+
+
+def _provider(model: Model) -> str:
+    try:
+        return split_source(model.source)[0]
+    except ValueError:
+        return ""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.\s]", "", name).lower()
+
+
+def _unknown(name: str, value: Value, findings: Findings, line: int | None) -> None:
+    plain = _plain(name)
+    if plain in _NOISE or (plain in _DEFAULTS and value in _DEFAULTS[plain]):
+        return
+    if isinstance(value, list | dict) and not value:
+        return
+    if isinstance(value, dict) and any(secrets.is_secret_field(one) for one in value):
+        for inner, one in value.items():
+            if isinstance(one, str) and secrets.is_secret_field(inner):
+                findings.secrets.add(one)
+    findings.warn("unmapped-parameter", f"{name} has no equivalent in llmrr.toml", line, name)
+
+
+def _put(
+    model: Model, ours: str, name: str, value: Any, findings: Findings, line: int | None
+) -> None:
+    """One value under our name, in the type that it has to have."""
+    try:
+        value = converted(ours, value)
+    except ValueError as exc:
+        said = secrets.masked(repr(value))[:80]
+        findings.warn("wrong-type", f"{name} is {said}, {exc}", line, name)
+        return
+    if value is None:
+        return
+    if ours in ("frequency_penalty", "presence_penalty") and value == 0:
+        return
+    if ours == "base_url":
+        if "@" in value or "?" in value:
+            findings.warn("secret-in-clear", f"{name} holds a key in its address", line, name)
+            value = re.sub(r"(?<=://)[^/@]*@", "", value).partition("?")[0]
+        if naming.is_default(_provider(model), value):
+            return
+    (model.params if ours in _PARAMS else model.options)[ours] = value
+
+
+def converted(ours: str, value: Any) -> Any:
+    """A value in the type that our parameter has; None for one that stands for "not stated".
+
+    Texts hold numbers in files that know no types. Raises ``ValueError``.
+
+    >>> converted("temperature", "1e-1"), converted("max_tokens", "-1"), converted("mmap", "no")
+    (0.1, None, False)
+    >>> converted("stop", "END"), converted("context_size", {"max": 8096})
+    (['END'], 8096)
+    """
+    if isinstance(value, dict) and ours in ("context_size", "gpu_layers"):
+        value = value.get("max", value.get("min"))
+    if isinstance(value, dict) and ours == "repeat_penalty":
+        value = value.get("penalty")
+    if value is None or (value in _NONE.get(ours, ()) and not isinstance(value, bool)):
+        return None
+    if ours == "repeat_penalty" and value is False:
+        return None
+    if ours == "stop":
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+            raise ValueError("which is no text or list of texts")
+        return [one for one in texts if one] or None
+    if ours in _FLAGS:
+        return _flag(value)
+    if ours == "gpu_layers" and isinstance(value, str) and value.strip() in ("max", "all"):
+        return -1
+    if ours in ("system", "base_url", "api_version", "organization", "kv_type", "lora", "mmproj",
+                "revision"):  # fmt: skip
+        return _text(value)
+    found = _number(value)
+    if ours in _WHOLE:
+        if not float(found).is_integer():
+            raise ValueError("which is no whole number")
+        found = int(found)
+    return None if found in _NONE.get(ours, ()) else found
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("which is no text")
+    return str(value) if str(value).strip() else None
+
+
+def _flag(value: object) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word == "auto":
+        return None
+    if word not in _SWITCHES:
+        raise ValueError("which is neither true nor false")
+    return _SWITCHES[word]
+
+
+def _number(value: object) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("which is no number")
+    found: int | float
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            found = int(text)
+        except ValueError:
+            try:
+                found = float(text)
+            except ValueError:
+                raise ValueError("which is no number") from None
+    else:
+        found = value
+    if not math.isfinite(found):
+        raise ValueError("which is no number")
+    return found
