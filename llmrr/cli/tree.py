@@ -64,6 +64,7 @@ COMMANDS = {
     "logs": Entry("history", "logs", "Search and print past runs."),
     "config": Entry("config", "config", "Show, check and change the settings."),
     "keys": Entry("keys", "keys", "Keep the keys of providers."),
+    "migrate": Entry("migrate", "migrate", "Bring over what you run today, with a way back."),
     "completion": Entry("completion", "completion", "Print the completion script of a shell."),
 }
 
