@@ -1,10 +1,15 @@
 """The assessment of a scan: packages, the system, usage, and needs held against what is known."""
 
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from llmrr.migrate.assessing import dependencies, system
+from llmrr import Router, stats
+from llmrr.database import open_database
+from llmrr.migrate.artefact import Artefact, Model
+from llmrr.migrate.assessing import dependencies, needs, report, system
 from llmrr.migrate.documents import Document
 
 MANIFESTS = {
@@ -84,3 +89,60 @@ def test_packages_tell_of_the_system() -> None:
     assert said["framework"] == [{"name": "Express", "where": "package.json"}]
     assert said["monitoring"] == [{"name": "Prometheus", "where": "package.json"}]
     assert said["scaling"] == []
+
+
+def _artefact(path: str, *models: Model, error: str | None = None) -> Artefact:
+    return Artefact(Path(path), "openai-code", models, error=error)
+
+
+def _model(source: str, sites: int = 0, **more: object) -> Model:
+    lines = list(range(1, sites + 1))
+    return Model(source.partition(":")[2], source, call_sites=lines, **more)  # type: ignore[arg-type]
+
+
+def test_usage_is_summed_over_the_artefacts_that_name_a_model(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(b"x" * 500)
+    found = [
+        _artefact("a.py", _model("openai:gpt-4o", 2), _model("file:a.gguf")),
+        _artefact("b.py", _model("openai:gpt-4o", 8)),
+        _artefact("c.py", error="no"),
+    ]
+    with Router(warn=lambda _: None) as router:
+        seen = report.assess(router, found, [], [], needs.Needs(cost=0.01), [])
+    used, local = seen.models
+    assert (used.level, used.call_sites, used.files) == ("high", 10, ("a.py", "b.py"))
+    assert (used.cost, used.latency_s, used.is_local) == (None, None, False)
+    assert (local.level, local.cost, local.is_local) == (None, 0.0, True)
+    assert [(one.model, one.met) for one in seen.held] == [("gpt-4o", None), ("a.gguf", True)]
+    assert (seen.maps, seen.warned, seen.cannot) == (2, 0, 1)
+    assert [one.quality for one in seen.candidates] == [None] * len(seen.candidates)
+
+
+def test_what_history_knows_is_held_against_the_requirements() -> None:
+    with closing(open_database()) as database:
+        for seconds, error in ((0.5, None), (1.5, None), (1.0, "EngineFailed: it broke")):
+            stats.record(database, stats.Run(
+                None, time.time(), "m", "openai:gpt-4o", "openai", total_s=seconds, error=error,
+                finish_reason=None if error else "stop",
+            ))  # fmt: skip
+    required = needs.Needs(latency_ms=900, availability=0.9, throughput=30)
+    with Router(warn=lambda _: None) as router:
+        found = [_artefact("a.py", _model("openai:gpt-4o", 1))]
+        seen = report.assess(router, found, [], [], required, [])
+    assert [(one.need, one.known, one.met) for one in seen.held] == [
+        ("latency_ms", 1000.0, False), ("availability", pytest.approx(2 / 3), False),
+        ("throughput", 60.0, True),
+    ]  # fmt: skip
+
+
+def test_the_report_names_everything() -> None:
+    packages = dependencies.of(Document(Path("requirements.txt"), b"openai==1.2\n"))
+    signs = system.of(Document(Path("Dockerfile"), b"FROM x\n"))
+    cost = {"input": 1.0, "output": 3.0}
+    found = [_artefact("a.py", _model("openai:gpt-4o", 3, cost=cost))]
+    with Router(warn=lambda _: None) as router:
+        seen = report.assess(router, found, packages, signs, needs.Needs(cost=0.001), ["no/repo"])
+    page = report.markdown(seen)
+    for part in ("gpt-4o", "medium", "openai | ==1.2", "Docker (Dockerfile)", "0.002", "no/repo"):
+        assert part in page
+    assert seen.candidates[-1].problem

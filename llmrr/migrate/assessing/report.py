@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.migrate.artefact import Artefact, Model
 from llmrr.migrate.assessing import candidates, dependencies, needs, system, usage
+
+UNKNOWN: Final = "\N{EN DASH}"
 
 if TYPE_CHECKING:
     from llmrr.router import Router
@@ -51,7 +53,7 @@ def assess(
 
     known = router.with_database(lambda base: history.read(base, 0.0), "the history")
     uses = {one.source: one for one in known.models} if known else {}
-    costs = {one.source: one.cost for one in router.config.models if one.cost}
+    costs = {one.source: one.cost._asdict() for one in router.config.models if one.cost}
     used = usage.of(artefacts, uses, costs, _bytes)
     found = list(packages)
     outcomes = Counter(_outcome(one) for one in artefacts)
@@ -93,10 +95,10 @@ def markdown(found: Assessment) -> str:
     lines = ["# What runs today", "", *_models(found.models), "", "## The system", ""]
     for aspect in system.ASPECTS:
         seen = ", ".join(f"{one['name']} ({one['where']})" for one in found.system[aspect])
-        lines.append(f"- {aspect}: {seen or '–'}")
+        lines.append(f"- {aspect}: {seen or UNKNOWN}")
     lines += ["", "## Packages that are replaced", ""]
     rows = [
-        [one.name, one.version or "–", str(one.file), one.replaced_by or "–"]
+        [one.name, one.version or UNKNOWN, str(one.file), one.replaced_by or UNKNOWN]
         for one in found.dependencies
     ]
     lines += table(["package", "version", "file", "by"], rows) if rows else ["None."]
@@ -124,7 +126,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _models(found: Iterable[usage.ModelUsage]) -> list[str]:
     rows = [
-        [one.name, one.provider, one.level or "–", str(one.call_sites),
+        [one.name, one.provider, one.level or UNKNOWN, str(one.call_sites),
          "yes" if one.is_local else "no", _megabytes(one.bytes),
          _figure(None if one.latency_s is None else one.latency_s * 1000), _figure(one.cost)]
         for one in found
@@ -136,8 +138,8 @@ def _models(found: Iterable[usage.ModelUsage]) -> list[str]:
 def _candidates(found: Iterable[candidates.Candidate]) -> list[str]:
     rows = [
         [one.name, _megabytes(one.memory_bytes),
-         {True: "yes", False: "no", None: "–"}[one.fits], _figure(one.tokens_per_s),
-         "–" if one.quality is None else f"{one.quality:.0%} of {one.measured_by}",
+         {True: "yes", False: "no", None: UNKNOWN}[one.fits], _figure(one.tokens_per_s),
+         UNKNOWN if one.quality is None else f"{one.quality:.0%} of {one.measured_by}",
          one.problem or ""]
         for one in found
     ]  # fmt: skip
@@ -149,8 +151,8 @@ def _verdict(one: needs.Held) -> str:
 
 
 def _megabytes(count: int | None) -> str:
-    return "–" if count is None else f"{count / 1e6:,.0f}"
+    return UNKNOWN if count is None else f"{count / 1e6:,.0f}"
 
 
 def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.4g}"
+    return UNKNOWN if value is None else f"{value:,.4g}"
