@@ -65,6 +65,8 @@ _SHORT: Final = {
     "rerank": "reranking", "f": "file", "f16-kv": "memory-f16", "kvu": "kv-unified",
 }  # fmt: skip
 _SPLIT: Final = frozenset({"&&", "||", ";", "|", "&"})
+_LONGEST: Final = 100_000  # characters of a command line
+_MOST: Final = 5_000  # words of one
 
 
 class Launch(NamedTuple):
@@ -94,7 +96,7 @@ def words_of(text: str) -> list[str]:
     >>> words_of(r"C:\\llama\\llama-server.exe -m it's")[0]
     'C:\\\\llama\\\\llama-server.exe'
     """
-    kept = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    kept = [line for line in text[:_LONGEST].splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\[ \t]*\n", " ", "\n".join(kept) + "\n")
     joined = re.sub(r"[\^`][ \t]*\n", " ", joined)  # as cmd.exe and PowerShell continue a line
     is_windows = re.search(r"(?:^|[\s\"'])[A-Za-z]:\\", joined)
@@ -118,7 +120,7 @@ def launch(words: Sequence[str], environment: Mapping[str, str] | None = None) -
     True
     """
     own = dict(environment or {})
-    found = _program(list(words), own, 0)
+    found = _program(list(words[:_MOST]), own, 0)
     if found is None:
         return None
     program, rest, mounts = found

@@ -225,20 +225,24 @@ def _variable(name: str) -> str:
 
 
 def _loaded(path: Path) -> Any:
-    try:
-        if path.stat().st_size > _LARGEST:
-            return None
-        return Document(path, path.read_bytes()).shape
-    except OSError:
-        return None
+    data = _bytes(path)
+    return None if data is None else Document(path, data).shape
 
 
 def _text(path: Path) -> str | None:
+    text = (_bytes(path) or b"").decode(errors="replace").strip()
+    return text if text and len(text) < 200 and "\n" not in text else None
+
+
+def _bytes(path: Path) -> bytes | None:
+    """What a file holds that lies in this folder itself."""
     try:
-        text = path.read_text(errors="replace")[:1000].strip()
-    except OSError:
+        there = path.resolve()
+        if there.parent != path.parent.resolve() or not there.is_file():
+            return None
+        return there.read_bytes() if there.stat().st_size <= _LARGEST else None
+    except (OSError, RuntimeError):
         return None
-    return text if text and "\n" not in text else None
 
 
 def _table(value: Any) -> dict[str, Any]:
