@@ -1,10 +1,15 @@
 """Texts to trees: JSON with comments, YAML, TOML, INI; Python, JavaScript and TypeScript."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from llmrr.migrate.values import Code
+
+SCRIPTS: Final = {
+    ".js": "javascript", ".mjs": "javascript", ".cjs": "javascript", ".jsx": "javascript",
+    ".ts": "typescript", ".mts": "typescript", ".cts": "typescript", ".tsx": "tsx",
+}  # fmt: skip
 
 
 class Several(list[Any]):
@@ -41,4 +46,8 @@ def duplicates(text: str, suffix: str) -> list[tuple[str, int]]:
 
 def evaluated(text: str, suffix: str, path: Path) -> "Code | None":
     """The calls and names of a file of code, or None. Raises ``DamagedFile``."""
+    if dialect := SCRIPTS.get(suffix):
+        from llmrr.migrate import javascript
+
+        return javascript.evaluate(text, path, dialect)
     return None
