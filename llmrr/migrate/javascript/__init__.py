@@ -5,8 +5,8 @@ Names of what is imported are the module as it is written, a dot, and the export
 ``import * as`` gives is the module itself, so that ``new OpenAI()`` after
 ``const OpenAI = require("openai")`` calls ``openai``, and after ``const { OpenAI } = …`` it calls
 ``openai.OpenAI``. The members of a class are ``this.client``. ``__dirname`` and all that gives the
-file's folder is ``.``: a path of it begins with ``./`` or ``../``. What is spread into an object and
-not known stands under the key ``...``; in the argument of a call it is in ``rest``.
+file's folder is ``.``: a path of it begins with ``./`` or ``../``. What is spread into an object
+and not known stands under the key ``...``; in the argument of a call it is in ``rest``.
 """
 
 from pathlib import Path

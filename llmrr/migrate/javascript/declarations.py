@@ -222,11 +222,10 @@ class Declarations:
             if value.type in _WRAPPERS and value.named_children:
                 at = -1 if value.type == "type_assertion" else 0
                 value = value.named_children[at]
-            elif value.type == "binary_expression" and (right := value.child_by_field_name("right")):
-                value = right  # global.client ?? new Client()
-            elif value.type == "assignment_expression" and (
-                right := value.child_by_field_name("right")
-            ):
+            elif value.type in ("binary_expression", "assignment_expression"):
+                right = value.child_by_field_name("right")  # global.client ?? new Client()
+                if right is None:
+                    break
                 value = right
             else:
                 break

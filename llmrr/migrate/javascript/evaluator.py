@@ -4,7 +4,7 @@ A name that is not known, and what lies in it, is a ``Ref`` while it is evaluate
 or be a variable of the environment. In a value it becomes ``Unresolved``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -14,7 +14,7 @@ from llmrr.migrate.javascript.grammar import text_of
 from llmrr.migrate.javascript.known import NotKnown
 from llmrr.migrate.javascript.measures import Measures
 from llmrr.migrate.javascript.scopes import Binding, Given, Scope
-from llmrr.migrate.javascript.texts import doubled, number, unescaped
+from llmrr.migrate.javascript.texts import number, unescaped
 from llmrr.migrate.values import Call, Code, Env, Prompt, Unresolved, Value
 
 if TYPE_CHECKING:
@@ -28,10 +28,12 @@ _DEDENT: Final = ("dedent", "outdent", "endent", "stripIndent", "stripIndents", 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Something that only has a name: of a module, a parameter, or what a call gave."""
+    """Something that only has a name: of a module (``is_imported``), a parameter, or what a call
+    gave."""
 
     name: str
     receiver: Call | None = None
+    is_imported: bool = False
 
 
 Found: TypeAlias = Value | Ref
@@ -53,28 +55,33 @@ class Evaluator:
         """All that the file says."""
         for site in self.declared.calls:
             self.find(site.node, site.scope, 0)
-        calls = [self._made[one.node.id] for one in self.declared.calls if one.node.id in self._made]
-        exports: dict[str, Value] = {}
-        for name, given in self.declared.exports:
-            exports[name] = self.value(given.node, given.scope, 0)
-        return Code("javascript", self.declared.imports, tuple(calls), self._names(), exports)
+        sites = (one.node.id for one in self.declared.calls)
+        calls = [self._made[site] for site in sites if site in self._made]
+        exports = {
+            name: self.value(given.node, given.scope, 0) for name, given in self.declared.exports
+        }
+        names: dict[str, Value] = {}
+        imports: dict[str, str] = {}
+        for name, found in self._assigned():
+            if not isinstance(found, Ref):
+                names.setdefault(name, found)
+            elif variable := known.variable(found.name):
+                names.setdefault(name, variable)
+            elif found.is_imported:
+                imports.setdefault(name, found.name)
+        return Code("javascript", self.declared.imports | imports, tuple(calls), names, exports)
 
-    def _names(self) -> dict[str, Value]:
-        found: dict[str, Value] = {}
+    def _assigned(self) -> Iterator[tuple[str, Found]]:
+        """The names that were given one value, those of the module first."""
         for scope in self.declared.scopes:
             for name, binding in scope.names.items():
-                self._name(name, binding, found)
+                yield from self._once(name, binding)
                 for member, inner in binding.members.items():
-                    self._name(f"{name}.{member}", inner, found)
-        return found
+                    yield from self._once(f"{name}.{member}", inner)
 
-    def _name(self, name: str, binding: Binding, found: dict[str, Value]) -> None:
-        if len(binding.given) == 1 and not binding.is_open and name not in found:
-            value = self._binding(name, binding, 0)
-            if not isinstance(value, Ref):
-                found[name] = value
-            elif variable := known.variable(value.name):
-                found[name] = variable
+    def _once(self, name: str, binding: Binding) -> Iterator[tuple[str, Found]]:
+        if len(binding.given) == 1 and not binding.is_open:
+            yield name, self._binding(name, binding, 0)
 
     # Values
 
@@ -117,6 +124,12 @@ class Evaluator:
             raise NotKnown
         at = -1 if node.type in ("type_assertion", "sequence_expression") else 0
         return self.find(node.named_children[at], scope, depth)
+
+    def _assignment(self, node: "Node", scope: Scope, depth: int) -> Found:
+        right = node.child_by_field_name("right")
+        if right is None:
+            raise NotKnown
+        return self.find(right, scope, depth)
 
     def _string(self, node: "Node", scope: Scope, depth: int) -> Found:
         return unescaped(text_of(node)[1:-1])
@@ -167,8 +180,7 @@ class Evaluator:
                 found.append(self.value(child, scope, depth))
                 continue
             spread = self._inner(child, scope, depth)
-            is_known = isinstance(spread, list)
-            found.extend(spread if isinstance(spread, list) and is_known else [self._unresolved(child)])
+            found.extend(spread if isinstance(spread, list) else [self._unresolved(child)])
         return found
 
     def _object(self, node: "Node", scope: Scope, depth: int) -> Found:
@@ -183,7 +195,8 @@ class Evaluator:
                     found[text_of(name)] = self._unresolved(child)
             elif child.type == "spread_element":
                 spread = self._inner(child, scope, depth)
-                found.update(spread if isinstance(spread, dict) else {_REST: self._unresolved(child)})
+                unknown: dict[str, Value] = {_REST: self._unresolved(child)}
+                found.update(spread if isinstance(spread, dict) else unknown)
         return found
 
     def _pair(self, node: "Node", scope: Scope, depth: int, found: dict[str, Value]) -> None:
@@ -226,7 +239,8 @@ class Evaluator:
         return value
 
     def _unary(self, node: "Node", scope: Scope, depth: int) -> Found:
-        operator, argument = node.child_by_field_name("operator"), node.child_by_field_name("argument")
+        operator = node.child_by_field_name("operator")
+        argument = node.child_by_field_name("argument")
         if operator is None or argument is None:
             raise NotKnown
         return operators.unary(text_of(operator), self.value(argument, scope, depth))
@@ -253,7 +267,7 @@ class Evaluator:
 
     def _binding(self, name: str, binding: Binding, depth: int) -> Found:
         if binding.module is not None:
-            return Ref(binding.module)
+            return Ref(binding.module, is_imported=True)
         if binding.is_open or len(binding.given) != 1:
             return Ref(name)
         if id(binding) not in self._bindings:
@@ -307,7 +321,8 @@ class Evaluator:
 
     def _member(self, node: "Node", scope: Scope, depth: int) -> Found:
         dotted = dotted_name(node)
-        if dotted is not None and (found := self._attribute(dotted, node, scope, depth)) is not None:
+        found = self._attribute(dotted, node, scope, depth) if dotted else None
+        if found is not None:
             return found
         inner, name = node.child_by_field_name("object"), node.child_by_field_name("property")
         if inner is None or name is None:
@@ -353,7 +368,7 @@ class Evaluator:
     def _within_of(self, whole: Found, key: str, node: "Node") -> Found:
         """What lies in a value under a key."""
         if isinstance(whole, Ref):
-            return Ref(f"{whole.name}.{key}", whole.receiver)
+            return Ref(f"{whole.name}.{key}", whole.receiver, whole.is_imported)
         if isinstance(whole, Call):
             return Ref(key, whole)
         if isinstance(whole, dict):
@@ -388,13 +403,14 @@ class Evaluator:
             return self._tagged(called, arguments, node, scope, depth)
         args, rest = self._arguments(arguments, scope, depth)
         if called.type == "import":
-            return Ref(args[0]) if args and isinstance(args[0], str) else self._unresolved(node)
+            is_known = bool(args) and isinstance(args[0], str)
+            return Ref(str(args[0]), is_imported=True) if is_known else self._unresolved(node)
         function = self.find(called, scope, depth)
         if isinstance(function, Ref) and function.receiver is None and not rest:
             known_result = self._known(function.name, called, args, scope, depth)
             if known_result is not None:
                 return known_result[0]
-        if called.type == "member_expression" and not isinstance(function, Ref):
+        if called.type == "member_expression" and not getattr(function, "receiver", None):
             result = self._method(called, args, scope, depth)
             if result is not None:
                 return result
@@ -405,7 +421,7 @@ class Evaluator:
     ) -> tuple[Found] | None:
         """What a function gives that is known, or is in the file; None for any other."""
         if name == "require" and args and isinstance(args[0], str):
-            return (Ref(args[0]),)
+            return (Ref(args[0], is_imported=True),)
         if name == "JSON.stringify":
             raise NotKnown
         try:
@@ -447,9 +463,8 @@ class Evaluator:
                 continue
             value = self.value(child, scope, depth)
             if isinstance(value, dict) and _REST in value:
-                unknown = value[_REST]
                 value = {name: one for name, one in value.items() if name != _REST}
-                rest.append(unknown if isinstance(unknown, Unresolved) else self._unresolved(child))
+                rest.append(self._unresolved(child))
             args.append(value)
         return args, tuple(rest)
 
@@ -504,7 +519,8 @@ _KINDS: Final[dict[str, _Kind]] = {
     "template_string": Evaluator._template, "array": Evaluator._array,
     "object": Evaluator._object, "binary_expression": Evaluator._binary,
     "unary_expression": Evaluator._unary, "ternary_expression": Evaluator._ternary,
-    "identifier": Evaluator._identifier, "undefined": Evaluator._identifier,
+    "assignment_expression": Evaluator._assignment, "identifier": Evaluator._identifier,
+    "undefined": Evaluator._identifier,
     "shorthand_property_identifier": Evaluator._identifier,
     "member_expression": Evaluator._member, "subscript_expression": Evaluator._subscript,
     "call_expression": Evaluator._call, "new_expression": Evaluator._call,

@@ -22,22 +22,19 @@ class Measures:
         return size <= LARGEST and depth <= DEEPEST
 
     def _of(self, value: Value) -> tuple[int, int]:
-        parts: list[Value]
-        if isinstance(value, dict):
-            parts = list(value.values())
-        elif isinstance(value, list):
-            parts = value
-        elif isinstance(value, Call):
-            parts = [*value.args, value.receiver]
-        else:
+        if not isinstance(value, dict | list | Call):
             return 1, 0
         if (known := self._known.get(id(value))) is None:
-            inner = [self._of(one) for one in parts]
-            is_chain = isinstance(value, Call)
-            known = (
-                1 + sum(size for size, _ in inner),
-                max((depth for _, depth in inner), default=0) + (not is_chain),
-            )
-            self._known[id(value)] = known
+            known = self._known[id(value)] = self._measured(value)
             self._kept.append(value)
         return known
+
+    def _measured(self, value: dict[str, Value] | list[Value] | Call) -> tuple[int, int]:
+        if isinstance(value, Call):
+            parts, receiver = [self._of(one) for one in value.args], self._of(value.receiver)
+        else:
+            values = value.values() if isinstance(value, dict) else value
+            parts, receiver = [self._of(one) for one in values], (0, 0)
+        size = 1 + sum(size for size, _ in parts) + receiver[0]
+        depth = max([receiver[1], *(depth + 1 for _, depth in parts)])  # receivers: read in a loop
+        return size, depth

@@ -31,11 +31,14 @@ def taken_apart(
     if kind in ("identifier", "shorthand_property_identifier_pattern"):
         own = path if kind == "identifier" else (*path, text_of(node))
         yield Part(text_of(node), own, default)
-    elif kind in ("object_pattern", "array_pattern"):
-        for at, child in enumerate(node.named_children):
-            yield from taken_apart(
-                child, path if kind == "object_pattern" else (*path, at), None, depth + 1
-            )
+    elif kind == "object_pattern":
+        for child in node.named_children:
+            yield from taken_apart(child, path, None, depth + 1)
+    elif kind == "array_pattern":
+        at = 0
+        for child in node.children:
+            at += child.type == ","  # one may be left out
+            yield from taken_apart(child, (*path, at), None, depth + 1)
     elif kind in ("pair_pattern", "object_assignment_pattern", "assignment_pattern"):
         yield from _pair(node, path, depth)
     elif kind == "rest_pattern":
