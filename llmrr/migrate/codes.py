@@ -9,6 +9,7 @@ CODES = {
     "chat-template": "a chat template that cannot be used here; the model's own is",
     "clash": "two different models had the same name; one was renamed",
     "client-only": "a client is set up here, but no model is named",
+    "cloud-model": "the tool runs it in a cloud; its weights are not on this machine",
     "conditional-fallback": "the fallback had conditions, which are not kept",
     "cycle": "models fall back on each other in a circle",
     "duplicate-key": "a key stands twice; the last one counts",
