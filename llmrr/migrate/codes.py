@@ -33,6 +33,7 @@ CODES = {
     "no-model": "no model is named",
     "not-applied": "a setting that has no place in llmrr.toml",
     "not-used-by-original": "the other tool ignores this setting, or refuses it",
+    "ollama-server": "the address is that of Ollama, whose models run here without it",
     "other-role": "a model with another task (images, audio, ranking), which is not configured",
     "placeholder": "a placeholder that the user was to replace",
     "proxy-setting": "a setting of a server or proxy of the other tool",
