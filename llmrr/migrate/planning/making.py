@@ -36,7 +36,7 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = Wishes())
     nothing to take over, ``BadConfig`` for a target that is not valid, ``UsageError`` and
     ``NotFound`` for wishes that cannot be.
     """
-    left = wanted(artefacts, wishes)
+    left, target = wanted(artefacts, wishes), target.absolute()
     setup = combined(left, target.parent)
     if not setup.models and not setup.templates and not setup.settings:
         raise LlmrrError(
@@ -61,8 +61,8 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = Wishes())
     warnings = tuple(replace(one, message=masked(one.message)) for one in warnings)
     plan = Plan(
         "", target, None if content is None else hashlib.sha256(content).hexdigest(), text.toml,
-        (Action("write-config", target), *_registrations(left, setup), *_caches(left)),
-        warnings, (), setup.sources,
+        (Action("write-config", target), *_registrations(left, setup)),
+        warnings, (), tuple((path.absolute(), digest) for path, digest in setup.sources),
     )  # fmt: skip
     return identified(replace(plan, checklist=checklist.planned(plan)))
 
@@ -74,7 +74,9 @@ def difference(plan: Plan) -> list[str]:
 
     content = _content(plan.target)
     before = "" if content is None else content.decode("utf-8", "replace")
-    name = str(plan.target)
+    here = Path.cwd()
+    target = plan.target
+    name = str(target.relative_to(here) if target.is_relative_to(here) else target)
     old = name if content is not None else "/dev/null"
     lines = []
     for line in unified_diff(_lines(before), _lines(plan.toml), old, name):
@@ -131,12 +133,6 @@ def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Acti
                     "register-model", artefact.path.absolute(), one.name, one.source,
                     {"holder": holder},
                 )  # fmt: skip
-
-
-def _caches(artefacts: Iterable[Artefact]) -> Iterator[Action]:
-    """The kept answers that are to be brought over."""
-    for path in dict.fromkeys(one.path for one in artefacts if one.kind == "response-cache"):
-        yield Action("import-cache", path.absolute(), detail={"kind": "response-cache"})
 
 
 def _content(path: Path) -> bytes | None:
