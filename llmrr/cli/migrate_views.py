@@ -24,7 +24,8 @@ def plan(found: "Plan") -> Iterator[str]:
     yield ""
     done = sum(one.done is True for one in found.checklist)
     warned = counted(len(found.warnings), "warning")
-    yield f"plan {found.id}: {warned}, {done} of {len(found.checklist)} items of the check-list done"
+    items = f"{done} of {len(found.checklist)} items of the check-list done"
+    yield f"plan {found.id}: {warned}, {items}"
 
 
 def status(page: Page, found: dict[str, Any]) -> Iterator[str]:

@@ -314,7 +314,8 @@ def _unwritable(place: str, error: OSError) -> LlmrrError:
 def _replace(target: Path, text: str, *, private: bool = False) -> None:
     import tempfile
 
-    mode = 0o600 if private else target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+    mode = 0o600 if private else mode
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

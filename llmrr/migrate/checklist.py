@@ -126,7 +126,7 @@ def facts_of(config: Mapping[str, object]) -> Facts:
     return Facts(
         models=count,
         sides=isinstance(migration, dict) and "mode" in migration,
-        alerts=True if config.get("alerts") else False,
+        alerts=bool(config.get("alerts")),
         routed=count > 1 or "strategy" in config or None,
     )
 

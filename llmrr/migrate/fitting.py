@@ -48,7 +48,8 @@ class Fitter:
     def template(self, template: Template, where: str) -> Template | None:
         """The template as it can be written, or None."""
         if template.format == "braces" and template.defaults:
-            parsed = self._read("templates", {template.name: table_of(replace(template, defaults={}))})
+            plain = table_of(replace(template, defaults={}))
+            parsed = self._read("templates", {template.name: plain})
             holes = parsed.templates[template.name].holes if parsed.templates else ()
             kept = {name: one for name, one in template.defaults.items() if name in holes}
             template = replace(template, defaults=kept)
@@ -62,7 +63,7 @@ class Fitter:
         """A setting by its dotted key, or those in it; what is none is not yielded."""
         known = settings.plain_settings()
         if key not in known:
-            if isinstance(value, dict) and value and any(one.startswith(f"{key}.") for one in known):
+            if isinstance(value, dict) and any(one.startswith(f"{key}.") for one in known):
                 for name, inner in value.items():
                     yield from self.setting(f"{key}.{name}", inner, where)
                 return
@@ -182,7 +183,8 @@ def _without(model: Model, name: str) -> Model:
     if name in ("file", "revision"):
         options = {key: one for key, one in model.options.items() if key != name}
         return replace(model, options=options)
-    return replace(model, **{name: [] if name == "tags" else None})
+    empty: dict[str, Any] = {name: [] if name == "tags" else None}
+    return replace(model, **empty)
 
 
 def _said(problem: tomlfile.Problem) -> str:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def expected(connection: "sqlite3.Connection", action: Action) -> dict[str, Any]:
-    """What the way back needs: under which name it will be entered, and whether it is there already.
-    Raises ``LlmrrError`` where it is gone."""
+    """What the way back needs: under which name it will be entered, and whether that is there.
+    Raises ``LlmrrError`` where the model is gone."""
     from llmrr.store import adoption, records
 
     label = adoption.label_of(connection, _holding(action))

@@ -69,7 +69,7 @@ def markdown(found: dict[str, Any]) -> Iterator[str]:
     yield f"- Issues: {summary['totalIssues']}"
     yield f"- Duration: {_duration(summary['migrationDuration'])}"
     rate = summary["successRate"]
-    yield f"- Success rate: {'–' if rate is None else f'{100 * rate:.0f} %'}"
+    yield f"- Success rate: {'-' if rate is None else f'{100 * rate:.0f} %'}"
     yield from ("", "## Migrations", "")
     for one in found["migrations"]:
         yield f"- `{one['id']}`, {one['at']}: {one['state']}, {one['target']}"
@@ -86,7 +86,8 @@ def markdown(found: dict[str, Any]) -> Iterator[str]:
         if item.phase != phase:
             phase = item.phase
             yield from ("", f"### {phase.capitalize()}", "")
-        yield f"- [{'x' if item.done else ' '}] {item.text}" + (f" ({item.how})" if item.how else "")
+        how = f" ({item.how})" if item.how else ""
+        yield f"- [{'x' if item.done else ' '}] {item.text}{how}"
 
 
 def note(connection: "sqlite3.Connection", kind: str, fields: dict[str, str | None]) -> None:
@@ -167,7 +168,7 @@ def _moment(at: float) -> str:
 
 def _duration(seconds: float | None) -> str:
     if seconds is None:
-        return "–"
+        return "-"
     for length, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= length:
             return f"{seconds / length:.1f} {unit}"

@@ -256,8 +256,8 @@ class _Combining:
                 self.settings[key] = _translated(self.settings[key], {old: new})
 
     def _prefer_default(self) -> None:
-        """What another tool asks by default is asked first here: ``default_model`` is only for where
-        there are no models."""
+        """What another tool asks by default is asked first here: ``default_model`` is only for
+        where there are no models."""
         wanted = self.settings.get("default_model")
         if wanted is None or not self.models:
             return

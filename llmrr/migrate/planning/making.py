@@ -12,11 +12,11 @@ from llmrr.config import FILE_NAME
 from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.migrate import checklist
-from llmrr.migrate.artefact import Artefact, Notice
+from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.planning import replacing, sides
 from llmrr.migrate.planning.data import Action, Plan, identified
 from llmrr.migrate.planning.text import names_in, written
-from llmrr.migrate.planning.wishes import Wishes, wanted
+from llmrr.migrate.planning.wishes import NO_WISHES, Wishes, wanted
 from llmrr.migrate.secrets import masked
 from llmrr.migrate.setup import Setup, combined
 from llmrr.strategies import parse_strategy
@@ -29,7 +29,7 @@ _HOLDERS: Final = {
 }  # fmt: skip
 
 
-def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = Wishes()) -> Plan:
+def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES) -> Plan:
     """What migrating these artefacts to ``target`` (an ``llmrr.toml``) would do.
 
     An existing file is added to, unless ``wishes.overwrite``. Raises ``LlmrrError`` where there is

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from llmrr import settings
 from llmrr.errors import LlmrrError, NotFound, UsageError
@@ -13,6 +14,9 @@ from llmrr.migrate.fitting import Fitter
 from llmrr.migrate.placing import Placer
 from llmrr.migrate.setup import Setup
 
+_EXAMPLE: Final = "--replace openai:gpt-4o=file:./x.gguf"
+_OF_ANY: Final = ("timeout", "max_retries")  # options that mean the same at every provider
+
 
 def pair(text: str) -> tuple[str, str]:
     """The two sides of ``OLD=NEW``. Raises ``UsageError``.
@@ -22,15 +26,17 @@ def pair(text: str) -> tuple[str, str]:
     """
     old, sign, new = text.partition("=")
     if not sign or not old or not new:
-        raise UsageError(f'--replace "{text}" is not OLD=NEW', "--replace openai:gpt-4o=file:./x.gguf")
+        raise UsageError(f'--replace "{text}" is not OLD=NEW', _EXAMPLE)
     try:
         split_source(new)
     except ValueError as exc:
-        raise UsageError(f"--replace {text}: {exc}", "--replace openai:gpt-4o=file:./x.gguf") from exc
+        raise UsageError(f"--replace {text}: {exc}", _EXAMPLE) from exc
     return old, new
 
 
-def replaced(setup: Setup, old: str, new: str, folder: Path, *, beside: bool) -> tuple[Setup, list[str]]:
+def replaced(
+    setup: Setup, old: str, new: str, folder: Path, *, beside: bool
+) -> tuple[Setup, list[str]]:
     """The setup with the model ``new`` for every one that ``old`` (a source, or a name) means: in
     its place and under its name, or ``beside`` it. Parameters stay; what only says how the old one
     is reached goes. Also the names of the new ones. Raises ``NotFound``."""
@@ -92,7 +98,7 @@ def _instead(model: Model, source: str, name: str) -> Model:
     if not local:
         options = {key: one for key, one in options.items() if key in settings.REMOTE_OPTIONS}
         if split_source(source)[0] != split_source(model.source)[0]:
-            options = {key: one for key, one in options.items() if key in ("timeout", "max_retries")}
+            options = {key: one for key, one in options.items() if key in _OF_ANY}
     return replace(
         model, name=name, source=source, options=options, format=None, engine=None, key=None,
         cost=None, group=None if name != model.name else model.group, bytes=None,

@@ -33,6 +33,9 @@ class Wishes:
         return self.mode is not None or self.rollout is not None
 
 
+NO_WISHES = Wishes()
+
+
 def wanted(artefacts: Iterable[Artefact], wishes: Wishes) -> list[Artefact]:
     """The artefacts that ``only`` and ``skip`` leave, with the models that they leave."""
     found = [_only(one, wishes.only) if wishes.only else one for one in artefacts]
