@@ -4,34 +4,58 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import migrate_options as own
-from llmrr.cli import migrating, options
+from llmrr.cli import migrate_options, migrating, options, scanning
 from llmrr.cli.options import group
 
 migrate = group("Bring over what you run today: a plan, a proof, and a way back.")
 
+
+
+@migrate.callback()
+def _migrate() -> None:
+    """Bring over what you run today: a plan, a proof, and a way back."""
+
+
 # -- scan ------------------------------------------------------------------------------------------
+
+
+@migrate.command("scan")
+def scan(
+    paths: migrate_options.Paths,
+    kind: migrate_options.From = None,
+    only: migrate_options.Only = None,
+    skip: migrate_options.Skip = None,
+    json: options.Json = False,
+) -> None:
+    """Find what other tools say of models, and what of it can be taken along.
+
+    Files are told by their content, not by their names. Nothing is run, imported or fetched, and
+    no key is repeated.
+    """
+    found = scanning.look(paths, kind, only or (), skip or (), json=json)
+    scanning.finish(found, paths)
+
 
 # -- plan ------------------------------------------------------------------------------------------
 
 
 @migrate.command()
 def plan(
-    paths: own.Paths = None,
-    target: own.Target = None,
-    only: own.Only = None,
-    skip: own.Skip = None,
-    replace: own.Replace = None,
-    as_files: own.AsFiles = False,
-    strategy: own.NewStrategy = None,
-    mode: own.Mode = None,
-    rollout: own.Rollout = None,
-    adopt: own.Adopt = False,
-    start: own.Start = None,
-    kind: own.From = None,
-    force: own.Overwrite = False,
-    strict: own.Strict = False,
-    keep: own.KeepPlan = None,
+    paths: migrate_options.SomePaths = None,
+    target: migrate_options.Target = None,
+    only: migrate_options.OnlyWhat = None,
+    skip: migrate_options.SkipWhat = None,
+    replace: migrate_options.Replace = None,
+    as_files: migrate_options.AsFiles = False,
+    strategy: migrate_options.NewStrategy = None,
+    mode: migrate_options.Mode = None,
+    rollout: migrate_options.Rollout = None,
+    adopt: migrate_options.Adopt = False,
+    start: migrate_options.Start = None,
+    kind: migrate_options.From = None,
+    force: migrate_options.Overwrite = False,
+    strict: migrate_options.Strict = False,
+    keep: migrate_options.KeepPlan = None,
     json: options.Json = False,
 ) -> None:
     """Show what llmrr.toml would become, and change nothing.
@@ -54,22 +78,22 @@ def plan(
 
 @migrate.command()
 def apply(
-    paths: own.Paths = None,
-    plan_file: own.PlanFile = None,
-    merge: own.Merge = False,
-    force: own.Overwrite = False,
-    target: own.Target = None,
-    only: own.Only = None,
-    skip: own.Skip = None,
-    replace: own.Replace = None,
-    as_files: own.AsFiles = False,
-    strategy: own.NewStrategy = None,
-    mode: own.Mode = None,
-    rollout: own.Rollout = None,
-    adopt: own.Adopt = False,
-    start: own.Start = None,
-    kind: own.From = None,
-    strict: own.Strict = False,
+    paths: migrate_options.SomePaths = None,
+    plan_file: migrate_options.PlanFile = None,
+    merge: migrate_options.Merge = False,
+    force: migrate_options.Overwrite = False,
+    target: migrate_options.Target = None,
+    only: migrate_options.OnlyWhat = None,
+    skip: migrate_options.SkipWhat = None,
+    replace: migrate_options.Replace = None,
+    as_files: migrate_options.AsFiles = False,
+    strategy: migrate_options.NewStrategy = None,
+    mode: migrate_options.Mode = None,
+    rollout: migrate_options.Rollout = None,
+    adopt: migrate_options.Adopt = False,
+    start: migrate_options.Start = None,
+    kind: migrate_options.From = None,
+    strict: migrate_options.Strict = False,
     json: options.Json = False,
 ) -> None:
     """Write llmrr.toml, with a way back.

@@ -1,29 +1,53 @@
-"""The options that the commands of ``llmrr migrate`` share."""
+"""Options that the commands of ``llmrr migrate`` share."""
 
 from typing import Annotated
 
 import typer
 
+
+def _kinds(incomplete: str) -> list[str]:
+    """The kinds of artefact whose name begins so."""
+    from llmrr.migrate.artefact import KINDS
+
+    return [name for name in KINDS if name.startswith(incomplete)]
+
+
 Paths = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[PATH]...", help="Files, folders, repositories, or a home directory."),
+    list[str],
+    typer.Argument(metavar="PATH", help="Files, folders, repositories or a home directory."),
 ]
 From = Annotated[
     str | None,
-    typer.Option("--from", metavar="KIND", help="Take everything for this kind of artefact."),
+    typer.Option(
+        "--from", metavar="KIND", help="Read everything as this kind of file, such as litellm; "
+        "custom goes by the names of fields.", autocompletion=_kinds,
+    ),
+]  # fmt: skip
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="GLOB", help="Look at files of this pattern alone. Repeatable."),
+]
+Skip = Annotated[
+    list[str] | None,
+    typer.Option("--skip", metavar="GLOB", help="Leave out files and folders of this pattern. "
+                 "Repeatable."),
+]  # fmt: skip
+SomePaths = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PATH]...", help="Files, folders, repositories, or a home directory."),
 ]
 Target = Annotated[
     str | None,
     typer.Option("--target", metavar="FILE", help="What is written (default: ./llmrr.toml)."),
 ]
-Only = Annotated[
+OnlyWhat = Annotated[
     list[str] | None,
     typer.Option(
         "--only", metavar="PATTERN",
         help="Only these paths, kinds of artefacts, or models. Repeatable.",
     ),
 ]
-Skip = Annotated[
+SkipWhat = Annotated[
     list[str] | None,
     typer.Option("--skip", metavar="PATTERN", help="Without these. Repeatable."),
 ]
