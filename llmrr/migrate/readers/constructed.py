@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.kinds import KEYS_OF_THEIR_OWN
 from llmrr.migrate import fields, naming
 from llmrr.migrate.artefact import Findings, Model
@@ -36,20 +37,25 @@ _NESTED: Final = (
 _TOOLS: Final = frozenset({
     "tools", "functions", "function_call", "tool_choice", "toolChoice", "response_format",
     "responseFormat", "parallel_tool_calls", "grammar", "grammar_path", "json_mode", "format",
-    "output_parser", "pydantic_program_mode", "guided_json",
+    "guided_json",
 })  # fmt: skip
 _SILENT: Final = frozenset({
     "task", "backend", "tokenizer", "query_wrapper_prompt", "prompt_key", "n_jobs",
     "messages_to_prompt", "completion_to_prompt", "default_headers", "headers", "is_chat_model",
     "is_function_calling_model", "keep_alive", "f16_kv", "logit_bias",
-    "ls_structured_output_format", "structured_output_format", "openai_proxy", "return_full_text", "pipeline",
+    "ls_structured_output_format", "structured_output_format", "openai_proxy",
+    "return_full_text", "pipeline", "pydantic_program_mode", "use_azure_ad", "thinking",
+    "should_use_structured_outputs", "audio_config", "modalities", "output_parser",
+    "service_tier",
     "model_provider", "modelProvider", "configurable_fields", "configurableFields",
     "config_prefix", "llm", "tokenizer_name", "cache_folder", "torch_dtype", "custom_llm_provider",
+    "disabled_params", "tokenizer_kwargs", "include_response_headers", "default_query",
 })  # fmt: skip
 # Silent only while they say nothing.
 _IF_EMPTY: Final = frozenset({
     "default_headers", "headers", "logit_bias", "keep_alive", "query_wrapper_prompt",
-    "openai_proxy", "messages_to_prompt", "completion_to_prompt",
+    "openai_proxy", "messages_to_prompt", "completion_to_prompt", "use_azure_ad",
+    "should_use_structured_outputs", "audio_config", "modalities", "thinking", "service_tier",
 })  # fmt: skip
 _OURS: Final = {
     "azureOpenAIApiVersion": "api_version", "azure_open_ai_api_version": "api_version",
@@ -114,6 +120,8 @@ def fill(
     drop = {*_NAMES, *_DEPLOYMENTS, *_PATHS, *_INSTANCES, *_TOOLS, read}
     drop |= {name for name in _SILENT if name not in _IF_EMPTY or not settings.get(name)}
     drop |= {"azure_deployment", "model_url", "modelUrl"}
+    usual = _usual(provider)
+    drop |= {name for name, one in settings.items() if isinstance(one, Env) and one.name in usual}
     times = ("timeout", "requestTimeout") if milliseconds else ()
     fields.settle(model, settings, findings, line=line, names=_OURS, drop=drop, milliseconds=times)
     if provider in KEYS_OF_THEIR_OWN or naming.is_local(model.source):
@@ -179,9 +187,10 @@ def _address(
 ) -> str | None:
     """The address that is stated, or the one that the name of an Azure instance gives."""
     for name in _ADDRESSES:
-        if stated.get(name) in (None, ""):
+        value = stated.get(name)
+        if value in (None, "") or (isinstance(value, Env) and value.name in _usual(provider)):
             continue
-        found = fields.resolved(stated[name], findings, name, line)
+        found = fields.resolved(value, findings, name, line)
         if isinstance(found, str):
             return found
         if found is None and provider != "azure":
@@ -197,6 +206,12 @@ def _address(
         if isinstance(found, str) and re.fullmatch(r"[\w.-]+", found):
             return f"https://{found}.openai.azure.com/"
     return None
+
+
+def _usual(provider: str) -> tuple[str, ...]:
+    """The variable of a provider's address, which llmrr reads as its own client does."""
+    known = REMOTE.get(naming.provider_of(provider) or "")
+    return (known.address_env,) if known and known.address_env else ()
 
 
 def _place(

@@ -106,10 +106,12 @@ EMBEDDINGS: Final = re.compile(r"\w*Embeddings?\w*")
 LOGIC: Final = re.compile(
     r"\w*(?:Agent|Memory|Retriever|Retrieval|VectorStore|Toolkit|ToolNode|StructuredTool|Loader"
     r"|Splitter|StateGraph|MessageGraph|MessageHistory|RunnableLambda|RunnableBranch|Router"
-    r"|RunnableGenerator|Guardrail|HistoryAware)\w*"
+    r"|Guardrail|HistoryAware)\w*"
     r"|(?:create|initialize|load)_\w*(?:agent|retriev|tool)\w*|(?:create|initialize)\w*Agent\w*"
     r"|Tool|tool|Chroma|FAISS|Pinecone\w*|Qdrant\w*|as_retriever|asRetriever"
 )
+# Of these, those that are asked as a model is.
+ASKS: Final = re.compile(r"[Aa]gent|[Cc]hain|QA|Runnable|Graph")
 _MODULES: Final = re.compile(r"chat_models|llms|chat")
 
 

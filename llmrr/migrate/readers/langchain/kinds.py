@@ -153,6 +153,9 @@ def _container(runnables: "Runnables", call: Call, name: str) -> Part | None:
 
 def _other(runnables: "Runnables", call: Call, name: str) -> Part | None:
     findings, line = runnables.findings, runnables.line(call)
+    if name == "_ConfigurableModel":
+        findings.warn("no-model", "which model it is is said at run time", line)
+        return NOTHING
     if name in ("pull", "pull_prompt", "pullPrompt"):
         what = call.args[0] if call.args else None
         said = f" ({what})" if isinstance(what, str) else ""
@@ -168,9 +171,23 @@ def _other(runnables: "Runnables", call: Call, name: str) -> Part | None:
     if classes.unknown_model(call.callee):
         findings.warn("unknown-provider", f"llmrr knows no provider for {name}", line)
         return NOTHING
-    if classes.LOGIC.fullmatch(name):
-        runnables.logic.append(name)
+    logic = next((one for one in (name, maker(call)) if classes.LOGIC.fullmatch(one)), None)
+    if logic is not None:
+        runnables.logic.append(logic)
+        if not classes.ASKS.search(logic):  # a retriever is no model, though it may ask one
+            runnables.given(call)
+            return NOTHING
     return None
+
+
+def maker(call: Call) -> str:
+    """The class whose method a call is, where its name is written as classes are.
+
+    >>> maker(Call("langchain.chains.RetrievalQA.from_chain_type")), maker(Call("a.b"))
+    ('RetrievalQA', '')
+    """
+    parts = call.callee.split(".")
+    return parts[-2] if len(parts) > 1 and parts[-2][:1].isupper() else ""
 
 
 def _agent(runnables: "Runnables", call: Call) -> Part:

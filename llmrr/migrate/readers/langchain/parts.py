@@ -1,12 +1,12 @@
 """Runnables taken apart: chains of models, and prompts that wait for one."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from llmrr.migrate.artefact import Model
 from llmrr.migrate.readers.langchain.prompts import Sketch
-from llmrr.migrate.values import Call, Value, inside
+from llmrr.migrate.values import Call, Unresolved, Value, inside
 
 Chain = tuple[Model, ...]  # a model and what follows when it fails
 
@@ -56,6 +56,19 @@ def uses(calls: Iterable[Call]) -> Counter[int]:
             id(one) for value in values for one in inside(value) if isinstance(one, Call)
         )
     return used
+
+
+def has_conditions(stated: Mapping[str, Value]) -> bool:
+    """Whether a fallback is taken only after some exceptions; ``Exception`` is all of them."""
+    given = stated.get("exceptions_to_handle")
+    if isinstance(given, Call | Unresolved):
+        given = [given]
+    said = [one.text for one in given or [] if isinstance(one, Call | Unresolved)] if (
+        isinstance(given, list)) else []  # fmt: skip
+    return bool(stated.get("exception_key")) or any(
+        one.strip("()<>,") not in ("Exception", "class 'Exception'", "BaseException")
+        for one in said
+    )
 
 
 def names(chain: Chain) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def _turn(
 ) -> Turn | None:
     """One message, or None where it has no text that is known."""
     if isinstance(one, Call):
-        return _of_class(one, found, findings, line)
+        return _of_class(one, found, findings, line, literal)
     role: Value = "user"
     content: Value = one
     if isinstance(one, list) and len(one) == 2:
@@ -153,7 +153,9 @@ def _turn(
     return ROLES[role], _said(content, found, findings, line, literal)
 
 
-def _of_class(call: Call, found: Sketch, findings: Findings, line: int | None) -> Turn | None:
+def _of_class(
+    call: Call, found: Sketch, findings: Findings, line: int | None, literal: bool
+) -> Turn | None:
     name = class_of(call)
     if name == "MessagesPlaceholder":
         _placeholder(_first(call, "variable_name", "variableName"), findings, line)
@@ -169,13 +171,16 @@ def _of_class(call: Call, found: Sketch, findings: Findings, line: int | None) -
         return None
     role = {"System": "system", "AI": "assistant", "Developer": "system"}.get(match[1], "user")
     stated = call.named.get("role")
+    if isinstance(stated, Unresolved):  # MessageRole.SYSTEM
+        stated = stated.text.rpartition(".")[2].lower()
     if isinstance(stated, str):
         role = ROLES.get(stated, role)
     if match[2]:
         inner = _first(call, "prompt", "template")
         found.format = _format(call) if found.format == "braces" else found.format
         return role, _said(inner, found, findings, line, literal=False)
-    return role, _said(_first(call, "content", "text"), found, findings, line, literal=True)
+    raw = literal or match[1] != "Chat"
+    return role, _said(_first(call, "content", "text"), found, findings, line, literal=raw)
 
 
 def _said(

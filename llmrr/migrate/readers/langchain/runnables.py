@@ -4,8 +4,8 @@ Code in both languages and what LangChain itself writes are the same ``Call``s, 
 serves all.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeAlias
 
 from llmrr.migrate import fields
 from llmrr.migrate.artefact import Findings, Model
@@ -17,6 +17,7 @@ from llmrr.migrate.readers.langchain.parts import (
     Part,
     beside,
     circle,
+    has_conditions,
     items,
     link,
     names,
@@ -47,17 +48,25 @@ _TOOLS: Final = frozenset({
 _FALLBACKS: Final = frozenset({"with_fallbacks", "withFallbacks"})
 
 
+Reading: TypeAlias = Callable[["Runnables", Call], Part | None]
+
+
 class Runnables:
     """Reads the runnables of one artefact into its findings.
 
     ``calls`` are those of the file, for what a function of it gives; ``lined`` says whether their
     lines mean something; ``keys_guessed`` that the names of keys are those of a class, not stated.
+    ``reading`` reads constructors: those of LangChain, if nothing else is said.
     """
 
     def __init__(
         self, findings: Findings, calls: Iterable[Call] = (), *, lined: bool = True,
         javascript: bool = False, keys_guessed: bool = False,
+        reading: "Reading | None" = None,
     ) -> None:  # fmt: skip
+        from llmrr.migrate.readers.langchain import kinds
+
+        self._of_class = reading or kinds.read
         self.findings, self.lined, self.javascript = findings, lined, javascript
         self.keys_guessed = keys_guessed
         self.calls = tuple(calls)
@@ -102,11 +111,11 @@ class Runnables:
             return self.sequence([*first, *call.args])
         if call.receiver is not None and (found := self._of_method(call, name)) is not None:
             return found
-        if (found := self._of_class(call)) is not None:
+        if (found := self._of_class(self, call)) is not None:
             return found
         if not call.callee.count(".") and (found := self._of_function(call)).chains:
             return found
-        return self._of_arguments(call)
+        return self.given(call)
 
     def sequence(self, values: Iterable[Value]) -> Part:
         """What is piped together: prompts go to the first model behind them."""
@@ -182,8 +191,7 @@ class Runnables:
         if lost or not found:
             self.findings.warn("unresolved", "not every fallback is a model that is known", line)
         behind = [model for one in found for chain in one.chains for model in chain]
-        conditions = ("exceptions_to_handle", "exception_key", "exceptionsToHandle")
-        if any(call.named.get(one) for one in conditions):
+        if has_conditions(call.named):
             self.findings.warn(
                 "conditional-fallback", "only some exceptions led to the fallback", line
             )
@@ -246,12 +254,6 @@ class Runnables:
             )  # fmt: skip
         return Part(on.chains + others.chains, on.waiting)
 
-    def _of_class(self, call: Call) -> Part | None:
-        """A constructor of LangChain's, or a class method that stands for one."""
-        from llmrr.migrate.readers.langchain import kinds
-
-        return kinds.read(self, call)
-
     def model(self, provider: str, call: Call) -> Part:
         """The model that a call constructs."""
         found = constructed.construct(
@@ -260,6 +262,8 @@ class Runnables:
         if found is None:
             return NOTHING
         self._made.setdefault(id(call), []).append(found)
+        if call.text and not self.lined:
+            self.findings.warn("from-repr", f"{found.name} was recovered from its printed form")
         told = {"api_key_env", "base_url"} <= found.options.keys()
         if self.keys_guessed and told and found.source.startswith("openai:"):
             self.findings.warn(
@@ -302,8 +306,8 @@ class Runnables:
         found = beside(self.part(one) for one in inner)
         return Part(found.chains) if len(found.chains) == 1 else NOTHING
 
-    def _of_arguments(self, call: Call) -> Part:
-        """Anything else, which is given models and prompts: they belong together."""
+    def given(self, call: Call) -> Part:
+        """Anything that is given models and prompts: they belong together."""
         found = beside(self.part(one) for one in (*call.args, *call.fields.values()))
         if call.receiver is not None and call.name not in _ASKING:
             found = beside([self.part(call.receiver), found])
