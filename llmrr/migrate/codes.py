@@ -43,6 +43,7 @@ CODES = {
     "secret-in-clear": "a key stands in clear: it stays where it is, and a variable is named",
     "strategy": "a strategy with another name or meaning",
     "syntax": "a part of the file cannot be read",
+    "template-format": "a prompt in a format that is kept as it is and never rendered",
     "tools": "tools, functions or a grammar stay in the code",
     "unknown-parameter": "an unknown parameter",
     "unknown-provider": "a provider that is not known",
