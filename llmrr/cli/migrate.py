@@ -1,5 +1,6 @@
 """`llmrr migrate`: bring over what runs today, with a plan, a proof and a way back."""
 
+from llmrr.cli import proof
 from llmrr.cli.options import group
 
 migrate = group("Bring over what you run today: a plan, a proof, and a way back.")
@@ -13,5 +14,9 @@ migrate = group("Bring over what you run today: a plan, a proof, and a way back.
 # -- check, note, report ---------------------------------------------------------------------------
 
 # -- validate, promote, demote ---------------------------------------------------------------------
+
+migrate.command()(proof.validate)
+migrate.command()(proof.promote)
+migrate.command()(proof.demote)
 
 # -- cache -----------------------------------------------------------------------------------------
