@@ -1,8 +1,9 @@
 """A step further, or back: along the modes of ``[migration]``, or along the shares of a flag."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmrr import config as settings
 from llmrr import trust
@@ -24,13 +25,15 @@ COMMAND: Final = "llmrr migrate validate"
 
 
 class Move(NamedTuple):
-    """A step as it would be taken: the changes of a file."""
+    """A step as it would be taken: the changes of a file. ``models`` are those that it brings
+    forward, any of which a validation may have been of."""
 
     subject: str
     before: str
     after: str
     file: Path
     changes: "tuple[tuple[Place, object], ...]"
+    models: tuple[str, ...] = ()
 
 
 def of_migration(config: "Config", *, up: bool) -> Move:
@@ -58,7 +61,8 @@ def of_migration(config: "Config", *, up: bool) -> Move:
             (("flags", DONE, "rollout"), share),
             (("flags", DONE, "set"), {"models": list(setting.value)}),  # type: ignore[call-overload]
         ]
-    return Move("migration", now, after, _file(setting.where), tuple(changes))
+    models: tuple[str, ...] = tuple(setting.value)  # type: ignore[arg-type]
+    return Move("migration", now, after, _file(setting.where), tuple(changes), models)
 
 
 def of_flag(config: "Config", name: str, *, up: bool, to: float | None = None) -> Move:
@@ -84,17 +88,17 @@ def of_flag(config: "Config", name: str, *, up: bool, to: float | None = None) -
         raise UsageError(f"{name} is on for {_percent(now)}, and --to {_percent(to)}",
                          f"llmrr migrate {word}" if to != now else "another share")  # fmt: skip
     assert flag.file is not None
-    changes = (((("flags", name, "rollout")), to),)
-    return Move(f"flags.{name}", _percent(now), _percent(to), flag.file, changes)
+    changes = ((("flags", name, "rollout"), to),)
+    models = flag.models or ()
+    return Move(f"flags.{name}", _percent(now), _percent(to), flag.file, changes, models)
 
 
 def require_validated(
-    connection: "sqlite3.Connection", config: "Config"
+    connection: "sqlite3.Connection", config: "Config", models: Sequence[str]
 ) -> Validation:
-    """The last validation, where it passed for the present configuration. Raises ``CheckFailed``.
-    """
+    """The last validation, where it passed for the present configuration, and all of the new side
+    or one of these models. Raises ``CheckFailed``."""
     found = kept.last(connection)
-    sides: Any = config.value("migration.new") or ()
     if found is None:
         raise CheckFailed("the new side was not validated yet", COMMAND)
     if not found.passed:
@@ -102,9 +106,10 @@ def require_validated(
         raise CheckFailed(f"the last validation did not pass: {'; '.join(failed)}", COMMAND)
     if found.configuration != kept.digest(config):
         raise CheckFailed("the configuration was changed since the last validation", COMMAND)
-    if found.new is not None and found.new not in sides:
+    if found.new is not None and found.new not in models:
         raise CheckFailed(
-            f"the last validation was of {found.new}, which is not the new side", COMMAND
+            f"the last validation was of {found.new}, which this step does not bring forward",
+            COMMAND,
         )
     return found
 
@@ -116,7 +121,7 @@ def take(
     validation that passed, unless it is forced. Raises ``CheckFailed``, ``BadConfig``."""
     validation = None
     if up and not force:
-        validation = require_validated(connection, config).id
+        validation = require_validated(connection, config, move.models).id
     entry = _write(move, "promote" if up else "demote")
     step = Step(
         None, time.time(), move.subject, move.before, move.after, validation, up and force, entry

@@ -65,16 +65,15 @@ class CommandSystem:
     def _run(self, text: str | None) -> tuple[int, bytes, bytes]:
         """Its exit code, stdout and stderr; whatever ends the waiting ends all that it started."""
         pipe = subprocess.PIPE
-        process = subprocess.Popen(
+        given = None if text is None else text.encode(errors="replace")
+        with subprocess.Popen(
             self._words, stdin=subprocess.DEVNULL if text is None else pipe, stdout=pipe,
             stderr=pipe, start_new_session=True,
-        )  # fmt: skip
-        given = None if text is None else text.encode(errors="replace")
-        try:
-            out, err = process.communicate(given, timeout=self._timeout_s)
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
+        ) as process:  # fmt: skip
+            try:
+                out, err = process.communicate(given, timeout=self._timeout_s)
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
         return process.returncode, out, err
