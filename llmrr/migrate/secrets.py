@@ -42,6 +42,11 @@ _BEARER: Final = re.compile(r"(?i)\b(bearer|basic)\s+(?!\$|\{|<)[\w.~+/=-]{6,}")
 _IN_COMMAND: Final = re.compile(
     r"(?i)(--?(?:api-?key|token|password|secret|hf-?token)[= ]+)(?!\$)[^\s'\"]+"
 )
+# In code: a name of a key, what follows it, and a literal.
+_GIVEN: Final = re.compile(
+    r"(?i)([\w-]*(?:key|token|secret|password|passwd|credential|auth\w*)s?[\"']?\]?\s*"
+    r"(?:[:=]|\bor\b|,|\|\||\?\?)\s*(?:[fru]{0,2}))([\"'`])(?:(?!\2).)*(\2|$)"
+)
 PLACEHOLDERS: Final = frozenset({
     "", "fake-key", "fake", "not-needed", "not_needed", "notneeded", "lm-studio", "lmstudio",
     "ollama", "localai", "a", "dummy", "empty", "none", "null", "sk-1234", "sk-", "sk-xxx", "xxx",
@@ -134,6 +139,15 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     text = _IN_QUERY.sub(lambda found: f"{found[1]}…", text)
     text = _IN_COMMAND.sub(lambda found: f"{found[1]}…", text)
     return _BEARER.sub(lambda found: f"{found[1]} …", text)
+
+
+def shown(code: str) -> str:
+    """Source text as it may be shown: without the literals that fields of keys are given.
+
+    >>> shown("client(api_key='0a1b2c', model=name)"), shown("{apiKey: `0a1b2c`}")
+    ("client(api_key='…', model=name)", '{apiKey: `…`}')
+    """
+    return masked(_GIVEN.sub(lambda found: f"{found[1]}{found[2]}…{found[3]}", code))
 
 
 def digest(secret: str) -> str:

@@ -1,0 +1,28 @@
+"""Python by ``ast``: what its calls are told, without importing or running any of it.
+
+``syntax``      text to tree, and back to the text of a node
+``scopes``      which names are bound where, and every call with the block it stands in
+``choosing``    which of several bindings holds at a place, if that is certain
+``evaluation``  expressions to values
+``known``       the functions that are known: environment, paths, texts
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmrr.migrate.values import Code
+
+
+def evaluate(text: str, path: Path) -> "Code":
+    """The calls and names of a file of Python, or of the joined cells of a notebook; nothing is
+    run. Raises ``DamagedFile``."""
+    from llmrr.errors import DamagedFile
+    from llmrr.migrate.python.evaluation import Evaluator
+    from llmrr.migrate.python.syntax import Source
+
+    try:
+        source = Source(text, path)
+        return Evaluator(source, path).code()
+    except (RecursionError, MemoryError):
+        raise DamagedFile(f"{path} is nested too deeply", "leave this file out") from None

@@ -1,0 +1,52 @@
+"""A text of Python as a tree."""
+
+import ast
+import re
+import warnings
+from pathlib import Path
+from typing import Final
+
+from llmrr.errors import DamagedFile
+from llmrr.migrate.secrets import shown
+
+# What notebooks allow beside Python: magics, shell commands, questions for help.
+_MAGIC: Final = re.compile(r"^([ \t]*)(?:[!%]|(?:[\w.]+\?{1,2}|\?{1,2}[\w.]+)\s*$).*")
+_ASSIGNED: Final = re.compile(r"^([ \t]*[\w, ]+=)[ \t]*[!%].*")
+
+
+class Source:
+    """A file of Python: its tree, and the text of each part of it. Raises ``DamagedFile``."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        try:
+            self.tree = _tree(text)
+        except (SyntaxError, ValueError) as first:
+            text = _without_magic(text)
+            try:
+                self.tree = _tree(text)
+            except (SyntaxError, ValueError):
+                line = getattr(first, "lineno", None)
+                place = f"{path}, line {line}" if line else str(path)
+                raise DamagedFile(
+                    f"{place} is not Python 3", "correct this file, or leave it out"
+                ) from None
+        self._lines = re.split(r"\n", text)
+
+    def text(self, node: ast.expr) -> str:
+        """The first line of a node as it stands in the file, at most 80 characters, without
+        keys."""
+        line = self._lines[node.lineno - 1].encode()
+        end = node.end_col_offset if node.end_lineno == node.lineno else len(line)
+        return shown(line[node.col_offset : end].decode(errors="replace"))[:80]
+
+
+def _tree(text: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes that Python will refuse one day
+        return ast.parse(text)
+
+
+def _without_magic(text: str) -> str:
+    lines = (_ASSIGNED.sub(r"\1 ...", line) for line in text.split("\n"))
+    return "\n".join(_MAGIC.sub(r"\1pass", line) for line in lines)
