@@ -15,7 +15,7 @@ _MOST: Final = 50_000  # values that are looked at
 _MODEL: Final = re.compile(
     r"(?:(?:default|chat|main|weak|editor|small|fast|base|primary|fallback|llm|openai|ollama|reasoning"
     r"|summary|completion|large|big|agent|smart|strategic|planner|coder|azure|anthropic|gemini|text"
-    r"|azureopenai|opus|sonnet|haiku)*(?:model|modelname|modelid|llmmodel|basemodelid|deploymentname"
+    r"|opus|sonnet|haiku)*(?:model|modelname|modelid|llmmodel|basemodelid|deploymentname"
     r"|deployment|deploymentid|modelpath|modeltype|ggufpath|modelfile)|llm|engine|modelslug)"
 )
 _PATH: Final = re.compile(r"(?i)\S.*\.(gguf|safetensors|onnx|ggml)")
@@ -36,6 +36,12 @@ _INNER: Final = frozenset({
 })  # fmt: skip
 # How much each sign says, in the order of their weight.
 PROVIDER, ADDRESS, FAMILY, PATH, SAMPLING, KEY = 0.9, 0.8, 0.7, 0.75, 0.1, 0.1
+_ANSWERED: Final = -0.4  # the record of an answer names its model too
+_OF_ANSWERS: Final = frozenset({
+    "response", "output", "answer", "completion", "score", "scores", "latency", "usage", "result",
+    "results", "finishreason", "accuracy", "outputtext", "generatedtext", "prediction", "reply",
+    "completiontokens", "tokensused", "rating", "winner", "elapsed", "generation", "responses",
+})  # fmt: skip
 _WEAK: Final = 0.4
 
 
@@ -65,8 +71,8 @@ def guesses(shape: Any) -> Iterator[Guess]:
     >>> found = next(guesses({"llm": {"provider": "openai", "model": "gpt-4o", "temperature": 0}}))
     >>> found.provider, found.model, dict(found.stated), found.confidence
     ('openai', 'gpt-4o', {'temperature': 0}, 1.0)
-    >>> [one.model for one in guesses({"model": "Corolla", "brand": "Toyota"}) if one.confidence > 0.5]
-    []
+    >>> [one.confidence for one in guesses({"model": "Corolla", "brand": "Toyota"})]
+    [0.4]
     """
     waiting: list[tuple[str, Any, _Around, int]] = [("", shape, _Around(), 0)]
     seen = 0
@@ -112,13 +118,15 @@ def _in_table(name: str, table: Mapping[str, Any], around: _Around) -> Iterator[
         theirs = _named(field, value, table)
         if theirs is None or (provider and _plain(field) == "engine" and _of_word(theirs)):
             continue
-        found = _judged(theirs, provider or around.provider, around, stated, field)
-        if found is None:
+        judged = _judged(theirs, provider or around.provider, around, stated, field)
+        if judged is None:
             continue
         shown = table.get("name") or table.get("title") or table.get("id")
         is_main = _plain(field) in ("model", "modelname", "modelid", "llm")
         label = shown if isinstance(shown, str) and is_main and shown else None
-        who, model, sure = found
+        who, model, sure = judged
+        if any(_plain(one) in _OF_ANSWERS for one in table):
+            sure += _ANSWERED
         own = {**stated} if is_main or len(_model_fields(table)) == 1 else {}
         own = {key: one for key, one in own.items() if _is_for(key, who, model)}
         if around.key is not None and not any(is_secret_field(one) for one in own):
@@ -166,8 +174,8 @@ def _judged(
         return None
     if provider is not None:
         own = _prefixed(text)
-        model = own[1] if own and naming.provider_of(own[0]) == naming.provider_of(provider) else text
-        return provider, model, min(1.0, PROVIDER + extra)
+        is_said_twice = own and naming.provider_of(own[0]) == naming.provider_of(provider)
+        return provider, own[1] if own and is_said_twice else text, min(1.0, PROVIDER + extra)
     own = None if text.startswith("openai/gpt-oss") else _prefixed(text)
     if around.base_url is not None:
         who, model = own or ("openai", text)
@@ -200,8 +208,8 @@ _WORDS: Final = frozenset({
     "novita", "nvidia", "cerebras", "xai", "qianfan", "huggingface", "azureopenai", "azure-openai",
     "azure_openai", "openai-compatible", "openai_compatible", "lmstudio", "lm-studio", "lm_studio",
     "llamacpp", "llama.cpp", "vllm", "localai", "mistralai", "vertexai", "vertex_ai", "claude",
-    "openaicompatible", "google-genai", "google_genai", "together_ai", "chatopenai", "chatanthropic",
-    "chatollama", "open-ai", "open_ai", "openai-chat",
+    "openaicompatible", "google-genai", "google_genai", "together_ai", "chatopenai",
+    "chatanthropic", "chatollama", "open-ai", "open_ai", "openai-chat",
 })  # fmt: skip
 _SPELLED: Final = {
     "azureopenai": "azure", "openaicompatible": "openai-compatible", "chatopenai": "openai",
@@ -223,7 +231,7 @@ def _of_word(text: str) -> str | None:
 def _named(field: str, value: Any, table: Mapping[str, Any]) -> str | None:
     """The text of a field that may name a model."""
     plain = _plain(field)
-    if not _MODEL.fullmatch(plain) or "embed" in plain:
+    if len(plain) > 60 or not _MODEL.fullmatch(plain):
         return None
     if isinstance(value, dict) and isinstance(value.get("value"), str) and "__rl" in value:
         value = value["value"]  # as n8n has it
@@ -248,7 +256,8 @@ def _stated(table: Mapping[str, Any]) -> dict[str, Value]:
     for field, value in table.items():
         plain = _plain(field)
         if isinstance(value, dict) and plain in _INNER:
-            found |= _stated({str(key): one for key, one in value.items() if not isinstance(one, dict)})
+            flat = {str(key): one for key, one in value.items() if not isinstance(one, dict)}
+            found |= _stated(flat)
         elif is_secret_field(field) and isinstance(value, str | Env):
             if "key" in plain or "token" in plain:
                 found[field] = value

@@ -5,11 +5,27 @@ one file may use several libraries. ``of_folder`` sees folders whose layout is w
 a cache, a model); a folder that is taken is not descended into.
 """
 
-from llmrr.migrate.readers import langchain, llamaindex, openai_code
+from llmrr.migrate.readers import (
+    aichat,
+    continue_dev,
+    custom,
+    langchain,
+    litellm,
+    llama_preset,
+    llama_swap,
+    llamaindex,
+    openai_code,
+    server_commands,
+    simonw_llm,
+)
 from llmrr.migrate.readers.base import Reader
 
 READERS: tuple[Reader, ...] = (
     langchain.SERIALIZED, langchain.LEGACY, langchain.CODE,
     llamaindex.DICTS, llamaindex.CODE,
     openai_code.READER,
+    litellm.READER, llama_swap.READER, llama_preset.READER,
+    continue_dev.READER, aichat.READER, simonw_llm.READER,
+    server_commands.READER,
+    custom.READER,
 )  # fmt: skip

@@ -13,8 +13,8 @@ from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.foreign import is_foreign, is_manifest
 from llmrr.migrate.guessing import Guess, guesses
-from llmrr.migrate.ini import HEAD, ini
 from llmrr.migrate.lines import Lines
+from llmrr.migrate.parsing import Ini
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.roles import role_of
 from llmrr.migrate.values import Env
@@ -22,9 +22,9 @@ from llmrr.migrate.withheld import withhold
 
 KIND: Final = "custom"
 ENOUGH: Final = 0.7  # what is worth a mention
+PLAIN: Final = 0.8  # the same in code, where much looks like settings
 FORCED: Final = 0.3  # where the user says that there is something
 _MOST: Final = 60  # models; a file with more is a catalogue
-_INI: Final = (".ini", ".cfg", ".conf", ".properties")
 
 
 def of_data(document: Document) -> Iterable[Artefact]:
@@ -51,9 +51,6 @@ def of_code(document: Document) -> Iterable[Artefact]:
     return [_read(document, dict(code.exports), found)]
 
 
-PLAIN: Final = 0.8  # code says much that looks like settings
-
-
 def _is_taken(document: Document) -> bool:
     """Whether another reader takes a file of code."""
     from llmrr.migrate.readers import READERS
@@ -65,15 +62,9 @@ def _is_taken(document: Document) -> bool:
 
 
 def _shape(document: Document) -> Any:
-    """A parsed file; of an INI file its sections."""
-    if isinstance(document.shape, dict | list):
-        return document.shape
-    if document.suffix in _INI and document.text is not None and (found := ini(document.text)):
-        sections: dict[str, Any] = {
-            one.name: dict(one.values) for one in found if one.name != HEAD and one.values
-        }
-        return {**found[0].values, **sections}
-    return None
+    """A parsed file; of an INI file its sections with what stands before them."""
+    shape = document.shape
+    return {**shape.head, **shape} if isinstance(shape, Ini) else shape
 
 
 def _read(document: Document, shape: Any, found: list[Guess]) -> Artefact:

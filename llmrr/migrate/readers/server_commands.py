@@ -27,13 +27,16 @@ _HINT: Final = re.compile(
     r"(?i)llama|mlx|vllm|kobold|ollama|litellm|sglang|text-generation|\.gguf"
 )
 # What a line begins with that installs, shows or ends a program.
-_OTHER_COMMANDS: Final = frozenset(
+_WORDS: Final = (
     "pip pip3 brew apt apt-get dnf yum pacman git which echo printf cd kill pkill killall if elif"
     " while curl wget systemctl conda mamba npm pnpm yarn cmake make cp mv rm ln test [ [[ source ."
     " mkdir chmod grep find ls cat tail head read for case function export.exe rem @echo write-host"
-    " pgrep command type huggingface-cli hf rsync scp tar unzip sed awk tee sleep".split()
-)  # fmt: skip
-_ASSIGNED: Final = re.compile(r"(?m)^[ \t]*(?:export[ \t]+|set[ \t]+|\$)?([A-Za-z_]\w*)[ \t]*=(.*)$")
+    " pgrep command type huggingface-cli hf rsync scp tar unzip sed awk tee sleep"
+)
+_OTHER_COMMANDS: Final = frozenset(_WORDS.split())
+_ASSIGNED: Final = re.compile(
+    r"(?m)^[ \t]*(?:export[ \t]+|set[ \t]+|\$)?([A-Za-z_]\w*)[ \t]*=(.*)$"
+)
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_]\w*|\d)(?::?-([^{}]*))?\}|\$([A-Za-z_]\w*)|%(\w+)%")
 _SECTION: Final = re.compile(r"(?m)^(?:CMD|ENTRYPOINT)\s+(.+)$")
 _LONGEST: Final = 400_000  # characters of a script
@@ -111,7 +114,7 @@ def _commands(document: Document, text: str) -> Iterator[Command]:
         yield from _composed(document.shape, text)
     elif re.search(r"(?m)^FROM\s+\S", text) and _SECTION.search(text):
         yield from _built(text)
-    elif document.suffix in _SCRIPTS or text.startswith("#!") and "sh" in text[:60].split("\n")[0]:
+    elif document.suffix in _SCRIPTS or re.match(r"#![^\n]*sh\b", text):
         yield from _scripted(text)
 
 
