@@ -50,7 +50,7 @@ _HUB: Final = re.compile(
     r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/(?:resolve|blob|raw)/([\w.-]+)/"
     r"([^?#\s]+)"
 )
-_UNKNOWN: Final = re.compile(r"\$\{?[A-Za-z_{]|\{\{|%[A-Za-z_]\w*%|<[^>]+>")
+_UNKNOWN: Final = re.compile(r"\$[\w{(@*]|\{\{|%~?\w+%|%~?\d|<[^>]+>")
 
 
 def served(

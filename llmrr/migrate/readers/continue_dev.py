@@ -106,8 +106,8 @@ def _entry(entry: Any, shared: Mapping[str, Any], findings: Findings, lines: Lin
     if not isinstance(theirs, str) or not theirs.strip() or not isinstance(provider, str):
         findings.warn("no-model", f"{shown} names no model, or no provider", line)
     elif theirs.strip().upper() == "AUTODETECT":
-        where = f" at {entry['apiBase']}" if isinstance(entry.get("apiBase"), str) else ""
-        findings.warn("autodetect", f"{shown}: the model is AUTODETECT, {provider}{where} is asked which it has", line)
+        where = f"{provider} at {entry['apiBase']}" if entry.get("apiBase") else provider
+        findings.warn("autodetect", f"{shown}: the model is AUTODETECT, which asks {where}", line)
         withhold({"apiKey": entry.get("apiKey")}, findings, line, at="models")
     elif not _has_other_role(entry, shown, theirs, findings, line):
         _model(entry, shared, shown, findings, line)

@@ -37,7 +37,8 @@ def of_data(document: Document) -> Iterable[Artefact]:
     found = [one for one in guesses(shape) if one.confidence >= ENOUGH]
     if not found or len(found) > _MOST:
         return []
-    return [_read(document, shape, found)]
+    artefact = _read(document, shape, found)
+    return [artefact] if artefact.models else []
 
 
 def of_code(document: Document) -> Iterable[Artefact]:

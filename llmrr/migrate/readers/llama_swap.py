@@ -102,7 +102,8 @@ def _model(
         return None
     macros = {**shared, **_table(entry.get("macros")), "MODEL_ID": name}
     command = expanded(_text(entry.get("cmd")), macros)
-    found = launch(words_of(command), _environment(entry.get("env"), macros)) if command else None
+    own = _environment(entry.get("env"), macros)
+    found = launch(words_of(command), own, guess=True) if command else None
     if found is not None:
         withhold(words_of(command), findings)
         model = served(found, findings, name, line)

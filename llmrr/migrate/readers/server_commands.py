@@ -31,7 +31,7 @@ _WORDS: Final = (
     "pip pip3 brew apt apt-get dnf yum pacman git which echo printf cd kill pkill killall if elif"
     " while curl wget systemctl conda mamba npm pnpm yarn cmake make cp mv rm ln test [ [[ source ."
     " mkdir chmod grep find ls cat tail head read for case function export.exe rem @echo write-host"
-    " pgrep command type huggingface-cli hf rsync scp tar unzip sed awk tee sleep"
+    " set setx rem: pgrep command type huggingface-cli hf rsync scp tar unzip sed awk tee sleep"
 )
 _OTHER_COMMANDS: Final = frozenset(_WORDS.split())
 _ASSIGNED: Final = re.compile(
