@@ -28,7 +28,7 @@ _YAML: Final = re.compile(
     r"|(?:[\w.$*/@+<-]+|\"[^\"]*\"|'[^']*')[ \t]*:(?:\s|$)"
 )
 _YAML_KEY: Final = re.compile(r"(?:- +)?(?:[\w.$*/@+<-]+|\"[^\"]*\"|'[^']*')[ \t]*:(?:\s|$)")
-_SECTION: Final = re.compile(r"\[{1,2}[^\]\[\n]+\]{1,2}\s*(?:[;#].*)?$")
+_SECTION: Final = re.compile(r"\[{1,2}[^\]\[{}\n]+\]{1,2}\s*(?:[;#].*)?$")
 _ENTRY: Final = re.compile(r"\s*[\w.\"'-]+\s*=")
 _TOML_VALUE: Final = re.compile(r"\s*[\w.\"'-]+\s*=\s*(?:[\"'\[{]|true\b|false\b|[+-]?\d)")
 

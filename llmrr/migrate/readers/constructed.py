@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.kinds import KEYS_OF_THEIR_OWN
-from llmrr.migrate import fields, naming
+from llmrr.migrate import fields, litellm_names, naming
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.values import Call, Env, Value
 
@@ -239,14 +239,9 @@ def _place(
 
 
 def _litellm(name: str, address: str | None, stated: Mapping[str, Value]) -> naming.Place:
-    """LiteLLM's ``provider/model``: only the first part, and only where it is a provider."""
+    """A name as LiteLLM has it."""
     custom = stated.get("custom_llm_provider")
-    if isinstance(custom, str) and custom:
-        return naming.place(custom, name.removeprefix(f"{custom}/"), address)
-    first, slash, rest = name.partition("/")
-    if slash and naming.provider_of(first):
-        return naming.place(first, rest, address)
-    return naming.place(None, name, address)
+    return litellm_names.placed(name, custom if isinstance(custom, str) else None, address)
 
 
 def _ctransformers(name: str, stated: Mapping[str, Value]) -> naming.Place:
