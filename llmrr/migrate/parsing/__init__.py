@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from llmrr.errors import DamagedFile
 from llmrr.migrate.parsing.decoding import decoded
 from llmrr.migrate.parsing.initext import Ini
-from llmrr.migrate.parsing.sniffing import language, mentions_model, syntax
-from llmrr.migrate.parsing.yamltext import Several
+from llmrr.migrate.parsing.sniffing import is_data, language, mentions_model, syntax
+from llmrr.migrate.parsing.yamltext import TEMPLATE, Several
 
 if TYPE_CHECKING:
     from llmrr.migrate.values import Code
@@ -30,19 +30,13 @@ _TOML: Final = 500_000  # characters; tomllib is slow, and such files are small
 def parsed(text: str, suffix: str) -> Any:
     """A dict or a list of a data file; None for what is none, for plain text, and for lines of
     JSON. Raises ``DamagedFile``."""
-    from llmrr.migrate.parsing import initext, jsontext, yamltext
-
-    match syntax(text, suffix):
-        case "json":
-            found = jsontext.load(text)
-        case "yaml":
-            found = yamltext.load(text)
-        case "toml":
-            found = _toml(text)
-        case "ini":
-            found = initext.load(text)
-        case _:
-            return None
+    try:
+        found = _tree(text, suffix)
+    except DamagedFile as error:
+        # Prose may begin as data does; what is called data is damaged.
+        if is_data(suffix) or error.message == TEMPLATE:
+            raise
+        return None
     return found if isinstance(found, dict | list) else None
 
 
@@ -68,7 +62,7 @@ def evaluated(text: str, suffix: str, path: Path) -> "Code | None":
     """The calls and names of a file of code; None for what is none, and for code that mentions
     nothing that a reader could want. Raises ``DamagedFile``."""
     found = language(text, suffix)
-    if found is None or not mentions_model(text, code=True):
+    if found is None or not mentions_model(text, found):
         return None
     if found == "notebook":
         from llmrr.migrate.parsing import notebook
@@ -81,6 +75,21 @@ def evaluated(text: str, suffix: str, path: Path) -> "Code | None":
     from llmrr.migrate import javascript
 
     return javascript.evaluate(text, path, found)
+
+
+def _tree(text: str, suffix: str) -> Any:
+    from llmrr.migrate.parsing import initext, jsontext, yamltext
+
+    match syntax(text, suffix):
+        case "json":
+            return jsontext.load(text)
+        case "yaml":
+            return yamltext.load(text)
+        case "toml":
+            return _toml(text)
+        case "ini":
+            return initext.load(text)
+    return None
 
 
 def _toml(text: str) -> Any:
