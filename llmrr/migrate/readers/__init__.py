@@ -2,7 +2,7 @@
 
 A data file belongs to the first reader that takes it; code is shown to every reader of code, for
 one file may use several libraries. ``of_folder`` sees folders whose layout is what tells (a store,
-a cache, a model); a folder that is taken is not descended into.
+a cache, a model); of a folder that is taken only code that lies in it is read besides.
 """
 
 from llmrr.migrate.readers import langchain, llamaindex, openai_code
