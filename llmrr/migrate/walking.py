@@ -214,8 +214,8 @@ def why_not(around: str, folder: str, name: str, names: Collection[str] = ()) ->
     """
     if name in _SKIPPED:
         return _SKIPPED[name]
-    if name.endswith(".egg-info"):
-        return "cache"
+    if name.endswith((".egg-info", ".dist-info")):
+        return "dependencies"
     if any(one in names for one in _BUILT.get(name, ())):
         return "build output"
     if _TOOL.search(name) or (folder, name) in _INNER_GATES:
