@@ -38,13 +38,19 @@ _TOOLS: Final = (
     "gpt4all", "mistral", "genai", "vertexai", "bedrock", "cohere", "groq", "vllm", "gguf",
     "init_chat_model", "initchatmodel", "llmrr", "llm-runner", "modelname", "modelpath",
     "contextsize", "fallbackchain", "ai-sdk", "completions", "from_pretrained", "withfallbacks",
+    "apikey", "api_key", "gpt-", "claude", "gemini", "unsloth", "gptq", "autoawq", "deepseek",
+    "import together", "from together", "replicate", "fireworks", "cerebras", "xai_sdk", "aisuite",
+    "diffusers", "flagembedding",
 )  # fmt: skip
 # In Python an import tells more than a word, which may stand in a comment: one of these, or a call
 # on what another module made.
 _PYTHON: Final = re.compile(
     r"^[ \t]*(?:from|import)[ \t]+(?:[\w. \t]+,)*[ \t]*(?:openai|azure|langchain|langgraph|llama"
     r"|transformers|mlx|ollama|litellm|anthropic|gpt4all|ctransformers|huggingface_hub|vllm"
-    r"|google\.gen|vertexai|cohere|groq|mistralai|peft|auto_gptq|optimum|instructor|dspy)"
+    r"|google\.gen|google import gen|vertexai|cohere|groq|mistralai|peft|auto_?gptq|gptqmodel"
+    r"|optimum|instructor|dspy|awq|unsloth|sentence_transformers|diffusers|trl|FlagEmbedding|boto3"
+    r"|together|replicate|fireworks|cerebras|xai_sdk|aisuite|pydantic_ai|crewai|autogen)"
+    r"|mlx_\w+\.|llama-server|api\.(?:openai|anthropic|groq|mistral|cohere)|/v1/messages|/api/chat"
     r"|completions|responses\.(?:create|parse|stream)|ChatCompletion|from_pretrained|pipeline\("
     r"|init_chat_model|with_fallbacks|PromptTemplate|\bChat\w+\(|\bAzure\w*OpenAI|import_module"
     r"|\b(?:Llama|OpenAI|Ollama|LlamaCpp|OllamaLLM)\(",
