@@ -5,6 +5,9 @@ one file may use several libraries. ``of_folder`` sees folders whose layout is w
 a cache, a model); a folder that is taken is not descended into.
 """
 
+from llmrr.migrate.readers import guide, node_llama_cpp
 from llmrr.migrate.readers.base import Reader
 
-READERS: tuple[Reader, ...] = ()
+READERS: tuple[Reader, ...] = (
+    guide.READER, node_llama_cpp.READER,
+)  # fmt: skip
