@@ -5,9 +5,13 @@ one file may use several libraries. ``of_folder`` sees folders whose layout is w
 a cache, a model); a folder that is taken is not descended into.
 """
 
-from llmrr.migrate.readers import guide, node_llama_cpp
+from llmrr.migrate.readers import guide, langchain, llamaindex, node_llama_cpp, openai_code
 from llmrr.migrate.readers.base import Reader
 
 READERS: tuple[Reader, ...] = (
-    guide.READER, node_llama_cpp.READER,
+    langchain.SERIALIZED, langchain.LEGACY, langchain.CODE,
+    llamaindex.DICTS, llamaindex.CODE,
+    openai_code.READER,
+    node_llama_cpp.READER,
+    guide.READER,
 )  # fmt: skip
