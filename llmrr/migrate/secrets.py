@@ -18,6 +18,7 @@ _FIELD: Final = (
     r"(?:.*(?:apikey|accesskey|secretkey|subscriptionkey|authkey|privatekey|masterkey|saltkey)s?"
     r"|.*(?:secret|password|passwd|passphrase|credentials?|bearer)"
     r"|.*(?:access|auth|api|hf|bearer|hub|refresh|session|admin)token|token|authorization|auth"
+    r"|.*(?:openai|anthropic|claude|groq|gemini|mistral|cohere|azure|deepseek|openrouter|hf)key"
     r"|.*(?:qianfan|baidu)(?:ak|sk)|ak|sk|key|keys|apikeys|cookie|xapikey|proxyauthorization"
     r"|awsaccesskeyid|awssecretaccesskey|awssessiontoken|vertexcredentials|databaseurl|redisurl"
     r"|connectionstring|dsn|webhooksecret)"
@@ -79,7 +80,7 @@ _REFERENCES: Final = (
 def is_secret_field(name: str) -> bool:
     """Whether a field of this name holds a secret.
 
-    >>> [is_secret_field(one) for one in ("apiKey", "qianfan_sk", "max_tokens", "api_key_env")]
+    >>> [is_secret_field(one) for one in ("apiKey", "OPENAI_KEY", "max_tokens", "api_key_env")]
     [True, True, False, False]
     """
     plain = re.sub(r"[\s_.-]", "", name).lower()

@@ -41,6 +41,8 @@ _TOOLS: Final = (
     "apikey", "api_key", "gpt-", "claude", "gemini", "unsloth", "gptq", "autoawq", "deepseek",
     "import together", "from together", "replicate", "fireworks", "cerebras", "xai_sdk", "aisuite",
     "diffusers", "flagembedding",
+    "openrouter", "perplexity", "together-ai", "togetherai", "model_name", "model_path", "modelid",
+    "model_id", "generativeai", "hf:", "mock:",
 )  # fmt: skip
 # In Python an import tells more than a word, which may stand in a comment: one of these, or a call
 # on what another module made.

@@ -5,11 +5,13 @@ one file may use several libraries. ``of_folder`` sees folders whose layout is w
 a cache, a model); of a folder that is taken only code that lies in it is read besides.
 """
 
-from llmrr.migrate.readers import langchain, llamaindex, openai_code
+from llmrr.migrate.readers import guide, langchain, llamaindex, node_llama_cpp, openai_code
 from llmrr.migrate.readers.base import Reader
 
 READERS: tuple[Reader, ...] = (
     langchain.SERIALIZED, langchain.LEGACY, langchain.CODE,
     llamaindex.DICTS, llamaindex.CODE,
     openai_code.READER,
+    node_llama_cpp.READER,
+    guide.READER,
 )  # fmt: skip
