@@ -5,7 +5,7 @@ one file may use several libraries. ``of_folder`` sees folders whose layout is w
 a cache, a model); a folder that is taken is not descended into.
 """
 
-from llmrr.migrate.readers import openai_code
+from llmrr.migrate.readers import dotenv, llama_cpp_python, openai_code
 from llmrr.migrate.readers.base import Reader
 
-READERS: tuple[Reader, ...] = (openai_code.READER,)
+READERS: tuple[Reader, ...] = (dotenv.READER, openai_code.READER, llama_cpp_python.READER)

@@ -74,8 +74,10 @@ class Asked:
     def add(self, ask: Ask) -> Model | None:
         """The model that a call asks; None, with a warning, where it is not known."""
         made = _model(ask, self.findings)
-        if made is None:
-            return None
+        return None if made is None else self.merge(made, ask)
+
+    def merge(self, made: Model, ask: Ask) -> Model:
+        """A model that was just found for a call: itself, or the same one that was there."""
         for model, asks in self.by_model:
             if _settings(model) == _settings(made):
                 self.findings.models.remove(made)
@@ -83,7 +85,7 @@ class Asked:
                 made = model
                 break
         else:
-                self.by_model.append((made, [ask]))
+            self.by_model.append((made, [ask]))
         if ask.is_call and ask.call.line not in made.call_sites:
             made.call_sites.append(ask.call.line)
         return made
