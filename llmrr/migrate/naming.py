@@ -1,6 +1,7 @@
 """Other tools' names of providers and models as our sources (§5 of the design). Pure."""
 
 import re
+from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -176,6 +177,16 @@ def is_local(source: str) -> bool:
         return split_source(source)[0] in ("file", "huggingface", "ollama", "lmstudio", "builtin")
     except ValueError:
         return False
+
+
+def beside(folder: Path, relative: str = "") -> str:
+    """The source of a folder that was found, or of what lies in it: as all paths of an artefact,
+    seen from where the artefact lies.
+
+    >>> beside(Path("a/models"), "x.gguf"), beside(Path("."))
+    ('file:./models/x.gguf', 'file:.')
+    """
+    return "file:" + "/".join(one for one in (".", folder.name, relative) if one)
 
 
 def model_name(text: str) -> str:

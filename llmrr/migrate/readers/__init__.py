@@ -5,7 +5,12 @@ one file may use several libraries. ``of_folder`` sees folders whose layout is w
 a cache, a model); a folder that is taken is not descended into.
 """
 
-from llmrr.migrate.readers import dotenv, llama_cpp_python, openai_code
+from llmrr.migrate.readers import dotenv, langchain, llama_cpp_python, llamaindex, openai_code
 from llmrr.migrate.readers.base import Reader
 
-READERS: tuple[Reader, ...] = (dotenv.READER, openai_code.READER, llama_cpp_python.READER)
+READERS: tuple[Reader, ...] = (
+    langchain.SERIALIZED, langchain.LEGACY, langchain.CODE,
+    llamaindex.DICTS, llamaindex.CODE,
+    openai_code.READER, llama_cpp_python.READER,
+    dotenv.READER,
+)  # fmt: skip
