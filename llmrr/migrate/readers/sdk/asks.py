@@ -145,6 +145,12 @@ def _placed(client: Client, name: str, findings: Findings, line: int | None) -> 
                 f"{address} is Ollama's server: ollama:{name} runs the same model without it", line,
                 "base_url",
             )  # fmt: skip
+    if not client.is_known and vendor == "openai" and naming.guessed(name) != "openai":
+        findings.warn(
+            "base-url-default",
+            f"the client that {name} is asked with is set up elsewhere: state base_url where it is"
+            " not OpenAI's", line,
+        )  # fmt: skip
     placed = naming.place(vendor, name, address)
     return placed._replace(base_url=address) if placed.base_url else placed  # its last slash too
 
