@@ -184,7 +184,7 @@ def _key(model: Model, name: str, value: Value, findings: Findings, line: int | 
         return
     if isinstance(value, Unresolved | Call | Prompt):
         if not (isinstance(value, Call) and value.callee.endswith("SecretStr")):
-            findings.warn("unresolved", f"{name} is {value.text[:80]!r}", line, name)
+            findings.warn("unresolved", f"{name} is only known when the code runs", line, name)
         elif value.args:
             _key(model, name, value.args[0], findings, line)
         return

@@ -25,10 +25,12 @@ _LINE: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 _SHOWN: Final = re.compile(r"^(?:VITE_|NEXT_PUBLIC_|REACT_APP_|NUXT_PUBLIC_|NUXT_|EXPO_PUBLIC_)")
 _GENERIC: Final = ("LLM", "AI", "CHAT", "DEFAULT", "CHAT_LLM", "MODEL", "")
 _MODEL: Final = re.compile(
-    r"(?:(?P<owner>[A-Z0-9]+(?:_[A-Z0-9]+)*?)_)??"
-    r"(?:(?:CHAT|COMPLETION|COMPLETIONS|DEFAULT|API|LLM|TEXT|GPT)_)*"
-    r"(?:MODEL(?:_NAME|_ID)?|DEPLOYMENT(?:_NAME|_ID)?|MODEL_DEPLOYMENT(?:_NAME)?|ENGINE)"
-)  # fmt: skip
+    r"(?:(?P<owner>.+?)_)?(?:MODEL(?:_NAME|_ID)?|(?:MODEL_)?DEPLOYMENT(?:_NAME|_ID)?|ENGINE)"
+)
+# Between the name of the owner and that of the field.
+_BETWEEN: Final = frozenset({
+    "CHAT", "COMPLETION", "COMPLETIONS", "DEFAULT", "API", "LLM", "TEXT", "GPT", "MAIN",
+})  # fmt: skip
 _PATH: Final = re.compile(r"(?:.*_)?(?:MODEL|LLM|LLAMA|GGUF)(?:_.*)?")
 _EMBEDDING: Final = re.compile(r"(?:.*_)?EMBED(?:DING|DINGS|S)?(?:_.*)?")
 _OTHER: Final = re.compile(
@@ -98,10 +100,9 @@ def _model(
         model = findings.model(f"file:{value}", line=line)
         fields.settle(model, _beside("MODEL", variables, plain), findings, line=line)
         return
-    match = _MODEL.fullmatch(short)
-    if match is None:
+    owner = _owner(short)
+    if owner is None:
         return
-    owner = match["owner"] or ""
     if _EMBEDDING.fullmatch(short) or _OTHER.fullmatch(short):
         code = "embedding-model" if _EMBEDDING.fullmatch(short) else "other-role"
         findings.warn(code, f"{name} names a model with another task", line, name)
@@ -203,11 +204,21 @@ def _is_known(name: str) -> bool:
     short = _SHOWN.sub("", name).upper()
     if short in _KEYS or _is_key(name):
         return short not in ("API_KEY", "KEY", "TOKEN", "DEFAULT_KEY", "AI_KEY")
-    match = _MODEL.fullmatch(short)
-    owner = match["owner"] if match else short.partition("_")[0]
-    if owner in ("LLM", "OPENAI", "AZURE_OPENAI"):
+    first, owner = short.partition("_")[0], _owner(short)
+    if first in ("LLM", "OPENAI") or short.startswith("AZURE_OPENAI_"):
         return True
-    return bool(match and owner and naming.provider_of(owner.lower()))
+    return bool(owner and naming.provider_of(first.lower()))
+
+
+def _owner(short: str) -> str | None:
+    """Whose model a name speaks of, "" where it is not said; None where it is no name of one."""
+    match = _MODEL.fullmatch(short)
+    if match is None:
+        return None
+    parts = (match["owner"] or "").split("_")
+    while len(parts) > 1 and parts[-1] in _BETWEEN:
+        parts.pop()
+    return "_".join(parts)
 
 
 def _is_of_variables(text: str) -> bool:
