@@ -133,7 +133,7 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     ('key 0a…', 'http://…@host/?api_key=…&v=1')
     """
     for secret in sorted(secrets, key=len, reverse=True):
-        if secret:
+        if len(secret) > 3:  # a shorter one would be found in any word
             text = text.replace(secret, _short(secret))
     text = _LOOKS.sub(lambda found: _short(found[0]), text)
     text = _IN_ADDRESS.sub("…@", text)
