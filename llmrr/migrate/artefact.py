@@ -128,6 +128,7 @@ class Findings:
         self.warnings: list[Notice] = []
         self.confidence: float | None = None
         self.env_file: str | None = None
+        self._told: set[Notice] = set()
         self.secrets: set[str] = set()  # literal ones, to be kept out of every text
 
     def model(self, source: str, name: str | None = None, line: int | None = None) -> Model:
@@ -172,7 +173,8 @@ class Findings:
             raise KeyError(code)
         where = ":".join([str(self.path), *([str(line)] if line is not None else [])])
         notice = Notice(code, f"{where} {at}".strip(), message)
-        if notice not in self.warnings:
+        if notice not in self._told:
+            self._told.add(notice)
             self.warnings.append(notice)
 
     def artefact(self, error: str | None = None) -> Artefact:

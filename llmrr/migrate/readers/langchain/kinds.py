@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import constructed
-from llmrr.migrate.readers.langchain import classes, prompts
+from llmrr.migrate.readers.langchain import classes, sketches
 from llmrr.migrate.readers.langchain.parts import NOTHING, Part, beside, link
 from llmrr.migrate.values import Call, Env, Prompt, Unresolved, Value
 
@@ -32,9 +32,9 @@ def read(runnables: "Runnables", call: Call) -> Part | None:
         name = parts[-2]
     if not _is_ours(runnables, call, name):
         return None
-    if prompts.is_message(call):
+    if sketches.is_message(call):
         return NOTHING
-    if prompts.is_prompt(call):
+    if sketches.is_prompt(call):
         return runnables.prompt(call)
     if name in _INITS:
         return _initialised(runnables, call)
@@ -208,9 +208,9 @@ def _agent(runnables: "Runnables", call: Call) -> Part:
     )  # fmt: skip
     waiting = list(found.waiting)
     if said:
-        text = prompts.literal_text(said, runnables.findings, runnables.line(call))
+        text = sketches.literal_text(said, runnables.findings, runnables.line(call))
         if text:
-            sketch = prompts.Sketch(prompts.title(call), None, (("system", text),))
+            sketch = sketches.Sketch(sketches.title(call), None, (("system", text),))
             waiting.append(runnables.keep(sketch))
     link(waiting, found)
     return Part(found.chains)
