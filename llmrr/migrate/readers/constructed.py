@@ -11,6 +11,7 @@ from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import placing
 from llmrr.migrate.values import Call, Env, Value
+from llmrr.migrate.withheld import literals
 
 _NAMES: Final = (
     "model", "model_name", "modelName", "model_id", "modelId", "repo_id", "repoId", "llm_name",
@@ -78,7 +79,8 @@ def construct(
     stated = arguments(call)
     named = _model_name(provider, stated)
     if call.rest:
-        findings.warn("unresolved", f"{call.name} is told more by {call.rest[0].text[:60]!r}", line)
+        more = secrets.shown(call.rest[0].text)[:60]
+        findings.warn("unresolved", f"{call.name} is told more by {more!r}", line)
     if named is None:
         if call.rest:
             return None
@@ -101,6 +103,7 @@ def construct(
         findings.warn("unsupported-source" if known else "unknown-provider", placed.why, line)
         return None
     model = findings.model(placed.source, line=line)
+    placing.complete(model, name.strip(), stated, findings)
     if placed.base_url and any(stated.get(one) for one in _INSTANCES):
         model.options["base_url"] = placed.base_url
     fill(model, stated, findings, line=line, milliseconds=milliseconds, read=field)
@@ -144,6 +147,16 @@ def keys_beside(text: str, findings: Findings) -> None:
             said = name or "a text"
             findings.warn(
                 "secret-in-clear", f"{said} holds a key in clear: it stays in that file", line
+            )
+
+
+def keys_in(data: object, findings: Findings) -> None:
+    """Keys in clear in a file of data that no model took."""
+    for name, secret in literals(data):
+        if secret not in findings.secrets:
+            findings.secrets.add(secret)
+            findings.warn(
+                "secret-in-clear", f"{name} holds a key in clear: it stays in that file", None, name
             )
 
 
@@ -222,7 +235,7 @@ def _address(
             return None
         found = fields.resolved(instance, findings, name, line)
         if isinstance(found, str) and re.fullmatch(r"[\w.-]+", found):
-            return f"https://{found}.openai.azure.com/"
+            return f"https://{found}.openai.azure.com"
     return None
 
 

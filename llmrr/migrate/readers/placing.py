@@ -4,12 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from llmrr.migrate import naming
+from llmrr.migrate import hubnames, litellm_names, naming
+from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.values import Value
 
-_HUB: Final = re.compile(
-    r"https?://(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/(?:resolve|blob|raw)/([^/?#]+)/([^?#]+)"
-)
 _WEIGHTS: Final = (".gguf", ".bin", ".ggml", ".safetensors")
 
 
@@ -18,43 +16,40 @@ def place(
 ) -> naming.Place:
     """The source of a model of a framework; ``provider`` is a word of ``naming.place``, or
     ``litellm``, ``ctransformers``."""
-    if hub := _HUB.match(name):
-        revision = "" if hub[2] == "main" else f"@{hub[2]}"
-        return naming.Place(f"huggingface:{hub[1]}/{hub[3]}{revision}")
-    if provider == "file" and re.match(r"https?://", name):
-        return naming.Place(None, None, f"{name!r} is an address on another host")
-    if provider == "file" or (provider == "huggingface" and _is_path(name)):
-        return naming.Place(f"file:{name.removeprefix('file://')}")
-    if provider == "ctransformers":
-        return _ctransformers(name, stated)
+    if provider in ("file", "huggingface", "ctransformers"):
+        return _of_weights(provider, name)
     if provider == "litellm":
-        return _litellm(name, address, stated)
-    if provider == "huggingface":
-        return naming.Place(f"huggingface:{name}")
+        custom = stated.get("custom_llm_provider")
+        return litellm_names.placed(name, custom if isinstance(custom, str) else None, address)
     if provider in ("google", "vertex"):
         name = name.removeprefix("models/")
-    placed = naming.place(provider, name, address)
-    if address and placed.base_url:  # as it is stated, with its last slash
-        return placed._replace(base_url=address)
-    return placed
+    return naming.place(provider, name, address)
 
 
-def _litellm(name: str, address: str | None, stated: Mapping[str, Value]) -> naming.Place:
-    """LiteLLM's ``provider/model``: only the first part, and only where it is a provider."""
-    custom = stated.get("custom_llm_provider")
-    if isinstance(custom, str) and custom:
-        return naming.place(custom, name.removeprefix(f"{custom}/"), address)
-    first, slash, rest = name.partition("/")
-    if slash and naming.provider_of(first):
-        return naming.place(first, rest, address)
-    return naming.place(None, name, address)
-
-
-def _ctransformers(name: str, stated: Mapping[str, Value]) -> naming.Place:
+def complete(model: Model, name: str, stated: Mapping[str, Value], findings: Findings) -> None:
+    """The file and the revision that a name of the hub may hold, or that stand beside it."""
+    if not model.source.startswith("huggingface:"):
+        return
+    found = hubnames.repository(name)
+    if found is not None:
+        model.options |= found.options
     file = stated.get("model_file")
-    if _is_path(name) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        return naming.Place(f"file:{name}")
-    return naming.Place(f"huggingface:{name}{f'/{file}' if isinstance(file, str) else ''}")
+    if isinstance(file, str) and file:
+        model.options["file"] = file
+
+
+def _of_weights(provider: str, name: str) -> naming.Place:
+    if hubnames.is_hole(name):
+        return naming.Place(None, None, f"{name!r} is to be replaced by a name")
+    if (found := hubnames.addressed(name) or hubnames.cached(name)) is not None:
+        return naming.Place(found.source)
+    if re.match(r"https?://", name):
+        return naming.Place(None, None, f"{name!r} is an address on another host")
+    is_file = provider == "file" or _is_path(name) or (
+        provider == "ctransformers" and not re.fullmatch(r"[\w.-]+/[\w.-]+", name)
+    )
+    plain = name.removeprefix("file://")
+    return naming.Place(f"file:{plain}" if is_file else f"huggingface:{name}")
 
 
 def _is_path(name: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
+from llmrr.migrate import secrets
 from llmrr.migrate.readers.langchain import classes, prompts, sketches
 from llmrr.migrate.readers.langchain.parts import NOTHING, Part, link
 from llmrr.migrate.readers.langchain.sketches import Sketch
@@ -27,7 +28,8 @@ def asked(runnables: "Runnables", on: Part, call: Call) -> Part:
     if isinstance(said, Prompt):
         link([runnables.keep(Sketch(sketches.title(call), said.text))], on)
     elif isinstance(said, Unresolved) and re.search(r"(?i)system", said.text):
-        runnables.findings.warn("unresolved", f"messages are {said.text[:80]!r}", call.line)
+        text = secrets.shown(said.text)[:80]
+        runnables.findings.warn("unresolved", f"messages are {text!r}", call.line)
     elif isinstance(said, list) and not handed.chains:
         found = prompts.conversation(call, said, runnables.findings)
         runnables.messages_used |= {id(one) for one in inside(said) if isinstance(one, Call)}

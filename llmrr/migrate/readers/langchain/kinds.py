@@ -21,6 +21,7 @@ _CLASS_METHODS: Final = frozenset({
     "from_model_id", "fromModelId", "initialize", "from_pretrained", "from_params", "construct",
 })  # fmt: skip
 _CACHES: Final = re.compile(r"\w*(?:SQLite|SQLAlchemy|GPT|InMemory|Redis|Semantic|Local)\w*Cache")
+_BARE: Final = ("LLMChain", "PromptTemplate", "ChatPromptTemplate")
 _SEQUENCES: Final = ("RunnableSequence", "RunnableSequence.from")
 
 
@@ -51,10 +52,10 @@ def _is_ours(runnables: "Runnables", call: Call, name: str) -> bool:
     if not runnables.lined or classes.is_ours(call.callee):
         return True
     # A snippet without its imports: names that nothing else has.
-    bare = "." not in call.callee.removesuffix(f".{call.name}")
+    bare = call.receiver is None and call.callee.split(".")[0] in (name, sketches.class_of(call))
     return bare and (
         name in _INITS or (name in classes.MODELS and "Chat" in name)
-        or name in ("LLMChain", "PromptTemplate", "ChatPromptTemplate", "RunnableSequence")
+        or sketches.class_of(call) in _BARE
     )  # fmt: skip
 
 
