@@ -5,6 +5,23 @@ one file may use several libraries. ``of_folder`` sees folders whose layout is w
 a cache, a model); a folder that is taken is not descended into.
 """
 
+from llmrr.migrate.readers import (
+    gpt4all,
+    lm_studio,
+    localai,
+    mlx,
+    ollama,
+    transformers,
+    transformers_code,
+)
 from llmrr.migrate.readers.base import Reader
 
-READERS: tuple[Reader, ...] = ()
+READERS: tuple[Reader, ...] = (
+    ollama.READER,
+    lm_studio.READER,
+    gpt4all.READER,
+    transformers.READER,
+    transformers_code.READER,
+    mlx.READER,
+    localai.READER,
+)

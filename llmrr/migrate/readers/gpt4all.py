@@ -43,9 +43,8 @@ def of_data(document: Document) -> Iterator[Artefact]:
         yield _remote(document, document.shape)
     elif '"filename"' in text and _is_list(document.shape):
         yield _list(document)
-    elif "[model-" in text.replace("\\", "") and document.suffix in (".ini", ".conf"):
-        if artefact := _settings(document):
-            yield artefact
+    elif "[model-" in text and (artefact := _settings(document)):
+        yield artefact
 
 
 def forced(document: Document) -> Iterator[Artefact]:
@@ -96,9 +95,9 @@ def _is_remote(shape: Any) -> bool:
 
 
 def _is_list(shape: Any) -> bool:
+    telling = {"md5sum", "ramrequired", "quant"}
     return isinstance(shape, list) and bool(shape) and all(
-        isinstance(one, dict) and "filename" in one and {"md5sum", "ramrequired", "quant"} & set(one)
-        for one in shape[:50]
+        isinstance(one, dict) and "filename" in one and telling & set(one) for one in shape[:50]
     )  # fmt: skip
 
 

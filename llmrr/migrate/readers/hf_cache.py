@@ -91,11 +91,11 @@ def _gguf_role(held: Holding) -> tuple[str, str] | None:
     """By the header, where the name makes one think of it: most headers are long."""
     if held.format is not Format.GGUF or not _SUSPECT.search(held.name):
         return None
-    from llmrr.formats import FileSource
     from llmrr.formats.gguf import read_header
+    from llmrr.formats.source import FileSource
 
     try:
-        header = read_header(FileSource(held.path))
+        header = read_header(FileSource(held.path, held.path.stat().st_size))
     except (LlmrrError, OSError):
         return None
     if (header.text("general.architecture") or "") in _ENCODERS:

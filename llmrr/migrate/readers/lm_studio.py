@@ -152,7 +152,7 @@ def _fields(shape: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
             if key in _CHAT and value:
                 findings.warn("chat-template", f"{key} is part of a prompt's template", at=key)
             elif key not in _OLD_NOISE:
-                found[_OLD.get(key, key)] = value
+                found[_OLD.get(str(key), str(key))] = value
     for name in ("load", "operation"):
         part = shape.get(name)
         fields = part.get("fields") if isinstance(part, dict) else None

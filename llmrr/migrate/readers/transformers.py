@@ -162,7 +162,8 @@ def _adapter(
         findings.warn("has-pickles", "the weights of the adapter are pickles")
     kind = stated.get("peft_type")
     if isinstance(kind, str) and kind.upper() != "LORA":
-        findings.warn("not-applied", f"the adapter is of {kind}, and only LoRA is run", at="peft_type")
+        said = f"the adapter is of {kind[:40]}, and only LoRA is run"
+        findings.warn("not-applied", said, at="peft_type")
     if of_mlx:
         model.engine = "mlx"
         tell_of_mlx(findings)
