@@ -27,6 +27,10 @@ class Notice:
     where: str
     message: str
 
+    def as_json(self) -> dict[str, str]:
+        """As ``migrate scan --json`` prints it."""
+        return {"code": self.code, "where": self.where, "message": self.message}
+
 
 @dataclass(slots=True)
 class Model:
@@ -115,6 +119,19 @@ class Artefact:
     error: str | None = None
     confidence: float | None = None
     env_file: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``migrate scan --json`` prints it."""
+        found: dict[str, Any] = {
+            "path": str(self.path), "kind": self.kind,
+            "models": [one.as_json() for one in self.models],
+            "fallbacks": [list(one) for one in self.fallbacks],
+            "templates": [one.as_json() for one in self.templates],
+            "settings": dict(self.settings),
+            "warnings": [one.as_json() for one in self.warnings], "error": self.error,
+        }  # fmt: skip
+        rest = {"confidence": self.confidence, "env_file": self.env_file}
+        return found | {name: one for name, one in rest.items() if one is not None}
 
 
 class Findings:

@@ -7,21 +7,21 @@ a cache, a model); a folder that is taken is not descended into.
 
 from llmrr.migrate.readers import (
     gpt4all,
+    langchain,
+    llamaindex,
     lm_studio,
     localai,
     mlx,
     ollama,
+    openai_code,
     transformers,
     transformers_code,
 )
 from llmrr.migrate.readers.base import Reader
 
 READERS: tuple[Reader, ...] = (
-    ollama.READER,
-    lm_studio.READER,
-    gpt4all.READER,
-    transformers.READER,
-    transformers_code.READER,
-    mlx.READER,
-    localai.READER,
-)
+    langchain.SERIALIZED, langchain.LEGACY, langchain.CODE,
+    llamaindex.DICTS, llamaindex.CODE,
+    openai_code.READER, transformers_code.READER, mlx.READER,
+    lm_studio.READER, gpt4all.READER, transformers.READER, localai.READER, ollama.READER,
+)  # fmt: skip
