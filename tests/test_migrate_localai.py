@@ -219,9 +219,10 @@ def entry(number: int) -> str:
     )
 
 
+NAMES = st.text(max_size=6) | st.integers() | st.none() | st.booleans()
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner),
     max_leaves=8,
 )
 KEYS_OF_MODELS = st.sampled_from([
