@@ -48,7 +48,7 @@ def test_a_model_and_what_is_set_of_it() -> None:
 
 
 def test_a_list_of_models_in_one_file() -> None:
-    found = read("- name: a\n  parameters: {model: a.gguf}\n- name: b\n  parameters: {model: b.gguf}")
+    found = read("".join(f"- name: {a}\n  parameters: {{model: {a}.gguf}}\n" for a in "ab"))
     assert [one.source for one in found.models] == ["file:a.gguf", "file:b.gguf"]
 
 
