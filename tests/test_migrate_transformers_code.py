@@ -275,6 +275,23 @@ def test_mlx_for_speech() -> None:
     assert (found.models, codes(found)) == ((), ["other-role"])
 
 
+def test_arguments_of_mlxs_server() -> None:
+    script = (
+        "#!/bin/sh\n# mlx_lm.server --model o/not\npip install mlx_lm\n"
+        "exec python3 -m mlx_lm.server --model mlx-community/r --adapter-path ./lora \\\n"
+        "  --temp 0.2 --top-p 0.9 --max-tokens 64 --host 0.0.0.0 --port 8080 --draft-model o/d\n"
+        "mlx_lm.convert --hf-path o/r\nmlx_lm.generate --model ./own --prompt hi\n"
+    )
+    (found,) = mlx.of_data(Document(Path("serve.sh"), script.encode()))
+    model, own = found.models
+    assert (model.source, model.line) == ("huggingface:mlx-community/r", 4)
+    assert model.params == {"temperature": 0.2, "top_p": 0.9, "max_tokens": 64}
+    assert model.options == {"lora": "./lora"}
+    assert own.source == "file:./own"
+    found = read("import subprocess as s\ns.run(['mlx_lm.server', '--model', 'mlx-community/r'])")
+    assert [one.source for one in found.models] == ["huggingface:mlx-community/r"]
+
+
 def test_a_training_of_mlx() -> None:
     text = "model: mlx-community/r\ntrain: true\niters: 10\nnum_layers: 4\nadapter_path: out\n"
     (found,) = mlx.of_data(Document(Path("lora.yaml"), text.encode()))

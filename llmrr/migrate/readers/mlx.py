@@ -1,5 +1,5 @@
-"""MLX: code that uses mlx-lm or mlx-vlm, and the YAML of its LoRA trainer. Folders of models are
-told in ``transformers``."""
+"""MLX: code that uses mlx-lm or mlx-vlm, scripts that start them (``mlx_commands``), and the YAML of
+the LoRA trainer. Folders of models are told in ``transformers``."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -8,7 +8,7 @@ from llmrr.errors import DamagedFile
 from llmrr.migrate import hubnames
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
-from llmrr.migrate.readers import asked
+from llmrr.migrate.readers import asked, mlx_commands
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.coded_models import CodedModels
 from llmrr.migrate.readers.transformers import tell_of_mlx
@@ -41,10 +41,11 @@ def of_code(document: Document) -> Iterator[Artefact]:
     code = document.code
     if code is None or code.language != "python":
         return
-    if not code.imports_from(*_PACKAGES, *_OTHER_PACKAGES):
+    if not (code.imports_from(*_PACKAGES, *_OTHER_PACKAGES) or "mlx_" in (document.text or "")):
         return
     findings = Findings(document.path, "mlx-code")
     models = CodedModels(document, findings)
+    mlx_commands.of_calls(code.calls, findings)
     for call in code.calls:
         if call.callee.startswith(_OTHER_PACKAGES):
             said = f"{call.callee} is for speech, images or vectors"
@@ -61,7 +62,8 @@ def of_code(document: Document) -> Iterator[Artefact]:
 
 
 def of_data(document: Document) -> Iterator[Artefact]:
-    """The base model of a LoRA training."""
+    """The models of a script, or the base model of a LoRA training."""
+    yield from mlx_commands.of_script(document)
     if document.suffix not in (".yaml", ".yml") or "model" not in (document.text or ""):
         return
     shape = document.shape
