@@ -155,6 +155,7 @@ def test_byte_order_marks_and_line_ends() -> None:
         ("q.sql", "FROM t SELECT x\n"),
         ("mail", "From me to you\nSubject: x\n"),
         ("Containerfile", "FROM alpine\n"),
+        ("multi", "FROM --platform=linux/amd64 alpine\nUSER me\n"),
         ("empty", ""),
     ],
 )
@@ -171,6 +172,12 @@ def test_what_only_begins_alike_is_none(name: str, text: str) -> None:
 )  # fmt: skip
 def test_names(path: str, name: str) -> None:
     assert ollama.name_of(Path(path), Path(path)) == name
+
+
+def test_texts_of_a_modelfile_may_read_like_a_dockerfile() -> None:
+    text = 'FROM m\nSYSTEM """\nRUN fast\nCOPY nothing\n"""\nLICENSE "Add\nUSER x"\n'
+    text = text.replace("\n", "\r\n")
+    assert read(text).models[0].params == {"system": "\nRUN fast\nCOPY nothing\n"}
 
 
 @given(st.text(alphabet=st.sampled_from('FROM PARAMETERSYSTEM"#\n {}abc0.:/\\'), max_size=300))

@@ -55,7 +55,8 @@ def test_max_length_gives_way_to_max_new_tokens() -> None:
 def test_the_token_that_ends_a_text_is_that_of_the_models_folder(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
-    settings = {"eos_token": {"content": "<end>"}, "added_tokens_decoder": {"7": {"content": "<7>"}}}
+    added = {"7": {"content": "<7>"}}
+    settings = {"eos_token": {"content": "<end>"}, "added_tokens_decoder": added}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     code = AUTO + (
         "t = AutoTokenizer.from_pretrained('./own')\n"
@@ -182,6 +183,19 @@ def test_messages() -> None:
         "p([{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': q}])"
     )
     assert found.models[0].params == {"system": "Be brief."}
+
+
+def test_ctransformers() -> None:
+    found = read(
+        "from ctransformers import AutoModelForCausalLM as A\n"
+        "llm = A.from_pretrained('o/r-GGUF', model_file='r.gguf', gpu_layers=50,\n"
+        "                        model_type='llama', context_length=2048)\n"
+        "llm('Hi', temperature=0.3, max_new_tokens=9)"
+    )
+    (model,) = found.models
+    assert model.options == {"file": "r.gguf", "gpu_layers": 50, "context_size": 2048}
+    assert model.params == {"temperature": 0.3, "max_tokens": 9}
+    assert not found.warnings
 
 
 def test_vllm() -> None:

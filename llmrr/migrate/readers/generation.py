@@ -47,7 +47,7 @@ _NOISE: Final = frozenset({
     "quantized", "session_options", "callback_function", "output_attentions", "fuse_layers",
     "output_hidden_states", "use_flash_attention_2", "max_num_batched_tokens", "device_type",
     "add_generation_prompt", "tokenizer_mode", "enable_prefix_caching", "served_model_name",
-    "mode", "num_gpus", "max_seq_length",
+    "mode", "num_gpus", "max_seq_length", "model_file", "model_type", "lib", "hf",
 })  # fmt: skip
 _INERT: Final[Mapping[str, tuple[Any, ...]]] = {
     "num_beams": (1,), "num_return_sequences": (1,), "no_repeat_ngram_size": (0,), "n": (1,),
@@ -86,7 +86,8 @@ class Generation:
         for name in ("token", "use_auth_token", "hf_token"):
             if name in stated:
                 self.models.token(stated[name], line, name)
-        if isinstance(file := stated.get("gguf_file"), str) and file:
+        file = stated.get("gguf_file") or stated.get("model_file")  # that of ctransformers
+        if isinstance(file, str) and file:
             model.options["file"], model.format = file, "gguf"
         self._put(model, stated, line)
 

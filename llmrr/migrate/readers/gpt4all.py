@@ -4,6 +4,7 @@
 Read off ``mysettings.cpp`` and ``modellist.cpp`` of https://github.com/nomic-ai/gpt4all.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -59,6 +60,12 @@ def forced(document: Document) -> Iterator[Artefact]:
 
 def of_folder(real: Path, shown: Path) -> Iterator[Artefact]:
     """Its folder of models: one with remote models, a list of it, or where GPT4All has it."""
+    try:
+        with os.scandir(real) as entries:
+            if not any(one.name.lower().endswith((".rmodel", ".gguf")) for one in entries):
+                return
+    except OSError:
+        return
     names = listed(real).sizes
     models = any(name.lower().endswith(".gguf") for name in names)
     remote = [name for name in names if name.endswith(".rmodel")]

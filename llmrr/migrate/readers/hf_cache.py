@@ -1,5 +1,6 @@
 """The cache of the Hugging Face hub, as models: what ``main`` means of each repository."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,12 @@ def artefact(real: Path, shown: Path) -> Artefact | None:
 def _repositories(real: Path) -> Iterator[Path]:
     if real.name.startswith(_PREFIX) and is_folder(real / "snapshots"):
         yield real
+        return
+    try:
+        with os.scandir(real) as entries:
+            if not any(one.name.startswith(_PREFIX) for one in entries):
+                return
+    except OSError:
         return
     for folder in listed(real).folders:
         if folder.name.startswith(_PREFIX) and any(

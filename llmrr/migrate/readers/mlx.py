@@ -1,5 +1,5 @@
-"""MLX: code that uses mlx-lm or mlx-vlm, scripts that start them (``mlx_commands``), and the YAML of
-the LoRA trainer. Folders of models are told in ``transformers``."""
+"""MLX: code that uses mlx-lm or mlx-vlm, scripts that start them (``mlx_commands``), and the YAML
+of the LoRA trainer. Folders of models are told in ``transformers``."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final

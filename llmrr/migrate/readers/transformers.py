@@ -35,7 +35,12 @@ def of_folder(real: Path, shown: Path) -> Iterator[Artefact]:
     if cache := hf_cache.artefact(real, shown):
         yield cache
         return
-    names = listed(real).sizes
+    if not any((real / one).is_file() for one in ("config.json", _ADAPTER, "model_index.json")):
+        return
+    folder = listed(real)
+    names = dict(folder.sizes)
+    if real / "onnx" in folder.folders:
+        names |= {f"onnx/{name}": size for name, size in listed(real / "onnx").sizes.items()}
     if "model_index.json" in names and "config.json" not in names:
         yield from _pipeline(real, shown)
     elif _is_adapter(names):

@@ -16,7 +16,7 @@ from llmrr.migrate.values import Call, Code, Value
 _PACKAGES: Final = (
     "transformers", "vllm", "optimum", "auto_gptq", "gptqmodel", "awq", "unsloth", "peft",
     "sentence_transformers", "diffusers", "@xenova/transformers", "@huggingface/transformers",
-    "huggingface_hub", "@huggingface/inference", "trl", "FlagEmbedding",
+    "huggingface_hub", "@huggingface/inference", "trl", "FlagEmbedding", "ctransformers",
 )  # fmt: skip
 _TEXT_TASKS: Final = (
     "text-generation", "text2text-generation", "conversational", "image-text-to-text",
@@ -144,7 +144,9 @@ def _ask(call: Call, models: CodedModels, generation: Generation) -> None:
     """What asks a model."""
     receiver = call.receiver
     is_pipe = call.callee in ("", "_call", "__call__") and receiver is not None and (
-        receiver in models.by_call and receiver.name in _PIPELINES)  # fmt: skip
+        receiver in models.by_call
+        and (receiver.name in _PIPELINES or receiver.callee.startswith("ctransformers"))
+    )  # fmt: skip
     asks = call.name in _ASKS and (receiver is None or models.owner(receiver) is not None)
     if asks and receiver is None and call.callee.startswith(("mlx", "openai", "ollama")):
         return
