@@ -87,7 +87,8 @@ def syntax(text: str, suffix: str) -> str | None:
         return known
     if lines[0].lstrip().startswith(("{{", "{%")):
         return "yaml" if known else None  # which says that it is a template
-    if lines[0].lstrip()[0] in "{[" and not _SECTION.match(lines[0]):
+    is_section = known != "json" and _SECTION.match(lines[0]) and "[{" not in lines[0]
+    if lines[0].lstrip()[0] in "{[" and not is_section:
         return "yaml" if known == "yaml" and not _is_json(text) else "json"
     if known == "yaml" or _is_yaml(lines):
         return "yaml"

@@ -7,19 +7,25 @@ a cache, a model); of a folder that is taken only code that lies in it is read b
 
 from llmrr.migrate.readers import (
     dotenv,
+    gpt4all,
     guide,
     langchain,
     llama_cpp_python,
     llamaindex,
+    lm_studio,
+    localai,
+    mlx,
     node_llama_cpp,
+    ollama,
     openai_code,
+    transformers,
+    transformers_code,
 )
 from llmrr.migrate.readers.base import Reader
 
 READERS: tuple[Reader, ...] = (
-    langchain.SERIALIZED, langchain.LEGACY, langchain.CODE,
-    llamaindex.DICTS, llamaindex.CODE,
-    openai_code.READER, llama_cpp_python.READER, node_llama_cpp.READER,
-    dotenv.READER,
-    guide.READER,
+    langchain.SERIALIZED, langchain.LEGACY, langchain.CODE, llamaindex.DICTS, llamaindex.CODE,
+    openai_code.READER, llama_cpp_python.READER, node_llama_cpp.READER, transformers_code.READER,
+    mlx.READER, lm_studio.READER, gpt4all.READER, transformers.READER, localai.READER,
+    ollama.READER, dotenv.READER, guide.READER,
 )  # fmt: skip
