@@ -6,11 +6,17 @@ a cache, a model); of a folder that is taken only code that lies in it is read b
 """
 
 from llmrr.migrate.readers import (
+    aichat,
+    continue_dev,
+    custom,
     dotenv,
     gpt4all,
     guide,
     langchain,
+    litellm,
     llama_cpp_python,
+    llama_preset,
+    llama_swap,
     llamaindex,
     lm_studio,
     localai,
@@ -18,6 +24,8 @@ from llmrr.migrate.readers import (
     node_llama_cpp,
     ollama,
     openai_code,
+    server_commands,
+    simonw_llm,
     transformers,
     transformers_code,
 )
@@ -27,5 +35,7 @@ READERS: tuple[Reader, ...] = (
     langchain.SERIALIZED, langchain.LEGACY, langchain.CODE, llamaindex.DICTS, llamaindex.CODE,
     openai_code.READER, llama_cpp_python.READER, node_llama_cpp.READER, transformers_code.READER,
     mlx.READER, lm_studio.READER, gpt4all.READER, transformers.READER, localai.READER,
-    ollama.READER, dotenv.READER, guide.READER,
+    ollama.READER, litellm.READER, llama_swap.READER, llama_preset.READER, continue_dev.READER,
+    aichat.READER, simonw_llm.READER, server_commands.READER, dotenv.READER, guide.READER,
+    custom.READER,
 )  # fmt: skip
