@@ -1,6 +1,7 @@
 """The neutral form between artefacts and ``llmrr.toml``: many artefacts as one."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,7 +65,7 @@ class _Combining:
     def add(self, artefact: Artefact) -> None:
         """Take in one artefact."""
         self.warnings += artefact.warnings
-        if artefact.error:
+        if artefact.error and artefact.kind != "none":
             self._say("syntax", str(artefact.path), artefact.error)
         names: dict[str, str] = {}
         placer = Placer(artefact.path, self.folder)
@@ -134,7 +135,7 @@ class _Combining:
     def _join(self, at: int, model: Model, where: str) -> None:
         """The same model again."""
         other = self.models[at]
-        if model.name not in (other.name, naming.model_name(model.source)):
+        if model.name != other.name and not _is_usual(model):
             self._say("alias", where, f"{model.name} is the same model as {other.name}, and is"
                       " called so")  # fmt: skip
         self.models[at] = replace(
@@ -181,7 +182,8 @@ class _Combining:
         if key == "fallback_chain" and value is not False:
             listed = [value] if isinstance(value, str) else value
             if isinstance(listed, list | tuple):
-                value = list(_named(listed, names, groups))
+                wide = {**{one: [known] for one, known in names.items()}, **groups}
+                value = list(_named(listed, {}, wide))
                 if len(value) < 2:
                     return
         if key in _STRAY_NAMES:
@@ -298,9 +300,13 @@ def _fingerprint(model: Model) -> str:
 def _is_automatic(model: Model, other: Model, artefact: Artefact) -> bool:
     """Whether two models of one artefact were named by a reader, not by a person: the same call
     twice in a file of code is one model."""
-    usual = naming.model_name(model.source)
-    stems = {one.name.rsplit("-", 1)[0] if one.name != usual else usual for one in (model, other)}
-    return artefact.kind.endswith("-code") or stems == {usual}
+    return artefact.kind.endswith("-code") or (_is_usual(model) and _is_usual(other))
+
+
+def _is_usual(model: Model) -> bool:
+    """Whether a model is called as its source ends."""
+    usual = re.escape(naming.model_name(model.source))
+    return re.fullmatch(rf"{usual}(-\d+)?", model.name) is not None
 
 
 def _named(
