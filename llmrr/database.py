@@ -240,6 +240,24 @@ STEPS: tuple[tuple[str, ...], ...] = (
             at REAL NOT NULL,
             note TEXT NOT NULL) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE validations (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at REAL NOT NULL,
+            configuration TEXT NOT NULL,
+            new TEXT,
+            passed INTEGER NOT NULL,
+            facts TEXT NOT NULL)""",
+        """CREATE TABLE promotions (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at REAL NOT NULL,
+            subject TEXT NOT NULL,
+            before TEXT NOT NULL,
+            after TEXT NOT NULL,
+            validation INTEGER,
+            forced INTEGER NOT NULL,
+            entry TEXT NOT NULL)""",
+    ),
 )
 
 

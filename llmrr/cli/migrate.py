@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import migrate_options, migrating, options, scanning
+from llmrr.cli import migrate_options, migrating, options, proof, scanning
 from llmrr.cli.options import group
 
 migrate = group("Bring over what you run today: a plan, a proof, and a way back.")
-
 
 
 @migrate.callback()
@@ -205,5 +204,9 @@ def report(
 
 
 # -- validate, promote, demote ---------------------------------------------------------------------
+
+migrate.command()(proof.validate)
+migrate.command()(proof.promote)
+migrate.command()(proof.demote)
 
 # -- cache -----------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ def report(page: Page, found: "Scan") -> Iterator[str]:
     for artefact in found.artefacts:
         yield from _artefact(page, artefact)
         yield ""
+    yield from _around(found)
     yield from _left(found.skipped)
     yield from _unreadable(found.unreadable)
     models = sum(len(one.models) for one in found.artefacts)
@@ -61,6 +62,17 @@ def _stated(model: "Model") -> str:
 def _shown(value: object) -> str:
     text = " ".join(str(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _around(found: "Scan") -> Iterator[str]:
+    """The system, and the packages that something here replaces."""
+    facts = found.as_json()
+    for aspect, signs in facts["system"].items():
+        if signs:
+            yield f"{aspect}: {', '.join(one['name'] for one in signs)}"
+    for one in facts["dependencies"]:
+        version = f" {one['version']}" if one["version"] else ""
+        yield f"package {one['name']}{version} ({one['file']}): {one['replaced_by']}"
 
 
 def _left(found: Iterable["Left"]) -> Iterator[str]:

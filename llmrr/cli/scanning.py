@@ -1,7 +1,7 @@
 """From the command line of ``llmrr migrate scan`` to what was found."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmrr.cli import output, scan_views
 from llmrr.errors import LlmrrError
@@ -19,15 +19,10 @@ def look(
 
     found = scan([user_path(one) for one in paths], kind=kind, only=only, skip=skip)
     if json:
-        output.document(facts(found))
+        output.document(found.as_json())
     else:
         output.show(found, scan_views.report, as_json=False)
     return found
-
-
-def facts(found: "Scan") -> dict[str, Any]:
-    """What ``--json`` prints."""
-    return found.as_json() | {"system": None, "dependencies": []}
 
 
 def finish(found: "Scan", paths: Sequence[str]) -> None:

@@ -18,14 +18,22 @@ from llmrr.evaluate.numbers import (
     finite,
     perplexity,
 )
-from llmrr.evaluate.questions import Question, QuestionSet, match_named, parse
+from llmrr.evaluate.questions import (
+    Prompt,
+    Question,
+    QuestionSet,
+    match_named,
+    parse,
+    parse_prompts,
+)
 from llmrr.evaluate.recorded import Recording, compare_recorded, record_predictions
 from llmrr.evaluate.scoring import Score, quality, record, scores
 from llmrr.evaluate.texts import text_tokens, windows
 
 __all__ = [
     "MATCHES", "Answered", "Comparison", "Divergence", "DivergenceSum", "Expected", "Perplexity",
-    "PerplexitySum", "Question", "QuestionSet", "Recording", "Score", "ask", "compare",
-    "compare_recorded", "divergence", "finite", "is_right", "match_named", "parse", "perplexity",
-    "quality", "record", "record_predictions", "scores", "shown", "text_tokens", "windows",
+    "PerplexitySum", "Prompt", "Question", "QuestionSet", "Recording", "Score", "ask", "compare",
+    "compare_recorded", "divergence", "finite", "is_right", "match_named", "parse",
+    "parse_prompts", "perplexity", "quality", "record", "record_predictions", "scores", "shown",
+    "text_tokens", "windows",
 ]  # fmt: skip

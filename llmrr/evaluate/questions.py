@@ -24,16 +24,18 @@ is expected stands in a list of its own. Other keys have no meaning here.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from llmrr import parameters
 from llmrr.errors import DamagedFile, LlmrrError, UsageError, nearest
 from llmrr.evaluate import patterns
 from llmrr.evaluate.judging import MATCHES, Expected, Match, letter, numbers
 from llmrr.types import Message, Request, Sampling
+
+T = TypeVar("T")
 
 ASKING = ("question", "prompt", "input", "messages")
 ANSWERING = ("expected", "answer", "ideal")
@@ -55,6 +57,19 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """A line that need not say what is right. ``given`` is what stands where the question would,
+    where that is no text to answer; ``request`` is None then."""
+
+    line: int
+    id: str | None
+    shown: str
+    request: Request | None
+    expected: Expected | None = None
+    given: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionSet:
     """Questions by the name of their file, and its SHA-256."""
 
@@ -68,6 +83,18 @@ class QuestionSet:
 def parse(data: bytes, path: Path, name: str, match: Match | None = None) -> QuestionSet:
     """Read a set; ``match`` is how lines are judged that neither say so nor show it. Raises
     ``DamagedFile`` with the file and the line of what is wrong."""
+    found = _read(data, path, lambda facts, line: _question(facts, line, match))
+    digest = hashlib.sha256(data).hexdigest()
+    return QuestionSet(name, path, digest, tuple(found), len(found))
+
+
+def parse_prompts(data: bytes, path: Path, match: Match | None = None) -> tuple[Prompt, ...]:
+    """Read a set of which a line may leave out what is right, and may ask what cannot be answered:
+    null, an empty text, a number. ``kind`` stands for ``match`` too. Raises as ``parse`` does."""
+    return tuple(_read(data, path, lambda facts, line: _prompt(facts, line, match)))
+
+
+def _read(data: bytes, path: Path, of: Callable[[Mapping[str, Any], int], T]) -> list[T]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -78,15 +105,14 @@ def parse(data: bytes, path: Path, name: str, match: Match | None = None) -> Que
         if not line_.strip():
             continue
         try:
-            found.append(_question(_object(line_), number, match))
+            found.append(of(_object(line_), number))
         except _Wrong as wrong:
             raise _bad(path, number, *wrong.args) from None
         except LlmrrError as error:
             raise _bad(path, number, f": {error.message}", error.hint) from None
     if not found:
         raise DamagedFile(f"{path} has no questions", 'a line: {"question": "…", "expected": "…"}')
-    digest = hashlib.sha256(data).hexdigest()
-    return QuestionSet(name, path, digest, tuple(found), len(found))
+    return found
 
 
 class _Wrong(Exception):
@@ -114,9 +140,30 @@ def _object(text: str) -> Mapping[str, Any]:
 
 
 def _question(facts: Mapping[str, Any], line: int, match: Match | None) -> Question:
+    name, shown, request = _asked(facts)
+    choices = tuple(_choices(facts.get("choices")))
+    return Question(line, name, shown, request, _expected(facts, choices, match))
+
+
+def _prompt(facts: Mapping[str, Any], line: int, match: Match | None) -> Prompt:
+    keys = [key for key in ASKING if key in facts]
+    given = next((facts[key] for key in keys if facts[key] is not None), None)
+    is_empty = isinstance(given, str) and not given.strip()
+    if keys and (is_empty or not isinstance(given, str | list)):
+        name = facts.get("id")
+        return Prompt(line, None if name is None else str(name), _short(given), None, given=given)
+    name, shown, request = _asked(facts)
+    if all(facts.get(key) is None for key in ANSWERING):
+        return Prompt(line, name, shown, request)
+    stated = facts if "match" in facts else {**facts, "match": facts.get("kind")}
+    choices = tuple(_choices(facts.get("choices")))
+    return Prompt(line, name, shown, request, _expected(stated, choices, match))
+
+
+def _asked(facts: Mapping[str, Any]) -> tuple[str | None, str, Request]:
+    """What a line is called, what it asks, for people, and the request."""
     choices = tuple(_choices(facts.get("choices")))
     messages = tuple(_messages(facts, choices))
-    expected = _expected(facts, choices, match)
     raw = _flag(facts, "raw")
     if raw and len(messages) > 1:
         raise _Wrong("is raw, and has more than one message")
@@ -127,9 +174,7 @@ def _question(facts: Mapping[str, Any], line: int, match: Match | None) -> Quest
         else Request(messages=messages, sampling=sampling)
     )
     name = facts.get("id")
-    return Question(
-        line, None if name is None else str(name), messages[-1].content, request, expected
-    )
+    return None if name is None else str(name), messages[-1].content, request
 
 
 # -- what is asked -----------------------------------------------------------------------------

@@ -9,6 +9,9 @@ from typing import Any, Final
 from llmrr.errors import DamagedFile, NotFound, UsageError, nearest
 from llmrr.migrate import readers, seeming
 from llmrr.migrate.artefact import KINDS, Artefact
+from llmrr.migrate.assessing import dependencies, report, system
+from llmrr.migrate.assessing.dependencies import Dependency
+from llmrr.migrate.assessing.system import Sign
 from llmrr.migrate.documents import CODE, LARGEST, Document
 from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_model
 from llmrr.migrate.readers.base import Reader
@@ -17,16 +20,20 @@ from llmrr.migrate.secrets import masked
 from llmrr.migrate.walking import File, Left, Walk, Wanted, said
 
 _DATABASE: Final = b"SQLite format 3\0"
+_SYSTEM: Final = (b"apiVersion", b"services:", b"scrape_configs")
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
     """What was found, in the order of the paths given and then of names. ``skipped`` was not looked
-    into; ``unreadable`` could not be, or is damaged. ``files`` were seen, ``read`` of them read."""
+    into; ``unreadable`` could not be, or is damaged. ``packages`` are those that manifests name,
+    ``signs`` tell of the system. ``files`` were seen, ``read`` of them read."""
 
     artefacts: tuple[Artefact, ...] = ()
     skipped: tuple[Left, ...] = ()
     unreadable: tuple[Left, ...] = ()
+    packages: tuple[Dependency, ...] = ()
+    signs: tuple[Sign, ...] = ()
     files: int = 0
     read: int = 0
     folders: int = 0
@@ -35,6 +42,8 @@ class Scan:
         """As ``migrate scan --json`` prints it."""
         return {
             "artefacts": [one.as_json() for one in self.artefacts],
+            "system": system.as_json([*self.signs, *system.by_packages(self.packages)]),
+            "dependencies": report.packages_as_json(dependencies.merged(self.packages)),
             "skipped": [one.as_json() for one in self.skipped],
             "unreadable": [one.as_json() for one in self.unreadable],
             "files": self.files, "read": self.read, "folders": self.folders,
@@ -80,6 +89,8 @@ class _Run:
     artefacts: list[Artefact] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     unreadable: list[Left] = field(default_factory=list)
+    packages: list[Dependency] = field(default_factory=list)
+    signs: list[Sign] = field(default_factory=list)
     files: int = 0
     read: int = 0
     done: set[str] = field(default_factory=set)
@@ -91,8 +102,8 @@ class _Run:
     def result(self) -> Scan:
         """What was found, all in order."""
         return Scan(
-            tuple(self.artefacts), tuple(self.left), tuple(self.unreadable), self.files, self.read,
-            self.walk.folders,
+            tuple(self.artefacts), tuple(self.left), tuple(self.unreadable), tuple(self.packages),
+            tuple(self.signs), self.files, self.read, self.walk.folders,
         )  # fmt: skip
 
     def take(self, place: Path) -> None:
@@ -125,7 +136,8 @@ class _Run:
             self._problem(file, said(error), named)
             return
         self.read += 1
-        if content.is_whole and not named and not may_mention_model(content.data, suffix):
+        around = _tells_of_system(file.shown, suffix, content.data)
+        if content.is_whole and not (named or around or may_mention_model(content.data, suffix)):
             return
         why = _too_much(content, suffix)
         if why is not None:
@@ -135,6 +147,9 @@ class _Run:
             return
         document = Document(Path(file.shown), content.data, Path(file.real))
         try:
+            if around:
+                self.packages += dependencies.of(document)
+                self.signs += system.of(document)
             self._document(document, named)
         except Exception as error:
             self.artefacts.append(_bug(document.path, error))
@@ -209,7 +224,18 @@ class _Run:
 
 def _is_read(path: str, suffix: str) -> bool:
     """Whether a file that was come upon is read; after ``Modelfile.`` stands any name."""
-    return suffix not in UNREAD or path.rpartition("/")[2].lower().startswith("modelfile")
+    if suffix not in UNREAD:
+        return True
+    name = path.rpartition("/")[2].lower()
+    return name.startswith("modelfile") or dependencies.is_manifest(name)
+
+
+def _tells_of_system(path: str, suffix: str, data: bytes) -> bool:
+    """Whether a file lists packages, or tells how things are deployed and watched."""
+    if suffix in (".yaml", ".yml") and any(word in data for word in _SYSTEM):
+        return True
+    name = path.rpartition("/")[2]
+    return dependencies.is_manifest(name) or system.is_sign(name)
 
 
 def _too_much(content: Content, suffix: str) -> str | None:

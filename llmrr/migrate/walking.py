@@ -35,7 +35,7 @@ _GATES: Final = frozenset({".config", ".cache", ".local"})
 _INNER_GATES: Final = frozenset({(".local", "share"), ("Library", "Application Support")})
 _TOOL: Final = re.compile(
     r"(?i)llm|llama|aichat|local-?ai|lm-?studio|continue|gpt|mlx|openai|langchain|hugging|nomic"
-    r"|anthropic|claude|mistral|litellm|\.?env$"
+    r"|^\.env$"
 )
 
 
@@ -213,7 +213,8 @@ def why_not(around: str, folder: str, name: str, names: Collection[str] = ()) ->
         return "build output"
     if _TOOL.search(name) or (folder, name) in _INNER_GATES:
         return None
-    if (folder in _GATES and folder != ".local") or (around, folder) in _INNER_GATES:
+    is_of_system = folder == "Library" and "Application Support" in names
+    if is_of_system or folder in _GATES or (around, folder) in _INNER_GATES:
         return "not of a tool that is known"
     return "hidden folder" if name.startswith(".") and name not in _GATES else None
 

@@ -128,7 +128,10 @@ def _is_json(text: str) -> bool:
 
 
 def _is_yaml(lines: list[str]) -> bool:
-    """Whether all that is seen looks so; in a text block, which is indented, anything may stand."""
+    """Whether all that is seen looks so; in a text block, which is indented, anything may stand.
+    Some files are indented as a whole."""
+    margin = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
+    lines = [line.removeprefix(margin) for line in lines]
     return all(_YAML.match(line) for line in lines) and any(_YAML_KEY.match(one) for one in lines)
 
 

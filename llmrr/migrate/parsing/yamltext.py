@@ -14,7 +14,7 @@ from llmrr.errors import DamagedFile
 from llmrr.migrate.parsing.shapes import DEEPEST
 
 _LARGEST: Final = 4_000_000  # characters
-_NODES: Final = 500_000  # with every alias written out
+_NODES: Final = 400_000  # with every alias written out
 _TEMPLATE: Final = re.compile(r"\{%-?\s*\w|\{\{")
 _STANDARD: Final = "tag:yaml.org,2002:"
 _VARIABLE: Final = re.compile(r"(?i)!(?:env\w*|secret\w*|var)$")
@@ -41,7 +41,7 @@ def load(text: str) -> Any:
     """The tree of a text, or the ``Several`` of its documents. Raises ``DamagedFile``.
 
     >>> load("a: &x {b: 1}\\nc: {<<: *x, on: no}\\nd: 2024-02-01")
-    {'a': {'b': 1}, 'c': {'b': 1, 'on': False}, 'd': '2024-02-01'}
+    {'a': {'b': 1}, 'c': {'on': False, 'b': 1}, 'd': '2024-02-01'}
     """
     documents = [one for one in _read(text)[0] if one is not None]
     return documents[0] if len(documents) == 1 else Several(documents)

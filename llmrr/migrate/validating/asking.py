@@ -1,0 +1,109 @@
+"""Asking both sides: in which order, and one request after the other."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from llmrr.errors import LlmrrError, UsageError
+from llmrr.migrate.validating.addresses import AddressSystem
+from llmrr.migrate.validating.cases import Case, answerable
+from llmrr.migrate.validating.likeness import Likeness, is_same
+from llmrr.migrate.validating.systems import Reply, System
+
+Told = Callable[[int, int], None]
+
+
+class Trial(NamedTuple):
+    """One request to both sides, and what came of it."""
+
+    case: Case
+    old: Reply
+    new: Reply
+
+
+def order(cases: Sequence[Case], samples: int, seed: int) -> list[Case]:
+    """The requests: ``samples`` of those that are to be answered, cycled, and each of the others
+    once, in random order.
+
+    >>> from llmrr.migrate.validating.cases import builtin
+    >>> [one.name[:4] for one in order(builtin(), 3, seed=1)]
+    ['empt', 'wron', 'over', 'What', 'What', 'miss', 'Gene']
+    """
+    meant = answerable(cases)
+    cycled = [meant[at % len(meant)] for at in range(samples)] if meant else []
+    found = [*cycled, *(one for one in cases if one.must_fail)]
+    random.Random(seed).shuffle(found)
+    return found
+
+
+def ask(
+    old: System, new: System, cases: Sequence[Case], *, samples: int, seed: int, told: Told
+) -> list[Trial]:
+    """Put every request to both sides, one after the other; which one is first is drawn. Raises
+    ``UsageError`` where they are the same."""
+    require_different(old, new)
+    for side in (old, new):
+        side.prepare()
+    return list(_trials(old, new, order(cases, samples, seed), seed, told))
+
+
+def _trials(
+    old: System, new: System, cases: Sequence[Case], seed: int, told: Told
+) -> Iterator[Trial]:
+    drawn = random.Random(seed + 1)
+    for at, case in enumerate(cases, 1):
+        if drawn.random() < 0.5:
+            first = old.ask(case)
+            yield Trial(case, first, new.ask(case))
+        else:
+            first = new.ask(case)
+            yield Trial(case, old.ask(case), first)
+        told(at, len(cases))
+
+
+def require_different(old: System, new: System) -> None:
+    """Raise ``UsageError`` where all that may answer on one side is what answers on the other."""
+    if old.likenesses and new.likenesses:
+        same = [[(one, it) for it in new.likenesses if is_same(one, it)] for one in old.likenesses]
+        among_new = {it.name for pairs in same for _, it in pairs}
+        if all(same) and len(among_new) == len({it.name for it in new.likenesses}):
+            raise _refused(*same[0][0])
+    if isinstance(old, AddressSystem):
+        for it in new.likenesses:
+            if it.remote and _is_at(old, it.remote[0]) and old.names(it.remote[1]):
+                raise _refused(Likeness(old.name, it.engine, it.remote), it)
+
+
+def same_engine(trial: Trial) -> bool:
+    """Whether the same engine answered both from the same weights: a fallback may lead there."""
+    one, other = trial.old.likeness, trial.new.likeness
+    return one is not None and other is not None and is_same(one, other)
+
+
+def require_compared(trials: Sequence[Trial]) -> None:
+    """Raise ``LlmrrError`` where a fallback of one side answered everything that both answered."""
+    both = [one for one in trials if one.old.error is None and one.new.error is None]
+    if both and all(map(same_engine, both)):
+        one, other = both[0].old.likeness, both[0].new.likeness
+        assert one is not None and other is not None
+        raise _refused(one, other)
+
+
+def _refused(one: Likeness, other: Likeness) -> LlmrrError:
+    what = other.engine if one.remote is None else f"{one.remote[1]} at {one.remote[0] or '?'}"
+    return UsageError(
+        f"both sides are the same: {one.name} and {other.name} are answered by {what} from the "
+        "same weights, and so there is nothing to compare",
+        "--old openai:gpt-4o, --old-command CMD or --old-url URL: what answered before",
+    )
+
+
+def _is_at(old: AddressSystem, address: str) -> bool:
+    from urllib.parse import urlsplit
+
+    try:
+        found = urlsplit(address)
+        usual = 443 if found.scheme == "https" else 80
+        return (str(found.hostname), found.port or usual) == old.place
+    except ValueError:
+        return False

@@ -1,0 +1,145 @@
+"""A comparison as Markdown, with plots of text that every viewer shows. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from llmrr.migrate.validating.comparison import Comparison
+
+COLUMNS: Final = 12  # of a histogram
+CELLS: Final = 40  # of the longest bar
+SHOWN: Final = 12  # of the answers
+LONGEST: Final = 600  # characters of one
+
+
+def markdown(found: Comparison) -> str:
+    """The whole report; no answer of it is longer than ``LONGEST``."""
+    return "\n".join([*_head(found), *_tables(found), *_plots(found), *_answers(found)]) + "\n"
+
+
+def _head(found: Comparison) -> Iterator[str]:
+    verdict = "passed" if found.passed else "not passed"
+    yield f"# Validation: {verdict}"
+    yield ""
+    yield f"Old: {_text(found.old)}. New: {_text(found.new)}. "
+    yield f"{found.reliability.attempts} requests to each side, seed {found.seed}."
+    yield ""
+    yield "| bar | measured | wanted | |"
+    yield "|---|---|---|---|"
+    for one in found.bars:
+        sign = "at least" if one.name == "similarity" else "at most"
+        met = "met" if one.passed else f"**not met**: {_text(one.said)}"
+        yield f"| {one.name} | {_number(one.value)} | {sign} {one.bound:g} | {met} |"
+    for name in found.waived:
+        yield f"| {name} | {_number(found.alike.cosine)} | waived | not held against the new side |"
+    yield ""
+
+
+def _tables(found: Comparison) -> Iterator[str]:
+    speed, sound, score = found.performance, found.reliability, found.accuracy
+    yield "| | old | new |"
+    yield "|---|---|---|"
+    for name, old, new in (
+        ("mean latency, s", speed.old_avg, speed.new_avg),
+        ("median latency, s", speed.old_median, speed.new_median),
+        ("95th percentile, s", speed.old_p95, speed.new_p95),
+        ("first token, s", speed.old_first_token, speed.new_first_token),
+        ("error rate", sound.old_error_rate, sound.new_error_rate),
+        ("accuracy", score.old_score, score.new_score),
+        ("cost, dollars", found.cost.old, found.cost.new),
+    ):
+        yield f"| {name} | {_number(old)} | {_number(new)} |"
+    yield ""
+    ends = f"{_number(speed.ratio_low)} to {_number(speed.ratio_high)}"
+    yield f"- latency, new over old: {_number(speed.ratio)} (95 % of resamples: {ends})"
+    by = f"mean cosine by {_text(found.alike.by)}" if found.alike.by else "no embedding model"
+    why = f": {_text(found.alike.why)}" if found.alike.why else ""
+    yield f"- similarity of {found.alike.compared} pairs: {_number(found.alike.cosine)} ({by}){why}"
+    yield (
+        f"- by their words, which decides nothing: {_number(found.alike.lexical)} "
+        f"(F1 {_number(found.alike.overlap)}, Jaccard {_number(found.alike.jaccard)})"
+    )
+    same = "yes" if sound.same_failures else "no: " + ", ".join(map(_text, sound.differing[:SHOWN]))
+    yield f"- both sides fail at the same requests: {same}"
+    if speed.same_engine:
+        yield f"- left out, as one engine answered both sides: {speed.same_engine}"
+    yield ""
+    if sound.must_fail:
+        yield "| must fail | old | new |"
+        yield "|---|---|---|"
+        for name, old, new in sound.must_fail:
+            yield f"| {_text(name)} | {_failed(old)} | {_failed(new)} |"
+        yield ""
+    for side, said, count in sound.errors:
+        yield f"- {side} side, {count} times: {_text(said)}"
+    if sound.errors:
+        yield ""
+
+
+def _plots(found: Comparison) -> Iterator[str]:
+    times = found.performance.latencies
+    if not times:
+        return
+    yield "## Latency"
+    yield ""
+    yield "```text"
+    most = max(max(pair) for pair in times)
+    for name, at in (("old", 0), ("new", 1)):
+        yield f"{name} side: requests by seconds"
+        yield from histogram([pair[at] for pair in times], most)
+        yield ""
+    yield "```"
+    yield ""
+
+
+def histogram(values: Sequence[float], most: float, columns: int = COLUMNS) -> Iterator[str]:
+    """A line for each part of 0 to ``most``, its bar as long as there are values in it.
+
+    >>> list(histogram([0.1, 0.2, 0.9], 1.0, 2))
+    ['   0.000 -    0.500  ######################################## 2', \
+'   0.500 -    1.000  #################### 1']
+    """
+    width = most / columns or 1.0
+    counts = [0] * columns
+    for one in values:
+        counts[min(int(one / width), columns - 1)] += 1
+    for at, count in enumerate(counts):
+        bar = "#" * round(CELLS * count / max(counts))
+        yield f"{at * width:8.3f} - {(at + 1) * width:8.3f}  {bar} {count}".rstrip()
+
+
+def _answers(found: Comparison) -> Iterator[str]:
+    """The first answers of each request that is to be answered."""
+    seen: set[str] = set()
+    for one in found.trials:
+        if one.case.must_fail or one.case.name in seen or len(seen) >= SHOWN:
+            continue
+        if not seen:
+            yield "## Answers"
+            yield ""
+        seen.add(one.case.name)
+        yield f"**{_text(one.case.name[:LONGEST])}**"
+        yield ""
+        for name, reply in (("old", one.old), ("new", one.new)):
+            said = reply.text if reply.error is None else f"failed: {reply.error}"
+            yield f"{name}:"
+            yield ""
+            yield from (f"    {line}" for line in _cut(said or "").splitlines() or [""])
+            yield ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+
+
+def _failed(value: bool | None) -> str:
+    return "cannot be asked" if value is None else "failed" if value else "**answered**"
+
+
+def _number(value: float | None) -> str:
+    return "\N{EN DASH}" if value is None else f"{value:.4g}"
+
+
+def _text(text: str | None) -> str:
+    """A text in a line of Markdown: no ends of lines, no ends of cells, no HTML."""
+    plain = " ".join((text or "").split())
+    return plain.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")

@@ -1,0 +1,139 @@
+"""What a side is: something that is asked, and answers or fails."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from llmrr.errors import LlmrrError, masked
+from llmrr.migrate.validating.cases import Case
+from llmrr.migrate.validating.likeness import Likeness, likeness
+from llmrr.types import Request, Sampling
+
+if TYPE_CHECKING:
+    from llmrr.router import Opened, Router
+
+LONGEST_ERROR = 300  # characters of what a side says of its failure
+
+
+class Reply(NamedTuple):
+    """What came of one request. Seconds from when it was asked to its end; ``error`` is why there
+    is no answer, ``text`` is None where its words were not kept. ``is_asked`` is False where this
+    side has no way to be asked that; ``likeness`` is of what answered."""
+
+    text: str | None = ""
+    error: str | None = None
+    latency_s: float | None = None
+    first_token_s: float | None = None
+    tokens: int | None = None
+    cost: float | None = None
+    model: str | None = None
+    likeness: Likeness | None = None
+    is_asked: bool = True
+
+
+NOT_ASKED = Reply(is_asked=False)
+
+
+class System(Protocol):
+    """A side."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, without any secret."""
+        ...
+
+    @property
+    def likenesses(self) -> Sequence[Likeness]:
+        """What may answer, as far as that is known."""
+        ...
+
+    def prepare(self) -> None:
+        """Load what would be loaded by the first request alone."""
+        ...
+
+    def ask(self, case: Case) -> Reply:
+        """Ask, and wait for the answer. What goes wrong is in the reply."""
+        ...
+
+
+class EngineSystem:
+    """Models by our engines, or all that are configured where none is named; no answer is a kept
+    one, and no other model is asked."""
+
+    def __init__(self, router: "Router", models: Sequence[str], sampling: Sampling) -> None:
+        self._router, self._models, self._sampling = router, tuple(models), sampling
+        self._held: list[Opened] = []
+        self._known: dict[str, Likeness | None] = {}
+
+    @property
+    def name(self) -> str:
+        return ", ".join(name or self._router.resolve(None).name for name in self._names)
+
+    @property
+    def likenesses(self) -> list[Likeness]:
+        return [one for name in self._names if (one := self._likeness(name)) is not None]
+
+    @property
+    def _names(self) -> Sequence[str | None]:
+        """Those that may answer; None is the one that answers by default."""
+        answering = [one.name for one in self._router.config.models if not makes_vectors(one.tags)]
+        return self._models or answering or [None]
+
+    def prepare(self) -> None:
+        """Load the models of this machine, as far as they fit."""
+        for name in self._names:
+            with suppress(LlmrrError):
+                if self._router.resolve(name).endpoint is None:
+                    self._held.append(self._router.open(name))
+
+    def ask(self, case: Case) -> Reply:
+        began = time.perf_counter()
+        first: float | None = None
+        answer = None
+        try:
+            answer = self._router.run(self._request(case), cache=False, log=False, **self._choice())  # type: ignore[arg-type]
+            for chunk in answer:
+                if first is None and (chunk.text or chunk.reasoning):
+                    first = time.perf_counter() - began
+        except LlmrrError as error:
+            return failed(f"{error.type}: {error.message}", began)
+        finally:
+            if answer is not None:
+                answer.close()
+        taken = time.perf_counter() - began
+        usage = answer.usage
+        return Reply(
+            answer.text, None, taken, first, usage.completion_tokens if usage else None,
+            answer.cost, answer.model.name, self._likeness(answer.model.name),
+        )  # fmt: skip
+
+    def _choice(self) -> Mapping[str, object]:
+        if len(self._models) == 1:
+            return {"model": self._models[0], "fallback": False}
+        return {"models": self._models, "fallback": self._models} if self._models else {}
+
+    def _request(self, case: Case) -> Request:
+        from llmrr.choosing import turns
+
+        if case.request is not None:
+            return replace(case.request, sampling=case.request.sampling.over(self._sampling))
+        return Request(messages=turns.turns(case.given), sampling=self._sampling)
+
+    def _likeness(self, name: str | None) -> Likeness | None:
+        key = name or ""
+        if key not in self._known:
+            self._known[key] = likeness(self._router, name)
+        return self._known[key]
+
+
+def makes_vectors(tags: Sequence[str]) -> bool:
+    """Whether a model is tagged as one of embeddings."""
+    return bool({"embedding", "embeddings"} & {*tags})
+
+
+def failed(why: str, began: float) -> Reply:
+    """That there is no answer, and why, without what looks as a key does; ``began`` is by
+    ``time.perf_counter``."""
+    return Reply(error=masked(why)[:LONGEST_ERROR], latency_s=time.perf_counter() - began)
