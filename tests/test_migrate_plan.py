@@ -510,9 +510,35 @@ def test_whatever_is_found_what_is_written_is_valid(
 # -- the command -----------------------------------------------------------------------------------
 
 
-def test_a_plan_is_kept_for_this_user_alone(typed: Typed) -> None:
-    Path(".env").write_text("OPENAI_API_KEY=sk-topsecret0123456789\n")
-    seen = typed("migrate", "plan", ".env", "--from", "dotenv", "-O", "p.json")
-    if seen.code == 0:
-        assert stat.S_IMODE(Path("p.json").stat().st_mode) == 0o600
-        assert "sk-t" not in seen.out + seen.err
+def test_groups_and_chains_of_a_file_that_is_there_are_minded() -> None:
+    Path("llmrr.toml").write_text(
+        'version = 1\n[[models]]\nname = "a"\nsource = "openai:a"\ngroup = "chat"\n'
+        'fallback = ["b"]\n[[models]]\nname = "b"\nsource = "openai:b"\n'
+    )
+    found = findings("config.yaml", "litellm")
+    a, b, c = (model(found, f"openai:{name}", name) for name in "abc")
+    c.group = "chat"
+    found.chain(b, c)
+    found.chain(c, a)
+    made = plan(found.artefact())
+    _, kept_b, added = toml(made)["models"]
+    assert (kept_b["fallback"], added["name"], added["group"]) == (["c"], "c", "chat-2")
+    assert codes(made) == ["clash", "cycle"]
+    Path("llmrr.toml").write_text(made.toml)
+    assert plan(found.artefact()).toml == made.toml
+
+
+def test_the_command_shows_the_pinned_shape_and_a_difference(typed: Typed) -> None:
+    Path("llm.json").write_text('{"_type": "openai", "model_name": "gpt-4", "temperature": 0.5}')
+    found = typed("migrate", "plan", "llm.json", "--json").json
+    assert {"id", "toml", "actions", "warnings", "checklist"} <= set(found)
+    assert tomllib.loads(found["toml"])["models"][0]["source"] == "openai:gpt-4"
+    assert found["actions"][0] == {"do": "write-config", "path": str(Path("llmrr.toml").absolute())}
+    assert typed("migrate", "plan", "llm.json", "--json").json == found
+    seen = typed("migrate", "plan", "llm.json", "-O", "p.json")
+    assert "+source = \"openai:gpt-4\"\n" in seen.out
+    assert stat.S_IMODE(Path("p.json").stat().st_mode) == 0o600
+    assert not Path("llmrr.toml").exists()
+    assert typed("migrate", "apply", "--plan", "p.json", "--adopt").code == 2
+    assert typed("migrate", "apply", "llm.json").code == 0
+    assert typed("config", "check", "llmrr.toml").code == 0

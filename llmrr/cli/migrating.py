@@ -1,5 +1,6 @@
 """From a command line of ``llmrr migrate`` to plans, and to what is kept of them."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -88,10 +89,13 @@ def require_no_warning(plan: "Plan", *, strict: bool) -> None:
         )
 
 
-def read_plan(file: str, paths: Sequence[str] | None) -> "Plan":
-    """A plan that was kept. Raises ``UsageError`` beside paths."""
+def read_plan(file: str, paths: Sequence[str] | None, wanted: "Wishes") -> "Plan":
+    """A plan that was kept. Raises ``UsageError`` beside paths, or wishes that it cannot have."""
     if paths:
         raise UsageError("a plan is applied, or what lies in paths: not both", "--plan FILE alone")
+    if dataclasses.replace(wanted, overwrite=False) != planning.Wishes():
+        said = f"{file} was made without these options"
+        raise UsageError(said, "llmrr migrate plan PATH -O FILE")
     return planning.read(user_path(file))
 
 

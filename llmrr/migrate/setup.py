@@ -12,7 +12,10 @@ from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
 from llmrr.migrate.fitting import Fitter, table_of
 from llmrr.migrate.placing import Placer
 
-_STRAY_NAMES: Final = ("default_model", "preload", "ensemble.judge", "cache.semantic.model")
+# Settings that name models.
+NAMING: Final = (
+    "fallback_chain", "default_model", "preload", "ensemble.judge", "cache.semantic.model",
+)  # fmt: skip
 _FINGERPRINT: Final = (
     "source", "params", "options", "format", "engine", "group", "weight", "priority", "tags",
 )  # fmt: skip
@@ -106,7 +109,8 @@ class _Combining:
             self._say("unsupported-source", where, f"{model.name} is left out: {exc}")
             return None
         options = placer.options(model.options)
-        for path in placer.missing[before:]:
+        said = any(one.code == "foreign-path" and where in one.where for one in self.warnings)
+        for path in placer.missing[before:] if not said else ():
             self._say("foreign-path", where, f"{model.name}: there is no {path} here")
         name = naming.model_name(model.name).lstrip("-") or "model"
         return replace(model, name=name, source=source, options=options, params=dict(model.params))
@@ -186,7 +190,7 @@ class _Combining:
                 value = list(_named(listed, {}, wide))
                 if len(value) < 2:
                     return
-        if key in _STRAY_NAMES:
+        elif key in NAMING:
             value = _translated(value, names)
         for one, known in self.fitter.setting(key, value, where):
             if one in self.settings and self.settings[one] != known:
@@ -253,8 +257,8 @@ class _Combining:
         self.templates = [
             replace(one, model=new) if one.model == old else one for one in self.templates
         ]
-        for key in (*_STRAY_NAMES, "fallback_chain"):
-            if key in self.settings and key != "default_model":
+        for key in NAMING:
+            if key in self.settings:
                 self.settings[key] = _translated(self.settings[key], {old: new})
 
     def _prefer_default(self) -> None:
