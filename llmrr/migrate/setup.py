@@ -11,6 +11,7 @@ from llmrr.migrate import naming, variables
 from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
 from llmrr.migrate.fitting import Fitter, table_of
 from llmrr.migrate.placing import Placer
+from llmrr.migrate.variables import Say
 
 # Settings that name models.
 NAMING: Final = (
@@ -88,8 +89,8 @@ class _Combining:
 
     def setup(self, artefacts: Sequence[Artefact]) -> Setup:
         """What it came to."""
-        self._number_keys()
-        self._answer_to_aliases()
+        self.models = variables.numbered(self.models, self.origins, self._say)
+        self.models = _answering(self.models, self.origins, self._say)
         self._free_groups()
         self.settings |= variables.chosen(artefacts, self.models, self.folder, self._say)
         self._prefer_default()
@@ -198,41 +199,6 @@ class _Combining:
                 self._say("clash", where, said)
             self.settings[one] = known
 
-    def _number_keys(self) -> None:
-        """Different keys under one variable get variables of their own."""
-        taken = {one.options.get("api_key_env") for one in self.models}
-        known: dict[str, dict[str, str]] = {}
-        for at, model in enumerate(self.models):
-            variable = model.options.get("api_key_env")
-            if model.key is None or variable is None:
-                continue
-            own = known.setdefault(variable, {})
-            if model.key not in own:
-                number = len(own) + 1
-                while number > 1 and f"{variable}_{number}" in taken:
-                    number += 1
-                own[model.key] = variable if not own else f"{variable}_{number}"
-                taken.add(own[model.key])
-            named = own[model.key]
-            if named != variable:
-                said = f"another key of this provider is in {variable}: set {named} to this one"
-                self._say("key-guess", self.origins[model.name], said)
-                options = model.options | {"api_key_env": named}
-                self.models[at] = replace(model, options=options)
-
-    def _answer_to_aliases(self) -> None:
-        """A further name of a model: a group of one answers to it."""
-        taken = {one.name for one in self.models} | {one.group for one in self.models}
-        for at, model in enumerate(self.models):
-            for alias in model.aliases:
-                name = naming.model_name(alias)
-                if model.group is None and name not in taken:
-                    taken.add(name)
-                    model = self.models[at] = replace(model, group=name)
-                elif name not in (model.name, model.group):
-                    said = f"{model.name} is also called {alias}, which stays here alone"
-                    self._say("alias", self.origins[model.name], said)
-
     def _free_groups(self) -> None:
         """No model may be called as a group is."""
         names = {one.name for one in self.models}
@@ -290,6 +256,22 @@ def digest_of(path: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError):
         return None
+
+
+def _answering(models: list[Model], origins: Mapping[str, str], say: Say) -> list[Model]:
+    """The models with a further name each: a group of one answers to it."""
+    taken, found = {one.name for one in models} | {one.group for one in models}, []
+    for model in models:
+        for alias in model.aliases:
+            name = naming.model_name(alias)
+            if model.group is None and name not in taken:
+                taken.add(name)
+                model = replace(model, group=name)
+            elif name not in (model.name, model.group):
+                said = f"{model.name} is also called {alias}, which stays here alone"
+                say("alias", origins[model.name], said)
+        found.append(model)
+    return found
 
 
 def _where(path: Path, line: int | None) -> str:
