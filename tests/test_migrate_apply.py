@@ -1,9 +1,11 @@
 """Applying a plan, going on after a crash, and walking back to every byte and mode."""
 
+import json
 import os
 import random
 import signal
 import time
+import tomllib
 from contextlib import closing
 from pathlib import Path
 
@@ -316,3 +318,64 @@ def test_killed_at_every_change_of_a_file(
     as_before(work, before, typed)
     ours = [each for each in journal.entries() if each.kind == "migrate"]
     assert {each.state for each in ours} == {"undone"}
+
+
+# -- secrets, and what cannot be written -----------------------------------------------------------
+
+KEYS = ("sk-Zq8Rt5Uw3Xy7Ab1Cd9Ef", "Q7w2E9r4T6y1U8i3O5p0Q7w2E9r4T6y1", "kurz7pw")
+
+
+def test_no_key_reaches_what_is_written_kept_or_said(
+    tmp_path: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "repo").mkdir()
+    monkeypatch.chdir(tmp_path / "repo")
+    for at, key in enumerate(KEYS):
+        Path(f"llm{at}.json").write_text(json.dumps({
+            "_type": "openai", "model_name": f"m{at}", "openai_api_key": key,
+            "openai_api_base": f"https://user:{key}@host/v1?api_key={key}",
+            "model_kwargs": {"headers": {"Authorization": f"Bearer {key}"}},
+        }))  # fmt: skip
+    said = ""
+    for words in (["plan", "."], ["plan", ".", "--json"], ["plan", ".", "-O", "../p.json"],
+                  ["apply", "."], ["status"], ["status", "--json"], ["report"],
+                  ["report", "--json"]):  # fmt: skip
+        seen = typed("migrate", *words)
+        assert seen.code == 0, seen.err
+        said += seen.out + seen.err
+    home = Path(os.environ["LLMRR_HOME"])
+    kept_files = [each for each in home.rglob("*") if each.is_file()]
+    written = [*kept_files, Path("llmrr.toml"), Path("../p.json")]
+    for text in (said.encode(), *(each.read_bytes() for each in written)):
+        assert not [key for key in KEYS if key[:4].encode() in text]
+    assert [tomllib.loads(Path("llmrr.toml").read_text())["models"][0]["options"]["api_key_env"]]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_leaves_nothing_open(work: Path) -> None:
+    work.chmod(0o500)
+    try:
+        with pytest.raises(LlmrrError, match="cannot write"):
+            applied(one("openai:a"), may_change=True)
+    finally:
+        work.chmod(0o700)
+    with closing(open_database()) as connection:
+        assert records.unfinished(connection) is None
+
+
+def test_a_write_that_fails_leaves_nothing_open(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = snapshot(work)
+
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device", "llmrr.toml")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("os.fsync", full)
+        with pytest.raises(LlmrrError):
+            applied(one("openai:a"), may_change=True)
+    assert snapshot(work) == before
+    with closing(open_database()) as connection:
+        assert records.unfinished(connection) is None
+    assert applied(one("openai:a"), may_change=True).state == "done"

@@ -189,4 +189,6 @@ def _told(found: "Migration", *, json: bool) -> None:
     for one in found.steps:
         if one.state == "skipped":
             output.note(f"skipped: {reporting.step_text(one)}: {one.said}")
-    output.note(f"{found.plan.target} is written; llmrr migrate rollback {found.id} undoes it")
+    same = found.plan.base == applying.digest_of_text(found.plan)
+    said = "says all of this already" if same else "is written"
+    output.note(f"{found.plan.target} {said}; llmrr migrate rollback {found.id} undoes it")
