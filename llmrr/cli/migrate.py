@@ -1,6 +1,6 @@
 """`llmrr migrate`: bring over what runs today, with a plan, a proof and a way back."""
 
-from llmrr.cli import proof
+from llmrr.cli import caching, proof
 from llmrr.cli.options import group
 
 migrate = group("Bring over what you run today: a plan, a proof, and a way back.")
@@ -20,3 +20,5 @@ migrate.command()(proof.promote)
 migrate.command()(proof.demote)
 
 # -- cache -----------------------------------------------------------------------------------------
+
+migrate.command()(caching.cache)

@@ -5,6 +5,7 @@ one file may use several libraries. ``of_folder`` sees folders whose layout is w
 a cache, a model); a folder that is taken is not descended into.
 """
 
+from llmrr.migrate.readers import response_cache
 from llmrr.migrate.readers.base import Reader
 
-READERS: tuple[Reader, ...] = ()
+READERS: tuple[Reader, ...] = (response_cache.READER,)
