@@ -217,6 +217,30 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX pairs_at ON pairs (at)",
     ),
     (
+        """CREATE TABLE migrations (
+            id TEXT PRIMARY KEY,
+            at REAL NOT NULL,
+            ended REAL,
+            state TEXT NOT NULL,
+            plan TEXT NOT NULL) WITHOUT ROWID""",
+        """CREATE TABLE migration_steps (
+            migration TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            said TEXT NOT NULL,
+            undo TEXT NOT NULL,
+            PRIMARY KEY (migration, number)) WITHOUT ROWID""",
+        """CREATE TABLE migration_notes (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at REAL NOT NULL,
+            kind TEXT NOT NULL,
+            fields TEXT NOT NULL)""",
+        """CREATE TABLE migration_ticks (
+            item TEXT PRIMARY KEY,
+            at REAL NOT NULL,
+            note TEXT NOT NULL) WITHOUT ROWID""",
+    ),
+    (
         """CREATE TABLE validations (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
             at REAL NOT NULL,

@@ -175,6 +175,7 @@ def _expected(entry: Entry, path: Path) -> set[str | None]:
 def _walk_back(folder: Path, entry: Entry) -> None:
     """Restore every file of the entry, the last one first."""
     for file in reversed(entry.files):
+        _sweep(file.path)
         if file.backup is not None:
             backup = folder / file.backup
             file.path.parent.mkdir(parents=True, exist_ok=True)

@@ -97,9 +97,11 @@ class Stated(NamedTuple):
     text: str
 
 
-class _Command(NamedTuple):
-    """``word`` is the name of a parameter or the role of a message."""
+class Command(NamedTuple):
+    """``name`` is in capitals, ``word`` the name of a parameter or the role of a message; ``cut``:
+    what cannot be printed was left out of the value. ``line`` is from 1."""
 
+    line: int
     place: str
     name: str
     word: str
@@ -114,8 +116,8 @@ def parse(text: bytes | str, folder: Path, where: str, *, base: str | None = Non
     Raises ``BadConfig`` for an unknown command or role, a quote that is never closed, and a file
     without ``FROM``, unless there is a ``base`` already.
     """
-    plain = _decoded(text)
-    commands = tuple(_commands(plain, where))
+    plain = decoded(text)
+    commands = tuple(commands_of(plain, where))
     found, projector, about_base = _bases(commands, folder, plain, where, base)
     stated = (Stated(c.place, c.word, c.value) for c in commands if c.name == "PARAMETER")
     accepted = set(parameters.known_options()) - {"lora"}
@@ -219,7 +221,7 @@ def read_stated(
 # -- commands --------------------------------------------------------------------------------------
 
 
-def _decoded(text: bytes | str) -> str:
+def decoded(text: bytes | str) -> str:
     """The text without a byte order mark, each line ended by a line feed."""
     if isinstance(text, bytes):
         wide = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -227,12 +229,14 @@ def _decoded(text: bytes | str) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _commands(text: str, where: str) -> Iterator[_Command]:
+def commands_of(text: str, where: str) -> Iterator[Command]:
+    """The commands of a decoded Modelfile, one by one. Raises ``BadConfig`` where Ollama would."""
     lines = text.split("\n")
     at = 0
     while at < len(lines):
         line, place = lines[at].lstrip(" \t"), f"{where}, line {at + 1}"
         at += 1
+        number = at
         if not line or line.startswith("#"):
             continue
         name, word, start = _head(line, place)
@@ -241,7 +245,7 @@ def _commands(text: str, where: str) -> Iterator[_Command]:
             raise BadConfig(f"the quote of {name} is never closed ({place})", f"edit {place}")
         # Ollama leaves out what cannot be printed, so that is what people have seen at work.
         shown = "".join(c for c in value if c.isprintable() or c in "\n\t")
-        yield _Command(place, name, word, shown, shown != value)
+        yield Command(number, place, name, word, shown, shown != value)
 
 
 def _head(line: str, place: str) -> tuple[str, str, str]:
@@ -296,18 +300,18 @@ def _quoted(text: str) -> str:
     )
 
 
-def _values(commands: Iterable[_Command], name: str) -> list[str]:
+def _values(commands: Iterable[Command], name: str) -> list[str]:
     """The values of a command, without the blank ones."""
     return [c.value for c in commands if c.name == name and c.value.strip()]
 
 
-def _last(commands: Iterable[_Command], name: str) -> str | None:
+def _last(commands: Iterable[Command], name: str) -> str | None:
     """The value of the last command of that name, None for a blank one."""
     values = [c.value for c in commands if c.name == name]
     return values[-1] if values and values[-1].strip() else None
 
 
-def _remarks(commands: Iterable[_Command]) -> Iterator[str]:
+def _remarks(commands: Iterable[Command]) -> Iterator[str]:
     for command in commands:
         if command.name in _UNUSED:
             yield f"{_UNUSED[command.name]} ({command.place})"
@@ -326,7 +330,7 @@ class _Base(NamedTuple):
 
 
 def _bases(
-    commands: Iterable[_Command], folder: Path, text: str, where: str, known: str | None
+    commands: Iterable[Command], folder: Path, text: str, where: str, known: str | None
 ) -> tuple[_Base, Path | None, list[str]]:
     """The base, the image encoder that a further FROM names, and warnings. As in Ollama a name
     counts before files."""

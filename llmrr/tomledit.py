@@ -69,6 +69,42 @@ def with_values(text: str, changes: Sequence[tuple[Place, object]]) -> str:
     return mark + text
 
 
+def with_tables(text: str, family: str, written: str) -> str:
+    """The text with whole tables, as they are written, with comments, behind the last of their
+    family (``[[models]]``, ``[templates.…]``), or at the end. Raises what ``with_value`` does.
+
+    >>> print(with_tables("[[a]]\\nb = 1\\n[c]\\n", "a", "# why\\n[[a]]\\nb = 2\\n"), end="")
+    [[a]]
+    b = 1
+    <BLANKLINE>
+    # why
+    [[a]]
+    b = 2
+    [c]
+    """
+    import tomllib
+
+    mark = _BYTE_ORDER if text.startswith(_BYTE_ORDER) else ""
+    text = text.removeprefix(mark)
+    wanted = tomllib.loads(text)
+    for name, value in tomllib.loads(written).items():
+        if isinstance(value, list):
+            wanted[name] = [*wanted.get(name, ()), *value]
+        else:
+            wanted[name] = {**wanted.get(name, {}), **value}
+    found, lines = layout(text), written.rstrip("\n").split("\n")
+    ends = [end for at, (_, end) in found.headers.items() if at[:1] == (family,)]
+    ends += [span.end for span in found.values.values() if span.header[:1] == (family,)]
+    if ends:
+        edit = _with_line(text, line_end(text, max(ends) - 1), "", *lines)
+    else:
+        edit = _at_the_end(text, lines)
+    text = _applied(text, [edit])
+    if not _says(text, wanted):
+        raise UnusualText(family)
+    return mark + text
+
+
 def _says(text: str, wanted: dict[str, Any]) -> bool:
     import tomllib
 

@@ -14,9 +14,9 @@ from llmrr.errors import NotFound
 _REMEMBERED: Final = 8  # contents of one file, the newest last
 
 
-def is_trusted(file: Path) -> bool:
-    """Has the user agreed to this file as it is now?"""
-    digest = _digest(file)
+def is_trusted(file: Path, content: bytes | None = None) -> bool:
+    """Has the user agreed to this file as it is now, or to ``content`` under its name?"""
+    digest = _digest(file) if content is None else hashlib.sha256(content).hexdigest()
     return digest is not None and digest in _trusted().get(str(file.absolute()), ())
 
 
@@ -38,13 +38,32 @@ def follow(file: Path, before: bytes, after: bytes) -> None:
         _keep(file, [*known, new][-_REMEMBERED:])
 
 
+def agree(file: Path, content: bytes) -> None:
+    """Agree to ``content`` of a file too; what was agreed to stays so."""
+    known = _trusted().get(str(file.absolute()), ())
+    digest = hashlib.sha256(content).hexdigest()
+    if digest not in known:
+        _keep(file, [*known, digest][-_REMEMBERED:])
+
+
+def withdraw(file: Path, content: bytes) -> None:
+    """No longer agree to ``content`` of a file."""
+    known = _trusted().get(str(file.absolute()), ())
+    digest = hashlib.sha256(content).hexdigest()
+    if digest in known:
+        _keep(file, [one for one in known if one != digest])
+
+
 def _keep(file: Path, digests: Iterable[str]) -> None:
     from llmrr import journal
 
     found = {**_trusted(), str(file.absolute()): tuple(digests)}
-    plain = {name: one[0] if len(one) == 1 else list(one) for name, one in found.items()}
+    plain = {name: one[0] if len(one) == 1 else list(one) for name, one in found.items() if one}
     with journal.change(f"trust {file}") as change:
-        change.write(_file(), json.dumps(plain, indent=2) + "\n")
+        if plain:
+            change.write(_file(), json.dumps(plain, indent=2) + "\n")
+        else:
+            change.remove(_file())
 
 
 def _file() -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from llmrr.migrate.scanning import scan
 
 from llmrr.migrate.artefact import Artefact
+from llmrr.migrate.scanning import scan
 
 CORPUS = Path(os.environ.get("LLMRR_CORPUS") or "/nowhere")
 EXPECTED: dict[str, Any] = (

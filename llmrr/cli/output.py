@@ -242,14 +242,15 @@ def check_place(path: str) -> None:
         raise _unwritable(path, error) from error
 
 
-def save(path: str, text: str) -> None:
-    """Write a whole file or nothing. What is no plain file (a device, a pipe) is written to."""
+def save(path: str, text: str, *, private: bool = False) -> None:
+    """Write a whole file or nothing, ``private`` where nobody else may read it. What is no plain
+    file (a device, a pipe) is written to."""
     target = paths.user_path(path)
     try:
         if target.exists() and not target.is_file():
             target.write_text(text, encoding="utf-8")
         else:
-            _replace(target.resolve(), text)
+            _replace(target.resolve(), text, private=private)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -310,10 +311,11 @@ def _unwritable(place: str, error: OSError) -> LlmrrError:
     return LlmrrError(f'"{place}" cannot be written: {reason}', "-O with another file")
 
 
-def _replace(target: Path, text: str) -> None:
+def _replace(target: Path, text: str, *, private: bool = False) -> None:
     import tempfile
 
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+    mode = 0o600 if private else mode
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -27,6 +27,10 @@ class Notice:
     where: str
     message: str
 
+    def as_json(self) -> dict[str, str]:
+        """As ``migrate scan --json`` prints it."""
+        return {"code": self.code, "where": self.where, "message": self.message}
+
 
 @dataclass(slots=True)
 class Model:
@@ -36,7 +40,8 @@ class Model:
     ``options["api_key_env"]`` names the variable of the key, and ``key`` is a digest of a literal
     one, which never leaves the process: two that differ need two variables. ``source`` is as §5 of
     the design has it, with paths as the artefact has them. ``call_sites`` are lines where code asks
-    it; ``cost`` is in dollars per million tokens.
+    it; ``cost`` is in dollars per million tokens. ``weights`` is the file where they lie on this
+    machine, for a tool that keeps them under another name than ``source`` has.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Model:
     call_sites: list[int] = field(default_factory=list)
     key: str | None = None
     bytes: int | None = None
+    weights: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As ``migrate scan --json`` prints it."""
@@ -64,7 +70,7 @@ class Model:
         }  # fmt: skip
         rest = (
             "format", "engine", "group", "weight", "priority", "tags", "aliases", "cost", "line",
-            "call_sites", "bytes",
+            "call_sites", "bytes", "weights",
         )  # fmt: skip
         values = ((name, getattr(self, name)) for name in rest)
         return found | {name: one for name, one in values if one not in (None, [])}
@@ -114,6 +120,19 @@ class Artefact:
     confidence: float | None = None
     env_file: str | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        """As ``migrate scan --json`` prints it."""
+        found: dict[str, Any] = {
+            "path": str(self.path), "kind": self.kind,
+            "models": [one.as_json() for one in self.models],
+            "fallbacks": [list(one) for one in self.fallbacks],
+            "templates": [one.as_json() for one in self.templates],
+            "settings": dict(self.settings),
+            "warnings": [one.as_json() for one in self.warnings], "error": self.error,
+        }  # fmt: skip
+        rest = {"confidence": self.confidence, "env_file": self.env_file}
+        return found | {name: one for name, one in rest.items() if one is not None}
+
 
 class Findings:
     """Collects what a reader finds in one artefact."""
@@ -126,6 +145,7 @@ class Findings:
         self.templates: list[Template] = []
         self.settings: dict[str, Any] = {}
         self.warnings: list[Notice] = []
+        self._told: set[Notice] = set()
         self.confidence: float | None = None
         self.env_file: str | None = None
         self.secrets: set[str] = set()  # literal ones, to be kept out of every text
@@ -172,7 +192,8 @@ class Findings:
             raise KeyError(code)
         where = ":".join([str(self.path), *([str(line)] if line is not None else [])])
         notice = Notice(code, f"{where} {at}".strip(), message)
-        if notice not in self.warnings:
+        if notice not in self._told:
+            self._told.add(notice)
             self.warnings.append(notice)
 
     def artefact(self, error: str | None = None) -> Artefact:

@@ -66,7 +66,8 @@ class Document:
         """What code says; None for what is none. A syntax error is in ``problem``."""
         from llmrr.migrate.parsing import evaluated
 
-        if self.text is None or len(self.data) > CODE:
+        largest = LARGEST if self.suffix == ".ipynb" else CODE  # pictures lie in notebooks
+        if self.text is None or len(self.data) > largest:
             return None
         try:
             return evaluated(self.text, self.suffix, self.path)

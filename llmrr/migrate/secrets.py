@@ -44,7 +44,7 @@ _IN_COMMAND: Final = re.compile(
 )
 # In code: a name of a key, what follows it, and a literal.
 _GIVEN: Final = re.compile(
-    r"(?i)([\w-]*(?:key|token|secret|password|passwd|credential|auth\w*)s?[\"']?\]?\s*"
+    r"(?i)((?:key|token|secret|password|passwd|credential|auth\w*)s?[\"']?\]?\s*"
     r"(?:[:=]|\bor\b|,|\|\||\?\?)\s*(?:[fru]{0,2}))([\"'`])(?:(?!\2).)*(\2|$)"
 )
 PLACEHOLDERS: Final = frozenset({
@@ -147,6 +147,8 @@ def shown(code: str) -> str:
     >>> shown("client(api_key='0a1b2c', model=name)"), shown("{apiKey: `0a1b2c`}")
     ("client(api_key='…', model=name)", '{apiKey: `…`}')
     """
+    if not any(quote in code for quote in "'\"`"):
+        return code
     return masked(_GIVEN.sub(lambda found: f"{found[1]}{found[2]}…{found[3]}", code))
 
 

@@ -93,13 +93,16 @@ def as_json(signs: Iterable[Sign]) -> dict[str, list[dict[str, str]]]:
     }
 
 
+_ANY: Final = re.compile("|".join(pattern for pattern, _ in _PLACES))
+
+
 def is_sign(name: str) -> bool:
     """Whether a file of this name tells of a deployment.
 
     >>> is_sign("Dockerfile.prod"), is_sign("main.tf"), is_sign("notes.md")
     (True, True, False)
     """
-    return any(re.fullmatch(pattern, name.lower()) for pattern, _ in _PLACES)
+    return _ANY.fullmatch(name.lower()) is not None
 
 
 def _by_name(document: Document) -> Iterator[Sign]:

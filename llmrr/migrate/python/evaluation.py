@@ -33,6 +33,7 @@ class Evaluator:
         self.classes = Classes(self, self.walk)
         self._values: dict[int, Value] = {}
         self._calls: dict[int, Call] = {}
+        self._open: set[int] = set()  # what is evaluated now, and may speak of itself
         self._depth = 0
 
     def code(self) -> Code:
@@ -66,16 +67,19 @@ class Evaluator:
             if plain is None or isinstance(plain, str | int | float):
                 return plain
             return self.unresolved(node)
-        if id(node) not in self._values:
-            self._values[id(node)] = self.unresolved(node)  # for what speaks of itself
-            if self._depth > _DEEPEST:
-                return self._values[id(node)]
-            self._depth += 1
-            try:
-                self._values[id(node)] = self._evaluated(node, block)
-            finally:
-                self._depth -= 1
-        return self._values[id(node)]
+        key = id(node)
+        if key in self._values:
+            return self._values[key]
+        if self._depth > _DEEPEST or key in self._open:
+            return self.unresolved(node)
+        self._depth += 1
+        self._open.add(key)
+        try:
+            found = self._values[key] = self._evaluated(node, block)
+        finally:
+            self._depth -= 1
+            self._open.discard(key)
+        return found
 
     def _evaluated(self, node: ast.expr, block: Block) -> Value:
         match node:
@@ -315,13 +319,13 @@ class Evaluator:
                 if isinstance(value, dict):
                     found.update(value)
                 else:
-                    found["**"] = self.unresolved(item)
+                    found["..."] = self.unresolved(item)
                 continue
             name = self.value(key, block)
             if isinstance(name, str | int | float):
                 found[str(name)] = value
             else:
-                found["**"] = self.unresolved(key)
+                found["..."] = self.unresolved(key)
         return found
 
     def _list(self, parts: Sequence[ast.expr], block: Block) -> Value:
@@ -348,7 +352,7 @@ class Evaluator:
         if isinstance(whole, Call) and whole.name == "dotenv_values" and isinstance(key, str):
             return Env(key)
         if isinstance(whole, dict) and isinstance(key, str | int) and str(key) in whole:
-            return self.unresolved(node) if "**" in whole else whole[str(key)]
+            return self.unresolved(node) if "..." in whole else whole[str(key)]
         if isinstance(whole, list) and isinstance(key, int) and -len(whole) <= key < len(whole):
             return whole[key]
         return self.unresolved(node)

@@ -76,7 +76,7 @@ def method(base: Value, name: str, call: Call) -> Result | None:
     if isinstance(base, Env | Prompt) and name in ("strip", "rstrip", "lstrip"):
         return Result(base)
     if isinstance(base, dict) and name == "get" and call.args and isinstance(call.args[0], str):
-        if "**" in base:
+        if "..." in base:
             return None
         return Result(base.get(call.args[0], call.args[1] if len(call.args) > 1 else None))
     if not isinstance(base, str):

@@ -10,6 +10,7 @@ from llmrr.errors import DamagedFile
 from llmrr.migrate.secrets import shown
 
 # What notebooks allow beside Python: magics, shell commands, questions for help.
+_SHOWN: Final = 80  # characters of a node
 _MAGIC: Final = re.compile(r"^([ \t]*)(?:[!%]|(?:[\w.]+\?{1,2}|\?{1,2}[\w.]+)\s*$).*")
 _ASSIGNED: Final = re.compile(r"^([ \t]*[\w, ]+=)[ \t]*[!%].*")
 
@@ -31,14 +32,16 @@ class Source:
                 raise DamagedFile(
                     f"{place} is not Python 3", "correct this file, or leave it out"
                 ) from None
-        self._lines = re.split(r"\n", text)
+        self._lines = text.encode(errors="replace").split(b"\n")
 
     def text(self, node: ast.expr) -> str:
         """The first line of a node as it stands in the file, at most 80 characters, without
         keys."""
-        line = self._lines[node.lineno - 1].encode()
-        end = node.end_col_offset if node.end_lineno == node.lineno else len(line)
-        return shown(line[node.col_offset : end].decode(errors="replace"))[:80]
+        line, start = self._lines[node.lineno - 1], node.col_offset
+        end = start + _SHOWN * 4
+        if node.end_lineno == node.lineno and node.end_col_offset is not None:
+            end = min(end, node.end_col_offset)
+        return shown(line[start:end].decode(errors="replace"))[:_SHOWN]
 
 
 def _tree(text: str) -> ast.Module:

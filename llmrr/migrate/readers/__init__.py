@@ -5,7 +5,12 @@ one file may use several libraries. ``of_folder`` sees folders whose layout is w
 a cache, a model); a folder that is taken is not descended into.
 """
 
-from llmrr.migrate.readers import response_cache
+from llmrr.migrate.readers import langchain, llamaindex, openai_code, response_cache
 from llmrr.migrate.readers.base import Reader
 
-READERS: tuple[Reader, ...] = (response_cache.READER,)
+READERS: tuple[Reader, ...] = (
+    langchain.SERIALIZED, langchain.LEGACY, langchain.CODE,
+    llamaindex.DICTS, llamaindex.CODE,
+    openai_code.READER,
+    response_cache.READER,
+)  # fmt: skip

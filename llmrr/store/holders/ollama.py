@@ -8,6 +8,7 @@ the GGUF file itself, and the prompt, parameters and messages around it. Read of
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,6 +59,27 @@ def holdings(root: Path) -> Iterator[Holding]:
         yield store.holding(manifest)
 
 
+class Stored(NamedTuple):
+    """A model of a store with what stands around it: the small layers by the ends of their media
+    types (``template``, ``system``, ``params``), and ``config``; unreadable ones are left out.
+    ``weights`` is the path of its blob from the root; ``kinds`` are those of all layers."""
+
+    holding: Holding
+    texts: Mapping[str, bytes]
+    weights: Path | None
+    kinds: frozenset[str]
+
+
+def stored(root: Path) -> Iterator[Stored]:
+    """The models of a store as they lie there, with the layers that ``holdings`` passes over."""
+    store = _Store(root)
+    for manifest in _manifests(root):
+        held = store.holding(manifest)
+        texts, kinds = store.texts(manifest)
+        blob = held.path.relative_to(root) if held.path != manifest else None
+        yield Stored(held, texts, blob, kinds)
+
+
 def find(name: str) -> Holding:
     """The model NAME[:TAG], in capitals or not, straight from its manifest. Raises ``NotFound``
     with the nearest name."""
@@ -99,6 +121,21 @@ class _Store:
             return self._around(self._files(found, weights), layers, weights)
         except LlmrrError as exc:
             return replace(found, problem=exc.message)
+
+    def texts(self, manifest: Path) -> tuple[dict[str, bytes], frozenset[str]]:
+        """The small layers by their kinds, and the kinds of all."""
+        found: dict[str, bytes] = {}
+        try:
+            table = json_object(manifest)
+            layers = _layers(table, manifest)
+        except LlmrrError:
+            return {}, frozenset()
+        config = _layer(table.get("config"), "config")
+        for layer in [*layers, *([config] if config else [])]:
+            if layer.kind not in (*_WEIGHTS, "draft", "tensor", "json", "license"):
+                with suppress(LlmrrError):
+                    found[layer.kind] = small_file(self._blob(layer)[0])
+        return found, frozenset(layer.kind for layer in layers)
 
     def _files(self, found: Holding, weights: list[_Layer]) -> Holding:
         sizes = dict(self._blob(layer) for layer in weights)

@@ -1,0 +1,59 @@
+"""What migrations look like on a page: lines of text, pure."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from llmrr.cli.layout import Page, counted
+from llmrr.migrate import planning
+
+if TYPE_CHECKING:
+    from llmrr.migrate.planning import Item, Plan
+
+
+def plan(found: "Plan") -> Iterator[str]:
+    """The difference of the file, and what else would be done."""
+    lines = planning.difference(found)
+    yield from lines
+    if not lines:
+        yield f"{found.target} says all of this already"
+    others = [one for one in found.actions if one.do != "write-config"]
+    if others:
+        yield ""
+        yield f"{counted(len(others), 'model')} of other tools to be entered in place:"
+        yield from (f"  {one.source}" for one in others)
+    yield ""
+    done = sum(one.done is True for one in found.checklist)
+    warned = counted(len(found.warnings), "warning")
+    items = f"{done} of {len(found.checklist)} items of the check-list done"
+    yield f"plan {found.id}: {warned}, {items}"
+
+
+def status(page: Page, found: dict[str, Any]) -> Iterator[str]:
+    """Every migration with its steps and what remains."""
+    if not found["migrations"]:
+        yield "nothing was migrated yet: llmrr migrate plan PATH"
+    for one in found["migrations"]:
+        yield f"{one['id']}  {one['state']}  {one['target']}  ({one['at']})"
+        for step in one["steps"]:
+            said = f": {step['said']}" if step["said"] else ""
+            yield f"  {step['state']:<8} {step['what']}{said}"
+        if one["remaining"]:
+            way = "rollback" if one["state"] == "undoing" else "apply"
+            yield f"  {counted(len(one['remaining']), 'step')} left: llmrr migrate {way}"
+        for path in one["changed_since"]:
+            yield f"  changed since: {path}"
+    items = found["checklist"]
+    done = sum(one.done is True for one in items)
+    yield f"check-list: {done} of {len(items)} done; llmrr migrate check lists it"
+
+
+def checklist(page: Page, found: Iterable["Item"]) -> Iterator[str]:
+    """The items by phase."""
+    phase = ""
+    for one in found:
+        if one.phase != phase:
+            phase = one.phase
+            yield f"{phase}:"
+        mark = {True: "x", False: " ", None: "?"}[one.done]
+        how = f" ({one.how})" if one.how else ""
+        yield page.fitted(f"  [{mark}] {one.id:<22} {one.text}{how}")

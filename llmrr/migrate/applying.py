@@ -1,0 +1,210 @@
+"""Applying a plan, one recorded step after the other, and walking back.
+
+Before each step its way back is written down, and every step may be done twice: so wherever a
+process is killed, ``resume`` goes on and ``undo`` goes back. The file itself is written and put
+back by the journal; nothing else in the user's folders is touched.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from llmrr import config, journal, trust
+from llmrr.errors import LlmrrError, NotFound
+from llmrr.migrate import records, registering
+from llmrr.migrate.planning import Action, Plan
+from llmrr.migrate.records import Migration, Step
+from llmrr.migrate.setup import digest_of
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_AGAIN: Final = "llmrr migrate plan, to look at it again"
+
+
+def apply(connection: "sqlite3.Connection", plan: Plan, *, may_change: bool = False) -> Migration:
+    """Do what the plan says; one that is done already is recorded all the same, and changes
+    nothing. ``may_change`` lets it write over a file that is there.
+
+    Raises ``LlmrrError``, and has done nothing, where there is such a file, where another migration
+    was cut short, and where a source or the target was changed since the plan was made.
+    """
+    require_none_open(connection)
+    require_unchanged(plan)
+    if plan.base is not None and plan.base != digest_of_text(plan) and not may_change:
+        raise LlmrrError(
+            f"{plan.target} is there already", "--merge adds to it, --force begins a new one"
+        )
+    records.begin(connection, plan)
+    return resume(connection)
+
+
+def resume(connection: "sqlite3.Connection") -> Migration:
+    """Go on with the migration that was cut short. Raises ``NotFound`` where there is none."""
+    found = records.unfinished(connection)
+    if found is None or found.state != "applying":
+        raise NotFound("no migration was cut short in being applied", "llmrr migrate apply PATH")
+    for step in found.remaining:
+        try:
+            if step.state == "planned":
+                way_back = _PREPARE[step.action.do](connection, found, step.action)
+                records.mark(connection, found.id, step.number, "begun", undo=way_back)
+                step = step._replace(undo=way_back)
+            _DO[step.action.do](connection, found, step)
+        except LlmrrError as error:
+            if step.action.do == "write-config":
+                raise
+            records.mark(connection, found.id, step.number, "skipped", error.message)
+        else:
+            records.mark(connection, found.id, step.number, "done")
+    records.set_state(connection, found.id, "done")
+    return records.find(connection, found.id)
+
+
+def undo(connection: "sqlite3.Connection", id: str | None, *, force: bool = False) -> Migration:
+    """Walk back, the last step first: the named migration, else the last that was not undone.
+
+    Raises ``LlmrrError``, and has undone nothing, where a file was changed since, unless ``force``;
+    ``NotFound`` for an id that there is not.
+    """
+    found = records.find(connection, id)
+    if found.state == "undone":
+        raise LlmrrError(f"the migration {found.id} is undone already", "llmrr migrate status")
+    if not force:
+        _require_ours(found)
+    records.set_state(connection, found.id, "undoing")
+    for step in reversed(found.steps):
+        if step.state in ("begun", "done"):
+            _UNDO[step.action.do](connection, found, step)
+        records.mark(connection, found.id, step.number, "undone")
+    records.set_state(connection, found.id, "undone")
+    return records.find(connection, found.id)
+
+
+def require_none_open(connection: "sqlite3.Connection") -> None:
+    """Raise ``LlmrrError`` where a migration was cut short."""
+    found = records.unfinished(connection)
+    if found is not None:
+        raise LlmrrError(
+            f"the migration {found.id} was cut short",
+            "llmrr migrate apply goes on with it, llmrr migrate rollback undoes it"
+            if found.state == "applying" else "llmrr migrate rollback goes on with it",
+        )  # fmt: skip
+
+
+def require_unchanged(plan: Plan) -> None:
+    """Raise ``LlmrrError`` where what the plan was made from is not as it was."""
+    changed = [str(path) for path, digest in plan.sources
+               if digest is not None and digest_of(path) != digest]  # fmt: skip
+    now = digest_of(plan.target)
+    if now not in (plan.base, digest_of_text(plan)):
+        changed.append(str(plan.target))
+    if changed:
+        raise LlmrrError(f"changed since the plan was made: {', '.join(changed)}", _AGAIN)
+
+
+def digest_of_text(plan: Plan) -> str:
+    """The SHA-256 of what is written."""
+    return hashlib.sha256(plan.toml.encode()).hexdigest()
+
+
+def changed_since(found: Migration) -> list[Path]:
+    """The files of a migration that were changed since."""
+    paths = []
+    for entry in _entries(found):
+        for file in entry.files:
+            known = {one.before for one in entry.files} | {one.after for one in entry.files}
+            if _digest(file.path) not in known and file.path not in paths:
+                paths.append(file.path)
+    return paths
+
+
+def _require_ours(found: Migration) -> None:
+    if paths := changed_since(found):
+        raise LlmrrError(
+            f"changed since the migration {found.id}: {', '.join(map(str, paths))}",
+            "look at it first; to put the old content back all the same: --force",
+        )
+
+
+# -- the file --------------------------------------------------------------------------------------
+
+
+def _prepare_write(
+    connection: "sqlite3.Connection", found: Migration, action: Action
+) -> dict[str, Any]:
+    """Whether what is written was agreed to before, and whether it is from now on."""
+    target, content = found.plan.target, found.plan.toml.encode()
+    return {"was_trusted": trust.is_trusted(target, content), "trust": _is_ours(target)}
+
+
+def _is_ours(target: Path) -> bool:
+    """Whether all that the target holds may be trusted: what came from elsewhere with keys and
+    addresses of its own is not agreed to by being added to."""
+    if not target.exists() or trust.is_trusted(target):
+        return True
+    with suppress(LlmrrError):
+        return not config.agreements(target)[1]
+    return False
+
+
+def _write(connection: "sqlite3.Connection", found: Migration, step: Step) -> None:
+    target, content = found.plan.target, found.plan.toml.encode()
+    now = _digest(target)
+    if now == digest_of_text(found.plan):
+        return
+    if now != found.plan.base:
+        raise LlmrrError(
+            f"{target} was changed by someone else in the meantime",
+            "llmrr migrate rollback, then llmrr migrate plan",
+        )
+    if step.undo["trust"]:
+        trust.agree(target, content)
+    with journal.change(found.what) as change:
+        change.write(target, content)
+
+
+def _unwrite(connection: "sqlite3.Connection", found: Migration, step: Step) -> None:
+    for entry in reversed(_entries(found)):
+        journal.undo(entry.id, force=True)  # whether it may was asked before
+    if not step.undo.get("was_trusted"):
+        trust.withdraw(found.plan.target, found.plan.toml.encode())
+
+
+def _entries(found: Migration) -> list[journal.Entry]:
+    """What the journal has of a migration; several where it was cut short and went on."""
+    return [one for one in journal.entries() if one.what == found.what and one.state != "undone"]
+
+
+def _digest(path: Path) -> str | None:
+    with suppress(FileNotFoundError):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    return None
+
+
+# -- models of other tools -------------------------------------------------------------------------
+
+
+def _prepare_model(
+    connection: "sqlite3.Connection", found: Migration, action: Action
+) -> dict[str, Any]:
+    return registering.expected(connection, action)
+
+
+def _register(connection: "sqlite3.Connection", found: Migration, step: Step) -> None:
+    registering.register(connection, step.action)
+
+
+def _forget(connection: "sqlite3.Connection", found: Migration, step: Step) -> None:
+    registering.forget(connection, step.action, step.undo)
+
+
+_Prepare = Callable[["sqlite3.Connection", Migration, Action], dict[str, Any]]
+_Do = Callable[["sqlite3.Connection", Migration, Step], None]
+_PREPARE: Final[Mapping[str, _Prepare]] = {
+    "write-config": _prepare_write, "register-model": _prepare_model,
+}  # fmt: skip
+_DO: Final[Mapping[str, _Do]] = {"write-config": _write, "register-model": _register}
+_UNDO: Final[Mapping[str, _Do]] = {"write-config": _unwrite, "register-model": _forget}

@@ -1,0 +1,342 @@
+"""One walk over a tree: what is declared and assigned where, which calls there are, and what is
+exported. Nothing is evaluated here."""
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from llmrr.migrate.javascript.grammar import text_of
+from llmrr.migrate.javascript.patterns import names_in, taken_apart
+from llmrr.migrate.javascript.scopes import Binding, Given, Scope
+from llmrr.migrate.javascript.texts import unescaped
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+_FUNCTIONS: Final = frozenset({
+    "function_declaration", "generator_function_declaration", "function_expression",
+    "generator_function", "arrow_function", "method_definition",
+})  # fmt: skip
+_CLASSES: Final = frozenset({"class_declaration", "class", "abstract_class_declaration"})
+_BLOCKS: Final = frozenset({
+    "statement_block", "for_statement", "for_in_statement", "catch_clause", "switch_body",
+    "class_static_block", "internal_module", "module",
+})  # fmt: skip
+_CALLS: Final = frozenset({"call_expression", "new_expression"})
+# What has nothing in it that counts; types may look like expressions.
+_LEAVES: Final = frozenset({
+    "string", "comment", "regex", "type_annotation", "type_arguments", "type_parameters",
+    "interface_declaration", "type_alias_declaration", "import_statement", "number", "identifier",
+    "property_identifier", "enum_body",
+})  # fmt: skip
+_WRAPPERS: Final = frozenset({
+    "await_expression", "parenthesized_expression", "as_expression", "satisfies_expression",
+    "non_null_expression", "type_assertion",
+})  # fmt: skip
+
+
+class Site(NamedTuple):
+    """A call: where it stands, and what it is assigned to."""
+
+    node: "Node"
+    scope: Scope
+    targets: tuple[str, ...]
+
+
+class Declarations:
+    """What a tree declares. ``calls`` are in order, an inner one before the one around it;
+    ``exports`` are name and value."""
+
+    def __init__(self, root: "Node") -> None:
+        self.source = root.text or b""
+        self.module = Scope(None, "module")
+        self.scopes = [self.module]
+        self.imports: dict[str, str] = {}
+        self.exports: list[tuple[str, Given]] = []
+        self.calls: list[Site] = []
+        self.functions: dict[int, Scope] = {}  # by the id of the node
+        self._targets: dict[int, tuple[str, ...]] = {}
+        self._assigned: list[tuple[Node, Node | None, Scope]] = []
+        self._pushed: list[tuple[str, Scope]] = []
+        self._walk(root)
+        for left, right, scope in self._assigned:
+            self._assign(left, right, scope)
+        for name, scope in self._pushed:
+            if binding := scope.find(name):
+                binding.pushed = True
+        self.calls.sort(key=lambda one: (one.node.end_byte, -one.node.start_byte))
+
+    def _walk(self, root: "Node") -> None:
+        stack = [(root, self.module)]
+        while stack:
+            node, scope = stack.pop()
+            kind = node.type
+            if kind in _LEAVES:
+                if kind == "import_statement":
+                    self._import(node, scope)
+                continue
+            inner = self._enter(node, kind, scope)
+            if inner is not scope:
+                self.scopes.append(inner)
+            stack.extend((child, inner) for child in reversed(node.named_children))
+
+    def _enter(self, node: "Node", kind: str, scope: Scope) -> Scope:
+        """Note what a node declares; the scope of what is inside it."""
+        if kind in _CALLS:
+            self._call(node, scope)
+        elif kind == "variable_declarator":
+            self._declarator(node, scope)
+        elif kind in _FUNCTIONS:
+            return self._function(node, kind, scope)
+        elif kind in _CLASSES:
+            return self._class(node, scope)
+        elif kind in _BLOCKS:
+            return self._block(node, kind, scope)
+        else:
+            self._other(node, kind, scope)
+        return scope
+
+    def _other(self, node: "Node", kind: str, scope: Scope) -> None:
+        if kind in ("assignment_expression", "augmented_assignment_expression"):
+            self._assignment(node, kind, scope)
+        elif kind in ("field_definition", "public_field_definition"):
+            self._field(node, scope)
+        elif kind == "update_expression" and (argument := node.child_by_field_name("argument")):
+            self._assigned.append((argument, None, scope))
+        elif kind == "enum_declaration" and (name := node.child_by_field_name("name")):
+            scope.declare(text_of(name)).given.append(Given(node, scope))
+        elif kind == "export_statement":
+            self._export(node, scope)
+        elif kind == "return_statement" and node.named_children:
+            home = scope.nearest("function")
+            home.returns.append(Given(node.named_children[0], scope))
+
+    # Names
+
+    def _declarator(self, node: "Node", scope: Scope) -> None:
+        name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+        if name is None:
+            return
+        is_var = node.parent is not None and node.parent.type == "variable_declaration"
+        home = scope.nearest("function", "module") if is_var else scope
+        if name.type == "identifier":
+            binding = home.declare(text_of(name))
+            if value is not None and value.type in _FUNCTIONS:
+                binding.function = value
+                self._aim(value, text_of(name))
+            elif value is not None and not _is_nothing(value):
+                binding.given.append(Given(value, scope))
+                self._aim(value, text_of(name))
+            return
+        for part in taken_apart(name):
+            binding = home.declare(part.name)
+            if value is None or part.is_rest:
+                binding.is_open = True
+            else:
+                binding.given.append(Given(value, scope, part.path, part.default))
+
+    def _function(self, node: "Node", kind: str, scope: Scope) -> Scope:
+        name = node.child_by_field_name("name")
+        named = text_of(name) if name else self._targets.get(node.id, (None,))[0]
+        if kind.endswith("_declaration") and named:
+            binding = scope.declare(named)
+            binding.function, binding.is_open = node, binding.function is not None
+        inner = self.functions[node.id] = Scope(scope, "function", named or scope.function)
+        body = node.child_by_field_name("body")
+        if body is not None and body.type != "statement_block":
+            inner.returns.append(Given(body, inner))
+        parameters = node.child_by_field_name("parameters") or node.child_by_field_name("parameter")
+        for one in names_in(parameters) if parameters else ():
+            inner.declare(one).is_open = True
+        return inner
+
+    def _class(self, node: "Node", scope: Scope) -> Scope:
+        if name := node.child_by_field_name("name"):
+            scope.declare(text_of(name)).is_open = True
+        return Scope(scope, "class", scope.function)
+
+    def _block(self, node: "Node", kind: str, scope: Scope) -> Scope:
+        inner = Scope(scope, "block", scope.function)
+        if kind == "catch_clause" and (caught := node.child_by_field_name("parameter")):
+            for one in names_in(caught):
+                inner.declare(one).is_open = True
+        if kind == "for_in_statement" and (left := node.child_by_field_name("left")):
+            for one in names_in(left):
+                is_new = node.child_by_field_name("kind") is not None
+                binding = inner.declare(one) if is_new else scope.find(one)
+                if binding:
+                    binding.is_open = True
+        return inner
+
+    def _field(self, node: "Node", scope: Scope) -> None:
+        name = node.child_by_field_name("name") or node.child_by_field_name("property")
+        value = node.child_by_field_name("value")
+        if name is None or value is None or _is_nothing(value):
+            return
+        dotted = f"this.{text_of(name)}"
+        scope.member(dotted).given.append(Given(value, scope))
+        self._aim(value, dotted)
+
+    def _assignment(self, node: "Node", kind: str, scope: Scope) -> None:
+        left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+        operator = node.child_by_field_name("operator")
+        if left is None or right is None:
+            return
+        is_plain = kind == "assignment_expression"
+        if is_plain or (operator is not None and text_of(operator) in ("||=", "??=")):
+            self._assigned.append((left, right, scope))
+            if dotted := dotted_name(left):
+                self._aim(right, dotted)
+            self._module_exports(left, right, scope)
+        else:
+            self._assigned.append((left, None, scope))
+
+    def _assign(self, left: "Node", right: "Node | None", scope: Scope) -> None:
+        if left.type in ("object_pattern", "array_pattern"):
+            for part in taken_apart(left):
+                self._give(scope.find(part.name), right, scope, part.path, part.default)
+            return
+        dotted = dotted_name(left)
+        if dotted is None:
+            root = _root_name(left)
+            if root and (binding := scope.find(root)):
+                binding.is_open = True  # something in it is replaced: which, is not known
+            return
+        is_name = left.type == "identifier"
+        self._give(scope.find(dotted) if is_name else scope.member(dotted), right, scope)
+
+    def _give(
+        self, binding: Binding | None, right: "Node | None", scope: Scope,
+        path: tuple[str | int, ...] = (), default: "Node | None" = None,
+    ) -> None:  # fmt: skip
+        if binding is None:
+            return
+        if right is None:
+            binding.is_open = True
+        elif not _is_nothing(right):
+            binding.given.append(Given(right, scope, path, default))
+
+    # Calls
+
+    def _aim(self, value: "Node", target: str) -> None:
+        """The call, or function, in ``value`` is assigned to ``target``."""
+        while True:
+            if value.type in _WRAPPERS and value.named_children:
+                at = -1 if value.type == "type_assertion" else 0
+                value = value.named_children[at]
+            elif value.type in ("binary_expression", "assignment_expression"):
+                right = value.child_by_field_name("right")  # global.client ?? new Client()
+                if right is None:
+                    break
+                value = right
+            else:
+                break
+        if value.type in _CALLS or value.type in _FUNCTIONS:
+            self._targets[value.id] = (*self._targets.get(value.id, ()), target)
+
+    def _call(self, node: "Node", scope: Scope) -> None:
+        self.calls.append(Site(node, scope, self._targets.get(node.id, ())))
+        function = node.child_by_field_name("function")
+        if function is None or function.type != "member_expression":
+            return
+        changed, method = function.child_by_field_name("object"), function.child_by_field_name(
+            "property"
+        )
+        if changed is None or method is None or changed.type != "identifier":
+            return
+        name, verb = text_of(changed), text_of(method)
+        if verb == "push":
+            self._pushed.append((name, scope))
+        elif verb in ("unshift", "splice", "pop", "shift", "sort", "reverse", "fill"):
+            self._assigned.append((changed, None, scope))
+
+    # Modules
+
+    def _import(self, node: "Node", scope: Scope) -> None:
+        source = node.child_by_field_name("source")
+        for clause in node.named_children:
+            if clause.type == "import_require_clause":
+                source = clause.child_by_field_name("source")
+                self._imported(clause.named_children[0], _string(source), "", scope)
+            elif clause.type == "import_clause":
+                for one in clause.named_children:
+                    self._clause(one, _string(source), scope)
+
+    def _clause(self, node: "Node", module: str, scope: Scope) -> None:
+        if node.type == "identifier":
+            self._imported(node, module, ".default", scope)
+        elif node.type == "namespace_import":
+            self._imported(node.named_children[0], module, "", scope)
+        for one in node.named_children if node.type == "named_imports" else ():
+            name, alias = one.child_by_field_name("name"), one.child_by_field_name("alias")
+            if one.type == "import_specifier" and name is not None:
+                self._imported(alias or name, module, f".{_plain(name)}", scope)
+
+    def _imported(self, name: "Node", module: str, export: str, scope: Scope) -> None:
+        self.imports[text_of(name)] = f"{module}{export}"
+        scope.declare(text_of(name)).module = f"{module}{export}"
+
+    def _export(self, node: "Node", scope: Scope) -> None:
+        value, declared = node.child_by_field_name("value"), node.child_by_field_name("declaration")
+        if value is not None:
+            self.exports.append(("default", Given(value, scope)))
+        elif any(one.type == "=" for one in node.children) and node.named_children:
+            self.exports.append(("default", Given(node.named_children[-1], scope)))
+        for one in declared.named_children if declared else ():
+            name = one.child_by_field_name("name")
+            if one.type == "variable_declarator" and name and name.type == "identifier":
+                self.exports.append((text_of(name), Given(name, scope)))
+        if node.child_by_field_name("source") is not None:
+            return
+        for clause in node.named_children:
+            for one in clause.named_children if clause.type == "export_clause" else ():
+                if one.type == "export_specifier" and (name := one.child_by_field_name("name")):
+                    alias = one.child_by_field_name("alias") or name
+                    self.exports.append((_plain(alias), Given(name, scope)))
+
+    def _module_exports(self, left: "Node", right: "Node", scope: Scope) -> None:
+        dotted = dotted_name(left) or ""
+        for prefix in ("module.exports", "exports"):
+            if dotted == prefix == "module.exports":
+                self.exports.append(("default", Given(right, scope)))
+            elif dotted.startswith(f"{prefix}.") and dotted.count(".") == prefix.count(".") + 1:
+                self.exports.append((dotted.rpartition(".")[2], Given(right, scope)))
+
+
+def dotted_name(node: "Node") -> str | None:
+    """A name, or one of a member (``this.llm``, ``Settings.llm``); None for what is computed."""
+    parts: list[str] = []
+    while node.type == "member_expression":
+        inner, name = node.child_by_field_name("object"), node.child_by_field_name("property")
+        if inner is None or name is None:
+            return None
+        parts.append(text_of(name))
+        node = inner
+        while node.type in ("non_null_expression", "parenthesized_expression", "as_expression"):
+            if not node.named_children:
+                return None
+            node = node.named_children[0]
+    if node.type not in ("identifier", "this", "shorthand_property_identifier", "undefined"):
+        return None
+    return ".".join([text_of(node), *reversed(parts)])
+
+
+def _root_name(node: "Node") -> str | None:
+    while node.type in ("member_expression", "subscript_expression"):
+        inner = node.child_by_field_name("object")
+        if inner is None:
+            return None
+        node = inner
+    return text_of(node) if node.type == "identifier" else None
+
+
+def _is_nothing(node: "Node") -> bool:
+    while node.type in _WRAPPERS and node.named_children:
+        node = node.named_children[0]
+    return node.type in ("null", "undefined") or text_of(node) == "undefined"
+
+
+def _string(node: "Node | None") -> str:
+    return unescaped(text_of(node)[1:-1]) if node is not None else ""
+
+
+def _plain(node: "Node") -> str:
+    return _string(node) if node.type == "string" else text_of(node)

@@ -1,0 +1,203 @@
+"""What LiteLLM's router is told besides its models: chains, a strategy, retries, times."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.lines import Lines
+from llmrr.migrate.withheld import withhold
+
+Groups = Mapping[str, Sequence[Model]]
+
+_STRATEGIES: Final = {
+    "simple-shuffle": "random", "least-busy": "least-loaded",
+    "latency-based-routing": "speed-priority", "usage-based-routing": "least-loaded",
+    "usage-based-routing-v2": "least-loaded", "cost-based-routing": "cost-optimized",
+}  # fmt: skip
+_CONDITIONS: Final = {
+    "context_window_fallbacks": "where a prompt is too long",
+    "content_policy_fallbacks": "where the provider refuses the content",
+}  # fmt: skip
+_FALLBACKS: Final = ("fallbacks", "default_fallbacks", *_CONDITIONS)
+# (theirs, ours): numbers that llmrr.toml has too. The first section that states one counts.
+_NUMBERS: Final = (
+    ("request_timeout", "timeouts.total"), ("timeout", "timeouts.total"),
+    ("stream_timeout", "timeouts.first_token"), ("allowed_fails", "breaker.failures"),
+    ("cooldown_time", "breaker.cooldown"), ("retry_after", "retry.initial_delay"),
+)  # fmt: skip
+_NOISE: Final = frozenset({
+    "drop_params", "set_verbose", "verbose", "json_logs", "modify_params", "telemetry",
+    "suppress_debug_info", "turn_off_message_logging", "redact_user_api_key_info", "debug_level",
+    "routing_strategy", "num_retries", "model_group_alias", "max_retries", "add_function_to_prompt",
+    "model_list", "enable_pre_call_checks", "routing_strategy_args", "optional_pre_call_checks",
+    "request_timeout", "timeout", "stream_timeout", "allowed_fails", "cooldown_time", "retry_after",
+    *_FALLBACKS,
+})  # fmt: skip
+_GUARDS: Final = ("callback", "guardrail", "budget", "hook", "user", "team", "alert", "max_budget")
+
+
+def settle_router(whole: dict[str, Any], groups: Groups, findings: Findings, lines: Lines) -> None:
+    """Fill in chains and settings from all sections; the top level counts too, where people put
+    them by mistake."""
+    sections = [_table(whole.get(name)) for name in ("router_settings", "litellm_settings")]
+    misplaced = {key: whole[key] for key in whole if key in _NOISE and key != "model_list"}
+    for section in (*sections, misplaced):
+        _alias(section.get("model_group_alias"), groups, findings, lines)
+    chained: set[str] = set()
+    for section in (*sections, misplaced):
+        chained |= chain(section, groups, findings, lines)
+    _numbers((*sections, misplaced), findings, lines)
+    _strategy((*sections, misplaced), findings, lines)
+    for section in sections:
+        _rest(section, findings, lines)
+    _server(whole, findings, lines)
+
+
+def chain(section: Mapping[str, Any], groups: Groups, findings: Findings, lines: Lines) -> set[str]:
+    """The chains of a section; which groups have one. Those with a condition are told."""
+    done: set[str] = set()
+    for name, others in _pairs(section.get("fallbacks")):
+        done |= _chain(name, others, groups, findings, lines)
+    for key, when in _CONDITIONS.items():
+        for name, others in _pairs(section.get(key)):
+            _chain(name, others, groups, findings, lines)
+            findings.warn(
+                "conditional-fallback", f"{name} fell back {when}; here, whenever it fails",
+                lines.first(key, key=True), key,
+            )  # fmt: skip
+    default = _texts(section.get("default_fallbacks"))
+    if default:
+        for name in groups:
+            if name not in done:
+                _chain(name, default, groups, findings, lines)
+    return done
+
+
+def _chain(
+    name: str, others: list[str], groups: Groups, findings: Findings, lines: Lines
+) -> set[str]:
+    """A chain for every member of a group; a name that there is none of is told."""
+    missing = [one for one in (name, *others) if one not in groups]
+    if name == "*":
+        missing = []
+    for one in missing:
+        findings.warn(
+            "no-model", f"a fallback names {one}, which is no model here", lines.first(one), one
+        )
+    members = [model for other in others for model in groups.get(other, ())]
+    firsts = [one for all_of in groups.values() for one in all_of] if name == "*" else groups.get(
+        name, ()
+    )
+    for model in firsts:
+        findings.chain(model, *members)
+    return {name}
+
+
+def _pairs(value: Any) -> Iterator[tuple[str, list[str]]]:
+    """``[{"a": ["b"]}]``, and ``{"a": ["b"]}``; a plain list is for all."""
+    if isinstance(value, dict):
+        value = [value]
+    for entry in value if isinstance(value, list) else ():
+        for name, others in _table(entry).items():
+            yield name, _texts(others)
+    plain = _texts(value)
+    if plain:
+        yield "*", plain
+
+
+def _alias(value: Any, groups: Groups, findings: Findings, lines: Lines) -> None:
+    for alias, target in _table(value).items():
+        name = target.get("model") if isinstance(target, dict) else target
+        if not isinstance(name, str) or name not in groups:
+            findings.warn("no-model", f"{alias} stands for {name}, which is no model here",
+                          lines.first(alias), alias)  # fmt: skip
+            continue
+        groups[name][0].aliases.append(alias)
+
+
+def _numbers(
+    sections: Sequence[Mapping[str, Any]], findings: Findings, lines: Lines
+) -> None:  # fmt: skip
+    for theirs, ours in _NUMBERS:
+        for section in sections:
+            value = section.get(theirs)
+            number = _number(value)
+            if number is not None and number > 0:
+                findings.settings.setdefault(ours, number)
+            elif value is not None and number is None:
+                findings.warn(
+                    "wrong-type", f"{theirs} is no number", lines.first(theirs, key=True), theirs
+                )
+    for section in sections:
+        retries = _number(section.get("num_retries"))
+        if retries is not None and retries >= 0:
+            findings.settings.setdefault("retry.attempts", int(retries) + 1)
+
+
+def _strategy(
+    sections: Sequence[Mapping[str, Any]], findings: Findings, lines: Lines
+) -> None:  # fmt: skip
+    for section in sections:
+        theirs = section.get("routing_strategy")
+        if theirs is None:
+            continue
+        line = lines.first("routing_strategy", key=True)
+        if theirs in _STRATEGIES:
+            findings.settings.setdefault("strategy", _STRATEGIES[theirs])
+            if _STRATEGIES[theirs] != "random":
+                findings.warn("strategy", f"{theirs} is {_STRATEGIES[theirs]} here", line)
+        else:
+            findings.warn("strategy", f"{theirs} has no equivalent", line, "routing_strategy")
+
+
+def _rest(section: Mapping[str, Any], findings: Findings, lines: Lines) -> None:
+    for key, value in section.items():
+        if key in _NOISE or value in (None, False, "", [], {}):
+            continue
+        line = lines.first(key, key=True)
+        if key.startswith("cache") or key.startswith("redis"):
+            findings.warn("cache-setting", f"{key}: answers are cached by [cache]", line, key)
+        elif any(word in key for word in _GUARDS):
+            findings.warn("guard", f"{key} stays with LiteLLM", line, key)
+        else:
+            findings.warn("not-applied", f"{key} has no place in llmrr.toml", line, key)
+        withhold({key: value}, findings, line, at="settings")
+
+
+def _server(whole: dict[str, Any], findings: Findings, lines: Lines) -> None:
+    """What guards and feeds the proxy; its keys are told and never kept."""
+    for name in ("general_settings", "environment_variables"):
+        for key, value in _table(whole.get(name)).items():
+            if value in (None, "", [], {}):
+                continue
+            line = lines.first(key, key=True)
+            withhold({key: value}, findings, line, at=name)
+            code = "guard" if "key" in key.lower() or "auth" in key.lower() else "proxy-setting"
+            findings.warn(code, f"{key} is of the proxy", line, f"{name}.{key}")
+    for key in whole:
+        if key.startswith(("guardrail", "callback", "mcp_", "vector_store", "search_", "files_")):
+            findings.warn("guard", f"{key} stays with LiteLLM", lines.first(key, key=True), key)
+        elif key == "credential_list":
+            withhold({key: whole[key]}, findings, lines.first(key, key=True), at="credential_list")
+
+
+def _number(value: Any) -> float | int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except ValueError:
+        return None
+    if found != found or found in (float("inf"), float("-inf")):
+        return None
+    return int(found) if found.is_integer() else found
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return {str(key): one for key, one in value.items()} if isinstance(value, dict) else {}
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []

@@ -1,0 +1,161 @@
+"""From artefacts to a plan."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from llmrr import tomlfile
+from llmrr.config import FILE_NAME
+from llmrr.config.checking import raise_first
+from llmrr.errors import BadConfig, LlmrrError, UsageError
+from llmrr.migrate import checklist
+from llmrr.migrate.artefact import Artefact
+from llmrr.migrate.planning import replacing, sides
+from llmrr.migrate.planning.data import Action, Plan, identified
+from llmrr.migrate.planning.text import names_in, written
+from llmrr.migrate.planning.wishes import NO_WISHES, Wishes, wanted
+from llmrr.migrate.secrets import masked
+from llmrr.migrate.setup import Setup, combined
+from llmrr.strategies import parse_strategy
+from llmrr.tomllayout import Place
+
+# The stores of other tools whose models are entered in ours, by the kind of artefact.
+_HOLDERS: Final = {
+    "ollama-store": "ollama", "hf-cache": "huggingface", "lm-studio": "lmstudio",
+    "gpt4all": "gpt4all", "localai": "localai",
+}  # fmt: skip
+
+
+def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES) -> Plan:
+    """What migrating these artefacts to ``target`` (an ``llmrr.toml``) would do.
+
+    An existing file is added to, unless ``wishes.overwrite``. Raises ``LlmrrError`` where there is
+    nothing to take over, ``BadConfig`` for a target that is not valid, ``UsageError`` and
+    ``NotFound`` for wishes that cannot be.
+    """
+    left, target = wanted(artefacts, wishes), target.absolute()
+    setup = combined(left, target.parent)
+    if not setup.models and not setup.templates and not setup.settings:
+        raise LlmrrError(
+            "nothing was found that could be taken over", "llmrr migrate scan shows what was read"
+        )
+    content = _content(target)
+    before = None if content is None or wishes.overwrite else _valid(target, content)
+    setup, new = _replaced(setup, wishes, target.parent)
+    names = names_in(before, setup)
+    models = [replace(one, name=names[one.name]) for one in setup.models]
+    changes = sides.changes(models, [names[one] for one in new], wishes)
+    stated = [".".join(map(str, place)) for place, _ in changes]
+    if wishes.strategy is not None:
+        changes.insert(0, _strategy(wishes.strategy))
+        stated.append("strategy")
+        setup = replace(setup, settings={
+            key: one for key, one in setup.settings.items() if key != "strategy"
+        })  # fmt: skip
+    text = written(before, setup, names, changes, stated)
+    _require_valid(target, text.toml)
+    warnings = tuple(dict.fromkeys([*setup.warnings, *text.warnings]))
+    warnings = tuple(replace(one, message=masked(one.message)) for one in warnings)
+    plan = Plan(
+        "", target, None if content is None else hashlib.sha256(content).hexdigest(), text.toml,
+        (Action("write-config", target), *_registrations(left, setup)),
+        warnings, (), tuple((path.absolute(), digest) for path, digest in setup.sources),
+    )  # fmt: skip
+    return identified(replace(plan, checklist=checklist.planned(plan)))
+
+
+def difference(plan: Plan) -> list[str]:
+    """The lines of the unified difference between the target as it is and as it is to be, without
+    any key that stands there."""
+    from difflib import unified_diff
+
+    content = _content(plan.target)
+    before = "" if content is None else content.decode("utf-8", "replace")
+    here = Path.cwd()
+    target = plan.target
+    name = str(target.relative_to(here) if target.is_relative_to(here) else target)
+    old = name if content is not None else "/dev/null"
+    lines = []
+    for line in unified_diff(_lines(before), _lines(plan.toml), old, name):
+        lines.append(masked(line.rstrip("\r\n")))
+        if not line.endswith("\n"):
+            lines.append("\\ No newline at end of file")
+    return lines
+
+
+def target_of(given: str | None) -> Path:
+    """The file that is written: the one that is named, or that of a folder. Raises
+    ``UsageError``."""
+    path = Path(given).expanduser() if given else Path(FILE_NAME)
+    if path.is_dir():
+        path = path / FILE_NAME
+    if not path.parent.is_dir():
+        raise UsageError(f'there is no folder "{path.parent}"', f"mkdir -p {path.parent}")
+    return path
+
+
+def _replaced(setup: Setup, wishes: Wishes, folder: Path) -> tuple[Setup, list[str]]:
+    """The setup with what the wishes put in the place of its models, and the names of these."""
+    new: list[str] = []
+    if wishes.as_files:
+        setup = replacing.as_files(setup, replacing.blob)
+    for old, source in wishes.replace:
+        setup, names = replacing.replaced(setup, old, source, folder, beside=wishes.has_sides)
+        new += names
+    return setup, new
+
+
+def _strategy(name: str) -> tuple[Place, str]:
+    try:
+        return ("strategy",), parse_strategy(name)
+    except ValueError as exc:
+        raise UsageError(f"--strategy: {exc}", "--strategy balanced") from exc
+
+
+def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Action]:
+    """The models of other tools' stores that are to be known here."""
+    from llmrr.store import holders
+
+    named = {one.source.partition("@")[0] for one in setup.models}
+    seen: set[str] = set()
+    for artefact in artefacts:
+        holder = _HOLDERS.get(artefact.kind)
+        if holder is None or not artefact.path.is_dir():
+            continue
+        for one in holders.holdings(holder, artefact.path):
+            known = {one.source, one.source.partition("@")[0], f"file:{one.path}"}
+            if one.problem is None and known & named and one.source not in seen:
+                seen.add(one.source)
+                yield Action(
+                    "register-model", artefact.path.absolute(), one.name, one.source,
+                    {"holder": holder},
+                )  # fmt: skip
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise BadConfig(f"cannot read {path}: {exc.strerror}", f"ls -ld {path}") from exc
+
+
+def _valid(target: Path, content: bytes) -> str:
+    """The text of the target, if it is one that can be added to."""
+    problems = tomlfile.read(target, content).problems
+    if problems:
+        hint = f"{problems[0].hint}\nor --force for a new file".lstrip()
+        raise BadConfig(problems[0].message, hint)
+    return content.decode()
+
+
+def _require_valid(target: Path, text: str) -> None:
+    raise_first(tomlfile.read(target, text.encode()).problems)
+
+
+def _lines(text: str) -> list[str]:
+    return re.findall(r"[^\n]*\n|[^\n]+", text)

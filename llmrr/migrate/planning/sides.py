@@ -1,0 +1,113 @@
+"""Old and new beside each other: ``[migration]``, a share of the conversations, and the guide's
+features by week. All of it as changes of ``llmrr.toml``."""
+
+import datetime
+from collections.abc import Sequence
+from typing import Any, Final
+
+from llmrr.errors import UsageError
+from llmrr.migrate import naming
+from llmrr.migrate.artefact import Model
+from llmrr.migrate.planning.wishes import Wishes
+from llmrr.sides import MODES
+from llmrr.tomllayout import Place
+
+Change = tuple[Place, Any]
+# The guide's order of adoption, as what a flag can set.
+FEATURES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("advanced-caching", {"cache": {"enabled": True, "ttl": 3600}}),
+    ("model-ensembles", {"strategy": "ensemble"}),
+    ("auto-scaling", {"strategy": "least-loaded"}),
+    ("cost-optimization", {"strategy": "cost-optimized"}),
+)
+
+
+def divided(models: Sequence[Model], replacing: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names of the new side and of the old: what takes another's place is new, and so is what
+    runs on this machine where nothing was replaced; the rest is old."""
+    if replacing:
+        new = [one.name for one in models if one.name in replacing]
+    else:
+        new = [one.name for one in models if naming.is_local(one.source)]
+    return new, [one.name for one in models if one.name not in new]
+
+
+def changes(models: Sequence[Model], replacing: Sequence[str], wishes: Wishes) -> list[Change]:
+    """What the wishes add to ``llmrr.toml``. Raises ``UsageError`` where there is only one side."""
+    found: list[Change] = []
+    if wishes.has_sides:
+        new, legacy = divided(models, replacing)
+        if not (new and legacy):
+            side = "new" if not new else "old"
+            raise UsageError(
+                f"there is no {side} side: all {len(models)} models are "
+                f"{'remote' if not new else 'local'}",
+                "--replace OLD=NEW names a model that takes the place of another",
+            )
+        found += _parallel(wishes, new, legacy) + _shared(wishes, new, legacy)
+    if wishes.adopt:
+        found += _adopted(wishes.start)
+    return found
+
+
+def mode(text: str) -> str:
+    """A way to run both sides. Raises ``UsageError``."""
+    if text not in MODES:
+        raise UsageError(f'--mode "{text}" is not known', f"--mode {' | '.join(MODES)}")
+    return text
+
+
+def share(text: str) -> float:
+    """A share from ``10%`` or ``0.1``. Raises ``UsageError``.
+
+    >>> share("10%"), share("0.25")
+    (0.1, 0.25)
+    """
+    try:
+        found = float(text.removesuffix("%").strip()) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= 1:
+        raise UsageError(f'--rollout "{text}" is no share', "--rollout 10%")
+    return found
+
+
+def day(text: str) -> datetime.date:
+    """A date as ``2026-12-01``. Raises ``UsageError``."""
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f'--start "{text}" is no date', "--start 2026-12-01") from None
+
+
+def _parallel(wishes: Wishes, new: list[str], legacy: list[str]) -> list[Change]:
+    if wishes.mode is None:
+        return []
+    return [
+        (("migration", "mode"), wishes.mode), (("migration", "new"), new),
+        (("migration", "legacy"), legacy),
+    ]  # fmt: skip
+
+
+def _shared(wishes: Wishes, new: list[str], legacy: list[str]) -> list[Change]:
+    """A share of the conversations goes to the new side, and the others to the old: of two flags
+    that set the same, the later one holds."""
+    if wishes.rollout is None:
+        return []
+    return [
+        (("flags", "migration-legacy", "rollout"), 1.0),
+        (("flags", "migration-legacy", "set"), {"models": legacy}),
+        (("flags", "migration", "rollout"), wishes.rollout),
+        (("flags", "migration", "set"), {"models": new}),
+    ]
+
+
+def _adopted(start: datetime.date | None) -> list[Change]:
+    """A feature a week from ``start``; without one each waits for its share to be raised."""
+    found: list[Change] = [] if start is None else [(("flags", "start"), start)]
+    for week, (name, sets) in enumerate(FEATURES, 1):
+        when: Change = (("flags", name, "week"), week)
+        if start is None:
+            when = (("flags", name, "rollout"), 0.0)
+        found += [when, (("flags", name, "set"), sets)]
+    return found

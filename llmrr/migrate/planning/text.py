@@ -1,0 +1,199 @@
+"""The text of ``llmrr.toml``: a new one, or an existing one with what is missing in it. What is
+there already stays as it is written, to the byte."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from llmrr import tomledit
+from llmrr.errors import BadConfig
+from llmrr.migrate.artefact import Model, Notice, Template, unique
+from llmrr.migrate.chains import divided
+from llmrr.migrate.fitting import model_table, table_of
+from llmrr.migrate.setup import Setup
+from llmrr.tomllayout import Place
+from llmrr.tomltext import key_text, toml_text
+
+_HEAD: Final = "# Written by llmrr migrate; llmrr migrate rollback undoes it.\nversion = 1\n"
+
+
+@dataclass(slots=True)
+class Text:
+    """What is written. ``names`` are the final names of the setup's models in it: of those that
+    were there already, and of those that had to be renamed."""
+
+    toml: str
+    names: dict[str, str] = field(default_factory=dict)
+    warnings: list[Notice] = field(default_factory=list)
+
+
+def names_in(before: str | None, setup: Setup) -> dict[str, str]:
+    """What each model of the setup is called in a text that has models already."""
+    there = _tables(before, "models")
+    found: dict[str, str] = {}
+    taken = [str(one.get("name")) for one in there]
+    taken += [str(one["group"]) for one in there if "group" in one]
+    known = {_content(one): str(one.get("name")) for one in reversed(there)}
+    for model in setup.models:
+        same = known.get(_content(model_table(model)))
+        found[model.name] = same or unique(model.name, (*taken, *found.values()))
+    return found
+
+
+def written(
+    before: str | None, setup: Setup, names: Mapping[str, str],
+    changes: Sequence[tuple[Place, Any]], stated: Sequence[str] = (),
+) -> Text:  # fmt: skip
+    """The text that holds the setup besides what ``before`` holds. ``changes`` are further values;
+    ``stated`` are settings that the user asked for, which replace what is there.
+
+    Raises ``BadConfig`` where the text is written in a way that cannot be added to.
+    """
+    found = Text(_HEAD if before is None else before, dict(names))
+    there = {str(one.get("name")) for one in _tables(before, "models")}
+    new = [one for one in setup.models if names[one.name] not in there]
+    for one in new:
+        if names[one.name] != one.name:
+            said = f"llmrr.toml has another {one.name}: this one is {names[one.name]}"
+            found.warnings.append(Notice("clash", setup.origins.get(one.name, ""), said))
+    following = divided(
+        [one.name for one in setup.models] if before is None else [], setup.chains
+    )
+    for head, name in following.cut:
+        said = f"{head} falls back on {name}, and {name} on {head}: the first was kept"
+        found.warnings.append(Notice("cycle", setup.origins.get(head, ""), said))
+    try:
+        blocks = [_model_block(one, setup, names, following.own.get(one.name, ())) for one in new]
+        found.toml = _added(found.toml, "models", blocks)
+        found.toml = _added(found.toml, "templates", _template_blocks(before, setup, found))
+        settings = dict(setup.settings)
+        if following.chain is not None and "fallback_chain" not in settings:
+            settings["fallback_chain"] = list(following.chain)
+        wanted = [(tuple(key.split(".")), value) for key, value in settings.items()]
+        kept = _kept(before, [*_renamed(wanted, names), *changes], stated, found)
+        found.toml = tomledit.with_values(found.toml, kept)
+    except tomledit.UnusualText as exc:
+        raise BadConfig(
+            f"{exc} is written in llmrr.toml in a way that cannot be added to",
+            "write [[models]] in tables of their own, or --force for a new file",
+        ) from exc
+    return found
+
+
+def _model_block(
+    model: Model, setup: Setup, names: Mapping[str, str], fallback: Iterable[str]
+) -> str:
+    named = replace(model, name=names[model.name])
+    chain = tuple(dict.fromkeys(names[one] for one in fallback if names[one] != named.name))
+    table = model_table(named, chain)
+    return _block("[[models]]", table, setup.origins.get(model.name))
+
+
+def _template_blocks(before: str | None, setup: Setup, found: Text) -> list[str]:
+    there = _document(before).get("templates", {})
+    known = [json.dumps(one, sort_keys=True) for one in there.values()]
+    taken, blocks = [*there], []
+    for one in setup.templates:
+        named = replace(one, model=found.names.get(one.model) if one.model else None)
+        if json.dumps(table_of(named), sort_keys=True) in known:
+            continue
+        name = unique(one.name, taken)
+        taken.append(name)
+        origin = setup.origins.get(f"templates.{one.name}")
+        if name != one.name:
+            said = f"llmrr.toml has another template {one.name}: this one is {name}"
+            found.warnings.append(Notice("clash", origin or "", said))
+        blocks.append(_block(f"[templates.{key_text(name)}]", _readable(named), origin))
+    return blocks
+
+
+def _kept(
+    before: str | None, wanted: Iterable[tuple[Place, Any]], stated: Sequence[str], found: Text
+) -> list[tuple[Place, Any]]:
+    """The values that are written: what the file says already stays, unless the user asked."""
+    here, left = _document(before), []
+    for place, value in wanted:
+        old = _at(here, place)
+        key = ".".join(map(str, place))
+        if old is None or key in stated:
+            left.append((place, value))
+        elif old != value:
+            said = f"llmrr.toml says {key} = {toml_text(old)}, and that stays ({toml_text(value)})"
+            found.warnings.append(Notice("clash", "llmrr.toml", said))
+    return [(place, value) for place, value in left if _at(here, place) != value]
+
+
+def _renamed(
+    wanted: Iterable[tuple[Place, Any]], names: Mapping[str, str]
+) -> list[tuple[Place, Any]]:
+    """Settings that name models, by their names in the file."""
+    found = []
+    for place, value in wanted:
+        if place in (("fallback_chain",), ("preload",)) and isinstance(value, list | tuple):
+            value = [names.get(one, one) for one in value]
+        found.append((place, value))
+    return found
+
+
+def _added(text: str, family: str, blocks: Sequence[str]) -> str:
+    return tomledit.with_tables(text, family, "\n".join(blocks)) if blocks else text
+
+
+def _block(header: str, table: Mapping[str, Any], origin: str | None) -> str:
+    lines = [f"# from {_printable(origin)}"] if origin else []
+    lines += [header, *(f"{key_text(key)} = {_value(one)}" for key, one in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+class _Long(str):
+    """A text that is written over several lines."""
+
+
+def _readable(template: Template) -> dict[str, Any]:
+    found = table_of(template)
+    text = found.get("template")
+    if isinstance(text, str) and _is_plain(text):
+        found["template"] = _Long(text)
+    return found
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text of several lines can stand as it is."""
+    return "\n" in text and not re.search(r"\\|\"\"\"|\"$|\r|[\x00-\x08\x0b-\x1f\x7f]", text)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, _Long):
+        return f'"""\n{value}"""'
+    return toml_text(value)
+
+
+def _printable(text: str) -> str:
+    plain = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", "?", text)
+    return plain if len(plain) <= 200 else f"{plain[:199]}…"
+
+
+def _document(text: str | None) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")) if text else {}
+
+
+def _tables(text: str | None, family: str) -> list[dict[str, Any]]:
+    found = _document(text).get(family, [])
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _content(table: Mapping[str, Any]) -> str:
+    """What a model is, whatever its name and whoever follows it."""
+    left = {key: one for key, one in table.items() if key not in ("name", "fallback")}
+    return json.dumps(left, sort_keys=True, default=str)
+
+
+def _at(document: Mapping[str, Any], place: Place) -> Any:
+    here: Any = document
+    for part in place:
+        here = here.get(part) if isinstance(here, dict) else None
+    return here

@@ -1,0 +1,74 @@
+"""What the user wants of a plan, and which artefacts it is about."""
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from llmrr.migrate.artefact import Artefact, Model
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """``only`` and ``skip`` are patterns of paths, kinds or names of models; ``replace`` are pairs
+    of a source or name and the source that takes its place; ``as_files`` names the files of Ollama
+    in place; ``rollout`` is the share of conversations that the new side answers; ``adopt`` adds
+    the guide's four features, week by week from ``start``; ``overwrite`` begins a new file where
+    there is one, instead of adding to it."""
+
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    replace: tuple[tuple[str, str], ...] = ()
+    as_files: bool = False
+    strategy: str | None = None
+    mode: str | None = None
+    rollout: float | None = None
+    adopt: bool = False
+    start: datetime.date | None = None
+    overwrite: bool = False
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether old and new models run beside each other."""
+        return self.mode is not None or self.rollout is not None
+
+
+NO_WISHES = Wishes()
+
+
+def wanted(artefacts: Iterable[Artefact], wishes: Wishes) -> list[Artefact]:
+    """The artefacts that ``only`` and ``skip`` leave, with the models that they leave."""
+    found = [_only(one, wishes.only) if wishes.only else one for one in artefacts]
+    left = (_skipped(one, wishes.skip) for one in found if one is not None)
+    return [one for one in left if one is not None]
+
+
+def _only(artefact: Artefact, patterns: tuple[str, ...]) -> Artefact | None:
+    if _is_meant(artefact, patterns):
+        return artefact
+    return _with_models(artefact, [one for one in artefact.models if _fits(one.name, patterns)])
+
+
+def _skipped(artefact: Artefact, patterns: tuple[str, ...]) -> Artefact | None:
+    if _is_meant(artefact, patterns):
+        return None
+    left = [one for one in artefact.models if not _fits(one.name, patterns)]
+    return artefact if len(left) == len(artefact.models) else _with_models(artefact, left)
+
+
+def _with_models(artefact: Artefact, models: list[Model]) -> Artefact | None:
+    """The artefact with some of its models, and their templates; None without any."""
+    names = {one.name for one in models}
+    templates = tuple(one for one in artefact.templates if one.model in names)
+    return replace(artefact, models=tuple(models), templates=templates) if models else None
+
+
+def _is_meant(artefact: Artefact, patterns: tuple[str, ...]) -> bool:
+    path = artefact.path
+    return any(_fits(word, patterns) for word in (artefact.kind, str(path), path.name)) or any(
+        _fits(str(folder), patterns) for folder in path.parents if str(folder) != "."
+    )
+
+
+def _fits(word: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(word, pattern) for pattern in patterns)

@@ -1,0 +1,296 @@
+"""A model as a framework constructs it, in code or in what it wrote: a class of a provider, and
+what it is told."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from llmrr.engines.remote.providers import PROVIDERS as REMOTE
+from llmrr.kinds import KEYS_OF_THEIR_OWN
+from llmrr.migrate import fields, naming
+from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.values import Call, Env, Value
+
+_NAMES: Final = (
+    "model", "model_name", "modelName", "model_id", "modelId", "repo_id", "repoId", "llm_name",
+)  # fmt: skip
+_DEPLOYMENTS: Final = (
+    "azure_deployment", "deployment_name", "deployment", "deployment_id", "engine",
+    "azure_open_ai_api_deployment_name", "azureOpenAIApiDeploymentName", "azure_deployment_name",
+)  # fmt: skip
+_PATHS: Final = ("model_path", "modelPath", "model_file", "path")
+_INSTANCES: Final = ("azureOpenAIApiInstanceName", "azure_open_ai_api_instance_name")
+_ADDRESSES: Final = (
+    "base_url", "baseURL", "baseUrl", "openai_api_base", "basePath", "api_base", "apiBase",
+    "azure_endpoint", "azureOpenAIEndpoint", "azureOpenAIBasePath", "azure_openai_base_path",
+    "anthropic_api_url", "anthropicApiUrl", "endpoint", "inference_server_url", "endpoint_url",
+    "endpointUrl", "openai_base_url", "ollama_base_url", "deepseek_api_base", "groq_api_base",
+    "xai_api_base", "mistral_api_url", "server_url",
+)  # fmt: skip
+# Tables of further arguments: what stands in them counts as if it stood beside them.
+_NESTED: Final = (
+    "configuration", "model_kwargs", "modelKwargs", "pipeline_kwargs", "pipelineKwargs",
+    "additional_kwargs", "additionalKwargs", "generate_kwargs", "generateKwargs", "extra_body",
+    "client_options", "clientOptions", "additionalChatOptions", "additionalSessionOptions",
+    "additional_session_options", "options", "additionalCreateOptions", "modelOptions",
+)  # fmt: skip
+_TOOLS: Final = frozenset({
+    "tools", "functions", "function_call", "tool_choice", "toolChoice", "response_format",
+    "responseFormat", "parallel_tool_calls", "grammar", "grammar_path", "json_mode", "format",
+    "guided_json",
+})  # fmt: skip
+_SILENT: Final = frozenset({
+    "task", "backend", "tokenizer", "query_wrapper_prompt", "prompt_key", "n_jobs",
+    "messages_to_prompt", "completion_to_prompt", "default_headers", "headers", "is_chat_model",
+    "is_function_calling_model", "keep_alive", "f16_kv", "logit_bias",
+    "ls_structured_output_format", "structured_output_format", "openai_proxy",
+    "return_full_text", "pipeline", "pydantic_program_mode", "use_azure_ad", "thinking",
+    "should_use_structured_outputs", "audio_config", "modalities", "output_parser",
+    "service_tier",
+    "model_provider", "modelProvider", "configurable_fields", "configurableFields",
+    "config_prefix", "llm", "tokenizer_name", "cache_folder", "torch_dtype", "custom_llm_provider",
+    "disabled_params", "tokenizer_kwargs", "include_response_headers", "default_query",
+})  # fmt: skip
+# Silent only while they say nothing.
+_IF_EMPTY: Final = frozenset({
+    "default_headers", "headers", "logit_bias", "keep_alive", "query_wrapper_prompt",
+    "openai_proxy", "messages_to_prompt", "completion_to_prompt", "use_azure_ad",
+    "should_use_structured_outputs", "audio_config", "modalities", "thinking", "service_tier",
+})  # fmt: skip
+_OURS: Final = {
+    "azureOpenAIApiVersion": "api_version", "azure_open_ai_api_version": "api_version",
+    "azure_openai_api_version": "api_version", "default_request_timeout": "timeout",
+    "generationTokenLimit": "max_tokens", "max_tokens_to_generate": "max_tokens",
+    **{name: "base_url" for name in _ADDRESSES},
+}  # fmt: skip
+_HUB: Final = re.compile(
+    r"https?://(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/(?:resolve|blob|raw)/([^/?#]+)/([^?#]+)"
+)
+_WEIGHTS: Final = (".gguf", ".bin", ".ggml", ".safetensors")
+
+
+def construct(
+    provider: str, call: Call, findings: Findings, *, line: int | None = None,
+    milliseconds: bool = False,
+) -> Model | None:  # fmt: skip
+    """The model that a construction gives, or None with a warning that says why there is none.
+
+    ``provider`` is a word that ``naming.place`` knows, or ``litellm``, whose names say the
+    provider. The same model with the same settings a second time is the first one.
+    """
+    stated = arguments(call)
+    named = _model_name(provider, stated)
+    if named is None:
+        findings.warn(
+            "no-model", f"{call.name} names no model; what its library would take is not invented",
+            line,
+        )  # fmt: skip
+        return None
+    field, value = named
+    name = fields.resolved(value, findings, field, line)
+    if name is None:
+        return None
+    if not isinstance(name, str) or not name.strip():
+        findings.warn("wrong-type", f"{field} of {call.name} is no name of a model", line, field)
+        return None
+    address = _address(provider, stated, findings, line)
+    placed = _place(provider, name.strip(), address, stated)
+    if placed.source is None:
+        known = naming.provider_of(provider) or provider == "litellm"
+        findings.warn("unsupported-source" if known else "unknown-provider", placed.why, line)
+        return None
+    model = findings.model(placed.source, line=line)
+    if placed.base_url:
+        model.options["base_url"] = placed.base_url
+    fill(model, stated, findings, line=line, milliseconds=milliseconds, read=field)
+    return _once(model, findings)
+
+
+def fill(
+    model: Model, stated: Mapping[str, Value], findings: Findings, *, line: int | None = None,
+    milliseconds: bool = False, read: str = "",
+) -> None:  # fmt: skip
+    """Put what a framework's arguments say into a model; ``read`` is what was read already."""
+    settings = dict(stated)
+    provider = model.source.partition(":")[0]
+    if any(settings.get(name) for name in _TOOLS):
+        findings.warn("tools", "tools, functions or a format of answers stay in the code", line)
+    if provider in ("huggingface", "file"):
+        _as_transformers(model, settings, findings, line)
+    drop = {*_NAMES, *_DEPLOYMENTS, *_PATHS, *_INSTANCES, *_TOOLS, read}
+    drop |= {name for name in _SILENT if name not in _IF_EMPTY or not settings.get(name)}
+    drop |= {"azure_deployment", "model_url", "modelUrl"}
+    usual = _usual(provider)
+    drop |= {name for name, one in settings.items() if isinstance(one, Env) and one.name in usual}
+    times = ("timeout", "requestTimeout") if milliseconds else ()
+    fields.settle(model, settings, findings, line=line, names=_OURS, drop=drop, milliseconds=times)
+    if provider in KEYS_OF_THEIR_OWN or naming.is_local(model.source):
+        model.options.pop("api_key_env", None)
+        model.key = None
+
+
+def arguments(call: Call) -> dict[str, Value]:
+    """What a construction is told by name: keywords, objects, and the tables of further arguments
+    in them."""
+    stated: dict[str, Value] = {}
+    for one in call.args:
+        if isinstance(one, dict):
+            stated |= one
+    stated |= call.fields
+    if call.args and not isinstance(call.args[0], dict) and not _model_in(stated):
+        stated["model"] = call.args[0]
+    return dict(_flat(stated, 0))
+
+
+def is_of_tools(name: str) -> bool:
+    """Whether an argument says what tools a model has, or how its answer is to look."""
+    return name in _TOOLS
+
+
+def _flat(stated: Mapping[str, Value], depth: int) -> Iterator[tuple[str, Value]]:
+    inner = [one for name in _NESTED if isinstance(one := stated.get(name), dict)]
+    if depth < 3:
+        for table in inner:
+            yield from _flat(table, depth + 1)
+    for name, value in stated.items():
+        if not (name in _NESTED and isinstance(value, dict)):
+            yield name, value
+
+
+def _model_in(stated: Mapping[str, Value]) -> bool:
+    return any(stated.get(name) not in (None, "") for name in (*_NAMES, *_PATHS))
+
+
+def _model_name(provider: str, stated: Mapping[str, Value]) -> tuple[str, Value] | None:
+    """The field that names the model, and what it holds."""
+    order = {
+        "azure": (*_DEPLOYMENTS, *_NAMES), "file": (*_PATHS, *_NAMES, "model_url", "modelUrl"),
+        "vertex": (*_NAMES, "tuned_model_name"),
+    }.get(provider, _NAMES)  # fmt: skip
+    found = next((one for one in order if stated.get(one) not in (None, "")), None)
+    return (found, stated[found]) if found else _of_pipeline(stated)
+
+
+def _of_pipeline(stated: Mapping[str, Value]) -> tuple[str, Value] | None:
+    """The model of ``pipeline=transformers.pipeline(task, model)``, by its name or its loader."""
+    pipeline = stated.get("pipeline") or stated.get("model_name")
+    if not isinstance(pipeline, Call) or pipeline.name != "pipeline":
+        return None
+    value = pipeline.fields.get("model") or (pipeline.args[1] if len(pipeline.args) > 1 else None)
+    if isinstance(value, Call) and value.name == "from_pretrained" and value.args:
+        value = value.args[0]
+    return ("model", value) if value else None
+
+
+def _address(
+    provider: str, stated: Mapping[str, Value], findings: Findings, line: int | None
+) -> str | None:
+    """The address that is stated, or the one that the name of an Azure instance gives."""
+    for name in _ADDRESSES:
+        value = stated.get(name)
+        if value in (None, "") or (isinstance(value, Env) and value.name in _usual(provider)):
+            continue
+        found = fields.resolved(value, findings, name, line)
+        if isinstance(found, str):
+            return found
+        if found is None and provider != "azure":
+            findings.warn(
+                "base-url-default", "the address is only known at run time: state base_url", line,
+                name,
+            )  # fmt: skip
+    for name in _INSTANCES:
+        instance = stated.get(name)
+        if isinstance(instance, Env) and instance.default is None:
+            return None
+        found = fields.resolved(instance, findings, name, line)
+        if isinstance(found, str) and re.fullmatch(r"[\w.-]+", found):
+            return f"https://{found}.openai.azure.com/"
+    return None
+
+
+def _usual(provider: str) -> tuple[str, ...]:
+    """The variable of a provider's address, which llmrr reads as its own client does."""
+    known = REMOTE.get(naming.provider_of(provider) or "")
+    return (known.address_env,) if known and known.address_env else ()
+
+
+def _place(
+    provider: str, name: str, address: str | None, stated: Mapping[str, Value]
+) -> naming.Place:
+    if hub := _HUB.match(name):
+        revision = "" if hub[2] == "main" else f"@{hub[2]}"
+        return naming.Place(f"huggingface:{hub[1]}/{hub[3]}{revision}")
+    if provider == "file" and re.match(r"https?://", name):
+        return naming.Place(None, None, f"{name!r} is an address on another host")
+    if provider == "file" or (provider == "huggingface" and _is_path(name)):
+        return naming.Place(f"file:{name.removeprefix('file://')}")
+    if provider == "ctransformers":
+        return _ctransformers(name, stated)
+    if provider == "litellm":
+        return _litellm(name, address, stated)
+    if provider == "huggingface":
+        return naming.Place(f"huggingface:{name}")
+    if provider in ("google", "vertex"):
+        name = name.removeprefix("models/")
+    placed = naming.place(provider, name, address)
+    if address and placed.base_url:  # as it is stated, with its last slash
+        return placed._replace(base_url=address)
+    return placed
+
+
+def _litellm(name: str, address: str | None, stated: Mapping[str, Value]) -> naming.Place:
+    """LiteLLM's ``provider/model``: only the first part, and only where it is a provider."""
+    custom = stated.get("custom_llm_provider")
+    if isinstance(custom, str) and custom:
+        return naming.place(custom, name.removeprefix(f"{custom}/"), address)
+    first, slash, rest = name.partition("/")
+    if slash and naming.provider_of(first):
+        return naming.place(first, rest, address)
+    return naming.place(None, name, address)
+
+
+def _ctransformers(name: str, stated: Mapping[str, Value]) -> naming.Place:
+    file = stated.get("model_file")
+    if _is_path(name) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return naming.Place(f"file:{name}")
+    return naming.Place(f"huggingface:{name}{f'/{file}' if isinstance(file, str) else ''}")
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith((".", "/", "~", "\\")) or bool(re.match(r"[A-Za-z]:[\\/]", name)) or (
+        name.lower().endswith(_WEIGHTS)
+    )
+
+
+def _as_transformers(
+    model: Model, stated: dict[str, Value], findings: Findings, line: int | None
+) -> None:
+    """Arguments of ``generate`` that mean something else under other names."""
+    total = stated.pop("max_length", None)
+    better = {"max_new_tokens", "max_tokens", "maxNewTokens", "maxTokens"} & stated.keys()
+    if isinstance(total, int) and not isinstance(total, bool) and not better:
+        stated["max_tokens"] = total
+        findings.warn(
+            "max-length-is-total", f"max_length is {total}, the prompt included", line, "max_length"
+        )
+    if stated.pop("do_sample", None) is False:
+        stated["temperature"] = 0
+        findings.warn("greedy", "do_sample is off: the temperature is 0", line, "do_sample")
+    if stated.pop("trust_remote_code", None) is True:
+        findings.warn("remote-code", "trust_remote_code is on; no such code is run", line)
+    spread = [name for name in ("device_map", "device", "tensor_parallel_size") if name in stated]
+    if any([stated.pop(name) not in (None, -1, "cpu", 1) for name in spread]):
+        findings.warn("gpu-split", "devices are chosen when the model is loaded", line, spread[0])
+
+
+def _once(model: Model, findings: Findings) -> Model:
+    """The same model that was found before, or this one."""
+    for one in findings.models:
+        if one is not model and _settings(one) == _settings(model):
+            findings.models = [other for other in findings.models if other is not model]
+            return one
+    return model
+
+
+def _settings(model: Model) -> tuple[Any, ...]:
+    return (model.source, model.params, model.options, model.key)

@@ -1,0 +1,93 @@
+"""Runnables taken apart: chains of models, and prompts that wait for one."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from llmrr.migrate.artefact import Model
+from llmrr.migrate.readers.langchain.prompts import Sketch
+from llmrr.migrate.values import Call, Unresolved, Value, inside
+
+Chain = tuple[Model, ...]  # a model and what follows when it fails
+
+
+class Part(NamedTuple):
+    """``chains`` are the models that a runnable asks, the first of each by itself; ``waiting`` are
+    prompts that go to the next model."""
+
+    chains: tuple[Chain, ...] = ()
+    waiting: tuple[Sketch, ...] = ()
+
+
+NOTHING: Final = Part()
+
+
+def link(waiting: Iterable[Sketch], to: Part) -> None:
+    """Prompts go to the first model of a runnable."""
+    for one in waiting:
+        if to.chains:
+            one.models.append(to.chains[0][0])
+
+
+def beside(parts: Iterable[Part]) -> Part:
+    """What stands side by side."""
+    found = list(parts)
+    chains = (chain for one in found for chain in one.chains)
+    waiting = (one for part in found for one in part.waiting)
+    return Part(distinct(chains), tuple(dict.fromkeys(waiting)))
+
+
+def distinct(chains: Iterable[Chain]) -> tuple[Chain, ...]:
+    """Chains, each once, in their order."""
+    return tuple({tuple(map(id, one)): one for one in chains}.values())
+
+
+def items(value: list[Value] | dict[str, Value]) -> Iterator[Value]:
+    """What is in a list, or the values of a dict."""
+    yield from value.values() if isinstance(value, dict) else value
+
+
+def uses(calls: Iterable[Call]) -> Counter[int]:
+    """How often each call is used by another one."""
+    used: Counter[int] = Counter()
+    for call in calls:
+        values = (call.receiver, *call.args, *call.fields.values())
+        used.update(
+            id(one) for value in values for one in inside(value) if isinstance(one, Call)
+        )
+    return used
+
+
+def has_conditions(stated: Mapping[str, Value]) -> bool:
+    """Whether a fallback is taken only after some exceptions; ``Exception`` is all of them."""
+    given = stated.get("exceptions_to_handle")
+    if isinstance(given, Call | Unresolved):
+        given = [given]
+    said = [one.text for one in given or [] if isinstance(one, Call | Unresolved)] if (
+        isinstance(given, list)) else []  # fmt: skip
+    return bool(stated.get("exception_key")) or any(
+        one.strip("()<>,") not in ("Exception", "class 'Exception'", "BaseException")
+        for one in said
+    )
+
+
+def names(chain: Chain) -> tuple[str, ...]:
+    """A chain as findings have it."""
+    return tuple(one.name for one in chain)
+
+
+def circle(chains: Iterable[tuple[str, ...]]) -> str | None:
+    """Two names of which each stands behind the other."""
+    behind: dict[str, set[str]] = {}
+    for first, *rest in chains:
+        behind.setdefault(first, set()).update(rest)
+    for first, rest in behind.items():
+        seen, ahead = set(), list(rest)
+        while ahead:
+            one = ahead.pop()
+            if one == first:
+                return ", ".join([first, *sorted(seen & rest)])
+            if one not in seen:
+                seen.add(one)
+                ahead += behind.get(one, ())
+    return None

@@ -1,0 +1,186 @@
+"""LM Studio: its home, with models by publisher and repository and what was set for each, and its
+presets, old and new.
+
+The fields of presets are those of ``lmstudio-ai/configs`` (old) and of
+``packages/lms-kv-config`` of https://github.com/lmstudio-ai/lmstudio.js (new).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from llmrr.errors import DamagedFile, LlmrrError
+from llmrr.migrate import naming
+from llmrr.migrate.artefact import Artefact, Findings, Model
+from llmrr.migrate.documents import Document
+from llmrr.migrate.fields import settle
+from llmrr.migrate.readers.base import Reader
+from llmrr.store.holders import lmstudio
+from llmrr.store.holders.base import Holding, existing, is_folder, json_object
+
+_MARKS: Final = (".internal", "config-presets", "hub", "user-files", "conversations", "bin")
+_CONFIGS: Final = Path(".internal") / "user-concrete-model-default-config"
+# The ends of the keys of new presets; ``llama.`` and the like stand before some.
+_FIELDS: Final = {
+    "temperature": "temperature", "topKSampling": "top_k", "topPSampling": "top_p",
+    "minPSampling": "min_p", "repeatPenalty": "repeat_penalty", "maxPredictedTokens": "max_tokens",
+    "stopStrings": "stop", "systemPrompt": "system", "contextLength": "context_size",
+    "seed": "seed", "cpuThreads": "threads", "cpuThreadPoolSize": "threads",
+    "flashAttention": "flash_attention", "tryMmap": "mmap", "keepModelInMemory": "mlock",
+    "presencePenalty": "presence_penalty", "frequencyPenalty": "frequency_penalty",
+    "kCacheQuantizationType": "kv_type", "kvCacheQuantizationType": "kv_type",
+    "numGpuLayers": "gpu_layers", "logProbs": "logprobs",
+}  # fmt: skip
+_OLD: Final = {
+    "n_ctx": "context_size", "n_gpu_layers": "gpu_layers", "n_predict": "max_tokens",
+    "antiprompt": "stop", "pre_prompt": "system", "temp": "temperature", "use_mlock": "mlock",
+    "use_mmap": "mmap", "n_threads": "threads", "repeat_penalty": "repeat_penalty",
+}  # fmt: skip
+_OLD_NOISE: Final = frozenset({
+    "input_prefix", "input_suffix", "pre_prompt_prefix", "pre_prompt_suffix", "n_batch",
+    "rope_freq_base", "rope_freq_scale", "tfs_z", "typical_p", "repeat_last_n", "n_keep",
+    "logit_bias", "mirostat", "mirostat_tau", "mirostat_eta", "memory_f16", "multiline_input",
+    "penalize_nl", "main_gpu", "tensor_split", "f16_kv", "embedding", "low_vram", "vocab_only",
+    "logits_all", "seed", "num_experts_used", "verbose", "no_mul_mat_q", "n_parallel",
+})  # fmt: skip
+_CHAT: Final = ("input_prefix", "input_suffix", "pre_prompt_prefix", "pre_prompt_suffix")
+
+
+def of_data(document: Document) -> Iterator[Artefact]:
+    """A preset. It names no model."""
+    text = document.text or ""
+    if not any(one in text for one in ("load_params", "inference_params", '"fields"')):
+        return
+    if _is_preset(document.shape):
+        yield _preset(document, document.shape)
+
+
+def forced(document: Document) -> Iterator[Artefact]:
+    """A file that the user says to be a preset of LM Studio."""
+    if not isinstance(document.shape, dict):
+        raise DamagedFile(f"{document.path} holds no preset of LM Studio")
+    yield _preset(document, document.shape)
+
+
+def of_folder(real: Path, shown: Path) -> Iterator[Artefact]:
+    """LM Studio's home, or the models in it."""
+    home = real if is_folder(real / "models") else real.parent
+    if home != real and real.name != "models":
+        return
+    if not (home.name in (".lmstudio", "lm-studio") or _is_marked(home)):
+        return
+    findings = Findings(shown, "lm-studio")
+    for held in lmstudio.holdings(home / "models"):
+        _put(held, home, (shown, "models/" if home == real else ""), findings)
+    yield findings.artefact()
+
+
+READER = Reader(("lm-studio",), of_data, None, of_folder, forced)
+
+
+def _is_marked(home: Path) -> bool:
+    return is_folder(home / "models") and (
+        is_folder(home / _CONFIGS) or sum(is_folder(home / one) for one in _MARKS) > 1
+    )
+
+
+def _put(held: Holding, home: Path, where: tuple[Path, str], findings: Findings) -> None:
+    """A model; in LM Studio's own folder it is run in place, else it is named by its repository."""
+    names = held.source.partition(":")[2].split("/")
+    repo, file = "/".join(names[:2]), "/".join(names[2:])
+    inside = home / "models"
+    relative = where[1] + held.path.relative_to(inside).as_posix()
+    ours = any(inside == root or inside.resolve() == root.resolve() for root in existing(
+        *lmstudio.roots()))  # fmt: skip
+    if len(names) < 2:
+        model = findings.model(naming.beside(where[0], relative), held.path.stem)
+    elif ours:
+        model = findings.model(held.source, file or repo)
+    else:
+        model = findings.model(f"huggingface:{repo}", (file or repo).rpartition("/")[2])
+        model.options |= {"file": file} if file else {}
+    model.name = model.name.removesuffix(".gguf")
+    model.bytes = held.bytes or None
+    model.weights = str(where[0] / relative)
+    if held.problem:
+        findings.warn("incomplete", f"{held.name}: {held.problem}", at=held.name)
+    for name in (f"{repo}/{file}.json" if file else f"{repo}.json",):
+        try:
+            stated = json_object(home / _CONFIGS / name)
+        except LlmrrError:
+            continue
+        settle(model, _fields(stated, findings), findings)
+
+
+def _is_preset(shape: Any) -> bool:
+    if not isinstance(shape, dict):
+        return False
+    old = [shape.get(one) for one in ("load_params", "inference_params")]
+    if any(isinstance(one, dict) for one in old):
+        return True
+    return any(
+        isinstance(part := shape.get(name), dict) and isinstance(part.get("fields"), list)
+        for name in ("operation", "load")
+    )
+
+
+def _preset(document: Document, shape: Mapping[str, Any]) -> Artefact:
+    """What a preset sets has no model here: its system prompt is a template, the rest is told."""
+    findings = Findings(document.path, "lm-studio")
+    name = str(shape.get("name") or shape.get("identifier") or document.path.stem)
+    carried = Model(name, "")
+    settle(carried, _fields(shape, findings), findings)
+    system = carried.params.pop("system", None)
+    if isinstance(system, str):
+        doubled = system.replace("{", "{{").replace("}", "}}")
+        findings.template(name, messages=[("system", doubled)])
+    said = f"the preset {name!r} belongs to no model"
+    if values := {**carried.params, **carried.options}:
+        told = ", ".join(f"{one} = {json.dumps(value)[:60]}" for one, value in values.items())
+        said += f": set where it is wanted {told}"
+    findings.warn("no-model", said)
+    return findings.artefact()
+
+
+def _fields(shape: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
+    """What is set, under our names; of the rest what matters is told."""
+    found: dict[str, Any] = {}
+    for name in ("load_params", "inference_params"):
+        part = shape.get(name)
+        for key, value in part.items() if isinstance(part, dict) else ():
+            if key in _CHAT and value:
+                findings.warn("chat-template", f"{key} is part of a prompt's template", at=key)
+            elif key not in _OLD_NOISE:
+                found[_OLD.get(key, key)] = value
+    for name in ("load", "operation"):
+        part = shape.get(name)
+        fields = part.get("fields") if isinstance(part, dict) else None
+        for one in fields if isinstance(fields, list) else ():
+            if isinstance(one, dict) and isinstance(one.get("key"), str):
+                _field(found, one["key"], one.get("value"), findings)
+    return found
+
+
+def _field(found: dict[str, Any], key: str, value: Any, findings: Findings) -> None:
+    checked = True
+    if isinstance(value, dict) and "checked" in value:
+        checked, value = value["checked"] is True, value.get("value")
+    if not checked or value in (None, "", [], {}):
+        return
+    end = key.rpartition(".")[2]
+    if end == "ratio" and ".offload" in key.lower():
+        if value == "max" or value == 1:
+            found["gpu_layers"] = "max"
+        elif value == "off" or value == 0:
+            found["gpu_layers"] = 0
+        else:
+            findings.warn("unmapped-parameter", f"{key} is a share of the layers", at=key)
+    elif end in ("promptTemplate", "manualPromptTemplate"):
+        findings.warn("jinja-template", "its prompt template: the model's own counts", at=key)
+    elif end in ("tools", "structured"):
+        findings.warn("tools", f"{end} stays in LM Studio", at=key)
+    elif end in _FIELDS:
+        found[_FIELDS[end]] = value
+    else:
+        findings.warn("unmapped-parameter", f"{key} has no equivalent in llmrr.toml", at=key)

@@ -1,0 +1,59 @@
+"""Keys that stand where no model takes one: they are kept out of every text, and told."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from llmrr.migrate import secrets
+from llmrr.migrate.artefact import Findings
+
+_DEEPEST: Final = 40
+_MOST: Final = 100_000
+
+
+def withhold(value: Any, findings: Findings, line: int | None = None, *, at: str = "") -> bool:
+    """Keep every literal key in a value out of what is said; whether there was one. With ``at``,
+    the place in the file, each is told as ``secret-in-clear``; without, another will tell."""
+    found = False
+    for name, text in literals(value, at):
+        findings.secrets.add(text)
+        found = True
+        if at:
+            findings.warn(
+                "secret-in-clear", f"{name} holds a key in clear: it stays in that file", line, name
+            )
+    return found
+
+
+def literals(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
+    """The keys in a value that stand there themselves, each with its place: by the name of their
+    field first, then by how they look.
+
+    >>> list(literals({"a": {"api_key": "0a1b2c"}, "apiKeys": ["${env.K}", "EMPTY", "x9y8z7"]}))
+    [('a.api_key', '0a1b2c'), ('apiKeys', 'x9y8z7')]
+    """
+    waiting: list[tuple[str, bool, Any, int]] = [(at, secrets.is_secret_field(_last(at)), value, 0)]
+    seen = 0
+    while waiting and seen < _MOST:
+        place, secret, one, depth = waiting.pop()
+        seen += 1
+        if isinstance(one, Mapping) and depth < _DEEPEST:
+            waiting += reversed([
+                (f"{place}.{key}".lstrip("."), secrets.is_secret_field(str(key)), inner, depth + 1)
+                for key, inner in one.items()
+            ])  # fmt: skip
+        elif isinstance(one, list | tuple) and depth < _DEEPEST:
+            waiting += reversed([(place, secret, inner, depth + 1) for inner in one])
+        elif isinstance(one, str) and _is_key(one, secret):
+            yield place, one
+
+
+def _is_key(text: str, by_field: bool) -> bool:
+    """Whether a text is a key: in a field for one, or by how it looks as a whole."""
+    plain = text.strip().removeprefix("Bearer ").strip()
+    if secrets.is_placeholder(plain) or secrets.reference(plain) is not None or "${" in plain:
+        return False
+    return by_field or (" " not in plain and "/" not in plain and secrets.looks_secret(plain))
+
+
+def _last(place: str) -> str:
+    return place.rpartition(".")[2]
