@@ -422,3 +422,18 @@ def test_undo_of_what_was_never_brought() -> None:
     connection = open_database()
     assert caches.undo(connection, "none") == (0, 0)
     connection.close()
+
+
+def test_apply_brings_answers_and_rollback_takes_them_out(typed: Typed) -> None:
+    Path("app").mkdir()
+    Path("app/a.py").write_text(
+        "from langchain_openai import ChatOpenAI\nllm = ChatOpenAI(model='gpt-4o')\n"
+    )
+    database("app/.langchain.db", FULL, (PUT, ("One?", OLD_KEY, 0, "yes")))
+    planned = typed("migrate", "plan", "app", "--json").json
+    assert [one["do"] for one in planned["actions"]] == ["write-config", "import-cache"]
+    assert "1 file with answers" in typed("migrate", "plan", "app").out
+    assert typed("migrate", "apply", "app").code == 0
+    assert [run.answer for run in history()] == ["yes"]
+    assert typed("migrate", "rollback").code == 0
+    assert not history() and not Path("llmrr.toml").exists()
