@@ -24,6 +24,7 @@ from llmrr.migrate.readers import (
     node_llama_cpp,
     ollama,
     openai_code,
+    response_cache,
     server_commands,
     simonw_llm,
     transformers,
@@ -36,6 +37,6 @@ READERS: tuple[Reader, ...] = (
     openai_code.READER, llama_cpp_python.READER, node_llama_cpp.READER, transformers_code.READER,
     mlx.READER, lm_studio.READER, gpt4all.READER, transformers.READER, localai.READER,
     ollama.READER, litellm.READER, llama_swap.READER, llama_preset.READER, continue_dev.READER,
-    aichat.READER, simonw_llm.READER, server_commands.READER, dotenv.READER, guide.READER,
-    custom.READER,
+    aichat.READER, simonw_llm.READER, server_commands.READER, response_cache.READER,
+    dotenv.READER, guide.READER, custom.READER,
 )  # fmt: skip
