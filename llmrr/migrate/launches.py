@@ -167,7 +167,7 @@ def _of_path(
     is_hub = launch.program in ("vllm", "sglang", "tgi", "mlx") or is_repository(path)
     if path.startswith(("http://", "https://")):
         return of_address(path, findings, line)
-    if is_hub and re.fullmatch(r"[\w.-]+(/[\w.-]+(:[\w.-]+)?)?", path):
+    if is_hub and re.fullmatch(r"\w[\w.-]*(/[\w.-]+(:[\w.-]+)?)?", path):
         if launch.program in ("llama.cpp", "llama-cpp-python", "koboldcpp"):
             findings.warn(
                 "not-used-by-original", f"model is {path}, a repository where a path is meant", line

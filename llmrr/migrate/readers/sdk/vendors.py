@@ -1,4 +1,4 @@
-"""Calls of the libraries of Anthropic, Google, Cohere, Mistral and Ollama, and of LiteLLM."""
+"""Calls of the libraries of Anthropic, Google, Cohere, Mistral and Ollama."""
 
 import re
 from collections.abc import Mapping
@@ -90,7 +90,9 @@ def _generative(call: Call, code: Code) -> Ask | None:
     """``GenerativeModel(…)`` of Google's older libraries, and what is asked of it."""
     made = call.receiver
     if made is not None and _GENERATIVE.search(made.callee) and _GENERATE.fullmatch(call.callee):
-        said = call.args[0] if call.args and not isinstance(call.args[0], dict) else None
+        said: Value = call.args[0] if call.args else None
+        if isinstance(said, dict):
+            said = said.get("contents")
         if "chat" in call.callee.lower():
             said = call.named.get("history")
         return _of_generative(made, call, code, said)
