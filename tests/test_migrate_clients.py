@@ -203,6 +203,7 @@ def test_aichat(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
+        ("model: c:m\nwrap: no\nclients: true\n", {}),
         ("model: openai:gpt-4o\nsave_session: null\n", {"gpt-4o": "openai:gpt-4o"}),
         ("model: gemini\nclients: [{type: gemini, models: [{name: gemini-pro}]}]\n",
          {"gemini-pro": "google:gemini-pro"}),

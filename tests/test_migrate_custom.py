@@ -67,7 +67,7 @@ spring:
      {"openai:gpt-4o": {"temperature": 0.3}}),
     ("local.json", '{"llm": {"model_path": "./models/a.gguf", "n_ctx": 2048, "n_gpu_layers": 33}}',
      {"file:./models/a.gguf": {"context_size": 2048, "gpu_layers": 33}}),
-    ("app.js", "module.exports = { llm: { provider: 'openai', model: 'gpt-4o', temperature: 0.1 } }",
+    ("app.js", "module.exports = {llm: {provider: 'openai', model: 'gpt-4o', temperature: 0.1}}",
      {"openai:gpt-4o": {"temperature": 0.1}}),
 )  # fmt: skip
 
@@ -126,7 +126,7 @@ def test_what_is_less_sure_is_taken_when_it_is_asked_for(tmp_path: Path) -> None
     assert READER.forced is not None
     text = '{"model": "my-own", "base_url": "http://localhost:1/v1", "score": 3}'
     assert not artefacts(READER, tmp_path, "a.json", text)
-    found = list(READER.forced(document(tmp_path, "a.json", text)))[0]
+    found = next(iter(READER.forced(document(tmp_path, "a.json", text))))
     assert sources(found) == {"my-own": "openai:my-own"}
     assert found.confidence is not None and found.confidence < 0.7
     with pytest.raises(DamagedFile):

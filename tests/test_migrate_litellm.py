@@ -255,6 +255,7 @@ def test_damage_is_said_and_not_raised(tmp_path: Path) -> None:
         "model_list: [{model_name: a, litellm_params: x}, 3]",
         "model_list: {a: 1}\nlitellm_settings: {fallbacks: 3}",
         "litellm_settings: {fallbacks: [a, {b: 3}], num_retries: many}\nmodel_list:\n",
+        "router_settings: {routing_strategy: []}\nlitellm_settings: {fallbacks: [{a: 1}]}",
         "router_settings: [1]\nlitellm_settings: {default_fallbacks: x}",
     ):
         assert not config(tmp_path, text).models
