@@ -717,3 +717,14 @@ def test_no_data_breaks_the_readers(content: Any) -> None:
 def test_no_code_breaks_the_reader(tokens: list[str]) -> None:
     assert langchain.CODE.of_code is not None
     list(langchain.CODE.of_code(Document(Path("a.py"), (IMPORTS + "".join(tokens)).encode())))
+
+
+def test_values_that_hold_each_other_are_seen_once() -> None:
+    lines = [f"x{at} = [x{at - 1}, x{at - 1}]" for at in range(1, 60)]
+    found = python(FALLBACKS + "x0 = [a]\n" + "\n".join(lines) + "\ny = f(x59)\n")
+    assert sources(found) == ["openai:a", "ollama:b"]
+
+
+def test_a_file_of_thousands_of_models_is_cut_and_says_so() -> None:
+    found = one([openai(model_name=f"m{at}") for at in range(1200)])
+    assert len(found.models) == 1000 and codes(found) == ["unresolved"]
