@@ -28,7 +28,7 @@ _YAML: Final = re.compile(
     r"|(?:[\w.$*/@+<-]+|\"[^\"]*\"|'[^']*')[ \t]*:(?:\s|$)"
 )
 _YAML_KEY: Final = re.compile(r"(?:- +)?(?:[\w.$*/@+<-]+|\"[^\"]*\"|'[^']*')[ \t]*:(?:\s|$)")
-_SECTION: Final = re.compile(r"\[{1,2}[^\]\[\n]+\]{1,2}\s*(?:[;#].*)?$")
+_SECTION: Final = re.compile(r"\[{1,2}[^\]\[{}\n]+\]{1,2}\s*(?:[;#].*)?$")
 _ENTRY: Final = re.compile(r"\s*[\w.\"'-]+\s*=")
 _TOML_VALUE: Final = re.compile(r"\s*[\w.\"'-]+\s*=\s*(?:[\"'\[{]|true\b|false\b|[+-]?\d)")
 
@@ -38,9 +38,9 @@ _TOOLS: Final = (
     "gpt4all", "mistral", "genai", "vertexai", "bedrock", "cohere", "groq", "vllm", "gguf",
     "init_chat_model", "initchatmodel", "llmrr", "llm-runner", "modelname", "modelpath",
     "contextsize", "fallbackchain", "ai-sdk", "completions", "from_pretrained", "withfallbacks",
-    "apikey", "api_key", "gpt-", "claude", "gemini", "unsloth", "gptq", "autoawq", "deepseek",
+    "apikey", "api_key", "gpt-", "hf:", "mock:", "claude", "gemini", "unsloth", "gptq", "autoawq",
     "import together", "from together", "replicate", "fireworks", "cerebras", "xai_sdk", "aisuite",
-    "diffusers", "flagembedding",
+    "deepseek", "diffusers", "flagembedding",
 )  # fmt: skip
 # In Python an import tells more than a word, which may stand in a comment: one of these, or a call
 # on what another module made.
@@ -85,7 +85,8 @@ def syntax(text: str, suffix: str) -> str | None:
         return known
     if lines[0].lstrip().startswith(("{{", "{%")):
         return "yaml" if known else None  # which says that it is a template
-    if lines[0].lstrip()[0] in "{[" and not _SECTION.match(lines[0]):
+    is_section = known != "json" and _SECTION.match(lines[0]) and "[{" not in lines[0]
+    if lines[0].lstrip()[0] in "{[" and not is_section:
         return "yaml" if known == "yaml" and not _is_json(text) else "json"
     if known == "yaml" or _is_yaml(lines):
         return "yaml"
