@@ -41,6 +41,8 @@ _TOOLS: Final = (
     "apikey", "api_key", "gpt-", "hf:", "mock:", "claude", "gemini", "unsloth", "gptq", "autoawq",
     "import together", "from together", "replicate", "fireworks", "cerebras", "xai_sdk", "aisuite",
     "deepseek", "diffusers", "flagembedding",
+    "openrouter", "perplexity", "together-ai", "togetherai", "model_name", "model_path", "modelid",
+    "model_id", "generativeai",
 )  # fmt: skip
 # In Python an import tells more than a word, which may stand in a comment: one of these, or a call
 # on what another module made.
