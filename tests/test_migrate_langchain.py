@@ -728,3 +728,27 @@ def test_values_that_hold_each_other_are_seen_once() -> None:
 def test_a_file_of_thousands_of_models_is_cut_and_says_so() -> None:
     found = one([openai(model_name=f"m{at}") for at in range(1200)])
     assert len(found.models) == 1000 and codes(found) == ["unresolved"]
+
+
+def test_a_pipeline_of_transformers_and_its_arguments() -> None:
+    found = python(IMPORTS + """
+from transformers import AutoModelForCausalLM, pipeline
+model = AutoModelForCausalLM.from_pretrained("org/m")
+llm = HuggingFacePipeline(pipeline=pipeline("text-generation", model=model, max_new_tokens=9))
+""")
+    assert [(it.source, it.params) for it in found.models] == [
+        ("huggingface:org/m", {"max_tokens": 9}),
+    ]  # fmt: skip
+
+
+def test_prompts_that_are_filled_or_lie_in_other_files() -> None:
+    found = python(FALLBACKS + """
+from langchain.prompts import load_prompt
+a.invoke(q.format(x=1))
+file, hub = load_prompt("p.yaml"), load_prompt("lc://prompts/x.json")
+half = PromptTemplate.from_template("H {x} {y}").partial(x="z") | b
+""")
+    assert [(it.model, it.defaults) for it in found.templates] == [
+        (None, {}), ("a", {}), ("b", {"x": "z"}),
+    ]  # fmt: skip
+    assert codes(found) == ["unresolved", "hub-reference"]

@@ -173,6 +173,11 @@ def arguments(call: Call) -> dict[str, Value]:
         if isinstance(one, dict):
             stated |= one
     stated |= call.fields
+    pipeline = stated.get("pipeline")
+    if isinstance(pipeline, Call):  # of Transformers, which has the arguments
+        kept = ("model", "tokenizer", "task", "framework", "torch_dtype")
+        told = {name: one for name, one in pipeline.fields.items() if name not in kept}
+        stated = told | stated
     if call.args and not isinstance(call.args[0], dict) and not _model_in(stated):
         stated["model"] = call.args[0]
     return dict(_flat(stated, 0))
