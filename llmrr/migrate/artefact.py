@@ -149,8 +149,6 @@ class Findings:
         self._names: set[str] = set()  # of its models, where none was taken away since
         self.confidence: float | None = None
         self.env_file: str | None = None
-        self._told: set[Notice] = set()
-        self._names: set[str] = set()  # of its models, where none was taken away since
         self.secrets: set[str] = set()  # literal ones, to be kept out of every text
 
     def model(self, source: str, name: str | None = None, line: int | None = None) -> Model:
