@@ -1,10 +1,12 @@
 """Python by ``ast``: what its calls are told, without importing or running any of it.
 
 ``syntax``      text to tree, and back to the text of a node
-``scopes``      which names are bound where, and every call with the block it stands in
+``scopes``      where names are bound, and what runs one after the other
+``walk``        which names are bound where, and every call with the block it stands in
 ``choosing``    which of several bindings holds at a place, if that is certain
-``evaluation``  expressions to values
+``evaluation``  expressions to values: ``variables``, ``classes``, ``calls``, ``operators``
 ``known``       the functions that are known: environment, paths, texts
+``texts``       texts put together of known ones and holes
 """
 
 from pathlib import Path

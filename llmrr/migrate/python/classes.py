@@ -3,7 +3,8 @@
 import ast
 from typing import TYPE_CHECKING
 
-from llmrr.migrate.python.scopes import Binding, Block, Function, Scope, Walk, dotted_name
+from llmrr.migrate.python.scopes import Binding, Block, Function, Scope, dotted_name
+from llmrr.migrate.python.walk import Walk
 from llmrr.migrate.values import Call, Env, Unresolved, Value
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Classes:
         self, scope: Scope, name: str, node: ast.expr, block: Block, depth: int = 0
     ) -> Value:
         if name in scope.attributes:
-            return self._evaluator.bound(scope.attributes[name], node, block)
+            return self._evaluator.variables.bound(scope.attributes[name], node, block)
         bindings = scope.bindings.get(name)
         if bindings is not None:
             return self._field(scope, name, bindings, node, block)
@@ -87,7 +88,7 @@ class Classes:
         if len(bindings) == 1 and isinstance(first.to, Function):
             decorators = {_last(one) for one in first.to.decorator_list}
             if decorators & {"property", "cached_property"}:
-                return self._evaluator.returned(first.to)
+                return self._evaluator.calls.returned(first.to)
             return None
         default = self._default(bindings, node, block)
         if not self._is_settings(scope):
@@ -100,7 +101,7 @@ class Classes:
 
     def _default(self, bindings: list[Binding], node: ast.expr, block: Block) -> Value:
         """What a field is where nothing else is said, ``Field`` and ``field`` looked into."""
-        found = self._evaluator.bound(bindings, node, block)
+        found = self._evaluator.variables.bound(bindings, node, block)
         if not (isinstance(found, Call) and found.name in ("Field", "field", "PrivateAttr")):
             return found
         if "default" in found.fields:
