@@ -251,6 +251,25 @@ def test_long_chains_are_read(text: str) -> None:
     code(text)
 
 
+@pytest.mark.parametrize(("first", "more"), [
+    ("'aaaaaaaaaa'", "{a} + {a}"), ("[1]", "[*{a}, *{a}]"), ("[1]", "[{a}, {a}]"),
+    ("{{'x': 1}}", "{{'a': {a}, 'b': {a}}}"), ("'a'", "f'{{{a}}}{{{a}}}'"),
+    ("'aa'", "{a}.join([{a}, {a}])"),
+    ("'aa'", "{a}.replace('a', {a})"), ("'a'", "{a} * 1000"),
+])  # fmt: skip
+def test_values_do_not_grow_without_end(first: str, more: str) -> None:
+    lines = [f"a{i + 1} = {more.format(a=f'a{i}')}" for i in range(40)]
+    found = code("\n".join([f"a0 = {first.format()}", *lines]))
+    known = [repr(one) for one in found.names.values() if not isinstance(one, Unresolved | Call)]
+    assert all(len(one) < 3_000_000 for one in known)
+
+
+def test_what_programs_write_takes_no_longer_than_it_is() -> None:
+    code("x = f()\n" + "x = x + 1\n" * 9_000)
+    code("d = {}\n" + "d['a'] = d\n" * 9_000)
+    code("m = []\n" + "m.append(m)\n" * 9_000)
+
+
 def test_keys_are_not_in_texts() -> None:
     found = value("x(api_key='0a1b2c3d4e', **y).z")
     assert isinstance(found, Unresolved) and "0a1b2c" not in found.text

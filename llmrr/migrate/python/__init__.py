@@ -19,12 +19,21 @@ if TYPE_CHECKING:
 def evaluate(text: str, path: Path) -> "Code":
     """The calls and names of a file of Python, or of the joined cells of a notebook; nothing is
     run. Raises ``DamagedFile``."""
+    import gc
+
     from llmrr.errors import DamagedFile
     from llmrr.migrate.python.evaluation import Evaluator
     from llmrr.migrate.python.syntax import Source
 
+    # A tree is many small objects, none of them garbage: the collector, which looks through all of
+    # them again and again, would take more than half of the time.
+    collected = gc.isenabled()
+    gc.disable()
     try:
         source = Source(text, path)
         return Evaluator(source, path).code()
     except (RecursionError, MemoryError):
         raise DamagedFile(f"{path} is nested too deeply", "leave this file out") from None
+    finally:
+        if collected:
+            gc.enable()

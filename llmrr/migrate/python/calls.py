@@ -19,6 +19,7 @@ class Calls:
     def __init__(self, evaluator: "Evaluator") -> None:
         self._evaluator = evaluator
         self._calls: dict[int, Call] = {}
+        self._returned: dict[int, ast.expr | None] = {}
 
     def call(self, node: ast.Call, block: Block) -> Call:
         """A call as it stands there."""
@@ -111,10 +112,14 @@ class Calls:
 
     def returned(self, function: Function) -> Value:
         """What a function gives that has one ``return`` and yields nothing."""
-        returns = list(_returns(function))
-        if len(returns) != 1 or returns[0] is None:
+        key = id(function)
+        if key not in self._returned:
+            returns = list(_returns(function))
+            self._returned[key] = returns[0] if len(returns) == 1 else None
+        returned = self._returned[key]
+        if returned is None:
             return None
-        return self._evaluator.value(returns[0], self._evaluator.walk.functions[id(function)])
+        return self._evaluator.value(returned, self._evaluator.walk.functions[key])
 
     def piped(self, node: ast.BinOp, left: Value, right: Value, block: Block) -> Call:
         """``left | right`` as a call."""

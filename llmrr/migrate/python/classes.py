@@ -16,6 +16,9 @@ class Classes:
 
     def __init__(self, evaluator: "Evaluator", walk: Walk) -> None:
         self._evaluator, self._walk = evaluator, walk
+        self._by_name: dict[str | None, Scope] = {}
+        for one in walk.classes.values():
+            self._by_name.setdefault(one.name, one)
 
     def attribute(self, node: ast.Attribute, block: Block) -> Value:
         """The value of an attribute; None where no class of the file has it."""
@@ -55,10 +58,8 @@ class Classes:
             if len(bindings) == 1 and isinstance(bindings[0].to, ast.ClassDef):
                 return self._walk.classes[id(bindings[0].to)], None
         made = self._evaluator.value(node, block)
-        if isinstance(made, Call) and made.receiver is None:
-            for one in self._walk.classes.values():
-                if one.name == made.callee:
-                    return one, made
+        if isinstance(made, Call) and made.receiver is None and made.callee in self._by_name:
+            return self._by_name[made.callee], made
         return None, None
 
     def _of(

@@ -17,6 +17,7 @@ from llmrr.migrate.python.walk import Walk
 from llmrr.migrate.values import Call, Code, Env, Unresolved, Value
 
 _DEEPEST: Final = 60  # expressions in one another; what is deeper is not known
+_LARGEST: Final = 50_000  # what a list or dict may hold, all that is in it counted where it stands
 
 
 class Evaluator:
@@ -28,6 +29,7 @@ class Evaluator:
         self.classes, self.variables = Classes(self, self.walk), Variables(self)
         self.calls, self.operators = Calls(self), Operators(self)
         self._values: dict[int, Value] = {}
+        self._sizes: dict[int, tuple[Value, int]] = {}  # of lists and dicts, which are kept alive
         self._open: set[int] = set()  # what is evaluated now, and may speak of itself
         self._depth = 0
 
@@ -70,10 +72,25 @@ class Evaluator:
                 return self.unresolved(node)
             self._open.add(key)
             try:
-                found = self._values[key] = self._evaluated(node, block)
+                found = self._evaluated(node, block)
+                if isinstance(found, list | dict) and self._size(found) > _LARGEST:
+                    found = self.unresolved(node)
+                self._values[key] = found
             finally:
                 self._open.discard(key)
         return found
+
+    def _size(self, value: Value) -> int:
+        """How much a value holds when it is written out: what is in it twice counts twice."""
+        if isinstance(value, str):
+            return 1 + len(value) // 100
+        if not isinstance(value, list | dict):
+            return 1
+        known = self._sizes.get(id(value))
+        if known is None:
+            parts = value.values() if isinstance(value, dict) else value
+            known = self._sizes[id(value)] = value, 1 + sum(map(self._size, parts))
+        return known[1]
 
     @contextmanager
     def nested(self) -> Iterator[bool]:

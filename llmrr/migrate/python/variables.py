@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from llmrr.migrate.python import known
-from llmrr.migrate.python.choosing import holding
+from llmrr.migrate.python.choosing import MOST, holding
 from llmrr.migrate.python.scopes import Binding, Block, Place, dotted_name
 from llmrr.migrate.values import Call, Unresolved, Value
 
@@ -60,6 +60,8 @@ class Variables:
         """A list or dict with what was put into it by then; what may have been is not known."""
         scope = block.scope.holding(node.id)
         assert scope is not None
+        if len(scope.changes[node.id]) > MOST:
+            return self._evaluator.unresolved(node)
         around = list(block.around())
         for one in scope.changes[node.id]:
             same = one.block.scope is block.scope
