@@ -1,6 +1,7 @@
 """Python by ``ast``: what its calls are told, without importing or running any of it.
 
 ``syntax``      text to tree, and back to the text of a node
+``nodes``       names, places and parts of a tree
 ``scopes``      where names are bound, and what runs one after the other
 ``walk``        which names are bound where, and every call with the block it stands in
 ``choosing``    which of several bindings holds at a place, if that is certain

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from llmrr.migrate.python import known
 from llmrr.migrate.python.choosing import holding
-from llmrr.migrate.python.scopes import Block, Function
+from llmrr.migrate.python.nodes import Function
+from llmrr.migrate.python.scopes import Block
 from llmrr.migrate.values import Call, Prompt, Unresolved, Value
 
 if TYPE_CHECKING:

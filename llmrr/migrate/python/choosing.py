@@ -4,7 +4,8 @@ import ast
 from collections.abc import Sequence
 from typing import Final
 
-from llmrr.migrate.python.scopes import Binding, Block, Place
+from llmrr.migrate.python.nodes import Place
+from llmrr.migrate.python.scopes import Binding, Block
 
 MOST: Final = 200  # bindings of one name that are looked at: such code is written by programs
 

@@ -3,7 +3,8 @@
 import ast
 from typing import TYPE_CHECKING
 
-from llmrr.migrate.python.scopes import Binding, Block, Function, Scope, dotted_name
+from llmrr.migrate.python.nodes import Function, dotted_name
+from llmrr.migrate.python.scopes import Binding, Block, Scope
 from llmrr.migrate.python.walk import Walk
 from llmrr.migrate.values import Call, Env, Unresolved, Value
 

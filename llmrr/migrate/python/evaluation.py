@@ -9,8 +9,9 @@ from typing import Final
 from llmrr.migrate.python import known
 from llmrr.migrate.python.calls import Calls
 from llmrr.migrate.python.classes import Classes
+from llmrr.migrate.python.nodes import unwrapped
 from llmrr.migrate.python.operators import Operators
-from llmrr.migrate.python.scopes import Block, unwrapped
+from llmrr.migrate.python.scopes import Block
 from llmrr.migrate.python.syntax import Source
 from llmrr.migrate.python.variables import Names, Variables
 from llmrr.migrate.python.walk import Walk

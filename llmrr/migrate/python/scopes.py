@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-Place = tuple[int, int]  # line, column
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+from llmrr.migrate.python.nodes import Function, Place
 
 
 class Binding(NamedTuple):
@@ -98,21 +96,3 @@ class Block:
         while block is not None and block.scope is self.scope:
             yield block
             block = block.parent
-
-
-def dotted_name(node: ast.expr) -> str | None:
-    """``a`` and ``a.b.c`` as a text; None for any other expression."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return None
-    return ".".join((node.id, *reversed(parts)))
-
-
-def unwrapped(node: ast.expr) -> ast.expr:
-    """What ``await`` and ``:=`` are about."""
-    while isinstance(node, ast.Await | ast.NamedExpr):
-        node = node.value
-    return node

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from llmrr.migrate.python import known
 from llmrr.migrate.python.choosing import MOST, holding
-from llmrr.migrate.python.scopes import Binding, Block, Place, dotted_name
+from llmrr.migrate.python.nodes import Place, dotted_name
+from llmrr.migrate.python.scopes import Binding, Block
 from llmrr.migrate.values import Call, Unresolved, Value
 
 if TYPE_CHECKING:

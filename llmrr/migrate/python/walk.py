@@ -1,19 +1,22 @@
 """One walk over a file: what is bound where, and every call with the block it stands in."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from llmrr.migrate.python.scopes import (
-    Binding,
-    Block,
-    Change,
+from llmrr.migrate.python.nodes import (
     Function,
     Place,
-    Scope,
+    children,
     dotted_name,
+    end,
+    is_static,
+    outer,
+    parameters,
+    start,
     unwrapped,
 )
+from llmrr.migrate.python.scopes import Binding, Block, Change, Scope
 
 _COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
@@ -57,11 +60,11 @@ class Walk:
             case ast.Assign():
                 self._expression(node.value, block)
                 for target in node.targets:
-                    self._assign(target, node.value, block, _end(node))
+                    self._assign(target, node.value, block, end(node))
             case ast.AnnAssign():
                 if node.value is not None:
                     self._expression(node.value, block)
-                    self._assign(node.target, node.value, block, _end(node))
+                    self._assign(node.target, node.value, block, end(node))
                 elif isinstance(node.target, ast.Name):
                     block.scope.declared.add(node.target.id)
             case ast.AugAssign():
@@ -70,7 +73,7 @@ class Walk:
                 for item in node.items:
                     self._expression(item.context_expr, block)
                     if item.optional_vars is not None:
-                        after = _end(item.optional_vars)
+                        after = end(item.optional_vars)
                         self._assign(item.optional_vars, item.context_expr, block, after)
                 self._suite(node.body, block)
             case ast.For() | ast.AsyncFor() | ast.While():
@@ -84,7 +87,7 @@ class Walk:
             self._expression(node.test, inner)
         else:
             self._expression(node.iter, block)
-            self._assign(node.target, None, inner, _end(node.target))
+            self._assign(node.target, None, inner, end(node.target))
         self._suite(node.body, inner)
         self._suite(node.orelse, Block(block.scope, block))
 
@@ -95,11 +98,11 @@ class Walk:
             self._bind(node.name, Binding(None, block, (node.lineno, node.col_offset)))
         if isinstance(node, ast.Delete):
             for target in node.targets:
-                self._assign(target, None, block, _end(node))
+                self._assign(target, None, block, end(node))
         if isinstance(node, ast.MatchAs | ast.MatchStar | ast.MatchMapping):
             name = node.rest if isinstance(node, ast.MatchMapping) else node.name
             if name:
-                self._bind(name, Binding(None, block, _end(node)))
+                self._bind(name, Binding(None, block, end(node)))
         for _, value in ast.iter_fields(node):
             if isinstance(value, ast.expr):
                 self._expression(value, block)
@@ -124,22 +127,22 @@ class Walk:
         for default in (*node.args.defaults, *node.args.kw_defaults):
             if default is not None:
                 self._expression(default, block)
-        self._bind(node.name, Binding(node, block, _start(node)))
+        self._bind(node.name, Binding(node, block, start(node)))
         scope = Scope("function", block.scope, node.name, node)
-        if block.scope.kind == "class" and not _is_static(node):
+        if block.scope.kind == "class" and not is_static(node):
             first = (*node.args.posonlyargs, *node.args.args)
             scope.me = first[0].arg if first else None
         inner = Block(scope, block)
-        for name in _parameters(node.args):
-            scope.bindings[name] = [Binding(None, inner, _start(node))]
-        scope.outer |= _outer(node.body)
+        for name in parameters(node.args):
+            scope.bindings[name] = [Binding(None, inner, start(node))]
+        scope.outer |= outer(node.body)
         self.functions[id(node)] = inner
         self._suite(node.body, inner)
 
     def _class(self, node: ast.ClassDef, block: Block) -> None:
         for one in (*node.decorator_list, *node.bases, *(key.value for key in node.keywords)):
             self._expression(one, block)
-        self._bind(node.name, Binding(node, block, _start(node)))
+        self._bind(node.name, Binding(node, block, start(node)))
         scope = self.classes[id(node)] = Scope("class", block.scope, node.name, node)
         self._suite(node.body, Block(scope, block))
 
@@ -152,12 +155,12 @@ class Walk:
             else:
                 name = one.asname or one.name.partition(".")[0]
                 dotted = one.name if one.asname else name
-            self._bind(name, Binding(dotted, block, _end(node)))
+            self._bind(name, Binding(dotted, block, end(node)))
 
     def _augment(self, node: ast.AugAssign, block: Block) -> None:
         self._expression(node.value, block)
         if isinstance(node.target, ast.Name):
-            name, after = node.target.id, _end(node)
+            name, after = node.target.id, end(node)
             added = isinstance(node.op, ast.Add)
             if added and isinstance(node.value, ast.List | ast.ListComp | ast.Call):
                 self._change(name, Change(None, None, block, after))
@@ -247,10 +250,10 @@ class Walk:
             elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
                 stack.append((node, at, True))
             elif isinstance(node, ast.NamedExpr):
-                self._assign(node.target, node.value, at, _end(node))
+                self._assign(node.target, node.value, at, end(node))
             elif isinstance(node, ast.Lambda | _COMPREHENSIONS):
                 at = self._inner(node, at)
-            stack.extend((one, at, False) for one in _children(node))
+            stack.extend((one, at, False) for one in children(node))
 
     def _inner(self, node: ast.AST, block: Block) -> Block:
         """The block of a lambda or comprehension, in which its names are not known."""
@@ -258,7 +261,7 @@ class Walk:
         inner = Block(scope, block)
         names: Iterable[str] = ()
         if isinstance(node, ast.Lambda):
-            names = _parameters(node.args)
+            names = parameters(node.args)
         elif isinstance(node, _COMPREHENSIONS):
             names = [
                 one.id for part in node.generators for one in ast.walk(part.target)
@@ -276,41 +279,4 @@ class Walk:
                               "setdefault"):  # fmt: skip
             name = dotted_name(node.func.value)
             if name is not None and name != "os.environ":
-                self._change(name, Change(None, None, block, _end(node)))
-
-
-def _children(node: ast.AST) -> list[ast.AST]:
-    """The parts of a node, the last first."""
-    found: list[ast.AST] = []
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if isinstance(value, list):
-            found += [one for one in value if isinstance(one, ast.AST)]
-        elif isinstance(value, ast.AST):
-            found.append(value)
-    found.reverse()
-    return found
-
-
-def _start(node: ast.stmt) -> Place:
-    return node.lineno, node.col_offset
-
-
-def _end(node: ast.stmt | ast.expr | ast.pattern) -> Place:
-    return node.end_lineno or 0, node.end_col_offset or 0
-
-
-def _parameters(args: ast.arguments) -> Iterator[str]:
-    for one in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
-        if one is not None:
-            yield one.arg
-
-
-def _outer(body: Iterable[ast.stmt]) -> set[str]:
-    return {
-        name for one in body if isinstance(one, ast.Global | ast.Nonlocal) for name in one.names
-    }
-
-
-def _is_static(node: Function) -> bool:
-    return any(dotted_name(one) == "staticmethod" for one in node.decorator_list)
+                self._change(name, Change(None, None, block, end(node)))
