@@ -128,7 +128,9 @@ def test_settings_of_pydantic_without_a_default_and_with_a_prefix() -> None:
     ("def f():\n    return f()\nprobe(f())", None),
     ("class A:\n    @property\n    def x(self):\n        return 'a'\nprobe(A().x)", "a"),
     ("d = {'a': 1}\nd['b'] = 2\nprobe(d)", {"a": 1, "b": 2}), ("l = [1]\nl.append(2)\n"
-     "probe(l[0])", 1),
+     "probe(l)", [1, 2]), ("l = [1]\nl.extend(x)\nprobe(l[0])", 1),
+    ("l = [1]\nl.insert(0, 2)\nprobe(l[0])", None),
+    ("l = [1]\nfor i in x:\n    l.append(2)\nprobe(l[0])", 1),
     ("d = {'a': 1}\nd.update(x)\nprobe(d)", None), ("probe(d)\nd = {'a': 1}", {"a": 1}),
 ])  # fmt: skip
 def test_names_are_what_they_certainly_are(body: str, expected: Value) -> None:

@@ -25,12 +25,14 @@ class Binding(NamedTuple):
 
 
 class Change(NamedTuple):
-    """Something put into a list or dict: under ``key``, or anywhere (None)."""
+    """Something put into a list or dict: under ``key``, or (None) at the end; ``anywhere`` is what
+    may change all of it."""
 
     key: str | None
-    to: ast.expr | None  # None where it is not certain
+    to: ast.expr | None  # None where it is not known
     block: "Block"
     after: Place
+    anywhere: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -89,6 +91,11 @@ class Block:
     def is_outermost(self) -> bool:
         """Whether it always runs when its scope does."""
         return self.parent is None or self.parent.scope is not self.scope
+
+    @property
+    def in_loop(self) -> bool:
+        """Whether it may run more than once where its scope runs once."""
+        return any(one.loop for one in self.around())
 
     def around(self) -> "Iterator[Block]":
         """Itself and those around it in the same scope."""

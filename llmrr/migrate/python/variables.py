@@ -70,8 +70,13 @@ class Variables:
             if not before and not any(outer.loop for outer in around):
                 continue
             certain = before and (one.block in around if same else one.block.is_outermost)
+            if one.anywhere:
+                return self._evaluator.unresolved(node)
             if isinstance(found, list):
-                return [*found, self._evaluator.unresolved(node)]
+                if one.to is None or not certain or one.block.in_loop:
+                    return [*found, self._evaluator.unresolved(node)]
+                found = [*found, self._evaluator.value(one.to, one.block)]
+                continue
             if one.key is None:
                 return self._evaluator.unresolved(node)
             value: Value = self._evaluator.unresolved(node)

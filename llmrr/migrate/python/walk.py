@@ -278,5 +278,8 @@ class Walk:
         if node.func.attr in ("append", "extend", "insert", "update", "pop", "clear", "remove",
                               "setdefault"):  # fmt: skip
             name = dotted_name(node.func.value)
+            plain = node.func.attr == "append" and len(node.args) == 1
+            anywhere = node.func.attr not in ("append", "extend")
             if name is not None and name != "os.environ":
-                self._change(name, Change(None, None, block, end(node)))
+                added = node.args[0] if plain else None
+                self._change(name, Change(None, added, block, end(node), anywhere))
