@@ -99,6 +99,12 @@ def test_a_token_that_is_not_known_is_told() -> None:
          ["embedding-model"]),
         ("from diffusers import StableDiffusionPipeline as S\n" + AUTO +
          "S.from_pretrained('o/sd')", [], ["other-role"]),
+        ("from diffusers import ControlNetModel as C\n" + AUTO + "C.from_pretrained('o/c')", [],
+         ["other-role"]),
+        ("from transformers import BertModel as B\nB.from_pretrained('o/b')", [],
+         ["embedding-model"]),
+        ("from mine import MyModel\n" + AUTO + "MyModel.from_pretrained('o/b')\n"
+         "pipeline('text-generation', 'o/r')", ["huggingface:o/r"], []),
         (AUTO + "M = 'o/r'\nAutoModelForCausalLM.from_pretrained(M, revision='v1')",
          ["huggingface:o/r"], []),
         (AUTO + "import os\nAutoModelForCausalLM.from_pretrained(os.getenv('M', 'o/r'))",
@@ -175,6 +181,16 @@ def test_a_model_in_an_attribute_and_in_a_parameter() -> None:
     assert found.models[0].params == {"max_tokens": 5}
     found = read(LOAD + "def ask(model, x):\n    return model.generate(x, max_new_tokens=6)\n")
     assert found.models[0].params == {"max_tokens": 6}
+
+
+def test_a_thread_that_streams() -> None:
+    found = read(
+        "from threading import Thread\n" + LOAD +
+        "kw = dict(inputs, streamer=s, max_new_tokens=12, temperature=0.2)\n"
+        "Thread(target=m.generate, kwargs=kw).start()"
+    )
+    assert found.models[0].params == {"max_tokens": 12, "temperature": 0.2}
+    assert found.models[0].call_sites == [5]
 
 
 def test_messages() -> None:
