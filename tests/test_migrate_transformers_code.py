@@ -243,6 +243,18 @@ def test_transformers_js() -> None:
     assert codes(found) == ["embedding-model"]
 
 
+def test_the_usual_class_around_a_pipeline() -> None:
+    found = read(
+        JS + "class G {\n  static task = 'text-generation'; static model = 'Xenova/r';\n"
+        "  static async get() { return this.i ??= pipeline(this.task, this.model); }\n}\n"
+        "const g = await G.get();\nawait g('Hi', {max_new_tokens: 5});\n",
+        "worker.js",
+    )
+    (model,) = found.models
+    assert (model.source, model.params) == ("huggingface:Xenova/r", {"max_tokens": 5})
+    assert model.call_sites == [7]
+
+
 def test_the_inference_client() -> None:
     found = read(
         "import os\nfrom huggingface_hub import InferenceClient\n"

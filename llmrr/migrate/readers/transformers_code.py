@@ -56,6 +56,9 @@ def of_code(document: Document) -> Iterator[Artefact]:
         _tokens(call, models)
     for call in code.calls:
         _ask(call, models, generation)
+    for call in code.calls:
+        if inference_client.client_of(call) is None:
+            generation.told(call)
     inference_client.read(code, findings)
     generation.finish()
     if findings.models or findings.warnings:
