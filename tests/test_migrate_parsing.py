@@ -159,6 +159,15 @@ def test_toml() -> None:
         parsed("a = 1\nb = secret-word\n", ".toml")
 
 
+def test_ini() -> None:
+    text = "version = 1\n[*]\nc = 4096 ; tokens\n[a/b:Q4]\nngl = 99\n"
+    for suffix in (".ini", ""):
+        found = parsed(text, suffix)
+        assert found == {"*": {"c": "4096"}, "a/b:Q4": {"ngl": "99"}}
+        assert found.head == {"version": "1"}
+    assert parsed("this is prose", ".ini") is None
+
+
 @pytest.mark.parametrize(
     ("text", "suffix"),
     [

@@ -186,7 +186,7 @@ class _Run:
             if reader.forced is None:
                 continue
             try:
-                found = [one for one in reader.forced(document) if one.kind == self.kind]
+                found = list(reader.forced(document))
             except DamagedFile as error:
                 why = error.message
                 continue

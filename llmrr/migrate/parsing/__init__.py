@@ -88,7 +88,8 @@ def _tree(text: str, suffix: str) -> Any:
         case "toml":
             return _toml(text)
         case "ini":
-            return initext.load(text)
+            found = initext.load(text)
+            return found if found or found.head else None
     return None
 
 
