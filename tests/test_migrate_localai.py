@@ -138,6 +138,13 @@ def test_a_proxy_is_a_remote_model() -> None:
     assert_absent(str(planted))
 
 
+def test_a_key_of_the_server_is_none_of_a_local_model() -> None:
+    found = read(GGUF + f"api_keys: [{KEYS['plain']}]\n")
+    assert found.models[0].options == {}
+    assert codes(found) == ["secret-in-clear"]
+    assert_absent(repr(found))
+
+
 def test_what_stays() -> None:
     found = read(
         GGUF + "  mirostat: 2\nroles: {user: 'U:'}\ntrimsuffix: ['\\n']\nfunction: {grammar: x}\n"

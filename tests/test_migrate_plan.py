@@ -400,8 +400,7 @@ def test_the_files_of_ollama_in_place(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_file_of_a_store_that_was_seen_counts_first(tmp_path: Path) -> None:
     seen = one("ollama:tiny")
     (tmp_path / "blob").write_bytes(b"GGUF")
-    for model in seen.models:
-        model.weights = str(tmp_path / "blob")
+    seen.models[0].weights = str(tmp_path / "blob")
     made = plan(seen, as_files=True)
     assert toml(made)["models"][0]["source"] == f"file:{tmp_path}/blob"
 
