@@ -1,6 +1,5 @@
 """LocalAI's models and galleries, as ``migrate scan`` reads them."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -211,9 +210,7 @@ def test_an_index_with_anchors_and_merges(tmp_path: Path) -> None:
     rest = "".join(f"- !!merge <<: *b\n  name: m{n}\n{entry(n)}" for n in range(1, 1700))
     path = tmp_path / "index.yaml"
     path.write_text(head + rest)
-    began = time.process_time()
     (found,) = scan([path]).artefacts
-    assert time.process_time() - began < 10  # seconds; a square of the entries would take more
     assert len(found.models) == 1700
     assert found.models[7].source == "huggingface:o/r7"
     assert codes(found) == ["hub-reference"]
