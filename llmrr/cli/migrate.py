@@ -9,12 +9,6 @@ from llmrr.cli.options import group
 
 migrate = group("Bring over what you run today: a plan, a proof, and a way back.")
 
-
-@migrate.callback()
-def _migrate() -> None:
-    """Bring over what you run today: a plan, a proof, and a way back."""
-
-
 # -- scan ------------------------------------------------------------------------------------------
 
 
