@@ -10,6 +10,7 @@ from llmrr.errors import LlmrrError
 from llmrr.migrate import applying, checklist, records
 from llmrr.migrate.checklist import Facts
 from llmrr.migrate.records import Migration, Step
+from llmrr.migrate.validating import kept
 
 if TYPE_CHECKING:
     import sqlite3
@@ -135,9 +136,13 @@ def _known(connection: "sqlite3.Connection") -> Facts:
         return Facts(notes=noted)
     last = done[-1]
     runs = len(stats.runs(connection, since=last.at, last=1))
+    validation = kept.last(connection)
+    bars = {} if validation is None else validation.facts.get("bars", [])
+    met = {one["name"]: one["passed"] for one in bars}
     return checklist.facts_of(_table(last.plan.target))._replace(
         sources=len(last.plan.sources), applied=True, valid=_is_valid(last.plan.target),
-        notes=noted, runs=runs,
+        notes=noted, runs=runs, validated=None if validation is None else validation.passed,
+        quick=met.get("latency"), reliable=met.get("error rate"),
     )  # fmt: skip
 
 
