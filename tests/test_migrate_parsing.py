@@ -189,7 +189,7 @@ def test_what_is_no_data_is_not_parsed(text: str, suffix: str) -> None:
         ('{"a": 1}', "", "json"), ('{"a": 1}', ".yaml", "json"), ("{a: 1}", ".yaml", "yaml"),
         ("version = 1\n[*]\nc = 1\n", ".txt", "ini"), ("[m]\nmodel = x.gguf\n", ".conf", "ini"),
         ("[[m]]\na = 'b'\n", "", "toml"), ("- a\n- b: 1\n", "", "yaml"), ("---\na: 1", "", "yaml"),
-        ("// c\n{}", ".jsonc", "json"),
+        ("// c\n{}", ".jsonc", "json"), ('[{"a": 1}]', "", "json"), ('["a"]', ".json", "json"),
     ],
 )  # fmt: skip
 def test_the_beginning_decides(text: str, suffix: str, expected: str) -> None:
