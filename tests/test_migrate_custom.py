@@ -163,3 +163,8 @@ def test_any_shape_is_looked_at(shape: Any) -> None:
     assert READER.forced is not None
     if isinstance(shape, dict | list):
         list(READER.forced(found))
+
+
+def test_code_that_another_reader_takes_is_left(tmp_path: Path) -> None:
+    text = "module.exports = {apiKey: process.env.OPENAI_API_KEY, model: 'gpt-4', temperature: 1};"
+    assert not artefacts(READER, tmp_path, "openai.config.js", text)
