@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from migrating import findings, kept, model, one, plan
 from terminal import Typed
@@ -439,12 +439,18 @@ def test_what_is_there_stays_to_the_byte() -> None:
     assert codes(made) == ["clash", "clash"]
 
 
-def test_what_is_there_already_is_not_added_again() -> None:
-    given = one("openai:a", params={"seed": 3}), one("openai:a", path="b.py", params={"seed": 4})
-    first = plan(*given)
-    Path("llmrr.toml").write_text(first.toml)
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_what_is_there_already_is_not_added_again(is_whole: bool) -> None:
+    found = findings()
+    first, second = (model(found, "openai:a", params={"seed": seed}) for seed in (3, 4))
+    found.chain(first, second)
+    found.template("qa", "One line:\n{input}", model=second)
+    found.settings["retry.attempts"] = 2
+    given = [found.artefact(), *([] if is_whole else [one("openai:b")])]
+    made = plan(*given)
+    Path("llmrr.toml").write_text(made.toml)
     again = plan(*given)
-    assert again.toml == first.toml
+    assert again.toml == made.toml
     assert planning.difference(again) == []
 
 
@@ -478,7 +484,7 @@ _KEYS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
 @given(
     st.lists(st.tuples(
         st.sampled_from(["openai:", "file:", "ollama:", "huggingface:", "bedrock:", "x:"]), _TEXT,
@@ -501,10 +507,16 @@ def test_whatever_is_found_what_is_written_is_valid(
     found.chain(*found.models)
     found.chain(*reversed(found.models))
     found.settings |= stated
+    target = Path("llmrr.toml")
+    target.unlink(missing_ok=True)
     try:
-        toml(plan(found.artefact()))
+        first = plan(found.artefact())
     except LlmrrError as error:
         assert "nothing was found" in error.message
+        return
+    toml(first)
+    target.write_text(first.toml, encoding="utf-8")
+    assert plan(found.artefact()).toml == first.toml
 
 
 # -- the command -----------------------------------------------------------------------------------
