@@ -99,7 +99,8 @@ def outcomes(
     """How many of a model's last runs failed, and how many there were: at most ``WINDOW`` of one
     day. What was wrong with a request is no failure of the model."""
     # Newest first; only so many are looked at, whoever's they are.
-    sql = "SELECT model, at, error FROM runs WHERE cache IS NULL ORDER BY id DESC LIMIT ?"
+    sql = """SELECT model, at, error FROM runs WHERE cache IS NULL AND import_id IS NULL
+        ORDER BY id DESC LIMIT ?"""
     failed = runs = 0
     with database.errors():
         rows = connection.execute(sql, (20 * WINDOW,))

@@ -258,6 +258,17 @@ STEPS: tuple[tuple[str, ...], ...] = (
             forced INTEGER NOT NULL,
             entry TEXT NOT NULL)""",
     ),
+    # Runs that another tool kept; they count in no figure of ours.
+    (
+        "ALTER TABLE runs ADD COLUMN import_id TEXT",
+        "ALTER TABLE runs ADD COLUMN import_digest TEXT",
+        "CREATE UNIQUE INDEX runs_imported ON runs (import_digest) WHERE import_digest IS NOT NULL",
+        """CREATE TABLE cache_models (
+            import_id TEXT NOT NULL,
+            label TEXT NOT NULL,
+            source TEXT NOT NULL,
+            PRIMARY KEY (import_id, label)) WITHOUT ROWID""",
+    ),
 )
 
 

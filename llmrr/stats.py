@@ -175,8 +175,9 @@ def run(connection: "sqlite3.Connection", run_id: int) -> Run | None:
 
 def last_used(connection: "sqlite3.Connection") -> dict[str, float]:
     """When each source last ran (epoch seconds), by source."""
+    sql = "SELECT source, max(at) FROM runs WHERE import_id IS NULL GROUP BY source"
     with database.errors():
-        return dict(connection.execute("SELECT source, max(at) FROM runs GROUP BY source"))
+        return dict(connection.execute(sql))
 
 
 def conversation(connection: "sqlite3.Connection", cid: str | None) -> Conversation | None:
@@ -222,7 +223,8 @@ def conversations(
 def summary(connection: "sqlite3.Connection", since: float | None = None) -> Summary:
     """Figures per model and per day of the runs at or after ``since`` (epoch seconds)."""
     sql = """SELECT model, at, error IS NOT NULL, prompt_tokens, cached_tokens, completion_tokens,
-        first_token_s, total_s, cache IS NOT NULL, cost FROM runs WHERE at >= ?"""
+        first_token_s, total_s, cache IS NOT NULL, cost FROM runs
+        WHERE at >= ? AND import_id IS NULL"""
     with database.errors():
         rows = connection.execute(sql, (since or 0.0,)).fetchall()
     by_model: dict[str, list[tuple[Any, ...]]] = {}
@@ -243,7 +245,7 @@ def prune(
     """Delete runs, alerts, metrics and the pairs of both sides of a migration older than
     ``retention`` seconds (None keeps all), unless ``at_once`` no more than once a day, so that it
     may be called after every run; how many runs went. What was spent is kept until its month is
-    over: a budget counts it."""
+    over: a budget counts it. What ``migrate cache`` brought is kept: it is old from the start."""
     now = time.time() if now is None else now
     if retention is None:
         return 0
@@ -252,7 +254,8 @@ def prune(
         return 0
     with database.errors(), database.transaction(connection):
         oldest = now - retention
-        gone = connection.execute("DELETE FROM runs WHERE at < ?", (oldest,)).rowcount
+        sql = "DELETE FROM runs WHERE at < ? AND import_id IS NULL"
+        gone = connection.execute(sql, (oldest,)).rowcount
         for table in ("alerts", "metrics", "pairs"):
             connection.execute(f"DELETE FROM {table} WHERE at < ?", (oldest,))
         days = [time.strftime("%Y-%m-%d", time.localtime(at)) for at in (oldest, now)]

@@ -31,7 +31,8 @@ _CAMEL: Final = {f"include{one.capitalize()}": one for one in SECTIONS}
 _LOSS: Final = "what runs took is not known"
 _CACHE_FACTS: Final = ("hit_rate", "hitRate", "entries", "bytes")
 _RUNS: Final = """SELECT model, error IS NOT NULL, CASE WHEN cache IS NULL THEN total_s END, load_s,
-    prompt_tokens + completion_tokens, cost FROM runs WHERE at >= ?"""
+    prompt_tokens + completion_tokens, cost FROM runs WHERE at >= ?
+    AND import_id IS NULL"""
 
 
 class Host(Protocol):

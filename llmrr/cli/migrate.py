@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import migrate_options, migrating, options, proof, scanning
+from llmrr.cli import caching, migrate_options, migrating, options, proof, scanning
 from llmrr.cli.options import group
 
 migrate = group("Bring over what you run today: a plan, a proof, and a way back.")
@@ -210,3 +210,5 @@ migrate.command()(proof.promote)
 migrate.command()(proof.demote)
 
 # -- cache -----------------------------------------------------------------------------------------
+
+migrate.command()(caching.cache)

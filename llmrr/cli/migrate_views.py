@@ -16,11 +16,16 @@ def plan(found: "Plan") -> Iterator[str]:
     yield from lines
     if not lines:
         yield f"{found.target} says all of this already"
-    others = [one for one in found.actions if one.do != "write-config"]
-    if others:
+    models = [str(one.source) for one in found.actions if one.do == "register-model"]
+    caches = [str(one.path) for one in found.actions if one.do == "import-cache"]
+    if models:
         yield ""
-        yield f"{counted(len(others), 'model')} of other tools to be entered in place:"
-        yield from (f"  {one.source}" for one in others)
+        yield f"{counted(len(models), 'model')} of other tools to be entered in place:"
+        yield from (f"  {name}" for name in models)
+    if caches:
+        yield ""
+        yield f"{counted(len(caches), 'file')} with answers that go to the history:"
+        yield from (f"  {name}" for name in caches)
     yield ""
     done = sum(one.done is True for one in found.checklist)
     warned = counted(len(found.warnings), "warning")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import config, journal, trust
 from llmrr.errors import LlmrrError, NotFound
-from llmrr.migrate import records, registering
+from llmrr.migrate import caches, records, registering
 from llmrr.migrate.planning import Action, Plan
 from llmrr.migrate.records import Migration, Step
 from llmrr.migrate.setup import digest_of
@@ -205,10 +205,39 @@ def _forget(connection: "sqlite3.Connection", found: Migration, step: Step) -> N
     registering.forget(connection, step.action, step.undo)
 
 
+# -- answers of other tools ------------------------------------------------------------------------
+
+
+def _prepare_cache(
+    connection: "sqlite3.Connection", found: Migration, action: Action
+) -> dict[str, Any]:
+    """Under which id the answers come, so that a second time is the same import."""
+    path = hashlib.sha256(str(action.path).encode()).hexdigest()
+    return {"import": f"{found.id}.{path[:8]}"}
+
+
+def _import(connection: "sqlite3.Connection", found: Migration, step: Step) -> None:
+    if not config.load().value("log_prompts"):
+        raise LlmrrError("log_prompts = false: the history keeps no words", "llmrr logs on")
+    assert step.action.path is not None
+    for one in caches.bring(connection, [step.action.path], step.undo["import"]):
+        if one.error is not None and not one.answers:
+            raise LlmrrError(one.error)
+
+
+def _take_out(connection: "sqlite3.Connection", found: Migration, step: Step) -> None:
+    caches.undo(connection, str(step.undo["import"]))
+
+
 _Prepare = Callable[["sqlite3.Connection", Migration, Action], dict[str, Any]]
 _Do = Callable[["sqlite3.Connection", Migration, Step], None]
 _PREPARE: Final[Mapping[str, _Prepare]] = {
     "write-config": _prepare_write, "register-model": _prepare_model,
+    "import-cache": _prepare_cache,
 }  # fmt: skip
-_DO: Final[Mapping[str, _Do]] = {"write-config": _write, "register-model": _register}
-_UNDO: Final[Mapping[str, _Do]] = {"write-config": _unwrite, "register-model": _forget}
+_DO: Final[Mapping[str, _Do]] = {
+    "write-config": _write, "register-model": _register, "import-cache": _import,
+}  # fmt: skip
+_UNDO: Final[Mapping[str, _Do]] = {
+    "write-config": _unwrite, "register-model": _forget, "import-cache": _take_out,
+}  # fmt: skip

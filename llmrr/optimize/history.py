@@ -122,7 +122,8 @@ def read(
     too."""
     sql = f"""SELECT model, source, at, load_s, first_token_s, total_s, prompt_tokens,
         completion_tokens, finish_reason, substr(error, 1, {_LONGEST_ERROR}), cache,
-        looked_up, substr(prompt, 1, {masks.LONGEST_READ + 1}) FROM runs WHERE at >= ?"""
+        looked_up, substr(prompt, 1, {masks.LONGEST_READ + 1}) FROM runs
+        WHERE at >= ? AND import_id IS NULL"""
     with database.errors():
         rows = [  # shapes only: all prompts would fill the memory
             Row._make((*row, masks.shape(prompt) if prompt else None))

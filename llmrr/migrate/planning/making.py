@@ -59,7 +59,7 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     warnings = tuple(replace(one, message=masked(one.message)) for one in warnings)
     plan = Plan(
         "", target, None if content is None else hashlib.sha256(content).hexdigest(), text.toml,
-        (Action("write-config", target), *_registrations(left, setup)),
+        (Action("write-config", target), *_registrations(left, setup), *_imports(left)),
         warnings, (), tuple((path.absolute(), digest) for path, digest in setup.sources),
     )  # fmt: skip
     return identified(replace(plan, checklist=checklist.planned(plan)))
@@ -138,6 +138,13 @@ def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Acti
                     "register-model", artefact.path.absolute(), one.name, one.source,
                     {"holder": holder},
                 )  # fmt: skip
+
+
+def _imports(artefacts: Sequence[Artefact]) -> Iterator[Action]:
+    """The stores of answers whose answers go to the history."""
+    for one in artefacts:
+        if one.kind == "response-cache" and one.error is None:
+            yield Action("import-cache", one.path.absolute(), detail={"kind": one.kind})
 
 
 def _content(path: Path) -> bytes | None:

@@ -1,0 +1,17 @@
+"""Answers that other tools kept go to our history, and their models are adopted where they lie.
+
+``answers``    what one answer is, and what is left out
+``sqlite``     a database of others, opened to be read, as data
+``langchain``, ``gptcache``, ``simonw``, ``legacy``    one layout each: answers, and what is left
+``finding``    which layout a file has, by content
+``history``    from answers to rows of the history, and out of it again
+``bringing``   all of it for paths that were given
+
+Nothing goes to our own cache: its key is the whole request with the engine and the files behind it,
+and none of these stores records that.
+"""
+
+from llmrr.migrate.caches.bringing import Brought, bring
+from llmrr.migrate.caches.history import undo
+
+__all__ = ["Brought", "bring", "undo"]

@@ -1,0 +1,94 @@
+"""Which store of answers a file is, by content; never by its name."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from llmrr.errors import DamagedFile, LlmrrError, NotFound
+from llmrr.migrate.caches import gptcache, langchain, legacy, simonw
+from llmrr.migrate.caches.answers import Rows
+from llmrr.migrate.caches.sqlite import MAGIC, Database, opened
+
+LARGEST: Final = 256_000_000  # bytes of a JSON file
+_PICKLES: Final = tuple(b"\x80" + bytes([version]) for version in range(2, 6))
+
+
+class Layout(NamedTuple):
+    """A database's layout: the tool, and how it is recognised and read."""
+
+    tool: str
+    fits: Callable[[Database], bool]
+    rows: Callable[[Database], Rows]
+
+
+LAYOUTS: Final = (
+    Layout("langchain", langchain.fits, langchain.rows),
+    Layout("gptcache", gptcache.fits, gptcache.rows),
+    Layout("simonw-llm", simonw.fits, simonw.rows),
+)
+LEGACY: Final = "llm-runner-router"
+
+
+class Store(NamedTuple):
+    """A store that was recognised: the tool, its answers and what is left, and the models that it
+    names besides."""
+
+    tool: str
+    rows: Rows
+    models: list[dict[str, Any]]
+
+
+@contextmanager
+def store(path: Path) -> Iterator[Store | None]:
+    """The store in a file; None for a file that is none. Raises ``NotFound``, ``DamagedFile``, and
+    ``LlmrrError`` for one that cannot be read."""
+    head = _head(path)
+    if head.startswith(MAGIC):
+        with opened(path) as database:
+            layout = layout_of(database)
+            yield layout and Store(layout.tool, layout.rows(database), [])
+        return
+    if head.startswith(_PICKLES):
+        raise DamagedFile(f"{path} is a pickle, which is never loaded", "leave it out")
+    shape: Any = _json(path) if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else None
+    is_ours = legacy.fits(shape)
+    yield Store(LEGACY, legacy.rows(shape), legacy.models(shape)) if is_ours else None
+
+
+def layout_of(database: Database) -> Layout | None:
+    """The layout of a database; None for one that holds something else."""
+    return next((one for one in LAYOUTS if one.fits(database)), None)
+
+
+def may_be(path: Path) -> bool:
+    """Whether a file in a folder is worth a look: a database, or JSON of the guide's shape."""
+    try:
+        head = _head(path)
+    except LlmrrError:
+        return False
+    return head.startswith(MAGIC) or (
+        path.suffix.lower() == ".json" and (b'"responses"' in head or b'"models"' in head)
+    )
+
+
+def _head(path: Path) -> bytes:
+    try:
+        if not path.is_file():  # a pipe would wait for ever
+            raise NotFound(f'there is no file "{path}"', f"ls -l {path}")
+        with path.open("rb") as file:
+            return file.read(65_536)
+    except OSError as error:
+        raise LlmrrError(f"cannot read {path}: {error.strerror}", f"ls -l {path}") from error
+
+
+def _json(path: Path) -> Any:
+    if path.stat().st_size > LARGEST:
+        raise DamagedFile(f"{path} is JSON of more than {LARGEST:,} bytes", "split it")
+    try:
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    except OSError as error:
+        raise LlmrrError(f"cannot read {path}: {error.strerror}", f"ls -l {path}") from error

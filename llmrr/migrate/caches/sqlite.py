@@ -1,0 +1,105 @@
+"""A database that another program wrote, read as data: it is opened to be read and nothing else, no
+view, trigger or virtual table of it is used, and neither time nor memory is without bound."""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from llmrr.errors import DamagedFile
+
+MAGIC: Final = b"SQLite format 3\0"
+LONGEST: Final = 8_000_000  # bytes of a value
+MOST_ROWS: Final = 500_000
+SECONDS: Final = 60.0  # of reading all
+_STEPS: Final = 10_000  # of SQLite's machine, between two looks at the clock
+
+
+class Database:
+    """An open one: its plain tables with their stored columns."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection, self.path = connection, path
+        self.tables = self._tables()
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether there is such a table with at least these columns."""
+        return {*columns} <= self.tables.get(table, set())
+
+    def rows(
+        self, table: str, columns: Sequence[str], where: str = "", values: Sequence[Any] = ()
+    ) -> Iterator[tuple[Any, ...]]:
+        """The rows, in the order they lie; a column that there is not is None in each. Raises
+        ``DamagedFile`` where they end before their end."""
+        known = self.tables[table]
+        names = ", ".join(_quoted(one) if one in known else "NULL" for one in columns)
+        sql = f"SELECT {names} FROM {_quoted(table)} {where} LIMIT {MOST_ROWS}"
+        try:
+            yield from self._connection.execute(sql, values)
+        except (sqlite3.Error, OverflowError) as error:
+            raise _damaged(self.path, error) from error
+
+    def count(self, table: str) -> int:
+        """How many rows there are."""
+        sql = f"SELECT count(*) FROM {_quoted(table)}"
+        return int(self._connection.execute(sql).fetchone()[0])
+
+    def _tables(self) -> dict[str, set[str]]:
+        found = self._connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'table' LIMIT 1000"
+        ).fetchall()
+        plain = [
+            name for name, sql in found
+            if isinstance(name, str) and isinstance(sql, str)
+            and sql.lstrip()[:13].upper().startswith("CREATE TABLE")
+        ]  # fmt: skip
+        return {name: self._columns(name) for name in plain}
+
+    def _columns(self, table: str) -> set[str]:
+        """Those that are stored: one that is computed runs an expression of the file."""
+        info = self._connection.execute(f"PRAGMA table_xinfo({_quoted(table)})")
+        return {str(row[1]) for row in info if row[6] == 0}
+
+
+@contextmanager
+def opened(path: Path, seconds: float = SECONDS) -> Iterator[Database]:
+    """Open. Raises ``DamagedFile``, also for what goes wrong in the block with its content, and
+    where that takes longer than ``seconds``."""
+    address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    try:
+        connection = sqlite3.connect(address, uri=True, isolation_level=None)
+    except sqlite3.Error as error:
+        raise _damaged(path, error) from error
+    until = time.monotonic() + seconds
+    try:
+        connection.text_factory = lambda data: data.decode(errors="replace")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA query_only = ON")
+        yield Database(connection, path)
+    except (sqlite3.Error, OverflowError) as error:
+        raise _damaged(path, error) from error
+    finally:
+        connection.close()
+
+
+def has_unwritten(path: Path) -> bool:
+    """Whether rows lie beside the file, in its log, which is not read."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _damaged(path: Path, error: Exception) -> DamagedFile:
+    said = "it took too long" if "interrupted" in str(error) else str(error)
+    return DamagedFile(f"{path} cannot be read as a database: {said}", f"ls -l {path}")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
