@@ -48,6 +48,11 @@ _GIVEN: Final = re.compile(
     r"(?i)((?:key|token|secret|password|passwd|credential|auth\w*)s?[\"']?\]?\s*"
     r"(?:[:=]|\bor\b|,|\|\||\?\?)\s*(?:[fru]{0,2}))([\"'`])(?:(?!\2).)*(\2|$)"
 )
+# In prose only what can hardly be a word: "the password: swordfish" of a prompt is kept.
+_IN_PROSE: Final = re.compile(
+    r"(?i)\b(\w*(?:api[-_ ]?key|password|passwd|secret|token)['\"]?\s*[=:]\s*['\"]?)"
+    r"(?=[^\s'\",;&]*\d)(?=[^\s'\",;&]*[a-z])[\w.~+/=-]{16,}"
+)
 # Variables that code sets: os.environ["X"] = "...", X_API_KEY = "...", process.env.X = "...".
 _ASSIGNED: Final = re.compile(
     r"""(?:environ\[["']|env\.|env\[["']|^\s*(?:const\s+|let\s+|var\s+|export\s+const\s+)?)(\w+)"""
@@ -98,7 +103,7 @@ def looks_secret(text: str) -> bool:
     >>> looks_secret("Authorization: sk-ant-0123456789abcdef0"), looks_secret("sk-learn is nice")
     (True, False)
     """
-    patterns = (_LOOKS, _IN_ADDRESS, _IN_QUERY, _BEARER, _IN_COMMAND)
+    patterns = (_LOOKS, _IN_ADDRESS, _IN_QUERY, _BEARER, _IN_COMMAND, _IN_PROSE)
     return any(one.search(text) for one in patterns)
 
 
@@ -158,6 +163,7 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     text = _IN_ADDRESS.sub("…@", text)
     text = _IN_QUERY.sub(lambda found: f"{found[1]}…", text)
     text = _IN_COMMAND.sub(lambda found: f"{found[1]}…", text)
+    text = _IN_PROSE.sub(lambda found: f"{found[1]}…", text)
     return _BEARER.sub(lambda found: f"{found[1]} …", text)
 
 
