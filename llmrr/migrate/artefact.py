@@ -145,7 +145,6 @@ class Findings:
         self.templates: list[Template] = []
         self.settings: dict[str, Any] = {}
         self.warnings: list[Notice] = []
-        self._told: set[Notice] = set()
         self.confidence: float | None = None
         self.env_file: str | None = None
         self._told: set[Notice] = set()

@@ -142,9 +142,9 @@ def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Acti
 
 def _imports(artefacts: Sequence[Artefact]) -> Iterator[Action]:
     """The stores of answers whose answers go to the history."""
-    for one in artefacts:
-        if one.kind == "response-cache" and one.error is None:
-            yield Action("import-cache", one.path.absolute(), detail={"kind": one.kind})
+    kept = (one for one in artefacts if one.kind == "response-cache" and one.error is None)
+    for path in dict.fromkeys(one.path.absolute() for one in kept):
+        yield Action("import-cache", path, detail={"kind": "response-cache"})
 
 
 def _content(path: Path) -> bytes | None:
