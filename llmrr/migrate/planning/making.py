@@ -36,7 +36,8 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     nothing to take over, ``BadConfig`` for a target that is not valid, ``UsageError`` and
     ``NotFound`` for wishes that cannot be.
     """
-    left, target = wanted(artefacts, wishes), target.absolute()
+    target = target.absolute()
+    left = wanted((one for one in artefacts if not _is_ours(one.path)), wishes)
     setup = combined(left, target.parent)
     if not setup.models and not setup.templates and set(setup.settings) <= {"env_file"}:
         raise _nothing(setup)
@@ -93,6 +94,11 @@ def target_of(given: str | None) -> Path:
     if not path.parent.is_dir():
         raise UsageError(f'there is no folder "{path.parent}"', f"mkdir -p {path.parent}")
     return path
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is one of llmrr's own, which is not migrated to itself."""
+    return path.name == FILE_NAME
 
 
 def _nothing(setup: Setup) -> LlmrrError:
