@@ -554,3 +554,15 @@ def test_the_command_shows_the_pinned_shape_and_a_difference(typed: Typed) -> No
     assert typed("migrate", "apply", "--plan", "p.json", "--adopt").code == 2
     assert typed("migrate", "apply", "llm.json").code == 0
     assert typed("config", "check", "llmrr.toml").code == 0
+
+
+def test_a_guess_counts_where_nothing_is_known_and_is_said() -> None:
+    def guessed(path: str) -> Artefact:
+        found = findings(path, "custom")
+        model(found, "openai:guessed")
+        found.confidence = 0.6
+        return found.artefact()
+
+    found = plan(one("openai:a"), guessed("app.py"), guessed("llmrr.toml"), guessed("x.ini"))
+    assert [each["name"] for each in toml(found)["models"]] == ["a", "guessed"]
+    assert [(each.code, each.where) for each in found.warnings] == [("guess", "x.ini")]

@@ -5,10 +5,10 @@
 ``secrets``, ``naming``, ``fields``     from other tools' words to ours, without any key
 ``readers/``                            one source per file, all found by content
 ``scanning``, ``assessing/``            files and folders to artefacts; the system around them
-``setup``               many artefacts as one; ``placing`` rewrites paths, ``fitting`` leaves out what
-                        ``llmrr.toml`` refuses, ``chains`` and ``variables`` keep fallbacks and keys
-``planning/``, ``patches``  one ``llmrr.toml``, shown as a difference
-``applying``            a plan through the journal, and back; ``registering`` enters models in place
+``setup``                               many artefacts as one
+``placing``, ``fitting``, ``chains``, ``variables``   its paths, values, fallbacks and keys
+``planning/``                           one ``llmrr.toml``, shown as a difference
+``applying``, ``registering``           a plan through the journal and the store, and back
 ``records``, ``checklist``, ``reporting``   what was done and noted, and what is left to do
 ``validating/``                         the old side against the new one
 ``caches/``                             kept answers and model folders of other tools

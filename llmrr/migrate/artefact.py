@@ -145,6 +145,7 @@ class Findings:
         self.templates: list[Template] = []
         self.settings: dict[str, Any] = {}
         self.warnings: list[Notice] = []
+        self._told: set[Notice] = set()
         self.confidence: float | None = None
         self.env_file: str | None = None
         self.secrets: set[str] = set()  # literal ones, to be kept out of every text

@@ -12,7 +12,7 @@ from llmrr.config import FILE_NAME
 from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.migrate import checklist
-from llmrr.migrate.artefact import Artefact
+from llmrr.migrate.artefact import Artefact, Notice
 from llmrr.migrate.planning import replacing, sides
 from llmrr.migrate.planning.data import Action, Plan, identified
 from llmrr.migrate.planning.text import names_in, written
@@ -37,7 +37,7 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     ``NotFound`` for wishes that cannot be.
     """
     target = target.absolute()
-    left = wanted((one for one in artefacts if not _is_ours(one.path)), wishes)
+    left = wanted(_foreign(artefacts), wishes)
     setup = combined(left, target.parent)
     if not setup.models and not setup.templates and set(setup.settings) <= {"env_file"}:
         raise _nothing(setup)
@@ -96,9 +96,16 @@ def target_of(given: str | None) -> Path:
     return path
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether a file is one of llmrr's own, which is not migrated to itself."""
-    return path.name == FILE_NAME
+def _foreign(artefacts: Iterable[Artefact]) -> Iterator[Artefact]:
+    """Without llmrr's own files, and without guesses at files that are known for what they are."""
+    given = list(artefacts)
+    known = {one.path for one in given if one.kind not in ("custom", "none")}
+    for one in given:
+        if one.path.name != FILE_NAME and not (one.kind == "custom" and one.path in known):
+            if one.kind == "custom" and one.confidence is not None:
+                said = f"nothing says what this file is: taken with {one.confidence:.0%} confidence"
+                one = replace(one, warnings=(*one.warnings, Notice("guess", str(one.path), said)))
+            yield one
 
 
 def _nothing(setup: Setup) -> LlmrrError:
