@@ -248,7 +248,7 @@ def test_the_list_follows_what_is_done(work: Path, typed: Typed) -> None:
 
 # -- killed ----------------------------------------------------------------------------------------
 
-TIMES = [12, pytest.param(100, marks=pytest.mark.slow)]
+TIMES = [6, pytest.param(100, marks=pytest.mark.slow)]
 
 
 def as_before(work: Path, before: object, typed: Typed) -> None:
