@@ -121,8 +121,7 @@ class _Saved:
                     self.call(inner, depth + 1) for inner in one if isinstance(inner, dict)
                 ]
         if isinstance(data.get("prompt_path"), str):
-            text = self.elsewhere(data["prompt_path"], "prompt_path")
-            del text
+            self.elsewhere(data["prompt_path"], "prompt_path")
         callee = "LLMChain" if "llm" in told and "prompt" in told else "chain"
         return Call(callee, (), told)
 
