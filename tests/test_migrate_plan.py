@@ -397,6 +397,14 @@ def test_the_files_of_ollama_in_place(tmp_path: Path, monkeypatch: pytest.Monkey
     assert codes(made) == ["incomplete"]
 
 
+def test_the_file_of_a_store_that_was_seen_counts_first(tmp_path: Path) -> None:
+    seen = one("ollama:tiny")
+    (tmp_path / "blob").write_bytes(b"GGUF")
+    seen.models[0].weights = str(tmp_path / "blob")
+    made = plan(seen, as_files=True)
+    assert toml(made)["models"][0]["source"] == f"file:{tmp_path}/blob"
+
+
 def test_the_check_list_has_its_items_and_phases() -> None:
     found = plan(one("openai:a")).checklist
     assert len([each for each in found if not each.phase.startswith("phase")]) == 22

@@ -9,12 +9,6 @@ from llmrr.cli.options import group
 
 migrate = group("Bring over what you run today, with a way back.")
 
-
-@migrate.callback()
-def _migrate() -> None:
-    """Bring over what you run today, with a way back."""
-
-
 # -- scan ------------------------------------------------------------------------------------------
 
 

@@ -135,7 +135,10 @@ def may_mention_model(data: bytes, suffix: str) -> bool:
         return True
     plain = data.lower()
     words = _TOOL_BYTES if suffix in _LANGUAGES else _DATA_BYTES
-    return any(word in plain for word in words)
+    for word in words:  # noqa: SIM110  any() takes twice as long
+        if word in plain:
+            return True
+    return False
 
 
 def is_minified(data: bytes, suffix: str) -> bool:

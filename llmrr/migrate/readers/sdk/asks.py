@@ -136,9 +136,6 @@ def _placed(client: Client, name: str, findings: Findings, line: int | None) -> 
     if address and vendor == "openai":
         if (azure := _azure(address)) is not None:
             return naming.Place(f"azure:{azure[1] or name}", azure[0])
-        found = naming.by_address(address)
-        if found is not None:
-            return naming.Place(f"{found[0]}:{name}", found[1])
         if urlsplit(address).port == 11434:
             findings.warn(
                 "ollama-server",
