@@ -351,6 +351,64 @@ def test_units_and_containers(tmp_path: Path, name: str, text: str) -> None:
     assert (model.source, model.options) == ("file:/models/a.gguf", {"context_size": 512})
 
 
+COMPOSED = """
+services:
+  ollama:
+    image: ollama/ollama
+    entrypoint: ["/bin/sh", "-c"]
+    command:
+      - |
+        ollama serve &
+        sleep 5
+        ollama pull llama3
+        curl http://localhost:11434/api/pull -d '{"name": "phi3:mini"}'
+        wait
+  fetch:
+    image: ollama/ollama
+    entrypoint: [sh, -c, "ollama pull nomic-embed-text && ollama pull q:1b"]
+  tgi:
+    image: ghcr.io/huggingface/text-generation-inference:2.0
+    environment: {MODEL_ID: mistralai/Mistral-7B, MAX_TOTAL_TOKENS: 8192}
+  runner: {provider: {type: model, options: {model: ai/smollm2}}}
+  llama:
+    image: ghcr.io/ggml-org/llama.cpp:server
+    command: -m /models/a.gguf -c 512
+    volumes: ["./here:/models:ro"]
+  gone:
+    image: ghcr.io/ggml-org/llama.cpp:server
+    command: -m /models/b.gguf
+    volumes: [{type: bind, source: ./here, target: /models}]
+  localai:
+    image: localai/localai:latest-aio-cpu
+    command: phi-2 huggingface://TheBloke/phi-2-GGUF/phi-2.Q8_0.gguf
+    environment:
+      - CONTEXT_SIZE=4096
+      - 'PRELOAD_MODELS=[{"url": "github:go-skynet/model-gallery/gpt4all-j.yaml", "name": "gpt"}]'
+models:
+  llm: {model: hf.co/bartowski/Llama-GGUF, context_size: 4096}
+"""
+
+
+def test_what_a_compose_file_runs(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a.gguf").write_bytes(b"GGUF")
+    found = {one.kind: one for one in artefacts(COMMANDS, tmp_path, "compose.yaml", COMPOSED)}
+    assert sources(found["llama-server-preset"]) == {
+        "llama3": "ollama:llama3", "phi3:mini": "ollama:phi3:mini", "q:1b": "ollama:q:1b",
+        "Mistral-7B": "huggingface:mistralai/Mistral-7B", "a": "file:./here/a.gguf",
+        "b": "file:/models/b.gguf", "Llama-GGUF": "huggingface:bartowski/Llama-GGUF",
+    }  # fmt: skip
+    options = {one.name: one.options for one in found["llama-server-preset"].models}
+    assert options["Mistral-7B"] == {"context_size": 8192}
+    assert options["Llama-GGUF"] == {"context_size": 4096}
+    assert codes(found["llama-server-preset"]) == {
+        "embedding-model", "unsupported-source", "foreign-path",
+    }  # fmt: skip
+    assert sources(found["localai"]) == {"phi-2-GGUF": "huggingface:TheBloke/phi-2-GGUF"}
+    assert found["localai"].models[0].options == {"file": "phi-2.Q8_0.gguf", "context_size": 4096}
+    assert codes(found["localai"]) == {"hub-reference"}
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

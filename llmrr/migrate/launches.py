@@ -1,7 +1,7 @@
 """What a command line says of a model, as a model of ours."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from llmrr.migrate import fields, naming
@@ -14,7 +14,7 @@ from llmrr.migrate.withheld import withhold
 _MODEL: Final[Mapping[Program, tuple[str, ...]]] = {
     "llama.cpp": ("model",), "llama-cpp-python": ("model",), "mlx": ("model", "model-path"),
     "vllm": ("model",), "sglang": ("model-path", "model"), "tgi": ("model-id",),
-    "koboldcpp": ("model",), "ollama": (), "litellm": ("model", "m"), "other": (),
+    "koboldcpp": ("model",), "ollama": (), "litellm": ("model", "m"), "localai": (), "other": (),
 }  # fmt: skip
 # Of a server, not of a model: where it listens, what it logs, how it looks.
 _NOISE: Final = frozenset({
@@ -144,6 +144,10 @@ def _source(
         return _of_path(launch, path, findings, line)
     if url:
         return of_address(url, findings, line)
+    if docker := launch.flag("docker-repo"):
+        said = f"{docker[:120]} is an image of Docker's registry, which llmrr does not fetch"
+        findings.warn("unsupported-source", said, line)
+        return None
     findings.warn("no-model", _said(name, "names no model"), line)
     return None
 
@@ -226,7 +230,8 @@ def _has_other_role(
 ) -> bool:
     """Whether the flags or the names say that it does not write answers; that is told."""
     said = " ".join(filter(None, (
-        name, launch.flag(*_MODEL[launch.program], "hf-repo"), launch.flag("pooling")
+        name, launch.flag(*_MODEL[launch.program], "hf-repo", "docker-repo"),
+        launch.flag("pooling"), *_named(launch),
     )))  # fmt: skip
     role = next((role for one in said.split() if (role := role_of(one))), None)
     if launch.flag("embeddings") in _ON or launch.flag("task") in ("embed", "embedding"):
@@ -239,6 +244,13 @@ def _has_other_role(
     shown = naming.model_name(name or said or "a model")
     findings.warn(code, f"{shown} does not write answers", line)
     return True
+
+
+def _named(launch: Launch) -> Iterable[str]:
+    """The words that name a model, for programs that take one so."""
+    if launch.program not in ("ollama", "vllm"):
+        return ()
+    return [one for one in launch.words if one not in ("run", "pull", "serve", "create")][:1]
 
 
 def _said(name: str | None, what: str) -> str:

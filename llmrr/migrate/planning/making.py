@@ -13,7 +13,7 @@ from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.migrate import checklist
 from llmrr.migrate.artefact import Artefact, Notice
-from llmrr.migrate.planning import replacing, sides
+from llmrr.migrate.planning import blobs, replacing, sides
 from llmrr.migrate.planning.data import Action, Plan, identified
 from llmrr.migrate.planning.text import names_in, written
 from llmrr.migrate.planning.wishes import NO_WISHES, Wishes, wanted
@@ -119,7 +119,7 @@ def _replaced(setup: Setup, wishes: Wishes, folder: Path) -> tuple[Setup, list[s
     """The setup with what the wishes put in the place of its models, and the names of these."""
     new: list[str] = []
     if wishes.as_files:
-        setup = replacing.as_files(setup, replacing.blob)
+        setup = blobs.as_files(setup, blobs.held)
     for old, source in wishes.replace:
         setup, names = replacing.replaced(setup, old, source, folder, beside=wishes.has_sides)
         new += names

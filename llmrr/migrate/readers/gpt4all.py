@@ -16,7 +16,7 @@ from llmrr.migrate import hubnames, naming
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.fields import api_key, settle
-from llmrr.migrate.readers import gpt4all_code
+from llmrr.migrate.readers import gguf_folder, gpt4all_code
 from llmrr.migrate.readers.base import Reader
 from llmrr.modelfile import json_value
 from llmrr.store.holders import gpt4all
@@ -83,6 +83,7 @@ def of_folder(real: Path, shown: Path) -> Iterator[Artefact]:
             continue
         model = findings.model(naming.beside(shown, relative), held.name)
         model.bytes = held.bytes or None
+        gguf_folder.put_encoder(model, held, real, shown)
         if held.problem:
             findings.warn("incomplete", f"{held.name}: {held.problem}", at=held.name)
         _described(model, known.get(held.path.name, {}), findings)
