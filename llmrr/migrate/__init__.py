@@ -7,6 +7,6 @@
 ``scanning``, ``assessing/``            files and folders to artefacts; the system around them
 ``setup``, ``planning``, ``patches``    many artefacts to one ``llmrr.toml``, shown as a difference
 ``applying``, ``records``, ``checklist``    through the journal, and what is left to do
-``validating/``                         the old side against the new one
+``validating/``, ``promoting``, ``proof``   the old side against the new one, and what rests on it
 ``caches/``                             kept answers and model folders of other tools
 """
