@@ -108,7 +108,7 @@ def apply(
     )  # fmt: skip
     found = (
         migrating.planned(paths, kind, target, wanted) if plan_file is None
-        else migrating.read_plan(plan_file, paths)
+        else migrating.read_plan(plan_file, paths, wanted)
     )  # fmt: skip
     migrating.apply(found, merge=merge, force=force, strict=strict, json=json)
 

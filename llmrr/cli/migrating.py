@@ -1,5 +1,6 @@
 """From a command line of ``llmrr migrate`` to plans, and to what is kept of them."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -88,10 +89,13 @@ def require_no_warning(plan: "Plan", *, strict: bool) -> None:
         )
 
 
-def read_plan(file: str, paths: Sequence[str] | None) -> "Plan":
-    """A plan that was kept. Raises ``UsageError`` beside paths."""
+def read_plan(file: str, paths: Sequence[str] | None, wanted: "Wishes") -> "Plan":
+    """A plan that was kept. Raises ``UsageError`` beside paths, or wishes that it cannot have."""
     if paths:
         raise UsageError("a plan is applied, or what lies in paths: not both", "--plan FILE alone")
+    if dataclasses.replace(wanted, overwrite=False) != planning.Wishes():
+        said = f"{file} was made without these options"
+        raise UsageError(said, "llmrr migrate plan PATH -O FILE")
     return planning.read(user_path(file))
 
 
@@ -185,4 +189,6 @@ def _told(found: "Migration", *, json: bool) -> None:
     for one in found.steps:
         if one.state == "skipped":
             output.note(f"skipped: {reporting.step_text(one)}: {one.said}")
-    output.note(f"{found.plan.target} is written; llmrr migrate rollback {found.id} undoes it")
+    same = found.plan.base == applying.digest_of_text(found.plan)
+    said = "says all of this already" if same else "is written"
+    output.note(f"{found.plan.target} {said}; llmrr migrate rollback {found.id} undoes it")

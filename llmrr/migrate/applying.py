@@ -37,8 +37,12 @@ def apply(connection: "sqlite3.Connection", plan: Plan, *, may_change: bool = Fa
         raise LlmrrError(
             f"{plan.target} is there already", "--merge adds to it, --force begins a new one"
         )
-    records.begin(connection, plan)
-    return resume(connection)
+    id = records.begin(connection, plan)
+    try:
+        return resume(connection)
+    except LlmrrError:  # the file could not be written: nothing is to be left half done
+        undo(connection, id, force=True)
+        raise
 
 
 def resume(connection: "sqlite3.Connection") -> Migration:

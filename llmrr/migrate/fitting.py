@@ -145,6 +145,8 @@ class Fitter:
         return None
 
     def _problem(self, model: Model) -> str | None:
+        if model.group == model.name:  # which gives way once all are known
+            model = replace(model, group=None)
         found = tomlfile.read_table({"models": [model_table(model)]}, "llmrr.toml", self.folder)
         return _said(found.problems[0]) if found.problems else None
 

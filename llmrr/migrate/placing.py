@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmrr.kinds import split_source
+from llmrr.paths import user_path
 
 _UP: Final = 6  # folders above a file of code that its paths may start from
 _PATHS: Final = ("mmproj", "lora", "chat_template")
@@ -40,7 +41,7 @@ class Placer:
     def path(self, text: str) -> str:
         """One path: absolute ones stay, others are relative to ``folder``."""
         if text.startswith("~") or _WINDOWS.match(text):
-            if not _exists(Path(text).expanduser()):
+            if not _exists(user_path(text)):
                 self.missing.append(text)
             return text
         if Path(text).is_absolute():
@@ -51,8 +52,8 @@ class Placer:
         plain = text.replace("\\", "/")
         for start in places:
             for spelled in dict.fromkeys((text, plain)):
-                if _exists(start / spelled):
-                    return self._seen(start / spelled)
+                if _exists(found := Path(os.path.normpath(start / spelled))):
+                    return self._seen(found)
         self.missing.append(text)
         return self._seen(places[0] / plain)
 

@@ -1,6 +1,7 @@
 """The neutral form between artefacts and ``llmrr.toml``: many artefacts as one."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,8 +11,12 @@ from llmrr.migrate import naming, variables
 from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
 from llmrr.migrate.fitting import Fitter, table_of
 from llmrr.migrate.placing import Placer
+from llmrr.migrate.variables import Say
 
-_STRAY_NAMES: Final = ("default_model", "preload", "ensemble.judge", "cache.semantic.model")
+# Settings that name models.
+NAMING: Final = (
+    "fallback_chain", "default_model", "preload", "ensemble.judge", "cache.semantic.model",
+)  # fmt: skip
 _FINGERPRINT: Final = (
     "source", "params", "options", "format", "engine", "group", "weight", "priority", "tags",
 )  # fmt: skip
@@ -64,7 +69,7 @@ class _Combining:
     def add(self, artefact: Artefact) -> None:
         """Take in one artefact."""
         self.warnings += artefact.warnings
-        if artefact.error:
+        if artefact.error and artefact.kind != "none":
             self._say("syntax", str(artefact.path), artefact.error)
         names: dict[str, str] = {}
         placer = Placer(artefact.path, self.folder)
@@ -84,8 +89,8 @@ class _Combining:
 
     def setup(self, artefacts: Sequence[Artefact]) -> Setup:
         """What it came to."""
-        self._number_keys()
-        self._answer_to_aliases()
+        self.models = variables.numbered(self.models, self.origins, self._say)
+        self.models = _answering(self.models, self.origins, self._say)
         self._free_groups()
         self.settings |= variables.chosen(artefacts, self.models, self.folder, self._say)
         self._prefer_default()
@@ -105,7 +110,8 @@ class _Combining:
             self._say("unsupported-source", where, f"{model.name} is left out: {exc}")
             return None
         options = placer.options(model.options)
-        for path in placer.missing[before:]:
+        said = any(one.code == "foreign-path" and where in one.where for one in self.warnings)
+        for path in placer.missing[before:] if not said else ():
             self._say("foreign-path", where, f"{model.name}: there is no {path} here")
         name = naming.model_name(model.name).lstrip("-") or "model"
         return replace(model, name=name, source=source, options=options, params=dict(model.params))
@@ -134,7 +140,7 @@ class _Combining:
     def _join(self, at: int, model: Model, where: str) -> None:
         """The same model again."""
         other = self.models[at]
-        if model.name not in (other.name, naming.model_name(model.source)):
+        if model.name != other.name and not _is_usual(model):
             self._say("alias", where, f"{model.name} is the same model as {other.name}, and is"
                       " called so")  # fmt: skip
         self.models[at] = replace(
@@ -181,51 +187,17 @@ class _Combining:
         if key == "fallback_chain" and value is not False:
             listed = [value] if isinstance(value, str) else value
             if isinstance(listed, list | tuple):
-                value = list(_named(listed, names, groups))
+                wide = {**{one: [known] for one, known in names.items()}, **groups}
+                value = list(_named(listed, {}, wide))
                 if len(value) < 2:
                     return
-        if key in _STRAY_NAMES:
+        elif key in NAMING:
             value = _translated(value, names)
         for one, known in self.fitter.setting(key, value, where):
             if one in self.settings and self.settings[one] != known:
                 said = f"{one} was {self.settings[one]!r} elsewhere; the later value is taken"
                 self._say("clash", where, said)
             self.settings[one] = known
-
-    def _number_keys(self) -> None:
-        """Different keys under one variable get variables of their own."""
-        taken = {one.options.get("api_key_env") for one in self.models}
-        known: dict[str, dict[str, str]] = {}
-        for at, model in enumerate(self.models):
-            variable = model.options.get("api_key_env")
-            if model.key is None or variable is None:
-                continue
-            own = known.setdefault(variable, {})
-            if model.key not in own:
-                number = len(own) + 1
-                while number > 1 and f"{variable}_{number}" in taken:
-                    number += 1
-                own[model.key] = variable if not own else f"{variable}_{number}"
-                taken.add(own[model.key])
-            named = own[model.key]
-            if named != variable:
-                said = f"another key of this provider is in {variable}: set {named} to this one"
-                self._say("key-guess", self.origins[model.name], said)
-                options = model.options | {"api_key_env": named}
-                self.models[at] = replace(model, options=options)
-
-    def _answer_to_aliases(self) -> None:
-        """A further name of a model: a group of one answers to it."""
-        taken = {one.name for one in self.models} | {one.group for one in self.models}
-        for at, model in enumerate(self.models):
-            for alias in model.aliases:
-                name = naming.model_name(alias)
-                if model.group is None and name not in taken:
-                    taken.add(name)
-                    model = self.models[at] = replace(model, group=name)
-                elif name not in (model.name, model.group):
-                    said = f"{model.name} is also called {alias}, which stays here alone"
-                    self._say("alias", self.origins[model.name], said)
 
     def _free_groups(self) -> None:
         """No model may be called as a group is."""
@@ -251,8 +223,8 @@ class _Combining:
         self.templates = [
             replace(one, model=new) if one.model == old else one for one in self.templates
         ]
-        for key in (*_STRAY_NAMES, "fallback_chain"):
-            if key in self.settings and key != "default_model":
+        for key in NAMING:
+            if key in self.settings:
                 self.settings[key] = _translated(self.settings[key], {old: new})
 
     def _prefer_default(self) -> None:
@@ -286,6 +258,22 @@ def digest_of(path: Path) -> str | None:
         return None
 
 
+def _answering(models: list[Model], origins: Mapping[str, str], say: Say) -> list[Model]:
+    """The models with a further name each: a group of one answers to it."""
+    taken, found = {one.name for one in models} | {one.group for one in models}, []
+    for model in models:
+        for alias in model.aliases:
+            name = naming.model_name(alias)
+            if model.group is None and name not in taken:
+                taken.add(name)
+                model = replace(model, group=name)
+            elif name not in (model.name, model.group):
+                said = f"{model.name} is also called {alias}, which stays here alone"
+                say("alias", origins[model.name], said)
+        found.append(model)
+    return found
+
+
 def _where(path: Path, line: int | None) -> str:
     return str(path) if line is None else f"{path}:{line}"
 
@@ -298,9 +286,13 @@ def _fingerprint(model: Model) -> str:
 def _is_automatic(model: Model, other: Model, artefact: Artefact) -> bool:
     """Whether two models of one artefact were named by a reader, not by a person: the same call
     twice in a file of code is one model."""
-    usual = naming.model_name(model.source)
-    stems = {one.name.rsplit("-", 1)[0] if one.name != usual else usual for one in (model, other)}
-    return artefact.kind.endswith("-code") or stems == {usual}
+    return artefact.kind.endswith("-code") or (_is_usual(model) and _is_usual(other))
+
+
+def _is_usual(model: Model) -> bool:
+    """Whether a model is called as its source ends."""
+    usual = re.escape(naming.model_name(model.source))
+    return re.fullmatch(rf"{usual}(-\d+)?", model.name) is not None
 
 
 def _named(

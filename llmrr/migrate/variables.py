@@ -1,7 +1,8 @@
-"""Which file of variables (``.env``) an ``llmrr.toml`` names."""
+"""Which variables hold the keys of models, and which file of them (``.env``) is named."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,41 @@ def chosen(
             say("not-applied", str(other.path), said)
     relative = os.path.relpath(best.path.absolute(), folder.absolute())
     return {"env_file": relative.replace(os.sep, "/")}
+
+
+def numbered(models: Iterable[Model], origins: Mapping[str, str], say: Say) -> list[Model]:
+    """The models, those with different keys under one variable with variables of their own."""
+    given = list(models)
+    taken = {one.options.get("api_key_env") for one in given}
+    known: dict[str, dict[str, str]] = {}
+    found = []
+    for model in given:
+        variable = model.options.get("api_key_env")
+        if model.key is not None and variable is not None:
+            own = known.setdefault(variable, {})
+            if model.key not in own:
+                own[model.key] = _next(variable, len(own) + 1, taken)
+                taken.add(own[model.key])
+            named = own[model.key]
+            if named != variable:
+                said = f"another key of this provider is in {variable}: set {named} to this one"
+                say("key-guess", origins[model.name], said)
+                model = replace(model, options=model.options | {"api_key_env": named})
+        found.append(model)
+    return found
+
+
+def _next(variable: str, number: int, taken: Collection[str | None]) -> str:
+    """The variable of the key of this number.
+
+    >>> _next("A_KEY", 1, ["A_KEY"]), _next("A_KEY", 2, ["A_KEY", "A_KEY_2"])
+    ('A_KEY', 'A_KEY_3')
+    """
+    if number == 1:
+        return variable
+    while f"{variable}_{number}" in taken:
+        number += 1
+    return f"{variable}_{number}"
 
 
 def _stated(artefacts: Iterable[Artefact]) -> Iterable[Path]:

@@ -38,10 +38,8 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     """
     left, target = wanted(artefacts, wishes), target.absolute()
     setup = combined(left, target.parent)
-    if not setup.models and not setup.templates and not setup.settings:
-        raise LlmrrError(
-            "nothing was found that could be taken over", "llmrr migrate scan shows what was read"
-        )
+    if not setup.models and not setup.templates and set(setup.settings) <= {"env_file"}:
+        raise _nothing(setup)
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
     setup, new = _replaced(setup, wishes, target.parent)
@@ -95,6 +93,13 @@ def target_of(given: str | None) -> Path:
     if not path.parent.is_dir():
         raise UsageError(f'there is no folder "{path.parent}"', f"mkdir -p {path.parent}")
     return path
+
+
+def _nothing(setup: Setup) -> LlmrrError:
+    """Why there is nothing, as far as that is known."""
+    why = [f"{one.where}: {masked(one.message)}" for one in setup.warnings[:3]]
+    hint = "\n".join([*why, "llmrr migrate scan shows what was read"])
+    return LlmrrError("nothing was found that could be taken over", hint)
 
 
 def _replaced(setup: Setup, wishes: Wishes, folder: Path) -> tuple[Setup, list[str]]:

@@ -3,7 +3,7 @@ there already stays as it is written, to the byte."""
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from llmrr.errors import BadConfig
 from llmrr.migrate.artefact import Model, Notice, Template, unique
 from llmrr.migrate.chains import divided
 from llmrr.migrate.fitting import model_table, table_of
-from llmrr.migrate.setup import Setup
+from llmrr.migrate.setup import NAMING, Setup
 from llmrr.tomllayout import Place
 from llmrr.tomltext import key_text, toml_text
 
@@ -54,12 +54,14 @@ def written(
     found = Text(_HEAD if before is None else before, dict(names))
     there = {str(one.get("name")) for one in _tables(before, "models")}
     new = [one for one in setup.models if names[one.name] not in there]
+    new = _regrouped(new, before, names, found)
     for one in new:
         if names[one.name] != one.name:
             said = f"llmrr.toml has another {one.name}: this one is {names[one.name]}"
             found.warnings.append(Notice("clash", setup.origins.get(one.name, ""), said))
     following = divided(
-        [one.name for one in setup.models] if before is None else [], setup.chains
+        [one.name for one in setup.models] if before is None else [],
+        [*_chains(before, names), *setup.chains],
     )
     for head, name in following.cut:
         said = f"{head} falls back on {name}, and {name} on {head}: the first was kept"
@@ -71,8 +73,10 @@ def written(
         settings = dict(setup.settings)
         if following.chain is not None and "fallback_chain" not in settings:
             settings["fallback_chain"] = list(following.chain)
-        wanted = [(tuple(key.split(".")), value) for key, value in settings.items()]
-        kept = _kept(before, [*_renamed(wanted, names), *changes], stated, found)
+        wanted = [
+            *_renamed(settings, names), *_followers(before, names, following.own), *changes,
+        ]  # fmt: skip
+        kept = _kept(before, wanted, stated, found)
         found.toml = tomledit.with_values(found.toml, kept)
     except tomledit.UnusualText as exc:
         raise BadConfig(
@@ -80,6 +84,43 @@ def written(
             "write [[models]] in tables of their own, or --force for a new file",
         ) from exc
     return found
+
+
+def _chains(before: str | None, names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    """Who follows whom in the file as it is, as far as models of the setup are in it: what is added
+    must not go round in a circle with that."""
+    back = {new: old for old, new in names.items()}
+    for one in _tables(before, "models"):
+        listed = one.get("fallback")
+        chain = [one.get("name"), *(listed if isinstance(listed, list) else [])]
+        if len(chain) > 1:
+            yield tuple(back.get(str(name), str(name)) for name in chain)
+
+
+def _followers(
+    before: str | None, names: Mapping[str, str], own: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[Place, Any]]:
+    """The chains of models that are in the file already."""
+    by_name = {names.get(head, head): rest for head, rest in own.items()}
+    for at, one in enumerate(_tables(before, "models")):
+        if rest := by_name.get(str(one.get("name"))):
+            yield ("models", at, "fallback"), [names.get(name, name) for name in rest]
+
+
+def _regrouped(
+    new: Sequence[Model], before: str | None, names: Mapping[str, str], found: Text
+) -> list[Model]:
+    """The models that are added, their groups under names that nothing else in the file has."""
+    there = _tables(before, "models")
+    taken = [str(one[key]) for one in there for key in ("name", "group") if key in one]
+    final: dict[str, str] = {}
+    for one in new:
+        if one.group is not None and one.group not in final:
+            final[one.group] = unique(one.group, (*taken, *names.values(), *final.values()))
+            if final[one.group] != one.group:
+                said = f"{one.group} is taken in llmrr.toml: the group is {final[one.group]}"
+                found.warnings.append(Notice("clash", "llmrr.toml", said))
+    return [replace(one, group=final[one.group]) if one.group else one for one in new]
 
 
 def _model_block(
@@ -126,15 +167,15 @@ def _kept(
 
 
 def _renamed(
-    wanted: Iterable[tuple[Place, Any]], names: Mapping[str, str]
-) -> list[tuple[Place, Any]]:
-    """Settings that name models, by their names in the file."""
-    found = []
-    for place, value in wanted:
-        if place in (("fallback_chain",), ("preload",)) and isinstance(value, list | tuple):
+    settings: Mapping[str, Any], names: Mapping[str, str]
+) -> Iterator[tuple[Place, Any]]:
+    """Settings by their places; those that name models, by their names in the file."""
+    for key, value in settings.items():
+        if key in NAMING and isinstance(value, list | tuple):
             value = [names.get(one, one) for one in value]
-        found.append((place, value))
-    return found
+        elif key in NAMING:
+            value = names.get(value, value)
+        yield tuple(key.split(".")), value
 
 
 def _added(text: str, family: str, blocks: Sequence[str]) -> str:
@@ -187,13 +228,16 @@ def _tables(text: str | None, family: str) -> list[dict[str, Any]]:
 
 
 def _content(table: Mapping[str, Any]) -> str:
-    """What a model is, whatever its name and whoever follows it."""
-    left = {key: one for key, one in table.items() if key not in ("name", "fallback")}
+    """What a model is, whatever its name and group, and whoever follows it."""
+    left = {key: one for key, one in table.items() if key not in ("name", "group", "fallback")}
     return json.dumps(left, sort_keys=True, default=str)
 
 
 def _at(document: Mapping[str, Any], place: Place) -> Any:
     here: Any = document
     for part in place:
-        here = here.get(part) if isinstance(here, dict) else None
+        if isinstance(here, list) and isinstance(part, int):
+            here = here[part]
+        else:
+            here = here.get(part) if isinstance(here, dict) else None
     return here

@@ -1,0 +1,544 @@
+"""From artefacts to a plan: merged, renamed, held against llmrr.toml, and written into it."""
+
+import datetime
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from migrating import findings, kept, model, one, plan
+from terminal import Typed
+
+from llmrr import config
+from llmrr.errors import BadConfig, DamagedFile, LlmrrError, NotFound, UsageError
+from llmrr.migrate import planning
+from llmrr.migrate.artefact import Artefact
+from llmrr.migrate.planning import Plan, Wishes
+from llmrr.migrate.planning.wishes import wanted
+from llmrr.migrate.setup import combined
+
+
+def toml(found: Plan) -> dict[str, Any]:
+    """What is written, parsed and valid."""
+    Path("checked.toml").write_text(found.toml)
+    assert [one for one in config.check(Path("checked.toml")) if "is not there" not in one.message
+            ] == []
+    Path("checked.toml").unlink()
+    return tomllib.loads(found.toml)
+
+
+def codes(found: Plan) -> list[str]:
+    return [one.code for one in found.warnings]
+
+
+# -- many artefacts as one -------------------------------------------------------------------------
+
+
+def test_the_same_model_twice_is_one() -> None:
+    given = one("openai:gpt-4o", params={"temperature": 0.5}), one(
+        "openai:gpt-4o", path="b.py", params={"temperature": 0.5})  # fmt: skip
+    found = plan(*given)
+    assert toml(found)["models"] == [
+        {"name": "gpt-4o", "source": "openai:gpt-4o", "params": {"temperature": 0.5}}
+    ]
+    assert "# from app.py, b.py\n[[models]]\n" in found.toml
+    assert codes(found) == []
+
+
+def test_another_model_of_the_same_name_is_renamed_and_said() -> None:
+    found = plan(one("openai:gpt-4o"), one("openai:gpt-4o", path="b.py", params={"seed": 4}))
+    assert [each["name"] for each in toml(found)["models"]] == ["gpt-4o", "gpt-4o-2"]
+    assert [(each.code, each.where) for each in found.warnings] == [("clash", "b.py")]
+
+
+def test_names_that_a_person_gave_stay_two() -> None:
+    found = findings("config.yaml", "litellm")
+    for name in ("fast", "cheap"):
+        model(found, "openai:gpt-4o-mini", name)
+    names = [each["name"] for each in toml(plan(found.artefact()))["models"]]
+    assert names == ["fast", "cheap"]
+
+
+def test_the_same_under_another_name_elsewhere_is_one_and_said() -> None:
+    found = plan(one("openai:gpt-4o"), one("openai:gpt-4o", "writer", "b.py"))
+    assert [each["name"] for each in toml(found)["models"]] == ["gpt-4o"]
+    assert codes(found) == ["alias"]
+
+
+def test_order_of_sources_and_of_a_chain_is_kept() -> None:
+    found = findings()
+    z, a, m = (model(found, f"openai:{name}") for name in ("z", "a", "m"))
+    found.chain(m, z, a)
+    written = toml(plan(found.artefact()))
+    assert [each["name"] for each in written["models"]] == ["z", "a", "m"]
+    assert written["fallback_chain"] == ["m", "z", "a"]
+
+
+def test_several_chains_are_the_models_own() -> None:
+    found = findings()
+    a, b, c = (model(found, f"openai:{name}") for name in "abc")
+    found.chain(a, b)
+    found.chain(b, c)
+    written = toml(plan(found.artefact()))
+    assert "fallback_chain" not in written
+    assert [each.get("fallback") for each in written["models"]] == [["b"], ["c"], None]
+
+
+def test_a_chain_that_leaves_out_a_model_is_not_for_all() -> None:
+    found = findings()
+    a, b, _ = (model(found, f"openai:{name}") for name in "abc")
+    found.chain(a, b)
+    written = toml(plan(found.artefact()))
+    assert "fallback_chain" not in written
+    assert written["models"][0]["fallback"] == ["b"]
+
+
+def test_a_circle_is_cut_and_said() -> None:
+    found = findings()
+    a, b = (model(found, f"openai:{name}") for name in ("fast", "slow"))
+    found.chain(a, b)
+    found.chain(b, a)
+    made = plan(found.artefact())
+    assert [each.get("fallback") for each in toml(made)["models"]] == [["slow"], None]
+    assert codes(made) == ["cycle"]
+
+
+def test_a_chain_follows_renamed_models_and_groups() -> None:
+    found = findings("config.yaml", "litellm")
+    first, second, other = (
+        model(found, f"openai:{name}", called)
+        for name, called in (("x", "gpt-4"), ("y", "gpt-4-2"), ("z", "claude"))
+    )
+    first.group = second.group = "gpt-4"
+    first.weight = 0.7
+    found.chain(first, other)
+    found.settings["fallback_chain"] = ["gpt-4", "claude"]
+    written = toml(plan(found.artefact()))
+    assert [(each["name"], each.get("group")) for each in written["models"]] == [
+        ("gpt-4-1", "gpt-4"), ("gpt-4-2", "gpt-4"), ("claude", None),
+    ]  # fmt: skip
+    assert written["fallback_chain"] == ["gpt-4-1", "gpt-4-2", "claude"]
+
+
+def test_two_keys_of_one_provider_get_two_variables() -> None:
+    found = findings("config.yaml", "litellm")
+    for name, key in (("a", "1"), ("b", "2"), ("c", "1"), ("d", None)):
+        made = model(found, f"openai:{name}", options={"api_key_env": "OPENAI_API_KEY"})
+        made.key = key
+    made = plan(found.artefact())
+    assert [each["options"]["api_key_env"] for each in toml(made)["models"]] == [
+        "OPENAI_API_KEY", "OPENAI_API_KEY_2", "OPENAI_API_KEY", "OPENAI_API_KEY",
+    ]  # fmt: skip
+    assert codes(made) == ["key-guess"]
+
+
+def test_one_model_under_two_keys_is_two() -> None:
+    given = []
+    for at, key in enumerate("12"):
+        found = findings(f"{at}.py")
+        made = model(found, "openai:gpt-4o", options={"api_key_env": "OPENAI_API_KEY"})
+        made.key = key
+        given.append(found.artefact())
+    written = toml(plan(*given))
+    assert [each["name"] for each in written["models"]] == ["gpt-4o", "gpt-4o-2"]
+
+
+def test_an_alias_answers_as_a_group_and_a_second_one_is_said() -> None:
+    found = findings("config.yaml", "llama-swap")
+    made = model(found, "file:/m/qwen.gguf", "qwen")
+    made.aliases = ["gpt-4", "gpt-3.5-turbo"]
+    result = plan(found.artefact())
+    assert toml(result)["models"][0]["group"] == "gpt-4"
+    assert "alias" in codes(result)
+
+
+def test_what_stands_for_nothing_is_dropped_silently() -> None:
+    found = one("openai:x", params={"seed": -1, "max_tokens": None, "temperature": 0})
+    assert toml(plan(found))["models"][0]["params"] == {"temperature": 0}
+    assert codes(plan(found)) == []
+
+
+@pytest.mark.parametrize(
+    ("params", "options", "code"),
+    [
+        ({"top_p": 3}, {}, "wrong-type"),
+        ({"temperature": float("nan")}, {}, "wrong-type"),
+        ({"stop": ["", "a"]}, {}, "wrong-type"),
+        ({"mirostat": 2}, {}, "not-applied"),
+        ({}, {"context_size": 4096}, "not-applied"),
+        ({}, {"base_url": "ftp://x"}, "wrong-type"),
+        ({}, {"timeout": "soon"}, "wrong-type"),
+        ({"system": " "}, {}, "wrong-type"),
+        ({"seed": 2**40}, {}, "wrong-type"),
+    ],
+)
+def test_what_llmrr_toml_refuses_is_left_out_and_said(
+    params: object, options: object, code: str
+) -> None:
+    found = plan(one("openai:x", params=params, options=options))
+    assert toml(found)["models"] == [{"name": "x", "source": "openai:x"}]
+    assert codes(found) == [code]
+
+
+def test_a_file_and_a_revision_that_do_not_go_together_are_said() -> None:
+    found = plan(one("huggingface:o/r:Q4_K_M", options={"file": "a.gguf"}))
+    assert toml(found)["models"] == [{"name": "r", "source": "huggingface:o/r:Q4_K_M"}]
+    assert codes(found) == ["not-applied"]
+
+
+def test_a_source_that_is_none_leaves_the_model_out() -> None:
+    found = plan(one("openai:a"), one("oci://x", "b"))
+    assert [each["name"] for each in toml(found)["models"]] == ["a"]
+    assert codes(found) == ["unsupported-source"]
+
+
+def test_templates_are_linked_kept_raw_and_once() -> None:
+    found, other = findings(), findings("Modelfile", "ollama-modelfile")
+    asked = model(found, "openai:a", "same")
+    found.template("qa", "Q: {question}\nA:", model=asked)
+    found.template("talk", messages=[("system", "Be {mood}."), ("user", "{input}")],
+                   defaults={"mood": "kind", "none": "x"})  # fmt: skip
+    told = model(other, "ollama:b", "same")
+    other.template("qa", "{{ .System }} {{ .Prompt }}", format="go", model=told)
+    written = toml(plan(found.artefact(), other.artefact()))["templates"]
+    assert written == {
+        "qa": {"template": "Q: {question}\nA:", "model": "same"},
+        "talk": {"messages": [{"role": "system", "content": "Be {mood}."},
+                              {"role": "user", "content": "{input}"}],
+                 "defaults": {"mood": "kind"}},
+        "qa-2": {"template": "{{ .System }} {{ .Prompt }}", "format": "go", "model": "same-2"},
+    }  # fmt: skip
+
+
+def test_a_template_with_a_role_that_is_none_is_left_out_and_said() -> None:
+    found = findings()
+    model(found, "openai:a")
+    found.template("qa", messages=[("placeholder", "{history}")])
+    made = plan(found.artefact())
+    assert "templates" not in toml(made)
+    assert codes(made) == ["wrong-type"]
+
+
+def test_settings_are_taken_and_the_later_one_holds() -> None:
+    found, other = findings(), findings("b.yaml", "litellm")
+    model(found, "openai:a")
+    found.settings |= {"strategy": "quality-optimized", "retry": {"attempts": 2}, "nonsense": 1}
+    other.settings |= {"retry.attempts": 4, "timeouts.total": -1}
+    made = plan(found.artefact(), other.artefact())
+    written = toml(made)
+    assert (written["strategy"], written["retry"]) == ("quality-first", {"attempts": 4})
+    assert sorted(codes(made)) == ["clash", "not-applied", "strategy", "wrong-type"]
+
+
+def test_the_default_of_another_tool_is_asked_first() -> None:
+    found = findings("config.yaml", "aichat")
+    for name in ("a", "b"):
+        model(found, f"openai:{name}")
+    found.settings["default_model"] = "b"
+    written = toml(plan(found.artefact()))
+    assert "default_model" not in written
+    assert [each.get("priority") for each in written["models"]] == [None, 1]
+
+
+# -- places ----------------------------------------------------------------------------------------
+
+
+def test_paths_are_relative_to_the_file_that_is_written() -> None:
+    for place in ("app/models/a.gguf", "models/b.gguf"):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Path(place).touch()
+    Path("conf").mkdir()
+    found = findings("app/src/main.py")
+    for path in ("../models/a.gguf", "models/b.gguf", "models\\b.gguf", "/abs/c.gguf"):
+        model(found, f"file:{path}", options={"mmproj": "models/b.gguf"})
+    made = plan(found.artefact(), target="conf/llmrr.toml")
+    written = toml(made)["models"]
+    assert [each["source"] for each in written] == [
+        "file:../app/models/a.gguf", "file:../models/b.gguf", "file:/abs/c.gguf",
+    ]  # fmt: skip
+    assert {each["options"]["mmproj"] for each in written} == {"../models/b.gguf"}
+    assert [each.message for each in made.warnings] == ["c: there is no /abs/c.gguf here"]
+
+
+def test_the_file_of_variables_is_named_and_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("OPENAI_API_KEY=sk-topsecret0123456789\n")
+    made = plan(one("openai:a"), findings(".env", "dotenv").artefact())
+    assert toml(made)["env_file"] == ".env"
+    assert "sk-t" not in planning.text_of(made)
+
+
+def test_of_several_files_of_variables_the_one_that_is_needed_is_named() -> None:
+    Path("deep").mkdir()
+    Path("deep/.env").write_text("ANTHROPIC_API_KEY=x\n")
+    Path(".env").write_text("PORT=1\n")
+    given = [findings(path, "dotenv").artefact() for path in (".env", "deep/.env")]
+    made = plan(one("anthropic:a"), *given)
+    assert toml(made)["env_file"] == "deep/.env"
+    assert [(each.code, each.where) for each in made.warnings] == [("not-applied", ".env")]
+
+
+@pytest.mark.parametrize("text", ["this is no file of variables\n", None])
+def test_a_file_of_variables_that_cannot_be_used_is_said(text: str | None, tmp_path: Path) -> None:
+    outside = tmp_path / "sub"
+    outside.mkdir()
+    Path(".env").write_text(text or "A=1\n")
+    made = plan(one("openai:a"), findings(".env", "dotenv").artefact(),
+                target="llmrr.toml" if text else "sub/llmrr.toml")  # fmt: skip
+    assert "env_file" not in tomllib.loads(made.toml)
+    assert codes(made) == ["not-applied"]
+
+
+# -- the plan --------------------------------------------------------------------------------------
+
+
+def test_twice_is_the_same_to_the_byte() -> None:
+    given = one("openai:a", params={"temperature": 0.1}), one("file:x.gguf", path="b.py")
+    assert planning.text_of(plan(*given)) == planning.text_of(plan(*given))
+    assert plan(*given).id != plan(*given, strategy="random").id
+
+
+def test_a_kept_plan_is_read_again_and_a_changed_one_is_not() -> None:
+    made = plan(one("openai:a"))
+    assert planning.read(Path(kept(made))) == made
+    Path("plan.json").write_text(Path("plan.json").read_text().replace("openai:a", "openai:b"))
+    with pytest.raises(DamagedFile, match="was changed since it was made"):
+        planning.read(Path("plan.json"))
+    Path("plan.json").write_text("[]")
+    with pytest.raises(DamagedFile):
+        planning.read(Path("plan.json"))
+    with pytest.raises(NotFound):
+        planning.read(Path("absent.json"))
+
+
+def test_nothing_found_is_an_error() -> None:
+    with pytest.raises(LlmrrError, match="nothing was found"):
+        plan(Artefact(Path("x.yaml"), "none", error="not an LLM config"))
+
+
+@pytest.mark.parametrize(
+    ("only", "skip", "left"),
+    [
+        ((), (), ["a", "b", "c"]),
+        (("*.yaml",), (), ["c"]),
+        (("langchain-*",), (), ["a", "b"]),
+        (("b",), (), ["b"]),
+        ((), ("a", "c"), ["b"]),
+        ((), ("sub*",), ["a", "b"]),
+        (("app.py",), ("a",), ["b"]),
+    ],
+)
+def test_only_and_skip(only: tuple[str, ...], skip: tuple[str, ...], left: list[str]) -> None:
+    found, other = findings(), findings("sub/x.yaml", "litellm")
+    for name in "ab":
+        model(found, f"openai:{name}")
+    model(other, "openai:c")
+    given = wanted([found.artefact(), other.artefact()], Wishes(only=only, skip=skip))
+    assert [each.name for each in combined(given, Path()).models] == left
+
+
+def test_another_model_takes_the_place_of_one() -> None:
+    found = one("openai:gpt-4o", params={"temperature": 0.2}, options={
+        "api_key_env": "OPENAI_API_KEY", "timeout": 5})  # fmt: skip
+    made = plan(found, replace=(("openai:gpt-4o", "hf:o/r:Q4_K_M"),))
+    assert toml(made)["models"] == [
+        {"name": "gpt-4o", "source": "huggingface:o/r:Q4_K_M", "params": {"temperature": 0.2}}
+    ]
+    with pytest.raises(NotFound, match="openai:x"):
+        plan(found, replace=(("openai:x", "hf:o/r"),))
+
+
+def test_both_sides_run_beside_each_other() -> None:
+    found = one("openai:gpt-4o", params={"seed": 1})
+    made = toml(plan(found, replace=(("gpt-4o", "hf:o/new"),), mode="hybrid"))
+    assert made["migration"] == {"mode": "hybrid", "new": ["new"], "legacy": ["gpt-4o"]}
+    assert made["models"][0]["params"] == {"seed": 1}
+
+
+def test_without_a_replacement_what_is_local_is_new() -> None:
+    given = one("openai:gpt-4o"), one("file:x.gguf")
+    made = toml(plan(*given, mode="legacy-primary"))
+    assert (made["migration"]["new"], made["migration"]["legacy"]) == (["x"], ["gpt-4o"])
+    with pytest.raises(UsageError, match="no new side"):
+        plan(given[0], mode="hybrid")
+
+
+def test_a_share_goes_to_the_new_side_and_the_rest_to_the_old() -> None:
+    made = toml(plan(one("openai:gpt-4o"), one("file:x.gguf"), rollout=0.1))
+    assert list(made["flags"].items()) == [
+        ("migration-legacy", {"rollout": 1.0, "set": {"models": ["gpt-4o"]}}),
+        ("migration", {"rollout": 0.1, "set": {"models": ["x"]}}),
+    ]
+
+
+def test_the_four_features_week_by_week_or_by_their_shares() -> None:
+    flags = toml(plan(one("openai:a"), adopt=True, start=datetime.date(2026, 12, 1)))["flags"]
+    assert flags.pop("start") == datetime.date(2026, 12, 1)
+    assert [(name, each["week"]) for name, each in flags.items()] == [
+        ("advanced-caching", 1), ("model-ensembles", 2), ("auto-scaling", 3),
+        ("cost-optimization", 4),
+    ]  # fmt: skip
+    flags = toml(plan(one("openai:a"), adopt=True))["flags"]
+    assert {each["rollout"] for each in flags.values()} == {0.0}
+
+
+def test_the_files_of_ollama_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from holdings import OllamaStore, model_bytes
+
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "store"))
+    store = OllamaStore(tmp_path / "store")
+    store.add("registry.ollama.ai/library/tiny/latest", [("model", model_bytes(tmp_path))])
+    made = plan(one("ollama:tiny"), one("ollama:absent"), as_files=True)
+    sources = [each["source"] for each in toml(made)["models"]]
+    assert sources[0].startswith(f"file:{tmp_path}/store/blobs/sha256-")
+    assert sources[1] == "ollama:absent"
+    assert codes(made) == ["incomplete"]
+
+
+def test_the_check_list_has_its_items_and_phases() -> None:
+    found = plan(one("openai:a")).checklist
+    assert len([each for each in found if not each.phase.startswith("phase")]) == 22
+    assert len({each.phase for each in found if each.phase.startswith("phase")}) == 3
+    assert len({each.id for each in found}) == len(found)
+    done = {each.id: each.done for each in found}
+    assert (done["identify-models"], done["configure"], done["train-team"]) == (True, False, None)
+
+
+# -- an llmrr.toml that is there -------------------------------------------------------------------
+
+MINE = """# mine\r
+version = 1\r
+strategy = "random"  # why not\r
+\r
+[[models]]\r
+name = "gpt-4o"  # the good one\r
+source = "openai:gpt-4o"\r
+\r
+# the server\r
+[serve]\r
+"""
+
+
+def test_what_is_there_stays_to_the_byte() -> None:
+    Path("llmrr.toml").write_bytes(MINE.replace("[serve]", "[cache]").encode())
+    found = findings()
+    model(found, "openai:gpt-4o", params={"temperature": 0.5})
+    model(found, "openai:new")
+    found.settings |= {"strategy": "balanced", "retry.attempts": 2}
+    found.template("qa", "{x}")
+    made = plan(found.artefact())
+    lines = made.toml.split("\n")
+    assert all(line.endswith("\r") for line in lines[:-1])
+    left = iter(lines)
+    assert all(line in left for line in MINE.replace("[serve]", "[cache]").split("\n"))
+    written = toml(made)
+    assert [each["name"] for each in written["models"]] == ["gpt-4o", "gpt-4o-2", "new"]
+    assert (written["strategy"], written["retry"]["attempts"]) == ("random", 2)
+    assert codes(made) == ["clash", "clash"]
+
+
+def test_what_is_there_already_is_not_added_again() -> None:
+    given = one("openai:a", params={"seed": 3}), one("openai:a", path="b.py", params={"seed": 4})
+    first = plan(*given)
+    Path("llmrr.toml").write_text(first.toml)
+    again = plan(*given)
+    assert again.toml == first.toml
+    assert planning.difference(again) == []
+
+
+def test_a_new_file_in_the_place_of_one() -> None:
+    Path("llmrr.toml").write_text("this is = no toml [")
+    with pytest.raises(BadConfig):
+        plan(one("openai:a"))
+    made = plan(one("openai:a"), overwrite=True)
+    assert list(toml(made)) == ["version", "models"]
+
+
+def test_an_array_written_inline_cannot_be_added_to() -> None:
+    Path("llmrr.toml").write_text('models = [{ name = "x", source = "openai:x" }]\n')
+    with pytest.raises(BadConfig, match="cannot be added to"):
+        plan(one("openai:a"))
+
+
+def test_no_key_that_stands_there_is_shown() -> None:
+    Path("llmrr.toml").write_text('api_key = "sk-0123456789abcdef0123456789"\n')
+    made = plan(one("openai:a"), overwrite=True)
+    assert "sk-01" not in "\n".join(planning.difference(made))
+
+
+# -- anything --------------------------------------------------------------------------------------
+
+_TEXT = st.text(max_size=12)
+_VALUE = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), _TEXT, st.lists(_TEXT))
+_KEYS = st.sampled_from([
+    "temperature", "max_tokens", "stop", "system", "seed", "context_size", "base_url", "timeout",
+    "lora", "mmproj", "file", "revision", "api_key_env", "headers_env", "chat_template", "odd",
+])  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(
+        st.sampled_from(["openai:", "file:", "ollama:", "huggingface:", "bedrock:", "x:"]), _TEXT,
+        _TEXT, st.dictionaries(_KEYS, _VALUE, max_size=4), st.dictionaries(_KEYS, _VALUE),
+    ), min_size=1, max_size=5),
+    st.lists(st.tuples(_TEXT, _TEXT, st.dictionaries(_TEXT, _TEXT, max_size=2)), max_size=3),
+    st.dictionaries(st.sampled_from(
+        ["strategy", "retry", "retry.attempts", "fallback_chain", "default_model", "preload", "?"]
+    ), _VALUE),
+)  # fmt: skip
+def test_whatever_is_found_what_is_written_is_valid(
+    models: list[Any], templates: list[Any], stated: dict[str, Any]
+) -> None:
+    found = findings("x.yaml", "custom")
+    for prefix, rest, name, params, options in models:
+        made = model(found, f"{prefix}{rest}", name or None, params=params, options=options)
+        made.aliases, made.group, made.tags = [name, rest], rest or None, [name]
+    for name, text, defaults in templates:
+        found.template(name, text, defaults=defaults, model=found.models[0])
+    found.chain(*found.models)
+    found.chain(*reversed(found.models))
+    found.settings |= stated
+    try:
+        toml(plan(found.artefact()))
+    except LlmrrError as error:
+        assert "nothing was found" in error.message
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def test_groups_and_chains_of_a_file_that_is_there_are_minded() -> None:
+    Path("llmrr.toml").write_text(
+        'version = 1\n[[models]]\nname = "a"\nsource = "openai:a"\ngroup = "chat"\n'
+        'fallback = ["b"]\n[[models]]\nname = "b"\nsource = "openai:b"\n'
+    )
+    found = findings("config.yaml", "litellm")
+    a, b, c = (model(found, f"openai:{name}", name) for name in "abc")
+    c.group = "chat"
+    found.chain(b, c)
+    found.chain(c, a)
+    made = plan(found.artefact())
+    _, kept_b, added = toml(made)["models"]
+    assert (kept_b["fallback"], added["name"], added["group"]) == (["c"], "c", "chat-2")
+    assert codes(made) == ["clash", "cycle"]
+    Path("llmrr.toml").write_text(made.toml)
+    assert plan(found.artefact()).toml == made.toml
+
+
+def test_the_command_shows_the_pinned_shape_and_a_difference(typed: Typed) -> None:
+    Path("llm.json").write_text('{"_type": "openai", "model_name": "gpt-4", "temperature": 0.5}')
+    found = typed("migrate", "plan", "llm.json", "--json").json
+    assert {"id", "toml", "actions", "warnings", "checklist"} <= set(found)
+    assert tomllib.loads(found["toml"])["models"][0]["source"] == "openai:gpt-4"
+    assert found["actions"][0] == {"do": "write-config", "path": str(Path("llmrr.toml").absolute())}
+    assert typed("migrate", "plan", "llm.json", "--json").json == found
+    seen = typed("migrate", "plan", "llm.json", "-O", "p.json")
+    assert "+source = \"openai:gpt-4\"\n" in seen.out
+    assert stat.S_IMODE(Path("p.json").stat().st_mode) == 0o600
+    assert not Path("llmrr.toml").exists()
+    assert typed("migrate", "apply", "--plan", "p.json", "--adopt").code == 2
+    assert typed("migrate", "apply", "llm.json").code == 0
+    assert typed("config", "check", "llmrr.toml").code == 0
