@@ -48,7 +48,7 @@ def read(path: Path) -> Mapping[str, str]:
             signature = found.st_ino, found.st_mtime_ns, found.st_size
             known = _seen.get(path)
             if known is None or known[0] != signature:
-                known = _seen[path] = signature, dict(_variables(path, file.read(LARGEST)))
+                known = _seen[path] = signature, parsed(path, file.read(LARGEST))
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -56,6 +56,11 @@ def read(path: Path) -> Mapping[str, str]:
             f"cannot read {path}: {error.strerror}", f"ls -ld {quote(str(path))}"
         ) from None
     return known[1]
+
+
+def parsed(path: Path, content: bytes) -> Mapping[str, str]:
+    """The variables of what a file holds. Raises ``BadConfig``, which repeats nothing of it."""
+    return dict(_variables(path, content))
 
 
 def is_outside(path: Path, folder: Path) -> bool:

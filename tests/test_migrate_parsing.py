@@ -159,6 +159,14 @@ def test_toml() -> None:
         parsed("a = 1\nb = secret-word\n", ".toml")
 
 
+def test_ini() -> None:
+    text = "version = 1\n[*]\nc = 4096 ; tokens\n[a/b:Q4]\nngl = 99\n"
+    assert parsed(text, ".ini") == parsed(text, "") == {
+        "version": "1", "*": {"c": "4096"}, "a/b:Q4": {"ngl": "99"},
+    }  # fmt: skip
+    assert parsed("this is prose", ".ini") is None
+
+
 @pytest.mark.parametrize(
     ("text", "suffix"),
     [

@@ -157,10 +157,13 @@ def test_a_home_directory_is_searched_where_tools_keep_things() -> None:
 def test_a_folder_that_a_reader_takes_is_not_walked() -> None:
     put("home/.ollama/models/manifests/x", ROUTES)
     put("home/.ollama/models/blobs/y.yaml", ROUTES)
+    put("home/.ollama/models/z.yaml", ROUTES)
+    put("home/.ollama/models/ask.py", CODE)
+    put("home/.ollama/models/modeling_x.py", CODE)
     found = scan("home")
     assert [(str(one.path), one.kind) for one in found.artefacts] == [
-        ("home/.ollama/models", "ollama-store")
-    ]
+        ("home/.ollama/models", "ollama-store"), ("home/.ollama/models/ask.py", "openai-code"),
+    ]  # fmt: skip
 
 
 def test_links_are_followed_only_to_files_of_the_same_folder() -> None:

@@ -65,6 +65,8 @@ _SHORT: Final = {
     "rerank": "reranking", "f": "file", "f16-kv": "memory-f16", "kvu": "kv-unified",
 }  # fmt: skip
 _SPLIT: Final = frozenset({"&&", "||", ";", "|", "&"})
+_LONGEST: Final = 100_000  # characters of a command line
+_MOST: Final = 5_000  # words of one
 
 
 class Launch(NamedTuple):
@@ -94,19 +96,22 @@ def words_of(text: str) -> list[str]:
     >>> words_of(r"C:\\llama\\llama-server.exe -m it's")[0]
     'C:\\\\llama\\\\llama-server.exe'
     """
-    kept = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    kept = [line for line in text[:_LONGEST].splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\[ \t]*\n", " ", "\n".join(kept) + "\n")
     joined = re.sub(r"[\^`][ \t]*\n", " ", joined)  # as cmd.exe and PowerShell continue a line
-    is_windows = re.search(r"(?:^|[\s\"'])[A-Za-z]:\\", joined)
+    is_windows = re.search(r"(?:^|[\s\"'])(?:[A-Za-z]:|\.\.?)\\|\w\\\w", joined)
     try:
         return shlex.split(joined.replace("\\", "\\\\") if is_windows else joined)
     except ValueError:
         return joined.replace('"', "").replace("'", "").split()
 
 
-def launch(words: Sequence[str], environment: Mapping[str, str] | None = None) -> Launch | None:
+def launch(
+    words: Sequence[str], environment: Mapping[str, str] | None = None, *, guess: bool = False
+) -> Launch | None:
     """What a command line starts, or None. ``environment`` is what is stated beside it; llama.cpp
-    takes ``LLAMA_ARG_…`` from there, below its flags.
+    takes ``LLAMA_ARG_…`` from there, below its flags. With ``guess``, any program that is given a
+    GGUF file as llama.cpp is, is one.
 
     >>> launch(["sudo", "/opt/llama-server", "-m", "a.gguf", "-ngl", "-1"]).flags
     {'model': 'a.gguf', 'n-gpu-layers': '-1'}
@@ -118,7 +123,9 @@ def launch(words: Sequence[str], environment: Mapping[str, str] | None = None) -
     True
     """
     own = dict(environment or {})
-    found = _program(list(words), own, 0)
+    found = _program(list(words[:_MOST]), own, 0)
+    if found is None and _is_like_llama(words, guess):
+        found = "llama.cpp", _until(list(words[1:_MOST])), {}
     if found is None:
         return None
     program, rest, mounts = found
@@ -163,9 +170,19 @@ def _program(
             return known, _until(rest), {}
         elif word in _SPLIT and at + 1 < len(words):
             return _program(rest, own, depth)
-    if any(_GGUF.fullmatch(one) for one in words) and words:
-        return "llama.cpp", _until(words[1:]), {}
     return None
+
+
+def _is_like_llama(words: Sequence[str], guess: bool) -> bool:
+    """Whether a program that is not known by its name takes a model as llama.cpp's do; their old
+    names (``./main``) are too common to say it alone."""
+    if not words or not (guess or _base(words[0]) in ("main", "server", "llama")):
+        return False
+    pairs = zip(words, words[1:], strict=False)
+    return any(
+        one in ("-hf", "--hf-repo") or (one in ("-m", "--model") and _GGUF.fullmatch(following))
+        for one, following in pairs
+    )
 
 
 def _contained(

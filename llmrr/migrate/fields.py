@@ -113,6 +113,9 @@ def settle(
     for name, value in stated.items():
         if name in drop or value is None or value == "":
             continue
+        if name == "...":  # what was spread into a table of code, and is not known
+            resolved(value, findings, "what is spread into it", line)
+            continue
         if secrets.is_secret_field(name):
             _key(model, name, value, findings, line)
             continue
@@ -184,7 +187,8 @@ def _key(model: Model, name: str, value: Value, findings: Findings, line: int | 
         return
     if isinstance(value, Unresolved | Call | Prompt):
         if not (isinstance(value, Call) and value.callee.endswith("SecretStr")):
-            findings.warn("unresolved", f"{name} is {value.text[:80]!r}", line, name)
+            # its text may hold the key itself
+            findings.warn("unresolved", f"what {name} is, only the code tells", line, name)
         elif value.args:
             _key(model, name, value.args[0], findings, line)
         return

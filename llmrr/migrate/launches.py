@@ -45,11 +45,12 @@ _TEMPLATES: Final = frozenset({"chat-template", "chat-template-file", "chat-temp
 _NAMES: Final = {
     "reverse-prompt": "stop", "max-total-tokens": "context_size",
 }  # fmt: skip
+_ON: Final = ("true", "1", "on")
 _HUB: Final = re.compile(
     r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/(?:resolve|blob|raw)/([\w.-]+)/"
     r"([^?#\s]+)"
 )
-_UNKNOWN: Final = re.compile(r"\$\{?[A-Za-z_{]|\{\{|%[A-Za-z_]\w*%|<[^>]+>")
+_UNKNOWN: Final = re.compile(r"\$[\w{(@*]|\{\{|%~?\w+%|%~?\d|<[^>]+>")
 
 
 def served(
@@ -166,7 +167,7 @@ def _of_path(
     is_hub = launch.program in ("vllm", "sglang", "tgi", "mlx") or is_repository(path)
     if path.startswith(("http://", "https://")):
         return of_address(path, findings, line)
-    if is_hub and re.fullmatch(r"[\w.-]+(/[\w.-]+(:[\w.-]+)?)?", path):
+    if is_hub and re.fullmatch(r"\w[\w.-]*(/[\w.-]+(:[\w.-]+)?)?", path):
         if launch.program in ("llama.cpp", "llama-cpp-python", "koboldcpp"):
             findings.warn(
                 "not-used-by-original", f"model is {path}, a repository where a path is meant", line
@@ -228,9 +229,9 @@ def _has_other_role(
         name, launch.flag(*_MODEL[launch.program], "hf-repo"), launch.flag("pooling")
     )))  # fmt: skip
     role = next((role for one in said.split() if (role := role_of(one))), None)
-    if launch.flag("embeddings") in ("true", "1", "on") or launch.flag("task") in ("embed", "embedding"):
+    if launch.flag("embeddings") in _ON or launch.flag("task") in ("embed", "embedding"):
         role = "embedding"
-    if launch.flag("reranking") in ("true", "1", "on"):
+    if launch.flag("reranking") in _ON:
         role = "other"
     if role is None:
         return False

@@ -20,7 +20,7 @@ class Lines:
         >>> lines = Lines("# gpt-4\\na: gpt-4o\\nb: gpt-4\\nc: gpt-4")
         >>> lines.next("gpt-4"), lines.next("gpt-4"), lines.next("gpt-4"), lines.next("x")
         (3, 4, 3, None)
-        >>> Lines("a: b\nb: c").next("b", key=True)
+        >>> Lines("a: b\\nb: c").next("b", key=True)
         2
         """
         found = self._from(str(word), self._at, key)

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from llmrr.migrate import naming
 
 # ``LlmProviders`` of litellm 1.109.1 (``litellm/types/utils.py``).
-PROVIDERS: Final = frozenset("""
+_NAMES: Final = """
     refuseless openai chatgpt openai_like jina_ai xai zai bigmodel custom_openai
     text-completion-openai cohere cohere_chat clarifai anthropic anthropic_text bytez replicate
     reducto aws_textract runwayml aws_polly transcribe huggingface together_ai openrouter
@@ -27,7 +27,8 @@ PROVIDERS: Final = frozenset("""
     nano-gpt poe chutes neosantara aiand parasail xiaomi_mimo tensormesh libertai pinstripes
     cognition coralbricks cortecs scx-ai prism openinfer inferenceapis hostinger_router zerogpu
     darkbloom meta sail reka streamlake litellm_agent cursor bedrock_mantle gdc kyma
-""".split())
+"""
+PROVIDERS: Final = frozenset(_NAMES.split())
 # A path behind the provider that says how it is asked, not which model.
 _ROUTES: Final = {
     "bedrock": ("converse/", "invoke/", "converse_like/"), "openai": ("responses/", "chat/"),
@@ -49,8 +50,8 @@ def named(model: str, provider: str | None = None) -> Named:
     """What a ``model`` of LiteLLM names: only its first segment may be a provider, and only one
     that LiteLLM knows; ``provider`` (``custom_llm_provider``) comes first.
 
-    >>> named("openrouter/meta-llama/x:free"), named("meta-llama/x", "groq")
-    (Named(provider='openrouter', model='meta-llama/x:free'), Named(provider='groq', model='meta-llama/x'))
+    >>> named("openrouter/meta-llama/x:free"), named("m/x", "groq")
+    (Named(provider='openrouter', model='meta-llama/x:free'), Named(provider='groq', model='m/x'))
     >>> named("org/model"), named("bedrock/converse/us.amazon.nova").model
     (Named(provider=None, model='org/model'), 'us.amazon.nova')
     """

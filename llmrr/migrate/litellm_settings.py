@@ -155,7 +155,7 @@ def _rest(section: Mapping[str, Any], findings: Findings, lines: Lines) -> None:
         if key in _NOISE or value in (None, False, "", [], {}):
             continue
         line = lines.first(key, key=True)
-        if key.startswith("cache") or key.startswith("redis"):
+        if key.startswith(("cache", "redis")):
             findings.warn("cache-setting", f"{key}: answers are cached by [cache]", line, key)
         elif any(word in key for word in _GUARDS):
             findings.warn("guard", f"{key} stays with LiteLLM", line, key)

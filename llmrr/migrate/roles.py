@@ -33,6 +33,7 @@ def role_of(name: str, mode: object = None) -> Role | None:
         if plain in _ANSWERS:
             return None
         return "embedding" if plain in _MODES else "other"
+    name = name[:300]
     if _OTHER.search(name):
         return "other"
     return "embedding" if _EMBEDDING.search(name) else None

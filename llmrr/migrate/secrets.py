@@ -5,7 +5,7 @@ A value is a secret by the name of its field first, by how it looks second.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -18,6 +18,7 @@ _FIELD: Final = (
     r"(?:.*(?:apikey|accesskey|secretkey|subscriptionkey|authkey|privatekey|masterkey|saltkey)s?"
     r"|.*(?:secret|password|passwd|passphrase|credentials?|bearer)"
     r"|.*(?:access|auth|api|hf|bearer|hub|refresh|session|admin)token|token|authorization|auth"
+    r"|.*(?:openai|anthropic|claude|groq|gemini|mistral|cohere|azure|deepseek|openrouter|hf)key"
     r"|.*(?:qianfan|baidu)(?:ak|sk)|ak|sk|key|keys|apikeys|cookie|xapikey|proxyauthorization"
     r"|awsaccesskeyid|awssecretaccesskey|awssessiontoken|vertexcredentials|databaseurl|redisurl"
     r"|connectionstring|dsn|webhooksecret)"
@@ -46,6 +47,11 @@ _IN_COMMAND: Final = re.compile(
 _GIVEN: Final = re.compile(
     r"(?i)((?:key|token|secret|password|passwd|credential|auth\w*)s?[\"']?\]?\s*"
     r"(?:[:=]|\bor\b|,|\|\||\?\?)\s*(?:[fru]{0,2}))([\"'`])(?:(?!\2).)*(\2|$)"
+)
+# Variables that code sets: os.environ["X"] = "...", X_API_KEY = "...", process.env.X = "...".
+_ASSIGNED: Final = re.compile(
+    r"""(?:environ\[["']|env\.|env\[["']|^\s*(?:const\s+|let\s+|var\s+|export\s+const\s+)?)(\w+)"""
+    r"""(?:["']\])?\s*=\s*["']([^"'\s]{4,})["']"""
 )
 PLACEHOLDERS: Final = frozenset({
     "", "fake-key", "fake", "not-needed", "not_needed", "notneeded", "lm-studio", "lmstudio",
@@ -79,7 +85,7 @@ _REFERENCES: Final = (
 def is_secret_field(name: str) -> bool:
     """Whether a field of this name holds a secret.
 
-    >>> [is_secret_field(one) for one in ("apiKey", "qianfan_sk", "max_tokens", "api_key_env")]
+    >>> [is_secret_field(one) for one in ("apiKey", "OPENAI_KEY", "max_tokens", "api_key_env")]
     [True, True, False, False]
     """
     plain = re.sub(r"[\s_.-]", "", name).lower()
@@ -108,6 +114,20 @@ def is_placeholder(text: str) -> bool:
     return plain.lower() in PLACEHOLDERS or bool(_PLACEHOLDER.fullmatch(plain))
 
 
+def assigned(text: str) -> Iterator[tuple[int, str, str]]:
+    """Keys that stand in code beside its calls: line, name of the variable or "", and the key.
+
+    >>> list(assigned('os.environ["SOME_API_KEY"] = "0f1e2d3c4b5a"'))
+    [(1, 'SOME_API_KEY', '0f1e2d3c4b5a')]
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        for match in _ASSIGNED.finditer(line[:2000]):
+            if is_secret_field(match[1]) and not is_placeholder(match[2]):
+                yield number, match[1], match[2]
+        for match in _LOOKS.finditer(line[:2000]):
+            yield number, "", match[0]
+
+
 def reference(text: str) -> Env | None:
     """The variable that a text stands for, in any of the spellings, or None.
 
@@ -132,7 +152,7 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     ('key 0a…', 'http://…@host/?api_key=…&v=1')
     """
     for secret in sorted(secrets, key=len, reverse=True):
-        if secret:
+        if len(secret) > 3:  # a shorter one would be found in any word
             text = text.replace(secret, _short(secret))
     text = _LOOKS.sub(lambda found: _short(found[0]), text)
     text = _IN_ADDRESS.sub("…@", text)

@@ -24,8 +24,10 @@ def template_of(text: str, language: str) -> Text:
     """A prompt in another language: with plain holes alone it becomes one of ours, otherwise it is
     kept raw.
 
-    >>> template_of("Sum up {{{ input }}}", "mustache"), template_of("{{#if a}}x", "mustache").format
-    (Text(text='Sum up {input}', format='braces'), 'mustache')
+    >>> template_of("Sum up {{{ input }}}", "mustache")
+    Text(text='Sum up {input}', format='braces')
+    >>> template_of("{{#if a}}x", "mustache").format
+    'mustache'
     """
     holes = r"\{\{\{?\s*([A-Za-z_]\w*)\s*\}\}\}?"
     parts = re.split(holes, text)

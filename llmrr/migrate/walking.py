@@ -37,6 +37,11 @@ _TOOL: Final = re.compile(
     r"(?i)llm|llama|aichat|local-?ai|lm-?studio|continue|gpt|mlx|openai|langchain|hugging|nomic"
     r"|^\.env$"
 )
+# Code of the user's beside a model, and not the model's own.
+_CODE: Final = re.compile(
+    r"^(?!modeling_|configuration_|tokenization_|processing_|image_processing_)"
+    r".*\.(?:pyw?|ipynb|[mc]?[jt]s|[jt]sx)$"
+)
 
 
 class File(NamedTuple):
@@ -102,8 +107,8 @@ class Wanted:
 @dataclass(slots=True)
 class Walk:
     """Walks folders. ``take`` is shown every folder, real and as it is printed, and tells whether
-    that is all there is to say of it; ``left`` collects what was not looked into, ``unreadable``
-    what the system refused."""
+    that is all there is to say of it, but for code that lies beside a model; ``left`` collects what
+    was not looked into, ``unreadable`` what the system refused."""
 
     take: Callable[[Path, Path], bool]
     wanted: Wanted
@@ -140,6 +145,8 @@ class Walk:
         names = {entry.name for entry in entries}
         if not self._enters(folder, state, names):
             return []
+        if self.take(Path(folder.real), Path(folder.shown)):
+            entries = [one for one in entries if _CODE.search(one.name) and one.is_file()]
         found: list[File | _Folder] = []
         for entry in entries:
             one, path = folder.inside(entry.name), f"{folder.below}{entry.name}"
@@ -165,7 +172,7 @@ class Walk:
         if folder.below and ("pyvenv.cfg" in names or "conda-meta" in names):
             self.left.append(Left(place, "virtual environment"))
             return False
-        return not self.take(Path(folder.real), place)
+        return True
 
     def _descends(self, folder: _Folder, name: str, names: set[str]) -> bool:
         """Whether a folder is looked into, as far as its name tells."""
@@ -207,8 +214,8 @@ def why_not(around: str, folder: str, name: str, names: Collection[str] = ()) ->
     """
     if name in _SKIPPED:
         return _SKIPPED[name]
-    if name.endswith(".egg-info"):
-        return "cache"
+    if name.endswith((".egg-info", ".dist-info")):
+        return "dependencies"
     if any(one in names for one in _BUILT.get(name, ())):
         return "build output"
     if _TOOL.search(name) or (folder, name) in _INNER_GATES:

@@ -4,9 +4,10 @@ exported. Nothing is evaluated here."""
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmrr.migrate.javascript.grammar import text_of
+from llmrr.migrate.javascript.modules import exported, exported_name, imported
+from llmrr.migrate.javascript.names import AROUND, dotted_name, is_nothing, root_name
 from llmrr.migrate.javascript.patterns import names_in, taken_apart
 from llmrr.migrate.javascript.scopes import Binding, Given, Scope
-from llmrr.migrate.javascript.texts import unescaped
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -26,10 +27,6 @@ _LEAVES: Final = frozenset({
     "string", "comment", "regex", "type_annotation", "type_arguments", "type_parameters",
     "interface_declaration", "type_alias_declaration", "import_statement", "number", "identifier",
     "property_identifier", "enum_body",
-})  # fmt: skip
-_WRAPPERS: Final = frozenset({
-    "await_expression", "parenthesized_expression", "as_expression", "satisfies_expression",
-    "non_null_expression", "type_assertion",
 })  # fmt: skip
 
 
@@ -104,7 +101,7 @@ class Declarations:
         elif kind == "enum_declaration" and (name := node.child_by_field_name("name")):
             scope.declare(text_of(name)).given.append(Given(node, scope))
         elif kind == "export_statement":
-            self._export(node, scope)
+            self.exports += exported(node, scope)
         elif kind == "return_statement" and node.named_children:
             home = scope.nearest("function")
             home.returns.append(Given(node.named_children[0], scope))
@@ -122,7 +119,7 @@ class Declarations:
             if value is not None and value.type in _FUNCTIONS:
                 binding.function = value
                 self._aim(value, text_of(name))
-            elif value is not None and not _is_nothing(value):
+            elif value is not None and not is_nothing(value):
                 binding.given.append(Given(value, scope))
                 self._aim(value, text_of(name))
             return
@@ -169,7 +166,7 @@ class Declarations:
     def _field(self, node: "Node", scope: Scope) -> None:
         name = node.child_by_field_name("name") or node.child_by_field_name("property")
         value = node.child_by_field_name("value")
-        if name is None or value is None or _is_nothing(value):
+        if name is None or value is None or is_nothing(value):
             return
         dotted = f"this.{text_of(name)}"
         scope.member(dotted).given.append(Given(value, scope))
@@ -185,7 +182,8 @@ class Declarations:
             self._assigned.append((left, right, scope))
             if dotted := dotted_name(left):
                 self._aim(right, dotted)
-            self._module_exports(left, right, scope)
+            if name := exported_name(dotted_name(left) or ""):
+                self.exports.append((name, Given(right, scope)))
         else:
             self._assigned.append((left, None, scope))
 
@@ -196,7 +194,7 @@ class Declarations:
             return
         dotted = dotted_name(left)
         if dotted is None:
-            root = _root_name(left)
+            root = root_name(left)
             if root and (binding := scope.find(root)):
                 binding.is_open = True  # something in it is replaced: which, is not known
             return
@@ -211,7 +209,7 @@ class Declarations:
             return
         if right is None:
             binding.is_open = True
-        elif not _is_nothing(right):
+        elif not is_nothing(right):
             binding.given.append(Given(right, scope, path, default))
 
     # Calls
@@ -219,7 +217,7 @@ class Declarations:
     def _aim(self, value: "Node", target: str) -> None:
         """The call, or function, in ``value`` is assigned to ``target``."""
         while True:
-            if value.type in _WRAPPERS and value.named_children:
+            if value.type in AROUND and value.named_children:
                 at = -1 if value.type == "type_assertion" else 0
                 value = value.named_children[at]
             elif value.type in ("binary_expression", "assignment_expression"):
@@ -251,92 +249,6 @@ class Declarations:
     # Modules
 
     def _import(self, node: "Node", scope: Scope) -> None:
-        source = node.child_by_field_name("source")
-        for clause in node.named_children:
-            if clause.type == "import_require_clause":
-                source = clause.child_by_field_name("source")
-                self._imported(clause.named_children[0], _string(source), "", scope)
-            elif clause.type == "import_clause":
-                for one in clause.named_children:
-                    self._clause(one, _string(source), scope)
-
-    def _clause(self, node: "Node", module: str, scope: Scope) -> None:
-        if node.type == "identifier":
-            self._imported(node, module, ".default", scope)
-        elif node.type == "namespace_import":
-            self._imported(node.named_children[0], module, "", scope)
-        for one in node.named_children if node.type == "named_imports" else ():
-            name, alias = one.child_by_field_name("name"), one.child_by_field_name("alias")
-            if one.type == "import_specifier" and name is not None:
-                self._imported(alias or name, module, f".{_plain(name)}", scope)
-
-    def _imported(self, name: "Node", module: str, export: str, scope: Scope) -> None:
-        self.imports[text_of(name)] = f"{module}{export}"
-        scope.declare(text_of(name)).module = f"{module}{export}"
-
-    def _export(self, node: "Node", scope: Scope) -> None:
-        value, declared = node.child_by_field_name("value"), node.child_by_field_name("declaration")
-        if value is not None:
-            self.exports.append(("default", Given(value, scope)))
-        elif any(one.type == "=" for one in node.children) and node.named_children:
-            self.exports.append(("default", Given(node.named_children[-1], scope)))
-        for one in declared.named_children if declared else ():
-            name = one.child_by_field_name("name")
-            if one.type == "variable_declarator" and name and name.type == "identifier":
-                self.exports.append((text_of(name), Given(name, scope)))
-        if node.child_by_field_name("source") is not None:
-            return
-        for clause in node.named_children:
-            for one in clause.named_children if clause.type == "export_clause" else ():
-                if one.type == "export_specifier" and (name := one.child_by_field_name("name")):
-                    alias = one.child_by_field_name("alias") or name
-                    self.exports.append((_plain(alias), Given(name, scope)))
-
-    def _module_exports(self, left: "Node", right: "Node", scope: Scope) -> None:
-        dotted = dotted_name(left) or ""
-        for prefix in ("module.exports", "exports"):
-            if dotted == prefix == "module.exports":
-                self.exports.append(("default", Given(right, scope)))
-            elif dotted.startswith(f"{prefix}.") and dotted.count(".") == prefix.count(".") + 1:
-                self.exports.append((dotted.rpartition(".")[2], Given(right, scope)))
-
-
-def dotted_name(node: "Node") -> str | None:
-    """A name, or one of a member (``this.llm``, ``Settings.llm``); None for what is computed."""
-    parts: list[str] = []
-    while node.type == "member_expression":
-        inner, name = node.child_by_field_name("object"), node.child_by_field_name("property")
-        if inner is None or name is None:
-            return None
-        parts.append(text_of(name))
-        node = inner
-        while node.type in ("non_null_expression", "parenthesized_expression", "as_expression"):
-            if not node.named_children:
-                return None
-            node = node.named_children[0]
-    if node.type not in ("identifier", "this", "shorthand_property_identifier", "undefined"):
-        return None
-    return ".".join([text_of(node), *reversed(parts)])
-
-
-def _root_name(node: "Node") -> str | None:
-    while node.type in ("member_expression", "subscript_expression"):
-        inner = node.child_by_field_name("object")
-        if inner is None:
-            return None
-        node = inner
-    return text_of(node) if node.type == "identifier" else None
-
-
-def _is_nothing(node: "Node") -> bool:
-    while node.type in _WRAPPERS and node.named_children:
-        node = node.named_children[0]
-    return node.type in ("null", "undefined") or text_of(node) == "undefined"
-
-
-def _string(node: "Node | None") -> str:
-    return unescaped(text_of(node)[1:-1]) if node is not None else ""
-
-
-def _plain(node: "Node") -> str:
-    return _string(node) if node.type == "string" else text_of(node)
+        for name, dotted in imported(node):
+            self.imports[name] = dotted
+            scope.declare(name).module = dotted

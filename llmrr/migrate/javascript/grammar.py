@@ -1,15 +1,19 @@
 """Texts to trees, with bounds: what is larger is a bundle, whose sources are elsewhere."""
 
+import time
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from llmrr.errors import DamagedFile
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser, Tree
+    from tree_sitter import Language, Node, Parser, Tree
 
-LARGEST: Final = 1_000_000  # characters
-NODES: Final = 400_000
+LARGEST: Final = 700_000  # characters
+NODES: Final = 250_000
+_SECONDS: Final = 0.5  # what it takes to parse many times the longest file that is written by hand
+_PIECE: Final = 65_536  # bytes that are handed to the parser at once
+_HINT: Final = "scan the sources that it was made of"
 _DENSE: Final = 50_000  # characters from which on lines are looked at
 _LINE: Final = 500  # characters of a line on average, in a minified file
 
@@ -18,15 +22,19 @@ def parse(text: str, dialect: str) -> "Tree":
     """The tree of a text. Raises ``DamagedFile``."""
     if is_bundle(text):
         raise DamagedFile(
-            f"a bundle of {len(text):,} characters, which nobody wrote by hand",
-            "scan the sources that it was made of",
+            f"a bundle of {len(text):,} characters, which nobody wrote by hand", _HINT
         )
-    tree = _parser(dialect).parse(text.encode("utf-8", "replace"))
+    data = text.encode("utf-8", "replace")
+    until = time.monotonic() + _SECONDS
+    try:
+        tree = _parser(dialect).parse(
+            lambda at, point: data[at : at + _PIECE],
+            progress_callback=lambda at, has_error: time.monotonic() > until,
+        )
+    except ValueError:  # it was stopped
+        raise DamagedFile("code that takes too long to parse", _HINT) from None
     if tree.root_node.descendant_count > NODES:
-        raise DamagedFile(
-            "more code or data than somebody wrote by hand",
-            "scan the sources that it was made of",
-        )
+        raise DamagedFile("more code or data than somebody wrote by hand", _HINT)
     return tree
 
 
@@ -46,17 +54,21 @@ def text_of(node: "Node") -> str:
     return (node.text or b"").decode("utf-8", "replace")
 
 
-@cache
 def _parser(dialect: str) -> "Parser":
-    from tree_sitter import Language, Parser
+    from tree_sitter import Parser
+
+    return Parser(_language(dialect))
+
+
+@cache
+def _language(dialect: str) -> "Language":
+    from tree_sitter import Language
 
     if dialect == "javascript":
         import tree_sitter_javascript
 
-        return Parser(Language(tree_sitter_javascript.language()))
+        return Language(tree_sitter_javascript.language())
     import tree_sitter_typescript as typescript
 
     is_tsx = dialect == "tsx"
-    return Parser(
-        Language(typescript.language_tsx() if is_tsx else typescript.language_typescript())
-    )
+    return Language(typescript.language_tsx() if is_tsx else typescript.language_typescript())

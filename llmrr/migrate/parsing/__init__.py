@@ -4,7 +4,6 @@
 ``sniffing``   which syntax a text is in, by its beginning; what is not worth parsing
 ``jsontext``   JSON, also with comments, trailing commas and the rest of JSON5
 ``yamltext``   YAML, with unknown tags and every size bounded
-``initext``    INI as llama.cpp's presets have it
 ``notebook``   the code cells of a notebook
 
 Nothing is executed or rendered, and each parser is bounded in size, depth and time.
@@ -14,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.errors import DamagedFile
+from llmrr.migrate.ini import HEAD, ini
 from llmrr.migrate.parsing.decoding import decoded
-from llmrr.migrate.parsing.initext import Ini
-from llmrr.migrate.parsing.sniffing import language, mentions_model, syntax
-from llmrr.migrate.parsing.yamltext import Several
+from llmrr.migrate.parsing.sniffing import is_data, language, mentions_model, syntax
+from llmrr.migrate.parsing.yamltext import TEMPLATE, Several
 
 if TYPE_CHECKING:
     from llmrr.migrate.values import Code
 
-__all__ = ["Ini", "Several", "decoded", "duplicates", "evaluated", "parsed"]
+__all__ = ["Several", "decoded", "duplicates", "evaluated", "parsed"]
 
 _TOML: Final = 500_000  # characters; tomllib is slow, and such files are small
 
@@ -30,26 +29,20 @@ _TOML: Final = 500_000  # characters; tomllib is slow, and such files are small
 def parsed(text: str, suffix: str) -> Any:
     """A dict or a list of a data file; None for what is none, for plain text, and for lines of
     JSON. Raises ``DamagedFile``."""
-    from llmrr.migrate.parsing import initext, jsontext, yamltext
-
-    match syntax(text, suffix):
-        case "json":
-            found = jsontext.load(text)
-        case "yaml":
-            found = yamltext.load(text)
-        case "toml":
-            found = _toml(text)
-        case "ini":
-            found = initext.load(text)
-        case _:
-            return None
+    try:
+        found = _tree(text, suffix)
+    except DamagedFile as error:
+        # Prose may begin as data does; what is called data is damaged.
+        if is_data(suffix) or error.message == TEMPLATE:
+            raise
+        return None
     return found if isinstance(found, dict | list) else None
 
 
 def duplicates(text: str, suffix: str) -> list[tuple[str, int]]:
     """Keys that stand twice in one table of a YAML, JSON or INI file, with the line of the second.
     """
-    from llmrr.migrate.parsing import initext, jsontext, yamltext
+    from llmrr.migrate.parsing import jsontext, yamltext
 
     try:
         match syntax(text, suffix):
@@ -58,7 +51,8 @@ def duplicates(text: str, suffix: str) -> list[tuple[str, int]]:
             case "yaml":
                 return yamltext.duplicates(text)
             case "ini":
-                return initext.load(text).duplicates
+                sections = ini(text) or ()
+                return [(key, one.lines[key]) for one in sections for key in one.twice]
     except DamagedFile:
         pass
     return []
@@ -68,7 +62,7 @@ def evaluated(text: str, suffix: str, path: Path) -> "Code | None":
     """The calls and names of a file of code; None for what is none, and for code that mentions
     nothing that a reader could want. Raises ``DamagedFile``."""
     found = language(text, suffix)
-    if found is None or not mentions_model(text, code=True):
+    if found is None or not mentions_model(text, found):
         return None
     if found == "notebook":
         from llmrr.migrate.parsing import notebook
@@ -81,6 +75,32 @@ def evaluated(text: str, suffix: str, path: Path) -> "Code | None":
     from llmrr.migrate import javascript
 
     return javascript.evaluate(text, path, found)
+
+
+def _tree(text: str, suffix: str) -> Any:
+    from llmrr.migrate.parsing import jsontext, yamltext
+
+    match syntax(text, suffix):
+        case "json":
+            return jsontext.load(text)
+        case "yaml":
+            return yamltext.load(text)
+        case "toml":
+            return _toml(text)
+        case "ini":
+            return _sections(text)
+    return None
+
+
+def _sections(text: str) -> dict[str, Any] | None:
+    """The sections of an INI file as tables; what stands before the first is beside them."""
+    found: dict[str, Any] = {}
+    for one in ini(text) or ():
+        if one.name == HEAD:
+            found |= one.values
+        elif isinstance(known := found.setdefault(one.name, {}), dict):
+            known |= one.values
+    return found or None
 
 
 def _toml(text: str) -> Any:

@@ -36,15 +36,33 @@ _TOML_VALUE: Final = re.compile(r"\s*[\w.\"'-]+\s*=\s*(?:[\"'\[{]|true\b|false\b
 _TOOLS: Final = (
     "openai", "langchain", "llama", "anthropic", "transformers", "huggingface", "mlx", "litellm",
     "gpt4all", "mistral", "genai", "vertexai", "bedrock", "cohere", "groq", "vllm", "gguf",
-    "init_chat_model", "initchatmodel", "llmrr", "llm-runner", "deepseek", "openrouter", "xai",
-    "fireworks", "together", "perplexity", "modelname", "model_name", "modelpath", "model_path",
-    "modelid", "model_id", "contextsize", "fallbackchain", "generativeai", "ai-sdk", "claude",
+    "init_chat_model", "initchatmodel", "llmrr", "llm-runner", "modelname", "modelpath",
+    "contextsize", "fallbackchain", "ai-sdk", "completions", "from_pretrained", "withfallbacks",
+    "apikey", "api_key", "gpt-", "claude", "gemini", "unsloth", "gptq", "autoawq", "deepseek",
+    "import together", "from together", "replicate", "fireworks", "cerebras", "xai_sdk", "aisuite",
+    "diffusers", "flagembedding",
+    "openrouter", "perplexity", "together-ai", "togetherai", "model_name", "model_path", "modelid",
+    "model_id", "generativeai", "hf:", "mock:",
 )  # fmt: skip
+# In Python an import tells more than a word, which may stand in a comment: one of these, or a call
+# on what another module made.
+_PYTHON: Final = re.compile(
+    r"^[ \t]*(?:from|import)[ \t]+(?:[\w. \t]+,)*[ \t]*(?:openai|azure|langchain|langgraph|llama"
+    r"|transformers|mlx|ollama|litellm|anthropic|gpt4all|ctransformers|huggingface_hub|vllm"
+    r"|google\.gen|google import gen|vertexai|cohere|groq|mistralai|peft|auto_?gptq|gptqmodel"
+    r"|optimum|instructor|dspy|awq|unsloth|sentence_transformers|diffusers|trl|FlagEmbedding|boto3"
+    r"|together|replicate|fireworks|cerebras|xai_sdk|aisuite|pydantic_ai|crewai|autogen)"
+    r"|mlx_\w+\.|llama-server|api\.(?:openai|anthropic|groq|mistral|cohere)|/v1/messages|/api/chat"
+    r"|completions|responses\.(?:create|parse|stream)|ChatCompletion|from_pretrained|pipeline\("
+    r"|init_chat_model|with_fallbacks|PromptTemplate|\bChat\w+\(|\bAzure\w*OpenAI|import_module"
+    r"|\b(?:Llama|OpenAI|Ollama|LlamaCpp|OllamaLLM)\(",
+    re.MULTILINE,
+)
 # Besides them, what data says of a model.
 _WORDS: Final = (
     "model", "gpt", "_type", '"lc"', "lc:", "prompt", "template", "backend", "temperature",
     "api_key", "apikey", "class_name", "provider", "from ", "from\t", "responses", "aliases",
-    "systemmessage", "ctx", "clients", "api_base", "qwen", "llm",
+    "systemmessage", "ctx", "clients", "api_base", "qwen", "llm", "claude", "deepseek", "grok",
 )  # fmt: skip
 _TOOL_BYTES: Final = tuple(one.encode() for one in _TOOLS)
 _DATA_BYTES: Final = tuple(one.encode() for one in (*_WORDS, *_TOOLS))
@@ -69,13 +87,19 @@ def syntax(text: str, suffix: str) -> str | None:
         return known
     if lines[0].lstrip().startswith(("{{", "{%")):
         return "yaml" if known else None  # which says that it is a template
-    if lines[0].lstrip()[0] in "{[" and not _SECTION.match(lines[0]):
+    is_section = known != "json" and _SECTION.match(lines[0]) and "[{" not in lines[0]
+    if lines[0].lstrip()[0] in "{[" and not is_section:
         return "yaml" if known == "yaml" and not _is_json(text) else "json"
     if known == "yaml" or _is_yaml(lines):
         return "yaml"
     if known == "json" and lines[0].lstrip().startswith(("/", '"')):
         return "json"
     return _of_sections(lines)
+
+
+def is_data(suffix: str) -> bool:
+    """Whether a file of this ending means to be data."""
+    return bool(_DATA.get(suffix))
 
 
 def language(text: str, suffix: str) -> str | None:
@@ -92,14 +116,21 @@ def language(text: str, suffix: str) -> str | None:
     return "python" if found[1] == "python" else "typescript"
 
 
-def mentions_model(text: str, *, code: bool) -> bool:
-    """Whether there is a word in it that stands wherever a model is used."""
+def mentions_model(text: str, spoken: str) -> bool:
+    """Whether there is something in code that stands wherever a model is used.
+
+    >>> mentions_model("import os, openai", "python"), mentions_model("# like openai", "python")
+    (True, False)
+    """
     plain = text.lower()
-    return any(word in plain for word in (_TOOLS if code else (*_WORDS, *_TOOLS)))
+    if not any(word in plain for word in _TOOLS):
+        return False
+    return spoken != "python" or _PYTHON.search(text) is not None
 
 
 def may_mention_model(data: bytes, suffix: str) -> bool:
-    """The same of bytes; UTF-16, whose words are spread out, may."""
+    """The same of the bytes of any file, as far as it is quickly told; UTF-16, whose words are
+    spread out, may."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:64]:
         return True
     plain = data.lower()

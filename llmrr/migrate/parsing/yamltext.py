@@ -15,6 +15,7 @@ from llmrr.migrate.parsing.shapes import DEEPEST
 
 _LARGEST: Final = 4_000_000  # characters
 _NODES: Final = 400_000  # with every alias written out
+TEMPLATE: Final = "a template (Jinja, Go or the like), not YAML: it has to be rendered first"
 _TEMPLATE: Final = re.compile(r"\{%-?\s*\w|\{\{")
 _STANDARD: Final = "tag:yaml.org,2002:"
 _VARIABLE: Final = re.compile(r"(?i)!(?:env\w*|secret\w*|var)$")
@@ -86,8 +87,7 @@ def _damaged(text: str, error: Any) -> DamagedFile:
 
 
 def _template() -> DamagedFile:
-    said = "a template (Jinja, Go or the like), not YAML: it has to be rendered first"
-    return DamagedFile(said, "render it, and scan what comes out")
+    return DamagedFile(TEMPLATE, "render it, and scan what comes out")
 
 
 class _Reader:

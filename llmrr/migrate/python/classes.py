@@ -68,6 +68,9 @@ class Classes:
         bindings = scope.bindings.get(name)
         if bindings is not None:
             return self._field(scope, name, bindings, node, block)
+        if name in scope.declared and self._is_settings(scope):
+            variable = self._variable(scope, name, None)
+            return None if variable is None else Env(variable)
         assert isinstance(scope.node, ast.ClassDef)
         for base in scope.node.bases if depth < 5 else ():
             above, _ = self._class(base, block) if isinstance(base, ast.Name) else (None, None)
@@ -109,9 +112,9 @@ class Classes:
         assert isinstance(scope.node, ast.ClassDef)
         return any(_last(base) == "BaseSettings" for base in scope.node.bases)
 
-    def _variable(self, scope: Scope, name: str, first: Binding) -> str | None:
+    def _variable(self, scope: Scope, name: str, first: Binding | None) -> str | None:
         """The variable of a field; None where its name is not certain."""
-        if isinstance(first.to, ast.expr):
+        if first is not None and isinstance(first.to, ast.expr):
             made = self._evaluator.value(first.to, first.block)
             if isinstance(made, Call):
                 for key in ("validation_alias", "alias", "env"):

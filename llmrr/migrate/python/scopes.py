@@ -50,7 +50,7 @@ class Scope:
     attributes: dict[str, list[Binding]] = field(default_factory=dict)
     changes: dict[str, list[Change]] = field(default_factory=dict)
     outer: set[str] = field(default_factory=set)  # global and nonlocal names
-    defaults: set[str] = field(default_factory=set)
+    declared: set[str] = field(default_factory=set)  # with a type and without a value
 
     def holding(self, name: str) -> "Scope | None":
         """The scope that a name is looked up in, seen from here."""
@@ -145,6 +145,8 @@ class Walk:
                 if node.value is not None:
                     self._expression(node.value, block)
                     self._assign(node.target, node.value, block, _end(node))
+                elif isinstance(node.target, ast.Name):
+                    block.scope.declared.add(node.target.id)
             case ast.AugAssign():
                 self._augment(node, block)
             case ast.With() | ast.AsyncWith():

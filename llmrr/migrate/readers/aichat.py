@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from llmrr.errors import DamagedFile
@@ -29,6 +30,8 @@ _MODEL_DROP: Final = frozenset({
     "system_prompt_prefix",
 })  # fmt: skip
 _ROLE_KEYS: Final = frozenset({"model", "temperature", "top_p", "use_tools", "name", "description"})
+_ROLES: Final = 500  # files of roles
+_LARGEST: Final = 200_000  # bytes of one
 _FRONT: Final = re.compile(r"\A---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _TURN: Final = re.compile(r"(?m)^### (INPUT|OUTPUT):[ \t]*\n")
 
@@ -77,7 +80,22 @@ def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
             findings.warn("proxy-setting", f"{key} has no place here", lines.first(key), key)
     if not findings.models and not findings.warnings:
         findings.warn("no-model", "the file names no model")
+    _roles_beside(document.real.parent / "roles", known, findings)
     return findings.artefact()
+
+
+def _roles_beside(folder: Path, known: dict[str, Model], findings: Findings) -> None:
+    """The roles in the folder beside, as their files are too many to be scanned otherwise."""
+    try:
+        home = folder.parent.resolve()
+        paths = sorted(folder.glob("*.md"))[:_ROLES] if folder.resolve().parent == home else []
+        for path in paths:
+            there = path.resolve()
+            if there.is_relative_to(home) and there.stat().st_size <= _LARGEST:
+                text = there.read_bytes().decode(errors="replace").replace("\r\n", "\n")
+                _role_of_text(path.stem, text, known, findings)
+    except (OSError, RuntimeError):
+        findings.warn("syntax", "the roles beside cannot all be read")
 
 
 def _client(
@@ -168,39 +186,52 @@ def _default(
 
 
 def _role(document: Document) -> Artefact | None:
-    """A role: a prompt with its model before it."""
+    """A role by itself: a prompt with its model before it."""
     text = (document.text or "").replace("\r\n", "\n")
-    match = _FRONT.match(text[:200_000])
-    if match is None:
-        return None
-    from llmrr.migrate.parsing import parsed
-
-    try:
-        head = parsed(match[1], ".yaml")
-    except (DamagedFile, ValueError):
-        return None
-    is_role = isinstance(head, dict) and head and not head.keys() - _ROLE_KEYS
-    if not is_role or not {"model", "temperature", "use_tools"} & head.keys():
+    head = _head(text)
+    if not {"model", "temperature", "use_tools"} & head.keys() or head.keys() - _ROLE_KEYS:
         return None
     if document.path.parent.name != "roles" and "__INPUT__" not in text:
         return None
     findings = Findings(document.path, KIND)
-    body = text[match.end() :].strip()
-    model = None
-    if isinstance(head.get("model"), str):
-        name, _, theirs = head["model"].partition(":")
-        place = naming.place(name, theirs) if theirs else naming.Place(None, None, "no provider")
-        if place.source is None:
-            findings.warn("unknown-provider", f"{head['model']}: {place.why}", 1, "model")
-        else:
-            model = findings.model(place.source, line=1)
-            stated = {key: head.get(key) for key in ("temperature", "top_p")}
-            fields.settle(model, stated, findings, line=1)
-    if head.get("use_tools"):
-        findings.warn("tools", "use_tools stays with aichat", 1, "use_tools")
-    if body:
-        _template(document.path.stem, body, model, findings)
+    _role_of_text(document.path.stem, text, {}, findings)
     return findings.artefact()
+
+
+def _head(text: str) -> dict[str, Any]:
+    """What stands before the prompt of a role."""
+    from llmrr.migrate.parsing import parsed
+
+    match = _FRONT.match(text[:_LARGEST])
+    try:
+        head = parsed(match[1], ".yaml") if match else None
+    except DamagedFile:
+        return {}
+    return {str(key): one for key, one in head.items()} if isinstance(head, dict) else {}
+
+
+def _role_of_text(name: str, text: str, known: dict[str, Model], findings: Findings) -> None:
+    head, match = _head(text), _FRONT.match(text)
+    body = (text[match.end() :] if match else text).strip()
+    model, is_own = None, False
+    if isinstance(wanted := head.get("model"), str):
+        model = known.get(wanted)
+        is_own = model is None
+        client, _, theirs = wanted.partition(":")
+        place = naming.place(client, theirs) if theirs else naming.Place(None, None, "no provider")
+        if model is None and place.source is None:
+            findings.warn("unknown-provider", f"{name}: {wanted}: {place.why}", None, "model")
+        elif model is None:
+            model = known[wanted] = findings.model(str(place.source))
+    stated = {key: head.get(key) for key in ("temperature", "top_p") if head.get(key) is not None}
+    if model is not None and is_own:
+        fields.settle(model, stated, findings)
+    elif stated:
+        findings.warn("not-applied", f"{name} sets {', '.join(stated)} for its prompt alone")
+    if head.get("use_tools"):
+        findings.warn("tools", f"use_tools of {name} stays with aichat", None, "use_tools")
+    if body:
+        _template(name, body, model, findings)
 
 
 def _template(name: str, body: str, model: Model | None, findings: Findings) -> None:

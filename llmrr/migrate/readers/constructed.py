@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.kinds import KEYS_OF_THEIR_OWN
-from llmrr.migrate import fields, naming
+from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.readers import placing
 from llmrr.migrate.values import Call, Env, Value
+from llmrr.migrate.withheld import literals
 
 _NAMES: Final = (
     "model", "model_name", "modelName", "model_id", "modelId", "repo_id", "repoId", "llm_name",
@@ -63,10 +65,6 @@ _OURS: Final = {
     "generationTokenLimit": "max_tokens", "max_tokens_to_generate": "max_tokens",
     **{name: "base_url" for name in _ADDRESSES},
 }  # fmt: skip
-_HUB: Final = re.compile(
-    r"https?://(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/(?:resolve|blob|raw)/([^/?#]+)/([^?#]+)"
-)
-_WEIGHTS: Final = (".gguf", ".bin", ".ggml", ".safetensors")
 
 
 def construct(
@@ -80,7 +78,12 @@ def construct(
     """
     stated = arguments(call)
     named = _model_name(provider, stated)
+    if call.rest:
+        more = secrets.shown(call.rest[0].text)[:60]
+        findings.warn("unresolved", f"{call.name} is told more by {more!r}", line)
     if named is None:
+        if call.rest:
+            return None
         findings.warn(
             "no-model", f"{call.name} names no model; what its library would take is not invented",
             line,
@@ -94,13 +97,14 @@ def construct(
         findings.warn("wrong-type", f"{field} of {call.name} is no name of a model", line, field)
         return None
     address = _address(provider, stated, findings, line)
-    placed = _place(provider, name.strip(), address, stated)
+    placed = placing.place(provider, name.strip(), address, stated)
     if placed.source is None:
         known = naming.provider_of(provider) or provider == "litellm"
         findings.warn("unsupported-source" if known else "unknown-provider", placed.why, line)
         return None
     model = findings.model(placed.source, line=line)
-    if placed.base_url:
+    placing.complete(model, name.strip(), stated, findings)
+    if placed.base_url and any(stated.get(one) for one in _INSTANCES):
         model.options["base_url"] = placed.base_url
     fill(model, stated, findings, line=line, milliseconds=milliseconds, read=field)
     return _once(model, findings)
@@ -124,9 +128,36 @@ def fill(
     drop |= {name for name, one in settings.items() if isinstance(one, Env) and one.name in usual}
     times = ("timeout", "requestTimeout") if milliseconds else ()
     fields.settle(model, settings, findings, line=line, names=_OURS, drop=drop, milliseconds=times)
+    if provider in ("huggingface", "file") and "base_url" in model.options:
+        findings.warn(
+            "unsupported-source", f"{model.name} was asked at an address of its own: it is taken"
+            " from where its weights are", line,
+        )  # fmt: skip
+        del model.options["base_url"]
     if provider in KEYS_OF_THEIR_OWN or naming.is_local(model.source):
         model.options.pop("api_key_env", None)
         model.key = None
+
+
+def keys_beside(text: str, findings: Findings) -> None:
+    """Keys in clear that code sets or holds outside of what it constructs."""
+    for line, name, secret in secrets.assigned(text):
+        if secret not in findings.secrets:
+            findings.secrets.add(secret)
+            said = name or "a text"
+            findings.warn(
+                "secret-in-clear", f"{said} holds a key in clear: it stays in that file", line
+            )
+
+
+def keys_in(data: object, findings: Findings) -> None:
+    """Keys in clear in a file of data that no model took."""
+    for name, secret in literals(data):
+        if secret not in findings.secrets:
+            findings.secrets.add(secret)
+            findings.warn(
+                "secret-in-clear", f"{name} holds a key in clear: it stays in that file", None, name
+            )
 
 
 def arguments(call: Call) -> dict[str, Value]:
@@ -204,7 +235,7 @@ def _address(
             return None
         found = fields.resolved(instance, findings, name, line)
         if isinstance(found, str) and re.fullmatch(r"[\w.-]+", found):
-            return f"https://{found}.openai.azure.com/"
+            return f"https://{found}.openai.azure.com"
     return None
 
 
@@ -212,54 +243,6 @@ def _usual(provider: str) -> tuple[str, ...]:
     """The variable of a provider's address, which llmrr reads as its own client does."""
     known = REMOTE.get(naming.provider_of(provider) or "")
     return (known.address_env,) if known and known.address_env else ()
-
-
-def _place(
-    provider: str, name: str, address: str | None, stated: Mapping[str, Value]
-) -> naming.Place:
-    if hub := _HUB.match(name):
-        revision = "" if hub[2] == "main" else f"@{hub[2]}"
-        return naming.Place(f"huggingface:{hub[1]}/{hub[3]}{revision}")
-    if provider == "file" and re.match(r"https?://", name):
-        return naming.Place(None, None, f"{name!r} is an address on another host")
-    if provider == "file" or (provider == "huggingface" and _is_path(name)):
-        return naming.Place(f"file:{name.removeprefix('file://')}")
-    if provider == "ctransformers":
-        return _ctransformers(name, stated)
-    if provider == "litellm":
-        return _litellm(name, address, stated)
-    if provider == "huggingface":
-        return naming.Place(f"huggingface:{name}")
-    if provider in ("google", "vertex"):
-        name = name.removeprefix("models/")
-    placed = naming.place(provider, name, address)
-    if address and placed.base_url:  # as it is stated, with its last slash
-        return placed._replace(base_url=address)
-    return placed
-
-
-def _litellm(name: str, address: str | None, stated: Mapping[str, Value]) -> naming.Place:
-    """LiteLLM's ``provider/model``: only the first part, and only where it is a provider."""
-    custom = stated.get("custom_llm_provider")
-    if isinstance(custom, str) and custom:
-        return naming.place(custom, name.removeprefix(f"{custom}/"), address)
-    first, slash, rest = name.partition("/")
-    if slash and naming.provider_of(first):
-        return naming.place(first, rest, address)
-    return naming.place(None, name, address)
-
-
-def _ctransformers(name: str, stated: Mapping[str, Value]) -> naming.Place:
-    file = stated.get("model_file")
-    if _is_path(name) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        return naming.Place(f"file:{name}")
-    return naming.Place(f"huggingface:{name}{f'/{file}' if isinstance(file, str) else ''}")
-
-
-def _is_path(name: str) -> bool:
-    return name.startswith((".", "/", "~", "\\")) or bool(re.match(r"[A-Za-z]:[\\/]", name)) or (
-        name.lower().endswith(_WEIGHTS)
-    )
 
 
 def _as_transformers(

@@ -39,7 +39,7 @@ _DROP: Final = frozenset({
     "apiBase", "env", "completionOptions", "defaultCompletionOptions", "chatOptions", "region",
     "requestOptions", "autocompleteOptions", "embedOptions", "promptTemplates", "template",
     "useLegacyCompletionsEndpoint", "cacheBehavior", "maxStopWords", "apiType", "deployment",
-    "description", "completionOptions", "isFromAutoDetect", "contextLength", "onPremProxyUrl",
+    "description", "isFromAutoDetect", "contextLength", "onPremProxyUrl",
     "profile", "underlyingProviderName", "useResponsesApi", "sourceFile", "keepAlive",
 })  # fmt: skip
 _TEMPLATES: Final = ("promptTemplates", "template")
@@ -106,8 +106,8 @@ def _entry(entry: Any, shared: Mapping[str, Any], findings: Findings, lines: Lin
     if not isinstance(theirs, str) or not theirs.strip() or not isinstance(provider, str):
         findings.warn("no-model", f"{shown} names no model, or no provider", line)
     elif theirs.strip().upper() == "AUTODETECT":
-        where = f" at {entry['apiBase']}" if isinstance(entry.get("apiBase"), str) else ""
-        findings.warn("autodetect", f"{shown}: {provider}{where} is asked which it has", line)
+        where = f"{provider} at {entry['apiBase']}" if entry.get("apiBase") else provider
+        findings.warn("autodetect", f"{shown}: the model is AUTODETECT, which asks {where}", line)
         withhold({"apiKey": entry.get("apiKey")}, findings, line, at="models")
     elif not _has_other_role(entry, shown, theirs, findings, line):
         _model(entry, shared, shown, findings, line)
@@ -136,7 +136,7 @@ def _model(
     address = fields.resolved(stated, findings, "apiBase", line) if stated else None
     if address is None and not stated and (usual := _ADDRESSES.get(provider.lower())):
         address = usual
-        findings.warn("base-url-default", f"{shown}: {provider} listens at {usual} by default", line)
+        findings.warn("base-url-default", f"{shown}: {provider} listens at {usual} else", line)
     name = env.get("deployment") or entry.get("deployment") or theirs
     place = naming.place(provider, str(name), address if isinstance(address, str) else None)
     if provider.lower() == "huggingface-tgi" and isinstance(address, str):

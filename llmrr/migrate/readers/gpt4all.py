@@ -4,6 +4,7 @@
 Read off ``mysettings.cpp`` and ``modellist.cpp`` of https://github.com/nomic-ai/gpt4all.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,9 +44,8 @@ def of_data(document: Document) -> Iterator[Artefact]:
         yield _remote(document, document.shape)
     elif '"filename"' in text and _is_list(document.shape):
         yield _list(document)
-    elif "[model-" in text.replace("\\", "") and document.suffix in (".ini", ".conf"):
-        if artefact := _settings(document):
-            yield artefact
+    elif "[model-" in text and (artefact := _settings(document)):
+        yield artefact
 
 
 def forced(document: Document) -> Iterator[Artefact]:
@@ -60,6 +60,12 @@ def forced(document: Document) -> Iterator[Artefact]:
 
 def of_folder(real: Path, shown: Path) -> Iterator[Artefact]:
     """Its folder of models: one with remote models, a list of it, or where GPT4All has it."""
+    try:
+        with os.scandir(real) as entries:
+            if not any(one.name.lower().endswith((".rmodel", ".gguf")) for one in entries):
+                return
+    except OSError:
+        return
     names = listed(real).sizes
     models = any(name.lower().endswith(".gguf") for name in names)
     remote = [name for name in names if name.endswith(".rmodel")]
@@ -96,9 +102,9 @@ def _is_remote(shape: Any) -> bool:
 
 
 def _is_list(shape: Any) -> bool:
+    telling = {"md5sum", "ramrequired", "quant"}
     return isinstance(shape, list) and bool(shape) and all(
-        isinstance(one, dict) and "filename" in one and {"md5sum", "ramrequired", "quant"} & set(one)
-        for one in shape[:50]
+        isinstance(one, dict) and "filename" in one and telling & set(one) for one in shape[:50]
     )  # fmt: skip
 
 

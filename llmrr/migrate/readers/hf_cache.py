@@ -1,5 +1,6 @@
 """The cache of the Hugging Face hub, as models: what ``main`` means of each repository."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,12 @@ def artefact(real: Path, shown: Path) -> Artefact | None:
 def _repositories(real: Path) -> Iterator[Path]:
     if real.name.startswith(_PREFIX) and is_folder(real / "snapshots"):
         yield real
+        return
+    try:
+        with os.scandir(real) as entries:
+            if not any(one.name.startswith(_PREFIX) for one in entries):
+                return
+    except OSError:
         return
     for folder in listed(real).folders:
         if folder.name.startswith(_PREFIX) and any(
@@ -91,11 +98,11 @@ def _gguf_role(held: Holding) -> tuple[str, str] | None:
     """By the header, where the name makes one think of it: most headers are long."""
     if held.format is not Format.GGUF or not _SUSPECT.search(held.name):
         return None
-    from llmrr.formats import FileSource
     from llmrr.formats.gguf import read_header
+    from llmrr.formats.source import FileSource
 
     try:
-        header = read_header(FileSource(held.path))
+        header = read_header(FileSource(held.path, held.path.stat().st_size))
     except (LlmrrError, OSError):
         return None
     if (header.text("general.architecture") or "") in _ENCODERS:

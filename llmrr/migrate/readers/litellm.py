@@ -23,7 +23,8 @@ _SECTIONS: Final = frozenset({
 # Read here, or of no use to another tool.
 _READ: Final = frozenset({
     "model", "custom_llm_provider", "weight", "order", "rpm", "tpm", "api_base", "base_url",
-    "input_cost_per_token", "output_cost_per_token", "model_info", "id", "base_model", "mock_response",
+    "input_cost_per_token", "output_cost_per_token", "model_info", "id", "base_model",
+    "mock_response",
     "drop_params", "use_in_pass_through", "merge_reasoning_content_in_choices", "use_litellm_proxy",
     "cache_creation_input_token_cost", "cache_read_input_token_cost", "additional_drop_params",
     "allowed_openai_params", "litellm_credential_name", "tags", "max_parallel_requests",

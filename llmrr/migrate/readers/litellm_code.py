@@ -21,7 +21,8 @@ _OTHERS: Final = frozenset({
 # Of one request, not of the model.
 _REQUEST: Final = frozenset({
     "model", "messages", "prompt", "input", "stream", "user", "metadata", "custom_llm_provider",
-    "fallbacks", "api_base", "base_url", "stream_options", "num_retries", "logger_fn", "mock_response",
+    "fallbacks", "api_base", "base_url", "stream_options", "num_retries", "logger_fn",
+    "mock_response",
     "caching", "drop_params", "additional_drop_params", "deployment_id", "model_list",
 })  # fmt: skip
 _TOOLS: Final = ("tools", "tool_choice", "functions", "function_call", "response_format")
@@ -121,10 +122,10 @@ def _ask(call: Call, findings: Findings, groups: dict[str, list[Model]]) -> None
     if model_found is None:
         return
     chain = [model_found]
-    for other in _fallbacks(stated.get("fallbacks")):
-        model = _model(other, {}, findings, call)
-        if model is not None:
-            chain.append(model)
+    for name in _fallbacks(stated.get("fallbacks")):
+        other = _model(name, {}, findings, call)
+        if other is not None:
+            chain.append(other)
     findings.chain(*chain)
 
 
@@ -206,4 +207,6 @@ def _fallbacks(value: Value) -> Iterator[str]:
 
 
 def _shown(value: Value) -> str:
-    return repr(value.text[:80]) if isinstance(value, Unresolved | Call | Prompt) else repr(value)[:80]
+    if isinstance(value, Unresolved | Call | Prompt):
+        return repr(value.text[:80])
+    return repr(value)[:80]

@@ -10,14 +10,12 @@ from llmrr.migrate.commands import launch, words_of
 from llmrr.migrate.documents import Document
 from llmrr.migrate.launches import served
 from llmrr.migrate.lines import Lines
+from llmrr.migrate.macros import expanded
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.roles import role_of
 from llmrr.migrate.withheld import withhold
 
 KIND: Final = "llama-swap"
-_LONGEST: Final = 100_000  # characters that macros may blow a text up to
-_DEEPEST: Final = 20  # macros in macros
-_MACRO: Final = re.compile(r"\$\{([\w.-]+)\}")
 # Of the proxy, or said again by the models themselves.
 _NOISE: Final = frozenset({
     "models", "macros", "peers", "apiKeys", "hooks", "groups", "routing", "selectors", "profiles",
@@ -76,27 +74,6 @@ def is_template(document: Document) -> bool:
     )
 
 
-def expanded(text: str, macros: Mapping[str, Any]) -> str:
-    """A text with its macros filled in; those that are not known stay.
-
-    >>> expanded("${run} -c ${ctx} ${PORT}", {"run": "llama-server -m ${MODEL_ID}", "ctx": 8})
-    'llama-server -m ${MODEL_ID} -c 8 ${PORT}'
-    """
-    for _ in range(_DEEPEST):
-        size = len(text)
-        for found in _MACRO.finditer(text):
-            size += len(str(macros.get(found[1], "")))
-        if size > _LONGEST:
-            return text
-        changed = _MACRO.sub(
-            lambda found: str(macros[found[1]]) if found[1] in macros else found[0], text
-        )
-        if changed == text:
-            break
-        text = changed
-    return text
-
-
 def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
     findings, lines = Findings(document.path, KIND), Lines(document.text or "")
     withhold(shape, findings)
@@ -125,7 +102,8 @@ def _model(
         return None
     macros = {**shared, **_table(entry.get("macros")), "MODEL_ID": name}
     command = expanded(_text(entry.get("cmd")), macros)
-    found = launch(words_of(command), _environment(entry.get("env"), macros)) if command else None
+    own = _environment(entry.get("env"), macros)
+    found = launch(words_of(command), own, guess=True) if command else None
     if found is not None:
         withhold(words_of(command), findings)
         model = served(found, findings, name, line)
@@ -156,7 +134,7 @@ def _reached(
         return None
     model = findings.model(f"openai:{theirs}", name, line)
     fields.settle(model, {"base_url": _versioned(proxy)}, findings, line=line)
-    findings.warn("proxy-setting", f"{name}: the server at {proxy} has to be started first", line)
+    findings.warn("proxy-setting", f"{name}: the server at {proxy} is not started here", line)
     return model
 
 
@@ -250,7 +228,8 @@ def _of_proxy(shape: dict[Any, Any], findings: Findings, lines: Lines) -> None:
             )  # fmt: skip
     for key in sorted(str(one) for one in shape.keys() - _NOISE):
         if not key.startswith("x-"):
-            findings.warn("proxy-setting", f"{key} is of the proxy", lines.first(key, key=True), key)
+            line = lines.first(key, key=True)
+            findings.warn("proxy-setting", f"{key} is of the proxy", line, key)
 
 
 def _unloading(times: list[float], findings: Findings, lines: Lines) -> None:
@@ -287,7 +266,8 @@ def _text(value: Any) -> str:
 
 
 def _texts(value: Any) -> list[str]:
-    return [str(one) for one in value if isinstance(one, str | int)] if isinstance(value, list) else []
+    entries = value if isinstance(value, list) else []
+    return [str(one) for one in entries if isinstance(one, str | int)]
 
 
 def _table(value: Any) -> dict[str, Any]:

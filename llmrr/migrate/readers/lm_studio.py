@@ -19,7 +19,7 @@ from llmrr.migrate.readers.base import Reader
 from llmrr.store.holders import lmstudio
 from llmrr.store.holders.base import Holding, existing, is_folder, json_object
 
-_MARKS: Final = (".internal", "config-presets", "hub", "user-files", "conversations", "bin")
+_MARKS: Final = (".internal", "config-presets")
 _CONFIGS: Final = Path(".internal") / "user-concrete-model-default-config"
 # The ends of the keys of new presets; ``llama.`` and the like stand before some.
 _FIELDS: Final = {
@@ -65,8 +65,8 @@ def forced(document: Document) -> Iterator[Artefact]:
 
 def of_folder(real: Path, shown: Path) -> Iterator[Artefact]:
     """LM Studio's home, or the models in it."""
-    home = real if is_folder(real / "models") else real.parent
-    if home != real and real.name != "models":
+    home = real.parent if real.name == "models" else real
+    if not is_folder(home / "models"):
         return
     if not (home.name in (".lmstudio", "lm-studio") or _is_marked(home)):
         return
@@ -80,9 +80,7 @@ READER = Reader(("lm-studio",), of_data, None, of_folder, forced)
 
 
 def _is_marked(home: Path) -> bool:
-    return is_folder(home / "models") and (
-        is_folder(home / _CONFIGS) or sum(is_folder(home / one) for one in _MARKS) > 1
-    )
+    return any(is_folder(home / one) for one in _MARKS)
 
 
 def _put(held: Holding, home: Path, where: tuple[Path, str], findings: Findings) -> None:
@@ -152,7 +150,7 @@ def _fields(shape: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
             if key in _CHAT and value:
                 findings.warn("chat-template", f"{key} is part of a prompt's template", at=key)
             elif key not in _OLD_NOISE:
-                found[_OLD.get(key, key)] = value
+                found[_OLD.get(str(key), str(key))] = value
     for name in ("load", "operation"):
         part = shape.get(name)
         fields = part.get("fields") if isinstance(part, dict) else None

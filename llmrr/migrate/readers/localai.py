@@ -192,8 +192,8 @@ def _remote(findings: Findings, table: Table, name: str) -> Model | None:
     model = findings.model(place.source, name)
     if place.base_url:
         settle(model, {"base_url": place.base_url}, findings)
-    if variable := _text(proxy, "api_key_env"):
-        model.options["api_key_env"] = variable
+    if named := _text(proxy, "api_key_env"):
+        model.options["api_key_env"] = named
     elif "api_key_file" in proxy:
         said = f"the key of {name} lies in a file of its own, which is not read"
         findings.warn("key-guess", said, at="api_key_file")

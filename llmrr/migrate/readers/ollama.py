@@ -21,11 +21,11 @@ from llmrr.paths import exists, user_path
 
 _LARGEST: Final = 2_000_000  # characters
 _FROM: Final = re.compile(r"(?im)^[ \t]*from[ \t]+\S")
-_DOCKER: Final = re.compile(
-    r"(?im)^[ \t]*(?:run|cmd|copy|add|entrypoint|workdir|env|arg|expose|label|user|volume"
-    r"|healthcheck|shell|onbuild|stopsignal|maintainer)[ \t]+\S|^[ \t]*from[ \t]+(?:--platform"
-    r"|\S+[ \t]+as[ \t]+\S+[ \t]*$)"
-)
+_DOCKER: Final = frozenset({
+    "RUN", "CMD", "COPY", "ADD", "ENTRYPOINT", "WORKDIR", "ENV", "ARG", "EXPOSE", "LABEL", "USER",
+    "VOLUME", "HEALTHCHECK", "SHELL", "ONBUILD", "STOPSIGNAL", "MAINTAINER",
+})  # fmt: skip
+_STAGE: Final = re.compile(r"(?i)--platform\b|\S+[ \t]+as[ \t]+\S+$")
 _BLOB: Final = re.compile(r"(?:^|[/\\])sha256[-:][0-9a-f]{64}$")
 _PATH: Final = re.compile(r"(?is)[./~\\]|[a-z]:[/\\]|.*\.(?:gguf|bin|safetensors|ggml)$")
 _REMARK: Final = re.compile(r"(?m)^#[ \t]*FROM[ \t]+(\S+)[ \t]*$")
@@ -51,7 +51,7 @@ def of_data(document: Document) -> Iterator[Artefact]:
     if text is None or not 0 < len(text) < _LARGEST or not _FROM.search(text):
         return
     commands, error = _read(document, text)
-    if _is_modelfile(document, text, commands):
+    if _is_modelfile(document, commands, error or ""):
         yield _artefact(document, text, commands, error)
 
 
@@ -83,26 +83,21 @@ def _read(document: Document, text: str) -> tuple[list[Command], str | None]:
     return found, None
 
 
-def _is_modelfile(document: Document, text: str, commands: list[Command]) -> bool:
+def _is_modelfile(document: Document, commands: list[Command], error: str) -> bool:
     names = [one.name for one in commands]
-    if not names or _is_docker(text, commands):
+    # The reading of a Dockerfile ends at its first instruction but FROM.
+    if not names or error.partition(" ")[0].upper() in _DOCKER:
         return False
     named = "modelfile" in document.path.name.lower()
     bases = [one.value for one in commands if one.name == "FROM"]
     if not bases:
         return named
-    if any(re.search(r"\s(?:import|select|where|join)\b", one) for one in bases):
+    if any(_STAGE.match(one) for one in bases):
+        return False  # of a Dockerfile
+    if any(re.search(r"\s(?:import|select|where|join)\b", one, re.IGNORECASE) for one in bases):
         return False  # Python, SQL
     telling = any(hubnames.addressed(one) or _PATH.match(one) for one in bases)
     return named or len(set(names)) > 1 or (telling and not document.suffix)
-
-
-def _is_docker(text: str, commands: list[Command]) -> bool:
-    """Whether an instruction of Docker stands where a command would; in the texts of the others
-    anything may."""
-    for one in commands:
-        text = text.replace(one.value, "", 1) if "\n" in one.value else text
-    return bool(_DOCKER.search(text))
 
 
 def _artefact(

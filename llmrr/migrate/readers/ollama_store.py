@@ -34,6 +34,9 @@ def _put(stored: ollama.Stored, shown: Path, findings: Findings) -> None:
     if _is_embedder(config):
         findings.warn("embedding-model", f"{at} makes vectors of texts", at=at)
         return
+    if held.problem and not stored.kinds and not config:
+        findings.warn("incomplete", f"{at}: {held.problem}", at=at)
+        return
     model = findings.model(held.source, at.rpartition("/")[2].removesuffix(f":{ollama.TAG}"))
     model.bytes = held.bytes or None
     if stored.weights is not None:

@@ -28,7 +28,8 @@ _NOISE: Final = frozenset({
 })  # fmt: skip
 _TEMPLATE: Final = frozenset({
     "system", "prompt", "model", "options", "defaults", "extract", "extract_last", "schema_object",
-    "fragments", "system_fragments", "attachments", "attachment_types", "tools", "functions", "name",
+    "fragments", "system_fragments", "attachments", "attachment_types", "tools", "functions",
+    "name",
 })  # fmt: skip
 # llm's own short names of OpenAI's models.
 _SHORT: Final = {
@@ -91,7 +92,7 @@ def _folder(document: Document, entries: list[Any]) -> Artefact:
     for entry in entries:
         model = _model(entry, findings, lines.next(entry.get("model_id")))
         if model is not None:
-            for name in (str(entry["model_id"]), *_texts(entry.get("aliases"))):
+            for name in (str(entry.get("model_id")), *_texts(entry.get("aliases"))):
                 known.setdefault(name, model)
             model.aliases += _texts(entry.get("aliases"))
     _named_beside(document.real.parent, known, findings)
@@ -126,10 +127,9 @@ def _model(entry: Mapping[str, Any], findings: Findings, line: int | None) -> Mo
             "key-guess", f"the key {key} is in keys.json; llmrr keys set {variable} takes it", line,
             "api_key_name",
         )  # fmt: skip
-    headers = entry.get("headers")
-    for header in headers if isinstance(headers, dict) else ():
-        if is_secret_field(str(header)):
-            withhold({header: headers[header]}, findings, line, at="headers")
+    for header, value in _table(entry.get("headers")).items():
+        if is_secret_field(header):
+            withhold({header: value}, findings, line, at="headers")
         findings.warn("unmapped-parameter", f"the header {header} is left", line, "headers")
     return model
 
@@ -146,9 +146,9 @@ def _named_beside(folder: Path, known: dict[str, Model], findings: Findings) -> 
         if model is not None:
             fields.settle(model, _table(options), findings)
     default = _text(folder / _DEFAULT)
-    if default and (model := _of_name(default, known, findings, _DEFAULT)) is not None:
-        if len(findings.models) > 1:
-            model.priority = 1
+    first = _of_name(default, known, findings, _DEFAULT) if default else None
+    if first is not None and len(findings.models) > 1:
+        first.priority = 1
 
 
 def _of_name(
@@ -177,7 +177,7 @@ def _beside(document: Document, name: str) -> Artefact:
     """One of the files beside; where the models are in a file of their own, that one says all."""
     findings, folder = Findings(document.path, KIND), document.real.parent
     if name == "keys.json":
-        names = ", ".join(str(one) for one in _table(document.shape) if not str(one).startswith("//"))
+        names = ", ".join(one for one in _table(document.shape) if not one.startswith("//"))
         findings.warn("secret-in-clear", f"holds keys in clear, which are not read, for: {names}")
         return findings.artefact()
     first = next(one for one in _FILES if (folder / one).is_file() or one == name)
@@ -190,8 +190,8 @@ def _template(document: Document, shape: Mapping[str, Any]) -> Artefact:
     findings = Findings(document.path, KIND)
     known: dict[str, Model] = {}
     model = None
-    if isinstance(shape.get("model"), str) and shape["model"]:
-        model = _of_name(shape["model"], known, findings, "model")
+    if isinstance(named := shape.get("model"), str) and named:
+        model = _of_name(named, known, findings, "model")
     if model is not None:
         fields.settle(model, _table(shape.get("options")), findings)
     for key in ("tools", "functions", "schema_object", "fragments", "system_fragments",
@@ -225,20 +225,24 @@ def _variable(name: str) -> str:
 
 
 def _loaded(path: Path) -> Any:
-    try:
-        if path.stat().st_size > _LARGEST:
-            return None
-        return Document(path, path.read_bytes()).shape
-    except OSError:
-        return None
+    data = _bytes(path)
+    return None if data is None else Document(path, data).shape
 
 
 def _text(path: Path) -> str | None:
+    text = (_bytes(path) or b"").decode(errors="replace").strip()
+    return text if text and len(text) < 200 and "\n" not in text else None
+
+
+def _bytes(path: Path) -> bytes | None:
+    """What a file holds that lies in this folder itself."""
     try:
-        text = path.read_text(errors="replace")[:1000].strip()
-    except OSError:
+        there = path.resolve()
+        if there.parent != path.parent.resolve() or not there.is_file():
+            return None
+        return there.read_bytes() if there.stat().st_size <= _LARGEST else None
+    except (OSError, RuntimeError):
         return None
-    return text if text and "\n" not in text else None
 
 
 def _table(value: Any) -> dict[str, Any]:

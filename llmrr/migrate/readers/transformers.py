@@ -35,7 +35,12 @@ def of_folder(real: Path, shown: Path) -> Iterator[Artefact]:
     if cache := hf_cache.artefact(real, shown):
         yield cache
         return
-    names = listed(real).sizes
+    if not any((real / one).is_file() for one in ("config.json", _ADAPTER, "model_index.json")):
+        return
+    folder = listed(real)
+    names = dict(folder.sizes)
+    if real / "onnx" in folder.folders:
+        names |= {f"onnx/{name}": size for name, size in listed(real / "onnx").sizes.items()}
     if "model_index.json" in names and "config.json" not in names:
         yield from _pipeline(real, shown)
     elif _is_adapter(names):
@@ -162,7 +167,8 @@ def _adapter(
         findings.warn("has-pickles", "the weights of the adapter are pickles")
     kind = stated.get("peft_type")
     if isinstance(kind, str) and kind.upper() != "LORA":
-        findings.warn("not-applied", f"the adapter is of {kind}, and only LoRA is run", at="peft_type")
+        said = f"the adapter is of {kind[:40]}, and only LoRA is run"
+        findings.warn("not-applied", said, at="peft_type")
     if of_mlx:
         model.engine = "mlx"
         tell_of_mlx(findings)

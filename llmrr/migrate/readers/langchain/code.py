@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from llmrr.errors import DamagedFile
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
-from llmrr.migrate.readers.langchain import classes
+from llmrr.migrate.readers import constructed
+from llmrr.migrate.readers.langchain import asking, classes
 from llmrr.migrate.readers.langchain.runnables import Runnables
 from llmrr.migrate.values import Code
 
@@ -41,8 +42,9 @@ def taken(document: Document, code: Code) -> Findings:
     runnables = Runnables(findings, code.calls, javascript=code.language == "javascript")
     for call in code.calls:
         runnables.part(call)
-    runnables.loose_messages()
+    asking.loose_messages(runnables)
     runnables.finish()
+    constructed.keys_beside(document.text or "", findings)
     return findings
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import constructed
-from llmrr.migrate.readers.langchain import classes, prompts
+from llmrr.migrate.readers.langchain import classes, sketches
 from llmrr.migrate.readers.langchain.parts import NOTHING, Part, beside, link
 from llmrr.migrate.values import Call, Env, Prompt, Unresolved, Value
 
@@ -21,6 +21,7 @@ _CLASS_METHODS: Final = frozenset({
     "from_model_id", "fromModelId", "initialize", "from_pretrained", "from_params", "construct",
 })  # fmt: skip
 _CACHES: Final = re.compile(r"\w*(?:SQLite|SQLAlchemy|GPT|InMemory|Redis|Semantic|Local)\w*Cache")
+_BARE: Final = ("LLMChain", "PromptTemplate", "ChatPromptTemplate")
 _SEQUENCES: Final = ("RunnableSequence", "RunnableSequence.from")
 
 
@@ -32,9 +33,9 @@ def read(runnables: "Runnables", call: Call) -> Part | None:
         name = parts[-2]
     if not _is_ours(runnables, call, name):
         return None
-    if prompts.is_message(call):
+    if sketches.is_message(call):
         return NOTHING
-    if prompts.is_prompt(call):
+    if sketches.is_prompt(call):
         return runnables.prompt(call)
     if name in _INITS:
         return _initialised(runnables, call)
@@ -51,10 +52,10 @@ def _is_ours(runnables: "Runnables", call: Call, name: str) -> bool:
     if not runnables.lined or classes.is_ours(call.callee):
         return True
     # A snippet without its imports: names that nothing else has.
-    bare = "." not in call.callee.removesuffix(f".{call.name}")
+    bare = call.receiver is None and call.callee.split(".")[0] in (name, sketches.class_of(call))
     return bare and (
         name in _INITS or (name in classes.MODELS and "Chat" in name)
-        or name in ("LLMChain", "PromptTemplate", "ChatPromptTemplate", "RunnableSequence")
+        or sketches.class_of(call) in _BARE
     )  # fmt: skip
 
 
@@ -208,9 +209,9 @@ def _agent(runnables: "Runnables", call: Call) -> Part:
     )  # fmt: skip
     waiting = list(found.waiting)
     if said:
-        text = prompts.literal_text(said, runnables.findings, runnables.line(call))
+        text = sketches.literal_text(said, runnables.findings, runnables.line(call))
         if text:
-            sketch = prompts.Sketch(prompts.title(call), None, (("system", text),))
+            sketch = sketches.Sketch(sketches.title(call), None, (("system", text),))
             waiting.append(runnables.keep(sketch))
     link(waiting, found)
     return Part(found.chains)

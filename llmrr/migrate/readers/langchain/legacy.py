@@ -8,6 +8,7 @@ from typing import Any, Final
 from llmrr.errors import DamagedFile
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
+from llmrr.migrate.readers import constructed
 from llmrr.migrate.readers.langchain import classes, dumped
 from llmrr.migrate.readers.langchain.runnables import Runnables
 from llmrr.migrate.values import Call, Value
@@ -76,6 +77,7 @@ def _taken(document: Document, data: dict[str, Any]) -> Artefact:
     saved = _Saved(document, findings)
     runnables.part(saved.call(data, 0))
     runnables.finish()
+    constructed.keys_in(data, findings)
     kind = data.get("_type")
     if findings.models or findings.templates or kind in _PROMPTS or kind is None:
         return findings.artefact()

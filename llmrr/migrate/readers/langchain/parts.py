@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from llmrr.migrate.artefact import Model
-from llmrr.migrate.readers.langchain.prompts import Sketch
+from llmrr.migrate.readers.langchain.sketches import Sketch
 from llmrr.migrate.values import Call, Unresolved, Value, inside
 
 Chain = tuple[Model, ...]  # a model and what follows when it fails
@@ -50,11 +50,15 @@ def items(value: list[Value] | dict[str, Value]) -> Iterator[Value]:
 def uses(calls: Iterable[Call]) -> Counter[int]:
     """How often each call is used by another one."""
     used: Counter[int] = Counter()
+    held: dict[int, list[int]] = {}  # of a constant that may be used a thousand times
     for call in calls:
-        values = (call.receiver, *call.args, *call.fields.values())
-        used.update(
-            id(one) for value in values for one in inside(value) if isinstance(one, Call)
-        )
+        for value in (call.receiver, *call.args, *call.fields.values()):
+            if isinstance(value, Call):
+                used[id(value)] += 1
+            elif isinstance(value, list | dict):
+                if id(value) not in held:
+                    held[id(value)] = [id(one) for one in inside(value) if isinstance(one, Call)]
+                used.update(held[id(value)])
     return used
 
 
@@ -81,13 +85,14 @@ def circle(chains: Iterable[tuple[str, ...]]) -> str | None:
     behind: dict[str, set[str]] = {}
     for first, *rest in chains:
         behind.setdefault(first, set()).update(rest)
-    for first, rest in behind.items():
-        seen, ahead = set(), list(rest)
+    for start, after in behind.items():
+        seen: set[str] = set()
+        ahead = sorted(after)
         while ahead:
             one = ahead.pop()
-            if one == first:
-                return ", ".join([first, *sorted(seen & rest)])
+            if one == start:
+                return ", ".join([start, *sorted(seen & after or after)])
             if one not in seen:
                 seen.add(one)
-                ahead += behind.get(one, ())
+                ahead += sorted(behind.get(one, ()))
     return None

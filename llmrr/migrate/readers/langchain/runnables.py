@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from llmrr.migrate import fields
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import constructed
-from llmrr.migrate.readers.langchain import classes, prompts
+from llmrr.migrate.readers.langchain import asking, prompts
 from llmrr.migrate.readers.langchain.parts import (
     NOTHING,
     Chain,
@@ -23,8 +23,8 @@ from llmrr.migrate.readers.langchain.parts import (
     names,
     uses,
 )
-from llmrr.migrate.readers.langchain.prompts import Sketch
-from llmrr.migrate.values import Call, Prompt, Value, inside
+from llmrr.migrate.readers.langchain.sketches import Sketch
+from llmrr.migrate.values import Call, Value, inside
 
 _ASKING: Final = frozenset({
     "invoke", "ainvoke", "stream", "astream", "batch", "abatch", "run", "arun", "predict",
@@ -73,8 +73,9 @@ class Runnables:
         self.sketches: list[Sketch] = []
         self.logic: list[str] = []
         self._known: dict[int, Part] = {}
+        self._held: dict[int, tuple[Value, Part]] = {}
         self._made: dict[int, list[Model]] = {}
-        self._messages_used: set[int] = set()
+        self.messages_used: set[int] = set()
         self._uses = uses(self.calls)
         self._keep: list[Call] = []  # so that an id stays that of the same call
 
@@ -91,7 +92,9 @@ class Runnables:
                 self._known[id(value)] = self._of_call(value)
             return self._known[id(value)]
         if isinstance(value, list | dict):
-            return beside(self.part(one) for one in items(value))
+            if id(value) not in self._held:  # a constant may be used a thousand times
+                self._held[id(value)] = (value, beside(self.part(one) for one in items(value)))
+            return self._held[id(value)][1]
         return NOTHING
 
     def finish(self) -> None:
@@ -112,8 +115,6 @@ class Runnables:
         if call.receiver is not None and (found := self._of_method(call, name)) is not None:
             return found
         if (found := self._of_class(self, call)) is not None:
-            return found
-        if not call.callee.count(".") and (found := self._of_function(call)).chains:
             return found
         return self.given(call)
 
@@ -155,31 +156,10 @@ class Runnables:
         if name in _SAME or (name in _FILLING and not on.chains):
             return on
         if name in _ASKING:
-            return self._asked(on, call)
+            return asking.asked(self, on, call)
         if name in ("bind_llm",):
             return on
         return None if not (on.chains or on.waiting) else NOTHING
-
-    def _asked(self, on: Part, call: Call) -> Part:
-        """A runnable is asked: the models note it, and what they are asked is kept as a prompt."""
-        if not on.chains:
-            return on  # a prompt that is filled
-        for chain in on.chains:
-            if self.lined and call.line not in chain[0].call_sites:
-                chain[0].call_sites.append(call.line)
-        said = call.args[0] if call.args else call.named.get("input", call.named.get("messages"))
-        if isinstance(said, dict):
-            said = said.get("messages", said.get("input"))
-        handed = self.part(said)
-        link(handed.waiting, on)
-        if isinstance(said, Prompt):
-            link([self.keep(Sketch(prompts.title(call), said.text))], on)
-        elif isinstance(said, list) and not handed.chains:
-            found = prompts.conversation(call, said, self.findings)
-            self._messages_used |= {id(one) for one in inside(said) if isinstance(one, Call)}
-            if found:
-                link([self.keep(found)], on)
-        return NOTHING
 
     def fallbacks(self, on: Part, given: Value, call: Call) -> Part:
         """A chain of what it is called on, then the fallbacks, where all of them are models."""
@@ -277,34 +257,15 @@ class Runnables:
         """The prompt that a call makes."""
         found = prompts.sketch(call, self.findings, self.line(call), otherwise)
         for one in call.args:
-            self._messages_used |= {id(one) for one in inside(one) if isinstance(one, Call)}
+            self.messages_used |= {id(one) for one in inside(one) if isinstance(one, Call)}
         for value in call.fields.values():
-            self._messages_used |= {id(one) for one in inside(value) if isinstance(one, Call)}
+            self.messages_used |= {id(one) for one in inside(value) if isinstance(one, Call)}
         return Part((), (self.keep(found),)) if found else NOTHING
-
-    def loose_messages(self) -> None:
-        """System prompts that stand in no list that is known."""
-        for call in self.calls:
-            if call.name not in ("SystemMessage", "SystemMessagePromptTemplate"):
-                continue
-            if id(call) in self._messages_used or not classes.is_ours(call.callee):
-                continue
-            content = call.named.get("content", call.args[0] if call.args else None)
-            if isinstance(content, str | Prompt):
-                text = prompts.literal_text(content, self.findings, call.line)
-                if text:
-                    self.keep(Sketch(prompts.title(call, "system"), None, (("system", text),)))
 
     def keep(self, found: Sketch) -> Sketch:
         """A prompt that is to be entered at the end."""
         self.sketches.append(found)
         return found
-
-    def _of_function(self, call: Call) -> Part:
-        """What a function of the same file gives: the one model that is made in it."""
-        inner = [one for one in self.calls if one.within == call.callee and one is not call]
-        found = beside(self.part(one) for one in inner)
-        return Part(found.chains) if len(found.chains) == 1 else NOTHING
 
     def given(self, call: Call) -> Part:
         """Anything that is given models and prompts: they belong together."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from llmrr.errors import DamagedFile
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
+from llmrr.migrate.readers import constructed
 from llmrr.migrate.readers.langchain import dumped
 from llmrr.migrate.readers.langchain.runnables import Runnables
 
@@ -45,4 +46,5 @@ def taken(document: Document, nodes: Iterable[dict[str, object]]) -> Findings:
     for node in nodes:
         runnables.part(dumped.value_of(node))
     runnables.finish()
+    constructed.keys_in(document.shape, findings)
     return findings

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from llmrr.errors import DamagedFile
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
-from llmrr.migrate.readers.langchain import kinds, prompts
+from llmrr.migrate.readers import constructed
+from llmrr.migrate.readers.langchain import kinds, sketches
 from llmrr.migrate.readers.langchain.parts import NOTHING, Part
 from llmrr.migrate.readers.langchain.runnables import Runnables
 from llmrr.migrate.readers.llamaindex import classes
@@ -43,12 +44,13 @@ def _taken(document: Document, code: Code) -> Findings:
     for call in code.calls:
         runnables.part(call)
     runnables.finish()
+    constructed.keys_beside(document.text or "", findings)
     return findings
 
 
 def _reading(runnables: Runnables, call: Call) -> Part | None:
     """What a constructor of LlamaIndex's makes; None where it is none."""
-    name = prompts.class_of(call)
+    name = sketches.class_of(call)
     if not classes.is_ours(call.callee):
         return None
     embedded = call.named.get("embed_model", call.named.get("embedModel"))
@@ -57,9 +59,9 @@ def _reading(runnables: Runnables, call: Call) -> Part | None:
     if classes.EMBEDDINGS.fullmatch(name):
         kinds.embedding(runnables.findings, call, name, call.line)
         return NOTHING
-    if prompts.is_message(call):
+    if sketches.is_message(call):
         return NOTHING
-    if prompts.is_prompt(call):
+    if sketches.is_prompt(call):
         return runnables.prompt(call)
     provider = classes.provider(name)
     if provider is not None and call.receiver is None:

@@ -47,6 +47,7 @@ def _taken(document: Document, tables: Iterable[dict[str, Any]]) -> Artefact:
             findings.warn("unknown-provider", f"llmrr knows no provider for {name}")
         else:
             constructed.construct(provider, call, findings)
+    constructed.keys_in(document.shape, findings)
     return findings.artefact()
 
 

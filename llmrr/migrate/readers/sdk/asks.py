@@ -74,8 +74,10 @@ class Asked:
     def add(self, ask: Ask) -> Model | None:
         """The model that a call asks; None, with a warning, where it is not known."""
         made = _model(ask, self.findings)
-        if made is None:
-            return None
+        return None if made is None else self.merge(made, ask)
+
+    def merge(self, made: Model, ask: Ask) -> Model:
+        """A model that was just found for a call: itself, or the same one that was there."""
         for model, asks in self.by_model:
             if _settings(model) == _settings(made):
                 self.findings.models.remove(made)
@@ -83,7 +85,7 @@ class Asked:
                 made = model
                 break
         else:
-                self.by_model.append((made, [ask]))
+            self.by_model.append((made, [ask]))
         if ask.is_call and ask.call.line not in made.call_sites:
             made.call_sites.append(ask.call.line)
         return made
@@ -143,6 +145,12 @@ def _placed(client: Client, name: str, findings: Findings, line: int | None) -> 
                 f"{address} is Ollama's server: ollama:{name} runs the same model without it", line,
                 "base_url",
             )  # fmt: skip
+    if not client.is_known and vendor == "openai" and naming.guessed(name) != "openai":
+        findings.warn(
+            "base-url-default",
+            f"the client that {name} is asked with is set up elsewhere: state base_url where it is"
+            " not OpenAI's", line,
+        )  # fmt: skip
     placed = naming.place(vendor, name, address)
     return placed._replace(base_url=address) if placed.base_url else placed  # its last slash too
 

@@ -99,11 +99,13 @@ def _client(call: Call, code: Code) -> Client | None:
     if not (stated.keys() & {"model", "engine", "messages", "prompt", "input"} or call.rest):
         return None
     vendors = {vendor_of(name) for name in code.imports.values()} - {None}
-    if "openai" in vendors or not vendors:
-        is_chat = bool(_CHAT.search(call.callee))
-        return Client("openai") if "openai" in vendors or is_chat or "model" in stated else None
-    found = [one for one in vendors if one in _LIKE_IT]
-    return Client(str(found[0])) if len(found) == 1 else None
+    named = next((one for one in _LIKE_IT if one in call.callee.lower()), None)
+    likely = [one for one in _LIKE_IT if one in vendors]
+    if named is None and len(likely) == 1:
+        named = likely[0]
+    if named is None and not (_CHAT.search(call.callee) and not vendors - set(_LIKE_IT)):
+        return None
+    return Client(named or "openai", is_known=False)
 
 
 def _stated(call: Call) -> dict[str, Value]:

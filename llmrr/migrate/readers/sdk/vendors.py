@@ -1,4 +1,4 @@
-"""Calls of the libraries of Anthropic, Google, Cohere, Mistral and Ollama, and of LiteLLM."""
+"""Calls of the libraries of Anthropic, Google, Cohere, Mistral and Ollama."""
 
 import re
 from collections.abc import Mapping
@@ -42,19 +42,11 @@ _GENERATE: Final = re.compile(
     r"(?:generate_content(?:_async)?|generateContent(?:Stream)?|start_chat|startChat)$"
 )
 _CONFIGS: Final = ("generation_config", "generationConfig", "config")
-_LITELLM: Final = ("litellm.completion", "litellm.acompletion", "litellm.text_completion")
 _OLD_GOOGLE: Final = ("google.generativeai", "vertexai", "@google-cloud/vertexai")
 
 
 def ask_of(call: Call, code: Code) -> Ask | None:
     """The ask that a call is, or None where it is none."""
-    if call.receiver is None and call.callee in _LITELLM:
-        stated = dict(call.fields)
-        model = stated.get("model", call.args[0] if call.args else None)
-        told = {k: v for k, v in stated.items() if k in ("api_key", "api_base", "base_url",
-                                                         "api_version", "organization")}
-        client = Client("litellm", told)
-        return Ask(call, client, model, stated, stated.get("messages"), rest=call.rest)
     if (found := _generative(call, code)) is not None:
         return found
     if not any(one.pattern.search(call.callee) for one in _METHODS):
@@ -98,7 +90,9 @@ def _generative(call: Call, code: Code) -> Ask | None:
     """``GenerativeModel(…)`` of Google's older libraries, and what is asked of it."""
     made = call.receiver
     if made is not None and _GENERATIVE.search(made.callee) and _GENERATE.fullmatch(call.callee):
-        said = call.args[0] if call.args and not isinstance(call.args[0], dict) else None
+        said: Value = call.args[0] if call.args else None
+        if isinstance(said, dict):
+            said = said.get("contents")
         if "chat" in call.callee.lower():
             said = call.named.get("history")
         return _of_generative(made, call, code, said)

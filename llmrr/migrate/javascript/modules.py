@@ -1,0 +1,65 @@
+"""What a file takes from other modules, and what it gives to them."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from llmrr.migrate.javascript.grammar import text_of
+from llmrr.migrate.javascript.names import plain_name, string_of
+from llmrr.migrate.javascript.scopes import Given, Scope
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+
+def imported(node: "Node") -> Iterator[tuple[str, str]]:
+    """The names that an ``import`` declares, with the dotted names of what they stand for."""
+    source = node.child_by_field_name("source")
+    for clause in node.named_children:
+        if clause.type == "import_require_clause" and clause.named_children:
+            source = clause.child_by_field_name("source")
+            yield text_of(clause.named_children[0]), string_of(source)
+        elif clause.type == "import_clause":
+            for one in clause.named_children:
+                yield from _clause(one, string_of(source))
+
+
+def _clause(node: "Node", module: str) -> Iterator[tuple[str, str]]:
+    if node.type == "identifier":
+        yield text_of(node), f"{module}.default"
+    elif node.type == "namespace_import" and node.named_children:
+        yield text_of(node.named_children[0]), module
+    for one in node.named_children if node.type == "named_imports" else ():
+        name, alias = one.child_by_field_name("name"), one.child_by_field_name("alias")
+        if one.type == "import_specifier" and name is not None:
+            yield text_of(alias or name), f"{module}.{plain_name(name)}"
+
+
+def exported(node: "Node", scope: Scope) -> Iterator[tuple[str, Given]]:
+    """The names that an ``export`` states, and what they are."""
+    value, declared = node.child_by_field_name("value"), node.child_by_field_name("declaration")
+    if value is not None:
+        yield "default", Given(value, scope)
+    elif any(one.type == "=" for one in node.children) and node.named_children:
+        yield "default", Given(node.named_children[-1], scope)
+    for one in declared.named_children if declared else ():
+        name = one.child_by_field_name("name")
+        if one.type == "variable_declarator" and name and name.type == "identifier":
+            yield text_of(name), Given(name, scope)
+    if node.child_by_field_name("source") is not None:
+        return  # handed on from another file
+    for clause in node.named_children:
+        for one in clause.named_children if clause.type == "export_clause" else ():
+            if one.type == "export_specifier" and (name := one.child_by_field_name("name")):
+                yield plain_name(one.child_by_field_name("alias") or name), Given(name, scope)
+
+
+def exported_name(dotted: str) -> str | None:
+    """What an assignment exports, in CommonJS.
+
+    >>> exported_name("module.exports"), exported_name("exports.a"), exported_name("module.a")
+    ('default', 'a', None)
+    """
+    if dotted == "module.exports":
+        return "default"
+    head, _, name = dotted.rpartition(".")
+    return name if head in ("module.exports", "exports") else None

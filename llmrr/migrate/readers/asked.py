@@ -1,0 +1,43 @@
+"""What models are asked in code: texts with holes, and lists of messages."""
+
+from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.values import Prompt, Value
+
+_ROLES = ("system", "user", "assistant", "developer")
+
+
+def put(model: Model, value: Value, findings: Findings, name: str = "prompt") -> None:
+    """A prompt with holes as a template of the model; the system prompt of constant messages."""
+    if isinstance(value, Prompt):
+        if value.holes:
+            findings.template(f"{model.name}-{name}", value.text, model=model)
+        return
+    turns = _turns(value)
+    if not turns:
+        return
+    if any(isinstance(text, Prompt) and text.holes for _, text in turns):
+        findings.template(f"{model.name}-{name}", messages=[
+            (role, text.text if isinstance(text, Prompt) else _doubled(text))
+            for role, text in turns
+        ], model=model)  # fmt: skip
+    elif isinstance(system := turns[0][1], str) and turns[0][0] in ("system", "developer"):
+        model.params.setdefault("system", system)
+
+
+def _turns(value: Value) -> list[tuple[str, str | Prompt]]:
+    """The messages that are known; none where the first is not."""
+    found: list[tuple[str, str | Prompt]] = []
+    for one in value if isinstance(value, list) else []:
+        if isinstance(one, list):  # a batch of conversations
+            return found or _turns(one)
+        if not isinstance(one, dict):
+            return found
+        role, text = one.get("role"), one.get("content")
+        if not (isinstance(role, str) and role in _ROLES and isinstance(text, str | Prompt)):
+            return found
+        found.append((role, text))
+    return found
+
+
+def _doubled(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")

@@ -1,0 +1,131 @@
+"""Settings of programs that have no reader of their own: by the names of their fields.
+
+Found only where nothing else takes the file, and only where it is rather sure; ``--from custom``
+takes what is less so.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from llmrr.errors import DamagedFile
+from llmrr.migrate import fields, litellm_names, naming
+from llmrr.migrate.artefact import Artefact, Findings
+from llmrr.migrate.documents import Document
+from llmrr.migrate.foreign import is_foreign, is_manifest
+from llmrr.migrate.guessing import Guess, guesses
+from llmrr.migrate.lines import Lines
+from llmrr.migrate.parsing import Ini
+from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.roles import role_of
+from llmrr.migrate.values import Env
+from llmrr.migrate.withheld import withhold
+
+KIND: Final = "custom"
+ENOUGH: Final = 0.7  # what is worth a mention
+PLAIN: Final = 0.8  # the same in code, where much looks like settings
+FORCED: Final = 0.3  # where the user says that there is something
+_MOST: Final = 60  # models; a file with more is a catalogue
+
+
+def of_data(document: Document) -> Iterable[Artefact]:
+    """The artefact of a data file whose fields name models."""
+    shape = _shape(document)
+    if not isinstance(shape, dict | list) or is_foreign(shape) or is_manifest(shape):
+        return []
+    if isinstance(shape, list) and any(is_foreign(one) for one in shape[:5]):
+        return []
+    found = [one for one in guesses(shape) if one.confidence >= ENOUGH]
+    if not found or len(found) > _MOST:
+        return []
+    artefact = _read(document, shape, found)
+    return [artefact] if artefact.models else []
+
+
+def of_code(document: Document) -> Iterable[Artefact]:
+    """The artefact of JavaScript that exports settings, and that no other reader takes."""
+    code = document.code
+    if code is None or code.language != "javascript" or not code.exports:
+        return []
+    found = [one for one in guesses(dict(code.exports)) if one.confidence >= PLAIN]
+    if not found or len(found) > _MOST or _is_taken(document):
+        return []
+    return [_read(document, dict(code.exports), found)]
+
+
+def _is_taken(document: Document) -> bool:
+    """Whether another reader takes a file of code."""
+    from llmrr.migrate.readers import READERS
+
+    return any(
+        one.of_code is not None and any(True for _ in one.of_code(document))
+        for one in READERS if KIND not in one.kinds
+    )  # fmt: skip
+
+
+def _shape(document: Document) -> Any:
+    """A parsed file; of an INI file its sections with what stands before them."""
+    shape = document.shape
+    return {**shape.head, **shape} if isinstance(shape, Ini) else shape
+
+
+def _read(document: Document, shape: Any, found: list[Guess]) -> Artefact:
+    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    withhold(shape, findings)
+    taken: set[tuple[str, str]] = set()
+    sure: list[float] = []
+    for one in found:
+        line = lines.next(one.model)
+        if (source := _model(one, findings, line, taken)) is not None:
+            sure.append(source)
+    if sure:
+        findings.confidence = round(min(sure), 2)
+    return findings.artefact()
+
+
+def _model(
+    guess: Guess, findings: Findings, line: int | None, taken: set[tuple[str, str]]
+) -> float | None:
+    """A model of what fields seem to say; how sure it is, None where it is none."""
+    if (role := role_of(guess.model)) is not None:
+        code = "embedding-model" if role == "embedding" else "other-role"
+        findings.warn(code, f"{guess.model} does not write answers", line)
+        return None
+    base = guess.base_url
+    address = fields.resolved(base, findings, "base_url", line) if base is not None else None
+    if isinstance(base, Env) and address is None:
+        address = litellm_names.UNSTATED
+    if guess.provider == "file":
+        place = naming.Place(f"file:{guess.model}")
+    else:
+        place = naming.place(
+            guess.provider, guess.model, address if isinstance(address, str) else None
+        )
+    if place.source is None:
+        code = "unsupported-source" if "no address" in place.why else "unknown-provider"
+        findings.warn(code, f"{guess.model}: {place.why}", line)
+        return None
+    key = (place.source, repr(sorted(guess.stated)))
+    if key in taken:
+        return guess.confidence
+    taken.add(key)
+    model = findings.model(place.source, guess.name, line)
+    stated = {name: one for name, one in guess.stated.items() if name != "base_url"}
+    if isinstance(address, str) and address != litellm_names.UNSTATED:
+        stated["base_url"] = place.base_url
+    fields.settle(model, stated, findings, line=line)
+    return guess.confidence
+
+
+def _forced(document: Document) -> Iterable[Artefact]:
+    shape = _shape(document)
+    if shape is None and document.code is not None:
+        shape = {**document.code.names, **document.code.exports}
+    if not isinstance(shape, dict | list):
+        raise DamagedFile(
+            f"{document.path} is no JSON, YAML, TOML or INI file", "llmrr migrate scan --help"
+        )
+    found = [one for one in guesses(shape) if one.confidence >= FORCED][:_MOST]
+    return [_read(document, shape, found)]
+
+
+READER: Final = Reader((KIND,), of_data=of_data, of_code=of_code, forced=_forced)

@@ -1,0 +1,257 @@
+"""Files of variables (``.env``), by what they name: keys by reference, addresses and models by
+value."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from llmrr import envfile
+from llmrr.engines.remote.providers import PROVIDERS as REMOTE
+from llmrr.errors import BadConfig
+from llmrr.migrate import fields, naming, secrets
+from llmrr.migrate.artefact import Artefact, Findings
+from llmrr.migrate.documents import Document
+from llmrr.migrate.readers.base import Reader
+
+_LARGEST: Final = 200_000  # bytes
+_LONGEST: Final = 100  # characters of a name
+_NOT: Final = frozenset({
+    ".py", ".js", ".ts", ".tsx", ".jsx", ".mjs", ".cjs", ".toml", ".json", ".yaml", ".yml", ".ini",
+    ".md", ".ipynb", ".cfg", ".conf", ".rs", ".go", ".java", ".c", ".h", ".cpp", ".rb", ".php",
+    ".txt", ".rst", ".html",
+})  # fmt: skip
+_LINE: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
+# Before the names that frameworks show to the browser.
+_SHOWN: Final = re.compile(r"^(?:VITE_|NEXT_PUBLIC_|REACT_APP_|NUXT_PUBLIC_|NUXT_|EXPO_PUBLIC_)")
+_GENERIC: Final = ("LLM", "AI", "CHAT", "DEFAULT", "CHAT_LLM", "MODEL", "")
+_MODEL: Final = re.compile(
+    r"(?:(?P<owner>.+?)_)?(?:MODEL(?:_NAME|_ID)?|(?:MODEL_)?DEPLOYMENT(?:_NAME|_ID)?|ENGINE)"
+)
+# Between the name of the owner and that of the field.
+_BETWEEN: Final = frozenset({
+    "CHAT", "COMPLETION", "COMPLETIONS", "DEFAULT", "API", "LLM", "TEXT", "GPT", "MAIN",
+})  # fmt: skip
+_PATH: Final = re.compile(r"(?:.*_)?(?:MODEL|LLM|LLAMA|GGUF)(?:_.*)?")
+_EMBEDDING: Final = re.compile(r"(?:.*_)?EMBED(?:DING|DINGS|S)?(?:_.*)?")
+_OTHER: Final = re.compile(
+    r"(?:.*_)?(?:IMAGE|DALLE|TTS|STT|WHISPER|SPEECH|AUDIO|VOICE|RERANK(?:ER)?|MODERATION)(?:_.*)?"
+)
+_ADDRESSES: Final = ("BASE_URL", "API_BASE", "API_BASE_URL", "ENDPOINT", "API_ENDPOINT", "API_URL",
+                     "HOST", "URL", "PROXY_URL")  # fmt: skip
+# What else stands beside a model, after its owner's name, and what it is of ours.
+_BESIDE: Final = {
+    "TEMPERATURE": "temperature", "MAX_TOKENS": "max_tokens", "TOP_P": "top_p",
+    "API_VERSION": "api_version", "ORG_ID": "organization", "ORGANIZATION": "organization",
+    "TIMEOUT": "timeout", "MAX_RETRIES": "max_retries", "N_CTX": "context_size",
+    "CONTEXT_SIZE": "context_size", "NUM_CTX": "context_size", "N_GPU_LAYERS": "gpu_layers",
+}  # fmt: skip
+_KEYS: Final = frozenset(
+    key for provider in REMOTE.values() for key in provider.keys
+) | {"HF_TOKEN", "HUGGINGFACEHUB_API_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_API_KEY"}
+
+
+def of_data(document: Document) -> Iterator[Artefact]:
+    """A file of variables that names a provider's key, address or model."""
+    if document.suffix in _NOT or len(document.data) > _LARGEST or document.text is None:
+        return
+    if not _is_of_variables(document.text):
+        return
+    findings = Findings(document.path, "dotenv")
+    variables = _variables(document, findings)
+    if not any(_is_known(name) for name in variables if len(name) <= _LONGEST):
+        return
+    yield _found(variables, document, findings)
+
+
+def forced(document: Document) -> Iterator[Artefact]:
+    """The same of a file that is said to be one."""
+    findings = Findings(document.path, "dotenv")
+    yield _found(_variables(document, findings), document, findings)
+
+
+def _found(
+    variables: Mapping[str, str], document: Document, findings: Findings
+) -> Artefact:
+    lines = _lines(document.text or "")
+    variables = {name: value for name, value in variables.items() if len(name) <= _LONGEST}
+    for name, value in variables.items():
+        is_secret = secrets.is_secret_field(name) or secrets.looks_secret(value)
+        if is_secret and not secrets.is_placeholder(value):
+            findings.secrets.add(value)
+    if any(_is_key(name) and not secrets.is_placeholder(value) and not secrets.reference(value)
+           for name, value in variables.items()):  # fmt: skip
+        findings.env_file = str(document.path)
+    plain = {_SHOWN.sub("", name).upper(): name for name in variables}
+    for short, name in plain.items():
+        if variables[name]:
+            _model(short, name, variables, plain, findings, lines.get(name))
+    if not findings.models:
+        _addresses(variables, plain, findings, lines)
+    return findings.artefact()
+
+
+def _model(
+    short: str, name: str, variables: Mapping[str, str], plain: Mapping[str, str],
+    findings: Findings, line: int | None,
+) -> None:  # fmt: skip
+    """The model that a variable names, if it does."""
+    value = variables[name].strip()
+    if value.lower().endswith((".gguf", ".bin")) and _PATH.fullmatch(short):
+        model = findings.model(f"file:{value}", line=line)
+        fields.settle(model, _beside("MODEL", variables, plain), findings, line=line)
+        return
+    owner = _owner(short)
+    if owner is None:
+        return
+    if _EMBEDDING.fullmatch(short) or _OTHER.fullmatch(short):
+        code = "embedding-model" if _EMBEDDING.fullmatch(short) else "other-role"
+        findings.warn(code, f"{name} names a model with another task", line, name)
+        return
+    if secrets.is_placeholder(value) or secrets.reference(value) or "," in value:
+        findings.warn("placeholder", f"{name} names no model yet", line, name)
+        return
+    provider = _provider(owner, variables, plain)
+    if provider is None and owner not in _GENERIC:
+        return
+    beside = _beside(owner, variables, plain)
+    address = beside.pop("base_url", None)
+    placed = naming.place(provider, value, _plain_address(address))
+    if provider == "openai" and address and (found := naming.by_address(address)):
+        placed = naming.Place(f"{found[0]}:{value}", found[1])
+    if placed.source is None:
+        findings.warn("unknown-provider", f"{name}: {placed.why}", line, name)
+        return
+    model = findings.model(placed.source, line=line)
+    if placed.base_url:
+        beside["base_url"] = address or placed.base_url
+    fields.settle(model, beside, findings, line=line)
+    key = _key(owner, model.source.partition(":")[0], plain)
+    if key is not None:
+        model.options["api_key_env"] = key
+
+
+def _provider(owner: str, variables: Mapping[str, str], plain: Mapping[str, str]) -> str | None:
+    if owner == "AZURE_OPENAI" or owner == "AZURE":
+        return "azure"
+    if owner == "OPENAI" and "azure" in _value("OPENAI_API_TYPE", variables, plain).lower():
+        return "azure"
+    if owner in _GENERIC:
+        for name in ("LLM_PROVIDER", "MODEL_PROVIDER", "AI_PROVIDER", "PROVIDER"):
+            if stated := _value(name, variables, plain):
+                return stated
+        return None
+    return naming.provider_of(owner) or naming.provider_of(owner.replace("_", "-"))
+
+
+def _beside(
+    owner: str, variables: Mapping[str, str], plain: Mapping[str, str]
+) -> dict[str, str]:
+    """What is stated of the same owner."""
+    before = f"{owner}_" if owner else ""
+    found = {
+        ours: value for last, ours in _BESIDE.items()
+        if (value := _value(f"{before}{last}", variables, plain))
+    }  # fmt: skip
+    version = _value("OPENAI_API_VERSION", variables, plain)
+    if owner.startswith("AZURE") and version:
+        found.setdefault("api_version", version)
+    for last in _ADDRESSES:
+        value = _value(f"{before}{last}", variables, plain)
+        if re.match(r"https?://", value):
+            found["base_url"] = value
+            break
+    return found
+
+
+def _plain_address(address: str | None) -> str | None:
+    return re.sub(r"(?<=://)[^/@]*@", "", address).partition("?")[0] if address else None
+
+
+def _key(owner: str, provider: str, plain: Mapping[str, str]) -> str | None:
+    """The variable of this file that holds the key."""
+    usual = REMOTE[provider].keys if provider in REMOTE else ()
+    wanted = (f"{owner}_API_KEY", f"{owner}_KEY", *usual, "API_KEY")
+    return next((plain[one] for one in wanted if one in plain), None)
+
+
+def _addresses(
+    variables: Mapping[str, str], plain: Mapping[str, str], findings: Findings,
+    lines: Mapping[str, int],
+) -> None:  # fmt: skip
+    for short in ("OPENAI_BASE_URL", "OPENAI_API_BASE", "AZURE_OPENAI_ENDPOINT"):
+        value = _plain_address(_value(short, variables, plain))
+        provider = "azure" if short.startswith("AZURE") else "openai"
+        if value and re.match(r"https?://", value) and not naming.is_default(provider, value):
+            findings.warn(
+                "base-url-default",
+                f"{plain[short]} is {value}: state base_url for the models that are asked there",
+                lines.get(plain[short]), plain[short],
+            )  # fmt: skip
+
+
+def _value(short: str, variables: Mapping[str, str], plain: Mapping[str, str]) -> str:
+    return variables[plain[short]].strip() if short in plain else ""
+
+
+def _is_key(name: str) -> bool:
+    short = _SHOWN.sub("", name).upper()
+    owner = re.sub(r"_(?:API_)?(?:KEY|TOKEN)$", "", short)
+    known = owner != short and (owner in _GENERIC or naming.provider_of(owner.lower()) is not None)
+    return short in _KEYS or known or owner == "AZURE_OPENAI"
+
+
+def _is_known(name: str) -> bool:
+    short = _SHOWN.sub("", name).upper()
+    if short in _KEYS or _is_key(name):
+        return short not in ("API_KEY", "KEY", "TOKEN", "DEFAULT_KEY", "AI_KEY")
+    first, owner = short.partition("_")[0], _owner(short)
+    if first in ("LLM", "OPENAI") or short.startswith("AZURE_OPENAI_"):
+        return True
+    return bool(owner and naming.provider_of(first.lower()))
+
+
+def _owner(short: str) -> str | None:
+    """Whose model a name speaks of, "" where it is not said; None where it is no name of one."""
+    match = _MODEL.fullmatch(short)
+    if match is None:
+        return None
+    parts = (match["owner"] or "").split("_")
+    while len(parts) > 1 and parts[-1] in _BETWEEN:
+        parts.pop()
+    return "_".join(parts)
+
+
+def _is_of_variables(text: str) -> bool:
+    """Whether nearly all lines are ``NAME=value``: a quoted value may go on over several."""
+    stated = [line for line in text.splitlines()[:2000] if line.strip() and line.strip()[0] != "#"]
+    fitting = sum(bool(_LINE.match(line)) for line in stated)
+    return fitting > 0 and fitting >= 0.6 * len(stated)
+
+
+def _variables(document: Document, findings: Findings) -> Mapping[str, str]:
+    """The variables; where a line cannot be read, those of the other lines."""
+    data = (document.text or "").encode()
+    try:
+        return envfile.parsed(document.path, data)
+    except BadConfig as error:
+        found = re.search(r"line (\d+)", error.message)
+        line = int(found[1]) if found else None
+        findings.warn("syntax", "a line is not NAME=value, and llmrr refuses such a file", line)
+    variables: dict[str, str] = {}
+    for one in data.splitlines():
+        try:
+            variables.update(envfile.parsed(document.path, one))
+        except BadConfig:
+            continue
+    return variables
+
+
+def _lines(text: str) -> dict[str, int]:
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := _LINE.match(line):
+            found[match[1]] = number
+    return found
+
+
+READER: Final = Reader(("dotenv",), of_data=of_data, forced=forced)
