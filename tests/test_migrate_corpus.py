@@ -12,7 +12,7 @@ import pytest
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.scanning import scan
 
-CORPUS = Path(os.environ.get("LLMRR_CORPUS") or "/nowhere")
+CORPUS = Path(os.environ.get("LLMRR_CORPUS") or "/nowhere").absolute()
 EXPECTED: dict[str, Any] = (
     json.loads((CORPUS / "expected.json").read_text()) if "LLMRR_CORPUS" in os.environ else {}
 )

@@ -36,7 +36,8 @@ def one(text: str) -> Artefact:
      " brief.'}, {'role': 'user', 'content': q}], temperature=0.1, max_tokens=9, stop='E')",
      "file:a.gguf", {"system": "Be brief.", "temperature": 0.1, "max_tokens": 9, "stop": ["E"]}),
     ("class A:\n    def __init__(self):\n        self.llm = Llama(model_path='a.gguf')\n"
-     "    def f(self, q):\n        return self.llm(q, max_tokens=-1, repeat_penalty=1.1, echo=True)",
+     "    def f(self, q):\n"
+     "        return self.llm(q, max_tokens=-1, repeat_penalty=1.1, echo=True)",
      "file:a.gguf", {"repeat_penalty": 1.1}),
 ])  # fmt: skip
 def test_models(text: str, source: str, stated: dict[str, Any]) -> None:

@@ -148,7 +148,6 @@ class Findings:
         self._told: set[Notice] = set()
         self.confidence: float | None = None
         self.env_file: str | None = None
-        self._told: set[Notice] = set()
         self.secrets: set[str] = set()  # literal ones, to be kept out of every text
 
     def model(self, source: str, name: str | None = None, line: int | None = None) -> Model:

@@ -5,6 +5,7 @@ nothing is run, and no variable is filled in but those that the same file states
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 Program = Literal[
@@ -178,10 +179,9 @@ def _is_like_llama(words: Sequence[str], guess: bool) -> bool:
     names (``./main``) are too common to say it alone."""
     if not words or not (guess or _base(words[0]) in ("main", "server", "llama")):
         return False
-    pairs = zip(words, words[1:], strict=False)
     return any(
         one in ("-hf", "--hf-repo") or (one in ("-m", "--model") and _GGUF.fullmatch(following))
-        for one, following in pairs
+        for one, following in pairwise(words)
     )
 
 

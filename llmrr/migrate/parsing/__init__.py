@@ -4,6 +4,7 @@
 ``sniffing``   which syntax a text is in, by its beginning; what is not worth parsing
 ``jsontext``   JSON, also with comments, trailing commas and the rest of JSON5
 ``yamltext``   YAML, with unknown tags and every size bounded
+``initext``    INI as llama.cpp's presets have it
 ``notebook``   the code cells of a notebook
 
 Nothing is executed or rendered, and each parser is bounded in size, depth and time.
@@ -13,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate.ini import HEAD, ini
 from llmrr.migrate.parsing.decoding import decoded
+from llmrr.migrate.parsing.initext import Ini
 from llmrr.migrate.parsing.sniffing import is_data, language, mentions_model, syntax
 from llmrr.migrate.parsing.yamltext import TEMPLATE, Several
 
 if TYPE_CHECKING:
     from llmrr.migrate.values import Code
 
-__all__ = ["Several", "decoded", "duplicates", "evaluated", "parsed"]
+__all__ = ["Ini", "Several", "decoded", "duplicates", "evaluated", "parsed"]
 
 _TOML: Final = 500_000  # characters; tomllib is slow, and such files are small
 
@@ -42,7 +43,7 @@ def parsed(text: str, suffix: str) -> Any:
 def duplicates(text: str, suffix: str) -> list[tuple[str, int]]:
     """Keys that stand twice in one table of a YAML, JSON or INI file, with the line of the second.
     """
-    from llmrr.migrate.parsing import jsontext, yamltext
+    from llmrr.migrate.parsing import initext, jsontext, yamltext
 
     try:
         match syntax(text, suffix):
@@ -51,8 +52,7 @@ def duplicates(text: str, suffix: str) -> list[tuple[str, int]]:
             case "yaml":
                 return yamltext.duplicates(text)
             case "ini":
-                sections = ini(text) or ()
-                return [(key, one.lines[key]) for one in sections for key in one.twice]
+                return initext.load(text).duplicates
     except DamagedFile:
         pass
     return []
@@ -78,7 +78,7 @@ def evaluated(text: str, suffix: str, path: Path) -> "Code | None":
 
 
 def _tree(text: str, suffix: str) -> Any:
-    from llmrr.migrate.parsing import jsontext, yamltext
+    from llmrr.migrate.parsing import initext, jsontext, yamltext
 
     match syntax(text, suffix):
         case "json":
@@ -88,19 +88,9 @@ def _tree(text: str, suffix: str) -> Any:
         case "toml":
             return _toml(text)
         case "ini":
-            return _sections(text)
+            found = initext.load(text)
+            return found if found or found.head else None
     return None
-
-
-def _sections(text: str) -> dict[str, Any] | None:
-    """The sections of an INI file as tables; what stands before the first is beside them."""
-    found: dict[str, Any] = {}
-    for one in ini(text) or ():
-        if one.name == HEAD:
-            found |= one.values
-        elif isinstance(known := found.setdefault(one.name, {}), dict):
-            known |= one.values
-    return found or None
 
 
 def _toml(text: str) -> Any:
