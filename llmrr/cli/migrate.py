@@ -7,12 +7,12 @@ import typer
 from llmrr.cli import caching, migrate_options, migrating, options, proof, scanning
 from llmrr.cli.options import group
 
-migrate = group("Bring over what you run today: a plan, a proof, and a way back.")
+migrate = group("Bring over what you run today, with a way back.")
 
 
 @migrate.callback()
 def _migrate() -> None:
-    """Bring over what you run today: a plan, a proof, and a way back."""
+    """Bring over what you run today, with a way back."""
 
 
 # -- scan ------------------------------------------------------------------------------------------
