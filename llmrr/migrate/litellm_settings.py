@@ -142,7 +142,7 @@ def _strategy(
         if theirs is None:
             continue
         line = lines.first("routing_strategy", key=True)
-        if theirs in _STRATEGIES:
+        if isinstance(theirs, str) and theirs in _STRATEGIES:
             findings.settings.setdefault("strategy", _STRATEGIES[theirs])
             if _STRATEGIES[theirs] != "random":
                 findings.warn("strategy", f"{theirs} is {_STRATEGIES[theirs]} here", line)

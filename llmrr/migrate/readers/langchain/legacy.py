@@ -78,8 +78,8 @@ def _taken(document: Document, data: dict[str, Any]) -> Artefact:
     runnables.part(saved.call(data, 0))
     runnables.finish()
     constructed.keys_in(data, findings)
-    kind = data.get("_type")
-    if findings.models or findings.templates or kind in _PROMPTS or kind is None:
+    kind = str(data.get("_type", ""))
+    if findings.models or findings.templates or kind in _PROMPTS or not kind:
         return findings.artefact()
     return findings.artefact("no model name" if kind in classes.TYPES else "it names no model")
 
