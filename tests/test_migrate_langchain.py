@@ -717,3 +717,38 @@ def test_no_data_breaks_the_readers(content: Any) -> None:
 def test_no_code_breaks_the_reader(tokens: list[str]) -> None:
     assert langchain.CODE.of_code is not None
     list(langchain.CODE.of_code(Document(Path("a.py"), (IMPORTS + "".join(tokens)).encode())))
+
+
+def test_values_that_hold_each_other_are_seen_once() -> None:
+    lines = [f"x{at} = [x{at - 1}, x{at - 1}]" for at in range(1, 60)]
+    found = python(FALLBACKS + "x0 = [a]\n" + "\n".join(lines) + "\ny = f(x59)\n")
+    assert sources(found) == ["openai:a", "ollama:b"]
+
+
+def test_a_file_of_thousands_of_models_is_cut_and_says_so() -> None:
+    found = one([openai(model_name=f"m{at}") for at in range(1200)])
+    assert len(found.models) == 1000 and codes(found) == ["unresolved"]
+
+
+def test_a_pipeline_of_transformers_and_its_arguments() -> None:
+    found = python(IMPORTS + """
+from transformers import AutoModelForCausalLM, pipeline
+model = AutoModelForCausalLM.from_pretrained("org/m")
+llm = HuggingFacePipeline(pipeline=pipeline("text-generation", model=model, max_new_tokens=9))
+""")
+    assert [(it.source, it.params) for it in found.models] == [
+        ("huggingface:org/m", {"max_tokens": 9}),
+    ]  # fmt: skip
+
+
+def test_prompts_that_are_filled_or_lie_in_other_files() -> None:
+    found = python(FALLBACKS + """
+from langchain.prompts import load_prompt
+a.invoke(q.format(x=1))
+file, hub = load_prompt("p.yaml"), load_prompt("lc://prompts/x.json")
+half = PromptTemplate.from_template("H {x} {y}").partial(x="z") | b
+""")
+    assert [(it.model, it.defaults) for it in found.templates] == [
+        (None, {}), ("a", {}), ("b", {"x": "z"}),
+    ]  # fmt: skip
+    assert codes(found) == ["unresolved", "hub-reference"]

@@ -315,6 +315,27 @@ def test_texts_with_holes_are_templates_of_their_function() -> None:
     assert found.models[0].params == {}
 
 
+def test_examples_of_a_conversation_are_a_template() -> None:
+    messages = (
+        f"{SYSTEM}, {{'role': 'user', 'content': 'good'}},"
+        " {'role': 'assistant', 'content': '+'}, {'role': 'user', 'content': text}"
+    )
+    found = ask("def classify(text):", "    " + CREATE % messages)
+    assert found.templates[0].messages == (
+        ("system", "Be brief."), ("user", "good"), ("assistant", "+"), ("user", "{text}"),
+    )  # fmt: skip
+    assert found.models[0].params == {}
+
+
+def test_messages_that_are_appended() -> None:
+    found = ask(
+        "def f(q):", f"    m = [{SYSTEM}]", "    m.append({'role': 'user', 'content': f'A {q}'})",
+        "    c.chat.completions.create(model='m', messages=m)",
+    )  # fmt: skip
+    assert found.templates[0].messages == (("system", "Be brief."), ("user", "A {q}"))
+    assert found.warnings == ()
+
+
 def test_braces_of_constant_messages_are_doubled() -> None:
     messages = "{'role': 'system', 'content': 'As {json}'}, {'role': 'user', 'content': f'A {q}'}"
     found = ask("def f(q):", "    " + CREATE % messages)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llmrr.errors import DamagedFile
 from llmrr.migrate.documents import Document
-from llmrr.migrate.parsing import Several, decoded, duplicates, parsed
+from llmrr.migrate.parsing import Ini, Several, decoded, duplicates, parsed
 from llmrr.migrate.parsing.notebook import code_cells
 from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_model, syntax
 from llmrr.migrate.parsing.yamltext import plain
@@ -161,10 +161,10 @@ def test_toml() -> None:
 
 def test_ini() -> None:
     text = "version = 1\n[*]\nc = 4096 ; tokens\n[a/b:Q4]\nngl = 99\n"
-    for suffix in (".ini", ""):
-        found = parsed(text, suffix)
-        assert found == {"*": {"c": "4096"}, "a/b:Q4": {"ngl": "99"}}
-        assert found.head == {"version": "1"}
+    found = parsed(text, "")
+    assert isinstance(found, Ini) and found.head == {"version": "1"}
+    assert parsed(text, ".ini") == found == {"*": {"c": "4096"}, "a/b:Q4": {"ngl": "99"}}
+    assert (found.lines["*", "c"], found.cut, found.wrong) == (3, [3], [])
     assert parsed("this is prose", ".ini") is None
 
 
@@ -190,7 +190,7 @@ def test_what_is_no_data_is_not_parsed(text: str, suffix: str) -> None:
         ('{"a": 1}', "", "json"), ('{"a": 1}', ".yaml", "json"), ("{a: 1}", ".yaml", "yaml"),
         ("version = 1\n[*]\nc = 1\n", ".txt", "ini"), ("[m]\nmodel = x.gguf\n", ".conf", "ini"),
         ("[[m]]\na = 'b'\n", "", "toml"), ("- a\n- b: 1\n", "", "yaml"), ("---\na: 1", "", "yaml"),
-        ("// c\n{}", ".jsonc", "json"),
+        ("// c\n{}", ".jsonc", "json"), ('[{"a": 1}]', "", "json"), ('["a"]', ".json", "json"),
     ],
 )  # fmt: skip
 def test_the_beginning_decides(text: str, suffix: str, expected: str) -> None:

@@ -190,7 +190,7 @@ def _told(found: "Migration", *, json: bool) -> None:
         return
     for one in found.steps:
         if one.state == "skipped":
-            output.note(f"skipped: {reporting.step_text(one)}: {one.said}")
+            output.note(f"skipped: {reporting.words(one.action)}: {one.said}")
     same = found.plan.base == applying.digest_of_text(found.plan)
     said = "says all of this already" if same else "is written"
     output.note(f"{found.plan.target} {said}; llmrr migrate rollback {found.id} undoes it")

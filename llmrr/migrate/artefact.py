@@ -146,6 +146,7 @@ class Findings:
         self.settings: dict[str, Any] = {}
         self.warnings: list[Notice] = []
         self._told: set[Notice] = set()
+        self._names: set[str] = set()  # of its models, where none was taken away since
         self.confidence: float | None = None
         self.env_file: str | None = None
         self.secrets: set[str] = set()  # literal ones, to be kept out of every text
@@ -156,8 +157,10 @@ class Findings:
         from llmrr.migrate.naming import model_name
 
         wanted = model_name(name or source)
-        taken = {one.name for one in self.models}
-        model = Model(unique(wanted, taken), source, line=line)
+        if len(self._names) != len(self.models):
+            self._names = {one.name for one in self.models}
+        model = Model(unique(wanted, self._names), source, line=line)
+        self._names.add(model.name)
         self.models.append(model)
         return model
 
@@ -174,8 +177,7 @@ class Findings:
         )
         if any(_is_same(found, one) for one in self.templates):
             return
-        taken = {one.name for one in self.templates}
-        wanted = unique(model_name(name), taken)
+        wanted = unique(model_name(name), {one.name for one in self.templates})
         self.templates.append(
             Template(wanted, found.template, found.messages, format, found.model, found.defaults)
         )
@@ -214,7 +216,8 @@ def unique(name: str, taken: Iterable[str]) -> str:
     >>> unique("a", ["b"]), unique("a", ["a", "a-2"])
     ('a', 'a-3')
     """
-    known, at, wanted = set(taken), 1, name
+    known = taken if isinstance(taken, set) else set(taken)
+    at, wanted = 1, name
     while wanted in known:
         at += 1
         wanted = f"{name}-{at}"

@@ -9,7 +9,8 @@ from llmrr import config, stats
 from llmrr.errors import LlmrrError
 from llmrr.migrate import applying, checklist, proof, records
 from llmrr.migrate.checklist import Facts
-from llmrr.migrate.records import Migration, Step
+from llmrr.migrate.planning import Action
+from llmrr.migrate.records import Migration
 
 if TYPE_CHECKING:
     import sqlite3
@@ -106,9 +107,8 @@ def safe(text: str) -> str:
     return masked(text)
 
 
-def step_text(step: Step) -> str:
-    """What a step does, in words."""
-    action = step.action
+def words(action: Action) -> str:
+    """What an action does, in words."""
     if action.do == "write-config":
         return f"write {action.path}"
     if action.do == "register-model":
@@ -122,9 +122,9 @@ def facts(found: Migration) -> dict[str, Any]:
         "id": found.id, "plan": found.plan.id, "at": _moment(found.at),
         "ended": None if found.ended is None else _moment(found.ended), "state": found.state,
         "target": str(found.plan.target),
-        "steps": [{"what": step_text(one), "state": one.state, "said": one.said}
+        "steps": [{"what": words(one.action), "state": one.state, "said": one.said}
                   for one in found.steps],
-        "remaining": [step_text(one) for one in found.remaining],
+        "remaining": [words(one.action) for one in found.remaining],
         "changed_since": [] if found.state == "undone" else
                          [str(path) for path in applying.changed_since(found)],
     }  # fmt: skip

@@ -148,7 +148,7 @@ class _Run:
         document = Document(Path(file.shown), content.data, Path(file.real))
         try:
             if around:
-                self.packages += dependencies.of(document)
+                self.packages += map(_without_keys, dependencies.of(document))
                 self.signs += system.of(document)
             self._document(document, named)
         except Exception as error:
@@ -186,7 +186,7 @@ class _Run:
             if reader.forced is None:
                 continue
             try:
-                found = list(reader.forced(document))
+                found = [one for one in reader.forced(document) if one.kind == self.kind]
             except DamagedFile as error:
                 why = error.message
                 continue
@@ -220,6 +220,12 @@ class _Run:
         self.unreadable.append(Left(Path(file.shown), why))
         if named:
             self.artefacts.append(Artefact(Path(file.shown), "none", error=why))
+
+
+def _without_keys(package: Dependency) -> Dependency:
+    """A version may be an address that holds one."""
+    said = masked(package.version) if package.version else None
+    return package._replace(version=said, name=masked(package.name))
 
 
 def _is_read(path: str, suffix: str) -> bool:

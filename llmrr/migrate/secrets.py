@@ -48,6 +48,11 @@ _GIVEN: Final = re.compile(
     r"(?i)((?:key|token|secret|password|passwd|credential|auth\w*)s?[\"']?\]?\s*"
     r"(?:[:=]|\bor\b|,|\|\||\?\?)\s*(?:[fru]{0,2}))([\"'`])(?:(?!\2).)*(\2|$)"
 )
+# In prose only what can hardly be a word: "the password: swordfish" of a prompt is kept.
+_IN_PROSE: Final = re.compile(
+    r"(?i)\b(\w*(?:api[-_ ]?key|password|passwd|secret|token)['\"]?\s*[=:]\s*['\"]?)"
+    r"(?=[^\s'\",;&]*\d)(?=[^\s'\",;&]*[a-z])[\w.~+/=-]{16,}"
+)
 # Variables that code sets: os.environ["X"] = "...", X_API_KEY = "...", process.env.X = "...".
 _ASSIGNED: Final = re.compile(
     r"""(?:environ\[["']|env\.|env\[["']|^\s*(?:const\s+|let\s+|var\s+|export\s+const\s+)?)(\w+)"""
@@ -98,7 +103,7 @@ def looks_secret(text: str) -> bool:
     >>> looks_secret("Authorization: sk-ant-0123456789abcdef0"), looks_secret("sk-learn is nice")
     (True, False)
     """
-    patterns = (_LOOKS, _IN_ADDRESS, _IN_QUERY, _BEARER, _IN_COMMAND)
+    patterns = (_LOOKS, _IN_ADDRESS, _IN_QUERY, _BEARER, _IN_COMMAND, _IN_PROSE)
     return any(one.search(text) for one in patterns)
 
 
@@ -158,6 +163,7 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     text = _IN_ADDRESS.sub("…@", text)
     text = _IN_QUERY.sub(lambda found: f"{found[1]}…", text)
     text = _IN_COMMAND.sub(lambda found: f"{found[1]}…", text)
+    text = _IN_PROSE.sub(lambda found: f"{found[1]}…", text)
     return _BEARER.sub(lambda found: f"{found[1]} …", text)
 
 
@@ -179,7 +185,26 @@ def digest(secret: str) -> str:
 
 def scrubbed(found: Found, secrets: Iterable[str]) -> Found:
     """A value of ours with every text in it ``masked``."""
-    return _scrubbed(found, tuple(secrets))  # type: ignore[no-any-return]
+    known = [one for one in secrets if one]
+    text = "\0".join(_texts(found)) if known else ""
+    present = tuple(one for one in known if one in text)
+    return _scrubbed(found, present)  # type: ignore[no-any-return]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _texts(key)
+            yield from _texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from _texts(getattr(value, field.name))
 
 
 def _scrubbed(value: Any, secrets: tuple[str, ...]) -> Any:
@@ -192,7 +217,7 @@ def _scrubbed(value: Any, secrets: tuple[str, ...]) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         changed = {
             one.name: _scrubbed(getattr(value, one.name), secrets)
-            for one in fields(value) if one.name not in ("path", "key")
+            for one in fields(value) if one.name not in ("path", "key", "kind", "code")
         }  # fmt: skip
         return replace(value, **changed)
     return value

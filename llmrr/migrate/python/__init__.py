@@ -1,10 +1,13 @@
 """Python by ``ast``: what its calls are told, without importing or running any of it.
 
 ``syntax``      text to tree, and back to the text of a node
-``scopes``      which names are bound where, and every call with the block it stands in
+``nodes``       names, places and parts of a tree
+``scopes``      where names are bound, and what runs one after the other
+``walk``        which names are bound where, and every call with the block it stands in
 ``choosing``    which of several bindings holds at a place, if that is certain
-``evaluation``  expressions to values
+``evaluation``  expressions to values: ``variables``, ``classes``, ``calls``, ``operators``
 ``known``       the functions that are known: environment, paths, texts
+``texts``       texts put together of known ones and holes
 """
 
 from pathlib import Path
@@ -17,12 +20,21 @@ if TYPE_CHECKING:
 def evaluate(text: str, path: Path) -> "Code":
     """The calls and names of a file of Python, or of the joined cells of a notebook; nothing is
     run. Raises ``DamagedFile``."""
+    import gc
+
     from llmrr.errors import DamagedFile
     from llmrr.migrate.python.evaluation import Evaluator
     from llmrr.migrate.python.syntax import Source
 
+    # A tree is many small objects, none of them garbage: the collector, which looks through all of
+    # them again and again, would take more than half of the time.
+    collected = gc.isenabled()
+    gc.disable()
     try:
         source = Source(text, path)
         return Evaluator(source, path).code()
     except (RecursionError, MemoryError):
         raise DamagedFile(f"{path} is nested too deeply", "leave this file out") from None
+    finally:
+        if collected:
+            gc.enable()

@@ -2,8 +2,12 @@
 
 import ast
 from collections.abc import Sequence
+from typing import Final
 
-from llmrr.migrate.python.scopes import Binding, Block, Place
+from llmrr.migrate.python.nodes import Place
+from llmrr.migrate.python.scopes import Binding, Block
+
+MOST: Final = 200  # bindings of one name that are looked at: such code is written by programs
 
 
 def holding(bindings: Sequence[Binding], block: Block, place: Place) -> Binding | None:
@@ -14,6 +18,8 @@ def holding(bindings: Sequence[Binding], block: Block, place: Place) -> Binding 
     """
     if len(bindings) == 1:
         return bindings[0]
+    if len(bindings) > MOST:
+        return None
     if bindings[0].block.scope is block.scope:
         found = _last(bindings, block, place)
         if found is not None:

@@ -27,6 +27,9 @@ def combined(parts: Sequence[Part]) -> str | Prompt | None:
     ('ab', None)
     """
     plain = [one for one in parts if isinstance(one, str)]
+    lengths = (len(one.text if isinstance(one, Prompt) else one) for one in parts if one)
+    if sum(lengths) > _LONGEST:
+        return None
     if len(plain) == len(parts):
         return "".join(plain)
     holes: list[str] = []

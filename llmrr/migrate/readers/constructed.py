@@ -36,6 +36,8 @@ _NESTED: Final = (
     "client_options", "clientOptions", "additionalChatOptions", "additionalSessionOptions",
     "additional_session_options", "options", "additionalCreateOptions", "modelOptions",
 )  # fmt: skip
+MOST: Final = 1000  # models, and prompts, of one file
+_LOOK_BACK: Final = 100  # models among which the same one is looked for
 _TOOLS: Final = frozenset({
     "tools", "functions", "function_call", "tool_choice", "toolChoice", "response_format",
     "responseFormat", "parallel_tool_calls", "grammar", "grammar_path", "json_mode", "format",
@@ -76,6 +78,9 @@ def construct(
     ``provider`` is a word that ``naming.place`` knows, or ``litellm``, whose names say the
     provider. The same model with the same settings a second time is the first one.
     """
+    if len(findings.models) >= MOST:
+        findings.warn("unresolved", f"more than {MOST} models: the rest is left")
+        return None
     stated = arguments(call)
     named = _model_name(provider, stated)
     if call.rest:
@@ -168,6 +173,11 @@ def arguments(call: Call) -> dict[str, Value]:
         if isinstance(one, dict):
             stated |= one
     stated |= call.fields
+    pipeline = stated.get("pipeline")
+    if isinstance(pipeline, Call):  # of Transformers, which has the arguments
+        kept = ("model", "tokenizer", "task", "framework", "torch_dtype")
+        told = {name: one for name, one in pipeline.fields.items() if name not in kept}
+        stated = told | stated
     if call.args and not isinstance(call.args[0], dict) and not _model_in(stated):
         stated["model"] = call.args[0]
     return dict(_flat(stated, 0))
@@ -268,9 +278,11 @@ def _as_transformers(
 
 def _once(model: Model, findings: Findings) -> Model:
     """The same model that was found before, or this one."""
-    for one in findings.models:
-        if one is not model and _settings(one) == _settings(model):
-            findings.models = [other for other in findings.models if other is not model]
+    for one in findings.models[-_LOOK_BACK:]:
+        if one.source != model.source or one is model:
+            continue
+        if _settings(one) == _settings(model):
+            findings.models.pop()  # it is the last one
             return one
     return model
 

@@ -116,8 +116,6 @@ def _model(
     beside = _beside(owner, variables, plain)
     address = beside.pop("base_url", None)
     placed = naming.place(provider, value, _plain_address(address))
-    if provider == "openai" and address and (found := naming.by_address(address)):
-        placed = naming.Place(f"{found[0]}:{value}", found[1])
     if placed.source is None:
         findings.warn("unknown-provider", f"{name}: {placed.why}", line, name)
         return

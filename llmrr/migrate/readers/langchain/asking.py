@@ -1,16 +1,18 @@
 """Where code asks a model: the line is noted, and what it is asked is a prompt."""
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmrr.migrate import secrets
 from llmrr.migrate.readers.langchain import classes, prompts, sketches
-from llmrr.migrate.readers.langchain.parts import NOTHING, Part, link
+from llmrr.migrate.readers.langchain.parts import NOTHING, Part, link, within
 from llmrr.migrate.readers.langchain.sketches import Sketch
-from llmrr.migrate.values import Call, Prompt, Unresolved, inside
+from llmrr.migrate.values import Call, Prompt, Unresolved
 
 if TYPE_CHECKING:
     from llmrr.migrate.readers.langchain.runnables import Runnables
+
+_MOST: Final = 200  # messages that a model is asked with
 
 
 def asked(runnables: "Runnables", on: Part, call: Call) -> Part:
@@ -18,7 +20,9 @@ def asked(runnables: "Runnables", on: Part, call: Call) -> Part:
     if not on.chains:
         return on  # a prompt that is filled
     for chain in on.chains:
-        if runnables.lined and call.line not in chain[0].call_sites:
+        site = (chain[0].name, call.line)
+        if runnables.lined and site not in runnables.asked:
+            runnables.asked.add(site)
             chain[0].call_sites.append(call.line)
     said = call.args[0] if call.args else call.named.get("input", call.named.get("messages"))
     if isinstance(said, dict):
@@ -30,9 +34,9 @@ def asked(runnables: "Runnables", on: Part, call: Call) -> Part:
     elif isinstance(said, Unresolved) and re.search(r"(?i)system", said.text):
         text = secrets.shown(said.text)[:80]
         runnables.findings.warn("unresolved", f"messages are {text!r}", call.line)
-    elif isinstance(said, list) and not handed.chains:
+    elif isinstance(said, list) and not handed.chains and len(said) <= _MOST:
         found = prompts.conversation(call, said, runnables.findings)
-        runnables.messages_used |= {id(one) for one in inside(said) if isinstance(one, Call)}
+        runnables.messages_used |= {id(one) for one in within(said)}
         if found:
             link([runnables.keep(found)], on)
     return NOTHING

@@ -162,6 +162,12 @@ def _other(runnables: "Runnables", call: Call, name: str) -> Part | None:
         said = f" ({what})" if isinstance(what, str) else ""
         findings.warn("hub-reference", f"a prompt of LangChain's hub{said}", line)
         return NOTHING
+    if name in ("load_prompt", "loadPrompt", "from_file", "load_chain", "load_llm", "loadChain"):
+        what = call.args[0] if call.args else None
+        is_hub = isinstance(what, str) and what.startswith("lc://")
+        said = f"{what!r} is a file of its own" if isinstance(what, str) else "a file of its own"
+        findings.warn("hub-reference" if is_hub else "unresolved", f"{said}: scan it too", line)
+        return NOTHING
     if _CACHES.fullmatch(name):
         code = "response-cache" if "SQLite" in name or "GPT" in name else "cache-setting"
         findings.warn(code, f"answers are kept by {name}", line)

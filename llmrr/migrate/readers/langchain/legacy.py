@@ -78,7 +78,7 @@ def _taken(document: Document, data: dict[str, Any]) -> Artefact:
     runnables.part(saved.call(data, 0))
     runnables.finish()
     constructed.keys_in(data, findings)
-    kind = str(data.get("_type", ""))
+    kind = str(data.get("_type") or "")
     if findings.models or findings.templates or kind in _PROMPTS or not kind:
         return findings.artefact()
     return findings.artefact("no model name" if kind in classes.TYPES else "it names no model")
@@ -121,8 +121,7 @@ class _Saved:
                     self.call(inner, depth + 1) for inner in one if isinstance(inner, dict)
                 ]
         if isinstance(data.get("prompt_path"), str):
-            text = self.elsewhere(data["prompt_path"], "prompt_path")
-            del text
+            self.elsewhere(data["prompt_path"], "prompt_path")
         callee = "LLMChain" if "llm" in told and "prompt" in told else "chain"
         return Call(callee, (), told)
 

@@ -18,6 +18,7 @@ from llmrr.migrate.readers.langchain.sketches import (
 )
 from llmrr.migrate.values import Call, Prompt, Unresolved, Value
 
+_MOST: Final = 200  # messages of one prompt
 ROLES: Final = {
     "system": "system", "developer": "system", "human": "user", "user": "user",
     "ai": "assistant", "assistant": "assistant",
@@ -28,7 +29,7 @@ def turns_of(
     value: Value, found: Sketch, findings: Findings, line: int | None, *, literal: bool
 ) -> Iterator[Turn]:
     """Messages in any of their spellings. ``literal``: their texts have no holes of LangChain's."""
-    for one in value if isinstance(value, list) else [value]:
+    for one in value[:_MOST] if isinstance(value, list) else [value]:
         turn = _turn(one, found, findings, line, literal)
         if turn and turn[1]:
             yield turn

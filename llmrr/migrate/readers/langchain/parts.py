@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from llmrr.migrate.artefact import Model
 from llmrr.migrate.readers.langchain.sketches import Sketch
-from llmrr.migrate.values import Call, Unresolved, Value, inside
+from llmrr.migrate.values import Call, Unresolved, Value
 
 Chain = tuple[Model, ...]  # a model and what follows when it fails
 
@@ -47,18 +47,33 @@ def items(value: list[Value] | dict[str, Value]) -> Iterator[Value]:
     yield from value.values() if isinstance(value, dict) else value
 
 
+def within(value: Value) -> tuple[Call, ...]:
+    """The calls in a list or a dict, each once; what is in several of its parts is seen once."""
+    found: dict[int, Call] = {}
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Call):
+            found[id(one)] = one
+        elif isinstance(one, list | dict) and id(one) not in seen:
+            seen.add(id(one))
+            waiting += items(one)
+    return tuple(found.values())
+
+
 def uses(calls: Iterable[Call]) -> Counter[int]:
     """How often each call is used by another one."""
     used: Counter[int] = Counter()
-    held: dict[int, list[int]] = {}  # of a constant that may be used a thousand times
+    held: dict[int, tuple[Call, ...]] = {}  # of a constant that may be used a thousand times
     for call in calls:
         for value in (call.receiver, *call.args, *call.fields.values()):
             if isinstance(value, Call):
                 used[id(value)] += 1
             elif isinstance(value, list | dict):
                 if id(value) not in held:
-                    held[id(value)] = [id(one) for one in inside(value) if isinstance(one, Call)]
-                used.update(held[id(value)])
+                    held[id(value)] = within(value)
+                used.update(id(one) for one in held[id(value)])
     return used
 
 

@@ -22,9 +22,10 @@ from llmrr.migrate.readers.langchain.parts import (
     link,
     names,
     uses,
+    within,
 )
 from llmrr.migrate.readers.langchain.sketches import Sketch
-from llmrr.migrate.values import Call, Value, inside
+from llmrr.migrate.values import Call, Value
 
 _ASKING: Final = frozenset({
     "invoke", "ainvoke", "stream", "astream", "batch", "abatch", "run", "arun", "predict",
@@ -76,6 +77,7 @@ class Runnables:
         self._held: dict[int, tuple[Value, Part]] = {}
         self._made: dict[int, list[Model]] = {}
         self.messages_used: set[int] = set()
+        self.asked: set[tuple[str, int]] = set()
         self._uses = uses(self.calls)
         self._keep: list[Call] = []  # so that an id stays that of the same call
 
@@ -255,11 +257,13 @@ class Runnables:
 
     def prompt(self, call: Call, otherwise: str = "") -> Part:
         """The prompt that a call makes."""
+        if len(self.sketches) >= constructed.MOST:
+            said = f"more than {constructed.MOST} prompts: the rest is left"
+            self.findings.warn("unresolved", said)
+            return NOTHING
         found = prompts.sketch(call, self.findings, self.line(call), otherwise)
-        for one in call.args:
-            self.messages_used |= {id(one) for one in inside(one) if isinstance(one, Call)}
-        for value in call.fields.values():
-            self.messages_used |= {id(one) for one in inside(value) if isinstance(one, Call)}
+        for value in (*call.args, *call.fields.values()):
+            self.messages_used |= {id(one) for one in within(value)}
         return Part((), (self.keep(found),)) if found else NOTHING
 
     def keep(self, found: Sketch) -> Sketch:

@@ -19,7 +19,7 @@ MESSAGE: Final = re.compile(
 )
 _MAKERS: Final = (
     "from_template", "fromTemplate", "from_messages", "fromMessages", "from_role_strings",
-    "fromPromptMessages", "from_strings",
+    "fromPromptMessages", "from_strings", "from_examples", "fromExamples",
 )  # fmt: skip
 _FORMATS: Final = {"f-string": "braces", "jinja2": "jinja2", "mustache": "mustache"}
 
