@@ -11,6 +11,7 @@ from llmrr.migrate.python.calls import Calls
 from llmrr.migrate.python.classes import Classes
 from llmrr.migrate.python.nodes import unwrapped
 from llmrr.migrate.python.operators import Operators
+from llmrr.migrate.python.parameters import Parameters
 from llmrr.migrate.python.scopes import Block
 from llmrr.migrate.python.syntax import Source
 from llmrr.migrate.python.variables import Names, Variables
@@ -29,6 +30,7 @@ class Evaluator:
         self.walk = Walk(source.tree)
         self.classes, self.variables = Classes(self, self.walk), Variables(self)
         self.calls, self.operators = Calls(self), Operators(self)
+        self.parameters = Parameters(self)
         self._values: dict[int, Value] = {}
         self._sizes: dict[int, tuple[Value, int]] = {}  # of lists and dicts, which are kept alive
         self._open: set[int] = set()  # what is evaluated now, and may speak of itself
@@ -121,7 +123,7 @@ class Evaluator:
             case ast.BoolOp():
                 return self.operators.choice(node, block)
             case ast.IfExp():
-                return self.operators.same([node.body, node.orelse], block, node)
+                return self.operators.branches(node, block)
             case ast.Subscript():
                 return self._item(node, block)
             case ast.Await() | ast.NamedExpr():

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from llmrr.migrate.python import known
+from llmrr.migrate.python import known, texts
 from llmrr.migrate.python.choosing import MOST, holding
 from llmrr.migrate.python.nodes import Place, dotted_name
 from llmrr.migrate.python.scopes import Binding, Block
@@ -13,6 +13,8 @@ from llmrr.migrate.values import Call, Unresolved, Value
 
 if TYPE_CHECKING:
     from llmrr.migrate.python.evaluation import Evaluator
+
+_PARSED = ("parse_args", "parse_known_args", "parse_intermixed_args")
 
 
 class Variables:
@@ -38,14 +40,20 @@ class Variables:
         chosen = holding(bindings, block, (node.lineno, node.col_offset))
         if chosen is not None:
             return self.given(chosen, node)
-        if len(bindings) <= 8 and all(isinstance(one.to, ast.expr) for one in bindings):
-            values = [self.given(one, node) for one in bindings]
-            if not isinstance(values[0], Unresolved) and all(one == values[0] for one in values):
-                return values[0]
-        return self._evaluator.unresolved(node)
+        unknown = self._evaluator.unresolved(node)
+        if len(bindings) > 8 or not all(isinstance(o.to, ast.expr | ast.arg) for o in bindings):
+            return unknown
+        values = [self.given(one, node) for one in bindings]
+        if not isinstance(values[0], Unresolved) and all(one == values[0] for one in values):
+            return values[0]
+        if isinstance(bindings[0].to, ast.arg):  # if model is None: model = "x"
+            return texts.either(values, unknown) if len(values) == 2 else unknown
+        return texts.one_of([one for one in values if one is not None], unknown)
 
     def given(self, binding: Binding, node: ast.expr) -> Value:
         """What a binding gives to the name that ``node`` is."""
+        if isinstance(binding.to, ast.arg):
+            return self._evaluator.parameters.value(binding.to, binding.block, node)
         if not isinstance(binding.to, ast.expr):
             return self._evaluator.unresolved(node)
         found = self._evaluator.value(binding.to, binding.block)
@@ -93,6 +101,8 @@ class Variables:
         if name is not None and name in self._evaluator.walk.attributes:
             return self.bound(self._evaluator.walk.attributes[name], node, block)
         base = self._evaluator.value(node.value, block)
+        if isinstance(base, Call) and base.name in _PARSED:
+            return self._evaluator.parameters.option(base, node.attr, node)
         if isinstance(base, str) and node.attr == "parent":
             return known.folder(base)
         if isinstance(base, str) and node.attr == "value":  # of an enumeration
