@@ -170,7 +170,9 @@ def resolved(value: Value, findings: Findings, name: str, line: int | None = Non
         return found
     if isinstance(value, Unresolved | Call | Prompt):
         text = value.text[:80]
-        findings.warn("unresolved", f"{name} is {text!r}", value_line(value) or line, name)
+        origin = value.origin if isinstance(value, Unresolved) else None
+        said = f"{name} is {text!r}{f' ({origin})' if origin else ''}"
+        findings.warn("unresolved", said, value_line(value) or line, name)
         return None
     if isinstance(value, list):
         found_list = [resolved(one, findings, name, line) for one in value]

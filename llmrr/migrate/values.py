@@ -38,6 +38,7 @@ class Unresolved:
 
     text: str
     line: int | None = None
+    origin: str | None = field(default=None, kw_only=True)  # the dotted name that is imported
 
 
 @dataclass(frozen=True, slots=True)

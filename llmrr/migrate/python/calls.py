@@ -99,7 +99,8 @@ class Calls:
             returned = self.returned(local)
             if returned is not None and not isinstance(returned, Unresolved):
                 return returned
-        return call
+        made = self._evaluator.variables.made(call)
+        return call if made is None else made
 
     def local(self, func: ast.expr, block: Block) -> Function | None:
         """The function of this file that is called."""

@@ -25,6 +25,7 @@ class Parameters:
     def __init__(self, evaluator: "Evaluator") -> None:
         self._evaluator = evaluator
         self._values: dict[int, tuple[Value, ...]] = {}
+        self._callers: dict[int, list[tuple[ast.Call, Block]]] = {}
 
     def value(self, parameter: ast.arg, block: Block, node: ast.expr) -> Value:
         """What a parameter is where ``node`` names it: a client or model that every call gives it
@@ -40,7 +41,7 @@ class Parameters:
             return values[0]
         known = tuple(one for one in values if not isinstance(one, Call | Unresolved))
         given = len(known) == len(values)
-        assumed = not self._is_certain(parameter, function, block) or not given
+        assumed = not self._calls(function, block.scope) or not given
         return OneOf(unknown.text, unknown.line, known, assumed)
 
     def option(self, parser: Call, name: str, node: ast.expr) -> Value:
@@ -82,7 +83,7 @@ class Parameters:
         """The distinct values: the default, if it is ever used, then those that calls give."""
         given: list[Value] = []
         used = False
-        calls = list(self._calls(function, block.scope))
+        calls = self._calls(function, block.scope)
         for call, around in calls:
             value = self._argument(parameter.arg, function, block.scope, call, around)
             used = used or value is None
@@ -97,11 +98,14 @@ class Parameters:
                 given = [one for one in given if one != default or type(one) is not type(default)]
         yield from given
 
-    def _is_certain(self, parameter: ast.arg, function: Function, block: Block) -> bool:
-        return any(True for _ in self._calls(function, block.scope))
-
-    def _calls(self, function: Function, scope: Scope) -> Iterator[tuple[ast.Call, Block]]:
+    def _calls(self, function: Function, scope: Scope) -> list[tuple[ast.Call, Block]]:
         """The calls of a function of the file; of ``__init__`` those of its class."""
+        if id(function) not in self._callers:
+            self._callers[id(function)] = []
+            self._callers[id(function)] = list(self._calling(function, scope))
+        return self._callers[id(function)]
+
+    def _calling(self, function: Function, scope: Scope) -> Iterator[tuple[ast.Call, Block]]:
         owner = scope.parent if scope.parent and scope.parent.kind == "class" else None
         makes = function.name == "__init__" and owner is not None
         name = owner.name if makes and owner is not None else function.name
@@ -135,7 +139,7 @@ class Parameters:
             return self._of_click(name, function, around)
         if isinstance(node, ast.Call) and node.args and _last(node.func) == "Depends":
             made = ast.copy_location(ast.Call(node.args[0], [], []), node)
-            return self._evaluator.value(made, around)
+            return self._evaluator.aside(made, around)
         value = self._evaluator.value(node, around)
         if isinstance(value, Call) and value.name in _WRAPPED:
             return value.args[0] if value.args else value.fields.get("default", _UNKNOWN)
