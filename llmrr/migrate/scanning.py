@@ -94,6 +94,7 @@ class _Run:
     files: int = 0
     read: int = 0
     done: set[str] = field(default_factory=set)
+    top: Path | None = None  # the folder that is looked through now
     walk: Walk = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,7 +110,10 @@ class _Run:
     def take(self, place: Path) -> None:
         """One path as the user gave it."""
         found, left, lost = len(self.artefacts), len(self.left), len(self.unreadable)
-        if os.path.isdir(place):  # noqa: PTH112  what may not be entered is none
+        is_folder = os.path.isdir(place)  # noqa: PTH112  what may not be entered is none
+        real = Path(os.path.realpath(place))
+        self.top = real if is_folder else real.parent
+        if is_folder:
             for file in self.walk.files(place, place):
                 self._file(file, named=False)
         else:
@@ -145,7 +149,7 @@ class _Run:
             if named:
                 self.artefacts.append(Artefact(Path(file.shown), "none", error=why))
             return
-        document = Document(Path(file.shown), content.data, Path(file.real))
+        document = Document(Path(file.shown), content.data, Path(file.real), self.top)
         try:
             if around:
                 self.packages += map(_without_keys, dependencies.of(document))

@@ -58,20 +58,23 @@ def duplicates(text: str, suffix: str) -> list[tuple[str, int]]:
     return []
 
 
-def evaluated(text: str, suffix: str, path: Path) -> "Code | None":
+def evaluated(
+    text: str, suffix: str, path: Path, near: tuple[Path, Path] | None = None
+) -> "Code | None":
     """The calls and names of a file of code; None for what is none, and for code that mentions
-    nothing that a reader could want. Raises ``DamagedFile``."""
+    nothing that a reader could want. ``near`` is where it lies, and the folder below which the
+    modules that it imports are looked into. Raises ``DamagedFile``."""
     found = language(text, suffix)
     if found is None or not mentions_model(text, found):
         return None
     if found == "notebook":
         from llmrr.migrate.parsing import notebook
 
-        return notebook.evaluated(text, path)
+        return notebook.evaluated(text, path, near)
     if found == "python":
         from llmrr.migrate import python
 
-        return python.evaluate(text, path)
+        return python.evaluate(text, path, near)
     from llmrr.migrate import javascript
 
     return javascript.evaluate(text, path, found)
