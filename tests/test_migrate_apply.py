@@ -139,6 +139,20 @@ def test_what_was_changed_since_is_not_undone_unless_forced(work: Path) -> None:
     assert snapshot(work) == before
 
 
+def test_what_was_promoted_since_is_undone_too(work: Path) -> None:
+    before = snapshot(work)
+    applied(one("openai:a"), may_change=True)
+    for what, refused in (("config promote", False), ("config set", True)):
+        with journal.change(what) as change:
+            change.write(Path("llmrr.toml"), f"version = 1  # {what}\n")
+        with closing(open_database()) as connection:
+            [found] = records.migrations(connection)
+            assert bool(applying.changed_since(found)) is refused
+    journal.undo(kind="config")
+    undone()
+    assert snapshot(work) == before
+
+
 def test_what_was_written_is_trusted_until_it_is_undone(tmp_path: Path) -> None:
     given = one("openai:a", options={"base_url": "http://h/v1", "api_key_env": "K"})
     applied(given)
@@ -234,7 +248,7 @@ def test_the_list_follows_what_is_done(work: Path, typed: Typed) -> None:
 
 # -- killed ----------------------------------------------------------------------------------------
 
-TIMES = [12, pytest.param(100, marks=pytest.mark.slow)]
+TIMES = [6, pytest.param(100, marks=pytest.mark.slow)]
 
 
 def as_before(work: Path, before: object, typed: Typed) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from migrating import findings, kept, model, one, plan
 from terminal import Typed
@@ -447,12 +447,18 @@ def test_what_is_there_stays_to_the_byte() -> None:
     assert codes(made) == ["clash", "clash"]
 
 
-def test_what_is_there_already_is_not_added_again() -> None:
-    given = one("openai:a", params={"seed": 3}), one("openai:a", path="b.py", params={"seed": 4})
-    first = plan(*given)
-    Path("llmrr.toml").write_text(first.toml)
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_what_is_there_already_is_not_added_again(is_whole: bool) -> None:
+    found = findings()
+    first, second = (model(found, "openai:a", params={"seed": seed}) for seed in (3, 4))
+    found.chain(first, second)
+    found.template("qa", "One line:\n{input}", model=second)
+    found.settings["retry.attempts"] = 2
+    given = [found.artefact(), *([] if is_whole else [one("openai:b")])]
+    made = plan(*given)
+    Path("llmrr.toml").write_text(made.toml)
     again = plan(*given)
-    assert again.toml == first.toml
+    assert again.toml == made.toml
     assert planning.difference(again) == []
 
 
@@ -486,7 +492,7 @@ _KEYS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
 @given(
     st.lists(st.tuples(
         st.sampled_from(["openai:", "file:", "ollama:", "huggingface:", "bedrock:", "x:"]), _TEXT,
@@ -509,10 +515,16 @@ def test_whatever_is_found_what_is_written_is_valid(
     found.chain(*found.models)
     found.chain(*reversed(found.models))
     found.settings |= stated
+    target = Path("llmrr.toml")
+    target.unlink(missing_ok=True)
     try:
-        toml(plan(found.artefact()))
+        first = plan(found.artefact())
     except LlmrrError as error:
         assert "nothing was found" in error.message
+        return
+    toml(first)
+    target.write_text(first.toml, encoding="utf-8")
+    assert plan(found.artefact()).toml == first.toml
 
 
 # -- the command -----------------------------------------------------------------------------------
@@ -550,3 +562,15 @@ def test_the_command_shows_the_pinned_shape_and_a_difference(typed: Typed) -> No
     assert typed("migrate", "apply", "--plan", "p.json", "--adopt").code == 2
     assert typed("migrate", "apply", "llm.json").code == 0
     assert typed("config", "check", "llmrr.toml").code == 0
+
+
+def test_a_guess_counts_where_nothing_is_known_and_is_said() -> None:
+    def guessed(path: str) -> Artefact:
+        found = findings(path, "custom")
+        model(found, "openai:guessed")
+        found.confidence = 0.6
+        return found.artefact()
+
+    found = plan(one("openai:a"), guessed("app.py"), guessed("llmrr.toml"), guessed("x.ini"))
+    assert [each["name"] for each in toml(found)["models"]] == ["a", "guessed"]
+    assert [(each.code, each.where) for each in found.warnings] == [("guess", "x.ini")]

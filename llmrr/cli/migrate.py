@@ -18,14 +18,24 @@ def scan(
     kind: migrate_options.From = None,
     only: migrate_options.Only = None,
     skip: migrate_options.Skip = None,
+    max_latency: migrate_options.MaxLatency = None,
+    max_cost: migrate_options.MaxCost = None,
+    min_availability: migrate_options.MinAvailability = None,
+    throughput: migrate_options.Throughput = None,
+    candidates: migrate_options.Candidates = None,
+    file: migrate_options.Report = None,
     json: options.Json = False,
 ) -> None:
     """Find what other tools say of models, and what of it can be taken along.
 
     Files are told by their content, not by their names. Nothing is run, imported or fetched, and
-    no key is repeated.
+    no key is repeated. What is known of latency, cost and availability is from the runs of llmrr
+    and from llmrr.toml; requirements are held against it.
     """
-    found = scanning.look(paths, kind, only or (), skip or (), json=json)
+    required = scanning.needs(max_latency, max_cost, min_availability, throughput)
+    found = scanning.look(
+        paths, kind, only or (), skip or (), required, candidates or (), file=file, json=json
+    )
     scanning.finish(found, paths)
 
 

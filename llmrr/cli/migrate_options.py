@@ -32,6 +32,32 @@ Skip = Annotated[
     typer.Option("--skip", metavar="GLOB", help="Leave out files and folders of this pattern. "
                  "Repeatable."),
 ]  # fmt: skip
+MaxLatency = Annotated[
+    float | None,
+    typer.Option("--max-latency", metavar="MS", min=0, help="An answer takes at most this long."),
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option("--max-cost", metavar="DOLLARS", min=0, help="1,000 tokens cost at most this."),
+]
+MinAvailability = Annotated[
+    float | None,
+    typer.Option("--min-availability", metavar="SHARE", min=0, max=1,
+                 help="At least this share of the requests is answered, as 0.99."),
+]  # fmt: skip
+Throughput = Annotated[
+    float | None,
+    typer.Option("--throughput", metavar="N", min=0, help="At least so many requests a minute."),
+]
+Candidates = Annotated[
+    list[str] | None,
+    typer.Option("--candidates", metavar="REPO", help="A repository that could be used instead: "
+                 "its size is told beside that of the installed models. Repeatable."),
+]  # fmt: skip
+Report = Annotated[
+    str | None,
+    typer.Option("--output", "-O", metavar="FILE", help="Write it into FILE, as Markdown, too."),
+]
 SomePaths = Annotated[
     list[str] | None,
     typer.Argument(metavar="[PATH]...", help="Files, folders, repositories, or a home directory."),

@@ -170,7 +170,9 @@ def report(*, file: str | None, json: bool) -> None:
     """Print all that is recorded, or write it into a file."""
     with database() as connection:
         found = reporting.report(connection)
-    if not found["migrations"] and not any(found["details"].values()):
+    told = (*found["details"].values(), found["migrations"], found["validation"],
+            found["promotions"])  # fmt: skip
+    if not any(told):
         raise LlmrrError("nothing is recorded of a migration", "llmrr migrate apply PATH")
     text = output.dumps(found) if json else "\n".join(reporting.markdown(found))
     if file is not None:
@@ -188,7 +190,7 @@ def _told(found: "Migration", *, json: bool) -> None:
         return
     for one in found.steps:
         if one.state == "skipped":
-            output.note(f"skipped: {reporting.step_text(one)}: {one.said}")
+            output.note(f"skipped: {reporting.words(one.action)}: {one.said}")
     same = found.plan.base == applying.digest_of_text(found.plan)
     said = "says all of this already" if same else "is written"
     output.note(f"{found.plan.target} {said}; llmrr migrate rollback {found.id} undoes it")

@@ -21,6 +21,8 @@ from llmrr.migrate.setup import digest_of
 if TYPE_CHECKING:
     import sqlite3
 
+# What takes a migration further, or back, as the journal has it.
+_STEPS: Final = ("config promote", "config demote")
 _AGAIN: Final = "llmrr migrate plan, to look at it again"
 
 
@@ -119,10 +121,19 @@ def changed_since(found: Migration) -> list[Path]:
     paths = []
     for entry in _entries(found):
         for file in entry.files:
-            known = {one.before for one in entry.files} | {one.after for one in entry.files}
+            known = _led_to(file.path, {file.before, file.after})
             if _digest(file.path) not in known and file.path not in paths:
                 paths.append(file.path)
     return paths
+
+
+def _led_to(path: Path, known: set[str | None]) -> set[str | None]:
+    """The contents of a file that promotions made of known ones: they belong to the migration."""
+    for entry in journal.entries():
+        for file in entry.files if entry.what in _STEPS else ():
+            if file.path == path and file.before in known:
+                known.add(file.after)
+    return known
 
 
 def _require_ours(found: Migration) -> None:

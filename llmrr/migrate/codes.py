@@ -21,6 +21,7 @@ CODES = {
     "from-repr": "recovered from a printed form, which may leave something out",
     "go-template": "a Go template, kept as it is and never rendered",
     "greedy": "sampling is off, so that the temperature is 0",
+    "guess": "nothing says what a file is; its fields were taken by their names",
     "guard": "guardrails, authentication or callbacks stay in the other tool",
     "gpu-split": "how a model is spread over devices is decided when it is loaded",
     "has-pickles": "weights in pickles; llmrr convert reads them with an allow-list",

@@ -186,7 +186,7 @@ class _Run:
             if reader.forced is None:
                 continue
             try:
-                found = list(reader.forced(document))
+                found = [one for one in reader.forced(document) if one.kind == self.kind]
             except DamagedFile as error:
                 why = error.message
                 continue

@@ -185,7 +185,26 @@ def digest(secret: str) -> str:
 
 def scrubbed(found: Found, secrets: Iterable[str]) -> Found:
     """A value of ours with every text in it ``masked``."""
-    return _scrubbed(found, tuple(secrets))  # type: ignore[no-any-return]
+    known = [one for one in secrets if one]
+    text = "\0".join(_texts(found)) if known else ""
+    present = tuple(one for one in known if one in text)
+    return _scrubbed(found, present)  # type: ignore[no-any-return]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _texts(key)
+            yield from _texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from _texts(getattr(value, field.name))
 
 
 def _scrubbed(value: Any, secrets: tuple[str, ...]) -> Any:
@@ -198,7 +217,7 @@ def _scrubbed(value: Any, secrets: tuple[str, ...]) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         changed = {
             one.name: _scrubbed(getattr(value, one.name), secrets)
-            for one in fields(value) if one.name not in ("path", "key")
+            for one in fields(value) if one.name not in ("path", "key", "kind", "code")
         }  # fmt: skip
         return replace(value, **changed)
     return value

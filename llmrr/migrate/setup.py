@@ -110,8 +110,12 @@ class _Combining:
             self._say("unsupported-source", where, f"{model.name} is left out: {exc}")
             return None
         options = placer.options(model.options)
-        said = any(one.code == "foreign-path" and where in one.where for one in self.warnings)
-        for path in placer.missing[before:] if not said else ():
+        file = where.partition(":")[0]
+        known = [one for one in self.warnings
+                 if one.code == "foreign-path" and one.where.startswith(file)]  # fmt: skip
+        for path in placer.missing[before:]:
+            if any(path in one.message for one in known):
+                continue
             self._say("foreign-path", where, f"{model.name}: there is no {path} here")
         name = naming.model_name(model.name).lstrip("-") or "model"
         return replace(model, name=name, source=source, options=options, params=dict(model.params))
@@ -149,7 +153,8 @@ class _Combining:
             key=other.key or model.key, cost=other.cost or model.cost,
         )  # fmt: skip
         said = self.origins[other.name]
-        if where not in said.split(", ") and said.count(", ") < 2:
+        file = where.partition(":")[0]
+        if file not in (one.partition(":")[0] for one in said.split(", ")) and said.count(", ") < 2:
             self.origins[other.name] = f"{said}, {where}"
 
     def _groups(self, artefact: Artefact, names: Mapping[str, str]) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from llmrr.config import FILE_NAME
 from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.migrate import checklist
-from llmrr.migrate.artefact import Artefact
+from llmrr.migrate.artefact import Artefact, Notice
 from llmrr.migrate.planning import replacing, sides
 from llmrr.migrate.planning.data import Action, Plan, identified
 from llmrr.migrate.planning.text import names_in, written
@@ -36,7 +36,8 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     nothing to take over, ``BadConfig`` for a target that is not valid, ``UsageError`` and
     ``NotFound`` for wishes that cannot be.
     """
-    left, target = wanted(artefacts, wishes), target.absolute()
+    target = target.absolute()
+    left = wanted(_foreign(artefacts), wishes)
     setup = combined(left, target.parent)
     if not setup.models and not setup.templates and set(setup.settings) <= {"env_file"}:
         raise _nothing(setup)
@@ -95,6 +96,18 @@ def target_of(given: str | None) -> Path:
     return path
 
 
+def _foreign(artefacts: Iterable[Artefact]) -> Iterator[Artefact]:
+    """Without llmrr's own files, and without guesses at files that are known for what they are."""
+    given = list(artefacts)
+    known = {one.path for one in given if one.kind not in ("custom", "none")}
+    for one in given:
+        if one.path.name != FILE_NAME and not (one.kind == "custom" and one.path in known):
+            if one.kind == "custom" and one.confidence is not None:
+                said = f"nothing says what this file is: taken with {one.confidence:.0%} confidence"
+                one = replace(one, warnings=(*one.warnings, Notice("guess", str(one.path), said)))
+            yield one
+
+
 def _nothing(setup: Setup) -> LlmrrError:
     """Why there is nothing, as far as that is known."""
     why = [f"{one.where}: {masked(one.message)}" for one in setup.warnings[:3]]
@@ -142,9 +155,9 @@ def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Acti
 
 def _imports(artefacts: Sequence[Artefact]) -> Iterator[Action]:
     """The stores of answers whose answers go to the history."""
-    for one in artefacts:
-        if one.kind == "response-cache" and one.error is None:
-            yield Action("import-cache", one.path.absolute(), detail={"kind": one.kind})
+    kept = (one for one in artefacts if one.kind == "response-cache" and one.error is None)
+    for path in dict.fromkeys(one.path.absolute() for one in kept):
+        yield Action("import-cache", path, detail={"kind": "response-cache"})
 
 
 def _content(path: Path) -> bytes | None:

@@ -35,10 +35,15 @@ def names_in(before: str | None, setup: Setup) -> dict[str, str]:
     found: dict[str, str] = {}
     taken = [str(one.get("name")) for one in there]
     taken += [str(one["group"]) for one in there if "group" in one]
-    known = {_content(one): str(one.get("name")) for one in reversed(there)}
+    known: dict[str, list[str]] = {}
+    for one in there:
+        known.setdefault(_content(one), []).append(str(one.get("name")))
     for model in setup.models:
-        same = known.get(_content(model_table(model)))
-        found[model.name] = same or unique(model.name, (*taken, *found.values()))
+        same = known.get(_content(model_table(model)), [])
+        if same:  # of several that are alike, each is one of those that are alike there
+            found[model.name] = same.pop(same.index(model.name) if model.name in same else 0)
+        else:
+            found[model.name] = unique(model.name, (*taken, *found.values()))
     return found
 
 
@@ -61,7 +66,7 @@ def written(
             found.warnings.append(Notice("clash", setup.origins.get(one.name, ""), said))
     following = divided(
         [one.name for one in setup.models] if before is None else [],
-        [*_chains(before, names), *setup.chains],
+        [*_chains(before, names), *_new_chains(before, setup, names)],
     )
     for head, name in following.cut:
         said = f"{head} falls back on {name}, and {name} on {head}: the first was kept"
@@ -104,7 +109,18 @@ def _followers(
     by_name = {names.get(head, head): rest for head, rest in own.items()}
     for at, one in enumerate(_tables(before, "models")):
         if rest := by_name.get(str(one.get("name"))):
-            yield ("models", at, "fallback"), [names.get(name, name) for name in rest]
+            chain = dict.fromkeys(names.get(name, name) for name in rest)
+            yield ("models", at, "fallback"), [name for name in chain if name != one.get("name")]
+
+
+def _new_chains(
+    before: str | None, setup: Setup, names: Mapping[str, str]
+) -> Iterator[tuple[str, ...]]:
+    """The chains of the setup, but for one that the file has for all models."""
+    there = _document(before).get("fallback_chain")
+    for chain in setup.chains:
+        if [names.get(one, one) for one in chain] != there:
+            yield chain
 
 
 def _regrouped(

@@ -54,12 +54,12 @@ def of_code(document: Document) -> Iterable[Artefact]:
 
 
 def _is_taken(document: Document) -> bool:
-    """Whether another reader takes a file of code."""
+    """Whether another reader takes a file of code, as data too."""
     from llmrr.migrate.readers import READERS
 
     return any(
-        one.of_code is not None and any(True for _ in one.of_code(document))
-        for one in READERS if one is not READER
+        way is not None and any(True for _ in way(document))
+        for one in READERS if one is not READER for way in (one.of_code, one.of_data)
     )  # fmt: skip
 
 
