@@ -16,19 +16,30 @@ _END: Final = re.compile(r"(?m)^[ \t]*---[ \t]*\r?$")
 
 
 def evaluated(text: str, path: Path) -> "Code | None":
-    """The calls and names of all its scripts, which are one file, on their lines; None where it has
-    none. Raises ``DamagedFile``."""
+    """The calls and names of all its scripts, which are one file; None where it has none. Raises
+    ``DamagedFile``."""
     from llmrr.migrate import javascript
 
+    found = scripts(text, path)
+    return javascript.evaluate(found[0], path, found[1]) if found else None
+
+
+def scripts(text: str, path: Path) -> tuple[str, str] | None:
+    """The text of all its scripts, each byte where it was, with blanks for the rest; and the
+    dialect that they are in. None where it has none."""
     found = list(_scripts(text, is_astro=path.suffix.lower() == ".astro"))
     if not found:
         return None
     pieces, at = [], 0
     for start, end, _ in found:
-        pieces += ["\n" * text.count("\n", at, start), text[start:end]]
+        pieces += [_blank(text[at:start]), text[start:end]]
         at = end
     has_elements = any(_ELEMENTS.search(attributes) for _, _, attributes in found)
-    return javascript.evaluate("".join(pieces), path, "tsx" if has_elements else "typescript")
+    return "".join(pieces), "tsx" if has_elements else "typescript"
+
+
+def _blank(text: str) -> str:
+    return re.sub(rb"[^\r\n]", b" ", text.encode("utf-8", "replace")).decode()
 
 
 def _scripts(text: str, *, is_astro: bool) -> Iterator[tuple[int, int, str]]:
