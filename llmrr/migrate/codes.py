@@ -34,6 +34,7 @@ CODES = {
     "mlx-elsewhere": "MLX runs on Apple's chips, and slowly on Linux",
     "no-model": "no model is named",
     "not-applied": "a setting that has no place in llmrr.toml",
+    "not-patched": "code that --patch leaves as it is; what to do there is told",
     "not-used-by-original": "the other tool ignores this setting, or refuses it",
     "ollama-server": "the address is that of Ollama, whose models run here without it",
     "other-role": "a model with another task (images, audio, ranking), which is not configured",

@@ -6,6 +6,7 @@
 ``yamltext``   YAML, with unknown tags and every size bounded
 ``initext``    INI as llama.cpp's presets have it
 ``notebook``   the code cells of a notebook
+``component``  the scripts of a component of Vue, Svelte or Astro
 
 Nothing is executed or rendered, and each parser is bounded in size, depth and time.
 """
@@ -71,6 +72,10 @@ def evaluated(
         from llmrr.migrate.parsing import notebook
 
         return notebook.evaluated(text, path, near)
+    if found == "component":
+        from llmrr.migrate.parsing import component
+
+        return component.evaluated(text, path)
     if found == "python":
         from llmrr.migrate import python
 
