@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.errors import DamagedFile
+from llmrr.migrate.secrets import masked
 
 if TYPE_CHECKING:
     from llmrr.migrate.values import Code
@@ -51,7 +52,7 @@ class Document:
         try:
             return parsed(self.text, self.suffix)
         except DamagedFile as error:
-            self.problem = error.message
+            self.problem = masked(error.message)
             return None
 
     @cached_property
@@ -72,5 +73,5 @@ class Document:
         try:
             return evaluated(self.text, self.suffix, self.path)
         except DamagedFile as error:
-            self.problem = error.message
+            self.problem = masked(error.message)
             return None
