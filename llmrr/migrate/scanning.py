@@ -152,7 +152,7 @@ class _Run:
         document = Document(Path(file.shown), content.data, Path(file.real), self.top)
         try:
             if around:
-                self.packages += map(_without_keys, dependencies.of(document))
+                self.packages += dependencies.of(document)
                 self.signs += system.of(document)
             self._document(document, named)
         except Exception as error:
@@ -167,10 +167,10 @@ class _Run:
             self.done.add(str(document.real))
             self.artefacts += found
         elif named:
-            said = masked(seeming.seeming(document))
+            said = seeming.seeming(document)
             self.artefacts.append(Artefact(document.path, "none", error=said))
         elif document.problem:
-            self.unreadable.append(Left(document.path, masked(document.problem)))
+            self.unreadable.append(Left(document.path, document.problem))
 
     def _recognised(self, document: Document) -> list[Artefact]:
         """What the readers find: a data file belongs to the first that takes it, code to all."""
@@ -198,7 +198,7 @@ class _Run:
                 return [_bug(document.path, error)]
             if found:
                 return found
-        said = f"it cannot be read as {self.kind}: {masked(document.problem or why)}"
+        said = f"it cannot be read as {self.kind}: {document.problem or masked(why)}"
         return [Artefact(document.path, "none", error=said)] if named else []
 
     def _asked(
@@ -224,12 +224,6 @@ class _Run:
         self.unreadable.append(Left(Path(file.shown), why))
         if named:
             self.artefacts.append(Artefact(Path(file.shown), "none", error=why))
-
-
-def _without_keys(package: Dependency) -> Dependency:
-    """A version may be an address that holds one."""
-    said = masked(package.version) if package.version else None
-    return package._replace(version=said, name=masked(package.name))
 
 
 def _is_read(path: str, suffix: str) -> bool:
