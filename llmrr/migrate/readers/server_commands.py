@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from llmrr.migrate import containers, fields, litellm_names, shellscripts
+from llmrr.migrate import containers, fields, litellm_names, naming, shellscripts
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.commands import Launch, launch
 from llmrr.migrate.documents import Document
 from llmrr.migrate.launches import served
-from llmrr.migrate.readers import dotenv
+from llmrr.migrate.readers import dotenv, inside
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.withheld import withhold
 
@@ -23,6 +23,7 @@ _KINDS: Final = {
     "mlx": "mlx-code", "llama-cpp-python": "llama-cpp-python-code", "litellm": "litellm",
 }  # fmt: skip
 _KIND: Final = "llama-server-preset"
+_TOLD: Final = ("unresolved", "embedding-model")  # of a command that names no model of ours
 _SCRIPTS: Final = (".sh", ".bash", ".zsh", ".bat", ".cmd", ".ps1", ".service", ".command", ".fish")
 _SECTION: Final = re.compile(r"(?m)^(?:CMD|ENTRYPOINT)\s+(.+)$")
 _MAKEFILE: Final = re.compile(r"(?i)(?:gnu)?makefile(?:\.\w+)?")
@@ -34,7 +35,9 @@ def of_data(document: Document) -> Iterable[Artefact]:
     text = document.text
     if text is None or len(text) > _LONGEST:
         return []
-    told = dotenv.of_containers(document) if document.suffix in (".yaml", ".yml") else []
+    told: list[Artefact] = []
+    if document.suffix in (".yaml", ".yml"):
+        told = [*dotenv.of_containers(document), *inside.of_texts(document)]
     if not shellscripts.HINT.search(text):
         return told
     found: dict[str, Findings] = {}
@@ -57,7 +60,7 @@ def _take(started: Launch, words: list[str], findings: Findings, line: int) -> N
     model = _routed(started, trial, line) if started.program == "litellm" else served(
         started, trial, None, line
     )
-    named = model is not None or any(one.code == "unresolved" for one in trial.warnings)
+    named = model is not None or any(one.code in _TOLD for one in trial.warnings)
     if not named:
         return
     findings.secrets |= trial.secrets
@@ -71,7 +74,8 @@ def _take(started: Launch, words: list[str], findings: Findings, line: int) -> N
     if same is not None:
         same.call_sites.append(line)
         return
-    added = findings.model(model.source, model.name, line)
+    is_named = model.name != naming.model_name(model.source)
+    added = findings.model(model.source, model.name if is_named else None, line)
     added.params, added.options, added.key = model.params, model.options, model.key
     added.engine, added.format = model.engine, model.format
     added.call_sites.append(line)
