@@ -5,6 +5,7 @@
 ``jsontext``   JSON, also with comments, trailing commas and the rest of JSON5
 ``yamltext``   YAML, with unknown tags and every size bounded
 ``initext``    INI as llama.cpp's presets have it
+``propertiestext``  properties of Java
 ``notebook``   the code cells of a notebook
 
 Nothing is executed or rendered, and each parser is bounded in size, depth and time.
@@ -78,7 +79,7 @@ def evaluated(text: str, suffix: str, path: Path) -> "Code | None":
 
 
 def _tree(text: str, suffix: str) -> Any:
-    from llmrr.migrate.parsing import initext, jsontext, yamltext
+    from llmrr.migrate.parsing import initext, jsontext, propertiestext, yamltext
 
     match syntax(text, suffix):
         case "json":
@@ -90,6 +91,8 @@ def _tree(text: str, suffix: str) -> Any:
         case "ini":
             found = initext.load(text)
             return found if found or found.head else None
+        case "properties":
+            return propertiestext.load(text)
     return None
 
 

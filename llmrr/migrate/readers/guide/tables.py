@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from llmrr.migrate.documents import Document
+from llmrr.migrate.foreign import is_about_files
 from llmrr.migrate.values import Call, Value
 
 _MOST: Final = 100  # tables of one file
@@ -21,7 +22,7 @@ def tables(document: Document) -> Iterator[Mapping[str, Value]]:
         stated = [whole] if whole else []
         stated += [exports] if exports else []
     else:
-        whole = _table(document.shape)
+        whole = None if is_about_files(document.shape) else _table(document.shape)
         stated = [whole] if whole else []
     yield from _with_inner(stated)
 
