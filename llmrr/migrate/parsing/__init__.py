@@ -5,6 +5,7 @@
 ``jsontext``   JSON, also with comments, trailing commas and the rest of JSON5
 ``yamltext``   YAML, with unknown tags and every size bounded
 ``initext``    INI as llama.cpp's presets have it
+``propertiestext``  properties of Java
 ``notebook``   the code cells of a notebook
 ``component``  the scripts of a component of Vue, Svelte or Astro
 
@@ -86,7 +87,7 @@ def evaluated(
 
 
 def _tree(text: str, suffix: str) -> Any:
-    from llmrr.migrate.parsing import initext, jsontext, yamltext
+    from llmrr.migrate.parsing import initext, jsontext, propertiestext, yamltext
 
     match syntax(text, suffix):
         case "json":
@@ -98,6 +99,8 @@ def _tree(text: str, suffix: str) -> Any:
         case "ini":
             found = initext.load(text)
             return found if found or found.head else None
+        case "properties":
+            return propertiestext.load(text)
     return None
 
 
