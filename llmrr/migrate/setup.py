@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from llmrr.migrate import naming, variables
+from llmrr.migrate import naming, stored, variables
 from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
 from llmrr.migrate.fitting import Fitter, table_of
 from llmrr.migrate.placing import Placer
@@ -48,7 +48,7 @@ def combined(artefacts: Iterable[Artefact], folder: Path) -> Setup:
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
     found = _Combining(folder)
-    given = list(artefacts)
+    given = stored.joined(artefacts)
     for artefact in given:
         found.add(artefact)
     return found.setup(given)
@@ -155,6 +155,7 @@ class _Combining:
             other, call_sites=[*other.call_sites, *model.call_sites],
             aliases=list(dict.fromkeys([*other.aliases, *model.aliases])),
             key=other.key or model.key, cost=other.cost or model.cost,
+            bytes=other.bytes or model.bytes, weights=other.weights or model.weights,
         )  # fmt: skip
         said = self.origins[other.name]
         file = where.partition(":")[0]

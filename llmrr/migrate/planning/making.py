@@ -158,7 +158,8 @@ def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Acti
         if holder is None or not artefact.path.is_dir():
             continue
         for one in holders.holdings(holder, artefact.path):
-            known = {one.source, one.source.partition("@")[0], f"file:{one.path}"}
+            known = {one.source, one.source.partition("@")[0], f"file:{one.path}",
+                     one.source.removesuffix(":latest")}  # fmt: skip
             if one.problem is None and known & named and one.source not in seen:
                 seen.add(one.source)
                 yield Action(
