@@ -271,6 +271,11 @@ def test_the_same_engine_and_weights_are_refused(typed: Typed) -> None:
     assert "both sides are the same" in validated(typed, "--old", "./copy.gguf", code=2).err
 
 
+@pytest.mark.parametrize("command", ["llmrr run -m small", "llmrr run", "python -m llmrr run"])
+def test_llmrr_itself_is_no_old_side(typed: Typed, command: str) -> None:
+    assert "the same" in validated(typed, "--old-command", command, code=2).err
+
+
 def test_the_same_remote_model_is_refused_by_either_way(
     typed: Typed, served: OpenAIServer
 ) -> None:

@@ -27,7 +27,8 @@ class Setup:
     """``models`` and ``templates`` have unique names, ``chains`` are lists of names of models;
     ``settings`` are further keys of ``llmrr.toml`` by their dotted names; ``sources`` are the files
     it came from with their SHA-256 (None for a folder); ``origins`` says where a model or a
-    template (``templates.NAME``) was found. Paths are relative to where ``llmrr.toml`` is to lie.
+    template (``templates.NAME``) was found, ``called`` what a model of an artefact is called here.
+    Paths are relative to where ``llmrr.toml`` is to lie.
     """
 
     models: tuple[Model, ...] = ()
@@ -37,6 +38,7 @@ class Setup:
     warnings: tuple[Notice, ...] = ()
     sources: tuple[tuple[Path, str | None], ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+    called: Mapping[tuple[Path, str, str], str] = field(default_factory=dict)
 
 
 def combined(artefacts: Iterable[Artefact], folder: Path) -> Setup:
@@ -64,6 +66,7 @@ class _Combining:
         self.settings: dict[str, Any] = {}
         self.warnings: list[Notice] = []
         self.origins: dict[str, str] = {}
+        self.called: dict[tuple[Path, str, str], str] = {}
         self._by_fingerprint: dict[str, list[int]] = {}
 
     def add(self, artefact: Artefact) -> None:
@@ -79,6 +82,7 @@ class _Combining:
                 fitted = self.fitter.model(placed, where)
                 if fitted is not None:
                     names[model.name] = self._enter(fitted, artefact, where)
+        self.called |= {(artefact.path, artefact.kind, old): new for old, new in names.items()}
         groups = self._groups(artefact, names)
         for chain in artefact.fallbacks:
             self._follow(_named(chain, names, groups))
@@ -99,7 +103,7 @@ class _Combining:
         return Setup(
             tuple(self.models), tuple(dict.fromkeys(self.chains)), tuple(self.templates),
             self.settings, tuple(notices), tuple((path, digest_of(path)) for path in files),
-            self.origins,
+            self.origins, self.called,
         )  # fmt: skip
 
     def _placed(self, model: Model, placer: Placer, where: str) -> Model | None:
@@ -226,6 +230,7 @@ class _Combining:
         self.models = [replace(one, name=new) if one.name == old else one for one in self.models]
         self.chains = [tuple(new if one == old else one for one in each) for each in self.chains]
         self.origins[new] = self.origins.pop(old)
+        self.called = {key: new if one == old else one for key, one in self.called.items()}
         self.templates = [
             replace(one, model=new) if one.model == old else one for one in self.templates
         ]

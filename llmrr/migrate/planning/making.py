@@ -66,6 +66,20 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     return identified(replace(plan, checklist=checklist.planned(plan)))
 
 
+def called(
+    artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
+) -> dict[tuple[Path, str, str], str]:
+    """What each model of each artefact is called in the ``llmrr.toml`` that ``make`` plans, by the
+    path and kind of the artefact and its name there. Raises what ``make`` does."""
+    target = target.absolute()
+    setup = combined(wanted(artefacts, wishes), target.parent)
+    content = _content(target)
+    before = None if content is None or wishes.overwrite else _valid(target, content)
+    setup, _ = _replaced(setup, wishes, target.parent)
+    names = names_in(before, setup)
+    return {key: names[one] for key, one in setup.called.items() if one in names}
+
+
 def difference(plan: Plan) -> list[str]:
     """The lines of the unified difference between the target as it is and as it is to be, without
     any key that stands there."""

@@ -45,9 +45,8 @@ class AddressSystem:
 
     @property
     def place(self) -> tuple[str, int]:
-        """The host and the port."""
-        usual = 443 if self._url.scheme == "https" else 80
-        return str(self._url.hostname), self._url.port or usual
+        """The host and the port; what means this machine is ``localhost``."""
+        return place_of(self._url)
 
     def names(self, model: str) -> bool:
         """Whether the body, or the address, names a model."""
@@ -83,7 +82,7 @@ class AddressSystem:
         from http.client import HTTPConnection, HTTPSConnection
 
         kind = HTTPSConnection if self._url.scheme == "https" else HTTPConnection
-        connection = kind(*self.place, timeout=self._timeout_s)
+        connection = kind(str(self._url.hostname), self._url.port, timeout=self._timeout_s)
         query = f"?{self._url.query}" if self._url.query else ""
         try:
             connection.request("POST", (self._url.path or "/") + query, body, self._headers)
@@ -91,6 +90,17 @@ class AddressSystem:
             return answer.status, answer.read(MOST_BYTES)
         finally:
             connection.close()
+
+
+def place_of(url: SplitResult) -> tuple[str, int]:
+    """The host and the port of an address; what means this machine is ``localhost``.
+
+    >>> place_of(urlsplit("http://127.0.0.1:1/x")), place_of(urlsplit("https://a.example"))
+    (('localhost', 1), ('a.example', 443))
+    """
+    host = str(url.hostname)
+    here = host in ("127.0.0.1", "::1", "0.0.0.0") or host.endswith(".localhost")
+    return "localhost" if here else host, url.port or (443 if url.scheme == "https" else 80)
 
 
 def filled(template: str, prompt: object) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from llmrr.errors import LlmrrError, UsageError
-from llmrr.migrate.validating.addresses import AddressSystem
+from llmrr.migrate.validating.addresses import AddressSystem, place_of
 from llmrr.migrate.validating.cases import Case, answerable
 from llmrr.migrate.validating.likeness import Likeness, is_same
 from llmrr.migrate.validating.systems import Reply, System
@@ -102,8 +102,6 @@ def _is_at(old: AddressSystem, address: str) -> bool:
     from urllib.parse import urlsplit
 
     try:
-        found = urlsplit(address)
-        usual = 443 if found.scheme == "https" else 80
-        return (str(found.hostname), found.port or usual) == old.place
+        return place_of(urlsplit(address)) == old.place
     except ValueError:
         return False

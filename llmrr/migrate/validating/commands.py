@@ -19,9 +19,10 @@ class CommandSystem:
     """Runs it once for each request, without a shell; an exit code that is not 0 is a failure, and
     so is an empty answer."""
 
-    likenesses: Sequence[Likeness] = ()
-
-    def __init__(self, command: str, timeout_s: float) -> None:
+    def __init__(
+        self, command: str, timeout_s: float, likenesses: Sequence[Likeness] = ()
+    ) -> None:
+        self.likenesses = likenesses
         try:
             self._words = shlex.split(command)
         except ValueError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llmrr import paths
 from llmrr.errors import NotFound, Unreachable, UsageError
 from llmrr.evaluate import match_named
-from llmrr.migrate.validating import asking, cases, comparison, kept, shadow
+from llmrr.migrate.validating import asking, cases, comparison, kept, own, shadow
 from llmrr.migrate.validating.addresses import AddressSystem
 from llmrr.migrate.validating.bars import Bars
 from llmrr.migrate.validating.commands import CommandSystem
@@ -125,7 +125,8 @@ def _new(router: "Router", wish: Wish) -> System:
 
 def _old(router: "Router", wish: Wish) -> System:
     if wish.command is not None:
-        return CommandSystem(wish.command, wish.timeout_s)
+        ours = own.of_command(router, wish.command)
+        return CommandSystem(wish.command, wish.timeout_s, ours)
     if wish.url is not None:
         headers = _headers(wish.headers, router)
         return AddressSystem(wish.url, wish.body, wish.path, headers, wish.timeout_s)
