@@ -366,6 +366,7 @@ services:
   fetch:
     image: ollama/ollama
     entrypoint: [sh, -c, "ollama pull nomic-embed-text && ollama pull q:1b"]
+  init: {image: busybox, command: "wget --post-data '{\\"name\\": \\"q:2b\\"}' http://o:11434/api/pull"}
   tgi:
     image: ghcr.io/huggingface/text-generation-inference:2.0
     environment: {MODEL_ID: mistralai/Mistral-7B, MAX_TOTAL_TOKENS: 8192}
@@ -395,6 +396,7 @@ def test_what_a_compose_file_runs(tmp_path: Path) -> None:
     found = {one.kind: one for one in artefacts(COMMANDS, tmp_path, "compose.yaml", COMPOSED)}
     assert sources(found["llama-server-preset"]) == {
         "llama3": "ollama:llama3", "phi3:mini": "ollama:phi3:mini", "q:1b": "ollama:q:1b",
+        "q:2b": "ollama:q:2b",
         "Mistral-7B": "huggingface:mistralai/Mistral-7B", "a": "file:./here/a.gguf",
         "b": "file:/models/b.gguf", "Llama-GGUF": "huggingface:bartowski/Llama-GGUF",
     }  # fmt: skip

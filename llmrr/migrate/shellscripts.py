@@ -80,21 +80,22 @@ def each(commands: Iterable[Command]) -> Iterator[Command]:
 
 
 def _inner(words: list[str], depth: int) -> Iterator[list[str]]:
+    if asked := _pulled(words):
+        yield asked
+        return
     text = _handed_on(words)
     if text is None or depth > _DEEPEST:
         yield words
         return
     for _, said in joined(text):
         for group in _groups(said):
-            if asked := _pulled(group):
-                yield asked
-            elif not is_other(group):
+            if _pulled(group) or not is_other(group):
                 yield from _inner(group, depth + 1)
 
 
 def _pulled(words: list[str]) -> list[str] | None:
     """The model that Ollama's server is asked to fetch, as the command for it."""
-    if words[:1] != ["curl"] or not any(one.endswith("/api/pull") for one in words):
+    if not {"curl", "wget"} & {*words[:4]} or not any(one.endswith("/api/pull") for one in words):
         return None
     for one in words:
         found = re.search(r"""["']?\b(?:name|model)["']?\s*:\s*["']?([\w./:-]+)""", one)
