@@ -96,8 +96,13 @@ def folder() -> str:
 def test_what_was_migrated_answers(
     typed: Typed, make: Callable[[], str], source: str, options: dict[str, object]
 ) -> None:
-    done = typed("migrate", "apply", make())
+    place = make()
+    planned = typed("migrate", "plan", place, "--json").json["actions"]
+    adopted = [one["name"] for one in planned if one["do"] == "register-model"]
+    assert len(adopted) == (make in (ollama, hub_cache, lm_studio, gpt4all))
+    done = typed("migrate", "apply", place)
     assert done.code == 0, done.err
+    assert {*adopted} <= {one["name"] for one in typed("list", "--json").json}
     [model] = tomllib.loads(Path("llmrr.toml").read_text())["models"]
     stated = {name: one for name, one in model.get("options", {}).items() if name != "revision"}
     assert (model["source"], stated) == (source, options)

@@ -311,6 +311,7 @@ def test_settings_of_gpt4all(tmp_path: Path) -> None:
         "[General]\nmodelPath=/models\n[model-a%20b.gguf]\ntemperature=0.4\ntopK=10\n"
         "maxLength=128\ncontextLength=2048\ngpuLayers=100\npromptBatchSize=128\n"
         'systemMessage="Be\\nbrief."\n[model-0a1b]\nname=Odd\ntopP=0.1\n'
+        'systemMessage="Be {odd}."\n'
     )
     path = tmp_path / "GPT4All.ini"
     path.write_text(text)
@@ -322,6 +323,8 @@ def test_settings_of_gpt4all(tmp_path: Path) -> None:
     }  # fmt: skip
     assert model.options == {"context_size": 2048}
     assert codes(found) == ["no-model"]
+    assert "top_p = 0.1" in found.warnings[0].message
+    assert [one.messages for one in found.templates] == [(("system", "Be {{odd}}."),)]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted import KEYS
 from reading import artefacts, codes, document, only, said, sources
 
 from llmrr.errors import DamagedFile
@@ -349,6 +350,38 @@ ExecStart=/usr/bin/llama-server -m /models/a.gguf
 def test_units_and_containers(tmp_path: Path, name: str, text: str) -> None:
     model = only(COMMANDS, tmp_path, name, text).models[0]
     assert (model.source, model.options) == ("file:/models/a.gguf", {"context_size": 512})
+
+
+def test_what_an_image_of_ollama_has_fetched(tmp_path: Path) -> None:
+    text = (
+        "FROM ollama/ollama\nENV MODEL=llama3.2:1b\nRUN pip install vllm\n"
+        "RUN ollama serve & \\\n    sleep 5 && ollama pull $MODEL && ollama pull nomic-embed-text\n"
+        "CMD [\"serve\"]\n"
+    )
+    found = only(COMMANDS, tmp_path, "Dockerfile", text)
+    assert sources(found) == {"llama3.2:1b": "ollama:llama3.2:1b"}
+    assert codes(found) == {"embedding-model"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Dockerfile", f"FROM vllm/vllm-openai\nENV HF_TOKEN={KEYS['huggingface']}\n"
+         'CMD ["--model", "Qwen/Q"]\n'),
+        ("compose.yml", "services: {v: {image: vllm/vllm-openai, command: --model Qwen/Q,\n"
+         f"  environment: [HF_TOKEN={KEYS['huggingface']}]}}}}\n"),
+    ],
+)  # fmt: skip
+def test_keys_that_are_set_for_a_container(tmp_path: Path, name: str, text: str) -> None:
+    found = artefacts(COMMANDS, tmp_path, name, text)[0]
+    assert sources(found) == {"Q": "huggingface:Qwen/Q"}
+    assert codes(found) == {"secret-in-clear"}
+    assert KEYS["huggingface"] not in said(found)
+
+
+def test_a_model_that_is_to_be_filled_in_is_none(tmp_path: Path) -> None:
+    text = "services: {v: {image: vllm/vllm-openai, command: --model YOUR_MODEL}}"
+    assert not artefacts(COMMANDS, tmp_path, "compose.yml", text)
 
 
 COMPOSED = """

@@ -11,11 +11,12 @@ from llmrr.migrate.shellscripts import Command, filled, joined
 
 _DEEPEST: Final = 12
 _MOST: Final = 500  # containers of a file
+_PULLS: Final = re.compile(r"\bollama\s+(?:pull|run)\s|/api/pull\b")
 _MODE: Final = re.compile(r":(?:(?:ro|rw|z|Z|cached|delegated|consistent),?)+$")
 
 
 def built(text: str) -> Iterator[Command]:
-    """What an image starts: its ``ENTRYPOINT`` with its ``CMD``."""
+    """What an image starts: its ``ENTRYPOINT`` with its ``CMD``; and what Ollama fetches for it."""
     own = {
         match[1]: match[2].strip().strip("\"'")
         for match in re.finditer(r"(?m)^ENV\s+([A-Za-z_]\w*)[= ]\s*(.+)$", text)
@@ -23,8 +24,11 @@ def built(text: str) -> Iterator[Command]:
     image = re.findall(r"(?m)^FROM\s+(?:--\S+\s+)?(\S+)", text)[-1]
     parts: dict[str, tuple[int, list[str]]] = {}
     for line, said in joined(text):
-        match = re.match(r"(CMD|ENTRYPOINT)\s+(.+)", said)
-        if match:
+        match = re.match(r"(CMD|ENTRYPOINT|RUN)\s+(.+)", said)
+        if match and match[1] == "RUN":
+            if _PULLS.search(match[2]):
+                yield line, ["sh", "-c", filled(match[2], dict(own))], own, {}
+        elif match:
             parts[match[1]] = line, _exec_form(filled(match[2], dict(own)))
     words = [word for name in ("ENTRYPOINT", "CMD") for word in parts.get(name, (0, []))[1]]
     if parts:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from llmrr.migrate import fields, naming
+from llmrr.migrate import fields, hubnames, naming
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.commands import Launch, Program
 from llmrr.migrate.roles import role_of
@@ -242,8 +242,12 @@ def _checked(
     """A source that holds nothing which only running would tell."""
     for variable in ("${env.HOME}/", "${HOME}/", "$HOME/"):
         source = source.replace(f"file:{variable}", "file:~/")
+    named = source.partition(":")[2]
     if _UNKNOWN.search(source):
-        findings.warn("unresolved", f"the model is {source.partition(':')[2]!r}", line, "model")
+        findings.warn("unresolved", f"the model is {named!r}", line, "model")
+        return None
+    if hubnames.is_hole(named):
+        findings.warn("placeholder", f"{named[:120]} is to be filled in", line, "model")
         return None
     return source, None, None
 

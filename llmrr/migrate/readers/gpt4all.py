@@ -196,8 +196,7 @@ def _settings(document: Document) -> Artefact | None:
     for name, (values, line) in ((name, _split(one)) for name, one in models.items()):
         file = values.get("filename") or name
         if not file.lower().endswith(".gguf"):
-            said = f"the settings of {name!r} name no file"
-            findings.warn("no-model", said, line, name)
+            _of_none(name, values, findings, line)
             continue
         source = hubnames.cached(file)
         path = f"{folder.rstrip('/')}/{file}" if folder else file
@@ -205,6 +204,25 @@ def _settings(document: Document) -> Artefact | None:
                                values.get("name") or file.removesuffix(".gguf"), line)  # fmt: skip
         _set(model, values, findings, line)
     return findings.artefact()
+
+
+def _of_none(
+    name: str, values: Mapping[str, str], findings: Findings, line: int | None
+) -> None:
+    """The settings of a model that only GPT4All's list of models tells the file of."""
+    carried = Model(naming.model_name(name), "")
+    _set(carried, {key: one for key, one in values.items() if key != "chatTemplate"}, findings,
+         line)  # fmt: skip
+    if chat := values.get("chatTemplate"):
+        findings.template(f"{name}-chat", chat, format="jinja2")
+    system = carried.params.pop("system", None)
+    if isinstance(system, str):
+        doubled = system.replace("{", "{{").replace("}", "}}")
+        findings.template(name, messages=[("system", doubled)])
+    told = ", ".join(f"{one} = {value!r}"[:80] for one, value in {
+        **carried.params, **carried.options}.items())  # fmt: skip
+    wanted = f": set where it is wanted {told}" if told else ""
+    findings.warn("no-model", f"the settings of {name!r} name no file{wanted}", line, name)
 
 
 def _set(model: Model, values: Mapping[str, str], findings: Findings, line: int | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from llmrr.migrate import containers, fields, litellm_names, mounts, naming, shellscripts
+from llmrr.migrate import containers, fields, litellm_names, mounts, naming, secrets, shellscripts
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.commands import Launch, launch
 from llmrr.migrate.documents import Document
@@ -26,10 +26,10 @@ _KINDS: Final = {
 }  # fmt: skip
 _KIND: Final = "llama-server-preset"
 # Of a command that names no model of ours; what of that is worth an artefact.
-_TOLD: Final = ("unresolved", "embedding-model", "unsupported-source")
+_TOLD: Final = ("unresolved", "embedding-model", "unsupported-source", "placeholder")
 _ALONE: Final = ("unsupported-source", "embedding-model", "hub-reference")
 _SCRIPTS: Final = (".sh", ".bash", ".zsh", ".bat", ".cmd", ".ps1", ".service", ".command", ".fish")
-_SECTION: Final = re.compile(r"(?m)^(?:CMD|ENTRYPOINT)\s+(.+)$")
+_SECTION: Final = re.compile(r"(?m)^(?:CMD|ENTRYPOINT|RUN)\s+(.+)$")
 _MAKEFILE: Final = re.compile(r"(?i)(?:gnu)?makefile(?:\.\w+)?")
 _LONGEST: Final = 400_000  # characters of a script
 
@@ -56,13 +56,16 @@ def of_data(document: Document) -> Iterable[Artefact]:
         if started.program == "localai":
             localai_commands.put(started, environment, one, line)
         else:
-            _take(started, one, line, document.real.parent)
+            if _take(started, one, line, document.real.parent):
+                keys = {name: said for name, said in environment.items()
+                        if secrets.is_secret_field(name)}  # fmt: skip
+                withhold(keys, one, line, at="environment")
     return [*(one.artefact() for one in found.values() if one.models or any(
         each.code in _ALONE for each in one.warnings)), *told]  # fmt: skip
 
 
-def _take(started: Launch, findings: Findings, line: int, folder: Path) -> None:
-    """The model of a command in a file in ``folder``, if it names one."""
+def _take(started: Launch, findings: Findings, line: int, folder: Path) -> bool:
+    """The model of a command in a file in ``folder``; whether it names one."""
     trial = Findings(findings.path, findings.kind)
     withhold(list(started.flags.items()), trial)
     model = _routed(started, trial, line) if started.program == "litellm" else served(
@@ -70,25 +73,26 @@ def _take(started: Launch, findings: Findings, line: int, folder: Path) -> None:
     )
     named = model is not None or any(one.code in _TOLD for one in trial.warnings)
     if not named:
-        return
+        return False
     if model is not None and started.mounts:
         mounts.outside(model, started.mounts, folder, trial)
     findings.secrets |= trial.secrets
     findings.warnings += [one for one in trial.warnings if one not in findings.warnings]
     if model is None:
-        return
+        return False
     if started.program == "mlx":
         model.engine, model.format = "mlx", "mlx"
     same = next((one for one in findings.models if (one.source, one.params, one.options) == (
         model.source, model.params, model.options)), None)  # fmt: skip
     if same is not None:
         same.call_sites.append(line)
-        return
+        return True
     is_named = model.name != naming.model_name(model.source)
     added = findings.model(model.source, model.name if is_named else None, line)
     added.params, added.options, added.key = model.params, model.options, model.key
     added.engine, added.format = model.engine, model.format
     added.call_sites.append(line)
+    return True
 
 
 def _routed(started: Launch, findings: Findings, line: int) -> Model | None:
