@@ -121,7 +121,7 @@ def undo(id: str | None, *, force: bool, json: bool) -> None:
         if json:
             output.document(reporting.facts(found))
         else:
-            output.note(f"{found.id} is undone: {found.plan.target} is as it was")
+            output.note(f"{found.id} is undone: {_undone(found)}")
 
 
 def status(*, json: bool) -> None:
@@ -181,6 +181,13 @@ def report(*, file: str | None, json: bool) -> None:
         output.lines(text.split("\n"))
 
 
+def _undone(found: "Migration") -> str:
+    """What became of the file."""
+    if found.plan.base == applying.digest_of_text(found.plan):
+        return f"it had changed nothing in {found.plan.target}"
+    return f"{found.plan.target} is {'as it was' if found.plan.base else 'gone, as it was before'}"
+
+
 def _told(found: "Migration", *, json: bool) -> None:
     facts: dict[str, Any] = reporting.facts(found)
     if json:
@@ -189,6 +196,8 @@ def _told(found: "Migration", *, json: bool) -> None:
     for one in found.steps:
         if one.state == "skipped":
             output.note(f"skipped: {reporting.words(one.action)}: {one.said}")
+    if missing := planning.absent(found.plan):
+        output.notes(migrate_views.absent(missing))
     same = found.plan.base == applying.digest_of_text(found.plan)
     said = "says all of this already" if same else "is written"
     output.note(f"{found.plan.target} {said}; llmrr migrate rollback {found.id} undoes it")
