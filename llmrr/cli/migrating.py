@@ -183,7 +183,7 @@ def report(*, file: str | None, json: bool) -> None:
 
 def _undone(found: "Migration") -> str:
     """What became of the file."""
-    if found.plan.base == applying.digest_of_text(found.plan):
+    if not applying.has_written(found):
         return f"it had changed nothing in {found.plan.target}"
     return f"{found.plan.target} is {'as it was' if found.plan.base else 'gone, as it was before'}"
 
@@ -198,6 +198,5 @@ def _told(found: "Migration", *, json: bool) -> None:
             output.note(f"skipped: {reporting.words(one.action)}: {one.said}")
     if missing := planning.absent(found.plan):
         output.notes(migrate_views.absent(missing))
-    same = found.plan.base == applying.digest_of_text(found.plan)
-    said = "says all of this already" if same else "is written"
+    said = "is written" if applying.has_written(found) else "says all of this already"
     output.note(f"{found.plan.target} {said}; llmrr migrate rollback {found.id} undoes it")
