@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from llmrr import tomlfile
+from llmrr import paths, tomlfile
 from llmrr.config import FILE_NAME
 from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
@@ -99,6 +99,12 @@ def difference(plan: Plan) -> list[str]:
     return lines
 
 
+def absent(plan: Plan) -> list[str]:
+    """The names of models in the text of a plan whose files are not there."""
+    models = tomlfile.read(plan.target, plan.toml.encode()).models or ()
+    return [one.name for one in models if one.path is not None and not paths.exists(one.path)]
+
+
 def target_of(given: str | None) -> Path:
     """The file that is written: the one that is named, or that of a folder. Raises
     ``UsageError``."""
@@ -111,15 +117,13 @@ def target_of(given: str | None) -> Path:
 
 
 def _foreign(artefacts: Iterable[Artefact]) -> Iterator[Artefact]:
-    """Without llmrr's own files, and without guesses at files that are known for what they are."""
-    given = list(artefacts)
-    known = {one.path for one in given if one.kind not in ("custom", "none")}
-    for one in given:
-        if one.path.name != FILE_NAME and not (one.kind == "custom" and one.path in known):
-            if one.kind == "custom" and one.confidence is not None:
-                said = f"nothing says what this file is: taken with {one.confidence:.0%} confidence"
-                one = replace(one, warnings=(*one.warnings, Notice("guess", str(one.path), said)))
-            yield one
+    """With what is to be said of guesses, and without what is not of other tools: that this is so
+    is told by scan."""
+    for one in artefacts:
+        if one.kind == "custom" and one.confidence is not None:
+            said = f"nothing says what this file is: taken with {one.confidence:.0%} confidence"
+            one = replace(one, warnings=(*one.warnings, Notice("guess", str(one.path), said)))
+        yield one
 
 
 def _nothing(setup: Setup) -> LlmrrError:
