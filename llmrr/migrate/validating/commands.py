@@ -19,6 +19,8 @@ class CommandSystem:
     """Runs it once for each request, without a shell; an exit code that is not 0 is a failure, and
     so is an empty answer."""
 
+    context: int | None = None
+
     def __init__(
         self, command: str, timeout_s: float, likenesses: Sequence[Likeness] = ()
     ) -> None:
@@ -35,7 +37,7 @@ class CommandSystem:
     def name(self) -> str:
         return Path(self._words[0]).name
 
-    def prepare(self) -> None:
+    def prepare(self, case: Case) -> None:
         """Nothing stays loaded."""
 
     def ask(self, case: Case) -> Reply:
