@@ -305,8 +305,20 @@ def test_a_command_that_fails_hangs_or_is_not_there(typed: Typed) -> None:
     )
     assert CommandSystem(hangs, 0.5).ask(asked).error == "no answer within 0.5 s"
     assert "no-such-thing" in validated(typed, "--old-command", "/no-such-thing x", code=3).err
-    shell = CommandSystem(f"{program('print(said, sys.argv[1:])')} ; $(touch pwned) | *", 20)
-    assert shell.ask(asked).text == "Hi [';', '$(touch', 'pwned)', '|', '*']"
+    words = CommandSystem(f"{program('print(said, sys.argv[1:])')} ';' $HOME 'a | b' \"|\" *", 20)
+    assert words.ask(asked).text == "Hi [';', '$HOME', 'a | b', '|', '*']"
+    Path("script").write_text("echo hi")
+    assert "chmod +x" in validated(typed, "--old-command", "./script", code=3).err
+    Path("script").chmod(0o755)
+    assert "format" in validated(typed, "--old-command", "./script", code=3).err
+
+
+@pytest.mark.parametrize("command", ["cat | a", "a>b", "a && b", "a; b"])
+def test_what_is_for_a_shell_is_refused_with_the_command_for_one(
+    typed: Typed, command: str
+) -> None:
+    found = validated(typed, "--old-command", command, code=2)
+    assert "sh -c" in found.err and command in found.err
 
 
 def test_an_address_that_fails(served: OpenAIServer) -> None:
@@ -469,6 +481,7 @@ def test_a_stream_of_pieces_is_one_answer(content: str, text: str) -> None:
         ('{"error": {"message": "no such model"}}', "application/json", "no such model"),
         ('{"response": "a"}\n{"error": "out of memory"}', "", "out of memory"),
         ('{"response": "hal', "application/json", "not the whole"),
+        ("\n<!DOCTYPE html><p>log in</p>", "text/html", "page of HTML"),
         ('{"reply": {"words": 1}}', "", "has reply, has no text where it usually is"),
         ('{"response": "a"}\n{"respo', "application/x-ndjson", "not the whole"),
     ],
@@ -515,6 +528,15 @@ def test_half_an_answer_and_one_that_never_ends_are_failures() -> None:
     with speaking(HEAD, *[b"."] * 90, wait=0.05) as url:
         found = addresses.AddressSystem(url, None, None, {}, 0.4).ask(asked)
     assert found.error == "no answer within 0.4 s" and (found.latency_s or 9) < 3
+
+
+def test_an_old_side_that_answers_nothing_is_given_up(typed: Typed) -> None:
+    fails = program("open('seen', 'a').write('x'); sys.exit('no key')")
+    args = ("--old-command", fails, "--set", write_set({"prompt": "Hi"}), *EASY)
+    found = validated(typed, *args, "--samples", "50", code=7)
+    assert "answered none of 5 requests: exit code 1: no key" in found.err
+    assert Path("seen").read_text() == "xxxxx"
+    validated(typed, *args, "--samples", "4", code=9)
 
 
 def test_what_is_over_long_is_for_each_side_and_asked_once(

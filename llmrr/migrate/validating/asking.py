@@ -2,13 +2,15 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from llmrr.errors import LlmrrError, UsageError
+from llmrr.errors import EngineFailed, LlmrrError, UsageError
 from llmrr.migrate.validating.addresses import AddressSystem
 from llmrr.migrate.validating.cases import Case, answerable, builtin
 from llmrr.migrate.validating.likeness import Likeness, is_at, is_same
 from llmrr.migrate.validating.systems import Reply, System
+
+IN_VAIN: Final = 5  # requests that the old side fails at, before it is given up
 
 Told = Callable[[int, int], None]
 
@@ -49,7 +51,7 @@ def ask(
 ) -> Asked:
     """Put every request to both sides, one after the other; which one is first is drawn. Before
     that both are warmed up: what takes its time once counts against nobody. Raises ``UsageError``
-    where they are the same."""
+    where they are the same, ``EngineFailed`` where the old one answers nothing."""
     require_different(old, new)
     meant = [*answerable(cases), *builtin()]
     warm_up = old.prepare(meant[0]), new.prepare(meant[0])
@@ -61,14 +63,23 @@ def _trials(
     old: System, new: System, cases: Sequence[Case], seed: int, told: Told
 ) -> Iterator[Trial]:
     drawn = random.Random(seed + 1)
+    in_vain: int | None = 0  # None once the old side has answered
     for at, case in enumerate(cases, 1):
         if drawn.random() < 0.5:
             first = old.ask(case.sized(old.context))
-            yield Trial(case, first, new.ask(case.sized(new.context)))
+            found = Trial(case, first, new.ask(case.sized(new.context)))
         else:
             first = new.ask(case.sized(new.context))
-            yield Trial(case, old.ask(case.sized(old.context)), first)
+            found = Trial(case, old.ask(case.sized(old.context)), first)
+        yield found
         told(at, len(cases))
+        if in_vain is not None and not case.must_fail:
+            in_vain = None if found.old.error is None else in_vain + 1
+            if in_vain == IN_VAIN:
+                raise EngineFailed(
+                    f"the old side, {old.name}, answered none of {IN_VAIN} requests: "
+                    f"{found.old.error}", "what it needs: llmrr migrate validate --help",
+                )  # fmt: skip
 
 
 def require_different(old: System, new: System) -> None:

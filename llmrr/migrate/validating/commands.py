@@ -1,5 +1,6 @@
 """The old side as any command: the prompt on stdin, the answer on stdout."""
 
+import errno
 import os
 import shlex
 import signal
@@ -27,8 +28,15 @@ class CommandSystem:
         self.likenesses = likenesses
         try:
             self._words = shlex.split(command)
+            signs = [one for one in _tokens(command) if set(one) <= set("|&;<>")]
         except ValueError as error:
             raise UsageError(f"--old-command {command}: {error}", "close the quote") from None
+        if signs:
+            inner = "'…'" if "'" in command or '"' in command else f"'{command}'"
+            raise UsageError(
+                f"--old-command runs no shell, and {signs[0]} is for one",
+                f'--old-command "sh -c {inner}", or quote {signs[0]}',
+            )
         if not self._words:
             raise UsageError("--old-command is empty", '--old-command "python old.py"')
         self._timeout_s = timeout_s
@@ -42,7 +50,7 @@ class CommandSystem:
 
     def ask(self, case: Case) -> Reply:
         """Ask. A prompt that is missing is no stdin; what is no text cannot be asked. Raises
-        ``NotFound`` where there is no such command."""
+        ``NotFound`` where there is no such command, or none that can be run."""
         text = case.text
         if not isinstance(text, str | None):
             return NOT_ASKED
@@ -56,6 +64,10 @@ class CommandSystem:
                 f'there is no command "{self.name}"', "--old-command takes a program and its words"
             ) from None
         except OSError as error:
+            if error.errno in (errno.EACCES, errno.ENOEXEC):
+                said = f"the command {self._words[0]} cannot be run: {error.strerror}"
+                hint = f"chmod +x {self._words[0]}, or the program that reads it before its name"
+                raise NotFound(said, hint) from None
             return failed(error.strerror or str(error), began)
         if code:
             said = err.decode(errors="replace").strip().splitlines()
@@ -80,3 +92,11 @@ class CommandSystem:
                     os.killpg(process.pid, signal.SIGKILL)
                 raise
         return process.returncode, out, err
+
+
+def _tokens(command: str) -> list[str]:
+    """The words with their quotes, and what a shell takes for its signs."""
+    found = shlex.shlex(command, punctuation_chars=True)
+    found.whitespace_split = True
+    found.commenters = ""
+    return list(found)

@@ -62,6 +62,8 @@ def text_of(content: bytes, kind: str, path: Path | None) -> str:
             return _joined(documents, path)
         if path is not None or "json" in kind or "event-stream" in kind:
             raise Unread("the answer is no JSON, or not the whole of it") from None
+        if content[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+            raise Unread("the answer is a page of HTML") from None
         return content.decode(errors="replace")
     return _whole(documents[0], path)
 
