@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from llmrr.config import FILE_NAME
 from llmrr.errors import DamagedFile, NotFound, UsageError, nearest
 from llmrr.migrate import readers, seeming
 from llmrr.migrate.artefact import KINDS, Artefact
@@ -15,7 +16,7 @@ from llmrr.migrate.assessing.system import Sign
 from llmrr.migrate.documents import CODE, LARGEST, Document
 from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_model
 from llmrr.migrate.readers.base import Reader
-from llmrr.migrate.reading import UNREAD, Content, read
+from llmrr.migrate.reading import OURS, UNREAD, Content, read
 from llmrr.migrate.secrets import masked
 from llmrr.migrate.walking import File, Left, Walk, Wanted, said
 
@@ -118,7 +119,9 @@ class _Run:
                 self._file(file, named=False)
         else:
             self._file(File(os.path.realpath(place), str(place)), named=True)
-        self.artefacts[found:] = sorted(self.artefacts[found:], key=lambda one: one.path.parts)
+        self.artefacts[found:] = _known(
+            sorted(self.artefacts[found:], key=lambda one: one.path.parts)
+        )
         for one, start in ((self.left, left), (self.unreadable, lost)):
             one[start:] = sorted(one[start:], key=lambda each: each.path.parts)
 
@@ -141,6 +144,12 @@ class _Run:
             self._problem(file, said(error), named)
             return
         self.read += 1
+        if self.kind is None and _is_ours(file.shown, content.data):
+            self.left.append(Left(Path(file.shown), "llmrr's own settings"))
+            if named:
+                ours = "it is llmrr's own: llmrr config check"
+                self.artefacts.append(Artefact(Path(file.shown), "none", error=ours))
+            return
         around = _tells_of_system(file.shown, suffix, content.data)
         if content.is_whole and not (named or around or may_mention_model(content.data, suffix)):
             return
@@ -225,6 +234,18 @@ class _Run:
         self.unreadable.append(Left(Path(file.shown), why))
         if named:
             self.artefacts.append(Artefact(Path(file.shown), "none", error=why))
+
+
+def _known(found: list[Artefact]) -> list[Artefact]:
+    """Without guesses at files that are known for what they are."""
+    known = {one.path for one in found if one.kind not in ("custom", "none")}
+    return [one for one in found if one.kind != "custom" or one.path not in known]
+
+
+def _is_ours(path: str, data: bytes) -> bool:
+    """Whether a file is an ``llmrr.toml``, under whatever name."""
+    name = path.rpartition("/")[2]
+    return name == FILE_NAME or (name.endswith(".toml") and data.startswith(OURS.encode()))
 
 
 def _is_read(path: str, suffix: str) -> bool:
