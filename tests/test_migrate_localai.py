@@ -271,3 +271,14 @@ def test_what_llama_cpp_keeps_of_prompts_is_no_loss() -> None:
                  "options: ['use_jinja:true']\n")  # fmt: skip
     assert not found.warnings
     assert found.models[0].options == {"kv_type": "q8_0"}
+
+
+def test_a_backend_of_hugging_face_writes_text() -> None:
+    found = read("name: gpt-3.5-turbo\nbackend: langchain-huggingface\n"
+                 "parameters: {model: gpt2, temperature: 0.2, batch: 512}\n"
+                 "template: {chat: a, completion: b}\n")  # fmt: skip
+    (model,) = found.models
+    assert (model.source, model.params) == ("huggingface:gpt2", {"temperature": 0.2})
+    assert codes(found) == ["not-applied", "go-template"]
+    assert "a.tmpl (chat), b.tmpl (completion)" in found.warnings[1].message
+    assert codes(read("name: x\nbackend: insightface\nparameters: {model: f}\n")) == ["other-role"]

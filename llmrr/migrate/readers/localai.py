@@ -24,7 +24,7 @@ Table = Mapping[str, Any]
 # Backends that do not write text.
 _OTHER: Final = re.compile(
     r"(?i)whisper|tts|piper|diffus|bark|coqui|kokoro|vad|rerank|musicgen|tinydream|sherpa|vibe"
-    r"|moonshine|face|rfdetr|detr|voice|speech|audio|asr|image|video|vall|outetts|neutts"
+    r"|moonshine|(?<!hugging)face|rfdetr|detr|voice|speech|audio|asr|image|video|vall|outetts|neutts"
     r"|chatterbox|nemo|^ced$|kitten|supertonic|fish|acestep|ace-step|^sam|depth|stores?$|parler"
     r"|opus|trl|flux|yolo|sound|webrtc|parakeet|canary"
 )
@@ -62,7 +62,7 @@ _DEFAULTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "mirostat": (0,), "tfz": (1,), "low_vram": (False,), "n_keep": (0,), "echo": (False,),
     "trust_remote_code": (False,), "rope_freq_base": (0,), "rope_freq_scale": (0,), "numa": (
         False,), "reranking": (False,), "debug": (False, True), "n": (0, 1), "clip_skip": (0,),
-    "keep": (0, -1), "options": ([], ["use_jinja:true"]),
+    "keep": (0, -1), "batch": (512,), "options": ([], ["use_jinja:true"]),
 }  # fmt: skip
 
 
@@ -243,7 +243,7 @@ def _fill(
         model.options["lora"] = paths
     rest = {}
     for name, value in stated.items():
-        if name in _SAID and value not in (None, {}, [], 0):
+        if name in _SAID and value not in (None, {}, [], 0, *_DEFAULTS.get(name, ())):
             code, said = _SAID[name]
             findings.warn(code, f"{name}: {said}", at=f"{model.name}.{name}")
         elif name not in _SAID and value not in _DEFAULTS.get(name, ()):
