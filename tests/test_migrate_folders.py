@@ -367,6 +367,7 @@ def test_a_folder_of_gguf_files_is_its_models(tmp_path: Path) -> None:
     assert model.options == {"mmproj": "./models/mmproj-see-7b-f16.gguf"}
     assert codes(found) == ["incomplete"]
     assert [one.source for one in below.models] == ["file:./below/other.gguf"]
+    model_file(tmp_path / "tests" / "data" / "t.gguf")
     (folder / "config.ini").write_text("")
     assert [one.path.name for one in scan([tmp_path]).artefacts] == ["below"]
 

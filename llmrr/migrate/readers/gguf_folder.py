@@ -19,13 +19,16 @@ _BESIDE: Final = frozenset({
     ".gguf", ".md", ".txt", ".png", ".jpg", ".jpeg", ".sha256", ".sha256sum", ".imatrix",
     ".dat", ".jinja", ".pdf", ".html", ".part", ".download", ".incomplete", ".etag", ".lock",
 })  # fmt: skip
+_TESTED: Final = frozenset({"tests", "test", "testdata", "test_data", "fixtures", "__tests__"})
 _PROSE: Final = ("license", "readme", "notice", "copying", "use_policy", "authors", ".git", ".ds_")
 _SUSPECT: Final = re.compile(r"(?i)embed|bge|gte|(?:^|[-_/])e5|nomic|minilm|rerank|jina|bert")
 _ENCODERS: Final = ("bert", "nomic-bert", "jina-bert-v2", "modern-bert", "t5encoder", "clip")
 
 
 def of_folder(real: Path, shown: Path) -> Iterator[Artefact]:
-    """The models of a folder, one for each file or set of parts."""
+    """The models of a folder, one for each file or set of parts; what tests read is none."""
+    if _TESTED & set(shown.parts):
+        return
     try:
         with os.scandir(real) as entries:
             names = [one.name.lower() for one in entries if one.is_file()]
