@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from llmrr import paths, stats
 from llmrr.database import open_database
 from llmrr.errors import DamagedFile
 from llmrr.migrate import caches
-from llmrr.migrate.caches import answers, finding, langchain, legacy
+from llmrr.migrate.caches import answers, copying, finding, langchain, legacy
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers import response_cache
 
@@ -334,9 +335,49 @@ def test_damaged_files_and_those_that_are_none(typed: Typed) -> None:
     assert "no file" in cached(typed, "none.db", code=3).err
 
 
-def test_a_log_beside_the_file_is_told(typed: Typed) -> None:
+def left_open(folder: str, mode: str) -> Path:
+    """A database as a program leaves it that was killed: its last rows lie beside it."""
+    Path("other").mkdir(exist_ok=True)
+    connection = sqlite3.connect("other/a.db", isolation_level=None)
+    connection.execute(f"PRAGMA journal_mode = {mode}")
+    connection.execute("PRAGMA cache_size = 1")
+    connection.execute(FULL)
+    connection.execute(PUT, ("Fine?", OLD_KEY, 0, "yes"))
+    if mode == "DELETE":  # cut off in the middle of a change: its journal takes it back
+        connection.execute("BEGIN")
+        connection.execute("UPDATE full_llm_cache SET response = 'no'")
+        connection.execute("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT "
+                           "500) INSERT INTO full_llm_cache SELECT x, '', 0, hex(zeroblob(900)) "
+                           "FROM n")  # fmt: skip
+    shutil.copytree("other", folder)
+    connection.close()
+    Path(folder, "a.db-shm").unlink(missing_ok=True)
+    return Path(folder, "a.db")
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_rows_that_lie_beside_the_file_are_read_from_a_copy(typed: Typed, mode: str) -> None:
+    path = left_open("app", mode)
+    before = {one.name: one.read_bytes() for one in path.parent.iterdir()}
+    assert len(before) == 2
+    Path("app").chmod(0o555)
+    found = cached(typed, "app", "--json").json["caches"]
+    assert [(one["answers"], one["notes"][:1]) for one in found] == [
+        (1, ["the history has no place for parameters"])
+    ]
+    assert [run.answer for run in history()] == ["yes"]
+    assert {one.name: one.read_bytes() for one in path.parent.iterdir()} == before
+    (scanned,) = response_cache.of_data(Document(path, path.read_bytes()))
+    assert scanned.kind == "response-cache"
+
+
+def test_a_log_that_is_too_large_to_be_copied_is_told(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = database("a.db", FULL, (PUT, ("Fine?", OLD_KEY, 0, "yes")))
-    Path("a.db-wal").write_bytes(b"x")
+    Path("a.db-wal").write_bytes(b"x")  # which is no log of it
+    assert "-wal" not in cached(typed, path).out
+    monkeypatch.setattr(copying.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
     assert "-wal" in cached(typed, path).out
 
 

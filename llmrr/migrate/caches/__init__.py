@@ -2,6 +2,7 @@
 
 ``answers``    what one answer is, and what is left out
 ``sqlite``     a database of others, opened to be read, as data
+``copying``    one whose last rows lie beside it
 ``langchain``, ``gptcache``, ``simonw``, ``legacy``    one layout each: answers, and what is left
 ``finding``    which layout a file has, by content
 ``history``    from answers to rows of the history, and out of it again

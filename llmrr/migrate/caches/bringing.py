@@ -12,7 +12,6 @@ from llmrr import database, paths
 from llmrr.errors import DamagedFile, LlmrrError, NotFound
 from llmrr.migrate.caches import finding, folders, history, legacy
 from llmrr.migrate.caches.answers import Answer, Left
-from llmrr.migrate.caches.sqlite import has_unwritten
 
 if TYPE_CHECKING:
     import sqlite3
@@ -153,7 +152,7 @@ def _answers(
     _keep(connection, waiting, store.tool, import_id, dry_run=dry_run)
     return Brought(
         path, store.tool, import_id, tuple(taken), known, size, tuple(left.most_common()),
-        tuple(_notes(path, taken)), (), tuple(store.models), problem,
+        tuple(_notes(store, taken)), (), tuple(store.models), problem,
     )  # fmt: skip
 
 
@@ -172,8 +171,8 @@ def _keep(
     waiting.clear()
 
 
-def _notes(path: Path, taken: Sequence[Answer]) -> Iterator[str]:
-    if has_unwritten(path):
+def _notes(store: finding.Store, taken: Sequence[Answer]) -> Iterator[str]:
+    if not store.is_whole:
         yield "rows that lie in its -wal file are not read: close the program that writes it"
     if any(one.model is None for one in taken):
         yield "which model answered is not always known"

@@ -33,11 +33,12 @@ LEGACY: Final = "llm-runner-router"
 
 class Store(NamedTuple):
     """A store that was recognised: the tool, its answers and what is left, and the models that it
-    names besides."""
+    names besides. What is not ``is_whole`` has rows in a log that are not among them."""
 
     tool: str
     rows: Rows
     models: list[dict[str, Any]]
+    is_whole: bool = True
 
 
 @contextmanager
@@ -48,7 +49,9 @@ def store(path: Path) -> Iterator[Store | None]:
     if head.startswith(MAGIC):
         with opened(path) as database:
             layout = layout_of(database)
-            yield layout and Store(layout.tool, layout.rows(database), [])
+            yield layout and Store(
+                layout.tool, layout.rows(database), [], database.is_whole
+            )  # fmt: skip
         return
     if head.startswith(_PICKLES):
         raise DamagedFile(f"{path} is a pickle, which is never loaded", "leave it out")
