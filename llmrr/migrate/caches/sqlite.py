@@ -15,7 +15,7 @@ from llmrr.migrate.caches import copying
 MAGIC: Final = b"SQLite format 3\0"
 LONGEST: Final = 8_000_000  # bytes of a value
 MOST_ROWS: Final = 500_000
-SECONDS: Final = 60.0  # of reading all
+SECONDS: Final = 180.0  # of computing, for all
 _STEPS: Final = 10_000  # of SQLite's machine, between two looks at the clock
 
 
@@ -74,7 +74,7 @@ def opened(
 ) -> Iterator[Database]:
     """Open; one with a log beside it, as far as it is no larger than ``most_copied`` bytes, from a
     copy. Raises ``DamagedFile``, also for what goes wrong in the block with its content, and where
-    that takes longer than ``seconds``."""
+    that takes more than ``seconds`` of computing."""
     try:
         with copying.whole(path, most_copied) as place, _connected(place, seconds) as connection:
             yield Database(connection, path, is_whole=place.is_whole)
@@ -87,12 +87,12 @@ def _connected(place: copying.Place, seconds: float) -> Iterator[sqlite3.Connect
     how = "mode=rw" if place.is_copy else "mode=ro&immutable=1"
     address = f"file:{quote(str(place.path.absolute()))}?{how}"
     connection = sqlite3.connect(address, uri=True, isolation_level=None)
-    until = time.monotonic() + seconds
+    until = time.thread_time() + seconds
     try:
         connection.text_factory = lambda data: data.decode(errors="replace")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-        connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+        connection.set_progress_handler(lambda: time.thread_time() > until, _STEPS)
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA query_only = ON")
         yield connection
