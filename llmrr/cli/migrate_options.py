@@ -117,7 +117,8 @@ Start = Annotated[
     str | None,
     typer.Option(
         "--start", metavar="DATE",
-        help="The first day of week 1 for --adopt; without it each flag waits for its share.",
+        help="The first day of week 1 for --adopt; without it caching is on at once, and each "
+        "other flag waits for: llmrr migrate promote --flag NAME.",
     ),
 ]
 Strict = Annotated[
@@ -135,4 +136,19 @@ Merge = Annotated[
 ]
 Overwrite = Annotated[
     bool, typer.Option("--force", help="Begin a new llmrr.toml where there is one.")
+]
+Patched = Annotated[
+    str | None,
+    typer.Option(
+        "--patch", metavar="[serve|library]",
+        help="Print differences of the code that was found, for git apply: OpenAI and LangChain "
+        "ask llmrr serve, or plain calls in Python ask llmrr as a library.",
+    ),
+]
+ServeUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--serve-url", metavar="URL",
+        help="The address for --patch (default: http://127.0.0.1:8313/v1).",
+    ),
 ]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from llmrr import tomlfile
+from llmrr import paths, tomlfile
 from llmrr.config import FILE_NAME
 from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
@@ -67,6 +67,20 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     return identified(replace(plan, checklist=checklist.planned(plan)))
 
 
+def called(
+    artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
+) -> dict[tuple[Path, str, str], str]:
+    """What each model of each artefact is called in the ``llmrr.toml`` that ``make`` plans, by the
+    path and kind of the artefact and its name there. Raises what ``make`` does."""
+    target = target.absolute()
+    setup = combined(wanted(artefacts, wishes), target.parent)
+    content = _content(target)
+    before = None if content is None or wishes.overwrite else _valid(target, content)
+    setup, _ = _replaced(setup, wishes, target.parent)
+    names = names_in(before, setup)
+    return {key: names[one] for key, one in setup.called.items() if one in names}
+
+
 def difference(plan: Plan) -> list[str]:
     """The lines of the unified difference between the target as it is and as it is to be, without
     any key that stands there."""
@@ -86,6 +100,12 @@ def difference(plan: Plan) -> list[str]:
     return lines
 
 
+def absent(plan: Plan) -> list[str]:
+    """The names of models in the text of a plan whose files are not there."""
+    models = tomlfile.read(plan.target, plan.toml.encode()).models or ()
+    return [one.name for one in models if one.path is not None and not paths.exists(one.path)]
+
+
 def target_of(given: str | None) -> Path:
     """The file that is written: the one that is named, or that of a folder. Raises
     ``UsageError``."""
@@ -98,15 +118,13 @@ def target_of(given: str | None) -> Path:
 
 
 def _foreign(artefacts: Iterable[Artefact]) -> Iterator[Artefact]:
-    """Without llmrr's own files, and without guesses at files that are known for what they are."""
-    given = list(artefacts)
-    known = {one.path for one in given if one.kind not in ("custom", "none")}
-    for one in given:
-        if one.path.name != FILE_NAME and not (one.kind == "custom" and one.path in known):
-            if one.kind == "custom" and one.confidence is not None:
-                said = f"nothing says what this file is: taken with {one.confidence:.0%} confidence"
-                one = replace(one, warnings=(*one.warnings, Notice("guess", str(one.path), said)))
-            yield one
+    """With what is to be said of guesses, and without what is not of other tools: that this is so
+    is told by scan."""
+    for one in artefacts:
+        if one.kind == "custom" and one.confidence is not None:
+            said = f"nothing says what this file is: taken with {one.confidence:.0%} confidence"
+            one = replace(one, warnings=(*one.warnings, Notice("guess", str(one.path), said)))
+        yield one
 
 
 def _nothing(setup: Setup, artefacts: Sequence[Artefact]) -> LlmrrError:
@@ -148,7 +166,8 @@ def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Acti
         if holder is None or not artefact.path.is_dir():
             continue
         for one in holders.holdings(holder, artefact.path):
-            known = {one.source, one.source.partition("@")[0], f"file:{one.path}"}
+            known = {one.source, one.source.partition("@")[0], f"file:{one.path}",
+                     one.source.removesuffix(":latest")}  # fmt: skip
             if one.problem is None and known & named and one.source not in seen:
                 seen.add(one.source)
                 yield Action(
