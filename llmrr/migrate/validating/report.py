@@ -66,6 +66,8 @@ def _tables(found: Comparison) -> Iterator[str]:
         f"- by their words, which decides nothing: {_number(found.alike.lexical)} "
         f"(F1 {_number(found.alike.overlap)}, Jaccard {_number(found.alike.jaccard)})"
     )
+    if score.failed:
+        yield f"- not judged, and left out of the accuracy: {score.failed} ({_text(score.why)})"
     same = "yes" if sound.same_failures else "no: " + ", ".join(map(_text, sound.differing[:SHOWN]))
     yield f"- both sides fail at the same requests: {same}"
     if speed.same_engine:

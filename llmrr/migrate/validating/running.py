@@ -55,6 +55,8 @@ def validate(
     _require_together(wish)
     for name in filter(None, (wish.embedding, wish.judge)):
         router.resolve(name)
+    if wish.embedding is not None:  # not only after all was asked
+        router.embed("Hello", model=wish.embedding)
     if wish.shadow:
         asked = asking.Asked(tuple(shadow.trials(router.database, wish.samples)))
         names = tuple(", ".join(_side(router, one)) or one for one in ("legacy", "new"))
