@@ -172,6 +172,16 @@ def test_a_new_side_that_fails_more_often_does_not_pass(
     validated(typed, *args, "--max-error-increase", "0.5")
 
 
+def test_no_breaker_holds_requests_back(typed: Typed, served: OpenAIServer) -> None:
+    served.faults.extend([Fault(), *[Fault(500, "bad", "down")] * 8])
+    new_side(served)
+    found = validated(
+        typed, "--old-command", program("print('Hello, world!')"), "--samples", "12", "--set",
+        write_set({"prompt": "Hi"}), *EASY, "--json", code=9,
+    )  # fmt: skip
+    assert found.json["reliability"]["new_errors"] == 8 and len(served.seen) == 1 + 12
+
+
 def new_side(server: OpenAIServer, more: str = "") -> None:
     toml().write_text(
         "version = 1\nretry = { initial_delay = 0.0, attempts = 1 }\n[[models]]\nname = 'fresh'\n"
