@@ -236,10 +236,11 @@ def test_a_model_may_judge(typed: Typed, served: OpenAIServer) -> None:
     served.replies.extend([Said(("No.",)), Said(("Yes",))])
     found = validated(
         typed, "--old-command", program("print('Lyon')"), "--new", "small", "--judge", "judge",
-        "--set", write_set({"prompt": CAPITALS[0][0], "expected": "Paris"}), "--samples", "1",
+        "--set", write_set({"prompt": CAPITALS[0][0], "expected": "Paris"}), "--samples", "5",
         *EASY, "--json",
     ).json["accuracy"]  # fmt: skip
     assert (found["old_score"], found["new_score"], found["by"]) == (0.0, 1.0, "judge")
+    assert len(served.seen) == 2  # once for each answer
 
 
 def test_a_judge_or_a_model_of_vectors_that_fails_loses_nothing_else(

@@ -95,11 +95,11 @@ def accuracy(router: "Router", trials: Sequence[Trial], judge: str | None) -> Ac
     known = [one for one in trials if one.case.expected and one.old.is_asked and one.new.is_asked]
     if not known:
         return Accuracy(None, None, 0, judge)
-    scores, failures = [], []
+    scores, failures, verdicts = [], list[str](), dict[str, str]()
     with Patterns() as patterns:
         for trial in known:
             try:
-                sides = [_score(router, judge, trial, one, patterns)
+                sides = [_score(router, judge, trial, one, patterns, verdicts)
                          for one in (trial.old, trial.new)]  # fmt: skip
             except LlmrrError as error:  # all else that was measured is not to be lost
                 failures.append(f"{judge}: {error.message}")
@@ -110,26 +110,33 @@ def accuracy(router: "Router", trials: Sequence[Trial], judge: str | None) -> Ac
 
 
 def _score(
-    router: "Router", judge: str | None, trial: Trial, reply: Reply, patterns: Patterns
-) -> float:
+    router: "Router", judge: str | None, trial: Trial, reply: Reply, patterns: Patterns,
+    verdicts: dict[str, str],
+) -> float:  # fmt: skip
     """1 for an answer that is right, else 0."""
     assert trial.case.expected is not None
     if reply.error is not None or reply.text is None:
         return 0.0
     if judge is None:
         return float(is_right(reply.text, trial.case.expected, patterns.search))
-    return float(_judged(router, judge, trial, reply))
+    return float(_judged(router, judge, trial, reply, verdicts))
 
 
-def _judged(router: "Router", judge: str, trial: Trial, reply: Reply) -> bool:
+def _judged(
+    router: "Router", judge: str, trial: Trial, reply: Reply, verdicts: dict[str, str]
+) -> bool:
+    """What the judge says, who is asked once for each question with its answer."""
     assert trial.case.expected is not None
-    said = router.generate(
-        _JUDGE.format(
-            question=trial.case.text, answer=reply.text,
-            expected=" or ".join(map(str, shown(trial.case.expected))),
-        ), model=judge, temperature=0.0, max_tokens=256, log=False, fallback=False, cache=False,
+    prompt = _JUDGE.format(
+        question=trial.case.text, answer=reply.text,
+        expected=" or ".join(map(str, shown(trial.case.expected))),
     )  # fmt: skip
-    words = re.findall(r"\b(?:yes|no)\b", said.text.casefold())
+    if prompt not in verdicts:
+        verdicts[prompt] = router.generate(
+            prompt, model=judge, temperature=0.0, max_tokens=256, log=False, fallback=False,
+            cache=False,
+        ).text  # fmt: skip
+    words = re.findall(r"\b(?:yes|no)\b", verdicts[prompt].casefold())
     return bool(words) and words[-1] == "yes"
 
 
