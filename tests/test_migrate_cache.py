@@ -253,6 +253,7 @@ def test_twice_is_once_and_undo_takes_it_out(typed: Typed) -> None:
     first = cached(typed, path, "--dry-run", "--json").json
     assert first["caches"][0]["answers"] == 1 and first["import"] is None and not history()
     made = cached(typed, path, "--json").json["import"]
+    assert "--undo" not in cached(typed, path).out
     again = cached(typed, path, "--json").json
     assert [one["response"] for one in again["inference"]] == ["yes"]
     again = again["caches"][0]

@@ -117,5 +117,7 @@ def brought(page: Page, facts: Mapping[str, Any]) -> Iterator[str]:
             yield f"{one['path']}: {left['count']:,} left: {left['why']}"
         for note in (*one["notes"], *filter(None, [one["error"]])):
             yield f"{one['path']}: {note}"
-    if facts["import"]:
-        yield f"import {facts['import']}"
+    has_new = any(one["answers"] or any(it["is_new"] for it in one["models"])
+                  for one in facts["caches"])  # fmt: skip
+    if facts["import"] and has_new:
+        yield f"llmrr migrate cache --undo {facts['import']} takes it out again"
