@@ -626,3 +626,36 @@ def test_a_guess_counts_where_nothing_is_known_and_is_said() -> None:
     found = plan(one("openai:a"), guessed("x.ini"))
     assert [each["name"] for each in toml(found)["models"]] == ["a", "guessed"]
     assert [(each.code, each.where) for each in found.warnings] == [("guess", "x.ini")]
+
+
+def test_what_a_cache_holds_is_the_model_that_code_asks() -> None:
+    code = one("huggingface:org/m", "m", params={"temperature": 0.5})
+    cache = findings("hub", "hf-cache")
+    model(cache, "huggingface:org/m", "m", options={"revision": "a" * 40, "context_size": 1024})
+    model(cache, "huggingface:org/m", "m-Q4", options={"file": "m-Q4.gguf"})
+    for order in ((code, cache.artefact()), (cache.artefact(), code)):
+        found = tomllib.loads(plan(*order).toml)["models"]
+        assert {"name": "m", "source": "huggingface:org/m", "params": {"temperature": 0.5}} in found
+        assert [one["options"] for one in found if "options" in one] == [{"file": "m-Q4.gguf"}]
+        assert not plan(*order).warnings
+
+
+def test_what_ollama_holds_is_the_model_that_code_asks() -> None:
+    store = findings("models", "ollama-store")
+    model(store, "ollama:llama3.2:latest", "llama3.2", params={"stop": ["<|eot_id|>"]})
+    code = one("ollama:llama3.2", "chat", params={"temperature": 0})
+    [found] = tomllib.loads(plan(code, store.artefact()).toml)["models"]
+    assert found == {"name": "chat", "source": "ollama:llama3.2", "params": {"temperature": 0}}
+    far = one("ollama:llama3.2", options={"base_url": "http://box:11434"})
+    assert len(tomllib.loads(plan(far, store.artefact()).toml)["models"]) == 2
+
+
+def test_a_length_of_training_is_no_wish_for_memory() -> None:
+    for size, options in ((8192, {"context_size": 8192}), (131_072, None)):
+        folder = findings("m", "transformers-dir")
+        model(folder, "file:./m", "m", options={"context_size": size})
+        [found] = tomllib.loads(plan(folder.artefact()).toml)["models"]
+        assert found.get("options") == options
+    [found] = tomllib.loads(plan(one("file:./m.gguf", options={"context_size": 131_072})).toml)[
+        "models"]  # fmt: skip
+    assert found["options"] == {"context_size": 131_072}

@@ -137,3 +137,18 @@ Merge = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--force", help="Begin a new llmrr.toml where there is one.")
 ]
+Patched = Annotated[
+    str | None,
+    typer.Option(
+        "--patch", metavar="[serve|library]",
+        help="Print differences of the code that was found, for git apply: OpenAI and LangChain "
+        "ask llmrr serve, or plain calls in Python ask llmrr as a library.",
+    ),
+]
+ServeUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--serve-url", metavar="URL",
+        help="The address for --patch (default: http://127.0.0.1:8313/v1).",
+    ),
+]

@@ -170,7 +170,9 @@ def report(*, file: str | None, json: bool) -> None:
     """Print all that is recorded, or write it into a file."""
     with database() as connection:
         found = reporting.report(connection)
-    if not found["migrations"] and not any(found["details"].values()):
+    told = (*found["details"].values(), found["migrations"], found["validation"],
+            found["promotions"])  # fmt: skip
+    if not any(told):
         raise LlmrrError("nothing is recorded of a migration", "llmrr migrate apply PATH")
     text = output.dumps(found) if json else "\n".join(reporting.markdown(found))
     if file is not None:

@@ -10,6 +10,6 @@
 ``planning/``                           one ``llmrr.toml``, shown as a difference
 ``applying``, ``registering``           a plan through the journal and the store, and back
 ``records``, ``checklist``, ``reporting``   what was done and noted, and what is left to do
-``validating/``                         the old side against the new one
+``validating/``, ``promoting``, ``proof``   the old side against the new one, and what rests on it
 ``caches/``                             kept answers and model folders of other tools
 """

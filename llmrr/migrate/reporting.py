@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import config, stats
 from llmrr.errors import LlmrrError
-from llmrr.migrate import applying, checklist, records
+from llmrr.migrate import applying, checklist, proof, records
 from llmrr.migrate.checklist import Facts
 from llmrr.migrate.planning import Action
 from llmrr.migrate.records import Migration
-from llmrr.migrate.validating import kept
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,6 +27,8 @@ def status(connection: "sqlite3.Connection") -> dict[str, Any]:
     """Every migration with its steps and what remains, and the check-list as it stands."""
     return {
         "migrations": [facts(one) for one in records.migrations(connection)],
+        "validation": proof.facts(connection),
+        "promotions": proof.steps(connection),
         "checklist": list(items(connection)),
     }
 
@@ -76,6 +77,7 @@ def markdown(found: dict[str, Any]) -> Iterator[str]:
     for one in found["migrations"]:
         yield f"- `{one['id']}`, {one['at']}: {one['state']}, {one['target']}"
         yield from (f"  - {step['what']}: {step['state']}{_because(step)}" for step in one["steps"])
+    yield from proof.markdown(found)
     for group, notes in found["details"].items():
         yield from ("", f"## {group.capitalize()}", "")
         for note in notes:
@@ -135,14 +137,11 @@ def _known(connection: "sqlite3.Connection") -> Facts:
     if not done:
         return Facts(notes=noted)
     last = done[-1]
-    runs = len(stats.runs(connection, since=last.at, last=1))
-    validation = kept.last(connection)
-    bars = {} if validation is None else validation.facts.get("bars", [])
-    met = {one["name"]: one["passed"] for one in bars}
+    met = proof.met(connection, last.at)
     return checklist.facts_of(_table(last.plan.target))._replace(
         sources=len(last.plan.sources), applied=True, valid=_is_valid(last.plan.target),
-        notes=noted, runs=runs, validated=None if validation is None else validation.passed,
-        quick=met.get("latency"), reliable=met.get("error rate"),
+        notes=noted, runs=stats.summary(connection, last.at).runs, validated=met.all,
+        quick=met.latency, reliable=met.errors, deployed=proof.is_deployed(connection, last.at),
     )  # fmt: skip
 
 

@@ -95,6 +95,7 @@ class _Run:
     files: int = 0
     read: int = 0
     done: set[str] = field(default_factory=set)
+    top: Path | None = None  # the folder that is looked through now
     walk: Walk = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,7 +111,10 @@ class _Run:
     def take(self, place: Path) -> None:
         """One path as the user gave it."""
         found, left, lost = len(self.artefacts), len(self.left), len(self.unreadable)
-        if os.path.isdir(place):  # noqa: PTH112  what may not be entered is none
+        is_folder = os.path.isdir(place)  # noqa: PTH112  what may not be entered is none
+        real = Path(os.path.realpath(place))
+        self.top = real if is_folder else real.parent
+        if is_folder:
             for file in self.walk.files(place, place):
                 self._file(file, named=False)
         else:
@@ -154,10 +158,10 @@ class _Run:
             if named:
                 self.artefacts.append(Artefact(Path(file.shown), "none", error=why))
             return
-        document = Document(Path(file.shown), content.data, Path(file.real))
+        document = Document(Path(file.shown), content.data, Path(file.real), self.top)
         try:
             if around:
-                self.packages += map(_without_keys, dependencies.of(document))
+                self.packages += dependencies.of(document)
                 self.signs += system.of(document)
             self._document(document, named)
         except Exception as error:
@@ -172,10 +176,10 @@ class _Run:
             self.done.add(str(document.real))
             self.artefacts += found
         elif named:
-            said = masked(seeming.seeming(document))
+            said = seeming.seeming(document)
             self.artefacts.append(Artefact(document.path, "none", error=said))
         elif document.problem:
-            self.unreadable.append(Left(document.path, masked(document.problem)))
+            self.unreadable.append(Left(document.path, document.problem))
 
     def _recognised(self, document: Document) -> list[Artefact]:
         """What the readers find: a data file belongs to the first that takes it, code to all."""
@@ -203,7 +207,7 @@ class _Run:
                 return [_bug(document.path, error)]
             if found:
                 return found
-        said = f"it cannot be read as {self.kind}: {masked(document.problem or why)}"
+        said = f"it cannot be read as {self.kind}: {document.problem or masked(why)}"
         return [Artefact(document.path, "none", error=said)] if named else []
 
     def _asked(
@@ -235,12 +239,6 @@ def _known(found: list[Artefact]) -> list[Artefact]:
     """Without guesses at files that are known for what they are."""
     known = {one.path for one in found if one.kind not in ("custom", "none")}
     return [one for one in found if one.kind != "custom" or one.path not in known]
-
-
-def _without_keys(package: Dependency) -> Dependency:
-    """A version may be an address that holds one."""
-    said = masked(package.version) if package.version else None
-    return package._replace(version=said, name=masked(package.name))
 
 
 def _is_ours(path: str, data: bytes) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from llmrr.migrate import alike, naming, variables
+from llmrr.migrate import alike, naming, stored, variables
 from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
 from llmrr.migrate.fitting import Fitter, table_of
 from llmrr.migrate.placing import Placer
@@ -21,7 +21,8 @@ class Setup:
     """``models`` and ``templates`` have unique names, ``chains`` are lists of names of models;
     ``settings`` are further keys of ``llmrr.toml`` by their dotted names; ``sources`` are the files
     it came from with their SHA-256 (None for a folder); ``origins`` says where a model or a
-    template (``templates.NAME``) was found. Paths are relative to where ``llmrr.toml`` is to lie.
+    template (``templates.NAME``) was found, ``called`` what a model of an artefact is called here.
+    Paths are relative to where ``llmrr.toml`` is to lie.
     """
 
     models: tuple[Model, ...] = ()
@@ -31,6 +32,7 @@ class Setup:
     warnings: tuple[Notice, ...] = ()
     sources: tuple[tuple[Path, str | None], ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+    called: Mapping[tuple[Path, str, str], str] = field(default_factory=dict)
 
 
 def combined(artefacts: Iterable[Artefact], folder: Path) -> Setup:
@@ -40,7 +42,7 @@ def combined(artefacts: Iterable[Artefact], folder: Path) -> Setup:
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
     found = _Combining(folder)
-    given = list(artefacts)
+    given = stored.joined(artefacts)
     for artefact in given:
         found.add(artefact)
     return found.setup(given)
@@ -58,6 +60,7 @@ class _Combining:
         self.settings: dict[str, Any] = {}
         self.warnings: list[Notice] = []
         self.origins: dict[str, str] = {}
+        self.called: dict[tuple[Path, str, str], str] = {}
         self._by_fingerprint: dict[str, list[int]] = {}
 
     def add(self, artefact: Artefact) -> None:
@@ -73,6 +76,7 @@ class _Combining:
                 fitted = self.fitter.model(placed, where)
                 if fitted is not None:
                     names[model.name] = self._enter(fitted, artefact, where)
+        self.called |= {(artefact.path, artefact.kind, old): new for old, new in names.items()}
         groups = self._groups(artefact, names)
         for chain in artefact.fallbacks:
             self._follow(_named(chain, names, groups))
@@ -93,7 +97,7 @@ class _Combining:
         return Setup(
             tuple(self.models), tuple(dict.fromkeys(self.chains)), tuple(self.templates),
             self.settings, tuple(notices), tuple((path, digest_of(path)) for path in files),
-            self.origins,
+            self.origins, self.called,
         )  # fmt: skip
 
     def _placed(self, model: Model, placer: Placer, where: str) -> Model | None:
@@ -145,6 +149,7 @@ class _Combining:
             other, call_sites=[*other.call_sites, *model.call_sites],
             aliases=list(dict.fromkeys([*other.aliases, *model.aliases])),
             key=other.key or model.key, cost=other.cost or model.cost,
+            bytes=other.bytes or model.bytes, weights=other.weights or model.weights,
         )  # fmt: skip
         said = self.origins[other.name]
         file = where.partition(":")[0]
@@ -219,6 +224,7 @@ class _Combining:
         self.models = [replace(one, name=new) if one.name == old else one for one in self.models]
         self.chains = [tuple(new if one == old else one for one in each) for each in self.chains]
         self.origins[new] = self.origins.pop(old)
+        self.called = {key: new if one == old else one for key, one in self.called.items()}
         self.templates = [
             replace(one, model=new) if one.model == old else one for one in self.templates
         ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,7 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     left = wanted(_foreign(artefacts), wishes)
     setup = combined(left, target.parent)
     if not setup.models and not setup.templates and set(setup.settings) <= {"env_file"}:
-        raise _nothing(setup)
+        raise _nothing(setup, left)
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
     setup, new = _replaced(setup, wishes, target.parent)
@@ -64,6 +65,20 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
         warnings, (), tuple((path.absolute(), digest) for path, digest in setup.sources),
     )  # fmt: skip
     return identified(replace(plan, checklist=checklist.planned(plan)))
+
+
+def called(
+    artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
+) -> dict[tuple[Path, str, str], str]:
+    """What each model of each artefact is called in the ``llmrr.toml`` that ``make`` plans, by the
+    path and kind of the artefact and its name there. Raises what ``make`` does."""
+    target = target.absolute()
+    setup = combined(wanted(artefacts, wishes), target.parent)
+    content = _content(target)
+    before = None if content is None or wishes.overwrite else _valid(target, content)
+    setup, _ = _replaced(setup, wishes, target.parent)
+    names = names_in(before, setup)
+    return {key: names[one] for key, one in setup.called.items() if one in names}
 
 
 def difference(plan: Plan) -> list[str]:
@@ -112,8 +127,11 @@ def _foreign(artefacts: Iterable[Artefact]) -> Iterator[Artefact]:
         yield one
 
 
-def _nothing(setup: Setup) -> LlmrrError:
+def _nothing(setup: Setup, artefacts: Sequence[Artefact]) -> LlmrrError:
     """Why there is nothing, as far as that is known."""
+    if stores := [shlex.quote(str(one.path)) for one in _imports(artefacts)]:
+        said = "nothing was found that sets up a model, only answers that other tools kept"
+        return LlmrrError(said, f"llmrr migrate cache {' '.join(stores)}")
     why = [f"{one.where}: {masked(one.message)}" for one in setup.warnings[:3]]
     hint = "\n".join([*why, "llmrr migrate scan shows what was read"])
     return LlmrrError("nothing was found that could be taken over", hint)
@@ -148,7 +166,8 @@ def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Acti
         if holder is None or not artefact.path.is_dir():
             continue
         for one in holders.holdings(holder, artefact.path):
-            known = {one.source, one.source.partition("@")[0], f"file:{one.path}"}
+            known = {one.source, one.source.partition("@")[0], f"file:{one.path}",
+                     one.source.removesuffix(":latest")}  # fmt: skip
             if one.problem is None and known & named and one.source not in seen:
                 seen.add(one.source)
                 yield Action(
