@@ -54,7 +54,8 @@ def planned(
     if not paths:
         raise UsageError("no path is named to take things over from", "llmrr migrate plan .")
     place = planning.target_of(target)
-    return planning.make(scan(paths, kind=kind).artefacts, place, wanted)
+    found = scan(paths, kind=kind)
+    return planning.make((*found.artefacts, *found.lost), place, wanted)
 
 
 def show(plan: "Plan", *, keep: str | None, json: bool) -> None:
