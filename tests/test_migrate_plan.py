@@ -371,6 +371,20 @@ def test_only_and_skip(only: tuple[str, ...], skip: tuple[str, ...], left: list[
     assert [each.name for each in combined(given, Path()).models] == left
 
 
+def test_a_model_is_skipped_by_the_name_that_it_gets() -> None:
+    Path("llmrr.toml").write_text('[[models]]\nname = "a"\nsource = "openai:z"\n')
+    found = findings("b.py")
+    first, second, third = (model(found, f"openai:{name}") for name in "abc")
+    found.chain(first, second)
+    found.settings["fallback_chain"] = [first.name, second.name, third.name]
+    found.templates.append(Template("greet", "hi {name}", model=first.name))
+    made = toml(plan(found.artefact(), skip=("a-2",)))
+    assert [one["name"] for one in made["models"]] == ["a", "b", "c"]
+    assert made["fallback_chain"] == ["b", "c"] and "templates" not in made
+    with pytest.raises(LlmrrError, match="nothing was found"):
+        plan(one("openai:a"), skip=("a-2",))
+
+
 def test_another_model_takes_the_place_of_one() -> None:
     found = one("openai:gpt-4o", params={"temperature": 0.2}, options={
         "api_key_env": "OPENAI_API_KEY", "timeout": 5})  # fmt: skip
