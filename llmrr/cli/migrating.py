@@ -199,7 +199,6 @@ def _told(found: "Migration", *, json: bool) -> None:
     for one in found.steps:
         if one.state == "skipped":
             output.note(f"skipped: {reporting.words(one.action)}: {one.said}")
-    if missing := planning.absent(found.plan):
-        output.notes(migrate_views.absent(missing))
+    output.notes(migrate_views.remarks(found.plan))
     said = "is written" if applying.has_written(found) else "says all of this already"
     output.note(f"{found.plan.target} {said}; llmrr migrate rollback {found.id} undoes it")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from llmrr import paths, tomlfile
-from llmrr.config import FILE_NAME
+from llmrr.config import FILE_NAME, project_file, user_file
 from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.migrate import checklist
@@ -104,6 +104,14 @@ def absent(plan: Plan) -> list[str]:
     """The names of models in the text of a plan whose files are not there."""
     models = tomlfile.read(plan.target, plan.toml.encode()).models or ()
     return [one.name for one in models if one.path is not None and not paths.exists(one.path)]
+
+
+def hidden(plan: Plan) -> Path | None:
+    """The ``llmrr.toml`` of a folder above, which a new one takes the place of."""
+    if plan.base is not None or plan.target.name != FILE_NAME or plan.target == user_file():
+        return None
+    above = project_file(plan.target.parent.parent)
+    return None if above == plan.target else above
 
 
 def target_of(given: str | None) -> Path:
