@@ -426,6 +426,11 @@ def test_the_four_features_week_by_week_or_by_their_shares() -> None:
         ("advanced-caching", 1), ("model-ensembles", 2), ("auto-scaling", 3),
         ("cost-optimization", 4),
     ]  # fmt: skip
+    Path("llmrr.toml").write_text("[flags]\nstart = 2026-01-05\n")
+    made = plan(one("openai:a"), adopt=True, start=datetime.date(2026, 12, 1))
+    assert toml(made)["flags"]["start"] == datetime.date(2026, 1, 5)
+    assert codes(made) == ["clash"]
+    Path("llmrr.toml").unlink()
     flags = toml(plan(one("openai:a"), adopt=True))["flags"]
     assert [(name, each["rollout"]) for name, each in flags.items()] == [
         ("advanced-caching", 1.0), ("model-ensembles", 0.0), ("auto-scaling", 0.0),

@@ -48,7 +48,8 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     _require_something(setup, left)
     models = [replace(one, name=names[one.name]) for one in setup.models]
     changes = sides.changes(models, [names[one] for one in new if one in names], wishes)
-    stated = [".".join(map(str, place)) for place, _ in changes]
+    # The first day that flags of the file count their weeks from stays.
+    stated = [".".join(map(str, one)) for one, _ in changes if one != ("flags", "start")]
     if wishes.strategy is not None:
         changes.insert(0, _strategy(wishes.strategy))
         stated.append("strategy")
