@@ -165,7 +165,8 @@ JAVASCRIPT = [
      "'https://openrouter.ai/api/v1' }); }\n"
      " ask() { return this.o.chat.completions.create({ model: "
      "'meta-llama/x:free', messages: [] }); } }",
-     {"source": "openai:meta-llama/x:free", "base_url": "https://openrouter.ai/api/v1"}),
+     {"source": "openai:meta-llama/x:free", "base_url": "https://openrouter.ai/api/v1",
+      "api_key_env": "OPENAI_API_KEY"}),
     ("import { AzureOpenAI } from 'openai';\nconst a = new AzureOpenAI({ endpoint: "
      "'https://x.openai.azure.com', apiVersion: '2024-10-21' });\n"
      "a.chat.completions.create({ model:"
