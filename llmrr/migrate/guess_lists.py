@@ -24,7 +24,8 @@ _NAME: Final = re.compile(r"(?![./])[A-Za-z0-9_./:@+-]{2,120}")
 
 class Guess(NamedTuple):
     """A model that fields seem to name: its place, what else they state, and how sure it is.
-    ``name`` is what the file calls it, where that is something else."""
+    ``name`` is what the file calls it, where that is something else; ``field`` is where it stands,
+    ``variable`` what it is the default of."""
 
     name: str | None
     provider: str | None
@@ -32,6 +33,8 @@ class Guess(NamedTuple):
     base_url: Value
     stated: Mapping[str, Value]
     confidence: float
+    field: str | None = None
+    variable: str | None = None
 
 
 def models(

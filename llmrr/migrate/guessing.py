@@ -175,7 +175,7 @@ def _in_table(
         if here.key is not None and not any(is_secret_field(one) for one in own):
             field_of, key_value = here.key
             own |= {"api_key": key_value} if is_for(field_of, who, model) else {}
-        yield Guess(label, who, model, here.base_url, own, sure)
+        yield Guess(label, who, model, here.base_url, own, sure, field, _variable(value))
     provider = _stated_provider(table)
     if provider and plain_name(name) == "model" and isinstance(table.get("name"), str):
         yield Guess(None, provider, table["name"], around.base_url, stated, PROVIDER)
@@ -271,6 +271,12 @@ def _named(field: str, value: Any, table: Mapping[str, Any], around: _Around) ->
     if plain in ("engine", "deployment", "modeltype") and _model_besides(table):
         return None
     return value.strip()
+
+
+def _variable(value: Any) -> str | None:
+    """The variable that a value is the default of."""
+    found = reference(value) if isinstance(value, str) else value
+    return found.name if isinstance(found, Env) else None
 
 
 def _is_model(plain: str, field: str, table: Mapping[str, Any], around: _Around) -> bool:

@@ -6,7 +6,8 @@ from typing import Final, Literal
 Role = Literal["embedding", "other"]
 
 _EMBEDDING: Final = re.compile(
-    r"(?i)(?:^|[-_/:. ])(?:embed(?:ding|dings|der|ders)?|text-similarity|bge-(?!reranker)[\w.-]+"
+    r"(?i)(?:^|[-_/:. ])(?:embed(?:ding|dings|der|ders)?|text-similarity"
+    r"|textembedding-[\w.@-]+|bge-(?!reranker)[\w.-]+"
     r"|gte-[\w.-]+|e5-[\w.-]+|all-minilm[\w.-]*|nomic-embed[\w.-]*|mxbai-embed[\w.-]*"
     r"|snowflake-arctic-embed[\w.-]*|voyage-(?!rerank)[\w.-]+)(?:$|[-_/:. \d])"
 )

@@ -76,7 +76,7 @@ def _read(document: Document, shape: Any, found: list[Guess]) -> Artefact:
     taken: set[tuple[str, str]] = set()
     sure: list[float] = []
     for one in found:
-        line = lines.next(one.model)
+        line = lines.next(one.model, of=one.field)
         if (source := _model(one, findings, line, taken)) is not None:
             sure.append(source)
     if sure:
@@ -111,6 +111,8 @@ def _model(
         return guess.confidence
     taken.add(key)
     model = findings.model(place.source, guess.name, line)
+    if guess.variable is not None:
+        fields.resolved(Env(guess.variable, guess.model), findings, guess.field or "model", line)
     stated = {name: one for name, one in guess.stated.items() if name != "base_url"}
     if isinstance(address, str) and address != litellm_names.UNSTATED:
         stated["base_url"] = place.base_url

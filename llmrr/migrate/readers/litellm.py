@@ -97,7 +97,7 @@ def _models(
             continue
         name = entry.get("model_name")
         shown = str(name if name is not None else params.get("model"))
-        line = lines.next(shown)
+        line = lines.next("model_name", key=True) if name is not None else lines.next(shown)
         info = entry.get("model_info") if isinstance(entry.get("model_info"), dict) else {}
         model = deployment(params, info, findings, shown, line)
         if model is not None:
