@@ -180,6 +180,18 @@ def shown(code: str) -> str:
     return masked(_GIVEN.sub(lambda found: f"{found[1]}{found[2]}…{found[3]}", code))
 
 
+def given(code: str) -> Iterator[str]:
+    """The literals in source text that fields of keys are given.
+
+    >>> list(given("client(api_key='0a1b2c', api_token='EMPTY')"))
+    ['0a1b2c']
+    """
+    for found in _GIVEN.finditer(code):
+        literal = found[0][len(found[1]) + 1 :].removesuffix(found[2])
+        if not is_placeholder(literal) and reference(literal) is None:
+            yield literal
+
+
 def digest(secret: str) -> str:
     """What tells two keys apart without holding one; it is not written anywhere."""
     return hashlib.sha256(secret.encode(errors="replace")).hexdigest()

@@ -14,11 +14,12 @@ _LANGUAGES: Final = {
     ".py": "python", ".pyw": "python", ".ipynb": "notebook",
     ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript", ".cjs": "javascript",
     ".ts": "typescript", ".mts": "typescript", ".cts": "typescript", ".tsx": "tsx",
+    ".vue": "component", ".svelte": "component", ".astro": "component",
 }  # fmt: skip
 _PROSE: Final = frozenset({
     ".md", ".mdx", ".rst", ".adoc", ".tex", ".html", ".htm", ".xml", ".svg", ".css", ".scss",
     ".less", ".csv", ".tsv", ".log", ".sql", ".sh", ".bash", ".zsh", ".fish", ".ps1", ".bat",
-    ".vue", ".svelte", ".astro", ".lock", ".diff", ".patch", ".po", ".srt", ".vtt",
+    ".lock", ".diff", ".patch", ".po", ".srt", ".vtt",
 })  # fmt: skip
 _SHEBANG: Final = re.compile(r"#![^\n]*?\b(python|node|deno|bun|tsx|ts-node)")
 _HEAD: Final = 16_000  # characters that are looked at
@@ -106,7 +107,8 @@ def is_data(suffix: str) -> bool:
 
 
 def language(text: str, suffix: str) -> str | None:
-    """``python``, ``notebook``, ``javascript``, ``typescript`` or ``tsx``; None for no code.
+    """``python``, ``notebook``, ``javascript``, ``typescript``, ``tsx`` or ``component`` (whose
+    scripts are code); None for no code.
 
     >>> language("", ".mts"), language("#!/usr/bin/env python3\\n", ""), language("a", ".md")
     ('typescript', 'python', None)

@@ -16,6 +16,7 @@ from llmrr.migrate.guessing import Guess, guesses
 from llmrr.migrate.lines import Lines
 from llmrr.migrate.parsing import Ini
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.readers.guide.tables import in_milliseconds
 from llmrr.migrate.roles import role_of
 from llmrr.migrate.values import Env
 from llmrr.migrate.withheld import withhold
@@ -116,7 +117,8 @@ def _model(
     stated = {name: one for name, one in guess.stated.items() if name != "base_url"}
     if isinstance(address, str) and address != litellm_names.UNSTATED:
         stated["base_url"] = place.base_url
-    fields.settle(model, stated, findings, line=line)
+    ms = in_milliseconds(stated)
+    fields.settle(model, stated, findings, line=line, milliseconds=ms)
     return guess.confidence
 
 
