@@ -338,3 +338,22 @@ def test_other_files_are_not_llms(tmp_path: Path, name: str, text: str) -> None:
 def test_what_is_no_table_cannot_be_forced(tmp_path: Path, reader: Any) -> None:
     with pytest.raises(DamagedFile):
         list(reader.forced(document(tmp_path, "a.txt", "prose")))
+
+
+def test_roles_of_older_versions_of_aichat(tmp_path: Path) -> None:
+    text = """
+- name: shell
+  prompt: |
+    As a shell expert, convert: __INPUT__
+- name: emoji
+  prompt: convert to emojis
+  model: openrouter:openai/gpt-4o
+  temperature: 0
+"""
+    found = only(AICHAT, tmp_path, "roles.yaml", text)
+    assert [one.name for one in found.templates] == ["shell", "emoji"]
+    assert found.templates[0].template == "As a shell expert, convert: {input}"
+    (model,) = found.models
+    assert (model.source, model.params) == ("openrouter:openai/gpt-4o", {"temperature": 0})
+    assert found.templates[1].model == model.name
+    assert not artefacts(AICHAT, tmp_path, "people.yaml", "- {name: a, prompt: hello}")

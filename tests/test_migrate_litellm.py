@@ -45,6 +45,8 @@ def test_the_list_of_providers_is_whole() -> None:
          "http://localhost:1234/v1"),
         ("model: llamafile/x", "openai:x", "http://127.0.0.1:8080/v1"),
         ("model: claude-3-haiku", "anthropic:claude-3-haiku", None),
+        ("model: anthropic.claude-3-sonnet-20240229-v1:0",
+         "bedrock:anthropic.claude-3-sonnet-20240229-v1:0", None),
         ("model: gpt-4o", "openai:gpt-4o", None),
         ("model: org/x, custom_llm_provider: groq", "groq:org/x", None),
         ("model: huggingface/org/x", "huggingface:org/x", None),
@@ -321,3 +323,15 @@ def test_other_code_and_other_files_are_left(tmp_path: Path) -> None:
 
 def test_an_unknown_prefix_is_part_of_the_name() -> None:
     assert named("meta-llama/Llama-3") == (None, "meta-llama/Llama-3")
+
+
+def test_a_model_stands_where_it_is_named(tmp_path: Path) -> None:
+    entry = "- litellm_params: {model: gpt-4o}\n  model_name: gpt-4o\n"
+    found = config(tmp_path, f"model_list:\n{entry * 2}")
+    assert [one.line for one in found.models] == [3, 5]
+
+
+@pytest.mark.parametrize("name", ["gemini-3-pro-image-preview", "gemini-3.1-flash-image"])
+def test_models_that_draw_are_left(tmp_path: Path, name: str) -> None:
+    found = config(tmp_path, one_model(f"model: vertex_ai/{name}"))
+    assert not found.models and "other-role" in codes(found)

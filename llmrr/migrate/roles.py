@@ -13,6 +13,7 @@ _EMBEDDING: Final = re.compile(
 )
 _OTHER: Final = re.compile(
     r"(?i)(?:^|[-_/:. ])(?:re-?rank(?:er|ing)?|whisper[\w.-]*|dall-e[\w.-]*|gpt-image[\w.-]*|tts"
+    r"|gemini-[\w.]+(?:-\w+)?-image[\w.-]*|(?:ze)?rank-\d[\w.-]*"
     r"|text-to-speech|speech|stable-diffusion[\w.-]*|sdxl|sd3[\w.-]*|flux[\w.-]*|kokoro|imagen"
     r"|moderation|transcribe|transcription|sora|veo)(?:$|[-_/:. \d])"
 )
