@@ -122,7 +122,7 @@ endpoints:
      "openai-api-key: sk-anything\npretty: true\n",
      {"openai:local/llama": {"base_url": "http://127.0.0.1:4000/v1",
                              "api_key_env": "OPENAI_API_KEY"}}),
-    ("agent-eval.yaml", "providers: [{id: 'anthropic:claude-agent-sdk', config: {model: claude-x}}]",
+    ("eval.yaml", "providers: [{id: 'anthropic:claude-agent-sdk', config: {model: claude-x}}]",
      {"anthropic:claude-x": {}}),
     ("app.js", "module.exports = {llm: {provider: 'openai', model: 'gpt-4o', temperature: 0.1}}",
      {"openai:gpt-4o": {"temperature": 0.1}}),

@@ -14,12 +14,13 @@ _WORDS: Final = frozenset({
     "openaicompatible", "google-genai", "google_genai", "together_ai", "chatopenai",
     "chatanthropic", "chatollama", "open-ai", "open_ai", "openai-chat", "nim", "google-ai",
     "google_ai", "azure-ai", "amazon-bedrock", "amazon_bedrock", "openai_conversation",
+    "huggingfaceinference",
 })  # fmt: skip
 _SPELLED: Final = {
     "azureopenai": "azure", "openaicompatible": "openai-compatible", "chatopenai": "openai",
     "chatanthropic": "anthropic", "chatollama": "ollama", "open-ai": "openai", "open_ai": "openai",
     "openai-chat": "openai", "nim": "nvidia", "google-ai": "google", "google_ai": "google",
-    "amazon-bedrock": "bedrock", "amazon_bedrock": "bedrock", "openai_conversation": "openai",
+    "huggingfaceinference": "huggingface", "amazon-bedrock": "bedrock", "amazon_bedrock": "bedrock", "openai_conversation": "openai",
 }  # fmt: skip
 # Classes and nodes of LangChain, Flowise and n8n, by what stands behind "chat" or "lm".
 _CLASS: Final = re.compile(r"(?:.*\.)?(?:lm)?(azure)?(?:chat|lm)_?([a-z]+?)(?:cloud|chat)?")
