@@ -20,7 +20,8 @@ _SPELLED: Final = {
     "azureopenai": "azure", "openaicompatible": "openai-compatible", "chatopenai": "openai",
     "chatanthropic": "anthropic", "chatollama": "ollama", "open-ai": "openai", "open_ai": "openai",
     "openai-chat": "openai", "nim": "nvidia", "google-ai": "google", "google_ai": "google",
-    "huggingfaceinference": "huggingface", "amazon-bedrock": "bedrock", "amazon_bedrock": "bedrock", "openai_conversation": "openai",
+    "huggingfaceinference": "huggingface",
+    "amazon-bedrock": "bedrock", "amazon_bedrock": "bedrock", "openai_conversation": "openai",
 }  # fmt: skip
 # Classes and nodes of LangChain, Flowise and n8n, by what stands behind "chat" or "lm".
 _CLASS: Final = re.compile(r"(?:.*\.)?(?:lm)?(azure)?(?:chat|lm)_?([a-z]+?)(?:cloud|chat)?")

@@ -67,12 +67,13 @@ def of_data(document: Document) -> Iterator[Artefact]:
 def of_containers(document: Document) -> list[Artefact]:
     """What compose files and objects of Kubernetes tell a program by its variables."""
     findings = Findings(document.path, "dotenv")
-    for line, stated in containers.environments(document.shape, document.text or ""):
+    for line, given in containers.environments(document.shape, document.text or ""):
         variables: dict[str, str] = {}
-        for name, value in stated.items():
+        for name, value in given.items():
             found = secrets.reference(value)
-            if len(name) <= _LONGEST and not (found and found.default is None and value):
-                variables[name] = found.default or "" if found else value
+            stated = value if found is None else found.default
+            if len(name) <= _LONGEST and isinstance(stated, str):
+                variables[name] = stated
         withhold(variables, findings)
         plain = {_SHOWN.sub("", name).upper(): name for name in variables}
         for short, name in plain.items():
