@@ -357,3 +357,19 @@ def test_roles_of_older_versions_of_aichat(tmp_path: Path) -> None:
     assert (model.source, model.params) == ("openrouter:openai/gpt-4o", {"temperature": 0})
     assert found.templates[1].model == model.name
     assert not artefacts(AICHAT, tmp_path, "people.yaml", "- {name: a, prompt: hello}")
+
+
+def test_models_that_code_adds_to_continue(tmp_path: Path) -> None:
+    text = """export function modifyConfig(config: Config): Config {
+  config.models = [{ title: "Q", provider: "ollama", model: "qwen2.5-coder:14b" }];
+  config.models.push({ title: who(), provider: "openai", model: "gpt-4o", apiKey: process.env.K });
+  config.tabAutocompleteModel = { provider: "ollama", model: "starcoder2:15b" };
+  return config;
+}
+"""
+    found = only(CONTINUE, tmp_path, "config.ts", text)
+    assert [one.source for one in found.models] == [
+        "ollama:qwen2.5-coder:14b", "openai:gpt-4o", "ollama:starcoder2:15b"
+    ]  # fmt: skip
+    assert found.models[1].options["api_key_env"] == "K"
+    assert not artefacts(CONTINUE, tmp_path, "a.ts", "config.models = [{provider: 'openai'}];")

@@ -253,6 +253,15 @@ def test_the_default_of_a_variable_is_said(tmp_path: Path) -> None:
     assert "env-default" in codes(found)
 
 
+def test_a_fallback_beside_a_model_follows_it(tmp_path: Path) -> None:
+    text = "a: {provider: ollama, model: gemma3:4b, fallback_model: llava:7b, temperature: 0}\n"
+    text += "b: {model: gpt-4o, fallback_models: [claude-x, groq/y]}\n"
+    found = only(READER, tmp_path, "a.yaml", text)
+    assert list(found.fallbacks) == [
+        ("gemma3:4b", "llava:7b"), ("gpt-4o", "claude-x"), ("gpt-4o", "y")
+    ]  # fmt: skip
+
+
 def test_code_that_another_reader_takes_is_left(tmp_path: Path) -> None:
     text = "module.exports = {apiKey: process.env.OPENAI_API_KEY, model: 'gpt-4', temperature: 1};"
     assert not artefacts(READER, tmp_path, "openai.config.js", text)

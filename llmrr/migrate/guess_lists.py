@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from llmrr.migrate.fields import NAMES
+from llmrr.migrate.provider_words import prefixed
 from llmrr.migrate.secrets import is_secret_field, reference
 from llmrr.migrate.values import Env, Value
 
@@ -25,7 +26,7 @@ _NAME: Final = re.compile(r"(?![./])[A-Za-z0-9_./:@+-]{2,120}")
 class Guess(NamedTuple):
     """A model that fields seem to name: its place, what else they state, and how sure it is.
     ``name`` is what the file calls it, where that is something else; ``field`` is where it stands,
-    ``variable`` what it is the default of."""
+    ``variable`` what it is the default of, ``after`` the model that it follows when that fails."""
 
     name: str | None
     provider: str | None
@@ -35,6 +36,7 @@ class Guess(NamedTuple):
     confidence: float
     field: str | None = None
     variable: str | None = None
+    after: str | None = None
 
 
 def models(
@@ -98,6 +100,18 @@ def _told(
         found |= {"max_tokens": one} if (one := entry.get("max_output_tokens")) else {}
         found.pop("max_output_tokens", None)
     return found
+
+
+def prefixed_names(values: list[Any]) -> Iterator[Guess]:
+    """Names with their provider before them, alone in a list or as the ``id`` of an entry."""
+    for one in values:
+        text = one.get("id") if isinstance(one, dict) else one
+        config = one.get("config") if isinstance(one, dict) else None
+        if isinstance(config, dict) and isinstance(config.get("model"), str):
+            continue  # the id is a way of asking it
+        if isinstance(text, str) and ":" in text and (found := prefixed(text)) is not None:
+            own = stated(one) if isinstance(one, dict) else {}
+            yield Guess(None, found[0], found[1], own.pop("base_url", None), own, _SURE)
 
 
 def inner(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ _BASE: Final = frozenset(name for name, ours in NAMES.items() if ours == "base_u
 PROVIDER, ADDRESS, FAMILY, PATH, SAMPLING, KEY = 0.9, 0.8, 0.7, 0.75, 0.1, 0.1
 _ANSWERED: Final = -0.4  # the record of an answer names its model too
 _WEAK: Final = 0.4
+_MAIN: Final = ("model", "modelname", "modelid", "llm")
 _OTHER_TASKS: Final = frozenset({
     "embedding", "embed", "embeddings", "embedder", "rerank", "reranker", "reranking", "image",
     "tts", "stt", "asr", "audio", "speech", "whisper", "voice", "vision", "moderation",
@@ -85,7 +86,7 @@ def guesses(shape: Any) -> Iterator[Guess]:
             ])  # fmt: skip
         elif isinstance(value, list) and depth < _DEEPEST:
             if plain_name(name) in ("providers", "models", "llms", "targets"):
-                yield from _in_list(value)
+                yield from listed.prefixed_names(value)
             here = around._replace(answered=around.answered or records.are_records(value))
             waiting += reversed([(name, one, here, depth + 1) for one in value])
 
@@ -151,17 +152,18 @@ def _in_table(
     name: str, table: Mapping[str, Any], around: _Around, homes: Mapping[str, Home]
 ) -> Iterator[Guess]:
     stated = listed.stated(table)
-    for field, value in table.items():
+    main = next((one for field, one in table.items() if plain_name(field) in _MAIN), None)
+    for field, value in _fields(table):
         theirs = _named(field, value, table, around)
         is_engine = plain_name(field) == "engine" and _stated_provider(table)
-        if theirs is None or (is_engine and of_word(theirs)) or _is_label(theirs, field):
+        if theirs is None or (is_engine and of_word(theirs)) or records.is_label(theirs, field):
             continue
         here, theirs = _at_home(field, theirs, table, around, homes)
         judged = _judged(theirs, here, stated, field)
         if judged is None:
             continue
         shown = table.get("name") or table.get("title") or table.get("id")
-        is_main = plain_name(field) in ("model", "modelname", "modelid", "llm")
+        is_main = plain_name(field) in _MAIN
         label = shown if isinstance(shown, str) and is_main and shown else None
         who, model, sure = judged
         if here.answered or records.is_record(table):
@@ -175,10 +177,22 @@ def _in_table(
         if here.key is not None and not any(is_secret_field(one) for one in own):
             field_of, key_value = here.key
             own |= {"api_key": key_value} if is_for(field_of, who, model) else {}
-        yield Guess(label, who, model, here.base_url, own, sure, field, _variable(value))
+        after = main if plain_name(field).startswith("fallback") and main != theirs else None
+        yield Guess(
+            label, who, model, here.base_url, own, sure, field, _variable(value),
+            after if isinstance(after, str) else None,
+        )  # fmt: skip
     provider = _stated_provider(table)
     if provider and plain_name(name) == "model" and isinstance(table.get("name"), str):
         yield Guess(None, provider, table["name"], around.base_url, stated, PROVIDER)
+
+
+def _fields(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields of a table; each of a list of fallbacks is one."""
+    for field, value in table.items():
+        is_list = plain_name(field) in ("fallbackmodels", "fallbacks", "modelfallbacks")
+        for one in value if is_list and isinstance(value, list) else [value]:
+            yield "fallback_model" if one is not value else field, one
 
 
 def _at_home(
@@ -200,29 +214,8 @@ def _at_home(
     return around._replace(provider=provider or "openai-compatible"), model
 
 
-def _is_label(text: str, field: str) -> bool:
-    """Whether a text is what a field is called on a screen, in some language."""
-    plain = plain_name(text)
-    return (
-        not text.isascii() or plain == plain_name(field)
-        or bool(re.fullmatch(r"(?:ai|llm)?model[a-z]{0,4}", plain))
-    )  # fmt: skip
-
-
 def _model_fields(table: Mapping[str, Any], around: _Around) -> list[str]:
     return [field for field, one in table.items() if _named(field, one, table, around) is not None]
-
-
-def _in_list(values: list[Any]) -> Iterator[Guess]:
-    """Names with their provider before them, alone in a list or as the ``id`` of an entry."""
-    for one in values:
-        text = one.get("id") if isinstance(one, dict) else one
-        config = one.get("config") if isinstance(one, dict) else None
-        if isinstance(config, dict) and isinstance(config.get("model"), str):
-            continue  # the id is a way of asking it
-        if isinstance(text, str) and ":" in text and (found := prefixed(text)) is not None:
-            stated = listed.stated(one) if isinstance(one, dict) else {}
-            yield Guess(None, found[0], found[1], stated.pop("base_url", None), stated, 0.8)
 
 
 def _judged(
