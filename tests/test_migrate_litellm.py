@@ -10,6 +10,7 @@ from reading import artefacts, codes, only, said, sources
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.litellm_names import PROVIDERS, named
 from llmrr.migrate.readers.litellm import READER
+from llmrr.migrate.setup import combined
 
 
 def config(folder: Path, text: str, name: str = "config.yaml") -> Artefact:
@@ -335,3 +336,20 @@ def test_a_model_stands_where_it_is_named(tmp_path: Path) -> None:
 def test_models_that_draw_are_left(tmp_path: Path, name: str) -> None:
     found = config(tmp_path, one_model(f"model: vertex_ai/{name}"))
     assert not found.models and "other-role" in codes(found)
+
+
+def test_an_order_within_a_group_is_a_chain(tmp_path: Path) -> None:
+    found = config(tmp_path, """
+model_list:
+  - {model_name: p, litellm_params: {model: openai/a, weight: 9, order: 1}}
+  - {model_name: p, litellm_params: {model: openai/b, order: 1}}
+  - {model_name: p, litellm_params: {model: openai/c, order: 2}}
+  - {model_name: q, litellm_params: {model: openai/d}}
+litellm_settings: {fallbacks: [{p: [q]}]}
+""")
+    made = combined([found], tmp_path)
+    assert [(one.name, one.group) for one in made.models] == [
+        ("p-1", "p"), ("p-2", "p"), ("p-3", None), ("q", None)
+    ]  # fmt: skip
+    assert made.chains == (("p-1", "p-3", "q"), ("p-2", "p-3", "q"), ("p-3", "q"))
+    assert [one.weight for one in made.models[:2]] == [1.0, 0.0001]
