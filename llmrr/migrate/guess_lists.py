@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from llmrr.migrate.fields import NAMES
@@ -149,5 +150,6 @@ def is_address(value: Value) -> bool:
     )
 
 
+@lru_cache(maxsize=8192)
 def plain_name(name: str) -> str:
     return re.sub(r"[-_\s]", "", name.rpartition(".")[2]).lower()

@@ -14,7 +14,7 @@ from llmrr.migrate.secrets import is_secret_field, reference
 from llmrr.migrate.values import Env, Value
 
 _DEEPEST: Final = 12
-_MOST: Final = 50_000  # values that are looked at
+_MOST: Final = 8_000  # tables and lists that are looked at
 # Compared without "-", "_", case and what stands before a dot.
 _MODEL: Final = re.compile(
     r"(?:(?:default|chat|main|weak|editor|small|fast|base|primary|fallback|llm|openai|ollama|reasoning"
@@ -82,13 +82,16 @@ def guesses(shape: Any) -> Iterator[Guess]:
             yield from listed.models(table, here.provider, here.base_url, here.key)
             waiting += reversed([
                 (key if not key.isdigit() else name, one, here, depth + 1)
-                for key, one in table.items() if not records.is_left(key)
+                for key, one in table.items()
+                if isinstance(one, dict | list) and not records.is_left(key)
             ])  # fmt: skip
         elif isinstance(value, list) and depth < _DEEPEST:
             if plain_name(name) in ("providers", "models", "llms", "targets"):
                 yield from listed.prefixed_names(value)
             here = around._replace(answered=around.answered or records.are_records(value))
-            waiting += reversed([(name, one, here, depth + 1) for one in value])
+            waiting += reversed([
+                (name, one, here, depth + 1) for one in value if isinstance(one, dict | list)
+            ])  # fmt: skip
 
 
 def _homes(shape: Any) -> dict[str, Home]:
@@ -106,9 +109,12 @@ def _homes(shape: Any) -> dict[str, Home]:
             if name and around.base_url is not None:
                 home = Home(around.base_url, around.key)
                 found[name] = home if found.get(name, home) == home else None
-            waiting += [(key.lower(), one, depth + 1) for key, one in table.items()]
+            waiting += [
+                (key.lower(), one, depth + 1) for key, one in table.items()
+                if isinstance(one, dict | list)
+            ]  # fmt: skip
         elif isinstance(value, list) and depth < _DEEPEST:
-            waiting += [("", one, depth + 1) for one in value]
+            waiting += [("", one, depth + 1) for one in value if isinstance(one, dict | list)]
     return {name: one for name, one in found.items() if one is not None}
 
 

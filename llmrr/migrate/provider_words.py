@@ -1,6 +1,7 @@
 """Words that are providers, wherever they stand in a file."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from llmrr.migrate import litellm_names, naming
@@ -37,6 +38,7 @@ _CLASSES: Final = {
 _WAYS: Final = ("chat", "responses", "completion", "messages", "text", "assistant")
 
 
+@lru_cache(maxsize=8192)
 def of_word(text: str) -> str | None:
     """The provider that a word is, perhaps as the end of a path (``langgenius/openai/openai``).
 
