@@ -447,6 +447,7 @@ services:
         "openai:llama3.1:8b", "http://ollama:11434/v1"
     )
     assert found["dotenv"].env_file is None
+    assert "secret-in-clear" in codes(found["dotenv"])
     assert "0123456789abcdef" not in said(found["dotenv"])
     assert sources(found["llama-server-preset"]) == {"llama3.1:8b": "ollama:llama3.1:8b"}
     assert "embedding-model" in codes(found["llama-server-preset"])

@@ -94,6 +94,10 @@ def _once(
         if all((one.source, one.params, one.options) != same for one in findings.models):
             added = findings.model(model.source, line=line)
             added.params, added.options, added.key = model.params, model.options, model.key
+            key = str(model.options.get("api_key_env"))
+            if not secrets.is_placeholder(variables.get(key, "")):
+                said = f"{key} holds a key in clear: it stays in that file"
+                findings.warn("secret-in-clear", said, line, key)
     findings.warnings += [one for one in trial.warnings if one not in findings.warnings]
 
 
