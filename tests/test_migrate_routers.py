@@ -458,6 +458,130 @@ def test_what_starts_no_model_is_left(tmp_path: Path, name: str, text: str) -> N
     assert not artefacts(COMMANDS, tmp_path, name, text)
 
 
+K8S = """
+apiVersion: apps/v1
+kind: Deployment
+spec:
+  template:
+    spec:
+      volumes: [{name: w, hostPath: {path: /srv/w}}]
+      initContainers:
+      - image: curlimages/curl
+        command: [sh, -c, "curl -o /w/a.gguf https://example.org/a.gguf"]
+      containers:
+      - image: vllm/vllm-openai:v1
+        command: [python3, -m, vllm.entrypoints.openai.api_server]
+        args: ["--model=org/x", "--max-model-len=$(LENGTH)"]
+        env: [{name: LENGTH, value: "4096"}]
+      - image: ghcr.io/ggml-org/llama.cpp:server
+        command: [/bin/sh, -c]
+        args:
+        - |
+          echo llama-server -m /no.gguf
+          exec /app/llama-server -m /w/a.gguf \\
+            --ctx-size 512
+        volumeMounts: [{name: w, mountPath: /w}]
+---
+apiVersion: apps/v1
+kind: Deployment
+spec:
+  template:
+    spec:
+      containers:
+      - image: me/app
+        env:
+        - {name: OPENAI_BASE_URL, value: "http://vllm/v1"}
+        - {name: OPENAI_MODEL, value: org/x}
+        - {name: OPENAI_API_KEY, valueFrom: {secretKeyRef: {name: s, key: k}}}
+---
+apiVersion: v1
+kind: ConfigMap
+data:
+  config.yaml: |
+    model_list:
+      - model_name: g
+        litellm_params: {model: groq/llama}
+"""
+
+
+def test_kubernetes(tmp_path: Path) -> None:
+    found = {one.kind: one for one in artefacts(COMMANDS, tmp_path, "d.yaml", K8S)}
+    server = found["llama-server-preset"]
+    assert {one.source: one.options for one in server.models} == {
+        "huggingface:org/x": {"context_size": 4096}, "file:/w/a.gguf": {"context_size": 512},
+    }  # fmt: skip
+    assert any("/srv/w/a.gguf" in one.message for one in server.warnings)
+    (asked,) = found["dotenv"].models
+    assert (asked.source, asked.options) == (
+        "openai:org/x", {"base_url": "http://vllm/v1", "api_key_env": "OPENAI_API_KEY"}
+    )
+    (inner,) = found["litellm"].models
+    assert inner.source == "groq:llama"
+    assert inner.line is not None and "model_name: g" in K8S.splitlines()[inner.line - 1]
+
+
+def test_variables_of_a_compose_file(tmp_path: Path) -> None:
+    text = """
+services:
+  api:
+    environment:
+      - OPENAI_API_BASE=http://ollama:11434/v1
+      - OPENAI_MODEL_NAME=${MODEL:-llama3.1:8b}
+      - OPENAI_API_KEY=0123456789abcdef
+  other: {environment: {OPENAI_MODEL: "${UNKNOWN}", MODEL: gpt-4o}}
+  pull:
+    image: ollama/ollama
+    entrypoint: [/bin/sh, -c]
+    command: ["sleep 3; ollama pull llama3.1:8b; ollama pull nomic-embed-text"]
+"""
+    found = {one.kind: one for one in artefacts(COMMANDS, tmp_path, "compose.yaml", text)}
+    (asked,) = found["dotenv"].models
+    assert (asked.source, asked.options["base_url"]) == (
+        "openai:llama3.1:8b", "http://ollama:11434/v1"
+    )
+    assert found["dotenv"].env_file is None
+    assert "secret-in-clear" in codes(found["dotenv"])
+    assert "0123456789abcdef" not in said(found["dotenv"])
+    assert sources(found["llama-server-preset"]) == {"llama3.1:8b": "ollama:llama3.1:8b"}
+    assert "embedding-model" in codes(found["llama-server-preset"])
+
+
+def test_makefiles(tmp_path: Path) -> None:
+    text = """MODEL ?= models/a.gguf
+CTX := 512
+serve:
+\t@echo llama-server -m no.gguf
+\t@llama-server -m $(MODEL) \\
+\t\t-c $(CTX)
+chat:
+\t-mlx_lm.server --model org/x-4bit && ollama run mistral:7b
+"""
+    found = {one.kind: one for one in artefacts(COMMANDS, tmp_path, "Makefile", text)}
+    server = found["llama-server-preset"]
+    assert sources(server) == {"a": "file:models/a.gguf", "mistral:7b": "ollama:mistral:7b"}
+    assert (server.models[0].options, server.models[0].line) == ({"context_size": 512}, 5)
+    mlx = found["mlx-code"].models[0]
+    assert (mlx.source, mlx.engine) == ("huggingface:org/x-4bit", "mlx")
+
+
+def test_defaults_and_other_machines_in_scripts(tmp_path: Path) -> None:
+    text = """#!/bin/bash
+MODEL="${MODEL:-/srv/a.gguf}"
+NAME="${NAME:-mine}"
+: "${OTHER:=/srv/b.gguf}"
+llama-server -m "$MODEL" --alias "$NAME" ${MM:+--mmproj "$MM"} -hft abcdef0123456789
+llama-server -m "$OTHER" "$@"
+ssh box "cd ~/l && nohup build/bin/llama-server -m c.gguf -c 512 > log 2>&1 &"
+"""
+    found = only(COMMANDS, tmp_path, "a.sh", text)
+    assert sources(found) == {
+        "mine": "file:/srv/a.gguf", "b": "file:/srv/b.gguf", "c": "file:c.gguf"
+    }
+    assert found.models[2].options == {"context_size": 512}
+    assert "env-default" in codes(found)
+    assert "abcdef" not in said(found)
+
+
 def test_variables_that_blow_up_stay_small(tmp_path: Path) -> None:
     lines = [f"{chr(97 + at)}='{f'${chr(98 + at)} ' * 300}'" for at in range(20)]
     text = "#!/bin/sh\n" + "\n".join(lines) + "\nllama-server -m x.gguf $a\n"

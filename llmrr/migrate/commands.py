@@ -64,8 +64,9 @@ _SHORT: Final = {
     "temp", "hf-repo-draft": "hf-repo-draft", "hfd": "hf-repo-draft", "hfrd": "hf-repo-draft",
     "ngld": "n-gpu-layers-draft", "cd": "ctx-size-draft", "cmoe": "cpu-moe", "ncmoe": "n-cpu-moe",
     "cb": "cont-batching", "r": "reverse-prompt", "kvo": "kv-offload", "nkvo": "no-kv-offload",
-    "dr": "docker-repo", "e": "escape", "v": "verbose", "embedding": "embeddings",
-    "rerank": "reranking", "f": "file", "f16-kv": "memory-f16", "kvu": "kv-unified",
+    "hft": "hf-token", "dr": "docker-repo", "e": "escape", "v": "verbose",
+    "embedding": "embeddings", "rerank": "reranking", "f": "file", "f16-kv": "memory-f16",
+    "kvu": "kv-unified",
 }  # fmt: skip
 _SPLIT: Final = frozenset({"&&", "||", ";", "|", "&"})
 _LONGEST: Final = 100_000  # characters of a command line

@@ -34,6 +34,8 @@ _NOISE: Final = frozenset({
     "enable-lora", "max-loras", "max-lora-rank", "max-cpu-loras", "enable-chunked-prefill",
     "block-size", "load-format", "distributed-executor-backend", "enforce-eager", "swap-space",
     "allowed-origins", "allowed-methods", "allowed-headers", "allow-credentials", "root-path",
+    "reasoning-format", "reasoning", "cache-ram", "cache-idle-slots", "no-cache-idle-slots",
+    "ctx-checkpoints", "swa-checkpoints", "verbose-prompt", "no-verbose-prompt",
     "disable-log-stats", "no-enable-prefix-caching", "enable-log-requests",
     "no-enable-log-requests",
     "hf-token", "no-slots", "ui", "no-ui", "sleep-idle-seconds", "log-config", "model-url",

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from llmrr.migrate.values import Env
@@ -89,6 +90,7 @@ _REFERENCES: Final = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=8192)
 def is_secret_field(name: str) -> bool:
     """Whether a field of this name holds a secret.
 

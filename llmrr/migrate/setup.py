@@ -8,6 +8,7 @@ from typing import Any, Final
 from llmrr.migrate import alike, naming, stored, variables
 from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
 from llmrr.migrate.fitting import Fitter, table_of
+from llmrr.migrate.ordering import ordered
 from llmrr.migrate.placing import Placer
 
 # Settings that name models.
@@ -89,6 +90,7 @@ class _Combining:
         """What it came to."""
         self.models = variables.numbered(self.models, self.origins, self._say)
         self.models = alike.answering(self.models, self.origins, self._say)
+        self.models, self.chains = ordered(self.models, self.chains)
         self._free_groups()
         self.settings |= variables.chosen(artefacts, self.models, self.folder, self._say)
         self._prefer_default()

@@ -37,6 +37,7 @@ _SPLIT: Final = frozenset({"&&", "||", ";", ";;", "|", "&"})
 _LINE: Final = 20_000  # characters of a command
 _VALUE: Final = 2_000  # characters of a variable
 _DEEPEST: Final = 3
+_MOST: Final = 1_000  # recipes that are taken apart
 
 
 def lines(text: str) -> Iterator[Command]:
@@ -63,11 +64,15 @@ def recipes(text: str) -> Iterator[Command]:
         value = value.partition(" #")[0].strip()
         known[name] = value if known.get(name, value) == value else None
     known = {name: one and _IN_RECIPE.sub(r"${\1}", one) for name, one in known.items()}
+    left = _MOST
     for line, said in joined(text):
         if said[:1] not in (" ", "\t") or len(said) > _LINE:
             continue
         command = filled(_IN_RECIPE.sub(r"${\1}", said.strip().lstrip("@-+")), known)
-        for words in _groups(command.replace("$$", "$")):
+        if not HINT.search(command):
+            continue
+        left -= 1
+        for words in _groups(command.replace("$$", "$")) if left >= 0 else ():
             if HINT.search(" ".join(words)) and not is_other(words):
                 yield line, words, {}, {}
 
