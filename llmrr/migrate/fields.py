@@ -110,7 +110,8 @@ def settle(
     before ``NAMES``; ``drop`` are those that were read already or say nothing; ``milliseconds``
     are times in these. What stands in ``model`` already is replaced.
     """
-    for name, value in stated.items():
+    ordered = sorted(stated.items(), key=lambda one: secrets.is_secret_field(one[0]))
+    for name, value in ordered:  # keys last: what their variables are called depends on the rest
         if name in drop or value is None or value == "":
             continue
         if name == "...":  # what was spread into a table of code, and is not known
@@ -153,6 +154,13 @@ def resolved(value: Value, findings: Findings, name: str, line: int | None = Non
                 line, name,
             )  # fmt: skip
         return default
+    if isinstance(value, Unresolved) and _is_default(value.choices):
+        findings.warn(
+            "code-default",
+            f"{name} is {value.text[:80]!r}, with the default {value.choices[0]!r}, taken here",
+            value.line or line, name,
+        )  # fmt: skip
+        return value.choices[0]
     if isinstance(value, Unresolved | Call | Prompt):
         text = value.text[:80]
         findings.warn("unresolved", f"{name} is {text!r}", value_line(value) or line, name)
@@ -161,6 +169,10 @@ def resolved(value: Value, findings: Findings, name: str, line: int | None = Non
         found_list = [resolved(one, findings, name, line) for one in value]
         return None if None in found_list else found_list
     return value
+
+
+def _is_default(choices: tuple[Value, ...]) -> bool:
+    return len(choices) == 1 and isinstance(choices[0], str | int | float)
 
 
 def value_line(value: Value) -> int | None:
@@ -185,6 +197,9 @@ def _key(model: Model, name: str, value: Value, findings: Findings, line: int | 
             findings.secrets.add(value.default)
             _tell(findings, name, line, value.name)
         return
+    if isinstance(value, Unresolved) and _is_default(value.choices):
+        _key(model, name, value.choices[0], findings, line)
+        return
     if isinstance(value, Unresolved | Call | Prompt):
         if not (isinstance(value, Call) and value.callee.endswith("SecretStr")):
             # its text may hold the key itself
@@ -195,11 +210,17 @@ def _key(model: Model, name: str, value: Value, findings: Findings, line: int | 
     for text in value if isinstance(value, list) else [value]:
         if not isinstance(text, str) or secrets.is_placeholder(text):
             continue
-        variable = naming.key_variable(_provider(model)) or _variable(model.name)
+        usual = None if _is_elsewhere(model) else naming.key_variable(_provider(model))
+        variable = usual or _variable(model.name)
         findings.secrets.add(text)
         model.options.setdefault("api_key_env", variable)
         model.key = secrets.digest(text)
         _tell(findings, name, line, variable)
+
+
+def _is_elsewhere(model: Model) -> bool:
+    """Whether it is a server that only speaks as OpenAI does, whose key is not OpenAI's."""
+    return _provider(model) == "openai" and "base_url" in model.options
 
 
 def _tell(findings: Findings, name: str, line: int | None, variable: str) -> None:

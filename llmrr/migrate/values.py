@@ -34,10 +34,17 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """What only running the code would tell: the source of it, and the line, from 1."""
+    """What only running the code would tell: the source of it, and the line, from 1. ``choices``
+    is what it may be, as far as that is known: by branches, or the default of a parameter."""
 
     text: str
     line: int | None = None
+    choices: tuple["Value", ...] = field(default=(), compare=False)
+
+    @property
+    def calls(self) -> "tuple[Call, ...]":
+        """Those of its choices that are calls."""
+        return tuple(one for one in self.choices if isinstance(one, Call))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +57,7 @@ class Call:
     ``a | b`` is a call of ``|``. ``args`` are by position; ``fields`` by name: Python's keywords.
     ``rest`` is what was spread into it and is not known. ``targets`` are the names that it was
     assigned to (``llm``, ``self.llm``, ``Settings.llm``); ``within`` is the function around it.
+    ``among`` are the calls of which one gave what it is called on, where branches decide which.
     """
 
     callee: str
@@ -61,6 +69,7 @@ class Call:
     within: str | None = None
     line: int = 1
     text: str = ""
+    among: "tuple[Call, ...]" = ()
 
     @property
     def name(self) -> str:

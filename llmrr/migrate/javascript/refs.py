@@ -14,11 +14,12 @@ REST: Final = "..."  # the key of what is spread into an object and not known
 @dataclass(frozen=True, slots=True)
 class Ref:
     """Something that only has a name: of a module (``is_imported``), a parameter, or what a call
-    gave."""
+    gave. ``choices`` are what it may be, where branches decide that."""
 
     name: str
     receiver: Call | None = None
     is_imported: bool = False
+    choices: tuple[Value, ...] = ()
 
 
 Found: TypeAlias = Value | Ref

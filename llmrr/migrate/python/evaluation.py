@@ -1,11 +1,12 @@
 """Expressions of Python to values."""
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from llmrr.migrate.alternatives import alternatives
 from llmrr.migrate.python import known, texts
 from llmrr.migrate.python.choosing import holding
 from llmrr.migrate.python.classes import Classes
@@ -21,6 +22,7 @@ from llmrr.migrate.python.scopes import (
 from llmrr.migrate.python.syntax import Source
 from llmrr.migrate.values import Call, Code, Env, Prompt, Unresolved, Value
 
+_BRANCHES: Final = 12  # of which it is said what a name may be
 _DEEPEST: Final = 60  # expressions in one another; what is deeper is not known
 
 
@@ -59,6 +61,10 @@ class Evaluator:
     def unresolved(self, node: ast.expr) -> Unresolved:
         """A node that is not known."""
         return Unresolved(self.source.text(node), node.lineno)
+
+    def _one_of(self, node: ast.expr, values: Iterable[Value], *, whole: bool = True) -> Unresolved:
+        """A node that is one of these; ``whole``: calls alone count where one is not known."""
+        return Unresolved(self.source.text(node), node.lineno, alternatives(values, whole=whole))
 
     def value(self, node: ast.expr, block: Block) -> Value:
         """What an expression in a block is known to be."""
@@ -131,12 +137,29 @@ class Evaluator:
             values = [self.given(one, node) for one in bindings]
             if not isinstance(values[0], Unresolved) and all(one == values[0] for one in values):
                 return values[0]
-        return self.unresolved(node)
+        return self._one_of(node, self._reaching(bindings, node, block))
+
+    def _reaching(
+        self, bindings: Sequence[Binding], node: ast.expr, block: Block
+    ) -> Iterator[Value]:
+        """What a name may be at a place; of very many nothing is said."""
+        place, here = (node.lineno, node.col_offset), block.scope
+        for one in bindings if len(bindings) <= _BRANCHES else ():
+            if one.block.scope is here and one.after > place and not block.loop:
+                continue
+            if isinstance(one.to, ast.expr):
+                yield self.given(one, node)
+            elif one.default is not None:
+                yield self.value(one.default, one.block)
+            else:
+                yield self.unresolved(node)
 
     def given(self, binding: Binding, node: ast.expr) -> Value:
         """What a binding gives to the name that ``node`` is."""
         if not isinstance(binding.to, ast.expr):
-            return self.unresolved(node)
+            default = binding.default
+            values = [] if default is None else [self.value(default, binding.block)]
+            return self._one_of(node, values)
         found = self.value(binding.to, binding.block)
         if binding.part is None or isinstance(found, Call):
             return found
@@ -236,9 +259,17 @@ class Evaluator:
         made = Call(
             callee, tuple(args), fields, receiver, tuple(rest),
             tuple(self.walk.targets.get(id(node), ())), block.scope.function, node.lineno,
-            self.source.text(node),
+            self.source.text(node), self._among(node.func, block),
         )  # fmt: skip
         return self._calls.setdefault(id(node), made)
+
+    def _among(self, func: ast.expr, block: Block) -> tuple[Call, ...]:
+        """The calls of which one gave what a method is called on."""
+        if not isinstance(func, ast.Attribute):
+            found = self.value(func, block) if isinstance(func, ast.Name) else None
+        else:
+            found = self.value(func.value, block)
+        return found.calls if isinstance(found, Unresolved) else ()
 
     def _callee(self, func: ast.expr, block: Block) -> tuple[str, Call | None]:
         """The dotted name of what is called, and the call that it is called on."""
@@ -247,6 +278,8 @@ class Evaluator:
         while True:
             if not isinstance(node, ast.Name) or block.scope.holding(node.id):
                 base = self.value(node, block)
+                if isinstance(base, Unresolved) and isinstance(node, ast.Call) and rest:
+                    base = self.call(node, block)  # of a function that gives one of several
                 if isinstance(base, Call):
                     return ".".join(reversed(rest)), base
             if not isinstance(node, ast.Attribute):
@@ -285,10 +318,15 @@ class Evaluator:
                 return self._formatted(base, node, block)
             if (found := known.method(base, node.func.attr, call)) is not None:
                 return found.value
+            if isinstance(base, dict) and node.func.attr == "get" and call.args:
+                return self._one_of(node, [*base.values(), *call.args[1:2]])
         local = self._local(node.func, block)
         if local is not None:
             returned = self.returned(local)
-            if returned is not None and not isinstance(returned, Unresolved):
+            if isinstance(returned, Unresolved):
+                calls = returned.calls
+                return Unresolved(call.text, call.line, calls) if calls else call
+            if returned is not None:
                 return returned
         return call
 
@@ -303,11 +341,18 @@ class Evaluator:
         return None
 
     def returned(self, function: Function) -> Value:
-        """What a function gives that has one ``return`` and yields nothing."""
+        """What a function gives that yields nothing: of several it is not known which."""
         returns = list(_returns(function))
-        if len(returns) != 1 or returns[0] is None:
+        found = [one for one in returns if one is not None]
+        if len(found) == 1 == len(returns):
+            return self._returned(found[0], function)
+        if not found or len(returns) > _BRANCHES:
             return None
-        return self.value(returns[0], self.walk.functions[id(function)])
+        return self._one_of(found[0], [self._returned(one, function) for one in found])
+
+    def _returned(self, node: ast.expr, function: Function) -> Value:
+        blocks = self.walk.returns
+        return self.value(node, blocks.get(id(node), self.walk.functions[id(function)]))
 
     # Containers and operators
 
@@ -355,19 +400,21 @@ class Evaluator:
             return self.unresolved(node) if "..." in whole else whole[str(key)]
         if isinstance(whole, list) and isinstance(key, int) and -len(whole) <= key < len(whole):
             return whole[key]
+        if isinstance(whole, dict) and isinstance(key, Unresolved | Call | Env):
+            return self._one_of(node, whole.values())
         return self.unresolved(node)
 
     def _choice(self, node: ast.BoolOp, block: Block) -> Value:
         if isinstance(node.op, ast.And):
             return self._same(node.values, block, node)
         values = [self.value(one, block) for one in node.values]
-        return texts.either(values, self.unresolved(node))
+        return texts.either(values, self._one_of(node, values, whole=False))
 
     def _same(self, nodes: Sequence[ast.expr], block: Block, whole: ast.expr) -> Value:
         values = [self.value(one, block) for one in nodes]
         known_all = not any(isinstance(one, Unresolved) for one in values)
         same = all(one == values[0] and type(one) is type(values[0]) for one in values)
-        return values[0] if known_all and same else self.unresolved(whole)
+        return values[0] if known_all and same else self._one_of(whole, values)
 
     def _signed(self, node: ast.UnaryOp, block: Block) -> Value:
         value = self.value(node.operand, block)

@@ -19,12 +19,13 @@ _COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 class Binding(NamedTuple):
     """A name that is given something: an expression, a definition, a dotted name that is imported,
     or None for what is not known (a parameter, an item of a loop). ``after`` is from where it
-    counts; ``part`` is the index in what is unpacked."""
+    counts; ``part`` is the index in what is unpacked; ``default`` that of a parameter."""
 
     to: ast.expr | Function | ast.ClassDef | str | None
     block: "Block"
     after: Place
     part: int | None = None
+    default: ast.expr | None = None
 
 
 class Change(NamedTuple):
@@ -120,6 +121,7 @@ class Walk:
         self.attributes: dict[str, list[Binding]] = {}
         self.classes: dict[int, Scope] = {}
         self.functions: dict[int, Block] = {}
+        self.returns: dict[int, Block] = {}  # where they stand, by the ``id`` of what they give
         self.top = Block(self.module)
         self._suite(tree.body, self.top)
 
@@ -158,6 +160,9 @@ class Walk:
                 self._suite(node.body, block)
             case ast.For() | ast.AsyncFor() | ast.While():
                 self._loop(node, block)
+            case ast.Return() if node.value is not None:
+                self.returns[id(node.value)] = block
+                self._expression(node.value, block)
             case _:
                 self._other(node, block)
 
@@ -213,8 +218,10 @@ class Walk:
             first = (*node.args.posonlyargs, *node.args.args)
             scope.me = first[0].arg if first else None
         inner = Block(scope, block)
+        defaults = _defaults(node.args)
         for name in _parameters(node.args):
-            scope.bindings[name] = [Binding(None, inner, _start(node))]
+            binding = Binding(None, inner, _start(node), default=defaults.get(name))
+            scope.bindings[name] = [binding]
         scope.outer |= _outer(node.body)
         self.functions[id(node)] = inner
         self._suite(node.body, inner)
@@ -405,6 +412,19 @@ def _parameters(args: ast.arguments) -> Iterator[str]:
     for one in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
         if one is not None:
             yield one.arg
+
+
+def _defaults(args: ast.arguments) -> dict[str, ast.expr]:
+    """Those of parameters that are plain: what they are does not depend on where they stand."""
+    listed = [*args.posonlyargs, *args.args]
+    given = [*zip(reversed(listed), reversed(args.defaults), strict=False)]
+    given += [(name, one) for name, one in zip(args.kwonlyargs, args.kw_defaults, strict=True)
+              if one is not None]  # fmt: skip
+    return {name.arg: one for name, one in given if not _is_empty(one)}
+
+
+def _is_empty(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value in (None, "", True, False)
 
 
 def _outer(body: Iterable[ast.stmt]) -> set[str]:

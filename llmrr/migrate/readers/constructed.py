@@ -3,6 +3,7 @@ what it is told."""
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
@@ -10,7 +11,7 @@ from llmrr.kinds import KEYS_OF_THEIR_OWN
 from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import placing
-from llmrr.migrate.values import Call, Env, Value
+from llmrr.migrate.values import Call, Env, Unresolved, Value
 from llmrr.migrate.withheld import literals
 
 _NAMES: Final = (
@@ -50,7 +51,6 @@ _SILENT: Final = frozenset({
     "ls_structured_output_format", "structured_output_format", "openai_proxy",
     "return_full_text", "pipeline", "pydantic_program_mode", "use_azure_ad", "thinking",
     "should_use_structured_outputs", "audio_config", "modalities", "output_parser",
-    "service_tier",
     "model_provider", "modelProvider", "configurable_fields", "configurableFields",
     "config_prefix", "llm", "tokenizer_name", "cache_folder", "torch_dtype", "custom_llm_provider",
     "disabled_params", "tokenizer_kwargs", "include_response_headers", "default_query",
@@ -59,8 +59,9 @@ _SILENT: Final = frozenset({
 _IF_EMPTY: Final = frozenset({
     "default_headers", "headers", "logit_bias", "keep_alive", "query_wrapper_prompt",
     "openai_proxy", "messages_to_prompt", "completion_to_prompt", "use_azure_ad",
-    "should_use_structured_outputs", "audio_config", "modalities", "thinking", "service_tier",
+    "should_use_structured_outputs", "audio_config", "modalities", "thinking",
 })  # fmt: skip
+_TIERS: Final = (None, "", "auto", "default", "on_demand")  # those that change nothing
 _OURS: Final = {
     "azureOpenAIApiVersion": "api_version", "azure_open_ai_api_version": "api_version",
     "azure_openai_api_version": "api_version", "default_request_timeout": "timeout",
@@ -107,12 +108,42 @@ def construct(
         known = naming.provider_of(provider) or provider == "litellm"
         findings.warn("unsupported-source" if known else "unknown-provider", placed.why, line)
         return None
+    if placed.base_url and placing.is_ollama(placed):
+        findings.warn(
+            "ollama-server",
+            f"{placed.base_url} is Ollama's server: ollama:{name} runs the same model without it",
+            line, "base_url",
+        )  # fmt: skip
     model = findings.model(placed.source, line=line)
     placing.complete(model, name.strip(), stated, findings)
     if placed.base_url and any(stated.get(one) for one in _INSTANCES):
         model.options["base_url"] = placed.base_url
     fill(model, stated, findings, line=line, milliseconds=milliseconds, read=field)
     return _once(model, findings)
+
+
+def spellings(provider: str, call: Call) -> list[Call]:
+    """A construction, once for each name that its model may have, where branches decide that."""
+    named = _model_name(provider, arguments(call))
+    value = named[1] if named else None
+    if not isinstance(value, Unresolved) or len(value.choices) < 2:
+        return [call]
+    return [_told(call, value, one) for one in value.choices]
+
+
+def _told(call: Call, unknown: Value, known: Value) -> Call:
+    """A call that is told one value for another, wherever that stands."""
+    def instead(value: Value) -> Value:
+        if value is unknown:
+            return known
+        if isinstance(value, dict):
+            return {name: instead(one) for name, one in value.items()}
+        return value
+
+    return replace(
+        call, args=tuple(instead(one) for one in call.args),
+        fields={name: instead(one) for name, one in call.fields.items()},
+    )  # fmt: skip
 
 
 def fill(
@@ -129,6 +160,7 @@ def fill(
     drop = {*_NAMES, *_DEPLOYMENTS, *_PATHS, *_INSTANCES, *_TOOLS, read}
     drop |= {name for name in _SILENT if name not in _IF_EMPTY or not settings.get(name)}
     drop |= {"azure_deployment", "model_url", "modelUrl"}
+    drop |= {name for name in ("service_tier", "serviceTier") if settings.get(name) in _TIERS}
     usual = _usual(provider)
     drop |= {name for name, one in settings.items() if isinstance(one, Env) and one.name in usual}
     times = ("timeout", "requestTimeout") if milliseconds else ()
