@@ -51,7 +51,7 @@ BRANCHES = {
     "expression": "llm = A if os.getenv('X') else B\n",
     "table": "llm = {'a': A, 'b': B}[input()]\n",
     "get": "llm = {'a': A}.get(input(), B)\n",
-    "function": "def make():\n    if os.getenv('X'):\n        return A\n    return B\nllm = make()\n",
+    "function": "def make():\n    if x:\n        return A\n    return B\nllm = make()\n",
     "match": "match input():\n    case 'a':\n        llm = A\n    case _:\n        llm = B\n",
 }
 
