@@ -122,6 +122,35 @@ def test_defaults_of_parameters_are_taken_and_told() -> None:
     assert codes(found) == ["code-default", "code-default", "unresolved"]
 
 
+def test_what_functions_of_the_file_are_called_with() -> None:
+    found = python(
+        "def make(name, temperature=0):\n"
+        "    return ChatOpenAI(model=name, temperature=temperature)\n"
+        'make("a", temperature=0)\nmake(name="b")\n'
+        "class Bot:\n    def __init__(self, model):\n"
+        "        self.llm = ChatAnthropic(model=model, max_tokens=9)\n"
+        'Bot("c")\n'
+    )
+    assert [(one.source, one.params) for one in found.models] == [
+        ("openai:a", {"temperature": 0}), ("openai:b", {"temperature": 0}),
+        ("anthropic:c", {"max_tokens": 9}),
+    ]  # fmt: skip
+
+
+def test_a_pipeline_of_a_model_that_is_moved_and_named_by_calls() -> None:
+    found = python(
+        "from transformers import AutoModelForCausalLM, pipeline\n"
+        "from langchain_huggingface import HuggingFacePipeline\n"
+        "def make(name):\n    model = AutoModelForCausalLM.from_pretrained(name)\n"
+        '    if x:\n        model = model.to("mps")\n'
+        '    pipe = pipeline("text-generation", model=model, max_new_tokens=5)\n'
+        "    return HuggingFacePipeline(pipeline=pipe)\n"
+        'make("org/a")\nmake("org/b")\n'
+    )
+    assert [one.source for one in found.models] == ["huggingface:org/a", "huggingface:org/b"]
+    assert found.models[1].params == {"max_tokens": 5}
+
+
 def test_a_default_behind_or() -> None:
     found = python('ChatOpenAI(model=config.model or "gpt-4o")')
     assert [one.source for one in found.models] == ["openai:gpt-4o"]

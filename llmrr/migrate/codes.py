@@ -10,7 +10,7 @@ CODES = {
     "clash": "two different models had the same name; one was renamed",
     "client-only": "a client is set up here, but no model is named",
     "cloud-model": "the tool runs it in a cloud; its weights are not on this machine",
-    "code-default": "a default in the code is used where nothing else is said at run time",
+    "code-default": "what a function is called with, or a default in the code, is taken",
     "conditional-fallback": "the fallback had conditions, which are not kept",
     "cycle": "models fall back on each other in a circle",
     "duplicate-key": "a key stands twice; the last one counts",

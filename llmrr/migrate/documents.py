@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmrr.errors import DamagedFile
 
 if TYPE_CHECKING:
+    from llmrr.migrate.python.modules import Modules
     from llmrr.migrate.values import Code
 
 LARGEST: Final = 8_000_000  # bytes of a file that is parsed
@@ -22,10 +23,13 @@ class Document:
 
     ``shape`` is the parsed content of a data file (JSON with comments, YAML, TOML), None where it
     is none; ``code`` the evaluated content of Python, a notebook, JavaScript or TypeScript.
+    ``modules`` are those of Python beside it, of which it may import constants.
     """
 
-    def __init__(self, path: Path, data: bytes, real: Path | None = None) -> None:
-        self.path, self.data, self.real = path, data, real or path
+    def __init__(
+        self, path: Path, data: bytes, real: Path | None = None, modules: "Modules | None" = None
+    ) -> None:
+        self.path, self.data, self.real, self.modules = path, data, real or path, modules
         self.problem: str | None = None  # why it cannot be parsed, where it looks as if it should
 
     @property
@@ -70,7 +74,7 @@ class Document:
         if self.text is None or len(self.data) > largest:
             return None
         try:
-            return evaluated(self.text, self.suffix, self.path)
+            return evaluated(self.text, self.suffix, self.path, self.modules)
         except DamagedFile as error:
             self.problem = error.message
             return None

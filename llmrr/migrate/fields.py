@@ -157,7 +157,8 @@ def resolved(value: Value, findings: Findings, name: str, line: int | None = Non
     if isinstance(value, Unresolved) and _is_default(value.choices):
         findings.warn(
             "code-default",
-            f"{name} is {value.text[:80]!r}, with the default {value.choices[0]!r}, taken here",
+            f"{name} is {value.text[:80]!r}, as far as this file tells {value.choices[0]!r}, taken"
+            " here",
             value.line or line, name,
         )  # fmt: skip
         return value.choices[0]

@@ -14,6 +14,7 @@ from llmrr.migrate.assessing.dependencies import Dependency
 from llmrr.migrate.assessing.system import Sign
 from llmrr.migrate.documents import CODE, LARGEST, Document
 from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_model
+from llmrr.migrate.python.modules import Modules, Scanned
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.reading import UNREAD, Content, read
 from llmrr.migrate.secrets import masked
@@ -94,6 +95,7 @@ class _Run:
     files: int = 0
     read: int = 0
     done: set[str] = field(default_factory=set)
+    around: Scanned | None = None
     walk: Walk = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,8 +112,10 @@ class _Run:
         """One path as the user gave it."""
         found, left, lost = len(self.artefacts), len(self.left), len(self.unreadable)
         if os.path.isdir(place):  # noqa: PTH112  what may not be entered is none
+            self.around = Scanned(os.path.realpath(place))
             for file in self.walk.files(place, place):
                 self._file(file, named=False)
+            self.around = None
         else:
             self._file(File(os.path.realpath(place), str(place)), named=True)
         self.artefacts[found:] = sorted(self.artefacts[found:], key=lambda one: one.path.parts)
@@ -145,7 +149,9 @@ class _Run:
             if named:
                 self.artefacts.append(Artefact(Path(file.shown), "none", error=why))
             return
-        document = Document(Path(file.shown), content.data, Path(file.real))
+        document = Document(
+            Path(file.shown), content.data, Path(file.real), self._modules(file, suffix)
+        )
         try:
             if around:
                 self.packages += map(_without_keys, dependencies.of(document))
@@ -153,6 +159,11 @@ class _Run:
             self._document(document, named)
         except Exception as error:
             self.artefacts.append(_bug(document.path, error))
+
+    def _modules(self, file: File, suffix: str) -> Modules | None:
+        if self.around is None or suffix != ".py":
+            return None
+        return Modules(self.around, os.path.dirname(file.real))  # noqa: PTH120
 
     def _document(self, document: Document, named: bool) -> None:
         found = self._recognised(document)

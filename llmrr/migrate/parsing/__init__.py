@@ -20,6 +20,7 @@ from llmrr.migrate.parsing.sniffing import is_data, language, mentions_model, sy
 from llmrr.migrate.parsing.yamltext import TEMPLATE, Several
 
 if TYPE_CHECKING:
+    from llmrr.migrate.python.modules import Modules
     from llmrr.migrate.values import Code
 
 __all__ = ["Ini", "Several", "decoded", "duplicates", "evaluated", "parsed"]
@@ -58,9 +59,12 @@ def duplicates(text: str, suffix: str) -> list[tuple[str, int]]:
     return []
 
 
-def evaluated(text: str, suffix: str, path: Path) -> "Code | None":
+def evaluated(
+    text: str, suffix: str, path: Path, modules: "Modules | None" = None
+) -> "Code | None":
     """The calls and names of a file of code; None for what is none, and for code that mentions
-    nothing that a reader could want. Raises ``DamagedFile``."""
+    nothing that a reader could want. ``modules`` are those of Python that it may import. Raises
+    ``DamagedFile``."""
     found = language(text, suffix)
     if found is None or not mentions_model(text, found):
         return None
@@ -71,7 +75,7 @@ def evaluated(text: str, suffix: str, path: Path) -> "Code | None":
     if found == "python":
         from llmrr.migrate import python
 
-        return python.evaluate(text, path)
+        return python.evaluate(text, path, modules)
     from llmrr.migrate import javascript
 
     return javascript.evaluate(text, path, found)

@@ -4,6 +4,8 @@
 ``scopes``      which names are bound where, and every call with the block it stands in
 ``choosing``    which of several bindings holds at a place, if that is certain
 ``evaluation``  expressions to values
+``callers``     where functions are called, and with what
+``modules``     the constants and settings of other files
 ``known``       the functions that are known: environment, paths, texts
 """
 
@@ -11,18 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from llmrr.migrate.python.modules import Modules
     from llmrr.migrate.values import Code
 
 
-def evaluate(text: str, path: Path) -> "Code":
+def evaluate(text: str, path: Path, modules: "Modules | None" = None) -> "Code":
     """The calls and names of a file of Python, or of the joined cells of a notebook; nothing is
-    run. Raises ``DamagedFile``."""
+    run. ``modules`` are those that it may import. Raises ``DamagedFile``."""
     from llmrr.errors import DamagedFile
     from llmrr.migrate.python.evaluation import Evaluator
     from llmrr.migrate.python.syntax import Source
 
     try:
         source = Source(text, path)
-        return Evaluator(source, path).code()
+        return Evaluator(source, path, modules).code()
     except (RecursionError, MemoryError):
         raise DamagedFile(f"{path} is nested too deeply", "leave this file out") from None

@@ -4,10 +4,11 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llmrr.migrate.alternatives import alternatives
 from llmrr.migrate.python import known, texts
+from llmrr.migrate.python.callers import Callers, passed
 from llmrr.migrate.python.choosing import holding
 from llmrr.migrate.python.classes import Classes
 from llmrr.migrate.python.scopes import (
@@ -22,6 +23,9 @@ from llmrr.migrate.python.scopes import (
 from llmrr.migrate.python.syntax import Source
 from llmrr.migrate.values import Call, Code, Env, Prompt, Unresolved, Value
 
+if TYPE_CHECKING:
+    from llmrr.migrate.python.modules import Modules
+
 _BRANCHES: Final = 12  # of which it is said what a name may be
 _DEEPEST: Final = 60  # expressions in one another; what is deeper is not known
 
@@ -29,10 +33,11 @@ _DEEPEST: Final = 60  # expressions in one another; what is deeper is not known
 class Evaluator:
     """Evaluates what stands in one file. Every node has one value, which is kept."""
 
-    def __init__(self, source: Source, path: Path) -> None:
-        self.source, self.file = source, path.name
+    def __init__(self, source: Source, path: Path, modules: "Modules | None" = None) -> None:
+        self.source, self.file, self.modules = source, path.name, modules
         self.walk = Walk(source.tree)
         self.classes = Classes(self, self.walk)
+        self.callers = Callers(self.walk)
         self._values: dict[int, Value] = {}
         self._calls: dict[int, Call] = {}
         self._open: set[int] = set()  # what is evaluated now, and may speak of itself
@@ -147,19 +152,28 @@ class Evaluator:
         for one in bindings if len(bindings) <= _BRANCHES else ():
             if one.block.scope is here and one.after > place and not block.loop:
                 continue
-            if isinstance(one.to, ast.expr):
-                yield self.given(one, node)
-            elif one.default is not None:
-                yield self.value(one.default, one.block)
-            else:
-                yield self.unresolved(node)
+            yield self.given(one, node)
+
+    def _passed(self, binding: Binding, node: ast.expr) -> Iterator[Value]:
+        """What a parameter is, where its function is called in this file, and its default."""
+        if binding.of is None:
+            return
+        names = binding.block.scope.bindings.items()
+        name = next((key for key, some in names if any(one is binding for one in some)), "")
+        for call, block in self.callers.of(binding.of):
+            told = passed(binding.of, name, call)
+            if told is not None:
+                yield self.value(told, block)
+        if binding.default is not None:
+            yield self.value(binding.default, binding.block)
 
     def given(self, binding: Binding, node: ast.expr) -> Value:
         """What a binding gives to the name that ``node`` is."""
+        if isinstance(binding.to, str):
+            elsewhere = self.modules.value(binding.to) if self.modules else None
+            return self.unresolved(node) if elsewhere is None else elsewhere
         if not isinstance(binding.to, ast.expr):
-            default = binding.default
-            values = [] if default is None else [self.value(default, binding.block)]
-            return self._one_of(node, values)
+            return self._one_of(node, self._passed(binding, node), whole=False)
         found = self.value(binding.to, binding.block)
         if binding.part is None or isinstance(found, Call):
             return found
@@ -195,12 +209,50 @@ class Evaluator:
         name = dotted_name(node)
         if name is not None and name in self.walk.attributes:
             return self.bound(self.walk.attributes[name], node, block)
+        if self.modules is not None and (stated := self._elsewhere(node, block)) is not None:
+            return stated
         base = self.value(node.value, block)
         if isinstance(base, str) and node.attr == "parent":
             return known.folder(base)
         if isinstance(base, str) and node.attr == "value":  # of an enumeration
             return base
         return self.unresolved(node)
+
+    def _elsewhere(self, node: ast.Attribute, block: Block) -> Value:
+        """An attribute of what another file defines: ``settings.model``, ``get_settings().model``.
+        """
+        assert self.modules is not None
+        rest: list[str] = []
+        at: ast.expr = node
+        while isinstance(at, ast.Attribute) and not self._held(at, block):
+            rest.append(at.attr)
+            at = at.value
+        at, block = self._held(at, block) or (at, block)
+        called = isinstance(at, ast.Call) and not at.args and not at.keywords
+        name = dotted_name(at.func if isinstance(at, ast.Call) else at)
+        if name is None or (isinstance(at, ast.Call) and not called):
+            return None
+        root, _, more = name.partition(".")
+        scope = block.scope.holding(root)
+        imported = scope.bindings[root] if scope else []
+        if len(imported) != 1 or not isinstance(imported[0].to, str):
+            return None
+        parts = [imported[0].to, *([more] if more else [])]
+        parts[-1] += "()" if called else ""
+        return self.modules.value(".".join([*parts, *reversed(rest)]))
+
+    def _held(self, node: ast.expr, block: Block) -> tuple[ast.expr, Block] | None:
+        """What a variable, or an attribute of ``self``, was given once."""
+        bindings: Sequence[Binding] = ()
+        if isinstance(node, ast.Name) and (scope := block.scope.holding(node.id)):
+            bindings = scope.bindings[node.id]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = block.scope.owner
+            if owner is not None and node.value.id == owner[0]:
+                bindings = owner[1].attributes.get(node.attr, ())
+        if len(bindings) == 1 and isinstance(bindings[0].to, ast.Name | ast.Attribute | ast.Call):
+            return bindings[0].to, bindings[0].block
+        return None
 
     def dotted(self, node: ast.expr, block: Block) -> str | None:
         """The dotted name of an expression, with what was imported written out."""

@@ -19,13 +19,15 @@ _COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 class Binding(NamedTuple):
     """A name that is given something: an expression, a definition, a dotted name that is imported,
     or None for what is not known (a parameter, an item of a loop). ``after`` is from where it
-    counts; ``part`` is the index in what is unpacked; ``default`` that of a parameter."""
+    counts; ``part`` is the index in what is unpacked; ``default`` that of a parameter, ``of`` its
+    function."""
 
     to: ast.expr | Function | ast.ClassDef | str | None
     block: "Block"
     after: Place
     part: int | None = None
     default: ast.expr | None = None
+    of: Function | None = None
 
 
 class Change(NamedTuple):
@@ -220,7 +222,7 @@ class Walk:
         inner = Block(scope, block)
         defaults = _defaults(node.args)
         for name in _parameters(node.args):
-            binding = Binding(None, inner, _start(node), default=defaults.get(name))
+            binding = Binding(None, inner, _start(node), default=defaults.get(name), of=node)
             scope.bindings[name] = [binding]
         scope.outer |= _outer(node.body)
         self.functions[id(node)] = inner
@@ -424,7 +426,10 @@ def _defaults(args: ast.arguments) -> dict[str, ast.expr]:
 
 
 def _is_empty(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value in (None, "", True, False)
+    """Whether a default says nothing, or is a switch."""
+    return isinstance(node, ast.Constant) and (
+        node.value is None or node.value == "" or isinstance(node.value, bool)
+    )
 
 
 def _outer(body: Iterable[ast.stmt]) -> set[str]:

@@ -53,6 +53,7 @@ _SILENT: Final = frozenset({
     "should_use_structured_outputs", "audio_config", "modalities", "output_parser",
     "model_provider", "modelProvider", "configurable_fields", "configurableFields",
     "config_prefix", "llm", "tokenizer_name", "cache_folder", "torch_dtype", "custom_llm_provider",
+    "num_return_sequences", "eos_token_id", "pad_token_id", "client", "async_client", "provider",
     "disabled_params", "tokenizer_kwargs", "include_response_headers", "default_query",
 })  # fmt: skip
 # Silent only while they say nothing.
@@ -138,6 +139,10 @@ def _told(call: Call, unknown: Value, known: Value) -> Call:
             return known
         if isinstance(value, dict):
             return {name: instead(one) for name, one in value.items()}
+        if isinstance(value, Unresolved) and (loaded := _loaded(value)) is not None:
+            return instead(loaded)
+        if isinstance(value, Call) and value.name in ("pipeline", "from_pretrained"):
+            return _told(value, unknown, known)
         return value
 
     return replace(
@@ -250,9 +255,17 @@ def _of_pipeline(stated: Mapping[str, Value]) -> tuple[str, Value] | None:
     if not isinstance(pipeline, Call) or pipeline.name != "pipeline":
         return None
     value = pipeline.fields.get("model") or (pipeline.args[1] if len(pipeline.args) > 1 else None)
+    if isinstance(value, Unresolved):
+        value = _loaded(value) or value
     if isinstance(value, Call) and value.name == "from_pretrained" and value.args:
         value = value.args[0]
     return ("model", value) if value else None
+
+
+def _loaded(value: Unresolved) -> Call | None:
+    """The loader of a model that is moved to a device on some machines."""
+    found = [one for one in value.calls if one.name == "from_pretrained"]
+    return found[0] if len(found) == 1 else None
 
 
 def _address(
