@@ -10,11 +10,13 @@
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from llmrr.migrate.python.modules import Modules
     from llmrr.migrate.values import Code
+
+_LONGEST: Final = 400_000  # characters: what takes longer than a second
 
 
 def evaluate(text: str, path: Path, modules: "Modules | None" = None) -> "Code":
@@ -24,6 +26,9 @@ def evaluate(text: str, path: Path, modules: "Modules | None" = None) -> "Code":
     from llmrr.migrate.python.evaluation import Evaluator
     from llmrr.migrate.python.syntax import Source
 
+    if len(text) > _LONGEST:
+        said = f"code of {len(text):,} characters, which nobody wrote by hand"
+        raise DamagedFile(said, "leave this file out")
     try:
         source = Source(text, path)
         return Evaluator(source, path, modules).code()

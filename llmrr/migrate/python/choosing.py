@@ -2,8 +2,11 @@
 
 import ast
 from collections.abc import Sequence
+from typing import Final
 
 from llmrr.migrate.python.scopes import Binding, Block, Place
+
+_MOST: Final = 100  # bindings of a name; of more nothing is said
 
 
 def holding(bindings: Sequence[Binding], block: Block, place: Place) -> Binding | None:
@@ -14,6 +17,8 @@ def holding(bindings: Sequence[Binding], block: Block, place: Place) -> Binding 
     """
     if len(bindings) == 1:
         return bindings[0]
+    if len(bindings) > _MOST:
+        return None
     if bindings[0].block.scope is block.scope:
         found = _last(bindings, block, place)
         if found is not None:

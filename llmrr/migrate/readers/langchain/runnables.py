@@ -47,6 +47,7 @@ _SAME: Final = frozenset({
 _TOOLS: Final = frozenset({
     "bind_tools", "bindTools", "with_structured_output", "withStructuredOutput", "bind_functions",
 })  # fmt: skip
+_LONGEST: Final = 50  # models of one chain
 _FALLBACKS: Final = frozenset({"with_fallbacks", "withFallbacks"})
 
 
@@ -183,7 +184,9 @@ class Runnables:
         lost = [one for one in found if not one.chains]
         if lost or not found:
             self.findings.warn("unresolved", "not every fallback is a model that is known", line)
-        behind = [model for one in found for chain in one.chains for model in chain]
+        behind = [model for one in found for chain in one.chains for model in chain][:_LONGEST]
+        if len(self.findings.fallbacks) >= constructed.MOST:
+            return on
         if has_conditions(call.named):
             self.findings.warn(
                 "conditional-fallback", "only some exceptions led to the fallback", line
