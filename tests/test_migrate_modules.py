@@ -109,9 +109,3 @@ def test_files_that_import_each_other_and_damaged_ones(tmp_path: Path) -> None:
     ))  # fmt: skip
     assert [one.code for one in artefact.warnings] == ["unresolved"] * 2
 
-
-def test_one_file_by_itself_reads_no_other(tmp_path: Path) -> None:
-    found(tmp_path, {"app/config.py": 'MODEL = "m"\n'},
-          "from config import MODEL\nChatOpenAI(model=MODEL)\n")  # fmt: skip
-    (artefact,) = scan([tmp_path / "app" / "main.py"]).artefacts
-    assert artefact.models == ()

@@ -79,7 +79,7 @@ PYTHON = [
     # the same client, elsewhere
     ("from openai import OpenAI\nc = OpenAI(base_url='https://api.deepseek.com', api_key='x')\n"
      "c.chat.completions.create(model='deepseek-chat', messages=m)",
-     {"source": "deepseek:deepseek-chat"}),
+     {"source": "openai:deepseek-chat", "base_url": "https://api.deepseek.com"}),
     ("from openai import OpenAI\n"
      "c = OpenAI(base_url='http://localhost:1234/v1', api_key='lm-studio')"
      "\nc.chat.completions.create(model='q', messages=m, extra_body={'top_k': 5})",
@@ -146,7 +146,8 @@ JAVASCRIPT = [
     ("import OpenAI from 'openai';\nclass A { constructor() { this.o = new OpenAI({ baseURL: "
      "'https://openrouter.ai/api/v1' }); }\n"
      " ask() { return this.o.chat.completions.create({ model: "
-     "'meta-llama/x:free', messages: [] }); } }", {"source": "openrouter:meta-llama/x:free"}),
+     "'meta-llama/x:free', messages: [] }); } }",
+     {"source": "openai:meta-llama/x:free", "base_url": "https://openrouter.ai/api/v1"}),
     ("import { AzureOpenAI } from 'openai';\nconst a = new AzureOpenAI({ endpoint: "
      "'https://x.openai.azure.com', apiVersion: '2024-10-21' });\n"
      "a.chat.completions.create({ model:"
@@ -170,7 +171,8 @@ JAVASCRIPT = [
     ("import { createOpenAI } from '@ai-sdk/openai';\nimport { streamText } from 'ai';\nconst g = "
      "createOpenAI({ baseURL: 'https://api.groq.com/openai/v1', apiKey: process.env.GROQ });\n"
      "streamText({ model: g('llama'), messages });",
-     {"source": "groq:llama", "api_key_env": "GROQ"}),
+     {"source": "openai:llama", "base_url": "https://api.groq.com/openai/v1",
+      "api_key_env": "GROQ"}),
     ("import { streamText } from 'ai';\nstreamText({ model: 'anthropic/claude-x', messages });",
      {"source": "anthropic:claude-x"}),
     ("import { google } from '@ai-sdk/google';\nexport const model = google('gemini-pro');",
@@ -313,6 +315,27 @@ def test_texts_with_holes_are_templates_of_their_function() -> None:
     ]
     assert all(t.model == "m" and t.format == "braces" for t in found.templates)
     assert found.models[0].params == {}
+
+
+def test_examples_of_a_conversation_are_a_template() -> None:
+    messages = (
+        f"{SYSTEM}, {{'role': 'user', 'content': 'good'}},"
+        " {'role': 'assistant', 'content': '+'}, {'role': 'user', 'content': text}"
+    )
+    found = ask("def classify(text):", "    " + CREATE % messages)
+    assert found.templates[0].messages == (
+        ("system", "Be brief."), ("user", "good"), ("assistant", "+"), ("user", "{text}"),
+    )  # fmt: skip
+    assert found.models[0].params == {}
+
+
+def test_messages_that_are_appended() -> None:
+    found = ask(
+        "def f(q):", f"    m = [{SYSTEM}]", "    m.append({'role': 'user', 'content': f'A {q}'})",
+        "    c.chat.completions.create(model='m', messages=m)",
+    )  # fmt: skip
+    assert found.templates[0].messages == (("system", "Be brief."), ("user", "A {q}"))
+    assert found.warnings == ()
 
 
 def test_braces_of_constant_messages_are_doubled() -> None:

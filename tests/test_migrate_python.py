@@ -128,7 +128,9 @@ def test_settings_of_pydantic_without_a_default_and_with_a_prefix() -> None:
     ("def f():\n    return f()\nprobe(f())", None),
     ("class A:\n    @property\n    def x(self):\n        return 'a'\nprobe(A().x)", "a"),
     ("d = {'a': 1}\nd['b'] = 2\nprobe(d)", {"a": 1, "b": 2}), ("l = [1]\nl.append(2)\n"
-     "probe(l[0])", 1),
+     "probe(l)", [1, 2]), ("l = [1]\nl.extend(x)\nprobe(l[0])", 1),
+    ("l = [1]\nl.insert(0, 2)\nprobe(l[0])", None),
+    ("l = [1]\nfor i in x:\n    l.append(2)\nprobe(l[0])", 1),
     ("d = {'a': 1}\nd.update(x)\nprobe(d)", None), ("probe(d)\nd = {'a': 1}", {"a": 1}),
 ])  # fmt: skip
 def test_names_are_what_they_certainly_are(body: str, expected: Value) -> None:
@@ -249,6 +251,25 @@ def test_what_is_too_deep_is_damaged(text: str) -> None:
 ])  # fmt: skip
 def test_long_chains_are_read(text: str) -> None:
     code(text)
+
+
+@pytest.mark.parametrize(("first", "more"), [
+    ("'aaaaaaaaaa'", "{a} + {a}"), ("[1]", "[*{a}, *{a}]"), ("[1]", "[{a}, {a}]"),
+    ("{{'x': 1}}", "{{'a': {a}, 'b': {a}}}"), ("'a'", "f'{{{a}}}{{{a}}}'"),
+    ("'aa'", "{a}.join([{a}, {a}])"),
+    ("'aa'", "{a}.replace('a', {a})"), ("'a'", "{a} * 1000"),
+])  # fmt: skip
+def test_values_do_not_grow_without_end(first: str, more: str) -> None:
+    lines = [f"a{i + 1} = {more.format(a=f'a{i}')}" for i in range(40)]
+    found = code("\n".join([f"a0 = {first.format()}", *lines]))
+    known = [repr(one) for one in found.names.values() if not isinstance(one, Unresolved | Call)]
+    assert all(len(one) < 3_000_000 for one in known)
+
+
+def test_what_programs_write_takes_no_longer_than_it_is() -> None:
+    code("x = f()\n" + "x = x + 1\n" * 9_000)
+    code("d = {}\n" + "d['a'] = d\n" * 9_000)
+    code("m = []\n" + "m.append(m)\n" * 9_000)
 
 
 def test_keys_are_not_in_texts() -> None:

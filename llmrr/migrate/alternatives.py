@@ -1,10 +1,11 @@
 """What something may be that branches of code decide. Pure."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from llmrr.migrate.values import Call, Env, Unresolved, Value
+from llmrr.migrate.values import Call, Env, OneOf, Unresolved, Value
 
 _MOST: Final = 12  # of what a name may be; of more nothing is said
 _WIDEST: Final = 64  # values that are looked at
@@ -23,7 +24,7 @@ def alternatives(values: Iterable[Value], *, whole: bool = True) -> tuple[Value,
     complete = True
     given = list(islice(values, _WIDEST + 1))
     for value in given:
-        inner = value.choices if isinstance(value, Unresolved) else (value,)
+        inner = _inside(value)
         complete = complete and bool(inner)
         for one in inner:
             kept = isinstance(one, str | int | float | Env | Call) and one != ""
@@ -36,6 +37,29 @@ def alternatives(values: Iterable[Value], *, whole: bool = True) -> tuple[Value,
     if not complete and whole:
         found = [one for one in found if isinstance(one, Call)]
     return tuple(found)
+
+
+def one_of(values: Iterable[Value], unknown: Unresolved, *, whole: bool = True) -> Unresolved:
+    """``unknown`` with what it may be: calls of which one gave it, or else plain values."""
+    found = alternatives(values, whole=whole)
+    calls = tuple(one for one in found if isinstance(one, Call))
+    if calls or not found:
+        return replace(unknown, calls=calls)
+    return OneOf(unknown.text, unknown.line, found, not whole)
+
+
+def with_calls(found: Unresolved, values: Iterable[Value]) -> Unresolved:
+    """What is not known, with the calls among the values that it may have."""
+    if found.calls:
+        return found
+    calls = tuple(one for one in alternatives(values) if isinstance(one, Call))
+    return replace(found, calls=calls) if calls else found
+
+
+def _inside(value: Value) -> tuple[Value, ...]:
+    if isinstance(value, OneOf):
+        return (*value.stated, *value.calls)
+    return value.calls if isinstance(value, Unresolved) else (value,)
 
 
 def _is_same(one: Value, other: Value) -> bool:

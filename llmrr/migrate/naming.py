@@ -41,7 +41,6 @@ _FAMILIES: Final = (
 )  # fmt: skip
 _OTHER_KEYS: Final = {"huggingface": "HF_TOKEN"}
 # Other hosts of the same providers.
-_HOSTS: Final = {"api.together.ai": "api.together.xyz", "api.cohere.ai": "api.cohere.com"}
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "0.0.0.0", "::1", "host.docker.internal")
 
 
@@ -116,31 +115,6 @@ def is_default(provider: str, base_url: str | None) -> bool:
     if provider == "ollama":
         return bool(re.fullmatch(r"https?://(localhost|127\.0\.0\.1):11434(/v1|/api)?", plain))
     return usual is not None and plain in (usual, usual.removesuffix("/v1"), f"{usual}/v1")
-
-
-def by_address(base_url: str) -> tuple[str, str | None] | None:
-    """The provider that an address which speaks OpenAI's protocol is of, by its host, with what is
-    to be stated of the address; None for OpenAI and for hosts that are not known.
-
-    >>> by_address("https://api.deepseek.com"), by_address("https://openrouter.ai/api/v1/")
-    (('deepseek', None), ('openrouter', None))
-    >>> by_address("https://generativelanguage.googleapis.com/v1beta/openai/")
-    ('google', None)
-    >>> by_address("https://api.deepseek.com/beta"), by_address("http://localhost:1234/v1")
-    (('deepseek', 'https://api.deepseek.com/beta'), None)
-    """
-    try:
-        host = urlsplit(base_url).hostname
-    except ValueError:
-        return None
-    host = _HOSTS.get(host or "", host)
-    for name, known in REMOTE.items():
-        if name in ("openai", "ollama") or known.base_url is None:
-            continue
-        if host and host == urlsplit(known.base_url).hostname:
-            usual = known.engine != "openai" or is_default(name, base_url)
-            return name, None if usual else base_url
-    return None
 
 
 def is_loopback(base_url: str) -> bool:

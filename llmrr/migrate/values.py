@@ -34,17 +34,28 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """What only running the code would tell: the source of it, and the line, from 1. ``choices``
-    is what it may be, as far as that is known: by branches, or the default of a parameter."""
+    """What only running the code would tell: the source of it, and the line, from 1. ``calls`` are
+    those of which one gave it, where branches decide that."""
 
     text: str
     line: int | None = None
-    choices: tuple["Value", ...] = field(default=(), compare=False)
+    origin: str | None = field(default=None, kw_only=True)  # the dotted name that is imported
+    calls: tuple["Call", ...] = field(default=(), kw_only=True, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(Unresolved):
+    """What has one of several values: a parameter, or a name that depends on a condition. The first
+    is ``assumed`` where it holds unless somebody says otherwise; None among them is "not stated".
+    """
+
+    values: tuple[Value, ...] = ()
+    assumed: bool = False
 
     @property
-    def calls(self) -> "tuple[Call, ...]":
-        """Those of its choices that are calls."""
-        return tuple(one for one in self.choices if isinstance(one, Call))
+    def stated(self) -> tuple[Value, ...]:
+        """The values that say something."""
+        return tuple(one for one in self.values if one is not None and one != "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +68,8 @@ class Call:
     ``a | b`` is a call of ``|``. ``args`` are by position; ``fields`` by name: Python's keywords.
     ``rest`` is what was spread into it and is not known. ``targets`` are the names that it was
     assigned to (``llm``, ``self.llm``, ``Settings.llm``); ``within`` is the function around it.
-    ``among`` are the calls of which one gave what it is called on, where branches decide which.
+    ``span`` is where it stands: line, column in bytes, and the same of its end. ``among`` are the
+    calls of which one gave what it is called on, where branches decide which.
     """
 
     callee: str
@@ -69,6 +81,7 @@ class Call:
     within: str | None = None
     line: int = 1
     text: str = ""
+    span: tuple[int, int, int, int] | None = None
     among: "tuple[Call, ...]" = ()
 
     @property

@@ -1,10 +1,9 @@
 """Calls and constructions."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from llmrr.migrate.alternatives import alternatives
+from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.javascript import known, literals
 from llmrr.migrate.javascript.grammar import text_of
 from llmrr.migrate.javascript.known import NotKnown
@@ -72,13 +71,10 @@ def _known(
     values = [ev.find(one.node, one.scope, depth) for one in inner.returns]
     if len(values) == 1 and not isinstance(values[0], Unresolved | Ref):
         return (values[0],)
-    calls = alternatives([
-        one if not isinstance(one, Ref) else Unresolved(one.name, choices=one.choices)
-        for one in values
-    ])  # fmt: skip
-    found = ev.unresolved(inner.returns[0].node)
-    calls = tuple(one for one in calls if isinstance(one, Call))
-    return (replace(found, choices=calls),) if calls else None
+    plain = [one for value in values
+             for one in (value.choices if isinstance(value, Ref) else (value,))]  # fmt: skip
+    found = with_calls(ev.unresolved(inner.returns[0].node), plain)
+    return (found,) if isinstance(found, Unresolved) and found.calls else None
 
 
 def _method(
@@ -133,7 +129,9 @@ def _make(
         name, receiver, among = _on_one_of(ev, called, site.scope, name)
     made = Call(
         name, tuple(args), {}, receiver, rest, site.targets if site else (),
-        site.scope.function if site else None, node.start_point[0] + 1, ev.text(node), among,
+        site.scope.function if site else None, node.start_point[0] + 1, ev.text(node),
+        (node.start_point[0] + 1, node.start_point[1], node.end_point[0] + 1, node.end_point[1]),
+        among,
     )  # fmt: skip
     if not ev.fits(made):
         raise NotKnown
@@ -148,8 +146,10 @@ def _on_one_of(
     inner = called.child_by_field_name("object")
     found = ev.find(inner, scope, 0) if inner is not None else None
     among: tuple[Call, ...] = ()
-    if isinstance(found, Ref | Unresolved):
+    if isinstance(found, Ref):
         among = tuple(one for one in found.choices if isinstance(one, Call))
+    elif isinstance(found, Unresolved):
+        among = found.calls
     names: list[str] = []
     at: Node | None = called
     while at is not None and at.type == "member_expression":

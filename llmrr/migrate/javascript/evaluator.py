@@ -5,10 +5,9 @@ or be a variable of the environment. In a value it becomes ``Unresolved``.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from llmrr.migrate.alternatives import alternatives
+from llmrr.migrate.alternatives import alternatives, one_of
 from llmrr.migrate.javascript import (
     calling,
     known,
@@ -81,7 +80,7 @@ class Evaluator:
         found = self.find(node, scope, depth)
         if isinstance(found, Ref):
             variable = None if found.receiver else known.variable(found.name)
-            return variable or self.one_of(node, found.choices)
+            return variable or self.one_of(node, found.choices, whole=not found.is_default)
         return found
 
     def find(self, node: "Node", scope: Scope, depth: int) -> Found:
@@ -117,7 +116,7 @@ class Evaluator:
         self, node: "Node", values: Iterable[Value], *, whole: bool = True
     ) -> Unresolved:
         """A node that is one of these; ``whole``: calls alone count where one is not known."""
-        return replace(self.unresolved(node), choices=alternatives(values, whole=whole))
+        return one_of(values, self.unresolved(node), whole=whole)
 
     def text(self, node: "Node") -> str:
         """The beginning of the source of a node, on one line."""
@@ -142,7 +141,8 @@ class Evaluator:
         if binding.module is not None:
             return Ref(binding.module, is_imported=True)
         if binding.is_open or len(binding.given) != 1:
-            return Ref(name, choices=self._choices(name, binding, depth))
+            choices = self._choices(name, binding, depth)
+            return Ref(name, choices=choices, is_default=binding.is_parameter)
         if id(binding) not in self._bindings:
             self._bindings[id(binding)] = Ref(name)  # while it is evaluated
             found = self._given(binding.given[0], depth)

@@ -4,9 +4,11 @@ import ast
 from collections.abc import Sequence
 from typing import Final
 
-from llmrr.migrate.python.scopes import Binding, Block, Place
+from llmrr.migrate.python.nodes import Place
+from llmrr.migrate.python.scopes import Binding, Block
 
-_MOST: Final = 100  # bindings of a name; of more nothing is said
+BRANCHES: Final = 12  # bindings of one name of which it is said what they give
+MOST: Final = 200  # bindings of one name that are looked at: such code is written by programs
 
 
 def holding(bindings: Sequence[Binding], block: Block, place: Place) -> Binding | None:
@@ -17,7 +19,7 @@ def holding(bindings: Sequence[Binding], block: Block, place: Place) -> Binding 
     """
     if len(bindings) == 1:
         return bindings[0]
-    if len(bindings) > _MOST:
+    if len(bindings) > MOST:
         return None
     if bindings[0].block.scope is block.scope:
         found = _last(bindings, block, place)

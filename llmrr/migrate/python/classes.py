@@ -3,7 +3,9 @@
 import ast
 from typing import TYPE_CHECKING
 
-from llmrr.migrate.python.scopes import Binding, Block, Function, Scope, Walk, dotted_name
+from llmrr.migrate.python.nodes import Function, dotted_name
+from llmrr.migrate.python.scopes import Binding, Block, Scope
+from llmrr.migrate.python.walk import Walk
 from llmrr.migrate.values import Call, Env, Unresolved, Value
 
 if TYPE_CHECKING:
@@ -15,6 +17,9 @@ class Classes:
 
     def __init__(self, evaluator: "Evaluator", walk: Walk) -> None:
         self._evaluator, self._walk = evaluator, walk
+        self._by_name: dict[str | None, Scope] = {}
+        for one in walk.classes.values():
+            self._by_name.setdefault(one.name, one)
 
     def attribute(self, node: ast.Attribute, block: Block) -> Value:
         """The value of an attribute; None where no class of the file has it."""
@@ -46,25 +51,30 @@ class Classes:
             return found[0].to
         return None
 
+    def named(self, node: ast.expr, block: Block) -> Scope | None:
+        """The class of this file that an expression names."""
+        if not isinstance(node, ast.Name):
+            return None
+        scope = block.scope.holding(node.id)
+        bindings = scope.bindings[node.id] if scope else []
+        if len(bindings) == 1 and isinstance(bindings[0].to, ast.ClassDef):
+            return self._walk.classes[id(bindings[0].to)]
+        return None
+
     def _class(self, node: ast.expr, block: Block) -> tuple[Scope | None, Call | None]:
         """The class that an expression names or whose object it is."""
-        if isinstance(node, ast.Name):
-            scope = block.scope.holding(node.id)
-            bindings = scope.bindings[node.id] if scope else []
-            if len(bindings) == 1 and isinstance(bindings[0].to, ast.ClassDef):
-                return self._walk.classes[id(bindings[0].to)], None
+        if (named := self.named(node, block)) is not None:
+            return named, None
         made = self._evaluator.value(node, block)
-        if isinstance(made, Call) and made.receiver is None:
-            for one in self._walk.classes.values():
-                if one.name == made.callee:
-                    return one, made
+        if isinstance(made, Call) and made.receiver is None and made.callee in self._by_name:
+            return self._by_name[made.callee], made
         return None, None
 
     def _of(
         self, scope: Scope, name: str, node: ast.expr, block: Block, depth: int = 0
     ) -> Value:
         if name in scope.attributes:
-            return self._evaluator.bound(scope.attributes[name], node, block)
+            return self._evaluator.variables.bound(scope.attributes[name], node, block)
         bindings = scope.bindings.get(name)
         if bindings is not None:
             return self._field(scope, name, bindings, node, block)
@@ -87,7 +97,7 @@ class Classes:
         if len(bindings) == 1 and isinstance(first.to, Function):
             decorators = {_last(one) for one in first.to.decorator_list}
             if decorators & {"property", "cached_property"}:
-                return self._evaluator.returned(first.to)
+                return self._evaluator.calls.returned(first.to)
             return None
         default = self._default(bindings, node, block)
         if not self._is_settings(scope):
@@ -100,7 +110,7 @@ class Classes:
 
     def _default(self, bindings: list[Binding], node: ast.expr, block: Block) -> Value:
         """What a field is where nothing else is said, ``Field`` and ``field`` looked into."""
-        found = self._evaluator.bound(bindings, node, block)
+        found = self._evaluator.variables.bound(bindings, node, block)
         if not (isinstance(found, Call) and found.name in ("Field", "field", "PrivateAttr")):
             return found
         if "default" in found.fields:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from llmrr.migrate.values import Call, Env, Prompt, Unresolved, Value
 
+_LONGEST: Final = 1_000_000  # characters
 ENVIRONMENTS: Final = frozenset({
     "os.environ", "streamlit.secrets", "google.colab.userdata", "st.secrets",
 })  # fmt: skip
@@ -85,12 +86,15 @@ def method(base: Value, name: str, call: Call) -> Result | None:
     if name in _TEXT_METHODS and len(texts) == len(call.args) <= 1:
         return _changed(base, name, texts)
     if name == "replace" and len(texts) == len(call.args) == 2:
-        return Result(base.replace(texts[0], texts[1]))
+        longest = base.count(texts[0]) * len(texts[1]) + len(base)
+        return Result(base.replace(texts[0], texts[1])) if longest < _LONGEST else None
     if name == "joinpath" and texts and len(texts) == len(call.args):
         return Result(joined([base, *texts]))
     if name == "join" and len(call.args) == 1 and isinstance(call.args[0], list):
         parts = [one for one in call.args[0] if isinstance(one, str)]
-        return Result(base.join(parts)) if len(parts) == len(call.args[0]) else None
+        longest = sum(map(len, parts)) + len(base) * len(parts)
+        is_known = len(parts) == len(call.args[0]) and longest < _LONGEST
+        return Result(base.join(parts)) if is_known else None
     return None
 
 

@@ -1,143 +1,169 @@
-"""What a file imports of other files that are scanned with it: their constants and settings.
-
-Only plain values count: what another file makes is told where that is read. A file is looked for
-where Python would find it when the program is started in a folder above; nothing outside of the
-folder that is scanned is read, and nothing is imported.
-"""
+"""What a name is that comes from another module of the same tree: read and evaluated as any other
+file, never imported."""
 
 import ast
 import os
-from dataclasses import dataclass, field
+import sys
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate.values import Env, Prompt, Value
+from llmrr.migrate.parsing.decoding import decoded
+from llmrr.migrate.values import Call, Env, OneOf, Prompt, Unresolved, Value
 
 if TYPE_CHECKING:
     from llmrr.migrate.python.evaluation import Evaluator
 
-_LARGEST: Final = 200_000  # bytes of a file that is looked into
-_MOST: Final = 200  # files that are kept
-_DEEPEST: Final = 3  # imports of imports
-_END: Final = 10_000_000  # a line behind all others
+_LARGEST: Final = 200_000  # bytes of a module that is looked into
+_UP: Final = 5  # folders above a file that its imports may start from
+_MOST: Final = 40  # modules that one file is looked up in
+_BUDGET: Final = 600_000  # bytes of them in all
+_DEEPEST: Final = 2  # a module, and the one that it hands on a name of
+# Whose clients are taken along; all else that is made elsewhere is told of where it is made.
+_CLIENTS: Final = frozenset({
+    "openai", "groq", "together", "cerebras", "fireworks", "anthropic", "mistralai", "cohere",
+    "google", "ollama",
+})  # fmt: skip
 
 
-@dataclass(slots=True)
-class Scanned:
-    """The files below ``root``, each evaluated once."""
-
-    root: str
-    depth: int = 0
-    files: "dict[str, Evaluator | None]" = field(default_factory=dict)
-    names: dict[str, frozenset[str]] = field(default_factory=dict)
-
-    def holds(self, folder: str, name: str) -> bool:
-        """Whether something of this name lies in a folder."""
-        if folder not in self.names:
-            try:
-                self.names[folder] = frozenset(one.name for one in os.scandir(folder))
-            except OSError:
-                self.names[folder] = frozenset()
-        return name in self.names[folder]
-
-    def is_below(self, path: str) -> bool:
-        """Whether a path lies in what is scanned, links followed."""
-        return Path(os.path.realpath(path)).is_relative_to(self.root)
-
-    def evaluator(self, path: str) -> "Evaluator | None":
-        """A file, evaluated when something of it is asked for; None for what cannot be."""
-        if path not in self.files and len(self.files) < _MOST:
-            self.files[path] = None  # while it is read
-            self.files[path] = self._evaluated(path)
-        return self.files.get(path)
-
-    def _evaluated(self, path: str) -> "Evaluator | None":
-        from llmrr.migrate.parsing.decoding import decoded
-        from llmrr.migrate.python.evaluation import Evaluator
-        from llmrr.migrate.python.syntax import Source
-        from llmrr.migrate.reading import read
-
-        try:
-            content = read(path)
-            text = decoded(content.data) if content.size <= _LARGEST else None
-            if text is None:
-                return None
-            at = Path(path)
-            return Evaluator(Source(text, at), at, Modules(self, str(at.parent)))
-        except (OSError, DamagedFile, RecursionError, MemoryError):
-            return None
-
-
-@dataclass(slots=True)
 class Modules:
-    """The modules that a file in ``folder`` may import of those that are scanned."""
+    """The modules beside a file, below ``top``, as far as its imports name them."""
 
-    scanned: Scanned
-    folder: str
-    _known: dict[str, Value] = field(default_factory=dict)
-    _nodes: list[ast.expr] = field(default_factory=list)  # values are kept by the id of the node
+    def __init__(self, file: Path, top: Path, depth: int = 1) -> None:
+        self._folder, self._top, self._depth = file.parent, top, depth
+        self._files: dict[str, Path | None] = {}
+        self._values: dict[tuple[str, str], Value] = {}
+        self._budget = _BUDGET // self._depth
 
-    def value(self, dotted: str) -> Value:
-        """What a dotted name of an import stands for; None where that is nothing plain."""
-        if dotted not in self._known:
-            self._known[dotted] = None  # while it is evaluated
-            if self.scanned.depth < _DEEPEST:
-                self.scanned.depth += 1
-                try:
-                    self._known[dotted] = self._value(dotted)
-                finally:
-                    self.scanned.depth -= 1
-        return self._known[dotted]
-
-    def _value(self, dotted: str) -> Value:
-        up = len(dotted) - len(dotted.lstrip("."))
-        parts = dotted[up:].split(".")
-        found = next((one for start in self._starts(up) if (one := self._file(start, parts))), None)
-        if found is None or found[1] == len(parts):
+    def value(self, dotted: str, line: int, rest: str = "") -> Value:
+        """What ``package.module.name`` is, with ``rest`` (``()``, ``().name``) after it; None where
+        it is not known. ``line`` is where it is imported."""
+        if dotted.partition(".")[0] in sys.stdlib_module_names:
             return None
-        evaluator = self.scanned.evaluator(found[0])
-        if evaluator is None:
-            return None
-        node = ast.parse(".".join(parts[found[1] :]), mode="eval").body
-        ast.increment_lineno(node, _END)
-        self._nodes.append(node)
-        value = evaluator.value(node, evaluator.walk.top)
-        return value if _is_plain(value) else None
+        key = dotted, rest
+        if key not in self._values:
+            self._values[key] = None
+            found = self._found(dotted, rest)
+            if isinstance(found, Call | OneOf):  # their lines are those of the other file
+                found = replace(found, line=line)
+            self._values[key] = found
+        return self._values[key]
 
-    def _starts(self, up: int) -> list[str]:
-        """The folders in which a module may lie, the nearest first."""
-        folder = Path(self.folder)
-        if up:
-            folders = [folder, *folder.parents]
-            folders = folders[up - 1 : up]
-        else:
-            folders = [folder, *folder.parents]
-        return [str(one) for one in folders if one.is_relative_to(self.scanned.root)]
-
-    def _file(self, start: str, parts: list[str]) -> tuple[str, int] | None:
-        """The file of a module, and how many parts of the name it takes."""
-        at = start
-        for count, part in enumerate(parts):
-            if self.scanned.holds(at, f"{part}.py"):
-                return self._inside(f"{at}/{part}.py", count + 1)
-            if self.scanned.holds(at, "__init__.py") and not self.scanned.holds(at, part) and count:
-                return self._inside(f"{at}/__init__.py", count)
-            if not self.scanned.holds(at, part):
+    def _found(self, dotted: str, rest: str) -> Value:
+        for module, name in _split(dotted):
+            file = self._file(module)
+            if file is None:
+                continue
+            state = _state(file)
+            if state is None or state[1] > self._budget:
                 return None
-            at = f"{at}/{part}"
+            self._budget -= state[1]
+            try:
+                other = _evaluator(str(file), self._top, self._depth, state)
+                return _taken(other, f"{name}{rest}") if other else None
+            except (RecursionError, MemoryError):
+                return None
         return None
 
-    def _inside(self, path: str, count: int) -> tuple[str, int] | None:
-        return (path, count) if self.scanned.is_below(path) else None
+    def _file(self, module: str) -> Path | None:
+        if module not in self._files:
+            full = len(self._files) >= _MOST
+            self._files[module] = None if full else self._located(module)
+        return self._files[module]
+
+    def _located(self, module: str) -> Path | None:
+        plain = module.lstrip(".")
+        level = len(module) - len(plain)
+        parts = [one for one in plain.split(".") if one]
+        start = self._folder
+        starts = [start, *start.parents[:_UP]] if not level else [[start, *start.parents][level - 1]
+                  if level <= len(start.parents) else start]  # fmt: skip
+        for folder in starts:
+            if folder != self._top and not folder.is_relative_to(self._top):
+                return None
+            whole = folder.joinpath(*parts)
+            for file in (whole.with_name(f"{whole.name}.py") if parts else None,
+                         whole / "__init__.py"):  # fmt: skip
+                if file is not None and _is_below(file, self._top):
+                    return file
+        return None
+
+
+def _split(dotted: str) -> list[tuple[str, str]]:
+    """The ways to read a dotted name as a module and what is in it, the longest module first."""
+    plain = dotted.lstrip(".")
+    dots = dotted[: len(dotted) - len(plain)]
+    parts = plain.split(".")
+    found = [(dots + ".".join(parts[:at]), ".".join(parts[at:]))
+             for at in range(len(parts) - 1, 0, -1)]  # fmt: skip
+    return [*found, (dots, plain)] if dots else found
+
+
+def _taken(other: "Evaluator", text: str) -> Value:
+    """What an expression gives at the end of a module, if that may be taken along."""
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError):
+        return None
+    for one in ast.walk(node):
+        if isinstance(one, ast.expr):
+            one.lineno = one.end_lineno = 10**9
+            one.col_offset = 0
+    found = other.aside(node, other.walk.top)
+    if isinstance(found, Call):
+        root = found.callee.partition(".")[0]
+        return found if found.receiver is None and root in _CLIENTS else None
+    return found if _is_plain(found) else None
 
 
 def _is_plain(value: Value) -> bool:
-    """Whether a value means the same in another file: a path beside the file would not."""
-    if isinstance(value, list | dict):
-        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
-    if isinstance(value, Env):
-        return _is_plain(value.default)
-    if isinstance(value, str):
-        return not value.startswith(("./", "../"))
-    return value is None or isinstance(value, int | float | Prompt)
+    if isinstance(value, OneOf):
+        return bool(value.values) and all(map(_is_plain, value.values))
+    if isinstance(value, Call | Unresolved):
+        return False
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    return value is None or isinstance(value, str | int | float | Env | Prompt)
+
+
+def _is_below(file: Path, top: Path) -> bool:
+    """Whether it is a file that lies below a folder, links followed."""
+    try:
+        return file.is_file() and Path(os.path.realpath(file)).is_relative_to(top)
+    except (OSError, ValueError):
+        return False
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size) if found.st_size <= _LARGEST else None
+
+
+@lru_cache(maxsize=32)
+def _evaluator(
+    path: str, top: Path, depth: int, state: tuple[int, int]
+) -> "Evaluator | None":
+    """The evaluated file; many files of one tree import the same one."""
+    from llmrr.migrate.python.evaluation import Evaluator
+    from llmrr.migrate.python.syntax import Source
+
+    file = Path(path)
+    try:
+        text = decoded(file.read_bytes())
+        source = Source(text, file) if text is not None else None
+    except (OSError, DamagedFile, RecursionError, MemoryError):
+        return None
+    if source is None:
+        return None
+    try:
+        modules = Modules(file, top, depth + 1) if depth < _DEEPEST else None
+        return Evaluator(source, file, modules)
+    except (RecursionError, MemoryError):
+        return None

@@ -127,9 +127,8 @@ def spellings(provider: str, call: Call) -> list[Call]:
     """A construction, once for each name that its model may have, where branches decide that."""
     named = _model_name(provider, arguments(call))
     value = named[1] if named else None
-    if not isinstance(value, Unresolved) or len(value.choices) < 2:
-        return [call]
-    return [_told(call, value, one) for one in value.choices]
+    found = fields.alternatives(value)
+    return [_told(call, value, one) for one in found] if len(found) > 1 else [call]
 
 
 def _told(call: Call, unknown: Value, known: Value) -> Call:

@@ -65,6 +65,7 @@ class Generation:
     def __init__(self, models: CodedModels) -> None:
         self.models, self.findings = models, models.findings
         self._lengths: list[tuple[Model, Value, int]] = []
+        self._read: set[Call] = set()
 
     def loaded(self, model: Model, call: Call) -> None:
         """What the call that loads a model is told."""
@@ -94,10 +95,12 @@ class Generation:
     def asked(self, model: Model, call: Call) -> None:
         """What a call that asks is told, in it or in an object that is given along."""
         stated = _given(call)
+        self._read.add(call)
         along = [*call.args, *stated.values()]
         for one in along:
             if isinstance(one, Call) and one.name in ("GenerationConfig", "SamplingParams"):
                 stated = {**_given(one), **stated}
+                self._read.add(one)
         if "generate_kwargs" in stated and isinstance(inner := stated.pop("generate_kwargs"), dict):
             stated |= inner
         self._put(model, stated, call.line)
@@ -105,6 +108,19 @@ class Generation:
             if not re.search(r"(?i)inputs?|encod|tokens|batch", one.text):
                 said = f"{one.text[:80]} may hold parameters"
                 self.findings.warn("unresolved", said, one.line or call.line)
+
+    def told(self, call: Call) -> None:
+        """A call of something that is not known, with parameters that only generating takes: they
+        are of the only model that there is."""
+        stated, found = _given(call), self.findings.models
+        if "max_new_tokens" not in stated or call.name == "dict" or len(found) != 1:
+            return
+        if call in self._read or call in self.models.by_call:
+            return
+        model = found[0]
+        if call.name != "GenerationConfig":
+            model.call_sites = sorted({*model.call_sites, call.line})
+        self._put(model, stated, call.line)
 
     def adapter(self, model: Model, adapter: Value, line: int) -> None:
         """A LoRA on a model."""

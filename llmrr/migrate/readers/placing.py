@@ -22,10 +22,6 @@ def place(
     if provider == "litellm":
         custom = stated.get("custom_llm_provider")
         return litellm_names.placed(name, custom if isinstance(custom, str) else None, address)
-    if address and provider in ("openai", "openai_like"):
-        found = naming.by_address(address)
-        if found is not None:
-            return naming.Place(f"{found[0]}:{name}", found[1])
     if provider in ("google", "vertex"):
         name = name.removeprefix("models/")
     return naming.place(provider, name, address)

@@ -11,7 +11,7 @@ from llmrr.migrate.readers import asked, inference_client
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.coded_models import CodedModels
 from llmrr.migrate.readers.generation import Generation
-from llmrr.migrate.values import Call, Code, Value
+from llmrr.migrate.values import Call, Code, Unresolved, Value
 
 _PACKAGES: Final = (
     "transformers", "vllm", "optimum", "auto_gptq", "gptqmodel", "awq", "unsloth", "peft",
@@ -35,6 +35,8 @@ _OTHER_CLASS: Final = re.compile(
 _BESIDE: Final = re.compile(
     r"(?:Tokenizer|TokenizerFast|Processor|FeatureExtractor|Config|Scheduler|Dataset|Trainer)$"
 )
+# Models of any task: what is done with them tells it.
+_ANY: Final = ("AutoModel", "TFAutoModel", "FlaxAutoModel")
 _LOADS: Final = ("from_pretrained", "from_quantized", "from_pretrained_cached")
 _ASKS: Final = ("generate", "chat", "stream_chat", "beam_search")
 _PIPELINES: Final = ("pipeline", "TextGenerationPipeline", "Text2TextGenerationPipeline",
@@ -54,6 +56,9 @@ def of_code(document: Document) -> Iterator[Artefact]:
         _tokens(call, models)
     for call in code.calls:
         _ask(call, models, generation)
+    for call in code.calls:
+        if inference_client.client_of(call) is None:
+            generation.told(call)
     inference_client.read(code, findings)
     generation.finish()
     if findings.models or findings.warnings:
@@ -98,11 +103,9 @@ def _class(
             models.by_call[call] = model
             generation.adapter(model, adapter, call.line)
         return
-    if _OTHER_CLASS.search(kind):
+    if _OTHER_CLASS.search(kind) or call.callee.startswith("diffusers."):
         _other(call, models, "other-role")
-    elif kind in ("AutoModel", "TFAutoModel", "FlaxAutoModel") and not _is_asked(call, code):
-        _other(call, models, "embedding-model")
-    elif _TEXT_CLASS.search(kind) or kind.endswith("Model"):
+    elif _TEXT_CLASS.search(kind) or (kind in _ANY and _is_asked(call, code)):
         stated = call.args[0] if call.args else next(
             (call.named[one] for one in ("pretrained_model_name_or_path", "model_name",
              "model_name_or_path", "model_id", "quant_path") if one in call.named), None
@@ -111,6 +114,8 @@ def _class(
             stated = None
         if model := models.add(call, stated):
             generation.loaded(model, call)
+    elif kind in _ANY or (kind.endswith("Model") and call.callee.startswith("transformers.")):
+        _other(call, models, "embedding-model")
 
 
 def _pipeline(call: Call, models: CodedModels, generation: Generation) -> None:
@@ -142,6 +147,7 @@ def _other(call: Call, models: CodedModels, code: str) -> None:
 
 def _ask(call: Call, models: CodedModels, generation: Generation) -> None:
     """What asks a model."""
+    call = _of_thread(call, models)
     receiver = call.receiver
     is_pipe = call.callee in ("", "_call", "__call__") and receiver is not None and (
         receiver in models.by_call
@@ -160,6 +166,23 @@ def _ask(call: Call, models: CodedModels, generation: Generation) -> None:
     ):  # fmt: skip
         for model in models.findings.models[:1]:
             _texts(model, call, models)
+
+
+def _of_thread(call: Call, models: CodedModels) -> Call:
+    """The call of ``Thread(target=model.generate, kwargs=…)``, as streaming does it."""
+    target, given = call.fields.get("target"), call.fields.get("kwargs")
+    if call.name != "Thread" or not isinstance(target, Unresolved):
+        return call
+    found = re.fullmatch(r"([\w.]+)\.generate", target.text)
+    if found is None:
+        return call
+    own = next((one for one in models.by_call if found[1] in one.targets), None)
+    if isinstance(given, Call) and given.name == "dict":
+        inner = given.args[0] if given.args else None
+        given = {**(inner if isinstance(inner, dict) else {}), **given.fields}
+    fields = given if isinstance(given, dict) else {}
+    return Call(f"{found[1]}.generate" if own is None else "generate", (), fields, own,
+                line=call.line, text=call.text)  # fmt: skip
 
 
 def _texts(model: Model, call: Call, models: CodedModels) -> None:

@@ -205,16 +205,14 @@ def _agent(runnables: "Runnables", call: Call) -> Part:
     stated = call.named
     given = stated.get("model", stated.get("llm", call.args[0] if call.args else None))
     found = NOTHING
-    if isinstance(given, Unresolved) and given.choices:
+    if isinstance(given, Unresolved) and given.calls:
         found = runnables.part(given)
-        named = [one for one in given.choices if isinstance(one, str)]
-        found = found if found.chains else one_of([
-            by_name(runnables, call, one, None, {}) for one in named
-        ])  # fmt: skip
     elif isinstance(given, str | Env | Unresolved):
-        known = fields.resolved(given, runnables.findings, "model", runnables.line(call))
-        if isinstance(known, str):
-            found = by_name(runnables, call, known, None, {})
+        line = runnables.line(call)
+        names = [fields.resolved(one, runnables.findings, "model", line)
+                 for one in fields.alternatives(given)]  # fmt: skip
+        found = one_of([by_name(runnables, call, one, None, {}) for one in names
+                        if isinstance(one, str)])  # fmt: skip
     rest = beside(runnables.part(one) for one in (*call.args, *call.fields.values()))
     found = Part(found.chains + rest.chains, rest.waiting)
     said = next(

@@ -8,6 +8,7 @@ from llmrr.migrate.artefact import Model
 from llmrr.migrate.readers.langchain.sketches import Sketch
 from llmrr.migrate.values import Call, Unresolved, Value
 
+_CIRCLES: Final = 200  # chains among which circles are looked for
 Chain = tuple[Model, ...]  # a model and what follows when it fails
 
 
@@ -110,7 +111,7 @@ def circle(chains: Iterable[tuple[str, ...]]) -> str | None:
     behind: dict[str, set[str]] = {}
     for first, *rest in chains:
         behind.setdefault(first, set()).update(rest)
-    for start, after in behind.items():
+    for start, after in behind.items() if len(behind) <= _CIRCLES else ():
         seen: set[str] = set()
         ahead = sorted(after)
         while ahead:

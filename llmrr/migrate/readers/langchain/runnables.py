@@ -99,7 +99,7 @@ class Runnables:
             if id(value) not in self._held:  # a constant may be used a thousand times
                 self._held[id(value)] = (value, beside(self.part(one) for one in items(value)))
             return self._held[id(value)][1]
-        if isinstance(value, Unresolved) and value.choices:
+        if isinstance(value, Unresolved) and value.calls:
             return one_of(self.part(one) for one in value.calls)
         return NOTHING
 

@@ -83,7 +83,11 @@ def _is_bare(text: str | Prompt | None) -> bool:
 
 
 def _is_template(said: Sequence[Said]) -> bool:
-    return any(isinstance(one.text, Prompt) and not _is_bare(one.text) for one in said)
+    """Whether there is a text with holes, or an example of a conversation before a question."""
+    examples = any(one.role == "assistant" and isinstance(one.text, str) for one in said)
+    return any(
+        isinstance(one.text, Prompt) and (examples or not _is_bare(one.text)) for one in said
+    )
 
 
 def _system(said: Sequence[Said]) -> str | None:
