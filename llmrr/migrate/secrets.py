@@ -131,10 +131,21 @@ def assigned(text: str) -> Iterator[tuple[int, str, str]]:
     """
     for number, line in enumerate(text.splitlines(), 1):
         for match in _ASSIGNED.finditer(line[:2000]):
-            if is_secret_field(match[1]) and not is_placeholder(match[2]):
+            if is_secret_field(match[1]) and _may_be_key(match[1], match[2]):
                 yield number, match[1], match[2]
         for match in _LOOKS.finditer(line[:2000]):
             yield number, "", match[0]
+
+
+def _may_be_key(name: str, text: str) -> bool:
+    """Whether a text is one; under a name that may be that of a table's, it has to look random.
+
+    >>> _may_be_key("key", "interrupt-msg"), _may_be_key("api_key", "opensesame")
+    (False, True)
+    """
+    if name.lower() in ("key", "token") and not re.search(r"\d", text):
+        return False
+    return not is_placeholder(text)
 
 
 def reference(text: str) -> Env | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from llmrr.migrate.javascript.grammar import text_of
 from llmrr.migrate.javascript.modules import exported, exported_name, imported
 from llmrr.migrate.javascript.names import AROUND, dotted_name, is_nothing, root_name
-from llmrr.migrate.javascript.patterns import names_in, taken_apart
+from llmrr.migrate.javascript.patterns import defaults_in, names_in, taken_apart
 from llmrr.migrate.javascript.scopes import Binding, Given, Scope
 
 if TYPE_CHECKING:
@@ -142,7 +142,10 @@ class Declarations:
             inner.returns.append(Given(body, inner))
         parameters = node.child_by_field_name("parameters") or node.child_by_field_name("parameter")
         for one in names_in(parameters) if parameters else ():
-            inner.declare(one).is_open = True
+            binding = inner.declare(one)
+            binding.is_open = binding.is_parameter = True
+        for name_of, default in defaults_in(parameters) if parameters else ():
+            inner.declare(name_of).given.append(Given(default, inner))
         return inner
 
     def _class(self, node: "Node", scope: Scope) -> Scope:

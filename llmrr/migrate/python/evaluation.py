@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.python import known
 from llmrr.migrate.python.calls import Calls
 from llmrr.migrate.python.classes import Classes
@@ -183,4 +184,6 @@ class Evaluator:
             return self.unresolved(node) if "..." in whole else whole[str(key)]
         if isinstance(whole, list) and isinstance(key, int) and -len(whole) <= key < len(whole):
             return whole[key]
+        if isinstance(whole, dict) and isinstance(key, Unresolved | Call | Env):
+            return with_calls(self.unresolved(node), whole.values())
         return self.unresolved(node)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.python.nodes import Function, dotted_name
 from llmrr.migrate.python.scopes import Block, Scope
 from llmrr.migrate.values import Call, OneOf, Unresolved, Value
@@ -42,7 +43,7 @@ class Parameters:
         known = tuple(one for one in values if not isinstance(one, Call | Unresolved))
         given = len(known) == len(values)
         assumed = not self._calls(function, block.scope) or not given
-        return OneOf(unknown.text, unknown.line, known, assumed)
+        return with_calls(OneOf(unknown.text, unknown.line, known, assumed), values)
 
     def option(self, parser: Call, name: str, node: ast.expr) -> Value:
         """What ``parse_args().name`` is where the command line says nothing."""
@@ -149,9 +150,9 @@ class Parameters:
         """What ``@click.option("--name", default=…)`` says."""
         for node in function.decorator_list:
             made = self._evaluator.value(node, block) if isinstance(node, ast.Call) else None
-            if isinstance(made, Call) and made.name in ("option", "argument"):
-                if _option(made.args) == name:
-                    return made.fields.get("default", _UNKNOWN)
+            is_option = isinstance(made, Call) and made.name in ("option", "argument")
+            if is_option and isinstance(made, Call) and _option(made.args) == name:
+                return made.fields.get("default", _UNKNOWN)
         return _UNKNOWN
 
 

@@ -11,6 +11,7 @@ from llmrr.migrate.values import Call, Env, OneOf, Prompt, Unresolved, Value
 
 Part = str | Prompt | None
 
+_BRANCHES: Final = 24  # values that one thing may have; of more nothing is said
 _LONGEST: Final = 1_000_000  # characters
 
 
@@ -139,6 +140,8 @@ def one_of(values: Sequence[Value], unknown: Unresolved) -> Unresolved:
         elif isinstance(one, str | int | float | Env):
             found.append(one)
         else:
+            return unknown
+        if len(found) > _BRANCHES:
             return unknown
     distinct = [one for at, one in enumerate(found) if one not in found[:at]]
     return OneOf(unknown.text, unknown.line, tuple(distinct))

@@ -6,8 +6,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.python import known, texts
-from llmrr.migrate.python.choosing import MOST, holding
+from llmrr.migrate.python.choosing import BRANCHES, MOST, holding
 from llmrr.migrate.python.nodes import Place, dotted_name
 from llmrr.migrate.python.scopes import Binding, Block
 from llmrr.migrate.values import Call, Unresolved, Value
@@ -41,7 +42,8 @@ class Variables:
         chosen = holding(bindings, block, (node.lineno, node.col_offset))
         if chosen is not None:
             return self.given(chosen, node)
-        unknown = self._evaluator.unresolved(node)
+        reaching = self._reaching(bindings, node, block) if len(bindings) <= BRANCHES else ()
+        unknown = with_calls(self._evaluator.unresolved(node), reaching)
         if len(bindings) > 8 or not all(isinstance(o.to, ast.expr | ast.arg) for o in bindings):
             return unknown
         values = [self.given(one, node) for one in bindings]
@@ -50,6 +52,15 @@ class Variables:
         if isinstance(bindings[0].to, ast.arg):  # if model is None: model = "x"
             return texts.either(values, unknown) if len(values) == 2 else unknown
         return texts.one_of([one for one in values if one is not None], unknown)
+
+    def _reaching(
+        self, bindings: Sequence[Binding], node: ast.expr, block: Block
+    ) -> Iterator[Value]:
+        """What a name may be at a place."""
+        place, here = (node.lineno, node.col_offset), block.scope
+        for one in bindings:
+            if one.block.scope is not here or one.after <= place or block.in_loop:
+                yield self.given(one, node)
 
     def given(self, binding: Binding, node: ast.expr) -> Value:
         """What a binding gives to the name that ``node`` is."""
