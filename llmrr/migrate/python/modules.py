@@ -91,6 +91,12 @@ class Modules:
         return None
 
 
+def is_client(call: Call) -> bool:
+    """Whether a call makes a client of a provider's library."""
+    root, _, name = call.callee.partition(".")
+    return call.receiver is None and root in _CLIENTS and name[:1].isupper()
+
+
 def _split(dotted: str) -> list[tuple[str, str]]:
     """The ways to read a dotted name as a module and what is in it, the longest module first."""
     plain = dotted.lstrip(".")
@@ -113,8 +119,7 @@ def _taken(other: "Evaluator", text: str) -> Value:
             one.col_offset = 0
     found = other.aside(node, other.walk.top)
     if isinstance(found, Call):
-        root = found.callee.partition(".")[0]
-        return found if found.receiver is None and root in _CLIENTS else None
+        return found if is_client(found) else None
     return found if _is_plain(found) else None
 
 

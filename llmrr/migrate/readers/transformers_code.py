@@ -3,6 +3,7 @@ it loads, and how it asks them."""
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from llmrr.migrate.artefact import Artefact, Findings, Model
@@ -11,7 +12,7 @@ from llmrr.migrate.readers import asked, inference_client
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.coded_models import CodedModels
 from llmrr.migrate.readers.generation import Generation
-from llmrr.migrate.values import Call, Code, Value
+from llmrr.migrate.values import Call, Code, Unresolved, Value
 
 _PACKAGES: Final = (
     "transformers", "vllm", "optimum", "auto_gptq", "gptqmodel", "awq", "unsloth", "peft",
@@ -37,6 +38,7 @@ _BESIDE: Final = re.compile(
 )
 _LOADS: Final = ("from_pretrained", "from_quantized", "from_pretrained_cached")
 _ASKS: Final = ("generate", "chat", "stream_chat", "beam_search")
+_STARTS: Final = ("Thread", "Process", "submit", "to_thread", "run_sync", "start_new_thread")
 _PIPELINES: Final = ("pipeline", "TextGenerationPipeline", "Text2TextGenerationPipeline",
                      "ConversationalPipeline")  # fmt: skip
 
@@ -54,6 +56,8 @@ def of_code(document: Document) -> Iterator[Artefact]:
         _tokens(call, models)
     for call in code.calls:
         _ask(call, models, generation)
+        if call.name in _STARTS:
+            _started(call, models, generation)
     inference_client.read(code, findings)
     generation.finish()
     if findings.models or findings.warnings:
@@ -160,6 +164,23 @@ def _ask(call: Call, models: CodedModels, generation: Generation) -> None:
     ):  # fmt: skip
         for model in models.findings.models[:1]:
             _texts(model, call, models)
+
+
+def _started(call: Call, models: CodedModels, generation: Generation) -> None:
+    """``Thread(target=model.generate, kwargs=…)``."""
+    target = call.fields.get("target", call.args[0] if call.args else None)
+    said = target.text if isinstance(target, Unresolved) else ""
+    owner, _, method = said.rpartition(".")
+    if method not in _ASKS:
+        return
+    stated = call.fields.get("kwargs", {k: v for k, v in call.fields.items() if k != "target"})
+    if isinstance(stated, Call) and stated.callee == "dict":
+        stated = dict(stated.fields)
+    named = next((one for one in models.by_call if owner in one.targets), None)
+    asking = replace(call, callee=method, args=(), receiver=named, rest=(),
+                     fields=stated if isinstance(stated, dict) else {})  # fmt: skip
+    if (model := models.asked(asking)) is not None:
+        generation.asked(model, asking)
 
 
 def _texts(model: Model, call: Call, models: CodedModels) -> None:
