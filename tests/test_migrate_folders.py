@@ -323,6 +323,24 @@ def test_settings_of_gpt4all(tmp_path: Path) -> None:
     assert codes(found) == ["no-model"]
 
 
+@pytest.mark.parametrize(
+    ("call", "source"),
+    [
+        ("G('tiny.Q4_0.gguf')", "file:~/.cache/gpt4all/tiny.Q4_0.gguf"),
+        ("G(model_name='tiny', model_path='./models', n_ctx=512)", "file:./models/tiny.gguf"),
+    ],
+)  # fmt: skip
+def test_code_that_uses_gpt4all(call: str, source: str) -> None:
+    text = (
+        f"from gpt4all import GPT4All as G\nm = {call}\nwith m.chat_session('Be brief.'):\n"
+        "    print(m.generate('Hi', max_tokens=9, temp=0.5, streaming=False))\n"
+    )
+    (found,) = gpt4all.READER.of_code(Document(Path("a.py"), text.encode()))  # type: ignore[misc]
+    (model,) = found.models
+    assert (found.kind, model.source) == ("gpt4all", source)
+    assert model.params == {"system": "Be brief.", "max_tokens": 9, "temperature": 0.5}
+
+
 def test_what_gpt4all_offers_is_not_in_use() -> None:
     found = of_data(gpt4all, [{"filename": "x.gguf", "md5sum": "y"}], "models3.json")
     assert (found.kind, found.models, codes(found)) == ("gpt4all", (), ["no-model"])

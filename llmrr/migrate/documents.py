@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.errors import DamagedFile
+from llmrr.migrate.secrets import masked
 
 if TYPE_CHECKING:
     from llmrr.migrate.values import Code
@@ -54,7 +55,7 @@ class Document:
         try:
             return parsed(self.text, self.suffix)
         except DamagedFile as error:
-            self.problem = error.message
+            self.problem = masked(error.message)
             return None
 
     @cached_property
@@ -76,5 +77,5 @@ class Document:
             near = (self.real, self.top) if self.top is not None else None
             return evaluated(self.text, self.suffix, self.path, near)
         except DamagedFile as error:
-            self.problem = error.message
+            self.problem = masked(error.message)
             return None

@@ -66,6 +66,7 @@ class Call:
     ``a | b`` is a call of ``|``. ``args`` are by position; ``fields`` by name: Python's keywords.
     ``rest`` is what was spread into it and is not known. ``targets`` are the names that it was
     assigned to (``llm``, ``self.llm``, ``Settings.llm``); ``within`` is the function around it.
+    ``span`` is where it stands: line, column in bytes, and the same of its end.
     """
 
     callee: str
@@ -77,6 +78,7 @@ class Call:
     within: str | None = None
     line: int = 1
     text: str = ""
+    span: tuple[int, int, int, int] | None = None
 
     @property
     def name(self) -> str:

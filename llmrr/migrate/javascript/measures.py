@@ -5,7 +5,7 @@ from typing import Final
 from llmrr.migrate.values import Call, Value
 
 LARGEST: Final = 20_000  # values in one, each as often as it stands there
-DEEPEST: Final = 60
+DEEPEST: Final = 150  # values within each other, and calls on what calls gave
 
 
 class Measures:
@@ -31,10 +31,8 @@ class Measures:
 
     def _measured(self, value: dict[str, Value] | list[Value] | Call) -> tuple[int, int]:
         if isinstance(value, Call):
-            parts, receiver = [self._of(one) for one in value.args], self._of(value.receiver)
+            parts = [self._of(one) for one in (*value.args, value.receiver)]
         else:
-            values = value.values() if isinstance(value, dict) else value
-            parts, receiver = [self._of(one) for one in values], (0, 0)
-        size = 1 + sum(size for size, _ in parts) + receiver[0]
-        depth = max([receiver[1], *(depth + 1 for _, depth in parts)])  # receivers: read in a loop
-        return size, depth
+            inner = value.values() if isinstance(value, dict) else value
+            parts = [self._of(one) for one in inner]
+        return 1 + sum(size for size, _ in parts), 1 + max((depth for _, depth in parts), default=0)

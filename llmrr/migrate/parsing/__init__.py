@@ -5,7 +5,9 @@
 ``jsontext``   JSON, also with comments, trailing commas and the rest of JSON5
 ``yamltext``   YAML, with unknown tags and every size bounded
 ``initext``    INI as llama.cpp's presets have it
+``propertiestext``  properties of Java
 ``notebook``   the code cells of a notebook
+``component``  the scripts of a component of Vue, Svelte or Astro
 
 Nothing is executed or rendered, and each parser is bounded in size, depth and time.
 """
@@ -71,6 +73,10 @@ def evaluated(
         from llmrr.migrate.parsing import notebook
 
         return notebook.evaluated(text, path, near)
+    if found == "component":
+        from llmrr.migrate.parsing import component
+
+        return component.evaluated(text, path)
     if found == "python":
         from llmrr.migrate import python
 
@@ -81,7 +87,7 @@ def evaluated(
 
 
 def _tree(text: str, suffix: str) -> Any:
-    from llmrr.migrate.parsing import initext, jsontext, yamltext
+    from llmrr.migrate.parsing import initext, jsontext, propertiestext, yamltext
 
     match syntax(text, suffix):
         case "json":
@@ -93,6 +99,8 @@ def _tree(text: str, suffix: str) -> Any:
         case "ini":
             found = initext.load(text)
             return found if found or found.head else None
+        case "properties":
+            return propertiestext.load(text)
     return None
 
 

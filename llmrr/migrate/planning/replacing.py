@@ -63,13 +63,13 @@ def replaced(
 
 
 def as_files(setup: Setup, find: Callable[[str], Path]) -> Setup:
-    """The setup with the files of Ollama's models in place of their names; ``find`` gives the file
-    of one, and raises ``LlmrrError`` where there is none here."""
+    """The setup with the files of Ollama's models in place of their names: those that were seen in
+    a store; of others ``find`` gives the file, or raises ``LlmrrError`` where there is none."""
     models, warnings = [], list(setup.warnings)
     for model in setup.models:
         if model.source.startswith("ollama:") and "base_url" not in model.options:
             try:
-                path = find(model.source)
+                path = _seen(model) or find(model.source)
             except LlmrrError as error:
                 said = f"{model.source} stays as it is: {error.message}"
                 warnings.append(Notice("incomplete", setup.origins[model.name], said))
@@ -77,6 +77,12 @@ def as_files(setup: Setup, find: Callable[[str], Path]) -> Setup:
                 model = replace(model, source=f"file:{path}", engine=None)
         models.append(model)
     return replace(setup, models=tuple(models), warnings=tuple(warnings))
+
+
+def _seen(model: Model) -> Path | None:
+    """The file of a model in the store that was looked at, which may be none of this machine's."""
+    path = Path(model.weights).absolute() if model.weights else None
+    return path if path is not None and path.is_file() else None
 
 
 def blob(source: str) -> Path:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llmrr.migrate.python import known
 from llmrr.migrate.python.choosing import holding
-from llmrr.migrate.python.nodes import Function
+from llmrr.migrate.python.nodes import Function, span_of
 from llmrr.migrate.python.scopes import Binding, Block
 from llmrr.migrate.values import Call, Prompt, Unresolved, Value
 
@@ -50,7 +50,7 @@ class Calls:
         targets = self._evaluator.walk.targets.get(id(node), ())
         made = Call(
             callee, tuple(args), fields, receiver, tuple(rest), tuple(targets),
-            block.scope.function, node.lineno, self._evaluator.source.text(node),
+            block.scope.function, node.lineno, self._evaluator.source.text(node), span_of(node),
         )  # fmt: skip
         return self._calls.setdefault(id(node), made)
 

@@ -68,6 +68,7 @@ class Generation:
     def __init__(self, models: CodedModels) -> None:
         self.models, self.findings = models, models.findings
         self._lengths: list[tuple[Model, Value, int]] = []
+        self._read: set[Call] = set()
 
     def loaded(self, model: Model, call: Call) -> None:
         """What the call that loads a model is told."""
@@ -97,6 +98,7 @@ class Generation:
     def asked(self, model: Model, call: Call) -> None:
         """What a call that asks is told, in it or in an object that is given along."""
         stated = self._with_config(_given(call), call)
+        self._read.add(call)
         if "generate_kwargs" in stated and isinstance(inner := stated.pop("generate_kwargs"), dict):
             stated |= inner
         self._put(model, stated, call.line)
@@ -109,6 +111,7 @@ class Generation:
         """With what a ``GenerationConfig`` that is given along says, and what is set on it."""
         for one in (*call.args, *stated.values()):
             if isinstance(one, Call) and _CONFIG.search(one.callee):
+                self._read.add(one)
                 told = _given(one)
                 for target in one.targets:
                     told |= self._set_on(target)
@@ -121,6 +124,19 @@ class Generation:
         names = code.names if code is not None else {}
         found = {one.removeprefix(f"{name}."): one for one in names if one.startswith(f"{name}.")}
         return {short: names[one] for short, one in found.items() if "." not in short}
+
+    def told(self, call: Call) -> None:
+        """A call of something that is not known, with parameters that only generating takes: they
+        are of the only model that there is."""
+        stated, found = _given(call), self.findings.models
+        if "max_new_tokens" not in stated or call.name == "dict" or len(found) != 1:
+            return
+        if call in self._read or call in self.models.by_call:
+            return
+        model = found[0]
+        if call.name != "GenerationConfig":
+            model.call_sites = sorted({*model.call_sites, call.line})
+        self._put(model, stated, call.line)
 
     def adapter(self, model: Model, adapter: Value, line: int) -> None:
         """A LoRA on a model."""

@@ -1,5 +1,5 @@
 """GPT4All: its folder of models, ``*.rmodel`` files (remote models with their keys in clear),
-``GPT4All.ini``, and the lists of models that it offers.
+``GPT4All.ini``, and the lists of models that it offers; its Python package is in ``gpt4all_code``.
 
 Read off ``mysettings.cpp`` and ``modellist.cpp`` of https://github.com/nomic-ai/gpt4all.
 """
@@ -16,6 +16,7 @@ from llmrr.migrate import hubnames, naming
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.fields import api_key, settle
+from llmrr.migrate.readers import gpt4all_code
 from llmrr.migrate.readers.base import Reader
 from llmrr.modelfile import json_value
 from llmrr.store.holders import gpt4all
@@ -90,7 +91,7 @@ def of_folder(real: Path, shown: Path) -> Iterator[Artefact]:
     yield findings.artefact()
 
 
-READER = Reader(("gpt4all",), of_data, None, of_folder, forced)
+READER = Reader(("gpt4all",), of_data, gpt4all_code.of_code, of_folder, forced)
 
 
 def _is_remote(shape: Any) -> bool:

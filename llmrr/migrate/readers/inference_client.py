@@ -41,7 +41,7 @@ def read(code: Code, findings: Findings) -> None:
         if call.name in _CLIENTS and call.receiver is None:
             clients.add(call)
             continue
-        client = _client(call)
+        client = client_of(call)
         if client is None:
             continue
         if call.name in _EMBED or call.name in _OTHER:
@@ -54,7 +54,8 @@ def read(code: Code, findings: Findings) -> None:
         _model(client, client, found, findings)
 
 
-def _client(call: Call) -> Call | None:
+def client_of(call: Call) -> Call | None:
+    """The client that a call is made on."""
     at = call.receiver
     while at is not None and at.name not in _CLIENTS:
         at = at.receiver

@@ -242,6 +242,9 @@ def _fill(
         elif name not in _SAID and value not in _DEFAULTS.get(name, ()):
             rest[name] = value
     settle(model, rest, findings, names=_NAMES)
+    if naming.is_local(model.source):  # a key of LocalAI's own server
+        model.options.pop("api_key_env", None)
+        model.key = None
 
 
 def _parameters(table: Table) -> Table:

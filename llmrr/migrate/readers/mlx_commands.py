@@ -19,14 +19,16 @@ _RUNS: Final = frozenset({
     "run", "Popen", "call", "check_call", "check_output", "system", "popen", "getoutput",
     "create_subprocess_exec", "create_subprocess_shell", "getstatusoutput", "spawn",
 })  # fmt: skip
+_OTHERS: Final = re.compile(r"(?i)llama[-_.]|vllm|kobold|ollama|litellm|sglang|\.gguf")
 _LONGEST: Final = 4000  # characters of a command
 _OTHER_WORK: Final = re.compile(r"mlx_(?:lm|vlm)[._](?:convert|lora|fuse|upload|manage|evaluate)")
 
 
 def of_script(document: Document) -> Iterator[Artefact]:
-    """The models that a shell script serves."""
+    """The models that a shell script serves. One that starts other servers too is read as theirs
+    (``server_commands``)."""
     text = document.text or ""
-    if document.suffix not in _SCRIPTS or not _MENTION.search(text):
+    if document.suffix not in _SCRIPTS or not _MENTION.search(text) or _OTHERS.search(text):
         return
     findings = Findings(document.path, "mlx-code")
     for line, command in _commands(text):

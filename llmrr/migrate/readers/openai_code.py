@@ -7,6 +7,7 @@ from typing import Final
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.readers.guide import clients
 from llmrr.migrate.readers.sdk import speaking, vendors, vercel, web
 from llmrr.migrate.readers.sdk.asks import Ask, Asked
 from llmrr.migrate.readers.sdk.clients import client_of
@@ -36,7 +37,7 @@ def of_code(document: Document) -> Iterator[Artefact]:
         asked["openai" if one.client.vendor in ("openai", "azure") else "other"].add(one)
     for one_asked in asked.values():
         prompts(one_asked)
-    if not seen:
+    if not seen and not clients.is_config(code):
         _clients(code, ours)
     for findings in (ours, others):
         if findings.models or findings.warnings:

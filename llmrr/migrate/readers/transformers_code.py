@@ -3,7 +3,6 @@ it loads, and how it asks them."""
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
 from llmrr.migrate.artefact import Artefact, Findings, Model
@@ -36,9 +35,10 @@ _OTHER_CLASS: Final = re.compile(
 _BESIDE: Final = re.compile(
     r"(?:Tokenizer|TokenizerFast|Processor|FeatureExtractor|Config|Scheduler|Dataset|Trainer)$"
 )
+# Models of any task: what is done with them tells it.
+_ANY: Final = ("AutoModel", "TFAutoModel", "FlaxAutoModel")
 _LOADS: Final = ("from_pretrained", "from_quantized", "from_pretrained_cached")
 _ASKS: Final = ("generate", "chat", "stream_chat", "beam_search")
-_STARTS: Final = ("Thread", "Process", "submit", "to_thread", "run_sync", "start_new_thread")
 _PIPELINES: Final = ("pipeline", "TextGenerationPipeline", "Text2TextGenerationPipeline",
                      "ConversationalPipeline")  # fmt: skip
 
@@ -56,8 +56,9 @@ def of_code(document: Document) -> Iterator[Artefact]:
         _tokens(call, models)
     for call in code.calls:
         _ask(call, models, generation)
-        if call.name in _STARTS:
-            _started(call, models, generation)
+    for call in code.calls:
+        if inference_client.client_of(call) is None:
+            generation.told(call)
     inference_client.read(code, findings)
     generation.finish()
     if findings.models or findings.warnings:
@@ -102,11 +103,9 @@ def _class(
             models.by_call[call] = model
             generation.adapter(model, adapter, call.line)
         return
-    if _OTHER_CLASS.search(kind):
+    if _OTHER_CLASS.search(kind) or call.callee.startswith("diffusers."):
         _other(call, models, "other-role")
-    elif kind in ("AutoModel", "TFAutoModel", "FlaxAutoModel") and not _is_asked(call, code):
-        _other(call, models, "embedding-model")
-    elif _TEXT_CLASS.search(kind) or kind.endswith("Model"):
+    elif _TEXT_CLASS.search(kind) or (kind in _ANY and _is_asked(call, code)):
         stated = call.args[0] if call.args else next(
             (call.named[one] for one in ("pretrained_model_name_or_path", "model_name",
              "model_name_or_path", "model_id", "quant_path") if one in call.named), None
@@ -115,6 +114,8 @@ def _class(
             stated = None
         if model := models.add(call, stated):
             generation.loaded(model, call)
+    elif kind in _ANY or (kind.endswith("Model") and call.callee.startswith("transformers.")):
+        _other(call, models, "embedding-model")
 
 
 def _pipeline(call: Call, models: CodedModels, generation: Generation) -> None:
@@ -146,6 +147,7 @@ def _other(call: Call, models: CodedModels, code: str) -> None:
 
 def _ask(call: Call, models: CodedModels, generation: Generation) -> None:
     """What asks a model."""
+    call = _of_thread(call, models)
     receiver = call.receiver
     is_pipe = call.callee in ("", "_call", "__call__") and receiver is not None and (
         receiver in models.by_call
@@ -166,21 +168,21 @@ def _ask(call: Call, models: CodedModels, generation: Generation) -> None:
             _texts(model, call, models)
 
 
-def _started(call: Call, models: CodedModels, generation: Generation) -> None:
-    """``Thread(target=model.generate, kwargs=…)``."""
-    target = call.fields.get("target", call.args[0] if call.args else None)
-    said = target.text if isinstance(target, Unresolved) else ""
-    owner, _, method = said.rpartition(".")
-    if method not in _ASKS:
-        return
-    stated = call.fields.get("kwargs", {k: v for k, v in call.fields.items() if k != "target"})
-    if isinstance(stated, Call) and stated.callee == "dict":
-        stated = dict(stated.fields)
-    named = next((one for one in models.by_call if owner in one.targets), None)
-    asking = replace(call, callee=method, args=(), receiver=named, rest=(),
-                     fields=stated if isinstance(stated, dict) else {})  # fmt: skip
-    if (model := models.asked(asking)) is not None:
-        generation.asked(model, asking)
+def _of_thread(call: Call, models: CodedModels) -> Call:
+    """The call of ``Thread(target=model.generate, kwargs=…)``, as streaming does it."""
+    target, given = call.fields.get("target"), call.fields.get("kwargs")
+    if call.name != "Thread" or not isinstance(target, Unresolved):
+        return call
+    found = re.fullmatch(r"([\w.]+)\.generate", target.text)
+    if found is None:
+        return call
+    own = next((one for one in models.by_call if found[1] in one.targets), None)
+    if isinstance(given, Call) and given.name == "dict":
+        inner = given.args[0] if given.args else None
+        given = {**(inner if isinstance(inner, dict) else {}), **given.fields}
+    fields = given if isinstance(given, dict) else {}
+    return Call(f"{found[1]}.generate" if own is None else "generate", (), fields, own,
+                line=call.line, text=call.text)  # fmt: skip
 
 
 def _texts(model: Model, call: Call, models: CodedModels) -> None:

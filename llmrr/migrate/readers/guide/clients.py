@@ -22,11 +22,14 @@ _SETTINGS: Final = frozenset({
 })  # fmt: skip
 
 
+def is_config(code: Code) -> bool:
+    """Whether a file does no more than export a client of OpenAI, or the key of one."""
+    return next(_stated(code), None) is not None
+
+
 def read(path: Path, code: Code) -> Iterator[Artefact]:
     """The artefact of a file that exports a client of OpenAI, or the key of one."""
-    if code.language != "javascript" or any(one.name in _ASKS for one in code.calls):
-        return
-    found = list(_keys(code))
+    found = list(_stated(code))
     if not found:
         return
     findings, variables = Findings(path, "openai-config-js"), dict[str, None]()
@@ -42,6 +45,11 @@ def read(path: Path, code: Code) -> Iterator[Artefact]:
         found[0][2],
     )
     yield findings.artefact()
+
+
+def _stated(code: Code) -> Iterator[tuple[str, Value, int | None]]:
+    if code.language == "javascript" and all(one.name not in _ASKS for one in code.calls):
+        yield from _keys(code)
 
 
 def _keys(code: Code) -> Iterator[tuple[str, Value, int | None]]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
-from llmrr.migrate import fields, naming
+from llmrr.migrate import fields, litellm_names, naming
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers.sdk.clients import Client
 from llmrr.migrate.values import Call, Env, OneOf, Unresolved, Value
@@ -43,7 +43,8 @@ _CLIENT: Final = frozenset({
     *_ADDRESSES, *_DEPLOYMENTS, "api_type", "dangerouslyAllowBrowser", "http_client", "httpAgent",
     "fetch", "fetchOptions", "fetch_options", "logLevel", "logger", "compatibility", "mode",
     "apiVersion", "api_version", "openai_api_key", "vertexai", "defaultQuery", "default_query",
-    "name", "strict_response_validation", "_strict_response_validation", "client_name",
+    "name", "custom_llm_provider",
+    "strict_response_validation", "_strict_response_validation", "client_name",
 })  # fmt: skip
 _NAMES: Final = {"max_tokens_to_sample": "max_tokens", "p": "top_p", "k": "top_k"}
 
@@ -132,9 +133,8 @@ def _placed(client: Client, name: str, findings: Findings, line: int | None) -> 
     address = _address(client, findings, client.line or line)
     vendor = client.vendor
     if vendor == "litellm":
-        first, slash, rest = name.partition("/")
-        known = naming.provider_of(first) if slash else None
-        return naming.place(first if known else None, rest if known else name, address)
+        custom = client.stated.get("custom_llm_provider")
+        return litellm_names.placed(name, custom if isinstance(custom, str) else None, address)
     if vendor == "google":
         name = name.removeprefix("models/")
     if address and vendor == "openai":
