@@ -72,7 +72,7 @@ def of_containers(document: Document) -> list[Artefact]:
         for name, value in stated.items():
             found = secrets.reference(value)
             if len(name) <= _LONGEST and not (found and found.default is None and value):
-                variables[name] = found.default or "" if found else value
+                variables[name] = str(found.default or "") if found else value
         withhold(variables, findings)
         plain = {_SHOWN.sub("", name).upper(): name for name in variables}
         for short, name in plain.items():
