@@ -440,6 +440,25 @@ def test_the_file_of_a_store_that_was_seen_counts_first(tmp_path: Path) -> None:
     assert toml(made)["models"][0]["source"] == f"file:{tmp_path}/blob"
 
 
+def test_what_ollama_puts_around_its_files_comes_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from builders import gguf_file
+    from holdings import OllamaStore, model_bytes
+
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "store"))
+    image = gguf_file(tmp_path / "i.gguf", metadata={
+        "general.architecture": "clip", "general.type": "mmproj"}).read_bytes()  # fmt: skip
+    OllamaStore(tmp_path / "store").add("registry.ollama.ai/library/see/latest", [
+        ("model", model_bytes(tmp_path)), ("projector", image), ("system", "Be brief."),
+        ("params", '{"temperature": 0.5, "num_ctx": 2048, "stop": ["a"]}'),
+    ])  # fmt: skip
+    [found] = toml(plan(one("ollama:see", params={"temperature": 0}), as_files=True))["models"]
+    assert found["params"] == {"temperature": 0, "stop": ["a"], "system": "Be brief."}
+    assert found["options"]["context_size"] == 2048
+    assert Path(found["options"]["mmproj"]).read_bytes() == image
+
+
 def test_the_check_list_has_its_items_and_phases() -> None:
     found = plan(one("openai:a")).checklist
     assert len([each for each in found if not each.phase.startswith("phase")]) == 22

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted import KEYS
 from reading import artefacts, codes, document, only, said, sources
 
 from llmrr.errors import DamagedFile
@@ -349,6 +350,98 @@ ExecStart=/usr/bin/llama-server -m /models/a.gguf
 def test_units_and_containers(tmp_path: Path, name: str, text: str) -> None:
     model = only(COMMANDS, tmp_path, name, text).models[0]
     assert (model.source, model.options) == ("file:/models/a.gguf", {"context_size": 512})
+
+
+def test_what_an_image_of_ollama_has_fetched(tmp_path: Path) -> None:
+    text = (
+        "FROM ollama/ollama\nENV MODEL=llama3.2:1b\nRUN pip install vllm\n"
+        "RUN ollama serve & \\\n    sleep 5 && ollama pull $MODEL && ollama pull nomic-embed-text\n"
+        "CMD [\"serve\"]\n"
+    )
+    found = only(COMMANDS, tmp_path, "Dockerfile", text)
+    assert sources(found) == {"llama3.2:1b": "ollama:llama3.2:1b"}
+    assert codes(found) == {"embedding-model"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Dockerfile", f"FROM vllm/vllm-openai\nENV HF_TOKEN={KEYS['huggingface']}\n"
+         'CMD ["--model", "Qwen/Q"]\n'),
+        ("compose.yml", "services: {v: {image: vllm/vllm-openai, command: --model Qwen/Q,\n"
+         f"  environment: [HF_TOKEN={KEYS['huggingface']}]}}}}\n"),
+    ],
+)  # fmt: skip
+def test_keys_that_are_set_for_a_container(tmp_path: Path, name: str, text: str) -> None:
+    found = artefacts(COMMANDS, tmp_path, name, text)[0]
+    assert sources(found) == {"Q": "huggingface:Qwen/Q"}
+    assert codes(found) == {"secret-in-clear"}
+    assert KEYS["huggingface"] not in said(found)
+
+
+def test_a_model_that_is_to_be_filled_in_is_none(tmp_path: Path) -> None:
+    text = "services: {v: {image: vllm/vllm-openai, command: --model YOUR_MODEL}}"
+    assert not artefacts(COMMANDS, tmp_path, "compose.yml", text)
+
+
+COMPOSED = """
+services:
+  ollama:
+    image: ollama/ollama
+    entrypoint: ["/bin/sh", "-c"]
+    command:
+      - |
+        ollama serve &
+        sleep 5
+        ollama pull llama3
+        curl http://localhost:11434/api/pull -d '{"name": "phi3:mini"}'
+        wait
+  fetch:
+    image: ollama/ollama
+    entrypoint: [sh, -c, "ollama pull nomic-embed-text && ollama pull q:1b"]
+  init: {image: busybox, command: "wget --post-data '{\\"name\\": \\"q:2b\\"}' http://o:11434/api/pull"}
+  tgi:
+    image: ghcr.io/huggingface/text-generation-inference:2.0
+    environment: {MODEL_ID: mistralai/Mistral-7B, MAX_TOTAL_TOKENS: 8192}
+  runner: {provider: {type: model, options: {model: ai/smollm2}}}
+  llama:
+    image: ghcr.io/ggml-org/llama.cpp:server
+    command: -m /models/a.gguf -c 512
+    volumes: ["./here:/models:ro"]
+  gone:
+    image: ghcr.io/ggml-org/llama.cpp:server
+    command: -m /models/b.gguf
+    volumes: [{type: bind, source: ./here, target: /models}]
+  localai:
+    image: localai/localai:latest-aio-cpu
+    command: phi-2 huggingface://TheBloke/phi-2-GGUF/phi-2.Q8_0.gguf
+    environment:
+      - CONTEXT_SIZE=4096
+      - 'PRELOAD_MODELS=[{"url": "github:go-skynet/model-gallery/gpt4all-j.yaml", "name": "gpt"}]'
+models:
+  llm: {model: hf.co/bartowski/Llama-GGUF, context_size: 4096}
+"""
+
+
+def test_what_a_compose_file_runs(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a.gguf").write_bytes(b"GGUF")
+    found = {one.kind: one for one in artefacts(COMMANDS, tmp_path, "compose.yaml", COMPOSED)}
+    assert sources(found["llama-server-preset"]) == {
+        "llama3": "ollama:llama3", "phi3:mini": "ollama:phi3:mini", "q:1b": "ollama:q:1b",
+        "q:2b": "ollama:q:2b",
+        "Mistral-7B": "huggingface:mistralai/Mistral-7B", "a": "file:./here/a.gguf",
+        "b": "file:/models/b.gguf", "Llama-GGUF": "huggingface:bartowski/Llama-GGUF",
+    }  # fmt: skip
+    options = {one.name: one.options for one in found["llama-server-preset"].models}
+    assert options["Mistral-7B"] == {"context_size": 8192}
+    assert options["Llama-GGUF"] == {"context_size": 4096}
+    assert codes(found["llama-server-preset"]) == {
+        "embedding-model", "unsupported-source", "foreign-path",
+    }  # fmt: skip
+    assert sources(found["localai"]) == {"phi-2-GGUF": "huggingface:TheBloke/phi-2-GGUF"}
+    assert found["localai"].models[0].options == {"file": "phi-2.Q8_0.gguf", "context_size": 4096}
+    assert codes(found["localai"]) == {"hub-reference"}
 
 
 @pytest.mark.parametrize(

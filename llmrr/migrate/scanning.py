@@ -129,7 +129,8 @@ class _Run:
         found = self._asked("of_folder", lambda one: one.of_folder and one.of_folder(real, shown),
                             shown, stop=True)  # fmt: skip
         self.artefacts += found
-        return any(one.kind != "none" for one in found)
+        # A plain folder of models says nothing of what lies below it.
+        return any(one.kind not in ("none", "custom") for one in found)
 
     def _file(self, file: File, *, named: bool) -> None:
         """Look at one file; what the user ``named`` is told of in any case."""

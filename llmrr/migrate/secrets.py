@@ -62,7 +62,7 @@ PLACEHOLDERS: Final = frozenset({
     "", "fake-key", "fake", "not-needed", "not_needed", "notneeded", "lm-studio", "lmstudio",
     "ollama", "localai", "a", "dummy", "empty", "none", "null", "sk-1234", "sk-", "sk-xxx", "xxx",
     "x", "api_key", "apikey", "api-key", "key", "test", "placeholder", "changeme", "change-me",
-    "no-key", "nokey", "no-key-required", "not-required", "unused", "ignored", "anything",
+    "stub", "no-key", "nokey", "no-key-required", "not-required", "unused", "ignored", "anything",
     "secret", "sk-no-key-required", "local", "llama.cpp", "llama-cpp", "llamacpp", "vllm", "sglang",
     "tgi", "token-abc123", "token", "mlx", "jan", "koboldcpp", "-", "hf", "no", "foo", "bar",
     "na", "n/a", "bearer", "undefined", "true", "false",

@@ -42,7 +42,7 @@ def combined(artefacts: Iterable[Artefact], folder: Path) -> Setup:
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
     found = _Combining(folder)
-    given = stored.joined(artefacts)
+    given = stored.joined(artefacts, folder)
     for artefact in given:
         found.add(artefact)
     return found.setup(given)

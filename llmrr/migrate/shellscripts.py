@@ -12,7 +12,8 @@ Command = tuple[int, list[str], dict[str, str], dict[str, str]]
 """A command line: where it stands, its words, what is set for it, and what a container sees."""
 
 HINT: Final = re.compile(
-    r"(?i)llama|mlx|vllm|kobold|ollama|litellm|sglang|text-generation|\.gguf"
+    r"(?i)llama|mlx|vllm|kobold|ollama|litellm|sglang|text-generation|\.gguf|local-?ai"
+    r"|services:[\s\S]{0,20000}model:"
 )
 # What a line begins with that installs, shows or ends a program.
 _WORDS: Final = (
@@ -79,14 +80,28 @@ def each(commands: Iterable[Command]) -> Iterator[Command]:
 
 
 def _inner(words: list[str], depth: int) -> Iterator[list[str]]:
+    if asked := _pulled(words):
+        yield asked
+        return
     text = _handed_on(words)
     if text is None or depth > _DEEPEST:
         yield words
         return
     for _, said in joined(text):
         for group in _groups(said):
-            if not is_other(group):
+            if _pulled(group) or not is_other(group):
                 yield from _inner(group, depth + 1)
+
+
+def _pulled(words: list[str]) -> list[str] | None:
+    """The model that Ollama's server is asked to fetch, as the command for it."""
+    if not {"curl", "wget"} & {*words[:4]} or not any(one.endswith("/api/pull") for one in words):
+        return None
+    for one in words:
+        found = re.search(r"""["']?\b(?:name|model)["']?\s*:\s*["']?([\w./:-]+)""", one)
+        if found:
+            return ["ollama", "pull", found[1]]
+    return None
 
 
 def _handed_on(words: list[str]) -> str | None:

@@ -14,7 +14,7 @@ from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.migrate import checklist
 from llmrr.migrate.artefact import Artefact, Notice
-from llmrr.migrate.planning import replacing, sides
+from llmrr.migrate.planning import blobs, replacing, sides
 from llmrr.migrate.planning.data import Action, Plan, identified
 from llmrr.migrate.planning.text import names_in, written
 from llmrr.migrate.planning.wishes import NO_WISHES, Wishes, wanted
@@ -61,7 +61,8 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     warnings = tuple(replace(one, message=masked(one.message)) for one in warnings)
     plan = Plan(
         "", target, None if content is None else hashlib.sha256(content).hexdigest(), text.toml,
-        (Action("write-config", target), *_registrations(left, setup), *_imports(left)),
+        (Action("write-config", target), *_registrations(left, setup, target.parent),
+         *_imports(left)),
         warnings, (), tuple((path.absolute(), digest) for path, digest in setup.sources),
     )  # fmt: skip
     return identified(replace(plan, checklist=checklist.planned(plan)))
@@ -141,7 +142,7 @@ def _replaced(setup: Setup, wishes: Wishes, folder: Path) -> tuple[Setup, list[s
     """The setup with what the wishes put in the place of its models, and the names of these."""
     new: list[str] = []
     if wishes.as_files:
-        setup = replacing.as_files(setup, replacing.blob)
+        setup = blobs.as_files(setup, blobs.held)
     for old, source in wishes.replace:
         setup, names = replacing.replaced(setup, old, source, folder, beside=wishes.has_sides)
         new += names
@@ -155,18 +156,23 @@ def _strategy(name: str) -> tuple[Place, str]:
         raise UsageError(f"--strategy: {exc}", "--strategy balanced") from exc
 
 
-def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Action]:
+def _registrations(
+    artefacts: Sequence[Artefact], setup: Setup, folder: Path
+) -> Iterator[Action]:
     """The models of other tools' stores that are to be known here."""
     from llmrr.store import holders
 
-    named = {one.source.partition("@")[0] for one in setup.models}
+    named = {one.source.partition("@")[0] for one in setup.models} | {
+        f"file:{(folder / one.source.removeprefix('file:')).resolve()}" for one in setup.models
+        if one.source.startswith("file:")
+    } | {f"file:{Path(one.weights).resolve()}" for one in setup.models if one.weights}  # fmt: skip
     seen: set[str] = set()
     for artefact in artefacts:
         holder = _HOLDERS.get(artefact.kind)
         if holder is None or not artefact.path.is_dir():
             continue
         for one in holders.holdings(holder, artefact.path):
-            known = {one.source, one.source.partition("@")[0], f"file:{one.path}",
+            known = {one.source, one.source.partition("@")[0], f"file:{one.path.resolve()}",
                      one.source.removesuffix(":latest")}  # fmt: skip
             if one.problem is None and known & named and one.source not in seen:
                 seen.add(one.source)

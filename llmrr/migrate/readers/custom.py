@@ -12,7 +12,8 @@ from llmrr.migrate import fields, litellm_names, naming
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.foreign import is_about_files, is_foreign, is_manifest
-from llmrr.migrate.guessing import Guess, guesses
+from llmrr.migrate.guess_lists import Guess
+from llmrr.migrate.guessing import guesses
 from llmrr.migrate.lines import Lines
 from llmrr.migrate.parsing import Ini
 from llmrr.migrate.readers.base import Reader

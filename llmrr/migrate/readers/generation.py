@@ -58,6 +58,7 @@ _INERT: Final[Mapping[str, tuple[Any, ...]]] = {
 # What a prompt becomes on its way into a model.
 _INPUTS: Final = re.compile(r"(?i)inputs?|encod|tok|batch|processor")
 _CONFIG: Final = re.compile(r"(?:^|\.)(?:GenerationConfig|SamplingParams)\b")
+_SET: Final = re.compile(r"((?:.*\.)?(?:generation_config|gen(?:eration)?_?cfg))\.(\w+)")
 _SPREAD: Final = ("device_map", "max_memory", "tensor_parallel_size", "pipeline_parallel_size")
 _SMALLER: Final = ("load_in_4bit", "load_in_8bit", "quantization_config", "quantization")
 
@@ -138,6 +139,28 @@ class Generation:
             model.call_sites = sorted({*model.call_sites, call.line})
         self._put(model, stated, call.line)
 
+    def assigned(self, names: Mapping[str, Value]) -> None:
+        """What is set on a ``generation_config``: of the model that it belongs to by its name, else
+        of the only one that there is. What a call states counts before it."""
+        sets: dict[str, dict[str, Value]] = {}
+        for name, value in names.items():
+            if (found := _SET.fullmatch(name)) and value is not None:
+                sets.setdefault(found[1], {})[found[2]] = value
+        for at, stated in sets.items():
+            made = names.get(at)
+            owner = (made.text if isinstance(made, Unresolved) else at).rpartition(".")[0]
+            if (model := self._called(owner)) is not None:
+                new = {name: one for name, one in stated.items()
+                       if _NAMES.get(name, name) not in model.params}  # fmt: skip
+                self._put(model, new, model.line or 1)
+
+    def _called(self, target: str) -> Model | None:
+        """The model that a name of the code stands for, or the only one."""
+        for call, model in self.models.by_call.items():
+            if target in call.targets:
+                return model
+        return self.findings.models[0] if len(self.findings.models) == 1 else None
+
     def adapter(self, model: Model, adapter: Value, line: int) -> None:
         """A LoRA on a model."""
         path = resolved(adapter, self.findings, "adapter", line)
@@ -145,16 +168,7 @@ class Generation:
             model.options["lora"] = path
 
     def finish(self) -> None:
-        """What is set on ``model.generation_config``, and ``max_length``, where nothing better
-        is."""
-        for call, model in self.models.by_call.items():
-            for target in call.targets:
-                stated = self._set_on(f"{target}.generation_config")
-                known = {**model.params, **model.options}
-                self._put(model, {
-                    name: value for name, value in stated.items()
-                    if _NAMES.get(name, name) not in known
-                }, call.line)  # fmt: skip
+        """``max_length``, where nothing better is set."""
         for model, value, line in self._lengths:
             if "max_tokens" in model.params:
                 continue
