@@ -114,6 +114,16 @@ PYTHON = [
     ("from mistralai import Mistral\nc = Mistral(api_key=os.environ['MISTRAL_API_KEY'])\n"
      "c.chat.complete(model='mistral-small', messages=m, random_seed=3)",
      {"source": "mistral:mistral-small", "seed": 3}),
+    ("import os, json, requests\nK = os.environ['OR_KEY']\nrequests.post('https://openrouter.ai/api/"
+     "v1/chat/completions', headers={'Authorization': f'Bearer {K}'}, data=json.dumps({'model': "
+     "'o/m', 'messages': [{'role': 'system', 'content': 'S'}], 'temperature': 1}))",
+     {"source": "openai:o/m", "base_url": "https://openrouter.ai/api/v1", "system": "S",
+      "api_key_env": "OR_KEY", "temperature": 1}),
+    ("import os, requests\nU = os.getenv('U', 'http://box:11434')\nrequests.post(f'{U}/api/chat', "
+     "json={'model': 'llama3', 'messages': m, 'options': {'num_ctx': 9}}, timeout=3)",
+     {"source": "ollama:llama3", "base_url": "http://box:11434", "context_size": 9}),
+    ("import requests\nrequests.post('https://api.openai.com/v1/completions', json={'model': 'm', "
+     "'prompt': 'x', 'max_tokens': 5})", {"source": "openai:m", "max_tokens": 5}),
     ("from groq import Groq\nGroq().chat.completions.create(model='llama3-8b', messages=m)",
      {"source": "groq:llama3-8b"}),
     ("import ollama\nollama.chat(model='llama3:8b', messages=m, options={'num_ctx': 8192})",

@@ -46,6 +46,15 @@ def test_the_example_of_the_guide() -> None:
     assert codes(found) == ["max-length-is-total"]
 
 
+def test_settings_of_an_object_count_with_what_is_set_on_it() -> None:
+    found = read(
+        "from transformers import GenerationConfig\n" + LOAD
+        + "g = GenerationConfig.from_pretrained('org/model')\ng.max_new_tokens = 9\ng.top_p = 0.5\n"
+        "m.generation_config.temperature = 0.25\nm.generate(x, generation_config=g)\n"
+    )
+    assert found.models[0].params == {"max_tokens": 9, "top_p": 0.5, "temperature": 0.25}
+
+
 def test_max_length_gives_way_to_max_new_tokens() -> None:
     found = read(LOAD + "m.generate(x, max_length=1000, max_new_tokens=20)")
     assert found.models[0].params == {"max_tokens": 20}

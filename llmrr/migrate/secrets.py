@@ -64,7 +64,9 @@ PLACEHOLDERS: Final = frozenset({
     "ollama", "localai", "a", "dummy", "empty", "none", "null", "sk-1234", "sk-", "sk-xxx", "xxx",
     "x", "api_key", "apikey", "api-key", "key", "test", "placeholder", "changeme", "change-me",
     "stub", "no-key", "nokey", "no-key-required", "not-required", "unused", "ignored", "anything",
-    "secret", "sk-no-key-required", "local", "na", "n/a", "bearer", "undefined", "true", "false",
+    "secret", "sk-no-key-required", "local", "llama.cpp", "llama-cpp", "llamacpp", "vllm", "sglang",
+    "tgi", "token-abc123", "token", "mlx", "jan", "koboldcpp", "-", "hf", "no", "foo", "bar",
+    "na", "n/a", "bearer", "undefined", "true", "false",
 })  # fmt: skip
 _PLACEHOLDER: Final = re.compile(
     r"(?i)<[^>]*>|\[[^\]]*\]|your[-_ ].*|.*[-_ ]your[-_ ].*|.*(?:-|_|\b)here>?|x{3,}.*|.*x{4,}"

@@ -54,7 +54,7 @@ _PYTHON: Final = re.compile(
     r"|google\.gen|google import gen|vertexai|cohere|groq|mistralai|peft|auto_?gptq|gptqmodel"
     r"|optimum|instructor|dspy|awq|unsloth|sentence_transformers|diffusers|trl|FlagEmbedding|boto3"
     r"|together|replicate|fireworks|cerebras|xai_sdk|aisuite|pydantic_ai|crewai|autogen)"
-    r"|mlx_\w+\.|llama-server|api\.(?:openai|anthropic|groq|mistral|cohere)|/v1/messages|/api/chat"
+    r"|mlx_\w+\.|llama-server|api\.(?:openai|anthropic|groq|mistral|cohere)|/v1/messages|/api/(?:chat|generate)"
     r"|completions|responses\.(?:create|parse|stream)|ChatCompletion|from_pretrained|pipeline\("
     r"|init_chat_model|with_fallbacks|PromptTemplate|\bChat\w+\(|\bAzure\w*OpenAI|import_module"
     r"|\b(?:Llama|OpenAI|Ollama|LlamaCpp|OllamaLLM)\(",

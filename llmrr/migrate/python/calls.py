@@ -9,7 +9,7 @@ from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.python import known
 from llmrr.migrate.python.choosing import BRANCHES, holding
 from llmrr.migrate.python.nodes import Function, span_of
-from llmrr.migrate.python.scopes import Block
+from llmrr.migrate.python.scopes import Binding, Block
 from llmrr.migrate.values import Call, Prompt, Unresolved, Value
 
 if TYPE_CHECKING:
@@ -76,6 +76,12 @@ class Calls:
                     base = self.call(node, block)  # of a function that gives one of several
                 if isinstance(base, Call):
                     return ".".join(reversed(rest)), base
+            if isinstance(node, ast.Name) and rest and len(rest) < 20:
+                alias = self._attribute(node, block)
+                if alias is not None and alias.to is not node:
+                    assert isinstance(alias.to, ast.Attribute)
+                    node, block = alias.to, alias.block
+                    continue
             if not isinstance(node, ast.Attribute):
                 break
             rest.append(node.attr)
@@ -85,6 +91,14 @@ class Calls:
             return self._through(func, dotted, block)
         first = ["str"] if isinstance(self._evaluator.value(node, block), str | Prompt) else []
         return ".".join((*first, *reversed(rest))), None
+
+    def _attribute(self, node: ast.Name, block: Block) -> Binding | None:
+        """The attribute that a name stands for: ``completions = client.chat.completions``."""
+        scope = block.scope.holding(node.id)
+        if scope is None:
+            return None
+        chosen = holding(scope.bindings[node.id], block, (node.lineno, node.col_offset))
+        return chosen if chosen is not None and isinstance(chosen.to, ast.Attribute) else None
 
     def _through(self, func: ast.expr, dotted: str, block: Block) -> tuple[str, Call | None]:
         """A method that was given another name is that method."""

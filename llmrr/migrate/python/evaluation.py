@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from llmrr.migrate.python.scopes import Block
 from llmrr.migrate.python.syntax import Source
 from llmrr.migrate.python.variables import Names, Variables
 from llmrr.migrate.python.walk import Walk
-from llmrr.migrate.values import Call, Code, Env, Unresolved, Value
+from llmrr.migrate.values import Call, Code, Env, OneOf, Unresolved, Value
 
 _DEEPEST: Final = 60  # expressions in one another; what is deeper is not known
 _LARGEST: Final = 50_000  # what a list or dict may hold, all that is in it counted where it stands
@@ -180,6 +181,12 @@ class Evaluator:
         whole = self.value(node.value, block)
         if isinstance(whole, Call) and whole.name == "dotenv_values" and isinstance(key, str):
             return Env(key)
+        if isinstance(key, OneOf) and isinstance(whole, dict) and len(key.stated) == 1:
+            found = whole.get(str(key.stated[0]))
+            if isinstance(found, dict | list):
+                return found
+            if found is not None and "..." not in whole:
+                return replace(key, values=(found,))
         if isinstance(whole, dict) and isinstance(key, str | int) and str(key) in whole:
             return self.unresolved(node) if "..." in whole else whole[str(key)]
         if isinstance(whole, list) and isinstance(key, int) and -len(whole) <= key < len(whole):

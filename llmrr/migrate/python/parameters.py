@@ -92,12 +92,32 @@ class Parameters:
                 given += [] if value[0] in given else value
             elif value is not None:
                 given += [one for one in value[0].values if one not in given]  # type: ignore[union-attr]
+        if (shown := self._shown(parameter.arg, function)) is not None:
+            yield shown
+            return
         if used or not calls or all(isinstance(one, Unresolved) for one in given):
             default = self._default(parameter.arg, function, block)
             if not isinstance(default, Unresolved):
                 yield default
                 given = [one for one in given if one != default or type(one) is not type(default)]
         yield from given
+
+    def _shown(self, name: str, function: Function) -> Value:
+        """What the field of a parameter in Gradio's ``ChatInterface`` holds at first."""
+        for node, block in self._named.get("ChatInterface", [])[:_MOST]:
+            made = self._evaluator.value(node, block)
+            func = node.args[0] if node.args else next(
+                (one.value for one in node.keywords if one.arg == "fn"), None)  # fmt: skip
+            inputs = made.fields.get("additional_inputs") if isinstance(made, Call) else None
+            if func is None or self._evaluator.calls.local(func, block) is not function:
+                continue
+            ordered = [one.arg for one in function.args.args]
+            at = ordered.index(name) - 2 if name in ordered else -1  # after message and history
+            field = inputs[at] if isinstance(inputs, list) and 0 <= at < len(inputs) else None
+            if isinstance(field, Call):
+                first = field.args[2:3] if field.name == "Slider" else field.args[:1]
+                return field.fields.get("value", first[0] if first else None)
+        return None
 
     def _calls(self, function: Function, scope: Scope) -> list[tuple[ast.Call, Block]]:
         """The calls of a function of the file; of ``__init__`` those of its class."""

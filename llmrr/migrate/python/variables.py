@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.python import known, texts
 from llmrr.migrate.python.choosing import BRANCHES, MOST, holding
+from llmrr.migrate.python.modules import is_client
 from llmrr.migrate.python.nodes import Place, dotted_name
 from llmrr.migrate.python.scopes import Binding, Block
-from llmrr.migrate.values import Call, Unresolved, Value
+from llmrr.migrate.values import Call, Env, Unresolved, Value
 
 if TYPE_CHECKING:
     from llmrr.migrate.python.evaluation import Evaluator
@@ -49,8 +50,12 @@ class Variables:
         values = [self.given(one, node) for one in bindings]
         if not isinstance(values[0], Unresolved) and all(one == values[0] for one in values):
             return values[0]
+        clients = [one for one in values if isinstance(one, Call) and is_client(one)]
+        if len(clients) == 1:
+            return clients[0]
         if isinstance(bindings[0].to, ast.arg):  # if model is None: model = "x"
-            return texts.either(values, unknown) if len(values) == 2 else unknown
+            others = [one for one in values[1:] if isinstance(one, str | int | float | Env)]
+            return texts.either([values[0], *others], unknown) if len(others) == 1 else unknown
         return texts.one_of([one for one in values if one is not None], unknown)
 
     def _reaching(

@@ -24,7 +24,7 @@ _NOT: Final = frozenset({
 _LINE: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 # Before the names that frameworks show to the browser.
 _SHOWN: Final = re.compile(r"^(?:VITE_|NEXT_PUBLIC_|REACT_APP_|NUXT_PUBLIC_|NUXT_|EXPO_PUBLIC_)")
-_GENERIC: Final = ("LLM", "AI", "CHAT", "DEFAULT", "CHAT_LLM", "MODEL", "")
+_GENERIC: Final = ("LLM", "AI", "CHAT", "DEFAULT", "CHAT_LLM", "MODEL", "LITELLM", "")
 _MODEL: Final = re.compile(
     r"(?:(?P<owner>.+?)_)?(?:MODEL(?:_NAME|_ID)?|(?:MODEL_)?DEPLOYMENT(?:_NAME|_ID)?|ENGINE)"
 )
@@ -153,6 +153,8 @@ def _model(
         return
     beside = _beside(owner, variables, plain)
     address = beside.pop("base_url", None)
+    if owner in _GENERIC and "openrouter" not in (address or ""):
+        provider, value = _prefixed(provider, value)
     placed = naming.place(provider, value, _plain_address(address))
     if placed.source is None:
         findings.warn("unknown-provider", f"{name}: {placed.why}", line, name)
@@ -164,6 +166,20 @@ def _model(
     key = _key(owner, model.source.partition(":")[0], plain)
     if key is not None:
         model.options["api_key_env"] = key
+
+
+def _prefixed(provider: str | None, value: str) -> tuple[str | None, str]:
+    """A model as LiteLLM has it: ``ollama/qwen3:8b``, also where the provider is stated besides.
+
+    >>> _prefixed("ollama", "ollama/qwen3:8b"), _prefixed("openrouter", "openai/gpt-4o")
+    (('ollama', 'qwen3:8b'), ('openrouter', 'openai/gpt-4o'))
+    """
+    first, slash, rest = value.partition("/")
+    ours = naming.provider_of(first) if slash and rest else None
+    stated = naming.provider_of(provider) if provider else None
+    if ours is None or not (provider in (None, "litellm", "local") or stated == ours):
+        return provider, value
+    return first, rest
 
 
 def _provider(owner: str, variables: Mapping[str, str], plain: Mapping[str, str]) -> str | None:
@@ -241,7 +257,7 @@ def _is_known(name: str) -> bool:
     if short in _KEYS or _is_key(name):
         return short not in ("API_KEY", "KEY", "TOKEN", "DEFAULT_KEY", "AI_KEY")
     first, owner = short.partition("_")[0], _owner(short)
-    if first in ("LLM", "OPENAI") or short.startswith("AZURE_OPENAI_"):
+    if first in ("LLM", "LITELLM", "OPENAI") or short.startswith("AZURE_OPENAI_"):
         return True
     return bool(owner and naming.provider_of(first.lower()))
 
