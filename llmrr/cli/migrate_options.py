@@ -117,7 +117,8 @@ Start = Annotated[
     str | None,
     typer.Option(
         "--start", metavar="DATE",
-        help="The first day of week 1 for --adopt; without it each flag waits for its share.",
+        help="The first day of week 1 for --adopt; without it caching is on at once, and each "
+        "other flag waits for: llmrr migrate promote --flag NAME.",
     ),
 ]
 Strict = Annotated[

@@ -116,7 +116,7 @@ def planned(plan: "Plan") -> tuple[Item, ...]:
     """The list as it stands with a plan that was not applied."""
     import tomllib
 
-    config = tomllib.loads(plan.toml)
+    config = tomllib.loads(plan.toml.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"))
     return judged(facts_of(config)._replace(sources=len(plan.sources)), {})
 
 

@@ -12,6 +12,7 @@ CODES = {
     "cloud-model": "the tool runs it in a cloud; its weights are not on this machine",
     "conditional-fallback": "the fallback had conditions, which are not kept",
     "cycle": "models fall back on each other in a circle",
+    "default-argument": "the default of a parameter is used, where callers may say otherwise",
     "duplicate-key": "a key stands twice; the last one counts",
     "embedding-model": "an embedding model is used; it is reported, not configured",
     "env-default": "a default in the code is used where an environment variable is not set",

@@ -22,6 +22,7 @@ _ENDINGS: Final = (
     "sql proto graphql gql thrift ipa apk lockb sum pyi diff patch snap geojson "
     "jsonl ndjson xml xsd xsl plist strings storyboard pem crt key p12 gpg asc sig lock"
 )
+OURS: Final = "# Written by llmrr migrate"  # how an llmrr.toml begins that is made here
 UNREAD: Final = frozenset(f".{ending}" for ending in _ENDINGS.split())
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from llmrr.config import FILE_NAME
 from llmrr.errors import DamagedFile, NotFound, UsageError, nearest
 from llmrr.migrate import readers, seeming
 from llmrr.migrate.artefact import KINDS, Artefact
@@ -15,7 +16,7 @@ from llmrr.migrate.assessing.system import Sign
 from llmrr.migrate.documents import CODE, LARGEST, Document
 from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_model
 from llmrr.migrate.readers.base import Reader
-from llmrr.migrate.reading import UNREAD, Content, read
+from llmrr.migrate.reading import OURS, UNREAD, Content, read
 from llmrr.migrate.secrets import masked
 from llmrr.migrate.walking import File, Left, Walk, Wanted, said
 
@@ -94,6 +95,7 @@ class _Run:
     files: int = 0
     read: int = 0
     done: set[str] = field(default_factory=set)
+    top: Path | None = None  # the folder that is looked through now
     walk: Walk = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,12 +111,17 @@ class _Run:
     def take(self, place: Path) -> None:
         """One path as the user gave it."""
         found, left, lost = len(self.artefacts), len(self.left), len(self.unreadable)
-        if os.path.isdir(place):  # noqa: PTH112  what may not be entered is none
+        is_folder = os.path.isdir(place)  # noqa: PTH112  what may not be entered is none
+        real = Path(os.path.realpath(place))
+        self.top = real if is_folder else real.parent
+        if is_folder:
             for file in self.walk.files(place, place):
                 self._file(file, named=False)
         else:
             self._file(File(os.path.realpath(place), str(place)), named=True)
-        self.artefacts[found:] = sorted(self.artefacts[found:], key=lambda one: one.path.parts)
+        self.artefacts[found:] = _known(
+            sorted(self.artefacts[found:], key=lambda one: one.path.parts)
+        )
         for one, start in ((self.left, left), (self.unreadable, lost)):
             one[start:] = sorted(one[start:], key=lambda each: each.path.parts)
 
@@ -136,6 +143,12 @@ class _Run:
             self._problem(file, said(error), named)
             return
         self.read += 1
+        if self.kind is None and _is_ours(file.shown, content.data):
+            self.left.append(Left(Path(file.shown), "llmrr's own settings"))
+            if named:
+                ours = "it is llmrr's own: llmrr config check"
+                self.artefacts.append(Artefact(Path(file.shown), "none", error=ours))
+            return
         around = _tells_of_system(file.shown, suffix, content.data)
         if content.is_whole and not (named or around or may_mention_model(content.data, suffix)):
             return
@@ -145,10 +158,10 @@ class _Run:
             if named:
                 self.artefacts.append(Artefact(Path(file.shown), "none", error=why))
             return
-        document = Document(Path(file.shown), content.data, Path(file.real))
+        document = Document(Path(file.shown), content.data, Path(file.real), self.top)
         try:
             if around:
-                self.packages += map(_without_keys, dependencies.of(document))
+                self.packages += dependencies.of(document)
                 self.signs += system.of(document)
             self._document(document, named)
         except Exception as error:
@@ -163,10 +176,10 @@ class _Run:
             self.done.add(str(document.real))
             self.artefacts += found
         elif named:
-            said = masked(seeming.seeming(document))
+            said = seeming.seeming(document)
             self.artefacts.append(Artefact(document.path, "none", error=said))
         elif document.problem:
-            self.unreadable.append(Left(document.path, masked(document.problem)))
+            self.unreadable.append(Left(document.path, document.problem))
 
     def _recognised(self, document: Document) -> list[Artefact]:
         """What the readers find: a data file belongs to the first that takes it, code to all."""
@@ -194,7 +207,7 @@ class _Run:
                 return [_bug(document.path, error)]
             if found:
                 return found
-        said = f"it cannot be read as {self.kind}: {masked(document.problem or why)}"
+        said = f"it cannot be read as {self.kind}: {document.problem or masked(why)}"
         return [Artefact(document.path, "none", error=said)] if named else []
 
     def _asked(
@@ -222,10 +235,16 @@ class _Run:
             self.artefacts.append(Artefact(Path(file.shown), "none", error=why))
 
 
-def _without_keys(package: Dependency) -> Dependency:
-    """A version may be an address that holds one."""
-    said = masked(package.version) if package.version else None
-    return package._replace(version=said, name=masked(package.name))
+def _known(found: list[Artefact]) -> list[Artefact]:
+    """Without guesses at files that are known for what they are."""
+    known = {one.path for one in found if one.kind not in ("custom", "none")}
+    return [one for one in found if one.kind != "custom" or one.path not in known]
+
+
+def _is_ours(path: str, data: bytes) -> bool:
+    """Whether a file is an ``llmrr.toml``, under whatever name."""
+    name = path.rpartition("/")[2]
+    return name == FILE_NAME or (name.endswith(".toml") and data.startswith(OURS.encode()))
 
 
 def _is_read(path: str, suffix: str) -> bool:

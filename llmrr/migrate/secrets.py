@@ -69,6 +69,7 @@ _PLACEHOLDER: Final = re.compile(
     r"(?i)<[^>]*>|\[[^\]]*\]|your[-_ ].*|.*[-_ ]your[-_ ].*|.*(?:-|_|\b)here>?|x{3,}.*|.*x{4,}"
     r"|\*+|\.{3,}|…+|(?:sk|key|api|my)?[-_]?(?:dummy|fake|test|example|placeholder|mock)[-_]?"
     r"(?:key|api[-_]?key|token)?"
+    r"|(?:[^\W\d_]+ ){0,3}(?:api|key|token)(?: [^\W\d_]+){1,3}|(?:[^\W\d_]+ ){1,3}(?:api|key|token)"
     r"|(?:insert|enter|put|add|replace|set)[-_ ].*|[A-Z][A-Z0-9_]*_(?:API_)?(?:KEY|TOKEN)"
 )
 # Every spelling of a variable in the files of the tools that are read.
@@ -76,6 +77,7 @@ _REFERENCES: Final = (
     re.compile(r"os\.environ/(\w+)"),
     re.compile(r"\$\{\{\s*(?:secrets|inputs|env|vars)\.(\w+)\s*\}\}"),
     re.compile(r"\$\{(?:env[.:])?(\w+)(?::?-([^}]*))?\}"),
+    re.compile(r"\$\{([A-Z]\w*):(?![-+?=])([^}]*)\}"),  # as Spring has it
     re.compile(r"\{env:(\w+)\}"), re.compile(r"\{\{\s*(?:env|secrets)\.(\w+)\s*\}\}"),
     re.compile(r"\$([A-Za-z_]\w*)"), re.compile(r"env[:.]([A-Za-z_]\w*)"),
     re.compile(r"(?:process|import\.meta|Deno|Bun)\.env\.(\w+)"),

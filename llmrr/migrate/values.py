@@ -38,6 +38,22 @@ class Unresolved:
 
     text: str
     line: int | None = None
+    origin: str | None = field(default=None, kw_only=True)  # the dotted name that is imported
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(Unresolved):
+    """What has one of several values: a parameter, or a name that depends on a condition. The first
+    is ``assumed`` where it holds unless somebody says otherwise; None among them is "not stated".
+    """
+
+    values: tuple[Value, ...] = ()
+    assumed: bool = False
+
+    @property
+    def stated(self) -> tuple[Value, ...]:
+        """The values that say something."""
+        return tuple(one for one in self.values if one is not None and one != "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

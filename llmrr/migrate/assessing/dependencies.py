@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from llmrr.errors import DamagedFile
 from llmrr.migrate.documents import Document
 from llmrr.migrate.parsing import parsed
+from llmrr.migrate.secrets import masked
 
 SERVE: Final = "the openai client with llmrr serve as its base_url, or llmrr's library"
 LIBRARY: Final = "llmrr's library, or llmrr run"
@@ -57,7 +58,8 @@ class Dependency(NamedTuple):
 
 
 def of(document: Document) -> list[Dependency]:
-    """All the packages that a manifest or lock file names; none of another file.
+    """All the packages that a manifest or lock file names; none of another file. A version may be
+    an address that holds a key: it is left out of it.
 
     >>> found = of(Document(Path("requirements.txt"), b"openai>=1.0\\nflask\\n"))
     >>> [(one.name, one.version, bool(one.replaced_by)) for one in found]
@@ -72,9 +74,10 @@ def of(document: Document) -> list[Dependency]:
     except (DamagedFile, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return []  # a file that is not what its name says, or half written
     return [
-        Dependency(name, version, ecosystem, document.path, replacement(name, ecosystem))
+        Dependency(masked(name), masked(version) if version else None, ecosystem, document.path,
+                   replacement(name, ecosystem))
         for name, version in dict.fromkeys(pairs)
-    ]
+    ]  # fmt: skip
 
 
 def is_manifest(name: str) -> bool:

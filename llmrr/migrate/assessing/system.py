@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from llmrr.migrate.assessing.dependencies import Dependency
 from llmrr.migrate.documents import Document
+from llmrr.migrate.secrets import masked
 
 ASPECTS: Final = ("framework", "deployment", "scaling", "monitoring")
 _FRAMEWORKS: Final[Mapping[str, str]] = {
@@ -68,7 +69,7 @@ def of(document: Document) -> list[Sign]:
     for table in shape if isinstance(shape, list) else [shape]:
         if isinstance(table, dict):
             found += _of_table(table, document.path)
-    return list(dict.fromkeys(found))
+    return [one._replace(name=masked(one.name)) for one in dict.fromkeys(found)]
 
 
 def by_packages(dependencies: Iterable[Dependency]) -> list[Sign]:

@@ -7,6 +7,7 @@ from typing import Final
 _DATA: Final = {
     ".json": "json", ".jsonc": "json", ".json5": "json", ".rmodel": "json", ".ipynb": None,
     ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".ini": "ini",
+    ".properties": "properties",
     ".jsonl": None, ".ndjson": None,
 }  # fmt: skip
 _LANGUAGES: Final = {
@@ -82,9 +83,11 @@ def syntax(text: str, suffix: str) -> str | None:
     if known is None:
         return None
     lines = _significant(text[:_HEAD])
+    if not known and lines and lines[0].lstrip().startswith("//"):
+        lines = [one for one in lines if not one.lstrip().startswith("//")]
     if not lines:
         return None
-    if known in ("toml", "ini"):
+    if known in ("toml", "ini", "properties"):
         return known
     if lines[0].lstrip().startswith(("{{", "{%")):
         return "yaml" if known else None  # which says that it is a template

@@ -2,12 +2,13 @@
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from llmrr import tomlfile
+from llmrr import paths, tomlfile
 from llmrr.config import FILE_NAME
 from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
@@ -40,7 +41,7 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     left = wanted(_foreign(artefacts), wishes)
     setup = combined(left, target.parent)
     if not setup.models and not setup.templates and set(setup.settings) <= {"env_file"}:
-        raise _nothing(setup)
+        raise _nothing(setup, left)
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
     setup, new = _replaced(setup, wishes, target.parent)
@@ -99,6 +100,12 @@ def difference(plan: Plan) -> list[str]:
     return lines
 
 
+def absent(plan: Plan) -> list[str]:
+    """The names of models in the text of a plan whose files are not there."""
+    models = tomlfile.read(plan.target, plan.toml.encode()).models or ()
+    return [one.name for one in models if one.path is not None and not paths.exists(one.path)]
+
+
 def target_of(given: str | None) -> Path:
     """The file that is written: the one that is named, or that of a folder. Raises
     ``UsageError``."""
@@ -111,19 +118,20 @@ def target_of(given: str | None) -> Path:
 
 
 def _foreign(artefacts: Iterable[Artefact]) -> Iterator[Artefact]:
-    """Without llmrr's own files, and without guesses at files that are known for what they are."""
-    given = list(artefacts)
-    known = {one.path for one in given if one.kind not in ("custom", "none")}
-    for one in given:
-        if one.path.name != FILE_NAME and not (one.kind == "custom" and one.path in known):
-            if one.kind == "custom" and one.confidence is not None:
-                said = f"nothing says what this file is: taken with {one.confidence:.0%} confidence"
-                one = replace(one, warnings=(*one.warnings, Notice("guess", str(one.path), said)))
-            yield one
+    """With what is to be said of guesses, and without what is not of other tools: that this is so
+    is told by scan."""
+    for one in artefacts:
+        if one.kind == "custom" and one.confidence is not None:
+            said = f"nothing says what this file is: taken with {one.confidence:.0%} confidence"
+            one = replace(one, warnings=(*one.warnings, Notice("guess", str(one.path), said)))
+        yield one
 
 
-def _nothing(setup: Setup) -> LlmrrError:
+def _nothing(setup: Setup, artefacts: Sequence[Artefact]) -> LlmrrError:
     """Why there is nothing, as far as that is known."""
+    if stores := [shlex.quote(str(one.path)) for one in _imports(artefacts)]:
+        said = "nothing was found that sets up a model, only answers that other tools kept"
+        return LlmrrError(said, f"llmrr migrate cache {' '.join(stores)}")
     why = [f"{one.where}: {masked(one.message)}" for one in setup.warnings[:3]]
     hint = "\n".join([*why, "llmrr migrate scan shows what was read"])
     return LlmrrError("nothing was found that could be taken over", hint)
@@ -158,7 +166,8 @@ def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Acti
         if holder is None or not artefact.path.is_dir():
             continue
         for one in holders.holdings(holder, artefact.path):
-            known = {one.source, one.source.partition("@")[0], f"file:{one.path}"}
+            known = {one.source, one.source.partition("@")[0], f"file:{one.path}",
+                     one.source.removesuffix(":latest")}  # fmt: skip
             if one.problem is None and known & named and one.source not in seen:
                 seen.add(one.source)
                 yield Action(

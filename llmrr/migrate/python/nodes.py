@@ -55,11 +55,11 @@ def end(node: ast.stmt | ast.expr | ast.pattern) -> Place:
     return node.end_lineno or 0, node.end_col_offset or 0
 
 
-def parameters(args: ast.arguments) -> Iterator[str]:
-    """The names of the parameters of a function."""
+def parameters(args: ast.arguments) -> Iterator[ast.arg]:
+    """The parameters of a function."""
     for one in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
         if one is not None:
-            yield one.arg
+            yield one
 
 
 def outer(body: Iterable[ast.stmt]) -> set[str]:

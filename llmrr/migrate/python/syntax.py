@@ -37,6 +37,8 @@ class Source:
     def text(self, node: ast.expr) -> str:
         """The first line of a node as it stands in the file, at most 80 characters, without
         keys."""
+        if node.lineno > len(self._lines):  # it does not stand in the file
+            return shown(ast.unparse(node))[:_SHOWN]
         line, start = self._lines[node.lineno - 1], node.col_offset
         end = start + _SHOWN * 4
         if node.end_lineno == node.lineno and node.end_col_offset is not None:

@@ -11,7 +11,7 @@ from llmrr.errors import DamagedFile
 from llmrr.migrate import fields, litellm_names, naming
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
-from llmrr.migrate.foreign import is_foreign, is_manifest
+from llmrr.migrate.foreign import is_about_files, is_foreign, is_manifest
 from llmrr.migrate.guessing import Guess, guesses
 from llmrr.migrate.lines import Lines
 from llmrr.migrate.parsing import Ini
@@ -32,6 +32,8 @@ def of_data(document: Document) -> Iterable[Artefact]:
     """The artefact of a data file whose fields name models."""
     shape = _shape(document)
     if not isinstance(shape, dict | list) or is_foreign(shape) or is_manifest(shape):
+        return []
+    if is_about_files(shape):
         return []
     if isinstance(shape, list) and any(is_foreign(one) for one in shape[:5]):
         return []

@@ -56,17 +56,17 @@ def validate(
     for name in filter(None, (wish.embedding, wish.judge)):
         router.resolve(name)
     if wish.shadow:
-        trials = shadow.trials(router.database, wish.samples)
+        asked = asking.Asked(tuple(shadow.trials(router.database, wish.samples)))
         names = tuple(", ".join(_side(router, one)) or one for one in ("legacy", "new"))
     else:
         new = _new(router, wish)
         old = _old(router, wish)
-        trials = asking.ask(
+        asked = asking.ask(
             old, new, _cases(router, wish), samples=wish.samples, seed=wish.seed, told=told
         )
         names = old.name, new.name
     found = comparison.compare(
-        router, (names[0], names[1]), trials, wish.bars, embedding=wish.embedding,
+        router, (names[0], names[1]), asked, wish.bars, embedding=wish.embedding,
         judge=wish.judge, seed=wish.seed,
     )  # fmt: skip
     of = kept.of(comparison.facts(found), router.config, wish.new)

@@ -24,6 +24,10 @@ def fits(table: Mapping[str, Value]) -> bool:
     models = _models(table)
     if not models or "provider" in table or ("models" in table and not _names(table["models"])):
         return False
+    if any("-" in name for name in table) or any(
+        (_text(one) or "").startswith("openai/") for one in models.values()
+    ):
+        return False  # the words of another tool
     known = [naming.guessed(_text(one) or "") for one in models.values()]
     if any(one not in (None, "openai") for one in known):
         return False

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from llmrr.migrate.documents import Document
+from llmrr.migrate.foreign import is_about_files
 from llmrr.migrate.values import Call, Value
 
 _MOST: Final = 100  # tables of one file
@@ -22,7 +23,7 @@ def tables(document: Document) -> Iterator[Mapping[str, Value]]:
         rest = {name: one for name, one in exports.items() if one != whole}  # exported twice
         stated += [rest] if rest else []
     else:
-        whole = _table(document.shape)
+        whole = None if is_about_files(document.shape) else _table(document.shape)
         stated = [whole] if whole else []
     yield from _with_inner(stated)
 

@@ -1,7 +1,7 @@
 """What a call asks of a model, and how calls become models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -9,7 +9,7 @@ from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.migrate import fields, litellm_names, naming
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers.sdk.clients import Client
-from llmrr.migrate.values import Call, Env, Unresolved, Value
+from llmrr.migrate.values import Call, Env, OneOf, Unresolved, Value
 
 MODELS: Final = ("model", "engine", "deployment_id", "deployment", "model_name", "modelName")
 _DEPLOYMENTS: Final = ("azure_deployment", "azureDeployment", "deployment", "deployment_name")
@@ -73,9 +73,13 @@ class Asked:
     by_model: list[tuple[Model, list[Ask]]] = field(default_factory=list)
 
     def add(self, ask: Ask) -> Model | None:
-        """The model that a call asks; None, with a warning, where it is not known."""
-        made = _model(ask, self.findings)
-        return None if made is None else self.merge(made, ask)
+        """The model that a call asks, the first of several; None, with a warning, where it is not
+        known."""
+        found = [
+            self.merge(made, ask) for one in fields.alternatives(ask.model)
+            if (made := _model(replace(ask, model=one), self.findings)) is not None
+        ]  # fmt: skip
+        return found[0] if found else None
 
     def merge(self, made: Model, ask: Ask) -> Model:
         """A model that was just found for a call: itself, or the same one that was there."""
@@ -169,6 +173,8 @@ def _address(client: Client, findings: Findings, line: int | None) -> str | None
     if name is None:
         return None
     value = client.stated[name]
+    if isinstance(value, OneOf) and value.values[:1] == (None,):
+        return None  # left out unless somebody states it
     known = REMOTE.get(client.vendor)
     if isinstance(value, Env) and known is not None and value.name == known.address_env:
         value = value.default  # its own variable, which is read here too
