@@ -21,7 +21,8 @@ from llmrr.migrate.javascript.known import NotKnown
 from llmrr.migrate.javascript.measures import Measures
 from llmrr.migrate.javascript.refs import WRAPPERS, Found, Ref
 from llmrr.migrate.javascript.scopes import Binding, Given, Scope
-from llmrr.migrate.values import Call, Code, Unresolved, Value
+from llmrr.migrate.javascript.siblings import Siblings
+from llmrr.migrate.values import Call, Code, Env, OneOf, Unresolved, Value
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -33,8 +34,10 @@ _TEXT: Final = 200  # bytes of source in a value
 class Evaluator:
     """Evaluates one file; every call is evaluated once, so that it is one object."""
 
-    def __init__(self, declared: Declarations, file: str) -> None:
-        self.declared, self.file = declared, file
+    def __init__(
+        self, declared: Declarations, file: str, siblings: Siblings | None = None
+    ) -> None:
+        self.declared, self.file, self._siblings = declared, file, siblings
         self.made: dict[int, Call] = {}  # by the id of the node
         self.sites = {one.node.id: one for one in declared.calls}
         self._calls: dict[int, Found] = {}
@@ -77,8 +80,16 @@ class Evaluator:
         found = self.find(node, scope, depth)
         if isinstance(found, Ref):
             variable = None if found.receiver else known.variable(found.name)
+            if variable is None and (elsewhere := self.imported(found)) is not None:
+                return elsewhere
             return variable or self.unresolved(node)
         return found
+
+    def imported(self, found: Ref) -> Value:
+        """What a name of another file of the tree is; None where that is not known."""
+        if self._siblings is None or not found.is_imported or found.receiver is not None:
+            return None
+        return self._siblings.value(found.name)
 
     def find(self, node: "Node", scope: Scope, depth: int) -> Found:
         """What an expression is, or the name of what it stands for."""
@@ -131,6 +142,8 @@ class Evaluator:
         """What a name stands for."""
         if binding.module is not None:
             return Ref(binding.module, is_imported=True)
+        if binding.default is not None and not binding.given:
+            return self._parameter(name, binding.default, depth)
         if binding.is_open or len(binding.given) != 1:
             return Ref(name)
         if id(binding) not in self._bindings:
@@ -138,6 +151,13 @@ class Evaluator:
             found = self._given(binding.given[0], depth)
             self._bindings[id(binding)] = self._completed(found, binding, depth)
         return self._bindings[id(binding)]
+
+    def _parameter(self, name: str, default: Given, depth: int) -> Found:
+        """A parameter with a default, as far as that is a plain value."""
+        value = self.value(default.node, default.scope, depth)
+        if not isinstance(value, str | int | float | Env) or isinstance(value, bool):
+            return Ref(name)
+        return OneOf(name, default.node.start_point[0] + 1, (value,), True)
 
     def _given(self, given: Given, depth: int) -> Found:
         if given.node.type == "enum_declaration":

@@ -7,7 +7,7 @@ from llmrr.migrate.javascript.grammar import text_of
 from llmrr.migrate.javascript.known import NotKnown
 from llmrr.migrate.javascript.refs import Found, bare
 from llmrr.migrate.javascript.scopes import Scope
-from llmrr.migrate.values import Call, Env, Unresolved, Value
+from llmrr.migrate.values import Call, Env, OneOf, Unresolved, Value
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -27,10 +27,25 @@ def binary(ev: "Evaluator", node: "Node", scope: Scope, depth: int) -> Found:
         node = bare(left) if left.type == "parenthesized_expression" else left
     first = _operand(ev, node, scope, depth, spine[-1][0])
     for operator_text, operand in reversed(spine):
-        first = operators.binary(
-            operator_text, first, _operand(ev, operand, scope, depth, operator_text)
-        )
+        second = _operand(ev, operand, scope, depth, operator_text)
+        if operator_text in ("||", "??") and _is_unknown(first) and not isinstance(second, Call):
+            first = _else(ev, node, first, second)
+        else:
+            first = operators.binary(operator_text, first, second)
     return first
+
+
+def _is_unknown(value: Value) -> bool:
+    return isinstance(value, Unresolved | Call)
+
+
+def _else(ev: "Evaluator", node: "Node", first: Value, second: Value) -> Value:
+    """``unknown || "x"``, which is "x" unless somebody says otherwise."""
+    if isinstance(first, OneOf):
+        return first
+    if not isinstance(second, str | int | float | Env) or second == "":
+        return ev.unresolved(node)
+    return OneOf(ev.text(node), node.start_point[0] + 1, (second,), True)
 
 
 def _operand(ev: "Evaluator", node: "Node", scope: Scope, depth: int, operator: str) -> Value:

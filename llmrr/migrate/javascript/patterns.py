@@ -76,3 +76,21 @@ def names_in(node: "Node") -> Iterator[str]:
                 stack.append(inner)
         elif one.type in ("object_pattern", "array_pattern", "formal_parameters", "rest_pattern"):
             stack.extend(reversed(one.named_children))
+
+
+def defaults_in(node: "Node") -> Iterator[tuple[str, "Node"]]:
+    """The parameters that have a default, also in a pattern: name and default."""
+    stack = [node]
+    while stack:
+        one = stack.pop()
+        left = one.child_by_field_name("left" if "assignment" in one.type else "pattern")
+        right = one.child_by_field_name("right" if "assignment" in one.type else "value")
+        plain = ("identifier", "shorthand_property_identifier_pattern")
+        if one.type != "pair_pattern" and left is not None and right and left.type in plain:
+            yield text_of(left), right
+        elif left is not None:
+            stack.append(left)
+        elif one.type == "pair_pattern" and (value := one.child_by_field_name("value")):
+            stack.append(value)
+        elif one.type in ("object_pattern", "formal_parameters"):
+            stack.extend(reversed(one.named_children))

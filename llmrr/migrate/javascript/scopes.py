@@ -28,6 +28,7 @@ class Binding:
     is_open: bool = False
     module: str | None = None
     function: "Node | None" = None
+    default: Given | None = None  # of a parameter
     pushed: bool = False  # something is put at its end later
     members: dict[str, "Binding"] = field(default_factory=dict)  # attributes that are assigned
 

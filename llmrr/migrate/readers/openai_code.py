@@ -8,7 +8,7 @@ from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.guide import clients
-from llmrr.migrate.readers.sdk import speaking, vendors, vercel
+from llmrr.migrate.readers.sdk import requests, speaking, vendors, vercel
 from llmrr.migrate.readers.sdk.asks import Ask, Asked
 from llmrr.migrate.readers.sdk.clients import client_of
 from llmrr.migrate.readers.sdk.prompts import prompts
@@ -45,7 +45,10 @@ def of_code(document: Document) -> Iterator[Artefact]:
 
 
 def _ask(call: Call, code: Code) -> Ask | None:
-    return speaking.ask_of(call, code) or vendors.ask_of(call, code) or vercel.ask_of(call, code)
+    return (
+        speaking.ask_of(call, code) or vendors.ask_of(call, code) or vercel.ask_of(call, code)
+        or requests.ask_of(call)
+    )  # fmt: skip
 
 
 def _clients(code: Code, findings: Findings) -> None:
