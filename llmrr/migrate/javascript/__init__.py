@@ -26,5 +26,5 @@ def evaluate(
     from llmrr.migrate.javascript.siblings import Siblings
 
     tree = parse(text, dialect)
-    evaluator = Evaluator(Declarations(tree.root_node), path.name, Siblings(*near) if near else None)
-    return evaluator.code()
+    siblings = Siblings(*near) if near else None
+    return Evaluator(Declarations(tree.root_node), path.name, siblings).code()

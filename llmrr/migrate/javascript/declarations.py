@@ -145,8 +145,8 @@ class Declarations:
         parameters = node.child_by_field_name("parameters") or node.child_by_field_name("parameter")
         for one in names_in(parameters) if parameters else ():
             inner.declare(one).is_open = True
-        for name, default in defaults_in(parameters) if parameters else ():
-            inner.declare(name).default = Given(default, inner)
+        for one, default in defaults_in(parameters) if parameters else ():
+            inner.declare(one).default = Given(default, inner)
         return inner
 
     def _class(self, node: "Node", scope: Scope) -> Scope:
