@@ -128,6 +128,24 @@ def test_python(text: str, expected: dict[str, Any]) -> None:
     assert set(found) - set(expected) <= {"api_key_env"}
 
 
+@pytest.mark.parametrize(("client", "key"), [
+    ("OpenAI(base_url='http://box:8000/v1')", "OPENAI_API_KEY"),
+    ("OpenAI(base_url='http://box:8000/v1', api_key=None)", "OPENAI_API_KEY"),
+    ("OpenAI(base_url='http://box:8000/v1', api_key='EMPTY')", None),
+    ("OpenAI(base_url='http://box:8000/v1', api_key=os.environ['K'])", "K"),
+    ("OpenAI(base_url='http://box:8000/v1', api_key=secret())", None),
+    ("OpenAI()", None),
+    ("AzureOpenAI(azure_endpoint='https://x.openai.azure.com')", "AZURE_OPENAI_API_KEY"),
+    ("AzureOpenAI(azure_endpoint='https://x.openai.azure.com', azure_ad_token_provider=t)", None),
+])  # fmt: skip
+def test_the_key_that_the_library_takes_itself_at_another_address(
+    client: str, key: str | None
+) -> None:
+    text = f"import os\nfrom openai import AzureOpenAI, OpenAI\nc = {client}\n"
+    assert model(f"{text}c.chat.completions.create(model='gpt-4o', messages=m)").get(
+        "api_key_env") == key  # fmt: skip
+
+
 JAVASCRIPT = [
     ("const { Configuration, OpenAIApi } = require('openai');\nconst openai = new OpenAIApi(new "
      "Configuration({ apiKey: process.env.OPENAI_KEY }));\nopenai.createChatCompletion({ model: "
@@ -147,12 +165,14 @@ JAVASCRIPT = [
      "'https://openrouter.ai/api/v1' }); }\n"
      " ask() { return this.o.chat.completions.create({ model: "
      "'meta-llama/x:free', messages: [] }); } }",
-     {"source": "openai:meta-llama/x:free", "base_url": "https://openrouter.ai/api/v1"}),
+     {"source": "openai:meta-llama/x:free", "base_url": "https://openrouter.ai/api/v1",
+      "api_key_env": "OPENAI_API_KEY"}),
     ("import { AzureOpenAI } from 'openai';\nconst a = new AzureOpenAI({ endpoint: "
      "'https://x.openai.azure.com', apiVersion: '2024-10-21' });\n"
      "a.chat.completions.create({ model:"
      " 'dep', messages: [] });", {"source": "azure:dep", "base_url": "https://x.openai.azure.com",
-                                  "api_version": "2024-10-21"}),
+                                  "api_version": "2024-10-21",
+                                  "api_key_env": "AZURE_OPENAI_API_KEY"}),
     ("import OpenAI from 'openai';\nconst a = new OpenAI({ baseURL: 'https://x.openai.azure.com/"
      "openai/deployments/dep', defaultQuery: { 'api-version': '2023-05-15' } });\n"
      "a.chat.completions.create({ model: 'gpt-4', messages: [] });",

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from llmrr.migrate.values import Env
@@ -62,7 +63,7 @@ PLACEHOLDERS: Final = frozenset({
     "", "fake-key", "fake", "not-needed", "not_needed", "notneeded", "lm-studio", "lmstudio",
     "ollama", "localai", "a", "dummy", "empty", "none", "null", "sk-1234", "sk-", "sk-xxx", "xxx",
     "x", "api_key", "apikey", "api-key", "key", "test", "placeholder", "changeme", "change-me",
-    "no-key", "nokey", "no-key-required", "not-required", "unused", "ignored", "anything",
+    "stub", "no-key", "nokey", "no-key-required", "not-required", "unused", "ignored", "anything",
     "secret", "sk-no-key-required", "local", "na", "n/a", "bearer", "undefined", "true", "false",
 })  # fmt: skip
 _PLACEHOLDER: Final = re.compile(
@@ -89,6 +90,7 @@ _REFERENCES: Final = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=8192)
 def is_secret_field(name: str) -> bool:
     """Whether a field of this name holds a secret.
 

@@ -113,7 +113,7 @@ def either(values: Sequence[Value], unknown: Unresolved) -> Value:
         given = tuple(one for one in first.values if one)
         after = either(rest, unknown)
         others = after.stated if isinstance(after, OneOf) else (after,)
-        if given and len(given) == len(first.values) or not others:
+        if (given and len(given) == len(first.values)) or not others:
             return replace(first, values=given) if given else unknown
         if any(isinstance(one, Call | Unresolved) for one in others):
             return replace(first, values=given) if given else unknown

@@ -9,7 +9,7 @@ from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.kinds import KEYS_OF_THEIR_OWN
 from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.readers import placing
+from llmrr.migrate.readers import own_keys, placing
 from llmrr.migrate.values import Call, Env, Value
 from llmrr.migrate.withheld import literals
 
@@ -112,6 +112,7 @@ def construct(
     if placed.base_url and any(stated.get(one) for one in _INSTANCES):
         model.options["base_url"] = placed.base_url
     fill(model, stated, findings, line=line, milliseconds=milliseconds, read=field)
+    own_keys.name_key(model, provider, stated)
     return _once(model, findings)
 
 

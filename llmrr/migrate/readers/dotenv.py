@@ -67,12 +67,13 @@ def of_data(document: Document) -> Iterator[Artefact]:
 def of_containers(document: Document) -> list[Artefact]:
     """What compose files and objects of Kubernetes tell a program by its variables."""
     findings = Findings(document.path, "dotenv")
-    for line, stated in containers.environments(document.shape, document.text or ""):
+    for line, given in containers.environments(document.shape, document.text or ""):
         variables: dict[str, str] = {}
-        for name, value in stated.items():
+        for name, value in given.items():
             found = secrets.reference(value)
-            if len(name) <= _LONGEST and not (found and found.default is None and value):
-                variables[name] = found.default or "" if found else value
+            stated = value if found is None else found.default
+            if len(name) <= _LONGEST and isinstance(stated, str):
+                variables[name] = stated
         withhold(variables, findings)
         plain = {_SHOWN.sub("", name).upper(): name for name in variables}
         for short, name in plain.items():
@@ -93,6 +94,10 @@ def _once(
         if all((one.source, one.params, one.options) != same for one in findings.models):
             added = findings.model(model.source, line=line)
             added.params, added.options, added.key = model.params, model.options, model.key
+            key = str(model.options.get("api_key_env"))
+            if not secrets.is_placeholder(variables.get(key, "")):
+                said = f"{key} holds a key in clear: it stays in that file"
+                findings.warn("secret-in-clear", said, line, key)
     findings.warnings += [one for one in trial.warnings if one not in findings.warnings]
 
 

@@ -55,6 +55,7 @@ _INERT: Final[Mapping[str, tuple[Any, ...]]] = {
     "ignore_eos": (False,), "typical_p": (1,), "repetition_penalty": (1,), "top_k": (-1,),
     "presence_penalty": (0,), "frequency_penalty": (0,), "logprobs": (None,), "batch_size": (1,),
 }  # fmt: skip
+_SET: Final = re.compile(r"((?:.*\.)?(?:generation_config|gen(?:eration)?_?cfg))\.(\w+)")
 _SPREAD: Final = ("device_map", "max_memory", "tensor_parallel_size", "pipeline_parallel_size")
 _SMALLER: Final = ("load_in_4bit", "load_in_8bit", "quantization_config", "quantization")
 
@@ -105,7 +106,7 @@ class Generation:
             stated |= inner
         self._put(model, stated, call.line)
         for one in call.rest:
-            if not re.search(r"(?i)inputs?|encod|tokens|batch", one.text):
+            if not re.search(r"(?i)inputs?|encod|tokens|batch|tokenizer\(|processor\(", one.text):
                 said = f"{one.text[:80]} may hold parameters"
                 self.findings.warn("unresolved", said, one.line or call.line)
 
@@ -121,6 +122,28 @@ class Generation:
         if call.name != "GenerationConfig":
             model.call_sites = sorted({*model.call_sites, call.line})
         self._put(model, stated, call.line)
+
+    def assigned(self, names: Mapping[str, Value]) -> None:
+        """What is set on a ``generation_config``: of the model that it belongs to by its name, else
+        of the only one that there is. What a call states counts before it."""
+        sets: dict[str, dict[str, Value]] = {}
+        for name, value in names.items():
+            if (found := _SET.fullmatch(name)) and value is not None:
+                sets.setdefault(found[1], {})[found[2]] = value
+        for at, stated in sets.items():
+            made = names.get(at)
+            owner = (made.text if isinstance(made, Unresolved) else at).rpartition(".")[0]
+            if (model := self._called(owner)) is not None:
+                new = {name: one for name, one in stated.items()
+                       if _NAMES.get(name, name) not in model.params}  # fmt: skip
+                self._put(model, new, model.line or 1)
+
+    def _called(self, target: str) -> Model | None:
+        """The model that a name of the code stands for, or the only one."""
+        for call, model in self.models.by_call.items():
+            if target in call.targets:
+                return model
+        return self.findings.models[0] if len(self.findings.models) == 1 else None
 
     def adapter(self, model: Model, adapter: Value, line: int) -> None:
         """A LoRA on a model."""
