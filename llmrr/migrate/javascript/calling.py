@@ -7,10 +7,11 @@ from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.javascript import known, literals
 from llmrr.migrate.javascript.grammar import text_of
 from llmrr.migrate.javascript.known import NotKnown
+from llmrr.migrate.javascript.modules import package_of
 from llmrr.migrate.javascript.names import dotted_name
 from llmrr.migrate.javascript.refs import REST, Found, Ref, bare
 from llmrr.migrate.javascript.scopes import Scope
-from llmrr.migrate.values import Call, Unresolved, Value
+from llmrr.migrate.values import Call, OneOf, Unresolved, Value
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -34,7 +35,7 @@ def call(ev: "Evaluator", node: "Node", scope: Scope, depth: int) -> Found:
     args, rest = _arguments(ev, arguments, scope, depth)
     if called.type == "import":
         is_known = bool(args) and isinstance(args[0], str)
-        return Ref(str(args[0]), is_imported=True) if is_known else ev.unresolved(node)
+        return Ref(package_of(str(args[0])), is_imported=True) if is_known else ev.unresolved(node)
     function = ev.find(called, scope, depth)
     if isinstance(function, Ref) and function.receiver is None and not rest:
         known_result = _known(ev, function.name, called, args, scope, depth)
@@ -47,7 +48,19 @@ def call(ev: "Evaluator", node: "Node", scope: Scope, depth: int) -> Found:
         result = _method(ev, called, args, scope, depth)
         if result is not None:
             return result
+    if (default := _default(ev, node, called, args)) is not None:
+        return default
     return _make(ev, node, called, function, args, rest)
+
+
+def _default(ev: "Evaluator", node: "Node", called: "Node", args: Sequence[Value]) -> Value:
+    """``settings.get("model", "x")``, which is "x" unless somebody says otherwise."""
+    name = called.child_by_field_name("property")
+    if name is None or text_of(name) != "get" or len(args) != 2 or not isinstance(args[0], str):
+        return None
+    if not isinstance(args[1], str | int | float) or args[1] == "":
+        return None
+    return OneOf(ev.text(node), node.start_point[0] + 1, (args[1],), True)
 
 
 def _known(
@@ -55,9 +68,9 @@ def _known(
 ) -> tuple[Found] | None:
     """What a function gives that is known, or is in the file; None for any other."""
     if name == "require" and args and isinstance(args[0], str):
-        return (Ref(args[0], is_imported=True),)
+        return (Ref(package_of(args[0]), is_imported=True),)
     if name == "JSON.stringify":
-        raise NotKnown
+        return None
     try:
         return (known.called(name, args),)
     except NotKnown:

@@ -87,6 +87,8 @@ class Declarations:
             return self._class(node, scope)
         elif kind in _BLOCKS:
             return self._block(node, kind, scope)
+        elif kind == "object" and _has_methods(node):
+            return self._object(node, scope)
         else:
             self._other(node, kind, scope)
         return scope
@@ -152,6 +154,15 @@ class Declarations:
         if name := node.child_by_field_name("name"):
             scope.declare(text_of(name)).is_open = True
         return Scope(scope, "class", scope.function)
+
+    def _object(self, node: "Node", scope: Scope) -> Scope:
+        """An object with methods, for which it is ``this``."""
+        inner = Scope(scope, "class", scope.function)
+        for one in node.named_children:
+            name, value = one.child_by_field_name("key"), one.child_by_field_name("value")
+            if one.type == "pair" and name and value and name.type == "property_identifier":
+                inner.member(f"this.{text_of(name)}").given.append(Given(value, scope))
+        return inner
 
     def _block(self, node: "Node", kind: str, scope: Scope) -> Scope:
         inner = Scope(scope, "block", scope.function)
@@ -255,3 +266,7 @@ class Declarations:
         for name, dotted in imported(node):
             self.imports[name] = dotted
             scope.declare(name).module = dotted
+
+
+def _has_methods(node: "Node") -> bool:
+    return any(one.type == "method_definition" for one in node.named_children)

@@ -22,6 +22,7 @@ from llmrr.migrate.javascript.known import NotKnown
 from llmrr.migrate.javascript.measures import Measures
 from llmrr.migrate.javascript.refs import WRAPPERS, Found, Ref
 from llmrr.migrate.javascript.scopes import Binding, Given, Scope
+from llmrr.migrate.javascript.siblings import Siblings
 from llmrr.migrate.values import Call, Code, Unresolved, Value
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ _TEXT: Final = 200  # bytes of source in a value
 class Evaluator:
     """Evaluates one file; every call is evaluated once, so that it is one object."""
 
-    def __init__(self, declared: Declarations, file: str) -> None:
-        self.declared, self.file = declared, file
+    def __init__(
+        self, declared: Declarations, file: str, siblings: Siblings | None = None
+    ) -> None:
+        self.declared, self.file, self._siblings = declared, file, siblings
         self.made: dict[int, Call] = {}  # by the id of the node
         self.sites = {one.node.id: one for one in declared.calls}
         self._calls: dict[int, Found] = {}
@@ -80,8 +83,16 @@ class Evaluator:
         found = self.find(node, scope, depth)
         if isinstance(found, Ref):
             variable = None if found.receiver else known.variable(found.name)
+            if variable is None and (elsewhere := self.imported(found)) is not None:
+                return elsewhere
             return variable or self.one_of(node, found.choices, whole=not found.is_default)
         return found
+
+    def imported(self, found: Ref) -> Value:
+        """What a name of another file of the tree is; None where that is not known."""
+        if self._siblings is None or not found.is_imported or found.receiver is not None:
+            return None
+        return self._siblings.value(found.name)
 
     def find(self, node: "Node", scope: Scope, depth: int) -> Found:
         """What an expression is, or the name of what it stands for."""

@@ -42,7 +42,7 @@ _TOOLS: Final = (
     "contextsize", "fallbackchain", "ai-sdk", "completions", "from_pretrained", "withfallbacks",
     "apikey", "api_key", "gpt-", "hf:", "mock:", "claude", "gemini", "unsloth", "gptq", "autoawq",
     "import together", "from together", "replicate", "fireworks", "cerebras", "xai_sdk", "aisuite",
-    "deepseek", "diffusers", "flagembedding",
+    "deepseek", "diffusers", "11434", "/api/generate", "flagembedding",
     "openrouter", "perplexity", "together-ai", "togetherai", "model_name", "model_path", "modelid",
     "model_id", "generativeai",
 )  # fmt: skip

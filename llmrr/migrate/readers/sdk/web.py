@@ -10,14 +10,20 @@ from llmrr.migrate.readers.sdk.clients import Client
 from llmrr.migrate.readers.sdk.vendors import flattened
 from llmrr.migrate.values import Call, Code, Env, Prompt, Unresolved, Value
 
-_SENDS: Final = ("post", "request", "stream", "fetch", "apost", "urlopen", "Request")
+_SENDS: Final = (
+    "post", "request", "stream", "fetch", "apost", "urlopen", "Request", "$fetch", "ofetch",
+    "axios", "got", "ky",
+)  # fmt: skip
 _PATH: Final = re.compile(
     r"(?P<base>.*?)(?P<path>/chat/completions|/completions|/responses|/v1/messages|/api/chat"
     r"|/api/generate)/?(?:\?(?P<query>.*))?"
 )
 _BODIES: Final = ("json", "data", "content", "body")
 _KEYS: Final = ("authorization", "x-api-key", "api-key")
-_VARIABLE: Final = re.compile(r"(?:environ(?:\.get)?[\[(]|getenv\()\s*['\"](\w+)['\"]")
+_VARIABLE: Final = re.compile(
+    r"(?:environ(?:\.get)?[\[(]|getenv\()\s*['\"](\w+)['\"]"
+    r"|(?:process\.env|import\.meta\.env|Deno\.env\.get)\W+(\w+)"
+)
 _HOLE: Final = re.compile(r"\{\w+\}")
 
 
@@ -26,7 +32,7 @@ def ask_of(call: Call, code: Code) -> Ask | None:
     if call.name not in _SENDS:
         return None
     at = next((n for n, one in enumerate(call.args[:2]) if _address(one)), None)
-    url = _address(call.args[at] if at is not None else call.fields.get("url"))
+    url = _address(call.args[at] if at is not None else call.named.get("url"))
     found = _PATH.fullmatch(url) if url else None
     body = _body(call, at)
     if found is None or body is None:
@@ -106,7 +112,7 @@ def _key(value: Value, code: Code) -> Value:
     if isinstance(value, Prompt) and len(value.holes) == 1:
         return code.names.get(value.holes[0])
     if isinstance(value, Unresolved) and (found := _VARIABLE.search(value.text)):
-        return Env(found[1])
+        return Env(found[1] or found[2])
     if isinstance(value, str):
         return value.partition(" ")[2] or value
     return value if isinstance(value, Env) else None
