@@ -43,8 +43,8 @@ if not IS_AGAIN:
 else:
     import fuzzing
 
-import test_migrate_fuzz
-import test_migrate_planted
+import test_migrate_fuzz  # noqa: E402  after what is traced
+import test_migrate_planted  # noqa: E402
 
 
 def seeds() -> Iterator[bytes]:
@@ -68,6 +68,9 @@ def _input(name: str, content: bytes) -> bytes:
     is_modelfile = "modelfile" in name.lower()
     at = names.index("Modelfile") if is_modelfile else same[0] if same else names.index("a")
     return bytes([at]) + content
+
+
+_ENDS = (b"", b" {", b" [", b'"', b"'", b"`", b"\\", b"(", b": |", b"&a *a")
 
 
 class Fuzz:
@@ -151,8 +154,7 @@ class Fuzz:
             case 2:
                 lines[at], lines[other] = lines[other], lines[at]
             case _:
-                lines[at] = b"  " * chance.randrange(4) + lines[at].strip() + chance.choice(
-                    (b"", b" {", b" [", b'"', b"'", b"`", b"\\", b"(", b": |", b"&a *a"))  # fmt: skip
+                lines[at] = b"  " * chance.randrange(4) + lines[at].strip() + chance.choice(_ENDS)
         return data[:1] + b"\n".join(lines)
 
 

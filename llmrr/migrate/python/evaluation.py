@@ -68,17 +68,18 @@ class Evaluator:
         key = id(node)
         if key in self._values:
             return self._values[key]
-        with self.nested() as allowed:
-            if not allowed or key in self._open:
-                return self.unresolved(node)
-            self._open.add(key)
-            try:
-                found = self._evaluated(node, block)
-                if isinstance(found, list | dict) and self._size(found) > _LARGEST:
-                    found = self.unresolved(node)
-                self._values[key] = found
-            finally:
-                self._open.discard(key)
+        if self._depth >= _DEEPEST or key in self._open:
+            return self.unresolved(node)
+        self._depth += 1
+        self._open.add(key)
+        try:
+            found = self._evaluated(node, block)
+            if isinstance(found, list | dict) and self._size(found) > _LARGEST:
+                found = self.unresolved(node)
+            self._values[key] = found
+        finally:
+            self._depth -= 1
+            self._open.discard(key)
         return found
 
     def _size(self, value: Value) -> int:
