@@ -13,7 +13,7 @@ An entry is a folder ``journal/<id>/`` in the data directory: ``entry.json`` and
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -200,8 +200,10 @@ def _replace(path: Path, data: bytes, *, like: Path) -> None:
             out.flush()
             os.fsync(out.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as exc:
         temporary.unlink(missing_ok=True)
+        if isinstance(exc, OSError) and exc.filename is None:
+            exc.filename = str(path)  # as of a full disk
         raise
     _sync_folder(path.parent)
 
@@ -268,16 +270,22 @@ def _new_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(2)}"
 
 
+def _locked() -> AbstractContextManager[None]:
+    """One change at a time."""
+    return alone(_journal() / "lock", "changing files")
+
+
 @contextmanager
-def _locked() -> Iterator[None]:
-    """One change at a time, among all processes of this user; the lock dies with its process."""
+def alone(file: Path, doing: str) -> Iterator[None]:
+    """Hold this lock, among all processes of this user; it dies with its process. Raises
+    ``LlmrrError`` where another goes on ``doing`` that."""
     import fcntl
     import time
 
     deadline = time.monotonic() + LOCK_S
     with _errors():
-        _journal().mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(_journal() / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "wb") as lock:
         while True:
             try:
@@ -286,7 +294,7 @@ def _locked() -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise LlmrrError(
-                        f"another llmrr has been changing files for {LOCK_S:.0f} seconds",
+                        f"another llmrr has been {doing} for {LOCK_S:.0f} seconds",
                         "wait for it to end, and try again",
                     ) from None
                 time.sleep(0.02)

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from migrating import findings, kept, model, one, plan, snapshot
 from terminal import Typed
 from test_kills import each_moment
 
-from llmrr import config, journal, trust
+from llmrr import config, journal, paths, trust
 from llmrr.cli.app import main
 from llmrr.database import open_database
 from llmrr.errors import LlmrrError, NotFound
@@ -117,6 +118,49 @@ def test_each_apply_has_its_own_id_and_once_more_changes_nothing(work: Path) -> 
     assert Path("llmrr.toml").read_bytes() == MINE.encode()
 
 
+def test_one_at_a_time_and_only_one_wrote(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = plan(one("openai:a"))
+    monkeypatch.setattr(journal, "LOCK_S", 60.0)
+
+    def apply(_: int) -> Migration:
+        with closing(open_database()) as connection:
+            return applying.apply(connection, made, may_change=True)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(apply, range(4)))
+    assert [one.state for one in found] == ["done"] * 4
+    [wrote] = [one for one in found if applying.has_written(one)]
+    monkeypatch.setattr(journal, "LOCK_S", 0.05)
+    with journal.alone(paths.data_dir() / "migrate.lock", "migrating"):
+        with pytest.raises(LlmrrError, match="another llmrr has been migrating"):
+            undone(wrote.id)
+        with pytest.raises(LlmrrError, match="another llmrr has been migrating"):
+            apply(0)
+    assert undone(wrote.id).state == "undone"
+    assert Path("llmrr.toml").read_bytes() == MINE.encode()
+
+
+def test_what_was_undone_is_told_as_it_is(work: Path, typed: Typed) -> None:
+    Path("llmrr.toml").unlink()
+    for _ in range(2):
+        assert typed("migrate", "apply", "--plan", kept(plan(one("openai:a")))).code == 0
+    assert "had changed nothing in" in typed("migrate", "rollback").err
+    assert Path("llmrr.toml").exists()
+    assert "is gone, as it was before" in typed("migrate", "rollback").err
+    assert not Path("llmrr.toml").exists()
+
+
+def test_a_model_without_its_file_is_told_with_what_to_do(work: Path, typed: Typed) -> None:
+    Path("llmrr.toml").unlink()
+    file = kept(plan(one("file:./gone.gguf"), one("openai:a")))
+    shown = typed("migrate", "apply", "--plan", file).err
+    assert "no file yet: gone\n" in shown and "--skip NAME" in shown
+    told = typed("config", "check")
+    assert told.code == 8 and "gone.gguf" in told.out + told.err
+
+
 @pytest.mark.parametrize("changed", ["app.py", "llmrr.toml"])
 def test_a_plan_whose_files_were_changed_since_is_refused(work: Path, changed: str) -> None:
     made = plan(one("openai:a"))
@@ -136,6 +180,20 @@ def test_what_was_changed_since_is_not_undone_unless_forced(work: Path) -> None:
         undone()
     assert Path("llmrr.toml").read_text() == "version = 1  # by hand\n"
     undone(force=True)
+    assert snapshot(work) == before
+
+
+def test_what_was_promoted_since_is_undone_too(work: Path) -> None:
+    before = snapshot(work)
+    applied(one("openai:a"), may_change=True)
+    for what, refused in (("config promote", False), ("config set", True)):
+        with journal.change(what) as change:
+            change.write(Path("llmrr.toml"), f"version = 1  # {what}\n")
+        with closing(open_database()) as connection:
+            [found] = records.migrations(connection)
+            assert bool(applying.changed_since(found)) is refused
+    journal.undo(kind="config")
+    undone()
     assert snapshot(work) == before
 
 
@@ -234,7 +292,7 @@ def test_the_list_follows_what_is_done(work: Path, typed: Typed) -> None:
 
 # -- killed ----------------------------------------------------------------------------------------
 
-TIMES = [12, pytest.param(100, marks=pytest.mark.slow)]
+TIMES = [6, pytest.param(100, marks=pytest.mark.slow)]
 
 
 def as_before(work: Path, before: object, typed: Typed) -> None:

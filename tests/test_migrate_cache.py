@@ -424,6 +424,18 @@ def test_undo_of_what_was_never_brought() -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_answers_alone_are_no_setup_and_the_command_for_them_is_told(
+    typed: Typed, command: str
+) -> None:
+    Path("my app").mkdir()
+    path = database("my app/.langchain.db", FULL, (PUT, ("One?", OLD_KEY, 0, "yes")))
+    found = typed("migrate", command, "my app")
+    assert found.code == 1 and "only answers" in found.err
+    assert f"llmrr migrate cache '{path.absolute()}'" in found.err
+    assert not Path("llmrr.toml").exists()
+
+
 def test_apply_brings_answers_and_rollback_takes_them_out(typed: Typed) -> None:
     Path("app").mkdir()
     Path("app/a.py").write_text(

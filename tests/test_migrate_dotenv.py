@@ -49,7 +49,7 @@ def one(text: str, name: str = ".env") -> Artefact:
     ("LLM_BASE_URL=http://box:8000/v1\nLLM_MODEL=qwen", "openai:qwen",
      {"base_url": "http://box:8000/v1"}),
     ("OPENAI_BASE_URL=https://api.deepseek.com\nOPENAI_MODEL=deepseek-chat",
-     "deepseek:deepseek-chat", {}),
+     "openai:deepseek-chat", {"base_url": "https://api.deepseek.com"}),
     ("OLLAMA_BASE_URL=http://localhost:11434\nOLLAMA_MODEL=llama3:8b", "ollama:llama3:8b", {}),
     ("NEXT_PUBLIC_OPENAI_MODEL=gpt-4o", "openai:gpt-4o", {}),
     ("LLM_TYPE=x\nMODEL_PATH=./models/a.gguf\nMODEL_N_CTX=1000", "file:./models/a.gguf",

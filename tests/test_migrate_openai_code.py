@@ -79,7 +79,7 @@ PYTHON = [
     # the same client, elsewhere
     ("from openai import OpenAI\nc = OpenAI(base_url='https://api.deepseek.com', api_key='x')\n"
      "c.chat.completions.create(model='deepseek-chat', messages=m)",
-     {"source": "deepseek:deepseek-chat"}),
+     {"source": "openai:deepseek-chat", "base_url": "https://api.deepseek.com"}),
     ("from openai import OpenAI\n"
      "c = OpenAI(base_url='http://localhost:1234/v1', api_key='lm-studio')"
      "\nc.chat.completions.create(model='q', messages=m, extra_body={'top_k': 5})",
@@ -146,7 +146,8 @@ JAVASCRIPT = [
     ("import OpenAI from 'openai';\nclass A { constructor() { this.o = new OpenAI({ baseURL: "
      "'https://openrouter.ai/api/v1' }); }\n"
      " ask() { return this.o.chat.completions.create({ model: "
-     "'meta-llama/x:free', messages: [] }); } }", {"source": "openrouter:meta-llama/x:free"}),
+     "'meta-llama/x:free', messages: [] }); } }",
+     {"source": "openai:meta-llama/x:free", "base_url": "https://openrouter.ai/api/v1"}),
     ("import { AzureOpenAI } from 'openai';\nconst a = new AzureOpenAI({ endpoint: "
      "'https://x.openai.azure.com', apiVersion: '2024-10-21' });\n"
      "a.chat.completions.create({ model:"
@@ -170,7 +171,8 @@ JAVASCRIPT = [
     ("import { createOpenAI } from '@ai-sdk/openai';\nimport { streamText } from 'ai';\nconst g = "
      "createOpenAI({ baseURL: 'https://api.groq.com/openai/v1', apiKey: process.env.GROQ });\n"
      "streamText({ model: g('llama'), messages });",
-     {"source": "groq:llama", "api_key_env": "GROQ"}),
+     {"source": "openai:llama", "base_url": "https://api.groq.com/openai/v1",
+      "api_key_env": "GROQ"}),
     ("import { streamText } from 'ai';\nstreamText({ model: 'anthropic/claude-x', messages });",
      {"source": "anthropic:claude-x"}),
     ("import { google } from '@ai-sdk/google';\nexport const model = google('gemini-pro');",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from migrating import findings, kept, model, one, plan
 from terminal import Typed
@@ -15,7 +15,7 @@ from terminal import Typed
 from llmrr import config
 from llmrr.errors import BadConfig, DamagedFile, LlmrrError, NotFound, UsageError
 from llmrr.migrate import planning
-from llmrr.migrate.artefact import Artefact
+from llmrr.migrate.artefact import Artefact, Template
 from llmrr.migrate.planning import Plan, Wishes
 from llmrr.migrate.planning.wishes import wanted
 from llmrr.migrate.setup import combined
@@ -27,7 +27,7 @@ def toml(found: Plan) -> dict[str, Any]:
     assert [one for one in config.check(Path("checked.toml")) if "is not there" not in one.message
             ] == []
     Path("checked.toml").unlink()
-    return tomllib.loads(found.toml)
+    return tomllib.loads(found.toml.removeprefix("\ufeff"))
 
 
 def codes(found: Plan) -> list[str]:
@@ -277,7 +277,39 @@ def test_of_several_files_of_variables_the_one_that_is_needed_is_named() -> None
     given = [findings(path, "dotenv").artefact() for path in (".env", "deep/.env")]
     made = plan(one("anthropic:a"), *given)
     assert toml(made)["env_file"] == "deep/.env"
-    assert [(each.code, each.where) for each in made.warnings] == [("not-applied", ".env")]
+    assert codes(made) == []  # the other holds nothing that is needed
+
+
+def test_another_key_of_the_same_name_is_said_without_its_value() -> None:
+    Path("deep").mkdir()
+    Path(".env").write_text("OPENAI_API_KEY=sk-first0123456789abcdef\nDEBUG=1\n")
+    Path("deep/.env").write_text(
+        "OPENAI_API_KEY=sk-second123456789abcdef\nANTHROPIC_API_KEY=sk-third\nDEBUG=0\n"
+    )
+    given = [findings(path, "dotenv").artefact() for path in (".env", "deep/.env")]
+    made = plan(one("openai:a"), *given)
+    assert toml(made)["env_file"] == ".env"
+    [said] = [(each.code, each.where, each.message) for each in made.warnings]
+    assert said[:2] == ("not-applied", "deep/.env")
+    assert "another OPENAI_API_KEY than .env" in said[2]
+    made = plan(one("openai:a"), one("anthropic:b"), one("groq:c"), *given)
+    assert toml(made)["env_file"] == "deep/.env"
+    Path(".env").write_text("OPENAI_API_KEY=sk-second123456789abcdef\nGROQ_API_KEY=gsk_x\n")
+    [said] = [each.message for each in plan(
+        one("openai:a"), one("anthropic:b"), one("groq:c"), *given).warnings]  # fmt: skip
+    assert "ANTHROPIC_API_KEY stands here alone" in said and "OPENAI_API_KEY" not in said
+    assert "sk-" not in planning.text_of(made)
+
+
+def test_the_users_own_file_may_name_variables_anywhere(tmp_path: Path) -> None:
+    Path(".env").write_text("OPENAI_API_KEY=x\n")
+    own = config.user_file()
+    own.parent.mkdir(parents=True, exist_ok=True)
+    made = plan(one("openai:a"), findings(".env", "dotenv").artefact(), target=str(own))
+    assert codes(made) == []
+    assert tomllib.loads(made.toml)["env_file"] == str(Path(".env").absolute())
+    own.write_text(made.toml)
+    assert config.check(own) == []
 
 
 @pytest.mark.parametrize("text", ["this is no file of variables\n", None])
@@ -381,7 +413,10 @@ def test_the_four_features_week_by_week_or_by_their_shares() -> None:
         ("cost-optimization", 4),
     ]  # fmt: skip
     flags = toml(plan(one("openai:a"), adopt=True))["flags"]
-    assert {each["rollout"] for each in flags.values()} == {0.0}
+    assert [(name, each["rollout"]) for name, each in flags.items()] == [
+        ("advanced-caching", 1.0), ("model-ensembles", 0.0), ("auto-scaling", 0.0),
+        ("cost-optimization", 0.0),
+    ]  # fmt: skip
 
 
 def test_the_files_of_ollama_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -447,12 +482,18 @@ def test_what_is_there_stays_to_the_byte() -> None:
     assert codes(made) == ["clash", "clash"]
 
 
-def test_what_is_there_already_is_not_added_again() -> None:
-    given = one("openai:a", params={"seed": 3}), one("openai:a", path="b.py", params={"seed": 4})
-    first = plan(*given)
-    Path("llmrr.toml").write_text(first.toml)
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_what_is_there_already_is_not_added_again(is_whole: bool) -> None:
+    found = findings()
+    first, second = (model(found, "openai:a", params={"seed": seed}) for seed in (3, 4))
+    found.chain(first, second)
+    found.template("qa", "One line:\n{input}", model=second)
+    found.settings["retry.attempts"] = 2
+    given = [found.artefact(), *([] if is_whole else [one("openai:b")])]
+    made = plan(*given)
+    Path("llmrr.toml").write_text(made.toml)
     again = plan(*given)
-    assert again.toml == first.toml
+    assert again.toml == made.toml
     assert planning.difference(again) == []
 
 
@@ -464,10 +505,27 @@ def test_a_new_file_in_the_place_of_one() -> None:
     assert list(toml(made)) == ["version", "models"]
 
 
-def test_an_array_written_inline_cannot_be_added_to() -> None:
-    Path("llmrr.toml").write_text('models = [{ name = "x", source = "openai:x" }]\n')
-    with pytest.raises(BadConfig, match="cannot be added to"):
-        plan(one("openai:a"))
+@pytest.mark.parametrize("before", [
+    'models = [{ name = "x", source = "openai:x" }]\n',
+    'models = [\r\n  { name = "x", source = "openai:x" }, # mine\r\n]\r\n[cache]\r\nttl = 5\r\n',
+    "models = []\n[templates]\nq = { template = 'a {b}' }\n",
+    "templates = { q = { template = 'a {b}' } }\nmodels = [] # none\n",
+    "\ufeff# mine\ntemplates.q.template = 'a {b}'\n",
+])  # fmt: skip
+def test_what_is_written_inline_is_added_to_in_line(before: str) -> None:
+    Path("llmrr.toml").write_bytes(before.encode())
+    found = findings()
+    model(found, "openai:a", params={"temperature": 0.5, "stop": ["x"]})
+    model(found, "openai:b", "x")
+    found.templates.append(Template("greet", "hi\n{name}", model="a"))
+    made = plan(found.artefact())
+    written = toml(made)
+    names = [each["name"] for each in written["models"]]
+    assert names == (["x", "a", "x-2"] if "openai:x" in before else ["a", "x"])
+    assert written["templates"]["greet"] == {"template": "hi\n{name}", "model": "a"}
+    assert ("q" in written["templates"]) == ("q" in before)
+    assert made.toml.count("\r\n") == (made.toml.count("\n") if "\r" in before else 0)
+    assert all(line in made.toml for line in ("# mine", "# none") if line in before)
 
 
 def test_no_key_that_stands_there_is_shown() -> None:
@@ -486,7 +544,7 @@ _KEYS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
 @given(
     st.lists(st.tuples(
         st.sampled_from(["openai:", "file:", "ollama:", "huggingface:", "bedrock:", "x:"]), _TEXT,
@@ -509,10 +567,16 @@ def test_whatever_is_found_what_is_written_is_valid(
     found.chain(*found.models)
     found.chain(*reversed(found.models))
     found.settings |= stated
+    target = Path("llmrr.toml")
+    target.unlink(missing_ok=True)
     try:
-        toml(plan(found.artefact()))
+        first = plan(found.artefact())
     except LlmrrError as error:
         assert "nothing was found" in error.message
+        return
+    toml(first)
+    target.write_text(first.toml, encoding="utf-8")
+    assert plan(found.artefact()).toml == first.toml
 
 
 # -- the command -----------------------------------------------------------------------------------
@@ -550,3 +614,48 @@ def test_the_command_shows_the_pinned_shape_and_a_difference(typed: Typed) -> No
     assert typed("migrate", "apply", "--plan", "p.json", "--adopt").code == 2
     assert typed("migrate", "apply", "llm.json").code == 0
     assert typed("config", "check", "llmrr.toml").code == 0
+
+
+def test_a_guess_counts_where_nothing_is_known_and_is_said() -> None:
+    def guessed(path: str) -> Artefact:
+        found = findings(path, "custom")
+        model(found, "openai:guessed")
+        found.confidence = 0.6
+        return found.artefact()
+
+    found = plan(one("openai:a"), guessed("x.ini"))
+    assert [each["name"] for each in toml(found)["models"]] == ["a", "guessed"]
+    assert [(each.code, each.where) for each in found.warnings] == [("guess", "x.ini")]
+
+
+def test_what_a_cache_holds_is_the_model_that_code_asks() -> None:
+    code = one("huggingface:org/m", "m", params={"temperature": 0.5})
+    cache = findings("hub", "hf-cache")
+    model(cache, "huggingface:org/m", "m", options={"revision": "a" * 40, "context_size": 1024})
+    model(cache, "huggingface:org/m", "m-Q4", options={"file": "m-Q4.gguf"})
+    for order in ((code, cache.artefact()), (cache.artefact(), code)):
+        found = tomllib.loads(plan(*order).toml)["models"]
+        assert {"name": "m", "source": "huggingface:org/m", "params": {"temperature": 0.5}} in found
+        assert [one["options"] for one in found if "options" in one] == [{"file": "m-Q4.gguf"}]
+        assert not plan(*order).warnings
+
+
+def test_what_ollama_holds_is_the_model_that_code_asks() -> None:
+    store = findings("models", "ollama-store")
+    model(store, "ollama:llama3.2:latest", "llama3.2", params={"stop": ["<|eot_id|>"]})
+    code = one("ollama:llama3.2", "chat", params={"temperature": 0})
+    [found] = tomllib.loads(plan(code, store.artefact()).toml)["models"]
+    assert found == {"name": "chat", "source": "ollama:llama3.2", "params": {"temperature": 0}}
+    far = one("ollama:llama3.2", options={"base_url": "http://box:11434"})
+    assert len(tomllib.loads(plan(far, store.artefact()).toml)["models"]) == 2
+
+
+def test_a_length_of_training_is_no_wish_for_memory() -> None:
+    for size, options in ((8192, {"context_size": 8192}), (131_072, None)):
+        folder = findings("m", "transformers-dir")
+        model(folder, "file:./m", "m", options={"context_size": size})
+        [found] = tomllib.loads(plan(folder.artefact()).toml)["models"]
+        assert found.get("options") == options
+    [found] = tomllib.loads(plan(one("file:./m.gguf", options={"context_size": 131_072})).toml)[
+        "models"]  # fmt: skip
+    assert found["options"] == {"context_size": 131_072}

@@ -36,7 +36,7 @@ def written() -> None:
 def prove(*, passed: bool = True, new: str | None = None) -> None:
     """Record a validation of what stands in the file."""
     connection = open_database()
-    bars = [{"said": "latency is 3.00 times the old one's", "passed": passed}]
+    bars = [{"name": "latency", "said": "latency is 3.00 times the old one's", "passed": passed}]
     facts = {"performance": {}, "passed": passed, "bars": bars}
     kept.record(connection, kept.of(facts, config.load(), new))
     connection.close()
@@ -138,6 +138,33 @@ def test_a_flag_goes_along_its_shares(typed: Typed) -> None:
 def test_a_share_that_is_none(typed: Typed, to: str) -> None:
     prove()
     assert to in stepped(typed, "promote", "--flag", "part", f"--to={to}", code=2).err
+
+
+def test_status_and_report_tell_of_it(typed: Typed) -> None:
+    prove(passed=False)
+    stepped(typed, "promote", "--force")
+    found = stepped(typed, "status", "--json").json
+    assert found["validation"]["passed"] is False
+    assert [one["after"] for one in found["promotions"]] == ["legacy-primary"]
+    text = stepped(typed, "report").out
+    assert "not passed" in text and "off to legacy-primary, forced" in text
+
+
+def test_the_check_list_is_held_against_the_proof(typed: Typed) -> None:
+    Path("app.py").write_text(
+        "from langchain_openai import ChatOpenAI\nllm = ChatOpenAI(model='gpt-4o')\n"
+    )
+    stepped(typed, "apply", "app.py", "--merge")
+
+    def done() -> dict[str, bool | None]:
+        items = stepped(typed, "status", "--json").json["checklist"]
+        return {one["id"]: one["done"] for one in items}
+
+    assert not done()["validate"] and done()["phase-3-deployment"] is None
+    prove()
+    for _ in range(4):
+        stepped(typed, "promote")
+    assert done()["validate"] and done()["phase-3-deployment"]
 
 
 def test_what_there_is_not(typed: Typed) -> None:

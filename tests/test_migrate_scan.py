@@ -16,6 +16,7 @@ from llmrr.migrate import readers, scanning
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.reading import OURS
 from llmrr.migrate.scanning import Scan
 
 ROUTES = "model_list:\n  - model_name: a\n    litellm_params: {model: openai/gpt-4o}\n"
@@ -429,3 +430,31 @@ def test_nothing_is_written(typed: Typed) -> None:
     before = {str(one): one.stat().st_mtime_ns for one in Path("repo").rglob("*")}
     typed("migrate", "scan", "repo")
     assert {str(one): one.stat().st_mtime_ns for one in Path("repo").rglob("*")} == before
+
+
+def test_our_own_settings_are_none_of_another_tool(tmp_path: Path) -> None:
+    text = '[[model_list]]\nmodel_name = "a"\n'
+    (tmp_path / "llmrr.toml").write_text(text)
+    (tmp_path / "new.toml").write_text(f"{OURS}; x\nversion = 1\n{text}")
+    found = scan(tmp_path)
+    assert found.artefacts == ()
+    assert [(one.path.name, one.why) for one in found.skipped] == [
+        ("llmrr.toml", "llmrr's own settings"), ("new.toml", "llmrr's own settings"),
+    ]  # fmt: skip
+    [named] = scan(tmp_path / "llmrr.toml").artefacts
+    assert named.kind == "none" and "llmrr config check" in (named.error or "")
+    [forced] = scan(tmp_path / "llmrr.toml", kind="custom").artefacts
+    assert forced.kind == "custom"
+
+
+def test_what_another_reader_knows_is_not_guessed_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def guess(document: Document) -> Iterator[Artefact]:
+        yield Findings(document.path, "custom").artefact()
+
+    monkeypatch.setattr(readers, "READERS", (Reader(("custom",), of_code=guess), *SMALL))
+    (tmp_path / "a.py").write_text(CODE)
+    (tmp_path / "b.py").write_text("import openai\nmodel = 'gpt-4o'\n")
+    found = [(one.path.name, one.kind) for one in scan(tmp_path).artefacts]
+    assert found == [("a.py", "openai-code"), ("b.py", "custom")]

@@ -3,9 +3,11 @@
 import json
 import random
 import shutil
+import socket
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from terminal import Seen, Typed
 from llmrr import config, pairs, paths, stats
 from llmrr.database import open_database
 from llmrr.errors import NotFound, UsageError
-from llmrr.migrate.validating import addresses, cases, figures, kept
+from llmrr.migrate.validating import addresses, cases, figures, kept, received
 from llmrr.migrate.validating.asking import Trial, order
 from llmrr.migrate.validating.commands import CommandSystem
 from llmrr.migrate.validating.systems import Reply
@@ -133,7 +135,8 @@ def test_latency_and_errors_are_bars(typed: Typed) -> None:
 def test_a_new_side_that_fails_more_often_does_not_pass(
     typed: Typed, served: OpenAIServer
 ) -> None:
-    served.faults.extend([Fault(400, "bad", f"no {KEY}")] * 2)
+    warm = Fault()  # what is asked first counts for nothing
+    served.faults.extend([warm, *[Fault(400, "bad", f"no {KEY}")] * 2])
     new_side(served)
     args = ("--old-command", program("print('Hello, world!')"), "--samples", "4", "--set",
             write_set({"prompt": "Hi"}), *EASY)  # fmt: skip
@@ -142,7 +145,7 @@ def test_a_new_side_that_fails_more_often_does_not_pass(
     assert found.json["reliability"]["same_failures"] is False
     assert "50.0 % above 0.0 %" in found.err
     assert KEY not in found.out + found.err
-    served.faults.extend([Fault(400, "bad", "no")] * 2)
+    served.faults.extend([warm, *[Fault(400, "bad", "no")] * 2])
     validated(typed, *args, "--max-error-increase", "0.5")
 
 
@@ -162,6 +165,8 @@ def test_the_samples_are_cycled_and_both_sides_are_asked_each(
     seen = program("open('seen', 'a').write(said + chr(10)); print('Hello, world!')")
     validated(typed, "--old-command", seen, "--set", asked, "--samples", "5", *EASY, code=0)
     users = [one.body["messages"][-1]["content"] for one in served.seen]
+    assert served.seen[0].body["max_tokens"] == 1  # on this machine: it may have a model to load
+    assert users.pop(0) == "one" and served.seen.pop(0)
     assert sorted(users) == ["one", "one", "one", "two", "two"]
     assert served.seen[users.index("two")].body["messages"][0]["content"] == "Be brief."
     lines = Path("seen").read_text().split("\n")
@@ -173,7 +178,7 @@ def test_no_answer_is_a_kept_one(typed: Typed, served: OpenAIServer) -> None:
     new_side(served, "params = { temperature = 0 }\n[cache]\nenabled = true\n")
     asked = write_set({"prompt": "one"})
     validated(typed, "--old-command", program("print(1)"), "--set", asked, "--samples", "3", *EASY)
-    assert len(served.seen) == 3
+    assert len(served.seen) == 1 + 3
 
 
 def test_accuracy_by_the_ways_of_matching(typed: Typed) -> None:
@@ -229,6 +234,7 @@ def test_any_address(typed: Typed, served: OpenAIServer) -> None:
         "--json",
     )  # fmt: skip
     contents = [one.body["messages"][0]["content"] for one in served.seen]
+    assert contents.pop(0) == 'say "hi"\n'  # what is asked first, and counts for nothing
     assert sorted(contents, key=str) == [7, 'say "hi"\n']
     assert served.last.headers["authorization"] == f"Bearer {KEY}"
     assert KEY not in found.out + found.err and "secret" not in found.out
@@ -271,6 +277,11 @@ def test_the_same_engine_and_weights_are_refused(typed: Typed) -> None:
     assert "both sides are the same" in validated(typed, "--old", "./copy.gguf", code=2).err
 
 
+@pytest.mark.parametrize("command", ["llmrr run -m small", "llmrr run", "python -m llmrr run"])
+def test_llmrr_itself_is_no_old_side(typed: Typed, command: str) -> None:
+    assert "the same" in validated(typed, "--old-command", command, code=2).err
+
+
 def test_the_same_remote_model_is_refused_by_either_way(
     typed: Typed, served: OpenAIServer
 ) -> None:
@@ -294,8 +305,20 @@ def test_a_command_that_fails_hangs_or_is_not_there(typed: Typed) -> None:
     )
     assert CommandSystem(hangs, 0.5).ask(asked).error == "no answer within 0.5 s"
     assert "no-such-thing" in validated(typed, "--old-command", "/no-such-thing x", code=3).err
-    shell = CommandSystem(f"{program('print(said, sys.argv[1:])')} ; $(touch pwned) | *", 20)
-    assert shell.ask(asked).text == "Hi [';', '$(touch', 'pwned)', '|', '*']"
+    words = CommandSystem(f"{program('print(said, sys.argv[1:])')} ';' $HOME 'a | b' \"|\" *", 20)
+    assert words.ask(asked).text == "Hi [';', '$HOME', 'a | b', '|', '*']"
+    Path("script").write_text("echo hi")
+    assert "chmod +x" in validated(typed, "--old-command", "./script", code=3).err
+    Path("script").chmod(0o755)
+    assert "format" in validated(typed, "--old-command", "./script", code=3).err
+
+
+@pytest.mark.parametrize("command", ["cat | a", "a>b", "a && b", "a; b"])
+def test_what_is_for_a_shell_is_refused_with_the_command_for_one(
+    typed: Typed, command: str
+) -> None:
+    found = validated(typed, "--old-command", command, code=2)
+    assert "sh -c" in found.err and command in found.err
 
 
 def test_an_address_that_fails(served: OpenAIServer) -> None:
@@ -419,18 +442,122 @@ def test_every_prompt_goes_into_a_body_and_comes_out_again(prompt: str, template
     assert prompt in (found.values() if isinstance(found, dict) else found)
 
 
-@given(st.binary(), st.one_of(st.none(), st.just(("a", "0", "b"))))
+@given(
+    st.one_of(st.binary(), st.recursive(
+        st.none() | st.text() | st.integers(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+            st.sampled_from(["a", "choices", "message", "content", "error", "text", "delta"]),
+            inner, max_size=3,
+        ),
+    ).map(lambda one: f"{json.dumps(one)}\n{json.dumps(one)}".encode())),
+    st.sampled_from(["", "application/json", "text/event-stream"]),
+    st.one_of(st.none(), st.just(("a", "0", "b"))),
+)  # fmt: skip
 def test_no_answer_of_an_address_is_an_exception(
-    content: bytes, path: tuple[str, ...] | None
+    content: bytes, kind: str, path: tuple[str, ...] | None
 ) -> None:
-    found = addresses.found(content, path)
-    assert found is None or isinstance(found, str)
+    with suppress(received.Unread):
+        assert isinstance(received.text_of(content, kind, path), str)
+
+
+PIECES = [
+    ('{"response": "a"}\n{"response": "b", "done": true}\n', "ab"),
+    ('{"message": {"content": "a"}}\n{"message": {"content": ""}, "done": true}', "a"),
+    ('data: {"choices": [{"delta": {"role": "assistant"}}]}\n\n'
+     'data: {"choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]\n\n', "a"),
+    ('event: content_block_delta\ndata: {"delta": {"type": "text_delta", "text": "a"}}\n\n', "a"),
+    ("plain: text\nof two lines", "plain: text\nof two lines"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "text"), PIECES)
+def test_a_stream_of_pieces_is_one_answer(content: str, text: str) -> None:
+    assert received.text_of(content.encode(), "text/plain", None) == text
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "said"),
+    [
+        ('{"error": {"message": "no such model"}}', "application/json", "no such model"),
+        ('{"response": "a"}\n{"error": "out of memory"}', "", "out of memory"),
+        ('{"response": "hal', "application/json", "not the whole"),
+        ("\n<!DOCTYPE html><p>log in</p>", "text/html", "page of HTML"),
+        ('{"reply": {"words": 1}}', "", "has reply, has no text where it usually is"),
+        ('{"response": "a"}\n{"respo', "application/x-ndjson", "not the whole"),
+    ],
+)
+def test_an_answer_without_text_is_a_failure_and_says_why(
+    content: str, kind: str, said: str
+) -> None:
+    with pytest.raises(received.Unread, match=said):
+        received.text_of(content.encode(), kind, None)
+
+
+@contextmanager
+def speaking(*parts: bytes, wait: float = 0.0) -> Iterator[str]:
+    """A server that sends these bytes to whoever comes, and waits after each."""
+    listener, over = socket.create_server(("127.0.0.1", 0)), threading.Event()
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                one, _ = listener.accept()
+                with one, suppress(OSError):
+                    one.recv(65_536)
+                    for part in parts:
+                        one.sendall(part)
+                        over.wait(wait)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/ask"
+    over.set()
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n"
+
+
+def test_half_an_answer_and_one_that_never_ends_are_failures() -> None:
+    asked = cases.Case("x", cases.asked("Hi"))
+    with speaking(HEAD, b"only this") as url:
+        found = addresses.AddressSystem(url, None, None, {}, 20).ask(asked)
+    assert found.error == "ConnectionError: the answer ended after 9 of 100 bytes"
+    with speaking(HEAD, *[b"."] * 90, wait=0.05) as url:
+        found = addresses.AddressSystem(url, None, None, {}, 0.4).ask(asked)
+    assert found.error == "no answer within 0.4 s" and (found.latency_s or 9) < 3
+
+
+def test_an_old_side_that_answers_nothing_is_given_up(typed: Typed) -> None:
+    fails = program("open('seen', 'a').write('x'); sys.exit('no key')")
+    args = ("--old-command", fails, "--set", write_set({"prompt": "Hi"}), *EASY)
+    found = validated(typed, *args, "--samples", "50", code=7)
+    assert "answered none of 5 requests: exit code 1: no key" in found.err
+    assert Path("seen").read_text() == "xxxxx"
+    validated(typed, *args, "--samples", "4", code=9)
+
+
+def test_what_is_over_long_is_for_each_side_and_asked_once(
+    typed: Typed, served: OpenAIServer
+) -> None:
+    lengths = program("open('seen', 'a').write(f'{len(said)} '); print('Hello, world!')")
+    found = validated(typed, "--old-command", lengths, "--samples", "8", *EASY, "--json").json
+    read = sorted(map(int, Path("seen").read_text().split()))
+    assert read[-1] == 12_000_000 and read[-2] < 100
+    assert sorted(found["reliability"]["differing"]) == ["empty", "missing", "over-long"]
+    assert found["performance"]["new_warm_up"] > 0 and found["performance"]["old_warm_up"] is None
+    (over_long,) = (one for one in cases.builtin() if one.is_over_long)
+    assert len(over_long.sized(512).text) == 2048
+    named = cases.of_set(b'{"id": "over-long", "prompt": "x"}', Path("set"))[0]
+    assert not named.must_fail and named.sized(512) == named
 
 
 @given(st.text())
 def test_a_path_is_read_or_refused(path: str) -> None:
     with suppress(UsageError):
-        addresses.steps(path)
+        received.steps(path)
 
 
 def test_a_history_without_words_is_not_found() -> None:

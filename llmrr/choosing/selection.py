@@ -210,7 +210,8 @@ class Selection:
 
     def _order(self, decision: Decision, wish: Wish) -> tuple[str, ...]:
         """The models that are asked in turn, without those that cannot take the request whenever
-        they are asked; of an ensemble all its members."""
+        they are asked; of an ensemble all its members. Those of a group are asked before what
+        follows any of them."""
         if decision.chosen is None:
             return self._instead(decision, wish)
         if decision.strategy == "ensemble":
@@ -219,6 +220,8 @@ class Selection:
         alone = wish.alone or (configured is False and not wish.fallback)
         own = {} if alone else self._own()
         names = chain(decision.chosen, own, self._then(decision, wish))
+        if wish.model is not None and not wish.fallback and not alone:
+            names = list(dict.fromkeys((*decision.order, *names)))
         if wish.models and not wish.fallback:
             narrow = {one.name for one in self.members(wish.model, wish.models)}
             names = [one for one in names if one in narrow]

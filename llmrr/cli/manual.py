@@ -1,43 +1,22 @@
 """Manual pages in the man(7) macros, made from the tree of commands, the table of settings and the
 error tree. Pure, but for the import of every command."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from typer._click.core import Command, Context, Parameter
 from typer.core import TyperGroup
 
-from llmrr import __version__
-from llmrr.cli import slash, tree
+from llmrr.cli import slash, sources_page, tree
 from llmrr.cli.manual_texts import ENVIRONMENT, EXAMPLE_TOML, EXAMPLES, OTHER_CODES
+from llmrr.cli.roff import Page, bold, item, paragraphs, roff, see_also
 from llmrr.config import SETTINGS, Spec
 from llmrr.errors import error_types
 from llmrr.migrate.codes import CODES
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A manual page: ``name`` and ``section`` make its file name."""
-
-    name: str
-    section: int
-    body: tuple[str, ...]
-
-    @property
-    def file(self) -> str:
-        """Where it lies below ``man/``."""
-        return f"man{self.section}/{self.name}.{self.section}"
-
-    def text(self, date: str) -> str:
-        """The page in roff; ``date`` is that of the version."""
-        title = f'.TH "{self.name.upper()}" "{self.section}" "{date}" "llmrr {__version__}"'
-        note = '.\\" Generated from the commands and tables of llmrr; python -m llmrr.cli.docs'
-        return "\n".join([note, title, *self.body]) + "\n"
-
-
 def pages() -> tuple[Page, ...]:
-    """All of them: llmrr(1), one per command, llmrr.toml(5), llmrr-errors(7)."""
+    """All of them: llmrr(1), one per command, llmrr.toml(5), llmrr-errors(7),
+    llmrr-migrate-sources(7)."""
     root = tree.root()
     commands = [(name, root.commands[name]) for name in tree.visible()]
     return (
@@ -45,6 +24,7 @@ def pages() -> tuple[Page, ...]:
         *(Page(f"llmrr-{name}", 1, tuple(_command(name, found))) for name, found in commands),
         Page("llmrr.toml", 5, tuple(_settings())),
         Page("llmrr-errors", 7, tuple(_errors())),
+        sources_page.page(),
     )
 
 
@@ -55,14 +35,14 @@ def _overview(root: TyperGroup, commands: Sequence[tuple[str, Command]]) -> Iter
     yield from (".SH DESCRIPTION", roff(summary), *described)
     yield ".SH COMMANDS"
     for name, command in commands:
-        yield from _item(f"{_bold(f'llmrr-{name}')}(1)", _described(command)[0])
+        yield from item(f"{bold(f'llmrr-{name}')}(1)", _described(command)[0])
     yield from (".SH OPTIONS", *_options(root, "llmrr"), *_examples("llmrr"))
     yield ".SH ENVIRONMENT"
     for variable, meaning in ENVIRONMENT.items():
-        yield from _item(_bold(variable), meaning)
+        yield from item(bold(variable), meaning)
     settings = "LLMRR_ followed by the name of a setting sets it: see llmrr.toml(5)."
     yield from (".PP", roff(settings), ".SH EXIT STATUS", *_exit_codes())
-    yield from _see_also("llmrr.toml(5)", "llmrr-errors(7)")
+    yield from see_also("llmrr.toml(5)", "llmrr-errors(7)")
 
 
 def _command(name: str, command: Command) -> Iterator[str]:
@@ -83,15 +63,15 @@ def _command(name: str, command: Command) -> Iterator[str]:
     if name == "chat":
         yield ".SH COMMANDS OF A CONVERSATION"
         for _, usage, text in slash.COMMANDS.values():
-            yield from _item(_bold(usage), text)
+            yield from item(bold(usage), text)
     yield from _examples(name)
     yield from (".SH EXIT STATUS", "0 when done; the others are in", ".BR llmrr\\-errors (7).")
-    yield from _see_also("llmrr(1)", "llmrr.toml(5)", "llmrr-errors(7)")
+    yield from see_also("llmrr(1)", "llmrr.toml(5)", "llmrr-errors(7)")
 
 
 def _settings() -> Iterator[str]:
     yield from (".SH NAME", "llmrr.toml \\- the configuration of llmrr", ".SH DESCRIPTION")
-    yield from _paragraphs(
+    yield from paragraphs(
         "llmrr.toml is looked for in the working directory and above it (the project's file), then "
         "in the user's configuration directory, which `llmrr config path` prints. A value comes "
         "from the first of these that states it: the command line, the environment, the project's "
@@ -115,13 +95,13 @@ def _settings() -> Iterator[str]:
             yield f".SH {roff(_heading(table))}"
         yield from _setting(spec)
     yield from (".SH EXAMPLE", ".nf", *map(roff, EXAMPLE_TOML.splitlines()), ".fi")
-    yield from _see_also("llmrr(1)", "llmrr-config(1)")
+    yield from see_also("llmrr(1)", "llmrr-config(1)")
 
 
 def _errors() -> Iterator[str]:
     yield from (".SH NAME", "llmrr\\-errors \\- what can go wrong, and the exit codes")
     yield ".SH DESCRIPTION"
-    yield from _paragraphs(
+    yield from paragraphs(
         "An error is one sentence with the value that was wrong, then a hint with the command or "
         "the edit that mends it, on stderr. With --json it is on stdout instead: an object "
         "{error: {type, message, hint, exit_code}}. LLMRR_DEBUG=1 adds the traceback."
@@ -129,12 +109,12 @@ def _errors() -> Iterator[str]:
     yield from (".SH EXIT STATUS", *_exit_codes(), ".SH TYPES")
     for kind in error_types():
         about = " ".join((kind.__doc__ or "").split())
-        yield from _item(f"{_bold(kind.__name__)} ({kind.exit_code})", about)
+        yield from item(f"{bold(kind.__name__)} ({kind.exit_code})", about)
     yield ".SH WARNINGS OF A MIGRATION"
     yield roff("What llmrr migrate says of what cannot be taken along as it is, by its code.")
     for code, meaning in CODES.items():
-        yield from _item(_bold(code), f"{meaning[:1].upper()}{meaning[1:]}.")
-    yield from _see_also("llmrr(1)")
+        yield from item(bold(code), f"{meaning[:1].upper()}{meaning[1:]}.")
+    yield from see_also("llmrr(1)")
 
 
 def _exit_codes() -> Iterator[str]:
@@ -142,12 +122,12 @@ def _exit_codes() -> Iterator[str]:
     for kind in error_types():
         codes.setdefault(kind.exit_code, " ".join((kind.__doc__ or "").split()))
     for code, meaning in sorted(codes.items()):
-        yield from _item(_bold(str(code)), meaning)
+        yield from item(bold(str(code)), meaning)
 
 
 def _setting(spec: Spec) -> Iterator[str]:
     default = "" if spec.default is None else f" The default is {_toml(spec.default)}."
-    yield from _item(_bold(spec.leaf), f"{spec.doc} Takes {spec.kind.expected}.{default}")
+    yield from item(bold(spec.leaf), f"{spec.doc} Takes {spec.kind.expected}.{default}")
     yield from (".br", f"Example: {roff(f'{spec.leaf} = {spec.example}')}")
 
 
@@ -166,15 +146,7 @@ def _toml(value: object) -> str:
 
 def _described(command: Command) -> tuple[str, tuple[str, ...]]:
     summary, _, rest = (command.help or "").partition("\n")
-    return summary.strip(), tuple(_paragraphs(rest, first=False))
-
-
-def _paragraphs(text: str, *, first: bool = True) -> Iterator[str]:
-    for at, paragraph in enumerate(re.split(r"\n\s*\n", text.strip())):
-        if paragraph.strip():
-            if at or not first:
-                yield ".PP"
-            yield roff(" ".join(paragraph.split()))
+    return summary.strip(), tuple(paragraphs(rest, first=False))
 
 
 def _synopsis(command: Command, path: str) -> Iterator[str]:
@@ -194,16 +166,16 @@ def _arguments(command: Command, path: str) -> list[str]:
     lines: list[str] = []
     for param in _params(command, path, "argument"):
         name = param.metavar or str(param.name).upper()
-        lines += _item(f"\\fI{roff(name)}\\fR", getattr(param, "help", None) or "")
+        lines += item(f"\\fI{roff(name)}\\fR", getattr(param, "help", None) or "")
     return lines
 
 
 def _options(command: Command, path: str) -> list[str]:
     lines: list[str] = []
     for param in _params(command, path, "option"):
-        flags = ", ".join(_bold(flag) for flag in sorted(param.opts, key=len))
+        flags = ", ".join(bold(flag) for flag in sorted(param.opts, key=len))
         value = f" \\fI{roff(param.metavar)}\\fR" if param.metavar else ""
-        lines += _item(flags + value, (getattr(param, "help", None) or "") + _default(param))
+        lines += item(flags + value, (getattr(param, "help", None) or "") + _default(param))
     return lines
 
 
@@ -228,33 +200,8 @@ def _examples(name: str) -> Iterator[str]:
     if name in EXAMPLES:
         yield ".SH EXAMPLES"
         for line, about in EXAMPLES[name]:
-            yield from (".TP", roff(about), _bold(line))
-
-
-def _see_also(*names: str) -> Iterator[str]:
-    yield ".SH SEE ALSO"
-    references = [re.fullmatch(r"(.+)(\(\d\))", name) for name in names]
-    yield ",\n".join(f".BR {roff(m[1])} {m[2]}" for m in references if m).replace(",\n", " ,\n")
-
-
-def _item(term: str, text: str) -> tuple[str, ...]:
-    return (".TP", term, roff(text) or "\\&")
-
-
-def _bold(text: str) -> str:
-    return f"\\fB{roff(text)}\\fR"
+            yield from (".TP", roff(about), bold(line))
 
 
 def _lowered(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:].rstrip(".")
-
-
-def roff(text: str) -> str:
-    r"""Text as roff source: nothing in it is a request or an escape.
-
-    >>> print(roff(".x --json C:\\n"))
-    \&.x \-\-json C:\en
-    """
-    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
-    escaped = escaped.replace("\N{HORIZONTAL ELLIPSIS}", "\\&...")
-    return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped

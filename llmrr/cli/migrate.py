@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import caching, migrate_options, migrating, options, proof, scanning
+from llmrr.cli import caching, migrate_options, migrating, options, patching, proof, scanning
 from llmrr.cli.options import group
+from llmrr.cli.tree import Command
 
 migrate = group("Bring over what you run today, with a way back.")
 
@@ -18,21 +19,31 @@ def scan(
     kind: migrate_options.From = None,
     only: migrate_options.Only = None,
     skip: migrate_options.Skip = None,
+    max_latency: migrate_options.MaxLatency = None,
+    max_cost: migrate_options.MaxCost = None,
+    min_availability: migrate_options.MinAvailability = None,
+    throughput: migrate_options.Throughput = None,
+    candidates: migrate_options.Candidates = None,
+    file: migrate_options.Report = None,
     json: options.Json = False,
 ) -> None:
     """Find what other tools say of models, and what of it can be taken along.
 
     Files are told by their content, not by their names. Nothing is run, imported or fetched, and
-    no key is repeated.
+    no key is repeated. What is known of latency, cost and availability is from the runs of llmrr
+    and from llmrr.toml; requirements are held against it.
     """
-    found = scanning.look(paths, kind, only or (), skip or (), json=json)
+    required = scanning.needs(max_latency, max_cost, min_availability, throughput)
+    found = scanning.look(
+        paths, kind, only or (), skip or (), required, candidates or (), file=file, json=json
+    )
     scanning.finish(found, paths)
 
 
 # -- plan ------------------------------------------------------------------------------------------
 
 
-@migrate.command()
+@migrate.command(cls=Command)
 def plan(
     paths: migrate_options.SomePaths = None,
     target: migrate_options.Target = None,
@@ -49,18 +60,23 @@ def plan(
     force: migrate_options.Overwrite = False,
     strict: migrate_options.Strict = False,
     keep: migrate_options.KeepPlan = None,
+    patch: migrate_options.Patched = None,
+    serve_url: migrate_options.ServeUrl = None,
     json: options.Json = False,
 ) -> None:
     """Show what llmrr.toml would become, and change nothing.
 
     What is found in the paths becomes one setup, shown as a difference of llmrr.toml: one that is
     there is added to, and keeps its comments and order. What cannot be taken over is told with a
-    stable code. The same input gives the same plan.
+    stable code. The same input gives the same plan. With --patch it prints what would be changed
+    in your code instead; no source is written.
     """
     wanted = migrating.wishes(
         only=only, skip=skip, replace=replace, as_files=as_files, strategy=strategy, mode=mode,
         rollout=rollout, adopt=adopt, start=start, overwrite=force,
     )  # fmt: skip
+    if patch is not None or serve_url is not None:
+        return patching.show(paths, kind, target, wanted, patch, serve_url, json=json)
     found = migrating.planned(paths, kind, target, wanted)
     migrating.show(found, keep=keep, json=json)
     migrating.require_no_warning(found, strict=strict)

@@ -32,6 +32,32 @@ Skip = Annotated[
     typer.Option("--skip", metavar="GLOB", help="Leave out files and folders of this pattern. "
                  "Repeatable."),
 ]  # fmt: skip
+MaxLatency = Annotated[
+    float | None,
+    typer.Option("--max-latency", metavar="MS", min=0, help="An answer takes at most this long."),
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option("--max-cost", metavar="DOLLARS", min=0, help="1,000 tokens cost at most this."),
+]
+MinAvailability = Annotated[
+    float | None,
+    typer.Option("--min-availability", metavar="SHARE", min=0, max=1,
+                 help="At least this share of the requests is answered, as 0.99."),
+]  # fmt: skip
+Throughput = Annotated[
+    float | None,
+    typer.Option("--throughput", metavar="N", min=0, help="At least so many requests a minute."),
+]
+Candidates = Annotated[
+    list[str] | None,
+    typer.Option("--candidates", metavar="REPO", help="A repository that could be used instead: "
+                 "its size is told beside that of the installed models. Repeatable."),
+]  # fmt: skip
+Report = Annotated[
+    str | None,
+    typer.Option("--output", "-O", metavar="FILE", help="Write it into FILE, as Markdown, too."),
+]
 SomePaths = Annotated[
     list[str] | None,
     typer.Argument(metavar="[PATH]...", help="Files, folders, repositories, or a home directory."),
@@ -91,7 +117,8 @@ Start = Annotated[
     str | None,
     typer.Option(
         "--start", metavar="DATE",
-        help="The first day of week 1 for --adopt; without it each flag waits for its share.",
+        help="The first day of week 1 for --adopt; without it caching is on at once, and each "
+        "other flag waits for: llmrr migrate promote --flag NAME.",
     ),
 ]
 Strict = Annotated[
@@ -109,4 +136,19 @@ Merge = Annotated[
 ]
 Overwrite = Annotated[
     bool, typer.Option("--force", help="Begin a new llmrr.toml where there is one.")
+]
+Patched = Annotated[
+    str | None,
+    typer.Option(
+        "--patch", metavar="[serve|library]",
+        help="Print differences of the code that was found, for git apply: OpenAI and LangChain "
+        "ask llmrr serve, or plain calls in Python ask llmrr as a library.",
+    ),
+]
+ServeUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--serve-url", metavar="URL",
+        help="The address for --patch (default: http://127.0.0.1:8313/v1).",
+    ),
 ]

@@ -121,7 +121,7 @@ def undo(id: str | None, *, force: bool, json: bool) -> None:
         if json:
             output.document(reporting.facts(found))
         else:
-            output.note(f"{found.id} is undone: {found.plan.target} is as it was")
+            output.note(f"{found.id} is undone: {_undone(found)}")
 
 
 def status(*, json: bool) -> None:
@@ -170,7 +170,9 @@ def report(*, file: str | None, json: bool) -> None:
     """Print all that is recorded, or write it into a file."""
     with database() as connection:
         found = reporting.report(connection)
-    if not found["migrations"] and not any(found["details"].values()):
+    told = (*found["details"].values(), found["migrations"], found["validation"],
+            found["promotions"])  # fmt: skip
+    if not any(told):
         raise LlmrrError("nothing is recorded of a migration", "llmrr migrate apply PATH")
     text = output.dumps(found) if json else "\n".join(reporting.markdown(found))
     if file is not None:
@@ -181,6 +183,13 @@ def report(*, file: str | None, json: bool) -> None:
         output.lines(text.split("\n"))
 
 
+def _undone(found: "Migration") -> str:
+    """What became of the file."""
+    if not applying.has_written(found):
+        return f"it had changed nothing in {found.plan.target}"
+    return f"{found.plan.target} is {'as it was' if found.plan.base else 'gone, as it was before'}"
+
+
 def _told(found: "Migration", *, json: bool) -> None:
     facts: dict[str, Any] = reporting.facts(found)
     if json:
@@ -188,7 +197,8 @@ def _told(found: "Migration", *, json: bool) -> None:
         return
     for one in found.steps:
         if one.state == "skipped":
-            output.note(f"skipped: {reporting.step_text(one)}: {one.said}")
-    same = found.plan.base == applying.digest_of_text(found.plan)
-    said = "says all of this already" if same else "is written"
+            output.note(f"skipped: {reporting.words(one.action)}: {one.said}")
+    if missing := planning.absent(found.plan):
+        output.notes(migrate_views.absent(missing))
+    said = "is written" if applying.has_written(found) else "says all of this already"
     output.note(f"{found.plan.target} {said}; llmrr migrate rollback {found.id} undoes it")

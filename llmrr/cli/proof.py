@@ -127,13 +127,15 @@ def validate(
 
     The new side is that of [migration], else all [[models]]; the old one is the legacy side, or
     what an option names. Without --set and --history the guide's two prompts are asked, and what
-    must fail: an empty prompt, a missing one, one of 300,000 words, one of another type than text.
-    A line of a set whose prompt is null or "" must fail too.
+    must fail, once each: an empty prompt, a missing one, one longer than the context (12 MB where
+    that is not known, which no provider bills), one of another type than text. A line of a set
+    whose prompt is null or "" must fail too.
 
     Both are asked one after the other, in random order, the prompts over and over until there are
-    --samples; no answer is a kept one. The bars: the mean cosine of the answers' embeddings, which
-    needs an embedding model; the mean latency, new over old; the error rate. Ends with exit code 9
-    when one is not met. `llmrr migrate promote` wants the last validation to have passed.
+    --samples; no answer is a kept one. A model of this machine is loaded, and an address asked
+    once, before that, and it does not count. The bars: the mean cosine of the answers' embeddings,
+    which needs an embedding model; the mean latency, new over old; the error rate. Ends with exit
+    code 9 when one is not met. `llmrr migrate promote` wants the last validation to have passed.
     """
     from llmrr.migrate.validating.bars import Bars
     from llmrr.migrate.validating.running import Wish

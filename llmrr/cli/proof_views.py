@@ -45,12 +45,15 @@ def _bars(facts: Facts) -> Iterator[tuple[object, ...]]:
 
 
 def _remarks(page: Page, facts: Facts) -> Iterator[str]:
+    from llmrr.migrate.validating.report import warmed
+
     speed, sound, words = facts["performance"], facts["reliability"], facts["lexical"]
     if speed["ratio_low"] is not None:
         yield (
             f"latency, new over old: {speed['ratio']:.2f}, "
             f"95 % of resamples {speed['ratio_low']:.2f} to {speed['ratio_high']:.2f}"
         )
+    yield warmed(speed["old_warm_up"], speed["new_warm_up"])
     lexical = page.cell(words["similarity"])
     yield f"similarity by words, which decides nothing: {lexical}, of {words['compared']} pairs"
     if facts["similarity_unknown"]:

@@ -8,6 +8,7 @@ from llmrr.cli.layout import Page, counted
 
 if TYPE_CHECKING:
     from llmrr.migrate.artefact import Artefact, Model
+    from llmrr.migrate.assessing.report import Assessment
     from llmrr.migrate.scanning import Scan
     from llmrr.migrate.walking import Left
 
@@ -15,11 +16,14 @@ _MOST: Final = 10  # files that are listed of a sort
 _LONGEST: Final = 60  # characters of a value that are shown
 
 
-def report(page: Page, found: "Scan") -> Iterator[str]:
-    """Each artefact with its models and warnings, then what was not read, then the sums."""
+def report(page: Page, both: "tuple[Scan, Assessment]") -> Iterator[str]:
+    """Each artefact with its models and warnings, then how these are used, then what was not read,
+    then the sums."""
+    found, seen = both
     for artefact in found.artefacts:
         yield from _artefact(page, artefact)
         yield ""
+    yield from _used(page, seen)
     yield from _around(found)
     yield from _left(found.skipped)
     yield from _unreadable(found.unreadable)
@@ -62,6 +66,53 @@ def _stated(model: "Model") -> str:
 def _shown(value: object) -> str:
     text = " ".join(str(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _used(page: Page, seen: "Assessment") -> Iterator[str]:
+    """How the models are used, the requirements, and what could answer instead."""
+    if seen.models:
+        heads = ("model", "provider", "usage", "calls", "local", "MB", "ms", "$/1,000 tokens")
+        yield from page.table(heads, [
+            (one.name, one.provider, one.level, one.call_sites, one.is_local,
+             None if one.bytes is None else round(one.bytes / 1e6),
+             None if one.latency_s is None else round(one.latency_s * 1000),
+             None if one.cost is None else f"{one.cost:.4g}")
+            for one in seen.models
+        ])  # fmt: skip
+        yield ""
+    if seen.held:
+        yield from page.table(("requirement", "model", "wanted", "known", "met"), [
+            (one.need, one.model, f"{one.wanted:g}",
+             None if one.known is None else f"{one.known:.4g}", one.met)
+            for one in seen.held
+        ])  # fmt: skip
+        yield from sorted({f"not known: {one.how}" for one in seen.held if one.met is None})
+        yield ""
+    if seen.candidates:
+        yield from page.table(("on this machine", "MB", "fits", "tokens/s", "quality", ""), [
+            (one.name, None if one.memory_bytes is None else round(one.memory_bytes / 1e6),
+             one.fits, one.tokens_per_s,
+             None if one.quality is None else f"{one.quality:.0%} of {one.measured_by}",
+             one.problem or " ")
+            for one in seen.candidates
+        ])  # fmt: skip
+        yield ""
+
+
+def markdown(found: "Scan", seen: "Assessment") -> str:
+    """The report as Markdown: the artefacts, then the assessment."""
+    from llmrr.migrate.assessing import report as assessing
+
+    lines = ["", "## Artefacts", ""]
+    for one in found.artefacts:
+        lines += [f"### {one.path}", "", f"{one.kind}{f': {one.error}' if one.error else ''}", ""]
+        lines += [f"- `{model.name}` is `{model.source}`{_stated(model)}" for model in one.models]
+        lines += [f"- falls back: {' > '.join(chain)}" for chain in one.fallbacks]
+        lines += [f"- prompt `{template.name}`" for template in one.templates]
+        lines += [f"- {told.code}: {told.message} ({told.where})" for told in one.warnings]
+        lines.append("")
+    lines += [f"- not readable: {one.path}: {one.why}" for one in found.unreadable]
+    return assessing.markdown(seen) + "\n".join(lines) + "\n"
 
 
 def _around(found: "Scan") -> Iterator[str]:

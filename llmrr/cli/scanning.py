@@ -8,21 +8,52 @@ from llmrr.errors import LlmrrError
 from llmrr.paths import user_path
 
 if TYPE_CHECKING:
+    from llmrr.migrate.assessing.needs import Needs
+    from llmrr.migrate.assessing.report import Assessment
     from llmrr.migrate.scanning import Scan
 
 
+def needs(
+    latency_ms: float | None, cost: float | None, availability: float | None,
+    throughput: float | None,
+) -> "Needs":  # fmt: skip
+    """What the user requires."""
+    from llmrr.migrate.assessing.needs import Needs
+
+    return Needs(latency_ms, cost, availability, throughput)
+
+
 def look(
-    paths: Iterable[str], kind: str | None, only: Iterable[str], skip: Iterable[str], *, json: bool
-) -> "Scan":
-    """Scan, and print what was found. Raises ``NotFound`` and ``UsageError``."""
+    paths: Iterable[str], kind: str | None, only: Iterable[str], skip: Iterable[str],
+    required: "Needs", candidates: Sequence[str], *, file: str | None, json: bool,
+) -> "Scan":  # fmt: skip
+    """Scan, assess and print what was found, as Markdown into ``file`` where that is wanted. Raises
+    ``NotFound`` and ``UsageError``."""
     from llmrr.migrate.scanning import scan
 
     found = scan([user_path(one) for one in paths], kind=kind, only=only, skip=skip)
+    seen = _assessed(found, required, candidates, full=json or file is not None)
+    if file is not None:
+        output.save(file, scan_views.markdown(found, seen))
     if json:
-        output.document(found.as_json())
+        output.document(found.as_json() | {"assessment": seen.as_json()})
     else:
-        output.show(found, scan_views.report, as_json=False)
+        output.show((found, seen), scan_views.report, as_json=False)
     return found
+
+
+def _assessed(
+    found: "Scan", required: "Needs", candidates: Sequence[str], *, full: bool
+) -> "Assessment":
+    """What is known of the use of the models. Installed models are weighed for a ``full``
+    assessment, or where the user names ``candidates``."""
+    from llmrr.migrate.assessing import report
+    from llmrr.router import Router
+
+    with Router(warn=output.note) as router:
+        return report.assess(
+            router, found.found, found.packages, found.signs, required, candidates, full=full
+        )
 
 
 def finish(found: "Scan", paths: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ which the manual pages, the completions and the README's table are made from.
 """
 
 import os
+import re
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -73,7 +74,8 @@ class Command(TyperCommand):
     """A command whose KEY VALUE options take two words.
 
     Typer 0.27 fails on ``list[tuple[str, str]]``: such an option is declared ``list[str]`` with a
-    metavar of two words, and the second word is added here.
+    metavar of two words, and the second word is added here. One whose metavar is ``[a|b]`` may
+    stand without a value, and then it is ``a``.
     """
 
     def __init__(self, *args: Any, **named: Any) -> None:
@@ -81,6 +83,30 @@ class Command(TyperCommand):
         for param in self.params:
             if param.param_type_name == "option" and len((param.metavar or "").split()) == 2:
                 param.nargs = 2
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments, with the values that were left out."""
+        for param in self.params:
+            words = re.fullmatch(r"\[(\w+(?:\|\w+)+)\]", param.metavar or "")
+            if param.param_type_name == "option" and words:
+                args = _with_value(args, param.opts, words[1].split("|"))
+        return super().parse_args(ctx, args)
+
+
+def _with_value(args: list[str], names: list[str], words: list[str]) -> list[str]:
+    """The arguments, with the first of the words after an option that none of them follows.
+
+    >>> _with_value(["--patch", "a.py", "--", "--patch"], ["--patch"], ["serve", "library"])
+    ['--patch', 'serve', 'a.py', '--', '--patch']
+    """
+    found: list[str] = []
+    for at, one in enumerate(args):
+        if one == "--":
+            return [*found, *args[at:]]
+        found.append(one)
+        if one in names and args[at + 1 : at + 2] not in [[word] for word in words]:
+            found.append(words[0])
+    return found
 
 
 class Lazy(MutableMapping[str, ClickCommand]):

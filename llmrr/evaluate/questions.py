@@ -27,18 +27,17 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from llmrr import parameters
-from llmrr.errors import DamagedFile, LlmrrError, UsageError, nearest
-from llmrr.evaluate import patterns
-from llmrr.evaluate.judging import MATCHES, Expected, Match, letter, numbers
+from llmrr.errors import DamagedFile, LlmrrError
+from llmrr.evaluate.expecting import ANSWERING, Wrong, expected_of, flag, missing, short
+from llmrr.evaluate.judging import Expected, Match, letter
 from llmrr.types import Message, Request, Sampling
 
 T = TypeVar("T")
 
 ASKING = ("question", "prompt", "input", "messages")
-ANSWERING = ("expected", "answer", "ideal")
 ROLES = ("system", "user", "assistant")
 CHOOSE = "Answer with the letter of the right choice."
 MOST_CHOICES = 26
@@ -106,17 +105,13 @@ def _read(data: bytes, path: Path, of: Callable[[Mapping[str, Any], int], T]) ->
             continue
         try:
             found.append(of(_object(line_), number))
-        except _Wrong as wrong:
+        except Wrong as wrong:
             raise _bad(path, number, *wrong.args) from None
         except LlmrrError as error:
             raise _bad(path, number, f": {error.message}", error.hint) from None
     if not found:
         raise DamagedFile(f"{path} has no questions", 'a line: {"question": "…", "expected": "…"}')
     return found
-
-
-class _Wrong(Exception):
-    """What is wrong with a line, and perhaps what mends it."""
 
 
 def _bad(path: Path, line: int, what: str, hint: str = "") -> DamagedFile:
@@ -131,18 +126,18 @@ def _object(text: str) -> Mapping[str, Any]:
         hint = "the set is JSONL: one object a line, no brackets around all" if text.lstrip()[
             :1
         ] == "[" else ""  # fmt: skip
-        raise _Wrong(f"is no JSON: {error}", hint) from None
+        raise Wrong(f"is no JSON: {error}", hint) from None
     except RecursionError:
-        raise _Wrong("is nested too deeply") from None
+        raise Wrong("is nested too deeply") from None
     if not isinstance(found, dict):
-        raise _Wrong("is no JSON object")
+        raise Wrong("is no JSON object")
     return found
 
 
 def _question(facts: Mapping[str, Any], line: int, match: Match | None) -> Question:
     name, shown, request = _asked(facts)
     choices = tuple(_choices(facts.get("choices")))
-    return Question(line, name, shown, request, _expected(facts, choices, match))
+    return Question(line, name, shown, request, expected_of(facts, choices, match))
 
 
 def _prompt(facts: Mapping[str, Any], line: int, match: Match | None) -> Prompt:
@@ -151,22 +146,22 @@ def _prompt(facts: Mapping[str, Any], line: int, match: Match | None) -> Prompt:
     is_empty = isinstance(given, str) and not given.strip()
     if keys and (is_empty or not isinstance(given, str | list)):
         name = facts.get("id")
-        return Prompt(line, None if name is None else str(name), _short(given), None, given=given)
+        return Prompt(line, None if name is None else str(name), short(given), None, given=given)
     name, shown, request = _asked(facts)
     if all(facts.get(key) is None for key in ANSWERING):
         return Prompt(line, name, shown, request)
     stated = facts if "match" in facts else {**facts, "match": facts.get("kind")}
     choices = tuple(_choices(facts.get("choices")))
-    return Prompt(line, name, shown, request, _expected(stated, choices, match))
+    return Prompt(line, name, shown, request, expected_of(stated, choices, match))
 
 
 def _asked(facts: Mapping[str, Any]) -> tuple[str | None, str, Request]:
     """What a line is called, what it asks, for people, and the request."""
     choices = tuple(_choices(facts.get("choices")))
     messages = tuple(_messages(facts, choices))
-    raw = _flag(facts, "raw")
+    raw = flag(facts, "raw")
     if raw and len(messages) > 1:
-        raise _Wrong("is raw, and has more than one message")
+        raise Wrong("is raw, and has more than one message")
     sampling = _sampling(facts)
     request = (
         Request(prompt=messages[0].content, sampling=sampling)
@@ -183,16 +178,16 @@ def _asked(facts: Mapping[str, Any]) -> tuple[str | None, str, Request]:
 def _messages(facts: Mapping[str, Any], choices: tuple[str, ...]) -> Iterator[Message]:
     given = [key for key in ASKING if facts.get(key) is not None]
     if not given:
-        raise _Wrong(f"asks nothing: it has no {_missing('question', facts)}")
+        raise Wrong(f"asks nothing: it has no {missing('question', facts)}")
     asked = facts[given[0]]
     turns = [Message("user", asked)] if isinstance(asked, str) else list(_turns(asked, given[0]))
     system = facts.get("system")
     if system is not None:
         if not isinstance(system, str):
-            raise _Wrong("has a system prompt that is no text")
+            raise Wrong("has a system prompt that is no text")
         turns = [Message("system", system), *(one for one in turns if one.role != "system")]
     if not turns or turns[-1].role != "user" or not turns[-1].content.strip():
-        raise _Wrong("asks nothing: the last message is not the user's, or it is empty")
+        raise Wrong("asks nothing: the last message is not the user's, or it is empty")
     yield from turns[:-1]
     listed = "\n".join(f"{letter(at)}. {choice}" for at, choice in enumerate(choices))
     last = turns[-1].content
@@ -201,13 +196,13 @@ def _messages(facts: Mapping[str, Any], choices: tuple[str, ...]) -> Iterator[Me
 
 def _turns(found: Any, key: str) -> Iterator[Message]:
     if not isinstance(found, list):
-        raise _Wrong(f'has a "{key}" that is neither a text nor a list of messages')
+        raise Wrong(f'has a "{key}" that is neither a text nor a list of messages')
     for turn in found:
         role, content = (
             (turn.get("role"), turn.get("content")) if isinstance(turn, dict) else (None, None)
         )
         if role not in ROLES or not isinstance(content, str):
-            raise _Wrong(f'has messages that are not {{"role", "content"}}: {_short(turn)}')
+            raise Wrong(f'has messages that are not {{"role", "content"}}: {short(turn)}')
         yield Message(role, content)
 
 
@@ -218,10 +213,10 @@ def _choices(found: Any) -> Iterator[str]:
     if isinstance(found, dict):
         found = found["text"] if isinstance(found.get("text"), list) else list(found.values())
     if not isinstance(found, list) or not 2 <= len(found) <= MOST_CHOICES:
-        raise _Wrong(f"has choices that are no list of 2 to {MOST_CHOICES}")
+        raise Wrong(f"has choices that are no list of 2 to {MOST_CHOICES}")
     for one in found:
         if not isinstance(one, str | int | float):
-            raise _Wrong(f"has a choice that is no text: {_short(one)}")
+            raise Wrong(f"has a choice that is no text: {short(one)}")
         yield str(one)
 
 
@@ -230,7 +225,7 @@ def _sampling(facts: Mapping[str, Any]) -> Sampling:
 
     params = facts.get("params") or {}
     if not isinstance(params, dict):
-        raise _Wrong("has params that are no object")
+        raise Wrong("has params that are no object")
     known, found = parameters.known_options(), {}
     loading = parameters.fields_of("options")
     for key, value in {**params, "max_tokens": facts.get("max_tokens")}.items():
@@ -238,142 +233,17 @@ def _sampling(facts: Mapping[str, Any]) -> Sampling:
             continue
         name = parameters.option_name(str(key))
         if name in loading:
-            raise _Wrong(f"has {key} among its params, which is no matter of one question")
+            raise Wrong(f"has {key} among its params, which is no matter of one question")
         try:
             found[name] = known[name].parse(value, Path())
         except ValueError as error:
             why = str(error) or f"is not {known[name].expected}"
-            raise _Wrong(f"has {key} {_short(value)}, which {why}") from None
+            raise Wrong(f"has {key} {short(value)}, which {why}") from None
     shape = facts.get("schema")
     if isinstance(shape, str):
         found["schema"] = schema.load(shape)
     elif isinstance(shape, dict | bool):
         found["schema"] = shape
     elif shape is not None:
-        raise _Wrong(f"has a schema that is none: {_short(shape)}")
+        raise Wrong(f"has a schema that is none: {short(shape)}")
     return Sampling(**found)  # type: ignore[arg-type]
-
-
-# -- what is right -----------------------------------------------------------------------------
-
-
-def _expected(
-    facts: Mapping[str, Any], choices: tuple[str, ...], default: Match | None
-) -> Expected:
-    key = next((one for one in ANSWERING if facts.get(one) is not None), None)
-    if key is None:
-        raise _Wrong(f"expects nothing: it has no {_missing('expected', facts)}")
-    values = facts[key] if isinstance(facts[key], list) else [facts[key]]
-    if not values:
-        raise _Wrong(f'has an empty list as "{key}"')
-    match = _match(facts.get("match"), values, bool(choices), default)
-    if match == "choice" and not choices:
-        raise _Wrong("is matched by choice, and has no choices")
-    read = tuple(_value(match, one, choices) for one in values)
-    tolerance = _tolerance(facts.get("tolerance"), read) if match == "number" else None
-    return Expected(match, read, tolerance, choices, _flag(facts, "subset"))
-
-
-def _match(
-    stated: Any, values: list[Any], has_choices: bool, default: Match | None
-) -> Match:
-    if stated is not None:
-        return match_named(stated)
-    if has_choices:
-        return "choice"
-    if default is not None:
-        return default
-    if any(isinstance(one, dict | list) for one in values):
-        return "json"
-    if all(isinstance(one, int | float) and not isinstance(one, bool) for one in values):
-        return "number"
-    return "contains"
-
-
-def match_named(name: Any) -> Match:
-    """A way of matching by its name. Raises ``UsageError``."""
-    for one in get_args(Match):
-        if name == one:
-            known: Match = one
-            return known
-    near = nearest(str(name), MATCHES)
-    hint = f"did you mean {near}?" if near else f"one of {', '.join(MATCHES)}"
-    raise UsageError(f'there is no match "{name}"', hint)
-
-
-def _value(match: Match, value: Any, choices: tuple[str, ...]) -> Any:
-    if match == "json":
-        return _json(value)
-    if match == "number":
-        return _number(value)
-    if match == "choice":
-        return _index(value, choices)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise _Wrong(f"expects what is no text: {_short(value)}")
-    text = str(value)
-    if not text.strip() and match != "exact":
-        raise _Wrong("expects an empty text, which is in every answer")
-    if match == "regex" and (why := patterns.check(text)):
-        raise _Wrong(f'expects "{_short(text)}", which is no pattern: {why}')
-    return text
-
-
-def _json(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value  # a JSON string
-
-
-def _number(value: Any) -> float:
-    """The number itself, or the last one of a text: "… #### 72"."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    found = numbers(value) if isinstance(value, str) else []
-    if not found:
-        raise _Wrong(f"expects what is no number: {_short(value)}")
-    return found[-1]
-
-
-def _index(value: Any, choices: tuple[str, ...]) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(choices):
-        return value
-    if isinstance(value, str):
-        if value in choices:
-            return choices.index(value)
-        at = ord(value.upper()) - ord("A") if len(value) == 1 else -1
-        if 0 <= at < len(choices):
-            return at
-    raise _Wrong(f"expects {_short(value)}, which is none of its choices")
-
-
-def _tolerance(stated: Any, values: tuple[float, ...]) -> float | None:
-    if stated is None:
-        return None
-    share = isinstance(stated, str) and stated.strip().endswith("%")
-    try:
-        found = float(stated.strip().rstrip("%")) if isinstance(stated, str) else float(stated)
-    except (TypeError, ValueError):
-        raise _Wrong(f"has a tolerance that is no number: {_short(stated)}") from None
-    if not 0 <= found < float("inf"):
-        raise _Wrong(f"has a tolerance below 0 or without end: {_short(stated)}")
-    return found / 100 * max(abs(one) for one in values) if share else found
-
-
-def _flag(facts: Mapping[str, Any], key: str) -> bool:
-    value = facts.get(key)
-    if value not in (None, True, False):
-        raise _Wrong(f'has "{key}": {_short(value)}, which is neither true nor false')
-    return bool(value)
-
-
-def _missing(key: str, facts: Mapping[str, Any]) -> str:
-    near = nearest(key, facts)
-    return f'"{key}"' + (f'; did "{near}" mean it?' if near else "")
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:59] + "…"

@@ -5,8 +5,11 @@
 ``secrets``, ``naming``, ``fields``     from other tools' words to ours, without any key
 ``readers/``                            one source per file, all found by content
 ``scanning``, ``assessing/``            files and folders to artefacts; the system around them
-``setup``, ``planning``, ``patches``    many artefacts to one ``llmrr.toml``, shown as a difference
-``applying``, ``records``, ``checklist``    through the journal, and what is left to do
-``validating/``                         the old side against the new one
+``setup``                               many artefacts as one
+``placing``, ``fitting``, ``chains``, ``variables``   its paths, values, fallbacks and keys
+``planning/``                           one ``llmrr.toml``, shown as a difference
+``applying``, ``registering``           a plan through the journal and the store, and back
+``records``, ``checklist``, ``reporting``   what was done and noted, and what is left to do
+``validating/``, ``promoting``, ``proof``   the old side against the new one, and what rests on it
 ``caches/``                             kept answers and model folders of other tools
 """

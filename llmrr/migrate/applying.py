@@ -7,11 +7,11 @@ back by the journal; nothing else in the user's folders is touched.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from llmrr import config, journal, trust
+from llmrr import config, journal, paths, trust
 from llmrr.errors import LlmrrError, NotFound
 from llmrr.migrate import caches, records, registering
 from llmrr.migrate.planning import Action, Plan
@@ -21,6 +21,8 @@ from llmrr.migrate.setup import digest_of
 if TYPE_CHECKING:
     import sqlite3
 
+# What takes a migration further, or back, as the journal has it.
+_STEPS: Final = ("config promote", "config demote")
 _AGAIN: Final = "llmrr migrate plan, to look at it again"
 
 
@@ -31,22 +33,33 @@ def apply(connection: "sqlite3.Connection", plan: Plan, *, may_change: bool = Fa
     Raises ``LlmrrError``, and has done nothing, where there is such a file, where another migration
     was cut short, and where a source or the target was changed since the plan was made.
     """
-    require_none_open(connection)
-    require_unchanged(plan)
-    if plan.base is not None and plan.base != digest_of_text(plan) and not may_change:
-        raise LlmrrError(
-            f"{plan.target} is there already", "--merge adds to it, --force begins a new one"
-        )
-    id = records.begin(connection, plan)
-    try:
-        return resume(connection)
-    except LlmrrError:  # the file could not be written: nothing is to be left half done
-        undo(connection, id, force=True)
-        raise
+    with _alone():
+        require_none_open(connection)
+        require_unchanged(plan)
+        if plan.base is not None and plan.base != digest_of_text(plan) and not may_change:
+            raise LlmrrError(
+                f"{plan.target} is there already", "--merge adds to it, --force begins a new one"
+            )
+        id = records.begin(connection, plan)
+        try:
+            return _go_on(connection)
+        except LlmrrError:  # the file could not be written: nothing is to be left half done
+            _walk_back(connection, records.find(connection, id))
+            raise
 
 
 def resume(connection: "sqlite3.Connection") -> Migration:
     """Go on with the migration that was cut short. Raises ``NotFound`` where there is none."""
+    with _alone():
+        return _go_on(connection)
+
+
+def _alone() -> AbstractContextManager[None]:
+    """What is not done when no other process is at it was cut short."""
+    return journal.alone(paths.data_dir() / "migrate.lock", "migrating")
+
+
+def _go_on(connection: "sqlite3.Connection") -> Migration:
     found = records.unfinished(connection)
     if found is None or found.state != "applying":
         raise NotFound("no migration was cut short in being applied", "llmrr migrate apply PATH")
@@ -73,11 +86,16 @@ def undo(connection: "sqlite3.Connection", id: str | None, *, force: bool = Fals
     Raises ``LlmrrError``, and has undone nothing, where a file was changed since, unless ``force``;
     ``NotFound`` for an id that there is not.
     """
-    found = records.find(connection, id)
-    if found.state == "undone":
-        raise LlmrrError(f"the migration {found.id} is undone already", "llmrr migrate status")
-    if not force:
-        _require_ours(found)
+    with _alone():
+        found = records.find(connection, id)
+        if found.state == "undone":
+            raise LlmrrError(f"the migration {found.id} is undone already", "llmrr migrate status")
+        if not force:
+            _require_ours(found)
+        return _walk_back(connection, found)
+
+
+def _walk_back(connection: "sqlite3.Connection", found: Migration) -> Migration:
     records.set_state(connection, found.id, "undoing")
     for step in reversed(found.steps):
         if step.state in ("begun", "done"):
@@ -114,15 +132,29 @@ def digest_of_text(plan: Plan) -> str:
     return hashlib.sha256(plan.toml.encode()).hexdigest()
 
 
+def has_written(found: Migration) -> bool:
+    """Whether it changed the file: that may have said all of it before."""
+    return any(one.what == found.what for one in journal.entries())
+
+
 def changed_since(found: Migration) -> list[Path]:
     """The files of a migration that were changed since."""
     paths = []
     for entry in _entries(found):
         for file in entry.files:
-            known = {one.before for one in entry.files} | {one.after for one in entry.files}
+            known = _led_to(file.path, {file.before, file.after})
             if _digest(file.path) not in known and file.path not in paths:
                 paths.append(file.path)
     return paths
+
+
+def _led_to(path: Path, known: set[str | None]) -> set[str | None]:
+    """The contents of a file that promotions made of known ones: they belong to the migration."""
+    for entry in journal.entries():
+        for file in entry.files if entry.what in _STEPS else ():
+            if file.path == path and file.before in known:
+                known.add(file.after)
+    return known
 
 
 def _require_ours(found: Migration) -> None:

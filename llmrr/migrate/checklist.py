@@ -26,6 +26,7 @@ class Facts(NamedTuple):
     reliable: bool | None = None  # its bar for errors
     alerts: bool | None = None
     routed: bool | None = None  # more than one model, or a strategy
+    deployed: bool | None = None  # promoted to the end
 
 
 class Tick(NamedTuple):
@@ -102,7 +103,7 @@ ENTRIES: Final[tuple[_Entry, ...]] = (
     _Entry("phase-2-integration", "phase 2 (2 to 3 weeks)", "Integration testing",
            "llmrr migrate validate", lambda facts: bool(facts.validated)),
     _Entry("phase-3-deployment", "phase 3 (1 week)", "Production deployment",
-           "llmrr migrate promote"),
+           "llmrr migrate promote", lambda facts: facts.deployed),
     _Entry("phase-3-monitoring", "phase 3 (1 week)", "Monitoring setup", "[alerts] in llmrr.toml",
            lambda facts: facts.alerts),
     _Entry("phase-3-validation", "phase 3 (1 week)", "Performance validation",
@@ -115,7 +116,7 @@ def planned(plan: "Plan") -> tuple[Item, ...]:
     """The list as it stands with a plan that was not applied."""
     import tomllib
 
-    config = tomllib.loads(plan.toml)
+    config = tomllib.loads(plan.toml.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"))
     return judged(facts_of(config)._replace(sources=len(plan.sources)), {})
 
 

@@ -209,6 +209,9 @@ def _contained(
                 if words[at - 1] in ("-v", "--volume", "-p", "--publish", "--mount"):
                     continue
                 rest = words[at + 1 :]
+                if rest and re.fullmatch(r"python[\d.]*", _base(rest[0])):
+                    asked = _program(rest, own, 1)
+                    return asked and (asked[0], asked[1], mounts)
                 if rest and (inner := _known(_base(rest[0]), _PROGRAMS)):
                     return inner, _until(rest[1:]), mounts
                 return known, _until(rest), mounts

@@ -19,14 +19,17 @@ CODE: Final = 2_000_000  # bytes of a file of code
 
 
 class Document:
-    """A file. ``data`` are its bytes; ``path`` is as it is shown, ``real`` where it is read.
+    """A file. ``data`` are its bytes; ``path`` is as it is shown, ``real`` where it is read, below
+    ``top``, where the modules that code imports are looked for (None: nowhere).
 
     ``shape`` is the parsed content of a data file (JSON with comments, YAML, TOML), None where it
     is none; ``code`` the evaluated content of Python, a notebook, JavaScript or TypeScript.
     """
 
-    def __init__(self, path: Path, data: bytes, real: Path | None = None) -> None:
-        self.path, self.data, self.real = path, data, real or path
+    def __init__(
+        self, path: Path, data: bytes, real: Path | None = None, top: Path | None = None
+    ) -> None:
+        self.path, self.data, self.real, self.top = path, data, real or path, top
         self.problem: str | None = None  # why it cannot be parsed, where it looks as if it should
 
     @property
@@ -71,7 +74,8 @@ class Document:
         if self.text is None or len(self.data) > largest:
             return None
         try:
-            return evaluated(self.text, self.suffix, self.path)
+            near = (self.real, self.top) if self.top is not None else None
+            return evaluated(self.text, self.suffix, self.path, near)
         except DamagedFile as error:
             self.problem = masked(error.message)
             return None

@@ -8,12 +8,13 @@ the rest is a warning, never a guess.
 import math
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from llmrr.kinds import split_source
 from llmrr.migrate import naming, secrets
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.values import Call, Env, Prompt, Unresolved, Value
+from llmrr.migrate.values import Call, Env, OneOf, Prompt, Unresolved, Value
 from llmrr.parameters import fields_of
 
 # Our names by those of the others, compared without "-", "_" and case.
@@ -114,6 +115,8 @@ def settle(
     for name, value in stated.items():
         if name in drop or value is None or value == "":
             continue
+        if isinstance(value, OneOf) and value.values[:1] == (None,):
+            continue  # a parameter that is left out unless somebody states it
         if name == "...":  # what was spread into a table of code, and is not known
             resolved(value, findings, "what is spread into it", line)
             continue
@@ -154,14 +157,36 @@ def resolved(value: Value, findings: Findings, name: str, line: int | None = Non
                 line, name,
             )  # fmt: skip
         return default
+    if isinstance(value, OneOf) and (stated := value.stated) and (
+        value.assumed or len(stated) == 1
+    ):  # fmt: skip
+        found = resolved(stated[0], findings, name, line)
+        if found is not None and value.assumed and not isinstance(stated[0], Env):
+            others = "".join(f", or {one!r}" for one in stated[1:])[:100]
+            findings.warn(
+                "default-argument",
+                f"{name} is {value.text[:60]!r}, by default {found!r}{others}",
+                value.line or line, name,
+            )  # fmt: skip
+        return found
     if isinstance(value, Unresolved | Call | Prompt):
         text = value.text[:80]
-        findings.warn("unresolved", f"{name} is {text!r}", value_line(value) or line, name)
+        origin = value.origin if isinstance(value, Unresolved) else None
+        said = f"{name} is {text!r}{f' ({origin})' if origin else ''}"
+        findings.warn("unresolved", said, value_line(value) or line, name)
         return None
     if isinstance(value, list):
         found_list = [resolved(one, findings, name, line) for one in value]
         return None if None in found_list else found_list
     return value
+
+
+def alternatives(value: Value) -> list[Value]:
+    """The values that a thing may have, each as it is to be ``resolved``: one, or several."""
+    if not isinstance(value, OneOf) or len(value.stated) < 2:
+        return [value]
+    first, *rest = value.stated
+    return [replace(value, values=(first,)), *rest]
 
 
 def value_line(value: Value) -> int | None:
@@ -180,6 +205,8 @@ def api_key(
 def _key(model: Model, name: str, value: Value, findings: Findings, line: int | None) -> None:
     if isinstance(value, str):
         value = secrets.reference(value) or value
+    if isinstance(value, OneOf) and value.stated:
+        value = value.stated[0]
     if isinstance(value, Env):
         model.options["api_key_env"] = value.name
         if isinstance(value.default, str) and not secrets.is_placeholder(value.default):

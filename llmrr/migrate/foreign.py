@@ -1,5 +1,6 @@
 """Files that look as if they were about language models and are not: told apart by their shape."""
 
+import re
 from typing import Any, Final
 
 # Each is a set of keys that stand together at the top of such a file.
@@ -22,6 +23,10 @@ _SHAPES: Final = tuple(frozenset(one.split()) for one in (
     "tool project",
 ))  # fmt: skip
 
+_FILE: Final = re.compile(
+    r"[^\s:]{1,200}\.(?:jsonc?|ya?ml|toml|ini|py|[mc]?[jt]sx?|ipynb|env|md|txt|conf|cfg|xml|db)"
+)
+
 
 def is_foreign(shape: Any) -> bool:
     """Whether a parsed file is of another kind, whatever words are in it.
@@ -33,6 +38,18 @@ def is_foreign(shape: Any) -> bool:
         return False
     keys = {str(key) for key in shape}
     return any(one <= keys for one in _SHAPES)
+
+
+def is_about_files(shape: Any) -> bool:
+    """Whether it is a table by names of files: what is said of each is quoted, not set.
+
+    >>> is_about_files({"a/b.json": {"models": []}, "c.yaml": {}}), is_about_files({"gpt-4.1": {}})
+    (True, False)
+    """
+    if not isinstance(shape, dict) or len(shape) < 2:
+        return False
+    named = sum(bool(_FILE.fullmatch(str(key))) for key in shape)
+    return named * 2 > len(shape)
 
 
 def is_manifest(shape: Any) -> bool:

@@ -4,8 +4,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from llmrr.migrate import litellm_names, naming
+from llmrr.migrate import guess_lists as listed
+from llmrr.migrate import guess_records as records
+from llmrr.migrate import naming
 from llmrr.migrate.fields import NAMES
+from llmrr.migrate.guess_lists import Guess, plain_name
+from llmrr.migrate.provider_words import is_for, of_word, prefixed
 from llmrr.migrate.secrets import is_secret_field, reference
 from llmrr.migrate.values import Env, Value
 
@@ -28,41 +32,31 @@ _BASE: Final = frozenset(name for name, ours in NAMES.items() if ours == "base_u
     "host", "url", "openaiapibaseurl", "openaibasepath", "ollamabaseurl", "ollamahost", "proxyurl",
     "proxy",
 }  # fmt: skip
-_INNER: Final = frozenset({
-    "params", "options", "config", "settings", "parameters", "completionoptions", "modelparams",
-    "completionparams", "generationconfig", "modelkwargs", "additionalkwargs", "kwargs", "args",
-    "samplingparams", "inference", "sampling", "chatoptions", "extraparams", "modelconfig",
-    "generation", "llmconfig",
-})  # fmt: skip
 # How much each sign says, in the order of their weight.
 PROVIDER, ADDRESS, FAMILY, PATH, SAMPLING, KEY = 0.9, 0.8, 0.7, 0.75, 0.1, 0.1
 _ANSWERED: Final = -0.4  # the record of an answer names its model too
-_OF_ANSWERS: Final = frozenset({
-    "response", "output", "answer", "completion", "score", "scores", "latency", "usage", "result",
-    "results", "finishreason", "accuracy", "outputtext", "generatedtext", "prediction", "reply",
-    "completiontokens", "tokensused", "rating", "winner", "elapsed", "generation", "responses",
-})  # fmt: skip
 _WEAK: Final = 0.4
+_OTHER_TASKS: Final = frozenset({
+    "embedding", "embed", "embeddings", "embedder", "rerank", "reranker", "reranking", "image",
+    "tts", "stt", "asr", "audio", "speech", "whisper", "voice", "vision", "moderation",
+})  # fmt: skip
 
 
-class Guess(NamedTuple):
-    """A model that fields seem to name: its place, what else they state, and how sure it is.
-    ``name`` is what the file calls it, where that is something else."""
+class Home(NamedTuple):
+    """Where a provider is asked that a file gives a name of its own: its address and its key."""
 
-    name: str | None
-    provider: str | None
-    model: str
-    base_url: Value
-    stated: Mapping[str, Value]
-    confidence: float
+    base_url: Value = None
+    key: tuple[str, Value] | None = None  # with the name of its field
 
 
 class _Around(NamedTuple):
-    """What is known from the fields around: a provider, an address and a key."""
+    """What is known from the fields around: a provider, an address and a key; whether it is of
+    answers that were given."""
 
     provider: str | None = None
     base_url: Value = None
-    key: tuple[str, Value] | None = None  # with the name of its field
+    key: tuple[str, Value] | None = None
+    answered: bool = False
 
 
 def guesses(shape: Any) -> Iterator[Guess]:
@@ -74,6 +68,7 @@ def guesses(shape: Any) -> Iterator[Guess]:
     >>> [one.confidence for one in guesses({"model": "Corolla", "brand": "Toyota"})]
     [0.4]
     """
+    homes = _homes(shape)
     waiting: list[tuple[str, Any, _Around, int]] = [("", shape, _Around(), 0)]
     seen = 0
     while waiting and seen < _MOST:
@@ -82,90 +77,161 @@ def guesses(shape: Any) -> Iterator[Guess]:
         if isinstance(value, dict) and depth < _DEEPEST:
             table = {str(key): one for key, one in value.items()}
             here = _around(name, table, around)
-            yield from _in_table(name, table, here)
+            yield from _in_table(name, table, here, homes)
+            yield from listed.models(table, here.provider, here.base_url, here.key)
             waiting += reversed([
                 (key if not key.isdigit() else name, one, here, depth + 1)
-                for key, one in table.items() if not is_secret_field(key)
+                for key, one in table.items() if not records.is_left(key)
             ])  # fmt: skip
         elif isinstance(value, list) and depth < _DEEPEST:
-            if _plain(name) in ("providers", "models", "llms", "targets"):
+            if plain_name(name) in ("providers", "models", "llms", "targets"):
                 yield from _in_list(value)
-            waiting += reversed([(name, one, around, depth + 1) for one in value])
+            here = around._replace(answered=around.answered or records.are_records(value))
+            waiting += reversed([(name, one, here, depth + 1) for one in value])
+
+
+def _homes(shape: Any) -> dict[str, Home]:
+    """The providers that a file describes in a table of their own; not those that it describes
+    twice."""
+    found: dict[str, Home | None] = {}
+    waiting: list[tuple[str, Any, int]] = [("", shape, 0)]
+    seen = 0
+    while waiting and seen < _MOST:
+        name, value, depth = waiting.pop()
+        seen += 1
+        if isinstance(value, dict) and depth < _DEEPEST:
+            table = {str(key): one for key, one in value.items()}
+            around = _around("", {**table, **listed.inner(table)}, _Around())
+            if name and around.base_url is not None:
+                home = Home(around.base_url, around.key)
+                found[name] = home if found.get(name, home) == home else None
+            waiting += [(key.lower(), one, depth + 1) for key, one in table.items()]
+        elif isinstance(value, list) and depth < _DEEPEST:
+            waiting += [("", one, depth + 1) for one in value]
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def _around(name: str, table: Mapping[str, Any], outer: _Around) -> _Around:
-    provider = _of_word(name) or outer.provider
+    provider = _stated_provider(table) or of_word(name) or outer.provider
+    if outer.provider == "azure" and provider == "openai":
+        provider = "azure"
     base, key = outer.base_url, outer.key
     if provider != outer.provider:
         base = key = None
     for field, value in table.items():
-        plain = _plain(field)
+        plain = plain_name(field)
         if isinstance(value, str | Env) and value:
-            if plain in _BASE and _is_address(value):
+            if plain in _BASE and listed.is_address(value):
                 base = value
             elif is_secret_field(field) and ("key" in plain or "token" in plain):
                 key = field, value
-    return _Around(provider, base, key)
+    answered = outer.answered or plain_name(name) in records.OF_RUNS
+    return _Around(provider, base, key, answered)
 
 
-def _in_table(name: str, table: Mapping[str, Any], around: _Around) -> Iterator[Guess]:
-    provider = next((
+def _stated_provider(table: Mapping[str, Any]) -> str | None:
+    return next((
         found for field, one in table.items()
-        if _plain(field) in _PROVIDER and isinstance(one, str) and (found := _of_word(one))
+        if plain_name(field) in _PROVIDER and isinstance(one, str) and (found := of_word(one))
     ), None)  # fmt: skip
-    stated = _stated(table)
+
+
+def _beside(field: str, table: Mapping[str, Any]) -> str | None:
+    """The provider that is stated under the same first word: ``GOOSE_MODEL``, ``GOOSE_PROVIDER``;
+    or plainly, under whatever name it has in the file."""
+    first = re.sub(r"(?:model|deployment)(?:name|id)?$", "", plain_name(field))
+    wanted = (f"{first}provider", f"{first}modelprovider", "provider", "modelprovider")
+    plain = {plain_name(one): value for one, value in table.items()}
+    return next((
+        said for one in wanted if isinstance(said := plain.get(one), str) and said.strip()
+    ), None)  # fmt: skip
+
+
+def _in_table(
+    name: str, table: Mapping[str, Any], around: _Around, homes: Mapping[str, Home]
+) -> Iterator[Guess]:
+    stated = listed.stated(table)
     for field, value in table.items():
-        theirs = _named(field, value, table)
-        if theirs is None or (provider and _plain(field) == "engine" and _of_word(theirs)):
+        theirs = _named(field, value, table, around)
+        is_engine = plain_name(field) == "engine" and _stated_provider(table)
+        if theirs is None or (is_engine and of_word(theirs)) or _is_label(theirs, field):
             continue
-        judged = _judged(theirs, provider or around.provider, around, stated, field)
+        here, theirs = _at_home(field, theirs, table, around, homes)
+        judged = _judged(theirs, here, stated, field)
         if judged is None:
             continue
         shown = table.get("name") or table.get("title") or table.get("id")
-        is_main = _plain(field) in ("model", "modelname", "modelid", "llm")
+        is_main = plain_name(field) in ("model", "modelname", "modelid", "llm")
         label = shown if isinstance(shown, str) and is_main and shown else None
         who, model, sure = judged
-        if any(_plain(one) in _OF_ANSWERS for one in table):
+        if here.answered or records.is_record(table):
             sure += _ANSWERED
-        own = {**stated} if is_main or len(_model_fields(table)) == 1 else {}
-        own = {key: one for key, one in own.items() if _is_for(key, who, model)}
-        if around.key is not None and not any(is_secret_field(one) for one in own):
-            field_of, key_value = around.key
-            own |= {"api_key": key_value} if _is_for(field_of, who, model) else {}
-        yield Guess(label, who, model, around.base_url, own, sure)
-    if provider and _plain(name) == "model" and isinstance(table.get("name"), str):
+        is_only = len(_model_fields(table, around)) == 1
+        own = {**stated} if is_main or is_only else {}
+        own = {
+            key: one for key, one in own.items()
+            if not is_secret_field(key) or is_for(key, who, model)
+        }
+        if here.key is not None and not any(is_secret_field(one) for one in own):
+            field_of, key_value = here.key
+            own |= {"api_key": key_value} if is_for(field_of, who, model) else {}
+        yield Guess(label, who, model, here.base_url, own, sure)
+    provider = _stated_provider(table)
+    if provider and plain_name(name) == "model" and isinstance(table.get("name"), str):
         yield Guess(None, provider, table["name"], around.base_url, stated, PROVIDER)
 
 
-def _is_for(field: str, provider: str | None, model: str) -> bool:
-    """Whether a key may be that of a provider: ``openai_api_key`` is not one of Groq's."""
-    if not is_secret_field(field):
-        return True
-    plain = _plain(field)
-    of = next((naming.provider_of(_SPELLED.get(one, one)) for one in sorted(_WORDS, key=len)[::-1]
-               if plain.startswith(_plain(one))), None)  # fmt: skip
-    return of is None or of == (naming.provider_of(provider) if provider else naming.guessed(model))
+def _at_home(
+    field: str, model: str, table: Mapping[str, Any], around: _Around, homes: Mapping[str, Home]
+) -> tuple[_Around, str]:
+    """What is around a model, with the address that the file states for its provider elsewhere."""
+    said = _beside(field, table)
+    provider = of_word(said) if said else around.provider
+    prefix, slash, rest = model.partition("/")
+    if said is None and slash and prefix.lower() in homes and rest:
+        said, model = prefix, rest
+        provider = of_word(prefix)
+    home = homes.get((said or provider or "").lower())
+    if home is None or (around.base_url is not None and provider == around.provider):
+        if provider is not None and provider != around.provider:
+            around = around._replace(provider=provider, base_url=None, key=None)
+        return around, model
+    around = around._replace(base_url=home.base_url, key=home.key)
+    return around._replace(provider=provider or "openai-compatible"), model
 
 
-def _model_fields(table: Mapping[str, Any]) -> list[str]:
-    return [field for field, one in table.items() if _named(field, one, table) is not None]
+def _is_label(text: str, field: str) -> bool:
+    """Whether a text is what a field is called on a screen, in some language."""
+    plain = plain_name(text)
+    return (
+        not text.isascii() or plain == plain_name(field)
+        or bool(re.fullmatch(r"(?:ai|llm)?model[a-z]{0,4}", plain))
+    )  # fmt: skip
+
+
+def _model_fields(table: Mapping[str, Any], around: _Around) -> list[str]:
+    return [field for field, one in table.items() if _named(field, one, table, around) is not None]
 
 
 def _in_list(values: list[Any]) -> Iterator[Guess]:
     """Names with their provider before them, alone in a list or as the ``id`` of an entry."""
     for one in values:
         text = one.get("id") if isinstance(one, dict) else one
-        if isinstance(text, str) and ":" in text and (found := _prefixed(text)) is not None:
-            stated = _stated(one) if isinstance(one, dict) else {}
+        config = one.get("config") if isinstance(one, dict) else None
+        if isinstance(config, dict) and isinstance(config.get("model"), str):
+            continue  # the id is a way of asking it
+        if isinstance(text, str) and ":" in text and (found := prefixed(text)) is not None:
+            stated = listed.stated(one) if isinstance(one, dict) else {}
             yield Guess(None, found[0], found[1], stated.pop("base_url", None), stated, 0.8)
 
 
 def _judged(
-    text: str, provider: str | None, around: _Around, stated: Mapping[str, Value], field: str
+    text: str, around: _Around, stated: Mapping[str, Value], field: str
 ) -> tuple[str | None, str, float] | None:
     """The provider and the model that a text names, and how sure that is; None for none."""
+    provider = around.provider
     extra = SAMPLING * any(
-        NAMES.get(_plain(one)) in ("temperature", "max_tokens", "top_p", "context_size")
+        NAMES.get(plain_name(one)) in ("temperature", "max_tokens", "top_p", "context_size")
         for one in stated
     ) + KEY * (around.key is not None)  # fmt: skip
     if _PATH.fullmatch(text):
@@ -173,10 +239,10 @@ def _judged(
     if not re.fullmatch(r"[\w./:@+-]{2,120}", text) or text.startswith(("http", "/", ".")):
         return None
     if provider is not None:
-        own = _prefixed(text)
+        own = prefixed(text)
         is_said_twice = own and naming.provider_of(own[0]) == naming.provider_of(provider)
         return provider, own[1] if own and is_said_twice else text, min(1.0, PROVIDER + extra)
-    own = None if text.startswith("openai/gpt-oss") else _prefixed(text)
+    own = None if text.startswith("openai/gpt-oss") else prefixed(text)
     if around.base_url is not None:
         who, model = own or ("openai", text)
         return who, model, min(1.0, ADDRESS + extra)
@@ -185,53 +251,14 @@ def _judged(
     if re.match(r"(?:gpt-|o[134](?:-|$)|chatgpt|claude-|gemini-|text-davinci|mi[sx]tral-|command-r"
                 r"|deepseek-|grok-|sonar)", text):  # fmt: skip
         return None, text, min(1.0, FAMILY + extra)
-    weak = _WEAK + extra if _plain(field) in ("model", "modelname", "llm", "modelid") else 0
+    weak = _WEAK + extra if plain_name(field) in ("model", "modelname", "llm", "modelid") else 0
     return (None, text, weak) if weak else None
 
 
-def _prefixed(text: str) -> tuple[str, str] | None:
-    """``provider:model``, ``provider:chat:model`` and ``provider/model``, for providers of ours."""
-    prefix, colon, rest = text.partition(":")
-    if colon and rest and prefix.lower() in _WORDS:
-        way, more, inner = rest.partition(":")
-        if more and way in ("chat", "responses", "completion", "messages", "text", "assistant"):
-            rest = inner
-        return prefix, rest
-    theirs, name = litellm_names.named(text)
-    return (theirs, name) if theirs and naming.provider_of(theirs) else None
-
-
-# Words that are providers by themselves, wherever they stand.
-_WORDS: Final = frozenset({
-    "openai", "azure", "anthropic", "google", "gemini", "vertex", "cohere", "bedrock", "mistral",
-    "groq", "together", "fireworks", "deepinfra", "deepseek", "openrouter", "perplexity", "ollama",
-    "novita", "nvidia", "cerebras", "xai", "qianfan", "huggingface", "azureopenai", "azure-openai",
-    "azure_openai", "openai-compatible", "openai_compatible", "lmstudio", "lm-studio", "lm_studio",
-    "llamacpp", "llama.cpp", "vllm", "localai", "mistralai", "vertexai", "vertex_ai", "claude",
-    "openaicompatible", "google-genai", "google_genai", "together_ai", "chatopenai",
-    "chatanthropic", "chatollama", "open-ai", "open_ai", "openai-chat",
-})  # fmt: skip
-_SPELLED: Final = {
-    "azureopenai": "azure", "openaicompatible": "openai-compatible", "chatopenai": "openai",
-    "chatanthropic": "anthropic", "chatollama": "ollama", "open-ai": "openai", "open_ai": "openai",
-    "openai-chat": "openai",
-}  # fmt: skip
-
-
-def _of_word(text: str) -> str | None:
-    """The provider that a word is, perhaps as the end of a path (``langgenius/openai/openai``).
-
-    >>> _of_word("AzureOpenAI"), _of_word("langgenius/openai/openai"), _of_word("model")
-    ('azure', 'openai', None)
-    """
-    plain = text.strip().lower().rpartition("/")[2]
-    return _SPELLED.get(plain, plain) if plain in _WORDS else None
-
-
-def _named(field: str, value: Any, table: Mapping[str, Any]) -> str | None:
+def _named(field: str, value: Any, table: Mapping[str, Any], around: _Around) -> str | None:
     """The text of a field that may name a model."""
-    plain = _plain(field)
-    if len(plain) > 60 or not _MODEL.fullmatch(plain):
+    plain = plain_name(field)
+    if len(plain) > 60 or not (_MODEL.fullmatch(plain) or _is_model(plain, field, table, around)):
         return None
     if isinstance(value, dict) and isinstance(value.get("value"), str) and "__rl" in value:
         value = value["value"]  # as n8n has it
@@ -246,36 +273,18 @@ def _named(field: str, value: Any, table: Mapping[str, Any]) -> str | None:
     return value.strip()
 
 
-def _model_besides(table: Mapping[str, Any]) -> bool:
-    return any(_plain(one) in ("model", "modelname", "modelid") for one in table)
-
-
-def _stated(table: Mapping[str, Any]) -> dict[str, Value]:
-    """What is said of sampling and loading in a table, and in one that is inside for that."""
-    found: dict[str, Value] = {}
-    for field, value in table.items():
-        plain = _plain(field)
-        if isinstance(value, dict) and plain in _INNER:
-            flat = {str(key): one for key, one in value.items() if not isinstance(one, dict)}
-            found |= _stated(flat)
-        elif is_secret_field(field) and isinstance(value, str | Env):
-            if "key" in plain or "token" in plain:
-                found[field] = value
-        elif plain in NAMES and plain not in ("system", "lora", "revision", "endpoint"):
-            if NAMES[plain] != "base_url" and not isinstance(value, dict):
-                found[field] = value
-            elif NAMES[plain] == "base_url" and isinstance(value, str):
-                found["base_url"] = value
-    return {key: one for key, one in found.items() if key != "base_url" or _is_address(one)}
-
-
-def _is_address(value: Value) -> bool:
-    if isinstance(value, Env):
+def _is_model(plain: str, field: str, table: Mapping[str, Any], around: _Around) -> bool:
+    """Whether a field names a model by what is around: a deployment of Azure's, or one with its
+    provider beside it."""
+    if around.provider == "azure" and re.fullmatch(r"\w+deployment(?:name|id)?", plain):
         return True
-    return isinstance(value, str) and (
-        value.startswith(("http://", "https://")) or reference(value) is not None
-    )
+    match = re.fullmatch(r"([a-z]{2,12})model(?:name|id)?", plain)
+    if match is None or match[1] in _OTHER_TASKS:
+        return False
+    said = _beside(field, table)
+    named = {plain_name(one) for one in table}
+    return said is not None and of_word(said) is not None and f"{match[1]}provider" in named
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[-_\s]", "", name.rpartition(".")[2]).lower()
+def _model_besides(table: Mapping[str, Any]) -> bool:
+    return any(plain_name(one) in ("model", "modelname", "modelid") for one in table)

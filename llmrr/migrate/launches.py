@@ -8,6 +8,7 @@ from llmrr.migrate import fields, naming
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.commands import Launch, Program
 from llmrr.migrate.roles import role_of
+from llmrr.migrate.secrets import reference
 from llmrr.migrate.values import Value
 from llmrr.migrate.withheld import withhold
 
@@ -29,6 +30,12 @@ _NOISE: Final = frozenset({
     "download-dir", "trust-remote-code", "enable-prefix-caching", "dtype", "chat-format", "prio",
     "poll", "version", "load-on-startup", "stop-timeout", "models-dir", "models-max", "d", "usage",
     "usecublas", "usevulkan", "launch", "skiplauncher", "multiuser", "tokenizer", "name", "cpu",
+    "enable-auto-tool-choice", "tool-call-parser", "reasoning-parser", "enable-reasoning",
+    "enable-lora", "max-loras", "max-lora-rank", "max-cpu-loras", "enable-chunked-prefill",
+    "block-size", "load-format", "distributed-executor-backend", "enforce-eager", "swap-space",
+    "allowed-origins", "allowed-methods", "allowed-headers", "allow-credentials", "root-path",
+    "disable-log-stats", "no-enable-prefix-caching", "enable-log-requests",
+    "no-enable-log-requests",
     "hf-token", "no-slots", "ui", "no-ui", "sleep-idle-seconds", "log-config", "model-url",
 }) | {f"{one}-batch" for one in ("threads",)}  # fmt: skip
 _SPREAD: Final = frozenset({
@@ -47,7 +54,7 @@ _NAMES: Final = {
 }  # fmt: skip
 _ON: Final = ("true", "1", "on")
 _HUB: Final = re.compile(
-    r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/(?:resolve|blob|raw)/([\w.-]+)/"
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/(?:resolve|blob|raw)/([\w.-]+)/"
     r"([^?#\s]+)"
 )
 _UNKNOWN: Final = re.compile(r"\$[\w{(@*]|\{\{|%~?\w+%|%~?\d|<[^>]+>")
@@ -57,6 +64,7 @@ def served(
     launch: Launch, findings: Findings, name: str | None = None, line: int | None = None
 ) -> Model | None:
     """The model that a command line starts; None, with a warning, where it names none."""
+    launch = _defaulted(launch, findings, line)
     if launch.program == "other":
         findings.warn("other-role", _said(name, "is a server of speech or images"), line)
         return None
@@ -73,6 +81,21 @@ def served(
         model.options["revision"] = revision
     told(model, launch, findings, line)
     return model
+
+
+def _defaulted(launch: Launch, findings: Findings, line: int | None) -> Launch:
+    """The same; what names the model is the default of its variable, where it has one."""
+    changed: dict[str, str | list[str]] = {}
+    for flag in (*_MODEL[launch.program], "hf-repo", "hf-file", "model-url"):
+        value = launch.flag(flag)
+        found = reference(value) if value else None
+        if found is not None and found.default:
+            changed[flag] = str(fields.resolved(found, findings, flag, line))
+    for flag in ("alias", "served-model-name"):  # a name that is not known is none
+        found = reference(value) if (value := launch.flag(flag)) else None
+        if found is not None:
+            changed[flag] = str(found.default or "")
+    return launch._replace(flags={**launch.flags, **changed}) if changed else launch
 
 
 def told(model: Model, launch: Launch, findings: Findings, line: int | None = None) -> None:
@@ -225,8 +248,9 @@ def _has_other_role(
     launch: Launch, findings: Findings, name: str | None, line: int | None
 ) -> bool:
     """Whether the flags or the names say that it does not write answers; that is told."""
+    asked = launch.words[-1:] if launch.program == "ollama" else ()
     said = " ".join(filter(None, (
-        name, launch.flag(*_MODEL[launch.program], "hf-repo"), launch.flag("pooling")
+        name, *asked, launch.flag(*_MODEL[launch.program], "hf-repo"), launch.flag("pooling")
     )))  # fmt: skip
     role = next((role for one in said.split() if (role := role_of(one))), None)
     if launch.flag("embeddings") in _ON or launch.flag("task") in ("embed", "embedding"):

@@ -19,9 +19,10 @@ _ENDINGS: Final = (
     "c h cc cpp cxx hpp hh cu cuh m mm go rs java kt kts scala swift rb php pl pm lua r jl cs fs "
     "vb dart ex exs erl hs ml mli clj cljs elm nim zig v sv vhd asm s f90 f95 pas d groovy sol "
     "md mdx rst adoc tex html htm xhtml css scss sass less styl csv tsv log map po pot mo srt vtt "
-    "vue svelte astro sql proto graphql gql thrift ipa apk lockb sum pyi diff patch snap geojson "
+    "sql proto graphql gql thrift ipa apk lockb sum pyi diff patch snap geojson "
     "jsonl ndjson xml xsd xsl plist strings storyboard pem crt key p12 gpg asc sig lock"
 )
+OURS: Final = "# Written by llmrr migrate"  # how an llmrr.toml begins that is made here
 UNREAD: Final = frozenset(f".{ending}" for ending in _ENDINGS.split())
 
 

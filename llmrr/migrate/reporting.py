@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import config, stats
 from llmrr.errors import LlmrrError
-from llmrr.migrate import applying, checklist, records
+from llmrr.migrate import applying, checklist, proof, records
 from llmrr.migrate.checklist import Facts
-from llmrr.migrate.records import Migration, Step
-from llmrr.migrate.validating import kept
+from llmrr.migrate.planning import Action
+from llmrr.migrate.records import Migration
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,6 +27,8 @@ def status(connection: "sqlite3.Connection") -> dict[str, Any]:
     """Every migration with its steps and what remains, and the check-list as it stands."""
     return {
         "migrations": [facts(one) for one in records.migrations(connection)],
+        "validation": proof.facts(connection),
+        "promotions": proof.steps(connection),
         "checklist": list(items(connection)),
     }
 
@@ -75,6 +77,7 @@ def markdown(found: dict[str, Any]) -> Iterator[str]:
     for one in found["migrations"]:
         yield f"- `{one['id']}`, {one['at']}: {one['state']}, {one['target']}"
         yield from (f"  - {step['what']}: {step['state']}{_because(step)}" for step in one["steps"])
+    yield from proof.markdown(found)
     for group, notes in found["details"].items():
         yield from ("", f"## {group.capitalize()}", "")
         for note in notes:
@@ -104,9 +107,8 @@ def safe(text: str) -> str:
     return masked(text)
 
 
-def step_text(step: Step) -> str:
-    """What a step does, in words."""
-    action = step.action
+def words(action: Action) -> str:
+    """What an action does, in words."""
     if action.do == "write-config":
         return f"write {action.path}"
     if action.do == "register-model":
@@ -120,9 +122,9 @@ def facts(found: Migration) -> dict[str, Any]:
         "id": found.id, "plan": found.plan.id, "at": _moment(found.at),
         "ended": None if found.ended is None else _moment(found.ended), "state": found.state,
         "target": str(found.plan.target),
-        "steps": [{"what": step_text(one), "state": one.state, "said": one.said}
+        "steps": [{"what": words(one.action), "state": one.state, "said": one.said}
                   for one in found.steps],
-        "remaining": [step_text(one) for one in found.remaining],
+        "remaining": [words(one.action) for one in found.remaining],
         "changed_since": [] if found.state == "undone" else
                          [str(path) for path in applying.changed_since(found)],
     }  # fmt: skip
@@ -135,14 +137,11 @@ def _known(connection: "sqlite3.Connection") -> Facts:
     if not done:
         return Facts(notes=noted)
     last = done[-1]
-    runs = len(stats.runs(connection, since=last.at, last=1))
-    validation = kept.last(connection)
-    bars = {} if validation is None else validation.facts.get("bars", [])
-    met = {one["name"]: one["passed"] for one in bars}
+    met = proof.met(connection, last.at)
     return checklist.facts_of(_table(last.plan.target))._replace(
         sources=len(last.plan.sources), applied=True, valid=_is_valid(last.plan.target),
-        notes=noted, runs=runs, validated=None if validation is None else validation.passed,
-        quick=met.get("latency"), reliable=met.get("error rate"),
+        notes=noted, runs=stats.summary(connection, last.at).runs, validated=met.all,
+        quick=met.latency, reliable=met.errors, deployed=proof.is_deployed(connection, last.at),
     )  # fmt: skip
 
 

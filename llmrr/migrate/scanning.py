@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from llmrr.config import FILE_NAME
 from llmrr.errors import DamagedFile, NotFound, UsageError, nearest
 from llmrr.migrate import readers, seeming
 from llmrr.migrate.artefact import KINDS, Artefact
@@ -16,7 +17,7 @@ from llmrr.migrate.documents import CODE, LARGEST, Document
 from llmrr.migrate.garbage import Uncollected
 from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_model
 from llmrr.migrate.readers.base import Reader
-from llmrr.migrate.reading import UNREAD, Content, read
+from llmrr.migrate.reading import OURS, UNREAD, Content, read
 from llmrr.migrate.secrets import masked
 from llmrr.migrate.walking import File, Left, Walk, Wanted, said
 
@@ -97,6 +98,7 @@ class _Run:
     files: int = 0
     read: int = 0
     done: set[str] = field(default_factory=set)
+    top: Path | None = None  # the folder that is looked through now
     walk: Walk = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,12 +114,17 @@ class _Run:
     def take(self, place: Path) -> None:
         """One path as the user gave it."""
         found, left, lost = len(self.artefacts), len(self.left), len(self.unreadable)
-        if os.path.isdir(place):  # noqa: PTH112  what may not be entered is none
+        is_folder = os.path.isdir(place)  # noqa: PTH112  what may not be entered is none
+        real = Path(os.path.realpath(place))
+        self.top = real if is_folder else real.parent
+        if is_folder:
             for file in self.walk.files(place, place):
                 self._file(file, named=False)
         else:
             self._file(File(os.path.realpath(place), str(place)), named=True)
-        self.artefacts[found:] = sorted(self.artefacts[found:], key=lambda one: one.path.parts)
+        self.artefacts[found:] = _known(
+            sorted(self.artefacts[found:], key=lambda one: one.path.parts)
+        )
         for one, start in ((self.left, left), (self.unreadable, lost)):
             one[start:] = sorted(one[start:], key=lambda each: each.path.parts)
 
@@ -139,6 +146,12 @@ class _Run:
             self._problem(file, said(error), named)
             return
         self.read += 1
+        if self.kind is None and _is_ours(file.shown, content.data):
+            self.left.append(Left(Path(file.shown), "llmrr's own settings"))
+            if named:
+                ours = "it is llmrr's own: llmrr config check"
+                self.artefacts.append(Artefact(Path(file.shown), "none", error=ours))
+            return
         around = _tells_of_system(file.shown, suffix, content.data)
         if content.is_whole and not (named or around or may_mention_model(content.data, suffix)):
             return
@@ -148,7 +161,7 @@ class _Run:
             if named:
                 self.artefacts.append(Artefact(Path(file.shown), "none", error=why))
             return
-        document = Document(Path(file.shown), content.data, Path(file.real))
+        document = Document(Path(file.shown), content.data, Path(file.real), self.top)
         try:
             if around:
                 self.packages += dependencies.of(document)
@@ -190,7 +203,7 @@ class _Run:
             if reader.forced is None:
                 continue
             try:
-                found = list(reader.forced(document))
+                found = [one for one in reader.forced(document) if one.kind == self.kind]
             except DamagedFile as error:
                 why = error.message
                 continue
@@ -224,6 +237,18 @@ class _Run:
         self.unreadable.append(Left(Path(file.shown), why))
         if named:
             self.artefacts.append(Artefact(Path(file.shown), "none", error=why))
+
+
+def _known(found: list[Artefact]) -> list[Artefact]:
+    """Without guesses at files that are known for what they are."""
+    known = {one.path for one in found if one.kind not in ("custom", "none")}
+    return [one for one in found if one.kind != "custom" or one.path not in known]
+
+
+def _is_ours(path: str, data: bytes) -> bool:
+    """Whether a file is an ``llmrr.toml``, under whatever name."""
+    name = path.rpartition("/")[2]
+    return name == FILE_NAME or (name.endswith(".toml") and data.startswith(OURS.encode()))
 
 
 def _is_read(path: str, suffix: str) -> bool:

@@ -69,6 +69,7 @@ _PLACEHOLDER: Final = re.compile(
     r"(?i)<[^>]*>|\[[^\]]*\]|your[-_ ].*|.*[-_ ]your[-_ ].*|.*(?:-|_|\b)here>?|x{3,}.*|.*x{4,}"
     r"|\*+|\.{3,}|…+|(?:sk|key|api|my)?[-_]?(?:dummy|fake|test|example|placeholder|mock)[-_]?"
     r"(?:key|api[-_]?key|token)?"
+    r"|(?:[^\W\d_]+ ){0,3}(?:api|key|token)(?: [^\W\d_]+){1,3}|(?:[^\W\d_]+ ){1,3}(?:api|key|token)"
     r"|(?:insert|enter|put|add|replace|set)[-_ ].*|[A-Z][A-Z0-9_]*_(?:API_)?(?:KEY|TOKEN)"
 )
 # Every spelling of a variable in the files of the tools that are read.
@@ -76,6 +77,7 @@ _REFERENCES: Final = (
     re.compile(r"os\.environ/(\w+)"),
     re.compile(r"\$\{\{\s*(?:secrets|inputs|env|vars)\.(\w+)\s*\}\}"),
     re.compile(r"\$\{(?:env[.:])?(\w+)(?::?-([^}]*))?\}"),
+    re.compile(r"\$\{([A-Z]\w*):(?![-+?=])([^}]*)\}"),  # as Spring has it
     re.compile(r"\{env:(\w+)\}"), re.compile(r"\{\{\s*(?:env|secrets)\.(\w+)\s*\}\}"),
     re.compile(r"\$([A-Za-z_]\w*)"), re.compile(r"env[:.]([A-Za-z_]\w*)"),
     re.compile(r"(?:process|import\.meta|Deno|Bun)\.env\.(\w+)"),
@@ -178,6 +180,18 @@ def shown(code: str) -> str:
     return masked(_GIVEN.sub(lambda found: f"{found[1]}{found[2]}…{found[3]}", code))
 
 
+def given(code: str) -> Iterator[str]:
+    """The literals in source text that fields of keys are given.
+
+    >>> list(given("client(api_key='0a1b2c', api_token='EMPTY')"))
+    ['0a1b2c']
+    """
+    for found in _GIVEN.finditer(code):
+        literal = found[0][len(found[1]) + 1 :].removesuffix(found[2])
+        if not is_placeholder(literal) and reference(literal) is None:
+            yield literal
+
+
 def digest(secret: str) -> str:
     """What tells two keys apart without holding one; it is not written anywhere."""
     return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
@@ -185,7 +199,26 @@ def digest(secret: str) -> str:
 
 def scrubbed(found: Found, secrets: Iterable[str]) -> Found:
     """A value of ours with every text in it ``masked``."""
-    return _scrubbed(found, tuple(secrets))  # type: ignore[no-any-return]
+    known = [one for one in secrets if one]
+    text = "\0".join(_texts(found)) if known else ""
+    present = tuple(one for one in known if one in text)
+    return _scrubbed(found, present)  # type: ignore[no-any-return]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _texts(key)
+            yield from _texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from _texts(getattr(value, field.name))
 
 
 def _scrubbed(value: Any, secrets: tuple[str, ...]) -> Any:
@@ -198,7 +231,7 @@ def _scrubbed(value: Any, secrets: tuple[str, ...]) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         changed = {
             one.name: _scrubbed(getattr(value, one.name), secrets)
-            for one in fields(value) if one.name not in ("path", "key")
+            for one in fields(value) if one.name not in ("path", "key", "kind", "code")
         }  # fmt: skip
         return replace(value, **changed)
     return value

@@ -1,24 +1,18 @@
 """The neutral form between artefacts and ``llmrr.toml``: many artefacts as one."""
 
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from llmrr.migrate import naming, variables
+from llmrr.migrate import alike, naming, stored, variables
 from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
 from llmrr.migrate.fitting import Fitter, table_of
 from llmrr.migrate.placing import Placer
-from llmrr.migrate.variables import Say
 
 # Settings that name models.
 NAMING: Final = (
     "fallback_chain", "default_model", "preload", "ensemble.judge", "cache.semantic.model",
-)  # fmt: skip
-_FINGERPRINT: Final = (
-    "source", "params", "options", "format", "engine", "group", "weight", "priority", "tags",
 )  # fmt: skip
 
 
@@ -27,7 +21,8 @@ class Setup:
     """``models`` and ``templates`` have unique names, ``chains`` are lists of names of models;
     ``settings`` are further keys of ``llmrr.toml`` by their dotted names; ``sources`` are the files
     it came from with their SHA-256 (None for a folder); ``origins`` says where a model or a
-    template (``templates.NAME``) was found. Paths are relative to where ``llmrr.toml`` is to lie.
+    template (``templates.NAME``) was found, ``called`` what a model of an artefact is called here.
+    Paths are relative to where ``llmrr.toml`` is to lie.
     """
 
     models: tuple[Model, ...] = ()
@@ -37,6 +32,7 @@ class Setup:
     warnings: tuple[Notice, ...] = ()
     sources: tuple[tuple[Path, str | None], ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+    called: Mapping[tuple[Path, str, str], str] = field(default_factory=dict)
 
 
 def combined(artefacts: Iterable[Artefact], folder: Path) -> Setup:
@@ -46,7 +42,7 @@ def combined(artefacts: Iterable[Artefact], folder: Path) -> Setup:
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
     found = _Combining(folder)
-    given = list(artefacts)
+    given = stored.joined(artefacts)
     for artefact in given:
         found.add(artefact)
     return found.setup(given)
@@ -64,6 +60,7 @@ class _Combining:
         self.settings: dict[str, Any] = {}
         self.warnings: list[Notice] = []
         self.origins: dict[str, str] = {}
+        self.called: dict[tuple[Path, str, str], str] = {}
         self._by_fingerprint: dict[str, list[int]] = {}
 
     def add(self, artefact: Artefact) -> None:
@@ -79,6 +76,7 @@ class _Combining:
                 fitted = self.fitter.model(placed, where)
                 if fitted is not None:
                     names[model.name] = self._enter(fitted, artefact, where)
+        self.called |= {(artefact.path, artefact.kind, old): new for old, new in names.items()}
         groups = self._groups(artefact, names)
         for chain in artefact.fallbacks:
             self._follow(_named(chain, names, groups))
@@ -90,7 +88,7 @@ class _Combining:
     def setup(self, artefacts: Sequence[Artefact]) -> Setup:
         """What it came to."""
         self.models = variables.numbered(self.models, self.origins, self._say)
-        self.models = _answering(self.models, self.origins, self._say)
+        self.models = alike.answering(self.models, self.origins, self._say)
         self._free_groups()
         self.settings |= variables.chosen(artefacts, self.models, self.folder, self._say)
         self._prefer_default()
@@ -99,7 +97,7 @@ class _Combining:
         return Setup(
             tuple(self.models), tuple(dict.fromkeys(self.chains)), tuple(self.templates),
             self.settings, tuple(notices), tuple((path, digest_of(path)) for path in files),
-            self.origins,
+            self.origins, self.called,
         )  # fmt: skip
 
     def _placed(self, model: Model, placer: Placer, where: str) -> Model | None:
@@ -110,8 +108,12 @@ class _Combining:
             self._say("unsupported-source", where, f"{model.name} is left out: {exc}")
             return None
         options = placer.options(model.options)
-        said = any(one.code == "foreign-path" and where in one.where for one in self.warnings)
-        for path in placer.missing[before:] if not said else ():
+        file = where.partition(":")[0]
+        known = [one for one in self.warnings
+                 if one.code == "foreign-path" and one.where.startswith(file)]  # fmt: skip
+        for path in placer.missing[before:]:
+            if any(path in one.message for one in known):
+                continue
             self._say("foreign-path", where, f"{model.name}: there is no {path} here")
         name = naming.model_name(model.name).lstrip("-") or "model"
         return replace(model, name=name, source=source, options=options, params=dict(model.params))
@@ -119,12 +121,12 @@ class _Combining:
     def _enter(self, model: Model, artefact: Artefact, where: str) -> str:
         """Enter a model, unless it is there; its name."""
         home = f"{artefact.path}\n{artefact.kind}"
-        fingerprint = _fingerprint(model)
+        fingerprint = alike.fingerprint(model)
         for at in self._by_fingerprint.get(fingerprint, ()):
             other = self.models[at]
             if None not in (model.key, other.key) and model.key != other.key:
                 continue
-            if self.homes[other.name] == home and not _is_automatic(model, other, artefact):
+            if self.homes[other.name] == home and not alike.is_automatic(model, other, artefact):
                 continue
             self._join(at, model, where)
             return other.name
@@ -140,16 +142,18 @@ class _Combining:
     def _join(self, at: int, model: Model, where: str) -> None:
         """The same model again."""
         other = self.models[at]
-        if model.name != other.name and not _is_usual(model):
+        if model.name != other.name and not alike.is_usual(model):
             self._say("alias", where, f"{model.name} is the same model as {other.name}, and is"
                       " called so")  # fmt: skip
         self.models[at] = replace(
             other, call_sites=[*other.call_sites, *model.call_sites],
             aliases=list(dict.fromkeys([*other.aliases, *model.aliases])),
             key=other.key or model.key, cost=other.cost or model.cost,
+            bytes=other.bytes or model.bytes, weights=other.weights or model.weights,
         )  # fmt: skip
         said = self.origins[other.name]
-        if where not in said.split(", ") and said.count(", ") < 2:
+        file = where.partition(":")[0]
+        if file not in (one.partition(":")[0] for one in said.split(", ")) and said.count(", ") < 2:
             self.origins[other.name] = f"{said}, {where}"
 
     def _groups(self, artefact: Artefact, names: Mapping[str, str]) -> dict[str, list[str]]:
@@ -220,6 +224,7 @@ class _Combining:
         self.models = [replace(one, name=new) if one.name == old else one for one in self.models]
         self.chains = [tuple(new if one == old else one for one in each) for each in self.chains]
         self.origins[new] = self.origins.pop(old)
+        self.called = {key: new if one == old else one for key, one in self.called.items()}
         self.templates = [
             replace(one, model=new) if one.model == old else one for one in self.templates
         ]
@@ -258,41 +263,8 @@ def digest_of(path: Path) -> str | None:
         return None
 
 
-def _answering(models: list[Model], origins: Mapping[str, str], say: Say) -> list[Model]:
-    """The models with a further name each: a group of one answers to it."""
-    taken, found = {one.name for one in models} | {one.group for one in models}, []
-    for model in models:
-        for alias in model.aliases:
-            name = naming.model_name(alias)
-            if model.group is None and name not in taken:
-                taken.add(name)
-                model = replace(model, group=name)
-            elif name not in (model.name, model.group):
-                said = f"{model.name} is also called {alias}, which stays here alone"
-                say("alias", origins[model.name], said)
-        found.append(model)
-    return found
-
-
 def _where(path: Path, line: int | None) -> str:
     return str(path) if line is None else f"{path}:{line}"
-
-
-def _fingerprint(model: Model) -> str:
-    found = {name: getattr(model, name) for name in _FINGERPRINT}
-    return json.dumps(found, sort_keys=True, default=str)
-
-
-def _is_automatic(model: Model, other: Model, artefact: Artefact) -> bool:
-    """Whether two models of one artefact were named by a reader, not by a person: the same call
-    twice in a file of code is one model."""
-    return artefact.kind.endswith("-code") or (_is_usual(model) and _is_usual(other))
-
-
-def _is_usual(model: Model) -> bool:
-    """Whether a model is called as its source ends."""
-    usual = re.escape(naming.model_name(model.source))
-    return re.fullmatch(rf"{usual}(-\d+)?", model.name) is not None
 
 
 def _named(

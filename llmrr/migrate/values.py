@@ -38,6 +38,22 @@ class Unresolved:
 
     text: str
     line: int | None = None
+    origin: str | None = field(default=None, kw_only=True)  # the dotted name that is imported
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(Unresolved):
+    """What has one of several values: a parameter, or a name that depends on a condition. The first
+    is ``assumed`` where it holds unless somebody says otherwise; None among them is "not stated".
+    """
+
+    values: tuple[Value, ...] = ()
+    assumed: bool = False
+
+    @property
+    def stated(self) -> tuple[Value, ...]:
+        """The values that say something."""
+        return tuple(one for one in self.values if one is not None and one != "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +66,7 @@ class Call:
     ``a | b`` is a call of ``|``. ``args`` are by position; ``fields`` by name: Python's keywords.
     ``rest`` is what was spread into it and is not known. ``targets`` are the names that it was
     assigned to (``llm``, ``self.llm``, ``Settings.llm``); ``within`` is the function around it.
+    ``span`` is where it stands: line, column in bytes, and the same of its end.
     """
 
     callee: str
@@ -61,6 +78,7 @@ class Call:
     within: str | None = None
     line: int = 1
     text: str = ""
+    span: tuple[int, int, int, int] | None = None
 
     @property
     def name(self) -> str:

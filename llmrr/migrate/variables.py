@@ -1,12 +1,13 @@
 """Which variables hold the keys of models, and which file of them (``.env``) is named."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from llmrr import envfile
+from llmrr.config import user_file
 from llmrr.errors import BadConfig
 from llmrr.kinds import split_source
 from llmrr.migrate import naming
@@ -17,25 +18,47 @@ Say = Callable[[str, str, str], None]
 
 class _Candidate(NamedTuple):
     path: Path
-    names: frozenset[str]
+    values: Mapping[str, str]
 
 
 def chosen(
     artefacts: Iterable[Artefact], models: Iterable[Model], folder: Path, say: Say
 ) -> dict[str, str]:
     """``env_file``, for an ``llmrr.toml`` in ``folder``, where there is such a file: of several the
-    one that holds most of the variables that the models need, then the nearest."""
+    one that holds most of the variables that the models need, then the nearest. What only another
+    holds, and what it holds differently, is said, but for the values."""
     found = [one for path in _stated(artefacts) if (one := _usable(path, folder, say)) is not None]
     if not found:
         return {}
     wanted = _wanted(models)
-    best = max(found, key=lambda one: (len(one.names & wanted), -len(one.path.parts)))
+    best = max(found, key=lambda one: (len(wanted & one.values.keys()), -len(one.path.parts)))
     for other in found:
         if other is not best:
-            said = f"llmrr.toml names one file of variables, and that is {best.path}"
-            say("not-applied", str(other.path), said)
+            _hold_against(other, best, sorted(wanted & other.values.keys()), say)
+    if envfile.is_outside(best.path, folder):
+        return {"env_file": str(best.path.absolute())}
     relative = os.path.relpath(best.path.absolute(), folder.absolute())
     return {"env_file": relative.replace(os.sep, "/")}
+
+
+def _hold_against(other: _Candidate, best: _Candidate, needed: Sequence[str], say: Say) -> None:
+    """What is lost by naming ``best`` and not the other."""
+    only = [name for name in needed if name not in best.values]
+    differ = [name for name in needed if best.values.get(name, "") != other.values[name]
+              and name not in only]  # fmt: skip
+    if differ:
+        said = (
+            f"it holds another {', '.join(differ)} than {best.path}, the one file of variables that"
+            " llmrr.toml names: a model that is to go on with the key in here needs an api_key_env"
+            " of its own"
+        )
+        say("not-applied", str(other.path), said)
+    if only:
+        said = (
+            f"{', '.join(only)} stands here alone, and llmrr.toml names {best.path}: set it in the"
+            f" environment, or: llmrr keys set {only[0]}"
+        )
+        say("not-applied", str(other.path), said)
 
 
 def numbered(models: Iterable[Model], origins: Mapping[str, str], say: Say) -> list[Model]:
@@ -85,12 +108,12 @@ def _stated(artefacts: Iterable[Artefact]) -> Iterable[Path]:
 
 
 def _usable(path: Path, folder: Path, say: Say) -> _Candidate | None:
-    if envfile.is_outside(path, folder):
+    if envfile.is_outside(path, folder) and folder.absolute() != user_file().parent:
         said = f"a file of variables has to lie below {folder} to be named in its llmrr.toml"
         say("not-applied", str(path), said)
         return None
     try:
-        return _Candidate(path, frozenset(envfile.read(path))) if path.exists() else None
+        return _Candidate(path, envfile.read(path)) if path.exists() else None
     except (BadConfig, OSError) as error:
         said = error.message if isinstance(error, BadConfig) else f"it cannot be read: {error}"
         say("not-applied", str(path), f"it is not named as env_file: {said}")

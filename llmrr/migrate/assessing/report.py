@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from llmrr.errors import LlmrrError
 from llmrr.migrate.artefact import Artefact, Model
 from llmrr.migrate.assessing import candidates, dependencies, needs, system, usage
 
 UNKNOWN: Final = "\N{EN DASH}"
 
 if TYPE_CHECKING:
+    from llmrr.optimize.history import ModelUse
     from llmrr.router import Router
 
 
@@ -47,24 +49,40 @@ def assess(
     signs: Iterable[system.Sign],
     required: needs.Needs,
     named: Sequence[str],
+    *,
+    full: bool = True,
 ) -> Assessment:
-    """Put together what is known. ``named`` are repositories that the user could use instead."""
-    from llmrr.optimize import history
-
-    known = router.with_database(lambda base: history.read(base, 0.0), "the history")
-    uses = {one.source: one for one in known.models} if known else {}
-    costs = {one.source: one.cost._asdict() for one in router.config.models if one.cost}
+    """Put together what is known. ``named`` are repositories that the user could use instead of
+    remote models; installed ones are weighed besides where it is ``full``."""
+    uses, costs = _known(router)
     used = usage.of(artefacts, uses, costs, _bytes)
     found = list(packages)
     outcomes = Counter(_outcome(one) for one in artefacts)
+    is_wanted = full and not all(one.is_local for one in used)
     return Assessment(
         models=tuple(used),
         system=system.as_json([*signs, *system.by_packages(found)]),
         dependencies=tuple(dependencies.merged(found)),
         held=tuple(needs.hold(required, used)),
-        candidates=tuple(candidates.find(router, named)) if named or used else (),
+        candidates=tuple(candidates.find(router, named)) if named or is_wanted else (),
         maps=outcomes["maps"], warned=outcomes["warned"], cannot=outcomes["cannot"],
     )  # fmt: skip
+
+
+def _known(
+    router: "Router",
+) -> tuple[dict[str, "ModelUse"], dict[str, dict[str, float]]]:
+    """The history and the costs that the user stated, by source; none of a configuration that
+    cannot be read, which a scan has nothing to do with."""
+    from llmrr.optimize import history
+
+    known = router.with_database(lambda base: history.read(base, 0.0), "the history")
+    uses = {one.source: one for one in known.models} if known else {}
+    try:
+        models = router.config.models
+    except LlmrrError:
+        return uses, {}
+    return uses, {one.source: one.cost._asdict() for one in models if one.cost}
 
 
 def packages_as_json(found: Iterable[dependencies.Dependency]) -> list[dict[str, Any]]:

@@ -117,6 +117,7 @@ def _make(
     made = Call(
         name, tuple(args), {}, receiver, rest, site.targets if site else (),
         site.scope.function if site else None, node.start_point[0] + 1, ev.text(node),
+        (node.start_point[0] + 1, node.start_point[1], node.end_point[0] + 1, node.end_point[1]),
     )  # fmt: skip
     if not ev.fits(made):
         raise NotKnown

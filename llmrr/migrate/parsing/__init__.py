@@ -5,7 +5,9 @@
 ``jsontext``   JSON, also with comments, trailing commas and the rest of JSON5
 ``yamltext``   YAML, with unknown tags and every size bounded
 ``initext``    INI as llama.cpp's presets have it
+``propertiestext``  properties of Java
 ``notebook``   the code cells of a notebook
+``component``  the scripts of a component of Vue, Svelte or Astro
 
 Nothing is executed or rendered, and each parser is bounded in size, depth and time.
 """
@@ -58,27 +60,34 @@ def duplicates(text: str, suffix: str) -> list[tuple[str, int]]:
     return []
 
 
-def evaluated(text: str, suffix: str, path: Path) -> "Code | None":
+def evaluated(
+    text: str, suffix: str, path: Path, near: tuple[Path, Path] | None = None
+) -> "Code | None":
     """The calls and names of a file of code; None for what is none, and for code that mentions
-    nothing that a reader could want. Raises ``DamagedFile``."""
+    nothing that a reader could want. ``near`` is where it lies, and the folder below which the
+    modules that it imports are looked into. Raises ``DamagedFile``."""
     found = language(text, suffix)
     if found is None or not mentions_model(text, found):
         return None
     if found == "notebook":
         from llmrr.migrate.parsing import notebook
 
-        return notebook.evaluated(text, path)
+        return notebook.evaluated(text, path, near)
+    if found == "component":
+        from llmrr.migrate.parsing import component
+
+        return component.evaluated(text, path)
     if found == "python":
         from llmrr.migrate import python
 
-        return python.evaluate(text, path)
+        return python.evaluate(text, path, near)
     from llmrr.migrate import javascript
 
     return javascript.evaluate(text, path, found)
 
 
 def _tree(text: str, suffix: str) -> Any:
-    from llmrr.migrate.parsing import initext, jsontext, yamltext
+    from llmrr.migrate.parsing import initext, jsontext, propertiestext, yamltext
 
     match syntax(text, suffix):
         case "json":
@@ -90,6 +99,8 @@ def _tree(text: str, suffix: str) -> Any:
         case "ini":
             found = initext.load(text)
             return found if found or found.head else None
+        case "properties":
+            return propertiestext.load(text)
     return None
 
 

@@ -17,7 +17,9 @@ _JAVASCRIPT: Final = re.compile(r"(?i)javascript|typescript|deno")
 _MAGIC: Final = re.compile(r"(?m)^([ \t]*)[%!?].*$")
 
 
-def evaluated(text: str, path: Path) -> "Code | None":
+def evaluated(
+    text: str, path: Path, near: tuple[Path, Path] | None = None
+) -> "Code | None":
     """The calls and names of the code cells, which are one file, with its lines counted through.
     Raises ``DamagedFile``."""
     try:
@@ -37,10 +39,10 @@ def evaluated(text: str, path: Path) -> "Code | None":
     from llmrr.migrate import python
 
     try:
-        return python.evaluate("\n".join(cells), path)
+        return python.evaluate("\n".join(cells), path, near)
     except DamagedFile:
         # One cell that is no Python: the lines of the others stay what they are.
-        return python.evaluate("\n".join(_compiled(one) for one in cells), path)
+        return python.evaluate("\n".join(_compiled(one) for one in cells), path, near)
 
 
 def code_cells(book: Any) -> Iterator[str]:

@@ -7,17 +7,19 @@ from typing import Final
 _DATA: Final = {
     ".json": "json", ".jsonc": "json", ".json5": "json", ".rmodel": "json", ".ipynb": None,
     ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".ini": "ini",
+    ".properties": "properties",
     ".jsonl": None, ".ndjson": None,
 }  # fmt: skip
 _LANGUAGES: Final = {
     ".py": "python", ".pyw": "python", ".ipynb": "notebook",
     ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript", ".cjs": "javascript",
     ".ts": "typescript", ".mts": "typescript", ".cts": "typescript", ".tsx": "tsx",
+    ".vue": "component", ".svelte": "component", ".astro": "component",
 }  # fmt: skip
 _PROSE: Final = frozenset({
     ".md", ".mdx", ".rst", ".adoc", ".tex", ".html", ".htm", ".xml", ".svg", ".css", ".scss",
     ".less", ".csv", ".tsv", ".log", ".sql", ".sh", ".bash", ".zsh", ".fish", ".ps1", ".bat",
-    ".vue", ".svelte", ".astro", ".lock", ".diff", ".patch", ".po", ".srt", ".vtt",
+    ".lock", ".diff", ".patch", ".po", ".srt", ".vtt",
 })  # fmt: skip
 _SHEBANG: Final = re.compile(r"#![^\n]*?\b(python|node|deno|bun|tsx|ts-node)")
 _HEAD: Final = 16_000  # characters that are looked at
@@ -81,9 +83,11 @@ def syntax(text: str, suffix: str) -> str | None:
     if known is None:
         return None
     lines = _significant(text[:_HEAD])
+    if not known and lines and lines[0].lstrip().startswith("//"):
+        lines = [one for one in lines if not one.lstrip().startswith("//")]
     if not lines:
         return None
-    if known in ("toml", "ini"):
+    if known in ("toml", "ini", "properties"):
         return known
     if lines[0].lstrip().startswith(("{{", "{%")):
         return "yaml" if known else None  # which says that it is a template
@@ -103,7 +107,8 @@ def is_data(suffix: str) -> bool:
 
 
 def language(text: str, suffix: str) -> str | None:
-    """``python``, ``notebook``, ``javascript``, ``typescript`` or ``tsx``; None for no code.
+    """``python``, ``notebook``, ``javascript``, ``typescript``, ``tsx`` or ``component`` (whose
+    scripts are code); None for no code.
 
     >>> language("", ".mts"), language("#!/usr/bin/env python3\\n", ""), language("a", ".md")
     ('typescript', 'python', None)

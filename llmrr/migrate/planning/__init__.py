@@ -2,10 +2,10 @@
 
 from llmrr.migrate.artefact import Notice
 from llmrr.migrate.planning.data import Action, Item, Plan, identified, parsed, read, text_of
-from llmrr.migrate.planning.making import difference, make, target_of
-from llmrr.migrate.planning.wishes import Wishes
+from llmrr.migrate.planning.making import absent, called, difference, make, target_of
+from llmrr.migrate.planning.wishes import Wishes, wanted
 
 __all__ = [
-    "Action", "Item", "Notice", "Plan", "Wishes", "difference", "identified", "make", "parsed",
-    "read", "target_of", "text_of",
+    "Action", "Item", "Notice", "Plan", "Wishes", "absent", "called", "difference", "identified",
+    "make", "parsed", "read", "target_of", "text_of", "wanted",
 ]  # fmt: skip

@@ -2,17 +2,18 @@
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from llmrr import tomlfile
+from llmrr import paths, tomlfile
 from llmrr.config import FILE_NAME
 from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.migrate import checklist
-from llmrr.migrate.artefact import Artefact
+from llmrr.migrate.artefact import Artefact, Notice
 from llmrr.migrate.planning import replacing, sides
 from llmrr.migrate.planning.data import Action, Plan, identified
 from llmrr.migrate.planning.text import names_in, written
@@ -36,10 +37,11 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     nothing to take over, ``BadConfig`` for a target that is not valid, ``UsageError`` and
     ``NotFound`` for wishes that cannot be.
     """
-    left, target = wanted(artefacts, wishes), target.absolute()
+    target = target.absolute()
+    left = wanted(_foreign(artefacts), wishes)
     setup = combined(left, target.parent)
     if not setup.models and not setup.templates and set(setup.settings) <= {"env_file"}:
-        raise _nothing(setup)
+        raise _nothing(setup, left)
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
     setup, new = _replaced(setup, wishes, target.parent)
@@ -65,6 +67,20 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     return identified(replace(plan, checklist=checklist.planned(plan)))
 
 
+def called(
+    artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
+) -> dict[tuple[Path, str, str], str]:
+    """What each model of each artefact is called in the ``llmrr.toml`` that ``make`` plans, by the
+    path and kind of the artefact and its name there. Raises what ``make`` does."""
+    target = target.absolute()
+    setup = combined(wanted(artefacts, wishes), target.parent)
+    content = _content(target)
+    before = None if content is None or wishes.overwrite else _valid(target, content)
+    setup, _ = _replaced(setup, wishes, target.parent)
+    names = names_in(before, setup)
+    return {key: names[one] for key, one in setup.called.items() if one in names}
+
+
 def difference(plan: Plan) -> list[str]:
     """The lines of the unified difference between the target as it is and as it is to be, without
     any key that stands there."""
@@ -84,6 +100,12 @@ def difference(plan: Plan) -> list[str]:
     return lines
 
 
+def absent(plan: Plan) -> list[str]:
+    """The names of models in the text of a plan whose files are not there."""
+    models = tomlfile.read(plan.target, plan.toml.encode()).models or ()
+    return [one.name for one in models if one.path is not None and not paths.exists(one.path)]
+
+
 def target_of(given: str | None) -> Path:
     """The file that is written: the one that is named, or that of a folder. Raises
     ``UsageError``."""
@@ -95,8 +117,21 @@ def target_of(given: str | None) -> Path:
     return path
 
 
-def _nothing(setup: Setup) -> LlmrrError:
+def _foreign(artefacts: Iterable[Artefact]) -> Iterator[Artefact]:
+    """With what is to be said of guesses, and without what is not of other tools: that this is so
+    is told by scan."""
+    for one in artefacts:
+        if one.kind == "custom" and one.confidence is not None:
+            said = f"nothing says what this file is: taken with {one.confidence:.0%} confidence"
+            one = replace(one, warnings=(*one.warnings, Notice("guess", str(one.path), said)))
+        yield one
+
+
+def _nothing(setup: Setup, artefacts: Sequence[Artefact]) -> LlmrrError:
     """Why there is nothing, as far as that is known."""
+    if stores := [shlex.quote(str(one.path)) for one in _imports(artefacts)]:
+        said = "nothing was found that sets up a model, only answers that other tools kept"
+        return LlmrrError(said, f"llmrr migrate cache {' '.join(stores)}")
     why = [f"{one.where}: {masked(one.message)}" for one in setup.warnings[:3]]
     hint = "\n".join([*why, "llmrr migrate scan shows what was read"])
     return LlmrrError("nothing was found that could be taken over", hint)
@@ -131,7 +166,8 @@ def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Acti
         if holder is None or not artefact.path.is_dir():
             continue
         for one in holders.holdings(holder, artefact.path):
-            known = {one.source, one.source.partition("@")[0], f"file:{one.path}"}
+            known = {one.source, one.source.partition("@")[0], f"file:{one.path}",
+                     one.source.removesuffix(":latest")}  # fmt: skip
             if one.problem is None and known & named and one.source not in seen:
                 seen.add(one.source)
                 yield Action(
@@ -142,9 +178,9 @@ def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Acti
 
 def _imports(artefacts: Sequence[Artefact]) -> Iterator[Action]:
     """The stores of answers whose answers go to the history."""
-    for one in artefacts:
-        if one.kind == "response-cache" and one.error is None:
-            yield Action("import-cache", one.path.absolute(), detail={"kind": one.kind})
+    kept = (one for one in artefacts if one.kind == "response-cache" and one.error is None)
+    for path in dict.fromkeys(one.path.absolute() for one in kept):
+        yield Action("import-cache", path, detail={"kind": "response-cache"})
 
 
 def _content(path: Path) -> bytes | None:

@@ -50,6 +50,15 @@ def changes(models: Sequence[Model], replacing: Sequence[str], wishes: Wishes) -
     return found
 
 
+def waiting(toml: str) -> list[str]:
+    """The guide's features that a text holds and that no date switches on."""
+    import tomllib
+
+    flags = tomllib.loads(toml.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")).get("flags", {})
+    return [name for name, _ in FEATURES
+            if isinstance(flags.get(name), dict) and flags[name].get("rollout") == 0]  # fmt: skip
+
+
 def mode(text: str) -> str:
     """A way to run both sides. Raises ``UsageError``."""
     if text not in MODES:
@@ -103,11 +112,12 @@ def _shared(wishes: Wishes, new: list[str], legacy: list[str]) -> list[Change]:
 
 
 def _adopted(start: datetime.date | None) -> list[Change]:
-    """A feature a week from ``start``; without one each waits for its share to be raised."""
+    """A feature a week from ``start``. Without a date, which a plan cannot take from the clock and
+    stay the same, the first is on and each other waits for its share to be raised."""
     found: list[Change] = [] if start is None else [(("flags", "start"), start)]
     for week, (name, sets) in enumerate(FEATURES, 1):
         when: Change = (("flags", name, "week"), week)
         if start is None:
-            when = (("flags", name, "rollout"), 0.0)
+            when = (("flags", name, "rollout"), 1.0 if week == 1 else 0.0)
         found += [when, (("flags", name, "set"), sets)]
     return found

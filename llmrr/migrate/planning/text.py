@@ -5,18 +5,19 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from llmrr import tomledit
 from llmrr.errors import BadConfig
-from llmrr.migrate.artefact import Model, Notice, Template, unique
+from llmrr.migrate.artefact import Model, Notice, unique
 from llmrr.migrate.chains import divided
 from llmrr.migrate.fitting import model_table, table_of
+from llmrr.migrate.reading import OURS
 from llmrr.migrate.setup import NAMING, Setup
 from llmrr.tomllayout import Place
 from llmrr.tomltext import key_text, toml_text
 
-_HEAD: Final = "# Written by llmrr migrate; llmrr migrate rollback undoes it.\nversion = 1\n"
+_HEAD: Final = f"{OURS}; llmrr migrate rollback undoes it.\nversion = 1\n"
 
 
 @dataclass(slots=True)
@@ -29,16 +30,30 @@ class Text:
     warnings: list[Notice] = field(default_factory=list)
 
 
+class _Added(NamedTuple):
+    """A table that is added to a family; without a name it is one of an array."""
+
+    family: str
+    name: str | None
+    table: Mapping[str, Any]
+    origin: str | None
+
+
 def names_in(before: str | None, setup: Setup) -> dict[str, str]:
     """What each model of the setup is called in a text that has models already."""
     there = _tables(before, "models")
     found: dict[str, str] = {}
     taken = [str(one.get("name")) for one in there]
     taken += [str(one["group"]) for one in there if "group" in one]
-    known = {_content(one): str(one.get("name")) for one in reversed(there)}
+    known: dict[str, list[str]] = {}
+    for one in there:
+        known.setdefault(_content(one), []).append(str(one.get("name")))
     for model in setup.models:
-        same = known.get(_content(model_table(model)))
-        found[model.name] = same or unique(model.name, (*taken, *found.values()))
+        same = known.get(_content(model_table(model)), [])
+        if same:  # of several that are alike, each is one of those that are alike there
+            found[model.name] = same.pop(same.index(model.name) if model.name in same else 0)
+        else:
+            found[model.name] = unique(model.name, (*taken, *found.values()))
     return found
 
 
@@ -61,15 +76,15 @@ def written(
             found.warnings.append(Notice("clash", setup.origins.get(one.name, ""), said))
     following = divided(
         [one.name for one in setup.models] if before is None else [],
-        [*_chains(before, names), *setup.chains],
+        [*_chains(before, names), *_new_chains(before, setup, names)],
     )
     for head, name in following.cut:
         said = f"{head} falls back on {name}, and {name} on {head}: the first was kept"
         found.warnings.append(Notice("cycle", setup.origins.get(head, ""), said))
     try:
-        blocks = [_model_block(one, setup, names, following.own.get(one.name, ())) for one in new]
-        found.toml = _added(found.toml, "models", blocks)
-        found.toml = _added(found.toml, "templates", _template_blocks(before, setup, found))
+        models = [_model(one, setup, names, following.own.get(one.name, ())) for one in new]
+        found.toml = _added(found.toml, models, len(_tables(before, "models")))
+        found.toml = _added(found.toml, _templates(before, setup, found))
         settings = dict(setup.settings)
         if following.chain is not None and "fallback_chain" not in settings:
             settings["fallback_chain"] = list(following.chain)
@@ -81,7 +96,7 @@ def written(
     except tomledit.UnusualText as exc:
         raise BadConfig(
             f"{exc} is written in llmrr.toml in a way that cannot be added to",
-            "write [[models]] in tables of their own, or --force for a new file",
+            "write it as a table of its own, or --force for a new file",
         ) from exc
     return found
 
@@ -104,7 +119,18 @@ def _followers(
     by_name = {names.get(head, head): rest for head, rest in own.items()}
     for at, one in enumerate(_tables(before, "models")):
         if rest := by_name.get(str(one.get("name"))):
-            yield ("models", at, "fallback"), [names.get(name, name) for name in rest]
+            chain = dict.fromkeys(names.get(name, name) for name in rest)
+            yield ("models", at, "fallback"), [name for name in chain if name != one.get("name")]
+
+
+def _new_chains(
+    before: str | None, setup: Setup, names: Mapping[str, str]
+) -> Iterator[tuple[str, ...]]:
+    """The chains of the setup, but for one that the file has for all models."""
+    there = _document(before).get("fallback_chain")
+    for chain in setup.chains:
+        if [names.get(one, one) for one in chain] != there:
+            yield chain
 
 
 def _regrouped(
@@ -123,19 +149,18 @@ def _regrouped(
     return [replace(one, group=final[one.group]) if one.group else one for one in new]
 
 
-def _model_block(
+def _model(
     model: Model, setup: Setup, names: Mapping[str, str], fallback: Iterable[str]
-) -> str:
+) -> _Added:
     named = replace(model, name=names[model.name])
     chain = tuple(dict.fromkeys(names[one] for one in fallback if names[one] != named.name))
-    table = model_table(named, chain)
-    return _block("[[models]]", table, setup.origins.get(model.name))
+    return _Added("models", None, model_table(named, chain), setup.origins.get(model.name))
 
 
-def _template_blocks(before: str | None, setup: Setup, found: Text) -> list[str]:
+def _templates(before: str | None, setup: Setup, found: Text) -> list[_Added]:
     there = _document(before).get("templates", {})
     known = [json.dumps(one, sort_keys=True) for one in there.values()]
-    taken, blocks = [*there], []
+    taken, added = [*there], list[_Added]()
     for one in setup.templates:
         named = replace(one, model=found.names.get(one.model) if one.model else None)
         if json.dumps(table_of(named), sort_keys=True) in known:
@@ -146,8 +171,8 @@ def _template_blocks(before: str | None, setup: Setup, found: Text) -> list[str]
         if name != one.name:
             said = f"llmrr.toml has another template {one.name}: this one is {name}"
             found.warnings.append(Notice("clash", origin or "", said))
-        blocks.append(_block(f"[templates.{key_text(name)}]", _readable(named), origin))
-    return blocks
+        added.append(_Added("templates", name, table_of(named), origin))
+    return added
 
 
 def _kept(
@@ -178,37 +203,37 @@ def _renamed(
         yield tuple(key.split(".")), value
 
 
-def _added(text: str, family: str, blocks: Sequence[str]) -> str:
-    return tomledit.with_tables(text, family, "\n".join(blocks)) if blocks else text
+def _added(text: str, tables: Sequence[_Added], there: int = 0) -> str:
+    """The text with further tables of one family, as blocks of their own, or where the family is
+    written inline, of which ``there`` are in its array, in line with them."""
+    if not tables:
+        return text
+    try:
+        return tomledit.with_tables(text, tables[0].family, "\n".join(map(_block, tables)))
+    except tomledit.UnusualText:
+        return tomledit.with_values(text, [
+            ((one.family, there + number if one.name is None else one.name), one.table)
+            for number, one in enumerate(tables)
+        ])  # fmt: skip
 
 
-def _block(header: str, table: Mapping[str, Any], origin: str | None) -> str:
-    lines = [f"# from {_printable(origin)}"] if origin else []
-    lines += [header, *(f"{key_text(key)} = {_value(one)}" for key, one in table.items())]
+def _block(added: _Added) -> str:
+    is_array = added.name is None
+    header = f"[[{added.family}]]" if is_array else f"[{added.family}.{key_text(added.name or '')}]"
+    lines = [f"# from {_printable(added.origin)}"] if added.origin else []
+    lines += [header, *(_line(key, one) for key, one in added.table.items())]
     return "\n".join(lines) + "\n"
 
 
-class _Long(str):
-    """A text that is written over several lines."""
-
-
-def _readable(template: Template) -> dict[str, Any]:
-    found = table_of(template)
-    text = found.get("template")
-    if isinstance(text, str) and _is_plain(text):
-        found["template"] = _Long(text)
-    return found
+def _line(key: str, value: object) -> str:
+    if key == "template" and isinstance(value, str) and _is_plain(value):
+        return f'{key} = """\n{value}"""'
+    return f"{key_text(key)} = {toml_text(value)}"
 
 
 def _is_plain(text: str) -> bool:
     """Whether a text of several lines can stand as it is."""
     return "\n" in text and not re.search(r"\\|\"\"\"|\"$|\r|[\x00-\x08\x0b-\x1f\x7f]", text)
-
-
-def _value(value: object) -> str:
-    if isinstance(value, _Long):
-        return f'"""\n{value}"""'
-    return toml_text(value)
 
 
 def _printable(text: str) -> str:

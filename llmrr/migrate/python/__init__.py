@@ -6,6 +6,8 @@
 ``walk``        which names are bound where, and every call with the block it stands in
 ``choosing``    which of several bindings holds at a place, if that is certain
 ``evaluation``  expressions to values: ``variables``, ``classes``, ``calls``, ``operators``
+``parameters``  what functions and command lines are given
+``modules``     names that are imported from files of the same tree
 ``known``       the functions that are known: environment, paths, texts
 ``texts``       texts put together of known ones and holes
 """
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
     from llmrr.migrate.values import Code
 
 
-def evaluate(text: str, path: Path) -> "Code":
+def evaluate(text: str, path: Path, near: tuple[Path, Path] | None = None) -> "Code":
     """The calls and names of a file of Python, or of the joined cells of a notebook; nothing is
-    run. Raises ``DamagedFile``."""
+    run. ``near`` is where the file lies and the folder below which its imports are looked into.
+    Raises ``DamagedFile``."""
     import gc
 
     from llmrr.errors import DamagedFile
     from llmrr.migrate.python.evaluation import Evaluator
+    from llmrr.migrate.python.modules import Modules
     from llmrr.migrate.python.syntax import Source
 
     # A tree is many small objects, none of them garbage: the collector, which looks through all of
@@ -32,7 +36,7 @@ def evaluate(text: str, path: Path) -> "Code":
     gc.disable()
     try:
         source = Source(text, path)
-        return Evaluator(source, path).code()
+        return Evaluator(source, path, Modules(*near) if near else None).code()
     except (RecursionError, MemoryError):
         raise DamagedFile(f"{path} is nested too deeply", "leave this file out") from None
     finally:

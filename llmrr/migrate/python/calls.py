@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llmrr.migrate.python import known
 from llmrr.migrate.python.choosing import holding
-from llmrr.migrate.python.nodes import Function
+from llmrr.migrate.python.nodes import Function, span_of
 from llmrr.migrate.python.scopes import Block
 from llmrr.migrate.values import Call, Prompt, Unresolved, Value
 
@@ -50,7 +50,7 @@ class Calls:
         targets = self._evaluator.walk.targets.get(id(node), ())
         made = Call(
             callee, tuple(args), fields, receiver, tuple(rest), tuple(targets),
-            block.scope.function, node.lineno, self._evaluator.source.text(node),
+            block.scope.function, node.lineno, self._evaluator.source.text(node), span_of(node),
         )  # fmt: skip
         return self._calls.setdefault(id(node), made)
 
@@ -94,14 +94,15 @@ class Calls:
                 return self._evaluator.operators.formatted(base, node, block)
             if (found := known.method(base, node.func.attr, call)) is not None:
                 return found.value
-        local = self._local(node.func, block)
+        local = self.local(node.func, block)
         if local is not None:
             returned = self.returned(local)
             if returned is not None and not isinstance(returned, Unresolved):
                 return returned
-        return call
+        made = self._evaluator.variables.made(call)
+        return call if made is None else made
 
-    def _local(self, func: ast.expr, block: Block) -> Function | None:
+    def local(self, func: ast.expr, block: Block) -> Function | None:
         """The function of this file that is called."""
         if isinstance(func, ast.Name) and (scope := block.scope.holding(func.id)):
             chosen = holding(scope.bindings[func.id], block, (func.lineno, func.col_offset))

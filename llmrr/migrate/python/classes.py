@@ -51,13 +51,20 @@ class Classes:
             return found[0].to
         return None
 
+    def named(self, node: ast.expr, block: Block) -> Scope | None:
+        """The class of this file that an expression names."""
+        if not isinstance(node, ast.Name):
+            return None
+        scope = block.scope.holding(node.id)
+        bindings = scope.bindings[node.id] if scope else []
+        if len(bindings) == 1 and isinstance(bindings[0].to, ast.ClassDef):
+            return self._walk.classes[id(bindings[0].to)]
+        return None
+
     def _class(self, node: ast.expr, block: Block) -> tuple[Scope | None, Call | None]:
         """The class that an expression names or whose object it is."""
-        if isinstance(node, ast.Name):
-            scope = block.scope.holding(node.id)
-            bindings = scope.bindings[node.id] if scope else []
-            if len(bindings) == 1 and isinstance(bindings[0].to, ast.ClassDef):
-                return self._walk.classes[id(bindings[0].to)], None
+        if (named := self.named(node, block)) is not None:
+            return named, None
         made = self._evaluator.value(node, block)
         if isinstance(made, Call) and made.receiver is None and made.callee in self._by_name:
             return self._by_name[made.callee], made

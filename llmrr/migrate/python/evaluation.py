@@ -9,8 +9,10 @@ from typing import Final
 from llmrr.migrate.python import known
 from llmrr.migrate.python.calls import Calls
 from llmrr.migrate.python.classes import Classes
+from llmrr.migrate.python.modules import Modules
 from llmrr.migrate.python.nodes import unwrapped
 from llmrr.migrate.python.operators import Operators
+from llmrr.migrate.python.parameters import Parameters
 from llmrr.migrate.python.scopes import Block
 from llmrr.migrate.python.syntax import Source
 from llmrr.migrate.python.variables import Names, Variables
@@ -24,15 +26,17 @@ _LARGEST: Final = 50_000  # what a list or dict may hold, all that is in it coun
 class Evaluator:
     """Evaluates what stands in one file. Every node has one value, which is kept."""
 
-    def __init__(self, source: Source, path: Path) -> None:
-        self.source, self.file = source, path.name
+    def __init__(self, source: Source, path: Path, modules: Modules | None = None) -> None:
+        self.source, self.file, self.modules = source, path.name, modules
         self.walk = Walk(source.tree)
         self.classes, self.variables = Classes(self, self.walk), Variables(self)
         self.calls, self.operators = Calls(self), Operators(self)
+        self.parameters = Parameters(self)
         self._values: dict[int, Value] = {}
         self._sizes: dict[int, tuple[Value, int]] = {}  # of lists and dicts, which are kept alive
         self._open: set[int] = set()  # what is evaluated now, and may speak of itself
         self._depth = 0
+        self._aside: list[ast.expr] = []  # kept alive, for values are known by the node's id
 
     def code(self) -> Code:
         """The file: its calls are evaluated at once, its names when they are asked for."""
@@ -82,6 +86,11 @@ class Evaluator:
             self._open.discard(key)
         return found
 
+    def aside(self, node: ast.expr, block: Block) -> Value:
+        """The value of an expression that does not stand in the file."""
+        self._aside.append(node)
+        return self.value(node, block)
+
     def _size(self, value: Value) -> int:
         """How much a value holds when it is written out: what is in it twice counts twice."""
         if isinstance(value, str):
@@ -122,7 +131,7 @@ class Evaluator:
             case ast.BoolOp():
                 return self.operators.choice(node, block)
             case ast.IfExp():
-                return self.operators.same([node.body, node.orelse], block, node)
+                return self.operators.branches(node, block)
             case ast.Subscript():
                 return self._item(node, block)
             case ast.Await() | ast.NamedExpr():

@@ -26,6 +26,12 @@ def unwrapped(node: ast.expr) -> ast.expr:
     return node
 
 
+def span_of(node: ast.expr) -> tuple[int, int, int, int]:
+    """Where a node stands: line, column in bytes, and the same of its end."""
+    end_line, end = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+    return node.lineno, node.col_offset, end_line, end
+
+
 def children(node: ast.AST) -> list[ast.AST]:
     """The parts of a node, the last first."""
     found: list[ast.AST] = []
@@ -49,11 +55,11 @@ def end(node: ast.stmt | ast.expr | ast.pattern) -> Place:
     return node.end_lineno or 0, node.end_col_offset or 0
 
 
-def parameters(args: ast.arguments) -> Iterator[str]:
-    """The names of the parameters of a function."""
+def parameters(args: ast.arguments) -> Iterator[ast.arg]:
+    """The parameters of a function."""
     for one in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
         if one is not None:
-            yield one.arg
+            yield one
 
 
 def outer(body: Iterable[ast.stmt]) -> set[str]:

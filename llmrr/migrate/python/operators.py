@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from llmrr.migrate.python import known, texts
+from llmrr.migrate.python.nodes import dotted_name
 from llmrr.migrate.python.scopes import Block
-from llmrr.migrate.values import Prompt, Unresolved, Value
+from llmrr.migrate.values import OneOf, Prompt, Unresolved, Value
 
 if TYPE_CHECKING:
     from llmrr.migrate.python.evaluation import Evaluator
@@ -23,6 +24,22 @@ class Operators:
             return self.same(node.values, block, node)
         values = [self._evaluator.value(one, block) for one in node.values]
         return texts.either(values, self._evaluator.unresolved(node))
+
+    def branches(self, node: ast.IfExp, block: Block) -> Value:
+        """``a if test else b``: with ``a is not None`` as the test it is ``a or b``."""
+        yes, no = node.body, node.orelse
+        tested = {dotted_name(one) for one in ast.walk(node.test) if isinstance(one, ast.expr)}
+        for first, second in ((yes, no), (no, yes)):
+            name = dotted_name(first)
+            if name is not None and name in tested:
+                value = self._evaluator.value(first, block)
+                if isinstance(value, OneOf):
+                    rest = self._evaluator.value(second, block)
+                    return texts.either([value, rest], self._evaluator.unresolved(node))
+        same = self.same([yes, no], block, node)
+        if not isinstance(same, Unresolved) or isinstance(same, OneOf):
+            return same
+        return texts.one_of([self._evaluator.value(one, block) for one in (yes, no)], same)
 
     def same(self, nodes: Sequence[ast.expr], block: Block, whole: ast.expr) -> Value:
         values = [self._evaluator.value(one, block) for one in nodes]

@@ -14,11 +14,11 @@ from llmrr.migrate.python.nodes import Function, Place
 
 
 class Binding(NamedTuple):
-    """A name that is given something: an expression, a definition, a dotted name that is imported,
-    or None for what is not known (a parameter, an item of a loop). ``after`` is from where it
+    """A name that is given something: an expression, a definition, a parameter, a dotted name that
+    is imported, or None for what is not known (an item of a loop). ``after`` is from where it
     counts; ``part`` is the index in what is unpacked."""
 
-    to: ast.expr | Function | ast.ClassDef | str | None
+    to: ast.expr | Function | ast.ClassDef | ast.arg | str | None
     block: "Block"
     after: Place
     part: int | None = None

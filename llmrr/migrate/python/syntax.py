@@ -21,11 +21,11 @@ class Source:
     def __init__(self, text: str, path: Path) -> None:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         try:
-            self.tree = _tree(text)
+            self.tree = tree_of(text)
         except (SyntaxError, ValueError) as first:
             text = _without_magic(text)
             try:
-                self.tree = _tree(text)
+                self.tree = tree_of(text)
             except (SyntaxError, ValueError):
                 line = getattr(first, "lineno", None)
                 place = f"{path}, line {line}" if line else str(path)
@@ -37,6 +37,8 @@ class Source:
     def text(self, node: ast.expr) -> str:
         """The first line of a node as it stands in the file, at most 80 characters, without
         keys."""
+        if node.lineno > len(self._lines):  # it does not stand in the file
+            return shown(ast.unparse(node))[:_SHOWN]
         line, start = self._lines[node.lineno - 1], node.col_offset
         end = start + _SHOWN * 4
         if node.end_lineno == node.lineno and node.end_col_offset is not None:
@@ -44,7 +46,8 @@ class Source:
         return shown(line[start:end].decode(errors="replace"))[:_SHOWN]
 
 
-def _tree(text: str) -> ast.Module:
+def tree_of(text: str) -> ast.Module:
+    """The tree of a text. Raises ``SyntaxError`` or ``ValueError``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of escapes that Python will refuse one day
         return ast.parse(text)

@@ -4,9 +4,10 @@ import ast
 import re
 import string
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from llmrr.migrate.values import Call, Env, Prompt, Unresolved, Value
+from llmrr.migrate.values import Call, Env, OneOf, Prompt, Unresolved, Value
 
 Part = str | Prompt | None
 
@@ -108,11 +109,39 @@ def either(values: Sequence[Value], unknown: Unresolved) -> Value:
             return first
         after = either(rest, unknown)
         return Env(first.name, None if isinstance(after, Unresolved) else after)
+    if isinstance(first, OneOf):
+        given = tuple(one for one in first.values if one)
+        after = either(rest, unknown)
+        others = after.stated if isinstance(after, OneOf) else (after,)
+        if given and len(given) == len(first.values) or not others:
+            return replace(first, values=given) if given else unknown
+        if any(isinstance(one, Call | Unresolved) for one in others):
+            return replace(first, values=given) if given else unknown
+        is_certain = isinstance(after, OneOf) and not after.assumed and first.values == (None,)
+        return OneOf(unknown.text, unknown.line, (*others, *given), not is_certain)
     if isinstance(first, Call | Unresolved):
         return unknown
     if isinstance(first, Prompt):
         return first
     return first if first else either(rest, unknown)
+
+
+def one_of(values: Sequence[Value], unknown: Unresolved) -> Unresolved:
+    """One of several that are all known; ``unknown`` where they are not.
+
+    >>> one_of(["a", "b", "a"], Unresolved("x")).values
+    ('a', 'b')
+    """
+    found: list[Value] = []
+    for one in values:
+        if isinstance(one, OneOf) and one.values:
+            found += one.values
+        elif isinstance(one, str | int | float | Env):
+            found.append(one)
+        else:
+            return unknown
+    distinct = [one for at, one in enumerate(found) if one not in found[:at]]
+    return OneOf(unknown.text, unknown.line, tuple(distinct))
 
 
 def total(values: Sequence[Value]) -> Value:

@@ -2,10 +2,11 @@
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from llmrr.migrate.python import known
+from llmrr.migrate.python import known, texts
 from llmrr.migrate.python.choosing import MOST, holding
 from llmrr.migrate.python.nodes import Place, dotted_name
 from llmrr.migrate.python.scopes import Binding, Block
@@ -13,6 +14,8 @@ from llmrr.migrate.values import Call, Unresolved, Value
 
 if TYPE_CHECKING:
     from llmrr.migrate.python.evaluation import Evaluator
+
+_PARSED = ("parse_args", "parse_known_args", "parse_intermixed_args")
 
 
 class Variables:
@@ -38,14 +41,22 @@ class Variables:
         chosen = holding(bindings, block, (node.lineno, node.col_offset))
         if chosen is not None:
             return self.given(chosen, node)
-        if len(bindings) <= 8 and all(isinstance(one.to, ast.expr) for one in bindings):
-            values = [self.given(one, node) for one in bindings]
-            if not isinstance(values[0], Unresolved) and all(one == values[0] for one in values):
-                return values[0]
-        return self._evaluator.unresolved(node)
+        unknown = self._evaluator.unresolved(node)
+        if len(bindings) > 8 or not all(isinstance(o.to, ast.expr | ast.arg) for o in bindings):
+            return unknown
+        values = [self.given(one, node) for one in bindings]
+        if not isinstance(values[0], Unresolved) and all(one == values[0] for one in values):
+            return values[0]
+        if isinstance(bindings[0].to, ast.arg):  # if model is None: model = "x"
+            return texts.either(values, unknown) if len(values) == 2 else unknown
+        return texts.one_of([one for one in values if one is not None], unknown)
 
     def given(self, binding: Binding, node: ast.expr) -> Value:
         """What a binding gives to the name that ``node`` is."""
+        if isinstance(binding.to, ast.arg):
+            return self._evaluator.parameters.value(binding.to, binding.block, node)
+        if isinstance(binding.to, str):
+            return self._imported(binding.to, binding, node)
         if not isinstance(binding.to, ast.expr):
             return self._evaluator.unresolved(node)
         found = self._evaluator.value(binding.to, binding.block)
@@ -92,12 +103,47 @@ class Variables:
         name = dotted_name(node)
         if name is not None and name in self._evaluator.walk.attributes:
             return self.bound(self._evaluator.walk.attributes[name], node, block)
+        if name is not None and (taken := self._of_module(name, node, block)) is not None:
+            return taken
         base = self._evaluator.value(node.value, block)
+        if isinstance(base, Call) and (made := self.made(base, node.attr)) is not None:
+            return made
+        if isinstance(base, Call) and base.name in _PARSED:
+            return self._evaluator.parameters.option(base, node.attr, node)
         if isinstance(base, str) and node.attr == "parent":
             return known.folder(base)
         if isinstance(base, str) and node.attr == "value":  # of an enumeration
             return base
         return self._evaluator.unresolved(node)
+
+    def made(self, call: Call, attribute: str = "") -> Value:
+        """What a function or a class of another module of the tree gives, or an attribute of that;
+        None where it is not known."""
+        modules = self._evaluator.modules
+        if modules is None or call.receiver is not None or "." not in call.callee:
+            return None
+        return modules.value(call.callee, call.line, f"().{attribute}" if attribute else "()")
+
+    def _of_module(self, name: str, node: ast.expr, block: Block) -> Value:
+        """An attribute of a module of the tree, or of what is imported from one."""
+        root, _, rest = name.partition(".")
+        scope = block.scope.holding(root)
+        if scope is None:
+            return None
+        chosen = holding(scope.bindings[root], block, (node.lineno, node.col_offset))
+        if chosen is None or not isinstance(chosen.to, str):
+            return None
+        found = self._imported(f"{chosen.to}.{rest}", chosen, node)
+        return None if type(found) is Unresolved and self._evaluator.modules is None else found
+
+    def _imported(self, dotted: str, binding: Binding, node: ast.expr) -> Value:
+        """What is imported from another module of the tree; else unresolved, with its name."""
+        modules = self._evaluator.modules
+        found = modules.value(dotted, binding.after[0]) if modules is not None else None
+        if found is not None:
+            return found
+        unknown = self._evaluator.unresolved(node)
+        return replace(unknown, origin=str(binding.to)) if "." in str(binding.to) else unknown
 
     def dotted(self, node: ast.expr, block: Block) -> str | None:
         """The dotted name of an expression, with what was imported written out."""

@@ -134,8 +134,9 @@ class Walk:
             first = (*node.args.posonlyargs, *node.args.args)
             scope.me = first[0].arg if first else None
         inner = Block(scope, block)
-        for name in parameters(node.args):
-            scope.bindings[name] = [Binding(None, inner, start(node))]
+        for one in parameters(node.args):
+            is_plain = one not in (node.args.vararg, node.args.kwarg)
+            scope.bindings[one.arg] = [Binding(one if is_plain else None, inner, start(node))]
         scope.outer |= outer(node.body)
         self.functions[id(node)] = inner
         self._suite(node.body, inner)
@@ -259,7 +260,7 @@ class Walk:
         inner = Block(scope, block)
         names: Iterable[str] = ()
         if isinstance(node, ast.Lambda):
-            names = parameters(node.args)
+            names = [one.arg for one in parameters(node.args)]
         elif isinstance(node, _COMPREHENSIONS):
             names = [
                 one.id for part in node.generators for one in ast.walk(part.target)

@@ -67,8 +67,8 @@ def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
     known: dict[str, Model] = {}
     clients: dict[str, Mapping[str, Any]] = {}
     lines.next("clients", key=True)
-    found = shape.get("clients")
-    for client in found if isinstance(found, list) else []:
+    entries = shape.get("clients")
+    for client in entries if isinstance(entries, list) else []:
         if isinstance(client, dict):
             _client(client, shape, clients, known, findings, lines)
     _default(shape, clients, known, findings, Lines(document.text or ""))

@@ -11,11 +11,12 @@ from llmrr.errors import DamagedFile
 from llmrr.migrate import fields, litellm_names, naming
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
-from llmrr.migrate.foreign import is_foreign, is_manifest
+from llmrr.migrate.foreign import is_about_files, is_foreign, is_manifest
 from llmrr.migrate.guessing import Guess, guesses
 from llmrr.migrate.lines import Lines
 from llmrr.migrate.parsing import Ini
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.readers.guide.tables import in_milliseconds
 from llmrr.migrate.roles import role_of
 from llmrr.migrate.values import Env
 from llmrr.migrate.withheld import withhold
@@ -31,6 +32,8 @@ def of_data(document: Document) -> Iterable[Artefact]:
     """The artefact of a data file whose fields name models."""
     shape = _shape(document)
     if not isinstance(shape, dict | list) or is_foreign(shape) or is_manifest(shape):
+        return []
+    if is_about_files(shape):
         return []
     if isinstance(shape, list) and any(is_foreign(one) for one in shape[:5]):
         return []
@@ -53,12 +56,12 @@ def of_code(document: Document) -> Iterable[Artefact]:
 
 
 def _is_taken(document: Document) -> bool:
-    """Whether another reader takes a file of code."""
+    """Whether another reader takes a file of code, as data too."""
     from llmrr.migrate.readers import READERS
 
     return any(
-        one.of_code is not None and any(True for _ in one.of_code(document))
-        for one in READERS if KIND not in one.kinds
+        way is not None and any(True for _ in way(document))
+        for one in READERS if one is not READER for way in (one.of_code, one.of_data)
     )  # fmt: skip
 
 
@@ -112,7 +115,8 @@ def _model(
     stated = {name: one for name, one in guess.stated.items() if name != "base_url"}
     if isinstance(address, str) and address != litellm_names.UNSTATED:
         stated["base_url"] = place.base_url
-    fields.settle(model, stated, findings, line=line)
+    ms = in_milliseconds(stated)
+    fields.settle(model, stated, findings, line=line, milliseconds=ms)
     return guess.confidence
 
 

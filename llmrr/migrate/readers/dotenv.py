@@ -8,10 +8,11 @@ from typing import Final
 from llmrr import envfile
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.errors import BadConfig
-from llmrr.migrate import fields, naming, secrets
+from llmrr.migrate import containers, fields, naming, secrets
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.withheld import withhold
 
 _LARGEST: Final = 200_000  # bytes
 _LONGEST: Final = 100  # characters of a name
@@ -61,6 +62,38 @@ def of_data(document: Document) -> Iterator[Artefact]:
     if not any(_is_known(name) for name in variables if len(name) <= _LONGEST):
         return
     yield _found(variables, document, findings)
+
+
+def of_containers(document: Document) -> list[Artefact]:
+    """What compose files and objects of Kubernetes tell a program by its variables."""
+    findings = Findings(document.path, "dotenv")
+    for line, stated in containers.environments(document.shape, document.text or ""):
+        variables: dict[str, str] = {}
+        for name, value in stated.items():
+            found = secrets.reference(value)
+            if len(name) <= _LONGEST and not (found and found.default is None and value):
+                variables[name] = found.default or "" if found else value
+        withhold(variables, findings)
+        plain = {_SHOWN.sub("", name).upper(): name for name in variables}
+        for short, name in plain.items():
+            if variables[name] and _is_known(name):
+                _once(short, name, variables, plain, findings, line)
+    return [findings.artefact()] if findings.models else []
+
+
+def _once(
+    short: str, name: str, variables: Mapping[str, str], plain: Mapping[str, str],
+    findings: Findings, line: int,
+) -> None:  # fmt: skip
+    """The model that a variable names; several services may ask the same one."""
+    trial = Findings(findings.path, findings.kind)
+    _model(short, name, variables, plain, trial, line)
+    for model in trial.models:
+        same = (model.source, model.params, model.options)
+        if all((one.source, one.params, one.options) != same for one in findings.models):
+            added = findings.model(model.source, line=line)
+            added.params, added.options, added.key = model.params, model.options, model.key
+    findings.warnings += [one for one in trial.warnings if one not in findings.warnings]
 
 
 def forced(document: Document) -> Iterator[Artefact]:

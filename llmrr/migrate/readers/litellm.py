@@ -132,7 +132,7 @@ def deployment(
         return None
     model = findings.model(found.source, name, line)
     rest = {key: one for key, one in params.items() if not _is_apart(key, one, findings, line)}
-    if isinstance(address, str):
+    if found.base_url != litellm_names.UNSTATED:
         rest["api_base"] = found.base_url
     fields.settle(model, rest, findings, line=line, drop=_READ - {"api_base"})
     _figures(model, params, info)

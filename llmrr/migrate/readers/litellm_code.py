@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from llmrr.migrate import fields, litellm_names
+from llmrr.migrate import fields
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.lines import Lines
+from llmrr.migrate.readers.sdk.asks import Ask, Asked
+from llmrr.migrate.readers.sdk.clients import Client
+from llmrr.migrate.readers.sdk.prompts import prompts
 from llmrr.migrate.roles import role_of
 from llmrr.migrate.values import Call, Env, Prompt, Unresolved, Value
 
@@ -18,14 +21,14 @@ _OTHERS: Final = frozenset({
     "embedding", "aembedding", "image_generation", "aimage_generation", "transcription",
     "atranscription", "speech", "aspeech", "moderation", "amoderation", "rerank", "arerank",
 })  # fmt: skip
-# Of one request, not of the model.
+# Read apart, or of one request alone.
 _REQUEST: Final = frozenset({
-    "model", "messages", "prompt", "input", "stream", "user", "metadata", "custom_llm_provider",
-    "fallbacks", "api_base", "base_url", "stream_options", "num_retries", "logger_fn",
-    "mock_response",
-    "caching", "drop_params", "additional_drop_params", "deployment_id", "model_list",
+    "model", "fallbacks", "num_retries", "logger_fn", "mock_response", "caching", "drop_params",
+    "additional_drop_params", "model_list", "context_window_fallback_dict", "messages", "cache",
 })  # fmt: skip
-_TOOLS: Final = ("tools", "tool_choice", "functions", "function_call", "response_format")
+_CLIENT: Final = frozenset({
+    "api_key", "api_base", "base_url", "api_version", "organization", "custom_llm_provider",
+})  # fmt: skip
 
 
 def of_code(document: Document) -> Iterable[Artefact]:
@@ -35,15 +38,17 @@ def of_code(document: Document) -> Iterable[Artefact]:
         return []
     findings, lines = Findings(document.path, "litellm"), Lines(document.text or "")
     groups: dict[str, list[Model]] = {}
+    asked = Asked(findings)
     for call in code.calls:
         if call.name in ("Router", "LiteLLMRouter") and call.callee.startswith("litellm"):
             _router(call, findings, lines, groups)
         elif call.name in _ASKS and _is_theirs(call):
-            _ask(call, findings, groups)
+            _ask(call, asked, groups)
         elif call.name in _OTHERS and call.callee.startswith("litellm."):
             shown = call.named.get("model")
             code_of = "embedding-model" if "embedding" in call.name else "other-role"
             findings.warn(code_of, f"{call.name} uses {_shown(shown)}", call.line)
+    prompts(asked)
     return [findings.artefact()] if findings.models or findings.warnings else []
 
 
@@ -104,99 +109,28 @@ def _known(stated: dict[str, Value], findings: Findings, call: Call) -> dict[str
     return found
 
 
-def _ask(call: Call, findings: Findings, groups: dict[str, list[Model]]) -> None:
+def _ask(call: Call, asked: Asked, groups: dict[str, list[Model]]) -> None:
     """A request: its model, or one of a router's."""
-    stated = call.named
-    theirs = stated.get("model", call.args[0] if call.args else None)
-    if theirs is None:
-        findings.warn("no-model", f"{call.name} names no model", call.line)
-        return
-    name = fields.resolved(theirs, findings, "model", call.line)
-    if not isinstance(name, str) or not name:
-        return
-    if call.receiver is not None and name in groups:
-        for model in groups[name]:
+    stated = {key: one for key, one in call.named.items() if key not in _REQUEST}
+    theirs = call.named.get("model", call.args[0] if call.args else None)
+    if call.receiver is not None and isinstance(theirs, str) and theirs in groups:
+        for model in groups[theirs]:
             model.call_sites.append(call.line)
         return
-    model_found = _model(name, stated, findings, call)
-    if model_found is None:
+    if isinstance(theirs, str) and role_of(theirs) is not None:
+        asked.findings.warn("other-role", f"{theirs} does not write answers", call.line)
         return
-    chain = [model_found]
-    for name in _fallbacks(stated.get("fallbacks")):
-        other = _model(name, {}, findings, call)
-        if other is not None:
-            chain.append(other)
-    findings.chain(*chain)
-
-
-def _model(
-    name: str, stated: dict[str, Value], findings: Findings, call: Call
-) -> Model | None:
-    if role_of(name) is not None:
-        findings.warn("other-role", f"{name} does not write answers", call.line)
-        return None
-    said = stated.get("api_base") or stated.get("base_url")
-    address = fields.resolved(said, findings, "api_base", call.line) if said else None
-    known = address if isinstance(address, str) else litellm_names.UNSTATED if said else None
-    provider = stated.get("custom_llm_provider")
-    found = litellm_names.placed(name, provider if isinstance(provider, str) else None, known)
-    if found.source is None:
-        findings.warn("unknown-provider", found.why, call.line, "model")
-        return None
-    model = Model("", found.source)
-    trial = Findings(findings.path, findings.kind)
-    rest = {key: one for key, one in stated.items() if key not in (*_REQUEST, *_TOOLS)}
-    if isinstance(address, str):
-        rest["api_base"] = found.base_url
-    model.name = name
-    fields.settle(model, rest, trial, line=call.line)
-    return _same_or_new(model, trial, stated, findings, call)
-
-
-def _same_or_new(
-    model: Model, trial: Findings, stated: dict[str, Value], findings: Findings, call: Call
-) -> Model:
-    """One model for all calls that say the same of it."""
-    findings.secrets |= trial.secrets
-    for notice in trial.warnings:
-        if notice not in findings.warnings:
-            findings.warnings.append(notice)
-    for one in findings.models:
-        if (one.source, one.params, one.options) == (model.source, model.params, model.options):
-            one.call_sites.append(call.line)
-            return one
-    for key in _TOOLS:
-        if stated.get(key):
-            findings.warn("tools", f"{key} stays in the code", call.line, key)
-    added = findings.model(model.source, line=call.line)
-    added.params, added.options, added.key = model.params, model.options, model.key
-    added.call_sites.append(call.line)
-    _prompt(added, stated.get("messages"), findings)
-    return added
-
-
-def _prompt(model: Model, messages: Value, findings: Findings) -> None:
-    """The messages of a call, where they are all known or have plain holes: a template. A system
-    prompt alone belongs to the model."""
-    if not isinstance(messages, list):
-        return
-    turns: list[tuple[str, str]] = []
-    holes = False
-    for message in messages:
-        role = message.get("role") if isinstance(message, dict) else None
-        content = message.get("content") if isinstance(message, dict) else None
-        if role == "system" and isinstance(content, str):
-            model.params.setdefault("system", content)
-        if isinstance(role, str) and isinstance(content, Prompt):
-            turns.append((role, content.text))
-            holes = True
-        elif isinstance(role, str) and isinstance(content, str):
-            turns.append((role, content.replace("{", "{{").replace("}", "}}")))
-        else:
-            return
-    if holes:
-        model.params.pop("system", None)
-        findings.template(f"{model.name}-prompt", messages=turns, model=model)
+    messages = call.named.get("messages", call.args[1] if len(call.args) > 1 else None)
+    messages = messages or call.named.get("prompt") or call.named.get("input")
+    client = Client("litellm", {key: one for key, one in stated.items() if key in _CLIENT})
+    rest = {key: one for key, one in stated.items() if key not in _CLIENT}
+    first = asked.add(Ask(call, client, theirs, rest, messages, rest=call.rest))
+    others = [
+        asked.add(Ask(call, Client("litellm"), name, {}))
+        for name in _fallbacks(call.named.get("fallbacks"))
+    ]
+    if first is not None:
+        asked.findings.chain(first, *(one for one in others if one is not None))
 
 
 def _fallbacks(value: Value) -> Iterator[str]:

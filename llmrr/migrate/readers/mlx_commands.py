@@ -14,14 +14,21 @@ _SCRIPTS: Final = frozenset({
     "", ".sh", ".bash", ".zsh", ".fish", ".command", ".service", ".mk", ".ps1", ".bat",
 })  # fmt: skip
 _MENTION: Final = re.compile(r"\bmlx[_-](?:lm|vlm)\b")
+# What starts a program in Python.
+_RUNS: Final = frozenset({
+    "run", "Popen", "call", "check_call", "check_output", "system", "popen", "getoutput",
+    "create_subprocess_exec", "create_subprocess_shell", "getstatusoutput", "spawn",
+})  # fmt: skip
+_OTHERS: Final = re.compile(r"(?i)llama[-_.]|vllm|kobold|ollama|litellm|sglang|\.gguf")
 _LONGEST: Final = 4000  # characters of a command
 _OTHER_WORK: Final = re.compile(r"mlx_(?:lm|vlm)[._](?:convert|lora|fuse|upload|manage|evaluate)")
 
 
 def of_script(document: Document) -> Iterator[Artefact]:
-    """The models that a shell script serves."""
+    """The models that a shell script serves. One that starts other servers too is read as theirs
+    (``server_commands``)."""
     text = document.text or ""
-    if document.suffix not in _SCRIPTS or not _MENTION.search(text):
+    if document.suffix not in _SCRIPTS or not _MENTION.search(text) or _OTHERS.search(text):
         return
     findings = Findings(document.path, "mlx-code")
     for line, command in _commands(text):
@@ -33,6 +40,8 @@ def of_script(document: Document) -> Iterator[Artefact]:
 def of_calls(calls: Iterable[Call], findings: Findings) -> None:
     """Those that code starts: ``subprocess.run(["mlx_lm.server", …])``."""
     for call in calls:
+        if call.name not in _RUNS:
+            continue
         first = call.args[0] if call.args else None
         if isinstance(first, str) and _MENTION.search(first):
             _put(words_of(first), findings, call.line)

@@ -3,6 +3,7 @@
 ``cases``      what is asked: a set, the history, or the built-in one
 ``systems``    what a side is, and the one that our engines run; ``commands`` and ``addresses`` are
                the old ones of other programs
+``own``        whether one of them is llmrr itself
 ``likeness``   whether both sides are the same engine over the same weights
 ``asking``     the order, and one request after the other
 ``judging``    which answers are right, and how alike they are

@@ -2,25 +2,23 @@
 back."""
 
 import json
-import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from llmrr.errors import UsageError, masked
 from llmrr.migrate.validating.cases import Case
-from llmrr.migrate.validating.likeness import Likeness
+from llmrr.migrate.validating.likeness import Likeness, place_of
+from llmrr.migrate.validating.received import Unread, steps, text_of
 from llmrr.migrate.validating.systems import Reply, failed
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection, HTTPResponse
 
 HOLE: Final = "{prompt}"
 MOST_BYTES: Final = 64 << 20  # of an answer
-# Where the text usually is: chat completions, completions, Ollama's two, TGI, Anthropic, the rest.
-USUAL: Final = (
-    "choices.0.message.content", "choices.0.text", "message.content", "response",
-    "generated_text", "0.generated_text", "content.0.text", "text", "answer", "output", "content",
-)  # fmt: skip
-_STEP = re.compile(r"""\[\s*(?:'([^']*)'|"([^"]*)"|(\d+))\s*\]|\.?([^.\[\]]+)""")
+_PART: Final = 1 << 16
 
 
 class AddressSystem:
@@ -28,6 +26,7 @@ class AddressSystem:
     ``headers`` are names with the secrets that were looked up for them."""
 
     likenesses: Sequence[Likeness] = ()
+    context: int | None = None
 
     def __init__(
         self, url: str, body: str | None, path: str | None, headers: Mapping[str, str],
@@ -45,16 +44,16 @@ class AddressSystem:
 
     @property
     def place(self) -> tuple[str, int]:
-        """The host and the port."""
-        usual = 443 if self._url.scheme == "https" else 80
-        return str(self._url.hostname), self._url.port or usual
+        """The host and the port; what means this machine is ``localhost``."""
+        return place_of(self._url)
 
     def names(self, model: str) -> bool:
         """Whether the body, or the address, names a model."""
         return json.dumps(model) in self._body or model in self._url.path
 
-    def prepare(self) -> None:
-        """What is loaded there is its own matter."""
+    def prepare(self, case: Case) -> float:
+        """Ask once, as what answers there may have to load its model."""
+        return self.ask(case).latency_s or 0.0
 
     def ask(self, case: Case) -> Reply:
         """Ask. What is no text is sent as it is, and a missing prompt as null."""
@@ -63,34 +62,57 @@ class AddressSystem:
         body = filled(self._body, case.text).encode(errors="replace")
         began = time.perf_counter()
         try:
-            status, content = self._sent(body)
+            status, kind, content = self._sent(body, began + self._timeout_s)
+            taken = time.perf_counter() - began
+            if not 200 <= status < 300:
+                said = content[:200].decode(errors="replace").strip()
+                return failed(f"status {status}: {said}", began)
+            text = text_of(content, kind, self._path)
         except TimeoutError:
             return failed(f"no answer within {self._timeout_s:g} s", began)
+        except Unread as error:
+            return failed(str(error), began)
         except (OSError, HTTPException) as error:
             return failed(f"{type(error).__name__}: {error}", began)
-        taken = time.perf_counter() - began
-        if not 200 <= status < 300:
-            said = content[:200].decode(errors="replace").strip()
-            return failed(f"status {status}: {said}", began)
-        text = found(content, self._path)
-        if text is None:
-            return failed("the answer has no text at --old-path", began)
         return Reply(text, latency_s=taken) if text.strip() else failed("an empty answer", began)
 
-    def _sent(self, body: bytes) -> tuple[int, bytes]:
-        """The status and the content. A redirection is none of our business: it would carry keys
-        elsewhere."""
+    def _sent(self, body: bytes, until: float) -> tuple[int, str, bytes]:
+        """The status, the type and the content. A redirection is none of our business: it would
+        carry keys elsewhere."""
         from http.client import HTTPConnection, HTTPSConnection
 
         kind = HTTPSConnection if self._url.scheme == "https" else HTTPConnection
-        connection = kind(*self.place, timeout=self._timeout_s)
+        connection = kind(str(self._url.hostname), self._url.port, timeout=self._timeout_s)
         query = f"?{self._url.query}" if self._url.query else ""
         try:
             connection.request("POST", (self._url.path or "/") + query, body, self._headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read(MOST_BYTES)
+            return _received(connection, until)
         finally:
             connection.close()
+
+
+def _received(connection: "HTTPConnection", until: float) -> tuple[int, str, bytes]:
+    """All of an answer. Raises ``TimeoutError`` for one that does not end in time."""
+    socket = connection.sock  # the connection lets go of it with the answer
+    answer = connection.getresponse()
+    parts, size = list[bytes](), 0
+    while size < MOST_BYTES and (part := answer.read1(_PART)):
+        parts.append(part)
+        size += len(part)
+        left = until - time.perf_counter()
+        if left <= 0:
+            raise TimeoutError
+        if socket.fileno() >= 0:
+            socket.settimeout(left)
+    _require_whole(answer, size)
+    return answer.status, answer.headers.get_content_type(), b"".join(parts)
+
+
+def _require_whole(answer: "HTTPResponse", size: int) -> None:
+    """Raise ``ConnectionError`` for an answer that ended before its end."""
+    stated = answer.headers.get("Content-Length", "")
+    if stated.isdecimal() and size < min(int(stated), MOST_BYTES):
+        raise ConnectionError(f"the answer ended after {size:,} of {int(stated):,} bytes")
 
 
 def filled(template: str, prompt: object) -> str:
@@ -129,62 +151,6 @@ def _with(value: Any, prompt: object) -> Any:
     if isinstance(value, dict):
         return {name: _with(one, prompt) for name, one in value.items()}
     return value
-
-
-def steps(path: str) -> tuple[str, ...]:
-    """The keys and places of a path, dotted or as JSONPath writes them. Raises ``UsageError``.
-
-    >>> steps("choices.0.message.content"), steps("$.choices[0]['a.b']")
-    (('choices', '0', 'message', 'content'), ('choices', '0', 'a.b'))
-    """
-    rest, found = path.strip().removeprefix("$"), []
-    while rest:
-        match = _STEP.match(rest)
-        if match is None:
-            raise UsageError(f"--old-path {path!r} is no path", "--old-path choices.0.text")
-        found.append(next(one for one in match.groups() if one is not None))
-        rest = rest[match.end() :]
-    return tuple(found)
-
-
-def found(content: bytes, path: tuple[str, ...] | None) -> str | None:
-    """The text in an answer; without a path where it usually is, and all of what is no JSON.
-
-    >>> found(b'{"choices": [{"text": "yes"}]}', None), found(b"plain", None)
-    ('yes', 'plain')
-    """
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        return content.decode(errors="replace") if path is None else None
-    if path is not None:
-        return _text(_at(document, path))
-    if isinstance(document, str):
-        return document
-    texts = (_text(_at(document, steps(one))) for one in USUAL)
-    return next((one for one in texts if one is not None), None)
-
-
-def _at(value: Any, path: tuple[str, ...]) -> Any:
-    for step in path:
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return None
-    return value
-
-
-def _text(value: Any) -> str | None:
-    """A text, a number as it is written, or the parts of a content put together."""
-    if isinstance(value, list):
-        parts = [one.get("text") if isinstance(one, dict) else one for one in value]
-        known = [one for one in parts if isinstance(one, str)]
-        return "".join(known) if known else None
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    return value if isinstance(value, str) else None
 
 
 def _checked(url: str) -> SplitResult:

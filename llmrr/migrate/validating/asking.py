@@ -2,15 +2,25 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from llmrr.errors import LlmrrError, UsageError
+from llmrr.errors import EngineFailed, LlmrrError, UsageError
 from llmrr.migrate.validating.addresses import AddressSystem
-from llmrr.migrate.validating.cases import Case, answerable
-from llmrr.migrate.validating.likeness import Likeness, is_same
+from llmrr.migrate.validating.cases import Case, answerable, builtin
+from llmrr.migrate.validating.likeness import Likeness, is_at, is_same
 from llmrr.migrate.validating.systems import Reply, System
 
+IN_VAIN: Final = 5  # requests that the old side fails at, before it is given up
+
 Told = Callable[[int, int], None]
+
+
+class Asked(NamedTuple):
+    """All requests. ``warm_up`` are the seconds of the old and of the new side before the first
+    that counts, for loading and one request; None where a side was not warmed up."""
+
+    trials: tuple["Trial", ...]
+    warm_up: tuple[float | None, float | None] = (None, None)
 
 
 class Trial(NamedTuple):
@@ -38,27 +48,38 @@ def order(cases: Sequence[Case], samples: int, seed: int) -> list[Case]:
 
 def ask(
     old: System, new: System, cases: Sequence[Case], *, samples: int, seed: int, told: Told
-) -> list[Trial]:
-    """Put every request to both sides, one after the other; which one is first is drawn. Raises
-    ``UsageError`` where they are the same."""
+) -> Asked:
+    """Put every request to both sides, one after the other; which one is first is drawn. Before
+    that both are warmed up: what takes its time once counts against nobody. Raises ``UsageError``
+    where they are the same, ``EngineFailed`` where the old one answers nothing."""
     require_different(old, new)
-    for side in (old, new):
-        side.prepare()
-    return list(_trials(old, new, order(cases, samples, seed), seed, told))
+    meant = [*answerable(cases), *builtin()]
+    warm_up = old.prepare(meant[0]), new.prepare(meant[0])
+    trials = _trials(old, new, order(cases, samples, seed), seed, told)
+    return Asked(tuple(trials), warm_up)
 
 
 def _trials(
     old: System, new: System, cases: Sequence[Case], seed: int, told: Told
 ) -> Iterator[Trial]:
     drawn = random.Random(seed + 1)
+    in_vain: int | None = 0  # None once the old side has answered
     for at, case in enumerate(cases, 1):
         if drawn.random() < 0.5:
-            first = old.ask(case)
-            yield Trial(case, first, new.ask(case))
+            first = old.ask(case.sized(old.context))
+            found = Trial(case, first, new.ask(case.sized(new.context)))
         else:
-            first = new.ask(case)
-            yield Trial(case, old.ask(case), first)
+            first = new.ask(case.sized(new.context))
+            found = Trial(case, old.ask(case.sized(old.context)), first)
+        yield found
         told(at, len(cases))
+        if in_vain is not None and not case.must_fail:
+            in_vain = None if found.old.error is None else in_vain + 1
+            if in_vain == IN_VAIN:
+                raise EngineFailed(
+                    f"the old side, {old.name}, answered none of {IN_VAIN} requests: "
+                    f"{found.old.error}", "what it needs: llmrr migrate validate --help",
+                )  # fmt: skip
 
 
 def require_different(old: System, new: System) -> None:
@@ -70,7 +91,7 @@ def require_different(old: System, new: System) -> None:
             raise _refused(*same[0][0])
     if isinstance(old, AddressSystem):
         for it in new.likenesses:
-            if it.remote and _is_at(old, it.remote[0]) and old.names(it.remote[1]):
+            if it.remote and is_at(it.remote[0], *old.place) and old.names(it.remote[1]):
                 raise _refused(Likeness(old.name, it.engine, it.remote), it)
 
 
@@ -96,14 +117,3 @@ def _refused(one: Likeness, other: Likeness) -> LlmrrError:
         "same weights, and so there is nothing to compare",
         "--old openai:gpt-4o, --old-command CMD or --old-url URL: what answered before",
     )
-
-
-def _is_at(old: AddressSystem, address: str) -> bool:
-    from urllib.parse import urlsplit
-
-    try:
-        found = urlsplit(address)
-        usual = 443 if found.scheme == "https" else 80
-        return (str(found.hostname), found.port or usual) == old.place
-    except ValueError:
-        return False

@@ -12,9 +12,10 @@ from llmrr.types import Message, Request
 if TYPE_CHECKING:
     import sqlite3
 
-# The guide's, and one that is longer than most models' context; a model with room for it answers.
 GUIDE: Final = ("What is the capital of France?", "Generate a short story about AI")
-LONG_WORDS: Final = 300_000
+# Where the context of a side is not known: 12 MB, as OpenAI refuses texts of more than 10,485,760
+# characters unread, and more tokens than any provider's context holds, so that nobody bills it.
+LONG_WORDS: Final = 6_000_000
 WRONG: Final = 12345
 
 
@@ -27,11 +28,22 @@ class Case(NamedTuple):
     request: Request | None
     expected: Expected | None = None
     given: Any = None
+    is_over_long: bool = False
 
     @property
     def must_fail(self) -> bool:
         """Whether there is nothing to answer."""
-        return self.request is None or self.name == "over-long"
+        return self.request is None or self.is_over_long
+
+    def sized(self, context: int | None) -> "Case":
+        """The same; one that is to be too long, so that it is for a context of so many tokens.
+
+        >>> len(builtin()[4].sized(512).text), len(builtin()[4].sized(None).text)
+        (2048, 12000000)
+        """
+        if not self.is_over_long or context is None:
+            return self
+        return self._replace(request=asked("x " * min(2 * context, LONG_WORDS)))
 
     @property
     def text(self) -> Any:
@@ -59,7 +71,7 @@ def builtin() -> list[Case]:
         *(Case(text, asked(text)) for text in GUIDE),
         Case("empty", None, given=""),
         Case("missing", None, given=None),
-        Case("over-long", asked("word " * LONG_WORDS)),
+        Case("over-long", asked("x " * LONG_WORDS), is_over_long=True),
         Case("wrong type", None, given=WRONG),
     ]
 

@@ -1,5 +1,6 @@
 """The old side as any command: the prompt on stdin, the answer on stdout."""
 
+import errno
 import os
 import shlex
 import signal
@@ -19,13 +20,23 @@ class CommandSystem:
     """Runs it once for each request, without a shell; an exit code that is not 0 is a failure, and
     so is an empty answer."""
 
-    likenesses: Sequence[Likeness] = ()
+    context: int | None = None
 
-    def __init__(self, command: str, timeout_s: float) -> None:
+    def __init__(
+        self, command: str, timeout_s: float, likenesses: Sequence[Likeness] = ()
+    ) -> None:
+        self.likenesses = likenesses
         try:
             self._words = shlex.split(command)
+            signs = [one for one in _tokens(command) if set(one) <= set("|&;<>")]
         except ValueError as error:
             raise UsageError(f"--old-command {command}: {error}", "close the quote") from None
+        if signs:
+            inner = "'…'" if "'" in command or '"' in command else f"'{command}'"
+            raise UsageError(
+                f"--old-command runs no shell, and {signs[0]} is for one",
+                f'--old-command "sh -c {inner}", or quote {signs[0]}',
+            )
         if not self._words:
             raise UsageError("--old-command is empty", '--old-command "python old.py"')
         self._timeout_s = timeout_s
@@ -34,12 +45,12 @@ class CommandSystem:
     def name(self) -> str:
         return Path(self._words[0]).name
 
-    def prepare(self) -> None:
+    def prepare(self, case: Case) -> None:
         """Nothing stays loaded."""
 
     def ask(self, case: Case) -> Reply:
         """Ask. A prompt that is missing is no stdin; what is no text cannot be asked. Raises
-        ``NotFound`` where there is no such command."""
+        ``NotFound`` where there is no such command, or none that can be run."""
         text = case.text
         if not isinstance(text, str | None):
             return NOT_ASKED
@@ -53,6 +64,10 @@ class CommandSystem:
                 f'there is no command "{self.name}"', "--old-command takes a program and its words"
             ) from None
         except OSError as error:
+            if error.errno in (errno.EACCES, errno.ENOEXEC):
+                said = f"the command {self._words[0]} cannot be run: {error.strerror}"
+                hint = f"chmod +x {self._words[0]}, or the program that reads it before its name"
+                raise NotFound(said, hint) from None
             return failed(error.strerror or str(error), began)
         if code:
             said = err.decode(errors="replace").strip().splitlines()
@@ -77,3 +92,11 @@ class CommandSystem:
                     os.killpg(process.pid, signal.SIGKILL)
                 raise
         return process.returncode, out, err
+
+
+def _tokens(command: str) -> list[str]:
+    """The words with their quotes, and what a shell takes for its signs."""
+    found = shlex.shlex(command, punctuation_chars=True)
+    found.whitespace_split = True
+    found.commenters = ""
+    return list(found)

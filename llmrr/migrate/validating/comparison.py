@@ -1,12 +1,11 @@
 """All that was found of both sides: what is measured, held against the bars, and shown."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmrr.errors import CheckFailed
 from llmrr.migrate.validating import bars as held
 from llmrr.migrate.validating import figures, judging
-from llmrr.migrate.validating.asking import Trial, require_compared
+from llmrr.migrate.validating.asking import Asked, Trial, require_compared
 from llmrr.migrate.validating.bars import Bar, Bars
 from llmrr.migrate.validating.figures import Cost, Performance, Reliability
 from llmrr.migrate.validating.judging import Accuracy, Alike
@@ -21,6 +20,7 @@ class Comparison(NamedTuple):
     old: str
     new: str
     trials: tuple[Trial, ...]
+    warm_up: tuple[float | None, float | None]
     performance: Performance
     accuracy: Accuracy
     reliability: Reliability
@@ -43,15 +43,16 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    router: "Router", names: tuple[str, str], trials: Sequence[Trial], bars: Bars, *,
+    router: "Router", names: tuple[str, str], asked: Asked, bars: Bars, *,
     embedding: str | None = None, judge: str | None = None, seed: int = 0,
 ) -> Comparison:  # fmt: skip
     """Measure what came of the requests; ``names`` are those of the old and the new side."""
+    trials = asked.trials
     require_compared(trials)
     alike = judging.alike(router, judging.pairs(trials), embedding)
     speed, sound = figures.performance(trials, seed), figures.reliability(trials)
     return Comparison(
-        *names, tuple(trials), speed, judging.accuracy(router, trials, judge), sound, alike,
+        *names, trials, asked.warm_up, speed, judging.accuracy(router, trials, judge), sound, alike,
         figures.cost(trials), held.held(bars, alike, speed, sound),
         () if bars.similarity is not None else ("similarity",), seed,
     )  # fmt: skip
@@ -62,7 +63,10 @@ def facts(found: Comparison) -> dict[str, Any]:
     """
     speed, sound, alike = found.performance, found.reliability, found.alike
     return {
-        "performance": speed._asdict() | {"latencies": [list(one) for one in speed.latencies]},
+        "performance": speed._asdict() | {
+            "latencies": [list(one) for one in speed.latencies],
+            "old_warm_up": found.warm_up[0], "new_warm_up": found.warm_up[1],
+        },
         "accuracy": found.accuracy._asdict(),
         "reliability": sound._asdict() | {
             "must_fail": [

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import SplitResult, urlsplit
 
 from llmrr.errors import LlmrrError
 
@@ -17,6 +18,11 @@ class Likeness(NamedTuple):
     engine: str
     remote: tuple[str, str] | None
     files: tuple[Path, ...] = ()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this machine, in this process or behind an address."""
+        return self.remote is None or is_at(self.remote[0], "localhost")
 
 
 def likeness(router: "Router", name: str | None) -> Likeness | None:
@@ -64,3 +70,27 @@ def _digest(path: Path) -> str:
 
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
+
+
+def place_of(url: SplitResult) -> tuple[str, int]:
+    """The host and the port of an address; what means this machine is ``localhost``.
+
+    >>> place_of(urlsplit("http://127.0.0.1:1/x")), place_of(urlsplit("https://a.example"))
+    (('localhost', 1), ('a.example', 443))
+    """
+    host = str(url.hostname)
+    here = host in ("127.0.0.1", "::1", "0.0.0.0") or host.endswith(".localhost")
+    return "localhost" if here else host, url.port or (443 if url.scheme == "https" else 80)
+
+
+def is_at(address: str, host: str, port: int | None = None) -> bool:
+    """Whether an address is of that host, and that port where one is stated.
+
+    >>> is_at("http://127.0.0.1:1", "localhost"), is_at("http://a:1", "a", 2), is_at("[", "a")
+    (True, False, False)
+    """
+    try:
+        found = place_of(urlsplit(address))
+    except ValueError:
+        return False
+    return found[0] == host and port in (None, found[1])

@@ -1,11 +1,13 @@
 """A comparison as Markdown, with plots of text that every viewer shows. Pure."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from llmrr.migrate.validating.comparison import Comparison
 
 COLUMNS: Final = 12  # of a histogram
+FAR: Final = 20.0  # times the least is the most: then one width for all shows nothing
 CELLS: Final = 40  # of the longest bar
 SHOWN: Final = 12  # of the answers
 LONGEST: Final = 600  # characters of one
@@ -50,7 +52,12 @@ def _tables(found: Comparison) -> Iterator[str]:
         yield f"| {name} | {_number(old)} | {_number(new)} |"
     yield ""
     ends = f"{_number(speed.ratio_low)} to {_number(speed.ratio_high)}"
-    yield f"- latency, new over old: {_number(speed.ratio)} (95 % of resamples: {ends})"
+    yield (
+        f"- latency, new over old: {_number(speed.ratio)} of means (95 % of resamples of the "
+        f"{speed.compared} pairs that both sides answered: {ends}), "
+        f"{_number(speed.median_ratio)} of medians"
+    )
+    yield f"- {warmed(*found.warm_up)}"
     by = f"mean cosine by {_text(found.alike.by)}" if found.alike.by else "no embedding model"
     why = f": {_text(found.alike.why)}" if found.alike.why else ""
     yield f"- similarity of {found.alike.compared} pairs: {_number(found.alike.cosine)} ({by}){why}"
@@ -75,6 +82,19 @@ def _tables(found: Comparison) -> Iterator[str]:
         yield ""
 
 
+def warmed(old: float | None, new: float | None) -> str:
+    """What came before the requests that count.
+
+    >>> warmed(None, 0.5)
+    'not counted: loading and a first request, 0.5 s of the new side'
+    """
+    sides = [f"{one:.3g} s of the {name} side" for name, one in (("old", old), ("new", new))
+             if one is not None]  # fmt: skip
+    if not sides:
+        return "no request came before those that count"
+    return f"not counted: loading and a first request, {' and '.join(sides)}"
+
+
 def _plots(found: Comparison) -> Iterator[str]:
     times = found.performance.latencies
     if not times:
@@ -82,29 +102,42 @@ def _plots(found: Comparison) -> Iterator[str]:
     yield "## Latency"
     yield ""
     yield "```text"
-    most = max(max(pair) for pair in times)
+    bounds = parts([one for pair in times for one in pair])
     for name, at in (("old", 0), ("new", 1)):
         yield f"{name} side: requests by seconds"
-        yield from histogram([pair[at] for pair in times], most)
+        yield from histogram([pair[at] for pair in times], bounds)
         yield ""
     yield "```"
     yield ""
 
 
-def histogram(values: Sequence[float], most: float, columns: int = COLUMNS) -> Iterator[str]:
-    """A line for each part of 0 to ``most``, its bar as long as there are values in it.
+def parts(values: Sequence[float], columns: int = COLUMNS) -> list[float]:
+    """The bounds of the parts of a histogram: of one width, or where the values are far apart each
+    by the same factor longer.
 
-    >>> list(histogram([0.1, 0.2, 0.9], 1.0, 2))
-    ['   0.000 -    0.500  ######################################## 2', \
-'   0.500 -    1.000  #################### 1']
+    >>> parts([1.0, 3.0], 2), [round(one, 9) for one in parts([0.01, 1.0], 2)]
+    ([0.0, 1.5, 3.0], [0.01, 0.1, 1.0])
     """
-    width = most / columns or 1.0
-    counts = [0] * columns
+    most, least = max(values), min(values)
+    if 0 < least < most / FAR:
+        return [least * (most / least) ** (at / columns) for at in range(columns + 1)]
+    return [most * at / columns for at in range(columns + 1)]
+
+
+def histogram(values: Sequence[float], bounds: Sequence[float]) -> Iterator[str]:
+    """A line for each part, its bar as long as there are values in it.
+
+    >>> list(histogram([0.1, 0.2, 0.9], [0.0, 0.5, 1.0]))
+    ['       0 to 0.5       ######################################## 2', \
+'     0.5 to 1         #################### 1']
+    """
+    counts = [0] * (len(bounds) - 1)
     for one in values:
-        counts[min(int(one / width), columns - 1)] += 1
-    for at, count in enumerate(counts):
+        counts[min(max(bisect_right(bounds, one) - 1, 0), len(counts) - 1)] += 1
+    for low, high, count in zip(bounds, bounds[1:], counts, strict=False):
         bar = "#" * round(CELLS * count / max(counts))
-        yield f"{at * width:8.3f} - {(at + 1) * width:8.3f}  {bar} {count}".rstrip()
+        line = f"{low:8.3g} to {high:<8.3g}"
+        yield f"{line}  {bar} {count}" if count else line.rstrip()
 
 
 def _answers(found: Comparison) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llmrr import paths
 from llmrr.errors import NotFound, Unreachable, UsageError
 from llmrr.evaluate import match_named
-from llmrr.migrate.validating import asking, cases, comparison, kept, shadow
+from llmrr.migrate.validating import asking, cases, comparison, kept, own, shadow
 from llmrr.migrate.validating.addresses import AddressSystem
 from llmrr.migrate.validating.bars import Bars
 from llmrr.migrate.validating.commands import CommandSystem
@@ -56,17 +56,17 @@ def validate(
     for name in filter(None, (wish.embedding, wish.judge)):
         router.resolve(name)
     if wish.shadow:
-        trials = shadow.trials(router.database, wish.samples)
+        asked = asking.Asked(tuple(shadow.trials(router.database, wish.samples)))
         names = tuple(", ".join(_side(router, one)) or one for one in ("legacy", "new"))
     else:
         new = _new(router, wish)
         old = _old(router, wish)
-        trials = asking.ask(
+        asked = asking.ask(
             old, new, _cases(router, wish), samples=wish.samples, seed=wish.seed, told=told
         )
         names = old.name, new.name
     found = comparison.compare(
-        router, (names[0], names[1]), trials, wish.bars, embedding=wish.embedding,
+        router, (names[0], names[1]), asked, wish.bars, embedding=wish.embedding,
         judge=wish.judge, seed=wish.seed,
     )  # fmt: skip
     of = kept.of(comparison.facts(found), router.config, wish.new)
@@ -125,7 +125,8 @@ def _new(router: "Router", wish: Wish) -> System:
 
 def _old(router: "Router", wish: Wish) -> System:
     if wish.command is not None:
-        return CommandSystem(wish.command, wish.timeout_s)
+        ours = own.of_command(router, wish.command)
+        return CommandSystem(wish.command, wish.timeout_s, ours)
     if wish.url is not None:
         headers = _headers(wish.headers, router)
         return AddressSystem(wish.url, wish.body, wish.path, headers, wish.timeout_s)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -14,6 +14,7 @@ from llmrr.types import Request, Sampling
 if TYPE_CHECKING:
     from llmrr.router import Opened, Router
 
+_NOTHING = Sampling()
 LONGEST_ERROR = 300  # characters of what a side says of its failure
 
 
@@ -49,8 +50,15 @@ class System(Protocol):
         """What may answer, as far as that is known."""
         ...
 
-    def prepare(self) -> None:
-        """Load what would be loaded by the first request alone."""
+    @property
+    def context(self) -> int | None:
+        """How many tokens the longest context of those that may answer holds; None where that is
+        not known."""
+        ...
+
+    def prepare(self, case: Case) -> float | None:
+        """Do what the first request alone would have to: load, and answer it once. The seconds
+        that it took; None where nothing was done."""
         ...
 
     def ask(self, case: Case) -> Reply:
@@ -81,12 +89,30 @@ class EngineSystem:
         answering = [one.name for one in self._router.config.models if not makes_vectors(one.tags)]
         return self._models or answering or [None]
 
-    def prepare(self) -> None:
-        """Load the models of this machine, as far as they fit."""
+    @property
+    def context(self) -> int | None:
+        found = [_context(self._router, name) for name in self._names]
+        return None if None in found else max(filter(None, found), default=None)
+
+    def prepare(self, case: Case) -> float | None:
+        """Load the models of this machine, as far as they fit, and have each answer with a token.
+        A provider is not asked: that costs money, and its models are loaded."""
+        began, here = time.perf_counter(), False
         for name in self._names:
+            known = self._likeness(name)
+            if known is None or not known.is_here:
+                continue
+            here = True
             with suppress(LlmrrError):
-                if self._router.resolve(name).endpoint is None:
+                if known.remote is None:
                     self._held.append(self._router.open(name))
+                request = self._request(case, Sampling(max_tokens=1))
+                with closing(self._router.run(
+                    request, model=name, fallback=False, cache=False, log=False
+                )) as answer:  # fmt: skip
+                    for _ in answer:
+                        pass
+        return time.perf_counter() - began if here else None
 
     def ask(self, case: Case) -> Reply:
         began = time.perf_counter()
@@ -114,11 +140,12 @@ class EngineSystem:
             return {"model": self._models[0], "fallback": False}
         return {"models": self._models, "fallback": self._models} if self._models else {}
 
-    def _request(self, case: Case) -> Request:
+    def _request(self, case: Case, above: Sampling = _NOTHING) -> Request:
         from llmrr.choosing import turns
 
         if case.request is not None:
-            return replace(case.request, sampling=case.request.sampling.over(self._sampling))
+            stated = above.over(case.request.sampling).over(self._sampling)
+            return replace(case.request, sampling=stated)
         return Request(messages=turns.turns(case.given), sampling=self._sampling)
 
     def _likeness(self, name: str | None) -> Likeness | None:
@@ -126,6 +153,23 @@ class EngineSystem:
         if key not in self._known:
             self._known[key] = likeness(self._router, name)
         return self._known[key]
+
+
+def _context(router: "Router", name: str | None) -> int | None:
+    """How many tokens a context of a model may hold, as it is trained or as the user says."""
+    from llmrr import formats
+    from llmrr.catalogue import place
+
+    try:
+        found = router.resolve(name)
+        if found.endpoint is not None:
+            return None
+        trained = formats.inspect(place(found).path).context_length
+    except LlmrrError:
+        return None
+    stated = found.options.get("context_size")
+    known = [one for one in (trained, stated) if isinstance(one, int)]
+    return max(known) if trained is not None else None
 
 
 def makes_vectors(tags: Sequence[str]) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 
 from llmrr.migrate import fields
 from llmrr.migrate.artefact import Findings
-from llmrr.migrate.readers.guide.tables import nested, part
+from llmrr.migrate.readers.guide.tables import in_milliseconds, nested, part
 from llmrr.migrate.values import Value
 from llmrr.migrate.weights import UNSUPPORTED, model_at
 
@@ -39,7 +39,8 @@ def read(table: Mapping[str, Value], findings: Findings) -> None:
     if model is not None:
         stated = {**nested(table, *_NESTED), **table}
         drop = {*_PATH, *_NESTED, "name", "engine", "modelName", "modelType", "format"}
-        fields.settle(model, stated, findings, drop=drop, milliseconds=("timeout",))
+        ms = in_milliseconds(stated)
+        fields.settle(model, stated, findings, drop=drop, milliseconds=ms)
 
 
 def refusal(findings: Findings) -> str | None:

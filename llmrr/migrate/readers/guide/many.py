@@ -7,7 +7,7 @@ from llmrr.kinds import split_source
 from llmrr.migrate import fields, naming
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers.guide import routing
-from llmrr.migrate.readers.guide.tables import nested, part
+from llmrr.migrate.readers.guide.tables import in_milliseconds, nested, part
 from llmrr.migrate.values import Env, Unresolved, Value
 from llmrr.migrate.weights import model_at
 
@@ -119,9 +119,9 @@ def _model(entry: Mapping[str, Value], findings: Findings, at: str) -> Model | N
     if base_url:
         model.options["base_url"] = base_url
     _own(model, settings, findings, at)
-    fields.settle(
-        model, settings, findings, names=_NAMES, drop=_OWN, milliseconds=("timeout",)
-    )
+    # as ``translating`` has it: milliseconds in ``config``, else what the figure tells
+    ms = ("timeout",) if "timeout" in nested(entry, "config") else in_milliseconds(settings)
+    fields.settle(model, settings, findings, names=_NAMES, drop=_OWN, milliseconds=ms)
     return model
 
 

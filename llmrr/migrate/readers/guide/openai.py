@@ -6,7 +6,7 @@ from typing import Final
 
 from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.readers.guide.tables import nested, part
+from llmrr.migrate.readers.guide.tables import in_milliseconds, nested, part
 from llmrr.migrate.values import Env, Value
 
 NAME: Final = "openai-default"  # the guide's
@@ -17,7 +17,6 @@ _NESTED: Final = ("defaults", "config", "options", "params", "parameters", "sett
 _OTHER: Final = re.compile(
     r"(?i).*(?:embedding|whisper|dall-e|tts|moderation|gpt-image|realtime).*"
 )
-_MS: Final = ("timeout", "requestTimeout")
 
 
 def fits(table: Mapping[str, Value]) -> bool:
@@ -25,6 +24,10 @@ def fits(table: Mapping[str, Value]) -> bool:
     models = _models(table)
     if not models or "provider" in table or ("models" in table and not _names(table["models"])):
         return False
+    if any("-" in name for name in table) or any(
+        (_text(one) or "").startswith("openai/") for one in models.values()
+    ):
+        return False  # the words of another tool
     known = [naming.guessed(_text(one) or "") for one in models.values()]
     if any(one not in (None, "openai") for one in known):
         return False
@@ -70,7 +73,7 @@ def read(table: Mapping[str, Value], findings: Findings) -> None:
 def _fill(model: Model, table: Mapping[str, Value], findings: Findings) -> None:
     stated = {**nested(table, *_NESTED), **table}
     drop = {*_MODEL, *_ADDRESS, *_NESTED, "models", "embeddingModel", "fallbackModel"}
-    fields.settle(model, stated, findings, drop=drop, milliseconds=_MS)
+    fields.settle(model, stated, findings, drop=drop, milliseconds=in_milliseconds(stated))
 
 
 def _models(table: Mapping[str, Value]) -> dict[str, Value]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from llmrr.migrate.documents import Document
+from llmrr.migrate.foreign import is_about_files
 from llmrr.migrate.values import Call, Value
 
 _MOST: Final = 100  # tables of one file
@@ -19,9 +20,10 @@ def tables(document: Document) -> Iterator[Mapping[str, Value]]:
         exports = dict(code.exports)
         whole = _table(exports.pop("default", None))
         stated = [whole] if whole else []
-        stated += [exports] if exports else []
+        rest = {name: one for name, one in exports.items() if one != whole}  # exported twice
+        stated += [rest] if rest else []
     else:
-        whole = _table(document.shape)
+        whole = None if is_about_files(document.shape) else _table(document.shape)
         stated = [whole] if whole else []
     yield from _with_inner(stated)
 
@@ -53,6 +55,19 @@ def _table(value: object) -> Mapping[str, Value] | None:
     if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
         return {"models": list(value)}
     return None
+
+
+def in_milliseconds(stated: Mapping[str, Value]) -> tuple[str, ...]:
+    """The times whose figure tells that they are in milliseconds: nobody waits a thousand seconds
+    for an answer, nor a thousandth of one.
+
+    >>> in_milliseconds({"timeout": 30_000, "requestTimeout": 60, "maxTokens": 4096})
+    ('timeout',)
+    """
+    return tuple(
+        name for name, value in stated.items()
+        if "timeout" in name.lower() and isinstance(value, int | float) and value >= 1000
+    )  # fmt: skip
 
 
 def part(table: Mapping[str, Value], *names: str) -> Value:

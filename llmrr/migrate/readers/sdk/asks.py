@@ -1,15 +1,15 @@
 """What a call asks of a model, and how calls become models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
-from llmrr.migrate import fields, naming
+from llmrr.migrate import fields, litellm_names, naming
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers.sdk.clients import Client
-from llmrr.migrate.values import Call, Env, Unresolved, Value
+from llmrr.migrate.values import Call, Env, OneOf, Unresolved, Value
 
 MODELS: Final = ("model", "engine", "deployment_id", "deployment", "model_name", "modelName")
 _DEPLOYMENTS: Final = ("azure_deployment", "azureDeployment", "deployment", "deployment_name")
@@ -43,7 +43,8 @@ _CLIENT: Final = frozenset({
     *_ADDRESSES, *_DEPLOYMENTS, "api_type", "dangerouslyAllowBrowser", "http_client", "httpAgent",
     "fetch", "fetchOptions", "fetch_options", "logLevel", "logger", "compatibility", "mode",
     "apiVersion", "api_version", "openai_api_key", "vertexai", "defaultQuery", "default_query",
-    "name", "strict_response_validation", "_strict_response_validation", "client_name",
+    "name", "custom_llm_provider",
+    "strict_response_validation", "_strict_response_validation", "client_name",
 })  # fmt: skip
 _NAMES: Final = {"max_tokens_to_sample": "max_tokens", "p": "top_p", "k": "top_k"}
 
@@ -72,9 +73,13 @@ class Asked:
     by_model: list[tuple[Model, list[Ask]]] = field(default_factory=list)
 
     def add(self, ask: Ask) -> Model | None:
-        """The model that a call asks; None, with a warning, where it is not known."""
-        made = _model(ask, self.findings)
-        return None if made is None else self.merge(made, ask)
+        """The model that a call asks, the first of several; None, with a warning, where it is not
+        known."""
+        found = [
+            self.merge(made, ask) for one in fields.alternatives(ask.model)
+            if (made := _model(replace(ask, model=one), self.findings)) is not None
+        ]  # fmt: skip
+        return found[0] if found else None
 
     def merge(self, made: Model, ask: Ask) -> Model:
         """A model that was just found for a call: itself, or the same one that was there."""
@@ -128,9 +133,8 @@ def _placed(client: Client, name: str, findings: Findings, line: int | None) -> 
     address = _address(client, findings, client.line or line)
     vendor = client.vendor
     if vendor == "litellm":
-        first, slash, rest = name.partition("/")
-        known = naming.provider_of(first) if slash else None
-        return naming.place(first if known else None, rest if known else name, address)
+        custom = client.stated.get("custom_llm_provider")
+        return litellm_names.placed(name, custom if isinstance(custom, str) else None, address)
     if vendor == "google":
         name = name.removeprefix("models/")
     if address and vendor == "openai":
@@ -169,6 +173,8 @@ def _address(client: Client, findings: Findings, line: int | None) -> str | None
     if name is None:
         return None
     value = client.stated[name]
+    if isinstance(value, OneOf) and value.values[:1] == (None,):
+        return None  # left out unless somebody states it
     known = REMOTE.get(client.vendor)
     if isinstance(value, Env) and known is not None and value.name == known.address_env:
         value = value.default  # its own variable, which is read here too

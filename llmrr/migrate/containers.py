@@ -1,0 +1,161 @@
+"""What containers start and what is set for them: Dockerfiles, compose files, Kubernetes."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from llmrr.migrate.commands import words_of
+from llmrr.migrate.lines import Lines
+from llmrr.migrate.shellscripts import Command, filled, joined
+
+_DEEPEST: Final = 12
+_MOST: Final = 500  # containers of a file
+
+
+def built(text: str) -> Iterator[Command]:
+    """What an image starts: its ``ENTRYPOINT`` with its ``CMD``."""
+    own = {
+        match[1]: match[2].strip().strip("\"'")
+        for match in re.finditer(r"(?m)^ENV\s+([A-Za-z_]\w*)[= ]\s*(.+)$", text)
+    }
+    image = re.findall(r"(?m)^FROM\s+(?:--\S+\s+)?(\S+)", text)[-1]
+    parts: dict[str, tuple[int, list[str]]] = {}
+    for line, said in joined(text):
+        match = re.match(r"(CMD|ENTRYPOINT)\s+(.+)", said)
+        if match:
+            parts[match[1]] = line, _exec_form(filled(match[2], dict(own)))
+    words = [word for name in ("ENTRYPOINT", "CMD") for word in parts.get(name, (0, []))[1]]
+    if parts:
+        line = min(at for at, _ in parts.values())
+        yield line, _in_image(image, words), own, {}
+
+
+def composed(shape: Any, text: str) -> Iterator[Command]:
+    """What the services of a compose file start."""
+    for line, service in _services(shape, text):
+        words = [*_words(service.get("entrypoint")), *_words(service.get("command"))]
+        own = _environment(service.get("environment"))
+        mounts: dict[str, str] = {}
+        volumes = service.get("volumes")
+        for volume in volumes if isinstance(volumes, list) else []:
+            outside, colon, inside = str(volume).removesuffix(":ro").rpartition(":")
+            if colon:
+                mounts[inside] = outside
+        words = [each for one in words for each in _filled(one)]
+        yield line, _in_image(str(service.get("image") or "x"), words), own, mounts
+
+
+def pods(shape: Any, text: str) -> Iterator[Command]:
+    """What the containers of Kubernetes' objects start."""
+    for line, container, outside in _containers(shape, text):
+        own = _environment(container.get("env"))
+        said = [*_words(container.get("command")), *_words(container.get("args"))]
+        words = [filled(re.sub(r"\$\((\w+)\)", r"${\1}", one), dict(own)) for one in said]
+        mounts = {
+            str(one["mountPath"]): outside[str(one.get("name"))]
+            for one in _tables(container.get("volumeMounts"))
+            if one.get("mountPath") and str(one.get("name")) in outside
+        }
+        yield line, _in_image(str(container.get("image") or "x"), words), own, mounts
+
+
+def environments(shape: Any, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """The variables that are set for each container, "" for one whose value is elsewhere."""
+    for line, service in _services(shape, text):
+        yield line, _environment(service.get("environment"))
+    for line, container, _ in _containers(shape, text):
+        yield line, _environment(container.get("env"))
+
+
+def _services(shape: Any, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    services = shape.get("services") if isinstance(shape, dict) else None
+    lines = Lines(text)
+    for name, service in services.items() if isinstance(services, dict) else ():
+        line = lines.next(name, key=True) or 1
+        if isinstance(service, dict):
+            yield line, service
+
+
+def _containers(
+    shape: Any, text: str
+) -> Iterator[tuple[int, Mapping[str, Any], dict[str, str]]]:
+    """The containers of Kubernetes' objects, with the folders of the machine by their names."""
+    lines, left = Lines(text), _MOST
+    for entry in shape if isinstance(shape, list) else [shape]:
+        if not isinstance(entry, dict) or not {"apiVersion", "kind"} <= entry.keys():
+            continue
+        for spec in _specs(entry, 0):
+            outside = {
+                str(one.get("name")): str(one["hostPath"].get("path"))
+                for one in _tables(spec.get("volumes")) if isinstance(one.get("hostPath"), dict)
+            }
+            for name in ("initContainers", "containers"):
+                for container in _tables(spec.get(name))[:left]:
+                    left -= 1
+                    image = container.get("image")
+                    yield lines.next(image) or 1, container, outside
+
+
+def _specs(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
+    """Every table that lists containers."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, dict):
+        if isinstance(value.get("containers"), list):
+            yield value
+        for one in value.values():
+            yield from _specs(one, depth + 1)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _specs(one, depth + 1)
+
+
+def _tables(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _in_image(image: str, words: list[str]) -> list[str]:
+    """The words of a command as those of ``docker run``, so that the image says the program."""
+    return ["docker", "run", image, *words]
+
+
+def _filled(word: str) -> list[str]:
+    """A word with its defaults: a variable that stands alone may be several."""
+    found = filled(word, {})
+    return words_of(found) if word.startswith("$") else [found]
+
+
+def _exec_form(text: str) -> list[str]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return words_of(text)
+    return [str(one) for one in found] if isinstance(found, list) else words_of(text)
+
+
+def _words(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return words_of(value)
+    return [str(one) for one in value] if isinstance(value, list) else []
+
+
+def _environment(value: Any) -> dict[str, str]:
+    """``{A: b}``, ``[A=b]`` or ``[{name: A, value: b}]``."""
+    if isinstance(value, dict):
+        return {str(key): _text(one) for key, one in value.items() if one is not None}
+    found: dict[str, str] = {}
+    for one in value if isinstance(value, list) else ():
+        if isinstance(one, dict) and "name" in one:
+            found[str(one["name"])] = _text(one.get("value"))
+        elif not isinstance(one, dict):
+            name, equals, said = str(one).partition("=")
+            if equals:
+                found[name] = said
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None or isinstance(value, dict | list) else str(value)
