@@ -209,8 +209,8 @@ def main() -> None:
     fuzz = Fuzz(given.out, given.reader)
     atheris.Setup(
         [sys.argv[0], f"-max_total_time={round(given.minutes * 60)}", f"-max_len={LONGEST}",
-         f"-seed={given.seed}", "-timeout=60", "-rss_limit_mb=4096", "-print_final_stats=1",
-         str(begin)],
+         f"-seed={given.seed}", "-timeout=30", "-rss_limit_mb=4096", "-print_final_stats=1",
+         f"-artifact_prefix={given.out}/", str(begin)],
         fuzz.one, custom_mutator=fuzz.mutated,
     )  # fmt: skip
     atheris.Fuzz()  # which ends the process, with its own figures

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from llmrr.migrate.parsing.shapes import LARGEST
 from llmrr.migrate.python import known
 from llmrr.migrate.python.calls import Calls
 from llmrr.migrate.python.classes import Classes
@@ -66,6 +67,8 @@ class Evaluator:
         """What an expression in a block is known to be."""
         if isinstance(node, ast.Constant):
             plain = node.value
+            if isinstance(plain, int) and abs(plain) > LARGEST:
+                return self.unresolved(node)
             if plain is None or isinstance(plain, str | int | float):
                 return plain
             return self.unresolved(node)
