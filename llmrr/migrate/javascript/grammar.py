@@ -39,7 +39,7 @@ def parse(text: str, dialect: str) -> "Tree":
 
 def _parsed(data: bytes, parser: "Parser") -> "Tree":
     """The tree of a text, with a bound on the work that is the same on every machine: there are
-    texts of 77 bytes that the parser never comes to the end of.
+    texts of 25 bytes that the parser never comes to the end of.
 
     What is handed over in pieces can be stopped; from bytes, all of a tree without errors is used
     again, and the texts of its nodes are sooner there. Where there are errors, that takes as long

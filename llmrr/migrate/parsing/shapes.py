@@ -8,7 +8,7 @@ from typing import Any, Final
 from llmrr.errors import DamagedFile
 
 LARGEST: Final = 2**63 - 1  # of the whole numbers
-_DIGITS: Final = re.compile(r"[\da-fA-F_]{16}")
+_ODD: Final = re.compile(r"(?i)[\da-f_]{16}|e\+?\d{3}|\b(?:inf|nan|infinity)\b")
 DEEPEST: Final = 64  # levels; readers walk trees by recursion
 
 
@@ -27,24 +27,26 @@ def checked(tree: Any) -> Any:
     raise DamagedFile(f"nested deeper than {DEEPEST} levels", "")
 
 
-def may_be_huge(text: str) -> bool:
-    """Whether there are digits of a whole number in a text that has more than 64 bits."""
-    return _DIGITS.search(text) is not None
+def has_odd_numbers(text: str) -> bool:
+    """Whether a text may hold numbers that are not finite, or have more than 64 bits."""
+    return _ODD.search(text) is not None
 
 
-def limit(tree: Any) -> None:
-    """Make real ones of the whole numbers of more than 64 bits, which nothing is set to: what
-    counts with them need not take care.
+def write_out(tree: Any) -> None:
+    """Make texts of the numbers that are not finite or have more than 64 bits: nothing is set to
+    them, and what counts with numbers need not take care.
 
-    >>> limit(tree := [1, {"a": 10**400}])
+    >>> write_out(tree := [1, {"a": 10**20, "b": 1e400}])
     >>> tree
-    [1, {'a': inf}]
+    [1, {'a': '100000000000000000000', 'b': 'inf'}]
     """
     for key, one in list(tree.items() if isinstance(tree, dict) else enumerate(tree)):
         if isinstance(one, dict | list):
-            limit(one)
+            write_out(one)
+        elif type(one) is float and not math.isfinite(one):
+            tree[key] = str(one)
         elif type(one) is int and abs(one) > LARGEST:
-            tree[key] = float(one) if abs(one) < 10**300 else math.inf if one > 0 else -math.inf
+            tree[key] = str(one) if abs(one) < 10**300 else "inf"
 
 
 def without_dates(tree: Any) -> Any:
