@@ -96,6 +96,4 @@ _IN_FOLDERS = (
 def leaked(data: bytes, said: str) -> bool:
     """Whether a planted key came out of bytes in which it stands as keys do, each time."""
     text = data.decode("utf-8", "replace")
-    return (
-        text.count(KEY) == len(_PLANTED.findall(text)) > 0 and KEY[4:] in said
-    )  # fmt: skip
+    return text.count(KEY[4:]) == len(_PLANTED.findall(text)) > 0 and KEY[4:] in said

@@ -1,13 +1,16 @@
 """Every reader on what nobody writes: no error escapes it, whatever a file holds."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fuzzing
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_migrate_planted import FILES, planted
 
 from llmrr.errors import DamagedFile
 from llmrr.migrate import readers
@@ -266,8 +269,78 @@ def test_no_javascript_breaks_a_reader(
     check(Document(Path("a.config.js"), code.encode()))
 
 
+@pytest.mark.parametrize("digits", [17, 40, 400, 5000])
+@pytest.mark.parametrize("name", ["a.json", "a.yaml", "a.toml", "a.py", "a.js"])
+def test_huge_whole_numbers_break_no_reader(name: str, digits: int) -> None:
+    number = "9" * digits
+    text = {
+        ".json": '{"model_list": [{"model_name": "a", "litellm_params": {"model": "openai/gpt-4o", '
+                 f'"temperature": {number}, "max_tokens": {number}, "rpm": {number}, '
+                 f'"timeout": {number}, "weight": {number}}}}}]}}',
+        ".yaml": f"models:\n  a: {{cmd: llama-server -m x.gguf -c {number}, ttl: {number}}}\n",
+        ".toml": f"provider = 'openai'\nmodel = 'gpt-4o'\nmax_tokens = {number}\n",
+        ".py": PYTHON + f"llm = ChatOpenAI(model='a', temperature={number}, top_k={number})\n",
+        ".js": JAVASCRIPT + f"new ChatOpenAI({{model: 'a', maxTokens: parseInt('{number}')}});\n",
+    }[Path(name).suffix]  # fmt: skip
+    fuzzing.outcome(name, text.encode())
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A file of the planted ones under a name, with some of its lines and bytes changed."""
+    name = draw(st.sampled_from(sorted(FILES)))
+    lines = planted(FILES[name], fuzzing.KEY).encode().split(b"\n")
+    for _ in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, len(lines) - 1))
+        match draw(st.integers(0, 4)):
+            case 0:
+                lines[at:at] = lines[: draw(st.integers(0, len(lines)))]
+            case 1:
+                lines[at] = lines[at][: draw(st.integers(0, len(lines[at])))]
+            case 2:
+                lines[at] = b"  " * draw(st.integers(0, 3)) + lines[at].lstrip()
+            case 3:
+                lines[at] += draw(st.sampled_from((b"{", b"[", b'"', b"`", b"(", b"&a *a", b"|")))
+            case _:
+                word = draw(st.sampled_from(FIELDS + WORDS)).encode()
+                lines[at] = lines[at].replace(draw(st.sampled_from((b"a", b" ", b":"))), word, 1)
+    return draw(st.sampled_from((Path(name).name, *fuzzing.NAMES))), b"\n".join(lines)
+
+
+def tried(name: str, data: bytes, *, of_folder: bool = False) -> None:
+    """No error, no second, no key."""
+    begun = time.process_time()
+    said = fuzzing.outcome(name, data)
+    if of_folder:
+        said += fuzzing.of_folder(data)
+    assert time.process_time() - begun < 1
+    assert not fuzzing.leaked(data, said)
+
+
+@RELAXED
+@given(spoiled())
+def test_no_spoiled_file_breaks_a_reader(file: tuple[str, bytes]) -> None:
+    tried(*file)
+
+
+def of_seconds(seconds: float, test: Callable[[], None]) -> None:
+    """A test of hypothesis over and over, each time with other examples."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        test()
+
+
 @pytest.mark.slow
-@settings(RELAXED, max_examples=3000)
-@given(DATA | mutants())
-def test_no_table_of_many_breaks_a_reader(tree: Any) -> None:
-    check(Document(Path("a.json"), json.dumps(tree).encode()))
+def test_two_minutes_of_fuzzing_find_nothing() -> None:
+    @settings(RELAXED, max_examples=300, database=None)
+    @given(spoiled(), st.booleans())
+    def lines(file: tuple[str, bytes], of_folder: bool) -> None:
+        tried(*file, of_folder=of_folder)
+
+    @settings(RELAXED, max_examples=300, database=None)
+    @given(DATA | mutants(), st.sampled_from(fuzzing.NAMES), st.booleans())
+    def trees(tree: Any, name: str, of_folder: bool) -> None:
+        tried(name, json.dumps(tree).encode(), of_folder=of_folder)
+
+    of_seconds(60, lines)
+    of_seconds(60, trees)

@@ -133,3 +133,8 @@ def test_any_table_is_read(table: object) -> None:
 ])  # fmt: skip
 def test_long_files_are_bounded(piece: str) -> None:
     check(piece * (150_000 // len(piece)), "typescript")
+
+
+def test_a_text_that_the_parser_never_ends() -> None:
+    with pytest.raises(DamagedFile):
+        evaluate("``s:[``|0|'|\n``|s:b.m|\n|`", Path("a.tsx"), "tsx")

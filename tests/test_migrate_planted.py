@@ -1,6 +1,7 @@
 """Keys planted into real files of every format, in every spelling: none comes out of a scan."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,67 @@ FILES: dict[str, str] = {
     "Dockerfile": "FROM ollama/ollama\nENV OPENAI_API_KEY=KEY\n",
     "docker-compose.yml": "services: {a: {image: 'ollama', environment: ['OPENAI_API_KEY=KEY']}}\n",
     "requirements.txt": "openai @ git+https://u:KEY@github.com/a/b\nlangchain\n",
+    "more.py": "import os, requests\nfrom openai import OpenAI, AzureOpenAI\n"
+               "os.environ['OPENAI_API_KEY'] = 'KEY'\n"
+               "os.environ.setdefault('AZURE_OPENAI_KEY', 'KEY')\n"
+               "class Config:\n    api_key: str = 'KEY'\n    OPENAI_TOKEN = 'KEY'\n\n"
+               "def make(api_key='KEY', model='gpt-4o'):\n"
+               "    return OpenAI(api_key=api_key, default_headers={'Authorization': f'Bearer "
+               "KEY'})\n\n"
+               "settings = {'openai': {'api_key': 'KEY', 'organization': 'o', 'timeout': 3}}\n"
+               "client = OpenAI(**settings['openai'])\nother = OpenAI(api_key=Config.api_key)\n"
+               "az = AzureOpenAI(azure_endpoint='https://h/?api-key=KEY', azure_ad_token='KEY')\n"
+               "az.chat.completions.create(model='d', messages=[])\n"
+               "requests.post('https://api.openai.com/v1/chat/completions?key=KEY',\n"
+               "              headers={'Authorization': 'Bearer KEY', 'api-key': 'KEY'},\n"
+               "              json={'model': 'gpt-4o', 'messages': []})\n",
+    "more.ts": "import OpenAI from 'openai';\nimport { ChatOpenAI } from '@langchain/openai';\n"
+               "process.env.OPENAI_API_KEY = 'KEY';\n"
+               "const conf = { apiKey: 'KEY', token: 'KEY' };\n"
+               "class A { private apiKey = 'KEY'; client = new OpenAI({ ...conf }); }\n"
+               "const f = (apiKey = 'KEY') => new ChatOpenAI({ openAIApiKey: apiKey });\n"
+               "const g = new ChatOpenAI({ model: 'm', apiKey: process.env.K ?? 'KEY',\n"
+               "  configuration: { baseURL: `https://u:KEY@h/v1`, defaultHeaders: {\n"
+               "    Authorization: `Bearer KEY`, 'x-api-key': 'KEY' } } });\n"
+               "fetch('https://api.openai.com/v1/chat/completions?api_key=KEY', { method: 'POST',\n"
+               "  headers: { Authorization: 'Bearer KEY' }, body: JSON.stringify({}) });\n",
+    "ask.sh": "#!/bin/sh\nexport OPENAI_API_KEY=\"KEY\"\nHF_TOKEN=KEY ollama run llama3\n"
+              "curl https://api.openai.com/v1/chat/completions -H 'Authorization: Bearer KEY' \\\n"
+              "  -H 'api-key: KEY' -d '{\"model\": \"gpt-4o\"}'\n"
+              "llama-server -m x.gguf --api-key=KEY --hf-token KEY\nlitellm --model gpt-4o "
+              "--api_key KEY\nvllm serve a/b --api-key KEY\n",
+    "compose.yaml": "services:\n  a:\n    image: ghcr.io/ggml-org/llama.cpp:server\n"
+                    "    command: -m /models/x.gguf --api-key KEY\n"
+                    "    environment: {HF_TOKEN: KEY, LITELLM_MASTER_KEY: KEY}\n"
+                    "  b:\n    image: vllm/vllm-openai\n    command: ['--model', 'a/b', "
+                    "'--api-key', 'KEY']\n    environment:\n    - HUGGING_FACE_HUB_TOKEN=KEY\n",
+    "secret.yaml": "apiVersion: v1\nkind: Secret\nstringData: {OPENAI_API_KEY: KEY, model: KEY}\n"
+                   "spec: {replicas: 2}\n",
+    "llama.service": "[Service]\nEnvironment=HF_TOKEN=KEY\n"
+                     "ExecStart=/usr/bin/llama-server -m /x.gguf --api-key KEY\n",
+    "settings.json": '{"llm": {"provider": "openai", "model": "gpt-4o", "apiKey": "KEY", "headers":'
+                     ' {"Authorization": "Bearer KEY", "X-Title": "a"}, "proxy": "http://u:KEY@h"},'
+                     ' "keys": ["KEY"], "auth": {"password": "KEY"}}',
+    "template.json": '{"lc": 1, "type": "constructor", "id": ["a", "PromptTemplate"], "kwargs": {'
+                     '"template": "Bearer KEY {x}", "input_variables": ["x"]}}',
+    "keyed.env": "export AZURE_API_KEY = \"KEY\"\nGROQ_API_KEY='KEY' # said\nX_SECRET=KEY\n"
+                 "REDIS_URL=redis://:KEY@h:6379\nOPENAI_API_BASE=https://h/v1?key=KEY\n",
     "package.json": '{"dependencies": {"openai": "git+https://u:KEY@github.com/a/b"}}',
 }  # fmt: skip
+
+
+# What is asked of all of them at once, and of each.
+ASKED = (
+    ("scan", "repo"), ("scan", "repo", "--json"), ("scan", "repo", "--markdown"), ("plan", "repo"),
+    ("plan", "repo", "--json"), ("plan", "repo", "--patch"), ("plan", "repo", "-O", "plan.json"),
+    ("apply", "repo"), ("status",), ("status", "--json"), ("check",), ("check", "--json"),
+    ("cache", "repo"), ("cache", "repo", "--json"), ("report",), ("report", "--json"),
+    ("validate", "--old-url", "http://u:KEY@127.0.0.1:9/v1?key=KEY", "--json"), ("rollback",),
+)  # fmt: skip
+ASKED_OF_EACH = (
+    ("scan",), ("plan",), ("plan", "--json"), ("scan", "--from", "custom"),
+    ("scan", "--from", "litellm", "--json"),
+)  # fmt: skip
 
 
 def notebook(code: str) -> str:
@@ -92,26 +152,49 @@ def notebook(code: str) -> str:
     return json.dumps({"cells": cells, "metadata": {}})
 
 
+def repository(key: str) -> list[Path]:
+    """All of the files, each in a folder of its own, with the key in them."""
+    found = []
+    for name, text in {**FILES, "app.ipynb": notebook(FILES["app.py"])}.items():
+        if len(key) < 8 and name in ("Modelfile", "template.json"):
+            continue  # in prose, no one can tell
+        file = Path("repo") / name.replace(".", f"-{name}.", 1) / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(planted(text, key))
+        found.append(file)
+    return found
+
+
 @pytest.mark.parametrize("sort", KEYS)
 def test_no_planted_key_comes_out_of_a_scan(sort: str, typed: Typed) -> None:
     key = KEYS[sort]
-    files = {**FILES, "app.ipynb": notebook(FILES["app.py"])}
-    for name, text in files.items():
-        file = Path("repo") / name.replace(".", f"-{name}.", 1) / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if len(key) < 8 and name == "Modelfile":
-            continue  # in prose, no one can tell
-        file.write_text(planted(text, key))
+    repository(key)
     leaks = []
     for more in ([], ["--json"]):
         done = typed("migrate", "scan", "repo", *more)
         assert done.code == 0
         leaks += [line for line in (done.out + done.err).splitlines() if is_told(line, key)]
     assert leaks == []
-    for file in sorted(Path("repo").rglob("*")):
-        if file.is_file():
-            done = typed("migrate", "scan", str(file), "--json")
-            assert_absent(done.out, done.err, keys=[key])
+
+
+@pytest.mark.parametrize("sort", [
+    one if one in ("plain", "openai", "short")
+    else pytest.param(one, marks=pytest.mark.slow) for one in KEYS
+])  # fmt: skip
+def test_no_planted_key_comes_out_of_a_migration(sort: str, typed: Typed) -> None:
+    key = KEYS[sort]
+    files = [str(one) for one in repository(key)]
+    leaks = []
+    each = ASKED_OF_EACH if sort == "plain" else ASKED_OF_EACH[:2]
+    for asked in (*ASKED, *((one[0], file, *one[1:]) for file in files for one in each)):
+        done = typed("migrate", *(planted(one, key) for one in asked))
+        if asked in (("apply", "repo"), ("rollback",)):
+            assert done.code == 0, done.err
+        leaks += [(asked, one) for one in (done.out + done.err).splitlines() if is_told(one, key)]
+    assert leaks == []
+    for kept in (*Path(os.environ["LLMRR_HOME"]).rglob("*"), *Path().glob("*.*")):
+        if kept.is_file():
+            assert_absent(kept.read_bytes().decode("latin-1"), keys=[key])
 
 
 def planted(text: str, key: str) -> str:

@@ -1,6 +1,7 @@
 """A kind of value, and those of numbers, of a few words and of switches."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -30,13 +31,20 @@ def whole(low: int, high: int | None = None, *, word: str | None = None) -> Kind
     return Kind(f"a whole number {span}" + (f', or "{word}"' if word else ""), parse)
 
 
+def finite(value: object) -> float:
+    """A finite number. Raises ``ValueError``; a whole number may be too large to be one."""
+    if type(value) is not int and type(value) is not float:
+        raise ValueError
+    if not -sys.float_info.max <= value <= sys.float_info.max:
+        raise ValueError
+    return float(value)
+
+
 def number(low: float, high: float = math.inf, *, above: bool = False) -> Kind:
     """A finite number from ``low`` (or ``above`` it) to ``high``."""
 
     def parse(value: object, _folder: Path) -> object:
-        if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
-            raise ValueError
-        exact = float(value)  # type: ignore[arg-type]
+        exact = finite(value)
         if exact > high or exact < low or (above and exact == low):
             raise ValueError
         return exact

@@ -1,10 +1,9 @@
 """Files that ``llmrr.toml`` names, seen from its folder."""
 
-import math
 import stat
 from pathlib import Path
 
-from llmrr.kinds.base import Kind
+from llmrr.kinds.base import Kind, finite
 from llmrr.kinds.sources import file_path
 from llmrr.kinds.texts import TEXT
 from llmrr.paths import real, user_path
@@ -23,9 +22,7 @@ def _lora(value: object, folder: Path) -> object:
         scale = entry.get("scale", 1.0)
         if not isinstance(entry["path"], str) or not entry["path"]:
             raise ValueError
-        if type(scale) not in (int, float) or not math.isfinite(scale):
-            raise ValueError
-        adapters.append((file_path(entry["path"], folder), float(scale)))
+        adapters.append((file_path(entry["path"], folder), finite(scale)))
     return tuple(adapters)
 
 

@@ -87,6 +87,7 @@ _NONE: Final[Mapping[str, tuple[object, ...]]] = {
 _WHOLE: Final = frozenset({
     "max_tokens", "context_size", "top_k", "seed", "threads", "max_retries", "gpu_layers",
 })  # fmt: skip
+_LARGEST: Final = 2**63 - 1  # of TOML
 _FLAGS: Final = frozenset({"mmap", "mlock", "flash_attention"})
 _SWITCHES: Final = {
     "true": True, "yes": True, "on": True, "1": True, "enabled": True,
@@ -368,6 +369,8 @@ def _number(value: object) -> int | float:
                 raise ValueError("which is no number") from None
     else:
         found = value
-    if not math.isfinite(found):
+    if isinstance(found, float) and not math.isfinite(found):
         raise ValueError("which is no number")
+    if isinstance(found, int) and abs(found) > _LARGEST:
+        raise ValueError("which is too large a number")
     return found

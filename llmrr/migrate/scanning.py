@@ -14,6 +14,7 @@ from llmrr.migrate.assessing import dependencies, report, system
 from llmrr.migrate.assessing.dependencies import Dependency
 from llmrr.migrate.assessing.system import Sign
 from llmrr.migrate.documents import CODE, LARGEST, Document
+from llmrr.migrate.garbage import Uncollected
 from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_model
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.reading import OURS, UNREAD, Content, read
@@ -86,9 +87,10 @@ def scan(
             raise NotFound(f'there is no file or folder "{place}"', "ls")
     given = readers.READERS if known is None else known
     chosen = tuple(one for one in given if kind is None or kind in one.kinds)
-    run = _Run(chosen, kind, Wanted.of(only, skip))
-    for place in places:
-        run.take(place)
+    with Uncollected() as garbage:
+        run = _Run(chosen, kind, Wanted.of(only, skip), garbage)
+        for place in places:
+            run.take(place)
     return run.result()
 
 
@@ -99,6 +101,7 @@ class _Run:
     readers: tuple[Reader, ...]
     kind: str | None
     wanted: Wanted
+    garbage: Uncollected
     artefacts: list[Artefact] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     unreadable: list[Left] = field(default_factory=list)
@@ -179,6 +182,7 @@ class _Run:
             self._document(document, named)
         except Exception as error:
             self.artefacts.append(_bug(document.path, error))
+        self.garbage.parsed(len(content.data))
 
     def _document(self, document: Document, named: bool) -> None:
         found = self._recognised(document)

@@ -43,8 +43,8 @@ if not IS_AGAIN:
 else:
     import fuzzing
 
-import test_migrate_fuzz
-import test_migrate_planted
+import test_migrate_fuzz  # noqa: E402  after what is traced
+import test_migrate_planted  # noqa: E402
 
 
 def seeds() -> Iterator[bytes]:
@@ -68,6 +68,9 @@ def _input(name: str, content: bytes) -> bytes:
     is_modelfile = "modelfile" in name.lower()
     at = names.index("Modelfile") if is_modelfile else same[0] if same else names.index("a")
     return bytes([at]) + content
+
+
+_ENDS = (b"", b" {", b" [", b'"', b"'", b"`", b"\\", b"(", b": |", b"&a *a")
 
 
 class Fuzz:
@@ -151,8 +154,7 @@ class Fuzz:
             case 2:
                 lines[at], lines[other] = lines[other], lines[at]
             case _:
-                lines[at] = b"  " * chance.randrange(4) + lines[at].strip() + chance.choice(
-                    (b"", b" {", b" [", b'"', b"'", b"`", b"\\", b"(", b": |", b"&a *a"))  # fmt: skip
+                lines[at] = b"  " * chance.randrange(4) + lines[at].strip() + chance.choice(_ENDS)
         return data[:1] + b"\n".join(lines)
 
 
@@ -207,8 +209,8 @@ def main() -> None:
     fuzz = Fuzz(given.out, given.reader)
     atheris.Setup(
         [sys.argv[0], f"-max_total_time={round(given.minutes * 60)}", f"-max_len={LONGEST}",
-         f"-seed={given.seed}", "-timeout=60", "-rss_limit_mb=4096", "-print_final_stats=1",
-         str(begin)],
+         f"-seed={given.seed}", "-timeout=30", "-rss_limit_mb=4096", "-print_final_stats=1",
+         f"-artifact_prefix={given.out}/", str(begin)],
         fuzz.one, custom_mutator=fuzz.mutated,
     )  # fmt: skip
     atheris.Fuzz()  # which ends the process, with its own figures

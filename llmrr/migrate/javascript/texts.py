@@ -74,7 +74,7 @@ def read_number(text: str, *, whole: bool, prefix: bool) -> int | float | None:
     match = (pattern.match if prefix else pattern.fullmatch)(text.strip())
     if not match:
         return None
-    return whole_number(float(match[0])) if not whole else int(match[0])
+    return whole_number(float(match[0]))
 
 
 def whole_number(found: int | float) -> int | float | None:

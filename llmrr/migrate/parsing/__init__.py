@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.errors import DamagedFile
+from llmrr.migrate.parsing import shapes
 from llmrr.migrate.parsing.decoding import decoded
 from llmrr.migrate.parsing.initext import Ini
 from llmrr.migrate.parsing.sniffing import is_data, language, mentions_model, syntax
@@ -39,7 +40,11 @@ def parsed(text: str, suffix: str) -> Any:
         if is_data(suffix) or error.message == TEMPLATE:
             raise
         return None
-    return found if isinstance(found, dict | list) else None
+    if not isinstance(found, dict | list):
+        return None
+    if shapes.has_odd_numbers(text):
+        shapes.write_out(found)
+    return found
 
 
 def duplicates(text: str, suffix: str) -> list[tuple[str, int]]:
@@ -107,12 +112,10 @@ def _tree(text: str, suffix: str) -> Any:
 def _toml(text: str) -> Any:
     import tomllib
 
-    from llmrr.migrate.parsing.shapes import checked, without_dates
-
     if len(text) > _TOML:
         raise DamagedFile(f"TOML of more than {_TOML:,} characters is not read", "")
     try:
-        return without_dates(checked(tomllib.loads(text)))
+        return shapes.without_dates(shapes.checked(tomllib.loads(text)))
     except RecursionError:
         raise DamagedFile("nested too deeply", "") from None
     except ValueError as exc:

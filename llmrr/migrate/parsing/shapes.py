@@ -1,10 +1,14 @@
 """What every parsed tree keeps to."""
 
+import math
+import re
 from datetime import date, datetime, time
 from typing import Any, Final
 
 from llmrr.errors import DamagedFile
 
+LARGEST: Final = 2**63 - 1  # of the whole numbers
+_ODD: Final = re.compile(r"(?i)[\da-f_]{16}|e\+?\d{3}|\b(?:inf|nan|infinity)\b")
 DEEPEST: Final = 64  # levels; readers walk trees by recursion
 
 
@@ -21,6 +25,28 @@ def checked(tree: Any) -> Any:
         if not level:
             return tree
     raise DamagedFile(f"nested deeper than {DEEPEST} levels", "")
+
+
+def has_odd_numbers(text: str) -> bool:
+    """Whether a text may hold numbers that are not finite, or have more than 64 bits."""
+    return _ODD.search(text) is not None
+
+
+def write_out(tree: Any) -> None:
+    """Make texts of the numbers that are not finite or have more than 64 bits: nothing is set to
+    them, and what counts with numbers need not take care.
+
+    >>> write_out(tree := [1, {"a": 10**20, "b": 1e400}])
+    >>> tree
+    [1, {'a': '100000000000000000000', 'b': 'inf'}]
+    """
+    for key, one in list(tree.items() if isinstance(tree, dict) else enumerate(tree)):
+        if isinstance(one, dict | list):
+            write_out(one)
+        elif type(one) is float and not math.isfinite(one):
+            tree[key] = str(one)
+        elif type(one) is int and abs(one) > LARGEST:
+            tree[key] = str(one) if abs(one) < 10**300 else "inf"
 
 
 def without_dates(tree: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from llmrr.migrate.alternatives import with_calls
+from llmrr.migrate.parsing.shapes import LARGEST
 from llmrr.migrate.python import known
 from llmrr.migrate.python.calls import Calls
 from llmrr.migrate.python.classes import Classes
@@ -68,23 +69,26 @@ class Evaluator:
         """What an expression in a block is known to be."""
         if isinstance(node, ast.Constant):
             plain = node.value
+            if isinstance(plain, int) and abs(plain) > LARGEST:
+                return self.unresolved(node)
             if plain is None or isinstance(plain, str | int | float):
                 return plain
             return self.unresolved(node)
         key = id(node)
         if key in self._values:
             return self._values[key]
-        with self.nested() as allowed:
-            if not allowed or key in self._open:
-                return self.unresolved(node)
-            self._open.add(key)
-            try:
-                found = self._evaluated(node, block)
-                if isinstance(found, list | dict) and self._size(found) > _LARGEST:
-                    found = self.unresolved(node)
-                self._values[key] = found
-            finally:
-                self._open.discard(key)
+        if self._depth >= _DEEPEST or key in self._open:
+            return self.unresolved(node)
+        self._depth += 1
+        self._open.add(key)
+        try:
+            found = self._evaluated(node, block)
+            if isinstance(found, list | dict) and self._size(found) > _LARGEST:
+                found = self.unresolved(node)
+            self._values[key] = found
+        finally:
+            self._depth -= 1
+            self._open.discard(key)
         return found
 
     def aside(self, node: ast.expr, block: Block) -> Value:

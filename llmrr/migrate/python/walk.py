@@ -18,6 +18,7 @@ from llmrr.migrate.python.nodes import (
 )
 from llmrr.migrate.python.scopes import Binding, Block, Change, Scope
 
+_EMPTY = frozenset({ast.Constant, ast.Name, ast.Load, ast.Store, ast.Del})
 _COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
@@ -242,9 +243,6 @@ class Walk:
         stack: list[tuple[ast.AST, Block, bool]] = [(root, block, False)]
         while stack:
             node, at, done = stack.pop()
-            kind = type(node)
-            if kind is ast.Constant or kind is ast.Name:
-                continue
             if done:
                 assert isinstance(node, ast.Call | ast.BinOp)
                 self.found.append(Found(node, at))
@@ -258,7 +256,7 @@ class Walk:
                 self._assign(node.target, node.value, at, end(node))
             elif isinstance(node, ast.Lambda | _COMPREHENSIONS):
                 at = self._inner(node, at)
-            stack.extend((one, at, False) for one in children(node))
+            stack += [(one, at, False) for one in children(node) if type(one) not in _EMPTY]
 
     def _inner(self, node: ast.AST, block: Block) -> Block:
         """The block of a lambda or comprehension, in which its names are not known."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from llmrr.errors import EngineFailed, LlmrrError, UsageError
+from llmrr.migrate.secrets import masked
 from llmrr.migrate.validating.addresses import AddressSystem
 from llmrr.migrate.validating.cases import Case, answerable, builtin
 from llmrr.migrate.validating.likeness import Likeness, is_at, is_same
@@ -77,7 +78,7 @@ def _trials(
             in_vain = None if found.old.error is None else in_vain + 1
             if in_vain == IN_VAIN:
                 raise EngineFailed(
-                    f"the old side, {old.name}, answered none of {IN_VAIN} requests: "
+                    f"the old side, {masked(old.name)}, answered none of {IN_VAIN} requests: "
                     f"{found.old.error}",
                     found.old.hint or "what it takes: llmrr migrate validate --help",
                 )  # fmt: skip
