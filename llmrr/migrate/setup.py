@@ -1,6 +1,6 @@
 """The neutral form between artefacts and ``llmrr.toml``: many artefacts as one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -36,14 +36,17 @@ class Setup:
     called: Mapping[tuple[Path, str, str], str] = field(default_factory=dict)
 
 
-def combined(artefacts: Iterable[Artefact], folder: Path) -> Setup:
-    """What all of them say, for an ``llmrr.toml`` in ``folder``, in their order.
+def combined(
+    artefacts: Iterable[Artefact], folder: Path, named: Collection[str] = ()
+) -> Setup:
+    """What all of them say, for an ``llmrr.toml`` in ``folder``, in their order. ``named`` are
+    sources that the user names, seen from there.
 
     What is the same is there once; of two things with one name the second is renamed. What
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
     found = _Combining(folder)
-    given = stored.joined(artefacts, folder)
+    given = stored.joined(artefacts, folder, named)
     for artefact in given:
         found.add(artefact)
     return found.setup(given)

@@ -39,7 +39,7 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     """
     target = target.absolute()
     left = wanted(_foreign(artefacts), wishes)
-    setup = combined(left, target.parent)
+    setup = combined(left, target.parent, replacing.sources(wishes.replace, target.parent))
     _require_something(setup, left)
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
@@ -75,7 +75,8 @@ def called(
     """What each model of each artefact is called in the ``llmrr.toml`` that ``make`` plans, by the
     path and kind of the artefact and its name there. Raises what ``make`` does."""
     target = target.absolute()
-    setup = combined(wanted(artefacts, wishes), target.parent)
+    named = replacing.sources(wishes.replace, target.parent)
+    setup = combined(wanted(artefacts, wishes), target.parent, named)
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
     setup, _ = _replaced(setup, wishes, target.parent)

@@ -1,5 +1,6 @@
 """Other models in the place of those that were found: ``--replace``."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,11 @@ def pair(text: str) -> tuple[str, str]:
     except ValueError as exc:
         raise UsageError(f"--replace {text}: {exc}", _EXAMPLE) from exc
     return old, new
+
+
+def sources(pairs: Iterable[tuple[str, str]], folder: Path) -> list[str]:
+    """What takes the place of models, as an ``llmrr.toml`` in ``folder`` names it."""
+    return [Placer(Path.cwd() / "x", folder).source(new) for _, new in pairs]
 
 
 def replaced(
