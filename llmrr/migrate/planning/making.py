@@ -12,14 +12,14 @@ from llmrr import paths, tomlfile
 from llmrr.config import FILE_NAME, project_file, user_file
 from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
-from llmrr.migrate import checklist
+from llmrr.migrate.applying import checklist
 from llmrr.migrate.artefact import Artefact, Notice
+from llmrr.migrate.merging.setup import Setup, combined
 from llmrr.migrate.planning import blobs, replacing, sides
 from llmrr.migrate.planning.data import Action, Plan, identified
 from llmrr.migrate.planning.text import names_in, written
 from llmrr.migrate.planning.wishes import NO_WISHES, Wishes, fits, wanted, without
-from llmrr.migrate.secrets import masked
-from llmrr.migrate.setup import Setup, combined
+from llmrr.migrate.terms.secrets import masked
 from llmrr.strategies import parse_strategy
 from llmrr.tomllayout import Place
 

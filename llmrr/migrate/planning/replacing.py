@@ -8,11 +8,11 @@ from typing import Final
 from llmrr import settings
 from llmrr.errors import NotFound, UsageError
 from llmrr.kinds import split_source
-from llmrr.migrate import naming
 from llmrr.migrate.artefact import Model, unique
-from llmrr.migrate.fitting import Fitter
-from llmrr.migrate.placing import Placer
-from llmrr.migrate.setup import Setup
+from llmrr.migrate.merging.fitting import Fitter
+from llmrr.migrate.merging.placing import Placer
+from llmrr.migrate.merging.setup import Setup
+from llmrr.migrate.terms import naming
 
 _EXAMPLE: Final = "--replace openai:gpt-4o=file:./x.gguf"
 _OF_ANY: Final = ("timeout", "max_retries")  # options that mean the same at every provider

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from llmrr.migrate.artefact import Artefact, Model
-from llmrr.migrate.placing import Placer
+from llmrr.migrate.merging.placing import Placer
 
 _STORES: Final = ("hf-cache", "ollama-store")
 _FOLDERS: Final = ("hf-cache", "transformers-dir", "mlx-dir")

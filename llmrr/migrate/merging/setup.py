@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from llmrr.migrate import alike, naming, stored, variables
 from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
-from llmrr.migrate.fitting import Fitter, table_of
-from llmrr.migrate.ordering import ordered
-from llmrr.migrate.placing import Placer
+from llmrr.migrate.merging import alike, stored, variables
+from llmrr.migrate.merging.fitting import Fitter, table_of
+from llmrr.migrate.merging.ordering import ordered
+from llmrr.migrate.merging.placing import Placer
+from llmrr.migrate.terms import naming
 
 # Settings that name models.
 NAMING: Final = (

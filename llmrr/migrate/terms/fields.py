@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from llmrr.kinds import split_source
-from llmrr.migrate import naming, secrets
 from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.terms import naming, secrets
 from llmrr.migrate.values import Call, Env, OneOf, Prompt, Unresolved, Value
 from llmrr.parameters import fields_of
 

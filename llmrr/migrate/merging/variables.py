@@ -10,8 +10,8 @@ from llmrr import envfile
 from llmrr.config import user_file
 from llmrr.errors import BadConfig
 from llmrr.kinds import split_source
-from llmrr.migrate import naming
 from llmrr.migrate.artefact import Artefact, Model
+from llmrr.migrate.terms import naming
 
 Say = Callable[[str, str, str], None]
 
