@@ -116,7 +116,7 @@ class _Combining:
         options = placer.options(model.options)
         if model.adrift and "base_url" not in options:
             if model.adrift not in self.addresses:
-                said = f"{model.name} is left out: it is asked at {model.adrift}, which is not known"
+                said = f"{model.name} is left out: it is asked at {model.adrift}, not known here"
                 self._say("address-unknown", where, f"{said}; its key is to go nowhere else")
                 return None
             options = options | {"base_url": self.addresses[model.adrift]}

@@ -14,6 +14,7 @@ from llmrr.errors import BadConfig
 from llmrr.kinds import split_source
 from llmrr.migrate.artefact import Artefact, Model
 from llmrr.migrate.terms import naming
+from llmrr.migrate.terms.fields import variable_for
 
 Say = Callable[[str, str, str], None]
 
@@ -75,11 +76,10 @@ def _hold_against(other: _Candidate, best: _Candidate, needed: Sequence[str], sa
 
 
 def numbered(models: Iterable[Model], origins: Mapping[str, str], say: Say) -> list[Model]:
-    """The models, those with different keys under one variable with variables of their own: two
-    literal ones, and a literal one beside that of another address."""
+    """The models, each literal key under a variable that no other key has: one that goes to a
+    server of another's is not under the name of the provider, whose key would go there too."""
     given = list(models)
     taken = {one.options.get("api_key_env") for one in given}
-    elsewhere = {_reached(one) for one in given if one.key is None}
     known: dict[str, dict[str, str]] = {}
     found = []
     for model in given:
@@ -87,22 +87,24 @@ def numbered(models: Iterable[Model], origins: Mapping[str, str], say: Say) -> l
         if model.key is not None and variable is not None:
             own = known.setdefault(variable, {})
             if model.key not in own:
-                others = {place for name, place in elsewhere if name == variable}
-                number = len(own) + 1 + bool(others - {_reached(model)[1]})
-                own[model.key] = _next(variable, number, taken)
+                is_elsewhere = "base_url" in model.options and variable == _usual(model)
+                own[model.key] = (
+                    variable_for(model.name) if is_elsewhere
+                    else _next(variable, len(own) + 1, taken)
+                )  # fmt: skip
                 taken.add(own[model.key])
             named = own[model.key]
             if named != variable:
-                said = f"another key of this provider is in {variable}: set {named} to this one"
+                said = f"{variable} is that of another key: set {named} to this one"
                 say("key-guess", origins[model.name], said)
                 model = replace(model, options=model.options | {"api_key_env": named})
         found.append(model)
     return found
 
 
-def _reached(model: Model) -> tuple[str | None, str | None]:
-    """The variable of its key, and the address that gets it."""
-    return model.options.get("api_key_env"), model.options.get("base_url")
+def _usual(model: Model) -> str | None:
+    """The variable that usually holds the key of its provider."""
+    return naming.key_variable(split_source(model.source)[0])
 
 
 def _next(variable: str, number: int, taken: Collection[str | None]) -> str:

@@ -221,7 +221,7 @@ def _key(model: Model, name: str, value: Value, findings: Findings, line: int | 
     for text in value if isinstance(value, list) else [value]:
         if not isinstance(text, str) or secrets.is_placeholder(text):
             continue
-        variable = naming.key_variable(_provider(model)) or _variable(model.name)
+        variable = naming.key_variable(_provider(model)) or variable_for(model.name)
         findings.secrets.add(text)
         model.options.setdefault("api_key_env", variable)
         model.key = secrets.digest(text)
@@ -237,7 +237,7 @@ def _tell(findings: Findings, name: str, line: int | None, variable: str) -> Non
     )  # fmt: skip
 
 
-def _variable(name: str) -> str:
+def variable_for(name: str) -> str:
     """A variable for the key of a model whose provider has no usual one."""
     plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").upper() or "MODEL"
     return f"{'_' if plain[0].isdigit() else ''}{plain}_API_KEY"
