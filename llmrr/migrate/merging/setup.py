@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
-from llmrr.migrate.merging import alike, stored, variables
+from llmrr.migrate.merging import addressing, alike, stored, variables
 from llmrr.migrate.merging.fitting import Fitter, table_of
 from llmrr.migrate.merging.ordering import ordered
 from llmrr.migrate.merging.placing import Placer
@@ -47,7 +47,7 @@ def combined(
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
     given = stored.joined(artefacts, folder, named)
-    found = _Combining(folder, variables.addresses(given))
+    found = _Combining(folder, variables.addresses(given), addressing.stated(given))
     for artefact in given:
         found.add(artefact)
     return found.setup(given)
@@ -56,8 +56,11 @@ def combined(
 class _Combining:
     """The setup as it grows."""
 
-    def __init__(self, folder: Path, addresses: Mapping[str, str]) -> None:
-        self.folder, self.fitter, self.addresses = folder, Fitter(folder), addresses
+    def __init__(
+        self, folder: Path, addresses: Mapping[str, str], stated: Sequence[addressing.Stated]
+    ) -> None:
+        self.folder, self.fitter = folder, Fitter(folder)
+        self.addresses, self.stated = addresses, stated
         self.models: list[Model] = []
         self.homes: dict[str, str] = {}  # of each model, the artefact that it is from
         self.chains: list[tuple[str, ...]] = []
@@ -77,6 +80,7 @@ class _Combining:
         placer = Placer(artefact.path, self.folder)
         for model in artefact.models:
             where = _where(artefact.path, model.line)
+            model = addressing.asked(model, artefact, self.stated, where, self._say)
             if (placed := self._placed(model, placer, where)) is not None:
                 fitted = self.fitter.model(placed, where)
                 if fitted is not None:

@@ -156,6 +156,10 @@ def _model(
     address = beside.pop("base_url", None)
     if owner in _GENERIC and "openrouter" not in (address or ""):
         provider, value = _prefixed(provider, value)
+    if address is None and (ours := _asked(provider, value)):
+        stated = (_value(one, variables, plain) for one in naming.ADDRESSES.get(ours, ()))
+        address = next((one for one in stated if re.match(r"https?://", one)), None)
+        provider = ours if address else provider
     placed = naming.place(provider, value, _plain_address(address))
     if placed.source is None:
         findings.warn("unknown-provider", f"{name}: {placed.why}", line, name)
@@ -216,6 +220,12 @@ def _beside(
     return found
 
 
+def _asked(provider: str | None, model: str) -> str | None:
+    """Whose protocol a model is asked in; where nothing says it, OpenAI's."""
+    source = naming.place(provider, model).source
+    return source.partition(":")[0] if source else naming.provider_of(provider or "openai")
+
+
 def _plain_address(address: str | None) -> str | None:
     return re.sub(r"(?<=://)[^/@]*@", "", address).partition("?")[0] if address else None
 
@@ -231,15 +241,15 @@ def _addresses(
     variables: Mapping[str, str], plain: Mapping[str, str], findings: Findings,
     lines: Mapping[str, int],
 ) -> None:  # fmt: skip
-    for short in ("OPENAI_BASE_URL", "OPENAI_API_BASE", "AZURE_OPENAI_ENDPOINT"):
-        value = _plain_address(_value(short, variables, plain))
-        provider = "azure" if short.startswith("AZURE") else "openai"
-        if value and re.match(r"https?://", value) and not naming.is_default(provider, value):
-            findings.warn(
-                "base-url-default",
-                f"{plain[short]} is {value}: state base_url for the models that are asked there",
-                lines.get(plain[short]), plain[short],
-            )  # fmt: skip
+    for provider, names in naming.ADDRESSES.items():
+        for short in names:
+            value = _plain_address(_value(short, variables, plain))
+            if value and re.match(r"https?://", value) and not naming.is_default(provider, value):
+                findings.warn(
+                    "base-url-default",
+                    f"{plain[short]} is {value}: models whose code states no address are asked"
+                    " there", lines.get(plain[short]), plain[short],
+                )  # fmt: skip
 
 
 def _value(short: str, variables: Mapping[str, str], plain: Mapping[str, str]) -> str:
