@@ -196,8 +196,26 @@ def test_aichat(tmp_path: Path) -> None:
     assert [one.priority for one in found.models] == [None, 1, None, None, None]
     assert qwen.line == 15
     assert (groq.options, groq.cost) == ({"api_key_env": "GROQ"}, {"input": 0.05, "output": 0.08})
-    assert codes(found) == {"embedding-model", "unmapped-parameter"}
+    assert codes(found) == {"embedding-model", "unmapped-parameter", "key-guess"}
+    assert found.models[4].options == {"api_key_env": "CLAUDE_API_KEY"}  # {CLIENT}_API_KEY
     assert "zyxzyx" not in said(found)
+
+
+@pytest.mark.parametrize(("client", "variable"), [
+    ("{type: openai-compatible, name: my-host, api_base: 'https://h.example/v1', KEY}",
+     "MY_HOST_API_KEY"),
+    ("{type: openai, api_base: 'https://h.example/v1', KEY}", "OPENAI_API_KEY"),
+    ("{type: openai, KEY}", None), ("{type: groq, KEY}", None),
+    ("{type: openai-compatible, name: box, api_base: 'http://127.0.0.1:1/v1', KEY}", None),
+    ("{type: openai-compatible, name: x, api_base: 'https://h/v1', api_key: $OWN, KEY}", "OWN"),
+])  # fmt: skip
+def test_the_variable_of_a_client_of_aichat(
+    tmp_path: Path, client: str, variable: str | None
+) -> None:
+    text = f"clients: [{client.replace('KEY', 'models: [{name: m}]')}]\n"
+    found = only(AICHAT, tmp_path, "config.yaml", text)
+    assert found.models[0].options.get("api_key_env") == variable
+    assert ("key-guess" in codes(found)) is (variable == "MY_HOST_API_KEY")
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ def test_what_a_config_says_of_all_its_models() -> None:
     )  # fmt: skip
     assert found.fallbacks == (("smart", "local-llama"),)
     assert found.settings == {
+        "fallback_chain": ["smart", "local-llama"],
         "strategy": "quality-first", "breaker.failures": 4, "breaker.cooldown": 30,
         "cache.enabled": True, "cache.ttl": 60, "retry.attempts": 3,
     }  # fmt: skip

@@ -264,6 +264,22 @@ def test_paths_are_relative_to_the_file_that_is_written() -> None:
     assert [each.message for each in made.warnings] == ["c: there is no /abs/c.gguf here"]
 
 
+@pytest.mark.parametrize(("stated", "written"), [(["b", "c"], ["b", "c"]), (["c"], ["c"])])
+def test_a_chain_that_is_stated_for_all_models_is_so(stated: object, written: object) -> None:
+    found = findings("llm.config.js", "custom")
+    models = [model(found, f"openai:{name}") for name in ("a", "b", "c")]
+    found.chain(*models[1:])
+    found.settings["fallback_chain"] = stated
+    made = toml(plan(found.artefact()))
+    assert made["fallback_chain"] == written
+    own = {each["name"]: each.get("fallback") for each in made["models"]}
+    assert own == {"a": None, "b": ["c"] if stated == ["c"] else None, "c": None}
+    Path("llmrr.toml").write_text('version = 1\nfallback_chain = ["x"]\n[[models]]\nname = "x"\n'
+                                  'source = "openai:x"\n')  # fmt: skip
+    again = plan(found.artefact())
+    assert [each.get("fallback") for each in toml(again)["models"]] == [None, None, ["c"], None]
+
+
 def test_the_file_of_variables_is_named_and_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("OPENAI_API_KEY=sk-topsecret0123456789\n")
     made = plan(one("openai:a"), findings(".env", "dotenv").artefact())

@@ -62,7 +62,8 @@ def asked(
         return model
     said = f"{model.name} is asked at {nearest.address}, as {nearest.variable} in {nearest.path} has"
     say("base-url-default", where, f"{said} it: the code states no address")
-    return replace(model, source=place.source, options=model.options | {"base_url": place.base_url})
+    options = model.options | {"base_url": place.base_url}
+    return replace(model, source=place.source, options=options)
 
 
 def _absolute(path: Path) -> Path:

@@ -209,7 +209,7 @@ class _Combining:
             if isinstance(listed, list | tuple):
                 wide = {**{one: [known] for one, known in names.items()}, **groups}
                 value = list(_named(listed, {}, wide))
-                if len(value) < 2:
+                if len(value) < min(2, len(listed)) or not value:
                     return
         elif key in NAMING:
             value = _translated(value, names)

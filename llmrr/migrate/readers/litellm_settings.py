@@ -65,30 +65,27 @@ def chain(section: Mapping[str, Any], groups: Groups, findings: Findings, lines:
                 "conditional-fallback", f"{name} fell back {when}; here, whenever it fails",
                 lines.first(key, key=True), key,
             )  # fmt: skip
-    default = _texts(section.get("default_fallbacks"))
-    if default:
-        for name in groups:
-            if name not in done:
-                _chain(name, default, groups, findings, lines)
+    if default := _texts(section.get("default_fallbacks")):
+        _chain("*", default, groups, findings, lines)
     return done
 
 
 def _chain(
     name: str, others: list[str], groups: Groups, findings: Findings, lines: Lines
 ) -> set[str]:
-    """A chain for every member of a group; a name that there is none of is told."""
-    missing = [one for one in (name, *others) if one not in groups]
-    if name == "*":
-        missing = []
-    for one in missing:
+    """A chain for every member of a group, or with ``*`` for all; a name that there is none of is
+    told."""
+    for one in (name, *others):
+        if one in groups or one == "*":
+            continue
         findings.warn(
             "no-model", f"a fallback names {one}, which is no model here", lines.first(one), one
         )
     members = [model for other in others for model in groups.get(other, ())]
-    firsts = [one for all_of in groups.values() for one in all_of] if name == "*" else groups.get(
-        name, ()
-    )
-    for model in firsts:
+    if name == "*" and members:
+        names = dict.fromkeys(one.name for one in members)
+        findings.settings.setdefault("fallback_chain", list(names))
+    for model in groups.get(name, ()):
         findings.chain(model, *members)
     return {name}
 

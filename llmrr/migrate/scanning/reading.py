@@ -22,6 +22,8 @@ _ENDINGS: Final = (
     "sql proto graphql gql thrift ipa apk lockb sum pyi diff patch snap geojson "
     "jsonl ndjson xml xsd xsl plist strings storyboard pem crt key p12 gpg asc sig lock"
 )
+# Files of simonw/llm that may hold nothing but a short name.
+NAMED: Final = frozenset({"aliases.json", "default_model.txt", "model_options.json", "keys.json"})
 OURS: Final = "# Written by llmrr migrate"  # how an llmrr.toml begins that is made here
 UNREAD: Final = frozenset(f".{ending}" for ending in _ENDINGS.split())
 

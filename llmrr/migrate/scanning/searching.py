@@ -18,7 +18,7 @@ from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_mo
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.scanning import seeming
 from llmrr.migrate.scanning.garbage import Uncollected
-from llmrr.migrate.scanning.reading import OURS, UNREAD, Content, read
+from llmrr.migrate.scanning.reading import NAMED, OURS, UNREAD, Content, read
 from llmrr.migrate.scanning.walking import File, Left, Walk, Wanted, said
 from llmrr.migrate.terms.secrets import masked
 
@@ -167,7 +167,8 @@ class _Run:
                 self.artefacts.append(Artefact(Path(file.shown), "none", error=ours))
             return
         around = _tells_of_system(file.shown, suffix, content.data)
-        if content.is_whole and not (named or around or may_mention_model(content.data, suffix)):
+        is_told = named or around or os.path.basename(file.shown) in NAMED  # noqa: PTH119
+        if content.is_whole and not (is_told or may_mention_model(content.data, suffix)):
             return
         why = _too_much(content, suffix)
         if why is not None:
