@@ -391,3 +391,25 @@ def test_models_that_code_adds_to_continue(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert found.models[1].options["api_key_env"] == "K"
     assert not artefacts(CONTINUE, tmp_path, "a.ts", "config.models = [{provider: 'openai'}];")
+
+
+@pytest.mark.parametrize(("name", "text", "kind"), [
+    ("a.ini", "[a]\nhf = o/r:Q4\n", "llama-server-preset"),
+    ("a.ini", "[a]\nhf-repo = o/r\n", "llama-server-preset"),
+    ("a.ini", "[o/r:Q4]\nc = 5\n", "llama-server-preset"),
+    ("presets", "[o/r:Q4]\nc = 5\n", "llama-server-preset"),
+    ("io.datasette.llm/default_model.txt", "4o\n", "simonw-llm"),
+    ("io.datasette.llm/aliases.json", '{"s": "4o"}', "simonw-llm"),
+])  # fmt: skip
+def test_files_of_few_words_are_found_in_a_folder(
+    name: str, text: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    from llmrr.migrate.scanning import scan
+
+    monkeypatch.chdir(tmp_path)
+    Path("f", name).parent.mkdir(parents=True)
+    Path("f", name).write_text(text)
+    [found] = scan(["f"]).artefacts
+    assert found.kind == kind
+    assert [len(one.models) for one in scan([f"f/{name}"]).artefacts] == [1]
+    assert len(found.models) == 1

@@ -116,23 +116,6 @@ def test_paths_are_shown_as_they_were_given(monkeypatch: pytest.MonkeyPatch) -> 
     assert shown(scan("..")) == ["../x/a.yaml"]
 
 
-@pytest.mark.parametrize(("name", "text", "kind"), [
-    ("a.ini", "[a]\nhf = o/r:Q4\n", "llama-server-preset"),
-    ("a.ini", "[a]\nhf-repo = o/r\n", "llama-server-preset"),
-    ("a.ini", "[o/r:Q4]\nc = 5\n", "llama-server-preset"),
-    ("presets", "[o/r:Q4]\nc = 5\n", "llama-server-preset"),
-    ("io.datasette.llm/default_model.txt", "4o\n", "simonw-llm"),
-    ("io.datasette.llm/aliases.json", '{"s": "4o"}', "simonw-llm"),
-])  # fmt: skip
-def test_files_of_few_words_are_found_in_a_folder(name: str, text: str, kind: str) -> None:
-    Path("f", name).parent.mkdir(parents=True)
-    Path("f", name).write_text(text)
-    [found] = scanning.scan(["f"]).artefacts
-    assert found.kind == kind
-    assert [len(one.models) for one in scanning.scan([f"f/{name}"]).artefacts] == [1]
-    assert len(found.models) == 1
-
-
 def test_what_is_given_twice_is_found_once() -> None:
     put("repo/a.yaml", ROUTES)
     assert shown(scan("repo", "repo/a.yaml")) == ["repo/a.yaml"]

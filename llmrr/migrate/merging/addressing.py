@@ -60,8 +60,8 @@ def asked(
     place = naming.place(provider, name, nearest.address)
     if place.source is None or place.base_url is None:
         return model
-    said = f"{model.name} is asked at {nearest.address}, as {nearest.variable} in {nearest.path} has"
-    say("base-url-default", where, f"{said} it: the code states no address")
+    said = f"{model.name} is asked at {nearest.address}: the code states no address, and"
+    say("base-url-default", where, f"{said} {nearest.variable} in {nearest.path} does")
     options = model.options | {"base_url": place.base_url}
     return replace(model, source=place.source, options=options)
 
