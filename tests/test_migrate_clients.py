@@ -323,6 +323,26 @@ def test_nothing_is_read_that_lies_elsewhere(tmp_path: Path) -> None:
     assert "leak" not in said(found)
 
 
+def test_a_template_of_llm_with_a_model_of_ones_own(
+    tmp_path: Path,
+) -> None:
+    from llmrr.migrate.merging.setup import combined
+    from llmrr.migrate.scanning import scan
+
+    folder = llm_folder(tmp_path, extra_openai_models__yaml="", default_model__txt="m\n")
+    (folder / "extra-openai-models.yaml").write_text(
+        "- {model_id: loc, model_name: qwen, api_base: 'http://h.example/v1', aliases: [l]}\n"
+        "- {model_id: m, model_name: gpt-4o}\n"
+    )
+    text = "model: l\nsystem: Be brief\noptions: {temperature: 0.1}\n"
+    found = only(LLM, folder, "templates/brief.yaml", text)
+    assert sources(found) == {"loc": "openai:qwen"} and found.templates[0].model == "loc"
+    assert codes(found) == {"not-applied"}
+    assert codes(only(LLM, folder, "templates/x.yaml", text[9:])) == {"not-applied"}
+    setup = combined(scan([folder]).artefacts, folder)
+    assert [(one.name, one.priority) for one in setup.models] == [("loc", None), ("m", 1)]
+
+
 def test_a_template_of_llm(tmp_path: Path) -> None:
     found = only(LLM, tmp_path, "templates/sum.yaml", """
 model: 4o

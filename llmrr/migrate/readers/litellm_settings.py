@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.parsing.lines import Lines
+from llmrr.migrate.parsing.shapes import table
 from llmrr.migrate.terms.withheld import withhold
 
 Groups = Mapping[str, Sequence[Model]]
@@ -39,7 +40,7 @@ _GUARDS: Final = ("callback", "guardrail", "budget", "hook", "user", "team", "al
 def settle_router(whole: dict[str, Any], groups: Groups, findings: Findings, lines: Lines) -> None:
     """Fill in chains and settings from all sections; the top level counts too, where people put
     them by mistake."""
-    sections = [_table(whole.get(name)) for name in ("router_settings", "litellm_settings")]
+    sections = [table(whole.get(name)) for name in ("router_settings", "litellm_settings")]
     misplaced = {key: whole[key] for key in whole if key in _NOISE and key != "model_list"}
     for section in (*sections, misplaced):
         _alias(section.get("model_group_alias"), groups, findings, lines)
@@ -95,7 +96,7 @@ def _pairs(value: Any) -> Iterator[tuple[str, list[str]]]:
     if isinstance(value, dict):
         value = [value]
     for entry in value if isinstance(value, list) else ():
-        for name, others in _table(entry).items():
+        for name, others in table(entry).items():
             yield name, _texts(others)
     plain = _texts(value)
     if plain:
@@ -103,7 +104,7 @@ def _pairs(value: Any) -> Iterator[tuple[str, list[str]]]:
 
 
 def _alias(value: Any, groups: Groups, findings: Findings, lines: Lines) -> None:
-    for alias, target in _table(value).items():
+    for alias, target in table(value).items():
         name = target.get("model") if isinstance(target, dict) else target
         if not isinstance(name, str) or name not in groups:
             findings.warn("no-model", f"{alias} stands for {name}, which is no model here",
@@ -164,7 +165,7 @@ def _rest(section: Mapping[str, Any], findings: Findings, lines: Lines) -> None:
 def _server(whole: dict[str, Any], findings: Findings, lines: Lines) -> None:
     """What guards and feeds the proxy; its keys are told and never kept."""
     for name in ("general_settings", "environment_variables"):
-        for key, value in _table(whole.get(name)).items():
+        for key, value in table(whole.get(name)).items():
             if value in (None, "", [], {}):
                 continue
             line = lines.first(key, key=True)
@@ -188,10 +189,6 @@ def _number(value: Any) -> float | int | None:
     if found != found or found in (float("inf"), float("-inf")):
         return None
     return int(found) if found.is_integer() else found
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return {str(key): one for key, one in value.items()} if isinstance(value, dict) else {}
 
 
 def _texts(value: Any) -> list[str]:
