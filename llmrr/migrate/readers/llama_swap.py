@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
+from llmrr.migrate.launching import mounts
 from llmrr.migrate.launching.commands import launch, words_of
 from llmrr.migrate.launching.launches import served
 from llmrr.migrate.launching.macros import expanded
@@ -78,13 +80,14 @@ def is_template(document: Document) -> bool:
 def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
     findings, lines = Findings(document.path, KIND), Lines(document.text or "")
     withhold(shape, findings)
+    folder = document.real.parent
     shared = table(shape.get("macros"))
     by_name: dict[str, Model] = {}
     times: list[float] = []
     lines.next("models", key=True)
     for name, entry in table(shape.get("models")).items():
         line = lines.next(name, key=True)
-        if (model := _model(name, entry, shared, findings, line)) is not None:
+        if (model := _model(name, entry, shared, folder, findings, line)) is not None:
             by_name |= {one: model for one in (name, *model.aliases)}
             times.append(_seconds(entry.get("ttl"), shape.get("globalTTL")))
     for name, entry in table(shape.get("peers")).items():
@@ -96,8 +99,9 @@ def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
 
 
 def _model(
-    name: str, entry: Any, shared: Mapping[str, Any], findings: Findings, line: int | None
-) -> Model | None:
+    name: str, entry: Any, shared: Mapping[str, Any], folder: Path, findings: Findings,
+    line: int | None,
+) -> Model | None:  # fmt: skip
     if not isinstance(entry, dict):
         findings.warn("syntax", f"{name} is no table", line)
         return None
@@ -107,7 +111,8 @@ def _model(
     found = launch(words_of(command), own, guess=True) if command else None
     if found is not None:
         withhold(words_of(command), findings)
-        model = served(found, findings, name, line)
+        if (model := served(found, findings, name, line)) is not None:
+            mounts.outside(model, found.mounts, folder, findings)
     else:
         model = _reached(name, entry, macros, findings, line)
     if model is None:
