@@ -13,10 +13,13 @@
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from llmrr.migrate.values import Code
+
+
+LARGEST: Final = 400_000  # characters; a second goes into the densest code of so many
 
 
 def evaluate(text: str, path: Path, near: tuple[Path, Path] | None = None) -> "Code":
@@ -32,6 +35,8 @@ def evaluate(text: str, path: Path, near: tuple[Path, Path] | None = None) -> "C
 
     # A tree is many small objects, none of them garbage: the collector, which looks through all of
     # them again and again, would take more than half of the time.
+    if len(text) > LARGEST:
+        raise DamagedFile(f"code of {len(text):,} characters, which nobody wrote by hand", "")
     collected = gc.isenabled()
     gc.disable()
     try:
