@@ -12,6 +12,7 @@ An entry is a folder ``journal/<id>/`` in the data directory: ``entry.json`` and
 """
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -202,8 +203,8 @@ def _replace(path: Path, data: bytes, *, like: Path) -> None:
         temporary.replace(path)
     except BaseException as exc:
         temporary.unlink(missing_ok=True)
-        if isinstance(exc, OSError) and exc.filename is None:
-            exc.filename = str(path)  # as of a full disk
+        if isinstance(exc, OSError):
+            exc.filename = str(path)  # not the temporary one, nor none, as of a full disk
         raise
     _sync_folder(path.parent)
 
@@ -359,5 +360,7 @@ def _errors(*, reading: bool = False) -> Iterator[None]:
             ) from exc
         raise LlmrrError(
             f"cannot {'read' if reading else 'write'} {place}: {exc.strerror}",
-            "make it writable, or set LLMRR_HOME to a folder that is",
+            "make it writable, or set LLMRR_HOME to a folder that is"
+            if Path(place).is_relative_to(paths.data_dir())
+            else f"ls -ld {shlex.quote(str(Path(place).parent))} says who may write there",
         ) from exc

@@ -197,6 +197,8 @@ def _appended(text: str, found: Layout, place: Place, value: object) -> Edit:
         raise UnusualText(_named([place]))
     if array in found.values:
         last = _last_inside(found, array)
+        if last is not None and (line := _below(text, found.values[array], last, value)):
+            return line
         return _into_inline(text, found.values[array], last, toml_text(dict(value)), space="")
     header = ".".join(key_text(str(part)) for part in array)
     lines = [f"[[{header}]]"]
@@ -206,6 +208,21 @@ def _appended(text: str, found: Layout, place: Place, value: object) -> Edit:
     if not ends:
         return _at_the_end(text, lines)
     return _with_line(text, line_end(text, max(ends) - 1), "", *lines)._replace(is_alone=True)
+
+
+def _below(text: str, array: Span, last: int, value: Mapping[str, Any]) -> Edit | None:
+    """With one more table in a line of its own, where the last one has one; None elsewhere."""
+    import re
+
+    start, end = text.rfind("\n", 0, last) + 1, text.find("\n", last)
+    after = re.fullmatch(r"([^\S\n]*,)?[^\S\n]*(#[^\n]*)?", text[last:end].rstrip("\r"))
+    if start <= array.start or end == -1 or end >= array.end or after is None:
+        return None
+    newline = "\r\n" if text[:end].endswith("\r") else "\n"
+    indent = text[start : len(text) - len(text[start:].lstrip(" \t"))]
+    comma = after[1] is not None
+    written = f"{newline}{indent}{toml_text(dict(value))}{',' if comma else ''}"
+    return Edit(last, last + after.end(), ("" if comma else ",") + after[0] + written, True)
 
 
 def _into_inline(text: str, span: Span, last: int | None, written: str, space: str = " ") -> Edit:

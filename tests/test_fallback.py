@@ -143,6 +143,7 @@ GROUP = {"a": "group = 'g'\nweight = 1e9", "b": "group = 'g'\nweight = 1e-9"}
         ("fallback_chain = ['c', 'b']", GROUP, {"model": "g", "fallback": ["c"]}, "ac"),
         ("fallback_chain = false", GROUP, {"model": "g"}, "a"),
         ("", GROUP, {"model": "g"}, "ab"),
+        ("", {**GROUP, "a": f"{GROUP['a']}\nfallback = 'c'"}, {"model": "g"}, "abc"),
     ],
 )
 def test_the_chain(

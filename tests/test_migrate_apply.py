@@ -152,6 +152,28 @@ def test_what_was_undone_is_told_as_it_is(work: Path, typed: Typed) -> None:
     assert not Path("llmrr.toml").exists()
 
 
+def test_a_file_above_that_no_longer_counts_is_told(work: Path, typed: Typed) -> None:
+    Path("sub").mkdir()
+    Path("sub/app.py").write_text("from openai import OpenAI\n"
+                                  "OpenAI().responses.create(model='gpt-4o')\n")  # fmt: skip
+    shown = typed("migrate", "plan", "sub", "--target", "sub").out
+    assert f"{work / 'llmrr.toml'} no longer counts in {work / 'sub'}" in shown
+    assert "no longer counts" in typed("migrate", "apply", "sub", "--target", "sub").err
+    assert "no longer counts" not in typed("migrate", "plan", "sub").out
+
+
+def test_what_another_migration_was_built_on_goes_after_it(work: Path) -> None:
+    first = applied(one("openai:a"), may_change=True)
+    applied(one("openai:a"), may_change=True)  # changes nothing
+    second = applied(one("openai:b"), may_change=True)
+    with pytest.raises(LlmrrError, match="changed since") as caught:
+        undone(first.id)
+    assert f"rollback {second.id} first" in caught.value.hint
+    undone(second.id)
+    undone(first.id)
+    assert Path("llmrr.toml").read_bytes() == MINE.encode()
+
+
 def test_a_model_without_its_file_is_told_with_what_to_do(work: Path, typed: Typed) -> None:
     Path("llmrr.toml").unlink()
     file = kept(plan(one("file:./gone.gguf"), one("openai:a")))

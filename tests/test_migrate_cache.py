@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from llmrr import paths, stats
 from llmrr.database import open_database
 from llmrr.errors import DamagedFile
 from llmrr.migrate import caches
-from llmrr.migrate.caches import answers, finding, langchain, legacy
+from llmrr.migrate.caches import answers, copying, finding, langchain, legacy
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers import response_cache
 
@@ -101,6 +102,7 @@ def test_langchain_old_and_new(typed: Typed) -> None:
     ]  # fmt: skip
     assert runs[2].system == "Be brief." and runs[0].source == "import:langchain"
     assert path.read_bytes() == before and not list(Path().glob("*-wal"))
+    assert "not in [cache]: it does not say when it was answered" in one["notes"][0]
 
 
 def test_what_a_key_of_langchain_says() -> None:
@@ -251,7 +253,10 @@ def test_twice_is_once_and_undo_takes_it_out(typed: Typed) -> None:
     first = cached(typed, path, "--dry-run", "--json").json
     assert first["caches"][0]["answers"] == 1 and first["import"] is None and not history()
     made = cached(typed, path, "--json").json["import"]
-    again = cached(typed, path, "--json").json["caches"][0]
+    assert "--undo" not in cached(typed, path).out
+    again = cached(typed, path, "--json").json
+    assert [one["response"] for one in again["inference"]] == ["yes"]
+    again = again["caches"][0]
     assert (again["answers"], again["known"], len(history())) == (0, 1, 1)
     assert cached(typed, "--undo", made).out == "taken out: 1 answer and 0 models\n"
     assert not history()
@@ -334,9 +339,47 @@ def test_damaged_files_and_those_that_are_none(typed: Typed) -> None:
     assert "no file" in cached(typed, "none.db", code=3).err
 
 
-def test_a_log_beside_the_file_is_told(typed: Typed) -> None:
+def left_open(folder: str, mode: str) -> Path:
+    """A database as a program leaves it that was killed: its last rows lie beside it."""
+    Path("other").mkdir(exist_ok=True)
+    connection = sqlite3.connect("other/a.db", isolation_level=None)
+    connection.execute(f"PRAGMA journal_mode = {mode}")
+    connection.execute("PRAGMA cache_size = 1")
+    connection.execute(FULL)
+    connection.execute(PUT, ("Fine?", OLD_KEY, 0, "yes"))
+    if mode == "DELETE":  # cut off in the middle of a change: its journal takes it back
+        connection.execute("BEGIN")
+        connection.execute("UPDATE full_llm_cache SET response = 'no'")
+        connection.execute("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT "
+                           "500) INSERT INTO full_llm_cache SELECT x, '', 0, hex(zeroblob(900)) "
+                           "FROM n")  # fmt: skip
+    shutil.copytree("other", folder)
+    connection.close()
+    Path(folder, "a.db-shm").unlink(missing_ok=True)
+    return Path(folder, "a.db")
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_rows_that_lie_beside_the_file_are_read_from_a_copy(typed: Typed, mode: str) -> None:
+    path = left_open("app", mode)
+    before = {one.name: one.read_bytes() for one in path.parent.iterdir()}
+    assert len(before) == 2
+    Path("app").chmod(0o555)
+    found = cached(typed, "app", "--json").json["caches"]
+    assert [(one["answers"], "-wal" in "".join(one["notes"])) for one in found] == [(1, False)]
+    assert [run.answer for run in history()] == ["yes"]
+    assert {one.name: one.read_bytes() for one in path.parent.iterdir()} == before
+    (scanned,) = response_cache.of_data(Document(path, path.read_bytes()))
+    assert scanned.kind == "response-cache"
+
+
+def test_a_log_that_is_too_large_to_be_copied_is_told(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = database("a.db", FULL, (PUT, ("Fine?", OLD_KEY, 0, "yes")))
-    Path("a.db-wal").write_bytes(b"x")
+    Path("a.db-wal").write_bytes(b"x")  # which is no log of it
+    assert "-wal" not in cached(typed, path).out
+    monkeypatch.setattr(copying.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
     assert "-wal" in cached(typed, path).out
 
 

@@ -338,3 +338,38 @@ def test_other_files_are_not_llms(tmp_path: Path, name: str, text: str) -> None:
 def test_what_is_no_table_cannot_be_forced(tmp_path: Path, reader: Any) -> None:
     with pytest.raises(DamagedFile):
         list(reader.forced(document(tmp_path, "a.txt", "prose")))
+
+
+def test_roles_of_older_versions_of_aichat(tmp_path: Path) -> None:
+    text = """
+- name: shell
+  prompt: |
+    As a shell expert, convert: __INPUT__
+- name: emoji
+  prompt: convert to emojis
+  model: openrouter:openai/gpt-4o
+  temperature: 0
+"""
+    found = only(AICHAT, tmp_path, "roles.yaml", text)
+    assert [one.name for one in found.templates] == ["shell", "emoji"]
+    assert found.templates[0].template == "As a shell expert, convert: {input}"
+    (model,) = found.models
+    assert (model.source, model.params) == ("openrouter:openai/gpt-4o", {"temperature": 0})
+    assert found.templates[1].model == model.name
+    assert not artefacts(AICHAT, tmp_path, "people.yaml", "- {name: a, prompt: hello}")
+
+
+def test_models_that_code_adds_to_continue(tmp_path: Path) -> None:
+    text = """export function modifyConfig(config: Config): Config {
+  config.models = [{ title: "Q", provider: "ollama", model: "qwen2.5-coder:14b" }];
+  config.models.push({ title: who(), provider: "openai", model: "gpt-4o", apiKey: process.env.K });
+  config.tabAutocompleteModel = { provider: "ollama", model: "starcoder2:15b" };
+  return config;
+}
+"""
+    found = only(CONTINUE, tmp_path, "config.ts", text)
+    assert [one.source for one in found.models] == [
+        "ollama:qwen2.5-coder:14b", "openai:gpt-4o", "ollama:starcoder2:15b"
+    ]  # fmt: skip
+    assert found.models[1].options["api_key_env"] == "K"
+    assert not artefacts(CONTINUE, tmp_path, "a.ts", "config.models = [{provider: 'openai'}];")

@@ -67,6 +67,63 @@ spring:
      {"openai:gpt-4o": {"temperature": 0.3}}),
     ("local.json", '{"llm": {"model_path": "./models/a.gguf", "n_ctx": 2048, "n_gpu_layers": 33}}',
      {"file:./models/a.gguf": {"context_size": 2048, "gpu_layers": 33}}),
+    ("librechat.yaml", """
+endpoints:
+  custom:
+    - name: Mine
+      apiKey: "${MY_KEY}"
+      baseURL: https://h.example/v1
+      models: {default: [a-model, "Shown Name"], fetch: false}
+    - {name: groq, apiKey: "${GROQ_KEY}", models: [llama-3.1-8b]}
+""", {"openai:a-model": {"base_url": "https://h.example/v1", "api_key_env": "MY_KEY"}}),
+    ("settings.json", """// Zed
+{"agent": {"default_model": {"provider": "openai", "model": "qwen3.6"}},
+ "language_models": {
+   "openai": {"api_url": "https://nan.example/v1", "available_models": [
+     {"name": "qwen3.6", "max_tokens": 131072}, {"name": "b-1", "max_output_tokens": 99}]},
+   "ollama": {"api_url": "http://box:11434", "available_models": [{"name": "q:7b",
+     "max_tokens": 8192}]},
+   "anthropic": {"available_models": [{"name": "claude-x"}]}}}
+""", {"openai:qwen3.6": {"base_url": "https://nan.example/v1"},
+      "openai:b-1": {"base_url": "https://nan.example/v1", "max_tokens": 99},
+      "ollama:q:7b": {"base_url": "http://box:11434", "context_size": 8192}}),
+    ("opencode.json", json.dumps({"model": "lm/qwen", "provider": {"lm": {
+        "options": {"baseURL": "http://127.0.0.1:1234/v1"}, "models": {"gemma": {"name": "G"}}}}}),
+     {"openai:gemma": {"base_url": "http://127.0.0.1:1234/v1"},
+      "openai:qwen": {"base_url": "http://127.0.0.1:1234/v1"}}),
+    ("codex.toml", 'model = "m-1"\nmodel_provider = "mine"\n[model_providers.mine]\n'
+     'base_url = "http://box:8000/v1"\n', {"openai:m-1": {"base_url": "http://box:8000/v1"}}),
+    ("goose.yaml", "GOOSE_PROVIDER: openrouter\nGOOSE_MODEL: anthropic/claude-x\n",
+     {"openrouter:anthropic/claude-x": {}}),
+    ("workflow.json", json.dumps({"nodes": [
+        {"type": "@n8n/n8n-nodes-langchain.lmChatOllama", "parameters": {"model": "llama3.2:3b"}},
+        {"type": "@n8n/n8n-nodes-langchain.lmChatGoogleGemini",
+         "parameters": {"modelName": "models/gemini-2.0-flash"}}]}),
+     {"ollama:llama3.2:3b": {}, "google:gemini-2.0-flash": {}}),
+    ("chatflow.json", json.dumps({"nodes": [{"data": {
+        "name": "chatOllama", "type": "ChatOllama", "inputParams": [{"model": "gpt-4o"}],
+        "inputs": {"modelName": "llama3", "baseUrl": "http://box:11434"}}}]}),
+     {"ollama:llama3": {"base_url": "http://box:11434"}}),
+    ("application.properties", "spring.ai.openai.api-key=${K}\n# no\n"
+     "spring.ai.openai.base-url=https://h.example/v1\nspring.ai.openai.chat.options.model=glm-4\n"
+     "spring.ai.openai.chat.options.temperature=0.3\n", {"openai:glm-4": {
+         "temperature": 0.3, "base_url": "https://h.example/v1", "api_key_env": "K"}}),
+    ("appsettings.Development.json", json.dumps({"AzureOpenAI": {
+        "Endpoint": "https://me.openai.azure.com/", "ExamDeployment": "exam",
+        "EmbeddingDeployment": "text-embedding-3-large"}}),
+     {"azure:exam": {"base_url": "https://me.openai.azure.com"}}),
+    ("azure.yml", "spring: {ai: {azure: {openai: {endpoint: 'https://r.openai.azure.com', "
+     "chat: {options: {deployment-name: dep}}}}}}",
+     {"azure:dep": {"base_url": "https://r.openai.azure.com"}}),
+    ("OAI_CONFIG_LIST", '// Please modify\n//\n[{"model": "gpt-4-0125-preview", '
+     '"api_key": "<your key>"}, {"model": "<your deployment>", "api_type": "azure"}]',
+     {"openai:gpt-4-0125-preview": {}}),
+    ("aider.yml", "model: openai/local/llama\nopenai-api-base: http://127.0.0.1:4000/v1\n"
+     "openai-api-key: sk-anything\npretty: true\n",
+     {"openai:local/llama": {"base_url": "http://127.0.0.1:4000/v1",
+                             "api_key_env": "OPENAI_API_KEY"}}),
+    ("eval.yaml", "providers: [{id: 'anthropic:claude-agent-sdk', config: {model: claude-x}}]",
+     {"anthropic:claude-x": {}}),
     ("app.js", "module.exports = {llm: {provider: 'openai', model: 'gpt-4o', temperature: 0.1}}",
      {"openai:gpt-4o": {"temperature": 0.1}}),
 )  # fmt: skip
@@ -102,6 +159,18 @@ NEGATIVES = (
     ("prices.json", json.dumps({f"gpt-4-{at}": {"model": f"gpt-4-{at}"} for at in range(200)})),
     ("phone.json", '{"devices": [{"model": "monet-edition", "type": "phone"}]}'),
     ("notes.txt", "model: gpt-4o is what we use"),
+    ("en.json", '{"openai": {"title": "OpenAI", "model": "Model", "apiKey": "API Key"}}'),
+    ("de.json", '{"openai": {"model": "Modell", "apiKey": "API-Key"}, "groq": {"model": "模型"}}'),
+    ("data.json", '[{"model": "gpt-4", "messages": []}, {"model": "gpt-4", "messages": []}]'),
+    ("chat.json", '{"title": "x", "create_time": 1, "model": "gpt-4o", "mapping": {}}'),
+    ("leader.json", '{"results": [{"model": "gpt-4o", "provider": "openai"}]}'),
+    ("speed.json", '{"a": {"model": "gpt-4o", "provider": "", "latency_ms": 500}}'),
+    ("quoted.json", json.dumps({
+        "a/b.json": {"models": [{"name": "x", "source": "openai:gpt-4o", "config": {}}]},
+        "c.yaml": {"model": "gpt-4o", "provider": "openai", "api_key": "x"},
+    })),
+    ("cases.yaml", "tests: [{llm: {provider: openai, model: gpt-4o}}]\n"
+     "expected: {provider: openai, model: gpt-4o}"),
 )  # fmt: skip
 
 
@@ -163,6 +232,34 @@ def test_any_shape_is_looked_at(shape: Any) -> None:
     assert READER.forced is not None
     if isinstance(shape, dict | list):
         list(READER.forced(found))
+
+
+def test_what_a_test_expects_is_no_configuration(tmp_path: Path) -> None:
+    quoted = dict(NEGATIVES)["quoted.json"]
+    for reader in READERS:
+        if reader.of_data is not None:
+            assert not list(reader.of_data(document(tmp_path, "quoted.json", quoted)))
+
+
+def test_a_model_is_shown_where_its_field_stands(tmp_path: Path) -> None:
+    text = "about: gpt-4o is good\nllm:\n  provider: openai\n  model: gpt-4o\n"
+    assert only(READER, tmp_path, "a.yaml", text).models[0].line == 4
+
+
+def test_the_default_of_a_variable_is_said(tmp_path: Path) -> None:
+    text = "llm: {provider: groq, model: '${MODEL:llama-3.1-8b}', temperature: 0}"
+    found = only(READER, tmp_path, "a.yaml", text)
+    assert sources(found) == {"llama-3.1-8b": "groq:llama-3.1-8b"}
+    assert "env-default" in codes(found)
+
+
+def test_a_fallback_beside_a_model_follows_it(tmp_path: Path) -> None:
+    text = "a: {provider: ollama, model: gemma3:4b, fallback_model: llava:7b, temperature: 0}\n"
+    text += "b: {model: gpt-4o, fallback_models: [claude-x, groq/y]}\n"
+    found = only(READER, tmp_path, "a.yaml", text)
+    assert list(found.fallbacks) == [
+        ("gemma3:4b", "llava:7b"), ("gpt-4o", "claude-x"), ("gpt-4o", "y")
+    ]  # fmt: skip
 
 
 def test_code_that_another_reader_takes_is_left(tmp_path: Path) -> None:

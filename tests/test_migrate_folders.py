@@ -17,6 +17,7 @@ from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers import gpt4all, lm_studio, transformers
 from llmrr.migrate.scanning import scan
+from llmrr.migrate.setup import combined
 
 SAMPLES = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "max_new_tokens": 50}
 
@@ -310,6 +311,7 @@ def test_settings_of_gpt4all(tmp_path: Path) -> None:
         "[General]\nmodelPath=/models\n[model-a%20b.gguf]\ntemperature=0.4\ntopK=10\n"
         "maxLength=128\ncontextLength=2048\ngpuLayers=100\npromptBatchSize=128\n"
         'systemMessage="Be\\nbrief."\n[model-0a1b]\nname=Odd\ntopP=0.1\n'
+        'systemMessage="Be {odd}."\n'
     )
     path = tmp_path / "GPT4All.ini"
     path.write_text(text)
@@ -321,6 +323,8 @@ def test_settings_of_gpt4all(tmp_path: Path) -> None:
     }  # fmt: skip
     assert model.options == {"context_size": 2048}
     assert codes(found) == ["no-model"]
+    assert "top_p = 0.1" in found.warnings[0].message
+    assert [one.messages for one in found.templates] == [(("system", "Be {{odd}}."),)]
 
 
 @pytest.mark.parametrize(
@@ -344,3 +348,62 @@ def test_code_that_uses_gpt4all(call: str, source: str) -> None:
 def test_what_gpt4all_offers_is_not_in_use() -> None:
     found = of_data(gpt4all, [{"filename": "x.gguf", "md5sum": "y"}], "models3.json")
     assert (found.kind, found.models, codes(found)) == ("gpt4all", (), ["no-model"])
+
+
+# -- plain folders ---------------------------------------------------------------------------------
+
+
+def test_a_folder_of_gguf_files_is_its_models(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    model_file(folder / "see-7b-Q4_0.gguf")
+    model_file(folder / "mmproj-see-7b-f16.gguf")
+    model_file(folder / "below" / "other.gguf")
+    model_file(folder / "parts-00001-of-00002.gguf")
+    (folder / "README.md").write_text("llama-server -m x.gguf")
+    found, below = scan([tmp_path]).artefacts
+    assert {found.kind, below.kind} == {"custom"}
+    (model,) = found.models
+    assert (model.name, model.source) == ("see-7b-Q4_0", "file:./models/see-7b-Q4_0.gguf")
+    assert model.options == {"mmproj": "./models/mmproj-see-7b-f16.gguf"}
+    assert codes(found) == ["incomplete"]
+    assert [one.source for one in below.models] == ["file:./below/other.gguf"]
+    model_file(tmp_path / "tests" / "data" / "t.gguf")
+    (folder / "config.ini").write_text("")
+    assert [one.path.name for one in scan([tmp_path]).artefacts] == ["below"]
+
+
+def test_a_file_that_code_names_is_one_model(tmp_path: Path) -> None:
+    model_file(tmp_path / "models" / "q.gguf")
+    model_file(tmp_path / "models" / "r.gguf")
+    (tmp_path / "app.py").write_text(
+        "from llama_cpp import Llama\nm = Llama(model_path='./models/q.gguf', n_ctx=512)\n"
+    )
+    found = combined(scan([tmp_path]).artefacts, tmp_path)
+    assert [(one.source, one.options) for one in found.models] == [
+        ("file:./models/q.gguf", {"context_size": 512}), ("file:./models/r.gguf", {}),
+    ]  # fmt: skip
+
+
+# -- LM Studio as it is written ----------------------------------------------------------------
+
+
+def test_what_lm_studio_states_of_every_model_is_no_warning() -> None:
+    found = of_data(lm_studio, {"name": "p", "operation": {"fields": [
+        field("llm.prediction.temperature", 0.3),
+        field("llm.prediction.contextOverflowPolicy", "truncateMiddle"),
+        field("llm.prediction.structured", {"type": "none"})]}, "load": {"fields": [
+            field("llm.load.llama.acceleration.offloadRatio", 1),
+            field("llm.load.offloadKVCacheToGpu", True),
+            field("llm.load.numParallelSessions", 4),
+            field("llm.load.llama.kCacheQuantizationType", {"checked": True, "value": "q8_0"}),
+            field("llm.load.llama.vCacheQuantizationType", {"checked": True, "value": "q8_0"}),
+        ]}}, "p.json")  # fmt: skip
+    assert codes(found) == ["no-model"]
+    said = found.warnings[0].message
+    assert "gpu_layers = -1" in said
+    assert 'kv_type = "q8_0"' in said
+
+
+def test_parameters_of_an_inference_are_no_preset() -> None:
+    shape = {"model_version": "1", "inference_params": {"scenario": "a"}}
+    assert not list(lm_studio.of_data(Document(Path("x.json"), json.dumps(shape).encode())))

@@ -270,3 +270,23 @@ def test_an_exported_client_is_told_once(tmp_path: Path) -> None:
     file.write_text('import OpenAI from "openai"; export default new OpenAI();')
     (found,) = scan([file]).artefacts
     assert (found.kind, codes(found)) == ("openai-config-js", ["client-only"])
+
+
+@pytest.mark.parametrize("text", [
+    'import { ChatOpenAI } from "@langchain/openai";\n'
+    'export const llm = new ChatOpenAI({ modelName: "gpt-4o", temperature: 0.7 });\n',
+    'const { OpenAI } = require("llamaindex");\n'
+    'module.exports = { llm: new OpenAI({ model: "gpt-4o", temperature: 0.1 }) };\n',
+])  # fmt: skip
+def test_what_another_library_makes_is_its_readers(text: str) -> None:
+    assert read(text) == []
+
+
+def test_what_the_router_of_the_guide_makes_is_read() -> None:
+    text = (
+        'import { LLMRouter } from "llm-runner-router";\n'
+        'export default new LLMRouter({ strategy: "balanced", models: [{ id: "a", source: '
+        '"openai:gpt-4o", temperature: 0.5 }] });\n'
+    )
+    found = one(text)
+    assert [one.source for one in found.models] == ["openai:gpt-4o"]

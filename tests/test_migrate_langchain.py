@@ -402,7 +402,7 @@ const chain = new LLMChain({llm, prompt});
 
 @pytest.mark.parametrize(("call", "source", "params", "options"), [
     ('ChatOpenAI(model="m", openai_api_base="http://x/v1", max_completion_tokens=5)', "openai:m",
-     {"max_tokens": 5}, {"base_url": "http://x/v1"}),
+     {"max_tokens": 5}, {"base_url": "http://x/v1", "api_key_env": "OPENAI_API_KEY"}),
     ('ChatOpenAI(model="m", model_kwargs={"top_p": 0.5}, api_key=os.environ["K"])', "openai:m",
      {"top_p": 0.5}, {"api_key_env": "K"}),
     ('ChatAnthropic(model_name="c", max_tokens_to_sample=9, default_request_timeout=3)',

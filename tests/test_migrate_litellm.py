@@ -10,6 +10,7 @@ from reading import artefacts, codes, only, said, sources
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.litellm_names import PROVIDERS, named
 from llmrr.migrate.readers.litellm import READER
+from llmrr.migrate.setup import combined
 
 
 def config(folder: Path, text: str, name: str = "config.yaml") -> Artefact:
@@ -45,6 +46,8 @@ def test_the_list_of_providers_is_whole() -> None:
          "http://localhost:1234/v1"),
         ("model: llamafile/x", "openai:x", "http://127.0.0.1:8080/v1"),
         ("model: claude-3-haiku", "anthropic:claude-3-haiku", None),
+        ("model: anthropic.claude-3-sonnet-20240229-v1:0",
+         "bedrock:anthropic.claude-3-sonnet-20240229-v1:0", None),
         ("model: gpt-4o", "openai:gpt-4o", None),
         ("model: org/x, custom_llm_provider: groq", "groq:org/x", None),
         ("model: huggingface/org/x", "huggingface:org/x", None),
@@ -321,3 +324,32 @@ def test_other_code_and_other_files_are_left(tmp_path: Path) -> None:
 
 def test_an_unknown_prefix_is_part_of_the_name() -> None:
     assert named("meta-llama/Llama-3") == (None, "meta-llama/Llama-3")
+
+
+def test_a_model_stands_where_it_is_named(tmp_path: Path) -> None:
+    entry = "- litellm_params: {model: gpt-4o}\n  model_name: gpt-4o\n"
+    found = config(tmp_path, f"model_list:\n{entry * 2}")
+    assert [one.line for one in found.models] == [3, 5]
+
+
+@pytest.mark.parametrize("name", ["gemini-3-pro-image-preview", "gemini-3.1-flash-image"])
+def test_models_that_draw_are_left(tmp_path: Path, name: str) -> None:
+    found = config(tmp_path, one_model(f"model: vertex_ai/{name}"))
+    assert not found.models and "other-role" in codes(found)
+
+
+def test_an_order_within_a_group_is_a_chain(tmp_path: Path) -> None:
+    found = config(tmp_path, """
+model_list:
+  - {model_name: p, litellm_params: {model: openai/a, weight: 9, order: 1}}
+  - {model_name: p, litellm_params: {model: openai/b, order: 1}}
+  - {model_name: p, litellm_params: {model: openai/c, order: 2}}
+  - {model_name: q, litellm_params: {model: openai/d}}
+litellm_settings: {fallbacks: [{p: [q]}]}
+""")
+    made = combined([found], tmp_path)
+    assert [(one.name, one.group) for one in made.models] == [
+        ("p-1", "p"), ("p-2", "p"), ("p-3", None), ("q", None)
+    ]  # fmt: skip
+    assert made.chains == (("p-1", "p-3", "q"), ("p-2", "p-3", "q"), ("p-3", "q"))
+    assert [one.weight for one in made.models[:2]] == [1.0, 0.0001]

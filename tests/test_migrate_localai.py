@@ -243,3 +243,42 @@ def test_whatever_the_values_are_it_goes_on(table: dict[str, object]) -> None:
     for shape in (table, [table], {**table, "name": "m", "parameters": {"model": "x"}}):
         document.__dict__["shape"] = shape
         list(localai.of_data(document))
+
+
+def test_a_base_that_lies_beside_is_read(tmp_path: Path) -> None:
+    (tmp_path / "chatml.yaml").write_text(
+        "name: chatml\nconfig_file: |\n  stopwords: [x]\n  context_size: 4096\n"
+    )
+    entry = "name: a\nlicense: mit\nurls: [u]\nurl: github:mudler/LocalAI/gallery/%s@master\n" \
+        "overrides: {parameters: {model: a.gguf}, context_size: 8192}\n" \
+        "files: [{filename: a.gguf, uri: 'huggingface://o/r/a.gguf'}]\n"  # fmt: skip
+    (model,) = read(entry % "chatml.yaml", tmp_path, "a.yaml").models
+    assert (model.name, model.params) == ("a", {"stop": ["x"]})
+    assert model.options == {"file": "a.gguf", "context_size": 8192}
+    assert codes(read(entry % "chatml.yaml", tmp_path, "a.yaml")) == []
+    assert codes(read(entry % "other.yaml", tmp_path, "a.yaml")) == ["hub-reference"]
+
+
+def test_a_model_outside_of_parameters_is_taken_and_told() -> None:
+    found = read("name: m\nbackend: llama-cpp\nmodel: m.gguf\ncontext_size: 4096\n")
+    assert found.models[0].source == "file:m.gguf"
+    assert codes(found) == ["not-used-by-original"]
+
+
+def test_what_llama_cpp_keeps_of_prompts_is_no_loss() -> None:
+    found = read(GGUF + "  cache_prompt: true\n  keep: -1\nprompt_cache_path: c\n"
+                 "prompt_cache_all: true\ncache_type_k: q8_0\ncache_type_v: q8_0\n"
+                 "options: ['use_jinja:true']\n")  # fmt: skip
+    assert not found.warnings
+    assert found.models[0].options == {"kv_type": "q8_0"}
+
+
+def test_a_backend_of_hugging_face_writes_text() -> None:
+    found = read("name: gpt-3.5-turbo\nbackend: langchain-huggingface\n"
+                 "parameters: {model: gpt2, temperature: 0.2, batch: 512}\n"
+                 "template: {chat: a, completion: b}\n")  # fmt: skip
+    (model,) = found.models
+    assert (model.source, model.params) == ("huggingface:gpt2", {"temperature": 0.2})
+    assert codes(found) == ["not-applied", "go-template"]
+    assert "a.tmpl (chat), b.tmpl (completion)" in found.warnings[1].message
+    assert codes(read("name: x\nbackend: insightface\nparameters: {model: f}\n")) == ["other-role"]

@@ -114,6 +114,16 @@ PYTHON = [
     ("from mistralai import Mistral\nc = Mistral(api_key=os.environ['MISTRAL_API_KEY'])\n"
      "c.chat.complete(model='mistral-small', messages=m, random_seed=3)",
      {"source": "mistral:mistral-small", "seed": 3}),
+    ("import os, json, requests\nK = os.environ['OR_KEY']\nrequests.post('https://openrouter.ai/api/"
+     "v1/chat/completions', headers={'Authorization': f'Bearer {K}'}, data=json.dumps({'model': "
+     "'o/m', 'messages': [{'role': 'system', 'content': 'S'}], 'temperature': 1}))",
+     {"source": "openai:o/m", "base_url": "https://openrouter.ai/api/v1", "system": "S",
+      "api_key_env": "OR_KEY", "temperature": 1}),
+    ("import os, requests\nU = os.getenv('U', 'http://box:11434')\nrequests.post(f'{U}/api/chat', "
+     "json={'model': 'llama3', 'messages': m, 'options': {'num_ctx': 9}}, timeout=3)",
+     {"source": "ollama:llama3", "base_url": "http://box:11434", "context_size": 9}),
+    ("import requests\nrequests.post('https://api.openai.com/v1/completions', json={'model': 'm', "
+     "'prompt': 'x', 'max_tokens': 5})", {"source": "openai:m", "max_tokens": 5}),
     ("from groq import Groq\nGroq().chat.completions.create(model='llama3-8b', messages=m)",
      {"source": "groq:llama3-8b"}),
     ("import ollama\nollama.chat(model='llama3:8b', messages=m, options={'num_ctx': 8192})",
@@ -126,6 +136,24 @@ def test_python(text: str, expected: dict[str, Any]) -> None:
     found = model(text)
     assert {k: found.get(k) for k in expected} == expected
     assert set(found) - set(expected) <= {"api_key_env"}
+
+
+@pytest.mark.parametrize(("client", "key"), [
+    ("OpenAI(base_url='http://box:8000/v1')", "OPENAI_API_KEY"),
+    ("OpenAI(base_url='http://box:8000/v1', api_key=None)", "OPENAI_API_KEY"),
+    ("OpenAI(base_url='http://box:8000/v1', api_key='EMPTY')", None),
+    ("OpenAI(base_url='http://box:8000/v1', api_key=os.environ['K'])", "K"),
+    ("OpenAI(base_url='http://box:8000/v1', api_key=secret())", None),
+    ("OpenAI()", None),
+    ("AzureOpenAI(azure_endpoint='https://x.openai.azure.com')", "AZURE_OPENAI_API_KEY"),
+    ("AzureOpenAI(azure_endpoint='https://x.openai.azure.com', azure_ad_token_provider=t)", None),
+])  # fmt: skip
+def test_the_key_that_the_library_takes_itself_at_another_address(
+    client: str, key: str | None
+) -> None:
+    text = f"import os\nfrom openai import AzureOpenAI, OpenAI\nc = {client}\n"
+    assert model(f"{text}c.chat.completions.create(model='gpt-4o', messages=m)").get(
+        "api_key_env") == key  # fmt: skip
 
 
 JAVASCRIPT = [
@@ -147,12 +175,14 @@ JAVASCRIPT = [
      "'https://openrouter.ai/api/v1' }); }\n"
      " ask() { return this.o.chat.completions.create({ model: "
      "'meta-llama/x:free', messages: [] }); } }",
-     {"source": "openai:meta-llama/x:free", "base_url": "https://openrouter.ai/api/v1"}),
+     {"source": "openai:meta-llama/x:free", "base_url": "https://openrouter.ai/api/v1",
+      "api_key_env": "OPENAI_API_KEY"}),
     ("import { AzureOpenAI } from 'openai';\nconst a = new AzureOpenAI({ endpoint: "
      "'https://x.openai.azure.com', apiVersion: '2024-10-21' });\n"
      "a.chat.completions.create({ model:"
      " 'dep', messages: [] });", {"source": "azure:dep", "base_url": "https://x.openai.azure.com",
-                                  "api_version": "2024-10-21"}),
+                                  "api_version": "2024-10-21",
+                                  "api_key_env": "AZURE_OPENAI_API_KEY"}),
     ("import OpenAI from 'openai';\nconst a = new OpenAI({ baseURL: 'https://x.openai.azure.com/"
      "openai/deployments/dep', defaultQuery: { 'api-version': '2023-05-15' } });\n"
      "a.chat.completions.create({ model: 'gpt-4', messages: [] });",

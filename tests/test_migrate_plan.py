@@ -371,6 +371,20 @@ def test_only_and_skip(only: tuple[str, ...], skip: tuple[str, ...], left: list[
     assert [each.name for each in combined(given, Path()).models] == left
 
 
+def test_a_model_is_skipped_by_the_name_that_it_gets() -> None:
+    Path("llmrr.toml").write_text('[[models]]\nname = "a"\nsource = "openai:z"\n')
+    found = findings("b.py")
+    first, second, third = (model(found, f"openai:{name}") for name in "abc")
+    found.chain(first, second)
+    found.settings["fallback_chain"] = [first.name, second.name, third.name]
+    found.templates.append(Template("greet", "hi {name}", model=first.name))
+    made = toml(plan(found.artefact(), skip=("a-2",)))
+    assert [one["name"] for one in made["models"]] == ["a", "b", "c"]
+    assert made["fallback_chain"] == ["b", "c"] and "templates" not in made
+    with pytest.raises(LlmrrError, match="nothing was found"):
+        plan(one("openai:a"), skip=("a-2",))
+
+
 def test_another_model_takes_the_place_of_one() -> None:
     found = one("openai:gpt-4o", params={"temperature": 0.2}, options={
         "api_key_env": "OPENAI_API_KEY", "timeout": 5})  # fmt: skip
@@ -412,6 +426,11 @@ def test_the_four_features_week_by_week_or_by_their_shares() -> None:
         ("advanced-caching", 1), ("model-ensembles", 2), ("auto-scaling", 3),
         ("cost-optimization", 4),
     ]  # fmt: skip
+    Path("llmrr.toml").write_text("[flags]\nstart = 2026-01-05\n")
+    made = plan(one("openai:a"), adopt=True, start=datetime.date(2026, 12, 1))
+    assert toml(made)["flags"]["start"] == datetime.date(2026, 1, 5)
+    assert codes(made) == ["clash"]
+    Path("llmrr.toml").unlink()
     flags = toml(plan(one("openai:a"), adopt=True))["flags"]
     assert [(name, each["rollout"]) for name, each in flags.items()] == [
         ("advanced-caching", 1.0), ("model-ensembles", 0.0), ("auto-scaling", 0.0),
@@ -438,6 +457,25 @@ def test_the_file_of_a_store_that_was_seen_counts_first(tmp_path: Path) -> None:
     seen.models[0].weights = str(tmp_path / "blob")
     made = plan(seen, as_files=True)
     assert toml(made)["models"][0]["source"] == f"file:{tmp_path}/blob"
+
+
+def test_what_ollama_puts_around_its_files_comes_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from builders import gguf_file
+    from holdings import OllamaStore, model_bytes
+
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "store"))
+    image = gguf_file(tmp_path / "i.gguf", metadata={
+        "general.architecture": "clip", "general.type": "mmproj"}).read_bytes()  # fmt: skip
+    OllamaStore(tmp_path / "store").add("registry.ollama.ai/library/see/latest", [
+        ("model", model_bytes(tmp_path)), ("projector", image), ("system", "Be brief."),
+        ("params", '{"temperature": 0.5, "num_ctx": 2048, "stop": ["a"]}'),
+    ])  # fmt: skip
+    [found] = toml(plan(one("ollama:see", params={"temperature": 0}), as_files=True))["models"]
+    assert found["params"] == {"temperature": 0, "stop": ["a"], "system": "Be brief."}
+    assert found["options"]["context_size"] == 2048
+    assert Path(found["options"]["mmproj"]).read_bytes() == image
 
 
 def test_the_check_list_has_its_items_and_phases() -> None:

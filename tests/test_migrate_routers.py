@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted import KEYS
 from reading import artefacts, codes, document, only, said, sources
 
 from llmrr.errors import DamagedFile
@@ -351,6 +352,98 @@ def test_units_and_containers(tmp_path: Path, name: str, text: str) -> None:
     assert (model.source, model.options) == ("file:/models/a.gguf", {"context_size": 512})
 
 
+def test_what_an_image_of_ollama_has_fetched(tmp_path: Path) -> None:
+    text = (
+        "FROM ollama/ollama\nENV MODEL=llama3.2:1b\nRUN pip install vllm\n"
+        "RUN ollama serve & \\\n    sleep 5 && ollama pull $MODEL && ollama pull nomic-embed-text\n"
+        "CMD [\"serve\"]\n"
+    )
+    found = only(COMMANDS, tmp_path, "Dockerfile", text)
+    assert sources(found) == {"llama3.2:1b": "ollama:llama3.2:1b"}
+    assert codes(found) == {"embedding-model"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Dockerfile", f"FROM vllm/vllm-openai\nENV HF_TOKEN={KEYS['huggingface']}\n"
+         'CMD ["--model", "Qwen/Q"]\n'),
+        ("compose.yml", "services: {v: {image: vllm/vllm-openai, command: --model Qwen/Q,\n"
+         f"  environment: [HF_TOKEN={KEYS['huggingface']}]}}}}\n"),
+    ],
+)  # fmt: skip
+def test_keys_that_are_set_for_a_container(tmp_path: Path, name: str, text: str) -> None:
+    found = artefacts(COMMANDS, tmp_path, name, text)[0]
+    assert sources(found) == {"Q": "huggingface:Qwen/Q"}
+    assert codes(found) == {"secret-in-clear"}
+    assert KEYS["huggingface"] not in said(found)
+
+
+def test_a_model_that_is_to_be_filled_in_is_none(tmp_path: Path) -> None:
+    text = "services: {v: {image: vllm/vllm-openai, command: --model YOUR_MODEL}}"
+    assert not artefacts(COMMANDS, tmp_path, "compose.yml", text)
+
+
+COMPOSED = """
+services:
+  ollama:
+    image: ollama/ollama
+    entrypoint: ["/bin/sh", "-c"]
+    command:
+      - |
+        ollama serve &
+        sleep 5
+        ollama pull llama3
+        curl http://localhost:11434/api/pull -d '{"name": "phi3:mini"}'
+        wait
+  fetch:
+    image: ollama/ollama
+    entrypoint: [sh, -c, "ollama pull nomic-embed-text && ollama pull q:1b"]
+  init: {image: busybox, command: "wget --post-data '{\\"name\\": \\"q:2b\\"}' http://o:11434/api/pull"}
+  tgi:
+    image: ghcr.io/huggingface/text-generation-inference:2.0
+    environment: {MODEL_ID: mistralai/Mistral-7B, MAX_TOTAL_TOKENS: 8192}
+  runner: {provider: {type: model, options: {model: ai/smollm2}}}
+  llama:
+    image: ghcr.io/ggml-org/llama.cpp:server
+    command: -m /models/a.gguf -c 512
+    volumes: ["./here:/models:ro"]
+  gone:
+    image: ghcr.io/ggml-org/llama.cpp:server
+    command: -m /models/b.gguf
+    volumes: [{type: bind, source: ./here, target: /models}]
+  localai:
+    image: localai/localai:latest-aio-cpu
+    command: phi-2 huggingface://TheBloke/phi-2-GGUF/phi-2.Q8_0.gguf
+    environment:
+      - CONTEXT_SIZE=4096
+      - 'PRELOAD_MODELS=[{"url": "github:go-skynet/model-gallery/gpt4all-j.yaml", "name": "gpt"}]'
+models:
+  llm: {model: hf.co/bartowski/Llama-GGUF, context_size: 4096}
+"""
+
+
+def test_what_a_compose_file_runs(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a.gguf").write_bytes(b"GGUF")
+    found = {one.kind: one for one in artefacts(COMMANDS, tmp_path, "compose.yaml", COMPOSED)}
+    assert sources(found["llama-server-preset"]) == {
+        "llama3": "ollama:llama3", "phi3:mini": "ollama:phi3:mini", "q:1b": "ollama:q:1b",
+        "q:2b": "ollama:q:2b",
+        "Mistral-7B": "huggingface:mistralai/Mistral-7B", "a": "file:./here/a.gguf",
+        "b": "file:/models/b.gguf", "Llama-GGUF": "huggingface:bartowski/Llama-GGUF",
+    }  # fmt: skip
+    options = {one.name: one.options for one in found["llama-server-preset"].models}
+    assert options["Mistral-7B"] == {"context_size": 8192}
+    assert options["Llama-GGUF"] == {"context_size": 4096}
+    assert codes(found["llama-server-preset"]) == {
+        "embedding-model", "unsupported-source", "foreign-path",
+    }  # fmt: skip
+    assert sources(found["localai"]) == {"phi-2-GGUF": "huggingface:TheBloke/phi-2-GGUF"}
+    assert found["localai"].models[0].options == {"file": "phi-2.Q8_0.gguf", "context_size": 4096}
+    assert codes(found["localai"]) == {"hub-reference"}
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -363,6 +456,130 @@ def test_units_and_containers(tmp_path: Path, name: str, text: str) -> None:
 )
 def test_what_starts_no_model_is_left(tmp_path: Path, name: str, text: str) -> None:
     assert not artefacts(COMMANDS, tmp_path, name, text)
+
+
+K8S = """
+apiVersion: apps/v1
+kind: Deployment
+spec:
+  template:
+    spec:
+      volumes: [{name: w, hostPath: {path: /srv/w}}]
+      initContainers:
+      - image: curlimages/curl
+        command: [sh, -c, "curl -o /w/a.gguf https://example.org/a.gguf"]
+      containers:
+      - image: vllm/vllm-openai:v1
+        command: [python3, -m, vllm.entrypoints.openai.api_server]
+        args: ["--model=org/x", "--max-model-len=$(LENGTH)"]
+        env: [{name: LENGTH, value: "4096"}]
+      - image: ghcr.io/ggml-org/llama.cpp:server
+        command: [/bin/sh, -c]
+        args:
+        - |
+          echo llama-server -m /no.gguf
+          exec /app/llama-server -m /w/a.gguf \\
+            --ctx-size 512
+        volumeMounts: [{name: w, mountPath: /w}]
+---
+apiVersion: apps/v1
+kind: Deployment
+spec:
+  template:
+    spec:
+      containers:
+      - image: me/app
+        env:
+        - {name: OPENAI_BASE_URL, value: "http://vllm/v1"}
+        - {name: OPENAI_MODEL, value: org/x}
+        - {name: OPENAI_API_KEY, valueFrom: {secretKeyRef: {name: s, key: k}}}
+---
+apiVersion: v1
+kind: ConfigMap
+data:
+  config.yaml: |
+    model_list:
+      - model_name: g
+        litellm_params: {model: groq/llama}
+"""
+
+
+def test_kubernetes(tmp_path: Path) -> None:
+    found = {one.kind: one for one in artefacts(COMMANDS, tmp_path, "d.yaml", K8S)}
+    server = found["llama-server-preset"]
+    assert {one.source: one.options for one in server.models} == {
+        "huggingface:org/x": {"context_size": 4096}, "file:/w/a.gguf": {"context_size": 512},
+    }  # fmt: skip
+    assert any("/srv/w/a.gguf" in one.message for one in server.warnings)
+    (asked,) = found["dotenv"].models
+    assert (asked.source, asked.options) == (
+        "openai:org/x", {"base_url": "http://vllm/v1", "api_key_env": "OPENAI_API_KEY"}
+    )
+    (inner,) = found["litellm"].models
+    assert inner.source == "groq:llama"
+    assert inner.line is not None and "model_name: g" in K8S.splitlines()[inner.line - 1]
+
+
+def test_variables_of_a_compose_file(tmp_path: Path) -> None:
+    text = """
+services:
+  api:
+    environment:
+      - OPENAI_API_BASE=http://ollama:11434/v1
+      - OPENAI_MODEL_NAME=${MODEL:-llama3.1:8b}
+      - OPENAI_API_KEY=0123456789abcdef
+  other: {environment: {OPENAI_MODEL: "${UNKNOWN}", MODEL: gpt-4o}}
+  pull:
+    image: ollama/ollama
+    entrypoint: [/bin/sh, -c]
+    command: ["sleep 3; ollama pull llama3.1:8b; ollama pull nomic-embed-text"]
+"""
+    found = {one.kind: one for one in artefacts(COMMANDS, tmp_path, "compose.yaml", text)}
+    (asked,) = found["dotenv"].models
+    assert (asked.source, asked.options["base_url"]) == (
+        "openai:llama3.1:8b", "http://ollama:11434/v1"
+    )
+    assert found["dotenv"].env_file is None
+    assert "secret-in-clear" in codes(found["dotenv"])
+    assert "0123456789abcdef" not in said(found["dotenv"])
+    assert sources(found["llama-server-preset"]) == {"llama3.1:8b": "ollama:llama3.1:8b"}
+    assert "embedding-model" in codes(found["llama-server-preset"])
+
+
+def test_makefiles(tmp_path: Path) -> None:
+    text = """MODEL ?= models/a.gguf
+CTX := 512
+serve:
+\t@echo llama-server -m no.gguf
+\t@llama-server -m $(MODEL) \\
+\t\t-c $(CTX)
+chat:
+\t-mlx_lm.server --model org/x-4bit && ollama run mistral:7b
+"""
+    found = {one.kind: one for one in artefacts(COMMANDS, tmp_path, "Makefile", text)}
+    server = found["llama-server-preset"]
+    assert sources(server) == {"a": "file:models/a.gguf", "mistral:7b": "ollama:mistral:7b"}
+    assert (server.models[0].options, server.models[0].line) == ({"context_size": 512}, 5)
+    mlx = found["mlx-code"].models[0]
+    assert (mlx.source, mlx.engine) == ("huggingface:org/x-4bit", "mlx")
+
+
+def test_defaults_and_other_machines_in_scripts(tmp_path: Path) -> None:
+    text = """#!/bin/bash
+MODEL="${MODEL:-/srv/a.gguf}"
+NAME="${NAME:-mine}"
+: "${OTHER:=/srv/b.gguf}"
+llama-server -m "$MODEL" --alias "$NAME" ${MM:+--mmproj "$MM"} -hft abcdef0123456789
+llama-server -m "$OTHER" "$@"
+ssh box "cd ~/l && nohup build/bin/llama-server -m c.gguf -c 512 > log 2>&1 &"
+"""
+    found = only(COMMANDS, tmp_path, "a.sh", text)
+    assert sources(found) == {
+        "mine": "file:/srv/a.gguf", "b": "file:/srv/b.gguf", "c": "file:c.gguf"
+    }
+    assert found.models[2].options == {"context_size": 512}
+    assert "env-default" in codes(found)
+    assert "abcdef" not in said(found)
 
 
 def test_variables_that_blow_up_stay_small(tmp_path: Path) -> None:

@@ -458,3 +458,15 @@ def test_what_another_reader_knows_is_not_guessed_at(
     (tmp_path / "b.py").write_text("import openai\nmodel = 'gpt-4o'\n")
     found = [(one.path.name, one.kind) for one in scan(tmp_path).artefacts]
     assert found == [("a.py", "openai-code"), ("b.py", "custom")]
+
+
+def test_a_plan_tells_what_could_not_be_read(tmp_path: Path, typed: Typed) -> None:
+    (tmp_path / "a.yaml").write_text(ROUTES)
+    for number in range(22):
+        (tmp_path / f"b{number:02}.yaml").write_text("model_list: [gpt-4o\n")
+    shown = typed("migrate", "plan", str(tmp_path), "--json")
+    told = [one["where"] for one in json.loads(shown.out)["warnings"]
+            if one["code"] == "unreadable"]  # fmt: skip
+    assert [Path(one).name for one in told] == [*(f"b{n:02}.yaml" for n in range(20)), ""]
+    only = typed("migrate", "plan", str(tmp_path), "--skip", "*b??.yaml", "--skip", ".", "--json")
+    assert json.loads(only.out)["warnings"] == []

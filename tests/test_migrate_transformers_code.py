@@ -46,6 +46,15 @@ def test_the_example_of_the_guide() -> None:
     assert codes(found) == ["max-length-is-total"]
 
 
+def test_settings_of_an_object_count_with_what_is_set_on_it() -> None:
+    found = read(
+        "from transformers import GenerationConfig\n" + LOAD
+        + "g = GenerationConfig.from_pretrained('org/model')\ng.max_new_tokens = 9\ng.top_p = 0.5\n"
+        "m.generation_config.temperature = 0.25\nm.generate(x, generation_config=g)\n"
+    )
+    assert found.models[0].params == {"max_tokens": 9, "top_p": 0.5, "temperature": 0.25}
+
+
 def test_max_length_gives_way_to_max_new_tokens() -> None:
     found = read(LOAD + "m.generate(x, max_length=1000, max_new_tokens=20)")
     assert found.models[0].params == {"max_tokens": 20}
@@ -346,3 +355,22 @@ def test_code_without_models_is_none() -> None:
     for text in (AUTO + "t = AutoTokenizer.from_pretrained('o/r')\n", "import os\n"):
         document = Document(Path("x.py"), text.encode())
         assert not [*transformers_code.of_code(document), *mlx.of_code(document)]
+
+
+@pytest.mark.parametrize(
+    ("code", "params"),
+    [
+        ("g = generation_config = m.generation_config\ngeneration_config.max_new_tokens = 200\n"
+         "generation_config.temperature = 0.7\n"
+         "m.generate(**tokenizer('x'), generation_config=generation_config)",
+         {"max_tokens": 200, "temperature": 0.7}),
+        ("m.generation_config.top_p = None\nm.generation_config.max_new_tokens = 200\n"
+         "m.generate(x, max_new_tokens=20)", {"max_tokens": 20}),
+        ("m.generation_config.do_sample = False\nm.generation_config.temperature = None",
+         {"temperature": 0}),
+    ],
+)  # fmt: skip
+def test_what_is_set_on_a_generation_config(code: str, params: dict[str, object]) -> None:
+    found = read(LOAD + code)
+    assert found.models[0].params == params
+    assert set(codes(found)) <= {"greedy"}

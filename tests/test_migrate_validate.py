@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from terminal import Seen, Typed
 from llmrr import config, pairs, paths, stats
 from llmrr.database import open_database
 from llmrr.errors import NotFound, UsageError
-from llmrr.migrate.validating import addresses, cases, figures, kept, received
+from llmrr.migrate.validating import addresses, cases, figures, kept, received, vectors
 from llmrr.migrate.validating.asking import Trial, order
 from llmrr.migrate.validating.commands import CommandSystem
 from llmrr.migrate.validating.systems import Reply
@@ -123,6 +124,28 @@ def test_an_embedding_model_of_the_configuration_decides(
     validated(typed, "--old-command", program("print('x')"), *args, "--min-similarity", "0.7")
 
 
+def test_an_answer_longer_than_the_context_of_the_vectors_is_compared_in_parts(
+    typed: Typed
+) -> None:
+    builders.tiny_bert(Path("bert.gguf"), context=64)
+    with toml().open("a") as file:
+        file.write(f"[[models]]\nname = 'vectors'\ntags = ['embedding']\n"
+                   f"source = 'file:{Path('bert.gguf').absolute()}'\n")  # fmt: skip
+    long = program("print('some more words here ' * 300)")
+    found = validated(
+        typed, "--old-command", long, "--samples", "2", "--max-latency-ratio", "1e9",
+        "--min-similarity", "0", "--set", write_set({"prompt": "Hi"}), "--json",
+    ).json  # fmt: skip
+    assert found["similarity"] is not None and found["similarity_by"] == "vectors"
+
+
+@given(st.text(min_size=2))
+def test_halves_are_all_of_a_text(text: str) -> None:
+    found = vectors.halves(text)
+    assert "".join("".join(found).split()) == "".join(text.split())
+    assert all(len(one) < len(text) for one in found)
+
+
 def test_latency_and_errors_are_bars(typed: Typed) -> None:
     asked = write_set({"prompt": CAPITALS[0][0]})
     found = validated(
@@ -147,6 +170,16 @@ def test_a_new_side_that_fails_more_often_does_not_pass(
     assert KEY not in found.out + found.err
     served.faults.extend([warm, *[Fault(400, "bad", "no")] * 2])
     validated(typed, *args, "--max-error-increase", "0.5")
+
+
+def test_no_breaker_holds_requests_back(typed: Typed, served: OpenAIServer) -> None:
+    served.faults.extend([Fault(), *[Fault(500, "bad", "down")] * 8])
+    new_side(served)
+    found = validated(
+        typed, "--old-command", program("print('Hello, world!')"), "--samples", "12", "--set",
+        write_set({"prompt": "Hi"}), *EASY, "--json", code=9,
+    )  # fmt: skip
+    assert found.json["reliability"]["new_errors"] == 8 and len(served.seen) == 1 + 12
 
 
 def new_side(server: OpenAIServer, more: str = "") -> None:
@@ -203,10 +236,34 @@ def test_a_model_may_judge(typed: Typed, served: OpenAIServer) -> None:
     served.replies.extend([Said(("No.",)), Said(("Yes",))])
     found = validated(
         typed, "--old-command", program("print('Lyon')"), "--new", "small", "--judge", "judge",
-        "--set", write_set({"prompt": CAPITALS[0][0], "expected": "Paris"}), "--samples", "1",
+        "--set", write_set({"prompt": CAPITALS[0][0], "expected": "Paris"}), "--samples", "5",
         *EASY, "--json",
     ).json["accuracy"]  # fmt: skip
     assert (found["old_score"], found["new_score"], found["by"]) == (0.0, 1.0, "judge")
+    assert len(served.seen) == 2  # once for each answer
+
+
+def test_a_judge_or_a_model_of_vectors_that_fails_loses_nothing_else(
+    typed: Typed, served: OpenAIServer
+) -> None:
+    with toml().open("a") as file:
+        file.write(
+            f"[[models]]\nname = 'judge'\nsource = 'openai:{MODEL}'\n"
+            f"options = {{ base_url = '{served.address}/v1', api_key_env = 'OLD_KEY' }}\n"
+        )
+    args = ("--old-command", program("print('Lyon')"), "--new", "small", "--samples", "2",
+            "--max-latency-ratio", "1e9", "--max-tokens", "24", "--json",
+            "--set", write_set({"prompt": CAPITALS[0][0], "expected": "Paris"}))  # fmt: skip
+    served.faults.append(Fault(400, "bad", "not today"))
+    served.replies.extend([Said(("No.",)), Said(("Yes",))])
+    found = validated(typed, *args, "--judge", "judge", "--no-similarity").json["accuracy"]
+    assert (found["old_score"], found["new_score"], found["judged"]) == (0.0, 1.0, 1)
+    assert found["failed"] == 1 and "not today" in found["why"]
+    served.faults.extend([Fault(), Fault(400, "bad", "not today")])
+    seen = validated(typed, *args, "--embedding", "judge", code=9)
+    assert seen.json["similarity"] is None and "not today" in seen.err
+    served.faults.append(Fault(400, "bad", "not today"))
+    assert "not today" in validated(typed, *args, "--embedding", "judge", code=7).out
 
 
 def test_an_old_provider_by_our_engines(typed: Typed, served: OpenAIServer) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrr.cli import options, output
+from llmrr.cli import options, output, transfer
 from llmrr.cli.layout import Page, counted, size
 from llmrr.errors import LlmrrError, NotFound, UsageError
 from llmrr.router import Router
@@ -43,7 +43,8 @@ def cache(
     they lie.
 
     Files are told by their content; databases are opened to be read, pickles never. Twice is once.
-    With --json also in the guide's shape, version 2.0.0, with the answers of this import.
+    Nothing goes to [cache], whose key is more than any of them records: the output says what. With
+    --json also in the guide's shape, version 2.0.0.
     """
     with Router(warn=output.note) as router:
         if undo is not None:
@@ -68,9 +69,11 @@ def bring(
     if not places:
         raise UsageError("no path is named", "llmrr migrate cache PATH")
     import_id = bringing.new_id()
-    found = bringing.bring(
-        router.database, places, import_id, tool=tool, dry_run=dry_run
-    )
+    with transfer.work() as work:
+        found = bringing.bring(
+            router.database, places, import_id, tool=tool, dry_run=dry_run,
+            told=lambda count: work("answers", count, 0),
+        )  # fmt: skip
     return found, bringing.facts(found, import_id, dry_run=dry_run)
 
 
@@ -114,5 +117,7 @@ def brought(page: Page, facts: Mapping[str, Any]) -> Iterator[str]:
             yield f"{one['path']}: {left['count']:,} left: {left['why']}"
         for note in (*one["notes"], *filter(None, [one["error"]])):
             yield f"{one['path']}: {note}"
-    if facts["import"]:
-        yield f"import {facts['import']}"
+    has_new = any(one["answers"] or any(it["is_new"] for it in one["models"])
+                  for one in facts["caches"])  # fmt: skip
+    if facts["import"] and has_new:
+        yield f"llmrr migrate cache --undo {facts['import']} takes it out again"

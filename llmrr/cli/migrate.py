@@ -70,6 +70,10 @@ def plan(
     there is added to, and keeps its comments and order. What cannot be taken over is told with a
     stable code. The same input gives the same plan. With --patch it prints what would be changed
     in your code instead; no source is written.
+
+    A model whose file does not lie where it was looked for is planned all the same: until its file
+    is there, llmrr config check ends with exit code 8, and no prompt goes to it. --skip leaves it
+    out, by its name or by the file that states it.
     """
     wanted = migrating.wishes(
         only=only, skip=skip, replace=replace, as_files=as_files, strategy=strategy, mode=mode,

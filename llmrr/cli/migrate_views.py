@@ -27,25 +27,27 @@ def plan(found: "Plan") -> Iterator[str]:
         yield ""
         yield f"{counted(len(caches), 'file')} with answers that go to the history:"
         yield from (f"  {name}" for name in caches)
-    if missing := planning.absent(found):
-        yield ""
-        yield from absent(missing)
-    if waiting := sides.waiting(found.toml):
-        yield ""
-        yield f"off until promoted, one a week: {', '.join(waiting)}"
-        yield "  llmrr migrate promote --flag NAME --to 100%, or --adopt --start DATE"
     yield ""
+    if told := list(remarks(found)):
+        yield from (*told, "")
     done = sum(one.done is True for one in found.checklist)
     warned = counted(len(found.warnings), "warning")
     items = f"{done} of {len(found.checklist)} items of the check-list done"
     yield f"plan {found.id}: {warned}, {items}"
 
 
-def absent(names: Iterable[str]) -> Iterator[str]:
-    """What it means that the files of these models are not there."""
-    yield f"no file yet: {', '.join(names)}"
-    yield "  until it lies there llmrr config check fails and no prompt goes to the model; edit its"
-    yield "  source, or leave it out: --skip NAME"
+def remarks(found: "Plan") -> Iterator[str]:
+    """What a plan leaves to be done or known, once it is applied too."""
+    if missing := planning.absent(found):
+        yield f"no file yet: {', '.join(missing)}"
+        yield "  until it lies there llmrr config check fails and no prompt goes to the model; edit"
+        yield "  its source, or leave it out: --skip NAME"
+    if waiting := sides.waiting(found.toml):
+        yield f"off until promoted, one a week: {', '.join(waiting)}"
+        yield "  llmrr migrate promote --flag NAME --to 100%, or --adopt --start DATE"
+    if (above := planning.hidden(found)) is not None:
+        yield f"{above} no longer counts in {found.target.parent}"
+        yield f"  --target {above} adds to it instead"
 
 
 def status(page: Page, found: dict[str, Any]) -> Iterator[str]:

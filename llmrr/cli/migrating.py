@@ -54,7 +54,8 @@ def planned(
     if not paths:
         raise UsageError("no path is named to take things over from", "llmrr migrate plan .")
     place = planning.target_of(target)
-    return planning.make(scan(paths, kind=kind).artefacts, place, wanted)
+    found = scan(paths, kind=kind)
+    return planning.make((*found.artefacts, *found.lost), place, wanted)
 
 
 def show(plan: "Plan", *, keep: str | None, json: bool) -> None:
@@ -198,7 +199,6 @@ def _told(found: "Migration", *, json: bool) -> None:
     for one in found.steps:
         if one.state == "skipped":
             output.note(f"skipped: {reporting.words(one.action)}: {one.said}")
-    if missing := planning.absent(found.plan):
-        output.notes(migrate_views.absent(missing))
+    output.notes(migrate_views.remarks(found.plan))
     said = "is written" if applying.has_written(found) else "says all of this already"
     output.note(f"{found.plan.target} {said}; llmrr migrate rollback {found.id} undoes it")

@@ -58,6 +58,8 @@ def _remarks(page: Page, facts: Facts) -> Iterator[str]:
     yield f"similarity by words, which decides nothing: {lexical}, of {words['compared']} pairs"
     if facts["similarity_unknown"]:
         yield f"similarity by embeddings is not known: {facts['similarity_unknown']}"
+    if facts["accuracy"]["failed"]:
+        yield f"{facts['accuracy']['failed']} not judged, and left out: {facts['accuracy']['why']}"
     if not sound["same_failures"]:
         yield f"only one side fails at: {', '.join(sound['differing'])}"
     for one in sound["errors"]:

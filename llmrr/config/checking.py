@@ -29,14 +29,14 @@ def check(path: Path) -> list[Problem]:
             said = f"the model {model.name!r} is not there: {model.path}"
             # Of a file in which a model cannot be used, the numbers are others.
             place: Place = () if file.problems else ("models", index, "source")
-            problems.append(_missing(path, place, said))
+            problems.append(_missing(path, place, said, "put it there, or "))
     return problems
 
 
-def _missing(path: Path, place: "Place", said: str) -> Problem:
+def _missing(path: Path, place: "Place", said: str, else_: str = "") -> Problem:
     line = tomlfile.line_of(path, place)
     where = tomlfile.in_line(path, line)
-    return Problem(f"{said} ({where})", f"edit {where}", line)
+    return Problem(f"{said} ({where})", f"{else_}edit {where}", line)
 
 
 def raise_first(problems: Sequence[Problem], *, told_by: str = ": llmrr config check") -> None:

@@ -6,7 +6,7 @@ back by the journal; nothing else in the user's folders is touched.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -91,7 +91,7 @@ def undo(connection: "sqlite3.Connection", id: str | None, *, force: bool = Fals
         if found.state == "undone":
             raise LlmrrError(f"the migration {found.id} is undone already", "llmrr migrate status")
         if not force:
-            _require_ours(found)
+            _require_ours(found, records.migrations(connection))
         return _walk_back(connection, found)
 
 
@@ -157,12 +157,23 @@ def _led_to(path: Path, known: set[str | None]) -> set[str | None]:
     return known
 
 
-def _require_ours(found: Migration) -> None:
-    if paths := changed_since(found):
-        raise LlmrrError(
-            f"changed since the migration {found.id}: {', '.join(map(str, paths))}",
-            "look at it first; to put the old content back all the same: --force",
+def _require_ours(found: Migration, known: Sequence[Migration]) -> None:
+    if changed := changed_since(found):
+        later = _built_on(found, known)
+        hint = f"llmrr migrate rollback {later.id} first, which was built on it" if later else (
+            "look at it first; to put the old content back all the same: --force"
         )
+        raise LlmrrError(
+            f"changed since the migration {found.id}: {', '.join(map(str, changed))}", hint
+        )
+
+
+def _built_on(found: Migration, known: Sequence[Migration]) -> Migration | None:
+    """The last of the later migrations that changed the same file, and are not undone."""
+    later = (one for one in reversed(known) if one.at > found.at and one.state == "done")
+    return next(
+        (one for one in later if one.plan.target == found.plan.target and has_written(one)), None
+    )
 
 
 # -- the file --------------------------------------------------------------------------------------

@@ -146,5 +146,5 @@ def known(item: str) -> str:
     if item in IDS:
         return item
     near = nearest(item, IDS)
-    hint = f"did you mean {near}?" if near else "llmrr migrate status lists the items"
+    hint = f"did you mean {near}?" if near else "llmrr migrate check lists the items"
     raise NotFound(f'the check-list has no item "{item}"', hint)

@@ -51,6 +51,7 @@ CODES = {
     "unknown-parameter": "an unknown parameter",
     "unknown-provider": "a provider that is not known",
     "unmapped-parameter": "a parameter that has no equivalent",
+    "unreadable": "a file or folder that could not be read",
     "unresolved": "only running the code would tell",
     "unsupported-source": "a place that models cannot be had from",
     "wildcard": "a pattern that stands for many models",

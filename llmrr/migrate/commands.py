@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 Program = Literal[
     "llama.cpp", "llama-cpp-python", "mlx", "vllm", "sglang", "tgi", "koboldcpp", "ollama",
-    "litellm", "other",
+    "litellm", "localai", "other",
 ]  # fmt: skip
 
 _LLAMA = r"(?:ik[-_.]?)?llama[-_.]?(?:server|cli|run|completion|mtmd-cli|simple-chat|box)[\w.-]*"
@@ -20,7 +20,7 @@ _PROGRAMS: Final[tuple[tuple[str, Program], ...]] = (
     (r"mlx_lm(?:\.(?:server|generate|chat))?|mlx[-_]openai[-_]server", "mlx"),
     (r"mlx_vlm(?:\.(?:server|generate|chat))?", "mlx"),
     (r"koboldcpp[\w.-]*", "koboldcpp"), (r"vllm", "vllm"), (r"ollama", "ollama"),
-    (r"litellm", "litellm"), (r"text-generation-launcher", "tgi"),
+    (r"litellm", "litellm"), (r"text-generation-launcher", "tgi"), (r"local-?ai", "localai"),
     (r"whisper[-_.]?(?:server|cli)[\w.-]*|sd[-_]server[\w.-]*|sd|audiocpp_server|piper[\w.-]*"
      r"|stable-diffusion[\w.-]*|tts[-_]server[\w.-]*|infinity_emb|faster-whisper[\w.-]*", "other"),
 )  # fmt: skip
@@ -34,7 +34,9 @@ _IMAGES: Final[tuple[tuple[str, Program], ...]] = (
     (r".*(?:llama[-_.]?cpp|llama-swap|llama-server|ik_llama).*", "llama.cpp"),
     (r".*vllm.*", "vllm"), (r".*text-generation-inference.*", "tgi"), (r".*sglang.*", "sglang"),
     (r".*koboldcpp.*", "koboldcpp"), (r".*litellm.*", "litellm"),
+    (r"(?:.*/)?local-?ai(?:[:@].*)?", "localai"),
 )  # fmt: skip
+_OF_TGI: Final = ("MODEL_ID", "REVISION", "QUANTIZE", "MAX_TOTAL_TOKENS", "NUM_SHARD")
 _CONTAINERS: Final = frozenset({"docker", "podman", "nerdctl"})
 _SHELLS: Final = frozenset({"sh", "bash", "zsh", "dash", "ash"})
 _NUMBER: Final = re.compile(r"-(?:\d|\.\d)[\d.e+-]*|-")
@@ -62,8 +64,9 @@ _SHORT: Final = {
     "temp", "hf-repo-draft": "hf-repo-draft", "hfd": "hf-repo-draft", "hfrd": "hf-repo-draft",
     "ngld": "n-gpu-layers-draft", "cd": "ctx-size-draft", "cmoe": "cpu-moe", "ncmoe": "n-cpu-moe",
     "cb": "cont-batching", "r": "reverse-prompt", "kvo": "kv-offload", "nkvo": "no-kv-offload",
-    "dr": "docker-repo", "e": "escape", "v": "verbose", "embedding": "embeddings",
-    "rerank": "reranking", "f": "file", "f16-kv": "memory-f16", "kvu": "kv-unified",
+    "hft": "hf-token", "dr": "docker-repo", "e": "escape", "v": "verbose",
+    "embedding": "embeddings", "rerank": "reranking", "f": "file", "f16-kv": "memory-f16",
+    "kvu": "kv-unified",
 }  # fmt: skip
 _SPLIT: Final = frozenset({"&&", "||", ";", "|", "&"})
 _LONGEST: Final = 100_000  # characters of a command line
@@ -131,8 +134,8 @@ def launch(
         return None
     program, rest, mounts = found
     flags, positional = _flags(rest, program)
-    if program == "llama.cpp":
-        flags = {**_from_environment(own), **flags}
+    if program in ("llama.cpp", "tgi"):
+        flags = {**_from_environment(own, program), **flags}
     return Launch(program, flags, positional, mounts)
 
 
@@ -273,5 +276,7 @@ def _takes(name: str, following: str) -> bool:
     return name not in _BARE
 
 
-def _from_environment(own: Mapping[str, str]) -> dict[str, str | list[str]]:
+def _from_environment(own: Mapping[str, str], program: Program) -> dict[str, str | list[str]]:
+    if program == "tgi":  # each of its flags can be a variable
+        return {name.lower().replace("_", "-"): own[name] for name in _OF_TGI if name in own}
     return {long_name(name): value for name, value in own.items() if name.startswith("LLAMA_ARG_")}

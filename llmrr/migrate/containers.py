@@ -11,10 +11,12 @@ from llmrr.migrate.shellscripts import Command, filled, joined
 
 _DEEPEST: Final = 12
 _MOST: Final = 500  # containers of a file
+_PULLS: Final = re.compile(r"\bollama\s+(?:pull|run)\s|/api/pull\b")
+_MODE: Final = re.compile(r":(?:(?:ro|rw|z|Z|cached|delegated|consistent),?)+$")
 
 
 def built(text: str) -> Iterator[Command]:
-    """What an image starts: its ``ENTRYPOINT`` with its ``CMD``."""
+    """What an image starts: its ``ENTRYPOINT`` with its ``CMD``; and what Ollama fetches for it."""
     own = {
         match[1]: match[2].strip().strip("\"'")
         for match in re.finditer(r"(?m)^ENV\s+([A-Za-z_]\w*)[= ]\s*(.+)$", text)
@@ -22,8 +24,11 @@ def built(text: str) -> Iterator[Command]:
     image = re.findall(r"(?m)^FROM\s+(?:--\S+\s+)?(\S+)", text)[-1]
     parts: dict[str, tuple[int, list[str]]] = {}
     for line, said in joined(text):
-        match = re.match(r"(CMD|ENTRYPOINT)\s+(.+)", said)
-        if match:
+        match = re.match(r"(CMD|ENTRYPOINT|RUN)\s+(.+)", said)
+        if match and match[1] == "RUN":
+            if _PULLS.search(match[2]):
+                yield line, ["sh", "-c", filled(match[2], dict(own))], own, {}
+        elif match:
             parts[match[1]] = line, _exec_form(filled(match[2], dict(own)))
     words = [word for name in ("ENTRYPOINT", "CMD") for word in parts.get(name, (0, []))[1]]
     if parts:
@@ -36,14 +41,23 @@ def composed(shape: Any, text: str) -> Iterator[Command]:
     for line, service in _services(shape, text):
         words = [*_words(service.get("entrypoint")), *_words(service.get("command"))]
         own = _environment(service.get("environment"))
-        mounts: dict[str, str] = {}
-        volumes = service.get("volumes")
-        for volume in volumes if isinstance(volumes, list) else []:
-            outside, colon, inside = str(volume).removesuffix(":ro").rpartition(":")
-            if colon:
-                mounts[inside] = outside
+        mounts = dict(_mounted(service.get("volumes")))
         words = [each for one in words for each in _filled(one)]
         yield line, _in_image(str(service.get("image") or "x"), words), own, mounts
+
+
+def docker_models(shape: Any, text: str) -> Iterator[Command]:
+    """The models that a compose file has Docker itself run, as llama.cpp, which runs them, would be
+    given them."""
+    for line, service in _services(shape, text):
+        provider = service.get("provider")
+        if isinstance(provider, dict) and provider.get("type") == "model":
+            options = provider.get("options")
+            yield from _by_docker(options, line)
+    models = shape.get("models") if isinstance(shape, dict) and "services" in shape else None
+    lines = Lines(text)
+    for name, model in models.items() if isinstance(models, dict) else ():
+        yield from _by_docker(model, lines.next(name, key=True) or 1)
 
 
 def pods(shape: Any, text: str) -> Iterator[Command]:
@@ -109,6 +123,31 @@ def _specs(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
     elif isinstance(value, list):
         for one in value:
             yield from _specs(one, depth + 1)
+
+
+def _by_docker(stated: Any, line: int) -> Iterator[Command]:
+    named = stated.get("model") if isinstance(stated, dict) else None
+    if not isinstance(named, str):
+        return
+    hub = re.match(r"(?i)(?:hf\.co|huggingface\.co)/(.+)", named)
+    words = ["llama-server", *(("-hf", hub[1]) if hub else ("-dr", named))]
+    if isinstance(size := stated.get("context_size"), int):
+        words += ["-c", str(size)]
+    flags = stated.get("runtime_flags")
+    yield line, [*words, *(_words(flags) if isinstance(flags, list) else [])], {}, {}
+
+
+def _mounted(volumes: Any) -> Iterator[tuple[str, str]]:
+    """The folders that a container sees: inside, outside."""
+    for one in volumes if isinstance(volumes, list) else []:
+        if isinstance(one, dict):
+            source, target = one.get("source"), one.get("target")
+            if one.get("type") == "bind" and isinstance(source, str) and isinstance(target, str):
+                yield target, source
+            continue
+        outside, colon, inside = _MODE.sub("", filled(str(one), {})).rpartition(":")
+        if colon:
+            yield inside, outside
 
 
 def _tables(value: Any) -> list[Mapping[str, Any]]:

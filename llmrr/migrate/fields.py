@@ -112,7 +112,8 @@ def settle(
     before ``NAMES``; ``drop`` are those that were read already or say nothing; ``milliseconds``
     are times in these. What stands in ``model`` already is replaced.
     """
-    for name, value in stated.items():
+    ordered = sorted(stated.items(), key=lambda one: secrets.is_secret_field(one[0]))
+    for name, value in ordered:  # keys last: what their variables are called depends on the rest
         if name in drop or value is None or value == "":
             continue
         if isinstance(value, OneOf) and value.values[:1] == (None,):
@@ -223,11 +224,17 @@ def _key(model: Model, name: str, value: Value, findings: Findings, line: int | 
     for text in value if isinstance(value, list) else [value]:
         if not isinstance(text, str) or secrets.is_placeholder(text):
             continue
-        variable = naming.key_variable(_provider(model)) or _variable(model.name)
+        usual = None if _is_elsewhere(model) else naming.key_variable(_provider(model))
+        variable = usual or _variable(model.name)
         findings.secrets.add(text)
         model.options.setdefault("api_key_env", variable)
         model.key = secrets.digest(text)
         _tell(findings, name, line, variable)
+
+
+def _is_elsewhere(model: Model) -> bool:
+    """Whether it is a server that only speaks as OpenAI does, whose key is not OpenAI's."""
+    return _provider(model) == "openai" and "base_url" in model.options
 
 
 def _tell(findings: Findings, name: str, line: int | None, variable: str) -> None:

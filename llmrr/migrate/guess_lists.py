@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from llmrr.migrate.fields import NAMES
+from llmrr.migrate.provider_words import prefixed
 from llmrr.migrate.secrets import is_secret_field, reference
 from llmrr.migrate.values import Env, Value
 
@@ -24,7 +26,8 @@ _NAME: Final = re.compile(r"(?![./])[A-Za-z0-9_./:@+-]{2,120}")
 
 class Guess(NamedTuple):
     """A model that fields seem to name: its place, what else they state, and how sure it is.
-    ``name`` is what the file calls it, where that is something else."""
+    ``name`` is what the file calls it, where that is something else; ``field`` is where it stands,
+    ``variable`` what it is the default of, ``after`` the model that it follows when that fails."""
 
     name: str | None
     provider: str | None
@@ -32,6 +35,9 @@ class Guess(NamedTuple):
     base_url: Value
     stated: Mapping[str, Value]
     confidence: float
+    field: str | None = None
+    variable: str | None = None
+    after: str | None = None
 
 
 def models(
@@ -97,6 +103,18 @@ def _told(
     return found
 
 
+def prefixed_names(values: list[Any]) -> Iterator[Guess]:
+    """Names with their provider before them, alone in a list or as the ``id`` of an entry."""
+    for one in values:
+        text = one.get("id") if isinstance(one, dict) else one
+        config = one.get("config") if isinstance(one, dict) else None
+        if isinstance(config, dict) and isinstance(config.get("model"), str):
+            continue  # the id is a way of asking it
+        if isinstance(text, str) and ":" in text and (found := prefixed(text)) is not None:
+            own = stated(one) if isinstance(one, dict) else {}
+            yield Guess(None, found[0], found[1], own.pop("base_url", None), own, _SURE)
+
+
 def inner(table: Mapping[str, Any]) -> dict[str, Any]:
     """What stands in the tables inside that are for settings."""
     return {
@@ -132,5 +150,6 @@ def is_address(value: Value) -> bool:
     )
 
 
+@lru_cache(maxsize=8192)
 def plain_name(name: str) -> str:
     return re.sub(r"[-_\s]", "", name.rpartition(".")[2]).lower()

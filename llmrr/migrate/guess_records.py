@@ -51,3 +51,12 @@ def is_record(table: Mapping[str, Any]) -> bool:
         return True
     return any(re.fullmatch(r"(?:latency|mmlu|elo|winrate|humaneval|tokenspersec)\w*", one)
                for one in names)  # fmt: skip
+
+
+def is_label(text: str, field: str) -> bool:
+    """Whether a text is what a field is called on a screen, in some language."""
+    plain = plain_name(text)
+    return (
+        not text.isascii() or plain == plain_name(field)
+        or bool(re.fullmatch(r"(?:ai|llm)?model[a-z]{0,4}", plain))
+    )  # fmt: skip

@@ -14,7 +14,7 @@ from llmrr.migrate.secrets import is_secret_field, reference
 from llmrr.migrate.values import Env, Value
 
 _DEEPEST: Final = 12
-_MOST: Final = 50_000  # values that are looked at
+_MOST: Final = 8_000  # tables and lists that are looked at
 # Compared without "-", "_", case and what stands before a dot.
 _MODEL: Final = re.compile(
     r"(?:(?:default|chat|main|weak|editor|small|fast|base|primary|fallback|llm|openai|ollama|reasoning"
@@ -36,6 +36,7 @@ _BASE: Final = frozenset(name for name, ours in NAMES.items() if ours == "base_u
 PROVIDER, ADDRESS, FAMILY, PATH, SAMPLING, KEY = 0.9, 0.8, 0.7, 0.75, 0.1, 0.1
 _ANSWERED: Final = -0.4  # the record of an answer names its model too
 _WEAK: Final = 0.4
+_MAIN: Final = ("model", "modelname", "modelid", "llm")
 _OTHER_TASKS: Final = frozenset({
     "embedding", "embed", "embeddings", "embedder", "rerank", "reranker", "reranking", "image",
     "tts", "stt", "asr", "audio", "speech", "whisper", "voice", "vision", "moderation",
@@ -81,13 +82,16 @@ def guesses(shape: Any) -> Iterator[Guess]:
             yield from listed.models(table, here.provider, here.base_url, here.key)
             waiting += reversed([
                 (key if not key.isdigit() else name, one, here, depth + 1)
-                for key, one in table.items() if not records.is_left(key)
+                for key, one in table.items()
+                if isinstance(one, dict | list) and not records.is_left(key)
             ])  # fmt: skip
         elif isinstance(value, list) and depth < _DEEPEST:
             if plain_name(name) in ("providers", "models", "llms", "targets"):
-                yield from _in_list(value)
+                yield from listed.prefixed_names(value)
             here = around._replace(answered=around.answered or records.are_records(value))
-            waiting += reversed([(name, one, here, depth + 1) for one in value])
+            waiting += reversed([
+                (name, one, here, depth + 1) for one in value if isinstance(one, dict | list)
+            ])  # fmt: skip
 
 
 def _homes(shape: Any) -> dict[str, Home]:
@@ -105,9 +109,12 @@ def _homes(shape: Any) -> dict[str, Home]:
             if name and around.base_url is not None:
                 home = Home(around.base_url, around.key)
                 found[name] = home if found.get(name, home) == home else None
-            waiting += [(key.lower(), one, depth + 1) for key, one in table.items()]
+            waiting += [
+                (key.lower(), one, depth + 1) for key, one in table.items()
+                if isinstance(one, dict | list)
+            ]  # fmt: skip
         elif isinstance(value, list) and depth < _DEEPEST:
-            waiting += [("", one, depth + 1) for one in value]
+            waiting += [("", one, depth + 1) for one in value if isinstance(one, dict | list)]
     return {name: one for name, one in found.items() if one is not None}
 
 
@@ -151,17 +158,18 @@ def _in_table(
     name: str, table: Mapping[str, Any], around: _Around, homes: Mapping[str, Home]
 ) -> Iterator[Guess]:
     stated = listed.stated(table)
-    for field, value in table.items():
+    main = next((one for field, one in table.items() if plain_name(field) in _MAIN), None)
+    for field, value in _fields(table):
         theirs = _named(field, value, table, around)
         is_engine = plain_name(field) == "engine" and _stated_provider(table)
-        if theirs is None or (is_engine and of_word(theirs)) or _is_label(theirs, field):
+        if theirs is None or (is_engine and of_word(theirs)) or records.is_label(theirs, field):
             continue
         here, theirs = _at_home(field, theirs, table, around, homes)
         judged = _judged(theirs, here, stated, field)
         if judged is None:
             continue
         shown = table.get("name") or table.get("title") or table.get("id")
-        is_main = plain_name(field) in ("model", "modelname", "modelid", "llm")
+        is_main = plain_name(field) in _MAIN
         label = shown if isinstance(shown, str) and is_main and shown else None
         who, model, sure = judged
         if here.answered or records.is_record(table):
@@ -175,10 +183,22 @@ def _in_table(
         if here.key is not None and not any(is_secret_field(one) for one in own):
             field_of, key_value = here.key
             own |= {"api_key": key_value} if is_for(field_of, who, model) else {}
-        yield Guess(label, who, model, here.base_url, own, sure)
+        after = main if plain_name(field).startswith("fallback") and main != theirs else None
+        yield Guess(
+            label, who, model, here.base_url, own, sure, field, _variable(value),
+            after if isinstance(after, str) else None,
+        )  # fmt: skip
     provider = _stated_provider(table)
     if provider and plain_name(name) == "model" and isinstance(table.get("name"), str):
         yield Guess(None, provider, table["name"], around.base_url, stated, PROVIDER)
+
+
+def _fields(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields of a table; each of a list of fallbacks is one."""
+    for field, value in table.items():
+        is_list = plain_name(field) in ("fallbackmodels", "fallbacks", "modelfallbacks")
+        for one in value if is_list and isinstance(value, list) else [value]:
+            yield "fallback_model" if one is not value else field, one
 
 
 def _at_home(
@@ -200,29 +220,8 @@ def _at_home(
     return around._replace(provider=provider or "openai-compatible"), model
 
 
-def _is_label(text: str, field: str) -> bool:
-    """Whether a text is what a field is called on a screen, in some language."""
-    plain = plain_name(text)
-    return (
-        not text.isascii() or plain == plain_name(field)
-        or bool(re.fullmatch(r"(?:ai|llm)?model[a-z]{0,4}", plain))
-    )  # fmt: skip
-
-
 def _model_fields(table: Mapping[str, Any], around: _Around) -> list[str]:
     return [field for field, one in table.items() if _named(field, one, table, around) is not None]
-
-
-def _in_list(values: list[Any]) -> Iterator[Guess]:
-    """Names with their provider before them, alone in a list or as the ``id`` of an entry."""
-    for one in values:
-        text = one.get("id") if isinstance(one, dict) else one
-        config = one.get("config") if isinstance(one, dict) else None
-        if isinstance(config, dict) and isinstance(config.get("model"), str):
-            continue  # the id is a way of asking it
-        if isinstance(text, str) and ":" in text and (found := prefixed(text)) is not None:
-            stated = listed.stated(one) if isinstance(one, dict) else {}
-            yield Guess(None, found[0], found[1], stated.pop("base_url", None), stated, 0.8)
 
 
 def _judged(
@@ -271,6 +270,12 @@ def _named(field: str, value: Any, table: Mapping[str, Any], around: _Around) ->
     if plain in ("engine", "deployment", "modeltype") and _model_besides(table):
         return None
     return value.strip()
+
+
+def _variable(value: Any) -> str | None:
+    """The variable that a value is the default of."""
+    found = reference(value) if isinstance(value, str) else value
+    return found.name if isinstance(found, Env) else None
 
 
 def _is_model(plain: str, field: str, table: Mapping[str, Any], around: _Around) -> bool:

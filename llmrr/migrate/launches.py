@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from llmrr.migrate import fields, naming
+from llmrr.migrate import fields, hubnames, naming
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.commands import Launch, Program
 from llmrr.migrate.roles import role_of
@@ -15,7 +15,7 @@ from llmrr.migrate.withheld import withhold
 _MODEL: Final[Mapping[Program, tuple[str, ...]]] = {
     "llama.cpp": ("model",), "llama-cpp-python": ("model",), "mlx": ("model", "model-path"),
     "vllm": ("model",), "sglang": ("model-path", "model"), "tgi": ("model-id",),
-    "koboldcpp": ("model",), "ollama": (), "litellm": ("model", "m"), "other": (),
+    "koboldcpp": ("model",), "ollama": (), "litellm": ("model", "m"), "localai": (), "other": (),
 }  # fmt: skip
 # Of a server, not of a model: where it listens, what it logs, how it looks.
 _NOISE: Final = frozenset({
@@ -34,6 +34,8 @@ _NOISE: Final = frozenset({
     "enable-lora", "max-loras", "max-lora-rank", "max-cpu-loras", "enable-chunked-prefill",
     "block-size", "load-format", "distributed-executor-backend", "enforce-eager", "swap-space",
     "allowed-origins", "allowed-methods", "allowed-headers", "allow-credentials", "root-path",
+    "reasoning-format", "reasoning", "cache-ram", "cache-idle-slots", "no-cache-idle-slots",
+    "ctx-checkpoints", "swa-checkpoints", "verbose-prompt", "no-verbose-prompt",
     "disable-log-stats", "no-enable-prefix-caching", "enable-log-requests",
     "no-enable-log-requests",
     "hf-token", "no-slots", "ui", "no-ui", "sleep-idle-seconds", "log-config", "model-url",
@@ -167,6 +169,10 @@ def _source(
         return _of_path(launch, path, findings, line)
     if url:
         return of_address(url, findings, line)
+    if docker := launch.flag("docker-repo"):
+        said = f"{docker[:120]} is an image of Docker's registry, which llmrr does not fetch"
+        findings.warn("unsupported-source", said, line)
+        return None
     findings.warn("no-model", _said(name, "names no model"), line)
     return None
 
@@ -238,8 +244,12 @@ def _checked(
     """A source that holds nothing which only running would tell."""
     for variable in ("${env.HOME}/", "${HOME}/", "$HOME/"):
         source = source.replace(f"file:{variable}", "file:~/")
+    named = source.partition(":")[2]
     if _UNKNOWN.search(source):
-        findings.warn("unresolved", f"the model is {source.partition(':')[2]!r}", line, "model")
+        findings.warn("unresolved", f"the model is {named!r}", line, "model")
+        return None
+    if hubnames.is_hole(named):
+        findings.warn("placeholder", f"{named[:120]} is to be filled in", line, "model")
         return None
     return source, None, None
 
@@ -248,9 +258,10 @@ def _has_other_role(
     launch: Launch, findings: Findings, name: str | None, line: int | None
 ) -> bool:
     """Whether the flags or the names say that it does not write answers; that is told."""
-    asked = launch.words[-1:] if launch.program == "ollama" else ()
+    asked = launch.words[-1:] if launch.program in ("ollama", "vllm") else ()
     said = " ".join(filter(None, (
-        name, *asked, launch.flag(*_MODEL[launch.program], "hf-repo"), launch.flag("pooling")
+        name, *asked, launch.flag(*_MODEL[launch.program], "hf-repo", "docker-repo"),
+        launch.flag("pooling"),
     )))  # fmt: skip
     role = next((role for one in said.split() if (role := role_of(one))), None)
     if launch.flag("embeddings") in _ON or launch.flag("task") in ("embed", "embedding"):

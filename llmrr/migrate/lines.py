@@ -1,8 +1,11 @@
 """Where in a text something stands: data files lose that when they are parsed."""
 
+import re
 from bisect import bisect_right
 from functools import cached_property
 
+_TRIES = 200  # places of a word
+_BEFORE = 300  # characters before it
 _WORD = frozenset("_.-")
 
 
@@ -13,9 +16,10 @@ class Lines:
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
 
-    def next(self, word: object, *, key: bool = False) -> int | None:
+    def next(self, word: object, *, key: bool = False, of: str | None = None) -> int | None:
         """The line of the next place where a word stands, from 1; where there is none behind the
-        last one that was found, the first of all. A ``key`` has a colon behind it.
+        last one that was found, the first of all. A ``key`` has a colon behind it; a value ``of``
+        a key has that before it, where there is such a line.
 
         >>> lines = Lines("# gpt-4\\na: gpt-4o\\nb: gpt-4\\nc: gpt-4")
         >>> lines.next("gpt-4"), lines.next("gpt-4"), lines.next("gpt-4"), lines.next("x")
@@ -23,7 +27,9 @@ class Lines:
         >>> Lines("a: b\\nb: c").next("b", key=True)
         2
         """
-        found = self._from(str(word), self._at, key)
+        found = None if of is None else self._of(str(word), self._at, of)
+        if found is None:
+            found = self._from(str(word), self._at, key)
         if found is None:
             found = self._from(str(word), 0, key) if self._at else None
             return None if found is None else self._number(found)
@@ -52,6 +58,19 @@ class Lines:
             if self._stands(at, at + len(word), key):
                 return at
             at = self._text.find(word, at + 1)
+        return None
+
+    def _of(self, word: str, start: int, name: str) -> int | None:
+        """The next place where a word is the value of a key."""
+        before = re.compile(rf"(?:^|[\s{{,'\"]){re.escape(name)}['\"]?\s*[:=]\s*[^,{{}}]*")
+        at = self._from(word, start, False)
+        for _ in range(_TRIES):
+            if at is None:
+                break
+            line = self._text[max(self._text.rfind("\n", 0, at) + 1, at - _BEFORE) : at]
+            if any(found.end() == len(line) for found in before.finditer(line)):
+                return at
+            at = self._from(word, at + 1, False)
         return None
 
     def _stands(self, start: int, end: int, key: bool) -> bool:

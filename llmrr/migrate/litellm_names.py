@@ -1,5 +1,6 @@
 """How LiteLLM names models: a provider, a slash, and the provider's own name."""
 
+import re
 from typing import Final, NamedTuple
 
 from llmrr.migrate import naming
@@ -39,6 +40,13 @@ _DEFAULTS: Final = {"llamafile": "http://127.0.0.1:8080/v1"}
 UNSTATED: Final = "http://unstated.invalid"  # an address that is there, but not known
 
 
+# How Amazon names models, which LiteLLM knows without a prefix.
+_BEDROCK: Final = re.compile(
+    r"(?:(?:us|eu|apac|jp|au|global)\.)?(?:anthropic\.claude|amazon\.(?:titan|nova)|meta\.llama"
+    r"|cohere\.command|ai21\.j|mistral\.mi)"
+)
+
+
 class Named(NamedTuple):
     """A provider in LiteLLM's word, or None, and its model."""
 
@@ -66,6 +74,8 @@ def placed(model: str, provider: str | None = None, base_url: str | None = None)
 
     >>> placed("together_ai/openai/gpt-oss-20b").source, placed("gpt-4o").source
     ('together:openai/gpt-oss-20b', 'openai:gpt-4o')
+    >>> placed("anthropic.claude-3-sonnet-20240229-v1:0").source
+    'bedrock:anthropic.claude-3-sonnet-20240229-v1:0'
     >>> placed("huggingface/org/x", None, "http://box:8080")
     Place(source='openai:org/x', base_url='http://box:8080', why='')
     """
@@ -77,6 +87,8 @@ def placed(model: str, provider: str | None = None, base_url: str | None = None)
         return naming.place(theirs, "/".join(parts[-2:]))
     if base_url is None and theirs in _DEFAULTS:
         base_url = _DEFAULTS[theirs]
+    if theirs is None and _BEDROCK.match(name):
+        theirs = "bedrock"
     if theirs is None and base_url is not None and (known := naming.guessed(name)):
         theirs = known
     return naming.place(theirs, name, base_url)

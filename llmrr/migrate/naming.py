@@ -88,6 +88,8 @@ def place(provider: str | None, model: str, base_url: str | None = None) -> Plac
             return Place(None, None, f"{provider!r} is a server, and no address is stated")
     if ours is None:
         return Place(None, None, why)
+    if ours == "google":
+        model = model.removeprefix("models/")
     return Place(f"{ours}:{model}", None if is_default(ours, address) else address)
 
 

@@ -1,6 +1,7 @@
 """Words that are providers, wherever they stand in a file."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from llmrr.migrate import litellm_names, naming
@@ -14,11 +15,13 @@ _WORDS: Final = frozenset({
     "openaicompatible", "google-genai", "google_genai", "together_ai", "chatopenai",
     "chatanthropic", "chatollama", "open-ai", "open_ai", "openai-chat", "nim", "google-ai",
     "google_ai", "azure-ai", "amazon-bedrock", "amazon_bedrock", "openai_conversation",
+    "huggingfaceinference",
 })  # fmt: skip
 _SPELLED: Final = {
     "azureopenai": "azure", "openaicompatible": "openai-compatible", "chatopenai": "openai",
     "chatanthropic": "anthropic", "chatollama": "ollama", "open-ai": "openai", "open_ai": "openai",
     "openai-chat": "openai", "nim": "nvidia", "google-ai": "google", "google_ai": "google",
+    "huggingfaceinference": "huggingface",
     "amazon-bedrock": "bedrock", "amazon_bedrock": "bedrock", "openai_conversation": "openai",
 }  # fmt: skip
 # Classes and nodes of LangChain, Flowise and n8n, by what stands behind "chat" or "lm".
@@ -35,6 +38,7 @@ _CLASSES: Final = {
 _WAYS: Final = ("chat", "responses", "completion", "messages", "text", "assistant")
 
 
+@lru_cache(maxsize=8192)
 def of_word(text: str) -> str | None:
     """The provider that a word is, perhaps as the end of a path (``langgenius/openai/openai``).
 

@@ -6,12 +6,14 @@ from typing import Final, Literal
 Role = Literal["embedding", "other"]
 
 _EMBEDDING: Final = re.compile(
-    r"(?i)(?:^|[-_/:. ])(?:embed(?:ding|dings|der|ders)?|text-similarity|bge-(?!reranker)[\w.-]+"
+    r"(?i)(?:^|[-_/:. ])(?:embed(?:ding|dings|der|ders)?|text-similarity"
+    r"|textembedding-[\w.@-]+|bge-(?!reranker)[\w.-]+"
     r"|gte-[\w.-]+|e5-[\w.-]+|all-minilm[\w.-]*|nomic-embed[\w.-]*|mxbai-embed[\w.-]*"
     r"|snowflake-arctic-embed[\w.-]*|voyage-(?!rerank)[\w.-]+)(?:$|[-_/:. \d])"
 )
 _OTHER: Final = re.compile(
     r"(?i)(?:^|[-_/:. ])(?:re-?rank(?:er|ing)?|whisper[\w.-]*|dall-e[\w.-]*|gpt-image[\w.-]*|tts"
+    r"|gemini-[\w.]+(?:-\w+)?-image[\w.-]*|(?:ze)?rank-\d[\w.-]*"
     r"|text-to-speech|speech|stable-diffusion[\w.-]*|sdxl|sd3[\w.-]*|flux[\w.-]*|kokoro|imagen"
     r"|moderation|transcribe|transcription|sora|veo)(?:$|[-_/:. \d])"
 )

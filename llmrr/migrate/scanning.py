@@ -9,7 +9,7 @@ from typing import Any, Final
 from llmrr.config import FILE_NAME
 from llmrr.errors import DamagedFile, NotFound, UsageError, nearest
 from llmrr.migrate import readers, seeming
-from llmrr.migrate.artefact import KINDS, Artefact
+from llmrr.migrate.artefact import KINDS, Artefact, Notice
 from llmrr.migrate.assessing import dependencies, report, system
 from llmrr.migrate.assessing.dependencies import Dependency
 from llmrr.migrate.assessing.system import Sign
@@ -22,6 +22,7 @@ from llmrr.migrate.secrets import masked
 from llmrr.migrate.walking import File, Left, Walk, Wanted, said
 
 _DATABASE: Final = b"SQLite format 3\0"
+_TOLD: Final = 20  # files that could not be read, which a plan names
 _SYSTEM: Final = (b"apiVersion", b"services:", b"scrape_configs")
 
 
@@ -55,6 +56,17 @@ class Scan:
     def found(self) -> tuple[Artefact, ...]:
         """Those that belong to a tool."""
         return tuple(one for one in self.artefacts if one.kind != "none")
+
+    @property
+    def lost(self) -> tuple[Artefact, ...]:
+        """What could not be read, as artefacts that say so: what it holds is in no plan."""
+        told = [(one.path, one.why) for one in self.unreadable[:_TOLD]]
+        if more := len(self.unreadable) - len(told):
+            told.append((Path(), f"{more:,} more could not be read; llmrr migrate scan lists them"))
+        return tuple(
+            Artefact(path, "none", warnings=(Notice("unreadable", str(path), why),))
+            for path, why in told
+        )
 
 
 def scan(
@@ -132,7 +144,8 @@ class _Run:
         found = self._asked("of_folder", lambda one: one.of_folder and one.of_folder(real, shown),
                             shown, stop=True)  # fmt: skip
         self.artefacts += found
-        return any(one.kind != "none" for one in found)
+        # A plain folder of models says nothing of what lies below it.
+        return any(one.kind not in ("none", "custom") for one in found)
 
     def _file(self, file: File, *, named: bool) -> None:
         """Look at one file; what the user ``named`` is told of in any case."""

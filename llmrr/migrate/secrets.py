@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from llmrr.migrate.values import Env
@@ -62,8 +63,10 @@ PLACEHOLDERS: Final = frozenset({
     "", "fake-key", "fake", "not-needed", "not_needed", "notneeded", "lm-studio", "lmstudio",
     "ollama", "localai", "a", "dummy", "empty", "none", "null", "sk-1234", "sk-", "sk-xxx", "xxx",
     "x", "api_key", "apikey", "api-key", "key", "test", "placeholder", "changeme", "change-me",
-    "no-key", "nokey", "no-key-required", "not-required", "unused", "ignored", "anything",
-    "secret", "sk-no-key-required", "local", "na", "n/a", "bearer", "undefined", "true", "false",
+    "stub", "no-key", "nokey", "no-key-required", "not-required", "unused", "ignored", "anything",
+    "secret", "sk-no-key-required", "local", "llama.cpp", "llama-cpp", "llamacpp", "vllm", "sglang",
+    "tgi", "token-abc123", "token", "mlx", "jan", "koboldcpp", "-", "hf", "no", "foo", "bar",
+    "na", "n/a", "bearer", "undefined", "true", "false",
 })  # fmt: skip
 _PLACEHOLDER: Final = re.compile(
     r"(?i)<[^>]*>|\[[^\]]*\]|your[-_ ].*|.*[-_ ]your[-_ ].*|.*(?:-|_|\b)here>?|x{3,}.*|.*x{4,}"
@@ -89,6 +92,7 @@ _REFERENCES: Final = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=8192)
 def is_secret_field(name: str) -> bool:
     """Whether a field of this name holds a secret.
 
@@ -129,10 +133,21 @@ def assigned(text: str) -> Iterator[tuple[int, str, str]]:
     """
     for number, line in enumerate(text.splitlines(), 1):
         for match in _ASSIGNED.finditer(line[:2000]):
-            if is_secret_field(match[1]) and not is_placeholder(match[2]):
+            if is_secret_field(match[1]) and _may_be_key(match[1], match[2]):
                 yield number, match[1], match[2]
         for match in _LOOKS.finditer(line[:2000]):
             yield number, "", match[0]
+
+
+def _may_be_key(name: str, text: str) -> bool:
+    """Whether a text is one; under a name that may be that of a table's, it has to look random.
+
+    >>> _may_be_key("key", "interrupt-msg"), _may_be_key("api_key", "opensesame")
+    (False, True)
+    """
+    if name.lower() in ("key", "token") and not re.search(r"\d", text):
+        return False
+    return not is_placeholder(text)
 
 
 def reference(text: str) -> Env | None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from llmrr.migrate import alike, naming, stored, variables
 from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
 from llmrr.migrate.fitting import Fitter, table_of
+from llmrr.migrate.ordering import ordered
 from llmrr.migrate.placing import Placer
 
 # Settings that name models.
@@ -42,7 +43,7 @@ def combined(artefacts: Iterable[Artefact], folder: Path) -> Setup:
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
     found = _Combining(folder)
-    given = stored.joined(artefacts)
+    given = stored.joined(artefacts, folder)
     for artefact in given:
         found.add(artefact)
     return found.setup(given)
@@ -89,6 +90,7 @@ class _Combining:
         """What it came to."""
         self.models = variables.numbered(self.models, self.origins, self._say)
         self.models = alike.answering(self.models, self.origins, self._say)
+        self.models, self.chains = ordered(self.models, self.chains)
         self._free_groups()
         self.settings |= variables.chosen(artefacts, self.models, self.folder, self._say)
         self._prefer_default()

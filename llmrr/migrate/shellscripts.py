@@ -12,7 +12,8 @@ Command = tuple[int, list[str], dict[str, str], dict[str, str]]
 """A command line: where it stands, its words, what is set for it, and what a container sees."""
 
 HINT: Final = re.compile(
-    r"(?i)llama|mlx|vllm|kobold|ollama|litellm|sglang|text-generation|\.gguf"
+    r"(?i)llama|mlx|vllm|kobold|ollama|litellm|sglang|text-generation|\.gguf|local-?ai"
+    r"|services:[\s\S]{0,20000}model:"
 )
 # What a line begins with that installs, shows or ends a program.
 _WORDS: Final = (
@@ -36,6 +37,7 @@ _SPLIT: Final = frozenset({"&&", "||", ";", ";;", "|", "&"})
 _LINE: Final = 20_000  # characters of a command
 _VALUE: Final = 2_000  # characters of a variable
 _DEEPEST: Final = 3
+_MOST: Final = 1_000  # recipes that are taken apart
 
 
 def lines(text: str) -> Iterator[Command]:
@@ -62,11 +64,15 @@ def recipes(text: str) -> Iterator[Command]:
         value = value.partition(" #")[0].strip()
         known[name] = value if known.get(name, value) == value else None
     known = {name: one and _IN_RECIPE.sub(r"${\1}", one) for name, one in known.items()}
+    left = _MOST
     for line, said in joined(text):
         if said[:1] not in (" ", "\t") or len(said) > _LINE:
             continue
         command = filled(_IN_RECIPE.sub(r"${\1}", said.strip().lstrip("@-+")), known)
-        for words in _groups(command.replace("$$", "$")):
+        if not HINT.search(command):
+            continue
+        left -= 1
+        for words in _groups(command.replace("$$", "$")) if left >= 0 else ():
             if HINT.search(" ".join(words)) and not is_other(words):
                 yield line, words, {}, {}
 
@@ -79,14 +85,28 @@ def each(commands: Iterable[Command]) -> Iterator[Command]:
 
 
 def _inner(words: list[str], depth: int) -> Iterator[list[str]]:
+    if asked := _pulled(words):
+        yield asked
+        return
     text = _handed_on(words)
     if text is None or depth > _DEEPEST:
         yield words
         return
     for _, said in joined(text):
         for group in _groups(said):
-            if not is_other(group):
+            if _pulled(group) or not is_other(group):
                 yield from _inner(group, depth + 1)
+
+
+def _pulled(words: list[str]) -> list[str] | None:
+    """The model that Ollama's server is asked to fetch, as the command for it."""
+    if not {"curl", "wget"} & {*words[:4]} or not any(one.endswith("/api/pull") for one in words):
+        return None
+    for one in words:
+        found = re.search(r"""["']?\b(?:name|model)["']?\s*:\s*["']?([\w./:-]+)""", one)
+        if found:
+            return ["ollama", "pull", found[1]]
+    return None
 
 
 def _handed_on(words: list[str]) -> str | None:

@@ -5,10 +5,13 @@ weights a cache holds is one model, with the settings of the code.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from llmrr.migrate.artefact import Artefact, Model
+from llmrr.migrate.placing import Placer
 
 _STORES: Final = ("hf-cache", "ollama-store")
 _FOLDERS: Final = ("hf-cache", "transformers-dir", "mlx-dir")
@@ -16,10 +19,11 @@ _PATHS: Final = ("mmproj", "lora", "chat_template")
 _CONTEXT: Final = 32_768  # tokens: what a chat takes where it fits
 
 
-def joined(artefacts: Iterable[Artefact]) -> list[Artefact]:
-    """The artefacts, with the models of stores as other artefacts have them, and without a length
-    of training that nobody asked for: a context is as long as it needs to be up to that."""
-    given = list(artefacts)
+def joined(artefacts: Iterable[Artefact], folder: Path) -> list[Artefact]:
+    """The artefacts, for an ``llmrr.toml`` in ``folder``, with the models of stores as other
+    artefacts have them; without files of a plain folder that others name; and without a length of
+    training that nobody asked for: a context is as long as it needs to be up to that."""
+    given = _without_named(list(artefacts), folder)
     named: dict[tuple[str, str], Model] = {}
     for artefact in given:
         if artefact.kind not in _STORES:
@@ -30,6 +34,34 @@ def joined(artefacts: Iterable[Artefact]) -> list[Artefact]:
         replace(one, models=tuple(_as_named(one, named))) if one.kind in (*_STORES, *_FOLDERS)
         else one for one in given
     ]  # fmt: skip
+
+
+def _without_named(given: list[Artefact], folder: Path) -> list[Artefact]:
+    plain = [one for one in given if _is_plain(one)]
+    if not plain:
+        return given
+    named = {
+        path for one in given if not _is_plain(one) for model in one.models
+        for path in _files(one, model, folder)
+    }  # fmt: skip
+    return [
+        replace(one, models=tuple(
+            model for model in one.models if not named & {*_files(one, model, folder)}))
+        if _is_plain(one) else one for one in given
+    ]  # fmt: skip
+
+
+def _is_plain(artefact: Artefact) -> bool:
+    """Whether it is a folder of models and no more."""
+    return artefact.kind == "custom" and artefact.confidence is None and bool(
+        artefact.models) and artefact.path.is_dir()  # fmt: skip
+
+
+def _files(artefact: Artefact, model: Model, folder: Path) -> Iterator[str]:
+    """The path of a model that is one."""
+    if model.source.startswith("file:"):
+        with suppress(ValueError):
+            yield Placer(artefact.path, folder).source(model.source)
 
 
 def _as_named(artefact: Artefact, named: dict[tuple[str, str], Model]) -> Iterator[Model]:

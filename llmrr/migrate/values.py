@@ -34,11 +34,13 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """What only running the code would tell: the source of it, and the line, from 1."""
+    """What only running the code would tell: the source of it, and the line, from 1. ``calls`` are
+    those of which one gave it, where branches decide that."""
 
     text: str
     line: int | None = None
     origin: str | None = field(default=None, kw_only=True)  # the dotted name that is imported
+    calls: tuple["Call", ...] = field(default=(), kw_only=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class Call:
     ``a | b`` is a call of ``|``. ``args`` are by position; ``fields`` by name: Python's keywords.
     ``rest`` is what was spread into it and is not known. ``targets`` are the names that it was
     assigned to (``llm``, ``self.llm``, ``Settings.llm``); ``within`` is the function around it.
-    ``span`` is where it stands: line, column in bytes, and the same of its end.
+    ``span`` is where it stands: line, column in bytes, and the same of its end. ``among`` are the
+    calls of which one gave what it is called on, where branches decide which.
     """
 
     callee: str
@@ -79,6 +82,7 @@ class Call:
     line: int = 1
     text: str = ""
     span: tuple[int, int, int, int] | None = None
+    among: "tuple[Call, ...]" = ()
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -12,7 +12,6 @@ from llmrr import database, paths
 from llmrr.errors import DamagedFile, LlmrrError, NotFound
 from llmrr.migrate.caches import finding, folders, history, legacy
 from llmrr.migrate.caches.answers import Answer, Left
-from llmrr.migrate.caches.sqlite import has_unwritten
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,11 +23,13 @@ _SKIPPED: Final = frozenset({
 })  # fmt: skip
 _BATCH: Final = 500  # answers in one transaction
 
+Told = Callable[[int], None]
+
 
 class Brought(NamedTuple):
-    """What came of one path. ``answers`` are in the history now, ``known`` were before; ``left``
-    counts what is not, by why; ``bytes`` are of the texts, or of the models' files. ``error`` is
-    why nothing could be taken, or no more."""
+    """What came of one path. ``answers`` are in the history now, ``known`` were before, as were
+    those ``again``; ``left`` counts what is not, by why; ``bytes`` are of the texts, or of the
+    models' files. ``error`` is why nothing could be taken, or no more."""
 
     path: Path
     tool: str | None
@@ -41,6 +42,7 @@ class Brought(NamedTuple):
     models: tuple[folders.Model, ...] = ()
     named: tuple[dict[str, Any], ...] = ()
     error: str | None = None
+    again: tuple[Answer, ...] = ()
 
 
 def new_id() -> str:
@@ -51,10 +53,12 @@ def new_id() -> str:
 def bring(
     connection: "sqlite3.Connection", places: Sequence[Path | str], import_id: str, *,
     tool: str | None = None, room: int = MOST_BYTES, dry_run: bool = False,
+    told: Told = lambda count: None,
 ) -> list[Brought]:  # fmt: skip
     """Bring over what lies at the paths: a file is a store of answers, a folder one of models, or
     is looked through for stores of answers. One that is bad does not stop the rest; ``room`` is how
-    many bytes of texts may come. With a ``tool`` each folder holds its models.
+    many bytes of texts may come. With a ``tool`` each folder holds its models. ``told`` is told how
+    many answers of a store were read.
 
     Raises ``NotFound`` for a path that there is not.
     """
@@ -64,7 +68,7 @@ def bring(
             raise NotFound(f'there is no file or folder "{place}"', "ls")
         for path, is_named in _stores(place, tool):
             left = room - sum(one.bytes for one in found if one.answers)
-            one = _one(connection, path, import_id, left, tool, dry_run=dry_run)
+            one = _one(connection, path, import_id, left, tool, told, dry_run=dry_run)
             if is_named or one.tool is not None:
                 found.append(one)
     return found
@@ -95,8 +99,8 @@ def _stores(place: Path, tool: str | None) -> Iterator[tuple[Path, bool]]:
 
 
 def _one(
-    connection: "sqlite3.Connection", path: Path, import_id: str, room: int, tool: str | None, *,
-    dry_run: bool,
+    connection: "sqlite3.Connection", path: Path, import_id: str, room: int, tool: str | None,
+    told: Told, *, dry_run: bool,
 ) -> Brought:  # fmt: skip
     try:
         if path.is_dir():
@@ -107,7 +111,7 @@ def _one(
             if store is None:
                 said = "no store of answers that is known here"
                 return Brought(path, None, import_id, error=said)
-            return _answers(connection, path, store, import_id, room, dry_run=dry_run)
+            return _answers(connection, path, store, import_id, room, told, dry_run=dry_run)
     except LlmrrError as error:
         return Brought(path, None, import_id, error=error.message)
 
@@ -127,11 +131,11 @@ def _models(
 
 def _answers(
     connection: "sqlite3.Connection", path: Path, store: finding.Store, import_id: str, room: int,
-    *, dry_run: bool,
+    told: Told, *, dry_run: bool,
 ) -> Brought:  # fmt: skip
-    taken, left, known, size, waiting = list[Answer](), Counter[str](), 0, 0, list[Answer]()
+    taken, again, left, waiting = list[Answer](), list[Answer](), Counter[str](), list[Answer]()
     seen: set[str] = set()
-    problem = None
+    size, known, problem = 0, 0, None
     try:
         for row in store.rows:
             why = row.why if isinstance(row, Left) else _too_large(row, room - size)
@@ -139,21 +143,26 @@ def _answers(
                 left[str(why)] += 1
                 continue
             key = history.digest(row, store.tool)
-            if key in seen or history.is_there(connection, row, store.tool):
+            if key in seen:
                 known += 1
                 continue
             seen.add(key)
             size += _size(row)
+            if history.is_there(connection, key):
+                again.append(row)
+                continue
             taken.append(row)
             waiting.append(row)
             if len(waiting) >= _BATCH:
                 _keep(connection, waiting, store.tool, import_id, dry_run=dry_run)
+                told(len(seen))
     except DamagedFile as error:  # what came before is good
         problem = error.message
     _keep(connection, waiting, store.tool, import_id, dry_run=dry_run)
     return Brought(
-        path, store.tool, import_id, tuple(taken), known, size, tuple(left.most_common()),
-        tuple(_notes(path, taken)), (), tuple(store.models), problem,
+        path, store.tool, import_id, tuple(taken), known + len(again), sum(map(_size, taken)),
+        tuple(left.most_common()), tuple(_notes(store, taken)), (), tuple(store.models), problem,
+        tuple(again),
     )  # fmt: skip
 
 
@@ -172,9 +181,11 @@ def _keep(
     waiting.clear()
 
 
-def _notes(path: Path, taken: Sequence[Answer]) -> Iterator[str]:
-    if has_unwritten(path):
+def _notes(store: finding.Store, taken: Sequence[Answer]) -> Iterator[str]:
+    if not store.is_whole:
         yield "rows that lie in its -wal file are not read: close the program that writes it"
+    if taken:
+        yield f"in the history alone, and not in [cache]: it does not say {store.lacks}"
     if any(one.model is None for one in taken):
         yield "which model answered is not always known"
     if any(one.params for one in taken):
@@ -206,5 +217,7 @@ def facts(found: Sequence[Brought], import_id: str, *, dry_run: bool) -> dict[st
                "metadata": {"size": it.bytes, "format": None, "lastUsed": None}}
               for one in found for it in one.models if it.problem is None),
         ],
-        "inference": legacy.inference(answer for one in found for answer in one.answers),
+        "inference": legacy.inference(
+            answer for one in found for answer in (*one.answers, *one.again)
+        ),
     }  # fmt: skip

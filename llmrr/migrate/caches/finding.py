@@ -16,28 +16,36 @@ _PICKLES: Final = tuple(b"\x80" + bytes([version]) for version in range(2, 6))
 
 
 class Layout(NamedTuple):
-    """A database's layout: the tool, and how it is recognised and read."""
+    """A database's layout: the tool, how it is recognised and read, and what it ``lacks`` of the
+    key of our cache, which is the whole request with what answered it."""
 
     tool: str
     fits: Callable[[Database], bool]
     rows: Callable[[Database], Rows]
+    lacks: str
 
 
 LAYOUTS: Final = (
-    Layout("langchain", langchain.fits, langchain.rows),
-    Layout("gptcache", gptcache.fits, gptcache.rows),
-    Layout("simonw-llm", simonw.fits, simonw.rows),
-)
+    Layout("langchain", langchain.fits, langchain.rows,
+           "when it was answered, and at which address (OPENAI_BASE_URL is not in it)"),
+    Layout("gptcache", gptcache.fits, gptcache.rows,
+           "which model answered, and with which parameters"),
+    Layout("simonw-llm", simonw.fits, simonw.rows,
+           "which address is behind the name of a model, and what a plugin sent besides"),
+)  # fmt: skip
 LEGACY: Final = "llm-runner-router"
+LEGACY_LACKS: Final = "with which parameters it was answered"
 
 
 class Store(NamedTuple):
     """A store that was recognised: the tool, its answers and what is left, and the models that it
-    names besides."""
+    names besides. What is not ``is_whole`` has rows in a log that are not among them."""
 
     tool: str
     rows: Rows
     models: list[dict[str, Any]]
+    lacks: str
+    is_whole: bool = True
 
 
 @contextmanager
@@ -48,13 +56,16 @@ def store(path: Path) -> Iterator[Store | None]:
     if head.startswith(MAGIC):
         with opened(path) as database:
             layout = layout_of(database)
-            yield layout and Store(layout.tool, layout.rows(database), [])
+            yield layout and Store(
+                layout.tool, layout.rows(database), [], layout.lacks, database.is_whole
+            )  # fmt: skip
         return
     if head.startswith(_PICKLES):
         raise DamagedFile(f"{path} is a pickle, which is never loaded", "leave it out")
     shape: Any = _json(path) if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else None
     is_ours = legacy.fits(shape)
-    yield Store(LEGACY, legacy.rows(shape), legacy.models(shape)) if is_ours else None
+    models = legacy.models(shape) if is_ours else []
+    yield Store(LEGACY, legacy.rows(shape), models, LEGACY_LACKS) if is_ours else None
 
 
 def layout_of(database: Database) -> Layout | None:

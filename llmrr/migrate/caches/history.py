@@ -29,11 +29,11 @@ def add(connection: "sqlite3.Connection", answer: Answer, tool: str, import_id: 
         return connection.execute(_INSERT, values).rowcount > 0
 
 
-def is_there(connection: "sqlite3.Connection", answer: Answer, tool: str) -> bool:
-    """Whether an answer was imported already."""
+def is_there(connection: "sqlite3.Connection", digest: str) -> bool:
+    """Whether an answer was imported already, by its digest."""
     sql = "SELECT 1 FROM runs WHERE import_digest = ?"
     with database.errors():
-        return connection.execute(sql, (digest(answer, tool),)).fetchone() is not None
+        return connection.execute(sql, (digest,)).fetchone() is not None
 
 
 class Gone(NamedTuple):

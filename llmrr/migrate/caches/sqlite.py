@@ -10,19 +10,23 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from llmrr.errors import DamagedFile
+from llmrr.migrate.caches import copying
 
 MAGIC: Final = b"SQLite format 3\0"
 LONGEST: Final = 8_000_000  # bytes of a value
 MOST_ROWS: Final = 500_000
-SECONDS: Final = 60.0  # of reading all
+SECONDS: Final = 180.0  # of computing, for all
 _STEPS: Final = 10_000  # of SQLite's machine, between two looks at the clock
 
 
 class Database:
-    """An open one: its plain tables with their stored columns."""
+    """An open one: its plain tables with their stored columns. What is not ``is_whole`` lacks the
+    rows that lie beside it, in its log."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection, self.path = connection, path
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, *, is_whole: bool = True
+    ) -> None:
+        self._connection, self.path, self.is_whole = connection, path, is_whole
         self.tables = self._tables()
 
     def has(self, table: str, *columns: str) -> bool:
@@ -65,35 +69,35 @@ class Database:
 
 
 @contextmanager
-def opened(path: Path, seconds: float = SECONDS) -> Iterator[Database]:
-    """Open. Raises ``DamagedFile``, also for what goes wrong in the block with its content, and
-    where that takes longer than ``seconds``."""
-    address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+def opened(
+    path: Path, seconds: float = SECONDS, most_copied: int = copying.MOST_BYTES
+) -> Iterator[Database]:
+    """Open; one with a log beside it, as far as it is no larger than ``most_copied`` bytes, from a
+    copy. Raises ``DamagedFile``, also for what goes wrong in the block with its content, and where
+    that takes more than ``seconds`` of computing."""
     try:
-        connection = sqlite3.connect(address, uri=True, isolation_level=None)
-    except sqlite3.Error as error:
+        with copying.whole(path, most_copied) as place, _connected(place, seconds) as connection:
+            yield Database(connection, path, is_whole=place.is_whole)
+    except (sqlite3.Error, OverflowError, OSError) as error:
         raise _damaged(path, error) from error
-    until = time.monotonic() + seconds
+
+
+@contextmanager
+def _connected(place: copying.Place, seconds: float) -> Iterator[sqlite3.Connection]:
+    how = "mode=rw" if place.is_copy else "mode=ro&immutable=1"
+    address = f"file:{quote(str(place.path.absolute()))}?{how}"
+    connection = sqlite3.connect(address, uri=True, isolation_level=None)
+    until = time.thread_time() + seconds
     try:
         connection.text_factory = lambda data: data.decode(errors="replace")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-        connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+        connection.set_progress_handler(lambda: time.thread_time() > until, _STEPS)
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA query_only = ON")
-        yield Database(connection, path)
-    except (sqlite3.Error, OverflowError) as error:
-        raise _damaged(path, error) from error
+        yield connection
     finally:
         connection.close()
-
-
-def has_unwritten(path: Path) -> bool:
-    """Whether rows lie beside the file, in its log, which is not read."""
-    try:
-        return path.with_name(f"{path.name}-wal").stat().st_size > 0
-    except OSError:
-        return False
 
 
 def _damaged(path: Path, error: Exception) -> DamagedFile:

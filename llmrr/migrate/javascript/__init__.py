@@ -14,13 +14,17 @@ from pathlib import Path
 from llmrr.migrate.values import Code
 
 
-def evaluate(text: str, path: Path, dialect: str) -> Code:
+def evaluate(
+    text: str, path: Path, dialect: str, near: tuple[Path, Path] | None = None
+) -> Code:
     """The calls, names and exports of a file; ``dialect`` is ``javascript``, ``typescript`` or
-    ``tsx``. Raises ``DamagedFile`` for what is too large to have been written by hand."""
+    ``tsx``. ``near`` is where it lies, and the folder below which the files that it imports are
+    looked into. Raises ``DamagedFile`` for what is too large to have been written by hand."""
     from llmrr.migrate.javascript.declarations import Declarations
     from llmrr.migrate.javascript.evaluator import Evaluator
     from llmrr.migrate.javascript.grammar import parse
+    from llmrr.migrate.javascript.siblings import Siblings
 
     tree = parse(text, dialect)
-    evaluator = Evaluator(Declarations(tree.root_node), path.name)
-    return evaluator.code()
+    siblings = Siblings(*near) if near else None
+    return Evaluator(Declarations(tree.root_node), path.name, siblings).code()

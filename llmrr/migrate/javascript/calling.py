@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.javascript import known, literals
 from llmrr.migrate.javascript.grammar import text_of
 from llmrr.migrate.javascript.known import NotKnown
+from llmrr.migrate.javascript.modules import package_of
 from llmrr.migrate.javascript.names import dotted_name
-from llmrr.migrate.javascript.refs import REST, Found, Ref
+from llmrr.migrate.javascript.refs import REST, Found, Ref, bare
 from llmrr.migrate.javascript.scopes import Scope
-from llmrr.migrate.values import Call, Unresolved, Value
+from llmrr.migrate.values import Call, OneOf, Unresolved, Value
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
     from llmrr.migrate.javascript.evaluator import Evaluator
 
+_RETURNS: Final = 12  # of one function, of which it is said what they give
 _DEDENT: Final = frozenset({
     "dedent", "outdent", "endent", "stripIndent", "stripIndents", "codeBlock",
 })  # fmt: skip
@@ -32,17 +35,32 @@ def call(ev: "Evaluator", node: "Node", scope: Scope, depth: int) -> Found:
     args, rest = _arguments(ev, arguments, scope, depth)
     if called.type == "import":
         is_known = bool(args) and isinstance(args[0], str)
-        return Ref(str(args[0]), is_imported=True) if is_known else ev.unresolved(node)
+        return Ref(package_of(str(args[0])), is_imported=True) if is_known else ev.unresolved(node)
     function = ev.find(called, scope, depth)
     if isinstance(function, Ref) and function.receiver is None and not rest:
         known_result = _known(ev, function.name, called, args, scope, depth)
         if known_result is not None:
-            return known_result[0]
+            given = known_result[0]
+            if isinstance(given, Unresolved):  # one of several, which the call itself stands for
+                _make(ev, node, called, function, args, rest)
+            return given
     if called.type == "member_expression" and not _is_of_call(function):
         result = _method(ev, called, args, scope, depth)
         if result is not None:
             return result
+    if (default := _default(ev, node, called, args)) is not None:
+        return default
     return _make(ev, node, called, function, args, rest)
+
+
+def _default(ev: "Evaluator", node: "Node", called: "Node", args: Sequence[Value]) -> Value:
+    """``settings.get("model", "x")``, which is "x" unless somebody says otherwise."""
+    name = called.child_by_field_name("property")
+    if name is None or text_of(name) != "get" or len(args) != 2 or not isinstance(args[0], str):
+        return None
+    if not isinstance(args[1], str | int | float) or args[1] == "":
+        return None
+    return OneOf(ev.text(node), node.start_point[0] + 1, (args[1],), True)
 
 
 def _known(
@@ -50,9 +68,9 @@ def _known(
 ) -> tuple[Found] | None:
     """What a function gives that is known, or is in the file; None for any other."""
     if name == "require" and args and isinstance(args[0], str):
-        return (Ref(args[0], is_imported=True),)
+        return (Ref(package_of(args[0]), is_imported=True),)
     if name == "JSON.stringify":
-        raise NotKnown
+        return None
     try:
         return (known.called(name, args),)
     except NotKnown:
@@ -61,10 +79,15 @@ def _known(
         return None
     function = binding.function
     inner = ev.declared.functions.get(function.id) if function else None
-    if inner is None or len(inner.returns) != 1 or len(binding.given) > 1:
+    if inner is None or not 0 < len(inner.returns) <= _RETURNS or len(binding.given) > 1:
         return None
-    found = ev.find(inner.returns[0].node, inner.returns[0].scope, depth)
-    return None if isinstance(found, Unresolved | Ref) else (found,)
+    values = [ev.find(one.node, one.scope, depth) for one in inner.returns]
+    if len(values) == 1 and not isinstance(values[0], Unresolved | Ref):
+        return (values[0],)
+    plain = [one for value in values
+             for one in (value.choices if isinstance(value, Ref) else (value,))]  # fmt: skip
+    found = with_calls(ev.unresolved(inner.returns[0].node), plain)
+    return (found,) if isinstance(found, Unresolved) and found.calls else None
 
 
 def _method(
@@ -114,15 +137,41 @@ def _make(
     else:
         name = dotted_name(called) or ev.text(called)
     site = ev.sites.get(node.id)
+    among: tuple[Call, ...] = ()
+    if site is not None and receiver is None and called.type == "member_expression":
+        name, receiver, among = _on_one_of(ev, called, site.scope, name)
     made = Call(
         name, tuple(args), {}, receiver, rest, site.targets if site else (),
         site.scope.function if site else None, node.start_point[0] + 1, ev.text(node),
         (node.start_point[0] + 1, node.start_point[1], node.end_point[0] + 1, node.end_point[1]),
+        among,
     )  # fmt: skip
     if not ev.fits(made):
         raise NotKnown
     ev.made[node.id] = made
     return made
+
+
+def _on_one_of(
+    ev: "Evaluator", called: "Node", scope: Scope, name: str
+) -> tuple[str, Call | None, tuple[Call, ...]]:
+    """The name of a method, the call it is called on, and those of which one gave its object."""
+    inner = called.child_by_field_name("object")
+    found = ev.find(inner, scope, 0) if inner is not None else None
+    among: tuple[Call, ...] = ()
+    if isinstance(found, Ref):
+        among = tuple(one for one in found.choices if isinstance(one, Call))
+    elif isinstance(found, Unresolved):
+        among = found.calls
+    names: list[str] = []
+    at: Node | None = called
+    while at is not None and at.type == "member_expression":
+        names.append(text_of(at.child_by_field_name("property") or at))
+        at = bare(at.child_by_field_name("object") or at)
+        if at.type == "await_expression":
+            at = bare(at.named_children[0])
+    receiver = ev.made.get(at.id) if at is not None else None
+    return (".".join(reversed(names)) if receiver else name), receiver, among
 
 
 def _tagged(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from llmrr.migrate.javascript.grammar import text_of
 from llmrr.migrate.javascript.modules import exported, exported_name, imported
 from llmrr.migrate.javascript.names import AROUND, dotted_name, is_nothing, root_name
-from llmrr.migrate.javascript.patterns import names_in, taken_apart
+from llmrr.migrate.javascript.patterns import defaults_in, names_in, taken_apart
 from llmrr.migrate.javascript.scopes import Binding, Given, Scope
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ class Declarations:
             return self._class(node, scope)
         elif kind in _BLOCKS:
             return self._block(node, kind, scope)
+        elif kind == "object" and _has_methods(node):
+            return self._object(node, scope)
         else:
             self._other(node, kind, scope)
         return scope
@@ -142,13 +144,25 @@ class Declarations:
             inner.returns.append(Given(body, inner))
         parameters = node.child_by_field_name("parameters") or node.child_by_field_name("parameter")
         for one in names_in(parameters) if parameters else ():
-            inner.declare(one).is_open = True
+            binding = inner.declare(one)
+            binding.is_open = binding.is_parameter = True
+        for name_of, default in defaults_in(parameters) if parameters else ():
+            inner.declare(name_of).given.append(Given(default, inner))
         return inner
 
     def _class(self, node: "Node", scope: Scope) -> Scope:
         if name := node.child_by_field_name("name"):
             scope.declare(text_of(name)).is_open = True
         return Scope(scope, "class", scope.function)
+
+    def _object(self, node: "Node", scope: Scope) -> Scope:
+        """An object with methods, for which it is ``this``."""
+        inner = Scope(scope, "class", scope.function)
+        for one in node.named_children:
+            name, value = one.child_by_field_name("key"), one.child_by_field_name("value")
+            if one.type == "pair" and name and value and name.type == "property_identifier":
+                inner.member(f"this.{text_of(name)}").given.append(Given(value, scope))
+        return inner
 
     def _block(self, node: "Node", kind: str, scope: Scope) -> Scope:
         inner = Scope(scope, "block", scope.function)
@@ -252,3 +266,7 @@ class Declarations:
         for name, dotted in imported(node):
             self.imports[name] = dotted
             scope.declare(name).module = dotted
+
+
+def _has_methods(node: "Node") -> bool:
+    return any(one.type == "method_definition" for one in node.named_children)

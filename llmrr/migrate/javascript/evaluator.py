@@ -4,9 +4,10 @@ A name that is not known, and what lies in it, is a ``Ref`` while it is evaluate
 or be a variable of the environment. In a value it becomes ``Unresolved``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from llmrr.migrate.alternatives import alternatives, one_of
 from llmrr.migrate.javascript import (
     calling,
     known,
@@ -21,11 +22,13 @@ from llmrr.migrate.javascript.known import NotKnown
 from llmrr.migrate.javascript.measures import Measures
 from llmrr.migrate.javascript.refs import WRAPPERS, Found, Ref
 from llmrr.migrate.javascript.scopes import Binding, Given, Scope
+from llmrr.migrate.javascript.siblings import Siblings
 from llmrr.migrate.values import Call, Code, Unresolved, Value
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
+_BRANCHES: Final = 12  # of which it is said what a name may be
 _DEEPEST: Final = 60
 _TEXT: Final = 200  # bytes of source in a value
 
@@ -33,12 +36,15 @@ _TEXT: Final = 200  # bytes of source in a value
 class Evaluator:
     """Evaluates one file; every call is evaluated once, so that it is one object."""
 
-    def __init__(self, declared: Declarations, file: str) -> None:
-        self.declared, self.file = declared, file
+    def __init__(
+        self, declared: Declarations, file: str, siblings: Siblings | None = None
+    ) -> None:
+        self.declared, self.file, self._siblings = declared, file, siblings
         self.made: dict[int, Call] = {}  # by the id of the node
         self.sites = {one.node.id: one for one in declared.calls}
         self._calls: dict[int, Found] = {}
         self._bindings: dict[int, Found] = {}
+        self._several: dict[int, tuple[Value, ...]] = {}
         self._measures = Measures()
 
     def code(self) -> Code:
@@ -77,8 +83,16 @@ class Evaluator:
         found = self.find(node, scope, depth)
         if isinstance(found, Ref):
             variable = None if found.receiver else known.variable(found.name)
-            return variable or self.unresolved(node)
+            if variable is None and (elsewhere := self.imported(found)) is not None:
+                return elsewhere
+            return variable or self.one_of(node, found.choices, whole=not found.is_default)
         return found
+
+    def imported(self, found: Ref) -> Value:
+        """What a name of another file of the tree is; None where that is not known."""
+        if self._siblings is None or not found.is_imported or found.receiver is not None:
+            return None
+        return self._siblings.value(found.name)
 
     def find(self, node: "Node", scope: Scope, depth: int) -> Found:
         """What an expression is, or the name of what it stands for."""
@@ -109,6 +123,12 @@ class Evaluator:
         """What only running the code would tell."""
         return Unresolved(self.text(node), node.start_point[0] + 1)
 
+    def one_of(
+        self, node: "Node", values: Iterable[Value], *, whole: bool = True
+    ) -> Unresolved:
+        """A node that is one of these; ``whole``: calls alone count where one is not known."""
+        return one_of(values, self.unresolved(node), whole=whole)
+
     def text(self, node: "Node") -> str:
         """The beginning of the source of a node, on one line."""
         # the text of a long node is not copied for each that is in it
@@ -132,12 +152,27 @@ class Evaluator:
         if binding.module is not None:
             return Ref(binding.module, is_imported=True)
         if binding.is_open or len(binding.given) != 1:
-            return Ref(name)
+            choices = self._choices(name, binding, depth)
+            return Ref(name, choices=choices, is_default=binding.is_parameter)
         if id(binding) not in self._bindings:
             self._bindings[id(binding)] = Ref(name)  # while it is evaluated
             found = self._given(binding.given[0], depth)
             self._bindings[id(binding)] = self._completed(found, binding, depth)
         return self._bindings[id(binding)]
+
+    def _choices(self, name: str, binding: Binding, depth: int) -> tuple[Value, ...]:
+        """What a name may be that is given several things, or has a default."""
+        if id(binding) not in self._several:
+            self._several[id(binding)] = ()  # while they are evaluated
+            given = binding.given if not binding.is_open or binding.is_parameter else []
+            values = [
+                self.value(one.node, one.scope, depth + 1) if not one.path else Unresolved(name)
+                for one in given[: _BRANCHES + 1]
+            ]  # fmt: skip
+            if len(given) <= _BRANCHES:
+                whole = not binding.is_parameter
+                self._several[id(binding)] = alternatives(values, whole=whole)
+        return self._several[id(binding)]
 
     def _given(self, given: Given, depth: int) -> Found:
         if given.node.type == "enum_declaration":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from llmrr.migrate.javascript import known
 from llmrr.migrate.javascript.grammar import text_of
 from llmrr.migrate.javascript.known import NotKnown
-from llmrr.migrate.javascript.refs import REST, Found, bare
+from llmrr.migrate.javascript.refs import REST, Found, Ref, bare
 from llmrr.migrate.javascript.scopes import Scope
 from llmrr.migrate.javascript.texts import number, unescaped
 from llmrr.migrate.values import Prompt, Value
@@ -103,6 +103,8 @@ def table(ev: "Evaluator", node: "Node", scope: Scope, depth: int) -> Found:
                 found[text_of(name)] = ev.unresolved(child)
         elif child.type == "spread_element":
             spread = inner(ev, child, scope, depth)
+            if isinstance(spread, Ref) and (elsewhere := ev.imported(spread)) is not None:
+                spread = elsewhere
             unknown: dict[str, Value] = {REST: ev.unresolved(child)}
             found.update(spread if isinstance(spread, dict) else unknown)
     return found

@@ -61,7 +61,8 @@ def subscript(ev: "Evaluator", node: "Node", scope: Scope, depth: int) -> Found:
         raise NotKnown
     key = ev.value(index, scope, depth)
     if isinstance(key, bool) or not isinstance(key, str | int):
-        raise NotKnown
+        whole = ev.find(inner, scope, depth)
+        return ev.one_of(node, whole.values() if isinstance(whole, dict) else ())
     return part_of(ev, ev.find(inner, scope, depth), str(key), node)
 
 

@@ -1,7 +1,8 @@
 """What a file takes from other modules, and what it gives to them."""
 
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmrr.migrate.javascript.grammar import text_of
 from llmrr.migrate.javascript.names import plain_name, string_of
@@ -11,16 +12,40 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 
+# Where the packages of npm can also be had from.
+_FROM: Final = re.compile(
+    r"(?:npm:|jsr:|https?://(?:esm\.sh|esm\.run|cdn\.skypack\.dev|cdn\.jsdelivr\.net/npm"
+    r"|unpkg\.com|deno\.land/x|ga\.jspm\.io/npm:)/*(?:v\d+/|stable/)?)"
+    r"(?P<name>(?:@[\w.-]+/)?[\w.-]+)(?:@[^/?#]*)?(?P<rest>/[^?#]*)?.*"
+)
+
+
+def package_of(specifier: str) -> str:
+    """A module as npm names it.
+
+    >>> package_of("npm:openai@4"), package_of("https://esm.sh/@langchain/openai@0.2?dev")
+    ('openai', '@langchain/openai')
+    >>> package_of("https://deno.land/x/openai@v4.2.0/mod.ts"), package_of("openai")
+    ('openai', 'openai')
+    """
+    found = _FROM.fullmatch(specifier[:500])
+    if found is None:
+        return specifier
+    rest = found["rest"] or ""
+    is_file = re.search(r"\.\w+$|/\+esm$|^/dist\b|^/es\d+", rest)
+    return found["name"] + ("" if is_file or rest == "/" else rest)
+
+
 def imported(node: "Node") -> Iterator[tuple[str, str]]:
     """The names that an ``import`` declares, with the dotted names of what they stand for."""
     source = node.child_by_field_name("source")
     for clause in node.named_children:
         if clause.type == "import_require_clause" and clause.named_children:
             source = clause.child_by_field_name("source")
-            yield text_of(clause.named_children[0]), string_of(source)
+            yield text_of(clause.named_children[0]), package_of(string_of(source))
         elif clause.type == "import_clause":
             for one in clause.named_children:
-                yield from _clause(one, string_of(source))
+                yield from _clause(one, package_of(string_of(source)))
 
 
 def _clause(node: "Node", module: str) -> Iterator[tuple[str, str]]:

@@ -27,10 +27,19 @@ def binary(ev: "Evaluator", node: "Node", scope: Scope, depth: int) -> Found:
         node = bare(left) if left.type == "parenthesized_expression" else left
     first = _operand(ev, node, scope, depth, spine[-1][0])
     for operator_text, operand in reversed(spine):
-        first = operators.binary(
-            operator_text, first, _operand(ev, operand, scope, depth, operator_text)
-        )
+        first = _result(ev, node, operator_text, first,
+                        _operand(ev, operand, scope, depth, operator_text))  # fmt: skip
     return first
+
+
+def _result(ev: "Evaluator", node: "Node", operator: str, left: Value, right: Value) -> Value:
+    """What an operator gives; of ``x || "default"`` with an unknown ``x``, the default is known."""
+    try:
+        return operators.binary(operator, left, right)
+    except NotKnown:
+        if operator not in ("||", "??"):
+            raise
+        return ev.one_of(node.parent or node, [left, right], whole=False)
 
 
 def _operand(ev: "Evaluator", node: "Node", scope: Scope, depth: int, operator: str) -> Value:
@@ -54,5 +63,8 @@ def ternary(ev: "Evaluator", node: "Node", scope: Scope, depth: int) -> Found:
     )
     if condition is None or yes is None or no is None:
         raise NotKnown
-    is_true = operators.truth(ev.value(condition, scope, depth))
+    try:
+        is_true = operators.truth(ev.value(condition, scope, depth))
+    except NotKnown:
+        return ev.one_of(node, [ev.value(one, scope, depth) for one in (yes, no)])
     return ev.find(yes if is_true else no, scope, depth)

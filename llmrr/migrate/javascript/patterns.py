@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 _DEEPEST = 20
+_DEFAULTS = frozenset({"string", "number", "template_string", "new_expression", "identifier"})
 
 
 class Part(NamedTuple):
@@ -76,3 +77,16 @@ def names_in(node: "Node") -> Iterator[str]:
                 stack.append(inner)
         elif one.type in ("object_pattern", "array_pattern", "formal_parameters", "rest_pattern"):
             stack.extend(reversed(one.named_children))
+
+
+def defaults_in(node: "Node") -> "Iterator[tuple[str, Node]]":
+    """The names that parameters declare with a default, which is plain or a construction."""
+    for one in node.named_children:
+        inner = one.child_by_field_name("pattern") or one
+        default = one.child_by_field_name("value")
+        if inner.type in ("object_pattern", "assignment_pattern"):
+            for part in taken_apart(inner):
+                if part.default is not None and part.default.type in _DEFAULTS:
+                    yield part.name, part.default
+        elif inner.type == "identifier" and default is not None and default.type in _DEFAULTS:
+            yield text_of(inner), default

@@ -14,11 +14,14 @@ REST: Final = "..."  # the key of what is spread into an object and not known
 @dataclass(frozen=True, slots=True)
 class Ref:
     """Something that only has a name: of a module (``is_imported``), a parameter, or what a call
-    gave."""
+    gave. ``choices`` are what it may be, where branches decide that, or the default of a parameter
+    (``is_default``)."""
 
     name: str
     receiver: Call | None = None
     is_imported: bool = False
+    choices: tuple[Value, ...] = ()
+    is_default: bool = False
 
 
 Found: TypeAlias = Value | Ref

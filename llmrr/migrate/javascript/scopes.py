@@ -22,10 +22,12 @@ class Given:
 @dataclass(slots=True)
 class Binding:
     """A name. ``is_open``: it may be anything (a parameter, a loop's variable, one that counts).
-    ``module`` is the dotted name of what was imported under it."""
+    ``module`` is the dotted name of what was imported under it; a parameter is given its default.
+    """
 
     given: list[Given] = field(default_factory=list)
     is_open: bool = False
+    is_parameter: bool = False
     module: str | None = None
     function: "Node | None" = None
     pushed: bool = False  # something is put at its end later

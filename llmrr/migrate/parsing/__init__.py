@@ -81,14 +81,14 @@ def evaluated(
     if found == "component":
         from llmrr.migrate.parsing import component
 
-        return component.evaluated(text, path)
+        return component.evaluated(text, path, near)
     if found == "python":
         from llmrr.migrate import python
 
         return python.evaluate(text, path, near)
     from llmrr.migrate import javascript
 
-    return javascript.evaluate(text, path, found)
+    return javascript.evaluate(text, path, found, near)
 
 
 def _tree(text: str, suffix: str) -> Any:

@@ -15,13 +15,15 @@ _FRONT: Final = re.compile(r"\s*---[ \t]*\r?\n")
 _END: Final = re.compile(r"(?m)^[ \t]*---[ \t]*\r?$")
 
 
-def evaluated(text: str, path: Path) -> "Code | None":
+def evaluated(
+    text: str, path: Path, near: tuple[Path, Path] | None = None
+) -> "Code | None":
     """The calls and names of all its scripts, which are one file; None where it has none. Raises
     ``DamagedFile``."""
     from llmrr.migrate import javascript
 
     found = scripts(text, path)
-    return javascript.evaluate(found[0], path, found[1]) if found else None
+    return javascript.evaluate(found[0], path, found[1], near) if found else None
 
 
 def scripts(text: str, path: Path) -> tuple[str, str] | None:

@@ -42,7 +42,7 @@ _TOOLS: Final = (
     "contextsize", "fallbackchain", "ai-sdk", "completions", "from_pretrained", "withfallbacks",
     "apikey", "api_key", "gpt-", "hf:", "mock:", "claude", "gemini", "unsloth", "gptq", "autoawq",
     "import together", "from together", "replicate", "fireworks", "cerebras", "xai_sdk", "aisuite",
-    "deepseek", "diffusers", "flagembedding",
+    "deepseek", "diffusers", "11434", "/api/generate", "flagembedding",
     "openrouter", "perplexity", "together-ai", "togetherai", "model_name", "model_path", "modelid",
     "model_id", "generativeai",
 )  # fmt: skip
@@ -54,7 +54,7 @@ _PYTHON: Final = re.compile(
     r"|google\.gen|google import gen|vertexai|cohere|groq|mistralai|peft|auto_?gptq|gptqmodel"
     r"|optimum|instructor|dspy|awq|unsloth|sentence_transformers|diffusers|trl|FlagEmbedding|boto3"
     r"|together|replicate|fireworks|cerebras|xai_sdk|aisuite|pydantic_ai|crewai|autogen)"
-    r"|mlx_\w+\.|llama-server|api\.(?:openai|anthropic|groq|mistral|cohere)|/v1/messages|/api/chat"
+    r"|mlx_\w+\.|llama-server|api\.(?:openai|anthropic|groq|mistral|cohere)|/v1/messages|/api/(?:chat|generate)"
     r"|completions|responses\.(?:create|parse|stream)|ChatCompletion|from_pretrained|pipeline\("
     r"|init_chat_model|with_fallbacks|PromptTemplate|\bChat\w+\(|\bAzure\w*OpenAI|import_module"
     r"|\b(?:Llama|OpenAI|Ollama|LlamaCpp|OllamaLLM)\(",

@@ -62,6 +62,12 @@ def _replaced(
         return False
     tree.sheet.replace(tree.start(node.func), tree.end(node.func), f"{_ROUTER}.generate")
     new = renamed("openai-code", ask.model, call.line) if isinstance(ask.model, str) else None
+    is_literal = any(
+        _ARGUMENTS.get(one.arg or "") == "model" and isinstance(one.value, ast.Constant)
+        for one in node.keywords
+    )
+    if new is not None and new != ask.model and not is_literal:
+        tree.sheet.tell(call.line, f"{ask.model} is called {new} in llmrr.toml")
     _arguments(node, tree, new)
     for inner, outer in answers or ():
         tree.sheet.replace(tree.end(inner), tree.end(outer), ".text")

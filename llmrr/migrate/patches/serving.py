@@ -142,8 +142,8 @@ def _module(code: Code, tree: PythonCode, url: str) -> None:
     """``openai.api_base = …``, and the line that is missing where the module is the client."""
     asks = [one for one in code.calls if one.receiver is None and _is_of_module(one, code)]
     stated = [one for one in _assigned(tree, code) if one[0] in _LEGACY]
-    for _, value in stated:
-        tree.put(value, url)
+    for name, value in stated:
+        tree.put(value, _of_module(name, url))
     if stated or not asks:
         return
     found = next(_imports(tree), None)
@@ -152,8 +152,13 @@ def _module(code: Code, tree: PythonCode, url: str) -> None:
         return
     statement, name = found
     is_old = any(_OLD.search(one.callee) for one in asks)
-    text = f"{name}.{'api_base' if is_old else 'base_url'} = {tree.sheet.quoted(url)}"
-    tree.add_after(statement, text)
+    field = "api_base" if is_old else "base_url"
+    tree.add_after(statement, f"{name}.{field} = {tree.sheet.quoted(_of_module(field, url))}")
+
+
+def _of_module(field: str, url: str) -> str:
+    """The module puts paths behind its ``base_url`` as it is; a client adds what is missing."""
+    return f"{url}/" if field == "base_url" else url
 
 
 def _is_of_module(call: Call, code: Code) -> bool:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from llmrr import paths, tomlfile
-from llmrr.config import FILE_NAME
+from llmrr.config import FILE_NAME, project_file, user_file
 from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.migrate import checklist
 from llmrr.migrate.artefact import Artefact, Notice
-from llmrr.migrate.planning import replacing, sides
+from llmrr.migrate.planning import blobs, replacing, sides
 from llmrr.migrate.planning.data import Action, Plan, identified
 from llmrr.migrate.planning.text import names_in, written
-from llmrr.migrate.planning.wishes import NO_WISHES, Wishes, wanted
+from llmrr.migrate.planning.wishes import NO_WISHES, Wishes, fits, wanted, without
 from llmrr.migrate.secrets import masked
 from llmrr.migrate.setup import Setup, combined
 from llmrr.strategies import parse_strategy
@@ -40,15 +40,16 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     target = target.absolute()
     left = wanted(_foreign(artefacts), wishes)
     setup = combined(left, target.parent)
-    if not setup.models and not setup.templates and set(setup.settings) <= {"env_file"}:
-        raise _nothing(setup, left)
+    _require_something(setup, left)
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
     setup, new = _replaced(setup, wishes, target.parent)
-    names = names_in(before, setup)
+    setup, names = _named(setup, before, wishes)
+    _require_something(setup, left)
     models = [replace(one, name=names[one.name]) for one in setup.models]
-    changes = sides.changes(models, [names[one] for one in new], wishes)
-    stated = [".".join(map(str, place)) for place, _ in changes]
+    changes = sides.changes(models, [names[one] for one in new if one in names], wishes)
+    # The first day that flags of the file count their weeks from stays.
+    stated = [".".join(map(str, one)) for one, _ in changes if one != ("flags", "start")]
     if wishes.strategy is not None:
         changes.insert(0, _strategy(wishes.strategy))
         stated.append("strategy")
@@ -61,7 +62,8 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     warnings = tuple(replace(one, message=masked(one.message)) for one in warnings)
     plan = Plan(
         "", target, None if content is None else hashlib.sha256(content).hexdigest(), text.toml,
-        (Action("write-config", target), *_registrations(left, setup), *_imports(left)),
+        (Action("write-config", target), *_registrations(left, setup, target.parent),
+         *_imports(left)),
         warnings, (), tuple((path.absolute(), digest) for path, digest in setup.sources),
     )  # fmt: skip
     return identified(replace(plan, checklist=checklist.planned(plan)))
@@ -77,7 +79,7 @@ def called(
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
     setup, _ = _replaced(setup, wishes, target.parent)
-    names = names_in(before, setup)
+    _, names = _named(setup, before, wishes)
     return {key: names[one] for key, one in setup.called.items() if one in names}
 
 
@@ -106,6 +108,14 @@ def absent(plan: Plan) -> list[str]:
     return [one.name for one in models if one.path is not None and not paths.exists(one.path)]
 
 
+def hidden(plan: Plan) -> Path | None:
+    """The ``llmrr.toml`` of a folder above, which a new one takes the place of."""
+    if plan.base is not None or plan.target.name != FILE_NAME or plan.target == user_file():
+        return None
+    above = project_file(plan.target.parent.parent)
+    return None if above == plan.target else above
+
+
 def target_of(given: str | None) -> Path:
     """The file that is written: the one that is named, or that of a folder. Raises
     ``UsageError``."""
@@ -127,21 +137,31 @@ def _foreign(artefacts: Iterable[Artefact]) -> Iterator[Artefact]:
         yield one
 
 
-def _nothing(setup: Setup, artefacts: Sequence[Artefact]) -> LlmrrError:
-    """Why there is nothing, as far as that is known."""
+def _require_something(setup: Setup, artefacts: Sequence[Artefact]) -> None:
+    """Raise ``LlmrrError`` where there is nothing, and say why, as far as that is known."""
+    if setup.models or setup.templates or set(setup.settings) - {"env_file"}:
+        return
     if stores := [shlex.quote(str(one.path)) for one in _imports(artefacts)]:
         said = "nothing was found that sets up a model, only answers that other tools kept"
-        return LlmrrError(said, f"llmrr migrate cache {' '.join(stores)}")
+        raise LlmrrError(said, f"llmrr migrate cache {' '.join(stores)}")
     why = [f"{one.where}: {masked(one.message)}" for one in setup.warnings[:3]]
     hint = "\n".join([*why, "llmrr migrate scan shows what was read"])
-    return LlmrrError("nothing was found that could be taken over", hint)
+    raise LlmrrError("nothing was found that could be taken over", hint)
+
+
+def _named(setup: Setup, before: str | None, wishes: Wishes) -> tuple[Setup, dict[str, str]]:
+    """The setup without what is skipped by the name that it gets, and these names."""
+    names = names_in(before, setup)
+    gone = {one for one, final in names.items() if fits(final, wishes.skip)}
+    left = without(setup, gone) if gone else setup
+    return left, {one: final for one, final in names.items() if one not in gone}
 
 
 def _replaced(setup: Setup, wishes: Wishes, folder: Path) -> tuple[Setup, list[str]]:
     """The setup with what the wishes put in the place of its models, and the names of these."""
     new: list[str] = []
     if wishes.as_files:
-        setup = replacing.as_files(setup, replacing.blob)
+        setup = blobs.as_files(setup, blobs.held)
     for old, source in wishes.replace:
         setup, names = replacing.replaced(setup, old, source, folder, beside=wishes.has_sides)
         new += names
@@ -155,18 +175,23 @@ def _strategy(name: str) -> tuple[Place, str]:
         raise UsageError(f"--strategy: {exc}", "--strategy balanced") from exc
 
 
-def _registrations(artefacts: Sequence[Artefact], setup: Setup) -> Iterator[Action]:
+def _registrations(
+    artefacts: Sequence[Artefact], setup: Setup, folder: Path
+) -> Iterator[Action]:
     """The models of other tools' stores that are to be known here."""
     from llmrr.store import holders
 
-    named = {one.source.partition("@")[0] for one in setup.models}
+    named = {one.source.partition("@")[0] for one in setup.models} | {
+        f"file:{(folder / one.source.removeprefix('file:')).resolve()}" for one in setup.models
+        if one.source.startswith("file:")
+    } | {f"file:{Path(one.weights).resolve()}" for one in setup.models if one.weights}  # fmt: skip
     seen: set[str] = set()
     for artefact in artefacts:
         holder = _HOLDERS.get(artefact.kind)
         if holder is None or not artefact.path.is_dir():
             continue
         for one in holders.holdings(holder, artefact.path):
-            known = {one.source, one.source.partition("@")[0], f"file:{one.path}",
+            known = {one.source, one.source.partition("@")[0], f"file:{one.path.resolve()}",
                      one.source.removesuffix(":latest")}  # fmt: skip
             if one.problem is None and known & named and one.source not in seen:
                 seen.add(one.source)

@@ -1,15 +1,14 @@
-"""Other models in the place of those that were found: ``--replace`` and ``--as-files``."""
+"""Other models in the place of those that were found: ``--replace``."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from llmrr import settings
-from llmrr.errors import LlmrrError, NotFound, UsageError
+from llmrr.errors import NotFound, UsageError
 from llmrr.kinds import split_source
 from llmrr.migrate import naming
-from llmrr.migrate.artefact import Model, Notice, unique
+from llmrr.migrate.artefact import Model, unique
 from llmrr.migrate.fitting import Fitter
 from llmrr.migrate.placing import Placer
 from llmrr.migrate.setup import Setup
@@ -60,39 +59,6 @@ def replaced(
         names.append(name)
     warnings = (*setup.warnings, *fitter.notices)
     return replace(setup, models=tuple(models), origins=origins, warnings=warnings), names
-
-
-def as_files(setup: Setup, find: Callable[[str], Path]) -> Setup:
-    """The setup with the files of Ollama's models in place of their names: those that were seen in
-    a store; of others ``find`` gives the file, or raises ``LlmrrError`` where there is none."""
-    models, warnings = [], list(setup.warnings)
-    for model in setup.models:
-        if model.source.startswith("ollama:") and "base_url" not in model.options:
-            try:
-                path = _seen(model) or find(model.source)
-            except LlmrrError as error:
-                said = f"{model.source} stays as it is: {error.message}"
-                warnings.append(Notice("incomplete", setup.origins[model.name], said))
-            else:
-                model = replace(model, source=f"file:{path}", engine=None)
-        models.append(model)
-    return replace(setup, models=tuple(models), warnings=tuple(warnings))
-
-
-def _seen(model: Model) -> Path | None:
-    """The file of a model in the store that was looked at, which may be none of this machine's."""
-    path = Path(model.weights).absolute() if model.weights else None
-    return path if path is not None and path.is_file() else None
-
-
-def blob(source: str) -> Path:
-    """The file of a model that Ollama holds. Raises ``LlmrrError``."""
-    from llmrr.store import holders
-
-    found = holders.find(source)
-    if found.problem is not None:
-        raise LlmrrError(f"{source}: {found.problem}")
-    return found.path
 
 
 def _instead(model: Model, source: str, name: str) -> Model:

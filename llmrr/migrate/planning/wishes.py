@@ -1,11 +1,12 @@
 """What the user wants of a plan, and which artefacts it is about."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from llmrr.migrate.artefact import Artefact, Model
+from llmrr.migrate.setup import NAMING, Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,13 @@ def wanted(artefacts: Iterable[Artefact], wishes: Wishes) -> list[Artefact]:
 def _only(artefact: Artefact, patterns: tuple[str, ...]) -> Artefact | None:
     if _is_meant(artefact, patterns):
         return artefact
-    return _with_models(artefact, [one for one in artefact.models if _fits(one.name, patterns)])
+    return _with_models(artefact, [one for one in artefact.models if fits(one.name, patterns)])
 
 
 def _skipped(artefact: Artefact, patterns: tuple[str, ...]) -> Artefact | None:
     if _is_meant(artefact, patterns):
         return None
-    left = [one for one in artefact.models if not _fits(one.name, patterns)]
+    left = [one for one in artefact.models if not fits(one.name, patterns)]
     return artefact if len(left) == len(artefact.models) else _with_models(artefact, left)
 
 
@@ -65,10 +66,28 @@ def _with_models(artefact: Artefact, models: list[Model]) -> Artefact | None:
 
 def _is_meant(artefact: Artefact, patterns: tuple[str, ...]) -> bool:
     path = artefact.path
-    return any(_fits(word, patterns) for word in (artefact.kind, str(path), path.name)) or any(
-        _fits(str(folder), patterns) for folder in path.parents if str(folder) != "."
+    return any(fits(word, patterns) for word in (artefact.kind, str(path), path.name)) or any(
+        fits(str(folder), patterns) for folder in path.parents if str(folder) != "."
     )
 
 
-def _fits(word: str, patterns: tuple[str, ...]) -> bool:
+def without(setup: Setup, gone: Collection[str]) -> Setup:
+    """The setup without these models, and without what is theirs or names them."""
+    chains = (tuple(one for one in chain if one not in gone) for chain in setup.chains)
+    settings = dict(setup.settings)
+    for key in NAMING:
+        value = settings.get(key)
+        if isinstance(value, list | tuple):
+            settings[key] = [one for one in value if one not in gone]
+        if value in gone if isinstance(value, str) else settings.get(key) == []:
+            del settings[key]
+    return replace(
+        setup, models=tuple(one for one in setup.models if one.name not in gone),
+        chains=tuple(chain for chain in chains if len(chain) > 1), settings=settings,
+        templates=tuple(one for one in setup.templates if one.model not in gone),
+    )  # fmt: skip
+
+
+def fits(word: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a word is of one of the patterns."""
     return any(fnmatchcase(word, pattern) for pattern in patterns)

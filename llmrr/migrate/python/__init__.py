@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from llmrr.migrate.values import Code
 
+_LONGEST: Final = 400_000  # characters: what takes longer than a second
+
 
 LARGEST: Final = 400_000  # characters; a second goes into the densest code of so many
 
@@ -33,6 +35,9 @@ def evaluate(text: str, path: Path, near: tuple[Path, Path] | None = None) -> "C
     from llmrr.migrate.python.modules import Modules
     from llmrr.migrate.python.syntax import Source
 
+    if len(text) > _LONGEST:
+        said = f"code of {len(text):,} characters, which nobody wrote by hand"
+        raise DamagedFile(said, "leave this file out")
     # A tree is many small objects, none of them garbage: the collector, which looks through all of
     # them again and again, would take more than half of the time.
     if len(text) > LARGEST:

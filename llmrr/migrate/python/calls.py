@@ -2,12 +2,14 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.python import known
-from llmrr.migrate.python.choosing import holding
+from llmrr.migrate.python.choosing import BRANCHES, holding
 from llmrr.migrate.python.nodes import Function, span_of
-from llmrr.migrate.python.scopes import Block
+from llmrr.migrate.python.scopes import Binding, Block
 from llmrr.migrate.values import Call, Prompt, Unresolved, Value
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ class Calls:
     def __init__(self, evaluator: "Evaluator") -> None:
         self._evaluator = evaluator
         self._calls: dict[int, Call] = {}
-        self._returned: dict[int, ast.expr | None] = {}
+        self._returned: dict[int, tuple[ast.expr, ...]] = {}
 
     def call(self, node: ast.Call, block: Block) -> Call:
         """A call as it stands there."""
@@ -51,8 +53,17 @@ class Calls:
         made = Call(
             callee, tuple(args), fields, receiver, tuple(rest), tuple(targets),
             block.scope.function, node.lineno, self._evaluator.source.text(node), span_of(node),
+            self._among(node.func, block),
         )  # fmt: skip
         return self._calls.setdefault(id(node), made)
+
+    def _among(self, func: ast.expr, block: Block) -> tuple[Call, ...]:
+        """The calls of which one gave what is called, or what a method is called on."""
+        on = func.value if isinstance(func, ast.Attribute) else func
+        if not isinstance(func, ast.Attribute | ast.Name):
+            return ()
+        found = self._evaluator.value(on, block)
+        return found.calls if isinstance(found, Unresolved) else ()
 
     def _callee(self, func: ast.expr, block: Block) -> tuple[str, Call | None]:
         """The dotted name of what is called, and the call that it is called on."""
@@ -61,8 +72,16 @@ class Calls:
         while True:
             if not isinstance(node, ast.Name) or block.scope.holding(node.id):
                 base = self._evaluator.value(node, block)
+                if isinstance(base, Unresolved) and isinstance(node, ast.Call) and rest:
+                    base = self.call(node, block)  # of a function that gives one of several
                 if isinstance(base, Call):
                     return ".".join(reversed(rest)), base
+            if isinstance(node, ast.Name) and rest and len(rest) < 20:
+                alias = self._attribute(node, block)
+                if alias is not None and alias.to is not node:
+                    assert isinstance(alias.to, ast.Attribute)
+                    node, block = alias.to, alias.block
+                    continue
             if not isinstance(node, ast.Attribute):
                 break
             rest.append(node.attr)
@@ -72,6 +91,14 @@ class Calls:
             return self._through(func, dotted, block)
         first = ["str"] if isinstance(self._evaluator.value(node, block), str | Prompt) else []
         return ".".join((*first, *reversed(rest))), None
+
+    def _attribute(self, node: ast.Name, block: Block) -> Binding | None:
+        """The attribute that a name stands for: ``completions = client.chat.completions``."""
+        scope = block.scope.holding(node.id)
+        if scope is None:
+            return None
+        chosen = holding(scope.bindings[node.id], block, (node.lineno, node.col_offset))
+        return chosen if chosen is not None and isinstance(chosen.to, ast.Attribute) else None
 
     def _through(self, func: ast.expr, dotted: str, block: Block) -> tuple[str, Call | None]:
         """A method that was given another name is that method."""
@@ -94,9 +121,14 @@ class Calls:
                 return self._evaluator.operators.formatted(base, node, block)
             if (found := known.method(base, node.func.attr, call)) is not None:
                 return found.value
+            if isinstance(base, dict) and node.func.attr == "get" and call.args:
+                return with_calls(self._evaluator.unresolved(node),
+                                  [*base.values(), *call.args[1:2]])  # fmt: skip
         local = self.local(node.func, block)
         if local is not None:
             returned = self.returned(local)
+            if isinstance(returned, Unresolved) and returned.calls:
+                return replace(self._evaluator.unresolved(node), calls=returned.calls)
             if returned is not None and not isinstance(returned, Unresolved):
                 return returned
         made = self._evaluator.variables.made(call)
@@ -113,15 +145,20 @@ class Calls:
         return None
 
     def returned(self, function: Function) -> Value:
-        """What a function gives that has one ``return`` and yields nothing."""
+        """What a function gives that yields nothing: of several calls it is not known which."""
         key = id(function)
         if key not in self._returned:
-            returns = list(_returns(function))
-            self._returned[key] = returns[0] if len(returns) == 1 else None
-        returned = self._returned[key]
-        if returned is None:
+            every = list(_returns(function))
+            found = tuple(one for one in every if one is not None)
+            self._returned[key] = found if len(every) - len(found) < 2 else ()
+        found = self._returned[key]
+        if not found or len(found) > BRANCHES:
             return None
-        return self._evaluator.value(returned, self._evaluator.walk.functions[key])
+        blocks, own = self._evaluator.walk.returns, self._evaluator.walk.functions[key]
+        values = [self._evaluator.value(one, blocks.get(id(one), own)) for one in found]
+        if len(values) == 1:
+            return values[0]
+        return with_calls(self._evaluator.unresolved(found[0]), values)
 
     def piped(self, node: ast.BinOp, left: Value, right: Value, block: Block) -> Call:
         """``left | right`` as a call."""

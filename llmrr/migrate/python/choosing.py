@@ -7,6 +7,7 @@ from typing import Final
 from llmrr.migrate.python.nodes import Place
 from llmrr.migrate.python.scopes import Binding, Block
 
+BRANCHES: Final = 12  # bindings of one name of which it is said what they give
 MOST: Final = 200  # bindings of one name that are looked at: such code is written by programs
 
 

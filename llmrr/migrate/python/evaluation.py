@@ -3,10 +3,12 @@
 import ast
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from llmrr.errors import DamagedFile
+from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.parsing.shapes import LARGEST
 from llmrr.migrate.python import known
 from llmrr.migrate.python.calls import Calls
@@ -19,7 +21,7 @@ from llmrr.migrate.python.scopes import Block
 from llmrr.migrate.python.syntax import Source
 from llmrr.migrate.python.variables import Names, Variables
 from llmrr.migrate.python.walk import Walk
-from llmrr.migrate.values import Call, Code, Env, Unresolved, Value
+from llmrr.migrate.values import Call, Code, Env, OneOf, Unresolved, Value
 
 _DEEPEST: Final = 60  # expressions in one another; what is deeper is not known
 _MOST: Final = 25_000  # calls of a file; a second goes into them
@@ -188,8 +190,16 @@ class Evaluator:
         whole = self.value(node.value, block)
         if isinstance(whole, Call) and whole.name == "dotenv_values" and isinstance(key, str):
             return Env(key)
+        if isinstance(key, OneOf) and isinstance(whole, dict) and len(key.stated) == 1:
+            found = whole.get(str(key.stated[0]))
+            if isinstance(found, dict | list):
+                return found
+            if found is not None and "..." not in whole:
+                return replace(key, values=(found,))
         if isinstance(whole, dict) and isinstance(key, str | int) and str(key) in whole:
             return self.unresolved(node) if "..." in whole else whole[str(key)]
         if isinstance(whole, list) and isinstance(key, int) and -len(whole) <= key < len(whole):
             return whole[key]
+        if isinstance(whole, dict) and isinstance(key, Unresolved | Call | Env):
+            return with_calls(self.unresolved(node), whole.values())
         return self.unresolved(node)

@@ -3,6 +3,7 @@ file, never imported."""
 
 import ast
 import os
+import re
 import sys
 from dataclasses import replace
 from functools import lru_cache
@@ -16,11 +17,16 @@ from llmrr.migrate.values import Call, Env, OneOf, Prompt, Unresolved, Value
 if TYPE_CHECKING:
     from llmrr.migrate.python.evaluation import Evaluator
 
-_LARGEST: Final = 200_000  # bytes of a module that is looked into
+_LARGEST: Final = 60_000  # bytes of a module that is looked into
 _UP: Final = 5  # folders above a file that its imports may start from
 _MOST: Final = 40  # modules that one file is looked up in
-_BUDGET: Final = 600_000  # bytes of them in all
+_BUDGET: Final = 250_000  # bytes of them in all
+_KEPT: Final = 12  # modules: their trees are large
 _DEEPEST: Final = 2  # a module, and the one that it hands on a name of
+_LIKELY: Final = re.compile(
+    r"(?i)setting|conf(?:ig|\b)|const|client|prompt|openai|llm|gpt|(?:\b|_)env|default|param|secret"
+    r"|_key|model_?(?:name|id)|template|instruction|system|\.[A-Z][A-Z_\d]+(?:\.|$)"
+)
 # Whose clients are taken along; all else that is made elsewhere is told of where it is made.
 _CLIENTS: Final = frozenset({
     "openai", "groq", "together", "cerebras", "fireworks", "anthropic", "mistralai", "cohere",
@@ -40,7 +46,7 @@ class Modules:
     def value(self, dotted: str, line: int, rest: str = "") -> Value:
         """What ``package.module.name`` is, with ``rest`` (``()``, ``().name``) after it; None where
         it is not known. ``line`` is where it is imported."""
-        if dotted.partition(".")[0] in sys.stdlib_module_names:
+        if not _is_likely(dotted, rest):
             return None
         key = dotted, rest
         if key not in self._values:
@@ -91,6 +97,22 @@ class Modules:
         return None
 
 
+def is_client(call: Call) -> bool:
+    """Whether a call makes a client of a provider's library."""
+    root, _, name = call.callee.partition(".")
+    return call.receiver is None and root in _CLIENTS and name[:1].isupper()
+
+
+def _is_likely(dotted: str, rest: str) -> bool:
+    """Whether it is worth to look into a module for a name: a constant, settings, a client, a
+    prompt. An object of a class that is made elsewhere is none of these."""
+    root, name = dotted.partition(".")[0], dotted.rpartition(".")[2]
+    made = rest == "()" and any(one[:1].isupper() for one in dotted.split(".")[-2:])
+    if root in sys.stdlib_module_names or made:
+        return False
+    return name.isupper() or _LIKELY.search(dotted) is not None
+
+
 def _split(dotted: str) -> list[tuple[str, str]]:
     """The ways to read a dotted name as a module and what is in it, the longest module first."""
     plain = dotted.lstrip(".")
@@ -113,8 +135,7 @@ def _taken(other: "Evaluator", text: str) -> Value:
             one.col_offset = 0
     found = other.aside(node, other.walk.top)
     if isinstance(found, Call):
-        root = found.callee.partition(".")[0]
-        return found if found.receiver is None and root in _CLIENTS else None
+        return found if is_client(found) else None
     return found if _is_plain(found) else None
 
 
@@ -146,7 +167,7 @@ def _state(file: Path) -> tuple[int, int] | None:
     return (found.st_mtime_ns, found.st_size) if found.st_size <= _LARGEST else None
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=_KEPT)
 def _evaluator(
     path: str, top: Path, depth: int, state: tuple[int, int]
 ) -> "Evaluator | None":

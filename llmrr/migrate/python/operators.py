@@ -4,6 +4,7 @@ import ast
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from llmrr.migrate.alternatives import one_of, with_calls
 from llmrr.migrate.python import known, texts
 from llmrr.migrate.python.nodes import dotted_name
 from llmrr.migrate.python.scopes import Block
@@ -23,7 +24,8 @@ class Operators:
         if isinstance(node.op, ast.And):
             return self.same(node.values, block, node)
         values = [self._evaluator.value(one, block) for one in node.values]
-        return texts.either(values, self._evaluator.unresolved(node))
+        found = texts.either(values, self._evaluator.unresolved(node))
+        return one_of(values, found, whole=False) if type(found) is Unresolved else found
 
     def branches(self, node: ast.IfExp, block: Block) -> Value:
         """``a if test else b``: with ``a is not None`` as the test it is ``a or b``."""
@@ -39,7 +41,8 @@ class Operators:
         same = self.same([yes, no], block, node)
         if not isinstance(same, Unresolved) or isinstance(same, OneOf):
             return same
-        return texts.one_of([self._evaluator.value(one, block) for one in (yes, no)], same)
+        values = [self._evaluator.value(one, block) for one in (yes, no)]
+        return with_calls(texts.one_of(values, same), values)
 
     def same(self, nodes: Sequence[ast.expr], block: Block, whole: ast.expr) -> Value:
         values = [self._evaluator.value(one, block) for one in nodes]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.python.nodes import Function, dotted_name
 from llmrr.migrate.python.scopes import Block, Scope
 from llmrr.migrate.values import Call, OneOf, Unresolved, Value
@@ -42,7 +43,7 @@ class Parameters:
         known = tuple(one for one in values if not isinstance(one, Call | Unresolved))
         given = len(known) == len(values)
         assumed = not self._calls(function, block.scope) or not given
-        return OneOf(unknown.text, unknown.line, known, assumed)
+        return with_calls(OneOf(unknown.text, unknown.line, known, assumed), values)
 
     def option(self, parser: Call, name: str, node: ast.expr) -> Value:
         """What ``parse_args().name`` is where the command line says nothing."""
@@ -91,12 +92,32 @@ class Parameters:
                 given += [] if value[0] in given else value
             elif value is not None:
                 given += [one for one in value[0].values if one not in given]  # type: ignore[union-attr]
+        if (shown := self._shown(parameter.arg, function)) is not None:
+            yield shown
+            return
         if used or not calls or all(isinstance(one, Unresolved) for one in given):
             default = self._default(parameter.arg, function, block)
             if not isinstance(default, Unresolved):
                 yield default
                 given = [one for one in given if one != default or type(one) is not type(default)]
         yield from given
+
+    def _shown(self, name: str, function: Function) -> Value:
+        """What the field of a parameter in Gradio's ``ChatInterface`` holds at first."""
+        for node, block in self._named.get("ChatInterface", [])[:_MOST]:
+            made = self._evaluator.value(node, block)
+            func = node.args[0] if node.args else next(
+                (one.value for one in node.keywords if one.arg == "fn"), None)  # fmt: skip
+            inputs = made.fields.get("additional_inputs") if isinstance(made, Call) else None
+            if func is None or self._evaluator.calls.local(func, block) is not function:
+                continue
+            ordered = [one.arg for one in function.args.args]
+            at = ordered.index(name) - 2 if name in ordered else -1  # after message and history
+            field = inputs[at] if isinstance(inputs, list) and 0 <= at < len(inputs) else None
+            if isinstance(field, Call):
+                first = field.args[2:3] if field.name == "Slider" else field.args[:1]
+                return field.fields.get("value", first[0] if first else None)
+        return None
 
     def _calls(self, function: Function, scope: Scope) -> list[tuple[ast.Call, Block]]:
         """The calls of a function of the file; of ``__init__`` those of its class."""
@@ -149,9 +170,9 @@ class Parameters:
         """What ``@click.option("--name", default=…)`` says."""
         for node in function.decorator_list:
             made = self._evaluator.value(node, block) if isinstance(node, ast.Call) else None
-            if isinstance(made, Call) and made.name in ("option", "argument"):
-                if _option(made.args) == name:
-                    return made.fields.get("default", _UNKNOWN)
+            is_option = isinstance(made, Call) and made.name in ("option", "argument")
+            if is_option and isinstance(made, Call) and _option(made.args) == name:
+                return made.fields.get("default", _UNKNOWN)
         return _UNKNOWN
 
 

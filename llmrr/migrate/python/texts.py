@@ -11,6 +11,7 @@ from llmrr.migrate.values import Call, Env, OneOf, Prompt, Unresolved, Value
 
 Part = str | Prompt | None
 
+_BRANCHES: Final = 24  # values that one thing may have; of more nothing is said
 _LONGEST: Final = 1_000_000  # characters
 
 
@@ -113,7 +114,7 @@ def either(values: Sequence[Value], unknown: Unresolved) -> Value:
         given = tuple(one for one in first.values if one)
         after = either(rest, unknown)
         others = after.stated if isinstance(after, OneOf) else (after,)
-        if given and len(given) == len(first.values) or not others:
+        if (given and len(given) == len(first.values)) or not others:
             return replace(first, values=given) if given else unknown
         if any(isinstance(one, Call | Unresolved) for one in others):
             return replace(first, values=given) if given else unknown
@@ -139,6 +140,8 @@ def one_of(values: Sequence[Value], unknown: Unresolved) -> Unresolved:
         elif isinstance(one, str | int | float | Env):
             found.append(one)
         else:
+            return unknown
+        if len(found) > _BRANCHES:
             return unknown
     distinct = [one for at, one in enumerate(found) if one not in found[:at]]
     return OneOf(unknown.text, unknown.line, tuple(distinct))

@@ -6,11 +6,13 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.python import known, texts
-from llmrr.migrate.python.choosing import MOST, holding
+from llmrr.migrate.python.choosing import BRANCHES, MOST, holding
+from llmrr.migrate.python.modules import is_client
 from llmrr.migrate.python.nodes import Place, dotted_name
 from llmrr.migrate.python.scopes import Binding, Block
-from llmrr.migrate.values import Call, Unresolved, Value
+from llmrr.migrate.values import Call, Env, Unresolved, Value
 
 if TYPE_CHECKING:
     from llmrr.migrate.python.evaluation import Evaluator
@@ -41,15 +43,29 @@ class Variables:
         chosen = holding(bindings, block, (node.lineno, node.col_offset))
         if chosen is not None:
             return self.given(chosen, node)
-        unknown = self._evaluator.unresolved(node)
+        reaching = self._reaching(bindings, node, block) if len(bindings) <= BRANCHES else ()
+        unknown = with_calls(self._evaluator.unresolved(node), reaching)
         if len(bindings) > 8 or not all(isinstance(o.to, ast.expr | ast.arg) for o in bindings):
             return unknown
         values = [self.given(one, node) for one in bindings]
         if not isinstance(values[0], Unresolved) and all(one == values[0] for one in values):
             return values[0]
+        clients = [one for one in values if isinstance(one, Call) and is_client(one)]
+        if len(clients) == 1:
+            return clients[0]
         if isinstance(bindings[0].to, ast.arg):  # if model is None: model = "x"
-            return texts.either(values, unknown) if len(values) == 2 else unknown
+            others = [one for one in values[1:] if isinstance(one, str | int | float | Env)]
+            return texts.either([values[0], *others], unknown) if len(others) == 1 else unknown
         return texts.one_of([one for one in values if one is not None], unknown)
+
+    def _reaching(
+        self, bindings: Sequence[Binding], node: ast.expr, block: Block
+    ) -> Iterator[Value]:
+        """What a name may be at a place."""
+        place, here = (node.lineno, node.col_offset), block.scope
+        for one in bindings:
+            if one.block.scope is not here or one.after <= place or block.in_loop:
+                yield self.given(one, node)
 
     def given(self, binding: Binding, node: ast.expr) -> Value:
         """What a binding gives to the name that ``node`` is."""

@@ -41,6 +41,7 @@ class Walk:
         self.attributes: dict[str, list[Binding]] = {}
         self.classes: dict[int, Scope] = {}
         self.functions: dict[int, Block] = {}
+        self.returns: dict[int, Block] = {}  # where they stand, by the ``id`` of what they give
         self.top = Block(self.module)
         self._suite(tree.body, self.top)
 
@@ -77,6 +78,9 @@ class Walk:
                         after = end(item.optional_vars)
                         self._assign(item.optional_vars, item.context_expr, block, after)
                 self._suite(node.body, block)
+            case ast.Return() if node.value is not None:
+                self.returns[id(node.value)] = block
+                self._expression(node.value, block)
             case ast.For() | ast.AsyncFor() | ast.While():
                 self._loop(node, block)
             case _:

@@ -10,6 +10,7 @@ from llmrr.migrate.readers import (
     continue_dev,
     custom,
     dotenv,
+    gguf_folder,
     gpt4all,
     guide,
     langchain,
@@ -38,5 +39,5 @@ READERS: tuple[Reader, ...] = (
     mlx.READER, lm_studio.READER, gpt4all.READER, transformers.READER, localai.READER,
     ollama.READER, litellm.READER, llama_swap.READER, llama_preset.READER, continue_dev.READER,
     aichat.READER, simonw_llm.READER, server_commands.READER, response_cache.READER,
-    dotenv.READER, guide.READER, custom.READER,
+    dotenv.READER, guide.READER, gguf_folder.READER, custom.READER,
 )  # fmt: skip

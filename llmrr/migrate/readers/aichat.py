@@ -42,7 +42,28 @@ def of_data(document: Document) -> Iterable[Artefact]:
         found = _role(document)
         return [found] if found is not None else []
     shape = document.shape
+    if _is_roles(shape):
+        return [_roles(document, shape)]
     return [_read(document, shape)] if is_config(shape) else []
+
+
+def _is_roles(shape: Any) -> bool:
+    """Whether a file lists roles, as ``roles.yaml`` of older versions."""
+    if not isinstance(shape, list) or not shape:
+        return False
+    keys = _ROLE_KEYS | {"prompt"}
+    return all(
+        isinstance(one, dict) and isinstance(one.get("name"), str)
+        and isinstance(one.get("prompt"), str) and one.keys() <= keys
+        for one in shape
+    ) and any("__INPUT__" in one["prompt"] or ":" in str(one.get("model")) for one in shape)
+
+
+def _roles(document: Document, shape: list[Any]) -> Artefact:
+    findings, known = Findings(document.path, KIND), dict[str, Model]()
+    for role in shape[:_ROLES]:
+        _role_of(str(role["name"]), role, role["prompt"].strip(), known, findings)
+    return findings.artefact()
 
 
 def is_config(shape: Any) -> bool:
@@ -212,8 +233,16 @@ def _head(text: str) -> dict[str, Any]:
 
 
 def _role_of_text(name: str, text: str, known: dict[str, Model], findings: Findings) -> None:
-    head, match = _head(text), _FRONT.match(text)
-    body = (text[match.end() :] if match else text).strip()
+    match = _FRONT.match(text)
+    _role_of(
+        name, _head(text), (text[match.end() :] if match else text).strip(), known, findings
+    )
+
+
+def _role_of(
+    name: str, head: Mapping[str, Any], body: str, known: dict[str, Model], findings: Findings
+) -> None:
+    """A role: its prompt, with the model that it is for."""
     model, is_own = None, False
     if isinstance(wanted := head.get("model"), str):
         model = known.get(wanted)

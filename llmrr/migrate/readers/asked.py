@@ -1,13 +1,15 @@
 """What models are asked in code: texts with holes, and lists of messages."""
 
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.values import Prompt, Value
+from llmrr.migrate.values import Call, OneOf, Prompt, Value
 
 _ROLES = ("system", "user", "assistant", "developer")
 
 
 def put(model: Model, value: Value, findings: Findings, name: str = "prompt") -> None:
     """A prompt with holes as a template of the model; the system prompt of constant messages."""
+    if isinstance(value, Call) and value.name == "apply_chat_template":
+        value = value.args[0] if value.args else value.fields.get("conversation")
     if isinstance(value, Prompt):
         if value.holes:
             findings.template(f"{model.name}-{name}", value.text, model=model)
@@ -33,6 +35,8 @@ def _turns(value: Value) -> list[tuple[str, str | Prompt]]:
         if not isinstance(one, dict):
             return found
         role, text = one.get("role"), one.get("content")
+        if role == "system" and isinstance(text, OneOf) and text.stated:
+            text = text.stated[0]  # the default of a parameter
         if not (isinstance(role, str) and role in _ROLES and isinstance(text, str | Prompt)):
             return found
         found.append((role, text))

@@ -3,14 +3,15 @@ what it is told."""
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.kinds import KEYS_OF_THEIR_OWN
 from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.readers import placing
-from llmrr.migrate.values import Call, Env, Value
+from llmrr.migrate.readers import own_keys, placing
+from llmrr.migrate.values import Call, Env, Unresolved, Value
 from llmrr.migrate.withheld import literals
 
 _NAMES: Final = (
@@ -50,17 +51,18 @@ _SILENT: Final = frozenset({
     "ls_structured_output_format", "structured_output_format", "openai_proxy",
     "return_full_text", "pipeline", "pydantic_program_mode", "use_azure_ad", "thinking",
     "should_use_structured_outputs", "audio_config", "modalities", "output_parser",
-    "service_tier",
     "model_provider", "modelProvider", "configurable_fields", "configurableFields",
     "config_prefix", "llm", "tokenizer_name", "cache_folder", "torch_dtype", "custom_llm_provider",
+    "num_return_sequences", "eos_token_id", "pad_token_id", "client", "async_client", "provider",
     "disabled_params", "tokenizer_kwargs", "include_response_headers", "default_query",
 })  # fmt: skip
 # Silent only while they say nothing.
 _IF_EMPTY: Final = frozenset({
     "default_headers", "headers", "logit_bias", "keep_alive", "query_wrapper_prompt",
     "openai_proxy", "messages_to_prompt", "completion_to_prompt", "use_azure_ad",
-    "should_use_structured_outputs", "audio_config", "modalities", "thinking", "service_tier",
+    "should_use_structured_outputs", "audio_config", "modalities", "thinking",
 })  # fmt: skip
+_TIERS: Final = (None, "", "auto", "default", "on_demand")  # those that change nothing
 _OURS: Final = {
     "azureOpenAIApiVersion": "api_version", "azure_open_ai_api_version": "api_version",
     "azure_openai_api_version": "api_version", "default_request_timeout": "timeout",
@@ -107,12 +109,46 @@ def construct(
         known = naming.provider_of(provider) or provider == "litellm"
         findings.warn("unsupported-source" if known else "unknown-provider", placed.why, line)
         return None
+    if placed.base_url and placing.is_ollama(placed):
+        findings.warn(
+            "ollama-server",
+            f"{placed.base_url} is Ollama's server: ollama:{name} runs the same model without it",
+            line, "base_url",
+        )  # fmt: skip
     model = findings.model(placed.source, line=line)
     placing.complete(model, name.strip(), stated, findings)
     if placed.base_url and any(stated.get(one) for one in _INSTANCES):
         model.options["base_url"] = placed.base_url
     fill(model, stated, findings, line=line, milliseconds=milliseconds, read=field)
+    own_keys.name_key(model, provider, stated)
     return _once(model, findings)
+
+
+def spellings(provider: str, call: Call) -> list[Call]:
+    """A construction, once for each name that its model may have, where branches decide that."""
+    named = _model_name(provider, arguments(call))
+    value = named[1] if named else None
+    found = fields.alternatives(value)
+    return [_told(call, value, one) for one in found] if len(found) > 1 else [call]
+
+
+def _told(call: Call, unknown: Value, known: Value) -> Call:
+    """A call that is told one value for another, wherever that stands."""
+    def instead(value: Value) -> Value:
+        if value is unknown:
+            return known
+        if isinstance(value, dict):
+            return {name: instead(one) for name, one in value.items()}
+        if isinstance(value, Unresolved) and (loaded := _loaded(value)) is not None:
+            return instead(loaded)
+        if isinstance(value, Call) and value.name in ("pipeline", "from_pretrained"):
+            return _told(value, unknown, known)
+        return value
+
+    return replace(
+        call, args=tuple(instead(one) for one in call.args),
+        fields={name: instead(one) for name, one in call.fields.items()},
+    )  # fmt: skip
 
 
 def fill(
@@ -129,6 +165,7 @@ def fill(
     drop = {*_NAMES, *_DEPLOYMENTS, *_PATHS, *_INSTANCES, *_TOOLS, read}
     drop |= {name for name in _SILENT if name not in _IF_EMPTY or not settings.get(name)}
     drop |= {"azure_deployment", "model_url", "modelUrl"}
+    drop |= {name for name in ("service_tier", "serviceTier") if settings.get(name) in _TIERS}
     usual = _usual(provider)
     drop |= {name for name, one in settings.items() if isinstance(one, Env) and one.name in usual}
     times = ("timeout", "requestTimeout") if milliseconds else ()
@@ -218,9 +255,17 @@ def _of_pipeline(stated: Mapping[str, Value]) -> tuple[str, Value] | None:
     if not isinstance(pipeline, Call) or pipeline.name != "pipeline":
         return None
     value = pipeline.fields.get("model") or (pipeline.args[1] if len(pipeline.args) > 1 else None)
+    if isinstance(value, Unresolved):
+        value = _loaded(value) or value
     if isinstance(value, Call) and value.name == "from_pretrained" and value.args:
         value = value.args[0]
     return ("model", value) if value else None
+
+
+def _loaded(value: Unresolved) -> Call | None:
+    """The loader of a model that is moved to a device on some machines."""
+    found = [one for one in value.calls if one.name == "from_pretrained"]
+    return found[0] if len(found) == 1 else None
 
 
 def _address(

@@ -12,6 +12,7 @@ from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.roles import role_of
 from llmrr.migrate.secrets import is_secret_field, reference
 from llmrr.migrate.texts import template_of
+from llmrr.migrate.values import Call, Unresolved
 from llmrr.migrate.withheld import withhold
 
 KIND: Final = "continue"
@@ -49,6 +50,28 @@ def of_data(document: Document) -> Iterable[Artefact]:
     """The artefact of a configuration of Continue."""
     shape = document.shape
     return [_read(document, shape)] if is_config(shape) else []
+
+
+def of_code(document: Document) -> Iterable[Artefact]:
+    """The artefact of a ``config.ts``, whose ``modifyConfig`` adds models to the rest."""
+    code = document.code
+    if code is None or code.language != "javascript" or "modifyConfig" not in (document.text or ""):
+        return []
+    stated = {
+        name.removeprefix("config."): one for name, one in code.names.items()
+        if name.startswith("config.")
+    }  # fmt: skip
+    models = stated.get("models")
+    added = [
+        one for call in code.calls if call.callee in ("config.models.push", "config.models.unshift")
+        for one in call.args
+    ]  # fmt: skip
+    entries = [
+        {key: said for key, said in one.items() if not isinstance(said, Unresolved | Call)}
+        for one in (*(models if isinstance(models, list) else ()), *added)
+        if isinstance(one, dict) and "provider" in one
+    ]
+    return [_read(document, {**stated, "models": entries})] if entries else []
 
 
 def is_config(shape: Any) -> bool:
@@ -244,4 +267,4 @@ def _forced(document: Document) -> Iterable[Artefact]:
     return [_read(document, document.shape)]
 
 
-READER: Final = Reader((KIND,), of_data=of_data, forced=_forced)
+READER: Final = Reader((KIND,), of_data=of_data, of_code=of_code, forced=_forced)

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from llmrr.errors import DamagedFile
 from llmrr.migrate import fields, litellm_names, naming
-from llmrr.migrate.artefact import Artefact, Findings
+from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.foreign import is_about_files, is_foreign, is_manifest
-from llmrr.migrate.guessing import Guess, guesses
+from llmrr.migrate.guess_lists import Guess
+from llmrr.migrate.guessing import guesses
 from llmrr.migrate.lines import Lines
 from llmrr.migrate.parsing import Ini
 from llmrr.migrate.readers.base import Reader
@@ -74,21 +75,25 @@ def _shape(document: Document) -> Any:
 def _read(document: Document, shape: Any, found: list[Guess]) -> Artefact:
     findings, lines = Findings(document.path, KIND), Lines(document.text or "")
     withhold(shape, findings)
-    taken: set[tuple[str, str]] = set()
+    taken: dict[tuple[str, str], Model] = {}
+    known: dict[str, Model] = {}
     sure: list[float] = []
     for one in found:
-        line = lines.next(one.model)
-        if (source := _model(one, findings, line, taken)) is not None:
-            sure.append(source)
+        line = lines.next(one.model, of=one.field)
+        if (model := _model(one, findings, line, taken)) is not None:
+            sure.append(one.confidence)
+            known.setdefault(one.model, model)
+            if one.after in known:
+                findings.chain(known[one.after], model)
     if sure:
         findings.confidence = round(min(sure), 2)
     return findings.artefact()
 
 
 def _model(
-    guess: Guess, findings: Findings, line: int | None, taken: set[tuple[str, str]]
-) -> float | None:
-    """A model of what fields seem to say; how sure it is, None where it is none."""
+    guess: Guess, findings: Findings, line: int | None, taken: dict[tuple[str, str], Model]
+) -> Model | None:
+    """A model of what fields seem to say, None where it is none; the same one twice is one."""
     if (role := role_of(guess.model)) is not None:
         code = "embedding-model" if role == "embedding" else "other-role"
         findings.warn(code, f"{guess.model} does not write answers", line)
@@ -109,15 +114,16 @@ def _model(
         return None
     key = (place.source, repr(sorted(guess.stated)))
     if key in taken:
-        return guess.confidence
-    taken.add(key)
-    model = findings.model(place.source, guess.name, line)
+        return taken[key]
+    model = taken[key] = findings.model(place.source, guess.name, line)
+    if guess.variable is not None:
+        fields.resolved(Env(guess.variable, guess.model), findings, guess.field or "model", line)
     stated = {name: one for name, one in guess.stated.items() if name != "base_url"}
     if isinstance(address, str) and address != litellm_names.UNSTATED:
         stated["base_url"] = place.base_url
     ms = in_milliseconds(stated)
     fields.settle(model, stated, findings, line=line, milliseconds=ms)
-    return guess.confidence
+    return model
 
 
 def _forced(document: Document) -> Iterable[Artefact]:

@@ -24,7 +24,7 @@ _NOT: Final = frozenset({
 _LINE: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 # Before the names that frameworks show to the browser.
 _SHOWN: Final = re.compile(r"^(?:VITE_|NEXT_PUBLIC_|REACT_APP_|NUXT_PUBLIC_|NUXT_|EXPO_PUBLIC_)")
-_GENERIC: Final = ("LLM", "AI", "CHAT", "DEFAULT", "CHAT_LLM", "MODEL", "")
+_GENERIC: Final = ("LLM", "AI", "CHAT", "DEFAULT", "CHAT_LLM", "MODEL", "LITELLM", "")
 _MODEL: Final = re.compile(
     r"(?:(?P<owner>.+?)_)?(?:MODEL(?:_NAME|_ID)?|(?:MODEL_)?DEPLOYMENT(?:_NAME|_ID)?|ENGINE)"
 )
@@ -67,12 +67,13 @@ def of_data(document: Document) -> Iterator[Artefact]:
 def of_containers(document: Document) -> list[Artefact]:
     """What compose files and objects of Kubernetes tell a program by its variables."""
     findings = Findings(document.path, "dotenv")
-    for line, stated in containers.environments(document.shape, document.text or ""):
+    for line, given in containers.environments(document.shape, document.text or ""):
         variables: dict[str, str] = {}
-        for name, value in stated.items():
+        for name, value in given.items():
             found = secrets.reference(value)
-            if len(name) <= _LONGEST and not (found and found.default is None and value):
-                variables[name] = found.default or "" if found else value
+            stated = value if found is None else found.default
+            if len(name) <= _LONGEST and isinstance(stated, str):
+                variables[name] = stated
         withhold(variables, findings)
         plain = {_SHOWN.sub("", name).upper(): name for name in variables}
         for short, name in plain.items():
@@ -93,6 +94,10 @@ def _once(
         if all((one.source, one.params, one.options) != same for one in findings.models):
             added = findings.model(model.source, line=line)
             added.params, added.options, added.key = model.params, model.options, model.key
+            key = str(model.options.get("api_key_env"))
+            if not secrets.is_placeholder(variables.get(key, "")):
+                said = f"{key} holds a key in clear: it stays in that file"
+                findings.warn("secret-in-clear", said, line, key)
     findings.warnings += [one for one in trial.warnings if one not in findings.warnings]
 
 
@@ -148,6 +153,8 @@ def _model(
         return
     beside = _beside(owner, variables, plain)
     address = beside.pop("base_url", None)
+    if owner in _GENERIC and "openrouter" not in (address or ""):
+        provider, value = _prefixed(provider, value)
     placed = naming.place(provider, value, _plain_address(address))
     if placed.source is None:
         findings.warn("unknown-provider", f"{name}: {placed.why}", line, name)
@@ -159,6 +166,20 @@ def _model(
     key = _key(owner, model.source.partition(":")[0], plain)
     if key is not None:
         model.options["api_key_env"] = key
+
+
+def _prefixed(provider: str | None, value: str) -> tuple[str | None, str]:
+    """A model as LiteLLM has it: ``ollama/qwen3:8b``, also where the provider is stated besides.
+
+    >>> _prefixed("ollama", "ollama/qwen3:8b"), _prefixed("openrouter", "openai/gpt-4o")
+    (('ollama', 'qwen3:8b'), ('openrouter', 'openai/gpt-4o'))
+    """
+    first, slash, rest = value.partition("/")
+    ours = naming.provider_of(first) if slash and rest else None
+    stated = naming.provider_of(provider) if provider else None
+    if ours is None or not (provider in (None, "litellm", "local") or stated == ours):
+        return provider, value
+    return first, rest
 
 
 def _provider(owner: str, variables: Mapping[str, str], plain: Mapping[str, str]) -> str | None:
@@ -236,7 +257,7 @@ def _is_known(name: str) -> bool:
     if short in _KEYS or _is_key(name):
         return short not in ("API_KEY", "KEY", "TOKEN", "DEFAULT_KEY", "AI_KEY")
     first, owner = short.partition("_")[0], _owner(short)
-    if first in ("LLM", "OPENAI") or short.startswith("AZURE_OPENAI_"):
+    if first in ("LLM", "LITELLM", "OPENAI") or short.startswith("AZURE_OPENAI_"):
         return True
     return bool(owner and naming.provider_of(first.lower()))
 

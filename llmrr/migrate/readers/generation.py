@@ -55,6 +55,10 @@ _INERT: Final[Mapping[str, tuple[Any, ...]]] = {
     "ignore_eos": (False,), "typical_p": (1,), "repetition_penalty": (1,), "top_k": (-1,),
     "presence_penalty": (0,), "frequency_penalty": (0,), "logprobs": (None,), "batch_size": (1,),
 }  # fmt: skip
+# What a prompt becomes on its way into a model.
+_INPUTS: Final = re.compile(r"(?i)inputs?|encod|tok|batch|processor")
+_CONFIG: Final = re.compile(r"(?:^|\.)(?:GenerationConfig|SamplingParams)\b")
+_SET: Final = re.compile(r"((?:.*\.)?(?:generation_config|gen(?:eration)?_?cfg))\.(\w+)")
 _SPREAD: Final = ("device_map", "max_memory", "tensor_parallel_size", "pipeline_parallel_size")
 _SMALLER: Final = ("load_in_4bit", "load_in_8bit", "quantization_config", "quantization")
 
@@ -90,24 +94,37 @@ class Generation:
         file = stated.get("gguf_file") or stated.get("model_file")  # that of ctransformers
         if isinstance(file, str) and file:
             model.options["file"], model.format = file, "gguf"
-        self._put(model, stated, line)
+        self._put(model, self._with_config(stated, call), line)
 
     def asked(self, model: Model, call: Call) -> None:
         """What a call that asks is told, in it or in an object that is given along."""
-        stated = _given(call)
+        stated = self._with_config(_given(call), call)
         self._read.add(call)
-        along = [*call.args, *stated.values()]
-        for one in along:
-            if isinstance(one, Call) and one.name in ("GenerationConfig", "SamplingParams"):
-                stated = {**_given(one), **stated}
-                self._read.add(one)
         if "generate_kwargs" in stated and isinstance(inner := stated.pop("generate_kwargs"), dict):
             stated |= inner
         self._put(model, stated, call.line)
         for one in call.rest:
-            if not re.search(r"(?i)inputs?|encod|tokens|batch", one.text):
+            if not _INPUTS.search(one.text):
                 said = f"{one.text[:80]} may hold parameters"
                 self.findings.warn("unresolved", said, one.line or call.line)
+
+    def _with_config(self, stated: dict[str, Value], call: Call) -> dict[str, Value]:
+        """With what a ``GenerationConfig`` that is given along says, and what is set on it."""
+        for one in (*call.args, *stated.values()):
+            if isinstance(one, Call) and _CONFIG.search(one.callee):
+                self._read.add(one)
+                told = _given(one)
+                for target in one.targets:
+                    told |= self._set_on(target)
+                stated = {**told, **stated}
+        return stated
+
+    def _set_on(self, name: str) -> dict[str, Value]:
+        """The attributes that code sets on an object, by their names."""
+        code = self.models.document.code
+        names = code.names if code is not None else {}
+        found = {one.removeprefix(f"{name}."): one for one in names if one.startswith(f"{name}.")}
+        return {short: names[one] for short, one in found.items() if "." not in short}
 
     def told(self, call: Call) -> None:
         """A call of something that is not known, with parameters that only generating takes: they
@@ -121,6 +138,28 @@ class Generation:
         if call.name != "GenerationConfig":
             model.call_sites = sorted({*model.call_sites, call.line})
         self._put(model, stated, call.line)
+
+    def assigned(self, names: Mapping[str, Value]) -> None:
+        """What is set on a ``generation_config``: of the model that it belongs to by its name, else
+        of the only one that there is. What a call states counts before it."""
+        sets: dict[str, dict[str, Value]] = {}
+        for name, value in names.items():
+            if (found := _SET.fullmatch(name)) and value is not None:
+                sets.setdefault(found[1], {})[found[2]] = value
+        for at, stated in sets.items():
+            made = names.get(at)
+            owner = (made.text if isinstance(made, Unresolved) else at).rpartition(".")[0]
+            if (model := self._called(owner)) is not None:
+                new = {name: one for name, one in stated.items()
+                       if _NAMES.get(name, name) not in model.params}  # fmt: skip
+                self._put(model, new, model.line or 1)
+
+    def _called(self, target: str) -> Model | None:
+        """The model that a name of the code stands for, or the only one."""
+        for call, model in self.models.by_call.items():
+            if target in call.targets:
+                return model
+        return self.findings.models[0] if len(self.findings.models) == 1 else None
 
     def adapter(self, model: Model, adapter: Value, line: int) -> None:
         """A LoRA on a model."""
@@ -150,6 +189,8 @@ class Generation:
             stated["temperature"] = 0
             off = "do_sample is off: the temperature is 0"
             self.findings.warn("greedy", off, line, "do_sample")
+        if isinstance(spread := stated.get("..."), Unresolved) and _INPUTS.search(spread.text):
+            stated = {name: value for name, value in stated.items() if name != "..."}
         kept = {
             name: value for name, value in stated.items() if name not in _NOISE
             and not (name in _INERT and _is_in(value, _INERT[name]))

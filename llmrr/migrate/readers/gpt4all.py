@@ -16,7 +16,7 @@ from llmrr.migrate import hubnames, naming
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.fields import api_key, settle
-from llmrr.migrate.readers import gpt4all_code
+from llmrr.migrate.readers import gguf_folder, gpt4all_code
 from llmrr.migrate.readers.base import Reader
 from llmrr.modelfile import json_value
 from llmrr.store.holders import gpt4all
@@ -83,6 +83,7 @@ def of_folder(real: Path, shown: Path) -> Iterator[Artefact]:
             continue
         model = findings.model(naming.beside(shown, relative), held.name)
         model.bytes = held.bytes or None
+        gguf_folder.put_encoder(model, held, real, shown)
         if held.problem:
             findings.warn("incomplete", f"{held.name}: {held.problem}", at=held.name)
         _described(model, known.get(held.path.name, {}), findings)
@@ -195,8 +196,7 @@ def _settings(document: Document) -> Artefact | None:
     for name, (values, line) in ((name, _split(one)) for name, one in models.items()):
         file = values.get("filename") or name
         if not file.lower().endswith(".gguf"):
-            said = f"the settings of {name!r} name no file"
-            findings.warn("no-model", said, line, name)
+            _of_none(name, values, findings, line)
             continue
         source = hubnames.cached(file)
         path = f"{folder.rstrip('/')}/{file}" if folder else file
@@ -204,6 +204,25 @@ def _settings(document: Document) -> Artefact | None:
                                values.get("name") or file.removesuffix(".gguf"), line)  # fmt: skip
         _set(model, values, findings, line)
     return findings.artefact()
+
+
+def _of_none(
+    name: str, values: Mapping[str, str], findings: Findings, line: int | None
+) -> None:
+    """The settings of a model that only GPT4All's list of models tells the file of."""
+    carried = Model(naming.model_name(name), "")
+    _set(carried, {key: one for key, one in values.items() if key != "chatTemplate"}, findings,
+         line)  # fmt: skip
+    if chat := values.get("chatTemplate"):
+        findings.template(f"{name}-chat", chat, format="jinja2")
+    system = carried.params.pop("system", None)
+    if isinstance(system, str):
+        doubled = system.replace("{", "{{").replace("}", "}}")
+        findings.template(name, messages=[("system", doubled)])
+    told = ", ".join(f"{one} = {value!r}"[:80] for one, value in {
+        **carried.params, **carried.options}.items())  # fmt: skip
+    wanted = f": set where it is wanted {told}" if told else ""
+    findings.warn("no-model", f"the settings of {name!r} name no file{wanted}", line, name)
 
 
 def _set(model: Model, values: Mapping[str, str], findings: Findings, line: int | None) -> None:

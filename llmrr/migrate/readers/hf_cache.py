@@ -6,16 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from llmrr.errors import LlmrrError
 from llmrr.migrate.artefact import Artefact, Findings
-from llmrr.migrate.readers import model_folder
+from llmrr.migrate.readers import gguf_folder, model_folder
 from llmrr.store.holders import huggingface
 from llmrr.store.holders.base import Holding, is_folder, listed
 from llmrr.types import Format
 
 _PREFIX: Final = "models--"
-_SUSPECT: Final = re.compile(r"(?i)embed|bge|gte|(?:^|[-_/])e5|nomic|minilm|rerank|jina|bert")
-_ENCODERS: Final = ("bert", "nomic-bert", "jina-bert-v2", "modern-bert", "t5encoder", "clip")
 
 
 def artefact(real: Path, shown: Path) -> Artefact | None:
@@ -68,7 +65,7 @@ def _model(
         return
     seen.add(file)
     config = model_folder.config_of(snapshot) if snapshot is not None else None
-    role = model_folder.other_role(config, snapshot) if config else _gguf_role(held)
+    role = model_folder.other_role(config, snapshot) if config else gguf_folder.role_of(held)
     if role is not None:
         findings.warn(role[0], f"{repo}: {role[1]}", at=repo)
         return
@@ -92,22 +89,6 @@ def _file(held: Holding) -> str:
     parts = held.path.parts
     at = len(parts) - 1 - parts[::-1].index("snapshots") if "snapshots" in parts else 0
     return "/".join(parts[at + 2 :])
-
-
-def _gguf_role(held: Holding) -> tuple[str, str] | None:
-    """By the header, where the name makes one think of it: most headers are long."""
-    if held.format is not Format.GGUF or not _SUSPECT.search(held.name):
-        return None
-    from llmrr.formats.gguf import read_header
-    from llmrr.formats.source import FileSource
-
-    try:
-        header = read_header(FileSource(held.path, held.path.stat().st_size))
-    except (LlmrrError, OSError):
-        return None
-    if (header.text("general.architecture") or "") in _ENCODERS:
-        return "embedding-model", "it makes vectors of texts"
-    return None
 
 
 def _nothing(folder: Path, repo: str, findings: Findings) -> None:

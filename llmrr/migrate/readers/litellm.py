@@ -30,6 +30,7 @@ _READ: Final = frozenset({
     "allowed_openai_params", "litellm_credential_name", "tags", "max_parallel_requests",
     "input_cost_per_second", "output_cost_per_second",
 })  # fmt: skip
+_LEAST: Final = 0.0001  # a weight
 _APART: Final = (
     ("aws_", "bedrock finds its own keys and region"), ("vertex_", "set for Vertex apart"),
     ("azure_ad", "a token of Azure is not used"), ("tenant_id", "a token of Azure is not used"),
@@ -97,7 +98,7 @@ def _models(
             continue
         name = entry.get("model_name")
         shown = str(name if name is not None else params.get("model"))
-        line = lines.next(shown)
+        line = lines.next("model_name", key=True) if name is not None else lines.next(shown)
         info = entry.get("model_info") if isinstance(entry.get("model_info"), dict) else {}
         model = deployment(params, info, findings, shown, line)
         if model is not None:
@@ -183,8 +184,8 @@ def _balance(groups: dict[str, list[Model]]) -> None:
         total = sum(one.weight or 0 for one in models)
         for model in models:
             model.group = name
-            if model.weight is not None and total > 0:
-                model.weight = round(model.weight / total, 4) or None
+            if total > 0:  # one without a weight is not drawn
+                model.weight = round((model.weight or 0) / total, 4) or _LEAST
 
 
 def _included(

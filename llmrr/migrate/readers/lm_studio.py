@@ -23,15 +23,21 @@ _MARKS: Final = (".internal", "config-presets")
 _CONFIGS: Final = Path(".internal") / "user-concrete-model-default-config"
 # The ends of the keys of new presets; ``llama.`` and the like stand before some.
 _FIELDS: Final = {
-    "temperature": "temperature", "topKSampling": "top_k", "topPSampling": "top_p",
-    "minPSampling": "min_p", "repeatPenalty": "repeat_penalty", "maxPredictedTokens": "max_tokens",
-    "stopStrings": "stop", "systemPrompt": "system", "contextLength": "context_size",
-    "seed": "seed", "cpuThreads": "threads", "cpuThreadPoolSize": "threads",
-    "flashAttention": "flash_attention", "tryMmap": "mmap", "keepModelInMemory": "mlock",
-    "presencePenalty": "presence_penalty", "frequencyPenalty": "frequency_penalty",
-    "kCacheQuantizationType": "kv_type", "kvCacheQuantizationType": "kv_type",
-    "numGpuLayers": "gpu_layers", "logProbs": "logprobs",
+    "temperature": "temperature", "topksampling": "top_k", "toppsampling": "top_p",
+    "minpsampling": "min_p", "repeatpenalty": "repeat_penalty", "maxpredictedtokens": "max_tokens",
+    "stopstrings": "stop", "systemprompt": "system", "contextlength": "context_size",
+    "seed": "seed", "cputhreads": "threads", "cputhreadpoolsize": "threads",
+    "flashattention": "flash_attention", "trymmap": "mmap", "keepmodelinmemory": "mlock",
+    "presencepenalty": "presence_penalty", "frequencypenalty": "frequency_penalty",
+    "kcachequantizationtype": "kv_type", "kvcachequantizationtype": "kv_type",
+    "vcachequantizationtype": "cache_type_v", "numgpulayers": "gpu_layers", "logprobs": "logprobs",
 }  # fmt: skip
+# What LM Studio states of every model, and what it does of itself.
+_NOISE: Final = frozenset({
+    "numparallelsessions", "offloadkvcachetogpu", "useunifiedkvcache", "autofit",
+    "contextoverflowpolicy", "ropefrequencybase", "ropefrequencyscale",
+})  # fmt: skip
+_BATCHES: Final = ("evalbatchsize", "physicalbatchsize")
 _OLD: Final = {
     "n_ctx": "context_size", "n_gpu_layers": "gpu_layers", "n_predict": "max_tokens",
     "antiprompt": "stop", "pre_prompt": "system", "temp": "temperature", "use_mlock": "mlock",
@@ -44,6 +50,7 @@ _OLD_NOISE: Final = frozenset({
     "penalize_nl", "main_gpu", "tensor_split", "f16_kv", "embedding", "low_vram", "vocab_only",
     "logits_all", "seed", "num_experts_used", "verbose", "no_mul_mat_q", "n_parallel",
 })  # fmt: skip
+_OLD_KEYS: Final = _OLD_NOISE | set(_OLD) | {"temperature", "top_p", "top_k", "min_p"}
 _CHAT: Final = ("input_prefix", "input_suffix", "pre_prompt_prefix", "pre_prompt_suffix")
 
 
@@ -115,7 +122,7 @@ def _is_preset(shape: Any) -> bool:
     if not isinstance(shape, dict):
         return False
     old = [shape.get(one) for one in ("load_params", "inference_params")]
-    if any(isinstance(one, dict) for one in old):
+    if any(isinstance(one, dict) and _OLD_KEYS & set(one) for one in old):
         return True
     return any(
         isinstance(part := shape.get(name), dict) and isinstance(part.get("fields"), list)
@@ -157,6 +164,9 @@ def _fields(shape: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
         for one in fields if isinstance(fields, list) else ():
             if isinstance(one, dict) and isinstance(one.get("key"), str):
                 _field(found, one["key"], one.get("value"), findings)
+    if (values := found.pop("cache_type_v", None)) != found.get("kv_type") and values:
+        said = f"vCacheQuantizationType is {str(values)[:20]}, apart from that of keys"
+        findings.warn("unmapped-parameter", said, at="vCacheQuantizationType")
     return found
 
 
@@ -166,19 +176,24 @@ def _field(found: dict[str, Any], key: str, value: Any, findings: Findings) -> N
         checked, value = value["checked"] is True, value.get("value")
     if not checked or value in (None, "", [], {}):
         return
-    end = key.rpartition(".")[2]
-    if end == "ratio" and ".offload" in key.lower():
+    end = key.rpartition(".")[2].lower()
+    if end == "offloadratio" or (end == "ratio" and "offload" in key.lower()):
         if value == "max" or value == 1:
             found["gpu_layers"] = "max"
         elif value == "off" or value == 0:
             found["gpu_layers"] = 0
         else:
             findings.warn("unmapped-parameter", f"{key} is a share of the layers", at=key)
-    elif end in ("promptTemplate", "manualPromptTemplate"):
+    elif end in ("prompttemplate", "manualprompttemplate"):
         findings.warn("jinja-template", "its prompt template: the model's own counts", at=key)
     elif end in ("tools", "structured"):
-        findings.warn("tools", f"{end} stays in LM Studio", at=key)
+        if not (isinstance(value, dict) and value.get("type") == "none"):
+            findings.warn("tools", f"{end} stays in LM Studio", at=key)
+    elif ".reasoning." in key:
+        findings.warn("not-applied", f"{key}: llmrr run --think says it for each answer", at=key)
+    elif end in _BATCHES:
+        findings.warn("batch-size", f"{key} is chosen by the engine", at=key)
     elif end in _FIELDS:
         found[_FIELDS[end]] = value
-    else:
+    elif end not in _NOISE:
         findings.warn("unmapped-parameter", f"{key} has no equivalent in llmrr.toml", at=key)

@@ -24,7 +24,7 @@ Table = Mapping[str, Any]
 # Backends that do not write text.
 _OTHER: Final = re.compile(
     r"(?i)whisper|tts|piper|diffus|bark|coqui|kokoro|vad|rerank|musicgen|tinydream|sherpa|vibe"
-    r"|moonshine|face|rfdetr|detr|voice|speech|audio|asr|image|video|vall|outetts|neutts"
+    r"|moonshine|(?<!hugging)face|rfdetr|detr|voice|speech|audio|asr|image|video|vall|outetts|neutts"
     r"|chatterbox|nemo|^ced$|kitten|supertonic|fish|acestep|ace-step|^sam|depth|stores?$|parler"
     r"|opus|trl|flux|yolo|sound|webrtc|parakeet|canary"
 )
@@ -42,7 +42,7 @@ _READ: Final = frozenset({
     "name", "backend", "parameters", "template", "proxy", "description", "usage", "icon",
     "license", "urls", "tags", "known_usecases", "download_files", "f16", "model", "embeddings",
     "alias", "disabled", "pinned", "config_file", "files", "prompt_templates", "url", "overrides",
-    "embedding",
+    "embedding", "cache_prompt", "prompt_cache_path", "prompt_cache_all", "prompt_cache_ro",
 })  # fmt: skip
 # Ours by theirs, beside the usual names.
 _NAMES: Final = {"stopwords": "stop", "max_model_len": "context_size", "lora_adapter": "lora"}
@@ -62,6 +62,7 @@ _DEFAULTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "mirostat": (0,), "tfz": (1,), "low_vram": (False,), "n_keep": (0,), "echo": (False,),
     "trust_remote_code": (False,), "rope_freq_base": (0,), "rope_freq_scale": (0,), "numa": (
         False,), "reranking": (False,), "debug": (False, True), "n": (0, 1), "clip_skip": (0,),
+    "keep": (0, -1), "batch": (512,), "options": ([], ["use_jinja:true"]),
 }  # fmt: skip
 
 
@@ -103,6 +104,9 @@ def put(findings: Findings, table: Table, files: tuple[File, ...], at: Path,
     if isinstance(table.get("proxy"), dict):
         return _remote(findings, table, name)
     stated = _text(_parameters(table), "model")
+    if not stated and (stated := _text(table, "model")):
+        said = f"the model of {name} stands outside of parameters, where LocalAI looks for it"
+        findings.warn("not-used-by-original", said, at=f"{name}.model")
     if not stated:
         _without_model(findings, table, name)
         return None
@@ -221,6 +225,9 @@ def _fill(
     """Sampling, and how the model is loaded."""
     stated = {name: one for name, one in _parameters(table).items() if name != "model"}
     stated |= {name: one for name, one in table.items() if name not in _READ}
+    stated = {name: one for name, one in stated.items() if name not in _READ}
+    if stated.get("cache_type_v") == stated.get("cache_type_k"):  # llmrr has one type for both
+        stated.pop("cache_type_v", None)
     for name in ("mmproj", "lora_adapter"):
         if isinstance(path := stated.pop(name, None), str) and path:
             place = located(path, files, at)
@@ -236,7 +243,7 @@ def _fill(
         model.options["lora"] = paths
     rest = {}
     for name, value in stated.items():
-        if name in _SAID and value not in (None, {}, [], 0):
+        if name in _SAID and value not in (None, {}, [], 0, *_DEFAULTS.get(name, ())):
             code, said = _SAID[name]
             findings.warn(code, f"{name}: {said}", at=f"{model.name}.{name}")
         elif name not in _SAID and value not in _DEFAULTS.get(name, ()):

@@ -1,17 +1,23 @@
 """LocalAI's galleries: entries with a YAML text inside (``config_file``), with a base at another
-place (``url``) that ``overrides`` changes, and indexes of hundreds of them."""
+place (``url``) that ``overrides`` changes, and indexes of hundreds of them. A base that lies beside
+the file, as in LocalAI's own gallery, is read from there."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
-from llmrr.errors import DamagedFile
+from llmrr.errors import DamagedFile, LlmrrError
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers import localai
 from llmrr.migrate.readers.localai_source import files_of
+from llmrr.store.holders.base import small_file
 
 _MANY: Final = 20  # entries: of more the common warnings are told once
 _DEEPEST: Final = 20
+_LARGEST: Final = 200_000  # bytes of a base
+_BASE: Final = re.compile(r"([\w.-]+\.ya?ml)(?:@[\w./-]+)?$")
 Table = Mapping[str, Any]
 
 
@@ -30,23 +36,31 @@ def artefact(document: Document, shape: Any) -> Artefact:
         findings.warn("duplicate-key", f"{name} stands twice; the last one counts", line, name)
     entries = [one for one in (shape if isinstance(shape, list) else [shape])
                if isinstance(one, dict)]  # fmt: skip
+    bases: dict[str, Table | None] = {}
     for entry in entries:
-        _put(findings, entry, document, alone=len(entries) <= _MANY)
-    if len(entries) > _MANY:
-        based = sum("url" in one for one in entries)
+        base = _base(entry, document.real, bases)
+        _put(findings, entry, base, document, alone=len(entries) <= _MANY)
+    if len(entries) > _MANY and (
+        based := sum("url" in one and not _base(one, document.real, bases) for one in entries)
+    ):
         said = f"{based} of {len(entries)} entries begin with a base that is not fetched"
         findings.warn("hub-reference", said)
     return findings.artefact()
 
 
-def _put(findings: Findings, entry: Table, document: Document, *, alone: bool) -> None:
+def _put(
+    findings: Findings, entry: Table, base: Table | None, document: Document, *, alone: bool
+) -> None:
     name = str(entry.get("name") or document.path.stem)
-    inner = _inner(findings, entry, name)
+    inner, below = _inner(findings, entry, name), _inner(findings, base or {}, name)
     if inner is None:
         return
+    inner = merged(below or {}, inner)
     table = merged(inner, overrides) if isinstance(
         overrides := entry.get("overrides"), dict) else inner  # fmt: skip
-    if "url" in entry and alone:
+    if base:
+        table.pop("name", None)
+    if "url" in entry and alone and not base:
         said = f"{name} begins with {str(entry['url'])[:120]}, which is not fetched"
         findings.warn("hub-reference", said, at=f"{name}.url")
     if alone and entry.get("variants"):
@@ -54,7 +68,30 @@ def _put(findings: Findings, entry: Table, document: Document, *, alone: bool) -
     if not table and not alone:
         return
     files = (*files_of(entry), *files_of(table))
-    localai.put(findings, table, files, document.real.parent, _templates(entry), name)
+    known = {**_templates(base or {}), **_templates(entry)}
+    localai.put(findings, table, files, document.real.parent, known, name)
+
+
+def _base(entry: Table, document: Path, known: dict[str, Table | None]) -> Table | None:
+    """What an entry begins with, if a file of that name lies beside the document."""
+    found = _BASE.search(str(entry.get("url") or ""))
+    if found is None or found[1] == document.name:
+        return None
+    if found[1] not in known:
+        known[found[1]] = _read(document.parent / found[1])
+    return known[found[1]]
+
+
+def _read(path: Path) -> Table | None:
+    from llmrr.migrate.parsing import parsed
+
+    try:
+        if path.is_symlink():
+            return None
+        found = parsed(small_file(path, _LARGEST).decode(errors="replace"), ".yaml")
+    except (LlmrrError, OSError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _inner(findings: Findings, entry: Table, name: str) -> dict[str, Any] | None:

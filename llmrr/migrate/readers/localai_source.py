@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from llmrr.migrate import hubnames
 
 _WEIGHTS: Final = re.compile(r"(?i).*\.(?:gguf|ggml|bin|safetensors|onnx|pth?)$")
+_OWNERLESS: Final = re.compile(r"[A-Za-z0-9][\w.-]*")  # as gpt2: a repository of the hub itself
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 
 
@@ -55,9 +56,11 @@ def located(
     origin = next((one.address for one in files if one.name == stated), None)
     if origin and (place := _addressed(origin)):
         return place
-    is_repository = _REPOSITORY.match(stated) and not _WEIGHTS.match(stated)
-    if by_repository and is_repository and (hub := hubnames.repository(stated)):
-        return Place(hub.source, hub.options)
+    if by_repository and not _WEIGHTS.match(stated):
+        if _REPOSITORY.match(stated) and (hub := hubnames.repository(stated)):
+            return Place(hub.source, hub.options)
+        if _OWNERLESS.fullmatch(stated):
+            return Place(f"huggingface:{stated}")
     return Place(f"file:{stated}")
 
 

@@ -25,18 +25,20 @@ def put(
     stated = table.get("template")
     if not isinstance(stated, dict):
         return
-    found = False
+    found, missing = False, []
     for kind in _TEXTS:
         value = stated.get(kind)
         if not isinstance(value, str) or not value.strip():
             continue
         text = value if _is_inline(value) else _named(value.strip(), known, folder)
         if text is None:
-            said = f"the {kind} template is {value.strip()[:80]}.tmpl, which is not beside the file"
-            findings.warn("go-template", said, at=f"{model.name}.template.{kind}")
+            missing.append(f"{value.strip()[:80]}.tmpl ({kind})")
             continue
         found = True
         findings.template(f"{model.name}-{kind}", text, format="go", model=model)
+    if missing:
+        said = f"templates of Go that are not beside the file: {', '.join(missing)}"
+        findings.warn("go-template", said, at=f"{model.name}.template")
     if found and stated.get(_JINJA) is not True:
         said = "its templates are of Go: they are kept raw, and the model's own template counts"
         findings.warn("go-template", said, at=f"{model.name}.template")

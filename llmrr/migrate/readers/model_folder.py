@@ -79,7 +79,7 @@ def describe(model: Model, folder: Path, config: Config, findings: Findings) -> 
     if found and found.label and model.format != "mlx":
         said = f"the weights of {at} are quantized ({found.label}): llmrr fit says how they run"
         findings.warn("not-applied", said, at=f"{at}.quantization_config")
-    _pickles(at, folder, findings)
+    _pickles(model, folder, findings)
     try:
         generation = json_object(folder / "generation_config.json")
     except LlmrrError:
@@ -125,13 +125,15 @@ def end_of_text(folder: Path) -> str | None:
     return None
 
 
-def _pickles(at: str, folder: Path, findings: Findings) -> None:
+def _pickles(model: Model, folder: Path, findings: Findings) -> None:
     names = listed(folder).sizes
     if any(name.endswith((".safetensors", ".gguf")) for name in names):
         return
     if any(name.endswith((".bin", ".pt", ".pth")) and "training" not in name for name in names):
-        said = f"the weights of {at} are pickles, which only llmrr convert reads"
-        findings.warn("has-pickles", said, at=at)
+        where = model.source if model.source.startswith("huggingface:") else "FOLDER"
+        said = (f"the weights of {model.name} are pickles: llmrr convert {where} --to gguf makes"
+                " them ready")  # fmt: skip
+        findings.warn("has-pickles", said, at=model.name)
 
 
 def _is_sentences(folder: Path) -> bool:

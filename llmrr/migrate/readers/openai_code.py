@@ -1,5 +1,5 @@
-"""Code that asks a provider through its own library, in Python, JavaScript or TypeScript: OpenAI's
-is ``openai-code``, the others' are ``custom``."""
+"""Code that asks a provider through its own library, or by requests to its address, in Python,
+JavaScript or TypeScript: OpenAI's is ``openai-code``, the others' are ``custom``."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -8,7 +8,7 @@ from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.guide import clients
-from llmrr.migrate.readers.sdk import speaking, vendors, vercel
+from llmrr.migrate.readers.sdk import speaking, vendors, vercel, web
 from llmrr.migrate.readers.sdk.asks import Ask, Asked
 from llmrr.migrate.readers.sdk.clients import client_of
 from llmrr.migrate.readers.sdk.prompts import prompts
@@ -45,7 +45,8 @@ def of_code(document: Document) -> Iterator[Artefact]:
 
 
 def _ask(call: Call, code: Code) -> Ask | None:
-    return speaking.ask_of(call, code) or vendors.ask_of(call, code) or vercel.ask_of(call, code)
+    kinds = (speaking.ask_of, vendors.ask_of, vercel.ask_of, web.ask_of)
+    return next((found for ask in kinds if (found := ask(call, code)) is not None), None)
 
 
 def _clients(code: Code, findings: Findings) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from llmrr.migrate import hubnames, litellm_names, naming
 from llmrr.migrate.artefact import Findings, Model
@@ -36,6 +37,19 @@ def complete(model: Model, name: str, stated: Mapping[str, Value], findings: Fin
     file = stated.get("model_file")
     if isinstance(file, str) and file:
         model.options["file"] = file
+
+
+def is_ollama(placed: naming.Place) -> bool:
+    """Whether what speaks as OpenAI does is Ollama, by its port.
+
+    >>> is_ollama(naming.Place("openai:qwen3:8b", "http://localhost:11434/v1"))
+    True
+    """
+    try:
+        port = urlsplit(placed.base_url or "").port
+    except ValueError:
+        return False
+    return port == 11434 and (placed.source or "").startswith("openai:")
 
 
 def _of_weights(provider: str, name: str) -> naming.Place:

@@ -13,6 +13,7 @@ from llmrr.migrate.readers.base import Reader
 
 KIND: Final = "response-cache"
 SECONDS: Final = 0.5  # of looking at a database
+COPIED: Final = 32_000_000  # bytes of one that is written to at the moment
 
 
 def of_data(document: Document) -> Iterator[Artefact]:
@@ -29,7 +30,7 @@ def forced(document: Document) -> Iterator[Artefact]:
     if document.data[:1] == b"\x80":
         raise DamagedFile(f"{document.path} is a pickle, which is never loaded")
     if document.data.startswith(MAGIC):
-        with opened(document.real, SECONDS):
+        with opened(document.real, SECONDS, COPIED):
             pass
     raise DamagedFile(f"{document.path} has none of the layouts of answers that are known here")
 
@@ -37,7 +38,7 @@ def forced(document: Document) -> Iterator[Artefact]:
 def _tool(document: Document) -> str | None:
     if document.data.startswith(MAGIC):
         try:
-            with opened(document.real, SECONDS) as database:
+            with opened(document.real, SECONDS, COPIED) as database:
                 layout = finding.layout_of(database)
         except DamagedFile:
             return None

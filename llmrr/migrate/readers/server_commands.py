@@ -2,30 +2,34 @@
 start a server of models, or tell a program which to ask.
 
 What starts llama.cpp, vLLM, KoboldCpp and the like is a ``llama-server-preset``, what starts MLX is
-``mlx-code``, llama-cpp-python ``llama-cpp-python-code``, LiteLLM ``litellm``. Only a command that
-names a model counts.
+``mlx-code``, llama-cpp-python ``llama-cpp-python-code``, LiteLLM ``litellm``, LocalAI ``localai``.
+Only a command that names a model counts.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
-from llmrr.migrate import containers, fields, litellm_names, naming, shellscripts
+from llmrr.migrate import containers, fields, litellm_names, mounts, naming, secrets, shellscripts
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.commands import Launch, launch
 from llmrr.migrate.documents import Document
 from llmrr.migrate.launches import served
-from llmrr.migrate.readers import dotenv, inside
+from llmrr.migrate.readers import dotenv, inside, localai_commands
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.withheld import withhold
 
 _KINDS: Final = {
     "mlx": "mlx-code", "llama-cpp-python": "llama-cpp-python-code", "litellm": "litellm",
+    "localai": "localai",
 }  # fmt: skip
 _KIND: Final = "llama-server-preset"
-_TOLD: Final = ("unresolved", "embedding-model")  # of a command that names no model of ours
+# Of a command that names no model of ours; what of that is worth an artefact.
+_TOLD: Final = ("unresolved", "embedding-model", "unsupported-source", "placeholder")
+_ALONE: Final = ("unsupported-source", "embedding-model", "hub-reference")
 _SCRIPTS: Final = (".sh", ".bash", ".zsh", ".bat", ".cmd", ".ps1", ".service", ".command", ".fish")
-_SECTION: Final = re.compile(r"(?m)^(?:CMD|ENTRYPOINT)\s+(.+)$")
+_SECTION: Final = re.compile(r"(?m)^(?:CMD|ENTRYPOINT|RUN)\s+(.+)$")
 _MAKEFILE: Final = re.compile(r"(?i)(?:gnu)?makefile(?:\.\w+)?")
 _LONGEST: Final = 400_000  # characters of a script
 
@@ -41,20 +45,27 @@ def of_data(document: Document) -> Iterable[Artefact]:
     if not shellscripts.HINT.search(text):
         return told
     found: dict[str, Findings] = {}
-    for line, words, environment, mounts in _commands(document, text):
+    for line, words, environment, mounted in _commands(document, text):
         started = launch(words, environment)
         if started is None or started.program == "other":
             continue
-        if mounts:
-            started = started._replace(mounts={**mounts, **started.mounts})
+        if mounted:
+            started = started._replace(mounts={**mounted, **started.mounts})
         kind = _KINDS.get(started.program, _KIND)
         one = found.setdefault(kind, Findings(document.path, kind))
-        _take(started, words, one, line)
-    return [*(one.artefact() for one in found.values() if one.models), *told]
+        if started.program == "localai":
+            localai_commands.put(started, environment, one, line)
+        else:
+            if _take(started, one, line, document.real.parent):
+                keys = {name: said for name, said in environment.items()
+                        if secrets.is_secret_field(name)}  # fmt: skip
+                withhold(keys, one, line, at="environment")
+    return [*(one.artefact() for one in found.values() if one.models or any(
+        each.code in _ALONE for each in one.warnings)), *told]  # fmt: skip
 
 
-def _take(started: Launch, words: list[str], findings: Findings, line: int) -> None:
-    """The model of a command, if it names one."""
+def _take(started: Launch, findings: Findings, line: int, folder: Path) -> bool:
+    """The model of a command in a file in ``folder``; whether it names one."""
     trial = Findings(findings.path, findings.kind)
     withhold(list(started.flags.items()), trial)
     model = _routed(started, trial, line) if started.program == "litellm" else served(
@@ -62,23 +73,26 @@ def _take(started: Launch, words: list[str], findings: Findings, line: int) -> N
     )
     named = model is not None or any(one.code in _TOLD for one in trial.warnings)
     if not named:
-        return
+        return False
+    if model is not None and started.mounts:
+        mounts.outside(model, started.mounts, folder, trial)
     findings.secrets |= trial.secrets
     findings.warnings += [one for one in trial.warnings if one not in findings.warnings]
     if model is None:
-        return
+        return False
     if started.program == "mlx":
         model.engine, model.format = "mlx", "mlx"
     same = next((one for one in findings.models if (one.source, one.params, one.options) == (
         model.source, model.params, model.options)), None)  # fmt: skip
     if same is not None:
         same.call_sites.append(line)
-        return
+        return True
     is_named = model.name != naming.model_name(model.source)
     added = findings.model(model.source, model.name if is_named else None, line)
     added.params, added.options, added.key = model.params, model.options, model.key
     added.engine, added.format = model.engine, model.format
     added.call_sites.append(line)
+    return True
 
 
 def _routed(started: Launch, findings: Findings, line: int) -> Model | None:
@@ -105,6 +119,7 @@ def _commands(document: Document, text: str) -> Iterator[shellscripts.Command]:
     if document.suffix in (".yaml", ".yml"):
         found = containers.composed(document.shape, text)
         yield from shellscripts.each((*found, *containers.pods(document.shape, text)))
+        yield from containers.docker_models(document.shape, text)
     elif re.search(r"(?m)^FROM\s+\S", text) and _SECTION.search(text):
         yield from shellscripts.each(containers.built(text))
     elif document.suffix == ".mk" or _MAKEFILE.fullmatch(document.path.name):

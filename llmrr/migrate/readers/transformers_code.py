@@ -59,6 +59,7 @@ def of_code(document: Document) -> Iterator[Artefact]:
     for call in code.calls:
         if inference_client.client_of(call) is None:
             generation.told(call)
+    generation.assigned(code.names)
     inference_client.read(code, findings)
     generation.finish()
     if findings.models or findings.warnings:

@@ -79,7 +79,8 @@ def _trials(
             if in_vain == IN_VAIN:
                 raise EngineFailed(
                     f"the old side, {masked(old.name)}, answered none of {IN_VAIN} requests: "
-                    f"{found.old.error}", "what it needs: llmrr migrate validate --help",
+                    f"{found.old.error}",
+                    found.old.hint or "what it takes: llmrr migrate validate --help",
                 )  # fmt: skip
 
 

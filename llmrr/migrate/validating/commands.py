@@ -65,9 +65,10 @@ class CommandSystem:
             ) from None
         except OSError as error:
             if error.errno in (errno.EACCES, errno.ENOEXEC):
-                said = f"the command {self._words[0]} cannot be run: {error.strerror}"
-                hint = f"chmod +x {self._words[0]}, or the program that reads it before its name"
-                raise NotFound(said, hint) from None
+                raise NotFound(
+                    f"the command {self._words[0]} cannot be run: {error.strerror}",
+                    f"chmod +x {self._words[0]}, or the program that reads it before its name",
+                ) from None
             return failed(error.strerror or str(error), began)
         if code:
             said = err.decode(errors="replace").strip().splitlines()

@@ -10,11 +10,11 @@ from llmrr.evaluate import is_right, shown
 from llmrr.evaluate.patterns import Patterns
 from llmrr.migrate.validating.asking import Trial, same_engine
 from llmrr.migrate.validating.systems import Reply, makes_vectors
+from llmrr.migrate.validating.vectors import vectors
 
 if TYPE_CHECKING:
     from llmrr.router import Router
 
-TOGETHER: Final = 32  # texts that get their vectors in one call
 # A small one that llama.cpp runs: what the hint names where there is none.
 TO_PULL: Final = "llmrr pull nomic-ai/nomic-embed-text-v1.5-GGUF"
 _JUDGE: Final = """You judge whether an answer is right.
@@ -39,12 +39,15 @@ class Alike(NamedTuple):
 
 
 class Accuracy(NamedTuple):
-    """The share of right answers over those that have an expectation; None where none has."""
+    """The share of right answers over those that have an expectation; None where none has.
+    ``failed`` counts requests whose answers the model ``by`` could not judge, and ``why``."""
 
     old_score: float | None
     new_score: float | None
     judged: int
     by: str | None
+    failed: int = 0
+    why: str | None = None
 
 
 def pairs(trials: Sequence[Trial]) -> list[tuple[str, str]]:
@@ -72,9 +75,7 @@ def alike(router: "Router", found: Sequence[tuple[str, str]], embedding: str | N
         return Alike(None, None, "no embedding model is at hand", *lexical, len(found))
     try:
         cosines = _cosines(router, found, name)
-    except LlmrrError as error:
-        if embedding is not None:
-            raise
+    except LlmrrError as error:  # both sides have answered: that is not to be lost
         return Alike(None, name, f"{name}: {error.message}", *lexical, len(found))
     return Alike(_mean(cosines), name, None, *lexical, len(found))
 
@@ -94,42 +95,58 @@ def accuracy(router: "Router", trials: Sequence[Trial], judge: str | None) -> Ac
     known = [one for one in trials if one.case.expected and one.old.is_asked and one.new.is_asked]
     if not known:
         return Accuracy(None, None, 0, judge)
+    scores, failures, verdicts = [], list[str](), dict[str, str]()
     with Patterns() as patterns:
-        def right(trial: Trial, reply: Reply) -> float:
-            assert trial.case.expected is not None
-            if reply.error is not None or reply.text is None:
-                return 0.0
-            if judge is None:
-                return float(is_right(reply.text, trial.case.expected, patterns.search))
-            return float(_judged(router, judge, trial, reply))
+        for trial in known:
+            try:
+                sides = [_score(router, judge, trial, one, patterns, verdicts)
+                         for one in (trial.old, trial.new)]  # fmt: skip
+            except LlmrrError as error:  # all else that was measured is not to be lost
+                failures.append(f"{judge}: {error.message}")
+            else:
+                scores.append(sides)
+    old, new = (_mean([one[at] for one in scores]) for at in (0, 1))
+    return Accuracy(old, new, len(scores), judge, len(failures), next(iter(failures), None))
 
-        old = [right(one, one.old) for one in known]
-        new = [right(one, one.new) for one in known]
-    return Accuracy(_mean(old), _mean(new), len(known), judge)
 
-
-def _judged(router: "Router", judge: str, trial: Trial, reply: Reply) -> bool:
+def _score(
+    router: "Router", judge: str | None, trial: Trial, reply: Reply, patterns: Patterns,
+    verdicts: dict[str, str],
+) -> float:  # fmt: skip
+    """1 for an answer that is right, else 0."""
     assert trial.case.expected is not None
-    said = router.generate(
-        _JUDGE.format(
-            question=trial.case.text, answer=reply.text,
-            expected=" or ".join(map(str, shown(trial.case.expected))),
-        ), model=judge, temperature=0.0, max_tokens=256, log=False, fallback=False, cache=False,
+    if reply.error is not None or reply.text is None:
+        return 0.0
+    if judge is None:
+        return float(is_right(reply.text, trial.case.expected, patterns.search))
+    return float(_judged(router, judge, trial, reply, verdicts))
+
+
+def _judged(
+    router: "Router", judge: str, trial: Trial, reply: Reply, verdicts: dict[str, str]
+) -> bool:
+    """What the judge says, who is asked once for each question with its answer."""
+    assert trial.case.expected is not None
+    prompt = _JUDGE.format(
+        question=trial.case.text, answer=reply.text,
+        expected=" or ".join(map(str, shown(trial.case.expected))),
     )  # fmt: skip
-    words = re.findall(r"\b(?:yes|no)\b", said.text.casefold())
+    if prompt not in verdicts:
+        verdicts[prompt] = router.generate(
+            prompt, model=judge, temperature=0.0, max_tokens=256, log=False, fallback=False,
+            cache=False,
+        ).text  # fmt: skip
+    words = re.findall(r"\b(?:yes|no)\b", verdicts[prompt].casefold())
     return bool(words) and words[-1] == "yes"
 
 
 def _cosines(router: "Router", found: Sequence[tuple[str, str]], name: str) -> list[float]:
     """Of each pair; an answer without words is like none."""
     texts = list(dict.fromkeys(one for pair in found for one in pair if one.strip()))
-    vectors: dict[str, list[float]] = {}
-    for at in range(0, len(texts), TOGETHER):
-        part = texts[at : at + TOGETHER]
-        vectors |= zip(part, router.embed(part, model=name), strict=True)
+    known = vectors(router, texts, name)
     return [
-        similarity.cosine(vectors[one], vectors[other])
-        if one in vectors and other in vectors else float(one.strip() == other.strip())
+        similarity.cosine(known[one], known[other])
+        if one in known and other in known else float(one.strip() == other.strip())
         for one, other in found
     ]  # fmt: skip
 

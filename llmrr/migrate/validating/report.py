@@ -53,18 +53,21 @@ def _tables(found: Comparison) -> Iterator[str]:
     yield ""
     ends = f"{_number(speed.ratio_low)} to {_number(speed.ratio_high)}"
     yield (
-        f"- latency, new over old: {_number(speed.ratio)} of means (95 % of resamples of the "
-        f"{speed.compared} pairs that both sides answered: {ends}), "
-        f"{_number(speed.median_ratio)} of medians"
+        f"- latency, new over old: {_number(speed.ratio)} of means (95 % of resamples: {ends}), "
+        f"{_number(speed.median_ratio)} of medians; requests that both sides answered: "
+        f"{speed.compared}"
     )
     yield f"- {warmed(*found.warm_up)}"
     by = f"mean cosine by {_text(found.alike.by)}" if found.alike.by else "no embedding model"
     why = f": {_text(found.alike.why)}" if found.alike.why else ""
-    yield f"- similarity of {found.alike.compared} pairs: {_number(found.alike.cosine)} ({by}){why}"
+    yield f"- similarity: {_number(found.alike.cosine)} ({by}){why}"
+    yield f"- answers compared: {found.alike.compared}"
     yield (
         f"- by their words, which decides nothing: {_number(found.alike.lexical)} "
         f"(F1 {_number(found.alike.overlap)}, Jaccard {_number(found.alike.jaccard)})"
     )
+    if score.failed:
+        yield f"- not judged, and left out of the accuracy: {score.failed} ({_text(score.why)})"
     same = "yes" if sound.same_failures else "no: " + ", ".join(map(_text, sound.differing[:SHOWN]))
     yield f"- both sides fail at the same requests: {same}"
     if speed.same_engine:
@@ -91,7 +94,7 @@ def warmed(old: float | None, new: float | None) -> str:
     sides = [f"{one:.3g} s of the {name} side" for name, one in (("old", old), ("new", new))
              if one is not None]  # fmt: skip
     if not sides:
-        return "no request came before those that count"
+        return "no request came before those that count: what loaded a model is in them"
     return f"not counted: loading and a first request, {' and '.join(sides)}"
 
 

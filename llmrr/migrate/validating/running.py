@@ -19,6 +19,7 @@ from llmrr.types import Sampling
 if TYPE_CHECKING:
     from llmrr.router import Router
 
+MOST_FAILURES = 1000  # that [breaker] takes
 HISTORY = 100  # prompts of it, unless the user says otherwise
 
 
@@ -53,8 +54,12 @@ def validate(
     """Ask both sides, measure, and record what came of it. Raises ``UsageError`` where the wishes
     do not go together, or both sides are the same, and what reading a set does."""
     _require_together(wish)
+    # Every request is to be asked: one that a breaker holds back says nothing of a side.
+    router.update_config(breaker={"failures": MOST_FAILURES})
     for name in filter(None, (wish.embedding, wish.judge)):
         router.resolve(name)
+    if wish.embedding is not None:  # not only after all was asked
+        router.embed("Hello", model=wish.embedding)
     if wish.shadow:
         asked = asking.Asked(tuple(shadow.trials(router.database, wish.samples)))
         names = tuple(", ".join(_side(router, one)) or one for one in ("legacy", "new"))

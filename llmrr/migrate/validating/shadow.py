@@ -21,7 +21,8 @@ def trials(connection: "sqlite3.Connection", last: int, since: float | None = No
     ]  # fmt: skip
     if not found:
         raise NotFound(
-            "no pair of answers is recorded", 'llmrr migrate promote, until [migration] is "hybrid"'
+            "no pair of answers is recorded",
+            'llmrr migrate promote, or demote, until [migration] is "hybrid"; then llmrr run',
         )
     return found[-last:]
 

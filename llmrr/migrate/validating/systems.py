@@ -20,8 +20,9 @@ LONGEST_ERROR = 300  # characters of what a side says of its failure
 
 class Reply(NamedTuple):
     """What came of one request. Seconds from when it was asked to its end; ``error`` is why there
-    is no answer, ``text`` is None where its words were not kept. ``is_asked`` is False where this
-    side has no way to be asked that; ``likeness`` is of what answered."""
+    is no answer, and ``hint`` what mends that; ``text`` is None where its words were not kept.
+    ``is_asked`` is False where this side has no way to be asked that; ``likeness`` is of what
+    answered."""
 
     text: str | None = ""
     error: str | None = None
@@ -32,6 +33,7 @@ class Reply(NamedTuple):
     model: str | None = None
     likeness: Likeness | None = None
     is_asked: bool = True
+    hint: str = ""
 
 
 NOT_ASKED = Reply(is_asked=False)
@@ -124,7 +126,7 @@ class EngineSystem:
                 if first is None and (chunk.text or chunk.reasoning):
                     first = time.perf_counter() - began
         except LlmrrError as error:
-            return failed(f"{error.type}: {error.message}", began)
+            return failed(f"{error.type}: {error.message}", began, error.hint)
         finally:
             if answer is not None:
                 answer.close()
@@ -177,7 +179,8 @@ def makes_vectors(tags: Sequence[str]) -> bool:
     return bool({"embedding", "embeddings"} & {*tags})
 
 
-def failed(why: str, began: float) -> Reply:
+def failed(why: str, began: float, hint: str = "") -> Reply:
     """That there is no answer, and why, without what looks as a key does; ``began`` is by
     ``time.perf_counter``."""
-    return Reply(error=masked(why)[:LONGEST_ERROR], latency_s=time.perf_counter() - began)
+    taken = time.perf_counter() - began
+    return Reply(error=masked(why)[:LONGEST_ERROR], latency_s=taken, hint=masked(hint))

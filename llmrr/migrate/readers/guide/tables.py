@@ -49,12 +49,19 @@ def is_whole(table: Mapping[str, Value]) -> bool:
 def _table(value: object) -> Mapping[str, Value] | None:
     """A table, also one that is handed through a function; a list is one of models."""
     if isinstance(value, Call):
-        return value.named or None
+        return None if _is_of_library(value) else value.named or None
     if isinstance(value, dict) and all(isinstance(name, str) for name in value):
         return value
     if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
         return {"models": list(value)}
     return None
+
+
+def _is_of_library(call: Call) -> bool:
+    """Whether a call makes something of another library, whose reader knows what is stated."""
+    module, _, name = call.callee.rpartition(".")
+    own = not module or module.startswith(".") or "llm-runner-router" in module
+    return name[:1].isupper() and not own
 
 
 def in_milliseconds(stated: Mapping[str, Value]) -> tuple[str, ...]:

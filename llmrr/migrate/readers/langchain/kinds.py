@@ -8,7 +8,7 @@ from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import constructed
 from llmrr.migrate.readers.langchain import classes, sketches
-from llmrr.migrate.readers.langchain.parts import NOTHING, Part, beside, link
+from llmrr.migrate.readers.langchain.parts import NOTHING, Part, beside, link, one_of
 from llmrr.migrate.values import Call, Env, Prompt, Unresolved, Value
 
 if TYPE_CHECKING:
@@ -84,6 +84,9 @@ def _initialised(runnables: "Runnables", call: Call) -> Part:
     """``init_chat_model``: the provider is stated, or stands before the first colon, or is taken
     from how the name begins."""
     line, findings = runnables.line(call), runnables.findings
+    spelled = constructed.spellings("openai", call)
+    if len(spelled) > 1:
+        return one_of([_initialised(runnables, one) for one in spelled])
     stated = constructed.arguments(call)
     known = fields.resolved(stated.get("model"), findings, "model", line)
     if not isinstance(known, str):
@@ -202,10 +205,14 @@ def _agent(runnables: "Runnables", call: Call) -> Part:
     stated = call.named
     given = stated.get("model", stated.get("llm", call.args[0] if call.args else None))
     found = NOTHING
-    if isinstance(given, str | Env | Unresolved):
-        known = fields.resolved(given, runnables.findings, "model", runnables.line(call))
-        if isinstance(known, str):
-            found = by_name(runnables, call, known, None, {})
+    if isinstance(given, Unresolved) and given.calls:
+        found = runnables.part(given)
+    elif isinstance(given, str | Env | Unresolved):
+        line = runnables.line(call)
+        names = [fields.resolved(one, runnables.findings, "model", line)
+                 for one in fields.alternatives(given)]  # fmt: skip
+        found = one_of([by_name(runnables, call, one, None, {}) for one in names
+                        if isinstance(one, str)])  # fmt: skip
     rest = beside(runnables.part(one) for one in (*call.args, *call.fields.values()))
     found = Part(found.chains + rest.chains, rest.waiting)
     said = next(

@@ -8,24 +8,27 @@ from llmrr.migrate.artefact import Model
 from llmrr.migrate.readers.langchain.sketches import Sketch
 from llmrr.migrate.values import Call, Unresolved, Value
 
+_CIRCLES: Final = 200  # chains among which circles are looked for
 Chain = tuple[Model, ...]  # a model and what follows when it fails
 
 
 class Part(NamedTuple):
     """``chains`` are the models that a runnable asks, the first of each by itself; ``waiting`` are
-    prompts that go to the next model."""
+    prompts that go to the next model. ``is_open``: only one of the chains is asked, and branches
+    of the code decide which."""
 
     chains: tuple[Chain, ...] = ()
     waiting: tuple[Sketch, ...] = ()
+    is_open: bool = False
 
 
 NOTHING: Final = Part()
 
 
 def link(waiting: Iterable[Sketch], to: Part) -> None:
-    """Prompts go to the first model of a runnable."""
+    """Prompts go to the first model of a runnable, where it is certain which that is."""
     for one in waiting:
-        if to.chains:
+        if to.chains and not to.is_open:
             one.models.append(to.chains[0][0])
 
 
@@ -34,7 +37,13 @@ def beside(parts: Iterable[Part]) -> Part:
     found = list(parts)
     chains = (chain for one in found for chain in one.chains)
     waiting = (one for part in found for one in part.waiting)
-    return Part(distinct(chains), tuple(dict.fromkeys(waiting)))
+    return Part(distinct(chains), tuple(dict.fromkeys(waiting)), any(one.is_open for one in found))
+
+
+def one_of(parts: Iterable[Part]) -> Part:
+    """What is one of several, as branches decide."""
+    found = beside(parts)
+    return found._replace(is_open=len({id(chain[0]) for chain in found.chains}) > 1)
 
 
 def distinct(chains: Iterable[Chain]) -> tuple[Chain, ...]:
@@ -67,9 +76,11 @@ def uses(calls: Iterable[Call]) -> Counter[int]:
     used: Counter[int] = Counter()
     held: dict[int, tuple[Call, ...]] = {}  # of a constant that may be used a thousand times
     for call in calls:
-        for value in (call.receiver, *call.args, *call.fields.values()):
+        for value in (call.receiver, *call.among, *call.args, *call.fields.values()):
             if isinstance(value, Call):
                 used[id(value)] += 1
+            elif isinstance(value, Unresolved):
+                used.update(id(one) for one in value.calls)
             elif isinstance(value, list | dict):
                 if id(value) not in held:
                     held[id(value)] = within(value)
@@ -100,7 +111,7 @@ def circle(chains: Iterable[tuple[str, ...]]) -> str | None:
     behind: dict[str, set[str]] = {}
     for first, *rest in chains:
         behind.setdefault(first, set()).update(rest)
-    for start, after in behind.items():
+    for start, after in behind.items() if len(behind) <= _CIRCLES else ():
         seen: set[str] = set()
         ahead = sorted(after)
         while ahead:

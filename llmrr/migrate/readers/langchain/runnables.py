@@ -21,11 +21,12 @@ from llmrr.migrate.readers.langchain.parts import (
     items,
     link,
     names,
+    one_of,
     uses,
     within,
 )
 from llmrr.migrate.readers.langchain.sketches import Sketch
-from llmrr.migrate.values import Call, Value
+from llmrr.migrate.values import Call, Unresolved, Value
 
 _ASKING: Final = frozenset({
     "invoke", "ainvoke", "stream", "astream", "batch", "abatch", "run", "arun", "predict",
@@ -46,6 +47,7 @@ _SAME: Final = frozenset({
 _TOOLS: Final = frozenset({
     "bind_tools", "bindTools", "with_structured_output", "withStructuredOutput", "bind_functions",
 })  # fmt: skip
+_LONGEST: Final = 50  # models of one chain
 _FALLBACKS: Final = frozenset({"with_fallbacks", "withFallbacks"})
 
 
@@ -97,6 +99,8 @@ class Runnables:
             if id(value) not in self._held:  # a constant may be used a thousand times
                 self._held[id(value)] = (value, beside(self.part(one) for one in items(value)))
             return self._held[id(value)][1]
+        if isinstance(value, Unresolved) and value.calls:
+            return one_of(self.part(one) for one in value.calls)
         return NOTHING
 
     def finish(self) -> None:
@@ -114,28 +118,36 @@ class Runnables:
         if name == "|" or (name == "pipe" and call.receiver):
             first = [call.receiver] if call.receiver else []
             return self.sequence([*first, *call.args])
-        if call.receiver is not None and (found := self._of_method(call, name)) is not None:
+        on = self._receiver(call)
+        if on is not None and (found := self._of_method(call, name, on)) is not None:
             return found
         if (found := self._of_class(self, call)) is not None:
             return found
         return self.given(call)
 
+    def _receiver(self, call: Call) -> Part | None:
+        """What a method is called on; None where that is nothing that a call gave."""
+        if call.among:
+            return one_of(self.part(one) for one in call.among)
+        return None if call.receiver is None else self.part(call.receiver)
+
     def sequence(self, values: Iterable[Value]) -> Part:
         """What is piped together: prompts go to the first model behind them."""
         chains: list[Chain] = []
         waiting: list[Sketch] = []
+        is_open = False
         for value in values:
             found = self.part(value)
             if found.chains:
                 link(waiting, found)
                 waiting = []
+            is_open = is_open or found.is_open
             chains += found.chains
             waiting += found.waiting
-        return Part(tuple(chains), tuple(waiting))
+        return Part(tuple(chains), tuple(waiting), is_open)
 
-    def _of_method(self, call: Call, name: str) -> Part | None:
+    def _of_method(self, call: Call, name: str, on: Part) -> Part | None:
         """A method of a runnable; None where it may be a constructor by another way."""
-        on = self.part(call.receiver)
         line = self.line(call)
         if name in _FALLBACKS:
             given = call.named.get("fallbacks") or (call.args[0] if call.args else None)
@@ -172,7 +184,9 @@ class Runnables:
         lost = [one for one in found if not one.chains]
         if lost or not found:
             self.findings.warn("unresolved", "not every fallback is a model that is known", line)
-        behind = [model for one in found for chain in one.chains for model in chain]
+        behind = [model for one in found for chain in one.chains for model in chain][:_LONGEST]
+        if len(self.findings.fallbacks) >= constructed.MOST:
+            return on
         if has_conditions(call.named):
             self.findings.warn(
                 "conditional-fallback", "only some exceptions led to the fallback", line
@@ -184,7 +198,7 @@ class Runnables:
                 one for one in self.findings.fallbacks if one != names(chain)
             ]
             self.findings.chain(*chains[-1])
-        return Part(tuple(chains), on.waiting)
+        return on._replace(chains=tuple(chains))
 
     def bound(self, on: Part, stated: Mapping[str, Value], call: Call) -> Part:
         """Models with other settings: in place, where they are used in no other way."""
@@ -199,11 +213,12 @@ class Runnables:
         chains = tuple(
             tuple(self._other(model, told, call) for model in chain) for chain in on.chains
         )
-        return Part(chains, on.waiting)
+        return on._replace(chains=chains)
 
     def _other(self, model: Model, stated: Mapping[str, Value], call: Call) -> Model:
         receiver = call.receiver
         alone = receiver is None or self._uses[id(receiver)] <= 1
+        alone = alone and all(self._uses[id(one)] <= 1 for one in call.among)
         if not alone or model.call_sites or self._shared(model):
             copy = self.findings.model(model.source, line=self.line(call))
             copy.params, copy.options = dict(model.params), dict(model.options)
@@ -237,9 +252,13 @@ class Runnables:
         return Part(on.chains + others.chains, on.waiting)
 
     def model(self, provider: str, call: Call) -> Part:
-        """The model that a call constructs."""
+        """The model that a call constructs, or each of those that branches name."""
+        spelled = constructed.spellings(provider, call)
+        return one_of([self._one_model(provider, one, call) for one in spelled])
+
+    def _one_model(self, provider: str, spelled: Call, call: Call) -> Part:
         found = constructed.construct(
-            provider, call, self.findings, line=self.line(call), milliseconds=self.javascript
+            provider, spelled, self.findings, line=self.line(call), milliseconds=self.javascript
         )
         if found is None:
             return NOTHING
@@ -274,9 +293,10 @@ class Runnables:
     def given(self, call: Call) -> Part:
         """Anything that is given models and prompts: they belong together."""
         found = beside(self.part(one) for one in (*call.args, *call.fields.values()))
-        if call.receiver is not None and call.name not in _ASKING:
-            found = beside([self.part(call.receiver), found])
-        if len(found.chains) == 1:
+        on = self._receiver(call)
+        if on is not None and call.name not in _ASKING:
+            found = beside([on, found])
+        if len(found.chains) == 1 or found.is_open:
             link(found.waiting, found)
-            return Part(found.chains)
+            return Part(found.chains, (), found.is_open)
         return found

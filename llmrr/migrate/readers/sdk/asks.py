@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.migrate import fields, litellm_names, naming
 from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.readers import own_keys
 from llmrr.migrate.readers.sdk.clients import Client
 from llmrr.migrate.values import Call, Env, OneOf, Unresolved, Value
 
@@ -125,6 +126,7 @@ def _model(ask: Ask, findings: Findings) -> Model | None:
     if placed.base_url:
         model.options["base_url"] = placed.base_url
     _fill(model, ask, findings)
+    own_keys.name_key(model, ask.client.vendor, {**ask.client.stated, **ask.stated})
     return model
 
 

@@ -7,7 +7,8 @@ from llmrr.migrate.secrets import is_placeholder
 from llmrr.migrate.values import Call, Code, Value
 
 _ROOTS: Final = {
-    "openai": "openai", "@azure/openai": "azure", "langfuse": "openai", "posthog": "openai",
+    "openai": "openai", "openai-edge": "openai", "@azure/openai": "azure", "langfuse": "openai",
+    "posthog": "openai",
     "@posthog/ai": "openai", "langsmith": "openai", "agentops": "openai", "groq": "groq",
     "groq-sdk": "groq", "together": "together", "together-ai": "together",
     "cerebras": "cerebras", "@cerebras/cerebras_cloud_sdk": "cerebras", "fireworks": "fireworks",

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers.sdk.asks import Ask, Asked
-from llmrr.migrate.values import Call, Prompt, Unresolved, Value
+from llmrr.migrate.values import Call, OneOf, Prompt, Unresolved, Value
 
 _SYSTEM: Final = ("system", "developer")
 _ROLES: Final = {"ai": "assistant", "human": "user", "model": "assistant", "developer": "system"}
@@ -56,6 +56,8 @@ def messages(value: Value) -> list[Said]:
         fields = one.named if isinstance(one, Call) else one
         if isinstance(fields, dict) and isinstance(role := fields.get("role", "user"), str):
             content = fields.get("content", fields.get("parts", fields.get("text")))
+            if role in _SYSTEM and isinstance(content, OneOf) and content.stated:
+                content = content.stated[0]  # the default of a parameter
             found.append(Said(_ROLES.get(role, role), _text(content)))
         elif isinstance(one, str | Prompt):
             found.append(Said("user", one))

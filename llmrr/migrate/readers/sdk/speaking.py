@@ -91,15 +91,17 @@ def _client(call: Call, code: Code) -> Client | None:
     """The client that is asked. One that comes from elsewhere is OpenAI's, unless the file imports
     another library that is built like it."""
     if call.receiver is not None:
-        return client_of(call.receiver, code)
-    vendor = vendor_of(call.callee)
-    if vendor is not None:
+        found = client_of(call.receiver, code)
+        if found is not None or not _CHAT.search(call.callee) or call.receiver.receiver is not None:
+            return found
+    elif (vendor := vendor_of(call.callee)) is not None:
         return module_client(vendor, code)
     stated = _stated(call)
     if not (stated.keys() & {"model", "engine", "messages", "prompt", "input"} or call.rest):
         return None
     vendors = {vendor_of(name) for name in code.imports.values()} - {None}
-    named = next((one for one in _LIKE_IT if one in call.callee.lower()), None)
+    said = f"{call.receiver.callee if call.receiver else ''} {call.callee}".lower()
+    named = next((one for one in _LIKE_IT if one in said), None)
     likely = [one for one in _LIKE_IT if one in vendors]
     if named is None and len(likely) == 1:
         named = likely[0]

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from llmrr.migrate.readers.sdk.asks import Ask
 from llmrr.migrate.readers.sdk.clients import Client, client_of, vendor_of
+from llmrr.migrate.roles import role_of
 from llmrr.migrate.values import Call, Code, Value
 
 
@@ -74,13 +75,15 @@ def _ask(call: Call, client: Client, method: Method) -> Ask | None:
 
 
 def _client(call: Call, code: Code) -> Client | None:
-    if call.receiver is not None:
-        return client_of(call.receiver, code)
-    vendor = vendor_of(call.callee)
+    if call.receiver is not None and (found := client_of(call.receiver, code)) is not None:
+        return found
+    vendor = vendor_of(call.callee) if call.receiver is None else None
     if vendor is not None:
         return Client(vendor)
-    if not call.callee.endswith((".messages.create", ".messages.stream", ".chat.complete",
-                                 ".models.generate_content", ".models.generateContent")):
+    if not f".{call.callee}".endswith((
+        ".messages.create", ".messages.stream", ".chat.complete", ".models.generate_content",
+        ".models.generateContent",
+    )):  # fmt: skip
         return None
     vendors = {vendor_of(name) for name in code.imports.values()} - {None}
     return Client(str(vendors.pop())) if len(vendors) == 1 else None
@@ -120,6 +123,8 @@ def _of_generative(made: Call, call: Call, code: Code, said: Value) -> Ask | Non
         stated |= {k: v for k, v in flattened(call.fields, _CONFIGS).items() if k != "contents"}
     first = made.args[0] if made.args and not isinstance(made.args[0], dict) else None
     model = stated.get("model_name", stated.get("model", first))
+    if isinstance(model, str) and role_of(model) == "embedding":
+        return None
     system = _first(stated, ("system_instruction", "systemInstruction"))
     for name in ("safety_settings", "safetySettings", "history", "request_options",
                  "system_instruction", "systemInstruction"):  # fmt: skip
