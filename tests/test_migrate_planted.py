@@ -135,7 +135,8 @@ FILES: dict[str, str] = {
 
 # What is asked of all of them at once, and of each.
 ASKED = (
-    ("scan", "repo"), ("scan", "repo", "--json"), ("scan", "repo", "-O", "report.md"), ("plan", "repo"),
+    ("scan", "repo"), ("scan", "repo", "--json"), ("scan", "repo", "-O", "report.md"),
+    ("plan", "repo"),
     ("plan", "repo", "--json"), ("plan", "repo", "--patch"), ("plan", "repo", "-O", "plan.json"),
     ("apply", "repo"), ("status",), ("status", "--json"), ("check",), ("check", "--json"),
     ("cache", "repo"), ("cache", "repo", "--json"), ("report",), ("report", "--json"),
