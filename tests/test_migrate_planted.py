@@ -211,3 +211,12 @@ def is_told(line: str, key: str) -> bool:
     except AssertionError:
         return True
     return False
+
+
+def test_a_key_in_the_name_of_a_model_is_left_out(typed: Typed) -> None:
+    Path("app.py").write_text(
+        "from openai import OpenAI\n"
+        f"OpenAI().chat.completions.create(model='version {KEYS['openai']} of it')\n"
+    )
+    done = typed("migrate", "scan", "app.py", "--json")
+    assert_absent(done.out, done.err)
