@@ -10,12 +10,13 @@ from pathlib import Path
 from planted import KEYS
 
 from llmrr.errors import DamagedFile, LlmrrError
-from llmrr.migrate import planning, readers, seeming
+from llmrr.migrate import planning, readers
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.assessing import dependencies, system
 from llmrr.migrate.documents import Document
 from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_model
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.scanning import seeming
 
 NAMES = (
     "a.json", "a.yaml", "a.toml", "a.ini", "Modelfile", ".env", "a.py", "a.js", "a.ts", "a.tsx",

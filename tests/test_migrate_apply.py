@@ -21,9 +21,10 @@ from llmrr import config, journal, paths, trust
 from llmrr.cli.app import main
 from llmrr.database import open_database
 from llmrr.errors import LlmrrError, NotFound
-from llmrr.migrate import applying, checklist, records
+from llmrr.migrate import applying
+from llmrr.migrate.applying import checklist, records
+from llmrr.migrate.applying.records import Migration
 from llmrr.migrate.artefact import Artefact
-from llmrr.migrate.records import Migration
 from llmrr.store import records as store
 
 MINE = "# mine\r\nversion = 1\r\n[[models]]\r\nname = 'own'\r\nsource = 'builtin:mini'\r\n"

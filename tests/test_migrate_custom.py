@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reading import artefacts, codes, document, only, said, sources
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate.guessing import guesses
+from llmrr.migrate.guessing.shapes import guesses
 from llmrr.migrate.readers import READERS, custom
 
 READER = custom.READER

@@ -15,9 +15,9 @@ from planted import KEYS, assert_absent
 
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.documents import Document
+from llmrr.migrate.merging.setup import combined
 from llmrr.migrate.readers import gpt4all, lm_studio, transformers
 from llmrr.migrate.scanning import scan
-from llmrr.migrate.setup import combined
 
 SAMPLES = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "max_new_tokens": 50}
 

@@ -8,9 +8,9 @@ import pytest
 from reading import artefacts, codes, only, said, sources
 
 from llmrr.migrate.artefact import Artefact
-from llmrr.migrate.litellm_names import PROVIDERS, named
+from llmrr.migrate.merging.setup import combined
 from llmrr.migrate.readers.litellm import READER
-from llmrr.migrate.setup import combined
+from llmrr.migrate.terms.litellm_names import PROVIDERS, named
 
 
 def config(folder: Path, text: str, name: str = "config.yaml") -> Artefact:

@@ -16,9 +16,9 @@ from llmrr import config
 from llmrr.errors import BadConfig, DamagedFile, LlmrrError, NotFound, UsageError
 from llmrr.migrate import planning
 from llmrr.migrate.artefact import Artefact, Template
+from llmrr.migrate.merging.setup import combined
 from llmrr.migrate.planning import Plan, Wishes
 from llmrr.migrate.planning.wishes import wanted
-from llmrr.migrate.setup import combined
 
 
 def toml(found: Plan) -> dict[str, Any]:

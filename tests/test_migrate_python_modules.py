@@ -181,7 +181,7 @@ def test_clients_and_prompts_of_other_modules(tmp_path: Path) -> None:
     assert [(one.source, one.params, one.options) for one in found.models] == [
         ("openai:a", {"system": "Be brief."},
          {"base_url": "http://box/v1", "api_key_env": "BOX_KEY"}),
-        ("openai:b", {}, {"base_url": "http://two/v1"}),
+        ("openai:b", {}, {"base_url": "http://two/v1", "api_key_env": "OPENAI_API_KEY"}),
     ]  # fmt: skip
 
 

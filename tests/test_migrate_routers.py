@@ -10,8 +10,8 @@ from planted import KEYS
 from reading import artefacts, codes, document, only, said, sources
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate.commands import launch, words_of
-from llmrr.migrate.macros import expanded
+from llmrr.migrate.launching.commands import launch, words_of
+from llmrr.migrate.launching.macros import expanded
 from llmrr.migrate.readers import llama_preset, llama_swap, server_commands
 
 SWAP, PRESET, COMMANDS = llama_swap.READER, llama_preset.READER, server_commands.READER

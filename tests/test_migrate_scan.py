@@ -16,8 +16,8 @@ from llmrr.migrate import readers, scanning
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers.base import Reader
-from llmrr.migrate.reading import OURS
 from llmrr.migrate.scanning import Scan
+from llmrr.migrate.scanning.reading import OURS
 
 ROUTES = "model_list:\n  - model_name: a\n    litellm_params: {model: openai/gpt-4o}\n"
 CODE = "from openai import OpenAI\nOpenAI().chat.completions.create(model='gpt-4o')\n"

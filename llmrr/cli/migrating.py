@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 from llmrr.cli import migrate_views, output
 from llmrr.cli.layout import counted
 from llmrr.errors import CheckFailed, LlmrrError, UsageError, nearest
-from llmrr.migrate import applying, planning, records, reporting
+from llmrr.migrate import applying, planning
+from llmrr.migrate.applying import records, reporting
 from llmrr.migrate.planning import replacing, sides
 from llmrr.paths import user_path
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from llmrr.migrate.applying.records import Migration
     from llmrr.migrate.planning import Plan, Wishes
-    from llmrr.migrate.records import Migration
 
 
 @contextmanager
@@ -133,7 +134,7 @@ def status(*, json: bool) -> None:
 
 def tick(item: str, note: str, *, off: bool) -> None:
     """Tick an item of the check-list, or take that back."""
-    from llmrr.migrate import checklist
+    from llmrr.migrate.applying import checklist
 
     known = checklist.known(item)
     with database() as connection:

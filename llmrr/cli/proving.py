@@ -39,7 +39,7 @@ def step(
     router: "Router", flag: str | None, to: str | None, *, up: bool, force: bool = False
 ) -> "Step":
     """Take a step. Raises what ``promoting`` does."""
-    from llmrr.migrate import promoting
+    from llmrr.migrate.applying import promoting
 
     config = router.config
     if flag is not None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from llmrr.migrate.artefact import Artefact, Model
     from llmrr.migrate.assessing.report import Assessment
     from llmrr.migrate.scanning import Scan
-    from llmrr.migrate.walking import Left
+    from llmrr.migrate.scanning.walking import Left
 
 _MOST: Final = 10  # files that are listed of a sort
 _LONGEST: Final = 60  # characters of a value that are shown

@@ -154,7 +154,7 @@ class Findings:
     def model(self, source: str, name: str | None = None, line: int | None = None) -> Model:
         """A new model; without a name it is called as its source ends. A name that is taken gets a
         ``-2``."""
-        from llmrr.migrate.naming import model_name
+        from llmrr.migrate.terms.naming import model_name
 
         wanted = model_name(name or source)
         if len(self._names) != len(self.models):
@@ -170,7 +170,7 @@ class Findings:
         model: Model | None = None, defaults: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         """A prompt; the same one twice is one."""
-        from llmrr.migrate.naming import model_name
+        from llmrr.migrate.terms.naming import model_name
 
         found = Template(
             "", template, tuple(messages), format, model.name if model else None, defaults or {}
@@ -200,7 +200,7 @@ class Findings:
 
     def artefact(self, error: str | None = None) -> Artefact:
         """What was found, with no secret in any text of it."""
-        from llmrr.migrate.secrets import scrubbed
+        from llmrr.migrate.terms.secrets import scrubbed
 
         found = Artefact(
             self.path, self.kind, tuple(self.models), tuple(self.fallbacks),

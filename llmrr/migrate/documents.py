@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate.secrets import masked
+from llmrr.migrate.terms.secrets import masked
 
 if TYPE_CHECKING:
     from llmrr.migrate.values import Code

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from llmrr.errors import DamagedFile
 from llmrr.migrate.documents import Document
 from llmrr.migrate.parsing import parsed
-from llmrr.migrate.secrets import masked
+from llmrr.migrate.terms.secrets import masked
 
 SERVE: Final = "the openai client with llmrr serve as its base_url, or llmrr's library"
 LIBRARY: Final = "llmrr's library, or llmrr run"

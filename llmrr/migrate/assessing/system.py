@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from llmrr.migrate.assessing.dependencies import Dependency
 from llmrr.migrate.documents import Document
-from llmrr.migrate.secrets import masked
+from llmrr.migrate.terms.secrets import masked
 
 ASPECTS: Final = ("framework", "deployment", "scaling", "monitoring")
 _FRAMEWORKS: Final[Mapping[str, str]] = {

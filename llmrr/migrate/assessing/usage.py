@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmrr.kinds import split_source
-from llmrr.migrate import naming
 from llmrr.migrate.artefact import Artefact, Model
+from llmrr.migrate.terms import naming
 from llmrr.optimize.history import ModelUse
 
 _LEVELS: Final = ((10, "high"), (3, "medium"), (1, "low"))  # call sites, at least

@@ -5,9 +5,9 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from llmrr.migrate import secrets
+from llmrr.migrate.terms import secrets
+from llmrr.migrate.terms.withheld import literals
 from llmrr.migrate.values import Code
-from llmrr.migrate.withheld import literals
 
 _CONTEXT: Final = (3, 2, 1)  # lines around a change; git needs one
 _LINES: Final = re.compile(r"[^\n]*\n|[^\n]+")

@@ -18,7 +18,7 @@ from llmrr.migrate.patches.javascript_code import JavaScriptCode
 from llmrr.migrate.patches.python_code import PythonCode
 from llmrr.migrate.patches.serving import Renamed
 from llmrr.migrate.patches.sheet import Sheet
-from llmrr.migrate.secrets import masked
+from llmrr.migrate.terms.secrets import masked
 
 HOW: Final = ("serve", "library")
 URL: Final = "http://127.0.0.1:8313/v1"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from llmrr.errors import LlmrrError
 from llmrr.migrate.artefact import Model, Notice
-from llmrr.migrate.setup import Setup
+from llmrr.migrate.merging.setup import Setup
 from llmrr.parameters import fields_of
 from llmrr.store.holders import Holding
 

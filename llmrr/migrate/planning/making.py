@@ -12,14 +12,14 @@ from llmrr import paths, tomlfile
 from llmrr.config import FILE_NAME, project_file, user_file
 from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
-from llmrr.migrate import checklist
+from llmrr.migrate.applying import checklist
 from llmrr.migrate.artefact import Artefact, Notice
+from llmrr.migrate.merging.setup import Setup, combined
 from llmrr.migrate.planning import blobs, replacing, sides
 from llmrr.migrate.planning.data import Action, Plan, identified
 from llmrr.migrate.planning.text import names_in, written
 from llmrr.migrate.planning.wishes import NO_WISHES, Wishes, fits, wanted, without
-from llmrr.migrate.secrets import masked
-from llmrr.migrate.setup import Setup, combined
+from llmrr.migrate.terms.secrets import masked
 from llmrr.strategies import parse_strategy
 from llmrr.tomllayout import Place
 
@@ -39,7 +39,7 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     """
     target = target.absolute()
     left = wanted(_foreign(artefacts), wishes)
-    setup = combined(left, target.parent)
+    setup = combined(left, target.parent, replacing.sources(wishes.replace, target.parent))
     _require_something(setup, left)
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
@@ -75,7 +75,8 @@ def called(
     """What each model of each artefact is called in the ``llmrr.toml`` that ``make`` plans, by the
     path and kind of the artefact and its name there. Raises what ``make`` does."""
     target = target.absolute()
-    setup = combined(wanted(artefacts, wishes), target.parent)
+    named = replacing.sources(wishes.replace, target.parent)
+    setup = combined(wanted(artefacts, wishes), target.parent, named)
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
     setup, _ = _replaced(setup, wishes, target.parent)

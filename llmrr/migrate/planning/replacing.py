@@ -1,5 +1,6 @@
 """Other models in the place of those that were found: ``--replace``."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -7,11 +8,11 @@ from typing import Final
 from llmrr import settings
 from llmrr.errors import NotFound, UsageError
 from llmrr.kinds import split_source
-from llmrr.migrate import naming
 from llmrr.migrate.artefact import Model, unique
-from llmrr.migrate.fitting import Fitter
-from llmrr.migrate.placing import Placer
-from llmrr.migrate.setup import Setup
+from llmrr.migrate.merging.fitting import Fitter
+from llmrr.migrate.merging.placing import Placer
+from llmrr.migrate.merging.setup import Setup
+from llmrr.migrate.terms import naming
 
 _EXAMPLE: Final = "--replace openai:gpt-4o=file:./x.gguf"
 _OF_ANY: Final = ("timeout", "max_retries")  # options that mean the same at every provider
@@ -31,6 +32,11 @@ def pair(text: str) -> tuple[str, str]:
     except ValueError as exc:
         raise UsageError(f"--replace {text}: {exc}", _EXAMPLE) from exc
     return old, new
+
+
+def sources(pairs: Iterable[tuple[str, str]], folder: Path) -> list[str]:
+    """What takes the place of models, as an ``llmrr.toml`` in ``folder`` names it."""
+    return [Placer(Path.cwd() / "x", folder).source(new) for _, new in pairs]
 
 
 def replaced(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from llmrr.errors import UsageError
-from llmrr.migrate import naming
 from llmrr.migrate.artefact import Model
 from llmrr.migrate.planning.wishes import Wishes
+from llmrr.migrate.terms import naming
 from llmrr.sides import MODES
 from llmrr.tomllayout import Place
 

@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 from llmrr import tomledit
 from llmrr.errors import BadConfig
 from llmrr.migrate.artefact import Model, Notice, unique
-from llmrr.migrate.chains import divided
-from llmrr.migrate.fitting import model_table, table_of
-from llmrr.migrate.reading import OURS
-from llmrr.migrate.setup import NAMING, Setup
+from llmrr.migrate.merging.chains import divided
+from llmrr.migrate.merging.fitting import model_table, table_of
+from llmrr.migrate.merging.setup import NAMING, Setup
+from llmrr.migrate.scanning.reading import OURS
 from llmrr.tomllayout import Place
 from llmrr.tomltext import key_text, toml_text
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from llmrr.migrate.artefact import Artefact, Model
-from llmrr.migrate.setup import NAMING, Setup
+from llmrr.migrate.merging.setup import NAMING, Setup
 
 
 @dataclass(frozen=True, slots=True)

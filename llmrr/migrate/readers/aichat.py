@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate import fields, naming
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
-from llmrr.migrate.lines import Lines
+from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers.base import Reader
-from llmrr.migrate.roles import role_of
-from llmrr.migrate.texts import literal, of_word
-from llmrr.migrate.withheld import withhold
+from llmrr.migrate.terms import fields, naming
+from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.texts import literal, of_word
+from llmrr.migrate.terms.withheld import withhold
 
 KIND: Final = "aichat"
 _OWN: Final = frozenset({

@@ -4,10 +4,10 @@ of the code is which of them."""
 from pathlib import Path
 from typing import Final
 
-from llmrr.migrate import hubnames, secrets
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.documents import Document
-from llmrr.migrate.fields import resolved, settle
+from llmrr.migrate.terms import hubnames, secrets
+from llmrr.migrate.terms.fields import resolved, settle
 from llmrr.migrate.values import Call, Env, Prompt, Unresolved, Value
 from llmrr.paths import exists
 

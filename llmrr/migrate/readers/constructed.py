@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.kinds import KEYS_OF_THEIR_OWN
-from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import own_keys, placing
+from llmrr.migrate.terms import fields, naming, secrets
+from llmrr.migrate.terms.withheld import literals
 from llmrr.migrate.values import Call, Env, Unresolved, Value
-from llmrr.migrate.withheld import literals
 
 _NAMES: Final = (
     "model", "model_name", "modelName", "model_id", "modelId", "repo_id", "repoId", "llm_name",

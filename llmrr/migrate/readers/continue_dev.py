@@ -4,16 +4,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate import fields, naming
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
-from llmrr.migrate.lines import Lines
+from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers.base import Reader
-from llmrr.migrate.roles import role_of
-from llmrr.migrate.secrets import is_secret_field, reference
-from llmrr.migrate.texts import template_of
+from llmrr.migrate.terms import fields, naming
+from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.secrets import is_secret_field, reference
+from llmrr.migrate.terms.texts import template_of
+from llmrr.migrate.terms.withheld import withhold
 from llmrr.migrate.values import Call, Unresolved
-from llmrr.migrate.withheld import withhold
 
 KIND: Final = "continue"
 # Where a server of one's own listens when nothing is said, as Continue has it.

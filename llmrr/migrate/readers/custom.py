@@ -8,19 +8,19 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate import fields, litellm_names, naming
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
-from llmrr.migrate.foreign import is_about_files, is_foreign, is_manifest
-from llmrr.migrate.guess_lists import Guess
-from llmrr.migrate.guessing import guesses
-from llmrr.migrate.lines import Lines
+from llmrr.migrate.guessing.foreign import is_about_files, is_foreign, is_manifest
+from llmrr.migrate.guessing.lists import Guess
+from llmrr.migrate.guessing.shapes import guesses
 from llmrr.migrate.parsing import Ini
+from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.guide.tables import in_milliseconds
-from llmrr.migrate.roles import role_of
+from llmrr.migrate.terms import fields, litellm_names, naming
+from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.withheld import withhold
 from llmrr.migrate.values import Env
-from llmrr.migrate.withheld import withhold
 
 KIND: Final = "custom"
 ENOUGH: Final = 0.7  # what is worth a mention

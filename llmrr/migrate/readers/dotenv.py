@@ -8,11 +8,12 @@ from typing import Final
 from llmrr import envfile
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.errors import BadConfig
-from llmrr.migrate import containers, fields, naming, secrets
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
+from llmrr.migrate.launching import containers
 from llmrr.migrate.readers.base import Reader
-from llmrr.migrate.withheld import withhold
+from llmrr.migrate.terms import fields, naming, secrets
+from llmrr.migrate.terms.withheld import withhold
 
 _LARGEST: Final = 200_000  # bytes
 _LONGEST: Final = 100  # characters of a name

@@ -9,9 +9,9 @@ from typing import Any, Final
 from llmrr import paths
 from llmrr.errors import LlmrrError
 from llmrr.migrate.artefact import Model
-from llmrr.migrate.fields import resolved
 from llmrr.migrate.readers import model_folder
 from llmrr.migrate.readers.coded_models import CodedModels
+from llmrr.migrate.terms.fields import resolved
 from llmrr.migrate.values import Call, Unresolved, Value
 from llmrr.store.holders import huggingface
 from llmrr.store.holders.base import is_folder, json_object, listed

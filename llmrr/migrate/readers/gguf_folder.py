@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from llmrr.errors import LlmrrError
-from llmrr.migrate import naming
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.terms import naming
 from llmrr.store.holders.base import Holding, listed, of_ggufs
 from llmrr.store.variants import is_projector, stem
 from llmrr.types import Format

@@ -12,12 +12,12 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from llmrr.errors import DamagedFile, LlmrrError
-from llmrr.migrate import hubnames, naming
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
-from llmrr.migrate.fields import api_key, settle
 from llmrr.migrate.readers import gguf_folder, gpt4all_code
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.terms import hubnames, naming
+from llmrr.migrate.terms.fields import api_key, settle
 from llmrr.modelfile import json_value
 from llmrr.store.holders import gpt4all
 from llmrr.store.holders.base import listed, small_file

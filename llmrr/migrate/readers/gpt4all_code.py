@@ -7,9 +7,9 @@ from typing import Final
 
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
-from llmrr.migrate.fields import resolved
 from llmrr.migrate.readers import asked
 from llmrr.migrate.readers.coded_models import CodedModels
+from llmrr.migrate.terms.fields import resolved
 from llmrr.migrate.values import Call, Value
 
 _USUAL: Final = "~/.cache/gpt4all"  # where the package keeps what it fetches

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.fields import api_key, resolved, settle
 from llmrr.migrate.readers import asked
+from llmrr.migrate.terms.fields import api_key, resolved, settle
 from llmrr.migrate.values import Call, Code, Value
 
 ROUTER: Final = "https://router.huggingface.co/v1"

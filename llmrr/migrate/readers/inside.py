@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.documents import Document
-from llmrr.migrate.lines import Lines
+from llmrr.migrate.parsing.lines import Lines
 
 _MOST: Final = 50  # texts of a file
 _LARGEST: Final = 400_000  # characters of one

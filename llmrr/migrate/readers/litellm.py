@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate import fields, litellm_names
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import LARGEST, Document
-from llmrr.migrate.lines import Lines
-from llmrr.migrate.litellm_settings import settle_router
+from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers import litellm_code
 from llmrr.migrate.readers.base import Reader
-from llmrr.migrate.roles import role_of
-from llmrr.migrate.secrets import is_secret_field
-from llmrr.migrate.withheld import withhold
+from llmrr.migrate.readers.litellm_settings import settle_router
+from llmrr.migrate.terms import fields, litellm_names
+from llmrr.migrate.terms.conversion import converted
+from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.secrets import is_secret_field
+from llmrr.migrate.terms.withheld import withhold
 
 KIND: Final = "litellm"
 _SECTIONS: Final = frozenset({
@@ -169,7 +170,7 @@ def _figures(model: Model, params: dict[str, Any], info: Any) -> None:
 
 def _figure(value: Any) -> float | None:
     try:
-        found = fields.converted("temperature", value)
+        found = converted("temperature", value)
     except ValueError:
         return None
     return float(found) if found is not None else None

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from llmrr.migrate import fields
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
-from llmrr.migrate.lines import Lines
+from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers.sdk.asks import Ask, Asked
 from llmrr.migrate.readers.sdk.clients import Client
 from llmrr.migrate.readers.sdk.prompts import prompts
-from llmrr.migrate.roles import role_of
+from llmrr.migrate.terms import fields
+from llmrr.migrate.terms.roles import role_of
 from llmrr.migrate.values import Call, Env, Prompt, Unresolved, Value
 
 _ASKS: Final = frozenset({
@@ -62,8 +62,8 @@ def _is_theirs(call: Call) -> bool:
 def _router(
     call: Call, findings: Findings, lines: Lines, groups: dict[str, list[Model]]
 ) -> None:
-    from llmrr.migrate.litellm_settings import settle_router
     from llmrr.migrate.readers.litellm import _balance, deployment
+    from llmrr.migrate.readers.litellm_settings import settle_router
 
     own: dict[str, list[Model]] = {}
     entries = call.named.get("model_list") or (call.args[0] if call.args else None)

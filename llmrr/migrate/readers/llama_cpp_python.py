@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from llmrr.migrate import fields
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.sdk.asks import Ask, Asked
 from llmrr.migrate.readers.sdk.clients import Client
 from llmrr.migrate.readers.sdk.prompts import prompts
+from llmrr.migrate.terms import fields
 from llmrr.migrate.values import Call, Code, Prompt, Value
 
 _ASKS: Final = {

@@ -6,12 +6,12 @@ from typing import Final
 
 from llmrr.errors import DamagedFile
 from llmrr.migrate.artefact import Artefact, Findings
-from llmrr.migrate.commands import Launch, long_name
 from llmrr.migrate.documents import Document
-from llmrr.migrate.launches import is_repository, served
+from llmrr.migrate.launching.commands import Launch, long_name
+from llmrr.migrate.launching.launches import is_repository, served
 from llmrr.migrate.parsing import Ini
 from llmrr.migrate.readers.base import Reader
-from llmrr.migrate.withheld import withhold
+from llmrr.migrate.terms.withheld import withhold
 
 KIND: Final = "llama-server-preset"
 EVERY: Final = "*"

@@ -4,16 +4,16 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from llmrr.migrate import fields
 from llmrr.migrate.artefact import Artefact, Findings, Model
-from llmrr.migrate.commands import launch, words_of
 from llmrr.migrate.documents import Document
-from llmrr.migrate.launches import served
-from llmrr.migrate.lines import Lines
-from llmrr.migrate.macros import expanded
+from llmrr.migrate.launching.commands import launch, words_of
+from llmrr.migrate.launching.launches import served
+from llmrr.migrate.launching.macros import expanded
+from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers.base import Reader
-from llmrr.migrate.roles import role_of
-from llmrr.migrate.withheld import withhold
+from llmrr.migrate.terms import fields
+from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.withheld import withhold
 
 KIND: Final = "llama-swap"
 # Of the proxy, or said again by the models themselves.

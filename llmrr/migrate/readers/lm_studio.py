@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmrr.errors import DamagedFile, LlmrrError
-from llmrr.migrate import naming
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
-from llmrr.migrate.fields import settle
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.terms import naming
+from llmrr.migrate.terms.fields import settle
 from llmrr.store.holders import lmstudio
 from llmrr.store.holders.base import Holding, existing, is_folder, json_object
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate import naming
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
-from llmrr.migrate.fields import api_key, settle
 from llmrr.migrate.readers import localai_gallery, localai_templates
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.localai_source import File, files_of, located
+from llmrr.migrate.terms import naming
+from llmrr.migrate.terms.fields import api_key, settle
 
 Table = Mapping[str, Any]
 

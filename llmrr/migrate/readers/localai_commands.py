@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from llmrr.migrate.artefact import Findings
-from llmrr.migrate.commands import Launch
-from llmrr.migrate.fields import settle
+from llmrr.migrate.launching.commands import Launch
 from llmrr.migrate.readers.localai_source import located
+from llmrr.migrate.terms.fields import settle
 
 
 def put(started: Launch, environment: Mapping[str, str], findings: Findings, line: int) -> None:

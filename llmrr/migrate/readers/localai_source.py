@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from llmrr.migrate import hubnames
+from llmrr.migrate.terms import hubnames
 
 _WEIGHTS: Final = re.compile(r"(?i).*\.(?:gguf|ggml|bin|safetensors|onnx|pth?)$")
 _OWNERLESS: Final = re.compile(r"[A-Za-z0-9][\w.-]*")  # as gpt2: a repository of the hub itself

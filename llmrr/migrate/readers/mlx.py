@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate import hubnames
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers import asked, mlx_commands
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.coded_models import CodedModels
 from llmrr.migrate.readers.transformers import tell_of_mlx
+from llmrr.migrate.terms import hubnames
 from llmrr.migrate.values import Call, Value
 
 _PACKAGES: Final = ("mlx_lm", "mlx_vlm", "mlx_omni_server")

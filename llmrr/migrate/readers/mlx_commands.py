@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from llmrr.migrate.artefact import Artefact, Findings
-from llmrr.migrate.commands import launch, words_of
 from llmrr.migrate.documents import Document
-from llmrr.migrate.launches import served
+from llmrr.migrate.launching.commands import launch, words_of
+from llmrr.migrate.launching.launches import served
 from llmrr.migrate.values import Call
 
 _SCRIPTS: Final = frozenset({

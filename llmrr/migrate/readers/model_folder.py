@@ -10,7 +10,7 @@ from llmrr.errors import LlmrrError
 from llmrr.formats import quantization
 from llmrr.formats.model_config import CONTEXT, Config
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.fields import settle
+from llmrr.migrate.terms.fields import settle
 from llmrr.store.holders.base import json_object, listed
 
 _WRITES: Final = re.compile(

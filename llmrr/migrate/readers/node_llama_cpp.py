@@ -4,13 +4,13 @@ has. https://node-llama-cpp.withcat.ai/guide"""
 from collections.abc import Iterator
 from typing import Final
 
-from llmrr.migrate import fields
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.llama_node import places
 from llmrr.migrate.readers.llama_node.asking import Asking
 from llmrr.migrate.readers.llama_node.tracing import Tracing
+from llmrr.migrate.terms import fields
 from llmrr.migrate.values import Call, Code, Value
 
 PACKAGE: Final = "node-llama-cpp"

@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 
 from llmrr import modelfile
 from llmrr.errors import BadConfig, DamagedFile
-from llmrr.migrate import hubnames
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers import ollama_parameters, ollama_store
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.terms import hubnames
 from llmrr.modelfile import Command
 from llmrr.paths import exists, user_path
 

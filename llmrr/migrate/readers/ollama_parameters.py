@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from llmrr.errors import nearest
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.fields import settle
+from llmrr.migrate.terms.fields import settle
 
 _OURS: Final = (
     "num_ctx", "num_predict", "num_gpu", "num_thread", "use_mmap", "seed", "stop", "temperature",

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from llmrr.migrate import naming, secrets
 from llmrr.migrate.artefact import Model
+from llmrr.migrate.terms import naming, secrets
 from llmrr.migrate.values import Value
 
 # Signs in without a key; an address of OpenAI's JavaScript library before version 4, which reads no

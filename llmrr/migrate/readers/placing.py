@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from llmrr.migrate import hubnames, litellm_names, naming
 from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.terms import hubnames, litellm_names, naming
 from llmrr.migrate.values import Value
 
 _WEIGHTS: Final = (".gguf", ".bin", ".ggml", ".safetensors")

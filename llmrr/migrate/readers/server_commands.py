@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from llmrr.migrate import containers, fields, litellm_names, mounts, naming, secrets, shellscripts
 from llmrr.migrate.artefact import Artefact, Findings, Model
-from llmrr.migrate.commands import Launch, launch
 from llmrr.migrate.documents import Document
-from llmrr.migrate.launches import served
+from llmrr.migrate.launching import containers, mounts, shellscripts
+from llmrr.migrate.launching.commands import Launch, launch
+from llmrr.migrate.launching.launches import served
 from llmrr.migrate.readers import dotenv, inside, localai_commands
 from llmrr.migrate.readers.base import Reader
-from llmrr.migrate.withheld import withhold
+from llmrr.migrate.terms import fields, litellm_names, naming, secrets
+from llmrr.migrate.terms.withheld import withhold
 
 _KINDS: Final = {
     "mlx": "mlx-code", "llama-cpp-python": "llama-cpp-python-code", "litellm": "litellm",

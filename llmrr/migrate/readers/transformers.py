@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from llmrr.errors import DamagedFile, LlmrrError
 from llmrr.formats.model_config import Config
-from llmrr.migrate import hubnames, naming
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers import hf_cache, model_folder
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.terms import hubnames, naming
 from llmrr.store.holders import base
 from llmrr.store.holders.base import Holding, json_object, listed
 from llmrr.types import Format

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from llmrr.errors import EngineFailed, LlmrrError, UsageError
-from llmrr.migrate.secrets import masked
+from llmrr.migrate.terms.secrets import masked
 from llmrr.migrate.validating.addresses import AddressSystem
 from llmrr.migrate.validating.cases import Case, answerable, builtin
 from llmrr.migrate.validating.likeness import Likeness, is_at, is_same

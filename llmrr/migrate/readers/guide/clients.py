@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from llmrr.migrate import fields, secrets
 from llmrr.migrate.artefact import Artefact, Findings, Model
+from llmrr.migrate.terms import fields, secrets
 from llmrr.migrate.values import Call, Code, Env, Value
 
 _CLIENTS: Final = frozenset({

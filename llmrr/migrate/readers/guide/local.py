@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from llmrr.migrate import fields
 from llmrr.migrate.artefact import Findings
 from llmrr.migrate.readers.guide.tables import in_milliseconds, nested, part
+from llmrr.migrate.readers.weights import UNSUPPORTED, model_at
+from llmrr.migrate.terms import fields
 from llmrr.migrate.values import Value
-from llmrr.migrate.weights import UNSUPPORTED, model_at
 
 _PATH: Final = ("modelPath", "model_path", "modelFile")
 _NESTED: Final = ("config", "options", "params", "parameters", "settings", "contextOptions",

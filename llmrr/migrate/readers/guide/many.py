@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from llmrr.kinds import split_source
-from llmrr.migrate import fields, naming
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers.guide import routing
 from llmrr.migrate.readers.guide.tables import in_milliseconds, nested, part
+from llmrr.migrate.readers.weights import model_at
+from llmrr.migrate.terms import fields, naming
 from llmrr.migrate.values import Env, Unresolved, Value
-from llmrr.migrate.weights import model_at
 
 _ID: Final = ("modelName", "model", "modelId", "model_name", "model_id", "id", "name")
 _PATH: Final = ("modelPath", "model_path", "path", "file")

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers.guide.tables import in_milliseconds, nested, part
+from llmrr.migrate.terms import fields, naming, secrets
 from llmrr.migrate.values import Env, Value
 
 NAME: Final = "openai-default"  # the guide's

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from llmrr import settings
 from llmrr.guide import RULES, snake
-from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.terms import fields, naming, secrets
 from llmrr.migrate.values import Prompt, Value, plain
 from llmrr.strategies import STRATEGIES, STRAY
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from llmrr.migrate.documents import Document
-from llmrr.migrate.foreign import is_about_files
+from llmrr.migrate.guessing.foreign import is_about_files
 from llmrr.migrate.values import Call, Value
 
 _MOST: Final = 100  # tables of one file

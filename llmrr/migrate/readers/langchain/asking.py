@@ -3,10 +3,10 @@
 import re
 from typing import TYPE_CHECKING, Final
 
-from llmrr.migrate import secrets
 from llmrr.migrate.readers.langchain import classes, prompts, sketches
 from llmrr.migrate.readers.langchain.parts import NOTHING, Part, link, within
 from llmrr.migrate.readers.langchain.sketches import Sketch
+from llmrr.migrate.terms import secrets
 from llmrr.migrate.values import Call, Prompt, Unresolved
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from llmrr.migrate import fields, naming, secrets
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import constructed
 from llmrr.migrate.readers.langchain import classes, sketches
 from llmrr.migrate.readers.langchain.parts import NOTHING, Part, beside, link, one_of
+from llmrr.migrate.terms import fields, naming, secrets
 from llmrr.migrate.values import Call, Env, Prompt, Unresolved, Value
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 
-from llmrr.migrate import fields
 from llmrr.migrate.artefact import Findings
 from llmrr.migrate.readers.langchain.messages import turns_of
 from llmrr.migrate.readers.langchain.sketches import (
@@ -15,6 +14,7 @@ from llmrr.migrate.readers.langchain.sketches import (
     text_of,
     title,
 )
+from llmrr.migrate.terms import fields
 from llmrr.migrate.values import Call, Prompt, Unresolved, Value
 
 

@@ -7,7 +7,6 @@ serves all.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
-from llmrr.migrate import fields
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import constructed
 from llmrr.migrate.readers.langchain import asking, prompts
@@ -26,6 +25,7 @@ from llmrr.migrate.readers.langchain.parts import (
     within,
 )
 from llmrr.migrate.readers.langchain.sketches import Sketch
+from llmrr.migrate.terms import fields
 from llmrr.migrate.values import Call, Unresolved, Value
 
 _ASKING: Final = frozenset({

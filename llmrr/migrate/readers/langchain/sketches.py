@@ -5,8 +5,8 @@ import string
 from dataclasses import dataclass, field
 from typing import Final
 
-from llmrr.migrate import fields
 from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.terms import fields
 from llmrr.migrate.values import Call, Prompt, Unresolved, Value
 
 Turn = tuple[str, str]

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from llmrr.migrate import fields
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers.llama_node.places import sized
 from llmrr.migrate.readers.llama_node.tracing import Tracing
+from llmrr.migrate.terms import fields
 from llmrr.migrate.values import Call, Prompt, Value
 
 _ASKS: Final = frozenset({

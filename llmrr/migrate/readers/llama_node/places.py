@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from llmrr.migrate import fields
 from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.readers.weights import model_at
+from llmrr.migrate.terms import fields
 from llmrr.migrate.values import Call, Code, Unresolved, Value
-from llmrr.migrate.weights import model_at
 
 _URI = re.compile(r"(?i)(?:hf|huggingface):|https?://|(?:hf|huggingface)\.co/|file:")
 

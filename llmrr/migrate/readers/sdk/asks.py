@@ -6,10 +6,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
-from llmrr.migrate import fields, litellm_names, naming
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import own_keys
 from llmrr.migrate.readers.sdk.clients import Client
+from llmrr.migrate.terms import fields, litellm_names, naming
 from llmrr.migrate.values import Call, Env, OneOf, Unresolved, Value
 
 MODELS: Final = ("model", "engine", "deployment_id", "deployment", "model_name", "modelName")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from llmrr.migrate.secrets import is_placeholder
+from llmrr.migrate.terms.secrets import is_placeholder
 from llmrr.migrate.values import Call, Code, Value
 
 _ROOTS: Final = {

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from llmrr.migrate.readers.sdk.asks import Ask
 from llmrr.migrate.readers.sdk.clients import Client, client_of, vendor_of
-from llmrr.migrate.roles import role_of
+from llmrr.migrate.terms.roles import role_of
 from llmrr.migrate.values import Call, Code, Value
 
 

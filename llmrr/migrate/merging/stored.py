@@ -4,14 +4,14 @@ A cache knows which weights there are, not how they are used: a model that code 
 weights a cache holds is one model, with the settings of the code.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from llmrr.migrate.artefact import Artefact, Model
-from llmrr.migrate.placing import Placer
+from llmrr.migrate.merging.placing import Placer
 
 _STORES: Final = ("hf-cache", "ollama-store")
 _FOLDERS: Final = ("hf-cache", "transformers-dir", "mlx-dir")
@@ -19,11 +19,14 @@ _PATHS: Final = ("mmproj", "lora", "chat_template")
 _CONTEXT: Final = 32_768  # tokens: what a chat takes where it fits
 
 
-def joined(artefacts: Iterable[Artefact], folder: Path) -> list[Artefact]:
+def joined(
+    artefacts: Iterable[Artefact], folder: Path, named_too: Collection[str] = ()
+) -> list[Artefact]:
     """The artefacts, for an ``llmrr.toml`` in ``folder``, with the models of stores as other
-    artefacts have them; without files of a plain folder that others name; and without a length of
-    training that nobody asked for: a context is as long as it needs to be up to that."""
-    given = _without_named(list(artefacts), folder)
+    artefacts have them; without files of a plain folder that others, or the user, name; and
+    without a length of training that nobody asked for: a context is as long as it needs to be up
+    to that."""
+    given = _without_named(list(artefacts), folder, named_too)
     named: dict[tuple[str, str], Model] = {}
     for artefact in given:
         if artefact.kind not in _STORES:
@@ -36,14 +39,16 @@ def joined(artefacts: Iterable[Artefact], folder: Path) -> list[Artefact]:
     ]  # fmt: skip
 
 
-def _without_named(given: list[Artefact], folder: Path) -> list[Artefact]:
+def _without_named(
+    given: list[Artefact], folder: Path, too: Collection[str]
+) -> list[Artefact]:
     plain = [one for one in given if _is_plain(one)]
     if not plain:
         return given
     named = {
         path for one in given if not _is_plain(one) for model in one.models
         for path in _files(one, model, folder)
-    }  # fmt: skip
+    }.union(too)  # fmt: skip
     return [
         replace(one, models=tuple(
             model for model in one.models if not named & {*_files(one, model, folder)}))

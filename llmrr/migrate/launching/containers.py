@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from llmrr.migrate.commands import words_of
-from llmrr.migrate.lines import Lines
-from llmrr.migrate.shellscripts import Command, filled, joined
+from llmrr.migrate.launching.commands import words_of
+from llmrr.migrate.launching.shellscripts import Command, filled, joined
+from llmrr.migrate.parsing.lines import Lines
 
 _DEEPEST: Final = 12
 _MOST: Final = 500  # containers of a file

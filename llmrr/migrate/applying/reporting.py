@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import config, stats
 from llmrr.errors import LlmrrError
-from llmrr.migrate import applying, checklist, proof, records
-from llmrr.migrate.checklist import Facts
+from llmrr.migrate import applying
+from llmrr.migrate.applying import checklist, proof, records
+from llmrr.migrate.applying.checklist import Facts
+from llmrr.migrate.applying.records import Migration
 from llmrr.migrate.planning import Action
-from llmrr.migrate.records import Migration
 
 if TYPE_CHECKING:
     import sqlite3
@@ -102,7 +103,7 @@ def note(connection: "sqlite3.Connection", kind: str, fields: dict[str, str | No
 
 def safe(text: str) -> str:
     """A text of the user's, without what looks like a key."""
-    from llmrr.migrate.secrets import masked
+    from llmrr.migrate.terms.secrets import masked
 
     return masked(text)
 

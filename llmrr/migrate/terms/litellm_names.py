@@ -3,7 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
-from llmrr.migrate import naming
+from llmrr.migrate.terms import naming
 
 # ``LlmProviders`` of litellm 1.109.1 (``litellm/types/utils.py``).
 _NAMES: Final = """

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import config, journal, paths, trust
 from llmrr.errors import LlmrrError, NotFound
-from llmrr.migrate import caches, records, registering
+from llmrr.migrate import caches
+from llmrr.migrate.applying import records, registering
+from llmrr.migrate.applying.records import Migration, Step
+from llmrr.migrate.merging.setup import digest_of
 from llmrr.migrate.planning import Action, Plan
-from llmrr.migrate.records import Migration, Step
-from llmrr.migrate.setup import digest_of
 
 if TYPE_CHECKING:
     import sqlite3

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.lines import Lines
-from llmrr.migrate.withheld import withhold
+from llmrr.migrate.parsing.lines import Lines
+from llmrr.migrate.terms.withheld import withhold
 
 Groups = Mapping[str, Sequence[Model]]
 

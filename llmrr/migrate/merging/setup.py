@@ -1,15 +1,16 @@
 """The neutral form between artefacts and ``llmrr.toml``: many artefacts as one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from llmrr.migrate import alike, naming, stored, variables
 from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
-from llmrr.migrate.fitting import Fitter, table_of
-from llmrr.migrate.ordering import ordered
-from llmrr.migrate.placing import Placer
+from llmrr.migrate.merging import alike, stored, variables
+from llmrr.migrate.merging.fitting import Fitter, table_of
+from llmrr.migrate.merging.ordering import ordered
+from llmrr.migrate.merging.placing import Placer
+from llmrr.migrate.terms import naming
 
 # Settings that name models.
 NAMING: Final = (
@@ -36,14 +37,17 @@ class Setup:
     called: Mapping[tuple[Path, str, str], str] = field(default_factory=dict)
 
 
-def combined(artefacts: Iterable[Artefact], folder: Path) -> Setup:
-    """What all of them say, for an ``llmrr.toml`` in ``folder``, in their order.
+def combined(
+    artefacts: Iterable[Artefact], folder: Path, named: Collection[str] = ()
+) -> Setup:
+    """What all of them say, for an ``llmrr.toml`` in ``folder``, in their order. ``named`` are
+    sources that the user names, seen from there.
 
     What is the same is there once; of two things with one name the second is renamed. What
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
     found = _Combining(folder)
-    given = stored.joined(artefacts, folder)
+    given = stored.joined(artefacts, folder, named)
     for artefact in given:
         found.add(artefact)
     return found.setup(given)

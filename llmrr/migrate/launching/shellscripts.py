@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from llmrr.migrate.commands import words_of
+from llmrr.migrate.launching.commands import words_of
 
 Command = tuple[int, list[str], dict[str, str], dict[str, str]]
 """A command line: where it stands, its words, what is set for it, and what a container sees."""

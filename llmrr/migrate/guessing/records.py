@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmrr.migrate.guess_lists import plain_name
-from llmrr.migrate.secrets import is_secret_field
+from llmrr.migrate.guessing.lists import plain_name
+from llmrr.migrate.terms.secrets import is_secret_field
 
 _OF_ANSWERS: Final = frozenset({
     "response", "output", "answer", "completion", "score", "scores", "latency", "usage", "result",

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from llmrr.migrate import litellm_names, naming
+from llmrr.migrate.terms import litellm_names, naming
 
 _WORDS: Final = frozenset({
     "openai", "azure", "anthropic", "google", "gemini", "vertex", "cohere", "bedrock", "mistral",

@@ -3,8 +3,8 @@
 from pathlib import PurePosixPath
 from typing import Final
 
-from llmrr.migrate import hubnames
 from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.terms import hubnames
 
 UNSUPPORTED: Final = "Unsupported model format"  # the guide's words
 _REFUSED: Final = frozenset({

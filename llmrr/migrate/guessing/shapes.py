@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from llmrr.migrate import guess_lists as listed
-from llmrr.migrate import guess_records as records
-from llmrr.migrate import naming
-from llmrr.migrate.fields import NAMES
-from llmrr.migrate.guess_lists import Guess, plain_name
-from llmrr.migrate.provider_words import is_for, of_word, prefixed
-from llmrr.migrate.secrets import is_secret_field, reference
+from llmrr.migrate.guessing import lists as listed
+from llmrr.migrate.guessing import records
+from llmrr.migrate.guessing.lists import Guess, plain_name
+from llmrr.migrate.terms import naming
+from llmrr.migrate.terms.fields import NAMES
+from llmrr.migrate.terms.provider_words import is_for, of_word, prefixed
+from llmrr.migrate.terms.secrets import is_secret_field, reference
 from llmrr.migrate.values import Env, Value
 
 _DEEPEST: Final = 12

@@ -8,18 +8,19 @@ from typing import Any, Final
 
 from llmrr.config import FILE_NAME
 from llmrr.errors import DamagedFile, NotFound, UsageError, nearest
-from llmrr.migrate import readers, seeming
+from llmrr.migrate import readers
 from llmrr.migrate.artefact import KINDS, Artefact, Notice
 from llmrr.migrate.assessing import dependencies, report, system
 from llmrr.migrate.assessing.dependencies import Dependency
 from llmrr.migrate.assessing.system import Sign
 from llmrr.migrate.documents import CODE, LARGEST, Document
-from llmrr.migrate.garbage import Uncollected
 from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_model
 from llmrr.migrate.readers.base import Reader
-from llmrr.migrate.reading import OURS, UNREAD, Content, read
-from llmrr.migrate.secrets import masked
-from llmrr.migrate.walking import File, Left, Walk, Wanted, said
+from llmrr.migrate.scanning import seeming
+from llmrr.migrate.scanning.garbage import Uncollected
+from llmrr.migrate.scanning.reading import OURS, UNREAD, Content, read
+from llmrr.migrate.scanning.walking import File, Left, Walk, Wanted, said
+from llmrr.migrate.terms.secrets import masked
 
 _DATABASE: Final = b"SQLite format 3\0"
 _TOLD: Final = 20  # files that could not be read, which a plan names

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from llmrr import database
 from llmrr.errors import NotFound
 from llmrr.migrate import planning
-from llmrr.migrate.checklist import Tick
+from llmrr.migrate.applying.checklist import Tick
 from llmrr.migrate.planning import Action, Plan
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from llmrr.migrate.fields import NAMES
-from llmrr.migrate.provider_words import prefixed
-from llmrr.migrate.secrets import is_secret_field, reference
+from llmrr.migrate.terms.fields import NAMES
+from llmrr.migrate.terms.provider_words import prefixed
+from llmrr.migrate.terms.secrets import is_secret_field, reference
 from llmrr.migrate.values import Env, Value
 
 _INNER: Final = frozenset({

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from llmrr.migrate import naming
 from llmrr.migrate.artefact import Artefact, Model
-from llmrr.migrate.variables import Say
+from llmrr.migrate.merging.variables import Say
+from llmrr.migrate.terms import naming
 
 _FINGERPRINT: Final = (
     "source", "params", "options", "format", "engine", "group", "weight", "priority", "tags",

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from llmrr.migrate import secrets
 from llmrr.migrate.artefact import Findings
+from llmrr.migrate.terms import secrets
 
 _DEEPEST: Final = 40
 _MOST: Final = 100_000

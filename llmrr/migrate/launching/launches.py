@@ -4,13 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from llmrr.migrate import fields, hubnames, naming
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.commands import Launch, Program
-from llmrr.migrate.roles import role_of
-from llmrr.migrate.secrets import reference
+from llmrr.migrate.launching.commands import Launch, Program
+from llmrr.migrate.terms import fields, hubnames, naming
+from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.secrets import reference
+from llmrr.migrate.terms.withheld import withhold
 from llmrr.migrate.values import Value
-from llmrr.migrate.withheld import withhold
 
 _MODEL: Final[Mapping[Program, tuple[str, ...]]] = {
     "llama.cpp": ("model",), "llama-cpp-python": ("model",), "mlx": ("model", "model-path"),

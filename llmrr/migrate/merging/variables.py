@@ -10,8 +10,8 @@ from llmrr import envfile
 from llmrr.config import user_file
 from llmrr.errors import BadConfig
 from llmrr.kinds import split_source
-from llmrr.migrate import naming
 from llmrr.migrate.artefact import Artefact, Model
+from llmrr.migrate.terms import naming
 
 Say = Callable[[str, str, str], None]
 
@@ -62,9 +62,11 @@ def _hold_against(other: _Candidate, best: _Candidate, needed: Sequence[str], sa
 
 
 def numbered(models: Iterable[Model], origins: Mapping[str, str], say: Say) -> list[Model]:
-    """The models, those with different keys under one variable with variables of their own."""
+    """The models, those with different keys under one variable with variables of their own: two
+    literal ones, and a literal one beside that of another address."""
     given = list(models)
     taken = {one.options.get("api_key_env") for one in given}
+    elsewhere = {_reached(one) for one in given if one.key is None}
     known: dict[str, dict[str, str]] = {}
     found = []
     for model in given:
@@ -72,7 +74,9 @@ def numbered(models: Iterable[Model], origins: Mapping[str, str], say: Say) -> l
         if model.key is not None and variable is not None:
             own = known.setdefault(variable, {})
             if model.key not in own:
-                own[model.key] = _next(variable, len(own) + 1, taken)
+                others = {place for name, place in elsewhere if name == variable}
+                number = len(own) + 1 + bool(others - {_reached(model)[1]})
+                own[model.key] = _next(variable, number, taken)
                 taken.add(own[model.key])
             named = own[model.key]
             if named != variable:
@@ -81,6 +85,11 @@ def numbered(models: Iterable[Model], origins: Mapping[str, str], say: Say) -> l
                 model = replace(model, options=model.options | {"api_key_env": named})
         found.append(model)
     return found
+
+
+def _reached(model: Model) -> tuple[str | None, str | None]:
+    """The variable of its key, and the address that gets it."""
+    return model.options.get("api_key_env"), model.options.get("base_url")
 
 
 def _next(variable: str, number: int, taken: Collection[str | None]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from llmrr import settings, tomlfile
 from llmrr.kinds import LOCAL_PROVIDERS, split_source
 from llmrr.migrate.artefact import Model, Notice, Template
-from llmrr.migrate.secrets import masked
+from llmrr.migrate.terms.secrets import masked
 from llmrr.strategies import STRAY
 from llmrr.tomltext import is_secret
 
