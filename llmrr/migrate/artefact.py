@@ -41,7 +41,8 @@ class Model:
     one, which never leaves the process: two that differ need two variables. ``source`` is as §5 of
     the design has it, with paths as the artefact has them. ``call_sites`` are lines where code asks
     it; ``cost`` is in dollars per million tokens. ``weights`` is the file where they lie on this
-    machine, for a tool that keeps them under another name than ``source`` has.
+    machine, for a tool that keeps them under another name than ``source`` has. ``adrift`` is what
+    decides on its address where that is not known: a variable, or what the code says.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Model:
     key: str | None = None
     bytes: int | None = None
     weights: str | None = None
+    adrift: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As ``migrate scan --json`` prints it."""

@@ -1,6 +1,7 @@
 """The stable codes of warnings, each with what it means; ``llmrr-errors(7)`` lists them."""
 
 CODES = {
+    "address-unknown": "only running the code would tell which server is asked: left out of plans",
     "alias": "another name for a model, which is kept only in the report",
     "autodetect": "the tool asks a server which models there are; none is named",
     "batch-size": "the size of batches is chosen by the engine",

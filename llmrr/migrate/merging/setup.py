@@ -46,8 +46,8 @@ def combined(
     What is the same is there once; of two things with one name the second is renamed. What
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
-    found = _Combining(folder)
     given = stored.joined(artefacts, folder, named)
+    found = _Combining(folder, variables.addresses(given))
     for artefact in given:
         found.add(artefact)
     return found.setup(given)
@@ -56,8 +56,8 @@ def combined(
 class _Combining:
     """The setup as it grows."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.fitter = folder, Fitter(folder)
+    def __init__(self, folder: Path, addresses: Mapping[str, str]) -> None:
+        self.folder, self.fitter, self.addresses = folder, Fitter(folder), addresses
         self.models: list[Model] = []
         self.homes: dict[str, str] = {}  # of each model, the artefact that it is from
         self.chains: list[tuple[str, ...]] = []
@@ -114,6 +114,12 @@ class _Combining:
             self._say("unsupported-source", where, f"{model.name} is left out: {exc}")
             return None
         options = placer.options(model.options)
+        if model.adrift and "base_url" not in options:
+            if model.adrift not in self.addresses:
+                said = f"{model.name} is left out: it is asked at {model.adrift}, which is not known"
+                self._say("address-unknown", where, f"{said}; its key is to go nowhere else")
+                return None
+            options = options | {"base_url": self.addresses[model.adrift]}
         file = where.partition(":")[0]
         known = [one for one in self.warnings
                  if one.code == "foreign-path" and one.where.startswith(file)]  # fmt: skip

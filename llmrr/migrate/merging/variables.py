@@ -1,7 +1,9 @@
 """Which variables hold the keys of models, and which file of them (``.env``) is named."""
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +41,17 @@ def chosen(
         return {"env_file": str(best.path.absolute())}
     relative = os.path.relpath(best.path.absolute(), folder.absolute())
     return {"env_file": relative.replace(os.sep, "/")}
+
+
+def addresses(artefacts: Iterable[Artefact]) -> dict[str, str]:
+    """The variables of files of variables that hold an address, without a key in it."""
+    found: dict[str, str] = {}
+    for path in _stated(artefacts):
+        with suppress(BadConfig, OSError):
+            for name, value in envfile.read(path).items():
+                if re.fullmatch(r"https?://[^\s/?#@]+[^\s?#@]*", value):
+                    found.setdefault(name, value)
+    return found
 
 
 def _hold_against(other: _Candidate, best: _Candidate, needed: Sequence[str], say: Say) -> None:

@@ -116,6 +116,8 @@ def settle(
             continue
         known = resolved(value, findings, name, line)
         if known is None:
+            if ours == "base_url":
+                model.adrift = decider(value)
             continue
         if name in milliseconds and isinstance(known, int | float):
             known = known / 1000
@@ -174,6 +176,15 @@ def alternatives(value: Value) -> list[Value]:
         return [value]
     first, *rest = value.stated
     return [replace(value, values=(first,)), *rest]
+
+
+def decider(value: Value) -> str:
+    """What decides on a value that is not known: the name of a variable, or what the code says."""
+    if isinstance(value, str):
+        value = secrets.reference(value) or value
+    if isinstance(value, Env):
+        return value.name
+    return value.text[:60] if isinstance(value, Unresolved | Call | Prompt) else "a file"
 
 
 def value_line(value: Value) -> int | None:

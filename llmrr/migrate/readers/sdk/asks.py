@@ -10,7 +10,7 @@ from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import own_keys
 from llmrr.migrate.readers.sdk.clients import Client
 from llmrr.migrate.terms import fields, litellm_names, naming
-from llmrr.migrate.values import Call, Env, OneOf, Unresolved, Value
+from llmrr.migrate.values import Call, Env, OneOf, Prompt, Unresolved, Value
 
 MODELS: Final = ("model", "engine", "deployment_id", "deployment", "model_name", "modelName")
 _DEPLOYMENTS: Final = ("azure_deployment", "azureDeployment", "deployment", "deployment_name")
@@ -125,6 +125,8 @@ def _model(ask: Ask, findings: Findings) -> Model | None:
     model = findings.model(placed.source, line=line)
     if placed.base_url:
         model.options["base_url"] = placed.base_url
+    elif ask.client.vendor == "openai":
+        model.adrift = _decider(ask.client)
     _fill(model, ask, findings)
     own_keys.name_key(model, ask.client.vendor, {**ask.client.stated, **ask.stated})
     return model
@@ -200,6 +202,17 @@ def _address(client: Client, findings: Findings, line: int | None) -> str | None
         findings.warn("wrong-type", f"{name} is no address", line, name)
         return None
     return _without_key(found)
+
+
+def _decider(client: Client) -> str | None:
+    """What decides on the address of a client, where that is only known at run time."""
+    value = next((client.stated[one] for one in _ADDRESSES if client.stated.get(one)), None)
+    if isinstance(value, OneOf) and value.stated:
+        return None
+    if isinstance(value, Env):
+        own = REMOTE[client.vendor].address_env
+        return value.name if value.default is None and value.name != own else None
+    return fields.decider(value) if isinstance(value, Unresolved | Call | Prompt) else None
 
 
 def _without_key(address: str) -> str:
