@@ -72,8 +72,18 @@ _WORDS: Final = (
 _PRESET: Final = re.compile(
     rb"(?m)^[ \t]*(?:\[(?:\*|[\w.-]+/[\w.-]+(?::[\w.-]+)?)\]|(?:hf|hfr|hf-repo)[ \t]*=)"
 )
-_TOOL_BYTES: Final = tuple(one.encode() for one in _TOOLS)
-_DATA_BYTES: Final = tuple(one.encode() for one in (*_WORDS, *_TOOLS))
+
+
+def _needed(words: tuple[str, ...]) -> tuple[bytes, ...]:
+    """The words without those that hold another: where they stand, it does."""
+    return tuple(
+        one.encode() for one in dict.fromkeys(words)
+        if not any(other in one for other in words if other != one)
+    )  # fmt: skip
+
+
+_TOOL_BYTES: Final = _needed(_TOOLS)
+_DATA_BYTES: Final = _needed((*_WORDS, *_TOOLS))
 
 
 def syntax(text: str, suffix: str) -> str | None:
@@ -153,7 +163,7 @@ def may_mention_model(data: bytes, suffix: str) -> bool:
     for word in words:  # any() takes twice as long
         if word in plain:
             return True
-    return words is _DATA_BYTES and _PRESET.search(plain) is not None
+    return words is _DATA_BYTES and _PRESET.search(plain, 0, _HEAD) is not None
 
 
 def is_minified(data: bytes, suffix: str) -> bool:
