@@ -6,6 +6,7 @@ import pytest
 
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.documents import Document
+from llmrr.migrate.merging.setup import combined
 from llmrr.migrate.readers import langchain, llamaindex
 
 IMPORTS = """
@@ -224,7 +225,7 @@ def test_a_key_of_another_server_is_not_openais() -> None:
         'OpenAILike(model="qwen3", api_key="0f1e2d3c4b5a6978", api_base="https://llm.example/v1")\n'
     )
     (found,) = llamaindex.CODE.of_code(Document(Path("app.py"), text.encode()))
-    assert [(one.source, one.options) for one in found.models] == [
+    assert [(one.source, one.options) for one in combined([found], Path()).models] == [
         ("openai:qwen3", {"base_url": "https://llm.example/v1", "api_key_env": "QWEN3_API_KEY"}),
     ]
 

@@ -21,6 +21,9 @@ _CLASS_METHODS: Final = frozenset({
     "from_model_id", "fromModelId", "initialize", "from_pretrained", "from_params", "construct",
 })  # fmt: skip
 _CACHES: Final = re.compile(r"\w*(?:SQLite|SQLAlchemy|GPT|InMemory|Redis|Semantic|Local)\w*Cache")
+_OF_AZURE: Final = re.compile(
+    r"(?i)azure_?open_?ai_?(?:api_?)?(?:key|instance_?name|deployment_?name|base_?path|endpoint)"
+)
 _BARE: Final = ("LLMChain", "PromptTemplate", "ChatPromptTemplate")
 _SEQUENCES: Final = ("RunnableSequence", "RunnableSequence.from")
 
@@ -67,17 +70,14 @@ def _of_model(runnables: "Runnables", call: Call, name: str) -> Part:
     stated = constructed.arguments(call)
     if name == "ChatAnthropicBedrock":
         provider = "bedrock"
-    if provider == "openai" and name == "OpenAI" and _is_azure(stated):
+    if provider == "openai" and _is_azure(stated):
         provider = "azure"
     return runnables.model(provider, call)
 
 
 def _is_azure(stated: dict[str, Value]) -> bool:
-    """LangChain JS's ChatOpenAI and OpenAI speak to Azure where they are told an instance."""
-    return any(stated.get(one) for one in (
-        "azureOpenAIApiInstanceName", "azure_open_ai_api_instance_name",
-        "azureOpenAIApiDeploymentName",
-    ))  # fmt: skip
+    """LangChain JS's ChatOpenAI and OpenAI speak to Azure where they are told what is there."""
+    return any(one and _OF_AZURE.fullmatch(name) for name, one in stated.items())
 
 
 def _initialised(runnables: "Runnables", call: Call) -> Part:
@@ -158,6 +158,9 @@ def _container(runnables: "Runnables", call: Call, name: str) -> Part | None:
 def _other(runnables: "Runnables", call: Call, name: str) -> Part | None:
     findings, line = runnables.findings, runnables.line(call)
     if name == "_ConfigurableModel":
+        default = call.fields.get("default_config", call.fields)
+        if isinstance(default, dict) and default.get("model"):
+            return _initialised(runnables, replace(call, args=(), fields=default))
         findings.warn("no-model", "which model it is is said at run time", line)
         return NOTHING
     if name in ("pull", "pull_prompt", "pullPrompt"):

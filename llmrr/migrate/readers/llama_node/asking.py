@@ -63,6 +63,9 @@ class Asking:
         lora = stated.pop("lora", None)
         if lora is not None:
             self._lora(model, lora, call.line)
+        if stated.get("batchSize") is not None:
+            said = "batchSize has no equivalent in llmrr.toml"
+            self._findings.warn("batch-size", said, call.line, "batchSize")
         self._settle(model, stated, call, _OF_CONTEXT)
 
     def _lora(self, model: Model, lora: Value, line: int) -> None:

@@ -128,7 +128,8 @@ def _model(ask: Ask, findings: Findings) -> Model | None:
     elif ask.client.vendor == "openai":
         model.adrift = _decider(ask.client)
     _fill(model, ask, findings)
-    own_keys.name_key(model, ask.client.vendor, {**ask.client.stated, **ask.stated})
+    if ask.client.sends_key:
+        own_keys.name_key(model, ask.client.vendor, {**ask.client.stated, **ask.stated})
     return model
 
 
