@@ -4,7 +4,7 @@ what it is told."""
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.kinds import KEYS_OF_THEIR_OWN
@@ -326,11 +326,7 @@ def _once(model: Model, findings: Findings) -> Model:
     for one in findings.models[-_LOOK_BACK:]:
         if one.source != model.source or one is model:
             continue
-        if _settings(one) == _settings(model):
+        if one.settings == model.settings:
             findings.models.pop()  # it is the last one
             return one
     return model
-
-
-def _settings(model: Model) -> tuple[Any, ...]:
-    return (model.source, model.params, model.options, model.key)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
@@ -85,7 +85,7 @@ class Asked:
     def merge(self, made: Model, ask: Ask) -> Model:
         """A model that was just found for a call: itself, or the same one that was there."""
         for model, asks in self.by_model:
-            if _settings(model) == _settings(made):
+            if model.settings == made.settings:
                 self.findings.models.remove(made)
                 asks.append(ask)
                 made = model
@@ -95,10 +95,6 @@ class Asked:
         if ask.is_call and ask.call.line not in made.call_sites:
             made.call_sites.append(ask.call.line)
         return made
-
-
-def _settings(model: Model) -> tuple[Any, ...]:
-    return model.source, model.params, model.options, model.key
 
 
 def _model(ask: Ask, findings: Findings) -> Model | None:
