@@ -13,7 +13,8 @@ OPENAI = "from openai import OpenAI\nc = OpenAI()\ndef f(topic, user):\n"
 SCRIPT = 'import OpenAI from "openai";\nconst c = new OpenAI();\nfunction f(topic, user) {\n'
 LANGCHAIN = "from langchain_openai import ChatOpenAI\nllm = ChatOpenAI(model='m')\n"
 NODE = (
-    'import { getLlama, LlamaChatSession } from "node-llama-cpp";\nconst llama = await getLlama();\n'
+    'import { getLlama, LlamaChatSession } from "node-llama-cpp";\n'
+    "const llama = await getLlama();\n"
     'const model = await llama.loadModel({ modelPath: "./m.gguf" });\n'
     "const context = await model.createContext();\n"
     "const session = new LlamaChatSession({ contextSequence: context.getSequence() });\n"

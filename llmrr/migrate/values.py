@@ -62,10 +62,12 @@ class Unresolved:
 class OneOf(Unresolved):
     """What has one of several values: a parameter, or a name that depends on a condition. The first
     is ``assumed`` where it holds unless somebody says otherwise; None among them is "not stated".
+    ``is_each``: the calls of a function in the file give it each of them.
     """
 
     values: tuple[Value, ...] = ()
     assumed: bool = False
+    is_each: bool = False
 
     @property
     def stated(self) -> tuple[Value, ...]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.readers import constructed
+from llmrr.migrate.readers import arguments, constructed
 from llmrr.migrate.readers.langchain import classes, sketches
 from llmrr.migrate.readers.langchain.parts import NOTHING, Part, beside, link, one_of
 from llmrr.migrate.terms import fields, naming, secrets
@@ -67,7 +67,7 @@ def _of_model(runnables: "Runnables", call: Call, name: str) -> Part:
     if isinstance(inner, Call) and (found := runnables.part(inner)).chains:
         return found  # ChatHuggingFace(llm=...), structured wrappers
     provider = classes.MODELS[name]
-    stated = constructed.arguments(call)
+    stated = arguments.stated_in(call)
     if name == "ChatAnthropicBedrock":
         provider = "bedrock"
     if provider == "openai" and _is_azure(stated):
@@ -84,10 +84,10 @@ def _initialised(runnables: "Runnables", call: Call) -> Part:
     """``init_chat_model``: the provider is stated, or stands before the first colon, or is taken
     from how the name begins."""
     line, findings = runnables.line(call), runnables.findings
-    spelled = constructed.spellings("openai", call)
+    spelled = constructed.spellings("openai", call, findings, line)
     if len(spelled) > 1:
         return one_of([_initialised(runnables, one) for one in spelled])
-    stated = constructed.arguments(call)
+    stated = arguments.stated_in(call)
     known = fields.resolved(stated.get("model"), findings, "model", line)
     if not isinstance(known, str):
         if stated.get("model") is None:
@@ -213,7 +213,8 @@ def _agent(runnables: "Runnables", call: Call) -> Part:
     elif isinstance(given, str | Env | Unresolved):
         line = runnables.line(call)
         names = [fields.resolved(one, runnables.findings, "model", line)
-                 for one in fields.alternatives(given)]  # fmt: skip
+                 for one in fields.alternatives(
+                     given, runnables.findings, "model", line)]  # fmt: skip
         found = one_of([by_name(runnables, call, one, None, {}) for one in names
                         if isinstance(one, str)])  # fmt: skip
     rest = beside(runnables.part(one) for one in (*call.args, *call.fields.values()))
@@ -240,7 +241,7 @@ def _embedding(runnables: "Runnables", call: Call, name: str) -> Part:
 
 def embedding(findings: Findings, call: Call, name: str, line: int | None) -> None:
     """A model of embeddings is told, and its key is kept out of every text."""
-    stated = constructed.arguments(call)
+    stated = arguments.stated_in(call)
     keys = ("model", "model_name", "modelName", "model_id", "repo_id", "deployment", "model_path")
     said = next((stated[one] for one in keys if isinstance(stated.get(one), str)), None)
     whose = f"of {said} " if said else ""

@@ -76,8 +76,10 @@ class Asked:
     def add(self, ask: Ask) -> Model | None:
         """The model that a call asks, the first of several; None, with a warning, where it is not
         known."""
+        line = ask.call.line
         found = [
-            self.merge(made, ask) for one in fields.alternatives(ask.model)
+            self.merge(made, ask)
+            for one in fields.alternatives(ask.model, self.findings, ask.field, line)
             if (made := _model(replace(ask, model=one), self.findings)) is not None
         ]  # fmt: skip
         return found[0] if found else None
