@@ -450,3 +450,17 @@ def test_a_notebook() -> None:
         {"cell_type": "code", "metadata": {}, "outputs": [], "source": cell} for cell in cells
     ]})  # fmt: skip
     assert model(text, "a.ipynb") == {"source": "openai:m"}
+
+
+@pytest.mark.parametrize(("headers", "options"), [
+    ("", {}), (", headers={'Authorization': f'Bearer {K}'}", {"api_key_env": "K"}),
+    (", headers=made()", {}),
+])
+def test_a_request_by_hand_sends_no_key_but_its_own(headers: str, options: dict[str, str]) -> None:
+    found = one(
+        "import os, requests\nK = os.environ['K']\nrequests.post("
+        "'http://box:8000/v1/chat/completions', json={'model': 'm', 'messages': []}" + headers + ")"
+    )
+    (model,) = found.models
+    assert model.options == {"base_url": "http://box:8000/v1", **options}
+    assert (codes(found) == ["unresolved"]) == ("made" in headers)

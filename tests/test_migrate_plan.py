@@ -709,3 +709,20 @@ def test_a_length_of_training_is_no_wish_for_memory() -> None:
     [found] = tomllib.loads(plan(one("file:./m.gguf", options={"context_size": 131_072})).toml)[
         "models"]  # fmt: skip
     assert found["options"] == {"context_size": 131_072}
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8313/v1", "http://localhost:8313/v1/"])
+def test_a_model_that_llmrr_serves_itself_is_left_out_and_said(address: str) -> None:
+    found = findings("app.py")
+    found.model("openai:a").options["base_url"] = address
+    found.model("openai:b")
+    setup = combined([found.artefact()], Path())
+    assert [one.name for one in setup.models] == ["b"]
+    assert [one.code for one in setup.warnings] == ["own-server"]
+
+
+def test_so_is_one_at_the_address_that_the_user_names() -> None:
+    found = findings("app.py")
+    found.model("openai:a").options["base_url"] = "http://box:9/v1"
+    assert not combined([found.artefact()], Path(), served="http://box:9/v1").models
+    assert combined([found.artefact()], Path()).models

@@ -64,6 +64,11 @@ class Model:
     weights: str | None = None
     adrift: str | None = None
 
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """What makes two models of one file the same."""
+        return self.source, self.params, self.options, self.key
+
     def as_json(self) -> dict[str, Any]:
         """As ``migrate scan --json`` prints it."""
         found: dict[str, Any] = {

@@ -10,6 +10,7 @@ from llmrr.migrate.merging import alike, stored, variables
 from llmrr.migrate.merging.fitting import Fitter, table_of
 from llmrr.migrate.merging.ordering import ordered
 from llmrr.migrate.merging.placing import Placer
+from llmrr.migrate.merging.served import URL, is_own
 from llmrr.migrate.terms import naming
 
 # Settings that name models.
@@ -38,16 +39,16 @@ class Setup:
 
 
 def combined(
-    artefacts: Iterable[Artefact], folder: Path, named: Collection[str] = ()
+    artefacts: Iterable[Artefact], folder: Path, named: Collection[str] = (), served: str = URL
 ) -> Setup:
     """What all of them say, for an ``llmrr.toml`` in ``folder``, in their order. ``named`` are
-    sources that the user names, seen from there.
+    sources that the user names, seen from there; ``served`` is where llmrr answers itself.
 
     What is the same is there once; of two things with one name the second is renamed. What
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
     given = stored.joined(artefacts, folder, named)
-    found = _Combining(folder, variables.addresses(given))
+    found = _Combining(folder, variables.addresses(given), served)
     for artefact in given:
         found.add(artefact)
     return found.setup(given)
@@ -56,8 +57,9 @@ def combined(
 class _Combining:
     """The setup as it grows."""
 
-    def __init__(self, folder: Path, addresses: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, addresses: Mapping[str, str], served: str) -> None:
         self.folder, self.fitter, self.addresses = folder, Fitter(folder), addresses
+        self.served = served
         self.models: list[Model] = []
         self.homes: dict[str, str] = {}  # of each model, the artefact that it is from
         self.chains: list[tuple[str, ...]] = []
@@ -120,6 +122,9 @@ class _Combining:
                 self._say("address-unknown", where, f"{said}; its key is to go nowhere else")
                 return None
             options = options | {"base_url": self.addresses[model.adrift]}
+        if is_own(options.get("base_url"), self.served):
+            self._say("own-server", where, f"{model.name} is left out: it is served by llmrr")
+            return None
         file = where.partition(":")[0]
         known = [one for one in self.warnings
                  if one.code == "foreign-path" and one.where.startswith(file)]  # fmt: skip

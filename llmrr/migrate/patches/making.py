@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from llmrr.errors import DamagedFile, UsageError
 from llmrr.migrate.artefact import Artefact, Notice
 from llmrr.migrate.documents import Document
+from llmrr.migrate.merging.served import URL
 from llmrr.migrate.parsing import component
 from llmrr.migrate.parsing.sniffing import language
 from llmrr.migrate.patches import library, serving
@@ -21,7 +22,6 @@ from llmrr.migrate.patches.sheet import Sheet
 from llmrr.migrate.terms.secrets import masked
 
 HOW: Final = ("serve", "library")
-URL: Final = "http://127.0.0.1:8313/v1"
 _KINDS: Final = ("openai-code", "langchain-code", "openai-config-js")
 _LARGEST: Final = 2_000_000  # bytes
 

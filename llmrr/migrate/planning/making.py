@@ -14,6 +14,7 @@ from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.migrate.applying import checklist
 from llmrr.migrate.artefact import Artefact, Notice
+from llmrr.migrate.merging.served import URL
 from llmrr.migrate.merging.setup import Setup, combined
 from llmrr.migrate.planning import blobs, replacing, sides
 from llmrr.migrate.planning.data import Action, Plan, identified
@@ -70,13 +71,14 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
 
 
 def called(
-    artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
+    artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES, served: str = URL
 ) -> dict[tuple[Path, str, str], str]:
     """What each model of each artefact is called in the ``llmrr.toml`` that ``make`` plans, by the
-    path and kind of the artefact and its name there. Raises what ``make`` does."""
+    path and kind of the artefact and its name there; ``served`` is where llmrr answers. Raises
+    what ``make`` does."""
     target = target.absolute()
     named = replacing.sources(wishes.replace, target.parent)
-    setup = combined(wanted(artefacts, wishes), target.parent, named)
+    setup = combined(wanted(artefacts, wishes), target.parent, named, served)
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
     setup, _ = _replaced(setup, wishes, target.parent)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from llmrr.migrate.terms.texts import literal
 from llmrr.migrate.values import Call, Env, OneOf, Prompt, Unresolved, Value
 
 Part = str | Prompt | None
@@ -43,7 +44,7 @@ def combined(parts: Sequence[Part]) -> str | Prompt | None:
             holes += one.holes
             text.append(one.text)
         else:
-            text.append(one.replace("{", "{{").replace("}", "}}"))
+            text.append(literal(one))
     return Prompt("".join(text), tuple(dict.fromkeys(holes)))
 
 

@@ -16,6 +16,7 @@ from llmrr.migrate.documents import Document
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import naming
 from llmrr.migrate.terms.fields import settle
+from llmrr.migrate.terms.texts import literal
 from llmrr.store.holders import lmstudio
 from llmrr.store.holders.base import Holding, existing, is_folder, json_object
 
@@ -138,7 +139,7 @@ def _preset(document: Document, shape: Mapping[str, Any]) -> Artefact:
     settle(carried, _fields(shape, findings), findings)
     system = carried.params.pop("system", None)
     if isinstance(system, str):
-        doubled = system.replace("{", "{{").replace("}", "}}")
+        doubled = literal(system)
         findings.template(name, messages=[("system", doubled)])
     said = f"the preset {name!r} belongs to no model"
     if values := {**carried.params, **carried.options}:

@@ -18,6 +18,7 @@ from llmrr.migrate.launching.commands import Launch, launch
 from llmrr.migrate.launching.launches import served
 from llmrr.migrate.readers import dotenv, inside, localai_commands
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.readers.transformers import tell_of_mlx
 from llmrr.migrate.terms import fields, litellm_names, naming, secrets
 from llmrr.migrate.terms.withheld import withhold
 
@@ -83,6 +84,7 @@ def _take(started: Launch, findings: Findings, line: int, folder: Path) -> bool:
         return False
     if started.program == "mlx":
         model.engine, model.format = "mlx", "mlx"
+        tell_of_mlx(findings, line)
     same = next((one for one in findings.models if (one.source, one.params, one.options) == (
         model.source, model.params, model.options)), None)  # fmt: skip
     if same is not None:

@@ -133,31 +133,9 @@ def resolved(value: Value, findings: Findings, name: str, line: int | None = Non
     if isinstance(value, str) and (found := secrets.reference(value)) is not None:
         value = found
     if isinstance(value, Env):
-        if value.default is None:
-            findings.warn(
-                "unresolved", f"{name} is what the variable {value.name} holds", line, name
-            )
-            return None
-        default = resolved(value.default, findings, name, line)
-        if default is not None:
-            findings.warn(
-                "env-default",
-                f"{name} is what the variable {value.name} holds, else {default!r}, taken here",
-                line, name,
-            )  # fmt: skip
-        return default
-    if isinstance(value, OneOf) and (stated := value.stated) and (
-        value.assumed or len(stated) == 1
-    ):  # fmt: skip
-        found = resolved(stated[0], findings, name, line)
-        if found is not None and value.assumed and not isinstance(stated[0], Env):
-            others = "".join(f", or {one!r}" for one in stated[1:])[:100]
-            findings.warn(
-                "default-argument",
-                f"{name} is {value.text[:60]!r}, by default {found!r}{others}",
-                value.line or line, name,
-            )  # fmt: skip
-        return found
+        return _of_variable(value, findings, name, line)
+    if isinstance(value, OneOf) and value.stated and (value.assumed or len(value.stated) == 1):
+        return _of_one(value, findings, name, line)
     if isinstance(value, Unresolved | Call | Prompt):
         text = value.text[:80]
         origin = value.origin if isinstance(value, Unresolved) else None
@@ -170,11 +148,42 @@ def resolved(value: Value, findings: Findings, name: str, line: int | None = Non
     return value
 
 
-def alternatives(value: Value) -> list[Value]:
-    """The values that a thing may have, each as it is to be ``resolved``: one, or several."""
+def _of_variable(value: Env, findings: Findings, name: str, line: int | None) -> Any:
+    said = f"{name} is what the variable {value.name} holds"
+    if value.default is None:
+        findings.warn("unresolved", said, line, name)
+        return None
+    default = resolved(value.default, findings, name, line)
+    if default is not None:
+        findings.warn("env-default", f"{said}, else {default!r}, taken here", line, name)
+    return default
+
+
+def _of_one(value: OneOf, findings: Findings, name: str, line: int | None) -> Any:
+    """The only value, or the one that is assumed."""
+    first, *rest = value.stated
+    found = resolved(first, findings, name, line)
+    if found is not None and value.assumed and not isinstance(first, Env):
+        others = "".join(f", or {one!r}" for one in rest)[:100]
+        said = f"{name} is {value.text[:60]!r}, by default {found!r}{others}"
+        findings.warn("default-argument", said, value.line or line, name)
+    return found
+
+
+def alternatives(
+    value: Value, findings: Findings, name: str, line: int | None = None
+) -> list[Value]:
+    """The values that a thing may have, each as it is to be ``resolved``: one, or several, with a
+    warning where a condition decides which."""
     if not isinstance(value, OneOf) or len(value.stated) < 2:
         return [value]
     first, *rest = value.stated
+    if not (value.assumed or value.is_each):
+        every = " or ".join(repr(getattr(one, "name", one)) for one in value.stated)[:100]
+        findings.warn(
+            "unresolved", f"{name} is {value.text[:60]!r}, {every} by a condition: each is taken",
+            value.line or line, name,
+        )  # fmt: skip
     return [replace(value, values=(first,)), *rest]
 
 
