@@ -196,8 +196,26 @@ def test_aichat(tmp_path: Path) -> None:
     assert [one.priority for one in found.models] == [None, 1, None, None, None]
     assert qwen.line == 15
     assert (groq.options, groq.cost) == ({"api_key_env": "GROQ"}, {"input": 0.05, "output": 0.08})
-    assert codes(found) == {"embedding-model", "unmapped-parameter"}
+    assert codes(found) == {"embedding-model", "unmapped-parameter", "key-guess"}
+    assert found.models[4].options == {"api_key_env": "CLAUDE_API_KEY"}  # {CLIENT}_API_KEY
     assert "zyxzyx" not in said(found)
+
+
+@pytest.mark.parametrize(("client", "variable"), [
+    ("{type: openai-compatible, name: my-host, api_base: 'https://h.example/v1', KEY}",
+     "MY_HOST_API_KEY"),
+    ("{type: openai, api_base: 'https://h.example/v1', KEY}", "OPENAI_API_KEY"),
+    ("{type: openai, KEY}", None), ("{type: groq, KEY}", None),
+    ("{type: openai-compatible, name: box, api_base: 'http://127.0.0.1:1/v1', KEY}", None),
+    ("{type: openai-compatible, name: x, api_base: 'https://h/v1', api_key: $OWN, KEY}", "OWN"),
+])  # fmt: skip
+def test_the_variable_of_a_client_of_aichat(
+    tmp_path: Path, client: str, variable: str | None
+) -> None:
+    text = f"clients: [{client.replace('KEY', 'models: [{name: m}]')}]\n"
+    found = only(AICHAT, tmp_path, "config.yaml", text)
+    assert found.models[0].options.get("api_key_env") == variable
+    assert ("key-guess" in codes(found)) is (variable == "MY_HOST_API_KEY")
 
 
 @pytest.mark.parametrize(
@@ -305,6 +323,26 @@ def test_nothing_is_read_that_lies_elsewhere(tmp_path: Path) -> None:
     assert "leak" not in said(found)
 
 
+def test_a_template_of_llm_with_a_model_of_ones_own(
+    tmp_path: Path,
+) -> None:
+    from llmrr.migrate.merging.setup import combined
+    from llmrr.migrate.scanning import scan
+
+    folder = llm_folder(tmp_path, extra_openai_models__yaml="", default_model__txt="m\n")
+    (folder / "extra-openai-models.yaml").write_text(
+        "- {model_id: loc, model_name: qwen, api_base: 'http://h.example/v1', aliases: [l]}\n"
+        "- {model_id: m, model_name: gpt-4o}\n"
+    )
+    text = "model: l\nsystem: Be brief\noptions: {temperature: 0.1}\n"
+    found = only(LLM, folder, "templates/brief.yaml", text)
+    assert sources(found) == {"loc": "openai:qwen"} and found.templates[0].model == "loc"
+    assert codes(found) == {"not-applied"}
+    assert codes(only(LLM, folder, "templates/x.yaml", text[9:])) == {"not-applied"}
+    setup = combined(scan([folder]).artefacts, folder)
+    assert [(one.name, one.priority) for one in setup.models] == [("loc", None), ("m", 1)]
+
+
 def test_a_template_of_llm(tmp_path: Path) -> None:
     found = only(LLM, tmp_path, "templates/sum.yaml", """
 model: 4o
@@ -373,3 +411,25 @@ def test_models_that_code_adds_to_continue(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert found.models[1].options["api_key_env"] == "K"
     assert not artefacts(CONTINUE, tmp_path, "a.ts", "config.models = [{provider: 'openai'}];")
+
+
+@pytest.mark.parametrize(("name", "text", "kind"), [
+    ("a.ini", "[a]\nhf = o/r:Q4\n", "llama-server-preset"),
+    ("a.ini", "[a]\nhf-repo = o/r\n", "llama-server-preset"),
+    ("a.ini", "[o/r:Q4]\nc = 5\n", "llama-server-preset"),
+    ("presets", "[o/r:Q4]\nc = 5\n", "llama-server-preset"),
+    ("io.datasette.llm/default_model.txt", "4o\n", "simonw-llm"),
+    ("io.datasette.llm/aliases.json", '{"s": "4o"}', "simonw-llm"),
+])  # fmt: skip
+def test_files_of_few_words_are_found_in_a_folder(
+    name: str, text: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    from llmrr.migrate.scanning import scan
+
+    monkeypatch.chdir(tmp_path)
+    Path("f", name).parent.mkdir(parents=True)
+    Path("f", name).write_text(text)
+    [found] = scan(["f"]).artefacts
+    assert found.kind == kind
+    assert [len(one.models) for one in scan([f"f/{name}"]).artefacts] == [1]
+    assert len(found.models) == 1

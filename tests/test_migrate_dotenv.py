@@ -58,6 +58,14 @@ def one(text: str, name: str = ".env") -> Artefact:
     ("LLM_TYPE=x\nMODEL_PATH=./models/a.gguf\nMODEL_N_CTX=1000", "file:./models/a.gguf",
      {"context_size": 1000}),
     ("OPENAI_MODEL=gpt-4o\r\n", "openai:gpt-4o", {}),
+    ("MODEL=gpt-4o\nOPENAI_API_KEY=\nOPENAI_BASE_URL=https://h.example/v1", "openai:gpt-4o",
+     {"base_url": "https://h.example/v1", "api_key_env": "OPENAI_API_KEY"}),
+    ("LLM_MODEL=qwen-max\nOPENAI_API_BASE=https://h.example/v1", "openai:qwen-max",
+     {"base_url": "https://h.example/v1"}),
+    ("LLM_MODEL=claude-x\nOPENAI_BASE_URL=https://h.example/v1", "anthropic:claude-x", {}),
+    ("AI_MODEL=claude-x\nANTHROPIC_API_KEY=\nANTHROPIC_BASE_URL=https://h.example",
+     "anthropic:claude-x",
+     {"base_url": "https://h.example", "api_key_env": "ANTHROPIC_API_KEY"}),
 ])  # fmt: skip
 def test_models(text: str, source: str, stated: dict[str, object]) -> None:
     found = one(text)

@@ -128,7 +128,11 @@ def test_fallbacks_are_read_wherever_they_stand(tmp_path: Path, where: str) -> N
 
 def test_the_other_fallbacks(tmp_path: Path) -> None:
     text = CHAINS + "litellm_settings: {default_fallbacks: [c], fallbacks: [{a: [b]}]}\n"
-    assert config(tmp_path, text).fallbacks == (("a", "b"), ("b", "c"))
+    found = config(tmp_path, text)
+    assert found.fallbacks == (("a", "b"),) and found.settings["fallback_chain"] == ["c"]
+    found = config(tmp_path, CHAINS + "router_settings: {fallbacks: [b, c, gone]}\n")
+    assert found.fallbacks == () and found.settings["fallback_chain"] == ["b", "c"]
+    assert codes(found) == {"no-model"}
     for key in ("context_window_fallbacks", "content_policy_fallbacks"):
         found = config(tmp_path, f"{CHAINS}litellm_settings: {{{key}: [{{a: [b]}}]}}\n")
         assert found.fallbacks == (("a", "b"),)

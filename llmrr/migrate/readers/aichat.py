@@ -30,6 +30,7 @@ _MODEL_DROP: Final = frozenset({
     "system_prompt_prefix",
 })  # fmt: skip
 _ROLE_KEYS: Final = frozenset({"model", "temperature", "top_p", "use_tools", "name", "description"})
+_KEYLESS: Final = frozenset({"vertex", "bedrock", "ollama"})  # known by other means than a key
 _ROLES: Final = 500  # files of roles
 _LARGEST: Final = 200_000  # bytes of one
 _FRONT: Final = re.compile(r"\A---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
@@ -175,12 +176,30 @@ def _model(
     if naming.is_local(place.source) or (address and naming.is_loopback(str(address))):
         params["context_size"] = stated.get("max_input_tokens")
     fields.settle(model, {**params, "base_url": place.base_url}, findings, line=line)
+    _keyed(model, name, client, findings, line)
     cost = {
         ours: float(price) for ours in ("input", "output")
         if isinstance(price := stated.get(f"{ours}_price"), int | float) and price > 0
     }  # fmt: skip
     model.cost = cost or None
     return model
+
+
+def _keyed(
+    model: Model, name: str, client: Mapping[str, Any], findings: Findings, line: int | None
+) -> None:
+    """The variable from which aichat takes the key of a client that states none."""
+    provider = model.source.partition(":")[0]
+    address = str(model.options.get("base_url", ""))
+    if client.get("api_key") or naming.is_local(model.source) or naming.is_loopback(address):
+        return
+    if provider in _KEYLESS or not re.fullmatch(r"[A-Za-z][\w-]*", name, re.ASCII):
+        return
+    variable = f"{name.replace('-', '_').upper()}_API_KEY"
+    if address or variable != naming.key_variable(provider):
+        model.options["api_key_env"] = variable
+    if variable != naming.key_variable(provider):
+        findings.warn("key-guess", f"{name} states no key: aichat takes {variable}", line)
 
 
 def _default(

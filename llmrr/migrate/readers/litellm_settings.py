@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.parsing.lines import Lines
+from llmrr.migrate.parsing.shapes import table
 from llmrr.migrate.terms.withheld import withhold
 
 Groups = Mapping[str, Sequence[Model]]
@@ -39,7 +40,7 @@ _GUARDS: Final = ("callback", "guardrail", "budget", "hook", "user", "team", "al
 def settle_router(whole: dict[str, Any], groups: Groups, findings: Findings, lines: Lines) -> None:
     """Fill in chains and settings from all sections; the top level counts too, where people put
     them by mistake."""
-    sections = [_table(whole.get(name)) for name in ("router_settings", "litellm_settings")]
+    sections = [table(whole.get(name)) for name in ("router_settings", "litellm_settings")]
     misplaced = {key: whole[key] for key in whole if key in _NOISE and key != "model_list"}
     for section in (*sections, misplaced):
         _alias(section.get("model_group_alias"), groups, findings, lines)
@@ -65,30 +66,27 @@ def chain(section: Mapping[str, Any], groups: Groups, findings: Findings, lines:
                 "conditional-fallback", f"{name} fell back {when}; here, whenever it fails",
                 lines.first(key, key=True), key,
             )  # fmt: skip
-    default = _texts(section.get("default_fallbacks"))
-    if default:
-        for name in groups:
-            if name not in done:
-                _chain(name, default, groups, findings, lines)
+    if default := _texts(section.get("default_fallbacks")):
+        _chain("*", default, groups, findings, lines)
     return done
 
 
 def _chain(
     name: str, others: list[str], groups: Groups, findings: Findings, lines: Lines
 ) -> set[str]:
-    """A chain for every member of a group; a name that there is none of is told."""
-    missing = [one for one in (name, *others) if one not in groups]
-    if name == "*":
-        missing = []
-    for one in missing:
+    """A chain for every member of a group, or with ``*`` for all; a name that there is none of is
+    told."""
+    for one in (name, *others):
+        if one in groups or one == "*":
+            continue
         findings.warn(
             "no-model", f"a fallback names {one}, which is no model here", lines.first(one), one
         )
     members = [model for other in others for model in groups.get(other, ())]
-    firsts = [one for all_of in groups.values() for one in all_of] if name == "*" else groups.get(
-        name, ()
-    )
-    for model in firsts:
+    if name == "*" and members:
+        names = dict.fromkeys(one.name for one in members)
+        findings.settings.setdefault("fallback_chain", list(names))
+    for model in groups.get(name, ()):
         findings.chain(model, *members)
     return {name}
 
@@ -98,7 +96,7 @@ def _pairs(value: Any) -> Iterator[tuple[str, list[str]]]:
     if isinstance(value, dict):
         value = [value]
     for entry in value if isinstance(value, list) else ():
-        for name, others in _table(entry).items():
+        for name, others in table(entry).items():
             yield name, _texts(others)
     plain = _texts(value)
     if plain:
@@ -106,7 +104,7 @@ def _pairs(value: Any) -> Iterator[tuple[str, list[str]]]:
 
 
 def _alias(value: Any, groups: Groups, findings: Findings, lines: Lines) -> None:
-    for alias, target in _table(value).items():
+    for alias, target in table(value).items():
         name = target.get("model") if isinstance(target, dict) else target
         if not isinstance(name, str) or name not in groups:
             findings.warn("no-model", f"{alias} stands for {name}, which is no model here",
@@ -167,7 +165,7 @@ def _rest(section: Mapping[str, Any], findings: Findings, lines: Lines) -> None:
 def _server(whole: dict[str, Any], findings: Findings, lines: Lines) -> None:
     """What guards and feeds the proxy; its keys are told and never kept."""
     for name in ("general_settings", "environment_variables"):
-        for key, value in _table(whole.get(name)).items():
+        for key, value in table(whole.get(name)).items():
             if value in (None, "", [], {}):
                 continue
             line = lines.first(key, key=True)
@@ -191,10 +189,6 @@ def _number(value: Any) -> float | int | None:
     if found != found or found in (float("inf"), float("-inf")):
         return None
     return int(found) if found.is_integer() else found
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return {str(key): one for key, one in value.items()} if isinstance(value, dict) else {}
 
 
 def _texts(value: Any) -> list[str]:
