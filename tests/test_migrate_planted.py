@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted import KEYS, alike, leaks
+from planted import KEYS, alike, assert_absent, leaks
 from terminal import Typed
 
 # Each holds KEY where people and tools put keys, and SAME, the first of them, where nothing else
@@ -304,3 +304,12 @@ def test_a_key_that_no_model_takes_is_told(typed: Typed) -> None:
         if notice["code"] == "secret-in-clear"
     ]  # fmt: skip
     assert [one for one in BESIDE if told.count(one) != 1] == []
+
+
+def test_a_key_in_the_name_of_a_model_is_left_out(typed: Typed) -> None:
+    Path("app.py").write_text(
+        "from openai import OpenAI\n"
+        f"OpenAI().chat.completions.create(model='version {KEYS['openai']} of it')\n"
+    )
+    done = typed("migrate", "scan", "app.py", "--json")
+    assert_absent(done.out, done.err)
