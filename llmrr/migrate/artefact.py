@@ -114,7 +114,8 @@ class Artefact:
     """One thing that was found. ``fallbacks`` are chains of names of its models; ``settings`` is
     what else it says, as keys of ``llmrr.toml`` (``strategy``, ``retry.attempts``); ``error`` is
     why nothing could be taken from it; ``confidence``, 0 to 1, is for guessed shapes alone.
-    ``env_file`` is where its keys lie; ``framework`` what it belongs to, where that is known."""
+    ``env_file`` is where its keys lie; ``framework`` what it belongs to, where that is known.
+    ``keys`` are those in clear: for comparison alone, they are never written."""
 
     path: Path
     kind: str
@@ -126,6 +127,7 @@ class Artefact:
     error: str | None = None
     confidence: float | None = None
     env_file: str | None = None
+    keys: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """As ``migrate scan --json`` prints it."""
@@ -212,7 +214,7 @@ class Findings:
         found = Artefact(
             self.path, self.kind, tuple(self.models), tuple(self.fallbacks),
             tuple(self.templates), self.settings, tuple(self.warnings), error, self.confidence,
-            self.env_file,
+            self.env_file, frozenset(self.secrets),
         )  # fmt: skip
         return scrubbed(found, self.secrets)
 

@@ -12,6 +12,7 @@ from llmrr.migrate.readers.sdk import speaking, vendors, vercel, web
 from llmrr.migrate.readers.sdk.asks import Ask, Asked
 from llmrr.migrate.readers.sdk.clients import client_of
 from llmrr.migrate.readers.sdk.prompts import prompts
+from llmrr.migrate.terms.withheld import withhold
 from llmrr.migrate.values import Call, Code, Env
 
 _SURE: Final = 0.9  # of libraries that have no kind of their own
@@ -57,7 +58,7 @@ def _clients(code: Code, findings: Findings) -> None:
             keys = [client.stated.get(name) for name in ("api_key", "apiKey")]
             variable = next((f" (its key is in {one.name})" for one in keys
                              if isinstance(one, Env)), "")  # fmt: skip
-            findings.secrets |= {one for one in keys if isinstance(one, str)}
+            withhold({"api_key": keys}, findings, call.line, at="client")
             findings.warn(
                 "client-only",
                 f"a client is set up here{variable}; the calls that name a model are elsewhere",

@@ -16,6 +16,7 @@ from llmrr.migrate.documents import CODE, LARGEST, Document
 from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_model
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.scanning import seeming
+from llmrr.migrate.scanning.beside import with_keys
 from llmrr.migrate.scanning.garbage import Uncollected
 from llmrr.migrate.scanning.reading import UNREAD, Content, is_named, is_ours, read
 from llmrr.migrate.scanning.walking import File, Left, Walk, Wanted, said
@@ -204,8 +205,9 @@ class _Run:
         if document.text is not None and language(document.text, document.suffix):
             if document.code is None:
                 return []
-            return self._asked("of_code", lambda one: one.of_code and one.of_code(document),
-                               document.path)  # fmt: skip
+            found = self._asked("of_code", lambda one: one.of_code and one.of_code(document),
+                                document.path)  # fmt: skip
+            return with_keys(found, document)
         return self._asked("of_data", lambda one: one.of_data and one.of_data(document),
                            document.path, stop=True)  # fmt: skip
 
