@@ -106,6 +106,7 @@ def apply(plan: "Plan", *, merge: bool, force: bool, strict: bool, json: bool) -
     require_no_warning(plan, strict=strict)
     with database() as connection:
         if not json:
+            applying.require_applicable(connection, plan, may_change=merge or force)
             tell(plan.warnings)
         _told(applying.apply(connection, plan, may_change=merge or force), json=json)
 

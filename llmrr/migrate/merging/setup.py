@@ -92,7 +92,10 @@ class _Combining:
 
     def setup(self, artefacts: Sequence[Artefact]) -> Setup:
         """What it came to."""
-        self.models = variables.numbered(self.models, self.origins, self._say)
+        given, self.models = (
+            self.models, variables.numbered(self.models, self.origins, self._say)
+        )  # fmt: skip
+        self.warnings = variables.told_once(self.warnings, given, self.models, self.origins)
         self.models = alike.answering(self.models, self.origins, self._say)
         self.models, self.chains = ordered(self.models, self.chains)
         self._free_groups()

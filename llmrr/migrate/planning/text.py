@@ -127,7 +127,7 @@ def _new_chains(
     before: str | None, setup: Setup, names: Mapping[str, str]
 ) -> Iterator[tuple[str, ...]]:
     """The chains of the setup, but for one that the file has for all models."""
-    there = _document(before).get("fallback_chain")
+    there = document(before).get("fallback_chain")
     for chain in setup.chains:
         if [names.get(one, one) for one in chain] != there:
             yield chain
@@ -158,7 +158,7 @@ def _model(
 
 
 def _templates(before: str | None, setup: Setup, found: Text) -> list[_Added]:
-    there = _document(before).get("templates", {})
+    there = document(before).get("templates", {})
     known = [json.dumps(one, sort_keys=True) for one in there.values()]
     taken, added = [*there], list[_Added]()
     for one in setup.templates:
@@ -179,7 +179,7 @@ def _kept(
     before: str | None, wanted: Iterable[tuple[Place, Any]], stated: Sequence[str], found: Text
 ) -> list[tuple[Place, Any]]:
     """The values that are written: what the file says already stays, unless the user asked."""
-    here, left = _document(before), []
+    here, left = document(before), []
     for place, value in wanted:
         old = _at(here, place)
         key = ".".join(map(str, place))
@@ -241,14 +241,15 @@ def _printable(text: str) -> str:
     return plain if len(plain) <= 200 else f"{plain[:199]}…"
 
 
-def _document(text: str | None) -> dict[str, Any]:
+def document(text: str | None) -> dict[str, Any]:
+    """A text of TOML, parsed."""
     import tomllib
 
     return tomllib.loads(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")) if text else {}
 
 
 def _tables(text: str | None, family: str) -> list[dict[str, Any]]:
-    found = _document(text).get(family, [])
+    found = document(text).get(family, [])
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
