@@ -142,7 +142,7 @@ Patched = Annotated[
     typer.Option(
         "--patch", metavar="[serve|library]",
         help="Print differences of the code that was found, for git apply: OpenAI and LangChain "
-        "ask llmrr serve, or plain calls in Python ask llmrr as a library.",
+        "ask a server (--serve-url), or plain calls in Python ask llmrr as a library.",
     ),
 ]
 ServeUrl = Annotated[
