@@ -94,8 +94,8 @@ def mode(text: str) -> str:
     return text
 
 
-def share(text: str) -> float:
-    """A share from ``10%`` or ``0.1``. Raises ``UsageError``.
+def share(text: str, option: str = "--rollout", example: str = "10%") -> float:
+    """A share from ``10%`` or ``0.1``, as an option takes it. Raises ``UsageError``.
 
     >>> share("10%"), share("0.25")
     (0.1, 0.25)
@@ -105,7 +105,7 @@ def share(text: str) -> float:
     except ValueError:
         found = -1
     if not 0 <= found <= 1:
-        raise UsageError(f'--rollout "{text}" is no share', "--rollout 10%")
+        raise UsageError(f'{option} "{text}" is no share', f"{option} {example}")
     return found
 
 
