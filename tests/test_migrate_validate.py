@@ -618,7 +618,8 @@ def test_an_old_side_that_is_not_there_is_not_asked_again(
     new_side(served)
     monkeypatch.delenv("OLD_KEY")
     before = served.seen[:]
-    assert "OLD_KEY" in validated(typed, "--old", "fresh", "--new", "builtin:mini", *asked, code=6).err
+    args = ("--old", "fresh", "--new", "builtin:mini", *asked)
+    assert "OLD_KEY" in validated(typed, *args, code=6).err
     assert served.seen == before
 
 

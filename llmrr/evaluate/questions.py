@@ -155,7 +155,8 @@ def _prompt(facts: Mapping[str, Any], line: int, match: Match | None) -> Prompt:
     is_empty = isinstance(given, str) and not given.strip()
     if keys and (is_empty or not isinstance(given, str | list)):
         name = facts.get("id")
-        return Prompt(line, None if name is None else str(name), short(given), None, given=given)
+        shown = json.dumps(given) if is_empty else short(given)
+        return Prompt(line, None if name is None else str(name), shown, None, given=given)
     name, shown, request = _asked(facts)
     if all(facts.get(key) is None for key in ANSWERING):
         return Prompt(line, name, shown, request)

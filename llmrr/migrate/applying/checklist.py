@@ -146,5 +146,6 @@ def known(item: str) -> str:
     if item in IDS:
         return item
     near = nearest(item, IDS)
-    hint = f"did you mean {near}?" if near else "llmrr migrate check lists the items"
+    hint = "llmrr migrate check (without an item) lists them"
+    hint = f"did you mean {near}? {hint}" if near else hint
     raise NotFound(f'the check-list has no item "{item}"', hint)

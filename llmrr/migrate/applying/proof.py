@@ -64,7 +64,8 @@ def markdown(found: Mapping[str, Any]) -> Iterator[str]:
         yield from ("", "## Validation", "")
         verdict = "passed" if last["passed"] else "not passed"
         yield f"- {last['timestamp']}: {verdict}, {last['samples']} requests to each side"
-        yield from (f"  - {one['said']}" for one in last["bars"] or () if not one["passed"])
+        yield from (f"  - {'met' if one['passed'] else 'not met'}: {one['said']}"
+                    for one in last["bars"] or ())  # fmt: skip
         yield from (f"  - {name} was waived" for name in last["waived"] or ())
     if found["promotions"]:
         yield from ("", "## Promotions", "")

@@ -91,13 +91,16 @@ def markdown(found: dict[str, Any]) -> Iterator[str]:
             phase = item.phase
             yield from ("", f"### {phase.capitalize()}", "")
         how = f" ({item.how})" if item.how else ""
-        yield f"- [{'x' if item.done else ' '}] {item.text}{how}"
+        yield f"- [{ {True: 'x', False: ' ', None: '?'}[item.done] }] {item.text}{how}"
 
 
-def note(connection: "sqlite3.Connection", kind: str, fields: dict[str, str | None]) -> None:
-    """Write down a note, with no key in it."""
+def note(
+    connection: "sqlite3.Connection", kind: str, fields: dict[str, str | None]
+) -> dict[str, str]:
+    """Write down a note, with no key in it; what was written, as ``--json`` prints it."""
     stated = {name: safe(text) for name, text in fields.items() if text}
     records.add_note(connection, kind, stated)
+    return {"kind": kind, **stated}
 
 
 def safe(text: str) -> str:

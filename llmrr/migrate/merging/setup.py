@@ -46,7 +46,7 @@ def combined(
     What is the same is there once; of two things with one name the second is renamed. What
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
-    given = stored.joined(artefacts, folder, named)
+    given = alike.with_code(stored.joined(artefacts, folder, named))
     found = _Combining(folder, variables.addresses(given))
     for artefact in given:
         found.add(artefact)
