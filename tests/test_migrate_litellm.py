@@ -95,7 +95,7 @@ model_list:
   - {model_name: alone, litellm_params: {model: gpt-4o, rpm: 10}}
 """)
     assert [(one.name, one.group, one.weight, one.priority) for one in found.models] == [
-        ("gpt", "gpt", 0.25, 1), ("gpt-2", "gpt", 0.75, 2), ("alone", None, None, None),
+        ("gpt-1", "gpt", 0.25, 1), ("gpt-2", "gpt", 0.75, 2), ("alone", None, None, None),
     ]  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def test_the_other_fallbacks(tmp_path: Path) -> None:
 def test_a_group_falls_back_with_all_its_members(tmp_path: Path) -> None:
     found = config(tmp_path, CHAINS.replace("model_name: b", "model_name: a")
                    + "router_settings: {fallbacks: [{a: [c]}]}")  # fmt: skip
-    assert found.fallbacks == (("a", "c"), ("a-2", "c"))
+    assert found.fallbacks == (("a-1", "c"), ("a-2", "c"))
 
 
 def test_a_fallback_to_nothing_is_said(tmp_path: Path) -> None:

@@ -70,17 +70,11 @@ def written(
     there = {str(one.get("name")) for one in _tables(before, "models")}
     new = [one for one in setup.models if names[one.name] not in there]
     new = _regrouped(new, before, names, found)
-    for one in new:
-        if names[one.name] != one.name:
-            said = f"llmrr.toml has another {one.name}: this one is {names[one.name]}"
-            found.warnings.append(Notice("clash", setup.origins.get(one.name, ""), said))
     following = divided(
         [one.name for one in setup.models] if before is None else [],
         [*_chains(before, names), *_new_chains(before, setup, names)],
     )
-    for head, name in following.cut:
-        said = f"{head} falls back on {name}, and {name} on {head}: the first was kept"
-        found.warnings.append(Notice("cycle", setup.origins.get(head, ""), said))
+    found.warnings += [*_clashes(new, setup, names), *_cycles(following.cut, setup)]
     try:
         models = [_model(one, setup, names, following.own.get(one.name, ())) for one in new]
         found.toml = _added(found.toml, models, len(_tables(before, "models")))
@@ -99,6 +93,21 @@ def written(
             "write it as a table of its own, or --force for a new file",
         ) from exc
     return found
+
+
+def _clashes(
+    new: Iterable[Model], setup: Setup, names: Mapping[str, str]
+) -> Iterator[Notice]:
+    for one in new:
+        if names[one.name] != one.name:
+            said = f"llmrr.toml has another {one.name}: this one is {names[one.name]}"
+            yield Notice("clash", setup.origins.get(one.name, ""), said)
+
+
+def _cycles(cut: Iterable[tuple[str, str]], setup: Setup) -> Iterator[Notice]:
+    for head, name in cut:
+        said = f"{head} falls back on {name}, and {name} on {head}: the first was kept"
+        yield Notice("cycle", setup.origins.get(head, ""), said)
 
 
 def _chains(before: str | None, names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
