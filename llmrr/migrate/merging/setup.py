@@ -47,7 +47,7 @@ def combined(
     What is the same is there once; of two things with one name the second is renamed. What
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
-    given = stored.joined(artefacts, folder, named)
+    given = alike.with_code(stored.joined(artefacts, folder, named))
     stated = addressing.stated(given)
     found = _Combining(folder, variables.addresses(given), stated, served)
     for artefact in given:
@@ -99,7 +99,10 @@ class _Combining:
 
     def setup(self, artefacts: Sequence[Artefact]) -> Setup:
         """What it came to."""
-        self.models = variables.numbered(self.models, self.origins, self._say)
+        given, self.models = (
+            self.models, variables.numbered(self.models, self.origins, self._say)
+        )  # fmt: skip
+        self.warnings = variables.told_once(self.warnings, given, self.models, self.origins)
         self.models = alike.answering(self.models, self.origins, self._say)
         self.models, self.chains = ordered(self.models, self.chains)
         self._free_groups()

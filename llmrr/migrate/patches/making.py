@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from llmrr.errors import DamagedFile, UsageError
+from llmrr.kinds import split_source
 from llmrr.migrate.artefact import Artefact, Notice
 from llmrr.migrate.documents import Document
 from llmrr.migrate.merging.served import URL
@@ -66,10 +67,21 @@ def make(
         if any(one.kind in _KINDS for one in found):
             text, notices = _of_file(path, _renamed(found, called), how, url, folder, keys)
             pieces.append(text)
-            told += notices
+            told += notices if text or notices else [_left(path, _unchanged(found, url))]
         else:
             told.append(_left(path, f"code of the kind {found[0].kind} is not changed"))
     return Patch("".join(pieces), folder, tuple(dict.fromkeys(told)))
+
+
+def _unchanged(found: Sequence[Artefact], url: str) -> str:
+    """Why there is nothing to change in a file."""
+    models = [model for one in found for model in one.models]
+    if any(str(one.options.get("base_url")).rstrip("/") == url for one in models):
+        return f"it asks {url} already"
+    asked = sorted({split_source(one.source)[0] for one in models})
+    if asked and not {"openai", "azure"} & {*asked}:
+        return f"it asks {', '.join(asked)}, and only what asks OpenAI is changed"
+    return "nothing in it is of a form that is changed"
 
 
 def _of_file(
@@ -93,18 +105,17 @@ def _of_file(
         library.replace(code, tree, renamed)
     else:
         return "", [_left(path, "the library is one of Python: --patch serve")]
-    told = [_left(path, masked(said), line) for line, said in sorted(sheet.told)]
     after = Sheet(sheet.edited())
     if not _still_parses(document, after, tree):
-        return "", [*told, _left(path, "the change would break it")]
+        return "", [_left(path, "the change would break it")]
     name = Path(os.path.relpath(path, folder)).as_posix()
     before = (sheet.mark + sheet.body).decode()
     keys = keys | keys_of(document.text, code)
     text = difference(name, before, sheet.edited().decode(), keys)
     if text is None:
         said = "a key stands in clear beside what is to be changed, and no difference shows one"
-        return "", [*told, _left(path, f"{said}: move it into a variable first")]
-    return text, told
+        return "", [_left(path, f"{said}: move it into a variable first")]
+    return text, [_left(path, masked(said), line) for line, said in sorted(sheet.told)]
 
 
 def _read(path: Path) -> bytes:

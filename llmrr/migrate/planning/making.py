@@ -51,6 +51,8 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     changes = sides.changes(models, [names[one] for one in new if one in names], wishes)
     # The first day that flags of the file count their weeks from stays.
     stated = [".".join(map(str, one)) for one, _ in changes if one != ("flags", "start")]
+    if wishes.has_sides:
+        setup, before = sides.unpinned(setup, before, names, new)
     if wishes.strategy is not None:
         changes.insert(0, _strategy(wishes.strategy))
         stated.append("strategy")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate.artefact import Artefact, Findings, Model
+from llmrr.migrate.artefact import Artefact, Findings, Model, unique
 from llmrr.migrate.documents import LARGEST, Document
 from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers import litellm_code
@@ -177,7 +177,9 @@ def _figure(value: Any) -> float | None:
 
 
 def _balance(groups: dict[str, list[Model]]) -> None:
-    """Models of one name are a group; a limit of requests weighs only within one."""
+    """Models of one name are a group, and none of them is called as it is; a limit of requests
+    weighs only within one."""
+    taken = {one.name for models in groups.values() for one in models}
     for name, models in groups.items():
         if len(models) == 1:
             models[0].weight = None
@@ -185,6 +187,8 @@ def _balance(groups: dict[str, list[Model]]) -> None:
         total = sum(one.weight or 0 for one in models)
         for model in models:
             model.group = name
+            if model.name == name:
+                model.name = unique(f"{name}-1", taken)
             if total > 0:  # one without a weight is not drawn
                 model.weight = round((model.weight or 0) / total, 4) or _LEAST
 

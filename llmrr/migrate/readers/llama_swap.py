@@ -225,7 +225,8 @@ def _of_proxy(shape: dict[Any, Any], findings: Findings, lines: Lines) -> None:
     if shape.get("apiKeys"):
         line = lines.first("apiKeys", key=True)
         withhold({"apiKeys": shape["apiKeys"]}, findings, line, at="proxy")
-        findings.warn("guard", "apiKeys guard the proxy; llmrr serve has its own", line, "apiKeys")
+        said = "apiKeys guard the proxy, and have no place in llmrr.toml"
+        findings.warn("guard", said, line, "apiKeys")
     for key in ("groups", "matrix", "profiles", "routing"):
         if shape.get(key):
             findings.warn(

@@ -80,8 +80,9 @@ def scan(
     names. Raises ``NotFound`` for a path that does not exist, ``UsageError`` for an unknown kind.
     """
     if kind is not None and kind not in KINDS:
-        close = nearest(kind, KINDS)
-        raise UsageError(f'there is no kind "{kind}"', f"--from {close or '|'.join(KINDS)}")
+        real = [one for one in KINDS if one != "none"]
+        close = nearest(kind, real)
+        raise UsageError(f'there is no kind "{kind}"', f"--from {close or '|'.join(real)}")
     places = [Path(one) for one in paths]
     for place in places:
         if not os.path.lexists(place):
