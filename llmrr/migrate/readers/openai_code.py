@@ -14,8 +14,6 @@ from llmrr.migrate.readers.sdk.clients import client_of
 from llmrr.migrate.readers.sdk.prompts import prompts
 from llmrr.migrate.values import Call, Code, Env
 
-_SURE: Final = 0.9  # of libraries that have no kind of their own
-
 
 def of_code(document: Document) -> Iterator[Artefact]:
     """What a file of code asks of OpenAI, and of others."""
@@ -23,7 +21,6 @@ def of_code(document: Document) -> Iterator[Artefact]:
     if code is None:
         return
     ours, others = Findings(document.path, "openai-code"), Findings(document.path, "custom")
-    others.confidence = _SURE
     asked = {"openai": Asked(ours), "other": Asked(others)}
     seen = False
     for call in code.calls:
