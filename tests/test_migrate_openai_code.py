@@ -513,3 +513,32 @@ def test_one_file_may_use_several_libraries(name: str, tmp_path: Path, typed: Ty
     assert all(f'source = \\"{one}\\"' in planned.out for one in expected)
     assert key not in planned.out and '"guess"' not in planned.out
     assert ("secret-in-clear" in planned.out) == (name != "b.ts")
+
+
+CURL = """#!/bin/bash
+BASE=http://localhost:8000
+# curl http://localhost/v1/completions -d '{"model": "no"}'
+curl http://localhost:11434/api/generate -d '{
+  "model": "llama3.2", "prompt": "Why?", "options": {"temperature": 0.1}
+}'
+curl https://api.openai.com/v1/chat/completions \\
+  -H "Authorization: Bearer KEY" \\
+  -d '{"model": "gpt-4o", "messages": [{"role": "system", "content": "Be brief."},
+       {"role": "user", "content": "Say '"$WORD"'"}]}' | jq .
+curl -s $BASE/v1/chat/completions -H "Authorization: Bearer $MY_KEY" \\
+  --data "{\\"model\\": \\"qwen\\", \\"messages\\": []}"; curl https://x/v1/models
+curl http://x/v1/completions -d '{"model": "open
+"""
+
+
+def test_requests_of_shell_scripts(tmp_path: Path) -> None:
+    (tmp_path / "ask.sh").write_text(CURL.replace("KEY\"", "sk-0a1b2c3d4e5f60718293a4b5\"", 1))
+    ours, others = sorted(scan([tmp_path]).artefacts, key=lambda one: -len(one.models))
+    assert [(one.source, one.line, one.options.get("api_key_env")) for one in ours.models] == [
+        ("openai:gpt-4o", 7, "OPENAI_API_KEY"), ("openai:qwen", 11, "MY_KEY")]  # fmt: skip
+    assert ours.models[1].options["base_url"] == "http://localhost:8000/v1"
+    assert ours.templates[0].messages == (("system", "Be brief."), ("user", "Say {WORD}"))
+    assert codes(ours) == ["secret-in-clear"] and ours.kind == "openai-code"
+    [model] = others.models
+    assert (model.source, model.params) == ("ollama:llama3.2", {"temperature": 0.1})
+    assert "0a1b2c" not in repr(ours)
