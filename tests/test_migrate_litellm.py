@@ -353,3 +353,13 @@ litellm_settings: {fallbacks: [{p: [q]}]}
     ]  # fmt: skip
     assert made.chains == (("p-1", "p-3", "q"), ("p-2", "p-3", "q"), ("p-3", "q"))
     assert [one.weight for one in made.models[:2]] == [1.0, 0.0001]
+
+
+def test_a_budget_of_a_month_is_ours(tmp_path: Path) -> None:
+    text = ("model_list:\n- model_name: a\n  litellm_params: {model: openai/gpt-4o}\n"
+            "litellm_settings: {max_budget: 100, budget_duration: SPAN}\n")  # fmt: skip
+    for span, budgets in (("30d", {"budgets.monthly": 100}), ("1d", {"budgets.daily": 100})):
+        found = only(READER, tmp_path, "a.yaml", text.replace("SPAN", span))
+        assert found.settings == budgets and "guard" not in codes(found)
+    found = only(READER, tmp_path, "a.yaml", text.replace("SPAN", "7d"))
+    assert found.settings == {} and "guard" in codes(found)

@@ -18,7 +18,7 @@ from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.guide.tables import in_milliseconds
 from llmrr.migrate.terms import fields, litellm_names, naming
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.withheld import withhold
 from llmrr.migrate.values import Env
 
@@ -95,8 +95,7 @@ def _model(
 ) -> Model | None:
     """A model of what fields seem to say, None where it is none; the same one twice is one."""
     if (role := role_of(guess.model)) is not None:
-        code = "embedding-model" if role == "embedding" else "other-role"
-        findings.warn(code, f"{guess.model} does not write answers", line)
+        findings.warn(*left_out(guess.model, role), line)
         return None
     base = guess.base_url
     address = fields.resolved(base, findings, "base_url", line) if base is not None else None

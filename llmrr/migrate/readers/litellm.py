@@ -13,7 +13,7 @@ from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.litellm_settings import settle_router
 from llmrr.migrate.terms import fields, litellm_names
 from llmrr.migrate.terms.conversion import converted
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.secrets import is_secret_field
 from llmrr.migrate.terms.withheld import withhold
 
@@ -118,8 +118,7 @@ def deployment(
         findings.warn("wildcard", f"{name} stands for whatever {theirs} matches", line)
         return None
     if (role := role_of(theirs, info.get("mode") or params.get("mode"))) is not None:
-        code = "embedding-model" if role == "embedding" else "other-role"
-        findings.warn(code, f"{name} ({theirs}) does not write answers", line)
+        findings.warn(*left_out(f"{name} ({theirs})", role), line)
         return None
     stated = params.get("api_base") or params.get("base_url")
     address = fields.resolved(stated, findings, "api_base", line) if stated else None

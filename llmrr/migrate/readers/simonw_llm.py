@@ -10,7 +10,7 @@ from llmrr.migrate.documents import Document
 from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import fields, naming
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.secrets import is_secret_field
 from llmrr.migrate.terms.texts import of_dollars
 from llmrr.migrate.terms.withheld import withhold
@@ -105,8 +105,7 @@ def _model(entry: Mapping[str, Any], findings: Findings, line: int | None) -> Mo
         findings.warn("no-model", f"{shown} has no model_name", line)
         return None
     if (role := role_of(str(theirs))) is not None:
-        code = "embedding-model" if role == "embedding" else "other-role"
-        findings.warn(code, f"{shown} does not write answers", line)
+        findings.warn(*left_out(shown, role), line)
         return None
     is_azure = str(entry.get("api_type", "")).startswith("azure")
     base = entry.get("api_base")
