@@ -363,3 +363,13 @@ def test_a_budget_of_a_month_is_ours(tmp_path: Path) -> None:
         assert found.settings == budgets and "guard" not in codes(found)
     found = only(READER, tmp_path, "a.yaml", text.replace("SPAN", "7d"))
     assert found.settings == {} and "guard" in codes(found)
+
+
+def test_a_key_is_told_where_it_stands(tmp_path: Path) -> None:
+    text = ("model_list:\n- model_name: a\n  litellm_params:\n    model: openai/gpt-4o\n\n"
+            "    api_key: 0a1b2c3d4e5f\nlitellm_settings:\n  cache_params:\n"
+            "    password: 9z8y7x6w5v\n")  # fmt: skip
+    found = only(READER, tmp_path, "a.yaml", text)
+    where = [one.where.partition("a.yaml:")[2] for one in found.warnings
+             if one.code == "secret-in-clear"]  # fmt: skip
+    assert where == ["6 api_key", "9 litellm_settings.cache_params.password"]

@@ -83,7 +83,7 @@ def is_config(shape: Any) -> bool:
 
 
 def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings, lines = Findings(document.path, KIND, document.text), Lines(document.text or "")
     withhold(shape, findings)
     known: dict[str, Model] = {}
     clients: dict[str, Mapping[str, Any]] = {}

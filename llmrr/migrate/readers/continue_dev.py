@@ -97,7 +97,7 @@ def is_config(shape: Any) -> bool:
 
 
 def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings, lines = Findings(document.path, KIND, document.text), Lines(document.text or "")
     withhold(shape, findings)
     for key, line in document.duplicates:
         findings.warn("duplicate-key", f"{key} stands twice; the last one counts", line, key)

@@ -73,7 +73,7 @@ def _shape(document: Document) -> Any:
 
 
 def _read(document: Document, shape: Any, found: list[Guess]) -> Artefact:
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings, lines = Findings(document.path, KIND, document.text), Lines(document.text or "")
     withhold(shape, findings)
     taken: dict[tuple[str, str], Model] = {}
     known: dict[str, Model] = {}
@@ -111,6 +111,11 @@ def _model(
         code = "unsupported-source" if "no address" in place.why else "unknown-provider"
         findings.warn(code, f"{guess.model}: {place.why}", line)
         return None
+    whose = naming.guessed(guess.model)
+    if guess.provider == "openai-compatible" and whose not in (None, "openai"):
+        said = (f"nothing says how {guess.model} is asked: taken for OpenAI's protocol; if it is"
+                f" {whose}'s, its source is {whose}:{guess.model}")  # fmt: skip
+        findings.warn("key-guess", said, line, guess.field or "model")
     key = (place.source, repr(sorted(guess.stated)))
     if key in taken:
         return taken[key]

@@ -68,7 +68,7 @@ def is_config(shape: Any) -> bool:
 
 
 def _read(document: Document, shape: Any) -> Artefact:
-    findings = Findings(document.path, KIND)
+    findings = Findings(document.path, KIND, document.text)
     whole: dict[str, Any] = shape if isinstance(shape, dict) else {"model_list": shape}
     withhold(whole, findings)
     for key, line in document.duplicates:

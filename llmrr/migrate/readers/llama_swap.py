@@ -76,7 +76,7 @@ def is_template(document: Document) -> bool:
 
 
 def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings, lines = Findings(document.path, KIND, document.text), Lines(document.text or "")
     withhold(shape, findings)
     shared = _table(shape.get("macros"))
     by_name: dict[str, Model] = {}

@@ -49,8 +49,9 @@ class _Both:
     """The asks of a file, OpenAI's apart from those of others."""
 
     def __init__(self, document: Document) -> None:
-        self.ours = Findings(document.path, "openai-code")
-        self._others = Findings(document.path, "custom")
+        text = document.text if document.suffix != ".ipynb" else None
+        self.ours = Findings(document.path, "openai-code", text)
+        self._others = Findings(document.path, "custom", text)
         self._asked = Asked(self.ours), Asked(self._others)
 
     def add(self, ask: Ask) -> None:

@@ -86,7 +86,7 @@ def _is_theirs(path: Path) -> bool:
 
 def _folder(document: Document, entries: list[Any]) -> Artefact:
     """The models that the user added, with what the files beside them say."""
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings, lines = Findings(document.path, KIND, document.text), Lines(document.text or "")
     withhold(entries, findings)
     known: dict[str, Model] = {}
     for entry in entries:
@@ -105,7 +105,7 @@ def _model(entry: Mapping[str, Any], findings: Findings, line: int | None) -> Mo
         findings.warn("no-model", f"{shown} has no model_name", line)
         return None
     if (role := role_of(str(theirs))) is not None:
-        findings.warn(*left_out(shown, role), line)
+        findings.warn(*left_out(str(shown), role), line)
         return None
     is_azure = str(entry.get("api_type", "")).startswith("azure")
     base = entry.get("api_base")
