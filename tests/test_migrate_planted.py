@@ -135,7 +135,8 @@ FILES: dict[str, str] = {
 
 # What is asked of all of them at once, and of each.
 ASKED = (
-    ("scan", "repo"), ("scan", "repo", "--json"), ("scan", "repo", "--markdown"), ("plan", "repo"),
+    ("scan", "repo"), ("scan", "repo", "--json"), ("scan", "repo", "-O", "report.md"),
+    ("plan", "repo"),
     ("plan", "repo", "--json"), ("plan", "repo", "--patch"), ("plan", "repo", "-O", "plan.json"),
     ("apply", "repo"), ("status",), ("status", "--json"), ("check",), ("check", "--json"),
     ("cache", "repo"), ("cache", "repo", "--json"), ("report",), ("report", "--json"),
@@ -210,3 +211,12 @@ def is_told(line: str, key: str) -> bool:
     except AssertionError:
         return True
     return False
+
+
+def test_a_key_in_the_name_of_a_model_is_left_out(typed: Typed) -> None:
+    Path("app.py").write_text(
+        "from openai import OpenAI\n"
+        f"OpenAI().chat.completions.create(model='version {KEYS['openai']} of it')\n"
+    )
+    done = typed("migrate", "scan", "app.py", "--json")
+    assert_absent(done.out, done.err)

@@ -310,3 +310,16 @@ def test_no_text_breaks_it(text: str) -> None:
         return
     assert len(found.calls) <= len(text)
     dict(found.names)
+
+
+@pytest.mark.parametrize("line", [
+    "x = f(f(f(f(g(a)))))\n", "a = a | b | f(c)\n", "a.b.c.d(e.f.g)\n", "if a:\n m = f(1)\n",
+])  # fmt: skip
+def test_long_files_of_calls_are_bounded(line: str) -> None:
+    text = "import openai\n" + line * (390_000 // len(line))
+    with pytest.raises(DamagedFile):
+        evaluate(text * 2, Path("a.py"))
+    try:
+        evaluate(text, Path("a.py"))
+    except DamagedFile as error:
+        assert "more calls" in error.message

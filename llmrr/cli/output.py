@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # What a model may not write to a terminal: escape sequences could move the cursor, set the
-# window's title or fill the clipboard.
-_UNSAFE = {code: None for code in (*range(32), 127, *range(128, 160)) if code not in (9, 10)}
+# window's title or fill the clipboard, and overridden directions show another text than there is.
+_UNSAFE = {
+    code: None for code in (*range(32), 127, *range(128, 160), *range(0x202A, 0x202F))
+    if code not in (9, 10)
+}  # fmt: skip
 
 # Those that JSON text may hold as they are: here they never do, whatever shows it.
 _ESCAPED = {code: f"\\u{code:04x}" for code in range(127, 160)}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from llmrr.cli.layout import Page, counted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from llmrr.migrate.artefact import Artefact, Model
     from llmrr.migrate.assessing.report import Assessment
     from llmrr.migrate.scanning import Scan
@@ -18,8 +20,11 @@ _LONGEST: Final = 60  # characters of a value that are shown
 
 def report(page: Page, both: "tuple[Scan, Assessment]") -> Iterator[str]:
     """Each artefact with its models and warnings, then how these are used, then what was not read,
-    then the sums."""
-    found, seen = both
+    then the sums. A row is one line, whatever the names of files hold."""
+    return (row.replace("\n", "\\n") for row in _rows(page, *both))
+
+
+def _rows(page: Page, found: "Scan", seen: "Assessment") -> Iterator[str]:
     for artefact in found.artefacts:
         yield from _artefact(page, artefact)
         yield ""
@@ -55,6 +60,10 @@ def _artefact(page: Page, found: "Artefact") -> Iterator[str]:
         line = first.where.removeprefix(str(found.path)).lstrip(": ")
         times = f" x{count}" if count > 1 else ""
         yield f"  warning {code}{times}: {first.message}" + (f" ({line})" if line else "")
+
+
+def _line(path: "Path") -> str:
+    return str(path).replace("\n", "\\n")
 
 
 def _stated(model: "Model") -> str:
@@ -105,13 +114,14 @@ def markdown(found: "Scan", seen: "Assessment") -> str:
 
     lines = ["", "## Artefacts", ""]
     for one in found.artefacts:
-        lines += [f"### {one.path}", "", f"{one.kind}{f': {one.error}' if one.error else ''}", ""]
+        told = f": {one.error}" if one.error else ""
+        lines += [f"### {_line(one.path)}", "", f"{one.kind}{told}", ""]
         lines += [f"- `{model.name}` is `{model.source}`{_stated(model)}" for model in one.models]
         lines += [f"- falls back: {' > '.join(chain)}" for chain in one.fallbacks]
         lines += [f"- prompt `{template.name}`" for template in one.templates]
-        lines += [f"- {told.code}: {told.message} ({told.where})" for told in one.warnings]
+        lines += [f"- {each.code}: {each.message} ({each.where})" for each in one.warnings]
         lines.append("")
-    lines += [f"- not readable: {one.path}: {one.why}" for one in found.unreadable]
+    lines += [f"- not readable: {_line(one.path)}: {one.why}" for one in found.unreadable]
     return assessing.markdown(seen) + "\n".join(lines) + "\n"
 
 

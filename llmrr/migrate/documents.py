@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llmrr.migrate.values import Code
 
 LARGEST: Final = 8_000_000  # bytes of a file that is parsed
-CODE: Final = 2_000_000  # bytes of a file of code
+CODE: Final = 400_000  # bytes of a file of code
 
 
 class Document:

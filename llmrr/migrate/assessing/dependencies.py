@@ -44,6 +44,7 @@ REPLACED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("llm-runner-router",), "llmrr"),
 }  # fmt: skip
 _LARGEST_LOCK: Final = 4_000_000  # characters
+_LONGEST: Final = 1_000  # characters of a line
 
 
 class Dependency(NamedTuple):
@@ -141,7 +142,7 @@ def _requirement(line: str) -> tuple[str, str | None] | None:
 
 def _requirements(text: str) -> _Pairs:
     for line in text.splitlines():
-        if found := _requirement(line):
+        if len(line) <= _LONGEST and (found := _requirement(line)):
             yield found
 
 
@@ -161,9 +162,14 @@ def _package_lock(text: str) -> _Pairs:
 
 
 def _yarn_lock(text: str) -> _Pairs:
-    heads = r'^"?(@?[^@\s"]+)@[^\n]*:\n(?:\s+[^\n]*\n)*?\s+version:? "?([^"\n]+)"?'
-    for match in re.finditer(heads, text, re.MULTILINE):
-        yield match[1], match[2].strip()
+    name = None
+    for line in text.splitlines():
+        if line and not line[0].isspace():
+            head = re.match(r'"?(@?[^@\s"]+)@.*:\s*$', line[:_LONGEST])
+            name = head[1] if head else None
+        elif name and (version := re.match(r'\s+version:? "?([^"]+)', line[:_LONGEST])):
+            yield name, version[1].strip()
+            name = None
 
 
 def _pnpm_lock(text: str) -> _Pairs:

@@ -42,9 +42,9 @@ _PLACES: Final = (
     (r"wrangler\.(toml|jsonc?)", "Cloudflare Workers"), (r"ecosystem\.config\.c?js", "PM2"),
 )  # fmt: skip
 _WORKERS: Final = (
-    (r"\bgunicorn\b[^\n]*?(?:-w|--workers)[ =](\d+)", "gunicorn with {} workers"),
-    (r"\buvicorn\b[^\n]*?--workers[ =](\d+)", "uvicorn with {} workers"),
-    (r"\bpm2\b[^\n]*?-i (\w+)", "PM2 with {} processes"),
+    (r"\bgunicorn\b[^\n]{0,300}?(?:-w|--workers)[ =](\d+)", "gunicorn with {} workers"),
+    (r"\buvicorn\b[^\n]{0,300}?--workers[ =](\d+)", "uvicorn with {} workers"),
+    (r"\bpm2\b[^\n]{0,300}?-i (\w+)", "PM2 with {} processes"),
     (r"instances\s*:\s*['\"]?(\d+|max)", "PM2 with {} processes"),
 )  # fmt: skip
 

@@ -66,8 +66,18 @@ _WORDS: Final = (
     "api_key", "apikey", "class_name", "provider", "from ", "from\t", "responses", "aliases",
     "systemmessage", "ctx", "clients", "api_base", "qwen", "llm", "claude", "deepseek", "grok",
 )  # fmt: skip
-_TOOL_BYTES: Final = tuple(one.encode() for one in _TOOLS)
-_DATA_BYTES: Final = tuple(one.encode() for one in (*_WORDS, *_TOOLS))
+
+
+def _needed(words: tuple[str, ...]) -> tuple[bytes, ...]:
+    """The words without those that hold another: where they stand, it does."""
+    return tuple(
+        one.encode() for one in dict.fromkeys(words)
+        if not any(other in one for other in words if other != one)
+    )  # fmt: skip
+
+
+_TOOL_BYTES: Final = _needed(_TOOLS)
+_DATA_BYTES: Final = _needed((*_WORDS, *_TOOLS))
 
 
 def syntax(text: str, suffix: str) -> str | None:

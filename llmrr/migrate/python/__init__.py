@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _LONGEST: Final = 400_000  # characters: what takes longer than a second
 
 
+LARGEST: Final = 400_000  # characters; a second goes into the densest code of so many
+
+
 def evaluate(text: str, path: Path, near: tuple[Path, Path] | None = None) -> "Code":
     """The calls and names of a file of Python, or of the joined cells of a notebook; nothing is
     run. ``near`` is where the file lies and the folder below which its imports are looked into.
@@ -37,6 +40,8 @@ def evaluate(text: str, path: Path, near: tuple[Path, Path] | None = None) -> "C
         raise DamagedFile(said, "leave this file out")
     # A tree is many small objects, none of them garbage: the collector, which looks through all of
     # them again and again, would take more than half of the time.
+    if len(text) > LARGEST:
+        raise DamagedFile(f"code of {len(text):,} characters, which nobody wrote by hand", "")
     collected = gc.isenabled()
     gc.disable()
     try:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from llmrr.errors import DamagedFile
 from llmrr.migrate.alternatives import with_calls
 from llmrr.migrate.parsing.shapes import LARGEST
 from llmrr.migrate.python import known
@@ -23,6 +24,7 @@ from llmrr.migrate.python.walk import Walk
 from llmrr.migrate.values import Call, Code, Env, OneOf, Unresolved, Value
 
 _DEEPEST: Final = 60  # expressions in one another; what is deeper is not known
+_MOST: Final = 25_000  # calls of a file; a second goes into them
 _LARGEST: Final = 50_000  # what a list or dict may hold, all that is in it counted where it stands
 
 
@@ -42,7 +44,10 @@ class Evaluator:
         self._aside: list[ast.expr] = []  # kept alive, for values are known by the node's id
 
     def code(self) -> Code:
-        """The file: its calls are evaluated at once, its names when they are asked for."""
+        """The file: its calls are evaluated at once, its names when they are asked for.
+        Raises ``DamagedFile``."""
+        if len(self.walk.found) > _MOST:
+            raise DamagedFile("more calls than somebody wrote by hand", "leave this file out")
         calls = []
         for node, block in self.walk.found:
             if isinstance(node, ast.Call):

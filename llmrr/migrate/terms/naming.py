@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.kinds import PROVIDERS, split_source
+from llmrr.migrate.terms.secrets import masked
 
 # As LangChain, LiteLLM, Continue, aichat, LlamaIndex and others call them.
 _ALIASES: Final = {
@@ -183,5 +184,7 @@ def model_name(text: str) -> str:
         if prefix == "huggingface":
             name = name.partition(":")[0]
         name = re.sub(r"\.(gguf|safetensors|onnx|bin)$", "", name, flags=re.IGNORECASE)
+    # Joined by "-", what stands for a key would no longer look like one.
+    name = masked(name).replace("…", "-")
     name = re.sub(r"[\s\x00-\x1f\x7f()\[\]{}\"'`,;]+", "-", name).strip("-")
     return name[:100] or "model"
