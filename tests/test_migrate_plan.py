@@ -709,3 +709,9 @@ def test_a_length_of_training_is_no_wish_for_memory() -> None:
     [found] = tomllib.loads(plan(one("file:./m.gguf", options={"context_size": 131_072})).toml)[
         "models"]  # fmt: skip
     assert found["options"] == {"context_size": 131_072}
+
+
+def test_weights_that_no_engine_runs_are_told() -> None:
+    found = plan(one("huggingface:TheBloke/Mistral-7B-AWQ"), one("huggingface:a/Other-GGUF"))
+    [said] = [each for each in found.warnings if each.code == "unsupported-source"]
+    assert "AWQ" in said.message and "Mistral-7B-AWQ" in found.toml

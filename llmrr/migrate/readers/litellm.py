@@ -80,6 +80,7 @@ def _read(document: Document, shape: Any) -> Artefact:
         withhold(other.shape, findings)
         _models(other.shape.get("model_list"), findings, Lines(""), groups)
     _balance(groups)
+    _limits(whole.get("model_list"), findings, lines)
     settle_router(whole, groups, findings, lines)
     if not findings.models and not findings.warnings:
         findings.warn("no-model", "the file names no model")
@@ -186,6 +187,18 @@ def _balance(groups: dict[str, list[Model]]) -> None:
             model.group = name
             if total > 0:  # one without a weight is not drawn
                 model.weight = round((model.weight or 0) / total, 4) or _LEAST
+
+
+def _limits(entries: Any, findings: Findings, lines: Lines) -> None:
+    """What limits the requests of a minute is told once."""
+    for entry in entries if isinstance(entries, list) else []:
+        params = entry.get("litellm_params") if isinstance(entry, dict) else None
+        limit = next((one for one in ("rpm", "tpm") if isinstance(params, dict) and (
+            params.get(one) is not None)), None)  # fmt: skip
+        if limit is not None:
+            said = f"{limit} limits nothing here; in a group it is the share (weight) of a model"
+            findings.warn("not-applied", said, lines.first(limit, key=True), limit)
+            return
 
 
 def _included(
