@@ -34,9 +34,12 @@ class Fitter:
     def model(self, model: Model, where: str) -> Model | None:
         """The model as it can be written; None where it cannot be at all."""
         try:
-            provider, _ = split_source(model.source)
+            provider, rest = split_source(model.source)
         except ValueError as exc:
             self._say("unsupported-source", where, f"{model.name} is left out: {exc}")
+            return None
+        if "\0" in rest:
+            self._say("unsupported-source", where, f"{model.name} is left out: no path or name")
             return None
         if (weights := gpu_format(model.source)) and model.engine != "mlx":
             said = f"{model.name}: no engine here runs weights in {weights}; name others: --replace"
