@@ -354,3 +354,23 @@ litellm_settings: {fallbacks: [{p: [q]}]}
     ]  # fmt: skip
     assert made.chains == (("p-1", "p-3", "q"), ("p-2", "p-3", "q"), ("p-3", "q"))
     assert [one.weight for one in made.models[:2]] == [1.0, 0.0001]
+
+
+def test_a_budget_of_a_month_is_ours(tmp_path: Path) -> None:
+    text = ("model_list:\n- model_name: a\n  litellm_params: {model: openai/gpt-4o}\n"
+            "litellm_settings: {max_budget: 100, budget_duration: SPAN}\n")  # fmt: skip
+    for span, budgets in (("30d", {"budgets.monthly": 100}), ("1d", {"budgets.daily": 100})):
+        found = only(READER, tmp_path, "a.yaml", text.replace("SPAN", span))
+        assert found.settings == budgets and "guard" not in codes(found)
+    found = only(READER, tmp_path, "a.yaml", text.replace("SPAN", "7d"))
+    assert found.settings == {} and "guard" in codes(found)
+
+
+def test_a_key_is_told_where_it_stands(tmp_path: Path) -> None:
+    text = ("model_list:\n- model_name: a\n  litellm_params:\n    model: openai/gpt-4o\n\n"
+            "    api_key: 0a1b2c3d4e5f\nlitellm_settings:\n  cache_params:\n"
+            "    password: 9z8y7x6w5v\n")  # fmt: skip
+    found = only(READER, tmp_path, "a.yaml", text)
+    where = [one.where.partition("a.yaml:")[2] for one in found.warnings
+             if one.code == "secret-in-clear"]  # fmt: skip
+    assert where == ["6 api_key", "9 litellm_settings.cache_params.password"]

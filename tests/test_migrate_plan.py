@@ -860,3 +860,15 @@ def test_so_is_one_at_the_address_that_the_user_names() -> None:
     found.model("openai:a").options["base_url"] = "http://box:9/v1"
     assert not combined([found.artefact()], Path(), served="http://box:9/v1").models
     assert combined([found.artefact()], Path()).models
+
+
+def test_weights_that_no_engine_runs_are_told() -> None:
+    found = plan(one("huggingface:TheBloke/Mistral-7B-AWQ"), one("huggingface:a/Other-GGUF"))
+    [said] = [each for each in found.warnings if each.code == "unsupported-source"]
+    assert "AWQ" in said.message and "Mistral-7B-AWQ" in found.toml
+
+
+def test_a_path_with_a_zero_byte_is_left_out() -> None:
+    found = plan(one("file:a\0b", "x"), one("openai:gpt-4o"))
+    assert "a\\u0000" not in found.toml and "openai:gpt-4o" in found.toml
+    assert "unsupported-source" in [each.code for each in found.warnings]

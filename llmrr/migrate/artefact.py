@@ -146,9 +146,11 @@ class Artefact:
 class Findings:
     """Collects what a reader finds in one artefact."""
 
-    def __init__(self, path: Path, kind: str) -> None:
+    def __init__(self, path: Path, kind: str, text: str | None = None) -> None:
+        """``text`` is that of the file, where lines are those of it."""
         assert kind in KINDS
         self.path, self.kind = path, kind
+        self._text = text or ""
         self.models: list[Model] = []
         self.fallbacks: list[tuple[str, ...]] = []
         self.templates: list[Template] = []
@@ -206,6 +208,16 @@ class Findings:
         if notice not in self._told:
             self._told.add(notice)
             self.warnings.append(notice)
+
+    def line_of(self, value: str, line: int | None) -> int | None:
+        """Where a value stands: at the given line or behind it, else before, else that line."""
+        if not value or value not in self._text:
+            return line
+        start = 0
+        for _ in range((line or 1) - 1):
+            start = self._text.find("\n", start) + 1
+        at = self._text.find(value, start)
+        return self._text.count("\n", 0, at if at >= 0 else self._text.find(value)) + 1
 
     def artefact(self, error: str | None = None) -> Artefact:
         """What was found, with no secret in any text of it."""

@@ -137,7 +137,7 @@ def _foreign(artefacts: Iterable[Artefact]) -> Iterator[Artefact]:
     is told by scan."""
     for one in artefacts:
         if one.kind == "custom" and one.confidence is not None:
-            said = f"nothing says what this file is: taken with {one.confidence:.0%} confidence"
+            said = f"read by the names of its fields, with {one.confidence:.0%} confidence"
             one = replace(one, warnings=(*one.warnings, Notice("guess", str(one.path), said)))
         yield one
 

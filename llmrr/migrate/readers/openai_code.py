@@ -6,6 +6,7 @@ from typing import Final
 
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
+from llmrr.migrate.launching import requests
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.guide import clients
 from llmrr.migrate.readers.sdk import speaking, vendors, vercel, web
@@ -15,34 +16,54 @@ from llmrr.migrate.readers.sdk.prompts import prompts
 from llmrr.migrate.terms.withheld import withhold
 from llmrr.migrate.values import Call, Code, Env
 
-_SURE: Final = 0.9  # of libraries that have no kind of their own
-
 
 def of_code(document: Document) -> Iterator[Artefact]:
     """What a file of code asks of OpenAI, and of others."""
     code = document.code
     if code is None:
         return
-    ours, others = Findings(document.path, "openai-code"), Findings(document.path, "custom")
-    others.confidence = _SURE
-    asked = {"openai": Asked(ours), "other": Asked(others)}
+    both = _Both(document)
     seen = False
     for call in code.calls:
-        if speaking.other_role(call, code, ours) or vercel.other_role(call, ours):
+        if speaking.other_role(call, code, both.ours) or vercel.other_role(call, both.ours):
             seen = True
         elif (ask := _ask(call, code)) is not None:
-            mine = ask.client.vendor in ("openai", "azure")
-            asked["openai" if mine else "other"].add(ask)
+            both.add(ask)
             seen = True
     for one in vercel.unused(code):
-        asked["openai" if one.client.vendor in ("openai", "azure") else "other"].add(one)
-    for one_asked in asked.values():
-        prompts(one_asked)
+        both.add(one)
     if not seen and not clients.is_config(code):
-        _clients(code, ours)
-    for findings in (ours, others):
-        if findings.models or findings.warnings:
-            yield findings.artefact()
+        _clients(code, both.ours)
+    yield from both.artefacts()
+
+
+def of_script(document: Document) -> Iterator[Artefact]:
+    """What a shell script asks with curl."""
+    both, code = _Both(document), Code("python", {}, (), {})
+    for call in requests.requests(document.text or ""):
+        if (ask := web.ask_of(call, code)) is not None:
+            both.add(ask)
+    yield from both.artefacts()
+
+
+class _Both:
+    """The asks of a file, OpenAI's apart from those of others."""
+
+    def __init__(self, document: Document) -> None:
+        text = document.text if document.suffix != ".ipynb" else None
+        self.ours = Findings(document.path, "openai-code", text)
+        self._others = Findings(document.path, "custom", text)
+        self._asked = Asked(self.ours), Asked(self._others)
+
+    def add(self, ask: Ask) -> None:
+        self._asked[ask.client.vendor not in ("openai", "azure")].add(ask)
+
+    def artefacts(self) -> Iterator[Artefact]:
+        for asked in self._asked:
+            prompts(asked)
+        for findings in (self.ours, self._others):
+            if findings.models or findings.warnings:
+                yield findings.artefact()
 
 
 def _ask(call: Call, code: Code) -> Ask | None:

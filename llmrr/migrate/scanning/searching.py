@@ -257,9 +257,13 @@ class _Run:
 
 
 def _known(found: list[Artefact]) -> list[Artefact]:
-    """Without guesses at files that are known for what they are."""
-    known = {one.path for one in found if one.kind not in ("custom", "none")}
-    return [one for one in found if one.kind != "custom" or one.path not in known]
+    """Without guesses at files that are known for what they are; what code asks is no guess."""
+    known = {one.path for one in found if one.kind != "none" and not _is_guess(one)}
+    return [one for one in found if not _is_guess(one) or one.path not in known]
+
+
+def _is_guess(artefact: Artefact) -> bool:
+    return artefact.kind == "custom" and artefact.confidence is not None
 
 
 def _is_read(path: str, suffix: str) -> bool:

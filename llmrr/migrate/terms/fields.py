@@ -221,7 +221,7 @@ def _key(model: Model, name: str, value: Value, findings: Findings, line: int | 
         model.options["api_key_env"] = value.name
         if isinstance(value.default, str) and not secrets.is_placeholder(value.default):
             findings.secrets.add(value.default)
-            _tell(findings, name, line, value.name)
+            _tell(findings, name, findings.line_of(value.default, line), value.name)
         return
     if isinstance(value, Unresolved | Call | Prompt):
         if not (isinstance(value, Call) and value.callee.endswith("SecretStr")):
@@ -237,7 +237,7 @@ def _key(model: Model, name: str, value: Value, findings: Findings, line: int | 
         findings.secrets.add(text)
         model.options.setdefault("api_key_env", variable)
         model.key = secrets.digest(text)
-        _tell(findings, name, line, variable)
+        _tell(findings, name, findings.line_of(text, line), variable)
 
 
 def _tell(findings: Findings, name: str, line: int | None, variable: str) -> None:

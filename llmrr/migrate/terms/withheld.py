@@ -21,9 +21,8 @@ def withhold(value: Any, findings: Findings, line: int | None = None, *, at: str
         findings.secrets.add(text)
         found = True
         if at:
-            findings.warn(
-                "secret-in-clear", f"{name} holds a key in clear: it stays in that file", line, name
-            )
+            said = f"{name} holds a key in clear: it stays in that file"
+            findings.warn("secret-in-clear", said, findings.line_of(text, line), name)
     return found
 
 
