@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 def needs(
-    latency_ms: float | None, cost: float | None, availability: float | None,
+    latency_ms: float | None, cost: float | None, availability: str | None,
     throughput: float | None,
 ) -> "Needs":  # fmt: skip
-    """What the user requires."""
+    """What the user requires. Raises ``UsageError``."""
     from llmrr.migrate.assessing.needs import Needs
+    from llmrr.migrate.planning.sides import share
 
-    return Needs(latency_ms, cost, availability, throughput)
+    least = None if availability is None else share(availability, "--min-availability", "99%")
+    return Needs(latency_ms, cost, least, throughput)
 
 
 def look(

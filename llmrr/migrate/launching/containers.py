@@ -81,6 +81,24 @@ def environments(shape: Any, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         yield line, _environment(service.get("environment"))
     for line, container, _ in _containers(shape, text):
         yield line, _environment(container.get("env"))
+    lines = Lines(text)
+    for entry in shape if isinstance(shape, list) else [shape]:
+        if isinstance(entry, dict) and (given := _stored(entry)):
+            yield lines.next(next(iter(given)), key=True) or 1, given
+
+
+def _stored(entry: Mapping[Any, Any]) -> dict[str, str]:
+    """The variables of a ``Secret`` or ``ConfigMap``, and of a file that holds nothing else."""
+    if entry.get("kind") in ("Secret", "ConfigMap"):
+        tables = [entry.get(name) for name in ("data", "stringData")]
+    else:
+        is_plain = all(re.fullmatch(r"[A-Z][A-Z0-9_]*", str(name)) for name in entry)
+        tables = [entry] if is_plain else []
+    given = {
+        str(name): str(value) for table in tables if isinstance(table, dict)
+        for name, value in table.items() if isinstance(value, str | int | float)
+    }  # fmt: skip
+    return {name: value for name, value in given.items() if "\n" not in value.strip()}
 
 
 def _services(shape: Any, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:

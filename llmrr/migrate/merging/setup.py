@@ -10,6 +10,7 @@ from llmrr.migrate.merging import addressing, alike, stored, variables
 from llmrr.migrate.merging.fitting import Fitter, table_of
 from llmrr.migrate.merging.ordering import ordered
 from llmrr.migrate.merging.placing import Placer
+from llmrr.migrate.merging.served import URL, is_own
 from llmrr.migrate.terms import naming
 
 # Settings that name models.
@@ -38,16 +39,17 @@ class Setup:
 
 
 def combined(
-    artefacts: Iterable[Artefact], folder: Path, named: Collection[str] = ()
+    artefacts: Iterable[Artefact], folder: Path, named: Collection[str] = (), served: str = URL
 ) -> Setup:
     """What all of them say, for an ``llmrr.toml`` in ``folder``, in their order. ``named`` are
-    sources that the user names, seen from there.
+    sources that the user names, seen from there; ``served`` is where llmrr answers itself.
 
     What is the same is there once; of two things with one name the second is renamed. What
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
-    given = stored.joined(artefacts, folder, named)
-    found = _Combining(folder, variables.addresses(given), addressing.stated(given))
+    given = alike.with_code(stored.joined(artefacts, folder, named))
+    stated = addressing.stated(given)
+    found = _Combining(folder, variables.addresses(given), stated, served)
     for artefact in given:
         found.add(artefact)
     return found.setup(given)
@@ -57,9 +59,10 @@ class _Combining:
     """The setup as it grows."""
 
     def __init__(
-        self, folder: Path, addresses: Mapping[str, str], stated: Sequence[addressing.Stated]
-    ) -> None:
-        self.folder, self.fitter = folder, Fitter(folder)
+        self, folder: Path, addresses: Mapping[str, str], stated: Sequence[addressing.Stated],
+        served: str,
+    ) -> None:  # fmt: skip
+        self.folder, self.fitter, self.served = folder, Fitter(folder), served
         self.addresses, self.stated = addresses, stated
         self.models: list[Model] = []
         self.homes: dict[str, str] = {}  # of each model, the artefact that it is from
@@ -96,7 +99,10 @@ class _Combining:
 
     def setup(self, artefacts: Sequence[Artefact]) -> Setup:
         """What it came to."""
-        self.models = variables.numbered(self.models, self.origins, self._say)
+        given, self.models = (
+            self.models, variables.numbered(self.models, self.origins, self._say)
+        )  # fmt: skip
+        self.warnings = variables.told_once(self.warnings, given, self.models, self.origins)
         self.models = alike.answering(self.models, self.origins, self._say)
         self.models, self.chains = ordered(self.models, self.chains)
         self._free_groups()
@@ -124,6 +130,9 @@ class _Combining:
                 self._say("address-unknown", where, f"{said}; its key is to go nowhere else")
                 return None
             options = options | {"base_url": self.addresses[model.adrift]}
+        if is_own(options.get("base_url"), self.served):
+            self._say("own-server", where, f"{model.name} is left out: it is served by llmrr")
+            return None
         file = where.partition(":")[0]
         known = [one for one in self.warnings
                  if one.code == "foreign-path" and one.where.startswith(file)]  # fmt: skip

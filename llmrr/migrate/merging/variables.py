@@ -12,7 +12,7 @@ from llmrr import envfile
 from llmrr.config import user_file
 from llmrr.errors import BadConfig
 from llmrr.kinds import split_source
-from llmrr.migrate.artefact import Artefact, Model
+from llmrr.migrate.artefact import Artefact, Model, Notice
 from llmrr.migrate.terms import naming
 from llmrr.migrate.terms.fields import variable_for
 
@@ -99,6 +99,31 @@ def numbered(models: Iterable[Model], origins: Mapping[str, str], say: Say) -> l
                 say("key-guess", origins[model.name], said)
                 model = replace(model, options=model.options | {"api_key_env": named})
         found.append(model)
+    return found
+
+
+def told_once(
+    warnings: Iterable[Notice], before: Iterable[Model], after: Iterable[Model],
+    origins: Mapping[str, str],
+) -> list[Notice]:  # fmt: skip
+    """The warnings, those of a key in clear with the variable that it got in the end; without one
+    where a file has several such keys, of which each is told by itself."""
+    found = list(warnings)
+    advice = "; set {0} to it (llmrr keys set {0}), and"
+    for old, new in zip(before, after, strict=True):
+        variable, named = old.options.get("api_key_env"), new.options.get("api_key_env")
+        if variable == named:
+            continue
+        for where in origins[new.name].split(", "):
+            file = where.partition(":")[0]
+            meant = [one for one in found if one.code == "secret-in-clear"
+                     and f"{one.where} ".startswith((f"{file}:", f"{file} "))
+                     and advice.format(variable) in one.message]  # fmt: skip
+            meant = [one for one in meant if f"{one.where} ".startswith(f"{where} ")] or meant
+            for one in meant:
+                final = advice.format(named) if len(meant) == 1 else ";"
+                said = one.message.replace(advice.format(variable), final)
+                found[found.index(one)] = replace(one, message=said)
     return found
 
 

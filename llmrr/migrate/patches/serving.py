@@ -22,6 +22,10 @@ _AZURE: Final = re.compile(r"Azure\w*OpenAI$|OpenAIClient$|^AzureChatOpenAI")
 _LEGACY: Final = ("api_base", "base_url")
 _OLD: Final = re.compile(r"(?:^|\.)(?:Chat)?Completion\.a?create$|(?:^|\.)Embedding\.a?create$")
 _NAMES: Final = ("model", "model_name", "modelName", "engine", "deployment_id")
+_AI_SDK: Final = {
+    "@ai-sdk/openai.openai": "createOpenAI({ baseURL }), and what it gives in place of openai",
+    "@ai-sdk/openai.createOpenAI": "its baseURL",
+}  # fmt: skip
 _ROLES: Final = "llmrr serve answers that only with such a model in llmrr.toml"
 
 
@@ -78,6 +82,8 @@ def _of_openai(call: Call) -> bool:
 
 def _javascript(call: Call, tree: JavaScriptCode, url: str) -> None:
     node = tree.node(call)
+    if call.callee in _AI_SDK:
+        tree.sheet.tell(call.line, f"the AI SDK is to ask {url}: {_AI_SDK[call.callee]}")
     if node is None or node.type != "new_expression":
         return
     if call.callee.startswith("openai.") and call.name == "Configuration":

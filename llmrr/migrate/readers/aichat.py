@@ -11,7 +11,7 @@ from llmrr.migrate.documents import Document
 from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import fields, naming
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.texts import literal, of_word
 from llmrr.migrate.terms.withheld import withhold
 
@@ -84,7 +84,7 @@ def is_config(shape: Any) -> bool:
 
 
 def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings, lines = Findings(document.path, KIND, document.text), Lines(document.text or "")
     withhold(shape, findings)
     known: dict[str, Model] = {}
     clients: dict[str, Mapping[str, Any]] = {}
@@ -104,6 +104,15 @@ def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
     if not findings.models and not findings.warnings:
         findings.warn("no-model", "the file names no model")
     _roles_beside(document.real.parent / "roles", known, findings)
+    used = {one.partition(":")[0] for one in (*known, str(shape.get("model")))}
+    lines = Lines(document.text or "")
+    lines.next("clients", key=True)
+    for name, client in clients.items():
+        line = lines.next(client.get("name") or client.get("type"))
+        if name not in used:
+            said = f"{name} names no model: those that aichat knows of it are not taken over"
+            findings.warn("no-model", said, line, "models")
+            withhold({"api_key": client.get("api_key")}, findings, line, at=f"clients.{name}")
     return findings.artefact()
 
 
@@ -142,8 +151,7 @@ def _client(
         place = lines.next(theirs)
         kind_of = stated.get("type")
         if (role := role_of(theirs, kind_of)) is not None:
-            code = "embedding-model" if role == "embedding" else "other-role"
-            findings.warn(code, f"{name}:{theirs} does not write answers", place)
+            findings.warn(*left_out(f"{name}:{theirs}", role), place)
             continue
         model = _model(name, client, theirs, stated, shape, findings, place)
         if model is not None:

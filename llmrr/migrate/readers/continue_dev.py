@@ -10,7 +10,7 @@ from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.parsing.shapes import table
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import fields, naming
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.secrets import is_secret_field, reference
 from llmrr.migrate.terms.texts import template_of
 from llmrr.migrate.terms.withheld import withhold
@@ -35,7 +35,7 @@ _OWN_OF_MODELS: Final = frozenset({
     "systemMessage", "chatOptions", "autocompleteOptions", "requestOptions", "uses", "apiKey",
     "useLegacyCompletionsEndpoint", "embedOptions", "capabilities", "promptTemplates",
 })  # fmt: skip
-_WRITES: Final = frozenset({"chat", "edit", "apply", "summarize", "autocomplete", "subagent"})
+_WRITES: Final = frozenset({"chat", "edit", "summarize", "subagent"})
 _DROP: Final = frozenset({
     "name", "title", "provider", "model", "roles", "capabilities", "uses", "with", "override",
     "apiBase", "env", "completionOptions", "defaultCompletionOptions", "chatOptions", "region",
@@ -98,7 +98,7 @@ def is_config(shape: Any) -> bool:
 
 
 def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings, lines = Findings(document.path, KIND, document.text), Lines(document.text or "")
     withhold(shape, findings)
     for key, line in document.duplicates:
         findings.warn("duplicate-key", f"{key} stands twice; the last one counts", line, key)
@@ -144,10 +144,15 @@ def _has_other_role(
     role = role_of(theirs) if not roles else None
     if roles and not roles & _WRITES:
         role = "embedding" if "embed" in roles else "other"
-    if role is not None:
-        code = "embedding-model" if role == "embedding" else "other-role"
-        findings.warn(code, f"{shown} does not write answers", line, "roles")
-    return role is not None
+    if role is None:
+        return False
+    if roles & {"autocomplete", "apply"}:
+        said = f"{shown} is for {' and '.join(sorted(roles))}, not for prompts: left out"
+        findings.warn("other-role", said, line, "roles")
+    else:
+        findings.warn(*left_out(shown, role), line, "roles")
+    withhold({"apiKey": entry.get("apiKey")}, findings, line, at="models")
+    return True
 
 
 def _model(
@@ -170,8 +175,6 @@ def _model(
         withhold({"apiKey": entry.get("apiKey")}, findings, line, at="models")
         return
     model = findings.model(place.source, shown, line)
-    if _texts(entry.get("roles")) == ["autocomplete"]:
-        model.tags.append("autocomplete")
     _settings(model, entry, shared, env, place.base_url, findings, line)
 
 

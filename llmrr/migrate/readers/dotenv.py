@@ -9,10 +9,11 @@ from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.launching import containers
+from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.variable_lines import is_of_variables, lines_of, variables_of
 from llmrr.migrate.terms import fields, naming, secrets
-from llmrr.migrate.terms.withheld import withhold
+from llmrr.migrate.terms.withheld import literals, withhold
 
 _LARGEST: Final = 200_000  # bytes
 _LONGEST: Final = 100  # characters of a name
@@ -21,6 +22,10 @@ _NOT: Final = frozenset({
     ".md", ".ipynb", ".cfg", ".conf", ".rs", ".go", ".java", ".c", ".h", ".cpp", ".rb", ".php",
     ".txt", ".rst", ".html",
 })  # fmt: skip
+_SHELLS: Final = ("", ".sh", ".bash", ".zsh", ".profile")
+_EXPORT: Final = re.compile(
+    r"\s*export\s+([A-Za-z_]\w{0,99})=(?:'([^'\n]*)'|\"([^\"\n]*)\"|([^\s'\"#;]+))"
+)
 # Before the names that frameworks show to the browser.
 _SHOWN: Final = re.compile(r"^(?:VITE_|NEXT_PUBLIC_|REACT_APP_|NUXT_PUBLIC_|NUXT_|EXPO_PUBLIC_)")
 _GENERIC: Final = ("LLM", "AI", "CHAT", "DEFAULT", "CHAT_LLM", "MODEL", "LITELLM", "")
@@ -55,6 +60,7 @@ def of_data(document: Document) -> Iterator[Artefact]:
     if document.suffix in _NOT or len(document.data) > _LARGEST or document.text is None:
         return
     if not is_of_variables(document.text):
+        yield from _exported(document)
         return
     findings = Findings(document.path, "dotenv")
     variables = variables_of(document, findings)
@@ -63,9 +69,27 @@ def of_data(document: Document) -> Iterator[Artefact]:
     yield _found(variables, document, findings)
 
 
+def _exported(document: Document) -> Iterator[Artefact]:
+    """The keys that a shell's own file exports; llmrr reads no such file, so each is told."""
+    if document.suffix not in _SHELLS:
+        return
+    findings = Findings(document.path, "dotenv")
+    for number, line in enumerate((document.text or "").splitlines(), 1):
+        match = _EXPORT.match(line)
+        if match is None or not (_is_key(match[1]) and _is_known(match[1])):
+            continue
+        value = next(one for one in match.groups()[1:] if one is not None)
+        if not secrets.is_placeholder(value) and not value.startswith("$"):
+            findings.secrets.add(value)
+            said = f"{match[1]} holds a key in clear: it stays in that file"
+            findings.warn("secret-in-clear", said, number, match[1])
+    if findings.warnings:
+        yield findings.artefact()
+
+
 def of_containers(document: Document) -> list[Artefact]:
     """What compose files and objects of Kubernetes tell a program by its variables."""
-    findings = Findings(document.path, "dotenv")
+    findings, lines = Findings(document.path, "dotenv"), Lines(document.text or "")
     for line, given in containers.environments(document.shape, document.text or ""):
         variables: dict[str, str] = {}
         for name, value in given.items():
@@ -73,12 +97,15 @@ def of_containers(document: Document) -> list[Artefact]:
             stated = value if found is None else found.default
             if len(name) <= _LONGEST and isinstance(stated, str):
                 variables[name] = stated
-        withhold(variables, findings)
         plain = {_SHOWN.sub("", name).upper(): name for name in variables}
+        if withhold(variables, findings) and any(map(_is_known, variables)):
+            for name, _ in literals(variables):
+                said = f"{name} holds a key in clear: it stays in that file"
+                findings.warn("secret-in-clear", said, lines.next(name), name)
         for short, name in plain.items():
             if variables[name] and _is_known(name):
                 _once(short, name, variables, plain, findings, line)
-    return [findings.artefact()] if findings.models else []
+    return [findings.artefact()] if findings.models or findings.warnings else []
 
 
 def _once(
@@ -93,10 +120,6 @@ def _once(
         if all((one.source, one.params, one.options) != same for one in findings.models):
             added = findings.model(model.source, line=line)
             added.params, added.options, added.key = model.params, model.options, model.key
-            key = str(model.options.get("api_key_env"))
-            if not secrets.is_placeholder(variables.get(key, "")):
-                said = f"{key} holds a key in clear: it stays in that file"
-                findings.warn("secret-in-clear", said, line, key)
     findings.warnings += [one for one in trial.warnings if one not in findings.warnings]
 
 

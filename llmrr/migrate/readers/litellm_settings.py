@@ -26,6 +26,10 @@ _NUMBERS: Final = (
     ("stream_timeout", "timeouts.first_token"), ("allowed_fails", "breaker.failures"),
     ("cooldown_time", "breaker.cooldown"), ("retry_after", "retry.initial_delay"),
 )  # fmt: skip
+_SPANS: Final = {
+    "30d": "budgets.monthly", "31d": "budgets.monthly", "1mo": "budgets.monthly",
+    "1d": "budgets.daily", "24h": "budgets.daily",
+}  # fmt: skip
 _NOISE: Final = frozenset({
     "drop_params", "set_verbose", "verbose", "json_logs", "modify_params", "telemetry",
     "suppress_debug_info", "turn_off_message_logging", "redact_user_api_key_info", "debug_level",
@@ -40,7 +44,8 @@ _GUARDS: Final = ("callback", "guardrail", "budget", "hook", "user", "team", "al
 def settle_router(whole: dict[str, Any], groups: Groups, findings: Findings, lines: Lines) -> None:
     """Fill in chains and settings from all sections; the top level counts too, where people put
     them by mistake."""
-    sections = [table(whole.get(name)) for name in ("router_settings", "litellm_settings")]
+    names = ("router_settings", "litellm_settings")
+    sections = [table(whole.get(name)) for name in names]
     misplaced = {key: whole[key] for key in whole if key in _NOISE and key != "model_list"}
     for section in (*sections, misplaced):
         _alias(section.get("model_group_alias"), groups, findings, lines)
@@ -49,8 +54,10 @@ def settle_router(whole: dict[str, Any], groups: Groups, findings: Findings, lin
         chained |= chain(section, groups, findings, lines)
     _numbers((*sections, misplaced), findings, lines)
     _strategy((*sections, misplaced), findings, lines)
-    for section in sections:
-        _rest(section, findings, lines)
+    budgeted = {key for section in sections for key in _budget(section, findings, lines)}
+    for name, section in zip(names, sections, strict=True):
+        kept = {key: one for key, one in section.items() if key not in budgeted}
+        _rest(name, kept, findings, lines)
     _server(whole, findings, lines)
 
 
@@ -148,7 +155,21 @@ def _strategy(
             findings.warn("strategy", f"{theirs} has no equivalent", line, "routing_strategy")
 
 
-def _rest(section: Mapping[str, Any], findings: Findings, lines: Lines) -> None:
+def _budget(section: Mapping[str, Any], findings: Findings, lines: Lines) -> tuple[str, ...]:
+    """What may be spent in a day or a month; the keys that say so."""
+    most, within = _number(section.get("max_budget")), section.get("budget_duration")
+    ours = _SPANS.get(str(within))
+    if ours is None or most is None or most <= 0:
+        return ()
+    findings.settings.setdefault(ours, most)
+    if ours == "budgets.monthly" and within != "1mo":
+        said = f"{within} is a month of the calendar here"
+        line = lines.first("budget_duration", key=True)
+        findings.warn("not-applied", said, line, "budget_duration")
+    return "max_budget", "budget_duration"
+
+
+def _rest(name: str, section: Mapping[str, Any], findings: Findings, lines: Lines) -> None:
     for key, value in section.items():
         if key in _NOISE or value in (None, False, "", [], {}):
             continue
@@ -159,7 +180,7 @@ def _rest(section: Mapping[str, Any], findings: Findings, lines: Lines) -> None:
             findings.warn("guard", f"{key} stays with LiteLLM", line, key)
         else:
             findings.warn("not-applied", f"{key} has no place in llmrr.toml", line, key)
-        withhold({key: value}, findings, line, at="settings")
+        withhold({key: value}, findings, line, at=name)
 
 
 def _server(whole: dict[str, Any], findings: Findings, lines: Lines) -> None:

@@ -15,7 +15,8 @@ from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.parsing.shapes import table
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import fields
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
+from llmrr.migrate.terms.secrets import is_secret_field
 from llmrr.migrate.terms.withheld import withhold
 
 KIND: Final = "llama-swap"
@@ -78,7 +79,7 @@ def is_template(document: Document) -> bool:
 
 
 def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings, lines = Findings(document.path, KIND, document.text), Lines(document.text or "")
     withhold(shape, findings)
     folder = document.real.parent
     shared = table(shape.get("macros"))
@@ -108,6 +109,8 @@ def _model(
     macros = {**shared, **table(entry.get("macros")), "MODEL_ID": name}
     command = expanded(_text(entry.get("cmd")), macros)
     own = _environment(entry.get("env"), macros)
+    keys = {key: said for key, said in own.items() if is_secret_field(key)}
+    withhold(keys, findings, line, at="env")
     found = launch(words_of(command), own, guess=True) if command else None
     if found is not None:
         withhold(words_of(command), findings)
@@ -179,8 +182,7 @@ def _peer(
     for theirs in _texts(entry.get("models")):
         line = lines.next(theirs)
         if (role := role_of(theirs)) is not None:
-            code = "embedding-model" if role == "embedding" else "other-role"
-            findings.warn(code, f"{theirs} does not write answers", line)
+            findings.warn(*left_out(theirs, role), line)
             continue
         if not address or "${" in address:
             findings.warn("unresolved", f"the address of {name} is not stated", line, "proxy")
@@ -225,7 +227,8 @@ def _of_proxy(shape: dict[Any, Any], findings: Findings, lines: Lines) -> None:
     if shape.get("apiKeys"):
         line = lines.first("apiKeys", key=True)
         withhold({"apiKeys": shape["apiKeys"]}, findings, line, at="proxy")
-        findings.warn("guard", "apiKeys guard the proxy; llmrr serve has its own", line, "apiKeys")
+        said = "apiKeys guard the proxy, and have no place in llmrr.toml"
+        findings.warn("guard", said, line, "apiKeys")
     for key in ("groups", "matrix", "profiles", "routing"):
         if shape.get(key):
             findings.warn(

@@ -11,7 +11,7 @@ from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.parsing.shapes import table
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import fields, naming
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.secrets import is_secret_field
 from llmrr.migrate.terms.texts import of_dollars
 from llmrr.migrate.terms.withheld import withhold
@@ -87,7 +87,7 @@ def _is_theirs(path: Path) -> bool:
 
 def _folder(document: Document, entries: list[Any]) -> Artefact:
     """The models that the user added, with what the files beside them say."""
-    findings = Findings(document.path, KIND)
+    findings = Findings(document.path, KIND, document.text)
     _models(entries, document.real.parent, findings, Lines(document.text or ""))
     return findings.artefact()
 
@@ -114,8 +114,7 @@ def _model(entry: Mapping[str, Any], findings: Findings, line: int | None) -> Mo
         findings.warn("no-model", f"{shown} has no model_name", line)
         return None
     if (role := role_of(str(theirs))) is not None:
-        code = "embedding-model" if role == "embedding" else "other-role"
-        findings.warn(code, f"{shown} does not write answers", line)
+        findings.warn(*left_out(str(shown), role), line)
         return None
     is_azure = str(entry.get("api_type", "")).startswith("azure")
     base = entry.get("api_base")

@@ -16,6 +16,7 @@ from llmrr.migrate.documents import CODE, LARGEST, Document
 from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_model
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.scanning import seeming
+from llmrr.migrate.scanning.beside import with_keys
 from llmrr.migrate.scanning.garbage import Uncollected
 from llmrr.migrate.scanning.reading import UNREAD, Content, is_named, is_ours, read
 from llmrr.migrate.scanning.walking import File, Left, Walk, Wanted, said
@@ -79,8 +80,9 @@ def scan(
     names. Raises ``NotFound`` for a path that does not exist, ``UsageError`` for an unknown kind.
     """
     if kind is not None and kind not in KINDS:
-        close = nearest(kind, KINDS)
-        raise UsageError(f'there is no kind "{kind}"', f"--from {close or '|'.join(KINDS)}")
+        real = [one for one in KINDS if one != "none"]
+        close = nearest(kind, real)
+        raise UsageError(f'there is no kind "{kind}"', f"--from {close or '|'.join(real)}")
     places = [Path(one) for one in paths]
     for place in places:
         if not os.path.lexists(place):
@@ -204,8 +206,9 @@ class _Run:
         if document.text is not None and language(document.text, document.suffix):
             if document.code is None:
                 return []
-            return self._asked("of_code", lambda one: one.of_code and one.of_code(document),
-                               document.path)  # fmt: skip
+            found = self._asked("of_code", lambda one: one.of_code and one.of_code(document),
+                                document.path)  # fmt: skip
+            return with_keys(found, document)
         return self._asked("of_data", lambda one: one.of_data and one.of_data(document),
                            document.path, stop=True)  # fmt: skip
 
@@ -254,9 +257,13 @@ class _Run:
 
 
 def _known(found: list[Artefact]) -> list[Artefact]:
-    """Without guesses at files that are known for what they are."""
-    known = {one.path for one in found if one.kind not in ("custom", "none")}
-    return [one for one in found if one.kind != "custom" or one.path not in known]
+    """Without guesses at files that are known for what they are; what code asks is no guess."""
+    known = {one.path for one in found if one.kind != "none" and not _is_guess(one)}
+    return [one for one in found if not _is_guess(one) or one.path not in known]
+
+
+def _is_guess(artefact: Artefact) -> bool:
+    return artefact.kind == "custom" and artefact.confidence is not None
 
 
 def _is_read(path: str, suffix: str) -> bool:
