@@ -135,6 +135,18 @@ def test_two_keys_of_one_provider_get_two_variables() -> None:
     assert codes(made) == ["key-guess"]
 
 
+def test_a_literal_key_of_another_server_is_not_openais() -> None:
+    found = findings("app.py", "openai-code")
+    for name, address in (("qwen3", "https://llm.example/v1"), ("gpt-4o", None)):
+        options = {"api_key_env": "OPENAI_API_KEY"} | ({"base_url": address} if address else {})
+        model(found, f"openai:{name}", options=options).key = "1" if address else None
+    made = plan(found.artefact())
+    assert [each["options"]["api_key_env"] for each in toml(made)["models"]] == [
+        "QWEN3_API_KEY", "OPENAI_API_KEY",
+    ]  # fmt: skip
+    assert codes(made) == ["key-guess"]
+
+
 def test_one_model_under_two_keys_is_two() -> None:
     given = []
     for at, key in enumerate("12"):

@@ -1,4 +1,4 @@
-"""How fast ``llmrr migrate scan`` is on a repository of 10,000 files.
+"""How fast ``llmrr migrate scan`` and ``plan`` are on a repository of 10,000 files.
 
     python tests/bench/scan.py [FILES]
 
@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from llmrr.migrate import planning
 from llmrr.migrate.scanning import scan
 
 PLAIN_PY = "import json\nimport re\n\n" + "\n\n".join(
@@ -68,11 +69,16 @@ def main(files: int) -> None:
         begin, worked = time.perf_counter(), time.process_time()
         found = scan([root])
         seconds, worked = time.perf_counter() - begin, time.process_time() - worked
+        begin = time.perf_counter()
+        plan = planning.make(found.artefacts, root / "llmrr.toml")
+        planned = time.perf_counter() - begin
     print(
         f"{found.files} files in {seconds:.2f} s: {found.files / seconds:,.0f} a second, "
         f"{found.files / worked:,.0f} a second of the processor; "
         f"{len(found.found)} artefacts, {found.read} read"
     )
+    models = plan.toml.count("[[models]]")
+    print(f"a plan of {models} models from them in {planned:.2f} s besides")
 
 
 if __name__ == "__main__":
