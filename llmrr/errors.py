@@ -248,7 +248,7 @@ def _is_nowhere() -> bool:
     return False
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.65) -> str | None:
     """The known word that was probably meant; spelling in camelCase is no difference.
 
     >>> nearest("maxTokens", ["max_tokens", "min_p"]), nearest("xyz", ["max_tokens"])
@@ -257,7 +257,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     from difflib import get_close_matches
 
     plain = {_plain(name): name for name in known}
-    close = get_close_matches(_plain(word), plain, n=1, cutoff=0.65)
+    close = get_close_matches(_plain(word), plain, n=1, cutoff=cutoff)
     return plain[close[0]] if close else None
 
 

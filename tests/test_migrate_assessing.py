@@ -5,11 +5,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from terminal import Typed
 
 from llmrr import Router, stats
 from llmrr.database import open_database
 from llmrr.migrate.artefact import Artefact, Model
-from llmrr.migrate.assessing import dependencies, needs, report, system
+from llmrr.migrate.assessing import dependencies, needs, report, system, usage
 from llmrr.migrate.documents import Document
 
 MANIFESTS = {
@@ -55,6 +56,21 @@ def test_a_manifest_counts_before_its_lock_file() -> None:
     ]  # fmt: skip
     kept = dependencies.merged(found)
     assert [(one.name, one.version) for one in kept] == [("openai", "^4.0.0")]
+
+
+def test_each_manifest_that_names_a_package_is_told() -> None:
+    given = {
+        "Pipfile": b'[packages]\nopenai = "*"\n', "a/requirements.txt": b"openai\nopenai==1.0\n",
+        "poetry.lock": b'[[package]]\nname = "openai"\nversion = "1.0.1"\n'
+        b'[[package]]\nname = "litellm"\nversion = "1.1"\n',
+        "uv.lock": b'[[package]]\nname = "litellm"\nversion = "1.2"\n',
+    }  # fmt: skip
+    found = [one for name, text in given.items()
+             for one in dependencies.of(Document(Path(name), text))]  # fmt: skip
+    assert [(one.name, str(one.file), one.version) for one in dependencies.merged(found)] == [
+        ("litellm", "poetry.lock", "1.1"), ("openai", "Pipfile", None),
+        ("openai", "a/requirements.txt", "==1.0"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -133,6 +149,29 @@ def test_what_history_knows_is_held_against_the_requirements() -> None:
         ("latency_ms", 1000.0, False), ("availability", pytest.approx(2 / 3), False),
         ("throughput", 60.0, True),
     ]  # fmt: skip
+
+
+def test_what_would_tell_is_said_once_for_each_requirement(typed: Typed) -> None:
+    Path("a.py").write_text("from openai import OpenAI\nc = OpenAI()\n" + "".join(
+        f"c.responses.create(model='m{at}')\n" for at in range(3)))
+    seen = typed("migrate", "scan", "a.py", "--max-latency", "9", "--max-cost", "1",
+                 "--min-availability", "99%", "--throughput", "10")  # fmt: skip
+    assert [line for line in seen.out.splitlines() if "is not known" in line] == [
+        'latency_ms is not known: llmrr run -m MODEL "…" records it',
+        "cost is not known: cost = { input = …, output = … } of the model in llmrr.toml",
+        'availability is not known: llmrr run -m MODEL "…" records it',
+        "throughput is not known: that is one after another; llmrr bench --concurrency measures"
+        " several at once",
+    ]
+    assert typed("migrate", "scan", "a.py", "--min-availability", "990%").code == 2
+
+
+def test_a_model_at_another_machine_is_not_local() -> None:
+    far, near = _model("ollama:llama3", 1), _model("ollama:qwen3", 1)
+    far.options["base_url"] = "http://gpu.example.org:11434"
+    near.options["base_url"] = "http://localhost:11434"
+    found = usage.of([_artefact("a.py", far, near)], {}, {}, lambda model, path: None)
+    assert [(one.is_local, one.cost) for one in found] == [(False, None), (True, 0.0)]
 
 
 def test_the_report_names_everything() -> None:

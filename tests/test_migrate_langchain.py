@@ -593,8 +593,8 @@ def ask(text, state):
     assert asked[0].template == "Sum {text} as {{json}}" and asked[0].model == "a"
     assert asked[1].messages == (("system", "Be {{terse}}."), ("user", "{question}"))
     assert asked[1].model == "b" and found.models[0].call_sites == [23, 25]
-    assert codes(found) == ["unresolved"]
-    assert found.templates[-1].messages == (("system", "x"),)
+    assert asked[2].messages == (("system", "x"), ("user", "{history}"))
+    assert codes(found) == []
 
 
 def test_an_agent_by_the_name_of_its_model() -> None:

@@ -237,3 +237,36 @@ def test_the_command_prints_what_git_applies(
     assert typed("migrate", "plan", "--serve-url", "http://a/v1", ".").code == 2
     found = typed("migrate", "plan", "--patch", "--serve-url", "http://a/v1", ".", "--json").json
     assert "http://a/v1" in found["patch"] and found["folder"] == str(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "text", "how", "said"), [
+    ("a.ts", "import { openai } from '@ai-sdk/openai';\nimport { generateText } from 'ai';\n"
+     "await generateText({ model: openai('gpt-4o'), prompt: 'x' });\n", "serve",
+     f"the AI SDK is to ask {URL}: createOpenAI({{ baseURL }}), and what it gives in place of"
+     " openai"),
+    ("a.py", "from langchain_anthropic import ChatAnthropic\nllm = ChatAnthropic(model='claude-x')",
+     "serve", "it asks anthropic, and only what asks OpenAI is changed"),
+    ("a.py", "import openai\nasync def f(m):\n"
+     "    return await openai.ChatCompletion.acreate(model='gpt-4o', messages=m)\n", "library",
+     "acreate stays: it is awaited, and the library is not asynchronous"),
+])  # fmt: skip
+def test_what_is_not_changed_is_told(
+    name: str, text: str, how: str, said: str, tmp_path: Path
+) -> None:
+    found = patched(tmp_path, {name: text}, how)
+    assert (found.text, found.told) == ("", [said])
+
+
+def test_what_a_change_would_leave_is_told_only_of_a_change(tmp_path: Path) -> None:
+    text = (
+        "from openai import OpenAI\nclient = OpenAI(api_key='sk-0123456789abcdef0123')\n"
+        "print(client.chat.completions.create(model='m', messages=[]).choices[0].message.content)\n"
+    )
+    found = patched(tmp_path, {"a.py": text}, "library")
+    assert found.text == "" and [one.partition(",")[0] for one in found.told] == [
+        "a key stands in clear beside what is to be changed"]  # fmt: skip
+
+
+def test_that_a_server_has_to_run_is_told(tmp_path: Path, typed: Typed) -> None:
+    (tmp_path / "a.py").write_text(PY.format("client = OpenAI()"))
+    assert "a server has to run" in typed("migrate", "plan", "--patch", "serve", str(tmp_path)).err

@@ -19,6 +19,7 @@ from llmrr.migrate.artefact import Artefact, Template
 from llmrr.migrate.merging.setup import combined
 from llmrr.migrate.planning import Plan, Wishes
 from llmrr.migrate.planning.wishes import wanted
+from llmrr.migrate.scanning import scan
 
 
 def toml(found: Plan) -> dict[str, Any]:
@@ -46,6 +47,30 @@ def test_the_same_model_twice_is_one() -> None:
     ]
     assert "# from app.py, b.py\n[[models]]\n" in found.toml
     assert codes(found) == []
+
+
+@pytest.mark.parametrize(("env", "code", "left"), [
+    ("MODEL_NAME=gpt-4o-mini\nOPENAI_API_KEY=sk-topsecret0123456789\n",
+     "OpenAI()\nc.chat.completions.create(model=os.getenv('MODEL_NAME', 'gpt-4o-mini'), seed=1)",
+     ["openai:gpt-4o-mini"]),
+    ("AZURE_OPENAI_DEPLOYMENT=d\nAZURE_OPENAI_ENDPOINT=https://x.openai.azure.com\n"
+     "AZURE_OPENAI_API_KEY=0123456789abcdef\nOPENAI_API_VERSION=2024-02-01\n",
+     "AzureOpenAI(azure_endpoint=os.environ['AZURE_OPENAI_ENDPOINT'],"
+     " api_version='2024-06-01')\nc.chat.completions.create(model='d', seed=1)", ["azure:d"]),
+    ("LLM_MODEL=gpt-4o\nLLM_BASE_URL=https://proxy.example.org/v1\n",  # not what the code asks
+     "OpenAI(base_url='https://api.openai.com/v1')\n"
+     "c.chat.completions.create(model='gpt-4o', seed=1)", ["openai:gpt-4o"] * 2),
+])  # fmt: skip
+def test_what_code_reads_from_variables_is_one_model(env: str, code: str, left: list[str]) -> None:
+    Path(".env").write_text(env)
+    name = code.partition("(")[0]
+    Path("app.py").write_text(f"import os\nfrom openai import {name}\nc = {code}\n")
+    made = toml(planning.make(scan(["."]).found, Path("llmrr.toml")))
+    assert [one["source"] for one in made["models"]] == left
+    assert [one for one in made["models"] if one.get("params") == {"seed": 1}]
+    if left == ["azure:d"]:
+        assert made["models"][0]["options"]["api_version"] == "2024-06-01"
+        assert made["models"][0]["options"]["base_url"].startswith("https://x.openai.azure.com")
 
 
 def test_another_model_of_the_same_name_is_renamed_and_said() -> None:
@@ -202,9 +227,10 @@ def test_a_file_and_a_revision_that_do_not_go_together_are_said() -> None:
 
 
 def test_a_source_that_is_none_leaves_the_model_out() -> None:
-    found = plan(one("openai:a"), one("oci://x", "b"))
-    assert [each["name"] for each in toml(found)["models"]] == ["a"]
-    assert codes(found) == ["unsupported-source"]
+    for source in ("oci://x", "file:\0)"):
+        found = plan(one("openai:a"), one(source, "b"))
+        assert [each["name"] for each in toml(found)["models"]] == ["a"]
+        assert codes(found) == ["unsupported-source"]
 
 
 def test_templates_are_linked_kept_raw_and_once() -> None:
@@ -275,11 +301,62 @@ def test_paths_are_relative_to_the_file_that_is_written() -> None:
     assert [each.message for each in made.warnings] == ["c: there is no /abs/c.gguf here"]
 
 
+@pytest.mark.parametrize(("stated", "written"), [(["b", "c"], ["b", "c"]), (["c"], ["c"])])
+def test_a_chain_that_is_stated_for_all_models_is_so(stated: object, written: object) -> None:
+    found = findings("llm.config.js", "custom")
+    models = [model(found, f"openai:{name}") for name in ("a", "b", "c")]
+    found.chain(*models[1:])
+    found.settings["fallback_chain"] = stated
+    made = toml(plan(found.artefact()))
+    assert made["fallback_chain"] == written
+    own = {each["name"]: each.get("fallback") for each in made["models"]}
+    assert own == {"a": None, "b": ["c"] if stated == ["c"] else None, "c": None}
+    Path("llmrr.toml").write_text('version = 1\nfallback_chain = ["x"]\n[[models]]\nname = "x"\n'
+                                  'source = "openai:x"\n')  # fmt: skip
+    again = plan(found.artefact())
+    assert [each.get("fallback") for each in toml(again)["models"]] == [None, None, ["c"], None]
+
+
 def test_the_file_of_variables_is_named_and_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("OPENAI_API_KEY=sk-topsecret0123456789\n")
     made = plan(one("openai:a"), findings(".env", "dotenv").artefact())
     assert toml(made)["env_file"] == ".env"
     assert "sk-t" not in planning.text_of(made)
+
+
+def test_a_client_without_an_address_is_asked_where_the_variables_say() -> None:
+    Path("app/src").mkdir(parents=True)
+    Path("other").mkdir()
+    Path("app/.env").write_text("OPENAI_BASE_URL=https://h.example/v1\n")
+    Path("app/.env.example").write_text("OPENAI_BASE_URL=https://another.example/v1\n")
+    given = [findings(path, "dotenv").artefact() for path in ("app/.env.example", "app/.env")]
+    told = findings("app/e.yaml", "litellm")
+    model(told, "openai:e")
+    made = plan(
+        one("openai:a", path="app/src/a.py"), one("openai:b", path="other/b.py"),
+        one("openai:c", path="app/c.py", options={"base_url": "https://own.example/v1"}),
+        one("anthropic:d", path="app/d.py"), told.artefact(),
+        *given,
+    )  # fmt: skip
+    found = {each["name"]: each.get("options", {}).get("base_url") for each in toml(made)["models"]}
+    assert found == {
+        "a": "https://h.example/v1", "b": None, "c": "https://own.example/v1", "d": None, "e": None,
+    }  # fmt: skip
+    assert [each.where for each in made.warnings if each.code == "base-url-default"] == [
+        "app/src/a.py"
+    ]
+
+
+def test_the_keys_of_a_file_in_another_folder_lie_where_they_do() -> None:
+    from llmrr.migrate.scanning import scan
+
+    Path("deep").mkdir()
+    Path("deep/.env.local").write_text("OPENAI_API_KEY=sk-topsecret0123456789\nOPENAI_MODEL=gpt-4o\n")
+    made = plan(*scan(["deep"]).artefacts)
+    assert toml(made)["env_file"] == "deep/.env.local"
+    assert codes(made) == []
+    made = plan(*scan(["deep"]).artefacts, target="deep/llmrr.toml")
+    assert codes(made) == []
 
 
 def test_of_several_files_of_variables_the_one_that_is_needed_is_named() -> None:
@@ -383,6 +460,36 @@ def test_only_and_skip(only: tuple[str, ...], skip: tuple[str, ...], left: list[
     assert [each.name for each in combined(given, Path()).models] == left
 
 
+def test_a_model_that_is_left_out_takes_no_keys_and_no_prompts_of_others() -> None:
+    Path(".env").write_text("OPENAI_API_KEY=sk-topsecret0123456789\nOPENAI_MODEL=gpt-4o\n")
+    [env] = scan([".env"]).found
+    found = findings()
+    first, _ = (model(found, f"openai:{name}") for name in "ab")
+    found.templates += [Template("greet", "hi {name}"), Template("bye", "bye", model=first.name)]
+    for wishes in ({"skip": ("a", "gpt-4o")}, {"only": ("b",)}):
+        made = toml(plan(env, found.artefact(), **wishes))
+        assert [each["name"] for each in made["models"]] == ["b"]
+        assert made["env_file"] == ".env"
+        assert list(made["templates"]) == ["greet"]
+    assert "env_file" not in toml(plan(env, found.artefact(), skip=(".env",)))
+    assert list(toml(plan(found.artefact(), skip=("a", "b")))["templates"]) == ["greet"]
+
+
+def test_a_key_in_clear_is_told_with_one_variable() -> None:
+    found = [one_key(file, key) for file, key in (("a.json", "k1"), ("b.json", "k2"))]
+    said = [each.message for each in plan(*found).warnings]
+    assert [text.rpartition("keys set ")[2].partition(")")[0] for text in said
+            if "in clear" in text] == ["OPENAI_API_KEY", "OPENAI_API_KEY_2"]  # fmt: skip
+
+
+def one_key(file: str, key: str) -> Artefact:
+    """What a file with a key in clear is read as."""
+    Path(file).write_text(
+        '{"class_name": "openai_llm", "model": "gpt-4o", "api_key": "' + key * 16 + '"}'
+    )
+    return scan([file]).found[0]
+
+
 def test_a_model_is_skipped_by_the_name_that_it_gets() -> None:
     Path("llmrr.toml").write_text('[[models]]\nname = "a"\nsource = "openai:z"\n')
     found = findings("b.py")
@@ -413,6 +520,33 @@ def test_both_sides_run_beside_each_other() -> None:
     made = toml(plan(found, replace=(("gpt-4o", "hf:o/new"),), mode="hybrid"))
     assert made["migration"] == {"mode": "hybrid", "new": ["new"], "legacy": ["gpt-4o"]}
     assert made["models"][0]["params"] == {"seed": 1}
+
+
+@pytest.mark.parametrize("wishes", [{"mode": "new-primary"}, {"rollout": 1.0}])
+def test_a_template_follows_the_sides(wishes: dict[str, Any], typed: Typed) -> None:
+    found = findings()
+    old = model(found, "openai:gpt-4o")
+    found.templates.append(Template("greet", "hi {name}", model=old.name))
+    first = plan(found.artefact())
+    assert toml(first)["templates"]["greet"]["model"] == "gpt-4o"
+    for text in (None, first.toml):  # a new file, and one that an earlier migration wrote
+        if text is not None:
+            Path("llmrr.toml").write_text(text)
+        made = plan(found.artefact(), replace=(("gpt-4o", "builtin:mini"),), **wishes)
+        assert toml(made)["templates"] == {"greet": {"template": "hi {name}"}}
+    config.user_file().parent.mkdir(parents=True, exist_ok=True)
+    config.user_file().write_text(made.toml)
+    Path("llmrr.toml").unlink()
+    seen = typed("run", "-t", "greet", "--param", "name", "you", "--json", "--max-tokens", "4")
+    assert seen.json["model"] == "mini"
+
+
+def test_a_template_of_the_new_side_keeps_its_model() -> None:
+    found = findings()
+    new, _ = model(found, "file:x.gguf"), model(found, "openai:gpt-4o")
+    found.templates.append(Template("greet", "hi {name}", model=new.name))
+    made = toml(plan(found.artefact(), mode="hybrid"))
+    assert made["templates"]["greet"]["model"] == "x"
 
 
 def test_without_a_replacement_what_is_local_is_new() -> None:
@@ -726,3 +860,15 @@ def test_so_is_one_at_the_address_that_the_user_names() -> None:
     found.model("openai:a").options["base_url"] = "http://box:9/v1"
     assert not combined([found.artefact()], Path(), served="http://box:9/v1").models
     assert combined([found.artefact()], Path()).models
+
+
+def test_weights_that_no_engine_runs_are_told() -> None:
+    found = plan(one("huggingface:TheBloke/Mistral-7B-AWQ"), one("huggingface:a/Other-GGUF"))
+    [said] = [each for each in found.warnings if each.code == "unsupported-source"]
+    assert "AWQ" in said.message and "Mistral-7B-AWQ" in found.toml
+
+
+def test_a_path_with_a_zero_byte_is_left_out() -> None:
+    found = plan(one("file:a\0b", "x"), one("openai:gpt-4o"))
+    assert "a\\u0000" not in found.toml and "openai:gpt-4o" in found.toml
+    assert "unsupported-source" in [each.code for each in found.warnings]

@@ -152,7 +152,7 @@ def test_status_and_report_tell_of_it(typed: Typed) -> None:
 
 def test_the_check_list_is_held_against_the_proof(typed: Typed) -> None:
     Path("app.py").write_text(
-        "from langchain_openai import ChatOpenAI\nllm = ChatOpenAI(model='gpt-4o')\n"
+        "from langchain_openai import ChatOpenAI\nllm = ChatOpenAI(model='gpt-4')\n"
     )
     stepped(typed, "apply", "app.py", "--merge")
 

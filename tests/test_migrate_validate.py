@@ -21,8 +21,17 @@ from terminal import Seen, Typed
 
 from llmrr import config, pairs, paths, stats
 from llmrr.database import open_database
-from llmrr.errors import NotFound, UsageError
-from llmrr.migrate.validating import addresses, cases, figures, kept, received, vectors
+from llmrr.errors import DamagedFile, NotFound, UsageError
+from llmrr.migrate.validating import (
+    addresses,
+    bars,
+    cases,
+    figures,
+    judging,
+    kept,
+    received,
+    vectors,
+)
 from llmrr.migrate.validating.asking import Trial, order
 from llmrr.migrate.validating.commands import CommandSystem
 from llmrr.migrate.validating.systems import Reply
@@ -225,6 +234,7 @@ def test_accuracy_by_the_ways_of_matching(typed: Typed) -> None:
         "--json",
     ).json["accuracy"]  # fmt: skip
     assert (found["old_score"], found["new_score"], found["judged"]) == (0.5, 1.0, 4)
+    assert found["by"] == "contains, regex"
 
 
 def test_a_model_may_judge(typed: Typed, served: OpenAIServer) -> None:
@@ -594,6 +604,56 @@ def test_an_old_side_that_answers_nothing_is_given_up(typed: Typed) -> None:
     assert "answered none of 5 requests: exit code 1: no key" in found.err
     assert Path("seen").read_text() == "xxxxx"
     validated(typed, *args, "--samples", "4", code=9)
+
+
+def test_an_old_side_that_is_not_there_is_not_asked_again(
+    typed: Typed, served: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    asked = ("--set", write_set({"prompt": "Hi"}), *EASY, "--samples", "50")
+    args = ("--old-url", f"http://127.0.0.1:{port}/ask", *asked)
+    assert "ConnectionRefusedError" in validated(typed, *args, code=6).err
+    new_side(served)
+    monkeypatch.delenv("OLD_KEY")
+    before = served.seen[:]
+    args = ("--old", "fresh", "--new", "builtin:mini", *asked)
+    assert "OLD_KEY" in validated(typed, *args, code=6).err
+    assert served.seen == before
+
+
+@pytest.mark.parametrize(("more", "said"), [
+    (0.5, "the error rate 50.0 % is 50.0 % above 0.0 %, and 0.0 % is allowed"),
+    (0.0, "the error rate 0.0 % is that of the old side"),
+    (-1.0, "the error rate 0.0 % is 100.0 % below 100.0 %"),
+])  # fmt: skip
+def test_a_bar_is_told_as_it_is(more: float, said: str) -> None:
+    alike = judging.Alike(1.0, "e", None, None, None, None, 1)
+    speed = figures.performance([
+        Trial(cases.Case("a", cases.asked("Hi")), Reply("a", None, 1.0), Reply("b", None, 1.0))
+    ], 0)  # fmt: skip
+    sound = figures.reliability([])._replace(
+        old_error_rate=max(-more, 0.0), new_error_rate=max(more, 0.0)
+    )
+    found = bars.held(bars.Bars(), alike, speed, sound)
+    assert [one.said for one in found] == [
+        "similarity 1.000 is at least 0.8", "latency is 1.00 times the old one's, at most 1.2", said
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "near"), [
+    ({"prompt": "x", "expcted": "y"}, '"expected"'), ({"prompt": "x", "subject": "y"}, None),
+])  # fmt: skip
+def test_a_key_of_a_set_that_is_nearly_one_is_refused(
+    line: dict[str, str], near: str | None
+) -> None:
+    if near is None:  # the sets of others have more
+        assert len(cases.of_set(json.dumps(line).encode(), Path("set"))) == 1
+        return
+    with pytest.raises(DamagedFile, match="line 1 has a key") as caught:
+        cases.of_set(json.dumps(line).encode(), Path("set"))
+    assert caught.value.hint == near
 
 
 def test_what_is_over_long_is_for_each_side_and_asked_once(

@@ -111,7 +111,8 @@ def brought(page: Page, facts: Mapping[str, Any]) -> Iterator[str]:
          for it in one["models"]), one["known"], size(one["bytes"]))
         for one in facts["caches"]
     ]  # fmt: skip
-    yield from page.table(("PATH", "TOOL", "ANSWERS", "MODELS", "KNOWN", "SIZE"), rows)
+    if rows:
+        yield from page.table(("PATH", "TOOL", "ANSWERS", "MODELS", "KNOWN", "SIZE"), rows)
     for one in facts["caches"]:
         for left in one["left"]:
             yield f"{one['path']}: {left['count']:,} left: {left['why']}"

@@ -114,6 +114,15 @@ def count(number: int | None) -> str | None:
     return str(number)
 
 
+def percent(share: float | None) -> str | None:
+    """A share in percent.
+
+    >>> percent(0.125), percent(-1.0), percent(None)
+    ('12.5 %', '-100.0 %', None)
+    """
+    return None if share is None else f"{100 * share:.1f} %"
+
+
 def counted(number: int, what: str) -> str:
     """A number of things.
 

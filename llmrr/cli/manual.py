@@ -181,7 +181,7 @@ def _options(command: Command, path: str) -> list[str]:
 
 def _default(param: Parameter) -> str:
     default = param.default
-    if default is None or isinstance(default, bool) or not isinstance(default, int | float | str):
+    if isinstance(default, bool) or not isinstance(default, int | float | str) or default == "":
         return ""
     return f" The default is {default}."
 

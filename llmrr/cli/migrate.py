@@ -165,13 +165,11 @@ def check(
     undo: Annotated[bool, typer.Option("--undo", help="It is not done, after all.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Tick an item of the check-list, or list all of them.
+    """Tick an item of the check-list and print it, or list all of them.
 
     What llmrr can tell by itself needs no tick. x is done, ? is for you to say.
     """
-    if item is not None:
-        migrating.tick(item, note, off=undo)
-    migrating.items(json=json)
+    migrating.check(item, note, off=undo, json=json)
 
 
 @migrate.command("note")
@@ -198,12 +196,13 @@ def write_note(
     prevention: Annotated[
         str | None, typer.Option("--prevention", metavar="TEXT", help="What prevents it.")
     ] = None,
+    json: options.Json = False,
 ) -> None:
     """Write down a decision, an issue, an optimization or a lesson."""
     migrating.note(kind, description, {
         "rationale": rationale, "alternatives": alternatives, "outcome": outcome,
         "impact": impact, "resolution": resolution, "prevention": prevention,
-    })  # fmt: skip
+    }, json=json)  # fmt: skip
 
 
 @migrate.command()

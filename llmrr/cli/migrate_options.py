@@ -41,9 +41,9 @@ MaxCost = Annotated[
     typer.Option("--max-cost", metavar="DOLLARS", min=0, help="1,000 tokens cost at most this."),
 ]
 MinAvailability = Annotated[
-    float | None,
-    typer.Option("--min-availability", metavar="SHARE", min=0, max=1,
-                 help="At least this share of the requests is answered, as 0.99."),
+    str | None,
+    typer.Option("--min-availability", metavar="SHARE",
+                 help="At least this share of the requests is answered: 99%, or 0.99."),
 ]  # fmt: skip
 Throughput = Annotated[
     float | None,
@@ -142,7 +142,7 @@ Patched = Annotated[
     typer.Option(
         "--patch", metavar="[serve|library]",
         help="Print differences of the code that was found, for git apply: OpenAI and LangChain "
-        "ask llmrr serve, or plain calls in Python ask llmrr as a library.",
+        "ask a server (--serve-url), or plain calls in Python ask llmrr as a library.",
     ),
 ]
 ServeUrl = Annotated[

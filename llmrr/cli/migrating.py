@@ -106,6 +106,7 @@ def apply(plan: "Plan", *, merge: bool, force: bool, strict: bool, json: bool) -
     require_no_warning(plan, strict=strict)
     with database() as connection:
         if not json:
+            applying.require_applicable(connection, plan, may_change=merge or force)
             tell(plan.warnings)
         _told(applying.apply(connection, plan, may_change=merge or force), json=json)
 
@@ -132,26 +133,29 @@ def status(*, json: bool) -> None:
         output.show(reporting.status(connection), migrate_views.status, as_json=json)
 
 
-def tick(item: str, note: str, *, off: bool) -> None:
-    """Tick an item of the check-list, or take that back."""
+def check(item: str | None, note: str, *, off: bool, json: bool) -> None:
+    """Print the check-list, or tick one item of it, or take that back, and print it. Raises
+    ``NotFound``, and ``UsageError`` for what is said of no item."""
     from llmrr.migrate.applying import checklist
 
-    known = checklist.known(item)
+    if item is None and (note or off):
+        raise UsageError("no item is named", "llmrr migrate check ITEM")
+    known = None if item is None else checklist.known(item)
     with database() as connection:
-        if off:
+        if known is not None and off:
             records.untick(connection, known)
-        else:
+        elif known is not None:
             records.tick(connection, known, reporting.safe(note))
-
-
-def items(*, json: bool) -> None:
-    """Print the check-list."""
-    with database() as connection:
         found = reporting.items(connection)
-        output.show(found, migrate_views.checklist, as_json=json)
+    shown = tuple(one for one in found if known in (None, one.id))
+    output.show(shown, migrate_views.checklist, as_json=json)
+    if off and shown[0].done:
+        output.note(f"{known} stays done: llmrr sees that by itself ({shown[0].how})")
 
 
-def note(kind: str, description: str, fields: dict[str, str | None]) -> None:
+def note(
+    kind: str, description: str, fields: dict[str, str | None], *, json: bool
+) -> None:
     """Write down a note. Raises ``UsageError`` for a kind that there is not, and for what notes of
     that kind do not say."""
     if kind not in records.NOTES:
@@ -165,7 +169,9 @@ def note(kind: str, description: str, fields: dict[str, str | None]) -> None:
         known = ", ".join(f"--{name}" for name in records.NOTES[kind])
         raise UsageError(f"a note of the kind {kind} has no {strange[0]}", f"it takes {known}")
     with database() as connection:
-        reporting.note(connection, kind, {"description": description, **fields})
+        made = reporting.note(connection, kind, {"description": description, **fields})
+    if json:
+        output.document(made)
 
 
 def report(*, file: str | None, json: bool) -> None:

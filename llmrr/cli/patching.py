@@ -1,7 +1,7 @@
 """From ``llmrr migrate plan --patch`` to differences of code."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmrr.cli import migrating, output
 from llmrr.errors import LlmrrError, UsageError
@@ -10,6 +10,13 @@ from llmrr.migrate import planning
 if TYPE_CHECKING:
     from llmrr.migrate.patches import Patch
     from llmrr.migrate.planning import Wishes
+
+
+# What is true of a patch until there is such a command here.
+_SERVER: Final = (
+    "a server has to run at that address (--serve-url): this version of llmrr has none yet; "
+    "--patch library needs none"
+)
 
 
 def show(
@@ -26,6 +33,8 @@ def show(
         return
     output.write(found.text)
     migrating.tell(found.told)
+    if found.text and how == "serve":
+        output.note(_SERVER)
     if not found.text:
         raise LlmrrError("there is nothing to change in code", "llmrr migrate scan PATH")
     output.note(f"to be applied in {found.folder}: git apply, or patch -p1")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llmrr.cli.layout import Page
+from llmrr.cli.layout import Page, percent
 
 Facts = Mapping[str, Any]
 
@@ -15,7 +15,7 @@ def validated(page: Page, facts: Facts) -> Iterator[str]:
     most = max(speed["old_avg"] or 0.0, speed["new_avg"] or 0.0)
     rows = [
         (f"{side}: {facts[side]}", *(_exact(speed[f"{side}_{one}"]) for one in _TIMES),
-         _percent(sound[f"{side}_error_rate"]), _percent(score[f"{side}_score"]),
+         percent(sound[f"{side}_error_rate"]), percent(score[f"{side}_score"]),
          _exact(facts["cost"][side]),
          page.bar((speed[f"{side}_avg"] or 0.0) / most if most else 0.0, 12) or " ")
         for side in ("old", "new")
@@ -37,9 +37,10 @@ def stepped(page: Page, facts: Facts) -> Iterator[str]:
 
 
 def _bars(facts: Facts) -> Iterator[tuple[object, ...]]:
+    from llmrr.migrate.validating.bars import words
+
     for one in facts["bars"]:
-        sign = "at least" if one["name"] == "similarity" else "at most"
-        yield one["name"], _exact(one["value"]), f"{sign} {one['bound']:g}", one["passed"]
+        yield one["name"], *words(one["name"], one["value"], one["bound"]), one["passed"]
     for name in facts["waived"]:
         yield name, _exact(facts[name]), "waived", None
 
@@ -73,7 +74,3 @@ def _verdict(passed: bool) -> str:
 
 def _exact(value: float | None) -> str | None:
     return None if value is None else f"{value:.4g}"
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.1f} %"

@@ -95,7 +95,8 @@ def _used(page: Page, seen: "Assessment") -> Iterator[str]:
              None if one.known is None else f"{one.known:.4g}", one.met)
             for one in seen.held
         ])  # fmt: skip
-        yield from sorted({f"not known: {one.how}" for one in seen.held if one.met is None})
+        unknown = dict.fromkeys((one.need, one.how) for one in seen.held if one.met is None)
+        yield from (f"{need} is not known: {how}" for need, how in unknown)
         yield ""
     if seen.candidates:
         yield from page.table(("on this machine", "MB", "fits", "tokens/s", "quality", ""), [

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from llmrr.cli.layout import Page
+from llmrr.cli.layout import Page, percent
 
 if TYPE_CHECKING:
     from llmrr.pairs import Comparison
@@ -13,14 +13,14 @@ def comparison(page: Page, found: "Comparison") -> Iterator[str]:
     """The old side against the new one."""
     speed, sound = found.performance, found.reliability
     rows = (
-        ("legacy", speed.old_avg, _percent(sound.old_error_rate)),
-        ("new", speed.new_avg, _percent(sound.new_error_rate)),
+        ("legacy", speed.old_avg, percent(sound.old_error_rate)),
+        ("new", speed.new_avg, percent(sound.new_error_rate)),
     )
     yield from page.table(("MIGRATION", "MEAN s", "FAILED"), rows)
     alike = page.cell(found.similarity)
     yield (
         f"requests: {found.samples:,}, answered by both: {found.compared:,}, "
-        f"similarity of the answers: {alike}, time saved: {page.cell(_percent(speed.improvement))}"
+        f"similarity of the answers: {alike}, time saved: {page.cell(percent(speed.improvement))}"
     )
 
 
@@ -30,12 +30,3 @@ def sides(facts: Mapping[str, Any]) -> str:
     when = "is asked as well" if mode == "hybrid" else "is asked where that fails"
     models = ", ".join(other["asked"]) or "no model"
     return f"migration, {mode}: the {facts['side']} side; the {other['side']} side {when}: {models}"
-
-
-def _percent(share: float | None) -> str | None:
-    """A share in percent.
-
-    >>> _percent(0.125), _percent(-1.0), _percent(None)
-    ('12.5 %', '-100.0 %', None)
-    """
-    return None if share is None else f"{100 * share:.1f} %"

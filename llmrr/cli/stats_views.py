@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmrr.cli import side_views
-from llmrr.cli.layout import Page
+from llmrr.cli.layout import Page, percent
 from llmrr.cli.views import minute
 from llmrr.routing.budgets import dollars
 
@@ -66,9 +66,9 @@ def diagnosis(page: Page, found: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from page.facts(
         {
-            "error rate": _percent(metrics["error_rate"]),
+            "error rate": percent(metrics["error_rate"]),
             "cost": None if metrics["cost"] is None else dollars(metrics["cost"]),
-            "cache hit rate": _percent(cache.get("hit_rate")),
+            "cache hit rate": percent(cache.get("hit_rate")),
             "cache entries": cache.get("entries"),
             "cache bytes": cache.get("bytes"),
         }
@@ -76,7 +76,7 @@ def diagnosis(page: Page, found: Mapping[str, Any]) -> Iterator[str]:
     for one in metrics["budgets"]:
         key = f"{one['model']}: {one['budget']}" if one["model"] else one["budget"]
         shown = "{:,}".format if "tokens" in key.rpartition(" ")[2] else dollars
-        share = f" ({_percent(one['share'])})" if one["share"] is not None else ""
+        share = f" ({percent(one['share'])})" if one["share"] is not None else ""
         spent = page.cell(None) if one["spent"] is None else shown(one["spent"])
         yield f"budget {key}: {spent} of {shown(one['limit'])}{share}"
     yield from (f"{name}: {why}" for name, why in models["blocked"].items())
@@ -91,10 +91,6 @@ def _row(name: str, figures: Mapping[str, Any], models: Mapping[str, Any]) -> li
     state = ", ".join(words[one] for one in states if name in (models[one] or ()) and name != "all")
     keys = ("runs", "errors", "avg_latency_ms", "p95_latency_ms", "tokens")
     return [name, *(figures.get(key) for key in keys), load, state or None]
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.1f} %"
 
 
 def _alerts(page: Page, found: "Sequence[Alert]") -> Iterator[str]:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from llmrr import parameters
-from llmrr.errors import DamagedFile, LlmrrError
+from llmrr.errors import DamagedFile, LlmrrError, nearest
 from llmrr.evaluate.expecting import ANSWERING, Wrong, expected_of, flag, missing, short
 from llmrr.evaluate.judging import Expected, Match, letter
 from llmrr.types import Message, Request, Sampling
@@ -39,6 +39,10 @@ T = TypeVar("T")
 
 ASKING = ("question", "prompt", "input", "messages")
 ROLES = ("system", "user", "assistant")
+KEYS = (
+    *ASKING, *ANSWERING, "system", "raw", "choices", "match", "kind", "tolerance", "subset",
+    "schema", "max_tokens", "params", "id",
+)  # fmt: skip
 CHOOSE = "Answer with the letter of the right choice."
 MOST_CHOICES = 26
 
@@ -89,7 +93,9 @@ def parse(data: bytes, path: Path, name: str, match: Match | None = None) -> Que
 
 def parse_prompts(data: bytes, path: Path, match: Match | None = None) -> tuple[Prompt, ...]:
     """Read a set of which a line may leave out what is right, and may ask what cannot be answered:
-    null, an empty text, a number. ``kind`` stands for ``match`` too. Raises as ``parse`` does."""
+    null, an empty text, a number. ``kind`` stands for ``match`` too. Raises as ``parse`` does, and
+    for a key that is nearly one of these: a line without it would be asked, or judged, otherwise.
+    """
     return tuple(_read(data, path, lambda facts, line: _prompt(facts, line, match)))
 
 
@@ -141,12 +147,16 @@ def _question(facts: Mapping[str, Any], line: int, match: Match | None) -> Quest
 
 
 def _prompt(facts: Mapping[str, Any], line: int, match: Match | None) -> Prompt:
+    for key in facts:
+        if key not in KEYS and (near := nearest(key, KEYS, 0.85)) is not None:
+            raise Wrong(f'has a key "{key}", which is none', f'"{near}"')
     keys = [key for key in ASKING if key in facts]
     given = next((facts[key] for key in keys if facts[key] is not None), None)
     is_empty = isinstance(given, str) and not given.strip()
     if keys and (is_empty or not isinstance(given, str | list)):
         name = facts.get("id")
-        return Prompt(line, None if name is None else str(name), short(given), None, given=given)
+        shown = json.dumps(given) if is_empty else short(given)
+        return Prompt(line, None if name is None else str(name), shown, None, given=given)
     name, shown, request = _asked(facts)
     if all(facts.get(key) is None for key in ANSWERING):
         return Prompt(line, name, shown, request)

@@ -164,3 +164,10 @@ def inside(value: Value) -> Iterator[Value]:
     if isinstance(value, list | dict):
         for one in value.values() if isinstance(value, dict) else value:
             yield from inside(one)
+
+
+def default_text(value: Value) -> str | None:
+    """A text, or the default that is one of a variable."""
+    while isinstance(value, Env):
+        value = value.default
+    return value if isinstance(value, str) else None

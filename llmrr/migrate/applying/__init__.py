@@ -2,6 +2,13 @@
 (``records``), the check-list (``checklist``), the steps along a proof (``proof``, ``promoting``),
 and the report (``reporting``)."""
 
-from llmrr.migrate.applying.steps import apply, changed_since, has_written, resume, undo
+from llmrr.migrate.applying.steps import (
+    apply,
+    changed_since,
+    has_written,
+    require_applicable,
+    resume,
+    undo,
+)
 
-__all__ = ["apply", "changed_since", "has_written", "resume", "undo"]
+__all__ = ["apply", "changed_since", "has_written", "require_applicable", "resume", "undo"]

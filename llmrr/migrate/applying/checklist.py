@@ -67,7 +67,7 @@ ENTRIES: Final[tuple[_Entry, ...]] = (
     _Entry("configure", "during", "Configure models and engines", "llmrr config check",
            lambda facts: facts.applied and facts.valid is not False),
     _Entry("wrappers", "during", "Implement compatibility wrappers",
-           "llmrr migrate plan --patch, or llmrr serve"),
+           "llmrr migrate plan --patch library"),
     _Entry("parallel-testing", "during", "Run parallel testing", "llmrr migrate validate",
            lambda facts: facts.validated is not None),
     _Entry("monitor-performance", "during", "Monitor performance metrics", "llmrr stats", _ran),
@@ -146,5 +146,6 @@ def known(item: str) -> str:
     if item in IDS:
         return item
     near = nearest(item, IDS)
-    hint = f"did you mean {near}?" if near else "llmrr migrate check lists the items"
+    hint = "llmrr migrate check (without an item) lists them"
+    hint = f"did you mean {near}? {hint}" if near else hint
     raise NotFound(f'the check-list has no item "{item}"', hint)

@@ -41,7 +41,7 @@ def facts(connection: "sqlite3.Connection") -> dict[str, Any] | None:
         return None
     keys = ("old", "new", "samples", "similarity", "bars", "waived")
     return {
-        "timestamp": _moment(found.at), "passed": found.passed,
+        "timestamp": moment(found.at), "passed": found.passed,
         **{key: found.facts.get(key) for key in keys},
     }  # fmt: skip
 
@@ -50,7 +50,7 @@ def steps(connection: "sqlite3.Connection") -> list[dict[str, Any]]:
     """The steps that were taken, up and down."""
     return [
         {
-            "timestamp": _moment(one.at), "subject": one.subject, "before": one.before,
+            "timestamp": moment(one.at), "subject": one.subject, "before": one.before,
             "after": one.after, "forced": one.forced, "validation": one.validation,
         }
         for one in kept.steps(connection)
@@ -64,7 +64,8 @@ def markdown(found: Mapping[str, Any]) -> Iterator[str]:
         yield from ("", "## Validation", "")
         verdict = "passed" if last["passed"] else "not passed"
         yield f"- {last['timestamp']}: {verdict}, {last['samples']} requests to each side"
-        yield from (f"  - {one['said']}" for one in last["bars"] or () if not one["passed"])
+        yield from (f"  - {'met' if one['passed'] else 'not met'}: {one['said']}"
+                    for one in last["bars"] or ())  # fmt: skip
         yield from (f"  - {name} was waived" for name in last["waived"] or ())
     if found["promotions"]:
         yield from ("", "## Promotions", "")
@@ -73,5 +74,6 @@ def markdown(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"- {one['timestamp']}: {one['subject']}, {one['before']} to {one['after']}{forced}"
 
 
-def _moment(at: float) -> str:
+def moment(at: float) -> str:
+    """Epoch seconds as all reports have them."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(at))

@@ -22,6 +22,14 @@ def expected(connection: "sqlite3.Connection", action: Action) -> dict[str, Any]
     return {"label": label, "was_there": records.get(connection, label) is not None}
 
 
+def is_to_be_entered(connection: "sqlite3.Connection", action: Action) -> bool:
+    """Whether it is there to be entered, and is not in our store."""
+    try:
+        return not expected(connection, action)["was_there"]
+    except LlmrrError:
+        return False
+
+
 def register(connection: "sqlite3.Connection", action: Action) -> None:
     """Enter it; again is the same. Raises ``LlmrrError`` for one that cannot be used."""
     from llmrr.store import adoption

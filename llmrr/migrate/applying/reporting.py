@@ -1,6 +1,5 @@
 """Where migrations stand, and all that was written down about them."""
 
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -57,7 +56,7 @@ def report(connection: "sqlite3.Connection") -> dict[str, Any]:
             "successRate": _share(known),
         },
         "details": {
-            group: [{"timestamp": _moment(one.at), **one.fields} for one in notes
+            group: [{"timestamp": proof.moment(one.at), **one.fields} for one in notes
                     if one.kind == kind]
             for kind, group in _GROUPS.items()
         },
@@ -92,13 +91,16 @@ def markdown(found: dict[str, Any]) -> Iterator[str]:
             phase = item.phase
             yield from ("", f"### {phase.capitalize()}", "")
         how = f" ({item.how})" if item.how else ""
-        yield f"- [{'x' if item.done else ' '}] {item.text}{how}"
+        yield f"- [{ {True: 'x', False: ' ', None: '?'}[item.done] }] {item.text}{how}"
 
 
-def note(connection: "sqlite3.Connection", kind: str, fields: dict[str, str | None]) -> None:
-    """Write down a note, with no key in it."""
+def note(
+    connection: "sqlite3.Connection", kind: str, fields: dict[str, str | None]
+) -> dict[str, str]:
+    """Write down a note, with no key in it; what was written, as ``--json`` prints it."""
     stated = {name: safe(text) for name, text in fields.items() if text}
     records.add_note(connection, kind, stated)
+    return {"kind": kind, **stated}
 
 
 def safe(text: str) -> str:
@@ -120,8 +122,8 @@ def words(action: Action) -> str:
 def facts(found: Migration) -> dict[str, Any]:
     """A migration as ``--json`` prints it."""
     return {
-        "id": found.id, "plan": found.plan.id, "at": _moment(found.at),
-        "ended": None if found.ended is None else _moment(found.ended), "state": found.state,
+        "id": found.id, "plan": found.plan.id, "at": proof.moment(found.at),
+        "ended": None if found.ended is None else proof.moment(found.ended), "state": found.state,
         "target": str(found.plan.target),
         "steps": [{"what": words(one.action), "state": one.state, "said": one.said}
                   for one in found.steps],
@@ -165,10 +167,6 @@ def _is_valid(path: Path) -> bool:
 def _share(known: Iterable[Migration]) -> float | None:
     ended = [one.state for one in known if one.state in ("done", "undone")]
     return ended.count("done") / len(ended) if ended else None
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(at))
 
 
 def _duration(seconds: float | None) -> str:

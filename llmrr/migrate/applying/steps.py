@@ -28,25 +28,50 @@ _AGAIN: Final = "llmrr migrate plan, to look at it again"
 
 
 def apply(connection: "sqlite3.Connection", plan: Plan, *, may_change: bool = False) -> Migration:
-    """Do what the plan says; one that is done already is recorded all the same, and changes
-    nothing. ``may_change`` lets it write over a file that is there.
-
-    Raises ``LlmrrError``, and has done nothing, where there is such a file, where another migration
-    was cut short, and where a source or the target was changed since the plan was made.
+    """Do what the plan says. ``may_change`` lets it write over a file that is there. Raises what
+    ``require_applicable`` does, and has done nothing then.
     """
     with _alone():
-        require_none_open(connection)
-        require_unchanged(plan)
-        if plan.base is not None and plan.base != digest_of_text(plan) and not may_change:
-            raise LlmrrError(
-                f"{plan.target} is there already", "--merge adds to it, --force begins a new one"
-            )
+        require_applicable(connection, plan, may_change=may_change)
         id = records.begin(connection, plan)
         try:
             return _go_on(connection)
         except LlmrrError:  # the file could not be written: nothing is to be left half done
             _walk_back(connection, records.find(connection, id))
             raise
+
+
+def require_applicable(
+    connection: "sqlite3.Connection", plan: Plan, *, may_change: bool = False
+) -> None:
+    """Raise ``LlmrrError`` where the target is there and may not be changed, where another
+    migration was cut short, where a source or the target was changed since the plan was made, and
+    where nothing is left to do."""
+    require_none_open(connection)
+    require_unchanged(plan)
+    if plan.base is not None and plan.base != digest_of_text(plan) and not may_change:
+        raise LlmrrError(
+            f"{plan.target} is there already", "--merge adds to it, --force begins a new one"
+        )
+    if digest_of(plan.target) == digest_of_text(plan) and not _has_more(connection, plan):
+        raise LlmrrError(
+            f"{plan.target} says all of this already: there is nothing to do",
+            "llmrr migrate status shows what was done",
+        )
+
+
+def _has_more(connection: "sqlite3.Connection", plan: Plan) -> bool:
+    """Whether anything but the file is to be done: a model is to be entered, or answers are to be
+    brought that no migration which stands has brought."""
+    brought = {
+        step.action.path for one in records.migrations(connection) if one.state == "done"
+        for step in one.steps if (step.action.do, step.state) == ("import-cache", "done")
+    }  # fmt: skip
+    return any(
+        one.path not in brought if one.do == "import-cache"
+        else registering.is_to_be_entered(connection, one)
+        for one in plan.actions if one.do != "write-config"
+    )  # fmt: skip
 
 
 def resume(connection: "sqlite3.Connection") -> Migration:

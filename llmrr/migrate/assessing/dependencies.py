@@ -12,35 +12,33 @@ from llmrr.migrate.documents import Document
 from llmrr.migrate.parsing import parsed
 from llmrr.migrate.terms.secrets import masked
 
-SERVE: Final = "the openai client with llmrr serve as its base_url, or llmrr's library"
 LIBRARY: Final = "llmrr's library, or llmrr run"
 # What a migration makes superfluous, by the normalised name of the package.
 REPLACED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("openai", "anthropic", "cohere", "cohere-ai", "groq", "groq-sdk", "mistralai",
                      "google-generativeai", "google-genai", "together", "together-ai",
                      "replicate", "@anthropic-ai/sdk", "@mistralai/mistralai",
-                     "@google/generative-ai", "@google/genai", "fireworks-ai"), SERVE),
+                     "@google/generative-ai", "@google/genai", "fireworks-ai"), LIBRARY),
     **dict.fromkeys(("langchain", "langchain-core", "langchain-community", "langchain-openai",
                      "langchain-anthropic", "langchain-ollama", "langchain-huggingface",
                      "langchain-groq", "langchain-mistralai", "langchain-google-genai",
                      "langgraph", "@langchain/core", "@langchain/openai", "@langchain/anthropic",
                      "@langchain/community", "@langchain/ollama", "@langchain/langgraph"),
-                    "llmrr serve behind ChatOpenAI(base_url=...), or [templates] and the library"),
+                    "[templates] of llmrr.toml, and llmrr's library"),
     **dict.fromkeys(("llama-index", "llama-index-core", "llama-index-llms-openai",
                      "llama-index-llms-ollama", "llamaindex", "@llamaindex/openai"),
-                    "llmrr serve behind OpenAILike, or the library"),
+                    LIBRARY),
     **dict.fromkeys(("transformers", "ctransformers", "vllm", "auto-gptq", "autoawq", "exllamav2",
                      "text-generation", "optimum", "@xenova/transformers",
                      "@huggingface/transformers", "@huggingface/inference"), LIBRARY),
     **dict.fromkeys(("llama-cpp-python", "node-llama-cpp", "gpt4all", "mlx-lm", "mlx-vlm"),
                     LIBRARY),
     **dict.fromkeys(("ollama", "ollama-python", "ollama-js"),
-                    "llmrr with ollama: sources, or llmrr serve --ollama"),
+                    "llmrr with ollama: sources"),
     **dict.fromkeys(("litellm", "llmlite", "portkey-ai", "aisuite"), "llmrr's router"),
     **dict.fromkeys(("gptcache", "langchain-redis"), "[cache] of llmrr.toml"),
     **dict.fromkeys(("llm", "aichat", "tgpt", "shell-gpt"), "llmrr run"),
-    **dict.fromkeys(("ai", "@ai-sdk/openai", "@ai-sdk/anthropic"),
-                    "llmrr serve as the baseURL of its OpenAI provider"),
+    **dict.fromkeys(("ai", "@ai-sdk/openai", "@ai-sdk/anthropic"), "llmrr run"),
     **dict.fromkeys(("llm-runner-router",), "llmrr"),
 }  # fmt: skip
 _LARGEST_LOCK: Final = 4_000_000  # characters
@@ -100,13 +98,19 @@ def replacement(name: str, ecosystem: str) -> str | None:
 
 
 def merged(found: Iterable[Dependency]) -> list[Dependency]:
-    """Those that something here replaces, each once: a manifest counts before a lock file, which
-    lists what others brought in too."""
-    kept: dict[tuple[str, str], Dependency] = {}
+    """Those that something here replaces, once for each manifest; a lock file, which lists what
+    others brought in too, counts only where no manifest names them."""
+    kept: dict[tuple[str, str], dict[Path, Dependency]] = {}
     for one in sorted(found, key=lambda each: "lock" in each.file.name):
-        if one.replaced_by is not None:
-            kept.setdefault((one.ecosystem, one.name.lower()), one)
-    return sorted(kept.values(), key=lambda each: (each.ecosystem, each.name.lower()))
+        if one.replaced_by is None:
+            continue
+        there = kept.setdefault((one.ecosystem, one.name.lower()), {})
+        known = there.get(one.file)
+        if "lock" in one.file.name and there:
+            continue
+        if known is None or known.version is None:
+            there[one.file] = one
+    return [one for key in sorted(kept) for one in kept[key].values()]
 
 
 _Pairs = Iterator[tuple[str, str | None]]

@@ -48,11 +48,11 @@ def hold(needs: Needs, models: Iterable[ModelUsage]) -> list[Held]:
 
 def _of_model(needs: Needs, model: ModelUsage) -> Iterable[Held]:
     latency = None if model.latency_s is None else model.latency_s * 1000
-    measure = f'llmrr run -m {model.source} "…" records it'
+    measure = 'llmrr run -m MODEL "…" records it'
     if needs.latency_ms is not None:
         yield _most("latency_ms", needs.latency_ms, model, latency, measure)
     if needs.cost is not None:
-        how = f"cost = {{ input = …, output = … }} of {model.name} in llmrr.toml"
+        how = "cost = { input = …, output = … } of the model in llmrr.toml"
         yield _most("cost", needs.cost, model, model.cost, how)
     if needs.availability is not None:
         known = model.success
@@ -63,8 +63,8 @@ def _of_model(needs: Needs, model: ModelUsage) -> Iterable[Held]:
         # One after another: several at once may do more, which this does not tell.
         alone = 60_000 / latency if latency else None
         met = True if alone is not None and alone >= needs.throughput else None
-        yield Held("throughput", needs.throughput, model.name, alone, met,
-                   "" if met else "one after another; several at once: llmrr bench")  # fmt: skip
+        how = "that is one after another; llmrr bench --concurrency measures several at once"
+        yield Held("throughput", needs.throughput, model.name, alone, met, "" if met else how)
 
 
 def _most(need: str, wanted: float, model: ModelUsage, known: float | None, how: str) -> Held:

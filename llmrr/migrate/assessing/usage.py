@@ -70,7 +70,8 @@ def _one(
 ) -> ModelUsage:
     model, path = seen[0]
     sites = sum(len(one.call_sites) for one, _ in seen)
-    use, is_local = history.get(source), naming.is_local(source)
+    elsewhere = any(_is_elsewhere(one) for one, _ in seen)
+    use, is_local = history.get(source), naming.is_local(source) and not elsewhere
     cost = next((one.cost for one, _ in seen if one.cost), None) or costs.get(source)
     return ModelUsage(
         name=model.name,
@@ -87,6 +88,12 @@ def _one(
         success=use.success if use else None,
         cost=per_thousand(cost) if cost else 0.0 if is_local else None,
     )
+
+
+def _is_elsewhere(model: Model) -> bool:
+    """Whether a model is asked at an address of another machine."""
+    address = model.options.get("base_url")
+    return address is not None and not naming.is_loopback(str(address))
 
 
 def per_thousand(cost: Mapping[str, float]) -> float | None:

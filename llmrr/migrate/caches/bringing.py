@@ -69,7 +69,7 @@ def bring(
         for path, is_named in _stores(place, tool):
             left = room - sum(one.bytes for one in found if one.answers)
             one = _one(connection, path, import_id, left, tool, told, dry_run=dry_run)
-            if is_named or one.tool is not None:
+            if is_named or one.tool is not None or finding.is_pickle(path):
                 found.append(one)
     return found
 

@@ -74,14 +74,23 @@ def layout_of(database: Database) -> Layout | None:
 
 
 def may_be(path: Path) -> bool:
-    """Whether a file in a folder is worth a look: a database, or JSON of the guide's shape."""
+    """Whether a file in a folder is worth a look: a database, JSON of the guide's shape, or the
+    pickle of GPTCache, which is not read, and told."""
     try:
         head = _head(path)
     except LlmrrError:
         return False
-    return head.startswith(MAGIC) or (
+    return head.startswith(MAGIC) or is_pickle(path) or (
         path.suffix.lower() == ".json" and (b'"responses"' in head or b'"models"' in head)
     )
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file is the pickle of GPTCache."""
+    try:
+        return path.name == gptcache.PICKLE and _head(path).startswith(_PICKLES)
+    except LlmrrError:
+        return False
 
 
 def _head(path: Path) -> bytes:

@@ -4,6 +4,7 @@ pickled map is never loaded."""
 from llmrr.migrate.caches.answers import Answer, Left, Rows, checked, moment_of, text_of
 from llmrr.migrate.caches.sqlite import Database
 
+PICKLE = "data_map.txt"  # of its MapDataManager
 PICTURE = 1  # of ``answer_type``: base64 of a picture
 
 

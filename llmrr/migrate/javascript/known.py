@@ -85,8 +85,9 @@ def method(value: Value, name: str, args: Sequence[Value]) -> Value:
         separator = args[0] if args else ","
         if isinstance(separator, str):
             return joined(value, separator)
-    if isinstance(value, list) and name == "concat" and all(isinstance(one, list) for one in args):
-        return [*value, *(one for part in args if isinstance(part, list) for one in part)]
+    if isinstance(value, list) and name == "concat":
+        parts = [part if isinstance(part, list) else [part] for part in args]
+        return [*value, *(one for part in parts for one in part)]
     raise NotKnown
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmrr.kinds import split_source
-from llmrr.paths import user_path
+from llmrr.paths import exists, user_path
 
 _UP: Final = 6  # folders above a file of code that its paths may start from
 _PATHS: Final = ("mmproj", "lora", "chat_template")
@@ -29,6 +29,8 @@ class Placer:
     def source(self, text: str) -> str:
         """A source under our prefix, with a path rewritten. Raises ``ValueError`` for none."""
         provider, rest = split_source(text)
+        if "\0" in rest:
+            raise ValueError("its source holds a zero byte")
         return f"file:{self.path(rest)}" if provider == "file" else f"{provider}:{rest}"
 
     def options(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -41,18 +43,18 @@ class Placer:
     def path(self, text: str) -> str:
         """One path: absolute ones stay, others are relative to ``folder``."""
         if text.startswith("~") or _WINDOWS.match(text):
-            if not _exists(user_path(text)):
+            if not exists(user_path(text)):
                 self.missing.append(text)
             return text
         if Path(text).is_absolute():
-            if not _exists(Path(text)):
+            if not exists(Path(text)):
                 self.missing.append(text)
             return text
         places = [*self._starts()]
         plain = text.replace("\\", "/")
         for start in places:
             for spelled in dict.fromkeys((text, plain)):
-                if _exists(found := Path(os.path.normpath(start / spelled))):
+                if exists(found := Path(os.path.normpath(start / spelled))):
                     return self._seen(found)
         self.missing.append(text)
         return self._seen(places[0] / plain)
@@ -81,10 +83,3 @@ class Placer:
     def _seen(self, path: Path) -> str:
         relative = os.path.relpath(path, self.folder.absolute()).replace(os.sep, "/")
         return relative if relative.startswith("../") else f"./{relative}"
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
-from llmrr.migrate.merging import alike, stored, variables
+from llmrr.migrate.merging import addressing, alike, stored, variables
 from llmrr.migrate.merging.fitting import Fitter, table_of
 from llmrr.migrate.merging.ordering import ordered
 from llmrr.migrate.merging.placing import Placer
@@ -47,8 +47,9 @@ def combined(
     What is the same is there once; of two things with one name the second is renamed. What
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
-    given = stored.joined(artefacts, folder, named)
-    found = _Combining(folder, variables.addresses(given), served)
+    given = alike.with_code(stored.joined(artefacts, folder, named))
+    stated = addressing.stated(given)
+    found = _Combining(folder, variables.addresses(given), stated, served)
     for artefact in given:
         found.add(artefact)
     return found.setup(given)
@@ -57,9 +58,12 @@ def combined(
 class _Combining:
     """The setup as it grows."""
 
-    def __init__(self, folder: Path, addresses: Mapping[str, str], served: str) -> None:
-        self.folder, self.fitter, self.addresses = folder, Fitter(folder), addresses
-        self.served = served
+    def __init__(
+        self, folder: Path, addresses: Mapping[str, str], stated: Sequence[addressing.Stated],
+        served: str,
+    ) -> None:  # fmt: skip
+        self.folder, self.fitter, self.served = folder, Fitter(folder), served
+        self.addresses, self.stated = addresses, stated
         self.models: list[Model] = []
         self.homes: dict[str, str] = {}  # of each model, the artefact that it is from
         self.chains: list[tuple[str, ...]] = []
@@ -79,6 +83,7 @@ class _Combining:
         placer = Placer(artefact.path, self.folder)
         for model in artefact.models:
             where = _where(artefact.path, model.line)
+            model = addressing.asked(model, artefact, self.stated, where, self._say)
             if (placed := self._placed(model, placer, where)) is not None:
                 fitted = self.fitter.model(placed, where)
                 if fitted is not None:
@@ -94,7 +99,10 @@ class _Combining:
 
     def setup(self, artefacts: Sequence[Artefact]) -> Setup:
         """What it came to."""
-        self.models = variables.numbered(self.models, self.origins, self._say)
+        given, self.models = (
+            self.models, variables.numbered(self.models, self.origins, self._say)
+        )  # fmt: skip
+        self.warnings = variables.told_once(self.warnings, given, self.models, self.origins)
         self.models = alike.answering(self.models, self.origins, self._say)
         self.models, self.chains = ordered(self.models, self.chains)
         self._free_groups()
@@ -210,7 +218,7 @@ class _Combining:
             if isinstance(listed, list | tuple):
                 wide = {**{one: [known] for one, known in names.items()}, **groups}
                 value = list(_named(listed, {}, wide))
-                if len(value) < 2:
+                if len(value) < min(2, len(listed)) or not value:
                     return
         elif key in NAMING:
             value = _translated(value, names)

@@ -12,7 +12,7 @@ from llmrr import envfile
 from llmrr.config import user_file
 from llmrr.errors import BadConfig
 from llmrr.kinds import split_source
-from llmrr.migrate.artefact import Artefact, Model
+from llmrr.migrate.artefact import Artefact, Model, Notice
 from llmrr.migrate.terms import naming
 from llmrr.migrate.terms.fields import variable_for
 
@@ -102,6 +102,31 @@ def numbered(models: Iterable[Model], origins: Mapping[str, str], say: Say) -> l
     return found
 
 
+def told_once(
+    warnings: Iterable[Notice], before: Iterable[Model], after: Iterable[Model],
+    origins: Mapping[str, str],
+) -> list[Notice]:  # fmt: skip
+    """The warnings, those of a key in clear with the variable that it got in the end; without one
+    where a file has several such keys, of which each is told by itself."""
+    found = list(warnings)
+    advice = "; set {0} to it (llmrr keys set {0}), and"
+    for old, new in zip(before, after, strict=True):
+        variable, named = old.options.get("api_key_env"), new.options.get("api_key_env")
+        if variable == named:
+            continue
+        for where in origins[new.name].split(", "):
+            file = where.partition(":")[0]
+            meant = [one for one in found if one.code == "secret-in-clear"
+                     and f"{one.where} ".startswith((f"{file}:", f"{file} "))
+                     and advice.format(variable) in one.message]  # fmt: skip
+            meant = [one for one in meant if f"{one.where} ".startswith(f"{where} ")] or meant
+            for one in meant:
+                final = advice.format(named) if len(meant) == 1 else ";"
+                said = one.message.replace(advice.format(variable), final)
+                found[found.index(one)] = replace(one, message=said)
+    return found
+
+
 def _usual(model: Model) -> str | None:
     """The variable that usually holds the key of its provider."""
     return naming.key_variable(split_source(model.source)[0])
@@ -125,7 +150,7 @@ def _stated(artefacts: Iterable[Artefact]) -> Iterable[Path]:
     for one in artefacts:
         stated = [one.path] if one.kind == "dotenv" else []
         if one.env_file:
-            stated.append(one.path.parent / one.env_file)
+            stated.append(Path(one.env_file))
         for path in stated:
             found.setdefault(Path(os.path.normpath(path.absolute())), path)
     return found.values()

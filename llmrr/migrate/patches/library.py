@@ -12,7 +12,7 @@ from llmrr.migrate.readers.sdk.clients import client_of
 from llmrr.migrate.values import Call, Code
 
 _ROUTER: Final = "llmrr_router"
-_CHATS: Final = ("chat.completions.create", "ChatCompletion.create")
+_CHATS: Final = ("chat.completions.create", "ChatCompletion.create", "ChatCompletion.acreate")
 # What a call may state, by the names that it gets.
 _ARGUMENTS: Final = {
     "model": "model", "engine": "model", "messages": "", "temperature": "temperature",
@@ -78,7 +78,7 @@ def _obstacle(call: Call, node: ast.Call, parents: dict[ast.AST, ast.AST]) -> st
     """Why a call cannot be replaced, as far as the call itself tells."""
     if not call.callee.endswith(_CHATS):
         return "only chat completions are replaced"
-    if isinstance(parents.get(node), ast.Await):
+    if isinstance(parents.get(node), ast.Await) or call.callee.endswith(".acreate"):
         return "it is awaited, and the library is not asynchronous"
     if node.args or any(one.arg is None for one in node.keywords):
         return "what it is told is not all written there"

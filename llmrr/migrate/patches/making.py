@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from llmrr.errors import DamagedFile, UsageError
+from llmrr.kinds import split_source
 from llmrr.migrate.artefact import Artefact, Notice
 from llmrr.migrate.documents import Document
 from llmrr.migrate.merging.served import URL
@@ -55,23 +56,36 @@ def make(
     """The differences of the files of code among the artefacts. ``called`` is what each model is
     called in ``llmrr.toml``, by path and kind of its artefact and its name there."""
     by_path: dict[Path, list[Artefact]] = {}
+    keys = set[str]()
     for one in artefacts:
+        keys |= one.keys
         if one.kind.endswith("-code") or one.kind in _KINDS:
             by_path.setdefault(one.path, []).append(one)
     folder = _folder(by_path)
     pieces, told = [], list[Notice]()
     for path, found in by_path.items():
         if any(one.kind in _KINDS for one in found):
-            text, notices = _of_file(path, _renamed(found, called), how, url, folder)
+            text, notices = _of_file(path, _renamed(found, called), how, url, folder, keys)
             pieces.append(text)
-            told += notices
+            told += notices if text or notices else [_left(path, _unchanged(found, url))]
         else:
             told.append(_left(path, f"code of the kind {found[0].kind} is not changed"))
     return Patch("".join(pieces), folder, tuple(dict.fromkeys(told)))
 
 
+def _unchanged(found: Sequence[Artefact], url: str) -> str:
+    """Why there is nothing to change in a file."""
+    models = [model for one in found for model in one.models]
+    if any(str(one.options.get("base_url")).rstrip("/") == url for one in models):
+        return f"it asks {url} already"
+    asked = sorted({split_source(one.source)[0] for one in models})
+    if asked and not {"openai", "azure"} & {*asked}:
+        return f"it asks {', '.join(asked)}, and only what asks OpenAI is changed"
+    return "nothing in it is of a form that is changed"
+
+
 def _of_file(
-    path: Path, renamed: Renamed, how: str, url: str, folder: Path
+    path: Path, renamed: Renamed, how: str, url: str, folder: Path, keys: set[str]
 ) -> tuple[str, list[Notice]]:
     """The difference of one file, and what is told of it."""
     try:
@@ -91,17 +105,17 @@ def _of_file(
         library.replace(code, tree, renamed)
     else:
         return "", [_left(path, "the library is one of Python: --patch serve")]
-    told = [_left(path, masked(said), line) for line, said in sorted(sheet.told)]
     after = Sheet(sheet.edited())
     if not _still_parses(document, after, tree):
-        return "", [*told, _left(path, "the change would break it")]
+        return "", [_left(path, "the change would break it")]
     name = Path(os.path.relpath(path, folder)).as_posix()
     before = (sheet.mark + sheet.body).decode()
-    text = difference(name, before, sheet.edited().decode(), keys_of(document.text, code))
+    keys = keys | keys_of(document.text, code)
+    text = difference(name, before, sheet.edited().decode(), keys)
     if text is None:
         said = "a key stands in clear beside what is to be changed, and no difference shows one"
-        return "", [*told, _left(path, f"{said}: move it into a variable first")]
-    return text, told
+        return "", [_left(path, f"{said}: move it into a variable first")]
+    return text, [_left(path, masked(said), line) for line, said in sorted(sheet.told)]
 
 
 def _read(path: Path) -> bytes:

@@ -51,6 +51,8 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     changes = sides.changes(models, [names[one] for one in new if one in names], wishes)
     # The first day that flags of the file count their weeks from stays.
     stated = [".".join(map(str, one)) for one, _ in changes if one != ("flags", "start")]
+    if wishes.has_sides:
+        setup, before = sides.unpinned(setup, before, names, new)
     if wishes.strategy is not None:
         changes.insert(0, _strategy(wishes.strategy))
         stated.append("strategy")
@@ -135,7 +137,7 @@ def _foreign(artefacts: Iterable[Artefact]) -> Iterator[Artefact]:
     is told by scan."""
     for one in artefacts:
         if one.kind == "custom" and one.confidence is not None:
-            said = f"nothing says what this file is: taken with {one.confidence:.0%} confidence"
+            said = f"read by the names of its fields, with {one.confidence:.0%} confidence"
             one = replace(one, warnings=(*one.warnings, Notice("guess", str(one.path), said)))
         yield one
 

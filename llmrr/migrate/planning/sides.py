@@ -2,11 +2,17 @@
 features by week. All of it as changes of ``llmrr.toml``."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
+from llmrr import tomledit
 from llmrr.errors import UsageError
 from llmrr.migrate.artefact import Model
+from llmrr.migrate.merging.fitting import table_of
+from llmrr.migrate.merging.setup import Setup
+from llmrr.migrate.planning.text import document
 from llmrr.migrate.planning.wishes import Wishes
 from llmrr.migrate.terms import naming
 from llmrr.sides import MODES
@@ -50,11 +56,33 @@ def changes(models: Sequence[Model], replacing: Sequence[str], wishes: Wishes) -
     return found
 
 
+def unpinned(
+    setup: Setup, before: str | None, names: Mapping[str, str], replacing: Sequence[str]
+) -> tuple[Setup, str | None]:
+    """The setup, and the text that it is added to, with no model of the old side named by a
+    template of the setup: the mode, or the share, says who answers it."""
+    _, legacy = divided(setup.models, replacing)
+    freed = replace(setup, templates=tuple(
+        replace(one, model=None) if one.model in legacy else one for one in setup.templates
+    ))  # fmt: skip
+    if before is None:
+        return freed, None
+    meant = [
+        table_of(replace(one, model=names[one.model])) for one in setup.templates
+        if one.model in legacy
+    ]  # fmt: skip
+    there = document(before).get("templates", {})
+    out: list[Change] = [
+        (("templates", name, "model"), None) for name, one in there.items() if one in meant
+    ]
+    with suppress(tomledit.UnusualText):  # as it stands it can only be added to
+        return freed, tomledit.with_values(before, out) if out else before
+    return freed, before
+
+
 def waiting(toml: str) -> list[str]:
     """The guide's features that a text holds and that no date switches on."""
-    import tomllib
-
-    flags = tomllib.loads(toml.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")).get("flags", {})
+    flags = document(toml).get("flags", {})
     return [name for name, _ in FEATURES
             if isinstance(flags.get(name), dict) and flags[name].get("rollout") == 0]  # fmt: skip
 
@@ -66,8 +94,8 @@ def mode(text: str) -> str:
     return text
 
 
-def share(text: str) -> float:
-    """A share from ``10%`` or ``0.1``. Raises ``UsageError``.
+def share(text: str, option: str = "--rollout", example: str = "10%") -> float:
+    """A share from ``10%`` or ``0.1``, as an option takes it. Raises ``UsageError``.
 
     >>> share("10%"), share("0.25")
     (0.1, 0.25)
@@ -77,7 +105,7 @@ def share(text: str) -> float:
     except ValueError:
         found = -1
     if not 0 <= found <= 1:
-        raise UsageError(f'--rollout "{text}" is no share', "--rollout 10%")
+        raise UsageError(f'{option} "{text}" is no share', f"{option} {example}")
     return found
 
 

@@ -70,17 +70,11 @@ def written(
     there = {str(one.get("name")) for one in _tables(before, "models")}
     new = [one for one in setup.models if names[one.name] not in there]
     new = _regrouped(new, before, names, found)
-    for one in new:
-        if names[one.name] != one.name:
-            said = f"llmrr.toml has another {one.name}: this one is {names[one.name]}"
-            found.warnings.append(Notice("clash", setup.origins.get(one.name, ""), said))
     following = divided(
         [one.name for one in setup.models] if before is None else [],
         [*_chains(before, names), *_new_chains(before, setup, names)],
     )
-    for head, name in following.cut:
-        said = f"{head} falls back on {name}, and {name} on {head}: the first was kept"
-        found.warnings.append(Notice("cycle", setup.origins.get(head, ""), said))
+    found.warnings += [*_clashes(new, setup, names), *_cycles(following.cut, setup)]
     try:
         models = [_model(one, setup, names, following.own.get(one.name, ())) for one in new]
         found.toml = _added(found.toml, models, len(_tables(before, "models")))
@@ -99,6 +93,21 @@ def written(
             "write it as a table of its own, or --force for a new file",
         ) from exc
     return found
+
+
+def _clashes(
+    new: Iterable[Model], setup: Setup, names: Mapping[str, str]
+) -> Iterator[Notice]:
+    for one in new:
+        if names[one.name] != one.name:
+            said = f"llmrr.toml has another {one.name}: this one is {names[one.name]}"
+            yield Notice("clash", setup.origins.get(one.name, ""), said)
+
+
+def _cycles(cut: Iterable[tuple[str, str]], setup: Setup) -> Iterator[Notice]:
+    for head, name in cut:
+        said = f"{head} falls back on {name}, and {name} on {head}: the first was kept"
+        yield Notice("cycle", setup.origins.get(head, ""), said)
 
 
 def _chains(before: str | None, names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
@@ -126,10 +135,12 @@ def _followers(
 def _new_chains(
     before: str | None, setup: Setup, names: Mapping[str, str]
 ) -> Iterator[tuple[str, ...]]:
-    """The chains of the setup, but for one that the file has for all models."""
-    there = _document(before).get("fallback_chain")
+    """The chains of the setup, but for one that is for all models, in the file or by the setup."""
+    there = document(before).get("fallback_chain")
+    own = setup.settings.get("fallback_chain")
     for chain in setup.chains:
-        if [names.get(one, one) for one in chain] != there:
+        is_for_all = there is None and list(chain) == own
+        if not is_for_all and [names.get(one, one) for one in chain] != there:
             yield chain
 
 
@@ -158,7 +169,7 @@ def _model(
 
 
 def _templates(before: str | None, setup: Setup, found: Text) -> list[_Added]:
-    there = _document(before).get("templates", {})
+    there = document(before).get("templates", {})
     known = [json.dumps(one, sort_keys=True) for one in there.values()]
     taken, added = [*there], list[_Added]()
     for one in setup.templates:
@@ -179,7 +190,7 @@ def _kept(
     before: str | None, wanted: Iterable[tuple[Place, Any]], stated: Sequence[str], found: Text
 ) -> list[tuple[Place, Any]]:
     """The values that are written: what the file says already stays, unless the user asked."""
-    here, left = _document(before), []
+    here, left = document(before), []
     for place, value in wanted:
         old = _at(here, place)
         key = ".".join(map(str, place))
@@ -241,14 +252,15 @@ def _printable(text: str) -> str:
     return plain if len(plain) <= 200 else f"{plain[:199]}…"
 
 
-def _document(text: str | None) -> dict[str, Any]:
+def document(text: str | None) -> dict[str, Any]:
+    """A text of TOML, parsed."""
     import tomllib
 
     return tomllib.loads(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")) if text else {}
 
 
 def _tables(text: str | None, family: str) -> list[dict[str, Any]]:
-    found = _document(text).get(family, [])
+    found = document(text).get(family, [])
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 

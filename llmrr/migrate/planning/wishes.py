@@ -38,7 +38,8 @@ NO_WISHES = Wishes()
 
 
 def wanted(artefacts: Iterable[Artefact], wishes: Wishes) -> list[Artefact]:
-    """The artefacts that ``only`` and ``skip`` leave, with the models that they leave."""
+    """The artefacts that ``only`` and ``skip`` leave, with the models that they leave, and the
+    files of variables, which hold the keys of these; but those that ``skip`` names."""
     found = [_only(one, wishes.only) if wishes.only else one for one in artefacts]
     left = (_skipped(one, wishes.skip) for one in found if one is not None)
     return [one for one in left if one is not None]
@@ -47,7 +48,8 @@ def wanted(artefacts: Iterable[Artefact], wishes: Wishes) -> list[Artefact]:
 def _only(artefact: Artefact, patterns: tuple[str, ...]) -> Artefact | None:
     if _is_meant(artefact, patterns):
         return artefact
-    return _with_models(artefact, [one for one in artefact.models if fits(one.name, patterns)])
+    left = [one for one in artefact.models if fits(one.name, patterns)]
+    return _with_models(artefact, left) if left else _of_variables(artefact)
 
 
 def _skipped(artefact: Artefact, patterns: tuple[str, ...]) -> Artefact | None:
@@ -58,10 +60,22 @@ def _skipped(artefact: Artefact, patterns: tuple[str, ...]) -> Artefact | None:
 
 
 def _with_models(artefact: Artefact, models: list[Model]) -> Artefact | None:
-    """The artefact with some of its models, and their templates; None without any."""
-    names = {one.name for one in models}
+    """The artefact with some of its models, and the templates of these and of none; of a file of
+    variables what is left without any, else None."""
+    names = {None, *(one.name for one in models)}
     templates = tuple(one for one in artefact.templates if one.model in names)
-    return replace(artefact, models=tuple(models), templates=templates) if models else None
+    if models or templates:
+        return replace(artefact, models=tuple(models), templates=templates)
+    return _of_variables(artefact)
+
+
+def _of_variables(artefact: Artefact) -> Artefact | None:
+    """A file of variables, or what names one, without all else; None for what is neither."""
+    if artefact.kind != "dotenv" and not artefact.env_file:
+        return None
+    return replace(
+        artefact, models=(), templates=(), fallbacks=(), settings={}, warnings=()
+    )  # fmt: skip
 
 
 def _is_meant(artefact: Artefact, patterns: tuple[str, ...]) -> bool:

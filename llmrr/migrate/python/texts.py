@@ -149,9 +149,7 @@ def one_of(values: Sequence[Value], unknown: Unresolved) -> Unresolved:
 
 
 def total(values: Sequence[Value]) -> Value:
-    """Numbers or lists added; None for anything else."""
-    if all(isinstance(one, list) for one in values):
-        return [item for one in values if isinstance(one, list) for item in one]
+    """Numbers added; None for anything else."""
     numbers = [one for one in values if isinstance(one, int | float)]
     return sum(numbers) if len(numbers) == len(values) else None
 

@@ -10,7 +10,7 @@ from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.kinds import KEYS_OF_THEIR_OWN
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import arguments, own_keys, placing
-from llmrr.migrate.terms import fields, naming, secrets
+from llmrr.migrate.terms import code_keys, fields, naming
 from llmrr.migrate.terms.withheld import literals
 from llmrr.migrate.values import Call, Env, Unresolved, Value
 
@@ -100,7 +100,7 @@ def _named(
     """The field that names the model, and the name; None, with a warning, where there is none."""
     named = arguments.model_name(provider, stated)
     if call.rest:
-        more = secrets.shown(call.rest[0].text)[:60]
+        more = code_keys.shown(call.rest[0].text)[:60]
         findings.warn("unresolved", f"{call.name} is told more by {more!r}", line)
     if named is None:
         if not call.rest:
@@ -177,7 +177,7 @@ def fill(
 
 def keys_beside(text: str, findings: Findings) -> None:
     """Keys in clear that code sets or holds outside of what it constructs."""
-    for line, name, secret in secrets.assigned(text):
+    for line, name, secret in code_keys.assigned(text):
         if secret not in findings.secrets:
             findings.secrets.add(secret)
             said = name or "a text"

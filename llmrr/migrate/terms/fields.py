@@ -14,6 +14,7 @@ from llmrr.kinds import split_source
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.terms import naming, secrets
 from llmrr.migrate.terms.conversion import converted
+from llmrr.migrate.terms.withheld import withhold
 from llmrr.migrate.values import Call, Env, OneOf, Prompt, Unresolved, Value
 from llmrr.parameters import fields_of
 
@@ -101,6 +102,8 @@ def settle(
     ordered = sorted(stated.items(), key=lambda one: secrets.is_secret_field(one[0]))
     for name, value in ordered:  # keys last: what their variables are called depends on the rest
         if name in drop or value is None or value == "":
+            if isinstance(value, dict) and _plain(name).endswith("headers"):
+                withhold(value, findings, line, at=name)
             continue
         if isinstance(value, OneOf) and value.values[:1] == (None,):
             continue  # a parameter that is left out unless somebody states it
@@ -218,7 +221,7 @@ def _key(model: Model, name: str, value: Value, findings: Findings, line: int | 
         model.options["api_key_env"] = value.name
         if isinstance(value.default, str) and not secrets.is_placeholder(value.default):
             findings.secrets.add(value.default)
-            _tell(findings, name, line, value.name)
+            _tell(findings, name, findings.line_of(value.default, line), value.name)
         return
     if isinstance(value, Unresolved | Call | Prompt):
         if not (isinstance(value, Call) and value.callee.endswith("SecretStr")):
@@ -234,7 +237,7 @@ def _key(model: Model, name: str, value: Value, findings: Findings, line: int | 
         findings.secrets.add(text)
         model.options.setdefault("api_key_env", variable)
         model.key = secrets.digest(text)
-        _tell(findings, name, line, variable)
+        _tell(findings, name, findings.line_of(text, line), variable)
 
 
 def _tell(findings: Findings, name: str, line: int | None, variable: str) -> None:
@@ -265,14 +268,11 @@ def _plain(name: str) -> str:
 
 def _unknown(name: str, value: Value, findings: Findings, line: int | None) -> None:
     plain = _plain(name)
+    withhold(value, findings, line, at=name)
     if plain in _NOISE or (plain in _DEFAULTS and value in _DEFAULTS[plain]):
         return
     if isinstance(value, list | dict) and not value:
         return
-    if isinstance(value, dict) and any(secrets.is_secret_field(one) for one in value):
-        for inner, one in value.items():
-            if isinstance(one, str) and secrets.is_secret_field(inner):
-                findings.secrets.add(one)
     findings.warn("unmapped-parameter", f"{name} has no equivalent in llmrr.toml", line, name)
 
 

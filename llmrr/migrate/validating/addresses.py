@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from llmrr.errors import UsageError, masked
+from llmrr.errors import Unreachable, UsageError, masked
 from llmrr.migrate.validating.cases import Case
 from llmrr.migrate.validating.likeness import Likeness, place_of
 from llmrr.migrate.validating.received import Unread, steps, text_of
-from llmrr.migrate.validating.systems import Reply, failed
+from llmrr.migrate.validating.systems import LONGEST_ERROR, Reply, failed
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse
@@ -52,8 +52,12 @@ class AddressSystem:
         return json.dumps(model) in self._body or model in self._url.path
 
     def prepare(self, case: Case) -> float:
-        """Ask once, as what answers there may have to load its model."""
-        return self.ask(case).latency_s or 0.0
+        """Ask once, as what answers there may have to load its model. Raises ``Unreachable`` where
+        nothing answers, or the key is refused."""
+        found = self.ask(case)
+        if found.cause is not None:
+            raise found.cause
+        return found.latency_s or 0.0
 
     def ask(self, case: Case) -> Reply:
         """Ask. What is no text is sent as it is, and a missing prompt as null."""
@@ -66,15 +70,22 @@ class AddressSystem:
             taken = time.perf_counter() - began
             if not 200 <= status < 300:
                 said = content[:200].decode(errors="replace").strip()
-                return failed(f"status {status}: {said}", began)
+                said = f"status {status}: {said}"
+                is_refused = status in (401, 403)
+                return failed(said, began, cause=self._cause(said) if is_refused else None)
             text = text_of(content, kind, self._path)
         except TimeoutError:
             return failed(f"no answer within {self._timeout_s:g} s", began)
         except Unread as error:
             return failed(str(error), began)
         except (OSError, HTTPException) as error:
-            return failed(f"{type(error).__name__}: {error}", began)
+            said = f"{type(error).__name__}: {error}"
+            return failed(said, began, cause=self._cause(said))
         return Reply(text, latency_s=taken) if text.strip() else failed("an empty answer", began)
+
+    def _cause(self, said: str) -> Unreachable:
+        said = masked(said)[:LONGEST_ERROR]
+        return Unreachable(f"the old side, {self.name}: {said}", "llmrr migrate validate --help")
 
     def _sent(self, body: bytes, until: float) -> tuple[int, str, bytes]:
         """The status, the type and the content. A redirection is none of our business: it would

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from llmrr.errors import EngineFailed, LlmrrError, UsageError
@@ -52,12 +53,15 @@ def ask(
 ) -> Asked:
     """Put every request to both sides, one after the other; which one is first is drawn. Before
     that both are warmed up: what takes its time once counts against nobody. Raises ``UsageError``
-    where they are the same, ``EngineFailed`` where the old one answers nothing."""
+    where they are the same, ``EngineFailed`` where the old one answers nothing, and what keeps it
+    from answering at all."""
     require_different(old, new)
     meant = [*answerable(cases), *builtin()]
-    warm_up = old.prepare(meant[0]), new.prepare(meant[0])
+    warm_up = [old.prepare(meant[0]), None]
+    with suppress(LlmrrError):  # what the new side fails at is measured
+        warm_up[1] = new.prepare(meant[0])
     trials = _trials(old, new, order(cases, samples, seed), seed, told)
-    return Asked(tuple(trials), warm_up)
+    return Asked(tuple(trials), (warm_up[0], warm_up[1]))
 
 
 def _trials(
@@ -76,6 +80,8 @@ def _trials(
         told(at, len(cases))
         if in_vain is not None and not case.must_fail:
             in_vain = None if found.old.error is None else in_vain + 1
+            if in_vain is not None and found.old.cause is not None:
+                raise found.old.cause
             if in_vain == IN_VAIN:
                 raise EngineFailed(
                     f"the old side, {masked(old.name)}, answered none of {IN_VAIN} requests: "

@@ -38,25 +38,44 @@ def _held(bars: Bars, alike: Alike, speed: Performance, sound: Reliability) -> I
         if value is None:
             yield Bar("similarity", None, bound, False, f"similarity is not known: {alike.why}")
         else:
-            said = f"similarity {value:.3f} is {bound - value:.3f} below {bound:g}"
+            said = f"similarity {value:.3f} is at least {bound:g}" if value >= bound else (
+                f"similarity {value:.3f} is {bound - value:.3f} below {bound:g}"
+            )
             yield Bar("similarity", value, bound, value >= bound, said)
     ratio, most = speed.ratio, bars.latency_ratio
     if ratio is None:
         said = "latency is not known: no request was answered by both sides in a known time"
         yield Bar("latency", None, most, False, said)
     else:
-        said = f"latency is {ratio:.2f} times the old one's, {ratio - most:.2f} above {most:g}"
+        said = f"latency is {ratio:.2f} times the old one's, " + (
+            f"at most {most:g}" if ratio <= most else f"{ratio - most:.2f} above {most:g}"
+        )
         yield Bar("latency", ratio, most, ratio <= most, said)
     old, new = sound.old_error_rate, sound.new_error_rate
     if old is None or new is None:
         yield Bar("error rate", None, bars.error_increase, False, "the error rate is not known")
         return
     more = new - old
-    said = (
-        f"the error rate {_percent(new)} is {_percent(more)} above {_percent(old)}, and "
-        f"{_percent(bars.error_increase)} is allowed"
-    )
-    yield Bar("error rate", more, bars.error_increase, more <= bars.error_increase + 1e-12, said)
+    is_met = more <= bars.error_increase + 1e-12
+    way = "above" if more > 0 else "below"
+    how = f"{_percent(abs(more))} {way} {_percent(old)}" if more else "that of the old side"
+    allowed = "" if is_met else f", and {_percent(bars.error_increase)} is allowed"
+    said = f"the error rate {_percent(new)} is {how}{allowed}"
+    yield Bar("error rate", more, bars.error_increase, is_met, said)
+
+
+def words(name: str, value: float | None, bound: float) -> tuple[str | None, str]:
+    """What was measured for a bar, and what it has to be.
+
+    >>> words("latency", 1.5, 1.2), words("error rate", -0.25, 0.0)
+    (('1.5', 'at most 1.2'), ('25.0 % less', 'at most 0.0 % more'))
+    """
+    if name == "error rate":
+        how = None if value is None else "more" if value >= 0 else "less"
+        shown = None if value is None else f"{_percent(abs(value))} {how}"
+        return shown, f"at most {_percent(bound)} more"
+    sign = "at least" if name == "similarity" else "at most"
+    return None if value is None else f"{value:.4g}", f"{sign} {bound:g}"
 
 
 def hint(found: tuple[Bar, ...]) -> str:

@@ -39,8 +39,9 @@ class Alike(NamedTuple):
 
 
 class Accuracy(NamedTuple):
-    """The share of right answers over those that have an expectation; None where none has.
-    ``failed`` counts requests whose answers the model ``by`` could not judge, and ``why``."""
+    """The share of right answers over those that have an expectation; None where none has. They
+    are judged ``by`` a model, or ways of matching; ``failed`` counts requests whose answers the
+    model could not judge, and ``why``."""
 
     old_score: float | None
     new_score: float | None
@@ -106,7 +107,9 @@ def accuracy(router: "Router", trials: Sequence[Trial], judge: str | None) -> Ac
             else:
                 scores.append(sides)
     old, new = (_mean([one[at] for one in scores]) for at in (0, 1))
-    return Accuracy(old, new, len(scores), judge, len(failures), next(iter(failures), None))
+    ways = sorted({one.case.expected.match for one in known if one.case.expected})
+    by = judge or ", ".join(ways)
+    return Accuracy(old, new, len(scores), by, len(failures), next(iter(failures), None))
 
 
 def _score(

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from llmrr.migrate.validating.bars import words
 from llmrr.migrate.validating.comparison import Comparison
 
 COLUMNS: Final = 12  # of a histogram
@@ -28,9 +29,9 @@ def _head(found: Comparison) -> Iterator[str]:
     yield "| bar | measured | wanted | |"
     yield "|---|---|---|---|"
     for one in found.bars:
-        sign = "at least" if one.name == "similarity" else "at most"
+        value, wanted = words(one.name, one.value, one.bound)
         met = "met" if one.passed else f"**not met**: {_text(one.said)}"
-        yield f"| {one.name} | {_number(one.value)} | {sign} {one.bound:g} | {met} |"
+        yield f"| {one.name} | {value or _number(None)} | {wanted} | {met} |"
     for name in found.waived:
         yield f"| {name} | {_number(found.alike.cosine)} | waived | not held against the new side |"
     yield ""
@@ -51,6 +52,22 @@ def _tables(found: Comparison) -> Iterator[str]:
     ):
         yield f"| {name} | {_number(old)} | {_number(new)} |"
     yield ""
+    yield from _remarks(found)
+    yield ""
+    if sound.must_fail:
+        yield "| must fail | old | new |"
+        yield "|---|---|---|"
+        for name, old, new in sound.must_fail:
+            yield f"| {_text(name)} | {_failed(old)} | {_failed(new)} |"
+        yield ""
+    for side, said, count in sound.errors:
+        yield f"- {side} side, {count} times: {_text(said)}"
+    if sound.errors:
+        yield ""
+
+
+def _remarks(found: Comparison) -> Iterator[str]:
+    speed, sound, score = found.performance, found.reliability, found.accuracy
     ends = f"{_number(speed.ratio_low)} to {_number(speed.ratio_high)}"
     yield (
         f"- latency, new over old: {_number(speed.ratio)} of means (95 % of resamples: {ends}), "
@@ -72,17 +89,6 @@ def _tables(found: Comparison) -> Iterator[str]:
     yield f"- both sides fail at the same requests: {same}"
     if speed.same_engine:
         yield f"- left out, as one engine answered both sides: {speed.same_engine}"
-    yield ""
-    if sound.must_fail:
-        yield "| must fail | old | new |"
-        yield "|---|---|---|"
-        for name, old, new in sound.must_fail:
-            yield f"| {_text(name)} | {_failed(old)} | {_failed(new)} |"
-        yield ""
-    for side, said, count in sound.errors:
-        yield f"- {side} side, {count} times: {_text(said)}"
-    if sound.errors:
-        yield ""
 
 
 def warmed(old: float | None, new: float | None) -> str:

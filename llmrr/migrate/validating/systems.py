@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from llmrr.errors import LlmrrError, masked
+from llmrr.errors import LlmrrError, Unreachable, masked
 from llmrr.migrate.validating.cases import Case
 from llmrr.migrate.validating.likeness import Likeness, likeness
 from llmrr.types import Request, Sampling
@@ -22,7 +22,7 @@ class Reply(NamedTuple):
     """What came of one request. Seconds from when it was asked to its end; ``error`` is why there
     is no answer, and ``hint`` what mends that; ``text`` is None where its words were not kept.
     ``is_asked`` is False where this side has no way to be asked that; ``likeness`` is of what
-    answered."""
+    answered. ``cause`` is what no further request would mend: nothing is there, or no key is."""
 
     text: str | None = ""
     error: str | None = None
@@ -34,6 +34,7 @@ class Reply(NamedTuple):
     likeness: Likeness | None = None
     is_asked: bool = True
     hint: str = ""
+    cause: Unreachable | None = None
 
 
 NOT_ASKED = Reply(is_asked=False)
@@ -60,7 +61,8 @@ class System(Protocol):
 
     def prepare(self, case: Case) -> float | None:
         """Do what the first request alone would have to: load, and answer it once. The seconds
-        that it took; None where nothing was done."""
+        that it took; None where nothing was done. Raises ``LlmrrError`` where nothing of this
+        side can answer."""
         ...
 
     def ask(self, case: Case) -> Reply:
@@ -98,14 +100,16 @@ class EngineSystem:
 
     def prepare(self, case: Case) -> float | None:
         """Load the models of this machine, as far as they fit, and have each answer with a token.
-        A provider is not asked: that costs money, and its models are loaded."""
-        began, here = time.perf_counter(), False
+        A provider is not asked: that costs money, and its models are loaded. Raises ``LlmrrError``
+        where each of them fails."""
+        began, here = time.perf_counter(), 0
+        failures = list[LlmrrError]()
         for name in self._names:
             known = self._likeness(name)
             if known is None or not known.is_here:
                 continue
-            here = True
-            with suppress(LlmrrError):
+            here += 1
+            try:
                 if known.remote is None:
                     self._held.append(self._router.open(name))
                 request = self._request(case, Sampling(max_tokens=1))
@@ -114,6 +118,10 @@ class EngineSystem:
                 )) as answer:  # fmt: skip
                     for _ in answer:
                         pass
+            except LlmrrError as error:
+                failures.append(error)
+        if failures and len(failures) == len(self._names):
+            raise failures[0]
         return time.perf_counter() - began if here else None
 
     def ask(self, case: Case) -> Reply:
@@ -126,7 +134,8 @@ class EngineSystem:
                 if first is None and (chunk.text or chunk.reasoning):
                     first = time.perf_counter() - began
         except LlmrrError as error:
-            return failed(f"{error.type}: {error.message}", began, error.hint)
+            cause = error if isinstance(error, Unreachable) else None
+            return failed(f"{error.type}: {error.message}", began, error.hint, cause)
         finally:
             if answer is not None:
                 answer.close()
@@ -179,8 +188,11 @@ def makes_vectors(tags: Sequence[str]) -> bool:
     return bool({"embedding", "embeddings"} & {*tags})
 
 
-def failed(why: str, began: float, hint: str = "") -> Reply:
+def failed(
+    why: str, began: float, hint: str = "", cause: Unreachable | None = None
+) -> Reply:
     """That there is no answer, and why, without what looks as a key does; ``began`` is by
     ``time.perf_counter``."""
     taken = time.perf_counter() - began
-    return Reply(error=masked(why)[:LONGEST_ERROR], latency_s=taken, hint=masked(hint))
+    said = masked(why)[:LONGEST_ERROR]
+    return Reply(error=said, latency_s=taken, hint=masked(hint), cause=cause)
