@@ -1,5 +1,8 @@
 """Keys that are planted into files, to see that none of them comes out anywhere."""
 
+import random
+import re
+import string
 from collections.abc import Iterable
 
 # As providers spell them, and as they are met without any spelling.
@@ -26,3 +29,27 @@ def assert_absent(*texts: str, keys: Iterable[str] = KEYS.values()) -> None:
         for key in keys:
             rest = key if len(key) < 8 else key[4:]
             assert rest not in text, f"{key[:3]}… came out"
+
+
+_PREFIX = re.compile(r"(?:sk-(?:proj-|ant-api03-)?|hf_|gsk_|AIza|xai-|ghp_|nvapi-|r8_)?")
+
+
+def alike(key: str, number: int) -> str:
+    """Another key of the same spelling for each number."""
+    start, drawn = _PREFIX.match(key), random.Random(f"{key}{number}")
+    prefix = start[0] if start else ""
+    kinds = (string.digits, string.ascii_lowercase, string.ascii_uppercase)
+    return prefix + "".join(
+        drawn.choice(next((kind for kind in kinds if one in kind), one))
+        for one in key.removeprefix(prefix)
+    )
+
+
+def leaks(text: str, keys: Iterable[str]) -> list[tuple[str, str]]:
+    """The keys of which more than three characters stand in a text, each with its line."""
+    found = []
+    for key in keys:
+        rest = key if len(key) < 8 else key[4:]
+        if rest in text:
+            found.append((key, next(one for one in text.splitlines() if rest in one)))
+    return found

@@ -157,12 +157,12 @@ def killed(at: int, words: list[str]) -> bool:
     return os.waitstatus_to_exitcode(status) == 99
 
 
-def each_moment(words: list[str]) -> Iterator[int]:
-    """Whatever is done between is done after a kill at the next change."""
+def each_moment(words: list[str], step: int = 1) -> Iterator[int]:
+    """Whatever is done between is done after a kill at the next change, or at each ``step``th."""
     at = 0
     while killed(at, words):
         yield at
-        at += 1
+        at += step
     assert at > 0
 
 

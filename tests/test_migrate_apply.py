@@ -412,9 +412,10 @@ def test_rollback_is_killed_at_random(
     assert hits > times / 4
 
 
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("what", ["apply", "rollback"])
 def test_killed_at_every_change_of_a_file(
-    work: Path, ollama: Artefact, typed: Typed, what: str
+    work: Path, ollama: Artefact, typed: Typed, what: str, step: int
 ) -> None:
     before = snapshot(work)
     made = kept(plan(one("openai:a"), ollama), "../p.json")
@@ -422,7 +423,7 @@ def test_killed_at_every_change_of_a_file(
     words = {"apply": apply, "rollback": ["migrate", "rollback"]}[what]
     if what == "rollback":
         typed(*apply)
-    for _ in each_moment(words):
+    for _ in each_moment(words, step):
         as_before(work, before, typed)
         if what == "rollback":
             typed(*apply)

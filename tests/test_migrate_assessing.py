@@ -58,6 +58,21 @@ def test_a_manifest_counts_before_its_lock_file() -> None:
     assert [(one.name, one.version) for one in kept] == [("openai", "^4.0.0")]
 
 
+def test_each_manifest_that_names_a_package_is_told() -> None:
+    given = {
+        "Pipfile": b'[packages]\nopenai = "*"\n', "a/requirements.txt": b"openai\nopenai==1.0\n",
+        "poetry.lock": b'[[package]]\nname = "openai"\nversion = "1.0.1"\n'
+        b'[[package]]\nname = "litellm"\nversion = "1.1"\n',
+        "uv.lock": b'[[package]]\nname = "litellm"\nversion = "1.2"\n',
+    }  # fmt: skip
+    found = [one for name, text in given.items()
+             for one in dependencies.of(Document(Path(name), text))]  # fmt: skip
+    assert [(one.name, str(one.file), one.version) for one in dependencies.merged(found)] == [
+        ("litellm", "poetry.lock", "1.1"), ("openai", "Pipfile", None),
+        ("openai", "a/requirements.txt", "==1.0"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("name", "text", "signs"),
     [

@@ -6,7 +6,8 @@ import pytest
 
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.documents import Document
-from llmrr.migrate.readers import langchain
+from llmrr.migrate.merging.setup import combined
+from llmrr.migrate.readers import langchain, llamaindex
 
 IMPORTS = """
 import os
@@ -215,6 +216,18 @@ def test_ollama_behind_its_openai_address() -> None:
     found = python('ChatOpenAI(model="qwen3", base_url="http://box:11434/v1", api_key="ollama")')
     assert found.models[0].options == {"base_url": "http://box:11434/v1"}
     assert codes(found) == ["ollama-server"]
+
+
+def test_a_key_of_another_server_is_not_openais() -> None:
+    assert llamaindex.CODE.of_code is not None
+    text = (
+        "from llama_index.llms.openai_like import OpenAILike\n"
+        'OpenAILike(model="qwen3", api_key="0f1e2d3c4b5a6978", api_base="https://llm.example/v1")\n'
+    )
+    (found,) = llamaindex.CODE.of_code(Document(Path("app.py"), text.encode()))
+    assert [(one.source, one.options) for one in combined([found], Path()).models] == [
+        ("openai:qwen3", {"base_url": "https://llm.example/v1", "api_key_env": "QWEN3_API_KEY"}),
+    ]
 
 
 def test_a_usual_tier_says_nothing() -> None:

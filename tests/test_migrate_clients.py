@@ -80,12 +80,11 @@ def test_places_and_roles(tmp_path: Path) -> None:
      env: {deployment: dep, apiVersion: "2024-10-21"}}
   - {name: tab, provider: mistral, model: codestral, roles: [autocomplete], apiKey: 0a1b2c3d4e5f}
 """)
-    lm, own, azure, tab = found.models
+    lm, own, azure = found.models
     assert (lm.source, lm.options) == ("openai:qwen", {"base_url": "http://localhost:1234/v1"})
     assert own.options == {"base_url": "http://localhost:8000/v1"}
     assert (azure.source, azure.options["api_version"]) == ("azure:dep", "2024-10-21")
-    assert (tab.tags, tab.options) == (["autocomplete"], {"api_key_env": "MISTRAL_API_KEY"})
-    assert codes(found) == {"base-url-default", "secret-in-clear"}
+    assert codes(found) == {"base-url-default", "secret-in-clear", "other-role"}
     assert "0a1b2c" not in said(found)
 
 
@@ -120,14 +119,13 @@ OLD = """{
 
 def test_the_old_file(tmp_path: Path) -> None:
     found = only(CONTINUE, tmp_path, "config.json", OLD)
-    gpt, local, tab = found.models
+    gpt, local = found.models
     assert gpt.params == {"temperature": 0.1, "max_tokens": 100, "system": "Own"}
     assert gpt.options == {"api_key_env": "OPENAI_API_KEY", "context_size": 4096}
     assert local.options == {"base_url": "http://localhost:8080"}
     assert local.params["system"] == "All"
-    assert (tab.source, tab.tags) == ("ollama:starcoder2:3b", ["autocomplete"])
     assert found.templates[0].template == "Test {input} {{x}}"
-    assert codes(found) == {"secret-in-clear", "embedding-model"}
+    assert codes(found) == {"secret-in-clear", "embedding-model", "other-role"}
     assert "abcabc" not in said(found)
 
 
@@ -196,8 +194,28 @@ def test_aichat(tmp_path: Path) -> None:
     assert [one.priority for one in found.models] == [None, 1, None, None, None]
     assert qwen.line == 15
     assert (groq.options, groq.cost) == ({"api_key_env": "GROQ"}, {"input": 0.05, "output": 0.08})
-    assert codes(found) == {"embedding-model", "unmapped-parameter"}
+    assert codes(found) == {
+        "embedding-model", "unmapped-parameter", "key-guess", "no-model", "secret-in-clear"
+    }  # fmt: skip
+    assert found.models[4].options == {"api_key_env": "CLAUDE_API_KEY"}  # {CLIENT}_API_KEY
     assert "zyxzyx" not in said(found)
+
+
+@pytest.mark.parametrize(("client", "variable"), [
+    ("{type: openai-compatible, name: my-host, api_base: 'https://h.example/v1', KEY}",
+     "MY_HOST_API_KEY"),
+    ("{type: openai, api_base: 'https://h.example/v1', KEY}", "OPENAI_API_KEY"),
+    ("{type: openai, KEY}", None), ("{type: groq, KEY}", None),
+    ("{type: openai-compatible, name: box, api_base: 'http://127.0.0.1:1/v1', KEY}", None),
+    ("{type: openai-compatible, name: x, api_base: 'https://h/v1', api_key: $OWN, KEY}", "OWN"),
+])  # fmt: skip
+def test_the_variable_of_a_client_of_aichat(
+    tmp_path: Path, client: str, variable: str | None
+) -> None:
+    text = f"clients: [{client.replace('KEY', 'models: [{name: m}]')}]\n"
+    found = only(AICHAT, tmp_path, "config.yaml", text)
+    assert found.models[0].options.get("api_key_env") == variable
+    assert ("key-guess" in codes(found)) is (variable == "MY_HOST_API_KEY")
 
 
 @pytest.mark.parametrize(
@@ -305,6 +323,26 @@ def test_nothing_is_read_that_lies_elsewhere(tmp_path: Path) -> None:
     assert "leak" not in said(found)
 
 
+def test_a_template_of_llm_with_a_model_of_ones_own(
+    tmp_path: Path,
+) -> None:
+    from llmrr.migrate.merging.setup import combined
+    from llmrr.migrate.scanning import scan
+
+    folder = llm_folder(tmp_path, extra_openai_models__yaml="", default_model__txt="m\n")
+    (folder / "extra-openai-models.yaml").write_text(
+        "- {model_id: loc, model_name: qwen, api_base: 'http://h.example/v1', aliases: [l]}\n"
+        "- {model_id: m, model_name: gpt-4o}\n"
+    )
+    text = "model: l\nsystem: Be brief\noptions: {temperature: 0.1}\n"
+    found = only(LLM, folder, "templates/brief.yaml", text)
+    assert sources(found) == {"loc": "openai:qwen"} and found.templates[0].model == "loc"
+    assert codes(found) == {"not-applied"}
+    assert codes(only(LLM, folder, "templates/x.yaml", text[9:])) == {"not-applied"}
+    setup = combined(scan([folder]).artefacts, folder)
+    assert [(one.name, one.priority) for one in setup.models] == [("loc", None), ("m", 1)]
+
+
 def test_a_template_of_llm(tmp_path: Path) -> None:
     found = only(LLM, tmp_path, "templates/sum.yaml", """
 model: 4o
@@ -369,7 +407,29 @@ def test_models_that_code_adds_to_continue(tmp_path: Path) -> None:
 """
     found = only(CONTINUE, tmp_path, "config.ts", text)
     assert [one.source for one in found.models] == [
-        "ollama:qwen2.5-coder:14b", "openai:gpt-4o", "ollama:starcoder2:15b"
+        "ollama:qwen2.5-coder:14b", "openai:gpt-4o"
     ]  # fmt: skip
     assert found.models[1].options["api_key_env"] == "K"
     assert not artefacts(CONTINUE, tmp_path, "a.ts", "config.models = [{provider: 'openai'}];")
+
+
+@pytest.mark.parametrize(("name", "text", "kind"), [
+    ("a.ini", "[a]\nhf = o/r:Q4\n", "llama-server-preset"),
+    ("a.ini", "[a]\nhf-repo = o/r\n", "llama-server-preset"),
+    ("a.ini", "[o/r:Q4]\nc = 5\n", "llama-server-preset"),
+    ("presets", "[o/r:Q4]\nc = 5\n", "llama-server-preset"),
+    ("io.datasette.llm/default_model.txt", "4o\n", "simonw-llm"),
+    ("io.datasette.llm/aliases.json", '{"s": "4o"}', "simonw-llm"),
+])  # fmt: skip
+def test_files_of_few_words_are_found_in_a_folder(
+    name: str, text: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    from llmrr.migrate.scanning import scan
+
+    monkeypatch.chdir(tmp_path)
+    Path("f", name).parent.mkdir(parents=True)
+    Path("f", name).write_text(text)
+    [found] = scan(["f"]).artefacts
+    assert found.kind == kind
+    assert [len(one.models) for one in scan([f"f/{name}"]).artefacts] == [1]
+    assert len(found.models) == 1

@@ -265,3 +265,11 @@ def test_a_fallback_beside_a_model_follows_it(tmp_path: Path) -> None:
 def test_code_that_another_reader_takes_is_left(tmp_path: Path) -> None:
     text = "module.exports = {apiKey: process.env.OPENAI_API_KEY, model: 'gpt-4', temperature: 1};"
     assert not artefacts(READER, tmp_path, "openai.config.js", text)
+
+
+def test_a_model_of_one_at_the_address_of_another_is_doubted(tmp_path: Path) -> None:
+    text = '{"model": "claude-3-haiku", "endpoint": "https://llm.example.com/v1", "temperature": 0}'
+    [found] = custom.of_data(document(tmp_path, "settings.json", text))
+    assert found.models[0].source == "openai:claude-3-haiku"
+    assert [one.code for one in found.warnings] == ["key-guess"]
+    assert "anthropic:claude-3-haiku" in found.warnings[0].message

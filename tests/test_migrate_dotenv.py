@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.documents import Document
-from llmrr.migrate.readers import dotenv
+from llmrr.migrate.readers import dotenv, server_commands
 
 KEY = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 
@@ -58,6 +58,14 @@ def one(text: str, name: str = ".env") -> Artefact:
     ("LLM_TYPE=x\nMODEL_PATH=./models/a.gguf\nMODEL_N_CTX=1000", "file:./models/a.gguf",
      {"context_size": 1000}),
     ("OPENAI_MODEL=gpt-4o\r\n", "openai:gpt-4o", {}),
+    ("MODEL=gpt-4o\nOPENAI_API_KEY=\nOPENAI_BASE_URL=https://h.example/v1", "openai:gpt-4o",
+     {"base_url": "https://h.example/v1", "api_key_env": "OPENAI_API_KEY"}),
+    ("LLM_MODEL=qwen-max\nOPENAI_API_BASE=https://h.example/v1", "openai:qwen-max",
+     {"base_url": "https://h.example/v1"}),
+    ("LLM_MODEL=claude-x\nOPENAI_BASE_URL=https://h.example/v1", "anthropic:claude-x", {}),
+    ("AI_MODEL=claude-x\nANTHROPIC_API_KEY=\nANTHROPIC_BASE_URL=https://h.example",
+     "anthropic:claude-x",
+     {"base_url": "https://h.example", "api_key_env": "ANTHROPIC_API_KEY"}),
 ])  # fmt: skip
 def test_models(text: str, source: str, stated: dict[str, object]) -> None:
     found = one(text)
@@ -123,3 +131,34 @@ def test_no_text_breaks_it(text: str) -> None:
     document = Document(Path(".env"), f"OPENAI_API_KEY=x\n{text}".encode())
     list(dotenv.of_data(document))
     list(dotenv.forced(document))
+
+
+@pytest.mark.parametrize("text", [
+    "services:\n  a:\n    image: x\n    environment:\n      - OPENAI_API_KEY=0a1b2c3d4e5f\n",
+    "services:\n  a:\n    image: x\n    environment: {OPENAI_API_KEY: 0a1b2c3d4e5f}\n",
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData:\n"
+    "  AZURE_OPENAI_API_KEY: 0a1b2c3d4e5f\n",
+    "AZURE_OPENAI_API_KEY: 0a1b2c3d4e5f\nAZURE_OPENAI_ENDPOINT: https://x.openai.azure.com\n",
+])  # fmt: skip
+def test_keys_in_clear_of_containers_are_told(text: str) -> None:
+    [found] = server_commands.of_data(Document(Path("a.yaml"), text.encode()))
+    assert [one.code for one in found.warnings] == ["secret-in-clear"]
+    line = next(n for n, one in enumerate(text.splitlines(), 1) if "0a1b" in one)
+    assert f"a.yaml:{line} " in found.warnings[0].where and "0a1b2c" not in repr(found)
+
+
+def test_other_containers_and_references_are_not() -> None:
+    for said in ("POSTGRES_PASSWORD: 0a1b2c3d4e5f", "OPENAI_API_KEY: $OPENAI_API_KEY"):
+        text = f"services:\n  a:\n    image: x\n    environment: {{{said}}}\n"
+        assert not list(server_commands.of_data(Document(Path("a.yaml"), text.encode())))
+
+
+def test_keys_that_a_shells_own_file_exports_are_told() -> None:
+    text = (f"case $- in *i*) ;; esac\nalias ll='ls -l'\nif true; then\n  . ~/.x\nfi\n"
+            f"export OPENAI_API_KEY={KEY}\nexport GROQ_API_KEY=$(pass groq)\n"
+            "export ANTHROPIC_API_KEY=\"$A\"\nexport EDITOR=vi\nset -o vi\nls\n")  # fmt: skip
+    found = one(text, ".bashrc")
+    assert [(n.code, n.where) for n in found.warnings] == [
+        ("secret-in-clear", ".bashrc:6 OPENAI_API_KEY")]  # fmt: skip
+    assert found.env_file is None and KEY not in repr(found)
+    assert read(text, "a.txt") is None

@@ -273,6 +273,21 @@ def test_presets_belong_to_no_model(preset: dict[str, Any]) -> None:
     assert "temperature = 0.5, context_size = 2048" in found.warnings[0].message
 
 
+def test_presets_in_lm_studios_home(tmp_path: Path) -> None:
+    home = lm_home(tmp_path / ".lmstudio")
+    says = {"operation": {"fields": [field("llm.prediction.systemPrompt", "Be brief.")]}}
+    write_json(home / "config-presets" / "a.preset.json", {"name": "Writer", **says})
+    old = {"inference_params": {"pre_prompt": "Be exact."}}
+    write_json(home / "hub" / "presets" / "me" / "coder" / "preset.json", old)
+    write_json(home / "hub" / "presets" / "me" / "coder" / "manifest.json", {"type": "preset"})
+    (home / "config-presets" / "b.preset.json").write_text("{")
+    found = one(home)
+    assert [each.name for each in found.templates] == ["Writer", "coder"]
+    told = [each.code for each in found.warnings]
+    assert (told.count("no-model"), told.count("unreadable")) == (2, 1)
+    assert len(found.models) == 1
+
+
 # -- GPT4All -----------------------------------------------------------------------------------
 
 

@@ -94,6 +94,7 @@ def test_what_a_config_says_of_all_its_models() -> None:
     )  # fmt: skip
     assert found.fallbacks == (("smart", "local-llama"),)
     assert found.settings == {
+        "fallback_chain": ["smart", "local-llama"],
         "strategy": "quality-first", "breaker.failures": 4, "breaker.cooldown": 30,
         "cache.enabled": True, "cache.ttl": 60, "retry.attempts": 3,
     }  # fmt: skip
@@ -290,3 +291,29 @@ def test_what_the_router_of_the_guide_makes_is_read() -> None:
     )
     found = one(text)
     assert [one.source for one in found.models] == ["openai:gpt-4o"]
+
+
+def test_words_of_the_guide_for_engines_and_formats_are_said() -> None:
+    found = one("""export default { models: [
+      { name: 'a', source: 'huggingface:o/r', engine: 'native', format: 'huggingface' },
+      { name: 'b', source: 'file:./b.gguf', engine: 'auto', format: 'gguf' },
+      { name: 'c', source: 'openai:gpt-4o', engine: 'native', format: 'huggingface' } ] }""")
+    assert [(each.engine, each.format) for each in found.models] == [
+        ("llamacpp", None), (None, "gguf"), (None, None)
+    ]  # fmt: skip
+    assert [(each.code, each.where.partition(" ")[2]) for each in found.warnings] == [
+        ("not-applied", "models[0].engine"), ("not-applied", "models[0].format"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("a.ini", f"[llm]\nmodel=gpt-4o\napi_key={PLANTED}\n"),
+    ("a.toml", f"[llm]\nmodel = 'gpt-4o'\napi_key = '{PLANTED}'\n"),
+    ("a.yaml", "model: gpt-4o\nopenai_api_base: http://localhost:8080/v1\ntemperature: 0.5\n"),
+])  # fmt: skip
+def test_settings_of_other_programs_are_not_openais_for_javascript(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    [found] = scan([tmp_path]).artefacts
+    assert (found.kind, [each.name for each in found.models]) == ("custom", ["gpt-4o"])

@@ -593,8 +593,8 @@ def ask(text, state):
     assert asked[0].template == "Sum {text} as {{json}}" and asked[0].model == "a"
     assert asked[1].messages == (("system", "Be {{terse}}."), ("user", "{question}"))
     assert asked[1].model == "b" and found.models[0].call_sites == [23, 25]
-    assert codes(found) == ["unresolved"]
-    assert found.templates[-1].messages == (("system", "x"),)
+    assert asked[2].messages == (("system", "x"), ("user", "{history}"))
+    assert codes(found) == []
 
 
 def test_an_agent_by_the_name_of_its_model() -> None:
@@ -752,3 +752,53 @@ half = PromptTemplate.from_template("H {x} {y}").partial(x="z") | b
         (None, {}), ("a", {}), ("b", {"x": "z"}),
     ]  # fmt: skip
     assert codes(found) == ["unresolved", "hub-reference"]
+
+
+@pytest.mark.parametrize("made", [
+    'ChatOpenAI({ azureOpenAIApiDeploymentName: "dep"',
+    'ChatOpenAI({ model: "gpt-4o", azureOpenAIApiDeploymentName: "dep"',
+    'ChatOpenAI({ model: "dep"', 'OpenAI({ model: "dep"',
+    'AzureChatOpenAI({ model: "gpt-4o", azureOpenAIApiDeploymentName: "dep"',
+])
+@pytest.mark.parametrize(("key", "variable"), [
+    (f'"{KEY}"', "AZURE_OPENAI_API_KEY"), ("process.env.MINE", "MINE"),
+])
+def test_azure_in_javascript(made: str, key: str, variable: str) -> None:
+    found = javascript(
+        'import { AzureChatOpenAI, ChatOpenAI, OpenAI } from "@langchain/openai";\n'
+        f'const llm = new {made}, azureOpenAIApiInstanceName: "inst", '
+        f'azureOpenAIApiVersion: "v", azureOpenAIApiKey: {key} }});\n'
+    )
+    (model,) = found.models
+    assert (model.source, model.options) == ("azure:dep", {
+        "base_url": "https://inst.openai.azure.com", "api_version": "v", "api_key_env": variable,
+    })  # fmt: skip
+    assert KEY not in repr(found.as_json())
+
+
+@pytest.mark.parametrize("text", [
+    "_ConfigurableModel(default_config={'model': 'gpt-4o'}, configurable_fields=('model',))",
+    "<langchain._ConfigurableModel object at 0x7> default_config={'model': 'gpt-4o'}",
+])
+def test_the_default_of_a_configurable_model_is_recovered(text: str) -> None:
+    found = one(printed("langchain", "chat_models", "base", "_ConfigurableModel", text=text))
+    assert sources(found) == ["openai:gpt-4o"] and codes(found) == ["from-repr"]
+
+
+NIM = {"_type": "nim", "model_name": "meta/llama-3"}
+
+
+@pytest.mark.parametrize(("data", "source", "address"), [
+    (NIM | {"base_url": "http://box:8000/v1"}, "openai:meta/llama-3", "http://box:8000/v1"),
+    (NIM | {"temperature": 0.1}, "nvidia:meta/llama-3", None),
+    (NIM | {"base_url": "https://integrate.api.nvidia.com/v1"}, "nvidia:meta/llama-3", None),
+    ({"_type": "azure_openai", "azure_deployment": "d", "temperature": 0.1}, "azure:d", None),
+])
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_type_of_another_program_is_read_as_those_of_langchain(
+    data: dict[str, Any], source: str, address: str | None, is_nested: bool
+) -> None:
+    found = one({"llms": {"a": data}, "workflow": {"_type": "react"}} if is_nested else data)
+    (model,) = found.models
+    assert (model.source, model.options.get("base_url")) == (source, address)
+    assert codes(found) == ["unknown-provider"] and found.error is None

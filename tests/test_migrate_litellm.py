@@ -127,7 +127,11 @@ def test_fallbacks_are_read_wherever_they_stand(tmp_path: Path, where: str) -> N
 
 def test_the_other_fallbacks(tmp_path: Path) -> None:
     text = CHAINS + "litellm_settings: {default_fallbacks: [c], fallbacks: [{a: [b]}]}\n"
-    assert config(tmp_path, text).fallbacks == (("a", "b"), ("b", "c"))
+    found = config(tmp_path, text)
+    assert found.fallbacks == (("a", "b"),) and found.settings["fallback_chain"] == ["c"]
+    found = config(tmp_path, CHAINS + "router_settings: {fallbacks: [b, c, gone]}\n")
+    assert found.fallbacks == () and found.settings["fallback_chain"] == ["b", "c"]
+    assert codes(found) == {"no-model"}
     for key in ("context_window_fallbacks", "content_policy_fallbacks"):
         found = config(tmp_path, f"{CHAINS}litellm_settings: {{{key}: [{{a: [b]}}]}}\n")
         assert found.fallbacks == (("a", "b"),)
@@ -350,3 +354,23 @@ litellm_settings: {fallbacks: [{p: [q]}]}
     ]  # fmt: skip
     assert made.chains == (("p-1", "p-3", "q"), ("p-2", "p-3", "q"), ("p-3", "q"))
     assert [one.weight for one in made.models[:2]] == [1.0, 0.0001]
+
+
+def test_a_budget_of_a_month_is_ours(tmp_path: Path) -> None:
+    text = ("model_list:\n- model_name: a\n  litellm_params: {model: openai/gpt-4o}\n"
+            "litellm_settings: {max_budget: 100, budget_duration: SPAN}\n")  # fmt: skip
+    for span, budgets in (("30d", {"budgets.monthly": 100}), ("1d", {"budgets.daily": 100})):
+        found = only(READER, tmp_path, "a.yaml", text.replace("SPAN", span))
+        assert found.settings == budgets and "guard" not in codes(found)
+    found = only(READER, tmp_path, "a.yaml", text.replace("SPAN", "7d"))
+    assert found.settings == {} and "guard" in codes(found)
+
+
+def test_a_key_is_told_where_it_stands(tmp_path: Path) -> None:
+    text = ("model_list:\n- model_name: a\n  litellm_params:\n    model: openai/gpt-4o\n\n"
+            "    api_key: 0a1b2c3d4e5f\nlitellm_settings:\n  cache_params:\n"
+            "    password: 9z8y7x6w5v\n")  # fmt: skip
+    found = only(READER, tmp_path, "a.yaml", text)
+    where = [one.where.partition("a.yaml:")[2] for one in found.warnings
+             if one.code == "secret-in-clear"]  # fmt: skip
+    assert where == ["6 api_key", "9 litellm_settings.cache_params.password"]

@@ -46,6 +46,11 @@ def test_a_model_and_what_is_set_of_it() -> None:
     assert not found.warnings
 
 
+def test_files_that_localai_passes_over_are_said() -> None:
+    found = read(GGUF, name=".hidden.yaml")
+    assert not found.models and codes(found) == ["not-used-by-original"]
+
+
 def test_a_list_of_models_in_one_file() -> None:
     found = read("".join(f"- name: {a}\n  parameters: {{model: {a}.gguf}}\n" for a in "ab"))
     assert [one.source for one in found.models] == ["file:a.gguf", "file:b.gguf"]

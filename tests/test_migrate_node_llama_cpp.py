@@ -73,7 +73,7 @@ def test_version_3() -> None:
     }  # fmt: skip
     (template,) = found.templates
     assert template.template == "Answer: {question}" and template.model == model.name
-    assert codes(found) == {"not-applied"}  # of the range
+    assert codes(found) == {"not-applied", "batch-size"}  # of the range
 
 
 def test_version_2() -> None:

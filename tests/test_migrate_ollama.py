@@ -7,6 +7,7 @@ import pytest
 from holdings import OllamaStore, model_bytes
 from hypothesis import given
 from hypothesis import strategies as st
+from terminal import Typed
 
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.documents import Document
@@ -229,3 +230,19 @@ def test_what_a_store_lacks(tmp_path: Path) -> None:
     assert sorted(codes(found)) == [
         "cloud-model", "embedding-model", "incomplete", "incomplete", "not-applied",
     ]  # fmt: skip
+
+
+def test_a_modelfile_without_from_is_listed_and_ends_with_one(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("repo").mkdir()
+    Path("repo/Modelfile").write_text("SYSTEM hi\n")
+    Path("repo/forgotten").write_text("PARAMETER temperature 5\nSYSTEM hi\n")
+    Path("repo/prose").write_text("System requirements of a temperature\nParameter two\n")
+    done = typed("migrate", "scan", "repo")
+    assert done.code == 1 and "repo/Modelfile has no FROM line (and 1 more)" in done.err
+    done = typed("migrate", "scan", "--from", "ollama-modelfile", "repo/Modelfile")
+    assert done.code == 1 and "repo/Modelfile has no FROM line" in done.err
+    Path("repo/Modelfile.good").write_text("FROM llama3\n")
+    assert typed("migrate", "scan", "repo").code == 0

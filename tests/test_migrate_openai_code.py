@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from terminal import Typed
 
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers import openai_code
+from llmrr.migrate.scanning import scan
 
 KEY = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 
@@ -226,9 +228,9 @@ def test_javascript(text: str, expected: dict[str, Any], suffix: str) -> None:
     assert model(text, f"app.{suffix}") == expected
 
 
-def test_what_is_another_providers_is_custom_with_a_confidence() -> None:
+def test_what_is_another_providers_is_custom_and_no_guess() -> None:
     found = one("import anthropic\nanthropic.Anthropic().messages.create(model='c', max_tokens=1)")
-    assert (found.kind, found.confidence) == ("custom", 0.9)
+    assert (found.kind, found.confidence) == ("custom", None)
     assert one("import openai\nopenai.chat.completions.create(model='m')").kind == "openai-code"
 
 
@@ -450,3 +452,107 @@ def test_a_notebook() -> None:
         {"cell_type": "code", "metadata": {}, "outputs": [], "source": cell} for cell in cells
     ]})  # fmt: skip
     assert model(text, "a.ipynb") == {"source": "openai:m"}
+
+
+@pytest.mark.parametrize(("headers", "options"), [
+    ("", {}), (", headers={'Authorization': f'Bearer {K}'}", {"api_key_env": "K"}),
+    (", headers=made()", {}),
+])
+def test_a_request_by_hand_sends_no_key_but_its_own(headers: str, options: dict[str, str]) -> None:
+    found = one(
+        "import os, requests\nK = os.environ['K']\nrequests.post("
+        "'http://box:8000/v1/chat/completions', json={'model': 'm', 'messages': []}" + headers + ")"
+    )
+    (model,) = found.models
+    assert model.options == {"base_url": "http://box:8000/v1", **options}
+    assert (codes(found) == ["unresolved"]) == ("made" in headers)
+
+
+FIRST = "{'role': 'system', 'content': 'Be one.'}"
+
+
+@pytest.mark.parametrize("messages", [
+    f"[{FIRST}] + history[-10:]", f"[{FIRST}] + history + [{{'role': 'user', 'content': q}}]",
+    f"[{FIRST}, *history[-10:]]", "[SYS] + list(history)",
+])  # fmt: skip
+def test_a_system_prompt_before_what_was_said_earlier(messages: str) -> None:
+    text = (f"import openai\nSYS = {FIRST}\ndef ask(history, q):\n"
+            f"    openai.chat.completions.create(model='m', messages={messages})")  # fmt: skip
+    assert model(text) == {"source": "openai:m", "system": "Be one."}
+
+
+@pytest.mark.parametrize("messages", [
+    "[SYS, ...history]", "[SYS, ...history.slice(-10), {role: 'user', content: q}]",
+    "[SYS].concat(history)",
+])  # fmt: skip
+def test_the_same_in_javascript(messages: str) -> None:
+    text = (f"import OpenAI from 'openai'\nconst SYS = {FIRST}\nconst c = new OpenAI()\n"
+            f"function ask(history, q) {{ return c.chat.completions.create("
+            f"{{model: 'm', messages: {messages}}}) }}")  # fmt: skip
+    assert model(text, "app.js") == {"source": "openai:m", "system": "Be one."}
+
+
+CLAUDE = "claude-3-haiku-20240307"
+SEVERAL = {
+    "a.py": "import openai, anthropic, ollama\nimport google.generativeai as genai\n"
+            "openai.OpenAI().chat.completions.create(model='gpt-4o', messages=m)\n"
+            f"anthropic.Anthropic(api_key='KEY').messages.create(model='{CLAUDE}', max_tokens=9)\n"
+            "ollama.chat(model='llama3.2', messages=m)\n"
+            "genai.GenerativeModel('gemini-1.5-flash').generate_content('hi')\n",
+    "b.ts": "import { openai } from '@ai-sdk/openai'\n"
+            "import { anthropic } from '@ai-sdk/anthropic'\nimport { generateText } from 'ai'\n"
+            "generateText({ model: openai('gpt-4o'), prompt: 'x' })\n"
+            f"generateText({{ model: anthropic('{CLAUDE}'), prompt: 'x' }})\n",
+    "c.py": "from langchain_openai import ChatOpenAI\nimport anthropic\n"
+            "llm = ChatOpenAI(model='gpt-4o')\n"
+            f"anthropic.Anthropic(api_key='KEY').messages.create(model='{CLAUDE}', max_tokens=9)\n",
+    "d.ts": "import { ChatOpenAI } from '@langchain/openai'\n"
+            "import Anthropic from '@anthropic-ai/sdk'\n"
+            "const llm = new ChatOpenAI({ model: 'gpt-4o' })\n"
+            f"new Anthropic({{apiKey: 'KEY'}}).messages.create({{model: '{CLAUDE}'}})\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_one_file_may_use_several_libraries(name: str, tmp_path: Path, typed: Typed) -> None:
+    key = "0a1b2c3d4e5f60718293a4b5"
+    (tmp_path / name).write_text(SEVERAL[name].replace("KEY", key))
+    artefacts = scan([tmp_path]).artefacts
+    sources = {model.source for one in artefacts for model in one.models}
+    expected = {"openai:gpt-4o", f"anthropic:{CLAUDE}"}
+    if name == "a.py":
+        expected |= {"ollama:llama3.2", "google:gemini-1.5-flash"}
+    assert sources == expected
+    planned = typed("migrate", "plan", str(tmp_path / name), "--json")
+    assert all(f'source = \\"{one}\\"' in planned.out for one in expected)
+    assert key not in planned.out and '"guess"' not in planned.out
+    assert ("secret-in-clear" in planned.out) == (name != "b.ts")
+
+
+CURL = """#!/bin/bash
+BASE=http://localhost:8000
+# curl http://localhost/v1/completions -d '{"model": "no"}'
+curl http://localhost:11434/api/generate -d '{
+  "model": "llama3.2", "prompt": "Why?", "options": {"temperature": 0.1}
+}'
+curl https://api.openai.com/v1/chat/completions \\
+  -H "Authorization: Bearer KEY" \\
+  -d '{"model": "gpt-4o", "messages": [{"role": "system", "content": "Be brief."},
+       {"role": "user", "content": "Say '"$WORD"'"}]}' | jq .
+curl -s $BASE/v1/chat/completions -H "Authorization: Bearer $MY_KEY" \\
+  --data "{\\"model\\": \\"qwen\\", \\"messages\\": []}"; curl https://x/v1/models
+curl http://x/v1/completions -d '{"model": "open
+"""
+
+
+def test_requests_of_shell_scripts(tmp_path: Path) -> None:
+    (tmp_path / "ask.sh").write_text(CURL.replace("KEY\"", "sk-0a1b2c3d4e5f60718293a4b5\"", 1))
+    ours, others = sorted(scan([tmp_path]).artefacts, key=lambda one: -len(one.models))
+    assert [(one.source, one.line, one.options.get("api_key_env")) for one in ours.models] == [
+        ("openai:gpt-4o", 7, "OPENAI_API_KEY"), ("openai:qwen", 11, "MY_KEY")]  # fmt: skip
+    assert ours.models[1].options["base_url"] == "http://localhost:8000/v1"
+    assert ours.templates[0].messages == (("system", "Be brief."), ("user", "Say {WORD}"))
+    assert codes(ours) == ["secret-in-clear"] and ours.kind == "openai-code"
+    [model] = others.models
+    assert (model.source, model.params) == ("ollama:llama3.2", {"temperature": 0.1})
+    assert "0a1b2c" not in repr(ours)

@@ -227,9 +227,10 @@ def test_a_file_and_a_revision_that_do_not_go_together_are_said() -> None:
 
 
 def test_a_source_that_is_none_leaves_the_model_out() -> None:
-    found = plan(one("openai:a"), one("oci://x", "b"))
-    assert [each["name"] for each in toml(found)["models"]] == ["a"]
-    assert codes(found) == ["unsupported-source"]
+    for source in ("oci://x", "file:\0)"):
+        found = plan(one("openai:a"), one(source, "b"))
+        assert [each["name"] for each in toml(found)["models"]] == ["a"]
+        assert codes(found) == ["unsupported-source"]
 
 
 def test_templates_are_linked_kept_raw_and_once() -> None:
@@ -300,11 +301,62 @@ def test_paths_are_relative_to_the_file_that_is_written() -> None:
     assert [each.message for each in made.warnings] == ["c: there is no /abs/c.gguf here"]
 
 
+@pytest.mark.parametrize(("stated", "written"), [(["b", "c"], ["b", "c"]), (["c"], ["c"])])
+def test_a_chain_that_is_stated_for_all_models_is_so(stated: object, written: object) -> None:
+    found = findings("llm.config.js", "custom")
+    models = [model(found, f"openai:{name}") for name in ("a", "b", "c")]
+    found.chain(*models[1:])
+    found.settings["fallback_chain"] = stated
+    made = toml(plan(found.artefact()))
+    assert made["fallback_chain"] == written
+    own = {each["name"]: each.get("fallback") for each in made["models"]}
+    assert own == {"a": None, "b": ["c"] if stated == ["c"] else None, "c": None}
+    Path("llmrr.toml").write_text('version = 1\nfallback_chain = ["x"]\n[[models]]\nname = "x"\n'
+                                  'source = "openai:x"\n')  # fmt: skip
+    again = plan(found.artefact())
+    assert [each.get("fallback") for each in toml(again)["models"]] == [None, None, ["c"], None]
+
+
 def test_the_file_of_variables_is_named_and_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("OPENAI_API_KEY=sk-topsecret0123456789\n")
     made = plan(one("openai:a"), findings(".env", "dotenv").artefact())
     assert toml(made)["env_file"] == ".env"
     assert "sk-t" not in planning.text_of(made)
+
+
+def test_a_client_without_an_address_is_asked_where_the_variables_say() -> None:
+    Path("app/src").mkdir(parents=True)
+    Path("other").mkdir()
+    Path("app/.env").write_text("OPENAI_BASE_URL=https://h.example/v1\n")
+    Path("app/.env.example").write_text("OPENAI_BASE_URL=https://another.example/v1\n")
+    given = [findings(path, "dotenv").artefact() for path in ("app/.env.example", "app/.env")]
+    told = findings("app/e.yaml", "litellm")
+    model(told, "openai:e")
+    made = plan(
+        one("openai:a", path="app/src/a.py"), one("openai:b", path="other/b.py"),
+        one("openai:c", path="app/c.py", options={"base_url": "https://own.example/v1"}),
+        one("anthropic:d", path="app/d.py"), told.artefact(),
+        *given,
+    )  # fmt: skip
+    found = {each["name"]: each.get("options", {}).get("base_url") for each in toml(made)["models"]}
+    assert found == {
+        "a": "https://h.example/v1", "b": None, "c": "https://own.example/v1", "d": None, "e": None,
+    }  # fmt: skip
+    assert [each.where for each in made.warnings if each.code == "base-url-default"] == [
+        "app/src/a.py"
+    ]
+
+
+def test_the_keys_of_a_file_in_another_folder_lie_where_they_do() -> None:
+    from llmrr.migrate.scanning import scan
+
+    Path("deep").mkdir()
+    Path("deep/.env.local").write_text("OPENAI_API_KEY=sk-topsecret0123456789\nOPENAI_MODEL=gpt-4o\n")
+    made = plan(*scan(["deep"]).artefacts)
+    assert toml(made)["env_file"] == "deep/.env.local"
+    assert codes(made) == []
+    made = plan(*scan(["deep"]).artefacts, target="deep/llmrr.toml")
+    assert codes(made) == []
 
 
 def test_of_several_files_of_variables_the_one_that_is_needed_is_named() -> None:
@@ -791,3 +843,32 @@ def test_a_length_of_training_is_no_wish_for_memory() -> None:
     [found] = tomllib.loads(plan(one("file:./m.gguf", options={"context_size": 131_072})).toml)[
         "models"]  # fmt: skip
     assert found["options"] == {"context_size": 131_072}
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8313/v1", "http://localhost:8313/v1/"])
+def test_a_model_that_llmrr_serves_itself_is_left_out_and_said(address: str) -> None:
+    found = findings("app.py")
+    found.model("openai:a").options["base_url"] = address
+    found.model("openai:b")
+    setup = combined([found.artefact()], Path())
+    assert [one.name for one in setup.models] == ["b"]
+    assert [one.code for one in setup.warnings] == ["own-server"]
+
+
+def test_so_is_one_at_the_address_that_the_user_names() -> None:
+    found = findings("app.py")
+    found.model("openai:a").options["base_url"] = "http://box:9/v1"
+    assert not combined([found.artefact()], Path(), served="http://box:9/v1").models
+    assert combined([found.artefact()], Path()).models
+
+
+def test_weights_that_no_engine_runs_are_told() -> None:
+    found = plan(one("huggingface:TheBloke/Mistral-7B-AWQ"), one("huggingface:a/Other-GGUF"))
+    [said] = [each for each in found.warnings if each.code == "unsupported-source"]
+    assert "AWQ" in said.message and "Mistral-7B-AWQ" in found.toml
+
+
+def test_a_path_with_a_zero_byte_is_left_out() -> None:
+    found = plan(one("file:a\0b", "x"), one("openai:gpt-4o"))
+    assert "a\\u0000" not in found.toml and "openai:gpt-4o" in found.toml
+    assert "unsupported-source" in [each.code for each in found.warnings]

@@ -57,9 +57,10 @@ def codes(found: Artefact) -> list[str]:
      + ASK.format("model"), ["openai:a"], ["default-argument"]),
     ("import typer\ndef f(model: str = typer.Option('a', '--model')):\n    "
      + ASK.format("model"), ["openai:a"], ["default-argument"]),
-    ("model = 'a' if x else 'b'\n" + ASK.format("model"), ["openai:a", "openai:b"], []),
+    ("model = 'a' if x else 'b'\n" + ASK.format("model"), ["openai:a", "openai:b"],
+     ["unresolved"]),
     ("if x:\n    model = 'a'\nelse:\n    model = 'b'\n" + ASK.format("model"),
-     ["openai:a", "openai:b"], []),
+     ["openai:a", "openai:b"], ["unresolved"]),
     ("T = {'x': {'model': 'a'}}\ndef f(name='x'):\n    t = T[name]\n    "
      + ASK.format("t['model']"), ["openai:a"], []),
     ("def f(model='a'):\n    f(model)\n    " + ASK.format("model"), ["openai:a"],

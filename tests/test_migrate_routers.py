@@ -1,5 +1,6 @@
 """llama-swap, llama-server's presets, and the command lines that start servers."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -560,6 +561,7 @@ chat:
     server = found["llama-server-preset"]
     assert sources(server) == {"a": "file:models/a.gguf", "mistral:7b": "ollama:mistral:7b"}
     assert (server.models[0].options, server.models[0].line) == ({"context_size": 512}, 5)
+    assert "mlx-elsewhere" in codes(found["mlx-code"]) or sys.platform == "darwin"
     mlx = found["mlx-code"].models[0]
     assert (mlx.source, mlx.engine) == ("huggingface:org/x-4bit", "mlx")
 
@@ -586,3 +588,18 @@ def test_variables_that_blow_up_stay_small(tmp_path: Path) -> None:
     lines = [f"{chr(97 + at)}='{f'${chr(98 + at)} ' * 300}'" for at in range(20)]
     text = "#!/bin/sh\n" + "\n".join(lines) + "\nllama-server -m x.gguf $a\n"
     artefacts(COMMANDS, tmp_path, "a.sh", text)
+
+
+@pytest.mark.parametrize("image", ["ghcr.io/ggml-org/llama.cpp:server", "my/unknown-image"])
+@pytest.mark.parametrize("mount", ["-v HERE:/models:ro", "--volume=HERE:/models",
+                                   "--mount type=bind,source=HERE,target=/models"])  # fmt: skip
+def test_what_a_container_of_llama_swap_sees(tmp_path: Path, image: str, mount: str) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "d.gguf").touch()
+    seen = mount.replace("HERE", str(tmp_path / "m"))
+    cmd = f"docker run --rm --gpus all -p 80:80 {seen} {image} -c 100 -m /models/"
+    found = swap(tmp_path, f"{cmd}d.gguf")
+    assert sources(found) == {"m": f"file:{tmp_path}/m/d.gguf"} and codes(found) == set()
+    found = swap(tmp_path, f"{cmd}e.gguf")
+    assert sources(found) == {"m": "file:/models/e.gguf"} and codes(found) == {"foreign-path"}
+    assert found.models[0].options == {"context_size": 100}

@@ -451,7 +451,9 @@ def test_what_another_reader_knows_is_not_guessed_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def guess(document: Document) -> Iterator[Artefact]:
-        yield Findings(document.path, "custom").artefact()
+        found = Findings(document.path, "custom")
+        found.confidence = 0.9
+        yield found.artefact()
 
     monkeypatch.setattr(readers, "READERS", (Reader(("custom",), of_code=guess), *SMALL))
     (tmp_path / "a.py").write_text(CODE)

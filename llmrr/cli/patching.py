@@ -57,5 +57,5 @@ def _made(
         raise UsageError("no path is named to change code in", "llmrr migrate plan --patch .")
     address, place = patches.server_url(url), planning.target_of(target)
     artefacts = scan(paths, kind=kind).artefacts
-    called = planning.called(artefacts, place, wanted)
+    called = planning.called(artefacts, place, wanted, address)
     return patches.make(planning.wanted(artefacts, wanted), called, how, address)

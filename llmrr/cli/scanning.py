@@ -59,12 +59,15 @@ def _assessed(
 
 
 def finish(found: "Scan", paths: Sequence[str]) -> None:
-    """Raises ``LlmrrError`` where nothing of any tool was found."""
-    if found.found:
+    """Raises ``LlmrrError`` where nothing of any tool was found, or nothing could be taken."""
+    if any(one.error is None or one.models or one.templates for one in found.found):
         return
-    if len(found.artefacts) == 1 and len(paths) == 1:
-        only = found.artefacts[0]
-        raise LlmrrError(f"{only.path}: {only.error}", "llmrr migrate scan --help")
+    refused = found.found or (found.artefacts if len(paths) == 1 else ())
+    if found.found or len(refused) == 1:
+        path, why = str(refused[0].path), refused[0].error or ""
+        more = f" (and {len(refused) - 1:,} more)" if len(refused) > 1 else ""
+        said = why if why.startswith(path) else f"{path}: {why}"
+        raise LlmrrError(f"{said}{more}", "llmrr migrate scan --help")
     where = ", ".join(f'"{one}"' for one in paths[:3]) + (" …" if len(paths) > 3 else "")
     raise LlmrrError(
         f"nothing that says something of models was found in {where}",

@@ -81,7 +81,7 @@ class _Reader:
             raise self._damaged("it is empty")
         start = self.source.read(0, 8)
         if start[:4] != MAGIC:
-            raise self._damaged(f"it is not a GGUF file: it begins with {start[:4]!r}")
+            raise self._damaged(f"it is not a GGUF file: it begins with {start[:4].hex(' ')}")
         self._need(8)
         self.position += 4
         version = self._u32()

@@ -59,7 +59,13 @@ def with_calls(found: Unresolved, values: Iterable[Value]) -> Unresolved:
 def _inside(value: Value) -> tuple[Value, ...]:
     if isinstance(value, OneOf):
         return (*value.stated, *value.calls)
+    if isinstance(value, Call) and _is_looked_up(value):
+        return ()  # settings.get("model")
     return value.calls if isinstance(value, Unresolved) else (value,)
+
+
+def _is_looked_up(call: Call) -> bool:
+    return call.name == "get" and bool(call.args) and isinstance(call.args[0], str)
 
 
 def _is_same(one: Value, other: Value) -> bool:

@@ -64,6 +64,11 @@ class Model:
     weights: str | None = None
     adrift: str | None = None
 
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """What makes two models of one file the same."""
+        return self.source, self.params, self.options, self.key
+
     def as_json(self) -> dict[str, Any]:
         """As ``migrate scan --json`` prints it."""
         found: dict[str, Any] = {
@@ -109,7 +114,8 @@ class Artefact:
     """One thing that was found. ``fallbacks`` are chains of names of its models; ``settings`` is
     what else it says, as keys of ``llmrr.toml`` (``strategy``, ``retry.attempts``); ``error`` is
     why nothing could be taken from it; ``confidence``, 0 to 1, is for guessed shapes alone.
-    ``env_file`` is where its keys lie; ``framework`` what it belongs to, where that is known."""
+    ``env_file`` is where its keys lie; ``framework`` what it belongs to, where that is known.
+    ``keys`` are those in clear: for comparison alone, they are never written."""
 
     path: Path
     kind: str
@@ -121,6 +127,7 @@ class Artefact:
     error: str | None = None
     confidence: float | None = None
     env_file: str | None = None
+    keys: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """As ``migrate scan --json`` prints it."""
@@ -139,9 +146,11 @@ class Artefact:
 class Findings:
     """Collects what a reader finds in one artefact."""
 
-    def __init__(self, path: Path, kind: str) -> None:
+    def __init__(self, path: Path, kind: str, text: str | None = None) -> None:
+        """``text`` is that of the file, where lines are those of it."""
         assert kind in KINDS
         self.path, self.kind = path, kind
+        self._text = text or ""
         self.models: list[Model] = []
         self.fallbacks: list[tuple[str, ...]] = []
         self.templates: list[Template] = []
@@ -200,6 +209,16 @@ class Findings:
             self._told.add(notice)
             self.warnings.append(notice)
 
+    def line_of(self, value: str, line: int | None) -> int | None:
+        """Where a value stands: at the given line or behind it, else before, else that line."""
+        if not value or value not in self._text:
+            return line
+        start = 0
+        for _ in range((line or 1) - 1):
+            start = self._text.find("\n", start) + 1
+        at = self._text.find(value, start)
+        return self._text.count("\n", 0, at if at >= 0 else self._text.find(value)) + 1
+
     def artefact(self, error: str | None = None) -> Artefact:
         """What was found, with no secret in any text of it."""
         from llmrr.migrate.terms.secrets import scrubbed
@@ -207,7 +226,7 @@ class Findings:
         found = Artefact(
             self.path, self.kind, tuple(self.models), tuple(self.fallbacks),
             tuple(self.templates), self.settings, tuple(self.warnings), error, self.confidence,
-            self.env_file,
+            self.env_file, frozenset(self.secrets),
         )  # fmt: skip
         return scrubbed(found, self.secrets)
 

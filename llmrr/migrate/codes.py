@@ -39,6 +39,7 @@ CODES = {
     "not-used-by-original": "the other tool ignores this setting, or refuses it",
     "ollama-server": "the address is that of Ollama, whose models run here without it",
     "other-role": "a model with another task (images, audio, ranking), which is not configured",
+    "own-server": "it asks llmrr serve, which would ask itself: left out of plans",
     "placeholder": "a placeholder that the user was to replace",
     "proxy-setting": "a setting of a server or proxy of the other tool",
     "quoted-comment": "a comment inside a value was taken away",

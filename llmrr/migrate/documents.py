@@ -45,6 +45,15 @@ class Document:
         return decoded(self.data)
 
     @cached_property
+    def source(self) -> str:
+        """Its text as code: of a notebook that of its cells."""
+        from llmrr.migrate.parsing import notebook
+        from llmrr.migrate.parsing.sniffing import language
+
+        text = self.text or ""
+        return notebook.sources(text) if language(text, self.suffix) == "notebook" else text
+
+    @cached_property
     def shape(self) -> Any:
         """What a data file holds: a dict or a list; None for code and plain text. Several YAML
         documents are a ``Several``. A syntax error is in ``problem``."""

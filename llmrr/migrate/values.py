@@ -5,14 +5,20 @@ of values, or one of the classes here. Both languages are evaluated to the same 
 reader serves both.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, Union
+from typing import Final, Literal, TypeAlias, Union
 
 Value: TypeAlias = Union[
     str, int, float, bool, list["Value"], dict[str, "Value"],
     "Env", "Prompt", "Unresolved", "Call", None,
 ]  # fmt: skip
+
+
+_PUT_TOGETHER: Final = re.compile(
+    r"""^\(?\s*[fFrRbB]{0,2}["'`](?!data:|https?:)|\+\s*[fFrR]{0,2}["'`]"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +48,26 @@ class Unresolved:
     origin: str | None = field(default=None, kw_only=True)  # the dotted name that is imported
     calls: tuple["Call", ...] = field(default=(), kw_only=True, compare=False)
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a text that code puts together.
+
+        >>> Unresolved('f"Hi {user.name}"').is_text, Unresolved('row["text"]').is_text
+        (True, False)
+        """
+        return _PUT_TOGETHER.search(self.text) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class OneOf(Unresolved):
     """What has one of several values: a parameter, or a name that depends on a condition. The first
     is ``assumed`` where it holds unless somebody says otherwise; None among them is "not stated".
+    ``is_each``: the calls of a function in the file give it each of them.
     """
 
     values: tuple[Value, ...] = ()
     assumed: bool = False
+    is_each: bool = False
 
     @property
     def stated(self) -> tuple[Value, ...]:
@@ -147,3 +164,10 @@ def inside(value: Value) -> Iterator[Value]:
     if isinstance(value, list | dict):
         for one in value.values() if isinstance(value, dict) else value:
             yield from inside(one)
+
+
+def default_text(value: Value) -> str | None:
+    """A text, or the default that is one of a variable."""
+    while isinstance(value, Env):
+        value = value.default
+    return value if isinstance(value, str) else None

@@ -98,13 +98,19 @@ def replacement(name: str, ecosystem: str) -> str | None:
 
 
 def merged(found: Iterable[Dependency]) -> list[Dependency]:
-    """Those that something here replaces, each once: a manifest counts before a lock file, which
-    lists what others brought in too."""
-    kept: dict[tuple[str, str], Dependency] = {}
+    """Those that something here replaces, once for each manifest; a lock file, which lists what
+    others brought in too, counts only where no manifest names them."""
+    kept: dict[tuple[str, str], dict[Path, Dependency]] = {}
     for one in sorted(found, key=lambda each: "lock" in each.file.name):
-        if one.replaced_by is not None:
-            kept.setdefault((one.ecosystem, one.name.lower()), one)
-    return sorted(kept.values(), key=lambda each: (each.ecosystem, each.name.lower()))
+        if one.replaced_by is None:
+            continue
+        there = kept.setdefault((one.ecosystem, one.name.lower()), {})
+        known = there.get(one.file)
+        if "lock" in one.file.name and there:
+            continue
+        if known is None or known.version is None:
+            there[one.file] = one
+    return [one for key in sorted(kept) for one in kept[key].values()]
 
 
 _Pairs = Iterator[tuple[str, str | None]]

@@ -14,6 +14,7 @@ from llmrr.migrate.caches.answers import (
     moment_of,
     text_of,
 )
+from llmrr.migrate.parsing.shapes import tables
 
 VERSION: Final = "2.0.0"
 _FORMATS: Final = {
@@ -30,8 +31,8 @@ def fits(shape: Any) -> bool:
     """
     if not isinstance(shape, dict):
         return False
-    models = _tables(shape.get("models"))
-    responses = _tables(shape.get("responses"))
+    models = tables(shape.get("models"))
+    responses = tables(shape.get("responses"))
     told = [one for one in responses if {"input", "output"} <= set(one)]
     if "responses" in shape and not isinstance(shape["responses"], list | None):
         return False
@@ -61,7 +62,7 @@ def _row(one: Mapping[str, Any]) -> Row:
 def models(shape: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Its models as the guide has them after a migration."""
     found = []
-    for one in _tables(shape.get("models")):
+    for one in tables(shape.get("models")):
         path, last = text_of(one.get("path")), moment_of(one.get("lastAccess"))
         metadata = {
             "size": count_of(one.get("size")), "lastUsed": _iso(last),
@@ -86,7 +87,3 @@ def _iso(at: float | None) -> str | None:
     from datetime import UTC, datetime
 
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
-
-
-def _tables(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -243,7 +243,7 @@ def _judged(
         return provider, own[1] if own and is_said_twice else text, min(1.0, PROVIDER + extra)
     own = None if text.startswith("openai/gpt-oss") else prefixed(text)
     if around.base_url is not None:
-        who, model = own or ("openai", text)
+        who, model = own or ("openai-compatible", text)
         return who, model, min(1.0, ADDRESS + extra)
     if own is not None:
         return own[0], own[1], min(1.0, FAMILY + extra)

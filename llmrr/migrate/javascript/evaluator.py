@@ -23,6 +23,7 @@ from llmrr.migrate.javascript.measures import Measures
 from llmrr.migrate.javascript.refs import WRAPPERS, Found, Ref
 from llmrr.migrate.javascript.scopes import Binding, Given, Scope
 from llmrr.migrate.javascript.siblings import Siblings
+from llmrr.migrate.terms.code_keys import shown
 from llmrr.migrate.values import Call, Code, Unresolved, Value
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _BRANCHES: Final = 12  # of which it is said what a name may be
 _DEEPEST: Final = 60
-_TEXT: Final = 200  # bytes of source in a value
+_TEXT: Final = 200  # characters of source in a value
 
 
 class Evaluator:
@@ -130,12 +131,14 @@ class Evaluator:
         return one_of(values, self.unresolved(node), whole=whole)
 
     def text(self, node: "Node") -> str:
-        """The beginning of the source of a node, on one line."""
+        """The beginning of the source of a node, on one line, without keys."""
         # the text of a long node is not copied for each that is in it
         if node.end_byte - node.start_byte <= _TEXT * 4:
-            return " ".join(text_of(node)[:_TEXT].split())
-        return " ".join(self.declared.source[node.start_byte : node.start_byte + _TEXT]
-                        .decode("utf-8", "ignore").split())  # fmt: skip
+            text = text_of(node)
+        else:
+            start = node.start_byte
+            text = self.declared.source[start : start + _TEXT * 2].decode("utf-8", "ignore")
+        return shown(" ".join(text[: _TEXT * 2].split()))[:_TEXT]
 
     def identifier(self, node: "Node", scope: Scope, depth: int) -> Found:
         """The value of a name where it stands."""

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urljoin
 
 from llmrr.migrate.javascript.texts import read_number, written
+from llmrr.migrate.terms.texts import literal
 from llmrr.migrate.values import Env, Prompt, Value
 
 HERE: Final = "."
@@ -84,8 +85,9 @@ def method(value: Value, name: str, args: Sequence[Value]) -> Value:
         separator = args[0] if args else ","
         if isinstance(separator, str):
             return joined(value, separator)
-    if isinstance(value, list) and name == "concat" and all(isinstance(one, list) for one in args):
-        return [*value, *(one for part in args if isinstance(part, list) for one in part)]
+    if isinstance(value, list) and name == "concat":
+        parts = [part if isinstance(part, list) else [part] for part in args]
+        return [*value, *(one for part in parts for one in part)]
     raise NotKnown
 
 
@@ -104,13 +106,13 @@ def joined(parts: Sequence[Value], separator: str = "") -> str | Prompt:
             holes.update(dict.fromkeys(one.holes))
         elif one is None or isinstance(one, str | int | float):
             text = written(one)
-            texts.append(text.replace("{", "{{").replace("}", "}}") if is_prompt else text)
+            texts.append(literal(text) if is_prompt else text)
         else:
             raise NotKnown
     if sum(map(len, texts)) + len(separator) * len(texts) > LONGEST:
         raise NotKnown
     if is_prompt:
-        separator = separator.replace("{", "{{").replace("}", "}}")
+        separator = literal(separator)
         return Prompt(separator.join(texts), tuple(holes))
     return separator.join(texts)
 

@@ -103,12 +103,3 @@ def written(value: object) -> str:
     if isinstance(value, float):
         return str(whole_number(value))
     return str(value)
-
-
-def doubled(text: str) -> str:
-    """A text with its braces doubled, as they stand in a prompt.
-
-    >>> doubled("{a}")
-    '{{a}}'
-    """
-    return text.replace("{", "{{").replace("}", "}}")

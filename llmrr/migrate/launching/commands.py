@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
+from llmrr.migrate.launching.docker import behind_image, mounted
+
 Program = Literal[
     "llama.cpp", "llama-cpp-python", "mlx", "vllm", "sglang", "tgi", "koboldcpp", "ollama",
     "litellm", "localai", "other",
@@ -129,7 +131,7 @@ def launch(
     own = dict(environment or {})
     found = _program(list(words[:_MOST]), own, 0)
     if found is None and _is_like_llama(words, guess):
-        found = "llama.cpp", _until(list(words[1:_MOST])), {}
+        found = "llama.cpp", _until(behind_image(list(words[1:_MOST]))), mounted(words)
     if found is None:
         return None
     program, rest, mounts = found
@@ -192,17 +194,11 @@ def _contained(
     words: list[str], own: dict[str, str]
 ) -> tuple[Program, list[str], dict[str, str]] | None:
     """What runs in a container: by the program that is named behind the image, else the image."""
-    mounts: dict[str, str] = {}
+    mounts = mounted(words)
     for at, word in enumerate(words):
         value = words[at + 1] if at + 1 < len(words) else ""
         name, equals, inline = word.partition("=")
-        if name in ("-v", "--volume"):
-            outside, colon, inside = (inline if equals else value).rpartition(":")
-            if inside in ("ro", "rw", "z", "Z"):
-                outside, colon, inside = outside.rpartition(":")
-            if colon:
-                mounts[inside] = outside
-        elif name in ("-e", "--env"):
+        if name in ("-e", "--env"):
             if assigned := _ASSIGNED.fullmatch(inline if equals else value):
                 own.setdefault(assigned[1], assigned[2])
         elif not word.startswith("-") and (at == 0 or words[at - 1] not in ("--name", "--network")):

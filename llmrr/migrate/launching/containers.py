@@ -8,6 +8,7 @@ from typing import Any, Final
 from llmrr.migrate.launching.commands import words_of
 from llmrr.migrate.launching.shellscripts import Command, filled, joined
 from llmrr.migrate.parsing.lines import Lines
+from llmrr.migrate.parsing.shapes import tables
 
 _DEEPEST: Final = 12
 _MOST: Final = 500  # containers of a file
@@ -68,7 +69,7 @@ def pods(shape: Any, text: str) -> Iterator[Command]:
         words = [filled(re.sub(r"\$\((\w+)\)", r"${\1}", one), dict(own)) for one in said]
         mounts = {
             str(one["mountPath"]): outside[str(one.get("name"))]
-            for one in _tables(container.get("volumeMounts"))
+            for one in tables(container.get("volumeMounts"))
             if one.get("mountPath") and str(one.get("name")) in outside
         }
         yield line, _in_image(str(container.get("image") or "x"), words), own, mounts
@@ -80,6 +81,24 @@ def environments(shape: Any, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         yield line, _environment(service.get("environment"))
     for line, container, _ in _containers(shape, text):
         yield line, _environment(container.get("env"))
+    lines = Lines(text)
+    for entry in shape if isinstance(shape, list) else [shape]:
+        if isinstance(entry, dict) and (given := _stored(entry)):
+            yield lines.next(next(iter(given)), key=True) or 1, given
+
+
+def _stored(entry: Mapping[Any, Any]) -> dict[str, str]:
+    """The variables of a ``Secret`` or ``ConfigMap``, and of a file that holds nothing else."""
+    if entry.get("kind") in ("Secret", "ConfigMap"):
+        tables = [entry.get(name) for name in ("data", "stringData")]
+    else:
+        is_plain = all(re.fullmatch(r"[A-Z][A-Z0-9_]*", str(name)) for name in entry)
+        tables = [entry] if is_plain else []
+    given = {
+        str(name): str(value) for table in tables if isinstance(table, dict)
+        for name, value in table.items() if isinstance(value, str | int | float)
+    }  # fmt: skip
+    return {name: value for name, value in given.items() if "\n" not in value.strip()}
 
 
 def _services(shape: Any, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -102,10 +121,10 @@ def _containers(
         for spec in _specs(entry, 0):
             outside = {
                 str(one.get("name")): str(one["hostPath"].get("path"))
-                for one in _tables(spec.get("volumes")) if isinstance(one.get("hostPath"), dict)
+                for one in tables(spec.get("volumes")) if isinstance(one.get("hostPath"), dict)
             }
             for name in ("initContainers", "containers"):
-                for container in _tables(spec.get(name))[:left]:
+                for container in tables(spec.get(name))[:left]:
                     left -= 1
                     image = container.get("image")
                     yield lines.next(image) or 1, container, outside
@@ -148,10 +167,6 @@ def _mounted(volumes: Any) -> Iterator[tuple[str, str]]:
         outside, colon, inside = _MODE.sub("", filled(str(one), {})).rpartition(":")
         if colon:
             yield inside, outside
-
-
-def _tables(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _in_image(image: str, words: list[str]) -> list[str]:

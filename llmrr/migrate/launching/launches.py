@@ -7,7 +7,7 @@ from typing import Final
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.launching.commands import Launch, Program
 from llmrr.migrate.terms import fields, hubnames, naming
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.secrets import reference
 from llmrr.migrate.terms.withheld import withhold
 from llmrr.migrate.values import Value
@@ -270,9 +270,8 @@ def _has_other_role(
         role = "other"
     if role is None:
         return False
-    code = "embedding-model" if role == "embedding" else "other-role"
     shown = naming.model_name(name or said or "a model")
-    findings.warn(code, f"{shown} does not write answers", line)
+    findings.warn(*left_out(shown, role), line)
     return True
 
 

@@ -43,7 +43,7 @@ _MOST: Final = 1_000  # recipes that are taken apart
 def lines(text: str) -> Iterator[Command]:
     """The commands of a script with the variables that are set once in it; of a unit of systemd
     what is started."""
-    known = _assigned(text)
+    known = assigned(text)
     for line, said in joined(text):
         if len(said) > _LINE:
             continue
@@ -164,7 +164,7 @@ def joined(text: str) -> Iterator[tuple[int, str]]:
         yield start, whole
 
 
-def _assigned(text: str) -> dict[str, str | None]:
+def assigned(text: str) -> dict[str, str | None]:
     """The variables that a script sets, None for one that it sets to several values."""
     known: dict[str, str | None] = {}
     for match in _ASSIGNED.finditer(text):

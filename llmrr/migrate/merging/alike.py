@@ -88,7 +88,7 @@ def answering(models: list[Model], origins: Mapping[str, str], say: Say) -> list
                 taken.add(name)
                 model = replace(model, group=name)
             elif name not in (model.name, model.group):
-                said = f"{model.name} is also called {alias}, which stays here alone"
+                said = f"{model.name} is also called {alias}, which is not taken over"
                 say("alias", origins[model.name], said)
         found.append(model)
     return found

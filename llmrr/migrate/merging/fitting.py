@@ -9,6 +9,7 @@ from typing import Any, Final
 from llmrr import settings, tomlfile
 from llmrr.kinds import LOCAL_PROVIDERS, split_source
 from llmrr.migrate.artefact import Model, Notice, Template
+from llmrr.migrate.terms.hubnames import gpu_format
 from llmrr.migrate.terms.secrets import masked
 from llmrr.strategies import STRAY
 from llmrr.tomltext import is_secret
@@ -33,10 +34,16 @@ class Fitter:
     def model(self, model: Model, where: str) -> Model | None:
         """The model as it can be written; None where it cannot be at all."""
         try:
-            provider, _ = split_source(model.source)
+            provider, rest = split_source(model.source)
         except ValueError as exc:
             self._say("unsupported-source", where, f"{model.name} is left out: {exc}")
             return None
+        if "\0" in rest:
+            self._say("unsupported-source", where, f"{model.name} is left out: no path or name")
+            return None
+        if (weights := gpu_format(model.source)) and model.engine != "mlx":
+            said = f"{model.name}: no engine here runs weights in {weights}; name others: --replace"
+            self._say("unsupported-source", where, said)
         found = replace(
             model,
             params=self._values("params", model.params, where),

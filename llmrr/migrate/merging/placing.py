@@ -29,6 +29,8 @@ class Placer:
     def source(self, text: str) -> str:
         """A source under our prefix, with a path rewritten. Raises ``ValueError`` for none."""
         provider, rest = split_source(text)
+        if "\0" in rest:
+            raise ValueError("its source holds a zero byte")
         return f"file:{self.path(rest)}" if provider == "file" else f"{provider}:{rest}"
 
     def options(self, options: dict[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmrr.migrate.artefact import Artefact, Model, Notice, Template, unique
-from llmrr.migrate.merging import alike, stored, variables
+from llmrr.migrate.merging import addressing, alike, stored, variables
 from llmrr.migrate.merging.fitting import Fitter, table_of
 from llmrr.migrate.merging.ordering import ordered
 from llmrr.migrate.merging.placing import Placer
+from llmrr.migrate.merging.served import URL, is_own
 from llmrr.migrate.terms import naming
 
 # Settings that name models.
@@ -38,16 +39,17 @@ class Setup:
 
 
 def combined(
-    artefacts: Iterable[Artefact], folder: Path, named: Collection[str] = ()
+    artefacts: Iterable[Artefact], folder: Path, named: Collection[str] = (), served: str = URL
 ) -> Setup:
     """What all of them say, for an ``llmrr.toml`` in ``folder``, in their order. ``named`` are
-    sources that the user names, seen from there.
+    sources that the user names, seen from there; ``served`` is where llmrr answers itself.
 
     What is the same is there once; of two things with one name the second is renamed. What
     ``llmrr.toml`` would refuse is left out. Each of these is a warning, or needs none.
     """
     given = alike.with_code(stored.joined(artefacts, folder, named))
-    found = _Combining(folder, variables.addresses(given))
+    stated = addressing.stated(given)
+    found = _Combining(folder, variables.addresses(given), stated, served)
     for artefact in given:
         found.add(artefact)
     return found.setup(given)
@@ -56,8 +58,12 @@ def combined(
 class _Combining:
     """The setup as it grows."""
 
-    def __init__(self, folder: Path, addresses: Mapping[str, str]) -> None:
-        self.folder, self.fitter, self.addresses = folder, Fitter(folder), addresses
+    def __init__(
+        self, folder: Path, addresses: Mapping[str, str], stated: Sequence[addressing.Stated],
+        served: str,
+    ) -> None:  # fmt: skip
+        self.folder, self.fitter, self.served = folder, Fitter(folder), served
+        self.addresses, self.stated = addresses, stated
         self.models: list[Model] = []
         self.homes: dict[str, str] = {}  # of each model, the artefact that it is from
         self.chains: list[tuple[str, ...]] = []
@@ -77,6 +83,7 @@ class _Combining:
         placer = Placer(artefact.path, self.folder)
         for model in artefact.models:
             where = _where(artefact.path, model.line)
+            model = addressing.asked(model, artefact, self.stated, where, self._say)
             if (placed := self._placed(model, placer, where)) is not None:
                 fitted = self.fitter.model(placed, where)
                 if fitted is not None:
@@ -123,6 +130,9 @@ class _Combining:
                 self._say("address-unknown", where, f"{said}; its key is to go nowhere else")
                 return None
             options = options | {"base_url": self.addresses[model.adrift]}
+        if is_own(options.get("base_url"), self.served):
+            self._say("own-server", where, f"{model.name} is left out: it is served by llmrr")
+            return None
         file = where.partition(":")[0]
         known = [one for one in self.warnings
                  if one.code == "foreign-path" and one.where.startswith(file)]  # fmt: skip
@@ -208,7 +218,7 @@ class _Combining:
             if isinstance(listed, list | tuple):
                 wide = {**{one: [known] for one, known in names.items()}, **groups}
                 value = list(_named(listed, {}, wide))
-                if len(value) < 2:
+                if len(value) < min(2, len(listed)) or not value:
                     return
         elif key in NAMING:
             value = _translated(value, names)

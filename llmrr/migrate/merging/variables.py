@@ -150,7 +150,7 @@ def _stated(artefacts: Iterable[Artefact]) -> Iterable[Path]:
     for one in artefacts:
         stated = [one.path] if one.kind == "dotenv" else []
         if one.env_file:
-            stated.append(one.path.parent / one.env_file)
+            stated.append(Path(one.env_file))
         for path in stated:
             found.setdefault(Path(os.path.normpath(path.absolute())), path)
     return found.values()

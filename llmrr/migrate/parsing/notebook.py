@@ -51,6 +51,19 @@ def code_cells(book: Any) -> Iterator[str]:
     >>> list(code_cells({"cells": [{"cell_type": "code", "source": ["!pip x\\n", "a = 1"]}]}))
     ['pass\\na = 1']
     """
+    yield from map(_without_magic, _sources(book))
+
+
+def sources(text: str) -> str:
+    """The code cells of a notebook as they stand, in the lines of what is evaluated; "" for what is
+    none."""
+    try:
+        return "\n".join(_sources(json.loads(text)))
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _sources(book: Any) -> Iterator[str]:
     if not isinstance(book, dict):
         return
     sheets = book.get("worksheets")
@@ -64,7 +77,7 @@ def code_cells(book: Any) -> Iterator[str]:
             if isinstance(source, list):
                 source = "".join(one for one in source if isinstance(one, str))
             if isinstance(source, str):
-                yield _without_magic(source)
+                yield source
 
 
 def _without_magic(source: str) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import date, datetime, time
 from typing import Any, Final
 
@@ -56,3 +57,13 @@ def without_dates(tree: Any) -> Any:
     if isinstance(tree, list):
         return [without_dates(one) for one in tree]
     return tree.isoformat() if isinstance(tree, date | datetime | time) else tree
+
+
+def table(value: Any) -> dict[str, Any]:
+    """A table with texts for keys; an empty one for what is none."""
+    return {str(key): one for key, one in value.items()} if isinstance(value, dict) else {}
+
+
+def tables(value: Any) -> list[Mapping[str, Any]]:
+    """The tables of a list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

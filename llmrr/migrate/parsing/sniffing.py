@@ -31,6 +31,7 @@ _YAML: Final = re.compile(
 )
 _YAML_KEY: Final = re.compile(r"(?:- +)?(?:[\w.$*/@+<-]+|\"[^\"]*\"|'[^']*')[ \t]*:(?:\s|$)")
 _SECTION: Final = re.compile(r"\[{1,2}[^\]\[{}\n]+\]{1,2}\s*(?:[;#].*)?$")
+_NOT_TOML: Final = re.compile(r"\[{1,2}[^\]\"']*[*/:]")  # in a name without quotes
 _ENTRY: Final = re.compile(r"\s*[\w.\"'-]+\s*=")
 _TOML_VALUE: Final = re.compile(r"\s*[\w.\"'-]+\s*=\s*(?:[\"'\[{]|true\b|false\b|[+-]?\d)")
 
@@ -66,6 +67,11 @@ _WORDS: Final = (
     "api_key", "apikey", "class_name", "provider", "from ", "from\t", "responses", "aliases",
     "systemmessage", "ctx", "clients", "api_base", "qwen", "llm", "claude", "deepseek", "grok",
 )  # fmt: skip
+# Presets of llama-server need no other word: a section for all, one that is a repository, or a key
+# that names one.
+_PRESET: Final = re.compile(
+    rb"(?m)^[ \t]*(?:\[(?:\*|[\w.-]+/[\w.-]+(?::[\w.-]+)?)\]|(?:hf|hfr|hf-repo)[ \t]*=)"
+)
 
 
 def _needed(words: tuple[str, ...]) -> tuple[bytes, ...]:
@@ -145,15 +151,19 @@ def mentions_model(text: str, spoken: str) -> bool:
 
 def may_mention_model(data: bytes, suffix: str) -> bool:
     """The same of the bytes of any file, as far as it is quickly told; UTF-16, whose words are
-    spread out, may."""
+    spread out, may.
+
+    >>> may_mention_model(b"[o/r:Q4]\\nc = 5", ".ini"), may_mention_model(b"[db]\\nc = 5", ".ini")
+    (True, False)
+    """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:64]:
         return True
     plain = data.lower()
     words = _TOOL_BYTES if suffix in _LANGUAGES else _DATA_BYTES
-    for word in words:  # noqa: SIM110  any() takes twice as long
+    for word in words:  # any() takes twice as long
         if word in plain:
             return True
-    return False
+    return words is _DATA_BYTES and _PRESET.search(plain, 0, _HEAD) is not None
 
 
 def is_minified(data: bytes, suffix: str) -> bool:
@@ -190,6 +200,6 @@ def _of_sections(lines: list[str]) -> str | None:
     entries = [line for line in lines if _ENTRY.match(line)]
     if not headers or not entries or not (_SECTION.match(lines[0]) or _ENTRY.match(lines[0])):
         return None
-    if any("[*]" in line for line in headers):
+    if any(_NOT_TOML.match(line) for line in headers):
         return "ini"
     return "toml" if all(_TOML_VALUE.match(line) for line in entries) else "ini"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from llmrr.migrate.terms import secrets
+from llmrr.migrate.terms import code_keys, secrets
 from llmrr.migrate.terms.withheld import literals
 from llmrr.migrate.values import Code
 
@@ -15,7 +15,7 @@ _LINES: Final = re.compile(r"[^\n]*\n|[^\n]+")
 
 def keys_of(text: str, code: Code) -> set[str]:
     """The keys that stand in a file of code."""
-    found = {key for _, _, key in secrets.assigned(text)} | set(secrets.given(text))
+    found = {key for _, _, key in code_keys.assigned(text)} | set(code_keys.given(text))
     for call in code.calls:
         found |= {key for _, key in literals([list(call.args), dict(call.fields)])}
     return found | {key for _, key in literals(dict(code.names))}

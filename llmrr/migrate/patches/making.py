@@ -11,6 +11,7 @@ from llmrr.errors import DamagedFile, UsageError
 from llmrr.kinds import split_source
 from llmrr.migrate.artefact import Artefact, Notice
 from llmrr.migrate.documents import Document
+from llmrr.migrate.merging.served import URL
 from llmrr.migrate.parsing import component
 from llmrr.migrate.parsing.sniffing import language
 from llmrr.migrate.patches import library, serving
@@ -22,7 +23,6 @@ from llmrr.migrate.patches.sheet import Sheet
 from llmrr.migrate.terms.secrets import masked
 
 HOW: Final = ("serve", "library")
-URL: Final = "http://127.0.0.1:8313/v1"
 _KINDS: Final = ("openai-code", "langchain-code", "openai-config-js")
 _LARGEST: Final = 2_000_000  # bytes
 
@@ -56,14 +56,16 @@ def make(
     """The differences of the files of code among the artefacts. ``called`` is what each model is
     called in ``llmrr.toml``, by path and kind of its artefact and its name there."""
     by_path: dict[Path, list[Artefact]] = {}
+    keys = set[str]()
     for one in artefacts:
+        keys |= one.keys
         if one.kind.endswith("-code") or one.kind in _KINDS:
             by_path.setdefault(one.path, []).append(one)
     folder = _folder(by_path)
     pieces, told = [], list[Notice]()
     for path, found in by_path.items():
         if any(one.kind in _KINDS for one in found):
-            text, notices = _of_file(path, _renamed(found, called), how, url, folder)
+            text, notices = _of_file(path, _renamed(found, called), how, url, folder, keys)
             pieces.append(text)
             told += notices if text or notices else [_left(path, _unchanged(found, url))]
         else:
@@ -83,7 +85,7 @@ def _unchanged(found: Sequence[Artefact], url: str) -> str:
 
 
 def _of_file(
-    path: Path, renamed: Renamed, how: str, url: str, folder: Path
+    path: Path, renamed: Renamed, how: str, url: str, folder: Path, keys: set[str]
 ) -> tuple[str, list[Notice]]:
     """The difference of one file, and what is told of it."""
     try:
@@ -108,7 +110,8 @@ def _of_file(
         return "", [_left(path, "the change would break it")]
     name = Path(os.path.relpath(path, folder)).as_posix()
     before = (sheet.mark + sheet.body).decode()
-    text = difference(name, before, sheet.edited().decode(), keys_of(document.text, code))
+    keys = keys | keys_of(document.text, code)
+    text = difference(name, before, sheet.edited().decode(), keys)
     if text is None:
         said = "a key stands in clear beside what is to be changed, and no difference shows one"
         return "", [_left(path, f"{said}: move it into a variable first")]

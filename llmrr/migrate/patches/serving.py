@@ -12,7 +12,7 @@ from llmrr.migrate.patches.python_code import PythonCode
 from llmrr.migrate.readers.langchain.classes import MODELS
 from llmrr.migrate.readers.sdk import speaking
 from llmrr.migrate.readers.sdk.clients import vendor_of
-from llmrr.migrate.values import Call, Code, Env, Value
+from llmrr.migrate.values import Call, Code, default_text
 
 # What a model is called in llmrr.toml, by the kind of artefact, its name in the code and the line.
 Renamed = Callable[[str, str, int], str | None]
@@ -115,7 +115,7 @@ def _name(
         stated = call.named.get(field)
         if any(one.rstrip("/") == url for one in _texts(list(call.args), call.fields)):
             return
-    name = _text(stated)
+    name = default_text(stated)
     new = renamed(kind, name, call.line) if name is not None else None
     if name is not None and new is not None and new != name:
         tree.rename(call, field, name, new)
@@ -130,12 +130,6 @@ def _texts(*values: object) -> Iterator[str]:
             yield from _texts(*value.values())
         elif isinstance(value, list):
             yield from _texts(*value)
-
-
-def _text(value: Value) -> str | None:
-    while isinstance(value, Env):
-        value = value.default
-    return value if isinstance(value, str) else None
 
 
 def _other_role(call: Call, code: Code, tree: PythonCode | JavaScriptCode) -> None:

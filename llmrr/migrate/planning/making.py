@@ -14,6 +14,7 @@ from llmrr.config.checking import raise_first
 from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.migrate.applying import checklist
 from llmrr.migrate.artefact import Artefact, Notice
+from llmrr.migrate.merging.served import URL
 from llmrr.migrate.merging.setup import Setup, combined
 from llmrr.migrate.planning import blobs, replacing, sides
 from llmrr.migrate.planning.data import Action, Plan, identified
@@ -72,13 +73,14 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
 
 
 def called(
-    artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
+    artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES, served: str = URL
 ) -> dict[tuple[Path, str, str], str]:
     """What each model of each artefact is called in the ``llmrr.toml`` that ``make`` plans, by the
-    path and kind of the artefact and its name there. Raises what ``make`` does."""
+    path and kind of the artefact and its name there; ``served`` is where llmrr answers. Raises
+    what ``make`` does."""
     target = target.absolute()
     named = replacing.sources(wishes.replace, target.parent)
-    setup = combined(wanted(artefacts, wishes), target.parent, named)
+    setup = combined(wanted(artefacts, wishes), target.parent, named, served)
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
     setup, _ = _replaced(setup, wishes, target.parent)
@@ -135,7 +137,7 @@ def _foreign(artefacts: Iterable[Artefact]) -> Iterator[Artefact]:
     is told by scan."""
     for one in artefacts:
         if one.kind == "custom" and one.confidence is not None:
-            said = f"nothing says what this file is: taken with {one.confidence:.0%} confidence"
+            said = f"read by the names of its fields, with {one.confidence:.0%} confidence"
             one = replace(one, warnings=(*one.warnings, Notice("guess", str(one.path), said)))
         yield one
 

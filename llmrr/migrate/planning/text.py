@@ -135,10 +135,12 @@ def _followers(
 def _new_chains(
     before: str | None, setup: Setup, names: Mapping[str, str]
 ) -> Iterator[tuple[str, ...]]:
-    """The chains of the setup, but for one that the file has for all models."""
+    """The chains of the setup, but for one that is for all models, in the file or by the setup."""
     there = document(before).get("fallback_chain")
+    own = setup.settings.get("fallback_chain")
     for chain in setup.chains:
-        if [names.get(one, one) for one in chain] != there:
+        is_for_all = there is None and list(chain) == own
+        if not is_for_all and [names.get(one, one) for one in chain] != there:
             yield chain
 
 

@@ -10,7 +10,7 @@ from llmrr.migrate.python import known
 from llmrr.migrate.python.choosing import BRANCHES, holding
 from llmrr.migrate.python.nodes import Function, span_of
 from llmrr.migrate.python.scopes import Binding, Block
-from llmrr.migrate.values import Call, Prompt, Unresolved, Value
+from llmrr.migrate.values import Call, OneOf, Prompt, Unresolved, Value
 
 if TYPE_CHECKING:
     from llmrr.migrate.python.evaluation import Evaluator
@@ -124,6 +124,8 @@ class Calls:
             if isinstance(base, dict) and node.func.attr == "get" and call.args:
                 return with_calls(self._evaluator.unresolved(node),
                                   [*base.values(), *call.args[1:2]])  # fmt: skip
+            if (default := self._default(node, call)) is not None:
+                return default
         local = self.local(node.func, block)
         if local is not None:
             returned = self.returned(local)
@@ -133,6 +135,15 @@ class Calls:
                 return returned
         made = self._evaluator.variables.made(call)
         return call if made is None else made
+
+    def _default(self, node: ast.Call, call: Call) -> Value:
+        """``settings.get("model", "x")``, which is "x" unless somebody says otherwise."""
+        if call.name != "get" or len(call.args) != 2 or not isinstance(call.args[0], str):
+            return None
+        if not isinstance(call.args[1], str | int | float) or call.args[1] == "":
+            return None
+        unknown = self._evaluator.unresolved(node)
+        return OneOf(unknown.text, unknown.line, (call.args[1],), True)
 
     def local(self, func: ast.expr, block: Block) -> Function | None:
         """The function of this file that is called."""

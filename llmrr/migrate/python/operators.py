@@ -87,8 +87,17 @@ class Operators:
         if any(isinstance(one, str | Prompt) for one in values):
             filled = texts.combined([self._hole(one, block) for one in nodes])
             return self._evaluator.unresolved(node) if filled is None else filled
+        if any(isinstance(one, list) for one in values):
+            return self._listed(nodes, values)
         found = texts.total(values)
         return self._evaluator.unresolved(node) if found is None else found
+
+    def _listed(self, nodes: Sequence[ast.expr], values: Sequence[Value]) -> Value:
+        """Lists added: of one that is not known, one entry that is not."""
+        found: list[Value] = []
+        for node, value in zip(nodes, values, strict=True):
+            found += value if isinstance(value, list) else [self._evaluator.unresolved(node)]
+        return found
 
     def _hole(self, node: ast.expr, block: Block) -> str | Prompt | None:
         """What an expression adds to a text: a known text, a hole with its name, or None."""

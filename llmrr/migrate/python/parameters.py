@@ -43,7 +43,8 @@ class Parameters:
         known = tuple(one for one in values if not isinstance(one, Call | Unresolved))
         given = len(known) == len(values)
         assumed = not self._calls(function, block.scope) or not given
-        return with_calls(OneOf(unknown.text, unknown.line, known, assumed), values)
+        found = OneOf(unknown.text, unknown.line, known, assumed, not assumed)
+        return with_calls(found, values)
 
     def option(self, parser: Call, name: str, node: ast.expr) -> Value:
         """What ``parse_args().name`` is where the command line says nothing."""

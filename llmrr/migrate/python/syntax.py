@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from llmrr.errors import DamagedFile
-from llmrr.migrate.terms.secrets import shown
+from llmrr.migrate.terms.code_keys import shown
 
 # What notebooks allow beside Python: magics, shell commands, questions for help.
 _SHOWN: Final = 80  # characters of a node

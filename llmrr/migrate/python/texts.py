@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from llmrr.migrate.terms.texts import literal
 from llmrr.migrate.values import Call, Env, OneOf, Prompt, Unresolved, Value
 
 Part = str | Prompt | None
@@ -43,7 +44,7 @@ def combined(parts: Sequence[Part]) -> str | Prompt | None:
             holes += one.holes
             text.append(one.text)
         else:
-            text.append(one.replace("{", "{{").replace("}", "}}"))
+            text.append(literal(one))
     return Prompt("".join(text), tuple(dict.fromkeys(holes)))
 
 
@@ -148,9 +149,7 @@ def one_of(values: Sequence[Value], unknown: Unresolved) -> Unresolved:
 
 
 def total(values: Sequence[Value]) -> Value:
-    """Numbers or lists added; None for anything else."""
-    if all(isinstance(one, list) for one in values):
-        return [item for one in values if isinstance(one, list) for item in one]
+    """Numbers added; None for anything else."""
     numbers = [one for one in values if isinstance(one, int | float)]
     return sum(numbers) if len(numbers) == len(values) else None
 

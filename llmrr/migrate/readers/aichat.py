@@ -11,7 +11,7 @@ from llmrr.migrate.documents import Document
 from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import fields, naming
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.texts import literal, of_word
 from llmrr.migrate.terms.withheld import withhold
 
@@ -30,6 +30,7 @@ _MODEL_DROP: Final = frozenset({
     "system_prompt_prefix",
 })  # fmt: skip
 _ROLE_KEYS: Final = frozenset({"model", "temperature", "top_p", "use_tools", "name", "description"})
+_KEYLESS: Final = frozenset({"vertex", "bedrock", "ollama"})  # known by other means than a key
 _ROLES: Final = 500  # files of roles
 _LARGEST: Final = 200_000  # bytes of one
 _FRONT: Final = re.compile(r"\A---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
@@ -83,7 +84,7 @@ def is_config(shape: Any) -> bool:
 
 
 def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings, lines = Findings(document.path, KIND, document.text), Lines(document.text or "")
     withhold(shape, findings)
     known: dict[str, Model] = {}
     clients: dict[str, Mapping[str, Any]] = {}
@@ -103,6 +104,15 @@ def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
     if not findings.models and not findings.warnings:
         findings.warn("no-model", "the file names no model")
     _roles_beside(document.real.parent / "roles", known, findings)
+    used = {one.partition(":")[0] for one in (*known, str(shape.get("model")))}
+    lines = Lines(document.text or "")
+    lines.next("clients", key=True)
+    for name, client in clients.items():
+        line = lines.next(client.get("name") or client.get("type"))
+        if name not in used:
+            said = f"{name} names no model: those that aichat knows of it are not taken over"
+            findings.warn("no-model", said, line, "models")
+            withhold({"api_key": client.get("api_key")}, findings, line, at=f"clients.{name}")
     return findings.artefact()
 
 
@@ -141,8 +151,7 @@ def _client(
         place = lines.next(theirs)
         kind_of = stated.get("type")
         if (role := role_of(theirs, kind_of)) is not None:
-            code = "embedding-model" if role == "embedding" else "other-role"
-            findings.warn(code, f"{name}:{theirs} does not write answers", place)
+            findings.warn(*left_out(f"{name}:{theirs}", role), place)
             continue
         model = _model(name, client, theirs, stated, shape, findings, place)
         if model is not None:
@@ -175,12 +184,30 @@ def _model(
     if naming.is_local(place.source) or (address and naming.is_loopback(str(address))):
         params["context_size"] = stated.get("max_input_tokens")
     fields.settle(model, {**params, "base_url": place.base_url}, findings, line=line)
+    _keyed(model, name, client, findings, line)
     cost = {
         ours: float(price) for ours in ("input", "output")
         if isinstance(price := stated.get(f"{ours}_price"), int | float) and price > 0
     }  # fmt: skip
     model.cost = cost or None
     return model
+
+
+def _keyed(
+    model: Model, name: str, client: Mapping[str, Any], findings: Findings, line: int | None
+) -> None:
+    """The variable from which aichat takes the key of a client that states none."""
+    provider = model.source.partition(":")[0]
+    address = str(model.options.get("base_url", ""))
+    if client.get("api_key") or naming.is_local(model.source) or naming.is_loopback(address):
+        return
+    if provider in _KEYLESS or not re.fullmatch(r"[A-Za-z][\w-]*", name, re.ASCII):
+        return
+    variable = f"{name.replace('-', '_').upper()}_API_KEY"
+    if address or variable != naming.key_variable(provider):
+        model.options["api_key_env"] = variable
+    if variable != naming.key_variable(provider):
+        findings.warn("key-guess", f"{name} states no key: aichat takes {variable}", line)
 
 
 def _default(

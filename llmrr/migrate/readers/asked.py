@@ -1,7 +1,9 @@
 """What models are asked in code: texts with holes, and lists of messages."""
 
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.values import Call, OneOf, Prompt, Value
+from llmrr.migrate.terms import secrets
+from llmrr.migrate.terms.texts import literal
+from llmrr.migrate.values import Call, OneOf, Prompt, Unresolved, Value, inside
 
 _ROLES = ("system", "user", "assistant", "developer")
 
@@ -15,15 +17,25 @@ def put(model: Model, value: Value, findings: Findings, name: str = "prompt") ->
             findings.template(f"{model.name}-{name}", value.text, model=model)
         return
     turns = _turns(value)
+    if not any(isinstance(text, Prompt) for _, text in turns):
+        tell_of_lost(value, findings)
     if not turns:
         return
     if any(isinstance(text, Prompt) and text.holes for _, text in turns):
         findings.template(f"{model.name}-{name}", messages=[
-            (role, text.text if isinstance(text, Prompt) else _doubled(text))
+            (role, text.text if isinstance(text, Prompt) else literal(text))
             for role, text in turns
         ], model=model)  # fmt: skip
     elif isinstance(system := turns[0][1], str) and turns[0][0] in ("system", "developer"):
         model.params.setdefault("system", system)
+
+
+def tell_of_lost(value: Value, findings: Findings) -> None:
+    """Say which texts of a prompt are not carried: their holes are more than plain names."""
+    for one in inside(value):
+        if isinstance(one, Unresolved) and one.is_text and not isinstance(one, OneOf):
+            said = f"the prompt {secrets.shown(one.text)[:60]!r} has holes that are no plain names"
+            findings.warn("unresolved", f"{said}: it is not carried", one.line, "prompt")
 
 
 def _turns(value: Value) -> list[tuple[str, str | Prompt]]:
@@ -41,7 +53,3 @@ def _turns(value: Value) -> list[tuple[str, str | Prompt]]:
             return found
         found.append((role, text))
     return found
-
-
-def _doubled(text: str) -> str:
-    return text.replace("{", "{{").replace("}", "}}")

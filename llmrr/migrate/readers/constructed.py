@@ -2,26 +2,18 @@
 what it is told."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.kinds import KEYS_OF_THEIR_OWN
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.readers import own_keys, placing
-from llmrr.migrate.terms import fields, naming, secrets
+from llmrr.migrate.readers import arguments, own_keys, placing
+from llmrr.migrate.terms import code_keys, fields, naming
 from llmrr.migrate.terms.withheld import literals
 from llmrr.migrate.values import Call, Env, Unresolved, Value
 
-_NAMES: Final = (
-    "model", "model_name", "modelName", "model_id", "modelId", "repo_id", "repoId", "llm_name",
-)  # fmt: skip
-_DEPLOYMENTS: Final = (
-    "azure_deployment", "deployment_name", "deployment", "deployment_id", "engine",
-    "azure_open_ai_api_deployment_name", "azureOpenAIApiDeploymentName", "azure_deployment_name",
-)  # fmt: skip
-_PATHS: Final = ("model_path", "modelPath", "model_file", "path")
 _INSTANCES: Final = ("azureOpenAIApiInstanceName", "azure_open_ai_api_instance_name")
 _ADDRESSES: Final = (
     "base_url", "baseURL", "baseUrl", "openai_api_base", "basePath", "api_base", "apiBase",
@@ -29,13 +21,6 @@ _ADDRESSES: Final = (
     "anthropic_api_url", "anthropicApiUrl", "endpoint", "inference_server_url", "endpoint_url",
     "endpointUrl", "openai_base_url", "ollama_base_url", "deepseek_api_base", "groq_api_base",
     "xai_api_base", "mistral_api_url", "server_url",
-)  # fmt: skip
-# Tables of further arguments: what stands in them counts as if it stood beside them.
-_NESTED: Final = (
-    "configuration", "model_kwargs", "modelKwargs", "pipeline_kwargs", "pipelineKwargs",
-    "additional_kwargs", "additionalKwargs", "generate_kwargs", "generateKwargs", "extra_body",
-    "client_options", "clientOptions", "additionalChatOptions", "additionalSessionOptions",
-    "additional_session_options", "options", "additionalCreateOptions", "modelOptions",
 )  # fmt: skip
 MOST: Final = 1000  # models, and prompts, of one file
 _LOOK_BACK: Final = 100  # models among which the same one is looked for
@@ -83,28 +68,13 @@ def construct(
     if len(findings.models) >= MOST:
         findings.warn("unresolved", f"more than {MOST} models: the rest is left")
         return None
-    stated = arguments(call)
-    named = _model_name(provider, stated)
-    if call.rest:
-        more = secrets.shown(call.rest[0].text)[:60]
-        findings.warn("unresolved", f"{call.name} is told more by {more!r}", line)
+    stated = arguments.stated_in(call)
+    named = _named(provider, call, stated, findings, line)
     if named is None:
-        if call.rest:
-            return None
-        findings.warn(
-            "no-model", f"{call.name} names no model; what its library would take is not invented",
-            line,
-        )  # fmt: skip
         return None
-    field, value = named
-    name = fields.resolved(value, findings, field, line)
-    if name is None:
-        return None
-    if not isinstance(name, str) or not name.strip():
-        findings.warn("wrong-type", f"{field} of {call.name} is no name of a model", line, field)
-        return None
+    field, name = named
     address = _address(provider, stated, findings, line)
-    placed = placing.place(provider, name.strip(), address, stated)
+    placed = placing.place(provider, name, address, stated)
     if placed.source is None:
         known = naming.provider_of(provider) or provider == "litellm"
         findings.warn("unsupported-source" if known else "unknown-provider", placed.why, line)
@@ -116,7 +86,7 @@ def construct(
             line, "base_url",
         )  # fmt: skip
     model = findings.model(placed.source, line=line)
-    placing.complete(model, name.strip(), stated, findings)
+    placing.complete(model, name, stated, findings)
     if placed.base_url and any(stated.get(one) for one in _INSTANCES):
         model.options["base_url"] = placed.base_url
     fill(model, stated, findings, line=line, milliseconds=milliseconds, read=field)
@@ -124,11 +94,35 @@ def construct(
     return _once(model, findings)
 
 
-def spellings(provider: str, call: Call) -> list[Call]:
+def _named(
+    provider: str, call: Call, stated: Mapping[str, Value], findings: Findings, line: int | None
+) -> tuple[str, str] | None:
+    """The field that names the model, and the name; None, with a warning, where there is none."""
+    named = arguments.model_name(provider, stated)
+    if call.rest:
+        more = code_keys.shown(call.rest[0].text)[:60]
+        findings.warn("unresolved", f"{call.name} is told more by {more!r}", line)
+    if named is None:
+        if not call.rest:
+            said = f"{call.name} names no model; what its library would take is not invented"
+            findings.warn("no-model", said, line)
+        return None
+    field, value = named
+    name = fields.resolved(value, findings, field, line)
+    if isinstance(name, str) and name.strip():
+        return field, name.strip()
+    if name is not None:
+        findings.warn("wrong-type", f"{field} of {call.name} is no name of a model", line, field)
+    return None
+
+
+def spellings(
+    provider: str, call: Call, findings: Findings, line: int | None = None
+) -> list[Call]:
     """A construction, once for each name that its model may have, where branches decide that."""
-    named = _model_name(provider, arguments(call))
-    value = named[1] if named else None
-    found = fields.alternatives(value)
+    named = arguments.model_name(provider, arguments.stated_in(call))
+    field, value = named or ("model", None)
+    found = fields.alternatives(value, findings, field, line)
     return [_told(call, value, one) for one in found] if len(found) > 1 else [call]
 
 
@@ -139,8 +133,8 @@ def _told(call: Call, unknown: Value, known: Value) -> Call:
             return known
         if isinstance(value, dict):
             return {name: instead(one) for name, one in value.items()}
-        if isinstance(value, Unresolved) and (loaded := _loaded(value)) is not None:
-            return instead(loaded)
+        if isinstance(value, Unresolved) and (inner := arguments.loaded(value)) is not None:
+            return instead(inner)
         if isinstance(value, Call) and value.name in ("pipeline", "from_pretrained"):
             return _told(value, unknown, known)
         return value
@@ -162,7 +156,7 @@ def fill(
         findings.warn("tools", "tools, functions or a format of answers stay in the code", line)
     if provider in ("huggingface", "file"):
         _as_transformers(model, settings, findings, line)
-    drop = {*_NAMES, *_DEPLOYMENTS, *_PATHS, *_INSTANCES, *_TOOLS, read}
+    drop = {*arguments.NAMES, *arguments.DEPLOYMENTS, *arguments.PATHS, *_INSTANCES, *_TOOLS, read}
     drop |= {name for name in _SILENT if name not in _IF_EMPTY or not settings.get(name)}
     drop |= {"azure_deployment", "model_url", "modelUrl"}
     drop |= {name for name in ("service_tier", "serviceTier") if settings.get(name) in _TIERS}
@@ -183,7 +177,7 @@ def fill(
 
 def keys_beside(text: str, findings: Findings) -> None:
     """Keys in clear that code sets or holds outside of what it constructs."""
-    for line, name, secret in secrets.assigned(text):
+    for line, name, secret in code_keys.assigned(text):
         if secret not in findings.secrets:
             findings.secrets.add(secret)
             said = name or "a text"
@@ -202,70 +196,9 @@ def keys_in(data: object, findings: Findings) -> None:
             )
 
 
-def arguments(call: Call) -> dict[str, Value]:
-    """What a construction is told by name: keywords, objects, and the tables of further arguments
-    in them."""
-    stated: dict[str, Value] = {}
-    for one in call.args:
-        if isinstance(one, dict):
-            stated |= one
-    stated |= call.fields
-    pipeline = stated.get("pipeline")
-    if isinstance(pipeline, Call):  # of Transformers, which has the arguments
-        kept = ("model", "tokenizer", "task", "framework", "torch_dtype")
-        told = {name: one for name, one in pipeline.fields.items() if name not in kept}
-        stated = told | stated
-    if call.args and not isinstance(call.args[0], dict) and not _model_in(stated):
-        stated["model"] = call.args[0]
-    return dict(_flat(stated, 0))
-
-
 def is_of_tools(name: str) -> bool:
     """Whether an argument says what tools a model has, or how its answer is to look."""
     return name in _TOOLS
-
-
-def _flat(stated: Mapping[str, Value], depth: int) -> Iterator[tuple[str, Value]]:
-    inner = [one for name in _NESTED if isinstance(one := stated.get(name), dict)]
-    if depth < 3:
-        for table in inner:
-            yield from _flat(table, depth + 1)
-    for name, value in stated.items():
-        if not (name in _NESTED and isinstance(value, dict)):
-            yield name, value
-
-
-def _model_in(stated: Mapping[str, Value]) -> bool:
-    return any(stated.get(name) not in (None, "") for name in (*_NAMES, *_PATHS))
-
-
-def _model_name(provider: str, stated: Mapping[str, Value]) -> tuple[str, Value] | None:
-    """The field that names the model, and what it holds."""
-    order = {
-        "azure": (*_DEPLOYMENTS, *_NAMES), "file": (*_PATHS, *_NAMES, "model_url", "modelUrl"),
-        "vertex": (*_NAMES, "tuned_model_name"),
-    }.get(provider, _NAMES)  # fmt: skip
-    found = next((one for one in order if stated.get(one) not in (None, "")), None)
-    return (found, stated[found]) if found else _of_pipeline(stated)
-
-
-def _of_pipeline(stated: Mapping[str, Value]) -> tuple[str, Value] | None:
-    """The model of ``pipeline=transformers.pipeline(task, model)``, by its name or its loader."""
-    pipeline = stated.get("pipeline") or stated.get("model_name")
-    if not isinstance(pipeline, Call) or pipeline.name != "pipeline":
-        return None
-    value = pipeline.fields.get("model") or (pipeline.args[1] if len(pipeline.args) > 1 else None)
-    if isinstance(value, Unresolved):
-        value = _loaded(value) or value
-    if isinstance(value, Call) and value.name == "from_pretrained" and value.args:
-        value = value.args[0]
-    return ("model", value) if value else None
-
-
-def _loaded(value: Unresolved) -> Call | None:
-    """The loader of a model that is moved to a device on some machines."""
-    found = [one for one in value.calls if one.name == "from_pretrained"]
-    return found[0] if len(found) == 1 else None
 
 
 def _address(
@@ -326,11 +259,7 @@ def _once(model: Model, findings: Findings) -> Model:
     for one in findings.models[-_LOOK_BACK:]:
         if one.source != model.source or one is model:
             continue
-        if _settings(one) == _settings(model):
+        if one.settings == model.settings:
             findings.models.pop()  # it is the last one
             return one
     return model
-
-
-def _settings(model: Model) -> tuple[Any, ...]:
-    return (model.source, model.params, model.options, model.key)

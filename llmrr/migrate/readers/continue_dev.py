@@ -7,9 +7,10 @@ from llmrr.errors import DamagedFile
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.parsing.lines import Lines
+from llmrr.migrate.parsing.shapes import table
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import fields, naming
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.secrets import is_secret_field, reference
 from llmrr.migrate.terms.texts import template_of
 from llmrr.migrate.terms.withheld import withhold
@@ -34,7 +35,7 @@ _OWN_OF_MODELS: Final = frozenset({
     "systemMessage", "chatOptions", "autocompleteOptions", "requestOptions", "uses", "apiKey",
     "useLegacyCompletionsEndpoint", "embedOptions", "capabilities", "promptTemplates",
 })  # fmt: skip
-_WRITES: Final = frozenset({"chat", "edit", "apply", "summarize", "autocomplete", "subagent"})
+_WRITES: Final = frozenset({"chat", "edit", "summarize", "subagent"})
 _DROP: Final = frozenset({
     "name", "title", "provider", "model", "roles", "capabilities", "uses", "with", "override",
     "apiBase", "env", "completionOptions", "defaultCompletionOptions", "chatOptions", "region",
@@ -97,11 +98,11 @@ def is_config(shape: Any) -> bool:
 
 
 def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings, lines = Findings(document.path, KIND, document.text), Lines(document.text or "")
     withhold(shape, findings)
     for key, line in document.duplicates:
         findings.warn("duplicate-key", f"{key} stands twice; the last one counts", line, key)
-    shared = {**_table(shape.get("completionOptions")), "systemMessage": shape.get("systemMessage")}
+    shared = {**table(shape.get("completionOptions")), "systemMessage": shape.get("systemMessage")}
     entries = shape.get("models")
     for entry in entries if isinstance(entries, list) else []:
         _entry(entry, shared, findings, lines)
@@ -143,10 +144,15 @@ def _has_other_role(
     role = role_of(theirs) if not roles else None
     if roles and not roles & _WRITES:
         role = "embedding" if "embed" in roles else "other"
-    if role is not None:
-        code = "embedding-model" if role == "embedding" else "other-role"
-        findings.warn(code, f"{shown} does not write answers", line, "roles")
-    return role is not None
+    if role is None:
+        return False
+    if roles & {"autocomplete", "apply"}:
+        said = f"{shown} is for {' and '.join(sorted(roles))}, not for prompts: left out"
+        findings.warn("other-role", said, line, "roles")
+    else:
+        findings.warn(*left_out(shown, role), line, "roles")
+    withhold({"apiKey": entry.get("apiKey")}, findings, line, at="models")
+    return True
 
 
 def _model(
@@ -154,7 +160,7 @@ def _model(
     line: int | None,
 ) -> None:  # fmt: skip
     theirs, provider = str(entry["model"]), str(entry["provider"])
-    env = _table(entry.get("env"))
+    env = table(entry.get("env"))
     stated = entry.get("apiBase") or env.get("apiBase")
     address = fields.resolved(stated, findings, "apiBase", line) if stated else None
     if address is None and not stated and (usual := _ADDRESSES.get(provider.lower())):
@@ -169,8 +175,6 @@ def _model(
         withhold({"apiKey": entry.get("apiKey")}, findings, line, at="models")
         return
     model = findings.model(place.source, shown, line)
-    if _texts(entry.get("roles")) == ["autocomplete"]:
-        model.tags.append("autocomplete")
     _settings(model, entry, shared, env, place.base_url, findings, line)
 
 
@@ -178,9 +182,9 @@ def _settings(
     model: Model, entry: Mapping[str, Any], shared: Mapping[str, Any], env: Mapping[str, Any],
     base_url: str | None, findings: Findings, line: int | None,
 ) -> None:  # fmt: skip
-    options = {**_table(entry.get("completionOptions")),
-               **_table(entry.get("defaultCompletionOptions"))}  # fmt: skip
-    chat = _table(entry.get("chatOptions"))
+    options = {**table(entry.get("completionOptions")),
+               **table(entry.get("defaultCompletionOptions"))}  # fmt: skip
+    chat = table(entry.get("chatOptions"))
     size = entry.get("contextLength", options.pop("contextLength", None))
     options = {**shared, **options, **{
         key: one for key, one in entry.items() if key not in _DROP
@@ -189,7 +193,7 @@ def _settings(
     options["contextLength"] = size
     if "apiVersion" in env:
         options["apiVersion"] = env["apiVersion"]
-    _requests(model, _table(entry.get("requestOptions")), findings, line)
+    _requests(model, table(entry.get("requestOptions")), findings, line)
     if any(entry.get(key) for key in _TEMPLATES):
         findings.warn("chat-template", "promptTemplates stay with Continue", line)
     if "numThreads" in options and not naming.is_local(model.source):
@@ -210,7 +214,7 @@ def _requests(
             findings.warn("wrong-type", f"a timeout of {timeout} is taken for milliseconds", line)
             timeout = timeout / 1000
         model.options["timeout"] = timeout
-    for header, value in _table(options.get("headers")).items():
+    for header, value in table(options.get("headers")).items():
         found = reference(str(value).removeprefix("Bearer ")) if value else None
         if header.lower() in ("content-type", "accept", "user-agent"):
             continue
@@ -230,7 +234,7 @@ def _requests(
 def _besides(shape: dict[Any, Any], findings: Findings, lines: Lines) -> None:
     """Models with another task, and what is about the editor."""
     for key, code in (("embeddingsProvider", "embedding-model"), ("reranker", "other-role")):
-        entry = _table(shape.get(key))
+        entry = table(shape.get(key))
         if entry:
             line = lines.first(key, key=True)
             shown = entry.get("model") or entry.get("provider") or entry.get("name")
@@ -247,14 +251,10 @@ def _prompts(shape: dict[Any, Any], findings: Findings) -> None:
     for key in ("prompts", "customCommands"):
         entries = shape.get(key)
         for entry in entries if isinstance(entries, list) else []:
-            prompt, name = _table(entry).get("prompt"), _table(entry).get("name")
+            prompt, name = table(entry).get("prompt"), table(entry).get("name")
             if isinstance(prompt, str) and isinstance(name, str) and prompt.strip():
                 found = template_of(prompt, "mustache")
                 findings.template(name, found.text, format=found.format)
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return {str(key): one for key, one in value.items()} if isinstance(value, dict) else {}
 
 
 def _texts(value: Any) -> list[str]:

@@ -18,7 +18,7 @@ from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.guide.tables import in_milliseconds
 from llmrr.migrate.terms import fields, litellm_names, naming
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.withheld import withhold
 from llmrr.migrate.values import Env
 
@@ -73,7 +73,7 @@ def _shape(document: Document) -> Any:
 
 
 def _read(document: Document, shape: Any, found: list[Guess]) -> Artefact:
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings, lines = Findings(document.path, KIND, document.text), Lines(document.text or "")
     withhold(shape, findings)
     taken: dict[tuple[str, str], Model] = {}
     known: dict[str, Model] = {}
@@ -95,8 +95,7 @@ def _model(
 ) -> Model | None:
     """A model of what fields seem to say, None where it is none; the same one twice is one."""
     if (role := role_of(guess.model)) is not None:
-        code = "embedding-model" if role == "embedding" else "other-role"
-        findings.warn(code, f"{guess.model} does not write answers", line)
+        findings.warn(*left_out(guess.model, role), line)
         return None
     base = guess.base_url
     address = fields.resolved(base, findings, "base_url", line) if base is not None else None
@@ -112,6 +111,11 @@ def _model(
         code = "unsupported-source" if "no address" in place.why else "unknown-provider"
         findings.warn(code, f"{guess.model}: {place.why}", line)
         return None
+    whose = naming.guessed(guess.model)
+    if guess.provider == "openai-compatible" and whose not in (None, "openai"):
+        said = (f"nothing says how {guess.model} is asked: taken for OpenAI's protocol; if it is"
+                f" {whose}'s, its source is {whose}:{guess.model}")  # fmt: skip
+        findings.warn("key-guess", said, line, guess.field or "model")
     key = (place.source, repr(sorted(guess.stated)))
     if key in taken:
         return taken[key]

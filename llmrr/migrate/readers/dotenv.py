@@ -5,15 +5,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from llmrr import envfile
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
-from llmrr.errors import BadConfig
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.launching import containers
+from llmrr.migrate.parsing.lines import Lines
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.readers.variable_lines import is_of_variables, lines_of, variables_of
 from llmrr.migrate.terms import fields, naming, secrets
-from llmrr.migrate.terms.withheld import withhold
+from llmrr.migrate.terms.withheld import literals, withhold
 
 _LARGEST: Final = 200_000  # bytes
 _LONGEST: Final = 100  # characters of a name
@@ -22,7 +22,10 @@ _NOT: Final = frozenset({
     ".md", ".ipynb", ".cfg", ".conf", ".rs", ".go", ".java", ".c", ".h", ".cpp", ".rb", ".php",
     ".txt", ".rst", ".html",
 })  # fmt: skip
-_LINE: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
+_SHELLS: Final = ("", ".sh", ".bash", ".zsh", ".profile")
+_EXPORT: Final = re.compile(
+    r"\s*export\s+([A-Za-z_]\w{0,99})=(?:'([^'\n]*)'|\"([^\"\n]*)\"|([^\s'\"#;]+))"
+)
 # Before the names that frameworks show to the browser.
 _SHOWN: Final = re.compile(r"^(?:VITE_|NEXT_PUBLIC_|REACT_APP_|NUXT_PUBLIC_|NUXT_|EXPO_PUBLIC_)")
 _GENERIC: Final = ("LLM", "AI", "CHAT", "DEFAULT", "CHAT_LLM", "MODEL", "LITELLM", "")
@@ -56,18 +59,37 @@ def of_data(document: Document) -> Iterator[Artefact]:
     """A file of variables that names a provider's key, address or model."""
     if document.suffix in _NOT or len(document.data) > _LARGEST or document.text is None:
         return
-    if not _is_of_variables(document.text):
+    if not is_of_variables(document.text):
+        yield from _exported(document)
         return
     findings = Findings(document.path, "dotenv")
-    variables = _variables(document, findings)
+    variables = variables_of(document, findings)
     if not any(_is_known(name) for name in variables if len(name) <= _LONGEST):
         return
     yield _found(variables, document, findings)
 
 
+def _exported(document: Document) -> Iterator[Artefact]:
+    """The keys that a shell's own file exports; llmrr reads no such file, so each is told."""
+    if document.suffix not in _SHELLS:
+        return
+    findings = Findings(document.path, "dotenv")
+    for number, line in enumerate((document.text or "").splitlines(), 1):
+        match = _EXPORT.match(line)
+        if match is None or not (_is_key(match[1]) and _is_known(match[1])):
+            continue
+        value = next(one for one in match.groups()[1:] if one is not None)
+        if not secrets.is_placeholder(value) and not value.startswith("$"):
+            findings.secrets.add(value)
+            said = f"{match[1]} holds a key in clear: it stays in that file"
+            findings.warn("secret-in-clear", said, number, match[1])
+    if findings.warnings:
+        yield findings.artefact()
+
+
 def of_containers(document: Document) -> list[Artefact]:
     """What compose files and objects of Kubernetes tell a program by its variables."""
-    findings = Findings(document.path, "dotenv")
+    findings, lines = Findings(document.path, "dotenv"), Lines(document.text or "")
     for line, given in containers.environments(document.shape, document.text or ""):
         variables: dict[str, str] = {}
         for name, value in given.items():
@@ -75,12 +97,15 @@ def of_containers(document: Document) -> list[Artefact]:
             stated = value if found is None else found.default
             if len(name) <= _LONGEST and isinstance(stated, str):
                 variables[name] = stated
-        withhold(variables, findings)
         plain = {_SHOWN.sub("", name).upper(): name for name in variables}
+        if withhold(variables, findings) and any(map(_is_known, variables)):
+            for name, _ in literals(variables):
+                said = f"{name} holds a key in clear: it stays in that file"
+                findings.warn("secret-in-clear", said, lines.next(name), name)
         for short, name in plain.items():
             if variables[name] and _is_known(name):
                 _once(short, name, variables, plain, findings, line)
-    return [findings.artefact()] if findings.models else []
+    return [findings.artefact()] if findings.models or findings.warnings else []
 
 
 def _once(
@@ -95,23 +120,19 @@ def _once(
         if all((one.source, one.params, one.options) != same for one in findings.models):
             added = findings.model(model.source, line=line)
             added.params, added.options, added.key = model.params, model.options, model.key
-            key = str(model.options.get("api_key_env"))
-            if not secrets.is_placeholder(variables.get(key, "")):
-                said = f"{key} holds a key in clear: it stays in that file"
-                findings.warn("secret-in-clear", said, line, key)
     findings.warnings += [one for one in trial.warnings if one not in findings.warnings]
 
 
 def forced(document: Document) -> Iterator[Artefact]:
     """The same of a file that is said to be one."""
     findings = Findings(document.path, "dotenv")
-    yield _found(_variables(document, findings), document, findings)
+    yield _found(variables_of(document, findings), document, findings)
 
 
 def _found(
     variables: Mapping[str, str], document: Document, findings: Findings
 ) -> Artefact:
-    lines = _lines(document.text or "")
+    lines = lines_of(document.text or "")
     variables = {name: value for name, value in variables.items() if len(name) <= _LONGEST}
     for name, value in variables.items():
         is_secret = secrets.is_secret_field(name) or secrets.looks_secret(value)
@@ -156,6 +177,10 @@ def _model(
     address = beside.pop("base_url", None)
     if owner in _GENERIC and "openrouter" not in (address or ""):
         provider, value = _prefixed(provider, value)
+    if address is None and (ours := _asked(provider, value)):
+        stated = (_value(one, variables, plain) for one in naming.ADDRESSES.get(ours, ()))
+        address = next((one for one in stated if re.match(r"https?://", one)), None)
+        provider = ours if address else provider
     placed = naming.place(provider, value, _plain_address(address))
     if placed.source is None:
         findings.warn("unknown-provider", f"{name}: {placed.why}", line, name)
@@ -216,6 +241,12 @@ def _beside(
     return found
 
 
+def _asked(provider: str | None, model: str) -> str | None:
+    """Whose protocol a model is asked in; where nothing says it, OpenAI's."""
+    source = naming.place(provider, model).source
+    return source.partition(":")[0] if source else naming.provider_of(provider or "openai")
+
+
 def _plain_address(address: str | None) -> str | None:
     return re.sub(r"(?<=://)[^/@]*@", "", address).partition("?")[0] if address else None
 
@@ -231,15 +262,15 @@ def _addresses(
     variables: Mapping[str, str], plain: Mapping[str, str], findings: Findings,
     lines: Mapping[str, int],
 ) -> None:  # fmt: skip
-    for short in ("OPENAI_BASE_URL", "OPENAI_API_BASE", "AZURE_OPENAI_ENDPOINT"):
-        value = _plain_address(_value(short, variables, plain))
-        provider = "azure" if short.startswith("AZURE") else "openai"
-        if value and re.match(r"https?://", value) and not naming.is_default(provider, value):
-            findings.warn(
-                "base-url-default",
-                f"{plain[short]} is {value}: state base_url for the models that are asked there",
-                lines.get(plain[short]), plain[short],
-            )  # fmt: skip
+    for provider, names in naming.ADDRESSES.items():
+        for short in names:
+            value = _plain_address(_value(short, variables, plain))
+            if value and re.match(r"https?://", value) and not naming.is_default(provider, value):
+                findings.warn(
+                    "base-url-default",
+                    f"{plain[short]} is {value}: models whose code states no address are asked"
+                    " there", lines.get(plain[short]), plain[short],
+                )  # fmt: skip
 
 
 def _value(short: str, variables: Mapping[str, str], plain: Mapping[str, str]) -> str:
@@ -272,39 +303,6 @@ def _owner(short: str) -> str | None:
     while len(parts) > 1 and parts[-1] in _BETWEEN:
         parts.pop()
     return "_".join(parts)
-
-
-def _is_of_variables(text: str) -> bool:
-    """Whether nearly all lines are ``NAME=value``: a quoted value may go on over several."""
-    stated = [line for line in text.splitlines()[:2000] if line.strip() and line.strip()[0] != "#"]
-    fitting = sum(bool(_LINE.match(line)) for line in stated)
-    return fitting > 0 and fitting >= 0.6 * len(stated)
-
-
-def _variables(document: Document, findings: Findings) -> Mapping[str, str]:
-    """The variables; where a line cannot be read, those of the other lines."""
-    data = (document.text or "").encode()
-    try:
-        return envfile.parsed(document.path, data)
-    except BadConfig as error:
-        found = re.search(r"line (\d+)", error.message)
-        line = int(found[1]) if found else None
-        findings.warn("syntax", "a line is not NAME=value, and llmrr refuses such a file", line)
-    variables: dict[str, str] = {}
-    for one in data.splitlines():
-        try:
-            variables.update(envfile.parsed(document.path, one))
-        except BadConfig:
-            continue
-    return variables
-
-
-def _lines(text: str) -> dict[str, int]:
-    found = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if match := _LINE.match(line):
-            found[match[1]] = number
-    return found
 
 
 READER: Final = Reader(("dotenv",), of_data=of_data, forced=forced)

@@ -104,9 +104,17 @@ class Generation:
             stated |= inner
         self._put(model, stated, call.line)
         for one in call.rest:
-            if not _INPUTS.search(one.text):
+            if not (_INPUTS.search(one.text) or self._is_text(one.text)):
                 said = f"{one.text[:80]} may hold parameters"
                 self.findings.warn("unresolved", said, one.line or call.line)
+
+    def _is_text(self, name: str) -> bool:
+        """Whether a name holds what a tokenizer gave."""
+        code = self.models.document.code
+        made = code.names.get(name) if code is not None else None
+        while isinstance(made, Call) and made.receiver is not None and made.name == "to":
+            made = made.receiver
+        return isinstance(made, Call) and "return_tensors" in made.fields
 
     def _with_config(self, stated: dict[str, Value], call: Call) -> dict[str, Value]:
         """With what a ``GenerationConfig`` that is given along says, and what is set on it."""

@@ -18,6 +18,7 @@ from llmrr.migrate.readers import gguf_folder, gpt4all_code
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import hubnames, naming
 from llmrr.migrate.terms.fields import api_key, settle
+from llmrr.migrate.terms.texts import literal
 from llmrr.modelfile import json_value
 from llmrr.store.holders import gpt4all
 from llmrr.store.holders.base import listed, small_file
@@ -217,7 +218,7 @@ def _of_none(
         findings.template(f"{name}-chat", chat, format="jinja2")
     system = carried.params.pop("system", None)
     if isinstance(system, str):
-        doubled = system.replace("{", "{{").replace("}", "}}")
+        doubled = literal(system)
         findings.template(name, messages=[("system", doubled)])
     told = ", ".join(f"{one} = {value!r}"[:80] for one, value in {
         **carried.params, **carried.options}.items())  # fmt: skip

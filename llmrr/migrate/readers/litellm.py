@@ -13,7 +13,7 @@ from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.litellm_settings import settle_router
 from llmrr.migrate.terms import fields, litellm_names
 from llmrr.migrate.terms.conversion import converted
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.secrets import is_secret_field
 from llmrr.migrate.terms.withheld import withhold
 
@@ -68,7 +68,7 @@ def is_config(shape: Any) -> bool:
 
 
 def _read(document: Document, shape: Any) -> Artefact:
-    findings = Findings(document.path, KIND)
+    findings = Findings(document.path, KIND, document.text)
     whole: dict[str, Any] = shape if isinstance(shape, dict) else {"model_list": shape}
     withhold(whole, findings)
     for key, line in document.duplicates:
@@ -80,6 +80,7 @@ def _read(document: Document, shape: Any) -> Artefact:
         withhold(other.shape, findings)
         _models(other.shape.get("model_list"), findings, Lines(""), groups)
     _balance(groups)
+    _limits(whole.get("model_list"), findings, lines)
     settle_router(whole, groups, findings, lines)
     if not findings.models and not findings.warnings:
         findings.warn("no-model", "the file names no model")
@@ -118,8 +119,7 @@ def deployment(
         findings.warn("wildcard", f"{name} stands for whatever {theirs} matches", line)
         return None
     if (role := role_of(theirs, info.get("mode") or params.get("mode"))) is not None:
-        code = "embedding-model" if role == "embedding" else "other-role"
-        findings.warn(code, f"{name} ({theirs}) does not write answers", line)
+        findings.warn(*left_out(f"{name} ({theirs})", role), line)
         return None
     stated = params.get("api_base") or params.get("base_url")
     address = fields.resolved(stated, findings, "api_base", line) if stated else None
@@ -191,6 +191,18 @@ def _balance(groups: dict[str, list[Model]]) -> None:
                 model.name = unique(f"{name}-1", taken)
             if total > 0:  # one without a weight is not drawn
                 model.weight = round((model.weight or 0) / total, 4) or _LEAST
+
+
+def _limits(entries: Any, findings: Findings, lines: Lines) -> None:
+    """What limits the requests of a minute is told once."""
+    for entry in entries if isinstance(entries, list) else []:
+        params = entry.get("litellm_params") if isinstance(entry, dict) else None
+        limit = next((one for one in ("rpm", "tpm") if isinstance(params, dict) and (
+            params.get(one) is not None)), None)  # fmt: skip
+        if limit is not None:
+            said = f"{limit} limits nothing here; in a group it is the share (weight) of a model"
+            findings.warn("not-applied", said, lines.first(limit, key=True), limit)
+            return
 
 
 def _included(

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.parsing.lines import Lines
+from llmrr.migrate.parsing.shapes import table
 from llmrr.migrate.terms.withheld import withhold
 
 Groups = Mapping[str, Sequence[Model]]
@@ -25,6 +26,10 @@ _NUMBERS: Final = (
     ("stream_timeout", "timeouts.first_token"), ("allowed_fails", "breaker.failures"),
     ("cooldown_time", "breaker.cooldown"), ("retry_after", "retry.initial_delay"),
 )  # fmt: skip
+_SPANS: Final = {
+    "30d": "budgets.monthly", "31d": "budgets.monthly", "1mo": "budgets.monthly",
+    "1d": "budgets.daily", "24h": "budgets.daily",
+}  # fmt: skip
 _NOISE: Final = frozenset({
     "drop_params", "set_verbose", "verbose", "json_logs", "modify_params", "telemetry",
     "suppress_debug_info", "turn_off_message_logging", "redact_user_api_key_info", "debug_level",
@@ -39,7 +44,8 @@ _GUARDS: Final = ("callback", "guardrail", "budget", "hook", "user", "team", "al
 def settle_router(whole: dict[str, Any], groups: Groups, findings: Findings, lines: Lines) -> None:
     """Fill in chains and settings from all sections; the top level counts too, where people put
     them by mistake."""
-    sections = [_table(whole.get(name)) for name in ("router_settings", "litellm_settings")]
+    names = ("router_settings", "litellm_settings")
+    sections = [table(whole.get(name)) for name in names]
     misplaced = {key: whole[key] for key in whole if key in _NOISE and key != "model_list"}
     for section in (*sections, misplaced):
         _alias(section.get("model_group_alias"), groups, findings, lines)
@@ -48,8 +54,10 @@ def settle_router(whole: dict[str, Any], groups: Groups, findings: Findings, lin
         chained |= chain(section, groups, findings, lines)
     _numbers((*sections, misplaced), findings, lines)
     _strategy((*sections, misplaced), findings, lines)
-    for section in sections:
-        _rest(section, findings, lines)
+    budgeted = {key for section in sections for key in _budget(section, findings, lines)}
+    for name, section in zip(names, sections, strict=True):
+        kept = {key: one for key, one in section.items() if key not in budgeted}
+        _rest(name, kept, findings, lines)
     _server(whole, findings, lines)
 
 
@@ -65,30 +73,27 @@ def chain(section: Mapping[str, Any], groups: Groups, findings: Findings, lines:
                 "conditional-fallback", f"{name} fell back {when}; here, whenever it fails",
                 lines.first(key, key=True), key,
             )  # fmt: skip
-    default = _texts(section.get("default_fallbacks"))
-    if default:
-        for name in groups:
-            if name not in done:
-                _chain(name, default, groups, findings, lines)
+    if default := _texts(section.get("default_fallbacks")):
+        _chain("*", default, groups, findings, lines)
     return done
 
 
 def _chain(
     name: str, others: list[str], groups: Groups, findings: Findings, lines: Lines
 ) -> set[str]:
-    """A chain for every member of a group; a name that there is none of is told."""
-    missing = [one for one in (name, *others) if one not in groups]
-    if name == "*":
-        missing = []
-    for one in missing:
+    """A chain for every member of a group, or with ``*`` for all; a name that there is none of is
+    told."""
+    for one in (name, *others):
+        if one in groups or one == "*":
+            continue
         findings.warn(
             "no-model", f"a fallback names {one}, which is no model here", lines.first(one), one
         )
     members = [model for other in others for model in groups.get(other, ())]
-    firsts = [one for all_of in groups.values() for one in all_of] if name == "*" else groups.get(
-        name, ()
-    )
-    for model in firsts:
+    if name == "*" and members:
+        names = dict.fromkeys(one.name for one in members)
+        findings.settings.setdefault("fallback_chain", list(names))
+    for model in groups.get(name, ()):
         findings.chain(model, *members)
     return {name}
 
@@ -98,7 +103,7 @@ def _pairs(value: Any) -> Iterator[tuple[str, list[str]]]:
     if isinstance(value, dict):
         value = [value]
     for entry in value if isinstance(value, list) else ():
-        for name, others in _table(entry).items():
+        for name, others in table(entry).items():
             yield name, _texts(others)
     plain = _texts(value)
     if plain:
@@ -106,7 +111,7 @@ def _pairs(value: Any) -> Iterator[tuple[str, list[str]]]:
 
 
 def _alias(value: Any, groups: Groups, findings: Findings, lines: Lines) -> None:
-    for alias, target in _table(value).items():
+    for alias, target in table(value).items():
         name = target.get("model") if isinstance(target, dict) else target
         if not isinstance(name, str) or name not in groups:
             findings.warn("no-model", f"{alias} stands for {name}, which is no model here",
@@ -150,7 +155,21 @@ def _strategy(
             findings.warn("strategy", f"{theirs} has no equivalent", line, "routing_strategy")
 
 
-def _rest(section: Mapping[str, Any], findings: Findings, lines: Lines) -> None:
+def _budget(section: Mapping[str, Any], findings: Findings, lines: Lines) -> tuple[str, ...]:
+    """What may be spent in a day or a month; the keys that say so."""
+    most, within = _number(section.get("max_budget")), section.get("budget_duration")
+    ours = _SPANS.get(str(within))
+    if ours is None or most is None or most <= 0:
+        return ()
+    findings.settings.setdefault(ours, most)
+    if ours == "budgets.monthly" and within != "1mo":
+        said = f"{within} is a month of the calendar here"
+        line = lines.first("budget_duration", key=True)
+        findings.warn("not-applied", said, line, "budget_duration")
+    return "max_budget", "budget_duration"
+
+
+def _rest(name: str, section: Mapping[str, Any], findings: Findings, lines: Lines) -> None:
     for key, value in section.items():
         if key in _NOISE or value in (None, False, "", [], {}):
             continue
@@ -161,13 +180,13 @@ def _rest(section: Mapping[str, Any], findings: Findings, lines: Lines) -> None:
             findings.warn("guard", f"{key} stays with LiteLLM", line, key)
         else:
             findings.warn("not-applied", f"{key} has no place in llmrr.toml", line, key)
-        withhold({key: value}, findings, line, at="settings")
+        withhold({key: value}, findings, line, at=name)
 
 
 def _server(whole: dict[str, Any], findings: Findings, lines: Lines) -> None:
     """What guards and feeds the proxy; its keys are told and never kept."""
     for name in ("general_settings", "environment_variables"):
-        for key, value in _table(whole.get(name)).items():
+        for key, value in table(whole.get(name)).items():
             if value in (None, "", [], {}):
                 continue
             line = lines.first(key, key=True)
@@ -191,10 +210,6 @@ def _number(value: Any) -> float | int | None:
     if found != found or found in (float("inf"), float("-inf")):
         return None
     return int(found) if found.is_integer() else found
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return {str(key): one for key, one in value.items()} if isinstance(value, dict) else {}
 
 
 def _texts(value: Any) -> list[str]:

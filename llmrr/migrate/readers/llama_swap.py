@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
+from llmrr.migrate.launching import mounts
 from llmrr.migrate.launching.commands import launch, words_of
 from llmrr.migrate.launching.launches import served
 from llmrr.migrate.launching.macros import expanded
 from llmrr.migrate.parsing.lines import Lines
+from llmrr.migrate.parsing.shapes import table
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import fields
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
+from llmrr.migrate.terms.secrets import is_secret_field
 from llmrr.migrate.terms.withheld import withhold
 
 KIND: Final = "llama-swap"
@@ -75,18 +79,19 @@ def is_template(document: Document) -> bool:
 
 
 def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings, lines = Findings(document.path, KIND, document.text), Lines(document.text or "")
     withhold(shape, findings)
-    shared = _table(shape.get("macros"))
+    folder = document.real.parent
+    shared = table(shape.get("macros"))
     by_name: dict[str, Model] = {}
     times: list[float] = []
     lines.next("models", key=True)
-    for name, entry in _table(shape.get("models")).items():
+    for name, entry in table(shape.get("models")).items():
         line = lines.next(name, key=True)
-        if (model := _model(name, entry, shared, findings, line)) is not None:
+        if (model := _model(name, entry, shared, folder, findings, line)) is not None:
             by_name |= {one: model for one in (name, *model.aliases)}
             times.append(_seconds(entry.get("ttl"), shape.get("globalTTL")))
-    for name, entry in _table(shape.get("peers")).items():
+    for name, entry in table(shape.get("peers")).items():
         _peer(name, entry, shared, findings, lines, by_name)
     _choosing(shape, findings, lines, by_name)
     _of_proxy(shape, findings, lines)
@@ -95,18 +100,22 @@ def _read(document: Document, shape: dict[Any, Any]) -> Artefact:
 
 
 def _model(
-    name: str, entry: Any, shared: Mapping[str, Any], findings: Findings, line: int | None
-) -> Model | None:
+    name: str, entry: Any, shared: Mapping[str, Any], folder: Path, findings: Findings,
+    line: int | None,
+) -> Model | None:  # fmt: skip
     if not isinstance(entry, dict):
         findings.warn("syntax", f"{name} is no table", line)
         return None
-    macros = {**shared, **_table(entry.get("macros")), "MODEL_ID": name}
+    macros = {**shared, **table(entry.get("macros")), "MODEL_ID": name}
     command = expanded(_text(entry.get("cmd")), macros)
     own = _environment(entry.get("env"), macros)
+    keys = {key: said for key, said in own.items() if is_secret_field(key)}
+    withhold(keys, findings, line, at="env")
     found = launch(words_of(command), own, guess=True) if command else None
     if found is not None:
         withhold(words_of(command), findings)
-        model = served(found, findings, name, line)
+        if (model := served(found, findings, name, line)) is not None:
+            mounts.outside(model, found.mounts, folder, findings)
     else:
         model = _reached(name, entry, macros, findings, line)
     if model is None:
@@ -143,16 +152,16 @@ def _filters(
     line: int | None,
 ) -> None:  # fmt: skip
     """What the proxy sets in every request, which goes above what the command says."""
-    filters = _table(entry.get("filters"))
+    filters = table(entry.get("filters"))
     stated = {
         key: expanded(one, macros) if isinstance(one, str) else one
-        for key, one in _table(filters.get("setParams")).items()
+        for key, one in table(filters.get("setParams")).items()
     }
     fields.settle(model, stated, findings, line=line)
-    for name, theirs in _table(filters.get("setParamsByID")).items():
+    for name, theirs in table(filters.get("setParamsByID")).items():
         shown = expanded(name, macros)
         if shown == model.name:
-            fields.settle(model, _table(theirs), findings, line=line)
+            fields.settle(model, table(theirs), findings, line=line)
             continue
         if shown not in (model.name, *model.aliases):
             model.aliases.append(shown)
@@ -173,8 +182,7 @@ def _peer(
     for theirs in _texts(entry.get("models")):
         line = lines.next(theirs)
         if (role := role_of(theirs)) is not None:
-            code = "embedding-model" if role == "embedding" else "other-role"
-            findings.warn(code, f"{theirs} does not write answers", line)
+            findings.warn(*left_out(theirs, role), line)
             continue
         if not address or "${" in address:
             findings.warn("unresolved", f"the address of {name} is not stated", line, "proxy")
@@ -185,7 +193,7 @@ def _peer(
         by_name[f"{name}/{theirs}"] = model
         stated = {"base_url": _versioned(address), "api_key": entry.get("apiKey")}
         fields.settle(model, stated, findings, line=line)
-        set_there = _table(_table(entry.get("filters")).get("setParams"))
+        set_there = table(table(entry.get("filters")).get("setParams"))
         fields.settle(model, set_there, findings, line=line)
 
 
@@ -193,11 +201,11 @@ def _choosing(
     shape: dict[Any, Any], findings: Findings, lines: Lines, by_name: Mapping[str, Model]
 ) -> None:
     """Virtual names, and what is loaded at the start."""
-    for name, entry in _table(shape.get("selectors")).items():
-        targets = [by_name[one] for one in _texts(_table(entry).get("targets")) if one in by_name]
+    for name, entry in table(shape.get("selectors")).items():
+        targets = [by_name[one] for one in _texts(table(entry).get("targets")) if one in by_name]
         if not targets:
             continue
-        strategy = _table(entry).get("strategy")
+        strategy = table(entry).get("strategy")
         if strategy == "pin" or len(targets) == 1:
             targets[0].aliases.append(name)
         else:
@@ -208,7 +216,7 @@ def _choosing(
                 "strategy", f"{name} chose by {strategy}; here it is a group, in its order",
                 lines.first(name),
             )  # fmt: skip
-    hooks = _table(_table(shape.get("hooks")).get("on_startup"))
+    hooks = table(table(shape.get("hooks")).get("on_startup"))
     names = [by_name[one].name for one in _texts(hooks.get("preload")) if one in by_name]
     if names:
         findings.settings |= {"preload": list(dict.fromkeys(names)), "memory.loading": "preload"}
@@ -269,10 +277,6 @@ def _text(value: Any) -> str:
 def _texts(value: Any) -> list[str]:
     entries = value if isinstance(value, list) else []
     return [str(one) for one in entries if isinstance(one, str | int)]
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return {str(key): one for key, one in value.items()} if isinstance(value, dict) else {}
 
 
 READER: Final = Reader((KIND,), of_data=of_data, forced=lambda document: [forced(document)])

@@ -16,11 +16,14 @@ from llmrr.migrate.documents import Document
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import naming
 from llmrr.migrate.terms.fields import settle
+from llmrr.migrate.terms.texts import literal
 from llmrr.store.holders import lmstudio
 from llmrr.store.holders.base import Holding, existing, is_folder, json_object
 
 _MARKS: Final = (".internal", "config-presets")
 _CONFIGS: Final = Path(".internal") / "user-concrete-model-default-config"
+_PRESETS: Final = ("config-presets/*.json", "hub/presets/*/*/*.json", "hub/presets/*/*.json")
+_MOST: Final = 200  # presets of a home
 # The ends of the keys of new presets; ``llama.`` and the like stand before some.
 _FIELDS: Final = {
     "temperature": "temperature", "topksampling": "top_k", "toppsampling": "top_p",
@@ -80,6 +83,8 @@ def of_folder(real: Path, shown: Path) -> Iterator[Artefact]:
     findings = Findings(shown, "lm-studio")
     for held in lmstudio.holdings(home / "models"):
         _put(held, home, (shown, "models/" if home == real else ""), findings)
+    if home == real:
+        _presets(home, findings)
     yield findings.artefact()
 
 
@@ -130,22 +135,44 @@ def _is_preset(shape: Any) -> bool:
     )
 
 
+def _presets(home: Path, findings: Findings) -> None:
+    """The presets of a home: those that were made there, and those that the hub gave."""
+    whole = home.resolve()
+    paths = [path for pattern in _PRESETS for path in sorted(home.glob(pattern))]
+    for path in paths[:_MOST]:
+        try:
+            shape = json_object(path) if path.resolve().is_relative_to(whole) else None
+        except LlmrrError as error:
+            findings.warn("unreadable", f"a preset: {error.message}", at=path.name)
+            continue
+        except (OSError, RuntimeError):
+            continue
+        if shape is not None and _is_preset(shape):
+            is_own = path.name in ("preset.json", "config.json")
+            stem = path.parent.name if is_own else path.name.removesuffix(".json")
+            _carry(shape, stem.removesuffix(".preset"), findings, path.name)
+
+
 def _preset(document: Document, shape: Mapping[str, Any]) -> Artefact:
-    """What a preset sets has no model here: its system prompt is a template, the rest is told."""
     findings = Findings(document.path, "lm-studio")
-    name = str(shape.get("name") or shape.get("identifier") or document.path.stem)
+    _carry(shape, document.path.stem.removesuffix(".preset"), findings)
+    return findings.artefact()
+
+
+def _carry(shape: Mapping[str, Any], stem: str, findings: Findings, at: str = "") -> None:
+    """What a preset sets has no model here: its system prompt is a template, the rest is told."""
+    name = str(shape.get("name") or shape.get("identifier") or stem)
     carried = Model(name, "")
     settle(carried, _fields(shape, findings), findings)
     system = carried.params.pop("system", None)
     if isinstance(system, str):
-        doubled = system.replace("{", "{{").replace("}", "}}")
+        doubled = literal(system)
         findings.template(name, messages=[("system", doubled)])
     said = f"the preset {name!r} belongs to no model"
     if values := {**carried.params, **carried.options}:
         told = ", ".join(f"{one} = {json.dumps(value)[:60]}" for one, value in values.items())
         said += f": set where it is wanted {told}"
-    findings.warn("no-model", said)
-    return findings.artefact()
+    findings.warn("no-model", said, at=at)
 
 
 def _fields(shape: Mapping[str, Any], findings: Findings) -> dict[str, Any]:

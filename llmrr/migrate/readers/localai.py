@@ -128,6 +128,10 @@ def _artefact(document: Document, tables: list[Any]) -> Artefact:
     findings = Findings(document.path, "localai")
     if document.problem:
         findings.warn("syntax", document.problem)
+    if document.path.name.startswith("."):
+        said = "LocalAI passes over files whose names begin with a dot"
+        findings.warn("not-used-by-original", said)
+        return findings.artefact()
     for name, line in document.duplicates:
         findings.warn("duplicate-key", f"{name} stands twice; the last one counts", line, name)
     for table in tables:

@@ -8,6 +8,7 @@ from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.launching.commands import launch, words_of
 from llmrr.migrate.launching.launches import served
+from llmrr.migrate.readers.transformers import tell_of_mlx
 from llmrr.migrate.values import Call
 
 _SCRIPTS: Final = frozenset({
@@ -34,6 +35,7 @@ def of_script(document: Document) -> Iterator[Artefact]:
     for line, command in _commands(text):
         _put(words_of(command), findings, line)
     if findings.models:
+        tell_of_mlx(findings)
         yield findings.artefact()
 
 

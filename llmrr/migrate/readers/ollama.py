@@ -21,6 +21,7 @@ from llmrr.paths import exists, user_path
 
 _LARGEST: Final = 2_000_000  # characters
 _FROM: Final = re.compile(r"(?im)^[ \t]*from[ \t]+\S")
+_OTHER: Final = re.compile(r"(?im)^[ \t]*(?:parameter|system|template|adapter)[ \t]+\S")
 _DOCKER: Final = frozenset({
     "RUN", "CMD", "COPY", "ADD", "ENTRYPOINT", "WORKDIR", "ENV", "ARG", "EXPOSE", "LABEL", "USER",
     "VOLUME", "HEALTHCHECK", "SHELL", "ONBUILD", "STOPSIGNAL", "MAINTAINER",
@@ -29,6 +30,7 @@ _STAGE: Final = re.compile(r"(?i)--platform\b|\S+[ \t]+as[ \t]+\S+$")
 _BLOB: Final = re.compile(r"(?:^|[/\\])sha256[-:][0-9a-f]{64}$")
 _PATH: Final = re.compile(r"(?is)[./~\\]|[a-z]:[/\\]|.*\.(?:gguf|bin|safetensors|ggml)$")
 _REMARK: Final = re.compile(r"(?m)^#[ \t]*FROM[ \t]+(\S+)[ \t]*$")
+_BASELESS: Final = "has no FROM line"
 _PROJECTOR: Final = re.compile(r"(?i)mmproj|projector")
 _NO_PLACE: Final = {
     "REQUIRES": "speaks of versions of Ollama", "RENDERER": "is how Ollama writes prompts",
@@ -48,7 +50,9 @@ class _Base(NamedTuple):
 def of_data(document: Document) -> Iterator[Artefact]:
     """The model of a Modelfile."""
     text = document.text
-    if text is None or not 0 < len(text) < _LARGEST or not _FROM.search(text):
+    if text is None or not 0 < len(text) < _LARGEST:
+        return
+    if not (_FROM.search(text) or _OTHER.search(text)):
         return
     commands, error = _read(document, text)
     if _is_modelfile(document, commands, error or ""):
@@ -79,7 +83,7 @@ def _read(document: Document, text: str) -> tuple[list[Command], str | None]:
     except BadConfig as exc:
         return found, exc.message
     if not any(one.name == "FROM" and one.value.strip() for one in found):
-        return found, f"{document.path} has no FROM line"
+        return found, f"{document.path} {_BASELESS}"
     return found, None
 
 
@@ -90,8 +94,8 @@ def _is_modelfile(document: Document, commands: list[Command], error: str) -> bo
         return False
     named = "modelfile" in document.path.name.lower()
     bases = [one.value for one in commands if one.name == "FROM"]
-    if not bases:
-        return named
+    if not bases:  # a forgotten FROM
+        return named or ("PARAMETER" in names and len(set(names)) > 1 and error.endswith(_BASELESS))
     if any(_STAGE.match(one) for one in bases):
         return False  # of a Dockerfile
     if any(re.search(r"\s(?:import|select|where|join)\b", one, re.IGNORECASE) for one in bases):

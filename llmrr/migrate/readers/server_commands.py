@@ -16,8 +16,9 @@ from llmrr.migrate.documents import Document
 from llmrr.migrate.launching import containers, mounts, shellscripts
 from llmrr.migrate.launching.commands import Launch, launch
 from llmrr.migrate.launching.launches import served
-from llmrr.migrate.readers import dotenv, inside, localai_commands
+from llmrr.migrate.readers import dotenv, inside, localai_commands, openai_code
 from llmrr.migrate.readers.base import Reader
+from llmrr.migrate.readers.transformers import tell_of_mlx
 from llmrr.migrate.terms import fields, litellm_names, naming, secrets
 from llmrr.migrate.terms.withheld import withhold
 
@@ -43,6 +44,8 @@ def of_data(document: Document) -> Iterable[Artefact]:
     told: list[Artefact] = []
     if document.suffix in (".yaml", ".yml"):
         told = [*dotenv.of_containers(document), *inside.of_texts(document)]
+    elif "curl" in text and _is_script(document, text):
+        told = list(openai_code.of_script(document))
     if not shellscripts.HINT.search(text):
         return told
     found: dict[str, Findings] = {}
@@ -83,6 +86,7 @@ def _take(started: Launch, findings: Findings, line: int, folder: Path) -> bool:
         return False
     if started.program == "mlx":
         model.engine, model.format = "mlx", "mlx"
+        tell_of_mlx(findings, line)
     same = next((one for one in findings.models if (one.source, one.params, one.options) == (
         model.source, model.params, model.options)), None)  # fmt: skip
     if same is not None:
@@ -125,8 +129,14 @@ def _commands(document: Document, text: str) -> Iterator[shellscripts.Command]:
         yield from shellscripts.each(containers.built(text))
     elif document.suffix == ".mk" or _MAKEFILE.fullmatch(document.path.name):
         yield from shellscripts.each(shellscripts.recipes(text))
-    elif document.suffix in _SCRIPTS or re.match(r"#![^\n]*sh\b", text):
+    elif _is_script(document, text):
         yield from shellscripts.each(shellscripts.lines(text))
 
 
-READER: Final = Reader((_KIND, *_KINDS.values()), of_data=of_data)
+def _is_script(document: Document, text: str) -> bool:
+    return document.suffix in _SCRIPTS or re.match(r"#![^\n]*sh\b", text) is not None
+
+
+READER: Final = Reader(
+    (_KIND, *_KINDS.values(), *openai_code.READER.kinds), of_data=of_data
+)  # fmt: skip

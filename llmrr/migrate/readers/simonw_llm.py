@@ -8,9 +8,10 @@ from llmrr.errors import DamagedFile
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.parsing.lines import Lines
+from llmrr.migrate.parsing.shapes import table
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import fields, naming
-from llmrr.migrate.terms.roles import role_of
+from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.secrets import is_secret_field
 from llmrr.migrate.terms.texts import of_dollars
 from llmrr.migrate.terms.withheld import withhold
@@ -86,7 +87,15 @@ def _is_theirs(path: Path) -> bool:
 
 def _folder(document: Document, entries: list[Any]) -> Artefact:
     """The models that the user added, with what the files beside them say."""
-    findings, lines = Findings(document.path, KIND), Lines(document.text or "")
+    findings = Findings(document.path, KIND, document.text)
+    _models(entries, document.real.parent, findings, Lines(document.text or ""))
+    return findings.artefact()
+
+
+def _models(
+    entries: list[Any], folder: Path, findings: Findings, lines: Lines
+) -> dict[str, Model]:
+    """The models of such a folder, by all their names."""
     withhold(entries, findings)
     known: dict[str, Model] = {}
     for entry in entries:
@@ -95,8 +104,8 @@ def _folder(document: Document, entries: list[Any]) -> Artefact:
             for name in (str(entry.get("model_id")), *_texts(entry.get("aliases"))):
                 known.setdefault(name, model)
             model.aliases += _texts(entry.get("aliases"))
-    _named_beside(document.real.parent, known, findings)
-    return findings.artefact()
+    _named_beside(folder, known, findings)
+    return known
 
 
 def _model(entry: Mapping[str, Any], findings: Findings, line: int | None) -> Model | None:
@@ -105,8 +114,7 @@ def _model(entry: Mapping[str, Any], findings: Findings, line: int | None) -> Mo
         findings.warn("no-model", f"{shown} has no model_name", line)
         return None
     if (role := role_of(str(theirs))) is not None:
-        code = "embedding-model" if role == "embedding" else "other-role"
-        findings.warn(code, f"{shown} does not write answers", line)
+        findings.warn(*left_out(str(shown), role), line)
         return None
     is_azure = str(entry.get("api_type", "")).startswith("azure")
     base = entry.get("api_base")
@@ -127,7 +135,7 @@ def _model(entry: Mapping[str, Any], findings: Findings, line: int | None) -> Mo
             "key-guess", f"the key {key} is in keys.json; llmrr keys set {variable} takes it", line,
             "api_key_name",
         )  # fmt: skip
-    for header, value in _table(entry.get("headers")).items():
+    for header, value in table(entry.get("headers")).items():
         if is_secret_field(header):
             withhold({header: value}, findings, line, at="headers")
         findings.warn("unmapped-parameter", f"the header {header} is left", line, "headers")
@@ -136,15 +144,15 @@ def _model(entry: Mapping[str, Any], findings: Findings, line: int | None) -> Mo
 
 def _named_beside(folder: Path, known: dict[str, Model], findings: Findings) -> None:
     """Aliases, options and the default, from the files beside."""
-    for alias, name in _table(_loaded(folder / _ALIASES)).items():
+    for alias, name in table(_loaded(folder / _ALIASES)).items():
         model = _of_name(str(name), known, findings, _ALIASES)
         if model is not None and alias not in model.aliases:
             model.aliases.append(alias)
             known.setdefault(alias, model)
-    for name, options in _table(_loaded(folder / _OPTIONS)).items():
+    for name, options in table(_loaded(folder / _OPTIONS)).items():
         model = _of_name(name, known, findings, _OPTIONS)
         if model is not None:
-            fields.settle(model, _table(options), findings)
+            fields.settle(model, table(options), findings)
     default = _text(folder / _DEFAULT)
     first = _of_name(default, known, findings, _DEFAULT) if default else None
     if first is not None and len(findings.models) > 1:
@@ -177,7 +185,7 @@ def _beside(document: Document, name: str) -> Artefact:
     """One of the files beside; where the models are in a file of their own, that one says all."""
     findings, folder = Findings(document.path, KIND), document.real.parent
     if name == "keys.json":
-        names = ", ".join(one for one in _table(document.shape) if not one.startswith("//"))
+        names = ", ".join(one for one in table(document.shape) if not one.startswith("//"))
         findings.warn("secret-in-clear", f"holds keys in clear, which are not read, for: {names}")
         return findings.artefact()
     first = next(one for one in _FILES if (folder / one).is_file() or one == name)
@@ -188,19 +196,22 @@ def _beside(document: Document, name: str) -> Artefact:
 
 def _template(document: Document, shape: Mapping[str, Any]) -> Artefact:
     findings = Findings(document.path, KIND)
-    known: dict[str, Model] = {}
-    model = None
+    model, options = None, table(shape.get("options"))
     if isinstance(named := shape.get("model"), str) and named:
-        model = _of_name(named, known, findings, "model")
-    if model is not None:
-        fields.settle(model, _table(shape.get("options")), findings)
+        model = _own(named, document.real.parent.parent, findings)
+        if model is None and (model := _of_name(named, {}, findings, "model")) is not None:
+            fields.settle(model, options, findings)
+            options = {}
+    if options:
+        said = f"sets {', '.join(options)[:120]} for its prompt alone"
+        findings.warn("not-applied", said, None, "options")
     for key in ("tools", "functions", "schema_object", "fragments", "system_fragments",
                 "attachments"):  # fmt: skip
         if shape.get(key):
             findings.warn("tools", f"{key} stays with llm", None, key)
     prompt, system = shape.get("prompt"), shape.get("system")
     defaults = {
-        key: str(one) for key, one in _table(shape.get("defaults")).items()
+        key: str(one) for key, one in table(shape.get("defaults")).items()
         if isinstance(one, str | int | float)
     }  # fmt: skip
     name = document.path.stem
@@ -211,6 +222,19 @@ def _template(document: Document, shape: Mapping[str, Any]) -> Artefact:
     else:
         findings.template(name, user, model=model, defaults=defaults)
     return findings.artefact()
+
+
+def _own(name: str, folder: Path, findings: Findings) -> Model | None:
+    """A model of the user's, which the folder around the templates defines."""
+    entries = _loaded(folder / _MODELS)
+    if not is_models(entries):
+        return None
+    around = Findings(findings.path, KIND)
+    model = _models(entries, folder, around, Lines("")).get(name)
+    findings.secrets |= around.secrets
+    if model is not None:
+        findings.models.append(model)
+    return model
 
 
 def _variable(name: str) -> str:
@@ -243,10 +267,6 @@ def _bytes(path: Path) -> bytes | None:
         return there.read_bytes() if there.stat().st_size <= _LARGEST else None
     except (OSError, RuntimeError):
         return None
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return {str(key): one for key, one in value.items()} if isinstance(value, dict) else {}
 
 
 def _texts(value: Any) -> list[str]:

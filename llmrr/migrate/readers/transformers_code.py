@@ -129,7 +129,8 @@ def _pipeline(call: Call, models: CodedModels, generation: Generation) -> None:
     stated = given.get("model", plain[at] if len(plain) > at else None)
     if isinstance(task, str) and task not in _TEXT_TASKS and models.owner(stated) is None:
         code = "embedding-model" if task in _EMBEDDING_TASKS else "other-role"
-        models.findings.warn(code, f"a pipeline for {task[:60]}", call.line, "pipeline")
+        said = f"a pipeline for {task[:60]} writes no text: left out"
+        models.findings.warn(code, said, call.line, "pipeline")
         return
     if stated is None:
         said = f"pipeline({task!r}) names no model: the library's default is not taken over"

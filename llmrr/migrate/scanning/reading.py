@@ -5,6 +5,7 @@ import os
 import stat
 from typing import Final, NamedTuple
 
+from llmrr.config import FILE_NAME
 from llmrr.migrate.documents import LARGEST
 
 _HEAD: Final = 65_536
@@ -22,6 +23,8 @@ _ENDINGS: Final = (
     "sql proto graphql gql thrift ipa apk lockb sum pyi diff patch snap geojson "
     "jsonl ndjson xml xsd xsl plist strings storyboard pem crt key p12 gpg asc sig lock"
 )
+# Files of simonw/llm that may hold nothing but a short name.
+_NAMED: Final = frozenset({"aliases.json", "default_model.txt", "model_options.json", "keys.json"})
 OURS: Final = "# Written by llmrr migrate"  # how an llmrr.toml begins that is made here
 UNREAD: Final = frozenset(f".{ending}" for ending in _ENDINGS.split())
 
@@ -50,6 +53,18 @@ def read(path: str) -> Content:
         return Content(data, len(data))
     finally:
         os.close(handle)
+
+
+def is_ours(path: str, data: bytes) -> bool:
+    """Whether a file is an ``llmrr.toml``, under whatever name."""
+    name = path.rpartition("/")[2]
+    return name == FILE_NAME or (name.endswith(".toml") and data.startswith(OURS.encode()))
+
+
+def is_named(path: str) -> bool:
+    """Whether a file is one of a tool by its name, whatever little it says."""
+    name = path.rpartition("/")[2]
+    return name in _NAMED or "modelfile" in name.lower()
 
 
 def _exactly(handle: int, count: int) -> bytes:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from llmrr.config import FILE_NAME
 from llmrr.errors import DamagedFile, NotFound, UsageError, nearest
 from llmrr.migrate import readers
 from llmrr.migrate.artefact import KINDS, Artefact, Notice
@@ -17,8 +16,9 @@ from llmrr.migrate.documents import CODE, LARGEST, Document
 from llmrr.migrate.parsing.sniffing import is_minified, language, may_mention_model
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.scanning import seeming
+from llmrr.migrate.scanning.beside import with_keys
 from llmrr.migrate.scanning.garbage import Uncollected
-from llmrr.migrate.scanning.reading import OURS, UNREAD, Content, read
+from llmrr.migrate.scanning.reading import UNREAD, Content, is_named, is_ours, read
 from llmrr.migrate.scanning.walking import File, Left, Walk, Wanted, said
 from llmrr.migrate.terms.secrets import masked
 
@@ -161,14 +161,15 @@ class _Run:
             self._problem(file, said(error), named)
             return
         self.read += 1
-        if self.kind is None and _is_ours(file.shown, content.data):
+        if self.kind is None and is_ours(file.shown, content.data):
             self.left.append(Left(Path(file.shown), "llmrr's own settings"))
             if named:
                 ours = "it is llmrr's own: llmrr config check"
                 self.artefacts.append(Artefact(Path(file.shown), "none", error=ours))
             return
         around = _tells_of_system(file.shown, suffix, content.data)
-        if content.is_whole and not (named or around or may_mention_model(content.data, suffix)):
+        is_told = named or around or is_named(file.shown)
+        if content.is_whole and not (is_told or may_mention_model(content.data, suffix)):
             return
         why = _too_much(content, suffix)
         if why is not None:
@@ -205,8 +206,9 @@ class _Run:
         if document.text is not None and language(document.text, document.suffix):
             if document.code is None:
                 return []
-            return self._asked("of_code", lambda one: one.of_code and one.of_code(document),
-                               document.path)  # fmt: skip
+            found = self._asked("of_code", lambda one: one.of_code and one.of_code(document),
+                                document.path)  # fmt: skip
+            return with_keys(found, document)
         return self._asked("of_data", lambda one: one.of_data and one.of_data(document),
                            document.path, stop=True)  # fmt: skip
 
@@ -255,15 +257,13 @@ class _Run:
 
 
 def _known(found: list[Artefact]) -> list[Artefact]:
-    """Without guesses at files that are known for what they are."""
-    known = {one.path for one in found if one.kind not in ("custom", "none")}
-    return [one for one in found if one.kind != "custom" or one.path not in known]
+    """Without guesses at files that are known for what they are; what code asks is no guess."""
+    known = {one.path for one in found if one.kind != "none" and not _is_guess(one)}
+    return [one for one in found if not _is_guess(one) or one.path not in known]
 
 
-def _is_ours(path: str, data: bytes) -> bool:
-    """Whether a file is an ``llmrr.toml``, under whatever name."""
-    name = path.rpartition("/")[2]
-    return name == FILE_NAME or (name.endswith(".toml") and data.startswith(OURS.encode()))
+def _is_guess(artefact: Artefact) -> bool:
+    return artefact.kind == "custom" and artefact.confidence is not None
 
 
 def _is_read(path: str, suffix: str) -> bool:

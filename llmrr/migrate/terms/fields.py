@@ -14,6 +14,7 @@ from llmrr.kinds import split_source
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.terms import naming, secrets
 from llmrr.migrate.terms.conversion import converted
+from llmrr.migrate.terms.withheld import withhold
 from llmrr.migrate.values import Call, Env, OneOf, Prompt, Unresolved, Value
 from llmrr.parameters import fields_of
 
@@ -101,6 +102,8 @@ def settle(
     ordered = sorted(stated.items(), key=lambda one: secrets.is_secret_field(one[0]))
     for name, value in ordered:  # keys last: what their variables are called depends on the rest
         if name in drop or value is None or value == "":
+            if isinstance(value, dict) and _plain(name).endswith("headers"):
+                withhold(value, findings, line, at=name)
             continue
         if isinstance(value, OneOf) and value.values[:1] == (None,):
             continue  # a parameter that is left out unless somebody states it
@@ -133,31 +136,9 @@ def resolved(value: Value, findings: Findings, name: str, line: int | None = Non
     if isinstance(value, str) and (found := secrets.reference(value)) is not None:
         value = found
     if isinstance(value, Env):
-        if value.default is None:
-            findings.warn(
-                "unresolved", f"{name} is what the variable {value.name} holds", line, name
-            )
-            return None
-        default = resolved(value.default, findings, name, line)
-        if default is not None:
-            findings.warn(
-                "env-default",
-                f"{name} is what the variable {value.name} holds, else {default!r}, taken here",
-                line, name,
-            )  # fmt: skip
-        return default
-    if isinstance(value, OneOf) and (stated := value.stated) and (
-        value.assumed or len(stated) == 1
-    ):  # fmt: skip
-        found = resolved(stated[0], findings, name, line)
-        if found is not None and value.assumed and not isinstance(stated[0], Env):
-            others = "".join(f", or {one!r}" for one in stated[1:])[:100]
-            findings.warn(
-                "default-argument",
-                f"{name} is {value.text[:60]!r}, by default {found!r}{others}",
-                value.line or line, name,
-            )  # fmt: skip
-        return found
+        return _of_variable(value, findings, name, line)
+    if isinstance(value, OneOf) and value.stated and (value.assumed or len(value.stated) == 1):
+        return _of_one(value, findings, name, line)
     if isinstance(value, Unresolved | Call | Prompt):
         text = value.text[:80]
         origin = value.origin if isinstance(value, Unresolved) else None
@@ -170,11 +151,42 @@ def resolved(value: Value, findings: Findings, name: str, line: int | None = Non
     return value
 
 
-def alternatives(value: Value) -> list[Value]:
-    """The values that a thing may have, each as it is to be ``resolved``: one, or several."""
+def _of_variable(value: Env, findings: Findings, name: str, line: int | None) -> Any:
+    said = f"{name} is what the variable {value.name} holds"
+    if value.default is None:
+        findings.warn("unresolved", said, line, name)
+        return None
+    default = resolved(value.default, findings, name, line)
+    if default is not None:
+        findings.warn("env-default", f"{said}, else {default!r}, taken here", line, name)
+    return default
+
+
+def _of_one(value: OneOf, findings: Findings, name: str, line: int | None) -> Any:
+    """The only value, or the one that is assumed."""
+    first, *rest = value.stated
+    found = resolved(first, findings, name, line)
+    if found is not None and value.assumed and not isinstance(first, Env):
+        others = "".join(f", or {one!r}" for one in rest)[:100]
+        said = f"{name} is {value.text[:60]!r}, by default {found!r}{others}"
+        findings.warn("default-argument", said, value.line or line, name)
+    return found
+
+
+def alternatives(
+    value: Value, findings: Findings, name: str, line: int | None = None
+) -> list[Value]:
+    """The values that a thing may have, each as it is to be ``resolved``: one, or several, with a
+    warning where a condition decides which."""
     if not isinstance(value, OneOf) or len(value.stated) < 2:
         return [value]
     first, *rest = value.stated
+    if not (value.assumed or value.is_each):
+        every = " or ".join(repr(getattr(one, "name", one)) for one in value.stated)[:100]
+        findings.warn(
+            "unresolved", f"{name} is {value.text[:60]!r}, {every} by a condition: each is taken",
+            value.line or line, name,
+        )  # fmt: skip
     return [replace(value, values=(first,)), *rest]
 
 
@@ -209,7 +221,7 @@ def _key(model: Model, name: str, value: Value, findings: Findings, line: int | 
         model.options["api_key_env"] = value.name
         if isinstance(value.default, str) and not secrets.is_placeholder(value.default):
             findings.secrets.add(value.default)
-            _tell(findings, name, line, value.name)
+            _tell(findings, name, findings.line_of(value.default, line), value.name)
         return
     if isinstance(value, Unresolved | Call | Prompt):
         if not (isinstance(value, Call) and value.callee.endswith("SecretStr")):
@@ -225,7 +237,7 @@ def _key(model: Model, name: str, value: Value, findings: Findings, line: int | 
         findings.secrets.add(text)
         model.options.setdefault("api_key_env", variable)
         model.key = secrets.digest(text)
-        _tell(findings, name, line, variable)
+        _tell(findings, name, findings.line_of(text, line), variable)
 
 
 def _tell(findings: Findings, name: str, line: int | None, variable: str) -> None:
@@ -256,14 +268,11 @@ def _plain(name: str) -> str:
 
 def _unknown(name: str, value: Value, findings: Findings, line: int | None) -> None:
     plain = _plain(name)
+    withhold(value, findings, line, at=name)
     if plain in _NOISE or (plain in _DEFAULTS and value in _DEFAULTS[plain]):
         return
     if isinstance(value, list | dict) and not value:
         return
-    if isinstance(value, dict) and any(secrets.is_secret_field(one) for one in value):
-        for inner, one in value.items():
-            if isinstance(one, str) and secrets.is_secret_field(inner):
-                findings.secrets.add(one)
     findings.warn("unmapped-parameter", f"{name} has no equivalent in llmrr.toml", line, name)
 
 

@@ -99,3 +99,13 @@ def _parts(rest: str) -> Hub | None:
     if colon and _FILE.fullmatch(tag):
         tag, file = "", "/".join([tag, *pieces[2:]])
     return Hub(repo, tag or None, file, None if revision in ("", "main") else revision)
+
+
+def gpu_format(source: str) -> str | None:
+    """The format of a repository's weights that only engines for GPUs run, by its name.
+
+    >>> gpu_format("huggingface:TheBloke/Mistral-7B-AWQ"), gpu_format("huggingface:a/b-GGUF")
+    ('AWQ', None)
+    """
+    found = re.search(r"(?i)[-_](awq|gptq|exl2|exl3)(?:$|[-_:@/])", source)
+    return found[1].upper() if found and source.startswith("huggingface:") else None

@@ -1,6 +1,7 @@
 """Other tools' names of providers and models as our sources (§5 of the design). Pure."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -51,6 +52,14 @@ class Place(NamedTuple):
     source: str | None
     base_url: str | None = None
     why: str = ""
+# The variables from which the clients of a provider take its address, the first before others.
+ADDRESSES: Final[Mapping[str, tuple[str, ...]]] = {
+    "openai": ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+    "azure": ("AZURE_OPENAI_ENDPOINT",),
+    "anthropic": ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_URL"),
+    "ollama": ("OLLAMA_HOST", "OLLAMA_BASE_URL"),
+    "groq": ("GROQ_BASE_URL",),
+}
 
 
 def provider_of(name: str) -> str | None:

@@ -21,6 +21,16 @@ _MODES: Final = {"embedding": "embedding", "embeddings": "embedding", "embed": "
 _ANSWERS: Final = frozenset({"chat", "completion", "responses", "text", "main", "batch"})
 
 
+def left_out(shown: str, role: Role) -> tuple[str, str]:
+    """The code and the words of a warning about a model with another task."""
+    if role == "other":
+        return "other-role", f"{shown} does not write answers: left out"
+    return "embedding-model", (
+        f"{shown} makes vectors, no answers: left out; llmrr embed takes it once it stands in"
+        ' [[models]] with tags = ["embedding"]'
+    )
+
+
 def role_of(name: str, mode: object = None) -> Role | None:
     """What a model is for besides answering, by what is said of it, else by its name; None is:
     it answers.

@@ -44,20 +44,10 @@ _BEARER: Final = re.compile(r"(?i)\b(bearer|basic)\s+(?!\$|\{|<)[\w.~+/=-]{6,}")
 _IN_COMMAND: Final = re.compile(
     r"(?i)(--?(?:api-?key|token|password|secret|hf-?token)[= ]+)(?!\$)[^\s'\"]+"
 )
-# In code: a name of a key, what follows it, and a literal.
-_GIVEN: Final = re.compile(
-    r"(?i)((?:key|token|secret|password|passwd|credential|auth\w*)s?[\"']?\]?\s*"
-    r"(?:[:=]|\bor\b|,|\|\||\?\?)\s*(?:[fru]{0,2}))([\"'`])(?:(?!\2).)*(\2|$)"
-)
 # In prose only what can hardly be a word: "the password: swordfish" of a prompt is kept.
 _IN_PROSE: Final = re.compile(
     r"(?i)\b(\w*(?:api[-_ ]?key|password|passwd|secret|token)['\"]?\s*[=:]\s*['\"]?)"
     r"(?=[^\s'\",;&]*\d)(?=[^\s'\",;&]*[a-z])[\w.~+/=-]{16,}"
-)
-# Variables that code sets: os.environ["X"] = "...", X_API_KEY = "...", process.env.X = "...".
-_ASSIGNED: Final = re.compile(
-    r"""(?:environ\[["']|env\.|env\[["']|^\s*(?:const\s+|let\s+|var\s+|export\s+const\s+)?)(\w+)"""
-    r"""(?:["']\])?\s*=\s*["']([^"'\s]{4,})["']"""
 )
 PLACEHOLDERS: Final = frozenset({
     "", "fake-key", "fake", "not-needed", "not_needed", "notneeded", "lm-studio", "lmstudio",
@@ -103,6 +93,11 @@ def is_secret_field(name: str) -> bool:
     return plain not in _NO_SECRET and bool(re.fullmatch(_FIELD, plain))
 
 
+def looking(text: str) -> Iterator[str]:
+    """What in a text has the spelling of a provider's keys."""
+    yield from (match[0] for match in _LOOKS.finditer(text))
+
+
 def looks_secret(text: str) -> bool:
     """Whether a text holds something that looks as keys do.
 
@@ -123,31 +118,6 @@ def is_placeholder(text: str) -> bool:
     """
     plain = text.strip()
     return plain.lower() in PLACEHOLDERS or bool(_PLACEHOLDER.fullmatch(plain))
-
-
-def assigned(text: str) -> Iterator[tuple[int, str, str]]:
-    """Keys that stand in code beside its calls: line, name of the variable or "", and the key.
-
-    >>> list(assigned('os.environ["SOME_API_KEY"] = "0f1e2d3c4b5a"'))
-    [(1, 'SOME_API_KEY', '0f1e2d3c4b5a')]
-    """
-    for number, line in enumerate(text.splitlines(), 1):
-        for match in _ASSIGNED.finditer(line[:2000]):
-            if is_secret_field(match[1]) and _may_be_key(match[1], match[2]):
-                yield number, match[1], match[2]
-        for match in _LOOKS.finditer(line[:2000]):
-            yield number, "", match[0]
-
-
-def _may_be_key(name: str, text: str) -> bool:
-    """Whether a text is one; under a name that may be that of a table's, it has to look random.
-
-    >>> _may_be_key("key", "interrupt-msg"), _may_be_key("api_key", "opensesame")
-    (False, True)
-    """
-    if name.lower() in ("key", "token") and not re.search(r"\d", text):
-        return False
-    return not is_placeholder(text)
 
 
 def reference(text: str) -> Env | None:
@@ -182,29 +152,6 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     text = _IN_COMMAND.sub(lambda found: f"{found[1]}…", text)
     text = _IN_PROSE.sub(lambda found: f"{found[1]}…", text)
     return _BEARER.sub(lambda found: f"{found[1]} …", text)
-
-
-def shown(code: str) -> str:
-    """Source text as it may be shown: without the literals that fields of keys are given.
-
-    >>> shown("client(api_key='0a1b2c', model=name)"), shown("{apiKey: `0a1b2c`}")
-    ("client(api_key='…', model=name)", '{apiKey: `…`}')
-    """
-    if "'" not in code and '"' not in code and "`" not in code:
-        return code
-    return masked(_GIVEN.sub(lambda found: f"{found[1]}{found[2]}…{found[3]}", code))
-
-
-def given(code: str) -> Iterator[str]:
-    """The literals in source text that fields of keys are given.
-
-    >>> list(given("client(api_key='0a1b2c', api_token='EMPTY')"))
-    ['0a1b2c']
-    """
-    for found in _GIVEN.finditer(code):
-        literal = found[0][len(found[1]) + 1 :].removesuffix(found[2])
-        if not is_placeholder(literal) and reference(literal) is None:
-            yield literal
 
 
 def digest(secret: str) -> str:

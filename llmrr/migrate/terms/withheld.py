@@ -1,13 +1,16 @@
 """Keys that stand where no model takes one: they are kept out of every text, and told."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from llmrr.migrate.artefact import Findings
 from llmrr.migrate.terms import secrets
+from llmrr.migrate.values import Call, Env, OneOf, Value
 
 _DEEPEST: Final = 40
 _MOST: Final = 100_000
+_SCHEME: Final = re.compile(r"(?i)^(?:bearer|basic|token|api-?key)\s+(?=\S)")  # of a header
 
 
 def withhold(value: Any, findings: Findings, line: int | None = None, *, at: str = "") -> bool:
@@ -18,9 +21,8 @@ def withhold(value: Any, findings: Findings, line: int | None = None, *, at: str
         findings.secrets.add(text)
         found = True
         if at:
-            findings.warn(
-                "secret-in-clear", f"{name} holds a key in clear: it stays in that file", line, name
-            )
+            said = f"{name} holds a key in clear: it stays in that file"
+            findings.warn("secret-in-clear", said, findings.line_of(text, line), name)
     return found
 
 
@@ -43,13 +45,24 @@ def literals(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
             ])  # fmt: skip
         elif isinstance(one, list | tuple) and depth < _DEEPEST:
             waiting += reversed([(place, secret, inner, depth + 1) for inner in one])
-        elif isinstance(one, str) and _is_key(one, secret):
-            yield place, one
+        elif isinstance(one, Env | OneOf | Call) and depth < _DEEPEST:
+            parts = _of_code(one, secret)
+            waiting += reversed([(place, secret, inner, depth + 1) for inner in parts])
+        elif isinstance(one, str) and _is_key(plain := _SCHEME.sub("", one.strip()), secret):
+            yield place, plain
 
 
-def _is_key(text: str, by_field: bool) -> bool:
+def _of_code(value: Env | OneOf | Call, secret: bool) -> Sequence[Value]:
+    """What in code may be a value: the default of a variable, branches, and what is wrapped."""
+    if isinstance(value, Env):
+        return (value.default,)
+    if isinstance(value, OneOf):
+        return value.values
+    return (*value.args, *value.fields.values()) if secret else ()
+
+
+def _is_key(plain: str, by_field: bool) -> bool:
     """Whether a text is a key: in a field for one, or by how it looks as a whole."""
-    plain = text.strip().removeprefix("Bearer ").strip()
     if secrets.is_placeholder(plain) or secrets.reference(plain) is not None or "${" in plain:
         return False
     return by_field or (" " not in plain and "/" not in plain and secrets.looks_secret(plain))

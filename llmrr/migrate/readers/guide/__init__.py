@@ -20,21 +20,28 @@ class _Shape(NamedTuple):
     fits: Callable[[Mapping[str, Value]], bool]
     read: Callable[[Mapping[str, Value], Findings], None]
     confidence: float | None = None
+    of_javascript: bool = False  # in code and JSON alone; what else looks so is another program's
 
 
 _SHAPES: Final = (
     _Shape("langchain-config-js", many.is_langchain, many.read),
     _Shape("custom", many.is_router, many.read, 0.9),
-    _Shape("openai-config-js", openai.fits, openai.read),
+    _Shape("openai-config-js", openai.fits, openai.read, of_javascript=True),
     _Shape("local-config-js", local.fits, local.read),
 )
+
+_JSON: Final = (".json", ".jsonc", ".json5")
 
 
 def of_file(document: Document) -> Iterator[Artefact]:
     """What a file of one of these shapes says."""
     found: dict[str, Findings] = {}
+    is_javascript = document.code is not None or document.suffix in _JSON
     for table in tables(document):
-        shape = next((one for one in _SHAPES if one.fits(table)), None)
+        shape = next((
+            one for one in _SHAPES
+            if (is_javascript or not one.of_javascript) and one.fits(table)
+        ), None)  # fmt: skip
         if shape is not None:
             findings = found.setdefault(shape.kind, Findings(document.path, shape.kind))
             findings.confidence = shape.confidence

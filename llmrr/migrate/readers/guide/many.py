@@ -182,13 +182,8 @@ def _of_source(
 
 def _own(model: Model, entry: Mapping[str, Value], findings: Findings, at: str) -> None:
     """What is said of a model beside its parameters."""
-    engine, format = entry.get("engine"), entry.get("format")
-    if isinstance(engine, str) and model.source.startswith(("file:", "huggingface:")):
-        model.engine = _ENGINES.get(engine.lower())
-        if model.engine is None and engine.lower() not in ("auto", "default"):
-            findings.warn("not-applied", f"there is no engine {engine!r}", at=f"{at}.engine")
-    if isinstance(format, str) and format.lower() in _FORMATS:
-        model.format = format.lower()
+    if model.source.startswith(("file:", "huggingface:")):
+        _running(model, entry, findings, at)
     weight, priority = entry.get("weight"), entry.get("priority")
     if isinstance(weight, int | float) and not isinstance(weight, bool):
         model.weight = weight
@@ -202,6 +197,23 @@ def _own(model: Model, entry: Mapping[str, Value], findings: Findings, at: str) 
         findings.warn("unmapped-parameter", "the file decides its quantization",
                       at=f"{at}.quantization")  # fmt: skip
     _labels(model, entry)
+
+
+def _running(model: Model, entry: Mapping[str, Value], findings: Findings, at: str) -> None:
+    """The engine that runs a model and the format of its files."""
+    engine, format = entry.get("engine"), entry.get("format")
+    if isinstance(engine, str) and engine.lower() not in ("auto", "default"):
+        model.engine = _ENGINES.get(engine.lower())
+        if model.engine is None:
+            findings.warn("not-applied", f"there is no engine {engine!r}", at=f"{at}.engine")
+        elif engine.lower() == "native":
+            said = f"engine {engine!r} is {model.engine!r} here"
+            findings.warn("not-applied", said, at=f"{at}.engine")
+    if isinstance(format, str) and format.lower() in _FORMATS:
+        model.format = format.lower()
+    elif isinstance(format, str) and format.lower() not in ("", "auto"):
+        said = f"there is no format {format!r}: it is told from the files"
+        findings.warn("not-applied", said, at=f"{at}.format")
 
 
 def _labels(model: Model, entry: Mapping[str, Value]) -> None:

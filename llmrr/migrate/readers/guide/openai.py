@@ -7,7 +7,7 @@ from typing import Final
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers.guide.tables import in_milliseconds, nested, part
 from llmrr.migrate.terms import fields, naming, secrets
-from llmrr.migrate.values import Env, Value
+from llmrr.migrate.values import Env, Value, default_text
 
 NAME: Final = "openai-default"  # the guide's
 _MODEL: Final = ("model", "modelName", "model_name", "defaultModel", "chatModel", "engine")
@@ -25,10 +25,10 @@ def fits(table: Mapping[str, Value]) -> bool:
     if not models or "provider" in table or ("models" in table and not _names(table["models"])):
         return False
     if any("-" in name for name in table) or any(
-        (_text(one) or "").startswith("openai/") for one in models.values()
+        (default_text(one) or "").startswith("openai/") for one in models.values()
     ):
         return False  # the words of another tool
-    known = [naming.guessed(_text(one) or "") for one in models.values()]
+    known = [naming.guessed(default_text(one) or "") for one in models.values()]
     if any(one not in (None, "openai") for one in known):
         return False
     key = _key(table)
@@ -97,12 +97,6 @@ def _names(models: Value) -> dict[str, Value]:
 
 def _may_name(value: Value) -> bool:
     return isinstance(value, Env) or (isinstance(value, str) and bool(value))
-
-
-def _text(value: Value) -> str | None:
-    while isinstance(value, Env):
-        value = value.default
-    return value if isinstance(value, str) else None
 
 
 def _key(table: Mapping[str, Value]) -> tuple[str, Value] | None:

@@ -71,6 +71,9 @@ def _chain(name: str, value: Value, known: Mapping[str, Model], findings: Findin
             text = called if isinstance(called, str) else "an entry"
             findings.warn("unresolved", f"{text} is none of the models", at=name)
     findings.chain(*models)
+    if models:
+        names = dict.fromkeys(one.name for one in models)
+        findings.settings.setdefault("fallback_chain", list(names))
 
 
 def _strategy(name: str, value: Value, findings: Findings) -> None:

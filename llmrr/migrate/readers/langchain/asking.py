@@ -3,10 +3,11 @@
 import re
 from typing import TYPE_CHECKING, Final
 
+from llmrr.migrate.readers.asked import tell_of_lost
 from llmrr.migrate.readers.langchain import classes, prompts, sketches
 from llmrr.migrate.readers.langchain.parts import NOTHING, Part, link, within
 from llmrr.migrate.readers.langchain.sketches import Sketch
-from llmrr.migrate.terms import secrets
+from llmrr.migrate.terms import code_keys
 from llmrr.migrate.values import Call, Prompt, Unresolved
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ def asked(runnables: "Runnables", on: Part, call: Call) -> Part:
     if isinstance(said, Prompt):
         link([runnables.keep(Sketch(sketches.title(call), said.text))], on)
     elif isinstance(said, Unresolved) and re.search(r"(?i)system", said.text):
-        text = secrets.shown(said.text)[:80]
+        text = code_keys.shown(said.text)[:80]
         runnables.findings.warn("unresolved", f"messages are {text!r}", call.line)
+    elif isinstance(said, Unresolved):
+        tell_of_lost(said, runnables.findings)
     elif isinstance(said, list) and not handed.chains and len(said) <= _MOST:
         found = prompts.conversation(call, said, runnables.findings)
         runnables.messages_used |= {id(one) for one in within(said)}

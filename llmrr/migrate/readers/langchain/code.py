@@ -44,7 +44,7 @@ def taken(document: Document, code: Code) -> Findings:
         runnables.part(call)
     asking.loose_messages(runnables)
     runnables.finish()
-    constructed.keys_beside(document.text or "", findings)
+    constructed.keys_beside(document.source, findings)
     return findings
 
 

@@ -11,7 +11,9 @@ from llmrr.migrate.values import Call, Env, Unresolved, Value
 _TYPES: Final = ("constructor", "secret", "not_implemented")
 _DEEPEST: Final = 60
 _LONGEST: Final = 100_000
-_MODEL: Final = re.compile(r"\b(model|model_name|model_id|model_path|repo_id)='([^'\n]{1,300})'")
+_MODEL: Final = re.compile(
+    r"\b(model|model_name|model_id|model_path|repo_id)(?:=|': )'([^'\n]{1,300})'"
+)
 
 
 def is_node(value: Any) -> bool:

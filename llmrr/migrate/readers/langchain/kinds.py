@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.readers import constructed
+from llmrr.migrate.readers import arguments, constructed
 from llmrr.migrate.readers.langchain import classes, sketches
 from llmrr.migrate.readers.langchain.parts import NOTHING, Part, beside, link, one_of
 from llmrr.migrate.terms import fields, naming, secrets
@@ -21,6 +21,9 @@ _CLASS_METHODS: Final = frozenset({
     "from_model_id", "fromModelId", "initialize", "from_pretrained", "from_params", "construct",
 })  # fmt: skip
 _CACHES: Final = re.compile(r"\w*(?:SQLite|SQLAlchemy|GPT|InMemory|Redis|Semantic|Local)\w*Cache")
+_OF_AZURE: Final = re.compile(
+    r"(?i)azure_?open_?ai_?(?:api_?)?(?:key|instance_?name|deployment_?name|base_?path|endpoint)"
+)
 _BARE: Final = ("LLMChain", "PromptTemplate", "ChatPromptTemplate")
 _SEQUENCES: Final = ("RunnableSequence", "RunnableSequence.from")
 
@@ -64,30 +67,27 @@ def _of_model(runnables: "Runnables", call: Call, name: str) -> Part:
     if isinstance(inner, Call) and (found := runnables.part(inner)).chains:
         return found  # ChatHuggingFace(llm=...), structured wrappers
     provider = classes.MODELS[name]
-    stated = constructed.arguments(call)
+    stated = arguments.stated_in(call)
     if name == "ChatAnthropicBedrock":
         provider = "bedrock"
-    if provider == "openai" and name == "OpenAI" and _is_azure(stated):
+    if provider == "openai" and _is_azure(stated):
         provider = "azure"
     return runnables.model(provider, call)
 
 
 def _is_azure(stated: dict[str, Value]) -> bool:
-    """LangChain JS's ChatOpenAI and OpenAI speak to Azure where they are told an instance."""
-    return any(stated.get(one) for one in (
-        "azureOpenAIApiInstanceName", "azure_open_ai_api_instance_name",
-        "azureOpenAIApiDeploymentName",
-    ))  # fmt: skip
+    """LangChain JS's ChatOpenAI and OpenAI speak to Azure where they are told what is there."""
+    return any(one and _OF_AZURE.fullmatch(name) for name, one in stated.items())
 
 
 def _initialised(runnables: "Runnables", call: Call) -> Part:
     """``init_chat_model``: the provider is stated, or stands before the first colon, or is taken
     from how the name begins."""
     line, findings = runnables.line(call), runnables.findings
-    spelled = constructed.spellings("openai", call)
+    spelled = constructed.spellings("openai", call, findings, line)
     if len(spelled) > 1:
         return one_of([_initialised(runnables, one) for one in spelled])
-    stated = constructed.arguments(call)
+    stated = arguments.stated_in(call)
     known = fields.resolved(stated.get("model"), findings, "model", line)
     if not isinstance(known, str):
         if stated.get("model") is None:
@@ -158,6 +158,9 @@ def _container(runnables: "Runnables", call: Call, name: str) -> Part | None:
 def _other(runnables: "Runnables", call: Call, name: str) -> Part | None:
     findings, line = runnables.findings, runnables.line(call)
     if name == "_ConfigurableModel":
+        default = call.fields.get("default_config", call.fields)
+        if isinstance(default, dict) and default.get("model"):
+            return _initialised(runnables, replace(call, args=(), fields=default))
         findings.warn("no-model", "which model it is is said at run time", line)
         return NOTHING
     if name in ("pull", "pull_prompt", "pullPrompt"):
@@ -210,7 +213,8 @@ def _agent(runnables: "Runnables", call: Call) -> Part:
     elif isinstance(given, str | Env | Unresolved):
         line = runnables.line(call)
         names = [fields.resolved(one, runnables.findings, "model", line)
-                 for one in fields.alternatives(given)]  # fmt: skip
+                 for one in fields.alternatives(
+                     given, runnables.findings, "model", line)]  # fmt: skip
         found = one_of([by_name(runnables, call, one, None, {}) for one in names
                         if isinstance(one, str)])  # fmt: skip
     rest = beside(runnables.part(one) for one in (*call.args, *call.fields.values()))
@@ -237,7 +241,7 @@ def _embedding(runnables: "Runnables", call: Call, name: str) -> Part:
 
 def embedding(findings: Findings, call: Call, name: str, line: int | None) -> None:
     """A model of embeddings is told, and its key is kept out of every text."""
-    stated = constructed.arguments(call)
+    stated = arguments.stated_in(call)
     keys = ("model", "model_name", "modelName", "model_id", "repo_id", "deployment", "model_path")
     said = next((stated[one] for one in keys if isinstance(stated.get(one), str)), None)
     whose = f"of {said} " if said else ""

@@ -1,7 +1,7 @@
 """``llm.save``, ``chain.save`` and ``prompt.save`` of older LangChains: flat JSON or YAML whose
 ``_type`` says what it is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from llmrr.migrate.documents import Document
 from llmrr.migrate.readers import constructed
 from llmrr.migrate.readers.langchain import classes, dumped
 from llmrr.migrate.readers.langchain.runnables import Runnables
+from llmrr.migrate.terms import naming
 from llmrr.migrate.values import Call, Value
 
 KIND = "langchain-legacy"
@@ -23,6 +24,10 @@ _NOISE: Final = frozenset({
     "output_parser", "name", "lc_attributes", "return_final_only", "llm_kwargs", "cache",
     "client", "async_client", "api_resource_base",
 })  # fmt: skip
+_NAMES: Final = ("model_name", "azure_deployment")
+_ADDRESSES: Final = ("base_url", "openai_api_base", "api_base", "endpoint", "azure_endpoint")
+# What stands beside the name of a model.
+_BESIDE: Final = (*_ADDRESSES, "temperature", "max_tokens", "api_key", "top_p")
 _LARGEST: Final = 1_000_000  # bytes of a prompt in a file of its own
 _DEEPEST: Final = 30
 
@@ -30,9 +35,14 @@ _DEEPEST: Final = 30
 def read(document: Document) -> Iterable[Artefact]:
     """What a file of ``save`` holds; none where it is not one."""
     data = document.shape
-    if not isinstance(data, dict) or not _is_saved(data):
+    if not isinstance(data, dict):
         return []
-    return [_taken(document, data)]
+    if _is_saved(data):
+        return [_taken(document, data)]
+    inside = list(_inside(data, 0)) if "_type" in (document.text or "") else []
+    if not any(_is_unknown(one) for one in inside):
+        return []
+    return [_taken(document, data, inside)]
 
 
 def forced(document: Document) -> Iterable[Artefact]:
@@ -54,8 +64,34 @@ def _is_saved(data: dict[str, Any]) -> bool:
         return False
     return (
         kind in classes.TYPES or kind in _PROMPTS or _is_chain(data) or _is_agent(data)
-        or ("model_name" in data and "temperature" in data)
+        or _is_unknown(data)
     )  # fmt: skip
+
+
+def _is_unknown(data: dict[str, Any]) -> bool:
+    """Whether a table is laid out as those of LangChain, with a ``_type`` of another program."""
+    kind = data.get("_type")
+    if not isinstance(kind, str) or kind in classes.TYPES or kind in _PROMPTS:
+        return False
+    return _is_named(data) and any(one in data for one in _BESIDE)
+
+
+def _is_named(data: dict[str, Any]) -> bool:
+    return any(data.get(one) and isinstance(data[one], str) for one in _NAMES)
+
+
+def _inside(data: Any, depth: int) -> Iterator[dict[str, Any]]:
+    """The tables of models in the settings of another program."""
+    if depth > _DEEPEST or not isinstance(data, dict | list):
+        return
+    for one in data.values() if isinstance(data, dict) else data:
+        kind = one.get("_type") if isinstance(one, dict) else None
+        if isinstance(kind, str) and (
+            _is_unknown(one) or (kind in classes.TYPES and _is_named(one))
+        ):
+            yield one
+        else:
+            yield from _inside(one, depth + 1)
 
 
 def _is_chain(data: dict[str, Any]) -> bool:
@@ -71,11 +107,15 @@ def _is_agent(data: dict[str, Any]) -> bool:
     )
 
 
-def _taken(document: Document, data: dict[str, Any]) -> Artefact:
+def _taken(
+    document: Document, data: dict[str, Any], inside: Sequence[dict[str, Any]] = ()
+) -> Artefact:
+    """What is saved in a file: one thing, or each of those ``inside``."""
     findings = Findings(document.path, KIND)
     runnables = Runnables(findings, lined=False)
     saved = _Saved(document, findings)
-    runnables.part(saved.call(data, 0))
+    for one in inside or [data]:
+        runnables.part(saved.call(one, 0))
     runnables.finish()
     constructed.keys_in(data, findings)
     kind = str(data.get("_type") or "")
@@ -102,11 +142,25 @@ class _Saved:
             for name in _NOISE:
                 told.pop(name, None)
             return Call(classes.TYPES[kind], (), told)
-        if "model_name" in data and "llm" not in data:
-            return Call(f"langchain.llms.{kind}", (), {"model": data["model_name"]})
+        if _is_unknown(data):
+            return self.unknown(data, kind)
         if _is_agent(data):
             self.findings.warn("framework-logic", f"an agent ({kind}) stays in the code")
         return self.chain(data, depth)
+
+    def unknown(self, data: dict[str, Any], kind: str) -> Value:
+        """A model of another program; one at an address of its own speaks as OpenAI does."""
+        self.findings.warn(
+            "unknown-provider", f"LangChain has no _type {kind[:40]!r}: read as its own are",
+            at="_type",
+        )  # fmt: skip
+        told = {str(key): dumped.value_of(one) for key, one in data.items() if key not in _NOISE}
+        address = next((str(told[one]) for one in _ADDRESSES if told.get(one)), None)
+        provider = naming.provider_of(kind) or kind
+        if address and provider != "azure" and not naming.is_default(provider, address):
+            return Call("VLLMOpenAI", (), told)
+        model = next(told.pop(one) for one in _NAMES if told.get(one))
+        return Call("init_chat_model", (), {"model": model, "model_provider": provider, **told})
 
     def chain(self, data: dict[str, Any], depth: int) -> Value:
         """A chain: what it is made of, by value or by file."""

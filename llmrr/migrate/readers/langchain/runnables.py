@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.readers import constructed
+from llmrr.migrate.readers import arguments, constructed
 from llmrr.migrate.readers.langchain import asking, prompts
 from llmrr.migrate.readers.langchain.parts import (
     NOTHING,
@@ -42,7 +42,7 @@ _FILLING: Final = frozenset({
 })  # fmt: skip
 _SAME: Final = frozenset({
     "with_config", "withConfig", "with_types", "with_listeners", "withListeners", "assign", "pick",
-    "with_alisteners", "as_tool", "asTool",
+    "with_alisteners", "as_tool", "asTool", "bind_llm",
 })  # fmt: skip
 _TOOLS: Final = frozenset({
     "bind_tools", "bindTools", "with_structured_output", "withStructuredOutput", "bind_functions",
@@ -157,7 +157,7 @@ class Runnables:
                 self.findings.warn("tools", "tools or a schema of answers stay in the code", line)
             return on
         if name == "bind":
-            return self.bound(on, constructed.arguments(call), call)
+            return self.bound(on, arguments.stated_in(call), call)
         if name in ("with_retry", "withRetry"):
             return self.retried(on, call.named, call)
         if name == "partial":
@@ -171,8 +171,6 @@ class Runnables:
             return on
         if name in _ASKING:
             return asking.asked(self, on, call)
-        if name in ("bind_llm",):
-            return on
         return None if not (on.chains or on.waiting) else NOTHING
 
     def fallbacks(self, on: Part, given: Value, call: Call) -> Part:
@@ -253,7 +251,7 @@ class Runnables:
 
     def model(self, provider: str, call: Call) -> Part:
         """The model that a call constructs, or each of those that branches name."""
-        spelled = constructed.spellings(provider, call)
+        spelled = constructed.spellings(provider, call, self.findings, self.line(call))
         return one_of([self._one_model(provider, one, call) for one in spelled])
 
     def _one_model(self, provider: str, spelled: Call, call: Call) -> Part:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.readers.asked import tell_of_lost
 from llmrr.migrate.terms import fields
+from llmrr.migrate.terms.texts import literal
 from llmrr.migrate.values import Call, Prompt, Unresolved, Value
 
 Turn = tuple[str, str]
@@ -74,13 +76,14 @@ def literal_text(value: Value, findings: Findings, line: int | None) -> str | No
     if isinstance(value, Prompt):
         return value.text
     if isinstance(value, Unresolved):
+        tell_of_lost(value, findings)
         return "{" + _hole(value.text) + "}"
     if isinstance(value, Call) or value is None:
         return "{input}" if value is not None else None
     known = fields.resolved(value, findings, "content", line)
     if not isinstance(known, str):
         return None
-    return known.replace("{", "{{").replace("}", "}}")
+    return literal(known)
 
 
 def _hole(source: str) -> str:

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.readers.asked import tell_of_lost
 from llmrr.migrate.readers.llama_node.places import sized
 from llmrr.migrate.readers.llama_node.tracing import Tracing
 from llmrr.migrate.terms import fields
+from llmrr.migrate.terms.texts import literal
 from llmrr.migrate.values import Call, Prompt, Value
 
 _ASKS: Final = frozenset({
@@ -63,6 +65,9 @@ class Asking:
         lora = stated.pop("lora", None)
         if lora is not None:
             self._lora(model, lora, call.line)
+        if stated.get("batchSize") is not None:
+            said = "batchSize has no equivalent in llmrr.toml"
+            self._findings.warn("batch-size", said, call.line, "batchSize")
         self._settle(model, stated, call, _OF_CONTEXT)
 
     def _lora(self, model: Model, lora: Value, line: int) -> None:
@@ -107,8 +112,8 @@ class Asking:
                 "not-applied", "another session of the model has another system prompt, which is"
                 " kept as a template", call.line, "systemPrompt",
             )  # fmt: skip
-            text = known.replace("{", "{{").replace("}", "}}")
-            self._findings.template(_label(call), messages=[("system", text)], model=model)
+            turns = [("system", literal(known))]
+            self._findings.template(_label(call), messages=turns, model=model)
 
     def _asked(self, call: Call) -> None:
         model = self._tracing.model_of(call)
@@ -118,6 +123,7 @@ class Asking:
         prompt = call.args[0] if call.args else None
         if isinstance(prompt, Prompt):
             self._findings.template(_label(call), prompt.text, model=model)
+        tell_of_lost(prompt, self._findings)
         options = call.args[1] if len(call.args) > 1 else None
         if isinstance(options, dict):
             self._told_by(model, _flat(options), call)

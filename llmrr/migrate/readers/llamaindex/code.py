@@ -44,7 +44,7 @@ def _taken(document: Document, code: Code) -> Findings:
     for call in code.calls:
         runnables.part(call)
     runnables.finish()
-    constructed.keys_beside(document.text or "", findings)
+    constructed.keys_beside(document.source, findings)
     return findings
 
 

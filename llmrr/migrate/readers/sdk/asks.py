@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
@@ -76,8 +76,10 @@ class Asked:
     def add(self, ask: Ask) -> Model | None:
         """The model that a call asks, the first of several; None, with a warning, where it is not
         known."""
+        line = ask.call.line
         found = [
-            self.merge(made, ask) for one in fields.alternatives(ask.model)
+            self.merge(made, ask)
+            for one in fields.alternatives(ask.model, self.findings, ask.field, line)
             if (made := _model(replace(ask, model=one), self.findings)) is not None
         ]  # fmt: skip
         return found[0] if found else None
@@ -85,7 +87,7 @@ class Asked:
     def merge(self, made: Model, ask: Ask) -> Model:
         """A model that was just found for a call: itself, or the same one that was there."""
         for model, asks in self.by_model:
-            if _settings(model) == _settings(made):
+            if model.settings == made.settings:
                 self.findings.models.remove(made)
                 asks.append(ask)
                 made = model
@@ -95,10 +97,6 @@ class Asked:
         if ask.is_call and ask.call.line not in made.call_sites:
             made.call_sites.append(ask.call.line)
         return made
-
-
-def _settings(model: Model) -> tuple[Any, ...]:
-    return model.source, model.params, model.options, model.key
 
 
 def _model(ask: Ask, findings: Findings) -> Model | None:
@@ -128,7 +126,8 @@ def _model(ask: Ask, findings: Findings) -> Model | None:
     elif ask.client.vendor == "openai":
         model.adrift = _decider(ask.client)
     _fill(model, ask, findings)
-    own_keys.name_key(model, ask.client.vendor, {**ask.client.stated, **ask.stated})
+    if ask.client.sends_key:
+        own_keys.name_key(model, ask.client.vendor, {**ask.client.stated, **ask.stated})
     return model
 
 

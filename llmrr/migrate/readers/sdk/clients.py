@@ -37,13 +37,15 @@ _ADDRESSES: Final = ("OPENAI_BASE_URL", "OPENAI_API_BASE")
 
 class Client(NamedTuple):
     """``vendor`` is a word of ``naming``; ``stated`` what it is told. ``line`` is None for a module
-    that is used as a client; one that is set up in another place is not ``is_known``."""
+    that is used as a client; one that is set up in another place is not ``is_known``. A library
+    ``sends_key`` of its own accord, where none is stated."""
 
     vendor: str
     stated: Mapping[str, Value] = {}
     milliseconds: bool = False
     line: int | None = None
     is_known: bool = True
+    sends_key: bool = True
 
 
 def vendor_of(callee: str) -> str | None:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from llmrr.migrate.artefact import Findings, Model
+from llmrr.migrate.readers.asked import tell_of_lost
 from llmrr.migrate.readers.sdk.asks import Ask, Asked
+from llmrr.migrate.terms.texts import literal
 from llmrr.migrate.values import Call, OneOf, Prompt, Unresolved, Value
 
 _SYSTEM: Final = ("system", "developer")
@@ -30,6 +32,7 @@ def prompts(asked: Asked) -> None:
                 _template(said, ask, model, asked.findings)
                 systems.append(None)
             else:
+                tell_of_lost([ask.system, ask.messages], asked.findings)
                 systems.append(_system(said))
         if len(set(systems)) == 1 and systems[0]:
             model.params["system"] = systems[0]
@@ -115,4 +118,4 @@ def _template(said: Sequence[Said], ask: Ask, model: Model, findings: Findings) 
 def _braced(text: str | Prompt) -> str:
     if isinstance(text, Prompt):
         return text.text
-    return text.replace("{", "{{").replace("}", "}}")
+    return literal(text)

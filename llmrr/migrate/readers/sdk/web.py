@@ -46,7 +46,8 @@ def ask_of(call: Call, code: Code) -> Ask | None:
     stated = flattened(body, ("options",) if native else ())
     said = next((stated[one] for one in ("messages", "input", "prompt") if one in stated), None)
     system = stated.get("system", stated.get("instructions"))
-    return Ask(call, Client(vendor, told, line=call.line), body.get("model"), stated, said, system)
+    client = Client(vendor, told, line=call.line, sends_key=False)
+    return Ask(call, client, body.get("model"), stated, said, system)
 
 
 def _address(value: Value) -> str | None:
@@ -95,9 +96,12 @@ def _client(
     headers = [call.fields.get("headers")]
     headers += [one.get("headers") for one in call.args[(at or 0) + 1 :] if isinstance(one, dict)]
     for table in headers:
+        if isinstance(table, Unresolved | Call):
+            told["api_key"] = Unresolved("headers", call.line)
         for name, value in table.items() if isinstance(table, dict) else ():
-            if name.lower() in _KEYS and (key := _key(value, code)) is not None:
-                told["api_key"] = key
+            if name.lower() in _KEYS and value is not None:
+                key = _key(value, code)
+                told["api_key"] = Unresolved(name, call.line) if key is None else key
     return told
 
 
