@@ -25,7 +25,7 @@ def mounted(words: Sequence[str]) -> dict[str, str]:
                 found[inside] = outside
         elif name == "--mount":
             parts = dict(one.partition("=")[::2] for one in stated.split(","))
-            inside = parts.get("target") or parts.get("dst") or parts.get("destination")
+            inside = parts.get("target") or parts.get("dst") or parts.get("destination") or ""
             outside = parts.get("source") or parts.get("src") or ""
             if inside and outside:
                 found[inside] = outside

@@ -1,7 +1,7 @@
 """What models are asked in code: texts with holes, and lists of messages."""
 
 from llmrr.migrate.artefact import Findings, Model
-from llmrr.migrate.terms import secrets
+from llmrr.migrate.terms import code_keys
 from llmrr.migrate.terms.texts import literal
 from llmrr.migrate.values import Call, OneOf, Prompt, Unresolved, Value, inside
 
@@ -34,7 +34,8 @@ def tell_of_lost(value: Value, findings: Findings) -> None:
     """Say which texts of a prompt are not carried: their holes are more than plain names."""
     for one in inside(value):
         if isinstance(one, Unresolved) and one.is_text and not isinstance(one, OneOf):
-            said = f"the prompt {secrets.shown(one.text)[:60]!r} has holes that are no plain names"
+            text = code_keys.shown(one.text)[:60]
+            said = f"the prompt {text!r} has holes that are no plain names"
             findings.warn("unresolved", f"{said}: it is not carried", one.line, "prompt")
 
 
