@@ -472,3 +472,9 @@ def test_a_plan_tells_what_could_not_be_read(tmp_path: Path, typed: Typed) -> No
     assert [Path(one).name for one in told] == [*(f"b{n:02}.yaml" for n in range(20)), ""]
     only = typed("migrate", "plan", str(tmp_path), "--skip", "*b??.yaml", "--skip", ".", "--json")
     assert json.loads(only.out)["warnings"] == []
+
+
+def test_a_kind_that_there_is_not_is_told_by_the_real_ones(typed: Typed) -> None:
+    said = typed("migrate", "scan", ".", "--from", "nonsense").err
+    assert "litellm" in said and "none|" not in said and "|none" not in said
+    assert "--from none" not in typed("migrate", "scan", ".", "--from", "non").err
