@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import socket
 import sys
@@ -560,6 +561,17 @@ def test_an_answer_without_text_is_a_failure_and_says_why(
         received.text_of(content.encode(), kind, None)
 
 
+def whole_request(one: socket.socket) -> None:
+    """Read a request with its body."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += one.recv(65_536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: *(\d+)", head)
+    while length and len(body) < int(length[1]):
+        body += one.recv(65_536)
+
+
 @contextmanager
 def speaking(*parts: bytes, wait: float = 0.0) -> Iterator[str]:
     """A server that sends these bytes to whoever comes, and waits after each."""
@@ -570,7 +582,7 @@ def speaking(*parts: bytes, wait: float = 0.0) -> Iterator[str]:
             while True:
                 one, _ = listener.accept()
                 with one, suppress(OSError):
-                    one.recv(65_536)
+                    whole_request(one)  # what is not read resets the connection
                     for part in parts:
                         one.sendall(part)
                         over.wait(wait)
