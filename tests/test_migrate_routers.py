@@ -103,6 +103,19 @@ def test_what_is_lost_of_a_command_is_said(tmp_path: Path, cmd: str, code: str) 
     assert code in codes(found)
 
 
+@pytest.mark.parametrize(
+    ("path", "is_one"),
+    [("/path/to/Qwen2.5-Coder-32B-Q4_K_M.gguf", True), ("/path/to/model.gguf", False),
+     ("path/to/your/model", False), ("/path/to/" + "a_" * 500, True)],
+)  # fmt: skip
+def test_a_file_with_a_name_is_a_model_in_any_folder(
+    tmp_path: Path, path: str, is_one: bool
+) -> None:
+    found = swap(tmp_path, f"llama-server -m {path}")
+    assert [one.source for one in found.models] == [f"file:{path}"] * is_one
+    assert ("placeholder" in codes(found)) != is_one
+
+
 def test_macros_of_all_and_of_one_model(tmp_path: Path) -> None:
     found = only(SWAP, tmp_path, "c.yaml", """
 macros:

@@ -15,7 +15,6 @@ _FILE: Final = re.compile(r"(?i).*\.(?:gguf|ggml|bin|safetensors|onnx|pth?|json|
 # What stands for a name that the user was to fill in.
 _HOLE: Final = re.compile(
     r"<[^<>]*>|\{\{.*\}\}|\$\{[^{}]*\}|\$\w+|%\w+%|__\w+__|\{\w+\}|(?i:your[-_ /]).*"
-    r"|(?i:.*path[-_/ ]to[-_/ ]).*"
 )
 
 
@@ -75,13 +74,28 @@ def cached(path: str) -> Hub | None:
     return Hub(found[1].replace("--", "/", 1), None, file or None, found[2])
 
 
+_TO: Final = re.compile(r"(?i)path[-_/ ]to(?:[-_/ ]|$)")
+_ANY_FILE: Final = re.compile(
+    r"(?i)(?:your|my|the|some)?[-_ ]?(?:model|llm|weights|file|gguf|checkpoint|folder|dir)?s?"
+    r"(?:[-_ ](?:file|name|dir|folder|path))?(?:\.\w+)?"
+)
+
+
 def is_hole(text: str) -> bool:
     """Whether a text is what a user was to replace by a name.
 
-    >>> is_hole("<modelname>"), is_hole("path/to/model.gguf"), is_hole("llama3.2")
+    >>> is_hole("<modelname>"), is_hole("/path/to/your/model.gguf"), is_hole("llama3.2")
     (True, True, False)
+    >>> is_hole("/path/to/qwen2.5-7b-Q4_K_M.gguf")
+    False
     """
-    return bool(_HOLE.fullmatch(text.strip()))
+    plain = text.strip()
+    if _HOLE.fullmatch(plain):
+        return True
+    # A file with a name of its own is a model, in whichever folder it lies.
+    last = re.split(r"[/\\]", plain.rstrip("/\\"))[-1]
+    return bool(_TO.search(plain) and (last == "to" or _ANY_FILE.fullmatch(last)
+                                       or _TO.search(last)))  # fmt: skip
 
 
 def _parts(rest: str) -> Hub | None:
