@@ -678,7 +678,7 @@ def test_what_ends_the_helper_is_an_error(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = converter.look(source, converter.asked(Wish(Format.GGUF, "Q8_0")))
-    for code, kind, said in (
+    for at, (code, kind, said) in enumerate((
         ("import os; os.kill(os.getpid(), 6)", DamagedFile, "signal 6"),
         ("import os; os.kill(os.getpid(), 9)", LlmrrError, "memory runs out"),
         ("raise SystemExit(3)", DamagedFile, "exit 3"),
@@ -686,9 +686,10 @@ def test_what_ends_the_helper_is_an_error(
             'print("{half"); print("[\\"failed\\", \\"EngineFailed\\", \\"no\\", \\"hint\\"]")',
             EngineFailed, "no",
         ),
-    ):  # fmt: skip
-        (tmp_path / "broken_helper.py").write_text(code)
-        monkeypatch.setattr(process, "HELPER", "broken_helper")
+    )):  # fmt: skip
+        # A name of its own for each: bytecode of the same second and size would be taken for it.
+        (tmp_path / f"broken_helper_{at}.py").write_text(code)
+        monkeypatch.setattr(process, "HELPER", f"broken_helper_{at}")
         monkeypatch.setattr(process, "__file__", str(tmp_path / "a" / "b" / "c" / "process.py"))
         with pytest.raises(kind, match=said):
             process.run(known.job, lambda words: None)
