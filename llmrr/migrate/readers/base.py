@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from llmrr.errors import DamagedFile
 from llmrr.migrate.artefact import Artefact
 from llmrr.migrate.documents import Document
+from llmrr.migrate.values import Code
 
 
 class Reader(NamedTuple):
@@ -19,3 +21,13 @@ class Reader(NamedTuple):
     of_code: Callable[[Document], Iterable[Artefact]] | None = None
     of_folder: Callable[[Path, Path], Iterable[Artefact]] | None = None  # (real, as shown)
     forced: Callable[[Document], Iterable[Artefact]] | None = None
+
+
+def code_of(document: Document) -> Code:
+    """The code of a file that the user says to be some. Raises ``DamagedFile``."""
+    if document.code is None:
+        raise DamagedFile(
+            f"{document.path}: {document.problem or 'it is no code that can be read'}",
+            "llmrr migrate scan tells what a file is",
+        )
+    return document.code

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable
 
-from llmrr.errors import DamagedFile
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers import constructed
+from llmrr.migrate.readers.base import code_of
 from llmrr.migrate.readers.langchain import asking, classes
 from llmrr.migrate.readers.langchain.runnables import Runnables
 from llmrr.migrate.values import Code
@@ -28,12 +28,7 @@ def read(document: Document) -> Iterable[Artefact]:
 
 def forced(document: Document) -> Iterable[Artefact]:
     """The same, where the user says that it is such code. Raises ``DamagedFile``."""
-    if document.code is None:
-        raise DamagedFile(
-            f"{document.path}: {document.problem or 'it is no code that can be read'}",
-            "llmrr migrate scan tells what a file is",
-        )
-    return [taken(document, document.code).artefact()]
+    return [taken(document, code_of(document)).artefact()]
 
 
 def taken(document: Document, code: Code) -> Findings:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from llmrr.errors import DamagedFile
 from llmrr.migrate.artefact import Artefact, Findings
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers import constructed
+from llmrr.migrate.readers.base import code_of
 from llmrr.migrate.readers.langchain import kinds, sketches
 from llmrr.migrate.readers.langchain.parts import NOTHING, Part
 from llmrr.migrate.readers.langchain.runnables import Runnables
@@ -28,12 +28,7 @@ def read(document: Document) -> Iterable[Artefact]:
 
 def forced(document: Document) -> Iterable[Artefact]:
     """The same, where the user says that it is such code. Raises ``DamagedFile``."""
-    if document.code is None:
-        raise DamagedFile(
-            f"{document.path}: {document.problem or 'it is no code that can be read'}",
-            "llmrr migrate scan tells what a file is",
-        )
-    return [_taken(document, document.code).artefact()]
+    return [_taken(document, code_of(document)).artefact()]
 
 
 def _taken(document: Document, code: Code) -> Findings:
