@@ -5,6 +5,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from builders import tiny_llama
+from hub_server import Hub
 from terminal import Typed
 
 from llmrr import Router, stats
@@ -185,3 +187,23 @@ def test_the_report_names_everything() -> None:
     for part in ("gpt-4o", "medium", "openai | ==1.2", "Docker (Dockerfile)", "0.002", "no/repo"):
         assert part in page
     assert seen.candidates[-1].problem
+
+
+def test_a_repository_that_could_be_used_is_sized_by_its_headers(
+    typed: Typed, server: Hub, tmp_path: Path
+) -> None:
+    tiny_llama(tmp_path / "big.gguf", width=512, layers=4)
+    weights = (tmp_path / "big.gguf").read_bytes()
+    server.add("owner/big-GGUF", {"big-F16.gguf": weights})
+    (tmp_path / "app.py").write_text(
+        "import openai\nopenai.OpenAI().chat.completions.create(model='gpt-4o', messages=[])\n"
+    )
+    shown = typed("migrate", "scan", str(tmp_path / "app.py"), "--json",
+                  "--candidates", "owner/big-GGUF").json  # fmt: skip
+    found = {one["name"]: one for one in shown["assessment"]["candidates"]}
+    assert "builtin:mini" in found
+    [big] = [one for name, one in found.items() if name.startswith("owner/big-GGUF")]
+    assert big["problem"] is None and big["quality"] is None
+    assert 0.9 * len(weights) < big["bytes"] <= len(weights)
+    assert big["memory_bytes"] > big["bytes"] / 2
+    assert 0 < server.sent < len(weights) / 2  # its head, not the weights
