@@ -1,6 +1,8 @@
 """What a reader finds: models, chains, prompts, and what could not be taken along."""
 
-from collections.abc import Iterable, Mapping
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,6 +159,9 @@ class Findings:
         self.settings: dict[str, Any] = {}
         self.warnings: list[Notice] = []
         self._told: set[Notice] = set()
+        self._prompts: dict[str, tuple[object, ...]] = {}  # by their names
+        self._said: set[tuple[object, ...]] = set()
+        self._starts: list[int] = []  # of the lines
         self._names: set[str] = set()  # of its models, where none was taken away since
         self.confidence: float | None = None
         self.env_file: str | None = None
@@ -186,9 +191,14 @@ class Findings:
         found = Template(
             "", template, tuple(messages), format, model.name if model else None, defaults or {}
         )
-        if any(_is_same(found, one) for one in self.templates):
+        if len(self._prompts) != len(self.templates):
+            self._prompts = {one.name: _said(one) for one in self.templates}
+            self._said = set(self._prompts.values())
+        if _said(found) in self._said:
             return
-        wanted = unique(model_name(name), {one.name for one in self.templates})
+        wanted = unique(model_name(name), self._prompts.keys())
+        self._prompts[wanted] = _said(found)
+        self._said.add(_said(found))
         self.templates.append(
             Template(wanted, found.template, found.messages, format, found.model, found.defaults)
         )
@@ -211,13 +221,15 @@ class Findings:
 
     def line_of(self, value: str, line: int | None) -> int | None:
         """Where a value stands: at the given line or behind it, else before, else that line."""
-        if not value or value not in self._text:
+        if not value:
             return line
-        start = 0
-        for _ in range((line or 1) - 1):
-            start = self._text.find("\n", start) + 1
-        at = self._text.find(value, start)
-        return self._text.count("\n", 0, at if at >= 0 else self._text.find(value)) + 1
+        if not self._starts:
+            self._starts = [0, *(found.end() for found in re.finditer("\n", self._text))]
+        if len(self._starts) == 1:
+            return line
+        at = self._text.find(value, self._starts[min(line or 1, len(self._starts)) - 1])
+        at = at if at >= 0 else self._text.find(value)
+        return line if at < 0 else bisect_right(self._starts, at)
 
     def artefact(self, error: str | None = None) -> Artefact:
         """What was found, with no secret in any text of it."""
@@ -237,7 +249,7 @@ def unique(name: str, taken: Iterable[str]) -> str:
     >>> unique("a", ["b"]), unique("a", ["a", "a-2"])
     ('a', 'a-3')
     """
-    known = taken if isinstance(taken, set) else set(taken)
+    known = taken if isinstance(taken, Set) else set(taken)
     at, wanted = 1, name
     while wanted in known:
         at += 1
@@ -245,5 +257,6 @@ def unique(name: str, taken: Iterable[str]) -> str:
     return wanted
 
 
-def _is_same(one: Template, other: Template) -> bool:
-    return (one.template, one.messages, one.model) == (other.template, other.messages, other.model)
+def _said(one: Template) -> tuple[object, ...]:
+    """What makes two prompts of one file the same."""
+    return one.template, one.messages, one.model

@@ -72,6 +72,7 @@ class Asked:
 
     findings: Findings
     by_model: list[tuple[Model, list[Ask]]] = field(default_factory=list)
+    _by_source: dict[str, list[tuple[Model, list[Ask]]]] = field(default_factory=dict)
 
     def add(self, ask: Ask) -> Model | None:
         """The model that a call asks, the first of several; None, with a warning, where it is not
@@ -86,14 +87,16 @@ class Asked:
 
     def merge(self, made: Model, ask: Ask) -> Model:
         """A model that was just found for a call: itself, or the same one that was there."""
-        for model, asks in self.by_model:
+        alike = self._by_source.setdefault(made.source, [])
+        for model, asks in alike:
             if model.settings == made.settings:
                 self.findings.models.remove(made)
                 asks.append(ask)
                 made = model
                 break
         else:
-            self.by_model.append((made, [ask]))
+            alike.append((made, [ask]))
+            self.by_model.append(alike[-1])
         if ask.is_call and ask.call.line not in made.call_sites:
             made.call_sites.append(ask.call.line)
         return made
