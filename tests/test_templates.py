@@ -266,6 +266,7 @@ def test_a_process_that_waits_for_something_is_ended(monkeypatch):
     monkeypatch.setattr(rendering, "SECONDS", 0.2)
     process = rendering._process._made
     process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)  # the signal has arrived
     with pytest.raises(Unsupported, match="it takes more than"):
         Template("{{ 'a' * 2 }}").render([QUESTION])
     assert process.returncode == -signal.SIGKILL
