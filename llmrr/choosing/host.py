@@ -15,6 +15,7 @@ from llmrr.choosing.lookup import Cache
 from llmrr.choosing.recording import Recording
 from llmrr.choosing.room import Room
 from llmrr.choosing.setup import Setup
+from llmrr.choosing.warming import Warm
 from llmrr.choosing.watching import Watch
 from llmrr.choosing.wishes import Moment
 from llmrr.config import Config
@@ -32,7 +33,9 @@ class Host:
     """What a request needs of its router. ``kept`` is who has answered a conversation. Safe to use
     from several threads."""
 
-    def __init__(self, live: Live, warn: Callable[[str], None], *, leave_model: bool) -> None:
+    def __init__(
+        self, live: Live, warn: Callable[[str], None], *, leave_model: bool, warm: bool = False
+    ) -> None:
         self.live, self.warn, self._leave_model = live, warn, leave_model
         self.pool = Pool(self.rules, lives=not leave_model)
         self.room = Room(self.pool, self._slots)
@@ -42,6 +45,7 @@ class Host:
         self.cache, self.background = Cache(), Background()
         self.budgeting = Budgeting(lambda: self.setup.config, self.with_database, warn)
         self.watch = Watch(lambda: self.setup.config, self.with_database, warn, self.pool.use)
+        self.warm = Warm(lambda: self.setup.config, self.rules) if warm else None
         self._setup: Setup | None = None
         self._told: set[str] = set()
 
@@ -80,7 +84,8 @@ class Host:
         if until is None and total is not None:
             until = time.monotonic() + total
         slots = self._slots(config)
-        return self.pool.lease(opening.wanted(resolved, stated, engine, config, slots), until)
+        wanted = opening.wanted(resolved, stated, engine, config, slots)
+        return self.pool.lease(self.warm.over(wanted) if self.warm else wanted, until)
 
     def _slots(self, config: Config) -> int:
         """How many requests a model of this machine computes at once."""

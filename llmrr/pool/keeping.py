@@ -3,7 +3,7 @@ needs their room."""
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from copy import copy
 
 from llmrr.errors import DoesNotFit, EngineFailed, LlmrrError
@@ -49,6 +49,23 @@ class Pool:
     def names(self) -> frozenset[str]:
         """What the loaded models are called; one file may have several names."""
         return self._shelf.names
+
+    @property
+    def keys(self) -> list[Hashable]:
+        """Of the models that are in memory or about to be."""
+        with self._changed:
+            return list(self._shelf.entries)
+
+    @property
+    def idle_s(self) -> float | None:
+        """How long a model stays that nobody uses; None where nothing ends that."""
+        rules = self._rules()
+        return rules.unload_after if rules.auto_unload else None
+
+    @property
+    def threshold(self) -> float:
+        """The share of memory above which what is idle leaves."""
+        return self._rules().threshold
 
     def busy(self) -> Mapping[str, int]:
         """How many requests are under way at each model, by its name."""
@@ -210,7 +227,7 @@ class Pool:
     def unload_unused(self, idle_s: float = 0.0) -> list[str]:
         """Unload the models of this machine that have been idle for so many seconds; their names.
         """
-        return self._unload(lambda held: deciding.expired(held, self._clock(), idle_s))
+        return self.unload(lambda held: deciding.expired(held, self._clock(), idle_s))
 
     def sweep(self) -> list[str]:
         """Unload what has been idle for ``unload_after``, and above the threshold what is idle;
@@ -226,7 +243,7 @@ class Pool:
         if not self.held() or (use := self.use()) is None:
             return names
         excess = use.used_bytes - rules.threshold * use.limit_bytes
-        return names + self._unload(lambda held: deciding.evict(held, excess))
+        return names + self.unload(lambda held: deciding.evict(held, excess))
 
     def close(self, *, leave: bool = False) -> None:
         """Unload everything, what is running too. ``leave`` is for a process that ends: the system
@@ -243,9 +260,10 @@ class Pool:
             while self._shelf.leaving:  # by others
                 self._changed.wait()
 
-    def _unload(self, choose: Callable[[list[Held]], list[Held]]) -> list[str]:
+    def unload(self, choose: Callable[[list[Held]], list[Held]]) -> list[str]:
+        """Unload those of the models of this machine that are chosen, and idle; their names."""
         with self._changed:
-            gone = choose(self._shelf.loaded())
+            gone = [one for one in choose(self._shelf.loaded()) if not one.leases]
             work = self._drop(self._shelf.of(gone))
         _do(work)
         return [one.name for one in gone]

@@ -1,0 +1,142 @@
+"""Models of a pool for other processes: which of those that are loaded will do, and how long each
+stays."""
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+from llmrr import engines
+from llmrr.engines.base import Options
+from llmrr.engines.resident.loads import Load
+from llmrr.errors import UsageError
+from llmrr.pool import Held, Key, Lease, Pool, Wanted, needs
+
+
+class Lending:
+    """The models of a pool, lent to other processes. Safe to use from several threads.
+
+    ``most_slots`` and ``at_least`` are as the process itself loads models. ``keeps`` where models
+    leave by what was asked of each, and not by the pool's own rules.
+    """
+
+    def __init__(
+        self, pool: Pool, *, most_slots: int = 1, at_least: int = 0, keeps: bool = False,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._pool, self._keeps, self._changed = pool, keeps, changed
+        self._most_slots, self._at_least = most_slots, at_least
+        self._lock = threading.Lock()
+        self._keepalive: dict[Hashable, float | None] = {}
+        self._lent = 0
+
+    def lease(self, load: Load) -> "Lent":
+        """A model, loaded if it is not. Raises what ``Pool.lease`` does."""
+        wanted = self._wanted(load)
+        with self._lock:
+            self._lent += 1
+        try:
+            lease = self._pool.lease(wanted)
+        except BaseException:
+            self._given_back()
+            raise
+        with self._lock:
+            self._keepalive[wanted.key] = load.keepalive
+        return Lent(lease, self._given_back)
+
+    def has_room(self, load: Load) -> bool:
+        """Whether a model can stay: memory is not above its threshold then."""
+        wanted, use = self._wanted(load), self._pool.use()
+        need = wanted.need() if wanted.need else 0
+        return use is None or use.used_bytes + need <= self._pool.threshold * use.limit_bytes
+
+    def _wanted(self, load: Load) -> Wanted:
+        key = Key.of(load.files, load.engine, load.options)
+        there = [one for one in self._pool.keys if isinstance(one, Key)]
+        if alike := next((one for one in there if one.is_like(key)), None):
+            key = alike
+        else:
+            key = key._replace(options=self._own(key.options))
+            self._pool.unload(lambda held: [one for one in held if _is_outdated(one, key)])
+        engine = next((one for one in engines.ENGINES if one.name == key.engine), None)
+        if engine is None:
+            raise UsageError(f'no engine "{key.engine}" runs models here')
+        return Wanted(
+            load.name, key, engines.Picked(engine, "it was asked for"),
+            partial(engine.load, key.files, key.options),
+            partial(needs.bytes_of, key.files, key.options),
+        )  # fmt: skip
+
+    def _own(self, options: Options) -> Options:
+        most = self._most_slots if options.slots == 1 else options.most_slots
+        return replace(options, most_slots=most, at_least=max(options.at_least, self._at_least))
+
+    def _given_back(self) -> None:
+        with self._lock:
+            self._lent -= 1
+        self._changed()
+
+    # -- what there is, and how long -----------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is loaded, and nobody has asked."""
+        return not self._lent and not self._pool.held()
+
+    def models(self) -> list[dict[str, Any]]:
+        """The models that are loaded; ``until`` by ``time.time``, None where nothing ends it."""
+        return [self._facts(one) for one in self._pool.held() if isinstance(one.key, Key)]
+
+    def _facts(self, held: Held) -> dict[str, Any]:
+        key = held.key
+        assert isinstance(key, Key)
+        left = None if held.leases else self._left(held)
+        return {
+            "name": held.name, "engine": key.engine, "path": str(key.files.path),
+            "bytes": held.bytes or None, "context": key.options.context_size,
+            "in_use": held.leases, "until": None if left is None else time.time() + left,
+        }  # fmt: skip
+
+    def _left(self, held: Held) -> float | None:
+        """Seconds until an idle model leaves; None where it stays."""
+        stays = self._keepalive.get(held.key) if self._keeps else self._pool.idle_s
+        return None if stays is None else max(0.0, held.used + stays - time.monotonic())
+
+    def expire(self) -> float | None:
+        """Unload what nobody has used for as long as was asked; seconds until there is more to
+        unload, None where there is not."""
+        self._pool.unload(lambda held: [one for one in held if self._left(one) == 0])
+        times = [self._left(one) for one in self._pool.held() if not one.leases]
+        return min((left for left in times if left is not None), default=None)
+
+    def unload(self, path: str) -> int:
+        """Have what lies there leave once nobody uses it; how many that are."""
+        found = [one for one in self._pool.held() if _path(one) == path]
+        with self._lock:
+            for one in found:
+                self._keepalive[one.key] = 0.0
+        self._pool.unload(lambda held: [one for one in held if _path(one) == path])
+        return len(found)
+
+
+class Lent(NamedTuple):
+    """A model that is lent."""
+
+    lease: Lease
+    given_back: Callable[[], None]
+
+    def release(self) -> None:
+        """Give it back, once."""
+        self.lease.release()
+        self.given_back()
+
+
+def _path(held: Held) -> str | None:
+    return str(held.key.files.path) if isinstance(held.key, Key) else None
+
+
+def _is_outdated(held: Held, key: Key) -> bool:
+    """Is it the same, from files that there are no more?"""
+    return isinstance(held.key, Key) and held.key._replace(stamp=key.stamp).is_like(key)
