@@ -1,6 +1,6 @@
 """The options that commands share: one flag has one name, one meaning and one wording."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -253,7 +253,7 @@ Since = Annotated[
 ]
 
 
-def kept(keepalive: str | None) -> dict[str, str]:
+def kept(keepalive: str | None) -> dict[str, Any]:
     """The setting that --keepalive is, where it is given."""
     return {} if keepalive is None else {"keepalive": keepalive}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from llmrr.engines.base import Model
@@ -21,7 +22,7 @@ def hold(load: Load, otherwise: Callable[[], Model]) -> ResidentModel | None:
     for place in found:
         with suppress(OSError, Lost):
             if leased := _leased(place, load):
-                return ResidentModel(leased, lambda place=place: _leased(place, load), otherwise)
+                return ResidentModel(leased, partial(_leased, place, load), otherwise)
     return None
 
 
@@ -41,18 +42,18 @@ def alive() -> bool:
     return False
 
 
-def unload(path: str) -> int:
-    """Have the model that lies there leave every process, once nobody uses it; how many had it."""
-    return sum(
-        _told(place, {"op": "unload", "path": path}).get("count", 0) for place in places.sockets()
-    )
+def unload(path: str) -> None:
+    """Have the model that lies there leave every process, once nobody uses it."""
+    for place in places.sockets():
+        _told(place, {"op": "unload", "path": path})
 
 
-def stop(*, servers: bool = False) -> int:
+def stop(*, servers: bool = False) -> list[int]:
     """End the process that a run has left behind, with ``servers`` those too, after the answers
-    that are under way; return when they have ended, and how many those were."""
-    wanted = (one for one in places.sockets() if servers or one.stem == places.LEFT)
-    return sum(bool(_told(place, {"op": "stop"}, to_the_end=True)) for place in wanted)
+    that are under way; return when they have ended, with their numbers."""
+    wanted = [one for one in places.sockets() if servers or one.stem == places.LEFT]
+    told = [_told(place, {"op": "stop"}, to_the_end=True) for place in wanted]
+    return [answer["stopping"] for answer in told if "stopping" in answer]
 
 
 # -- inside ------------------------------------------------------------------------------------

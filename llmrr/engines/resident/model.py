@@ -84,10 +84,11 @@ class ResidentModel:
 
     def tokenize(self, text: str) -> list[int] | None:
         """The text's token ids."""
-        return self._with(
+        found: list[int] | None = self._with(
             lambda connection: self._asked(connection, {"op": "tokenize", "text": text}),
             lambda model: model.tokenize(text),
         )
+        return found
 
     def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
         """The logits after each token, from the model loaded here: they are too many to be told."""

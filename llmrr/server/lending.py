@@ -1,0 +1,25 @@
+"""The models of a server, for the runs of its user."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from typing import cast
+
+from llmrr.router import Router
+from llmrr.server.service import CONTEXT_AT_LEAST
+from llmrr.warm.lending import Lending
+from llmrr.warm.service import Service
+
+
+@contextmanager
+def lent(router: Router, address: str, stop: Callable[[], None]) -> Iterator[None]:
+    """While this lasts, ``llmrr run`` uses the models of this process, ``llmrr ps`` shows them, and
+    ``llmrr stop --all`` calls ``stop``. Where no socket can be made, none of that."""
+    value = router.config.value
+    most = cast(int, value("batching.max_batch_size")) if value("batching.enabled") else 1
+    lending = Lending(router.pool, most_slots=most, at_least=CONTEXT_AT_LEAST)
+    try:
+        service = closing(Service(lending, "serve", stop, {"address": address}))
+    except OSError:
+        service = nullcontext()
+    with service:
+        yield
