@@ -32,14 +32,14 @@ def _until(model: Facts, now: float) -> str | None:
     >>> _until({"in_use": 2}, 0.0), _until({"in_use": 0, "until": 290.0}, 0.0)
     ('in use', 'in 5 minutes')
     >>> _until({"in_use": 0, "until": None}, 0.0), _until({}, 0.0)
-    ('it is stopped', None)
+    ('llmrr stop', None)
     """
     if not model:
         return None
     if model["in_use"]:
         return "in use"
     if model["until"] is None:
-        return "it is stopped"
+        return "llmrr stop"
     left = max(0.0, model["until"] - now)
     if left < 90:
         return f"in {counted(round(left), 'second')}"

@@ -1,7 +1,7 @@
 """The models of a server, for the runs of its user."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import cast
 
 from llmrr.router import Router
@@ -17,9 +17,7 @@ def lent(router: Router, address: str, stop: Callable[[], None]) -> Iterator[Non
     value = router.config.value
     most = cast(int, value("batching.max_batch_size")) if value("batching.enabled") else 1
     lending = Lending(router.pool, most_slots=most, at_least=CONTEXT_AT_LEAST)
-    try:
-        service = closing(Service(lending, "serve", stop, {"address": address}))
-    except OSError:
-        service = nullcontext()
-    with service:
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(closing(Service(lending, "serve", stop, {"address": address})))
         yield

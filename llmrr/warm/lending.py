@@ -30,6 +30,7 @@ class Lending:
         self._most_slots, self._at_least = most_slots, at_least
         self._lock = threading.Lock()
         self._keepalive: dict[Hashable, float | None] = {}
+        self._contexts: dict[Hashable, int] = {}
         self._lent = 0
 
     def lease(self, load: Load) -> "Lent":
@@ -44,7 +45,7 @@ class Lending:
             raise
         with self._lock:
             self._keepalive[wanted.key] = load.keepalive
-        return Lent(lease, self._given_back)
+        return Lent(lease, wanted.key, self._given_back)
 
     def has_room(self, load: Load) -> bool:
         """Whether a model can stay: memory is not above its threshold then."""
@@ -93,9 +94,10 @@ class Lending:
         key = held.key
         assert isinstance(key, Key)
         left = None if held.leases else self._left(held)
+        context = self._contexts.get(key, key.options.context_size)
         return {
             "name": held.name, "engine": key.engine, "path": str(key.files.path),
-            "bytes": held.bytes or None, "context": key.options.context_size,
+            "bytes": held.bytes or None, "context": context,
             "in_use": held.leases, "until": None if left is None else time.time() + left,
         }  # fmt: skip
 
@@ -103,6 +105,11 @@ class Lending:
         """Seconds until an idle model leaves; None where it stays."""
         stays = self._keepalive.get(held.key) if self._keeps else self._pool.idle_s
         return None if stays is None else max(0.0, held.used + stays - time.monotonic())
+
+    def opened(self, lent: "Lent", context: int | None) -> None:
+        """An answer took so many tokens of context."""
+        if context is not None:
+            self._contexts[lent.key] = context
 
     def expire(self) -> float | None:
         """Unload what nobody has used for as long as was asked; seconds until there is more to
@@ -118,6 +125,7 @@ class Lending:
             for one in found:
                 self._keepalive[one.key] = 0.0
         self._pool.unload(lambda held: [one for one in held if _path(one) == path])
+        self._changed()
         return len(found)
 
 
@@ -125,6 +133,7 @@ class Lent(NamedTuple):
     """A model that is lent."""
 
     lease: Lease
+    key: Hashable
     given_back: Callable[[], None]
 
     def release(self) -> None:

@@ -212,6 +212,8 @@ class Visit:
             return {"chunk": packing.facts(chunk)}
         usage = replace(chunk.usage, load_s=min(chunk.usage.load_s, self._waited_s))
         self._waited_s = 0.0
+        if self._lent is not None:
+            self._service.lending.opened(self._lent, stream.context_size)
         told = packing.facts(replace(chunk, usage=usage))
         return {"chunk": told, "context": stream.context_size}
 

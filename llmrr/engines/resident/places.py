@@ -5,6 +5,7 @@ import os
 import stat
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 from llmrr import paths
 
@@ -32,7 +33,8 @@ def _usual() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/") and not os.environ.get("LLMRR_HOME"):
         return Path(runtime) / "llmrr"
-    return paths.data_dir() / f"run-{os.uname().nodename[:32]}"  # a home may be that of several
+    machine = crc32(os.fsencode(os.uname().nodename))  # a home may be that of several
+    return paths.data_dir() / f"run-{machine:08x}"
 
 
 def made() -> Path:
