@@ -141,4 +141,6 @@ class Host:
         self.background.wait(self.warn)
         self.cache.close()
         self.pool.close(leave=self._leave_model)
+        if self.warm is not None:
+            self.warm.close()
         self.record.close()

@@ -20,6 +20,7 @@ class Warm:
     def __init__(self, config: Callable[[], Config], rules: Callable[[], Rules]) -> None:
         self._config, self._rules = config, rules
         self._found: dict[Key, Wanted] = {}
+        self._models: list[Model] = []
         self._own: Wanted | None = None
 
     def over(self, wanted: Wanted) -> Wanted:
@@ -40,13 +41,18 @@ class Warm:
         model = asking.hold(self._asked(wanted, key), wanted.load)
         if model is None:
             return own
-        found = model
-        return wanted._replace(load=lambda: found, need=None)
+        self._models.append(model)
+        return wanted._replace(load=partial(_itself, model), need=None)
 
     def _load(self, wanted: Wanted) -> Model:
         model = wanted.load()
         self._own = wanted
         return model
+
+    def close(self) -> None:
+        """Hold nothing any more in other processes. Twice is allowed."""
+        for model in self._models:
+            model.close()
 
     def leave(self) -> None:
         """Have a process keep the model that was loaded here, if that is wanted and none does."""
@@ -76,6 +82,10 @@ class Warm:
     def _slots(self) -> int:
         value = self._config().value
         return cast(int, value("batching.max_batch_size")) if value("batching.enabled") else 1
+
+
+def _itself(model: Model) -> Model:
+    return model
 
 
 def _listens() -> bool:

@@ -134,10 +134,12 @@ class Visit:
                 continue
             self._join()
             answer = self._answered(op, message)
-            if answer is not None:
-                self.connection.send(answer)
-            if op == "stop":
-                self._service.stop()
+            try:
+                if answer is not None:
+                    self.connection.send(answer)
+            finally:
+                if op == "stop":  # also for who does not wait for the answer
+                    self._service.stop()
 
     def end(self) -> None:
         """The other side has gone: its answer is of no use, and its model free."""
