@@ -37,7 +37,9 @@ class Host:
         self, live: Live, warn: Callable[[str], None], *, leave_model: bool, warm: bool = False
     ) -> None:
         self.live, self.warn, self._leave_model = live, warn, leave_model
-        self.pool = Pool(self.rules, lives=not leave_model)
+        self.warm = Warm(lambda: self.setup.config, self.rules) if warm else None
+        read = self.warm.memory if self.warm else None
+        self.pool = Pool(self.rules, lives=not leave_model, read=read)
         self.room = Room(self.pool, self._slots)
         self.record = Recording(warn)
         self.with_database = self.record.use
@@ -45,7 +47,6 @@ class Host:
         self.cache, self.background = Cache(), Background()
         self.budgeting = Budgeting(lambda: self.setup.config, self.with_database, warn)
         self.watch = Watch(lambda: self.setup.config, self.with_database, warn, self.pool.use)
-        self.warm = Warm(lambda: self.setup.config, self.rules) if warm else None
         self._setup: Setup | None = None
         self._told: set[str] = set()
 
@@ -55,7 +56,7 @@ class Host:
         config, setup = self.live.current(), self._setup
         if setup is None or setup.config is not config:
             self._setup = setup = Setup(
-                config, self.with_database, self.pool.idle_bytes, self.budgeting.now, self.room
+                config, self.with_database, self.idle_bytes, self.budgeting.now, self.room
             )
         return setup
 
@@ -67,7 +68,14 @@ class Host:
     def moment(self, conversation: str | None = None) -> Moment:
         """What a decision hangs on now."""
         kept = None if conversation is None else self.kept.get(conversation)
-        return Moment(int.from_bytes(os.urandom(8)), self.pool.names, self.pool.busy(), kept)
+        loaded = self.pool.names
+        if self.warm is not None and len(self.setup.config.models) > 1:
+            loaded |= self.warm.loaded()
+        return Moment(int.from_bytes(os.urandom(8)), loaded, self.pool.busy(), kept)
+
+    def idle_bytes(self) -> int:
+        """What could be free without interrupting anyone, here and where models stay loaded."""
+        return self.pool.idle_bytes() + (self.warm.idle_bytes() if self.warm else 0)
 
     def open(
         self,

@@ -1,17 +1,20 @@
 """A run and the processes of its user that keep models loaded: it uses a model that is there, and
 leaves the one that it had to load itself to a process of its own."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from llmrr.config import Config
 from llmrr.engines.base import Model
-from llmrr.pool import Key, Rules, Wanted
+from llmrr.pool import Key, MemoryUse, Rules, Wanted
 
 if TYPE_CHECKING:
     from llmrr.engines.resident.loads import Load
+
+FRESH_S: Final = 1.0  # how long what those processes say of themselves is good enough
 
 
 class Warm:
@@ -22,6 +25,8 @@ class Warm:
         self._found: dict[Key, Wanted] = {}
         self._models: list[Model] = []
         self._own: Wanted | None = None
+        self._seen: list[dict[str, Any]] = []  # the models in those processes
+        self._look_at = 0.0  # when to ask again, by ``time.monotonic``
 
     def over(self, wanted: Wanted) -> Wanted:
         """The same model in a process that has it or takes it; as it is where there is none."""
@@ -31,6 +36,31 @@ class Warm:
         if key not in self._found:
             self._found[key] = self._looked(wanted, key)
         return self._found[key]
+
+    def loaded(self) -> frozenset[str]:
+        """The names of the models that are in such processes."""
+        return frozenset(str(one["name"]) for one in self._there())
+
+    def memory(self, known: int) -> MemoryUse | None:
+        """How full memory is, without what those processes would unload for another model."""
+        from llmrr.pool import memory
+
+        use = memory.read(known)
+        return use and use._replace(used_bytes=max(0, use.used_bytes - self.idle_bytes()))
+
+    def idle_bytes(self) -> int:
+        """What those processes would unload for another model."""
+        return sum(one["bytes"] or 0 for one in self._there() if not one["in_use"])
+
+    def _there(self) -> "list[dict[str, Any]]":
+        if time.monotonic() >= self._look_at:
+            self._look_at, self._seen = time.monotonic() + FRESH_S, []
+            if _listens():
+                from llmrr.engines.resident import asking
+
+                processes = asking.known(ours=True)
+                self._seen = [one for process in processes for one in process["models"]]
+        return self._seen
 
     def _looked(self, wanted: Wanted, key: Key) -> Wanted:
         own = wanted._replace(load=partial(self._load, wanted))

@@ -21,7 +21,7 @@ from llmrr.pool import Pool, Rules
 from llmrr.warm.lending import Lending
 from llmrr.warm.service import Service
 
-LOOK_EVERY: Final = 2.0  # seconds
+LOOK_EVERY: Final = 1.0  # seconds
 PATIENCE_S: Final = 3.0  # for the one before to have ended
 DRAIN_S: Final = 60.0  # for answers that are under way when it is told to end
 

@@ -26,12 +26,14 @@ def hold(load: Load, otherwise: Callable[[], Model]) -> ResidentModel | None:
     return None
 
 
-def known() -> list[Facts]:
-    """What each process says of itself and of the models that it has."""
+def known(*, ours: bool = False) -> list[Facts]:
+    """What each process says of itself and of the models that it has; with ``ours`` those that
+    ``hold`` would ask."""
     found = []
     for place in places.sockets():
-        with suppress(OSError, Lost), _open(place) as (connection, _):
-            found.append(_asked(connection, {"op": "status"}))
+        with suppress(OSError, Lost), _open(place) as (connection, greeting):
+            if not ours or _is_ours(greeting):
+                found.append(_asked(connection, {"op": "status"}))
     return found
 
 
@@ -78,6 +80,12 @@ def _greeting(connection: Connection) -> Facts:
         raise Lost("it says nothing") from None
 
 
+def _is_ours(greeting: Facts) -> bool:
+    """Is it the same llmrr, and would it compute where this one does?"""
+    same = greeting.get("by") == loads.identity()
+    return same and greeting.get("environment") == loads.environment()
+
+
 def _asked(connection: Connection, message: Facts) -> Facts:
     connection.send(message)
     try:
@@ -113,7 +121,7 @@ def _leased(place: Path, load: Load) -> Leased | None:
         if greeting.get("by") != loads.identity():
             if place.stem == places.LEFT:  # of another version: its time is over
                 connection.send({"op": "stop"})
-        elif greeting.get("environment") == loads.environment():
+        elif _is_ours(greeting):
             connection.send(load.message())
             answer = connection.receive()
             if "leased" in answer:
