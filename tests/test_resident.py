@@ -199,8 +199,11 @@ def test_it_is_loaded_once_whatever_room_is_asked_for(
 ) -> None:
     with closing(held(load_of(tiny))), closing(held(load_of(tiny, at_least=32768, most_slots=9))):
         assert [one.most_slots for _, one in engine.loads] == [4]
+    until(lambda: not any(one.leases for one in kept.pool.held()))
+    with closing(held(load_of(tiny, at_least=32768))), closing(held(load_of(tiny))):  # idle before
+        assert [one.at_least for _, one in engine.loads] == [4096, 32768]
     with closing(held(load_of(tiny, context_size=99))):
-        assert len(engine.loads) == 2
+        assert len(engine.loads) == 3
 
 
 def test_a_file_that_changes_is_loaded_anew(kept: Kept, engine: FakeEngine, tiny: Path) -> None:
@@ -796,12 +799,14 @@ def test_run_uses_the_model_that_is_loaded(
     assert typed("run", "-m", "tiny.gguf", "hi").out == "a\n"
     assert typed("run", "-m", "tiny.gguf", "--keepalive", "1h30m", "hi").out == "b\n"
     assert typed("chat", "-m", "tiny.gguf", stdin="hello\n").out == "c\n"
-    assert [path.name for path, _ in engine.loads] == ["tiny.gguf"]
-    until(lambda: not any(one.leases for one in kept.pool.held()))
-    with Router() as router:  # a program's own
-        engine.replies = ["d"]
-        assert router.generate("hi", model="tiny.gguf").text == "d"
+    # A conversation has it loaded anew, with room for all that will be said.
+    assert [one.at_least for _, one in engine.loads] == [4096, 32768]
+    engine.replies = ["d", "e"]
+    assert typed("run", "-m", "tiny.gguf", "hi").out == "d\n"
     assert len(engine.loads) == 2
+    with Router() as router:  # a program's own
+        assert router.generate("hi", model="tiny.gguf").text == "e"
+    assert len(engine.loads) == 3
 
 
 def test_a_keepalive_that_is_no_time(typed: Typed, engine: FakeEngine) -> None:
@@ -862,3 +867,31 @@ def test_a_choice_among_several_imports_nothing_heavy(left: None, mini: Path) ->
     loaded()
     again = llmrr(*words)
     assert (again.returncode, again.stderr.splitlines()[-1]) == (0, "HEAVY")
+
+
+# -- a server --------------------------------------------------------------------------------------
+
+
+def test_a_run_uses_the_models_of_a_server(typed: Typed) -> None:
+    pytest.importorskip("uvicorn")
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "llmrr", "serve", "--port", "0"],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as server:  # fmt: skip
+        try:
+            assert server.stderr is not None
+            address = next(line for line in server.stderr if "listening on" in line).split()[-1]
+            seen = typed("run", "--verbose", "--max-tokens", "1", "-m", MINI, "hi")
+            assert f"in process {server.pid}" in seen.err
+            [process] = typed("ps", "--json").json
+            assert (process["kind"], process["address"]) == ("serve", address)
+            assert [one["name"] for one in process["models"]] == [MINI]
+            seen = typed("stop")
+            assert (seen.code, "no run has left a model loaded" in seen.err) == (1, True)
+            assert typed("stop", MINI).out == f"{MINI}\n"
+            assert typed("ps", "--json").json[0]["models"] == []
+            assert typed("stop", "--all", "--json").json["ended"] == [server.pid]
+            assert server.wait(20) == 0
+            assert places.sockets() == []
+        finally:
+            server.kill()

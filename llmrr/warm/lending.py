@@ -55,8 +55,7 @@ class Lending:
 
     def _wanted(self, load: Load) -> Wanted:
         key = Key.of(load.files, load.engine, load.options)
-        there = [one for one in self._pool.keys if isinstance(one, Key)]
-        if alike := next((one for one in there if one.is_like(key)), None):
+        if alike := self._alike(key):
             key = alike
         else:
             key = key._replace(options=self._own(key.options))
@@ -69,6 +68,16 @@ class Lending:
             partial(engine.load, key.files, key.options),
             partial(needs.bytes_of, key.files, key.options),
         )  # fmt: skip
+
+    def _alike(self, key: Key) -> Key | None:
+        """What is loaded and will do. An idle one with less context than a conversation takes at
+        once leaves: it would read all that was said anew whenever its context grows."""
+        there = (one for one in self._pool.keys if isinstance(one, Key))
+        found = next((one for one in there if one.is_like(key)), None)
+        if found is None or found.options.at_least >= key.options.at_least:
+            return found
+        self._pool.unload(lambda held: [one for one in held if one.key == found])
+        return found if found in self._pool.keys else None
 
     def _own(self, options: Options) -> Options:
         most = self._most_slots if options.slots == 1 else options.most_slots
