@@ -720,11 +720,13 @@ def test_of_two_that_begin_one_goes_on(left: None, mini: Path) -> None:
     for one in [leave(mini) for _ in range(4)]:
         assert one.wait(60) == 0
     process = loaded()["pid"]
-    started = [
-        int(one.name) for one in Path("/proc").iterdir()
-        if one.name.isdigit() and _keeps_here(one)
-    ]  # fmt: skip
-    until(lambda: [one for one in started if is_alive(one)] == [process])
+    until(lambda: _here() == [process])
+
+
+def _here() -> list[int]:
+    """All that began to keep models in this home, and have not ended."""
+    found = (one for one in Path("/proc").iterdir() if one.name.isdigit() and _keeps_here(one))
+    return [number for one in found if is_alive(number := int(one.name))]
 
 
 def _keeps_here(process: Path) -> bool:
@@ -756,9 +758,9 @@ def test_it_ends_by_itself(left: None, mini: Path, how: str) -> None:
 def test_what_cannot_be_loaded_is_not_kept(left: None, tmp_path: Path) -> None:
     broken = gguf_file(tmp_path / "broken.gguf")
     assert leave(broken).wait(60) == 0
-    lock = places.folder() / "run.lock"
-    until(lock.exists)
-    until(lambda: not places.sockets())
+    until((places.folder() / "run.lock").exists)
+    until(lambda: not _here())
+    assert places.sockets() == []
 
 
 # -- the command line ------------------------------------------------------------------------------

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from llmrr import paths
+from llmrr.engines.later import Later
 from llmrr.engines.resident import loads, places
+from llmrr.engines.resident.loads import Load
 from llmrr.errors import LlmrrError
 from llmrr.pool import Pool, Rules
 from llmrr.warm.lending import Lending
@@ -84,15 +86,12 @@ def _keep(job: Mapping[str, Any]) -> None:
 
     lending = Lending(pool, most_slots=job["most_slots"], keeps=True, changed=wake.set)
     service = Service(lending, places.LEFT, stop)
-    load = loads.load_of(job["load"])
+    first = Later(lambda: _load(lending, loads.load_of(job["load"]))).start()
     try:
-        with suppress(LlmrrError):
-            if lending.has_room(load):
-                lending.lease(load).release()
         home, swept = paths.data_dir(), time.monotonic()
         while not told.is_set() and service.is_there and home.is_dir():
             left = lending.expire()
-            if lending.is_idle:
+            if first.is_done and lending.is_idle:
                 break
             if time.monotonic() - swept > rules.interval:
                 pool.sweep()
@@ -102,3 +101,9 @@ def _keep(job: Mapping[str, Any]) -> None:
         service.close(wait_s=DRAIN_S if told.is_set() else 0.0)
     finally:
         service.close()
+
+
+def _load(lending: Lending, load: Load) -> None:
+    """Load what the run had; where that cannot stay, nothing."""
+    if lending.has_room(load):
+        lending.lease(load).release()
