@@ -299,7 +299,7 @@ def test_overrides_are_checked_too() -> None:
         ("[retry]\nattempts = 0", "retry.attempts = 0 is not a whole number from 1", 2, ""),
         ("[retry]\nbackoff = 'none'", 'is not one of "exponential", "linear"', 2, ""),
         ("[breaker]\nwindow = 0", "breaker.window = 0 is not a number above 0", 2, ""),
-        ("[serve]\nport = 1", "unknown key serve", 1, "known here"),
+        ("[served]\nport = 1", "unknown key serve", 1, "known here"),
         ('"stats.retention" = "3d"', 'unknown key "stats.retention"', 1, "known here"),
         ("version = 2", "version: 2 is the format of a newer llmrr", 1, "version = 1"),
         ("version = true", "version = true is not a whole number", 1, ""),
