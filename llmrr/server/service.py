@@ -112,7 +112,9 @@ class Service:
             answer.held = not asked.stream
             return answer
 
-        running = Running(begin, self.executor, limits.timeout)
+        running = Running(
+            begin, self.executor, held=not asked.stream, timeout=limits.timeout
+        )
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self._ended(running, caller))
         running.queued(self.queue, places, caller.name, request.n, gates.place)
@@ -154,8 +156,8 @@ class Service:
         self.under_way.discard(running)
         usage = running.answer.usage if running.answer else None
         caller.leave(usage.prompt_tokens + usage.completion_tokens if usage else 0)
-        if running.began_at is not None:
-            self.queue.took(time.monotonic() - running.began_at)
+        if running.began is not None:
+            self.queue.took(time.monotonic() - running.began)
 
     def _settings(self) -> tuple[Limits, Gates]:
         config = self.router.config

@@ -37,7 +37,8 @@ SERVING: tuple[Spec, ...] = (
          "kept by llmrr keys set. In a project's file keys take effect after llmrr config trust.",
          '"TEAM_KEY"'),
     Spec("serve.keys.NAME.hash", KEY_HASH, None,
-         "In place of env, or for another key of NAME: a hash, as llmrr serve --hash-key prints it.",
+         "In place of env, or beside it for a second key: a hash, as llmrr serve --hash-key "
+         "prints it.",
          '"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"'),
     Spec("serve.keys.NAME.requests_per_minute", whole(1), None,
          "How many requests a minute NAME may make.", "60"),

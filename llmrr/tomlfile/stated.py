@@ -89,7 +89,8 @@ class ConfiguredModel(NamedTuple):
 
 class KeyRules(NamedTuple):
     """A ``[serve.keys.NAME]`` of ``file``: a key of the server, by the variable that holds it or by
-    its hash (both are two keys of one owner), and what he may; None is no limit, and no ``models`` are all."""
+    its hash (both are two keys of one owner), and what he may; None is no limit, and no ``models``
+    are all."""
 
     env: str | None = None
     hash: str | None = None
