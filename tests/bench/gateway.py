@@ -167,7 +167,8 @@ def main() -> None:
             capture_output=True,
         )  # fmt: skip
         command += ["serve", "--port", str(port)]
-        pids["llmrr"] = stack.enter_context(process(command, folder, sides["llmrr"][:-3], "/health"))
+        made = process(command, folder, sides["llmrr"][:-3], "/health")
+        pids["llmrr"] = stack.enter_context(made)
         if args.litellm:
             there = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             (there / "config.yaml").write_text(
