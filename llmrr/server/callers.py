@@ -1,6 +1,6 @@
 """Who asks: the owner of a key, or whoever reaches the server where it has none.
 
-``current`` belongs to the request that is being answered: what answers it need not be told.
+What is ``current`` belongs to the request that is being answered: what answers it need not be told.
 """
 
 import math
@@ -105,13 +105,28 @@ class Caller:
 
 
 ANYONE = Caller()
-_current: ContextVar[Caller] = ContextVar("caller", default=ANYONE)
-set_current = _current.set
+
+
+@dataclass(slots=True)
+class Visit:
+    """A request that is being answered: who asks, and by which name for which model."""
+
+    caller: Caller = ANYONE
+    model: str = ""
+
+
+_visit: ContextVar[Visit] = ContextVar("visit")
+enter = _visit.set
+
+
+def visit() -> Visit:
+    """The request that is being answered."""
+    return _visit.get(None) or Visit()
 
 
 def current() -> Caller:
     """Who asks what is being answered."""
-    return _current.get()
+    return visit().caller
 
 
 def require_manager() -> None:

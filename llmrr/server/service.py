@@ -15,8 +15,9 @@ from llmrr.config import Config
 from llmrr.errors import ContextOverflow, InvalidRequest
 from llmrr.protocols.base import Answered, Asked
 from llmrr.router import Router
-from llmrr.server import callers
+from llmrr.server import callers, logs
 from llmrr.server.callers import Caller
+from llmrr.server.counting import Metrics
 from llmrr.server.gates import Gates
 from llmrr.server.queueing import Places, Queue
 from llmrr.server.refusals import Draining, QueueFull
@@ -34,6 +35,7 @@ class Limits(NamedTuple):
     """What of ``[serve]`` is asked for at every request."""
 
     max_queue: int
+    max_body: int
     timeout: float
     max_tokens: int | None
     max_prompt_tokens: int | None
@@ -48,6 +50,7 @@ class Service:
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
+        self.metrics = Metrics()
         self.is_draining = False
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self._settings()[1].room(place))
@@ -100,7 +103,8 @@ class Service:
         asked in too large a measure, and ``RateLimited`` where nothing more can wait."""
         limits, gates = self._settings()
         model, request = self.model_of(asked.model), limited(asked.request, limits)
-        caller, places = callers.current(), gates.places(model)
+        visit, places = callers.visit(), gates.places(model)
+        caller, visit.model = visit.caller, model or AUTO
         choice = self._allowed(model, asked.choice, caller)
         self._require_turn(places, request.n, limits)
         caller.enter()
@@ -117,6 +121,7 @@ class Service:
         )
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self._ended(running, caller))
+        logs.asked(id(running), asked)
         running.queued(self.queue, places, caller.name, request.n, gates.place)
         return running
 
@@ -156,8 +161,30 @@ class Service:
         self.under_way.discard(running)
         usage = running.answer.usage if running.answer else None
         caller.leave(usage.prompt_tokens + usage.completion_tokens if usage else 0)
+        self.metrics.answer(running)
+        logs.answered(id(running), running.answer)
         if running.began is not None:
             self.queue.took(time.monotonic() - running.began)
+
+    # -- the configuration ---------------------------------------------------------------------
+
+    @property
+    def limits(self) -> Limits:
+        """What of ``[serve]`` holds now."""
+        return self._settings()[0]
+
+    def prepare(self) -> None:
+        """Load what is to be loaded beforehand."""
+        self.router.initialize({"at_least": CONTEXT_AT_LEAST})
+
+    def tick(self) -> None:
+        """Once a second: look whether the configuration has changed."""
+        self._settings()
+
+    def reload(self) -> None:
+        """Read the configuration again. One that cannot be used is told, and the one that held
+        stays in use."""
+        self.router.reload()
 
     def _settings(self) -> tuple[Limits, Gates]:
         config = self.router.config
