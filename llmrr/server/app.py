@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from llmrr.errors import LlmrrError
 from llmrr.server import faults, health, openai
 from llmrr.server.service import Service
+from llmrr.server.state import Looks
 
 ROUTES = [*openai.ROUTES, *health.ROUTES]
 
@@ -30,7 +31,10 @@ class App(Starlette):
                 Exception: faults.respond,
             },
         )
-        self.state.service = service
+        self.state.service, self.state.looks = service, Looks(service)
+        # What metrics call a request, by its path and by what answers it.
+        self.paths: dict[object, str] = {route.endpoint: route.path for route in ROUTES}
+        self.paths |= {route.path: route.path for route in ROUTES if not route.param_convertors}
         self._direct: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
             (method, route.path): route.endpoint
             for route in ROUTES if not route.param_convertors
