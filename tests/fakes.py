@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmrr.engines.base import Options
+from llmrr.engines.base import Options, Text
 from llmrr.types import Chunk, Feature, FinishReason, Format, ModelFiles, ModelInfo, Request, Usage
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class FakeModel:
         self.engine.streams.append(stream)
         return stream
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         self.engine.texts.extend(texts)
         return [[float(len(text)), 0.5] for text in texts]
 
@@ -121,7 +121,7 @@ class FakeEngine:
         self.asked: list[FakeModel] = []
         self.loads: list[tuple[Path, Options]] = []
         self.streams: list[FakeStream] = []
-        self.texts: list[str] = []
+        self.texts: list[Text] = []
 
     def missing(self) -> str | None:
         return None

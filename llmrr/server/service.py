@@ -4,14 +4,17 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
 from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
+from llmrr.choosing.several import together
 from llmrr.errors import NotFound
 from llmrr.protocols.base import Answered, Asked
+from llmrr.protocols.fields import BadField
 from llmrr.router import Router
 from llmrr.server.running import Running
+from llmrr.types import Request
 
 AUTO: Final = "auto"  # leaves the choice to the router
 # A server takes more context than its first request needs, if it fits.
@@ -70,19 +73,31 @@ class Service:
 
     def start(self, asked: Asked) -> Running:
         """Begin to answer. Raises ``NotFound`` for a model that there is not."""
-        model = self.model_of(asked.model)
+        model, choice = self.model_of(asked.model), self._choice(asked)
 
-        def begin() -> Answer:
+        def begin(request: Request) -> Answer:
             answer = self.router.run(
-                asked.request, model=model, options={"at_least": CONTEXT_AT_LEAST}, **asked.choice
+                request, model=model, options={"at_least": CONTEXT_AT_LEAST}, **choice
             )
             answer.held = not asked.stream
             return answer
 
-        running = Running(begin, self.executor)
+        requests = (asked.request, *asked.others)
+        running = Running(lambda: together(begin, requests), self.executor)
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self.under_way.discard(running))
         return running
+
+    def _choice(self, asked: Asked) -> dict[str, Any]:
+        """What is stated of the choice, with names that mean models here. Raises what ``model_of``
+        does."""
+        found = {**asked.choice}
+        for name in ("models", "fallback"):
+            if found.get(name):
+                found[name] = tuple(self.model_of(one) or one for one in found[name])
+        if found.get("models") and self.model_of(asked.model) is not None:
+            raise BadField("models", "model names one, and models those to choose among", '"auto"')
+        return found
 
     def about(self, asked: Asked, running: Running) -> Answered:
         """Who answers."""
