@@ -11,6 +11,8 @@ from llmrr.engines.remote.providers import PROVIDERS
 from llmrr.errors import NotFound
 from llmrr.kinds import split_source
 from llmrr.protocols.openai import models
+from llmrr.server.openai_paths import MODEL, MODELS_PATH
+from llmrr.server.openapi import Paths, answer, operation, parameter
 from llmrr.server.service import AUTO, Service
 
 
@@ -50,3 +52,10 @@ ROUTES = [
     Route("/models", listed),
     Route("/v1/models/{name:path}", one),
 ]
+PATHS: Paths = {
+    "/v1/models": MODELS_PATH,
+    "/models": MODELS_PATH,
+    "/v1/models/{name}": {
+        "get": operation("One model.", answer(MODEL), parameters=[parameter("name")])
+    },
+}

@@ -8,6 +8,8 @@ from llmrr.protocols import openai
 from llmrr.protocols.base import Answered, Asked, Writer
 from llmrr.server import answering, reading, telling
 from llmrr.server.answering import MakeWriter
+from llmrr.server.openai_paths import CHAT_PATH, COMPLETION_PATH
+from llmrr.server.openapi import Paths
 
 
 async def chat_completions(request: Request) -> Response:
@@ -39,3 +41,8 @@ ROUTES = [
     for start in ("/v1", "")
     for path, endpoint in (("/chat/completions", chat_completions), ("/completions", completions))
 ]
+PATHS: Paths = {
+    start + path: item
+    for start in ("/v1", "")
+    for path, item in (("/chat/completions", CHAT_PATH), ("/completions", COMPLETION_PATH))
+}

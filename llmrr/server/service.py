@@ -13,12 +13,14 @@ from llmrr.errors import NotFound
 from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField
 from llmrr.router import Router
+from llmrr.routing import Decision
+from llmrr.server.kept_responses import KeptResponses
 from llmrr.server.running import Running
 from llmrr.types import Request
 
 AUTO: Final = "auto"  # leaves the choice to the router
 # A server takes more context than its first request needs, if it fits.
-CONTEXT_AT_LEAST: Final = 32768
+OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768}
 AT_ONCE: Final = 512  # answers: each holds a thread, which mostly waits
 NAMES_FRESH_S: Final = 1.0
 
@@ -32,6 +34,7 @@ class Service:
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
+        self.responses = KeptResponses()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     # -- names ---------------------------------------------------------------------------------
@@ -77,7 +80,7 @@ class Service:
 
         def begin(request: Request) -> Answer:
             answer = self.router.run(
-                request, model=model, options={"at_least": CONTEXT_AT_LEAST}, **choice
+                request, model=model, options=OPTIONS, **choice
             )
             answer.held = not asked.stream
             return answer
@@ -98,6 +101,13 @@ class Service:
         if found.get("models") and self.model_of(asked.model) is not None:
             raise BadField("models", "model names one, and models those to choose among", '"auto"')
         return found
+
+    def decide(self, asked: Asked) -> Decision:
+        """Which model a request would go to; nothing is run. Raises what ``model_of`` does."""
+        choice = self._choice(asked)
+        choice.pop("cache", None)
+        model = self.model_of(asked.model)
+        return self.router.route(asked.request, model=model, options=OPTIONS, **choice)
 
     def about(self, asked: Asked, running: Running) -> Answered:
         """Who answers."""

@@ -8,6 +8,8 @@ from starlette.routing import Route
 
 from llmrr.protocols.openai import embeddings
 from llmrr.server import reading
+from llmrr.server.openai_paths import EMBEDDING_PATH
+from llmrr.server.openapi import Paths
 from llmrr.server.service import Service
 from llmrr.server.telling import as_json, plain
 
@@ -28,3 +30,4 @@ async def embed(request: Request) -> Response:
 
 
 ROUTES = [Route(path, embed, methods=["POST"]) for path in ("/v1/embeddings", "/embeddings")]
+PATHS: Paths = {"/v1/embeddings": EMBEDDING_PATH, "/embeddings": EMBEDDING_PATH}

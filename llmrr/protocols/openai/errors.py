@@ -11,7 +11,7 @@ def error(error: BaseException, status: int) -> dict[str, Any]:
     code: str | None = getattr(error, "code", None)
     kind = "invalid_request_error" if status < 500 else "server_error"
     if isinstance(error, NotFound):
-        code = "model_not_found"
+        code = code or "model_not_found"
     elif isinstance(error, ContextOverflow):
         code = "context_length_exceeded"
     elif isinstance(error, OverBudget):
