@@ -86,7 +86,9 @@ class Service:
             return answer
 
         requests = (asked.request, *asked.others)
-        running = Running(lambda: together(begin, requests), self.executor)
+        running = Running(
+            lambda: together(begin, requests), self.executor, held=not asked.stream
+        )
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self.under_way.discard(running))
         return running
