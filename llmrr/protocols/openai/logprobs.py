@@ -41,4 +41,5 @@ def completion_logprobs(found: Sequence[TokenLogprob], at: int) -> dict[str, Any
 
 
 def _token(text: str, logprob: float) -> dict[str, Any]:
-    return {"token": text, "logprob": max(logprob, _LEAST), "bytes": list(text.encode())}
+    told = list(text.encode(errors="replace"))
+    return {"token": text, "logprob": max(logprob, _LEAST), "bytes": told}
