@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,12 @@ MINI = "builtin:mini"
 ASKED = Request((Message("user", "Hello"),), sampling=Sampling(temperature=0, max_tokens=8))
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that has much to do makes nobody give up in this process."""
+    monkeypatch.setattr(talking, "GREETING_S", 60.0)
+
+
 def until(true: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait until something is so."""
     end = time.monotonic() + seconds
@@ -99,6 +105,23 @@ def test_a_piece_of_an_answer_arrives_as_it_was() -> None:
     )  # fmt: skip
     assert packing.chunk(json.loads(json.dumps(packing.facts(chunk)))) == chunk
     assert packing.chunk(packing.facts(Chunk())) == Chunk()
+
+
+def test_every_field_of_what_is_sent_is_in_these_tests() -> None:
+    """One that is added to the vocabulary needs its way back."""
+    known = {
+        Request: "messages prompt n sampling tokens tools tool_choice begun deadline",
+        Message: "role content parts tool_calls tool_call_id name",
+        Image: "url data media_type detail",
+        Tool: "name description parameters strict",
+        ToolCall: "id name arguments signature",
+        Chunk: "index text reasoning tokens logprobs finish_reason usage tool_calls",
+        TokenLogprob: "text logprob top",
+        Options: "context_size at_least slots most_slots gpu_layers threads flash_attention kv_type"
+        " mmap mlock lora chat_template mmproj",
+    }
+    for kind, names in known.items():
+        assert [one.name for one in fields(kind)] == names.split(), kind
 
 
 def test_a_load_arrives_as_it_was() -> None:
@@ -280,6 +303,15 @@ def test_a_second_model_takes_the_room_of_an_idle_one(
     kept.use = MemoryUse(850_000, 1_000_000)
     held(load_of(other)).close()
     assert [one.name for one in kept.pool.held()] == ["two"]
+
+
+def test_a_model_stays_only_below_the_threshold_of_memory(
+    kept: Kept, engine: FakeEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmrr.pool.needs.bytes_of", lambda place, options: 300)
+    for used, stays in ((500, True), (501, False)):
+        kept.use = MemoryUse(used, 1000)
+        assert kept.lending.has_room(load_of(tiny)) == stays
 
 
 class Slow:

@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import cast
 
 from llmrr.router import Router
-from llmrr.server.service import CONTEXT_AT_LEAST
+from llmrr.server.service import OPTIONS
 from llmrr.warm.lending import Lending
 from llmrr.warm.service import Service
 
@@ -16,7 +16,8 @@ def lent(router: Router, address: str, stop: Callable[[], None]) -> Iterator[Non
     ``llmrr stop --all`` calls ``stop``. Where no socket can be made, none of that."""
     value = router.config.value
     most = cast(int, value("batching.max_batch_size")) if value("batching.enabled") else 1
-    lending = Lending(router.pool, most_slots=most, at_least=CONTEXT_AT_LEAST)
+    at_least = cast(int, OPTIONS["at_least"])
+    lending = Lending(router.pool, most_slots=most, at_least=at_least)
     with ExitStack() as stack:
         with suppress(OSError):
             stack.enter_context(closing(Service(lending, "serve", stop, {"address": address})))

@@ -184,7 +184,8 @@ class Visit:
             raise EngineFailed("nothing is leased")
         model = self._lent.lease.model
         if op == "embed":
-            return {"done": model.embed(message["texts"])}
+            texts = [one if isinstance(one, str) else tuple(one) for one in message["texts"]]
+            return {"done": model.embed(texts)}
         if op == "tokenize":
             return {"done": model.tokenize(message["text"])}
         if op != "generate":

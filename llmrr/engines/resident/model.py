@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from llmrr import packing
-from llmrr.engines.base import Model, Stream
+from llmrr.engines.base import Model, Stream, Text
 from llmrr.engines.chunks import Kept
 from llmrr.engines.later import Later
 from llmrr.engines.resident import talking
@@ -75,7 +75,7 @@ class ResidentModel:
         )
         return stream if on_chunk is None else Pushed(stream, on_chunk)
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         """One vector per text."""
         return self._with(
             lambda connection: self._asked(connection, {"op": "embed", "texts": list(texts)}),

@@ -19,7 +19,7 @@ from llmrr.errors import EngineFailed, LlmrrError, error_types
 Facts = dict[str, Any]
 
 MOST_BYTES: Final = 1 << 30  # of a message; images are in one
-GREETING_S: Final = 2.0  # how long a listener may take for its first word
+GREETING_S: Final = 5.0  # how long a listener may take for its first word
 _PIECE: Final = 1 << 16
 
 
