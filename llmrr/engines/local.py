@@ -110,7 +110,7 @@ class LocalModel:
         )
         self._require_room("prompt", len(tokens), answer=1)
         sampling = prompting.bounded(request.sampling, templated=self.templated)
-        constraint = self._constraint(sampling)
+        constraint = prompting.constraint(sampling, prompt, lambda: self._vocabulary)
         stream = AnswerStream(self._runner, on_chunk, self._load_seconds, prompt.notes)
         self._load_seconds = 0.0  # the first answer has paid for it
         stream.start(
@@ -173,15 +173,6 @@ class LocalModel:
     def _require_room(self, what: str, count: int, answer: int = 0) -> None:
         if count + answer > self._limit:
             raise prompting.overflow(what, count, self._limit, self.info.context_length)
-
-    def _constraint(self, sampling: Sampling) -> "Constraint | None":
-        if sampling.schema is None and sampling.grammar is None:
-            return None
-        from llmrr.engines.constrain import compile_constraint
-
-        return compile_constraint(
-            self._vocabulary, schema=sampling.schema, grammar=sampling.grammar
-        )
 
     @cached_property
     def _vocabulary(self) -> "Vocabulary":

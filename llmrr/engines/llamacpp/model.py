@@ -23,13 +23,13 @@ from llmrr.engines.llamacpp.task import Pictured
 from llmrr.engines.stream import AnswerStream
 from llmrr.engines.templates import DEFAULT, Prompt, Template
 from llmrr.errors import FeatureMissing, Unsupported
-from llmrr.types import Chunk, ModelFiles, ModelInfo, Request, Sampling
+from llmrr.types import Chunk, ModelFiles, ModelInfo, Request
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from llmrr.engines.constrain import Constraint, Vocabulary
+    from llmrr.engines.constrain import Vocabulary
     from llmrr.engines.llamacpp.images import Encoder
     from llmrr.hardware import Fit
 
@@ -121,7 +121,7 @@ class LlamaModel:
                     self._options, self._accelerated, cells, sampling.max_tokens
                 ),
             )
-            constraint = self._constraint(sampling)
+            constraint = prompting.constraint(sampling, prompt, lambda: self._vocabulary)
             stream = AnswerStream(self._batching, on_chunk, self._load_seconds, prompt.notes)
             self._load_seconds = 0.0  # the first answer has paid for it
             stream.start(
@@ -222,15 +222,6 @@ class LlamaModel:
         self._loaded.close()
 
     # -- the grammar ---------------------------------------------------------------------------
-
-    def _constraint(self, sampling: Sampling) -> "Constraint | None":
-        if sampling.schema is None and sampling.grammar is None:
-            return None
-        from llmrr.engines.constrain import compile_constraint
-
-        return compile_constraint(
-            self._vocabulary, schema=sampling.schema, grammar=sampling.grammar
-        )
 
     @cached_property
     def _vocabulary(self) -> "Vocabulary":
