@@ -2,14 +2,15 @@
 pieces at any place."""
 
 import json
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrr.engines.calls import families
-from llmrr.engines.calls.base import Said, Syntax, call_of, closing, members
+from llmrr.engines.calls.base import Said, Syntax
+from llmrr.engines.calls.families import FAMILIES, family_of
 from llmrr.engines.calls.functionary import FUNCTIONARY_2, FUNCTIONARY_3
 from llmrr.engines.calls.gemma import FUNCTION_GEMMA, GEMMA_4, PROMPTED
 from llmrr.engines.calls.harmony import HARMONY
@@ -19,7 +20,7 @@ from llmrr.engines.calls.markup import ELEMENTS, FUNCTION, PAIRS, SEED
 from llmrr.engines.calls.mistral import LISTED, NAMED
 from llmrr.engines.calls.parsing import Parser
 from llmrr.engines.calls.tagged import APRIEL, GRANITE, HERMES, NEMOTRON
-from llmrr.types import Tool
+from llmrr.types import Tool, ToolCall
 
 CITY = {"type": "object", "required": ["city"],
         "properties": {"city": {"type": "string"}, "days": {"type": "integer"},
@@ -107,7 +108,8 @@ CASES = {
         ELEMENTS,
         "<function=weather>\n<parameter=city>\nA </parameter> b\n\n12\n</parameter>\n"
         '<parameter=where>\n{"x": [1, "</parameter>"]}\n</parameter>\n</function>\n</tool_call>',
-        calls=(("weather", {"city": "A </parameter> b\n\n12", "where": {"x": [1, "</parameter>"]}}),),
+        calls=(("weather",
+                {"city": "A </parameter> b\n\n12", "where": {"x": [1, "</parameter>"]}}),),
     ),
     "qwen3-coder: no parameters, and a string that looks like a number": Case(
         ELEMENTS,
@@ -187,7 +189,7 @@ CASES = {
         '[TOOL_CALLS]time_in[ARGS]{"city": "Rome", "days": 2}',
         "I look.", (PARIS, ROME),
     ),
-    "mistral: no call": Case(NAMED, "The mark [TOOL_CALLS] is one.", "The mark [TOOL_CALLS] is one."),
+    "mistral: no call": Case(NAMED, "The mark [TOOL_CALLS] is it.", "The mark [TOOL_CALLS] is it."),
     "functiongemma": Case(
         FUNCTION_GEMMA,
         "<start_function_call>call:weather{city:<escape>Paris<escape>}<end_function_call>"
@@ -198,14 +200,18 @@ CASES = {
         GEMMA_4,
         'Yes.<|tool_call>call:weather{city:<|"|>Paris<|"|>}<tool_call|>'
         '<|tool_call>call:python{a:true,b:[1,-2.5,<|"|>x, {y}<|"|>],c:{d:null,e:{}}}<tool_call|>',
-        "Yes.", (PARIS, ("python", {"a": True, "b": [1, -2.5, "x, {y}"], "c": {"d": None, "e": {}}})),
+        "Yes.",
+        (PARIS, ("python", {"a": True, "b": [1, -2.5, "x, {y}"], "c": {"d": None, "e": {}}})),
     ),
-    "gemma 4: no call": Case(GEMMA_4, "<|tool_call>calling{ <|tool_call>", "<|tool_call>calling{ <|tool_call>"),
+    "gemma 4: no call": Case(
+        GEMMA_4, "<|tool_call>calling{ <|tool_call>", "<|tool_call>calling{ <|tool_call>"
+    ),
     "gemma 3: JSON": Case(
         PROMPTED, '{"name": "weather", "parameters": {"city": "Paris"}}', calls=(PARIS,)
     ),
     "gemma 3: fenced": Case(
-        PROMPTED, '```json\n{"name": "weather", "parameters": {"city": "Paris"}}\n```', calls=(PARIS,)
+        PROMPTED, '```json\n{"name": "weather", "parameters": {"city": "Paris"}}\n```',
+        calls=(PARIS,),
     ),
     "gemma 3: code": Case(
         PROMPTED, 'Right.\n```tool_code\nprint(weather(city="Paris"))\n```', "Right.", (PARIS,)
@@ -299,5 +305,59 @@ def test_letter_by_letter(case: Case) -> None:
 @given(st.sampled_from(list(CASES.values())), st.lists(st.integers(0, 400), max_size=8))
 def test_any_cut_gives_the_same(case: Case, cuts: list[int]) -> None:
     places = sorted({0, *(one % (len(case.written) + 1) for one in cuts), len(case.written)})
-    pieces = [case.written[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [case.written[a:b] for a, b in pairwise(places)]
     assert heard(case, pieces) == heard(case, [case.written])
+
+
+SIGNS = {
+    "hermes": "return a json object within <tool_call></tool_call> XML tags",
+    "qwen3-coder": "<tool_call>\n<function=example>\n<parameter=one>",
+    "functionary-3.1": "<function=example_function_name>{\"example\": 1}</function> <|python_tag|>",
+    "functionary-3.2": "Respond in this format:\n>>>${recipient}\n${content}",
+    "functionary-2": "'<|from|>assistant\\n<|recipient|>all\\n<|content|>'",
+    "llama-3": 'Respond in the format {"name": function name, "parameters": dictionary',
+    "mistral": "'[TOOL_CALLS][' … '[/TOOL_RESULTS]'",
+    "mistral-args": "'[TOOL_CALLS]' + name + '[ARGS]'",
+    "gpt-oss": "'<|channel|>commentary' … 'to=functions.'",
+    "gemma-4": "'<|tool_call>call:'",
+    "functiongemma": "'<start_function_call>call:'",
+    "gemma": "'<start_of_turn>' + role",
+    "glm": "<tool_call>{function-name}\n<arg_key>{arg-key-1}</arg_key>",
+}
+
+
+@pytest.mark.parametrize(("name", "template"), SIGNS.items(), ids=list(SIGNS))
+def test_a_template_shows_its_family(name: str, template: str) -> None:
+    found = family_of(template)
+    assert found is not None
+    assert found.name == name
+
+
+def test_a_template_of_no_family_shows_none() -> None:
+    assert family_of("{{ '<|im_start|>' + m.role }}") is None
+
+
+def test_every_family_has_a_transcript() -> None:
+    assert {case.syntax for case in CASES.values()} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("syntax", FAMILIES, ids=[one.name for one in FAMILIES])
+def test_what_is_shown_of_calls_is_read_as_they_were(syntax: Syntax) -> None:
+    calls = [ToolCall("", "weather", '{"city": "Paris", "days": 3}'),
+             ToolCall("", "time_in", '{"city": "A \\"b\\" {c}"}')]  # fmt: skip
+    parser = Parser(syntax, TOOLS)
+    spoken = [parser.push(syntax.written(calls)), parser.finish()]
+    heard = [(call.name, json.loads(call.arguments)) for one in spoken for call in one.calls]
+    assert heard == [(one.name, json.loads(one.arguments)) for one in calls]
+    assert "".join(one.text for one in spoken) == ""
+
+
+@given(st.sampled_from(FAMILIES),
+       st.text(alphabet='{}[]"\'<>|/=:,.\n a1`wether_python', max_size=60))  # fmt: skip
+def test_no_text_is_an_error_and_words_are_kept(syntax: Syntax, text: str) -> None:
+    begun = next(iter(syntax.triggers))
+    for written in (text, begun + text):
+        parser = Parser(syntax, TOOLS)
+        spoken = [*map(parser.push, written), parser.finish()]
+        if not any(one.calls for one in spoken) and begun not in written:
+            assert "".join(one.text for one in spoken) == written

@@ -186,6 +186,8 @@ def _of_grammar(grammar: str) -> str:
 
 def _refusal(message: str, what: str) -> UsageError | FeatureMissing:
     """llguidance's message as an error of ours: by name, where it is a keyword it lacks."""
+    inside = re.search(r"failed to compile JSON schema: (.*)", message)
+    message = inside[1] if inside else message
     keywords = re.match(r"Unimplemented keys: (\[.*\])", message)
     if keywords:
         names = ", ".join(json.loads(keywords[1]))

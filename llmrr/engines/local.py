@@ -76,6 +76,13 @@ class LocalModel:
         bos, eos = (self.tokens.text(token) for token in (self.tokens.bos, self.tokens.eos))
         return Template(self._template_text, bos=bos, eos=eos)
 
+    def template_for(self, request: Request) -> Template:
+        """The one for this request: some models have another one where there are tools."""
+        named = self.info.templates.get(prompting.TOOL_TEMPLATE)
+        if not named or self._options.chat_template or not prompting.has_tools(request):
+            return self.template
+        return Template(named, bos=self.template.bos, eos=self.template.eos)
+
     @property
     def _template_text(self) -> str:
         return self._options.chat_template or self.info.chat_template or DEFAULT
@@ -101,7 +108,9 @@ class LocalModel:
                 "llmrr embed -m MODEL TEXT; llmrr list shows the others",
             )
         prompting.require_local(request, self._backend.engine)
-        prompt = prompting.prompted(request, self.template, templated=self.templated)
+        prompt = prompting.prompted(
+            request, self.template_for(request), templated=self.templated
+        )
         size = max(self.tokens.size, self.info.vocabulary or 0)
         tokens = prompting.with_bos(
             prompting.tokenized(request, prompt, self.tokens.tokenize, size=size),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from llmrr.engines.constrain import Constraint, Vocabulary
 
 UNTEMPLATED_MAX_TOKENS: Final = 512  # a model without a chat template may never end its turn
+TOOL_TEMPLATE: Final = "tool_use"  # the name that Hugging Face gives it
 NO_TEMPLATE: Final = f"the model has no chat template: {DEFAULT_NAME} is used"
 
 
@@ -39,6 +40,12 @@ def require_local(request: Request, engine: str, *, sees: bool = False) -> None:
     if request.tools and (request.prompt is not None or request.tokens):
         raise UsageError("a raw prompt takes no tools", "give messages, or leave out the tools")
     require(request)
+
+
+def has_tools(request: Request) -> bool:
+    """Has it tools to be offered, or is one called in its conversation?"""
+    offered = bool(request.tools) and request.tool_choice != "none"
+    return offered or any(one.tool_calls or one.role == "tool" for one in request.messages)
 
 
 def prompted(request: Request, template: Template, *, templated: bool) -> Prompt:

@@ -50,7 +50,7 @@ class Syntax:
     and with one of ``following`` behind another call. ``closers`` are the characters of which one
     must come before anything is decided. ``marks`` are the control tokens inside. ``always``: also
     an answer without tools is written in this way. ``opened`` is how a prompt ends that begins what
-    the family writes.
+    the family writes; ``lead`` is what its calls begin with in a grammar.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Syntax:
     marks: tuple[str, ...] = ()
     always: bool = False
     opened: str | None = None
+    lead: str = ""
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         """What a text holds that begins where a call may; ``last``: nothing more will come. What
@@ -72,17 +73,19 @@ class Syntax:
         """The Lark expression of a call of a tool."""
         raise NotImplementedError
 
-    def calls(self, rules: "Rules", one: str, *, several: bool) -> str:
-        """The Lark expression of all that is written for calls, each of which is ``one``."""
-        return one if not several else f"{one} ({one})*"
+    def calls(self, rules: "Rules", first: str, more: str | None) -> str:
+        """The Lark expression of all that is written for calls: the ``first``, and where there may
+        be ``more``, those."""
+        return f"{first} ({more})*" if more else first
 
     def words(self, rules: "Rules", words: str) -> str:
         """The Lark expression of an answer that calls nothing, around its ``words``."""
         return words
 
-    def before(self, rules: "Rules", words: str) -> str:
-        """The Lark expression of ``words`` that stand before a call."""
-        return f"({words})?"
+    def before(self, rules: "Rules") -> str | None:
+        """The Lark expression of words that stand before a call, up to and with its ``lead``; None
+        where there can be none."""
+        return rules.until(self.lead) if self.lead else None
 
     def written(self, calls: Collection[ToolCall]) -> str:
         """Calls, for a template that knows of none and for a prompt that explains them."""

@@ -82,14 +82,14 @@ class Functionary(Syntax):
     def call(self, rules: Rules, tool: Tool) -> str:
         return f"{rules.text(f'{tool.name}{self.after}')} {parameters(rules, tool)}"
 
-    def calls(self, rules: Rules, one: str, *, several: bool) -> str:
-        return f"{one} ({rules.text(self.between + self.begin)} {one})*" if several else one
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        return f"{first} ({rules.text(self.between + self.begin)} {more})*" if more else first
 
     def words(self, rules: Rules, words: str) -> str:
         return f"{rules.text(f'all{self.after}')} {words}"
 
-    def before(self, rules: Rules, words: str) -> str:
-        return f"({self.words(rules, words)} {rules.text(self.between + self.begin)})?"
+    def before(self, rules: Rules) -> str:
+        return self.words(rules, rules.until(self.between + self.begin))
 
     def written(self, calls: Collection[ToolCall]) -> str:
         said = (f"{one.name}{self.after}{one.arguments or '{}'}" for one in calls)

@@ -36,7 +36,7 @@ class Notation(Syntax):
     def __init__(self, name: str, *, open: str, close: str, quote: str) -> None:
         self.name, self.signs = name, ((open,),)
         self.open, self.close, self.quote = open, close, quote
-        self.triggers = (open,)
+        self.triggers, self.lead = (open,), open
         self.following = (close,)
         self.marks = (open, close, quote)
 
@@ -130,7 +130,7 @@ class Notation(Syntax):
         schema = {**ANY_OBJECT, **tool.parameters}
         inside = self._object_rule(rules, schema, 0)
         end = rules.text(self.close)
-        return f"{rules.text(f'{self.open}call:{tool.name}')} {inside} {end}"
+        return f"{rules.begin(f'{self.open}call:{tool.name}')} {inside} {end}"
 
     def _object_rule(self, rules: Rules, schema: Mapping[str, Any], depth: int) -> str:
         required = [*(schema.get("required") or ())]
@@ -252,14 +252,11 @@ class Prompted(Syntax):
         begin = rules.text(head(tool.name, "parameters"))
         return f'{begin} {parameters(rules, tool)} {rules.text("}")}'
 
-    def calls(self, rules: Rules, one: str, *, several: bool) -> str:
-        if not several:
-            return one
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        if not more:
+            return first
         begin, end = rules.text("```json\n["), rules.text("]\n```")
-        return f"{one} | {begin} {one} ({rules.text(', ')} {one})* {end}"
-
-    def before(self, rules: Rules, words: str) -> str:
-        return '""'
+        return f"({first} | {begin} {first} ({rules.text(', ')} {more})* {end})"
 
     def written(self, calls: Collection[ToolCall]) -> str:
         said = [f"{head(one.name, 'parameters')}{one.arguments or '{}'}}}" for one in calls]

@@ -2,7 +2,8 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 _ANY = "/(.|\\n)*/"
@@ -16,13 +17,25 @@ class Rules:
     def __init__(self, controls: Mapping[str, int], form: Mapping[str, Any]) -> None:
         self._controls, self._form = controls, form
         self._rules: list[str] = []
+        self._written = ""  # what stands already where calls begin
 
     def text(self, literal: str) -> str:
         """This text, whatever of it are control tokens."""
         return " ".join(
             f"<[{self._controls[piece]}]>" if piece in self._controls else _quoted(piece)
             for piece in _pieces(literal, self._controls)
-        )
+        ) or '""'
+
+    def begin(self, literal: str) -> str:
+        """The text that calls begin with, as far as it does not stand there yet."""
+        return self.text(literal.removeprefix(self._written))
+
+    @contextmanager
+    def behind(self, written: str) -> Iterator[None]:
+        """Make rules of calls whose beginning is ``written``."""
+        self._written = written
+        yield
+        self._written = ""
 
     def json(self, schema: Mapping[str, Any] | bool) -> str:
         """A value that obeys a schema."""
@@ -31,9 +44,11 @@ class Rules:
 
     def until(self, end: str) -> str:
         """Any text up to ``end``, and that."""
-        if end in self._controls:
+        begin, *_ = _pieces(end, self._controls)
+        if begin in self._controls:
             return f"{self.add(_ANY)} {self.text(end)}"
-        return self.add(_ANY, f"[suffix={_quoted(end)}]")
+        rest = self.text(end.removeprefix(begin))
+        return f"{self.add(_ANY, f'[suffix={_quoted(begin)}]')} {rest}"
 
     def without(self, marks: Iterable[str], leading: Iterable[str] = ()) -> str:
         """Any text in which none of ``marks`` stands, and that begins with none of ``leading``."""
@@ -74,6 +89,6 @@ def _quoted(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A text in a regular expression between slashes."""
-    return "".join(one if one.isalnum() or ord(one) > 127 else f"\\{one}" if one != "\n" else "\\n"
-                   for one in text)  # fmt: skip
+    """A text in a regular expression between slashes, as Rust reads it."""
+    written = "".join(f"\\{one}" if one in ".+*?()|[]{}^$\\/&~" else one for one in text)
+    return written.replace("\n", "\\n")

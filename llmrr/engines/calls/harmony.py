@@ -74,15 +74,15 @@ class Harmony(Syntax):
         begin = f"<|channel|>commentary to=functions.{tool.name} <|constrain|>json<|message|>"
         return f"{rules.text(begin)} {parameters(rules, tool)}"
 
-    def calls(self, rules: Rules, one: str, *, several: bool) -> str:
-        return one  # the model ends its turn behind a call
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        return first  # the model ends its turn behind a call
 
     def words(self, rules: Rules, words: str) -> str:
         return f"{rules.text('<|channel|>final<|message|>')} {words}"
 
-    def before(self, rules: Rules, words: str) -> str:
+    def before(self, rules: Rules) -> str:
         begin = rules.text("<|channel|>commentary<|message|>")
-        return f"({begin} {words} {rules.text('<|end|><|start|>assistant')})?"
+        return f"{begin} {rules.until('<|end|>')} {rules.text('<|start|>assistant')}"
 
     def written(self, calls: Collection[ToolCall]) -> str:
         return "<|start|>assistant".join(

@@ -85,11 +85,8 @@ class Llama(Syntax):
         begin = rules.text(head(tool.name, "parameters"))
         return f'{begin} {parameters(rules, tool)} {rules.text("}")}'
 
-    def calls(self, rules: Rules, one: str, *, several: bool) -> str:
-        return f"{one} ({rules.text('; ')} {one})*" if several else one
-
-    def before(self, rules: Rules, words: str) -> str:
-        return '""'
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        return f"{first} ({rules.text('; ')} {more})*" if more else first
 
     def written(self, calls: Collection[ToolCall]) -> str:
         return "; ".join(f"{head(one.name, 'parameters')}{one.arguments or '{}'}}}"

@@ -33,7 +33,7 @@ class Marked(Syntax):
         self.name, self.signs = name, signs
         self.section, self.begin, self.end = section, begin, end
         self.written_name, self.fence = written_name, fence
-        self.triggers = (section[0], begin)
+        self.triggers, self.lead = (section[0], begin), section[0]
         self.following = (end, section[1])
         separator = re.findall(r"<[^<>]+>", written_name)
         self.marks = (*section, begin, end, *separator)
@@ -67,9 +67,9 @@ class Marked(Syntax):
         end = rules.text(self.fence[1] + self.end)
         return f"{rules.text(begin)} {parameters(rules, tool)} {end}"
 
-    def calls(self, rules: Rules, one: str, *, several: bool) -> str:
-        inner = f"({one})+" if several else one
-        return f"{rules.text(self.section[0])} {inner} {rules.text(self.section[1])}"
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        inner = f"{first} ({more})*" if more else first
+        return f"{rules.begin(self.section[0])} {inner} {rules.text(self.section[1])}"
 
     def written(self, calls: Collection[ToolCall]) -> str:
         inside = "".join(

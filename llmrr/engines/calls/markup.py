@@ -25,6 +25,7 @@ from llmrr.engines.calls.grammar import Rules
 from llmrr.types import Tool, ToolCall
 
 _LONGEST_NAME: Final = 256
+_LINE: Final = "\n"
 _PARAMETER = re.compile(r"<parameter=([^<>\n]+)>\n?")
 _END: Final = "</function>"
 _NEXT: Final = ("<parameter=", _END)
@@ -40,7 +41,7 @@ class Elements(Syntax):
         self.open, self.close = f"<{tag}>", f"</{tag}>"
         self.triggers = (self.open, "<function=")
         self.following = (self.close,)
-        self.marks = (self.open, self.close)
+        self.marks, self.lead = (self.open, self.close), self.open
         self._opening = re.compile(rf"(?:{re.escape(self.open)}\s*)?<function=([^<>\n]+)>\s*")
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
@@ -60,15 +61,15 @@ class Elements(Syntax):
     def call(self, rules: Rules, tool: Tool) -> str:
         schema = {**ANY_OBJECT, **tool.parameters}
         required = schema.get("required") or ()
-        parts = [rules.text(f"{self.open}\n<function={tool.name}>\n")]
+        parts = [rules.begin(f"{self.open}\n<function={tool.name}>\n")]
         for key, about in _first_required(schema):
-            value = _written_value(rules, about, schema)
-            part = f"{rules.text(f'<parameter={key}>{chr(10)}')} {value}"
+            value = _written_value(rules, about, schema, "\n", "</parameter>")
+            part = f"{rules.text(f'<parameter={key}>{_LINE}')} {value} {rules.text(_LINE)}"
             parts.append(part if key in required else f"({part})?")
         return " ".join([*parts, rules.text(f"</function>\n{self.close}")])
 
-    def calls(self, rules: Rules, one: str, *, several: bool) -> str:
-        return f"{one} ({rules.text(chr(10))} {one})*" if several else one
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        return f"{first} ({rules.text(_LINE)} {more})*" if more else first
 
     def written(self, calls: Collection[ToolCall]) -> str:
         def element(key: str, value: str) -> str:
@@ -89,13 +90,14 @@ class Function(Elements):
     def __init__(self) -> None:
         super().__init__("functionary-3.1", ("<function=",), tag="function")
         self.triggers, self.following, self.marks = ("<function=",), (), ()
+        self.lead = "<function="
 
     def call(self, rules: Rules, tool: Tool) -> str:
         schema = rules.json({**ANY_OBJECT, **tool.parameters})
-        return f"{rules.text(f'<function={tool.name}>')} {schema} {rules.text(_END)}"
+        return f"{rules.begin(f'<function={tool.name}>')} {schema} {rules.text(_END)}"
 
-    def calls(self, rules: Rules, one: str, *, several: bool) -> str:
-        return Syntax.calls(self, rules, one, several=several)
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        return Syntax.calls(self, rules, first, more)
 
     def written(self, calls: Collection[ToolCall]) -> str:
         return "".join(f"<function={one.name}>{one.arguments or '{}'}{_END}" for one in calls)
@@ -192,17 +194,18 @@ def _first_required(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield from found.items()
 
 
-def _written_value(rules: Rules, about: Any, root: Mapping[str, Any]) -> str:
-    """The rule of a value up to the end of its element."""
-    if isinstance(about, Mapping) and about.get("type") == "string" and "enum" not in about:
-        return f"{rules.until('</parameter>')} {rules.text(chr(10))}"
+def _written_value(
+    rules: Rules, about: Any, root: Mapping[str, Any], space: str, end: str
+) -> str:
+    """The rule of a value up to the end of its element, with ``space`` before that."""
+    known: Mapping[str, Any] = about if isinstance(about, Mapping) else {}
+    if known.get("type") == "string" and "enum" not in known:
+        return rules.until(end)
+    if known.get("type") == "string":
+        words = " | ".join(rules.text(one) for one in known["enum"] if isinstance(one, str))
+        return f"({words}) {rules.text(space + end)}"
     shared = {key: root[key] for key in ("$defs", "definitions") if key in root}
-    end = rules.text("\n</parameter>\n")
-    if isinstance(about, Mapping) and about.get("type") == "string":
-        words = [rules.text(one) for one in about["enum"] if isinstance(one, str)]
-        return f"({' | '.join(words)}) {end}"
-    inner = {**about, **shared} if isinstance(about, Mapping) else about
-    return f"{rules.json(inner)} {end}"
+    return f"{rules.json({**known, **shared})} {rules.text(space + end)}"
 
 
 _KEY = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>", re.DOTALL)
@@ -214,6 +217,7 @@ class Pairs(Syntax):
     name = "glm"
     signs = (("<arg_key>",),)
     triggers = ("<tool_call>",)
+    lead = "<tool_call>"
     marks = ("<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>",
              "</arg_value>")  # fmt: skip
     closers = ">"
@@ -242,20 +246,16 @@ class Pairs(Syntax):
     def call(self, rules: Rules, tool: Tool) -> str:
         schema = {**ANY_OBJECT, **tool.parameters}
         required = schema.get("required") or ()
-        parts = [rules.text(f"<tool_call>{tool.name}\n")]
+        parts = [rules.begin(f"<tool_call>{tool.name}\n")]
         for key, about in _first_required(schema):
             begin = rules.text(f"<arg_key>{key}</arg_key>\n<arg_value>")
-            text = isinstance(about, Mapping) and about.get("type") == "string"
-            if text and "enum" not in about:
-                value = rules.until("</arg_value>")
-            else:
-                value = f"{rules.json(about)} {rules.text('</arg_value>')}"
-            part = f"{begin} {value} {rules.text(chr(10))}"
+            value = _written_value(rules, about, schema, "", "</arg_value>")
+            part = f"{begin} {value} {rules.text(_LINE)}"
             parts.append(part if key in required else f"({part})?")
         return " ".join([*parts, rules.text("</tool_call>")])
 
-    def calls(self, rules: Rules, one: str, *, several: bool) -> str:
-        return f"{one} ({rules.text(chr(10))} {one})*" if several else one
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        return f"{first} ({rules.text(_LINE)} {more})*" if more else first
 
     def written(self, calls: Collection[ToolCall]) -> str:
         def pair(key: str, value: str) -> str:

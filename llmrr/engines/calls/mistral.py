@@ -31,6 +31,7 @@ class Listed(Syntax):
     name = "mistral"
     signs: tuple[tuple[str, ...], ...] = ((_TAG,),)
     triggers = (_TAG,)
+    lead = _TAG
     leading = ('[{"name"', '[{"arguments"')
     marks = (_TAG, "[ARGS]", "[CALL_ID]")
 
@@ -52,9 +53,9 @@ class Listed(Syntax):
     def call(self, rules: Rules, tool: Tool) -> str:
         return f'{rules.text(head(tool.name))} {parameters(rules, tool)} {rules.text("}")}'
 
-    def calls(self, rules: Rules, one: str, *, several: bool) -> str:
-        inner = f"{one} ({rules.text(', ')} {one})*" if several else one
-        return f"{rules.text(f'{_TAG}[')} {inner} {rules.text(']')}"
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        inner = f"{first} ({rules.text(', ')} {more})*" if more else first
+        return f"{rules.begin(f'{_TAG}[')} {inner} {rules.text(']')}"
 
     def written(self, calls: Collection[ToolCall]) -> str:
         said = [f"{head(one.name)}{one.arguments or '{}'}}}" for one in calls]
@@ -68,10 +69,10 @@ class Named(Listed):
     signs = ((_TAG, "[ARGS]"),)
 
     def call(self, rules: Rules, tool: Tool) -> str:
-        return f"{rules.text(f'{_TAG}{tool.name}[ARGS]')} {parameters(rules, tool)}"
+        return f"{rules.begin(f'{_TAG}{tool.name}[ARGS]')} {parameters(rules, tool)}"
 
-    def calls(self, rules: Rules, one: str, *, several: bool) -> str:
-        return Syntax.calls(self, rules, one, several=several)
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        return Syntax.calls(self, rules, first, more)
 
     def written(self, calls: Collection[ToolCall]) -> str:
         return "".join(f"{_TAG}{one.name}[ARGS]{one.arguments or '{}'}" for one in calls)

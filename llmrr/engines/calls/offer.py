@@ -57,18 +57,33 @@ class Offer:
 
     def grammar(self, rules: "Rules", schema: Schema | None, thoughts: "Thoughts") -> str:
         """The grammar of the answer in Lark. ``schema`` is that of an answer without calls."""
-        one = rules.add(" | ".join(self.syntax.call(rules, tool) for tool in self.callable))
-        several = not self.forced or self.choice == "required"
-        answer = rules.add(self.syntax.calls(rules, one, several=several))
+        answer = self._called(rules)
         if not self.forced:
-            free = rules.without(self.syntax.triggers, self.syntax.leading)
-            words = free if schema is None else rules.json(schema)
-            before = self.syntax.before(rules, free)
-            answer = f"{self.syntax.words(rules, words)} | {before} {answer}"
+            answer = self._free(rules, schema, answer)
         opening = self.syntax.opened
         if opening and not self.opened:
             answer = f"{rules.text(opening)} ({answer})"
         return rules.grammar(f"{_thought(rules, thoughts)} ({answer})")
+
+    def _called(self, rules: "Rules", written: str = "") -> str:
+        """Calls, of which this much is ``written``."""
+        several = not self.forced or self.choice == "required"
+        more = self._one(rules) if several else None
+        with rules.behind(written):
+            return rules.add(self.syntax.calls(rules, self._one(rules), more))
+
+    def _one(self, rules: "Rules") -> str:
+        return rules.add(" | ".join(self.syntax.call(rules, tool) for tool in self.callable))
+
+    def _free(self, rules: "Rules", schema: Schema | None, called: str) -> str:
+        """An answer or calls; words may stand before these, unless the answer has a form."""
+        if schema is not None:
+            return f"{self.syntax.words(rules, rules.json(schema))} | {called}"
+        words = rules.without(self.syntax.triggers, self.syntax.leading)
+        found = [self.syntax.words(rules, words), called]
+        if before := self.syntax.before(rules):
+            found.append(f"{before} {self._called(rules, self.syntax.lead)}")
+        return " | ".join(found)
 
     @property
     def callable(self) -> tuple[Tool, ...]:

@@ -29,7 +29,7 @@ class Tagged(Syntax):
     ) -> None:  # fmt: skip
         self.name, self.signs = name, signs
         self.open, self.close, self.space, self.listed = open, close, space, listed
-        self.triggers = (open,)
+        self.triggers, self.lead = (open,), open
         # One tag may hold several calls; what closes it is no text.
         self.following = ("{", "[", close) if close else ("{", "[")
         self.marks = (open, close) if close else (open,)
@@ -55,15 +55,15 @@ class Tagged(Syntax):
         inner = f'{rules.text(head(tool.name))} {parameters(rules, tool)} {rules.text("}")}'
         if self.listed:
             return inner
-        begin, end = rules.text(self.open + self.space), rules.text(self.space + self.close)
-        return f"{begin} {inner} {end}"
+        end = rules.text(self.space + self.close)
+        return f"{rules.begin(self.open + self.space)} {inner} {end}"
 
-    def calls(self, rules: Rules, one: str, *, several: bool) -> str:
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
         between = rules.text(", " if self.listed else "\n")
-        inner = f"{one} ({between} {one})*" if several else one
+        inner = f"{first} ({between} {more})*" if more else first
         if not self.listed:
             return inner
-        begin, end = rules.text(self.open + self.space + "["), rules.text("]" + self.close)
+        begin, end = rules.begin(self.open + self.space + "["), rules.text("]" + self.close)
         return f"{begin} {inner} {end}"
 
     def written(self, calls: Collection[ToolCall]) -> str:

@@ -89,6 +89,13 @@ class LlamaModel:
         bos, eos = (self.vocab.text(self.vocab.token(role)) for role in ("bos", "eos"))
         return Template(self._template_text, bos=bos, eos=eos)
 
+    def template_for(self, request: Request) -> Template:
+        """The one for this request: some models have another one where there are tools."""
+        named = self.info.templates.get(prompting.TOOL_TEMPLATE)
+        if not named or self._options.chat_template or not prompting.has_tools(request):
+            return self.template
+        return Template(named, bos=self.template.bos, eos=self.template.eos)
+
     @property
     def _template_text(self) -> str:
         return self._options.chat_template or self.info.chat_template or DEFAULT
@@ -137,10 +144,14 @@ class LlamaModel:
         if images := prompting.image_data(request):
             encoder = self._encoder()
             request = prompting.marked(request, encoder.marker)
-            prompt = prompting.prompted(request, self.template, templated=self.templated)
+            prompt = prompting.prompted(
+                request, self.template_for(request), templated=self.templated
+            )
             read = encoder.read(prompt.text, images)
         else:
-            prompt = prompting.prompted(request, self.template, templated=self.templated)
+            prompt = prompting.prompted(
+                request, self.template_for(request), templated=self.templated
+            )
             tokenize, size = self.vocab.tokenize, self.vocab.size
             read = Pictured(prompting.tokenized(request, prompt, tokenize, size=size))
         adds = self.vocab.adds_bos and not request.tokens
