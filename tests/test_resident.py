@@ -406,6 +406,18 @@ def test_one_that_is_unloaded_in_use_leaves_afterwards(
     assert kept.pool.held() == []
 
 
+def test_one_of_a_server_that_is_unloaded_in_use_leaves_afterwards(
+    engine: FakeEngine, tiny: Path
+) -> None:
+    pool = Pool(Rules)
+    lending = Lending(pool)
+    with closing(pool), closing(Service(lending, "serve", lambda: None)):
+        with closing(held(load_of(tiny))):
+            assert lending.unload(str(tiny)) == 1
+            assert len(pool.held()) == 1
+        until(lambda: not pool.held())
+
+
 # -- who may ask, and whom -------------------------------------------------------------------------
 
 

@@ -34,7 +34,7 @@ class Pool:
         read: Callable[[int], MemoryUse | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._rules, self._lives, self._clock = rules, lives, clock
+        self.rules, self._lives, self._clock = rules, lives, clock
         self._read = read or _read
         self._outlook = Outlook(self._read, clock)
         self._shelf = Shelf()
@@ -55,17 +55,6 @@ class Pool:
         """Of the models that are in memory or about to be."""
         with self._changed:
             return list(self._shelf.entries)
-
-    @property
-    def idle_s(self) -> float | None:
-        """How long a model stays that nobody uses; None where nothing ends that."""
-        rules = self._rules()
-        return rules.unload_after if rules.auto_unload else None
-
-    @property
-    def threshold(self) -> float:
-        """The share of memory above which what is idle leaves."""
-        return self._rules().threshold
 
     def busy(self) -> Mapping[str, int]:
         """How many requests are under way at each model, by its name."""
@@ -103,7 +92,7 @@ class Pool:
             one.measure()
         held = [one.held for one in local]
         needs = {one.name: one.need() if held and one.need else 0 for one in away}
-        return self._outlook.refusals(needs, held, self._rules())
+        return self._outlook.refusals(needs, held, self.rules())
 
     # -- loading -------------------------------------------------------------------------------
 
@@ -160,7 +149,7 @@ class Pool:
             return [one.measure for one in unknown]
         held = [one.held for one in local]
         use = self._read(sum(one.bytes for one in held))
-        decided = deciding.plan(claim.need or 0, use, held, self._rules())
+        decided = deciding.plan(claim.need or 0, use, held, self.rules())
         awaited = shelf.of(decided.awaited)
         if decided.refused or shelf.is_circular(awaited):
             raise self._refusal(claim, use)
@@ -214,7 +203,7 @@ class Pool:
     def _refusal(self, claim: Claim, use: MemoryUse | None) -> DoesNotFit:
         held = [one.held for one in self._shelf.local()]
         use = use or self._read(sum(one.bytes for one in held))
-        return deciding.refused(claim.wanted.name, claim.need, use, held, self._rules())
+        return deciding.refused(claim.wanted.name, claim.need, use, held, self.rules())
 
     # -- unloading -----------------------------------------------------------------------------
 
@@ -232,7 +221,7 @@ class Pool:
     def sweep(self) -> list[str]:
         """Unload what has been idle for ``unload_after``, and above the threshold what is idle;
         their names. Nothing without ``auto_unload``."""
-        rules = self._rules()
+        rules = self.rules()
         if not rules.auto_unload:
             return []
         names = self.unload_unused(rules.unload_after)
@@ -300,7 +289,7 @@ class Pool:
             if not held:
                 self._sweeper = None
                 return None
-            return deciding.due(held, self._clock(), self._rules())
+            return deciding.due(held, self._clock(), self.rules())
 
 
 def _do(work: _Work) -> None:

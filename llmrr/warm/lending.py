@@ -3,16 +3,18 @@ stays."""
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Set
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from llmrr import engines
 from llmrr.engines.base import Options
 from llmrr.engines.resident.loads import Load
 from llmrr.errors import UsageError
 from llmrr.pool import Held, Key, Lease, Pool, Wanted, needs
+
+PATIENCE_S: Final = 600.0  # for a model of a server to be idle for a moment
 
 
 class Lending:
@@ -51,7 +53,8 @@ class Lending:
         """Whether a model can stay: memory is not above its threshold then."""
         wanted, use = self._wanted(load), self._pool.use()
         need = wanted.need() if wanted.need else 0
-        return use is None or use.used_bytes + need <= self._pool.threshold * use.limit_bytes
+        most = self._pool.rules().threshold
+        return use is None or use.used_bytes + need <= most * use.limit_bytes
 
     def _wanted(self, load: Load) -> Wanted:
         key = Key.of(load.files, load.engine, load.options)
@@ -112,7 +115,10 @@ class Lending:
 
     def _left(self, held: Held) -> float | None:
         """Seconds until an idle model leaves; None where it stays."""
-        stays = self._keepalive.get(held.key) if self._keeps else self._pool.idle_s
+        rules = self._pool.rules()
+        stays = rules.unload_after if rules.auto_unload else None
+        if self._keeps:
+            stays = self._keepalive.get(held.key)
         return None if stays is None else max(0.0, held.used + stays - time.monotonic())
 
     def opened(self, lent: "Lent", context: int | None) -> None:
@@ -129,13 +135,24 @@ class Lending:
 
     def unload(self, path: str) -> int:
         """Have what lies there leave once nobody uses it; how many that are."""
-        found = [one for one in self._pool.held() if _path(one) == path]
+        found = {one.key for one in self._pool.held() if _path(one) == path}
         with self._lock:
-            for one in found:
-                self._keepalive[one.key] = 0.0
-        self._pool.unload(lambda held: [one for one in held if _path(one) == path])
+            self._keepalive.update(dict.fromkeys(found, 0.0))
+        self._drop(found)
+        if not self._keeps and found & {*self._pool.keys}:
+            threading.Thread(target=self._drop_later, args=(found,), daemon=True).start()
         self._changed()
         return len(found)
+
+    def _drop(self, keys: Set[Hashable]) -> None:
+        self._pool.unload(lambda held: [one for one in held if one.key in keys])
+
+    def _drop_later(self, keys: Set[Hashable]) -> None:
+        """A pool with rules of its own is not looked at for what is to leave."""
+        until = time.monotonic() + PATIENCE_S
+        while keys & {*self._pool.keys} and time.monotonic() < until:
+            time.sleep(0.05)
+            self._drop(keys)
 
 
 class Lent(NamedTuple):
