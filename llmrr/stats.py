@@ -7,7 +7,7 @@ that a caller can turn a full disk into one warning.
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from llmrr import database
@@ -222,17 +222,39 @@ def conversations(
 
 def summary(connection: "sqlite3.Connection", since: float | None = None) -> Summary:
     """Figures per model and per day of the runs at or after ``since`` (epoch seconds)."""
-    sql = """SELECT model, at, error IS NOT NULL, prompt_tokens, cached_tokens, completion_tokens,
-        first_token_s, total_s, cache IS NOT NULL, cost FROM runs
-        WHERE at >= ? AND import_id IS NULL"""
-    with database.errors():
-        rows = connection.execute(sql, (since or 0.0,)).fetchall()
+    rows = _facts(connection, since)
     by_model: dict[str, list[tuple[Any, ...]]] = {}
     for row in rows:
         by_model.setdefault(row[0], []).append(row[1:])
     models = [_model_summary(model, of_model) for model, of_model in by_model.items()]
     models.sort(key=lambda model: (-model.runs, model.model))
     return Summary(tuple(models), _days(rows))
+
+
+def by_day(
+    connection: "sqlite3.Connection", since: float | None = None
+) -> dict[str, tuple[ModelSummary, ...]]:
+    """Figures per model of each local day (``YYYY-MM-DD``) with a run at or after ``since`` (epoch
+    seconds), the first day first."""
+    days: dict[str, dict[str, list[tuple[Any, ...]]]] = {}
+    for model, *row in sorted(_facts(connection, since), key=itemgetter(1)):
+        day = time.strftime("%Y-%m-%d", time.localtime(row[0]))
+        days.setdefault(day, {}).setdefault(model, []).append(tuple(row))
+    return {
+        day: tuple(_model_summary(model, rows) for model, rows in sorted(models.items()))
+        for day, models in days.items()
+    }
+
+
+def _facts(
+    connection: "sqlite3.Connection", since: float | None
+) -> list[tuple[Any, ...]]:
+    """The runs at or after ``since``, as summaries take them."""
+    sql = """SELECT model, at, error IS NOT NULL, prompt_tokens, cached_tokens, completion_tokens,
+        first_token_s, total_s, cache IS NOT NULL, cost FROM runs
+        WHERE at >= ? AND import_id IS NULL"""
+    with database.errors():
+        return connection.execute(sql, (since or 0.0,)).fetchall()
 
 
 def prune(

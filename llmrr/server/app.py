@@ -6,10 +6,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from llmrr.errors import LlmrrError
-from llmrr.server import faults, health, openai
+from llmrr.server import faults, health, openai, page
 from llmrr.server.service import Service
 
-ROUTES = [*openai.ROUTES, *health.ROUTES]
+ROUTES = [*openai.ROUTES, *health.ROUTES, *page.ROUTES]
 
 
 def app(service: Service) -> Starlette:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -16,6 +17,7 @@ class Running:
 
     def __init__(self, begin: Callable[[], Answer], executor: Executor) -> None:
         self.answer: Answer | None = None
+        self.began = time.monotonic()
         self._begin = begin
         self._loop = asyncio.get_running_loop()
         self._came = asyncio.Event()
@@ -24,6 +26,11 @@ class Running:
         self._ended = self._left = self._wakes = False
         self._lock = threading.Lock()
         self.done = self._loop.run_in_executor(executor, self._work)
+
+    @property
+    def ended(self) -> bool:
+        """Will nothing more come?"""
+        return self._ended
 
     async def first(self) -> None:
         """Wait until something has come. Raises what it failed with before that."""

@@ -11,6 +11,7 @@ from llmrr.choosing.answering import Answer
 from llmrr.errors import NotFound
 from llmrr.protocols.base import Answered, Asked
 from llmrr.router import Router
+from llmrr.server.recent import Recent
 from llmrr.server.running import Running
 
 AUTO: Final = "auto"  # leaves the choice to the router
@@ -29,6 +30,9 @@ class Service:
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
+        self.recent = Recent()
+        self.answered = 0
+        self._tokens = 0  # of answers that have ended
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     # -- names ---------------------------------------------------------------------------------
@@ -81,17 +85,26 @@ class Service:
 
         running = Running(begin, self.executor)
         self.under_way.add(running)
-        running.done.add_done_callback(lambda _: self.under_way.discard(running))
+        running.done.add_done_callback(lambda _: self._ended(running))
         return running
+
+    def _ended(self, running: Running) -> None:
+        self.under_way.discard(running)
+        self.answered += 1
+        self._tokens += _tokens(running)
+
+    def tokens(self) -> int:
+        """Tokens that were generated since it began, to the last one."""
+        return self._tokens + sum(map(_tokens, self.under_way))
 
     def about(self, asked: Asked, running: Running) -> Answered:
         """Who answers."""
         answer = running.answer
         name = answer.model.name if answer else ""
         decision = answer.facts() if answer else None
-        return Answered(
-            uuid.uuid4().hex, int(time.time()), asked.model or name or AUTO, name, decision
-        )
+        id = uuid.uuid4().hex
+        self.recent.note(id, running)
+        return Answered(id, int(time.time()), asked.model or name or AUTO, name, decision)
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""
@@ -99,3 +112,7 @@ class Service:
             running.cancel()
         self.executor.shutdown(wait=True, cancel_futures=True)
         self.router.close()
+
+
+def _tokens(running: Running) -> int:
+    return 0 if running.answer is None else running.answer.tokens

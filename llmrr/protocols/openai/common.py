@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from llmrr.protocols.base import Asked, Event
 from llmrr.protocols.fields import Fields
+from llmrr.strategies import STRATEGIES
 from llmrr.types import Request, Usage
 
 DONE: Final = Event("[DONE]")
@@ -15,6 +16,8 @@ def asked(request: Request, given: Fields) -> Asked:
     choice: dict[str, Any] = {}
     if (user := given.text("user") or given.text("safety_identifier")) is not None:
         choice["user"] = user
+    if (strategy := given.one_of("strategy", *STRATEGIES)) is not None:
+        choice["strategy"] = strategy
     return Asked(
         request,
         given.text("model"),

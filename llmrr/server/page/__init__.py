@@ -1,0 +1,23 @@
+"""The page at ``/``: its files, and the facts that it shows.
+
+``files`` serves what lies in ``static/``, modules that the browser reads without a build. ``live``
+says what is going on now, ``history`` what was, ``answers`` why a model answered and what it took,
+``models`` what can be asked. Nothing of them is computed unless a page asks.
+"""
+
+from starlette.routing import Route
+
+from llmrr.server.page import answers, files, history, live, models
+
+# What anybody may fetch: it shows nothing of what lies here. The rest is for who may ask models.
+PUBLIC = frozenset(files.TABLE)
+
+ROUTES = [
+    *(Route(path, files.respond) for path in files.TABLE),
+    Route("/page/live", live.respond),
+    Route("/page/models", models.respond),
+    Route("/page/history", history.respond),
+    Route("/page/runs", history.respond_runs),
+    Route("/page/runs/{number:int}", history.respond_run),
+    Route("/page/answers/{id}", answers.respond),
+]
