@@ -38,7 +38,7 @@ def _running(one: Running) -> dict[str, Any]:
         "model": answer.model.name if answer is not None else None,
         "state": state,
         "tokens": tokens,
-        "seconds": time.monotonic() - one.began,
+        "seconds": time.monotonic() - one.entered,
     }
 
 
