@@ -27,11 +27,11 @@ class Recent:
     def facts(self, id: str) -> dict[str, Any] | None:
         """What is known of it; None where it is not remembered."""
         found = self._kept.get(id)
-        return facts(found) if isinstance(found, Running) else found
+        return found if found is None or isinstance(found, dict) else facts(found)
 
     def _settle(self, id: str) -> None:
-        if isinstance(running := self._kept.get(id), Running):
-            self._kept[id] = facts(running)
+        if (found := self.facts(id)) is not None:
+            self._kept[id] = found
 
 
 def facts(running: Running) -> dict[str, Any]:

@@ -23,7 +23,7 @@ async def respond(request: Request) -> Response:
 
 def _found(service: Service) -> dict[str, Any]:
     router = service.router
-    configured = [
+    configured: list[dict[str, Any]] = [
         {"name": one.name, "kind": "configured", "source": one.source, "group": one.group,
          "images": _sees(router, one.name)}
         for one in router.config.models
@@ -32,7 +32,7 @@ def _found(service: Service) -> dict[str, Any]:
     groups = {one.group for one in router.config.models} - {None} - seen
     installed = [one.label for one in router.catalogue.entries() if one.kind in (None, "model")]
     others = [*sorted(one for one in installed if one not in seen), BUILTIN]
-    listed = [
+    listed: list[dict[str, Any]] = [
         *configured,
         *({"name": one, "kind": "group", "images": _any(configured, one)}
           for one in sorted(filter(None, groups))),
@@ -48,7 +48,7 @@ def _found(service: Service) -> dict[str, Any]:
     }
 
 
-def _any(configured: list[dict[str, Any]], group: str) -> bool:
+def _any(configured: list[dict[str, Any]], group: str | None) -> bool:
     return any(one["images"] for one in configured if one["group"] == group)
 
 

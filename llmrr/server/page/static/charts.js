@@ -95,7 +95,7 @@ export class Plot {
     return [
       ...steps.flatMap((one) => [
         s("line", { class: "rule", x1: PAD.left, x2: this.width - PAD.right, y1: this.y(one), y2: this.y(one) }),
-        s("text", { x: PAD.left - 8, y: this.y(one) + 4, "text-anchor": "end" }, this.write(one)),
+        s("text", { x: PAD.left - 8, y: this.y(one) + 4, "text-anchor": "end" }, one ? this.write(one) : "0"),
       ]),
       ...this.days.flatMap((day, at) => ((last - at) % every ? [] : [
         s("text", { x: this.x(at), y: HEIGHT - 7, "text-anchor": "middle" }, short(day))])),

@@ -38,7 +38,7 @@ export class Chat {
       this.model.replaceChildren(...Object.entries(labels).flatMap(([kind, label]) => {
         const own = found.models.filter((one) => one.kind === kind);
         const options = own.map((one) => h("option", { value: one.name, title: one.source },
-          kind === "auto" ? `auto — ${found.strategy}` : one.name));
+          kind === "auto" ? `auto (${found.strategy})` : one.name));
         return options.length ? [h("optgroup", { label }, options)] : [];
       }));
       const wanted = this.chat.model ?? store.preference("model", "auto");

@@ -84,6 +84,7 @@ function figures(message) {
   if (tokens) found.push(`${count(tokens)} token${tokens === 1 ? "" : "s"}`);
   if (rate) found.push(speed(rate));
   if (first !== undefined && first !== null) found.push(`first token ${seconds(first)}`);
+  if (usage.load_s > 0.05) found.push(`loaded in ${seconds(usage.load_s)}`);
   if (facts?.cost !== undefined && facts.cost !== null) found.push(facts.cost ? dollars(facts.cost) : "free");
   if (facts?.cache) found.push(`from the cache (${facts.cache})`);
   if (message.stopped) found.push("stopped");
