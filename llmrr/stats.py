@@ -7,7 +7,7 @@ that a caller can turn a full disk into one warning.
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from llmrr import database
@@ -222,28 +222,34 @@ def conversations(
 
 def summary(connection: "sqlite3.Connection", since: float | None = None) -> Summary:
     """Figures per model and per day of the runs at or after ``since`` (epoch seconds)."""
+    return _summary(_facts(connection, since))
+
+
+def daily(
+    connection: "sqlite3.Connection", since: float | None = None
+) -> tuple[Summary, dict[str, tuple[ModelSummary, ...]]]:
+    """``summary``, and the same figures per model of each local day (``YYYY-MM-DD``) with a run,
+    the first day first."""
+    from datetime import date
+
     rows = _facts(connection, since)
+    days: dict[int, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        days.setdefault(date.fromtimestamp(row[1]).toordinal(), []).append(row)
+    found = {date.fromordinal(day).isoformat(): _models(days[day]) for day in sorted(days)}
+    return _summary(rows), found
+
+
+def _summary(rows: Sequence[tuple[Any, ...]]) -> Summary:
+    return Summary(_models(rows), _days(rows))
+
+
+def _models(rows: Sequence[tuple[Any, ...]]) -> tuple[ModelSummary, ...]:
     by_model: dict[str, list[tuple[Any, ...]]] = {}
     for row in rows:
         by_model.setdefault(row[0], []).append(row[1:])
     models = [_model_summary(model, of_model) for model, of_model in by_model.items()]
-    models.sort(key=lambda model: (-model.runs, model.model))
-    return Summary(tuple(models), _days(rows))
-
-
-def by_day(
-    connection: "sqlite3.Connection", since: float | None = None
-) -> dict[str, tuple[ModelSummary, ...]]:
-    """Figures per model of each local day (``YYYY-MM-DD``) with a run at or after ``since`` (epoch
-    seconds), the first day first."""
-    days: dict[str, dict[str, list[tuple[Any, ...]]]] = {}
-    for model, *row in sorted(_facts(connection, since), key=itemgetter(1)):
-        day = time.strftime("%Y-%m-%d", time.localtime(row[0]))
-        days.setdefault(day, {}).setdefault(model, []).append(tuple(row))
-    return {
-        day: tuple(_model_summary(model, rows) for model, rows in sorted(models.items()))
-        for day, models in days.items()
-    }
+    return tuple(sorted(models, key=lambda model: (-model.runs, model.model)))
 
 
 def _facts(

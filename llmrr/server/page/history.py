@@ -58,15 +58,15 @@ async def respond_run(request: Request) -> Response:
 def _figures(connection: sqlite3.Connection, days: int) -> dict[str, Any]:
     now = time.time()
     since = _midnight(now, days - 1)
+    summary, by_day = stats.daily(connection, since)
     in_all, by_model = spending.spent(connection, spending.day_of(now))
     return {
         "today": spending.day_of(now),
         "from": spending.day_of(since),
         "days": [
-            {"day": day, **asdict(one)}
-            for day, models in stats.by_day(connection, since).items() for one in models
+            {"day": day, **asdict(one)} for day, models in by_day.items() for one in models
         ],
-        "models": [asdict(one) for one in stats.summary(connection, since).models],
+        "models": [asdict(one) for one in summary.models],
         "spent": {"all": in_all._asdict(),
                   "models": {name: one._asdict() for name, one in by_model.items()}},
         "alerts": [one.facts() for one in reversed(alerts.recent(connection, last=30))],

@@ -61,7 +61,9 @@ export class Live {
       tile("Slots", count(now.slots), "of each model here"),
       tile("Answered", count(now.answered), "since it began"),
       memory(now.memory));
+    const focused = this.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
     this.body.replaceChildren(line, tiles, ...requests(now.running), ...models(now));
+    if (focused) this.body.querySelector(`[aria-label="${focused}"]`)?.focus({ preventScroll: true });
   }
 }
 
