@@ -8,7 +8,7 @@ const LONGEST = 8000; // letters of a paragraph in which marks are looked for
 const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([^`]*)$/;
 const HEADING = /^ {0,3}(#{1,6})(?:\s+(.*))?$/;
 const RULE = /^ {0,3}(?:(?:- *){3,}|(?:\* *){3,}|(?:_ *){3,})$/;
-const ITEM = /^( *)([-*+]|\d{1,9}[.)])(?: +|$)/;
+const ITEM = /^([ \t]*)([-*+]|\d{1,9}[.)])(?:[ \t]+|$)/;
 const DELIMITER = /^ {0,3}\|?[ :|-]*-[ :|-]*$/;
 
 /** Shows a growing text: only the blocks that changed are made anew. */
@@ -78,7 +78,7 @@ const END = {
     return at;
   },
   list(lines, at) {
-    const inside = (line) => line !== undefined && (ITEM.test(line) || /^ {2,}\S/.test(line));
+    const inside = (line) => line !== undefined && (ITEM.test(line) || /^(?: {2,}|\t)\s*\S/.test(line));
     at++;
     while (at < lines.length) {
       if (!lines[at].trim()) {
@@ -138,7 +138,8 @@ function fence(lines) {
     h("pre", { tabindex: "0", "aria-label": "code" }, h("code", {}, code)));
 }
 
-function list(lines, depth) {
+function list(tabbed, depth) {
+  const lines = tabbed.map((one) => one.replace(/^\t+/, (tabs) => "    ".repeat(tabs.length)));
   const [, indent, mark] = ITEM.exec(lines[0]);
   const items = [];
   for (const line of lines) {
