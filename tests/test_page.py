@@ -95,8 +95,6 @@ def test_no_path_of_a_request_is_one_of_a_file(still, path):
 
 
 def test_what_goes_on_now(served):
-    before = served.ask("/page/live").json()
-    assert before["running"] == before["loaded"] == [] and before["tokens"] == 0
     where = urlsplit(served.url)
     connection = http.client.HTTPConnection(where.hostname, where.port, timeout=30)
     connection.request("POST", "/v1/completions", '{"model": "small", "prompt": "a", "stream": '
@@ -109,6 +107,7 @@ def test_what_goes_on_now(served):
     (loaded,) = during["loaded"]
     assert (loaded["name"], loaded["busy"], during["busy"]) == ("small", 1, {"small": 1})
     assert loaded["bytes"] > 0 and loaded["idle_s"] is None and during["slots"] > 1
+    assert (during["waiting"], during["status"], during["left_alone"]) == (0, "ok", [])
     connection.sock.close()
     connection.close()
     usage = served.ask(CHAT, {"messages": ASKED}).json()["usage"]
@@ -238,3 +237,40 @@ def test_a_wrong_number_of_days_is_told(still, query):
 
     said = still.ask("/page/history?" + quote(query, safe="="))
     assert (said.status, "days" in said.json()["error"]["message"]) == (400, True)
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def test_where_there_are_keys_the_files_take_none_and_facts_take_one(monkeypatch):
+    monkeypatch.setenv("MANAGER_KEY", f"manager-{LETTERS}")
+    monkeypatch.setenv("GUEST_KEY", f"guest-{LETTERS}")
+    monkeypatch.setenv("SMALL_KEY", f"small-{LETTERS}")
+    models = [{"name": "small", "source": "builtin:mini"},
+              {"name": "other", "source": "builtin:mini"}]  # fmt: skip
+    keys = {"manager": {"env": "MANAGER_KEY", "may_manage": True}, "guest": {"env": "GUEST_KEY"},
+            "small": {"env": "SMALL_KEY", "models": ["small"]}}  # fmt: skip
+    router = Router(models=models, serve={"keys": keys}, budgets={"daily": 2.0})
+    with serving(router) as served:
+
+        def ask(path, who, body=None):
+            headers = {"authorization": f"Bearer {who}-{LETTERS}"} if who else {}
+            return served.ask(path, body, headers=headers)
+
+        assert {ask(path, None).status for path in files.TABLE} == {200}
+        id = ask(CHAT, "manager", {"model": "other", "messages": ASKED}).json()["id"]
+        facts = ["/page/live", "/page/models", "/page/history", "/page/runs", "/page/runs/1",
+                 f"/page/answers/{id}"]  # fmt: skip
+        assert {ask(path, None).status for path in facts} == {401}
+        assert {ask(path, "manager").status for path in facts} == {200}
+        assert ask("/page/runs/1", "manager").json()["prompt"] == ASKED[0]["content"]
+        assert ask("/page/runs?query=capital", "manager").json()["runs"]
+        assert [one["prompt"] for one in ask("/page/runs", "guest").json()["runs"]] == [None]
+        assert ask("/page/runs/1", "guest").json()["answer"] is None
+        assert ask("/page/runs?query=capital", "guest").status == 403
+        assert ask("/page/runs", "small").json()["runs"] == []
+        assert ask("/page/runs/1", "small").status == 404
+        for path in ("/page/live", "/page/models", "/page/history"):
+            said = ask(path, "small").body
+            assert b"other" not in said and b"daily" not in said
+        assert b"other" in ask("/page/live", "guest").body

@@ -2,15 +2,13 @@
 
 ``files`` serves what lies in ``static/``, modules that the browser reads without a build. ``live``
 says what is going on now, ``history`` what was, ``answers`` why a model answered and what it took,
-``models`` what can be asked. Nothing of them is computed unless a page asks.
+``models`` what can be asked; nothing of them is computed unless a page asks. ``sight`` is what of
+it is for whom: the files are for everybody, facts take a key where the server has some.
 """
 
 from starlette.routing import Route
 
 from llmrr.server.page import answers, files, history, live, models
-
-# What anybody may fetch: it shows nothing of what lies here. The rest is for who may ask models.
-PUBLIC = frozenset(files.TABLE)
 
 ROUTES = [
     *(Route(path, files.respond) for path in files.TABLE),

@@ -11,7 +11,7 @@ async def respond(request: Request) -> Response:
     """``GET /page/answers/ID``, the id of a response. Raises ``NotFound``: only the last ones are
     remembered."""
     service: Service = request.app.state.service
-    asked = request.path_params["id"].rpartition("-")[2]
+    asked = request.path_params["id"][-32:]
     if (found := service.recent.facts(asked)) is None:
-        raise NotFound(f'no answer "{asked[:40]}" is remembered', "llmrr logs has all that ended")
+        raise NotFound(f'no answer "{asked}" is remembered', "llmrr logs has all that ended")
     return JSONResponse(found, headers={"cache-control": "no-store"})

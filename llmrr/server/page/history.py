@@ -16,12 +16,13 @@ from starlette.responses import JSONResponse, Response
 
 from llmrr import alerts, database, spending, stats
 from llmrr.errors import InvalidRequest, NotFound
+from llmrr.server.page import sight
 from llmrr.server.service import Service
 
 MOST_DAYS: Final = 366
 MOST_RUNS: Final = 200
 _SHOWN: Final = 160  # letters of a prompt in a list
-_FACTS: Final = ("id", "at", "model", "engine", "prompt_tokens", "cached_tokens",
+_FIGURES: Final = ("id", "at", "model", "engine", "prompt_tokens", "cached_tokens",
                  "completion_tokens", "load_s", "first_token_s", "total_s", "finish_reason",
                  "error", "cost", "cache")  # fmt: skip
 
@@ -30,7 +31,7 @@ async def respond(request: Request) -> Response:
     """``GET /page/history?days=7``: figures by model and day, with today."""
     days = _whole(request, "days", 7, MOST_DAYS)
     service: Service = request.app.state.service
-    budgets = await run_in_threadpool(_budgets, service)
+    budgets = await run_in_threadpool(_budgets, service) if sight.everything() else []
     found = await _read(lambda connection: _figures(connection, days))
     return _answer({**found, "budgets": budgets})
 
@@ -39,8 +40,10 @@ async def respond_runs(request: Request) -> Response:
     """``GET /page/runs?last=50&query=…``: runs, the newest first."""
     last = _whole(request, "last", 50, MOST_RUNS)
     query = request.query_params.get("query", "")[:200] or None
+    if query is not None:
+        sight.require_words()
     found = await _read(lambda connection: stats.runs(connection, last=last, query=query))
-    return _answer({"runs": [_line(one) for one in reversed(found)]})
+    return _answer({"runs": [_line(one) for one in reversed(found) if sight.model(one.model)]})
 
 
 async def respond_run(request: Request) -> Response:
@@ -49,10 +52,11 @@ async def respond_run(request: Request) -> Response:
     found = None
     if number < 2**63:  # what SQLite counts to
         found = await _read(lambda connection: stats.run(connection, number))
-    if found is None:
+    if found is None or not sight.model(found.model):
         raise NotFound(f"there is no run {number}", "llmrr logs")
-    return _answer({**_line(found), "system": found.system, "prompt": found.prompt,
-                    "answer": found.answer, "source": found.source})  # fmt: skip
+    names = ("system", "prompt", "answer")
+    words = {name: getattr(found, name) if sight.words() else None for name in names}
+    return _answer({**_line(found), **words, "source": found.source})
 
 
 def _figures(connection: sqlite3.Connection, days: int) -> dict[str, Any]:
@@ -64,12 +68,20 @@ def _figures(connection: sqlite3.Connection, days: int) -> dict[str, Any]:
         "today": spending.day_of(now),
         "from": spending.day_of(since),
         "days": [
-            {"day": day, **asdict(one)} for day, models in by_day.items() for one in models
+            {"day": day, **asdict(one)}
+            for day, models in by_day.items() for one in models if sight.model(one.model)
         ],
-        "models": [asdict(one) for one in summary.models],
-        "spent": {"all": in_all._asdict(),
-                  "models": {name: one._asdict() for name, one in by_model.items()}},
-        "alerts": [one.facts() for one in reversed(alerts.recent(connection, last=30))],
+        "models": [asdict(one) for one in summary.models if sight.model(one.model)],
+        "spent": {
+            "all": in_all._asdict() if sight.everything() else None,
+            "models": {
+                name: one._asdict() for name, one in by_model.items() if sight.model(name)
+            },
+        },
+        "alerts": [
+            one.facts() for one in reversed(alerts.recent(connection, last=30))
+            if sight.model(one.model or None)
+        ],
     }  # fmt: skip
 
 
@@ -87,10 +99,10 @@ def _budgets(service: Service) -> list[dict[str, Any]]:
 
 def _line(run: stats.Run) -> dict[str, Any]:
     """A line of the list; its words are None where they were not kept."""
-    prompt = run.prompt
+    prompt = run.prompt if sight.words() else None
     if prompt is not None and len(prompt) > _SHOWN:
         prompt = prompt[: _SHOWN - 1] + "…"
-    return {**{name: getattr(run, name) for name in _FACTS}, "prompt": prompt}
+    return {**{name: getattr(run, name) for name in _FIGURES}, "prompt": prompt}
 
 
 def _whole(request: Request, name: str, default: int, most: int) -> int:

@@ -22,23 +22,23 @@ async def respond(request: Request) -> Response:
 
 
 def _found(service: Service) -> dict[str, Any]:
-    router = service.router
+    router, names = service.router, service.names()
     configured: list[dict[str, Any]] = [
         {"name": one.name, "kind": "configured", "source": one.source, "group": one.group,
          "images": _sees(router, one.name)}
-        for one in router.config.models
+        for one in router.config.models if one.name in names
     ]  # fmt: skip
     seen = {one.name for one in router.config.models}
-    groups = {one.group for one in router.config.models} - {None} - seen
-    installed = [one.label for one in router.catalogue.entries() if one.kind in (None, "model")]
-    others = [*sorted(one for one in installed if one not in seen), BUILTIN]
+    groups = {one.group for one in router.config.models} & names - seen
+    answering = (one.label for one in router.catalogue.entries() if one.kind in (None, "model"))
+    installed = [*sorted(set(answering) & names - seen), *({BUILTIN} & names)]
     listed: list[dict[str, Any]] = [
         *configured,
         *({"name": one, "kind": "group", "images": _any(configured, one)}
           for one in sorted(filter(None, groups))),
-        *({"name": one, "kind": "installed", "images": _sees(router, one)} for one in others),
+        *({"name": one, "kind": "installed", "images": _sees(router, one)} for one in installed),
         *({"name": one, "kind": "alias", "source": to, "images": _sees(router, to)}
-          for one, to in sorted(service.aliases.items())),
+          for one, to in sorted(service.aliases.items()) if to in names),
     ]  # fmt: skip
     auto = {"name": AUTO, "kind": "auto", "images": any(one["images"] for one in listed)}
     return {

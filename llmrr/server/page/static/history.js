@@ -7,6 +7,7 @@ import { prefer, preference } from "./store.js";
 
 const MOST = 6; // models with a colour of their own
 const OTHERS = "others";
+const NOTHING = { today: 0, month: 0, tokens_month: 0 };
 
 export class History {
   constructor(place) {
@@ -57,7 +58,7 @@ export class History {
     const sum = (name) => chosen.reduce((all, one) => all + (one[name] ?? 0), 0);
     const tile = (label, value, note) => h("div", { class: "card" }, h("p", { class: "label" }, label), h("p", { class: "large" }, value), h("p", { class: "note" }, note));
     const { spent } = this.found;
-    const own = this.model.value ? (spent.models[this.model.value] ?? { today: 0, month: 0, tokens_month: 0 }) : spent.all;
+    const own = this.model.value ? (spent.models[this.model.value] ?? NOTHING) : (spent.all ?? together(Object.values(spent.models)));
     return h("div", { class: "tiles" },
       tile("Runs", count(sum("runs")), `${count(sum("errors"))} failed, ${count(sum("hits"))} from the cache`),
       tile("Tokens", count(sum("completion_tokens")), `for ${count(sum("prompt_tokens"))} of prompts`),
@@ -65,6 +66,9 @@ export class History {
       tile("Cost this month", dollars(own.month), `${count(own.tokens_month)} tokens`));
   }
 }
+
+const together = (all) => all.reduce((sum, one) => ({
+  today: sum.today + one.today, month: sum.month + one.month, tokens_month: sum.tokens_month + one.tokens_month }), NOTHING);
 
 function plots(chosen, days, rows) {
   const own = chosen.slice(0, MOST).map((one) => one.model);

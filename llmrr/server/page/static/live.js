@@ -52,12 +52,12 @@ export class Live {
     const rate = this.rates.at(-1) ?? null;
     const writing = now.running.filter((one) => one.state === "writing").length;
     const reading = now.running.filter((one) => one.state === "reading").length;
-    this.state.textContent = `llmrr ${now.version}, up for ${seconds(now.uptime_s)}`;
+    this.state.textContent = `llmrr ${now.version}, ${now.status}, up for ${seconds(now.uptime_s)}`;
     const line = h("div", { class: "card throughput" }, h("div", {}, h("p", { class: "label" }, "Throughput"), h("p", { class: "large" }, speed(rate)),
       h("p", { class: "note" }, `${count(now.tokens)} tokens since it began`)), spark(this.rates.length > 1 ? this.rates : [0, 0]));
     const tiles = h("div", { class: "tiles" },
       tile("Under way", count(now.running.length), `${writing} writing, ${reading} reading`),
-      tile("Waiting", count(now.waiting), "for a model or for room"),
+      tile("Waiting", count(now.waiting), "for their turn"),
       tile("Slots", count(now.slots), "of each model here"),
       tile("Answered", count(now.answered), "since it began"),
       memory(now.memory));
@@ -83,12 +83,13 @@ function requests(running) {
     : h("p", { class: "note" }, "None.")];
 }
 
-function models({ loaded, busy, slots }) {
+function models({ loaded, busy, slots, left_alone: leftAlone }) {
   const local = new Set(loaded.map((one) => one.name));
   const rows = [
     ...loaded.map((one) => [one.name, bytes(one.bytes), `${busy[one.name] ?? one.busy} of ${slots}`, one.idle_s === null ? "in use" : `idle for ${seconds(one.idle_s)}`]),
     ...Object.entries(busy).filter(([name]) => !local.has(name)).map(([name, uses]) => [name, "elsewhere", count(uses), "in use"]),
   ];
-  return [h("h2", {}, "Models in memory"), rows.length ? table("Models in memory", ["Model", "#Memory", "#Requests", "State"], rows)
+  const alone = leftAlone.length ? [h("p", { class: "wrong" }, `Left alone for a while, having failed: ${leftAlone.join(", ")}`)] : [];
+  return [...alone, h("h2", {}, "Models in memory"), rows.length ? table("Models in memory", ["Model", "#Memory", "#Requests", "State"], rows)
     : h("p", { class: "note" }, "None: one is loaded when it is asked for.")];
 }
