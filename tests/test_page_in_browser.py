@@ -447,3 +447,26 @@ def test_a_picture_goes_to_a_model_that_takes_some(browser, engine, tmp_path):
         assert (message.content, image.url) == ("What is this?", f"data:image/png;base64,{DOT}")
         assert page.see("document.querySelector('.bubble img').naturalWidth") == 1
         assert page.complaints() == []
+
+
+def test_a_key_is_asked_for_and_kept_in_this_tab_only(browser, monkeypatch):
+    key = "a-key-of-twenty-six-letters"
+    monkeypatch.setenv("PAGE_KEY", key)
+    with serving(Router(MINI), variables=["PAGE_KEY"]) as served:
+        page = browser.page()
+        page.open(served.url + "/")
+        for tried in ("a-wrong-key-of-some-letters", key):
+            page.wait("document.getElementById('key').open")
+            assert page.see("document.activeElement.id") == "key-value"
+            page.type(tried)
+            page.press("Enter")
+            page.wait("!document.getElementById('key').open")
+        page.wait("document.querySelectorAll('#model option').length > 1")
+        ask(page)
+        page.wait(ANSWERED)
+        assert page.see(LAST) == ANSWER
+        assert key not in page.see("JSON.stringify({...localStorage}) + document.cookie")
+        assert page.see("Object.values(sessionStorage)") == [key]
+        page.open(served.url + "/?again")  # asked once for a tab
+        page.wait("document.querySelectorAll('#model option').length > 1")
+        assert not [one for one in page.asked() if key in one]

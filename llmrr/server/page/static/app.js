@@ -40,6 +40,7 @@ function menu(open) {
   const was = find("side").classList.contains("open");
   find("side").classList.toggle("open", open);
   find("shade").hidden = !open;
+  find("main").inert = open;
   find("menu").setAttribute("aria-expanded", String(open));
   if (open) document.querySelector("[aria-current=page]").focus();
   else if (was) find("menu").focus();

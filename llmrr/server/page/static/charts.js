@@ -85,7 +85,9 @@ export class Plot {
     this.svg.setAttribute("width", this.width);
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
     this.mark = s("line", { class: "mark", y1: PAD.top, y2: HEIGHT - PAD.bottom, visibility: "hidden" });
-    this.svg.replaceChildren(...this.grid(steps), this.mark, ...(this.kind === "bars" ? this.bars() : this.lines()));
+    const shown = highest ? (this.kind === "bars" ? this.bars() : this.lines())
+      : [s("text", { x: this.width / 2, y: HEIGHT / 2, "text-anchor": "middle" }, "nothing in this time")];
+    this.svg.replaceChildren(...this.grid(highest ? steps : [0]), this.mark, ...shown);
     this.point(this.at);
   }
 

@@ -19,8 +19,9 @@ export class Chat {
     this.scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Conversation" }, this.log);
     this.notice = h("p", { class: "wrong", role: "alert", hidden: true });
     this.composer = new Composer({ onSend: (text, images) => this.send(text, images), onStop: () => this.stop() });
+    addEventListener("pagehide", () => this.stopping && store.keep(this.chat));
     const panel = h("aside", { class: "panel", id: "parameters", "aria-labelledby": "parameters-title", hidden: true });
-    this.parameters = new Parameters(panel, (text) => this.systemIs(text));
+    this.parameters = new Parameters(panel, { onSystem: (text) => this.systemIs(text), onClose: () => this.panel(false) });
     place.append(
       h("div", { class: "column" },
         h("header", { class: "head" }, h("label", { class: "pick" }, h("span", { class: "unseen" }, "Model"), this.model), this.tune),
@@ -134,26 +135,41 @@ export class Chat {
 
   // -- what can be done --------------------------------------------------------------------------
 
+  /** Whether the parameters can be sent; else what is wrong with them is told. */
+  ready() {
+    this.tell();
+    try {
+      this.parameters.fields();
+      return true;
+    } catch (error) {
+      this.panel(true);
+      this.tell(error.message);
+      return false;
+    }
+  }
+
   send(text, images) {
-    if (this.stopping) return false;
+    if (this.stopping || !this.ready()) return false;
     this.chat.messages.push({ role: "user", text, images });
     this.answer();
     return true;
   }
 
   edit(at, text) {
+    if (!this.ready()) return;
     this.stop();
     this.chat.messages.splice(at, Infinity, { ...this.chat.messages[at], text });
     this.answer();
   }
 
   again() {
-    if (this.stopping || this.chat.messages.at(-1)?.role !== "assistant") return;
+    if (this.stopping || this.chat.messages.at(-1)?.role !== "assistant" || !this.ready()) return;
     this.chat.messages.pop();
     this.answer();
   }
 
   result(message, call, text) {
+    if (!this.ready()) return;
     call.result = text;
     if (message.calls.every((one) => one.result !== undefined)) this.answer();
     else [this.keep(), this.draw()];
@@ -169,15 +185,8 @@ export class Chat {
     const { chat } = this;
     const stopping = new AbortController();
     const message = { role: "assistant", text: "", reasoning: "", calls: [], took: {} };
-    this.tell();
-    let body;
-    try {
-      body = { ...this.parameters.fields(), model: this.model.value, messages: spoken(chat), stream: true, stream_options: { include_usage: true } };
-    } catch (error) {
-      this.draw();
-      this.panel(true);
-      return this.tell(error.message);
-    }
+    const body = { ...this.parameters.fields(), model: this.model.value, messages: spoken(chat), stream: true,
+      stream_options: { include_usage: true } };
     chat.messages.push(message);
     chat.model = this.model.value;
     this.stopping?.abort();

@@ -17,13 +17,14 @@ const NUMBERS = [
 const EFFORTS = [["", "As the model does"], ["none", "Off"], ["low", "Low"], ["medium", "Medium"], ["high", "High"]];
 
 export class Parameters {
-  constructor(place, onSystem) {
+  constructor(place, { onSystem, onClose }) {
     this.values = preference("parameters", {});
     this.system = h("textarea", { id: "system", rows: 3, oninput: () => onSystem(this.system.value) });
     this.strategy = this.choice("strategy", "Strategy", [["", "As configured"]], "how “auto” chooses");
     place.append(
       h("div", { class: "row" }, h("h2", { id: "parameters-title" }, "Parameters"),
-        h("button", { class: "quiet small", type: "button", onclick: () => this.reset() }, "Reset")),
+        h("div", {}, h("button", { class: "quiet small", type: "button", onclick: () => this.reset() }, "Reset"), " ",
+          h("button", { class: "quiet small", type: "button", onclick: onClose }, "Close"))),
       h("label", {}, "System prompt", this.system),
       this.strategy.label,
       h("div", { class: "pairs" }, NUMBERS.map((one) => this.number(...one))),
