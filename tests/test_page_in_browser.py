@@ -279,9 +279,10 @@ def test_all_of_it_by_the_keyboard(browser):
         page.wait("document.getElementById('shortcuts').open")
         page.press("Escape")
         page.wait("!document.getElementById('shortcuts').open")
+        page.see("window.before = document.querySelector('.message.assistant')")
         page.press("r")
-        page.wait("document.querySelector('.growing')")
-        page.wait(ANSWERED)
+        page.wait(f"before !== document.querySelector('.message.assistant') && {ANSWERED}")
+        assert len(served.ask("/page/runs").json()["runs"]) == 2
         page.press("p")
         page.wait("document.activeElement.id === 'system'")
         page.press("Escape")
@@ -456,11 +457,11 @@ def test_a_key_is_asked_for_and_kept_in_this_tab_only(browser, monkeypatch):
         page = browser.page()
         page.open(served.url + "/")
         for tried in ("a-wrong-key-of-some-letters", key):
-            page.wait("document.getElementById('key').open")
+            page.wait("document.getElementById('key').open "
+                      "&& document.getElementById('key-value').value === ''")  # fmt: skip
             assert page.see("document.activeElement.id") == "key-value"
             page.type(tried)
             page.press("Enter")
-            page.wait("!document.getElementById('key').open")
         page.wait("document.querySelectorAll('#model option').length > 1")
         ask(page)
         page.wait(ANSWERED)

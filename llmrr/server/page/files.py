@@ -15,9 +15,10 @@ _TYPES: Final = {
     "svg": "image/svg+xml",
 }
 _NAMES: Final = (
-    "style.css", "views.css", "icon.svg", "theme.js", "app.js", "api.js", "dom.js", "markdown.js",
-    "store.js", "chat.js", "message.js", "composer.js", "parameters.js", "sidebar.js", "charts.js",
-    "live.js", "history.js",
+    "colours.css", "style.css", "frame.css", "chat.css", "markdown.css", "facts.css", "plots.css",
+    "icon.svg", "theme.js", "app.js", "api.js", "dom.js", "markdown.js", "inline.js", "store.js",
+    "chat.js", "exchange.js", "message.js", "composer.js", "parameters.js", "sidebar.js",
+    "charts.js", "live.js", "history.js", "runs.js",
 )  # fmt: skip
 TABLE: Final = {"/": "index.html", **{f"/page/{name}": name for name in _NAMES}}
 

@@ -37,7 +37,8 @@ async def respond(request: Request) -> Response:
 def _tokens(service: Service) -> int:
     """Those that were generated since the server began, to the last one."""
     ended = sum(n for (_, kind), n in service.metrics.tokens.items() if kind == "generated")
-    return ended + sum(one.answer.tokens for one in service.under_way if one.answer is not None)
+    answers = (one.answer for one in service.under_way)
+    return ended + sum(one.tokens for one in answers if one is not None and one.cache is None)
 
 
 def _running(one: Running) -> dict[str, Any]:

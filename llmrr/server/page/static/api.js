@@ -40,7 +40,9 @@ export const ask = async (path, body, signal) => (await request(path, body, sign
 async function told(response) {
   try {
     const { error } = await response.json();
-    return (typeof error === "string" ? error : error?.message) || `The server said ${response.status}`;
+    return (
+      (typeof error === "string" ? error : error?.message) || `The server said ${response.status}`
+    );
   } catch {
     return `The server said ${response.status} ${response.statusText}`;
   }
@@ -55,13 +57,17 @@ function wantKey(why, used) {
     find("key-why").textContent = why;
     input.value = "";
     dialog.returnValue = "";
-    dialog.addEventListener("close", () => {
-      const key = dialog.returnValue === "use" ? input.value.trim() : "";
-      input.value = "";
-      if (key) sessionStorage.setItem(KEY, key);
-      asking = null;
-      resolve(Boolean(key));
-    }, { once: true });
+    dialog.addEventListener(
+      "close",
+      () => {
+        const key = dialog.returnValue === "use" ? input.value.trim() : "";
+        input.value = "";
+        if (key) sessionStorage.setItem(KEY, key);
+        asking = null;
+        resolve(Boolean(key));
+      },
+      { once: true },
+    );
     dialog.showModal();
   });
   return asking;

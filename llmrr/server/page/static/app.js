@@ -15,7 +15,11 @@ const chat = new Chat(find("chat"), () => {
     sidebar.draw(chat);
   });
 });
-const views = { chat: { show() {}, hide() {} }, live: new Live(find("live")), history: new History(find("history")) };
+const views = {
+  chat: { show() {}, hide() {} },
+  live: new Live(find("live")),
+  history: new History(find("history")),
+};
 let shown = null;
 
 function go() {

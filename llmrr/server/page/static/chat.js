@@ -3,6 +3,7 @@
 import { ask, events, request } from "./api.js";
 import { Composer } from "./composer.js";
 import { h, say } from "./dom.js";
+import { add, facts, spoken } from "./exchange.js";
 import { AnswerView, question } from "./message.js";
 import { Parameters } from "./parameters.js";
 import * as store from "./store.js";
@@ -12,21 +13,66 @@ export class Chat {
     this.onChange = onChange;
     this.chat = store.fresh();
     this.stopping = null;
-    this.model = h("select", { id: "model", "aria-label": "Model", onchange: () => this.picked() }, h("option", { value: "auto" }, "auto"));
-    this.tune = h("button", { class: "quiet", id: "tune", type: "button", "aria-expanded": "false", "aria-controls": "parameters",
-      onclick: () => this.panel(this.parameters.place.hidden) }, "Parameters");
-    this.log = h("div", { class: "log", id: "log", role: "log", "aria-live": "off", "aria-label": "Messages" });
-    this.scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Conversation" }, this.log);
+    this.model = h(
+      "select",
+      { id: "model", "aria-label": "Model", onchange: () => this.picked() },
+      h("option", { value: "auto" }, "auto"),
+    );
+    this.tune = h(
+      "button",
+      {
+        class: "quiet",
+        id: "tune",
+        type: "button",
+        "aria-expanded": "false",
+        "aria-controls": "parameters",
+        onclick: () => this.panel(this.parameters.place.hidden),
+      },
+      "Parameters",
+    );
+    this.log = h("div", {
+      class: "log",
+      id: "log",
+      role: "log",
+      "aria-live": "off",
+      "aria-label": "Messages",
+    });
+    this.scroll = h(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": "Conversation" },
+      this.log,
+    );
     this.notice = h("p", { class: "wrong", role: "alert", hidden: true });
-    this.composer = new Composer({ onSend: (text, images) => this.send(text, images), onStop: () => this.stop() });
+    this.composer = new Composer({
+      onSend: (text, images) => this.send(text, images),
+      onStop: () => this.stop(),
+    });
     addEventListener("pagehide", () => this.stopping && store.keep(this.chat));
-    const panel = h("aside", { class: "panel", id: "parameters", "aria-labelledby": "parameters-title", hidden: true });
-    this.parameters = new Parameters(panel, { onSystem: (text) => this.systemIs(text), onClose: () => this.panel(false) });
+    const panel = h("aside", {
+      class: "panel",
+      id: "parameters",
+      "aria-labelledby": "parameters-title",
+      hidden: true,
+    });
+    this.parameters = new Parameters(panel, {
+      onSystem: (text) => this.systemIs(text),
+      onClose: () => this.panel(false),
+    });
     place.append(
-      h("div", { class: "column" },
-        h("header", { class: "head" }, h("label", { class: "pick" }, h("span", { class: "unseen" }, "Model"), this.model), this.tune),
-        this.scroll, h("div", { class: "below" }, this.notice, this.composer.form)),
-      panel);
+      h(
+        "div",
+        { class: "column" },
+        h(
+          "header",
+          { class: "head" },
+          h("label", { class: "pick" }, h("span", { class: "unseen" }, "Model"), this.model),
+          this.tune,
+        ),
+        this.scroll,
+        h("div", { class: "below" }, this.notice, this.composer.form),
+      ),
+      panel,
+    );
     this.open(store.fresh(store.preference("system", "")));
   }
 
@@ -35,13 +81,26 @@ export class Chat {
     try {
       const found = await ask("/page/models");
       this.models = found.models;
-      const labels = { auto: "The router", configured: "Configured", group: "Groups", installed: "On this machine", alias: "Other names" };
-      this.model.replaceChildren(...Object.entries(labels).flatMap(([kind, label]) => {
-        const own = found.models.filter((one) => one.kind === kind);
-        const options = own.map((one) => h("option", { value: one.name, title: one.source },
-          kind === "auto" ? `auto (${found.strategy})` : one.name));
-        return options.length ? [h("optgroup", { label }, options)] : [];
-      }));
+      const labels = {
+        auto: "The router",
+        configured: "Configured",
+        group: "Groups",
+        installed: "On this machine",
+        alias: "Other names",
+      };
+      this.model.replaceChildren(
+        ...Object.entries(labels).flatMap(([kind, label]) => {
+          const own = found.models.filter((one) => one.kind === kind);
+          const options = own.map((one) =>
+            h(
+              "option",
+              { value: one.name, title: one.source },
+              kind === "auto" ? `auto (${found.strategy})` : one.name,
+            ),
+          );
+          return options.length ? [h("optgroup", { label }, options)] : [];
+        }),
+      );
       const wanted = this.chat.model ?? store.preference("model", "auto");
       this.model.value = wanted;
       if (this.model.value !== wanted) this.model.value = "auto";
@@ -103,13 +162,18 @@ export class Chat {
 
   keep() {
     const lost = store.keep(this.chat);
-    if (lost) this.tell(`The browser has no more room, and keeps ${lost} no longer than this page: export or delete some conversations.`);
+    if (lost)
+      this.tell(
+        `The browser has no more room, and keeps ${lost} no longer than this page: export or delete some conversations.`,
+      );
     this.onChange();
   }
 
   draw() {
     const { messages } = this.chat;
-    this.log.replaceChildren(...(messages.length ? messages.map((one, at) => this.shown(one, at)) : [this.welcome()]));
+    this.log.replaceChildren(
+      ...(messages.length ? messages.map((one, at) => this.shown(one, at)) : [this.welcome()]),
+    );
     this.toEnd();
   }
 
@@ -127,10 +191,22 @@ export class Chat {
   }
 
   welcome() {
-    const asked = ["What is the capital of France?", "Explain how a hash table works.", "Write a haiku about rain."];
-    return h("div", { class: "welcome" }, h("h1", {}, "What would you like to know?"),
+    const asked = [
+      "What is the capital of France?",
+      "Explain how a hash table works.",
+      "Write a haiku about rain.",
+    ];
+    return h(
+      "div",
+      { class: "welcome" },
+      h("h1", {}, "What would you like to know?"),
       h("p", {}, "It is answered by the models of this machine, and by those that are configured."),
-      h("div", { class: "ideas" }, asked.map((one) => h("button", { type: "button", onclick: () => this.send(one, []) }, one))));
+      h(
+        "div",
+        { class: "ideas" },
+        asked.map((one) => h("button", { type: "button", onclick: () => this.send(one, []) }, one)),
+      ),
+    );
   }
 
   // -- what can be done --------------------------------------------------------------------------
@@ -185,8 +261,13 @@ export class Chat {
     const { chat } = this;
     const stopping = new AbortController();
     const message = { role: "assistant", text: "", reasoning: "", calls: [], took: {} };
-    const body = { ...this.parameters.fields(), model: this.model.value, messages: spoken(chat), stream: true,
-      stream_options: { include_usage: true } };
+    const body = {
+      ...this.parameters.fields(),
+      model: this.model.value,
+      messages: spoken(chat),
+      stream: true,
+      stream_options: { include_usage: true },
+    };
     chat.messages.push(message);
     chat.model = this.model.value;
     this.stopping?.abort();
@@ -259,53 +340,4 @@ export class Chat {
   toEnd(near = false) {
     if (!near || this.isAtEnd()) this.scroll.scrollTop = this.scroll.scrollHeight;
   }
-}
-
-/** Why, and what it took: known once the server has ended it. */
-async function facts(id) {
-  for (let times = 0; times < 10; times++) {
-    const found = await ask(`/page/answers/${encodeURIComponent(id)}`).catch(() => null);
-    if (!found || found.ended) return found;
-    await new Promise((resolve) => setTimeout(resolve, 50 * (times + 1)));
-  }
-  return null;
-}
-
-/** Put what came behind what there is; whether a reader sees more. */
-function add(message, { delta = {}, finish_reason: finish }) {
-  if (finish) message.finish = finish;
-  const thought = delta.reasoning_content ?? delta.reasoning ?? "";
-  message.reasoning += thought;
-  message.text += delta.content ?? "";
-  for (const part of delta.tool_calls ?? []) {
-    const call = (message.calls[part.index ?? 0] ??= { id: "", name: "", arguments: "" });
-    call.id ||= part.id ?? "";
-    call.name += part.function?.name ?? "";
-    call.arguments += part.function?.arguments ?? "";
-  }
-  return Boolean(thought || delta.content || delta.tool_calls);
-}
-
-/** The messages of a conversation as the API takes them. */
-function spoken({ system, messages }) {
-  const found = system?.trim() ? [{ role: "system", content: system }] : [];
-  for (const message of messages) {
-    if (message.role === "user") found.push({ role: "user", content: content(message) });
-    else if (message.text || message.calls?.length) found.push(...answered(message));
-  }
-  return found;
-}
-
-function content({ text, images = [] }) {
-  if (!images.length) return text;
-  const pictures = images.map((url) => ({ type: "image_url", image_url: { url } }));
-  return text ? [{ type: "text", text }, ...pictures] : pictures;
-}
-
-function answered({ text, calls = [] }) {
-  const made = calls.filter((one) => one.result !== undefined);
-  const said = { role: "assistant", content: text || null };
-  if (!made.length) return text ? [said] : [];
-  const asked = made.map(({ id, name, arguments: given }) => ({ id, type: "function", function: { name, arguments: given } }));
-  return [{ ...said, tool_calls: asked }, ...made.map(({ id, result }) => ({ role: "tool", tool_call_id: id, content: result }))];
 }

@@ -8,13 +8,40 @@ export class Composer {
   constructor({ onSend, onStop }) {
     this.images = [];
     this.running = false;
-    this.input = h("textarea", { id: "message", rows: 1, placeholder: "Write a message", "aria-label": "Message", enterkeyhint: "send" });
+    this.input = h("textarea", {
+      id: "message",
+      rows: 1,
+      placeholder: "Write a message",
+      "aria-label": "Message",
+      enterkeyhint: "send",
+    });
     this.thumbs = h("ul", { class: "thumbs", "aria-label": "Pictures", hidden: true });
-    this.picker = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp,image/gif", multiple: true, hidden: true, "aria-label": "Pictures" });
-    this.attach = h("button", { type: "button", class: "quiet", id: "attach", hidden: true, onclick: () => this.picker.click() }, "Picture");
+    this.picker = h("input", {
+      type: "file",
+      accept: "image/png,image/jpeg,image/webp,image/gif",
+      multiple: true,
+      hidden: true,
+      "aria-label": "Pictures",
+    });
+    this.attach = h(
+      "button",
+      {
+        type: "button",
+        class: "quiet",
+        id: "attach",
+        hidden: true,
+        onclick: () => this.picker.click(),
+      },
+      "Picture",
+    );
     this.button = h("button", { type: "submit", class: "primary", id: "send" }, "Send");
-    this.form = h("form", { class: "composer", "aria-label": "Write" }, this.thumbs, this.input,
-      h("div", { class: "row end" }, this.attach, this.picker, this.button));
+    this.form = h(
+      "form",
+      { class: "composer", "aria-label": "Write" },
+      this.thumbs,
+      this.input,
+      h("div", { class: "row end" }, this.attach, this.picker, this.button),
+    );
     this.picker.addEventListener("change", () => this.take([...this.picker.files]));
     this.input.addEventListener("input", () => this.grow());
     this.input.addEventListener("paste", (event) => {
@@ -72,15 +99,32 @@ export class Composer {
   put(images) {
     this.images = images;
     this.thumbs.hidden = !images.length;
-    this.thumbs.replaceChildren(...images.map((one, at) => h("li", {}, h("img", { src: one, alt: `picture ${at + 1}` }),
-      h("button", { type: "button", class: "quiet small", "aria-label": `Leave out picture ${at + 1}`,
-        onclick: () => this.put(images.filter((_, other) => other !== at)) }, "×"))));
+    this.thumbs.replaceChildren(
+      ...images.map((one, at) =>
+        h(
+          "li",
+          {},
+          h("img", { src: one, alt: `picture ${at + 1}` }),
+          h(
+            "button",
+            {
+              type: "button",
+              class: "quiet small",
+              "aria-label": `Leave out picture ${at + 1}`,
+              onclick: () => this.put(images.filter((_, other) => other !== at)),
+            },
+            "×",
+          ),
+        ),
+      ),
+    );
   }
 }
 
-const dataOf = (file) => new Promise((resolve, reject) => {
-  const reader = new FileReader();
-  reader.onload = () => resolve(reader.result);
-  reader.onerror = () => reject(reader.error);
-  reader.readAsDataURL(file);
-});
+const dataOf = (file) =>
+  new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result);
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(file);
+  });

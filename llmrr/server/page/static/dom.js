@@ -31,7 +31,8 @@ export function say(text) {
 const number = (digits) => new Intl.NumberFormat("en", { maximumFractionDigits: digits });
 const NONE = "–";
 
-export const count = (value) => (value === null || value === undefined ? NONE : number(0).format(value));
+export const count = (value) =>
+  value === null || value === undefined ? NONE : number(0).format(value);
 
 export function seconds(value) {
   if (value === null || value === undefined) return NONE;
@@ -58,14 +59,18 @@ export function dollars(value) {
 }
 
 export function speed(value) {
-  return value === null || value === undefined ? NONE : `${number(value < 10 ? 1 : 0).format(value)} tok/s`;
+  return value === null || value === undefined
+    ? NONE
+    : `${number(value < 10 ? 1 : 0).format(value)} tok/s`;
 }
 
 export function moment(at) {
   const date = new Date(at * 1000);
   const today = new Date().toDateString() === date.toDateString();
   const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  return today ? time : `${date.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
+  return today
+    ? time
+    : `${date.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
 }
 
 /** A button that copies what ``text()`` says. */
@@ -99,7 +104,9 @@ async function copy(text) {
 
 /** Offer a file to be saved. */
 export function save(name, data) {
-  const address = URL.createObjectURL(new Blob([JSON.stringify(data, null, 2)], { type: "application/json" }));
+  const address = URL.createObjectURL(
+    new Blob([JSON.stringify(data, null, 2)], { type: "application/json" }),
+  );
   h("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 1000);
 }
@@ -107,10 +114,34 @@ export function save(name, data) {
 /** A table from rows of cells; a cell may be an element. */
 export function table(caption, heads, rows, properties = {}) {
   const figures = heads.map((head) => head.startsWith("#"));
-  const cell = (value, at) => h(at ? "td" : "th", { class: figures[at] && "figure", scope: at ? null : "row" }, value ?? NONE);
-  return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption, ...properties },
-    h("table", {},
-      h("thead", {}, h("tr", {}, heads.map((head, at) =>
-        h("th", { scope: "col", class: figures[at] && "figure" }, head.replace(/^#/, ""))))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell))))));
+  const cell = (value, at) =>
+    h(
+      at ? "td" : "th",
+      { class: figures[at] && "figure", scope: at ? null : "row" },
+      value ?? NONE,
+    );
+  return h(
+    "div",
+    { class: "wide", tabindex: "0", role: "region", "aria-label": caption, ...properties },
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          heads.map((head, at) =>
+            h("th", { scope: "col", class: figures[at] && "figure" }, head.replace(/^#/, "")),
+          ),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) => h("tr", {}, row.map(cell))),
+      ),
+    ),
+  );
 }

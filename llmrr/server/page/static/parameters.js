@@ -4,7 +4,12 @@ import { h } from "./dom.js";
 import { prefer, preference } from "./store.js";
 
 const NUMBERS = [
-  ["temperature", "Temperature", { min: 0, max: 5, step: "any" }, "0 is the most likely token each time"],
+  [
+    "temperature",
+    "Temperature",
+    { min: 0, max: 5, step: "any" },
+    "0 is the most likely token each time",
+  ],
   ["max_tokens", "Most tokens", { min: 1, step: 1 }, "of the answer"],
   ["top_p", "Top p", { min: 0, max: 1, step: "any" }],
   ["top_k", "Top k", { min: 0, step: 1 }],
@@ -14,33 +19,74 @@ const NUMBERS = [
   ["frequency_penalty", "Frequency penalty", { min: -2, max: 2, step: "any" }],
   ["presence_penalty", "Presence penalty", { min: -2, max: 2, step: "any" }],
 ];
-const EFFORTS = [["", "As the model does"], ["none", "Off"], ["low", "Low"], ["medium", "Medium"], ["high", "High"]];
+const EFFORTS = [
+  ["", "As the model does"],
+  ["none", "Off"],
+  ["low", "Low"],
+  ["medium", "Medium"],
+  ["high", "High"],
+];
 
 export class Parameters {
   constructor(place, { onSystem, onClose }) {
     this.values = preference("parameters", {});
-    this.system = h("textarea", { id: "system", rows: 3, oninput: () => onSystem(this.system.value) });
-    this.strategy = this.choice("strategy", "Strategy", [["", "As configured"]], "how “auto” chooses");
+    this.system = h("textarea", {
+      id: "system",
+      rows: 3,
+      oninput: () => onSystem(this.system.value),
+    });
+    this.strategy = this.choice(
+      "strategy",
+      "Strategy",
+      [["", "As configured"]],
+      "how “auto” chooses",
+    );
     place.append(
-      h("div", { class: "row" }, h("h2", { id: "parameters-title" }, "Parameters"),
-        h("div", {}, h("button", { class: "quiet small", type: "button", onclick: () => this.reset() }, "Reset"), " ",
-          h("button", { class: "quiet small", type: "button", onclick: onClose }, "Close"))),
+      h(
+        "div",
+        { class: "row" },
+        h("h2", { id: "parameters-title" }, "Parameters"),
+        h(
+          "div",
+          {},
+          h(
+            "button",
+            { class: "quiet small", type: "button", onclick: () => this.reset() },
+            "Reset",
+          ),
+          " ",
+          h("button", { class: "quiet small", type: "button", onclick: onClose }, "Close"),
+        ),
+      ),
       h("label", {}, "System prompt", this.system),
       this.strategy.label,
-      h("div", { class: "pairs" }, NUMBERS.map((one) => this.number(...one))),
+      h(
+        "div",
+        { class: "pairs" },
+        NUMBERS.map((one) => this.number(...one)),
+      ),
       this.choice("reasoning_effort", "Reasoning", EFFORTS).label,
       this.text("stop", "Stop at", "one text a line", 2),
-      h("details", {}, h("summary", {}, "Structured answers and tools"),
+      h(
+        "details",
+        {},
+        h("summary", {}, "Structured answers and tools"),
         this.text("schema", "JSON Schema", "that the answer obeys", 4),
-        this.text("tools", "Tools", "a JSON list, as the API takes it", 4)),
+        this.text("tools", "Tools", "a JSON list, as the API takes it", 4),
+      ),
     );
     this.place = place;
   }
 
   /** What can be chosen, once the server has said it. */
   offer({ strategy, strategies }) {
-    const options = strategies.map(({ name, takes }) => h("option", { value: name, title: takes }, name));
-    this.strategy.input.replaceChildren(h("option", { value: "" }, `As configured (${strategy})`), ...options);
+    const options = strategies.map(({ name, takes }) =>
+      h("option", { value: name, title: takes }, name),
+    );
+    this.strategy.input.replaceChildren(
+      h("option", { value: "" }, `As configured (${strategy})`),
+      ...options,
+    );
     this.strategy.input.value = this.values.strategy ?? "";
   }
 
@@ -53,11 +99,13 @@ export class Parameters {
       found[name] = Number(value);
       if (!Number.isFinite(found[name])) throw new Error(`${label}: “${value}” is no number`);
     }
-    for (const name of ["strategy", "reasoning_effort"]) if (this.values[name]) found[name] = this.values[name];
+    for (const name of ["strategy", "reasoning_effort"])
+      if (this.values[name]) found[name] = this.values[name];
     const stops = (this.values.stop ?? "").split("\n").filter(Boolean);
     if (stops.length) found.stop = stops;
     const schema = json(this.values.schema, "JSON Schema");
-    if (schema) found.response_format = { type: "json_schema", json_schema: { name: "answer", schema } };
+    if (schema)
+      found.response_format = { type: "json_schema", json_schema: { name: "answer", schema } };
     const tools = json(this.values.tools, "Tools");
     if (tools) found.tools = tools;
     return found;
@@ -70,7 +118,12 @@ export class Parameters {
   }
 
   number(name, label, limits, note) {
-    return this.field(name, label, h("input", { type: "number", inputmode: "decimal", placeholder: "–", ...limits }), note).label;
+    return this.field(
+      name,
+      label,
+      h("input", { type: "number", inputmode: "decimal", placeholder: "–", ...limits }),
+      note,
+    ).label;
   }
 
   text(name, label, note, rows) {
@@ -78,7 +131,11 @@ export class Parameters {
   }
 
   choice(name, label, options, note) {
-    const input = h("select", {}, options.map(([value, text]) => h("option", { value }, text)));
+    const input = h(
+      "select",
+      {},
+      options.map(([value, text]) => h("option", { value }, text)),
+    );
     return this.field(name, label, input, note);
   }
 
@@ -89,7 +146,10 @@ export class Parameters {
       this.values[name] = input.value;
       prefer("parameters", this.values);
     });
-    return { input, label: h("label", {}, h("span", {}, label, note && h("small", {}, ` ${note}`)), input) };
+    return {
+      input,
+      label: h("label", {}, h("span", {}, label, note && h("small", {}, ` ${note}`)), input),
+    };
   }
 }
 

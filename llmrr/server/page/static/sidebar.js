@@ -10,15 +10,53 @@ export function draw(chat) {
 
 function line({ id, title, updated }, chat) {
   const current = chat.chat.id === id;
-  const open = h("button", { type: "button", class: "open", "aria-current": current ? "true" : null, onclick: () => {
-    const found = store.load(id);
-    if (found) chat.open(found);
-    location.hash = "#/chat";
-    chat.composer.input.focus();
-  } }, h("span", {}, title || "Without a title"), h("small", {}, moment(updated / 1000)));
-  return h("li", { class: current ? "current" : null }, open, h("div", { class: "tools" },
-    h("button", { type: "button", class: "quiet small", "aria-label": `Export ${title}`, title: "Export", onclick: () => give(id, chat) }, "↓"),
-    h("button", { type: "button", class: "quiet small", "aria-label": `Delete ${title}`, title: "Delete", onclick: () => drop(id, title, chat) }, "×")));
+  const open = h(
+    "button",
+    {
+      type: "button",
+      class: "open",
+      "aria-current": current ? "true" : null,
+      onclick: () => {
+        const found = store.load(id);
+        if (found) chat.open(found);
+        location.hash = "#/chat";
+        chat.composer.input.focus();
+      },
+    },
+    h("span", {}, title || "Without a title"),
+    h("small", {}, moment(updated / 1000)),
+  );
+  return h(
+    "li",
+    { class: current ? "current" : null },
+    open,
+    h(
+      "div",
+      { class: "tools" },
+      h(
+        "button",
+        {
+          type: "button",
+          class: "quiet small",
+          "aria-label": `Export ${title}`,
+          title: "Export",
+          onclick: () => give(id, chat),
+        },
+        "↓",
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "quiet small",
+          "aria-label": `Delete ${title}`,
+          title: "Delete",
+          onclick: () => drop(id, title, chat),
+        },
+        "×",
+      ),
+    ),
+  );
 }
 
 function give(id, chat) {

@@ -24,7 +24,9 @@ export function load(id) {
 
 export function fresh(system = "") {
   // ``randomUUID`` is there only over HTTPS and on this machine.
-  const id = [...crypto.getRandomValues(new Uint8Array(12))].map((one) => one.toString(16).padStart(2, "0")).join("");
+  const id = [...crypto.getRandomValues(new Uint8Array(12))]
+    .map((one) => one.toString(16).padStart(2, "0"))
+    .join("");
   return { id, title: "", system, created: Date.now(), updated: Date.now(), messages: [] };
 }
 
@@ -34,7 +36,10 @@ export function keep(chat) {
   chat.title ||= title(chat);
   const { id, updated } = chat;
   const index = [{ id, title: chat.title, updated }, ...all().filter((one) => one.id !== id)];
-  for (const [what, lost] of [[chat, ""], [withoutImages(chat), "the pictures of this conversation"]]) {
+  for (const [what, lost] of [
+    [chat, ""],
+    [withoutImages(chat), "the pictures of this conversation"],
+  ]) {
     try {
       localStorage.setItem(entry(id), JSON.stringify(what));
       localStorage.setItem(INDEX, JSON.stringify(index));
@@ -62,8 +67,13 @@ export function prefer(name, value) {
 }
 
 function title(chat) {
-  const words = (chat.messages.find((one) => one.role === "user")?.text ?? "").replace(/\s+/g, " ").trim();
+  const words = (chat.messages.find((one) => one.role === "user")?.text ?? "")
+    .replace(/\s+/g, " ")
+    .trim();
   return words.length > 60 ? `${words.slice(0, 59)}…` : words;
 }
 
-const withoutImages = (chat) => ({ ...chat, messages: chat.messages.map((one) => ({ ...one, images: [] })) });
+const withoutImages = (chat) => ({
+  ...chat,
+  messages: chat.messages.map((one) => ({ ...one, images: [] })),
+});
