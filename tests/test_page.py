@@ -13,9 +13,11 @@ import pytest
 from serving import ASKED, MINI, Served, serving
 
 from llmrr import alerts, database, stats
+from llmrr.choosing.several import together
 from llmrr.router import Router
 from llmrr.server.page import files
 from llmrr.server.recent import Recent
+from llmrr.types import Request, Sampling
 
 CHAT = "/v1/chat/completions"
 
@@ -134,6 +136,18 @@ def test_why_a_model_answered_and_what_that_took():
         assert served.ask(f"/page/answers/{named['id']}").json()["model"] == "small"
         assert served.ask("/page/answers/chatcmpl-none").status == 404
         assert served.ask(CHAT, {"messages": ASKED, "strategy": "best"}).status == 400
+
+
+def test_the_tokens_of_several_answers_are_counted_together():
+    with Router(MINI) as router:
+        requests = [
+            Request(prompt=one, sampling=Sampling(max_tokens=3, ignore_eos=True)) for one in "ab"
+        ]
+        answer = together(lambda request: router.run(request, model="small"), requests)
+        assert answer.tokens == 0
+        for _ in answer:
+            pass
+        assert answer.tokens == 6
 
 
 def test_only_the_last_answers_are_remembered():
