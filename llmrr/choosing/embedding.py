@@ -23,11 +23,12 @@ _TAKEN = ("model", "options", "engine")
 
 class Embedded(NamedTuple):
     """One vector of length 1 per text, and the model that made them. ``decision`` is None where
-    nothing was to be chosen."""
+    nothing was to be chosen; ``usage`` is what they took."""
 
     vectors: list[list[float]]
     model: Resolved
     decision: Decision | None = None
+    usage: Usage = Usage()
 
 
 def embedded(
@@ -76,7 +77,7 @@ class Embedding:
         )
         attempt = attempts.begin()
         attempts.ended(usage=self._usage, finish_reason="stop")
-        return Embedded(self._vectors, attempt.model, chosen.decision)
+        return Embedded(self._vectors, attempt.model, chosen.decision, self._usage)
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and let it work. Raises what goes wrong with either."""

@@ -2,6 +2,7 @@
 that are not said, log probabilities, and why it ended."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from llmrr.engines.text import TextAssembler
@@ -93,7 +94,7 @@ class Writer:
         text, reasoning, _ = self._text.finish()
         self._answer += text
         self._reasoning += reasoning
-        self._stream.end(self._chunk(self._finish), error)
+        self._stream.end(replace(self._chunk(self._finish), stop=self._text.stop), error)
 
     def _kind(self, token: int) -> tuple[bytes, bool]:
         """A token's bytes, and whether it ends a turn; a control token is silent unless it is part

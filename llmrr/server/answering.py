@@ -18,12 +18,14 @@ MakeWriter = Callable[[Answered, Asked], Writer]
 
 
 async def respond(
-    request: Request, asked: Asked, make: MakeWriter, encode: Encode = sse
-) -> Response:
+    request: Request, asked: Asked, make: MakeWriter, encode: Encode = sse,
+    started: Callable[[Running], None] = lambda running: None,
+) -> Response:  # fmt: skip
     """The answer, whole or as it comes. What goes wrong before its first piece is raised, so that
     it has a status of its own."""
     service: Service = request.app.state.service
     running = service.start(asked)
+    started(running)
     try:
         await while_there(request, running.first())
         writer = make(service.about(asked, running), asked)

@@ -1,14 +1,21 @@
 """Errors as responses, in the protocol of the path that was asked."""
 
 import logging
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from llmrr.errors import LlmrrError, NotFound, UsageError
-from llmrr.protocols import base, openai
+from llmrr.protocols import anthropic, base, ollama, openai
+
+# How an error is told, by the beginning of the path; elsewhere as OpenAI does.
+SHAPES: Final[tuple[tuple[str, Callable[[BaseException, int], Mapping[str, Any]]], ...]] = (
+    ("/v1/messages", anthropic.error),
+    ("/api/", ollama.error),
+)
 
 logger = logging.getLogger("llmrr.server")
 
@@ -39,4 +46,5 @@ def response(
     after = getattr(error, "retry_after", None)
     if after is not None:
         headers = {**(headers or {}), "retry-after": str(max(1, round(after)))}
-    return JSONResponse(openai.error(error, status), status, headers)
+    shape = next((shape for start, shape in SHAPES if path.startswith(start)), openai.error)
+    return JSONResponse(shape(error, status), status, headers)

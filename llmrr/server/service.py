@@ -1,21 +1,25 @@
 """What a server adds to the router: the names that clients may use, and where answers run."""
 
+import asyncio
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeVar
 
 from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
 from llmrr.errors import NotFound
 from llmrr.protocols.base import Answered, Asked
-from llmrr.router import Router
+from llmrr.router import Opened, Router
 from llmrr.server.running import Running
+from llmrr.types import Request
+
+T = TypeVar("T")
 
 AUTO: Final = "auto"  # leaves the choice to the router
 # A server takes more context than its first request needs, if it fits.
-CONTEXT_AT_LEAST: Final = 32768
+OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768}
 AT_ONCE: Final = 512  # answers: each holds a thread, which mostly waits
 NAMES_FRESH_S: Final = 1.0
 
@@ -68,13 +72,27 @@ class Service:
 
     # -- answers -------------------------------------------------------------------------------
 
+    def open(
+        self, name: str | None, request: Request, stated: Mapping[str, object] | None = None
+    ) -> Opened:
+        """The model that would answer a request, loaded as it is for that; not on the loop. Raises
+        what ``Router.run`` does before it answers."""
+        model, options = self.model_of(name), {**OPTIONS, **(stated or {})}
+        if self.router.chooses(model):
+            model = self.router.route(request, model=model, options=options).chosen
+        return self.router.open(model, options=options)
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do something that takes a while, on a thread of the answers."""
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+
     def start(self, asked: Asked) -> Running:
         """Begin to answer. Raises ``NotFound`` for a model that there is not."""
         model = self.model_of(asked.model)
 
         def begin() -> Answer:
             answer = self.router.run(
-                asked.request, model=model, options={"at_least": CONTEXT_AT_LEAST}, **asked.choice
+                asked.request, model=model, options={**OPTIONS, **asked.options}, **asked.choice
             )
             answer.held = not asked.stream
             return answer
@@ -89,8 +107,9 @@ class Service:
         answer = running.answer
         name = answer.model.name if answer else ""
         decision = answer.facts() if answer else None
+        known = answer.attempt.stream.progress[1] if answer else 0
         return Answered(
-            uuid.uuid4().hex, int(time.time()), asked.model or name or AUTO, name, decision
+            uuid.uuid4().hex, int(time.time()), asked.model or name or AUTO, name, decision, known
         )
 
     def close(self) -> None:

@@ -1,0 +1,78 @@
+"""Who may change which models there are, and how that is done."""
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+
+from llmrr import database, hub
+from llmrr.catalogue import BUILTIN, runnable
+from llmrr.errors import InvalidRequest, LlmrrError, NotFound
+from llmrr.router import Router
+from llmrr.store import creation, planning, pull, removal
+from llmrr.store.references import hub_reference
+from llmrr.types import Recipe
+
+
+class NotAllowed(LlmrrError):
+    """Whoever asks may not change what is installed."""
+
+    status = 403
+
+
+def require_management(request: Request) -> None:
+    """Raise ``NotAllowed`` where whoever asks may not change which models there are."""
+    if not request.app.state.service.router.config.value("serve.manage"):
+        raise NotAllowed(
+            "this server does not let its clients fetch or remove models",
+            "serve.manage = true in llmrr.toml, or LLMRR_SERVE__MANAGE=true, allows it",
+        )
+
+
+def planned(router: Router, name: str) -> planning.Plan:
+    """What fetching a model of the hub takes; one that is here is looked for anew. Raises what
+    ``store.planning`` does."""
+    entry = router.catalogue.find(name)
+    found = hub_reference(entry.origin) if entry and not entry.is_made else None
+    reference, label = (found, entry.label) if found and entry else planning.reference(name)
+    return planning.plan(reference, planning.Wish(runs=runnable(), label=label))
+
+
+def fetch(plan: planning.Plan, arrived: Callable[[str, int], None]) -> None:
+    """Carry out a plan; ``arrived`` is told how many bytes of a file are there, and may raise
+    ``hub.Stopped``. Over a connection of its own: it goes on for long."""
+    connection = database.open_database()
+    try:
+        pull.run(connection, plan, arrived=arrived)
+    except hub.Stopped:
+        pass
+    finally:
+        connection.close()
+
+
+def remove(router: Router, name: str) -> None:
+    """Remove an installed model. Raises ``NotFound``, and ``InvalidRequest`` for one that is not
+    installed but configured, or ships inside."""
+    if name == BUILTIN:
+        raise InvalidRequest(f"{BUILTIN} ships inside llmrr and stays", "another model")
+    if router.config.model(name) is not None:
+        raise InvalidRequest(f"{name} is configured, and not installed", "its entry in llmrr.toml")
+    entry = router.catalogue.installed(name)
+    router.pool.keep(entry.label, 0.0)
+    connection = database.open_database()
+    try:
+        removal.remove(connection, [entry])
+    finally:
+        connection.close()
+
+
+def copy(router: Router, source: str, name: str) -> None:
+    """Give an installed model another name. Raises ``NotFound``, and ``LlmrrError`` for a name that
+    is taken."""
+    if source not in {entry.label for entry in router.catalogue.entries()} | {BUILTIN}:
+        raise NotFound(f'no model "{source}" is installed', "GET /api/tags lists them")
+    connection = database.open_database()
+    try:
+        base = router.catalogue.entry(source)
+        creation.derive(connection, base, name, Recipe(), force=False)
+    finally:
+        connection.close()
