@@ -15,12 +15,16 @@ def serve(
     port: Annotated[
         int | None, typer.Option("--port", metavar="PORT", help="Which port; 0 takes a free one.")
     ] = None,
+    ollama: Annotated[
+        bool,
+        typer.Option("--ollama", help="Listen on 127.0.0.1:11434 too, as Ollama does."),
+    ] = False,
 ) -> None:
-    """Answer over HTTP, in the protocols of OpenAI.
+    """Answer over HTTP, in the protocols of OpenAI, Anthropic and Ollama.
 
     Old code that speaks one of them is pointed at the address that is printed. Ctrl-C ends it.
     """
     from llmrr.cli import serving
 
     with Router(warn=output.note) as router:
-        serving.serve(router, host=host, port=port)
+        serving.serve(router, host=host, port=port, ollama=ollama)

@@ -8,16 +8,21 @@ from llmrr.server import hosting
 from llmrr.server.service import Service
 
 
-def serve(router: Router, *, host: str | None, port: int | None) -> None:
+def serve(router: Router, *, host: str | None, port: int | None, ollama: bool) -> None:
     """Serve until it is interrupted."""
     value = router.config.value
     host = cast(str, value("serve.host")) if host is None else host
     port = cast(int, value("serve.port")) if port is None else port
-    listener = hosting.listener(host, port)
-    service = Service(router)
+    listeners = [hosting.listener(host, port)]
     try:
-        where = hosting.address(listener)
-        hosting.server(service, lambda: output.note(f"listening on {where}")).run([listener])
+        if ollama or value("serve.ollama"):
+            listeners.append(hosting.ollamas())
+        service = Service(router)
+        try:
+            where = " and ".join(map(hosting.address, listeners))
+            hosting.server(service, lambda: output.note(f"listening on {where}")).run(listeners)
+        finally:
+            service.close()
     finally:
-        service.close()
-        listener.close()
+        for one in listeners:
+            one.close()

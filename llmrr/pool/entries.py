@@ -25,8 +25,8 @@ class Wanted(NamedTuple):
 class Entry:
     """A model of the pool; what changes of it does so under the pool's lock."""
 
-    __slots__ = ("bytes", "claims", "error", "keeps", "leases", "model", "names", "owners", "state", "used",
-                 "wanted")  # fmt: skip
+    __slots__ = ("bytes", "claims", "error", "keeps", "leases", "model", "names", "owners", "state",
+                 "used", "wanted")  # fmt: skip
 
     def __init__(self, wanted: Wanted, now: float, need: int | None = None) -> None:
         self.wanted, self.names = wanted, {wanted.name}

@@ -25,8 +25,7 @@ async def count_tokens(request: Request) -> Response:
     """``POST /v1/messages/count_tokens``: exact, by the model's own template and tokenizer."""
     asked = anthropic.counted(await reading.json_object(request))
     service: Service = request.app.state.service
-    counting = service.aside(lambda: _count(service, asked))
-    return JSONResponse({"input_tokens": await answering.while_there(request, counting)})
+    return JSONResponse({"input_tokens": await service.aside(lambda: _count(service, asked))})
 
 
 def _count(service: Service, asked: Asked) -> int:

@@ -1,6 +1,7 @@
 """Errors as responses, in the protocol of the path that was asked."""
 
 import logging
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -46,5 +47,7 @@ def response(
     after = getattr(error, "retry_after", None)
     if after is not None:
         headers = {**(headers or {}), "retry-after": str(max(1, round(after)))}
+    if path.startswith("/v1/messages"):
+        headers = {**(headers or {}), "request-id": f"req_{uuid.uuid4().hex}"}
     shape = next((shape for start, shape in SHAPES if path.startswith(start)), openai.error)
     return JSONResponse(shape(error, status), status, headers)

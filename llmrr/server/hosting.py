@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llmrr.errors import LlmrrError
-from llmrr.server.app import app
+from llmrr.server.app import App
 from llmrr.server.service import Service
 
 if TYPE_CHECKING:
     import uvicorn
 
 BACKLOG = 2048
+OLLAMA_PORT = 11434
 
 
 def listener(host: str, port: int) -> socket.socket:
@@ -28,6 +29,18 @@ def listener(host: str, port: int) -> socket.socket:
         raise LlmrrError(f"{host}:{port} cannot be listened on: {said}", "--port PORT") from None
     found.setblocking(False)
     return found
+
+
+def ollamas() -> socket.socket:
+    """A socket where clients of Ollama look for it. Raises ``LlmrrError`` where it is taken, mostly
+    by Ollama."""
+    try:
+        return listener("127.0.0.1", OLLAMA_PORT)
+    except LlmrrError as error:
+        raise LlmrrError(
+            f"{error.message}; Ollama itself listens there where it runs",
+            "stop Ollama (systemctl stop ollama, or quit its application), or leave out --ollama",
+        ) from None
 
 
 def address(found: socket.socket) -> str:
@@ -48,8 +61,8 @@ def server(service: Service, ready: Callable[[], None] = lambda: None) -> "uvico
 
     return Server(
         uvicorn.Config(
-            app(service), loop="auto", http="httptools", ws="none", lifespan="off",
+            App(service), loop="auto", http="httptools", ws="none", lifespan="off",
             log_config=None, access_log=False, server_header=False,
-            timeout_graceful_shutdown=30, timeout_keep_alive=75,
+            proxy_headers=False, timeout_graceful_shutdown=30, timeout_keep_alive=75,
         )
     )  # fmt: skip

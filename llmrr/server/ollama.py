@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -31,8 +31,7 @@ async def generate(request: Request) -> Response:
         return await _load(request, wanted, is_chat=False)
     if wanted.is_raw:
         return await _respond(request, wanted.asked, wanted.keep_s, ollama.GenerateWriter)
-    work = service.aside(lambda: _prompt(service, wanted))
-    name, tokens, asked = await answering.while_there(request, work)
+    name, tokens, asked = await service.aside(lambda: _prompt(service, wanted))
 
     def writer(about: Answered, asked: Asked) -> Writer:
         known = tokens if about.answered == name else ()  # another one has tokens of its own
@@ -56,7 +55,7 @@ async def embed(request: Request) -> Response:
     vectors = found.vectors if found else []
     if (size := wanted.dimensions) is not None:
         vectors = [unit(one[:size]) for one in vectors]
-    answer = {"model": wanted.model, "embeddings": vectors}
+    answer: dict[str, Any] = {"model": wanted.model, "embeddings": vectors}
     if found is not None:
         usage = found.usage
         answer |= {
@@ -135,7 +134,7 @@ async def _load(request: Request, wanted: ollama.Wanted, *, is_chat: bool) -> Re
         if keep_s is not None:
             service.router.pool.keep(opened.resolved.name, keep_s)
 
-    await answering.while_there(request, service.aside(work))
+    await service.aside(work)
     return JSONResponse(ollama.loaded(wanted.model, is_chat=is_chat, keeps=keep_s != 0))
 
 
@@ -146,8 +145,9 @@ async def _embedded(request: Request, wanted: ollama.Texts) -> Embedded | None:
         return None
     options = {**OPTIONS, **wanted.options}
     router = service.router
-    work = service.aside(lambda: router.embedded(wanted.texts, model=name, options=options))
-    found = await answering.while_there(request, work)
+    found = await service.aside(
+        lambda: router.embedded(wanted.texts, model=name, options=options)
+    )
     if wanted.keep_s is not None:
         router.pool.keep(found.model.name, wanted.keep_s)
     return found

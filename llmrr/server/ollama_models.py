@@ -5,22 +5,21 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from llmrr import engines, hub, modelfile
-from llmrr.catalogue import BUILTIN
+from llmrr import engines, hub
 from llmrr.choosing import infos
-from llmrr.errors import InvalidRequest, LlmrrError, NotFound
+from llmrr.errors import InvalidRequest, LlmrrError
 from llmrr.inventory import Installed
-from llmrr.pool import Held
 from llmrr.protocols import base, ollama
 from llmrr.protocols.base import Event
 from llmrr.protocols.fields import Fields
-from llmrr.server import answering, faults, managing, reading
+from llmrr.server import faults, managing, reading
 from llmrr.server.managing import require_management
 from llmrr.server.service import Service
 from llmrr.server.streaming import MEDIA_TYPES, ndjson
@@ -49,8 +48,7 @@ async def show(request: Request) -> Response:
     service: Service = request.app.state.service
     name = service.model_of(ollama.model_named(body))
     verbose = bool(Fields(body).flag("verbose"))
-    work = service.aside(lambda: _shown(service, name, verbose=verbose))
-    return JSONResponse(await answering.while_there(request, work))
+    return JSONResponse(await service.aside(lambda: _shown(service, name, verbose=verbose)))
 
 
 async def pull(request: Request) -> Response:
@@ -59,16 +57,10 @@ async def pull(request: Request) -> Response:
     body = await reading.json_object(request)
     service: Service = request.app.state.service
     name = ollama.model_named(body)
-    plan = await answering.while_there(
-        request, service.aside(lambda: managing.planned(service.router, name))
-    )
+    plan = await service.aside(lambda: managing.planned(service.router, name))
     pulling = Pulling(plan)
     if Fields(body).flag("stream") is False:
-        try:
-            work = service.aside(pulling.work)
-            await answering.while_there(request, work)
-        finally:
-            pulling.left.set()
+        await service.aside(pulling.work)
         return JSONResponse({"status": "success"})
     return StreamingResponse(_progress(service, pulling), media_type=MEDIA_TYPES[ndjson])
 
@@ -147,7 +139,7 @@ async def _progress(service: Service, pulling: Pulling) -> AsyncIterator[str]:
 
 
 def _tags(service: Service) -> Iterator[dict[str, Any]]:
-    lines = {one.name: one for one in service.router.models() if not one.is_missing}
+    lines = {one.name: one for one in _models(service) if not one.is_missing}
     names = service.names()
     for name, one in lines.items():
         if name in names:
@@ -155,6 +147,12 @@ def _tags(service: Service) -> Iterator[dict[str, Any]]:
     for alias, name in service.aliases.items():
         if name in lines and name in names:
             yield ollama.listed(lines[name], _info(service, lines[name]), alias)
+
+
+def _models(service: Service) -> list[Installed]:
+    """What can be named; what nobody added has been there since the server began."""
+    found = service.router.models()
+    return [replace(one, added=one.added or service.began) for one in found]
 
 
 def _info(service: Service, one: Installed) -> ModelInfo | None:
@@ -166,7 +164,7 @@ def _info(service: Service, one: Installed) -> ModelInfo | None:
 
 def _running(service: Service) -> Iterator[dict[str, Any]]:
     router, now = service.router, time.time()
-    lines = {one.name: one for one in router.models()}
+    lines = {one.name: one for one in _models(service)}
     names = service.names()
     for held in router.loaded():
         if held.name in names:

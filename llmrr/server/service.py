@@ -97,7 +97,7 @@ class Service:
             answer.held = not asked.stream
             return answer
 
-        running = Running(begin, self.executor)
+        running = Running(begin, self.executor, held=not asked.stream)
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self.under_way.discard(running))
         return running
@@ -108,6 +108,8 @@ class Service:
         name = answer.model.name if answer else ""
         decision = answer.facts() if answer else None
         known = answer.attempt.stream.progress[1] if answer else 0
+        if answer is not None and answer.usage is not None:  # it has ended, or was kept
+            known = answer.usage.prompt_tokens
         return Answered(
             uuid.uuid4().hex, int(time.time()), asked.model or name or AUTO, name, decision, known
         )

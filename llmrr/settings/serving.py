@@ -1,6 +1,6 @@
 """What ``llmrr serve`` listens on: ``[serve]``."""
 
-from llmrr.kinds import TEXT, whole
+from llmrr.kinds import FLAG, TEXT, whole
 from llmrr.settings.base import Spec
 
 SERVING: tuple[Spec, ...] = (
@@ -8,4 +8,9 @@ SERVING: tuple[Spec, ...] = (
          '"::1"', True),
     Spec("serve.port", whole(0, 65535), 8313,
          "The port that llmrr serve listens on; 0 takes a free one.", "8080", True),
+    Spec("serve.ollama", FLAG, False,
+         "Whether 127.0.0.1:11434 is listened on too, where clients of Ollama look for it.",
+         "true", True),
+    Spec("serve.manage", FLAG, False,
+         "Whether clients may fetch, remove and copy models.", "true", True),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """What the bodies of messages ask. https://docs.anthropic.com/en/api/messages
 
-What llama-server takes besides (``min_p``, ``seed``) is taken too; unknown fields, which Anthropic's
-betas add, are left alone.
+What llama-server takes besides (``min_p``, ``seed``) is taken too; unknown fields, which betas add,
+are left alone.
 """
 
 from collections.abc import Mapping

@@ -4,7 +4,7 @@
 and ``parameters`` for their options; ``writing`` writes an answer down, ``describing`` a model.
 """
 
-from llmrr.protocols.ollama.asking import Wanted, chat, embed, generate, model_named
+from llmrr.protocols.ollama.asking import Texts, Wanted, chat, embed, generate, model_named
 from llmrr.protocols.ollama.describing import elsewhere, listed, running, shown
 from llmrr.protocols.ollama.writing import (
     ChatWriter,
@@ -16,6 +16,6 @@ from llmrr.protocols.ollama.writing import (
 )
 
 __all__ = [
-    "ChatWriter", "GenerateWriter", "Wanted", "chat", "elsewhere", "embed", "error", "generate", "listed",
-    "loaded", "model_named", "nanoseconds", "running", "shown", "time_of",
+    "ChatWriter", "GenerateWriter", "Texts", "Wanted", "chat", "elsewhere", "embed", "error",
+    "generate", "listed", "loaded", "model_named", "nanoseconds", "running", "shown", "time_of",
 ]  # fmt: skip

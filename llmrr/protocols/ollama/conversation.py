@@ -79,7 +79,7 @@ def _turn(given: object, place: str, calls: _Calls) -> Message:
         raise BadField(f"{place}.content", f"{place}.content is no text", "a text")
     found = images(_listed(given, "images", place), f"{place}.images")
     made = tuple(calls.read(_listed(given, "tool_calls", place), place))
-    parts = (*found, content) if found else ()
+    parts: tuple[str | Image, ...] = (*found, content) if found else ()
     of = None
     if role == "tool":
         of = calls.answered(given.get("tool_call_id"), given.get("tool_name") or given.get("name"))

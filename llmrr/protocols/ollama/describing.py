@@ -58,7 +58,9 @@ def elsewhere(found: Resolved) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def shown(found: Description, base: str, can: Iterable[Feature], *, verbose: bool) -> dict[str, Any]:
+def shown(
+    found: Description, base: str, can: Iterable[Feature], *, verbose: bool
+) -> dict[str, Any]:
     """What ``/api/show`` says. ``base`` is what its Modelfile is made ``FROM``, ``can`` what the
     engine does that runs it. The template is the model's own, in Jinja."""
     info = found.info

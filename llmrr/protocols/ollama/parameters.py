@@ -32,7 +32,8 @@ def options(given: Fields) -> tuple[dict[str, Any], dict[str, Any]]:
                 continue
             more = parameters.read_options([(name, _text(value))])
         except UsageError as error:
-            raise BadField(f"options.{name}", f"options.{name}: {error.message}") from None
+            why = error.message.removeprefix(f"-o {name} ")
+            raise BadField(f"options.{name}", f"options.{name} = {why}") from None
         sampling |= more[0]
         loading |= more[1]
     return {name: one for name, one in sampling.items() if one is not None}, loading

@@ -83,12 +83,12 @@ class _Writer:
             "done": True,
             "done_reason": "length" if self._reason == "length" else "stop",
             **self._more(),
-            "total_duration": nanoseconds(usage.load_s + usage.total_s),
+            "total_duration": max(1, nanoseconds(usage.load_s + usage.total_s)),
             "load_duration": nanoseconds(usage.load_s),
             "prompt_eval_count": usage.prompt_tokens,
             "prompt_eval_duration": nanoseconds(first),
             "eval_count": usage.completion_tokens,
-            "eval_duration": nanoseconds(max(0.0, usage.total_s - first)),
+            "eval_duration": max(1, nanoseconds(usage.total_s - first)),  # clients divide by it
         }
 
 
