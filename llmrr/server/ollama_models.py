@@ -61,6 +61,7 @@ async def pull(request: Request) -> Response:
     pulling = Pulling(plan)
     if Fields(body).flag("stream") is False:
         await service.aside(pulling.work)
+        service.changed()
         return JSONResponse({"status": "success"})
     return StreamingResponse(_progress(service, pulling), media_type=MEDIA_TYPES[ndjson])
 
@@ -72,6 +73,7 @@ async def delete(request: Request) -> Response:
     service: Service = request.app.state.service
     found = service.model_of(name)
     await service.aside(lambda: managing.remove(service.router, found or name))
+    service.changed()
     return Response(status_code=200)
 
 
@@ -85,6 +87,7 @@ async def copy(request: Request) -> Response:
     service: Service = request.app.state.service
     found = service.model_of(source)
     await service.aside(lambda: managing.copy(service.router, found or source, name))
+    service.changed()
     return Response(status_code=200)
 
 
@@ -128,6 +131,7 @@ async def _progress(service: Service, pulling: Pulling) -> AsyncIterator[str]:
                 if line not in before:
                     yield ndjson(Event(line))
         await working
+        service.changed()
         for status in ("verifying sha256 digest", "writing manifest", "success"):
             yield ndjson(Event({"status": status}))
     except Exception as error:

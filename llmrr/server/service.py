@@ -41,7 +41,8 @@ class Service:
         """The model, or the group, that a client's name means; None leaves it to the router. A
         request names what is configured or installed, never a file or an address. Raises
         ``NotFound``."""
-        name = self.aliases.get(name or "", name)
+        plain = (name or "").removesuffix(":latest")
+        name = self.aliases.get(name or "") or self.aliases.get(plain, name)
         names = self.names()
         if name in names:
             return name
@@ -60,6 +61,10 @@ class Service:
             names = frozenset(self._all_names())
             self._names = time.monotonic(), names
         return names
+
+    def changed(self) -> None:
+        """Models have come or gone."""
+        self._names = 0.0, frozenset()
 
     def _all_names(self) -> Iterator[str]:
         for model in self.router.config.models:

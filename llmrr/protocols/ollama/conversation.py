@@ -62,11 +62,11 @@ class _Calls:
         if isinstance(identity, str) and identity:
             self._open = [one for one in self._open if one.id != identity]
             return identity
-        named = [one for one in self._open if one.name == name] or self._open
-        if not named:
+        if not self._open:
             return name if isinstance(name, str) else None
-        self._open.remove(named[0])
-        return named[0].id
+        found = next((one for one in self._open if one.name == name), self._open[0])
+        self._open.remove(found)
+        return found.id
 
 
 def _turn(given: object, place: str, calls: _Calls) -> Message:
