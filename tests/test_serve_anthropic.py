@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openai_servers import OpenAIServer
 from other_servers import AnthropicServer
-from provider_servers import KEY, MODEL, Said
+from provider_servers import KEY, MODEL, Fault, Said
 from serving import ANSWER, ASKED, MINI, Served, serving
 
 from llmrr.protocols import anthropic
@@ -176,6 +176,17 @@ def assembled(events: list[Any]) -> dict[str, Any]:
         elif one["type"] == "message_delta":
             found |= one["delta"]
     return found
+
+
+def test_a_stream_that_breaks_off_ends_with_an_error(monkeypatch):
+    monkeypatch.setenv("LOOPBACK_KEY", KEY)
+    with OpenAIServer() as server, serving(upstream(server, "/v1")) as served:
+        server.faults.append(Fault(after=2))
+        server.replies.append(Said())
+        said = served.ask("/v1/messages", {**ASK, "model": "far", "stream": True})
+    assert said.body.decode().split("\n\n")[-2].startswith("event: error\n")
+    last = said.events()[-1]
+    assert (last["type"], last["error"]["type"]) == ("error", "api_error")
 
 
 def test_a_conversation_with_a_tool_reaches_the_model(monkeypatch):

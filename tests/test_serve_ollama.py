@@ -11,7 +11,7 @@ import pytest
 from builders import tiny_llama
 from hub_server import Hub
 from openai_servers import OpenAIServer
-from provider_servers import KEY, Said
+from provider_servers import KEY, Fault, Said
 from serving import ANSWER, ASKED, MINI, Served, serving
 from test_serve_anthropic import CALL, upstream
 
@@ -242,6 +242,39 @@ def test_results_of_tools_find_their_calls():
     assert (turns, begun) == ((Message("user", ASKED[0]["content"]),), "The")
 
 
+def test_an_answer_that_breaks_off_ends_with_an_error(monkeypatch):
+    monkeypatch.setenv("LOOPBACK_KEY", KEY)
+    with OpenAIServer() as server, serving(upstream(server, "/v1")) as served:
+        server.faults.append(Fault(after=2))
+        server.replies.append(Said())
+        said = lines(served.ask("/api/chat", {"model": "far", "messages": ASKED}))
+    assert said[0]["message"]["content"] == "Hello"
+    assert list(said[-1]) == ["error"]
+
+
+@pytest.mark.parametrize("path", ["/api/generate", "/api/chat"])
+def test_an_image_takes_a_model_that_sees(served, path):
+    image = base64.b64encode(b"\x89PNG").decode()
+    turn = {"images": [image], **PROMPT}
+    said = served.ask(path, {**turn, "messages": [{**ASKED[0], "images": [image]}]})
+    assert (said.status, "image encoder" in said.json()["error"]) == (400, True)
+
+
+def test_more_context_than_fits_is_refused(served):
+    options = {"num_ctx": 2**40}
+    said = served.ask("/api/generate", {**PROMPT, "options": options})
+    assert said.status in (400, 503)
+    assert said.json()["error"]
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "file:/etc/passwd", "http://127.0.0.1/x/y", "."])
+def test_what_is_no_name_of_the_hub_is_not_looked_for(name):
+    with serving(Router({**MINI, "serve": {"manage": True}})) as served:
+        said = served.ask("/api/pull", {"model": name})
+    assert said.status in (400, 404)
+    assert "here" not in said.json()["error"]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_calls_of_tools_and_thoughts(monkeypatch, stream):
     monkeypatch.setenv("LOOPBACK_KEY", KEY)
@@ -275,7 +308,7 @@ def test_a_model_elsewhere_takes_no_tokens(monkeypatch):
     assert (said.status, "tokens" in said.json()["error"]) == (400, True)
     assert plain.json()["response"] == "Hello, world!"
     assert "context" not in plain.json()
-    assert shown["capabilities"] == ["completion"]
+    assert shown["capabilities"] == ["completion", "tools", "vision"]
 
 
 def test_a_model_comes_gets_a_name_and_goes(server: Hub):

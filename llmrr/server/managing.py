@@ -10,6 +10,7 @@ from llmrr.errors import InvalidRequest, LlmrrError, NotFound
 from llmrr.router import Router
 from llmrr.store import creation, planning, pull, removal
 from llmrr.store.references import hub_reference
+from llmrr.store.shortnames import short_name
 from llmrr.types import Recipe
 
 
@@ -29,12 +30,17 @@ def require_management(request: Request) -> None:
 
 
 def planned(router: Router, name: str) -> planning.Plan:
-    """What fetching a model of the hub takes; one that is here is looked for anew. Raises what
-    ``store.planning`` does."""
+    """What fetching a model of the hub takes; one that is here is looked for anew. Raises
+    ``NotFound`` for what is no name of the hub's, without a look at what lies on this machine, and
+    what ``store.planning`` does."""
     entry = router.catalogue.find(name)
-    found = hub_reference(entry.origin) if entry and not entry.is_made else None
-    reference, label = (found, entry.label) if found and entry else planning.reference(name)
-    return planning.plan(reference, planning.Wish(runs=runnable(), label=label))
+    found = hub_reference(entry.origin) if entry and not entry.is_made else hub_reference(name)
+    label = entry.label if found and entry else None
+    if found is None:
+        if (short := short_name(name.removesuffix(":latest"))) is None:
+            raise NotFound(f'"{name}" is no repository and no short name', "hf.co/owner/repo")
+        found, label = short.reference, short.label
+    return planning.plan(found, planning.Wish(runs=runnable(), label=label))
 
 
 def fetch(plan: planning.Plan, arrived: Callable[[str, int], None]) -> None:

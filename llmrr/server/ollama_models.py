@@ -183,12 +183,15 @@ def _shown(service: Service, name: str | None, *, verbose: bool) -> dict[str, An
     router = service.router
     resolved = router.resolve(name)
     if resolved.endpoint is not None:
-        return ollama.elsewhere(resolved)
+        engine = engines.for_endpoint(resolved.endpoint, resolved.engine).engine
+        return ollama.elsewhere(resolved, engine.can)
     found = router.describe(name)
     entry = router.catalogue.entry(name)
     start = str(entry.path) if entry.provider == "file" else entry.origin
     runs = [one.can for one in engines.ENGINES if found.info.format in one.formats]
     can = frozenset[Feature]().union(*runs)
+    if "mmproj" not in resolved.options:
+        can -= {Feature.IMAGES}
     return ollama.shown(found, start, can, verbose=verbose)
 
 

@@ -1,6 +1,7 @@
 """What a server adds to the router: the names that clients may use, and where answers run."""
 
 import asyncio
+import contextvars
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -88,8 +89,9 @@ class Service:
         return self.router.open(model, options=options)
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Do something that takes a while, on a thread of the answers."""
-        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+        """Do something that takes a while, on a thread of the answers, for whoever asks here."""
+        here = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self.executor, here.run, work)
 
     def start(self, asked: Asked) -> Running:
         """Begin to answer. Raises ``NotFound`` for a model that there is not."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from llmrr import modelfile
 from llmrr.catalogue import Resolved
@@ -12,6 +12,9 @@ from llmrr.inventory import Installed
 from llmrr.pool import Held
 from llmrr.protocols.ollama.writing import time_of
 from llmrr.types import Feature, ModelInfo, Recipe
+
+
+_WORDS: Final = {Feature.TOOLS: "tools", Feature.IMAGES: "vision"}
 
 
 def tagged(name: str) -> str:
@@ -47,13 +50,15 @@ def running(held: Held, line: Mapping[str, Any] | None, expires: float) -> dict[
     }  # fmt: skip
 
 
-def elsewhere(found: Resolved) -> dict[str, Any]:
-    """What ``/api/show`` says of a model elsewhere: its provider knows the rest."""
+def elsewhere(found: Resolved, can: Iterable[Feature]) -> dict[str, Any]:
+    """What ``/api/show`` says of a model elsewhere: its provider knows the rest. ``can`` is what
+    its protocol has."""
     assert found.endpoint is not None
     return {
         "modelfile": "", "parameters": "", "template": "", "system": found.recipe.system or "",
         "details": {**_details(None, None), "family": found.endpoint.provider},
-        "model_info": {}, "capabilities": ["completion"],
+        "model_info": {},
+        "capabilities": ["completion", *(_WORDS[one] for one in _WORDS if one in can)],
         "remote_model": found.endpoint.model, "modified_at": time_of(0.0),
     }  # fmt: skip
 
@@ -61,8 +66,8 @@ def elsewhere(found: Resolved) -> dict[str, Any]:
 def shown(
     found: Description, base: str, can: Iterable[Feature], *, verbose: bool
 ) -> dict[str, Any]:
-    """What ``/api/show`` says. ``base`` is what its Modelfile is made ``FROM``, ``can`` what the
-    engine does that runs it. The template is the model's own, in Jinja."""
+    """What ``/api/show`` says. ``base`` is what its Modelfile is made ``FROM``, ``can`` what can be
+    done with it here. The template is the model's own, in Jinja."""
     info = found.info
     params = found.recipe.params.over(info.sampling)
     stated = Recipe(params=params, options=found.recipe.options)
@@ -100,13 +105,10 @@ def capabilities(found: Description, can: Iterable[Feature]) -> list[str]:
     if info.pooling:
         return ["embedding"]
     has = ["completion"]
-    if "tools" in template and Feature.TOOLS in can:
-        has.append("tools")
-    if any("mmproj" in path.name.lower() for path, _, _ in found.files) and Feature.IMAGES in can:
-        has.append("vision")
-    if "think" in template:
-        has.append("thinking")
-    return has
+    has += [word for feature, word in _WORDS.items() if feature in can]
+    if "tools" not in template and "tools" in has:
+        has.remove("tools")
+    return [*has, "thinking"] if "think" in template else has
 
 
 def _details(info: ModelInfo | None, quant: str | None) -> dict[str, Any]:
