@@ -128,6 +128,13 @@ def test_what_is_wrong_is_named(served, stated, names):
     assert said.headers["request-id"]
 
 
+def test_a_prompt_that_is_too_long_is_said_in_anthropics_words(served):
+    turn = {"role": "user", "content": "capital " * 3000}
+    said = served.ask("/v1/messages", {**ASK, "messages": [turn]})
+    assert said.status == 400
+    assert said.json()["error"]["message"].startswith("prompt is too long: ")
+
+
 def test_a_model_that_there_is_not(served):
     said = served.ask("/v1/messages", {**ASK, "model": "openai:gpt-4o"})
     assert (said.status, said.json()["error"]["type"]) == (404, "not_found_error")

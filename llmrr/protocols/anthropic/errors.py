@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from llmrr.errors import ContextOverflow
 from llmrr.protocols import base
 
 _TYPES: Final = {
@@ -19,5 +20,8 @@ def error(error: BaseException, status: int) -> dict[str, Any]:
     {'type': 'error', 'error': {'type': 'invalid_request_error', 'message': 'no'}}
     """
     usual = "invalid_request_error" if status < 500 else "api_error"
-    told = {"type": _TYPES.get(status, usual), "message": base.message_of(error)}
+    message = base.message_of(error)
+    if isinstance(error, ContextOverflow):
+        message = f"prompt is too long: {message}"  # what clients look for, to shorten it
+    told = {"type": _TYPES.get(status, usual), "message": message}
     return {"type": "error", "error": told}

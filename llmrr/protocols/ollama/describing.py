@@ -13,7 +13,6 @@ from llmrr.pool import Held
 from llmrr.protocols.ollama.writing import time_of
 from llmrr.types import Feature, ModelInfo, Recipe
 
-
 _WORDS: Final = {Feature.TOOLS: "tools", Feature.IMAGES: "vision"}
 
 
