@@ -135,6 +135,21 @@ def test_a_prompt_that_is_too_long_is_said_in_anthropics_words(served):
     assert said.json()["error"]["message"].startswith("prompt is too long: ")
 
 
+def test_models_are_listed_as_its_clients_read_them(served):
+    headers = {"anthropic-version": "2023-06-01"}
+    found = served.ask("/v1/models", headers=headers).json()
+    assert "small" in [one["id"] for one in found["data"]]
+    assert (found["has_more"], found["first_id"]) == (False, found["data"][0]["id"])
+    one = served.ask("/v1/models/small", headers=headers).json()
+    assert (one["type"], one["display_name"]) == ("model", "small")
+    assert served.ask("/v1/models").json()["object"] == "list"
+
+
+def test_the_document_has_the_paths(served):
+    paths = served.ask("/openapi.json").json()["paths"]
+    assert {"/v1/messages", "/v1/messages/count_tokens", "/api/chat", "/api/pull"} <= set(paths)
+
+
 def test_a_model_that_there_is_not(served):
     said = served.ask("/v1/messages", {**ASK, "model": "openai:gpt-4o"})
     assert (said.status, said.json()["error"]["type"]) == (404, "not_found_error")

@@ -84,6 +84,12 @@ def test_anthropics_client_is_given_calls(monkeypatch: Any, stream: bool) -> Non
         assert last.content[0].text == "Hello, world!"
 
 
+def test_anthropics_client_lists_the_models(served: Served) -> None:
+    _, client = anthropic_client(served)
+    assert "small" in [one.id for one in client.models.list()]
+    assert client.models.retrieve("small").created_at.year > 2000
+
+
 def test_anthropics_client_knows_the_errors(served: Served) -> None:
     module, client = anthropic_client(served)
     with pytest.raises(module.NotFoundError):

@@ -28,7 +28,7 @@ class Asked:
     """A request as a client means it. ``model`` is the name that it sent; ``stream`` whether the
     answer is to come in pieces, ``usage`` whether those end with what it took; ``options`` is how
     the model is to be loaded, ``choice`` has what else ``Router.run`` takes; ``body`` is what was
-    sent, for what the answer repeats."""
+    sent, for what the answer repeats. ``others`` are asked besides, their choices follow."""
 
     request: Request
     model: str | None = None
@@ -37,6 +37,7 @@ class Asked:
     options: Mapping[str, object] = field(default_factory=dict)
     choice: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
+    others: tuple[Request, ...] = ()
 
 
 class Answered(NamedTuple):

@@ -10,6 +10,8 @@ from llmrr.errors import FeatureMissing
 from llmrr.protocols import anthropic
 from llmrr.protocols.base import Asked
 from llmrr.server import answering, reading
+from llmrr.server.anthropic_paths import COUNT_PATH, MESSAGES_PATH
+from llmrr.server.openapi import Paths
 from llmrr.server.service import Service
 
 
@@ -41,3 +43,4 @@ ROUTES = [
     Route("/v1/messages", messages, methods=["POST"]),
     Route("/v1/messages/count_tokens", count_tokens, methods=["POST"]),
 ]
+PATHS: Paths = {"/v1/messages": MESSAGES_PATH, "/v1/messages/count_tokens": COUNT_PATH}

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from llmrr import __version__
+from llmrr.server.openapi import Paths, answer, operation, shape
 
 
 async def health(request: Request) -> Response:
@@ -23,3 +24,8 @@ async def health(request: Request) -> Response:
 
 
 ROUTES = [Route("/health", health)]
+PATHS: Paths = {
+    "/health": {
+        "get": operation("Whether it is up.", answer(shape(["status", "version", "requests"])))
+    }
+}

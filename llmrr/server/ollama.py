@@ -14,6 +14,8 @@ from llmrr.errors import FeatureMissing, LlmrrError
 from llmrr.protocols import ollama
 from llmrr.protocols.base import Answered, Asked, Writer
 from llmrr.server import answering, reading
+from llmrr.server.ollama_paths import ANSWERING
+from llmrr.server.openapi import Paths
 from llmrr.server.running import Running
 from llmrr.server.service import OPTIONS, Service
 from llmrr.server.streaming import ndjson
@@ -178,3 +180,4 @@ ROUTES = [
     Route("/api/push", not_offered, methods=["POST"]),
     Route("/api/blobs/{digest}", not_offered, methods=["POST", "HEAD"]),
 ]
+PATHS: Paths = ANSWERING

@@ -21,6 +21,8 @@ from llmrr.protocols.base import Event
 from llmrr.protocols.fields import Fields
 from llmrr.server import faults, managing, reading
 from llmrr.server.managing import require_management
+from llmrr.server.ollama_paths import MODELS
+from llmrr.server.openapi import Paths
 from llmrr.server.service import Service
 from llmrr.server.streaming import MEDIA_TYPES, ndjson
 from llmrr.store.planning import Plan
@@ -203,3 +205,4 @@ ROUTES = [
     Route("/api/delete", delete, methods=["DELETE"]),
     Route("/api/copy", copy, methods=["POST"]),
 ]
+PATHS: Paths = MODELS

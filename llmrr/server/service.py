@@ -6,13 +6,17 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
+from llmrr.choosing.several import together
 from llmrr.errors import NotFound
 from llmrr.protocols.base import Answered, Asked
+from llmrr.protocols.fields import BadField
 from llmrr.router import Opened, Router
+from llmrr.routing import Decision
+from llmrr.server.kept_responses import KeptResponses
 from llmrr.server.running import Running
 from llmrr.types import Request
 
@@ -34,6 +38,7 @@ class Service:
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
+        self.responses = KeptResponses()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     # -- names ---------------------------------------------------------------------------------
@@ -95,19 +100,40 @@ class Service:
 
     def start(self, asked: Asked) -> Running:
         """Begin to answer. Raises ``NotFound`` for a model that there is not."""
-        model = self.model_of(asked.model)
+        model, choice = self.model_of(asked.model), self._choice(asked)
 
-        def begin() -> Answer:
+        def begin(request: Request) -> Answer:
             answer = self.router.run(
-                asked.request, model=model, options={**OPTIONS, **asked.options}, **asked.choice
+                request, model=model, options={**OPTIONS, **asked.options}, **choice
             )
             answer.held = not asked.stream
             return answer
 
-        running = Running(begin, self.executor, held=not asked.stream)
+        requests = (asked.request, *asked.others)
+        running = Running(
+            lambda: together(begin, requests), self.executor, held=not asked.stream
+        )
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self.under_way.discard(running))
         return running
+
+    def _choice(self, asked: Asked) -> dict[str, Any]:
+        """What is stated of the choice, with names that mean models here. Raises what ``model_of``
+        does."""
+        found = {**asked.choice}
+        for name in ("models", "fallback"):
+            if found.get(name):
+                found[name] = tuple(self.model_of(one) or one for one in found[name])
+        if found.get("models") and self.model_of(asked.model) is not None:
+            raise BadField("models", "model names one, and models those to choose among", '"auto"')
+        return found
+
+    def decide(self, asked: Asked) -> Decision:
+        """Which model a request would go to; nothing is run. Raises what ``model_of`` does."""
+        choice = self._choice(asked)
+        choice.pop("cache", None)
+        model = self.model_of(asked.model)
+        return self.router.route(asked.request, model=model, options=OPTIONS, **choice)
 
     def about(self, asked: Asked, running: Running) -> Answered:
         """Who answers."""

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 
-def models(names: Iterable[str], created: float) -> dict[str, Any]:
-    """All of them, in one page. ``created`` is in epoch seconds."""
-    data = [model(name, created) for name in names]
+def models(found: Iterable[tuple[str, float]]) -> dict[str, Any]:
+    """All of them, in one page: names, and since when they are there in epoch seconds."""
+    data = [model(name, created) for name, created in found]
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
     return {"data": data, "has_more": False, "first_id": first, "last_id": last}
 
