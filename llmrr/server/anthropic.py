@@ -27,7 +27,8 @@ async def count_tokens(request: Request) -> Response:
     """``POST /v1/messages/count_tokens``: exact, by the model's own template and tokenizer."""
     asked = anthropic.counted(await reading.json_object(request))
     service: Service = request.app.state.service
-    return JSONResponse({"input_tokens": await service.aside(lambda: _count(service, asked))})
+    found = await service.metered(lambda: _count(service, asked), lambda found: 0)
+    return JSONResponse({"input_tokens": found})
 
 
 def _count(service: Service, asked: Asked) -> int:

@@ -25,6 +25,7 @@ from llmrr.server import (
     vectors,
 )
 from llmrr.server.service import Service
+from llmrr.server.state import Looks
 
 PARTS = (
     openai, responses, vectors, models, anthropic, ollama, ollama_models, routing, health,
@@ -59,7 +60,10 @@ class App(Starlette):
                 Exception: faults.respond,
             },
         )
-        self.state.service = service
+        self.state.service, self.state.looks = service, Looks(service)
+        # What metrics call a request, by its path and by what answers it.
+        self.paths: dict[object, str] = {route.endpoint: route.path for route in ROUTES}
+        self.paths |= {route.path: route.path for route in ROUTES if not route.param_convertors}
         self._direct: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
             (method, route.path): route.endpoint
             for route in ROUTES if not route.param_convertors

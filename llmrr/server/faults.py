@@ -53,6 +53,8 @@ def response(
     after = getattr(error, "retry_after", None)
     if after is not None:
         headers = {**(headers or {}), "retry-after": str(max(1, round(after)))}
+    if status == 401:
+        headers = {**(headers or {}), "www-authenticate": "Bearer"}
     if path.startswith("/v1/messages"):
         headers = {**(headers or {}), "request-id": f"req_{uuid.uuid4().hex}"}
     shape = next((shape for start, shape in SHAPES if path.startswith(start)), openai.error)

@@ -6,27 +6,32 @@ from starlette.requests import Request
 
 from llmrr import database, hub
 from llmrr.catalogue import BUILTIN, runnable
-from llmrr.errors import InvalidRequest, LlmrrError, NotFound
+from llmrr.errors import InvalidRequest, NotFound
 from llmrr.router import Router
+from llmrr.server import callers
+from llmrr.server.refusals import Forbidden
 from llmrr.store import creation, planning, pull, removal
 from llmrr.store.references import hub_reference
 from llmrr.store.shortnames import short_name
 from llmrr.types import Recipe
 
 
-class NotAllowed(LlmrrError):
-    """Whoever asks may not change what is installed."""
-
-    status = 403
-
-
 def require_management(request: Request) -> None:
-    """Raise ``NotAllowed`` where whoever asks may not change which models there are."""
-    if not request.app.state.service.router.config.value("serve.manage"):
-        raise NotAllowed(
-            "this server does not let its clients fetch or remove models",
-            "serve.manage = true in llmrr.toml, or LLMRR_SERVE__MANAGE=true, allows it",
+    """Raise ``Forbidden`` where whoever asks may not change which models there are. Where there are
+    keys, one that may is needed."""
+    caller = callers.current()
+    allows = bool(request.app.state.service.router.config.value("serve.manage"))
+    if caller.rules.may_manage or (allows and not caller.name):
+        return
+    if caller.name:
+        raise Forbidden(
+            f"the key {caller.name} may not fetch or remove models",
+            f"[serve.keys.{caller.name}] may_manage = true",
         )
+    raise Forbidden(
+        "this server does not let its clients fetch or remove models",
+        "serve.manage = true in llmrr.toml, or LLMRR_SERVE__MANAGE=true, allows it",
+    )
 
 
 def planned(router: Router, name: str) -> planning.Plan:

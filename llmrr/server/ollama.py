@@ -147,8 +147,9 @@ async def _embedded(request: Request, wanted: ollama.Texts) -> Embedded | None:
         return None
     options = {**OPTIONS, **wanted.options}
     router = service.router
-    found = await service.aside(
-        lambda: router.embedded(wanted.texts, model=name, options=options)
+    found = await service.metered(
+        lambda: router.embedded(wanted.texts, model=name, options=options),
+        lambda found: found.usage.prompt_tokens,
     )
     if wanted.keep_s is not None:
         router.pool.keep(found.model.name, wanted.keep_s)

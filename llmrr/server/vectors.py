@@ -1,7 +1,5 @@
 """Vectors of texts, over OpenAI's API."""
 
-import asyncio
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -10,7 +8,7 @@ from llmrr.protocols.openai import embeddings
 from llmrr.server import reading
 from llmrr.server.openai_paths import EMBEDDING_PATH
 from llmrr.server.openapi import Paths
-from llmrr.server.service import Service
+from llmrr.server.service import OPTIONS, Service
 from llmrr.server.telling import as_json, plain
 
 
@@ -19,10 +17,10 @@ async def embed(request: Request) -> Response:
     service: Service = request.app.state.service
     wanted = embeddings.embedding(await reading.json_object(request))
     model = service.model_of(wanted.model)
-    work = asyncio.get_running_loop().run_in_executor(
-        service.executor, lambda: service.router.embedded(wanted.texts, model=model)
+    found = await service.metered(
+        lambda: service.router.embedded(wanted.texts, model=model, options=OPTIONS),
+        lambda found: found.usage.prompt_tokens,
     )
-    found = await work
     told = embeddings.vectors(
         wanted, found.vectors, wanted.model or found.model.name, found.usage
     )
