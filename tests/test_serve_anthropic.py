@@ -13,6 +13,7 @@ from serving import ANSWER, ASKED, MINI, Served, serving
 
 from llmrr.protocols import anthropic
 from llmrr.router import Router
+from llmrr.server.keyring import hashed
 
 ASK: dict[str, Any] = {"model": "small", "max_tokens": 40, "messages": ASKED}
 GREEDY = {**ASK, "temperature": 0}
@@ -150,6 +151,19 @@ def test_the_document_has_the_paths(served):
     assert {"/v1/messages", "/v1/messages/count_tokens", "/api/chat", "/api/pull"} <= set(paths)
 
 
+def test_a_key_is_taken_from_its_own_header():
+    keys = {"team": {"hash": hashed("a-key-of-the-team-1"), "models": ["small"]}}
+    models = [*MINI["models"], {"name": "second", "source": "builtin:mini"}]
+    with serving(Router({"models": models, "serve": {"keys": keys}})) as served:
+        said = served.ask("/v1/messages", ASK)
+        assert (said.status, said.json()["error"]["type"]) == (401, "authentication_error")
+        headers = {"x-api-key": "a-key-of-the-team-1"}
+        assert served.ask("/v1/messages", ASK, headers=headers).status == 200
+        for path in ("/v1/messages", "/v1/messages/count_tokens"):
+            said = served.ask(path, {**ASK, "model": "second"}, headers=headers)
+            assert (said.status, said.json()["error"]["type"]) == (404, "not_found_error")
+
+
 def test_a_model_that_there_is_not(served):
     said = served.ask("/v1/messages", {**ASK, "model": "openai:gpt-4o"})
     assert (said.status, said.json()["error"]["type"]) == (404, "not_found_error")
@@ -198,6 +212,21 @@ def assembled(events: list[Any]) -> dict[str, Any]:
         elif one["type"] == "message_delta":
             found |= one["delta"]
     return found
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_here_calls_the_tool_that_it_must(served, stream):
+    schema = {"type": "object", "properties": {"city": {"enum": ["Rome", "Oslo"]}},
+              "required": ["city"], "additionalProperties": False}  # fmt: skip
+    said = served.ask("/v1/messages", {
+        **GREEDY, "max_tokens": 80, "tools": [{**TOOL, "input_schema": schema}],
+        "tool_choice": {"type": "tool", "name": "weather"}, "stream": stream,
+    })  # fmt: skip
+    found = assembled(said.events()) if stream else said.json()
+    (call,) = [one for one in found["content"] if one["type"] == "tool_use"]
+    assert call["name"] == "weather"
+    assert call["input"]["city"] in ("Rome", "Oslo")
+    assert found["stop_reason"] == "tool_use"
 
 
 def test_a_stream_that_breaks_off_ends_with_an_error(monkeypatch):

@@ -21,6 +21,7 @@ from llmrr.protocols.fields import Fields
 from llmrr.protocols.ollama import conversation, parameters
 from llmrr.router import Router
 from llmrr.server import hosting
+from llmrr.server.keyring import hashed
 from llmrr.types import Message, ToolCall
 
 GREEDY = {"model": "small", "options": {"temperature": 0}}
@@ -162,7 +163,7 @@ def test_what_is_shown_of_a_model(served):
     said = served.ask("/api/show", {"name": "small"}).json()
     assert said["details"]["family"] == said["model_info"]["general.architecture"] == "llama"
     assert said["model_info"]["llama.context_length"] == 512
-    assert said["capabilities"] == ["completion"]
+    assert said["capabilities"] == ["completion", "tools"]
     assert said["modelfile"].startswith("FROM builtin:mini")
     assert "message" in said["template"]
 
@@ -336,6 +337,32 @@ def test_a_model_comes_gets_a_name_and_goes(server: Hub):
         assert gone_by_now.status == 404
         absent = served.ask("/api/pull", {"model": "acme/None-GGUF"})
         assert (absent.status, list(absent.json())) == (404, ["error"])
+
+
+def test_models_are_changed_by_a_key_that_may():
+    keys = {"boss": {"hash": hashed("a-key-of-the-boss-1"), "may_manage": True},
+            "team": {"hash": hashed("a-key-of-the-team-1")}}  # fmt: skip
+    body = {"model": "none"}
+    with serving(Router({**MINI, "serve": {"keys": keys, "manage": True}})) as served:
+        for key, status in (("boss", 404), ("team", 403)):
+            headers = {"Authorization": f"Bearer a-key-of-the-{key}-1"}
+            said = served.ask("/api/delete", body, method="DELETE", headers=headers)
+            assert (said.status, list(said.json())) == (status, ["error"])
+        assert served.ask("/api/tags").status == 401
+
+
+def test_a_key_sees_its_models_alone():
+    models = [*MINI["models"], {"name": "second", "source": "builtin:mini"}]
+    keys = {"team": {"hash": hashed("a-key-of-the-team-1"), "models": ["small"]}}
+    headers = {"Authorization": "Bearer a-key-of-the-team-1"}
+    with serving(Router({"models": models, "serve": {"keys": keys}})) as served:
+        tags = served.ask("/api/tags", headers=headers).json()["models"]
+        assert [one["name"] for one in tags] == ["small:latest"]
+        for path, more in (("generate", {"prompt": "x"}), ("show", {}), ("embed", {"input": "x"}),
+                           ("chat", {"messages": ASKED}), ("generate", {"keep_alive": 0})):
+            for name, found in (("small", True), ("second", False), ("builtin:mini", False)):
+                said = served.ask(f"/api/{path}", {"model": name, **more}, headers=headers)
+                assert (said.status == 200, path, name) == (found, path, name)
 
 
 def test_what_is_configured_is_not_removed():

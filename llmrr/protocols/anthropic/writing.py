@@ -21,6 +21,7 @@ class MessageWriter:
 
     def __init__(self, about: Answered, asked: Asked) -> None:
         self._about, self._one_call = about, one_call(asked)
+        self._stops = asked.request.sampling.stop or ()
         self._index = -1  # of the block that is open, or was the last
         self._kind: str | None = None  # of the one that is open
         self._called = False
@@ -49,7 +50,7 @@ class MessageWriter:
     def end(self) -> Iterator[Event]:
         """Why it ended, and what it took."""
         yield from self._close()
-        reason, stop = _ending(self._reason, self._stop)
+        reason, stop = self._ending(self._reason, self._stop)
         delta = {"stop_reason": reason, "stop_sequence": stop}
         yield _event("message_delta", delta=delta, usage=_usage(self._usage))
         yield _event("message_stop")
@@ -68,7 +69,7 @@ class MessageWriter:
             content.append({"type": "text", "text": one.text})
         for call in self._calls(one.tool_calls):
             content.append({**_call(call), "input": _input(call)})
-        ending = _ending(one.finish_reason, one.stop)
+        ending = self._ending(one.finish_reason, one.stop)
         return self._message(content, ending, _usage(base.usage_of(chunks)))
 
     def _said(self, kind: str, delta: str, text: str) -> Iterator[Event]:
@@ -105,6 +106,12 @@ class MessageWriter:
         if kind is not None:
             yield _event("content_block_stop", index=self._index)
 
+    def _ending(self, reason: FinishReason | None, stop: str | None) -> tuple[str, str | None]:
+        """Why it ended; a stop string of the model's own is no news to the client."""
+        if reason == "stop" and stop in self._stops:
+            return "stop_sequence", stop
+        return _REASONS.get(reason, "end_turn"), None
+
     def _message(
         self, content: Sequence[Any], ending: tuple[str, str | None] | None,
         usage: Mapping[str, Any],
@@ -119,12 +126,6 @@ class MessageWriter:
 
 def _event(kind: str, **values: Any) -> Event:
     return Event({"type": kind, **values}, kind)
-
-
-def _ending(reason: FinishReason | None, stop: str | None) -> tuple[str, str | None]:
-    if stop is not None:
-        return "stop_sequence", stop
-    return _REASONS.get(reason, "end_turn"), None
 
 
 def _usage(found: Usage) -> dict[str, Any]:

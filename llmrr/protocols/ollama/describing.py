@@ -105,8 +105,6 @@ def capabilities(found: Description, can: Iterable[Feature]) -> list[str]:
         return ["embedding"]
     has = ["completion"]
     has += [word for feature, word in _WORDS.items() if feature in can]
-    if "tools" not in template and "tools" in has:
-        has.remove("tools")
     return [*has, "thinking"] if "think" in template else has
 
 
