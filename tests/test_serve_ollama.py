@@ -2,6 +2,8 @@
 
 import base64
 import json
+import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ from llmrr.protocols.ollama import conversation, parameters
 from llmrr.router import Router
 from llmrr.server import hosting
 from llmrr.server.keyring import hashed
+from llmrr.server.service import Service
 from llmrr.types import Message, ToolCall
 
 GREEDY = {"model": "small", "options": {"temperature": 0}}
@@ -129,8 +132,8 @@ def test_what_is_wrong_is_named(served, path, body, names):
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [
-    ("POST", "/api/chat", 404), ("POST", "/api/show", 404), ("POST", "/api/create", 501),
-    ("POST", "/api/push", 501), ("POST", "/api/blobs/sha256:0", 501), ("GET", "/api/x", 404),
+    ("POST", "/api/chat", 404), ("POST", "/api/show", 404), ("POST", "/api/create", 403),
+    ("POST", "/api/push", 403), ("POST", "/api/blobs/sha256:0", 403), ("GET", "/api/x", 404),
     ("POST", "/api/pull", 403), ("DELETE", "/api/delete", 403), ("POST", "/api/copy", 403),
 ])  # fmt: skip
 def test_what_is_refused(served, method, path, status):
@@ -202,8 +205,6 @@ def test_a_model_that_is_not_kept_leaves_after_its_answer(own):
 
 def gone(served: Served) -> None:
     """Wait until nothing is in memory: another thread frees it."""
-    import time
-
     until = time.monotonic() + 30
     while names(served):
         assert time.monotonic() < until
@@ -370,6 +371,26 @@ def test_what_is_configured_is_not_removed():
         for name in ("small", "builtin:mini"):
             said = served.ask("/api/delete", {"model": name}, method="DELETE")
             assert said.status == 400
+
+
+def test_both_addresses_are_answered(monkeypatch):
+    monkeypatch.setattr(hosting, "OLLAMA_PORT", 0)
+    listeners, ready = [hosting.listener("127.0.0.1", 0), hosting.ollamas()], threading.Event()
+    service = Service(Router(MINI))
+    server = hosting.server(service, ready.set)
+    thread = threading.Thread(target=server.run, args=(listeners,), daemon=True)
+    thread.start()
+    try:
+        assert ready.wait(30)
+        for one in listeners:
+            served = Served(hosting.address(one), service)
+            assert served.ask("/api/version").status == 200
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        service.close()
+        for one in listeners:
+            one.close()
 
 
 def test_a_port_that_ollama_has_is_said_so(monkeypatch):

@@ -10,12 +10,13 @@ from starlette.routing import Route
 
 from llmrr.choosing.embedding import Embedded
 from llmrr.engines.remote.model import unit
-from llmrr.errors import FeatureMissing, LlmrrError
+from llmrr.errors import FeatureMissing
 from llmrr.protocols import ollama
 from llmrr.protocols.base import Answered, Asked, Writer
 from llmrr.server import answering, reading
 from llmrr.server.ollama_paths import ANSWERING
 from llmrr.server.openapi import Paths
+from llmrr.server.refusals import Forbidden
 from llmrr.server.running import Running
 from llmrr.server.service import OPTIONS, Service
 from llmrr.server.streaming import ndjson
@@ -156,15 +157,9 @@ async def _embedded(request: Request, wanted: ollama.Texts) -> Embedded | None:
     return found
 
 
-class NotOffered(LlmrrError):
-    """What only Ollama itself does."""
-
-    status = 501
-
-
 async def not_offered(request: Request) -> Response:
     """What would take Ollama's own store."""
-    raise NotOffered(
+    raise Forbidden(
         f"{request.url.path} is not offered here",
         "llmrr create, import and export do it at the command line",
     )
