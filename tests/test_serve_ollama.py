@@ -13,6 +13,7 @@ import pytest
 from builders import tiny_llama
 from hub_server import Hub
 from openai_servers import OpenAIServer
+from other_servers import OllamaServer
 from provider_servers import KEY, Fault, Said
 from serving import ANSWER, ASKED, MINI, Served, serving
 from test_serve_anthropic import CALL, upstream
@@ -203,6 +204,17 @@ def test_a_model_that_is_not_kept_leaves_after_its_answer(own):
     gone(own)
 
 
+def test_a_later_answer_takes_back_how_long_a_model_is_kept(own):
+    own.ask("/api/generate", {"model": "small", "keep_alive": -1})
+    (before,) = own.service.router.loaded()
+    own.ask("/api/chat", {**TURNS, "stream": False})
+    until = time.monotonic() + 30
+    while own.service.router.loaded()[0].keeps is not None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert before.keeps == float("inf")
+
+
 def gone(served: Served) -> None:
     """Wait until nothing is in memory: another thread frees it."""
     until = time.monotonic() + 30
@@ -262,19 +274,31 @@ def test_an_image_takes_a_model_that_sees(served, path):
     assert (said.status, "image encoder" in said.json()["error"]) == (400, True)
 
 
-def test_more_context_than_fits_is_refused(served):
-    options = {"num_ctx": 2**40}
-    said = served.ask("/api/generate", {**PROMPT, "options": options})
-    assert said.status in (400, 503)
-    assert said.json()["error"]
+def test_a_client_does_not_say_how_a_model_here_is_loaded(own):
+    for options in ({}, {"num_ctx": 2**40}, {"num_thread": 64, "num_gpu": 99}):
+        said = own.ask("/api/generate", {**PROMPT, "options": {**options, "temperature": 0}})
+        assert said.status == 200
+    assert len(own.ask("/api/ps").json()["models"]) == 1
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "file:/etc/passwd", "http://127.0.0.1/x/y", "."])
-def test_what_is_no_name_of_the_hub_is_not_looked_for(name):
+def test_another_ollama_is_told_how_to_load(monkeypatch):
+    monkeypatch.setenv("LOOPBACK_KEY", KEY)
+    with OllamaServer() as server, serving(upstream(server, source="ollama")) as served:
+        server.replies += [Said(), Said()]
+        body = {"model": "far", "options": {"num_ctx": 8192, "top_k": 3}, "stream": False}
+        said = served.ask("/api/chat", {**body, "messages": ASKED}).json()
+        assert said["message"]["content"] == "Hello, world!"
+        assert served.ask("/api/generate", {**body, "prompt": "x"}).status == 200
+        asked = [one.body["options"] for one in server.seen]
+    assert asked == [{"num_ctx": 8192, "top_k": 3}] * 2
+
+
+def test_what_is_no_name_of_the_hub_is_not_looked_for():
     with serving(Router({**MINI, "serve": {"manage": True}})) as served:
-        said = served.ask("/api/pull", {"model": name})
-    assert said.status in (400, 404)
-    assert "here" not in said.json()["error"]
+        for name in ("/etc/passwd", "file:/etc/passwd", "http://127.0.0.1/x/y", "."):
+            said = served.ask("/api/pull", {"model": name})
+            assert said.status in (400, 404), name
+            assert "here" not in said.json()["error"], name
 
 
 @pytest.mark.parametrize("stream", [False, True])

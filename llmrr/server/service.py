@@ -112,9 +112,7 @@ class Service:
 
     # -- answers -------------------------------------------------------------------------------
 
-    def open(
-        self, name: str | None, request: Request, stated: Mapping[str, object] | None = None
-    ) -> Opened:
+    def open(self, name: str | None, request: Request) -> Opened:
         """The model that would answer a request, loaded as it is for that; not on the loop. Raises
         what ``Router.run`` does before it answers."""
         model, asked = self.model_of(name), Asked(limited(request, self.limits), name)
@@ -122,7 +120,7 @@ class Service:
             model = self.decide(asked).chosen
         else:
             self._choice(asked, model, callers.current())
-        return self.router.open(model, options={**OPTIONS, **(stated or {})})
+        return self.router.open(model, options=OPTIONS)
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Do something that takes a while, on a thread of the answers, for whoever asks here."""
