@@ -29,24 +29,20 @@ async def create(request: Request) -> Response:
     return await told(request, response(body, before), partial(ResponseWriter, keep=kept.keep))
 
 
-async def retrieve(request: Request) -> Response:
-    """``GET /v1/responses/{id}``."""
+async def one(request: Request) -> Response:
+    """``GET`` and ``DELETE /v1/responses/{id}``."""
     kept: KeptResponses = request.app.state.service.responses
-    return as_json(kept.of(request.path_params["id"]).response)
-
-
-async def delete(request: Request) -> Response:
-    """``DELETE /v1/responses/{id}``."""
     id = request.path_params["id"]
-    request.app.state.service.responses.forget(id)
-    return as_json({"id": id, "object": "response", "deleted": True})
+    if request.method == "DELETE":
+        kept.forget(id)
+        return as_json({"id": id, "object": "response", "deleted": True})
+    return as_json(kept.of(id).response)
 
 
 ROUTES = [
     Route("/v1/responses", create, methods=["POST"]),
     Route("/responses", create, methods=["POST"]),
-    Route("/v1/responses/{id}", retrieve),
-    Route("/v1/responses/{id}", delete, methods=["DELETE"]),
+    Route("/v1/responses/{id}", one, methods=["GET", "DELETE"]),
 ]
 PATHS: Paths = {
     "/v1/responses": RESPONSE_PATH,
