@@ -116,6 +116,11 @@ class Router:
         """
         live.change(self._host.live, stated, named)
 
+    def reload(self) -> None:
+        """Read the files of the configuration again, at once; else that happens within a second of
+        their change. What cannot be used is told to ``warn``, and what held stays in use."""
+        self._host.live.reload()
+
     @property
     def pool(self) -> Pool:
         """The models that are in memory."""

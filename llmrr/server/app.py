@@ -22,6 +22,7 @@ from llmrr.server import (
     vectors,
 )
 from llmrr.server.service import Service
+from llmrr.server.state import Looks
 
 PARTS = (openai, responses, vectors, models, routing, health)
 
@@ -54,7 +55,10 @@ class App(Starlette):
                 Exception: faults.respond,
             },
         )
-        self.state.service = service
+        self.state.service, self.state.looks = service, Looks(service)
+        # What metrics call a request, by its path and by what answers it.
+        self.paths: dict[object, str] = {route.endpoint: route.path for route in ROUTES}
+        self.paths |= {route.path: route.path for route in ROUTES if not route.param_convertors}
         self._direct: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
             (method, route.path): route.endpoint
             for route in ROUTES if not route.param_convertors

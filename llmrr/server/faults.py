@@ -45,4 +45,6 @@ def response(
     after = getattr(error, "retry_after", None)
     if after is not None:
         headers = {**(headers or {}), "retry-after": str(max(1, round(after)))}
+    if status == 401:
+        headers = {**(headers or {}), "www-authenticate": "Bearer"}
     return JSONResponse(openai.error(error, status), status, headers)
