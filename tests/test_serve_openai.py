@@ -400,18 +400,19 @@ def test_calls_of_one_turn_stand_together():
 def test_kept_responses_have_a_bound():
     kept = KeptResponses(most=2, most_bytes=10)
     for id in "abc":
-        kept.keep({"id": id}, [Message("user", "xx")])
+        kept.keep("me", {"id": id}, [Message("user", "xx")])
+    for owner, id in (("me", "a"), ("you", "b"), ("", "b")):
+        with pytest.raises(NoResponse):
+            kept.of(owner, id)
+    kept.of("me", "b")
+    kept.keep("me", {"id": "d"}, [Message("user", "x" * 8)])
+    assert kept.of("me", "b").bytes == 2
     with pytest.raises(NoResponse):
-        kept.of("a")
-    kept.of("b")
-    kept.keep({"id": "d"}, [Message("user", "x" * 8)])
-    assert kept.of("b").bytes == 2
-    with pytest.raises(NoResponse):
-        kept.of("c")
-    kept.keep({"id": "e"}, [Message("user", "x" * 11)])
+        kept.of("me", "c")
+    kept.keep("me", {"id": "e"}, [Message("user", "x" * 11)])
     for id in "bde":
         with pytest.raises(NoResponse):
-            kept.of(id)
+            kept.of("me", id)
 
 
 # -- vectors and models ----------------------------------------------------------------------------
@@ -425,7 +426,7 @@ def test_vectors_of_texts_and_of_tokens(served):
     vocab = served.service.router.open("small").model.vocab
     ids = [vocab.tokenize(one, add_special=True) for one in names]
     assert said["usage"]["prompt_tokens"] > 0
-    as_ids = served.ask(path, {"input": ids}).json()
+    as_ids = served.ask(path, {"model": "small", "input": ids}).json()
     assert as_ids["data"] == said["data"]
     assert as_ids["usage"]["prompt_tokens"] == sum(map(len, ids))
     packed = served.ask(path, {"input": names[0], "encoding_format": "base64"}).json()
@@ -433,6 +434,19 @@ def test_vectors_of_texts_and_of_tokens(served):
     found = struct.unpack(f"<{len(first)}f", b64decode(packed["data"][0]["embedding"]))
     assert found == pytest.approx(first)
     assert served.ask(path, {"input": "x", "dimensions": len(first)}).status == 200
+
+
+def test_the_token_ids_of_another_model_are_refused(served):
+    said = served.ask("/v1/embeddings", {"model": "gpt-4o", "input": [[5, 6]]})
+    assert (said.status, "send the texts" in said.json()["error"]["message"]) == (400, True)
+
+
+def test_what_was_sent_is_told_though_it_is_no_text(served):
+    asked = [(CHAT, {"model": "\ud800", "messages": ASKED}), (TEXT, {"prompt": "\ud800"})]
+    for path, body in asked:
+        assert served.ask(path, body).status in (400, 404)
+    said = served.ask(RESPONSES, {"input": "x", "user": "\ud800", "max_output_tokens": 1})
+    assert said.status == 200
 
 
 @pytest.mark.parametrize("body", [

@@ -1,11 +1,12 @@
 """Errors as responses, in the protocol of the path that was asked."""
 
+import json
 import logging
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from llmrr.errors import LlmrrError, NotFound, UsageError
 from llmrr.protocols import base, openai
@@ -40,11 +41,12 @@ async def respond_http(request: Request, error: Exception) -> Response:
 
 def response(
     path: str, error: BaseException, status: int, headers: Any = None
-) -> JSONResponse:
+) -> Response:
     """An error in the words of a protocol."""
     after = getattr(error, "retry_after", None)
     if after is not None:
         headers = {**(headers or {}), "retry-after": str(max(1, round(after)))}
     if status == 401:
         headers = {**(headers or {}), "www-authenticate": "Bearer"}
-    return JSONResponse(openai.error(error, status), status, headers)
+    body = json.dumps(openai.error(error, status))  # ASCII: whatever was sent may be in it
+    return Response(body, status, headers, "application/json")

@@ -34,7 +34,8 @@ def completion_logprobs(found: Sequence[TokenLogprob], at: int) -> dict[str, Any
         "tokens": [one.text for one in found],
         "token_logprobs": [max(one.logprob, _LEAST) for one in found],
         "top_logprobs": [
-            {text: max(logprob, _LEAST) for text, logprob in one.top} for one in found
+            {text: max(logprob, _LEAST) for text, logprob in (*one.top, (one.text, one.logprob))}
+            for one in found
         ],
         "text_offset": offsets,
     }
