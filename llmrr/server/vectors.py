@@ -1,14 +1,9 @@
 """Vectors of texts, over OpenAI's API."""
 
-import asyncio
-from collections.abc import Sequence
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from llmrr.choosing.embedding import Embedded
-from llmrr.engines.base import Text
 from llmrr.engines.remote.providers import PROVIDERS
 from llmrr.kinds import split_source
 from llmrr.protocols.fields import BadField
@@ -16,7 +11,7 @@ from llmrr.protocols.openai import embeddings
 from llmrr.server import callers, reading
 from llmrr.server.openai_paths import EMBEDDING_PATH
 from llmrr.server.openapi import Paths
-from llmrr.server.service import AUTO, Service
+from llmrr.server.service import OPTIONS, Service
 from llmrr.server.telling import as_json, plain
 
 
@@ -24,32 +19,18 @@ async def embed(request: Request) -> Response:
     """``POST /v1/embeddings``."""
     service: Service = request.app.state.service
     wanted = embeddings.embedding(await reading.json_object(request))
+    model = service.model_of(wanted.model)
+    if model is None and callers.current().rules.models:
+        raise BadField("model", "model is missing: this key has models of its own")
     _require_own_tokens(service, wanted)
-    found = await made(service, wanted.texts, wanted.model)
+    found = await service.metered(
+        lambda: service.router.embedded(wanted.texts, model=model, options=OPTIONS),
+        lambda found: found.usage.prompt_tokens,
+    )
     told = embeddings.vectors(
         wanted, found.vectors, wanted.model or found.model.name, found.usage
     )
     return as_json(told, {"x-llmrr-model": plain(found.model.name)})
-
-
-async def made(service: Service, texts: Sequence[Text], name: str | None) -> Embedded:
-    """The vectors of texts, within what whoever asks may have. Raises ``NotFound`` for a model that
-    there is not, and what ``Router.embedded`` does."""
-    model, visit = service.model_of(name), callers.visit()
-    if model is None and visit.caller.rules.models:
-        raise BadField("model", "model is missing: this key has models of its own")
-    service.require_open()
-    caller, visit.model = visit.caller, model or AUTO
-    caller.enter()
-    took = 0
-    try:
-        found = await asyncio.get_running_loop().run_in_executor(
-            service.executor, lambda: service.router.embedded(texts, model=model)
-        )
-        took = found.usage.prompt_tokens
-        return found
-    finally:
-        caller.leave(took)
 
 
 def _require_own_tokens(service: Service, wanted: embeddings.Wanted) -> None:

@@ -188,6 +188,13 @@ class LlamaModel:
         with self._loaded.in_use():
             return self.vocab.tokenize(text)
 
+    def prompt_tokens(self, request: Request) -> list[int]:
+        """The token ids that it is given for a request, -1 for each position of an image."""
+        self._require_answers()
+        prompting.require_local(request, "llamacpp", sees=True)
+        with self._loaded.in_use():
+            return [max(token, -1) for token in self._read(request)[1].known]
+
     def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         """One vector of length 1 per text, pooled as the file says, else by the mean."""
         with self._loaded.in_use():
