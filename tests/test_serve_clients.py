@@ -436,7 +436,8 @@ def test_the_document_is_true(scripted, engine):
     engine.replies = Tireless()
     ended = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", "run", f"{scripted.url}/openapi.json",
-         "--exclude-checks", "positive_data_acceptance", "--max-examples", "15", "--seed", "1",
+         "--exclude-checks", "positive_data_acceptance", "--max-examples", "10", "--seed", "1",
+         "--exclude-path-regex", "^/api/(blobs|create|push)",  # 501: not offered here
          "--phases", "coverage,fuzzing", "--no-color"],
         capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip

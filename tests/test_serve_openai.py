@@ -1,6 +1,7 @@
 """OpenAI's API, asked over HTTP: what its clients send and read, beside ``test_serve_clients``."""
 
 import json
+import math
 import struct
 from base64 import b64decode
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from llmrr.protocols.openai.output import ResponseWriter
 from llmrr.protocols.openai.responses import response
 from llmrr.router import Router
 from llmrr.server.kept_responses import KeptResponses, NoResponse
-from llmrr.types import Chunk, Message, TokenLogprob, ToolCall
+from llmrr.types import Chunk, Message, Request, TokenLogprob, ToolCall
 
 CHAT, TEXT, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
 CALL = ToolCall("call_1", "weather", '{"city": "Rome"}')
@@ -103,8 +104,8 @@ def test_no_file_and_no_address_is_named_beside_the_model(served, field):
 
 @pytest.mark.parametrize("body", [
     {"prompt": "a", "suffix": "b"}, {"prompt": "a", "best_of": 1, "n": 2}, {"prompt": [5, "a"]},
-    {"prompt": "a", "best_of": 2, "stream": True}, {"prompt": [1], "echo": True}, {"prompt": []},
-    {"prompt": "a", "echo": True, "logprobs": 1}, {"prompt": "a", "max_tokens": 0},
+    {"prompt": "a", "best_of": 2, "stream": True}, {"prompt": []},
+    {"prompt": "a", "max_tokens": 0}, {"prompt": [99999999], "echo": True, "logprobs": 1},
     {"prompt": [99999999]}, {"prompt": ["a"] * 257},
 ])  # fmt: skip
 def test_a_completion_that_is_refused(served, body):
@@ -305,6 +306,38 @@ def test_several_prompts_and_choices(served):
 def test_token_ids_are_a_prompt(served):
     said = served.ask(TEXT, {"prompt": [[5, 6], [7]], "max_tokens": 2, "ignore_eos": True}).json()
     assert said["usage"]["completion_tokens"] == 4
+
+
+@pytest.mark.parametrize("max_tokens", [0, 2])
+def test_how_likely_a_prompt_is(served, max_tokens):
+    """What evaluations of log likelihoods ask for: the same by texts and by token ids."""
+    text = "The capital of France is Paris."
+    model = served.service.router.open("small").model
+    ids = model.tokenize(text)
+    asked = {"echo": True, "logprobs": 2, "max_tokens": max_tokens, "temperature": 0}
+    found = served.ask(TEXT, {**asked, "prompt": text}).json()["choices"][0]
+    assert found["text"].startswith(text)
+    logprobs = found["logprobs"]
+    assert "".join(logprobs["tokens"]) == found["text"]
+    assert len(logprobs["tokens"]) == len(ids) + max_tokens
+    assert logprobs["text_offset"][:2] == [0, len(logprobs["tokens"][0])]
+    for token, value, top in zip(*(logprobs[one] for one in (
+        "tokens", "token_logprobs", "top_logprobs")), strict=True):  # fmt: skip
+        assert value is None or (value <= 0 and top[token] == value and len(top) in (2, 3))
+    rows = model.logits(model.prompt_tokens(Request(prompt=text)))
+    for row, token, value in zip(
+        rows[-len(ids):], ids[1:], logprobs["token_logprobs"][1:], strict=False
+    ):
+        expected = row[token] - math.log(sum(map(math.exp, row - row.max()))) - row.max()
+        assert value == pytest.approx(expected, abs=1e-3)
+    events = served.ask(TEXT, {**asked, "prompt": text, "stream": True}).events()
+    pieces = [one["choices"][0]["logprobs"] for one in events]
+    assert [token for one in pieces if one for token in one["tokens"]] == logprobs["tokens"]
+    by_ids = served.ask(TEXT, {**asked, "prompt": [ids, ids], "max_tokens": 1}).json()
+    first, second = (one["logprobs"]["token_logprobs"] for one in by_ids["choices"])
+    assert first[0] is None
+    assert first == second
+    assert by_ids["choices"][0]["text"].startswith(text)
 
 
 def test_the_best_are_told():

@@ -61,7 +61,7 @@ CHAT: Final = shape(
 )  # fmt: skip
 _COMPLETION: Final = shape(
     ["prompt"],
-    prompt=_TEXTS, max_tokens=_LIMIT, logprobs=whole(0, 20), echo=FLAG, best_of=whole(1, 20),
+    prompt=_TEXTS, max_tokens=whole(-1), logprobs=whole(0, 20), echo=FLAG, best_of=whole(1, 20),
     **CHOOSING, **_SAMPLING,
 )  # fmt: skip
 _RESPONSE: Final = shape(
