@@ -130,6 +130,7 @@ class Service:
     async def metered(self, work: Callable[[], T], tokens: Callable[[T], int]) -> T:
         """The same for what counts as a request; ``tokens`` says how many it took."""
         caller, taken = callers.current(), 0
+        self.require_open()
         caller.enter()
         try:
             found = await self.aside(work)
@@ -168,10 +169,14 @@ class Service:
         running.queued(self.queue, places, caller.name, units, gates.place)
         return running
 
-    def _require_turn(self, places: Places, units: int, limits: Limits) -> None:
-        """Raise ``QueueFull`` where a request can neither begin nor wait."""
+    def require_open(self) -> None:
+        """Raise ``Draining`` where the server is about to end."""
         if self.is_draining:
             raise Draining("the server is about to end", "ask again in a while")
+
+    def _require_turn(self, places: Places, units: int, limits: Limits) -> None:
+        """Raise ``QueueFull`` where a request can neither begin nor wait."""
+        self.require_open()
         queue = self.queue
         if queue.waiting >= limits.max_queue and queue.would_wait(places, units):
             after = queue.retry_after()

@@ -188,6 +188,11 @@ class LlamaModel:
         with self._loaded.in_use():
             return self.vocab.tokenize(text)
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes that token ids stand for."""
+        with self._loaded.in_use():
+            return [self.vocab.piece(token) for token in tokens]
+
     def prompt_tokens(self, request: Request) -> list[int]:
         """The token ids that it is given for a request, -1 for each position of an image."""
         self._require_answers()
