@@ -37,7 +37,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
 FOLDERS = {"kinds", "settings", "tomlfile", "config", "formats", "engines", "hardware", "hub",
            "store", "routing", "evaluate", "convert", "catalogue", "choosing", "bench", "optimize",
-           "pool", "migrate", "server", "cli", "builtin"}  # fmt: skip
+           "batch", "pool", "migrate", "server", "cli", "builtin"}  # fmt: skip
 
 
 def part_of(file: Path, root: Path) -> str:

@@ -41,6 +41,7 @@ COMMANDS = {
     "run": Entry("run", "run", "Answer one prompt."),
     "chat": Entry("chat", "chat", "Hold a conversation."),
     "embed": Entry("embed", "embed", "Turn texts into vectors."),
+    "batch": Entry("batch", "batch", "Answer a file of requests."),
     "route": Entry("route", "route", "Show which model a prompt would go to, and why."),
     "pull": Entry("fetching", "pull", "Fetch a model from the hub."),
     "search": Entry("fetching", "search", "Search the hub for models that run here."),

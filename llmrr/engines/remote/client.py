@@ -30,6 +30,7 @@ from llmrr.errors import BadConfig, ConnectionFailed, LlmrrError, Unreachable
 AT_ONCE: Final = 64  # connections that are kept to one host
 BLOCK: Final = 1 << 16
 LARGEST_ERROR: Final = 1 << 16  # bytes of an error's body that are read
+LARGEST_WHOLE: Final = 64 << 20  # and of an answer that is wanted as it came
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "[::1]")
 
 
@@ -38,6 +39,14 @@ class Call(NamedTuple):
 
     path: str
     body: Mapping[str, Any]
+
+
+class Whole(NamedTuple):
+    """An answer as it came: its status, its headers and its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 # What this thread is about to send: urllib3 does not say which of its connections it takes.
@@ -145,13 +154,7 @@ class Client:
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,
         party: Party,
     ) -> Generator[Event, None, None]:  # fmt: skip
-        try:
-            with _translated(party, deadlines, exchange):
-                response = self._sent(exchange, call, headers, deadlines)
-        except LlmrrError:
-            self.reached = False
-            raise
-        self.reached = True
+        response = self._response(exchange, call, headers, deadlines, party)
         try:
             if response.status != 200:
                 body = b"".join(_blocks(response, exchange, deadlines, party, LARGEST_ERROR))
@@ -162,12 +165,43 @@ class Client:
         finally:
             response.close() if not response.closed else response.release_conn()
 
+    def whole(
+        self, call: Call, headers: Mapping[str, str], deadlines: Deadlines, party: Party
+    ) -> Whole:
+        """Send a request; what came back, also where that is no success."""
+        deadlines.begin()
+        exchange = Exchange()
+        with watched(exchange):
+            response = self._response(exchange, call, headers, deadlines, party)
+            try:
+                blocks = _blocks(response, exchange, deadlines, party, LARGEST_WHOLE)
+                body = b"".join(blocks)
+                if len(body) >= LARGEST_WHOLE:
+                    raise party.broken(f"is longer than {LARGEST_WHOLE >> 20} MiB")
+            finally:
+                response.close() if not response.closed else response.release_conn()
+        return Whole(response.status, response.headers, body)
+
     def document(
         self, call: Call, headers: Mapping[str, str], deadlines: Deadlines, party: Party
     ) -> Event:
         """Send a request; the one object of its answer."""
         deadlines.begin()
         return next(self.answers(Exchange(), call, headers, deadlines, party))
+
+    def _response(
+        self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,
+        party: Party,
+    ) -> urllib3.BaseHTTPResponse:  # fmt: skip
+        """Send a request; its answer has begun."""
+        try:
+            with _translated(party, deadlines, exchange):
+                response = self._sent(exchange, call, headers, deadlines)
+        except LlmrrError:
+            self.reached = False
+            raise
+        self.reached = True
+        return response
 
     def _sent(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines
