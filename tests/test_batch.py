@@ -554,3 +554,75 @@ def test_addresses() -> None:
     with pytest.raises(DamagedFile):
         lines.require_text(b"\x1f\x8b", "x")
     assert replies.head(b"{}\n") is None
+
+
+# -- here ------------------------------------------------------------------------------------------
+
+
+def test_lines_are_answered_by_a_model_of_this_machine(typed: Typed, tmp_path: Path) -> None:
+    def asked(country: str) -> dict[str, Any]:
+        return request(country, f"What is the capital of {country}?", temperature=0)
+
+    row = {"url": "/v1/completions", "body": {"prompt": ["The", "A"], "max_tokens": 3,
+                                                "ignore_eos": True}}
+    write(
+        tmp_path / "in.jsonl", asked("France"), asked("Italy"), {"custom_id": "two", **row},
+        request("hot", temperature=-1), {**request("x"), "url": "/v1/responses"},
+        {"messages": [{"role": "user", "content": "What is the capital of Spain?"}], "seed": 1,
+         "temperature": 0, "custom_id": "Spain"},
+    )  # fmt: skip
+    out = tmp_path / "out.jsonl"
+    seen = typed("batch", str(tmp_path / "in.jsonl"), str(out), "-m", "builtin:mini", "--json")
+    rows = {row["custom_id"]: row for row in read(out)}
+    assert seen.code == 9
+    for country, city in (("France", "Paris"), ("Italy", "Rome"), ("Spain", "Madrid")):
+        assert text_of(rows[country]) == f"The capital of {country} is {city}."
+    choices = rows["two"]["response"]["body"]["choices"]
+    assert [one["index"] for one in choices] == [0, 1]
+    assert rows["two"]["response"]["body"]["usage"]["completion_tokens"] == 6
+    assert rows["hot"]["response"]["status_code"] == 400
+    assert "temperature" in rows["hot"]["response"]["body"]["error"]["message"]
+    assert seen.json["completion_tokens"] > 6
+
+
+def test_a_model_that_is_not_here_is_told_once_or_by_its_line(
+    typed: Typed, tmp_path: Path
+) -> None:
+    source = str(write(tmp_path / "in.jsonl", request("a", model="nowhere")))
+    out = tmp_path / "out.jsonl"
+    assert typed("batch", source, str(out), "-m", "nowhere").code == 3
+    assert not out.exists()
+    assert typed("batch", source, str(out)).code == 9
+    assert read(out)[0]["response"]["status_code"] == 404
+
+
+def test_lines_go_to_several_backends_and_one_that_falls_loses_none(
+    typed: Typed, echo: Echo, tmp_path: Path
+) -> None:
+    from llmrr import config
+
+    with Echo() as other:
+        text = "version = 1\nstrategy = 'least-loaded'\n"
+        for number, server in enumerate((echo, other)):
+            text += (
+                f'[[models]]\nname = "b{number}"\nsource = "openai:{MODEL}"\ngroup = "all"\n'
+                f'options = {{ base_url = "{server.address}/v1", api_key_env = "ECHO_KEY" }}\n'
+            )
+        config.user_file().parent.mkdir(parents=True, exist_ok=True)
+        config.user_file().write_text(text)
+        write(tmp_path / "in.jsonl", *(request(f"r{n}", model="all") for n in range(60)))
+        falls = threading.Thread(target=fall, args=(other,))
+        falls.start()
+        out = tmp_path / "out.jsonl"
+        seen = typed("batch", str(tmp_path / "in.jsonl"), str(out), "--no-log")
+        falls.join()
+        assert seen.code == 0
+        assert [row["custom_id"] for row in read(out)] == [f"r{n}" for n in range(60)]
+        assert len(echo.seen) > len(other.seen) >= 8
+
+
+def fall(server: Echo) -> None:
+    """Stop listening once it has been asked a few times, and drop what is asked later."""
+    while len(server.seen) < 8:
+        time.sleep(0.002)
+    server.faults.extend([Fault(drops=True)] * 1000)

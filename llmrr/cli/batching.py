@@ -12,7 +12,8 @@ from llmrr import paths
 from llmrr.batch import job, ordering
 from llmrr.batch.endpoint import EndpointAsker, Place
 from llmrr.batch.items import Defaults
-from llmrr.cli import output
+from llmrr.batch.local import How, LocalAsker
+from llmrr.cli import output, readiness
 from llmrr.cli.answers import CLEAR_LINE
 from llmrr.errors import UsageError
 from llmrr.router import Router
@@ -97,10 +98,14 @@ def _answering(router: Router, asked: Asked, defaults: Defaults) -> Iterator[job
         ask.close()
 
 
-def _asker(router: Router, asked: Asked) -> EndpointAsker:
+def _asker(router: Router, asked: Asked) -> EndpointAsker | LocalAsker:
     if asked.url is not None:
         return EndpointAsker(Place(asked.url, asked.api_key_env), router.config)
-    raise NotImplementedError
+    if asked.model is not None:  # told once, and not for each line
+        readiness.require(router, asked.model)
+        if not router.chooses(asked.model):
+            router.resolve(asked.model)
+    return LocalAsker(router, How(asked.strategy, asked.cache, asked.log))
 
 
 class Counting:

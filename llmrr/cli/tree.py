@@ -43,6 +43,7 @@ COMMANDS = {
     "embed": Entry("embed", "embed", "Turn texts into vectors."),
     "batch": Entry("batch", "batch", "Answer a file of requests."),
     "route": Entry("route", "route", "Show which model a prompt would go to, and why."),
+    "serve": Entry("serve", "serve", "Answer over HTTP."),
     "pull": Entry("fetching", "pull", "Fetch a model from the hub."),
     "search": Entry("fetching", "search", "Search the hub for models that run here."),
     "list": Entry("models", "list_models", "List the models that are here."),

@@ -14,6 +14,7 @@ from llmrr.settings.base import Setting, Source, Spec
 from llmrr.settings.models import ENGINES, KV_TYPES, MODELS, PLACING, REMOTE_OPTIONS, STRAY
 from llmrr.settings.routing import ROUTING
 from llmrr.settings.running import RUNNING
+from llmrr.settings.serving import SERVING
 from llmrr.strategies import CHAIN, DEFAULT_STRATEGY, NAMES, STRATEGIES, STRATEGY
 
 __all__ = [
@@ -54,7 +55,7 @@ SETTINGS: tuple[Spec, ...] = (
          "all [[models]].", '["assistant", "local"]', True),
     Spec("log_prompts", FLAG, True,
          "Whether prompts and answers are kept with the record of each run.", "false", True),
-    *MODELS, *ROUTING, *RUNNING,
+    *MODELS, *ROUTING, *RUNNING, *SERVING,
 )  # fmt: skip
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
