@@ -93,6 +93,7 @@ class Attempts:
     limits: Mapping[str, int] = field(default_factory=dict)
     resumes: frozenset[str] = frozenset()
     repeats: Callable[[], bool] = lambda: True  # whether a model may be asked again
+    is_away: Callable[[str], bool] = lambda name: False  # whether nobody is there to be asked
     at: int = 0
     tried: int = 0
     began: float = 0.0
@@ -176,6 +177,8 @@ class Attempts:
         if not error.transient or self.tried >= self.limits.get(self.name, self.rules.attempts):
             return False
         if not self.repeats():
+            return False
+        if self.is_away(self.name) and self._other(error) is not None:
             return False
         asked: float | None = getattr(error, "retry_after", None)
         seconds = delay(self.rules, self.tried, self.seed, asked)

@@ -105,7 +105,7 @@ def _asker(router: Router, asked: Asked) -> EndpointAsker | LocalAsker:
         readiness.require(router, asked.model)
         if not router.chooses(asked.model):
             router.resolve(asked.model)
-    return LocalAsker(router, How(asked.strategy, asked.cache, asked.log))
+    return LocalAsker(router.watch_backends(), How(asked.strategy, asked.cache, asked.log))
 
 
 class Counting:
