@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llmrr.errors import LlmrrError
-from llmrr.server.app import app
+from llmrr.server.app import App
 from llmrr.server.service import Service
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def server(service: Service, ready: Callable[[], None] = lambda: None) -> "uvico
 
     return Server(
         uvicorn.Config(
-            app(service), loop="auto", http="httptools", ws="none", lifespan="off",
+            App(service), loop="auto", http="httptools", ws="none", lifespan="off",
             log_config=None, access_log=False, server_header=False,
-            timeout_graceful_shutdown=30, timeout_keep_alive=75,
+            proxy_headers=False, timeout_graceful_shutdown=30, timeout_keep_alive=75,
         )
     )  # fmt: skip

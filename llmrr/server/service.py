@@ -79,7 +79,7 @@ class Service:
             answer.held = not asked.stream
             return answer
 
-        running = Running(begin, self.executor)
+        running = Running(begin, self.executor, held=not asked.stream)
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self.under_way.discard(running))
         return running

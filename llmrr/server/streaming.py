@@ -36,26 +36,24 @@ MEDIA_TYPES: Final[dict[Encode, str]] = {sse: "text/event-stream", ndjson: "appl
 
 
 class Streamed(Response):
-    """An answer as it comes. When the client leaves, it is stopped."""
+    """An answer as it comes. ``watching`` stops it when the client leaves."""
 
-    def __init__(self, running: Running, writer: Writer, encode: Encode = sse) -> None:
+    def __init__(
+        self, running: Running, watching: asyncio.Task[None], writer: Writer, encode: Encode = sse
+    ) -> None:
         self.background = None
         self.status_code = 200
-        self._running, self._writer, self._encode = running, writer, encode
+        self._running, self._watching = running, watching
+        self._writer, self._encode = writer, encode
         self.media_type = MEDIA_TYPES[encode]
         self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        leaving = asyncio.ensure_future(left(receive))
-        sending = asyncio.ensure_future(self._send(send))
         try:
-            await asyncio.wait((leaving, sending), return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                sending.result()
+            await self._send(send)
         finally:
             self._running.cancel()
-            for task in (leaving, sending):
-                task.cancel()
+            self._watching.cancel()
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -75,9 +73,3 @@ class Streamed(Response):
         if text := "".join(map(self._encode, events)):
             body = text.encode(errors="replace")
             await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def left(receive: Receive) -> None:
-    """Wait until the client has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
