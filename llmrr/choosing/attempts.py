@@ -139,7 +139,7 @@ class Attempts:
         """Record that the attempt failed after ``text`` of that many ``tokens``, and go to the next
         one: the same model again, after a while, or another one. Raises the error where there is
         none."""
-        resumed = bool(text) and self._resumable()
+        resumed = bool(text) and self.can_resume()
         self.ended(error=error, text="" if resumed else text or None)
         if not isinstance(error, LlmrrError) or isinstance(error, _FINAL):
             raise error
@@ -216,7 +216,8 @@ class Attempts:
                 return at
         return None
 
-    def _resumable(self) -> bool:
+    def can_resume(self) -> bool:
+        """Whether another model may go on with what this one has begun."""
         sampling = self.request.sampling
         formal = sampling.schema is not None or sampling.grammar is not None
         return self.name in self.resumes and self.request.n == 1 and not formal
