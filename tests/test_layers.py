@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("description", "inventory"),
     ("choosing",),
     ("router",),
-    ("protocols",),
+    ("protocols", "cluster"),
     ("bench", "optimize", "doctor", "batch", "compat", "metrics", "monitor"),
     ("migrate", "server"),
     ("cli",),

@@ -17,6 +17,20 @@ Out = Annotated[
     str,
     typer.Argument(metavar="OUT", help="Where the answers go; - is stdout.", show_default=False),
 ]
+Ray = Annotated[
+    bool,
+    typer.Option(
+        "--ray",
+        help="Answer on a Ray cluster: the one of RAY_ADDRESS, else one of this machine alone.",
+    ),
+]
+Replicas = Annotated[
+    str | None,
+    typer.Option(
+        "--replicas", metavar="MIN:MAX",
+        help="With --ray: how many replicas hold the models (default: 1).",
+    ),
+]
 Errors = Annotated[
     str | None,
     typer.Option("--errors", metavar="FILE", help="Write the lines that failed here, not to OUT."),
@@ -58,6 +72,8 @@ def batch(
     parallel: Parallel = None,
     url: Url = None,
     api_key_env: KeyVariable = None,
+    ray: Ray = False,
+    replicas: Replicas = None,
     errors: Errors = None,
     force: Force = False,
     json: options.Json = False,
@@ -73,7 +89,7 @@ def batch(
     """
     asked = batching.Asked(
         source, target, errors, model, system, strategy, not no_cache, not no_log, parallel,
-        url, api_key_env, force, json,
+        url, api_key_env, ray, replicas, force, json,
         dict(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed),
     )  # fmt: skip
     with Router(warn=output.note) as router:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
-from llmrr import paths
+from llmrr import cluster, paths
 from llmrr.batch import job, ordering
 from llmrr.batch.endpoint import EndpointAsker, Place
 from llmrr.batch.items import Defaults
@@ -35,6 +35,8 @@ class Asked(NamedTuple):
     parallel: int | None
     url: str | None
     api_key_env: str | None
+    ray: bool
+    replicas: str | None
     force: bool
     json: bool
     params: Mapping[str, Any]
@@ -46,6 +48,10 @@ def run(router: Router, asked: Asked) -> job.Summary:
         raise UsageError("--json prints the summary where OUT - prints the answers", "name OUT")
     if asked.api_key_env and not asked.url:
         raise UsageError("--api-key-env is for --url", "options = { api_key_env = … } of a model")
+    if asked.ray and asked.url:
+        raise UsageError("--ray and --url exclude each other", "take one of them")
+    if asked.replicas and not asked.ray:
+        raise UsageError("--replicas is for --ray", "--parallel N says how many lines at once")
     stated = {name: one for name, one in asked.params.items() if one is not None}
     defaults = Defaults(asked.model, asked.system, stated)
     place = {} if asked.url is None else {"url": asked.url}
@@ -90,6 +96,13 @@ def told(summary: job.Summary) -> str:
 def _answering(router: Router, asked: Asked, defaults: Defaults) -> Iterator[job.Answering]:
     """What answers lines."""
     threads = asked.parallel or cast(int, router.config.value("batching.max_batch_size"))
+    if asked.ray:
+        from llmrr.batch import rays
+
+        spec = rays.Spec(cluster.portable(router.config), _how(asked), defaults, threads)
+        with cluster.connected():
+            yield partial(rays.in_order, spec, cluster.replicas(asked.replicas, router.config))
+        return
     ask = _asker(router, asked)
     work = partial(job.answered, ask=ask, defaults=defaults)
     try:
@@ -105,7 +118,11 @@ def _asker(router: Router, asked: Asked) -> EndpointAsker | LocalAsker:
         readiness.require(router, asked.model)
         if not router.chooses(asked.model):
             router.resolve(asked.model)
-    return LocalAsker(router.watch_backends(), How(asked.strategy, asked.cache, asked.log))
+    return LocalAsker(router.watch_backends(), _how(asked))
+
+
+def _how(asked: Asked) -> How:
+    return How(asked.strategy, asked.cache, asked.log)
 
 
 class Counting:
