@@ -48,7 +48,6 @@ def connected() -> Iterator[None]:
     """Ray, for as long as this lasts. Raises ``FeatureMissing`` where it is not installed, and
     ``Unreachable`` where the cluster cannot be reached."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told that it is used
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     ray = _ray()
     address = os.environ.get("RAY_ADDRESS")
     local = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}

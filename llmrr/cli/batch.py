@@ -17,20 +17,6 @@ Out = Annotated[
     str,
     typer.Argument(metavar="OUT", help="Where the answers go; - is stdout.", show_default=False),
 ]
-Ray = Annotated[
-    bool,
-    typer.Option(
-        "--ray",
-        help="Answer on a Ray cluster: the one of RAY_ADDRESS, else one of this machine alone.",
-    ),
-]
-Replicas = Annotated[
-    str | None,
-    typer.Option(
-        "--replicas", metavar="MIN:MAX",
-        help="With --ray: how many replicas hold the models (default: 1).",
-    ),
-]
 Errors = Annotated[
     str | None,
     typer.Option("--errors", metavar="FILE", help="Write the lines that failed here, not to OUT."),
@@ -72,8 +58,8 @@ def batch(
     parallel: Parallel = None,
     url: Url = None,
     api_key_env: KeyVariable = None,
-    ray: Ray = False,
-    replicas: Replicas = None,
+    ray: options.Ray = False,
+    replicas: options.Replicas = None,
     errors: Errors = None,
     force: Force = False,
     json: options.Json = False,

@@ -100,8 +100,9 @@ def _answering(router: Router, asked: Asked, defaults: Defaults) -> Iterator[job
         from llmrr.batch import rays
 
         spec = rays.Spec(cluster.portable(router.config), _how(asked), defaults, threads)
+        count = cluster.replicas(asked.replicas, router.config)
         with cluster.connected():
-            yield partial(rays.in_order, spec, cluster.replicas(asked.replicas, router.config))
+            yield partial(rays.in_order, spec, count)
         return
     ask = _asker(router, asked)
     work = partial(job.answered, ask=ask, defaults=defaults)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import output
+from llmrr.cli import options, output
 from llmrr.router import Router
 
 
@@ -15,6 +15,8 @@ def serve(
     port: Annotated[
         int | None, typer.Option("--port", metavar="PORT", help="Which port; 0 takes a free one.")
     ] = None,
+    ray: options.Ray = False,
+    replicas: options.Replicas = None,
 ) -> None:
     """Answer over HTTP, in the protocols of OpenAI.
 
@@ -23,4 +25,6 @@ def serve(
     from llmrr.cli import serving
 
     with Router(warn=output.note) as router:
-        serving.serve(router, host=host, port=port)
+        if ray or replicas:
+            return serving.on_ray(router, host=host, port=port, replicas=replicas, ray=ray)
+        return serving.serve(router, host=host, port=port)
