@@ -14,7 +14,7 @@ import urllib3
 from urllib3 import exceptions
 
 from llmrr.engines.remote import faults
-from llmrr.engines.remote.client import manager
+from llmrr.engines.remote.connections import manager
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.keys import Headers, headers_for, key_for
 from llmrr.engines.remote.providers import PROVIDERS, address, is_own
