@@ -567,7 +567,10 @@ def test_lines_are_answered_by_a_model_of_this_machine(typed: Typed, tmp_path: P
                                                 "ignore_eos": True}}
     write(
         tmp_path / "in.jsonl", asked("France"), asked("Italy"), {"custom_id": "two", **row},
-        request("hot", temperature=-1), {**request("x"), "url": "/v1/responses"},
+        request("hot", temperature=-1),
+        {"custom_id": "responded", "url": "/v1/responses",
+         "body": {"input": "What is the capital of France?", "temperature": 0}},
+        {"custom_id": "vectors", "input": ["a", "b"]},
         {"messages": [{"role": "user", "content": "What is the capital of Spain?"}], "seed": 1,
          "temperature": 0, "custom_id": "Spain"},
     )  # fmt: skip
@@ -580,9 +583,12 @@ def test_lines_are_answered_by_a_model_of_this_machine(typed: Typed, tmp_path: P
     choices = rows["two"]["response"]["body"]["choices"]
     assert [one["index"] for one in choices] == [0, 1]
     assert rows["two"]["response"]["body"]["usage"]["completion_tokens"] == 6
+    responded = rows["responded"]["response"]["body"]
+    assert responded["output"][-1]["content"][0]["text"] == "The capital of France is Paris."
+    assert len(rows["vectors"]["response"]["body"]["data"]) == 2
     assert rows["hot"]["response"]["status_code"] == 400
     assert "temperature" in rows["hot"]["response"]["body"]["error"]["message"]
-    assert seen.json["completion_tokens"] > 6
+    assert (seen.json["completion_tokens"] > 6, seen.json["failed"]) == (True, 1)
 
 
 def test_a_model_that_is_not_here_is_told_once_or_by_its_line(

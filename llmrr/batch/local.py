@@ -6,14 +6,17 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from llmrr.batch.items import CHAT, COMPLETIONS, Item
+from llmrr.batch.items import CHAT, COMPLETIONS, RESPONSES, Item
 from llmrr.batch.replies import OK, Reply
 from llmrr.choosing.answering import Answer
-from llmrr.errors import FeatureMissing, LlmrrError, Unreachable
+from llmrr.choosing.several import together
+from llmrr.errors import LlmrrError, NotFound, Unreachable
 from llmrr.protocols import base, openai
 from llmrr.protocols.base import Answered, Asked, Writer
+from llmrr.protocols.openai import embeddings, responses
+from llmrr.protocols.openai.output import ResponseWriter
 from llmrr.router import Router
-from llmrr.types import Chunk
+from llmrr.types import Chunk, Request
 
 AUTO: Final = "auto"  # leaves the choice to the router, as `llmrr serve` has it
 # A model is loaded once, and not anew for each line that is longer than those before it.
@@ -67,23 +70,28 @@ class LocalAsker:
         if item.url == CHAT:
             return self._whole(openai.chat(item.body), openai.ChatWriter)
         if item.url == COMPLETIONS:
-            return self._completed(item.body)
-        raise FeatureMissing(f"a batch has no {item.url} here", "--url URL asks a server that has")
+            return self._whole(openai.completion(item.body), openai.CompletionWriter)
+        if item.url == RESPONSES:
+            return self._whole(_response(item.body), ResponseWriter)
+        return self._vectors(embeddings.embedding(item.body))
 
-    def _completed(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The answers to all prompts of a completion, as one."""
-        parts = [
-            self._whole(openai.completion({**body, "prompt": prompt}), openai.CompletionWriter)
-            for prompt in openai.prompts(body)
-        ]
-        return parts[0] if len(parts) == 1 else joined(parts)
+    def _vectors(self, wanted: embeddings.Wanted) -> Mapping[str, Any]:
+        found = self._router.embedded(wanted.texts, model=_name(wanted.model))
+        name = wanted.model or found.model.name
+        told: Mapping[str, Any] = embeddings.vectors(wanted, found.vectors, name, found.usage)
+        return told
 
     def _whole(
         self, asked: Asked, make: Callable[[Answered, Asked], Writer]
     ) -> Mapping[str, Any]:
-        name = None if asked.model in ("", AUTO) else asked.model
         choice = {**self._how.choice(), **asked.choice}
-        answer = self._router.run(asked.request, model=name, **choice)
+
+        def begin(request: Request) -> Answer:
+            answer = self._router.run(request, model=_name(asked.model), **choice)
+            answer.held = True
+            return answer
+
+        answer = together(begin, (asked.request, *asked.others))
         chunks = self._heard(answer)
         about = Answered(
             uuid.uuid4().hex, int(time.time()), asked.model or answer.model.name,
@@ -92,7 +100,6 @@ class LocalAsker:
         return make(about, asked).whole(chunks)
 
     def _heard(self, answer: Answer) -> list[Chunk]:
-        answer.held = True
         with self._lock:
             self._under_way.add(answer)
             if self._over:
@@ -105,12 +112,11 @@ class LocalAsker:
                 self._under_way.discard(answer)
 
 
-def joined(parts: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Several completions as the one that they are the prompts of."""
-    choices = [choice for part in parts for choice in part["choices"]]
-    usage = {
-        name: sum(part["usage"][name] for part in parts)
-        for name in ("prompt_tokens", "completion_tokens", "total_tokens")
-    }
-    numbered = [{**choice, "index": index} for index, choice in enumerate(choices)]
-    return {**parts[0], "choices": numbered, "usage": usage}
+def _name(model: str | None) -> str | None:
+    return None if model in ("", AUTO) else model
+
+
+def _response(body: Mapping[str, Any]) -> Asked:
+    if (before := body.get("previous_response_id")) is not None:
+        raise NotFound(f"there is no response {before!r} here", "the whole conversation as input")
+    return responses.response(body)

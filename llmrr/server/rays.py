@@ -1,31 +1,33 @@
 """The same application on Ray Serve: replicas on the machines of a cluster, as many as there are
-requests for."""
+requests for. Each has a queue, limits and figures of its own.
+"""
 
 import logging
 import signal
-import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any, Final, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llmrr.cluster import Replicas
 from llmrr.config import Config
-from llmrr.errors import LlmrrError
-from llmrr.server.app import App
+from llmrr.server import hosting
+from llmrr.server.security import Security
 from llmrr.server.service import Service
 
 NAME: Final = "llmrr"
-DRAIN_S: Final = 30.0  # what is under way may take so long when it ends
 QUEUED: Final = 4  # requests that a replica is given, for each that it computes at once
 
 
 class Replica:
     """The application of one replica. Its service is closed when Ray ends it."""
 
-    def __init__(self, service: Service) -> None:
-        self._service, self._app = service, App(service)
+    def __init__(self, service: Service, host: str) -> None:
+        self._service = service
+        self._app = hosting.application(service, host)
+        service.prepare()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -39,14 +41,43 @@ class Replica:
                 return
 
 
-def deployment(config: Config, replicas: Replicas) -> Any:
+def run(
+    config: Config, replicas: Replicas, variables: Sequence[str], ready: Callable[[str], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM; Ray must be connected. ``variables`` hold keys that let
+    somebody in; ``ready`` is told the address. Raises what ``Security`` does."""
+    from ray import serve
+
+    host = cast(str, config.value("serve.host"))
+    keyring = Security(lambda: config, host, variables).keyring()
+    config = config._replace(keys=keyring.by_hash())
+    port = cast(int, config.value("serve.port")) or _free_port(host)
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    quiet = {"log_level": "ERROR", "enable_access_log": False}
+    ended = threading.Event()
+    before = {one: signal.signal(one, lambda *_: ended.set()) for one in _SIGNALS}
+    try:
+        serve.start(http_options={"host": host, "port": port}, logging_config=quiet)
+        serve.run(_deployment(config, replicas, host), name=NAME, logging_config=quiet)
+        ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        ended.wait()
+    finally:
+        serve.shutdown()
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def _deployment(config: Config, replicas: Replicas, host: str) -> Any:
     """What Ray Serve runs: the application, and how many of it."""
     from ray import serve
 
     def build() -> ASGIApp:
         from llmrr.router import Router
 
-        return Replica(Service(Router(config)))
+        return Replica(Service(Router(config)), host)
 
     at_once = cast(int, config.value("batching.max_batch_size"))
     count: dict[str, Any] = {"num_replicas": replicas.least}
@@ -58,7 +89,8 @@ def deployment(config: Config, replicas: Replicas) -> Any:
             }
         }  # fmt: skip
     made = serve.deployment(
-        name=NAME, ray_actor_options=replicas.resources, graceful_shutdown_timeout_s=DRAIN_S,
+        name=NAME, ray_actor_options=replicas.resources,
+        graceful_shutdown_timeout_s=config.value("serve.drain"),
         max_ongoing_requests=QUEUED * at_once, **count,
     )  # fmt: skip
     return made(serve.ingress(build)(_Front)).bind()
@@ -68,39 +100,6 @@ class _Front:
     """What Ray Serve hangs the application on."""
 
 
-def run(
-    config: Config, replicas: Replicas, host: str, port: int, ready: Callable[[str], None]
-) -> None:
-    """Serve until SIGINT or SIGTERM; Ray must be connected. ``ready`` is told the address."""
-    from ray import serve
-
-    ended = threading.Event()
-    logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    quiet = {"log_level": "ERROR", "enable_access_log": False}
-    port = port or _free_port(host)
-    try:
-        serve.start(http_options={"host": host, "port": port}, logging_config=quiet)
-        serve.run(deployment(config, replicas), name=NAME, logging_config=quiet)
-        before = {one: signal.signal(one, lambda *_: ended.set()) for one in _SIGNALS}
-        ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-        try:
-            ended.wait()
-        finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
-    finally:
-        serve.shutdown()
-
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-
-
 def _free_port(host: str) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as found:
-            found.bind((host, 0))
-            return int(found.getsockname()[1])
-    except OSError as error:
-        said = f"{host} cannot be listened on: {error.strerror}"
-        raise LlmrrError(said, "--host 127.0.0.1") from None
+    with closing(hosting.listener(host, 0)) as found:
+        return int(found.getsockname()[1])
