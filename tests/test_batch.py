@@ -305,7 +305,7 @@ def test_an_id_that_comes_twice_is_answered_twice_and_told(
 ) -> None:
     write(tmp_path / "in.jsonl", request("a", "1"), request("b"), request("a", "2"))
     seen = batch()
-    assert (seen.code, "1 lines have a custom_id" in seen.err) == (0, True)
+    assert (seen.code, "earlier line too: 1 times" in seen.err) == (0, True)
     rows = read(tmp_path / "out.jsonl")
     assert [text_of(row) for row in rows] == ["echo 1", "echo b", "echo 2"]
 

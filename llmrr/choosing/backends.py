@@ -7,13 +7,14 @@ Nothing here runs before ``watch``: a process that answers once looks at nothing
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from llmrr.choosing import opening
 from llmrr.choosing.behind import plain_address
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import ConnectionFailed, LlmrrError
+from llmrr.routing.candidate import UNKNOWN, Health
 from llmrr.types import Endpoint
 
 if TYPE_CHECKING:
@@ -65,10 +66,14 @@ class Backends:
         found = {one.name: self._known.get(_address(one)) for one in models}
         return {name: _refusal(name, one) for name, one in found.items() if one and one.why}
 
-    def others(self, model: ConfiguredModel) -> int:
-        """How many requests a server is busy with that are not ours."""
-        known = self._known.get(_address(model)) if self._known else None
-        return known.others if known else 0
+    def add_others(
+        self, models: Iterable[ConfiguredModel], health: dict[str, Health]
+    ) -> None:
+        """Count what servers are busy with that is not ours."""
+        for model in models if self._known else ():
+            if (known := self._known.get(_address(model))) and known.others:
+                before = health.get(model.name, UNKNOWN)
+                health[model.name] = replace(before, busy=before.busy + known.others)
 
     def failed(self, model: ConfiguredModel, error: BaseException | None) -> None:
         """A request came to no answer. Where nobody was there, the server is left out at once."""
@@ -84,7 +89,9 @@ class Backends:
         """Look at all of them once, at the same time."""
         setup = self._setup()
         seconds = cast(float, setup.config.value("health.timeout"))
-        places = _places(setup.config)
+        if not (places := _places(setup.config)):
+            self._known.clear()
+            return
         ours = setup.selection.profiles.busy(one for found in places.values() for one in found)
         threads = [
             threading.Thread(target=self._look, args=(setup, at, found, ours, seconds), daemon=True)

@@ -25,7 +25,7 @@ from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import LlmrrError, NotFound, UsageError
 from llmrr.routing import Candidate, Decision, Needs, State, route
 from llmrr.routing.budgets import Budgets
-from llmrr.routing.candidate import UNKNOWN, Health
+from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import chain
 from llmrr.routing.flags import NO_EFFECT, Effect, active, draw_key
 from llmrr.routing.rejection import Rejected
@@ -192,7 +192,7 @@ class Selection:
         if self._backends is not None:
             down = self._backends.down(models)
             if everywhere:
-                _add_others(self._backends, models, health)
+                self._backends.add_others(models, health)
         state = State(
             time.time(), moment.seed, health, moment.loaded, weights_of(self._config()),
             moment.kept, self._budgets(), offer.no_room, down,
@@ -301,16 +301,6 @@ class Selection:
         found = self._catalogue.resolve(name)
         provider = "file" if found.endpoint is None else found.endpoint.provider
         return ConfiguredModel(name, name, provider, None, Sampling(), None, {}, Path())
-
-
-def _add_others(
-    backends: "Backends", models: Iterable[ConfiguredModel], health: dict[str, Health]
-) -> None:
-    """Count what servers are busy with for others."""
-    for one in models:
-        if others := backends.others(one):
-            known = health[one.name]
-            health[one.name] = replace(known, busy=known.busy + others)
 
 
 def _narrowed(

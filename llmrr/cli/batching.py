@@ -72,7 +72,7 @@ def run(router: Router, asked: Asked) -> job.Summary:
 def finish(summary: job.Summary, *, json: bool) -> None:
     """Tell what came of it. Raises ``CheckFailed`` where lines failed."""
     if summary.repeated:
-        output.note(f"{summary.repeated:,} lines have a custom_id that an earlier line had")
+        output.note(f"a custom_id stood on an earlier line too: {summary.repeated:,} times")
     if json:
         output.document({**asdict(summary), "lines": summary.done})
     elif not summary.failed:
@@ -84,12 +84,12 @@ def told(summary: job.Summary) -> str:
     """The summary in words.
 
     >>> told(job.Summary(3, answered=3, resumed=1, seconds=4.0))
-    '3 lines are answered, 1 of them before (0.5 a second)'
+    'lines answered: 3, 1 of them before (0.5 a second)'
     """
     new = summary.done - summary.resumed
     before = f", {summary.resumed:,} of them before" if summary.resumed else ""
     speed = f" ({new / summary.seconds:.1f} a second)" if new and summary.seconds else ""
-    return f"{summary.answered:,} lines are answered{before}{speed}"
+    return f"lines answered: {summary.answered:,}{before}{speed}"
 
 
 @contextmanager
@@ -143,7 +143,7 @@ class Counting:
             output.stderr(CLEAR_LINE)
         if kind is KeyboardInterrupt and self._last is not None and self._last.output != "-":
             done = self._last.done
-            output.note(f"{done:,} lines are answered; the same command goes on from there")
+            output.note(f"lines answered: {done:,}; the same command goes on from there")
 
     def show(self, summary: job.Summary) -> None:
         """So far is it."""
