@@ -300,6 +300,31 @@ def test_from_stdin_to_stdout(batch: Callable[..., Any], typed: Typed, echo: Ech
     assert typed("batch", "-", "-", "--json", *place).code == 2
 
 
+def test_pipes_and_devices_stand_for_files(
+    typed: Typed, echo: Echo, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = json.dumps(request("a")) + "\n"
+    writer = threading.Thread(target=pipe.write_text, args=(text,))
+    writer.start()
+    place = ("--url", echo.address, "--api-key-env", "ECHO_KEY")
+    assert typed("batch", str(pipe), str(tmp_path / "out.jsonl"), *place).code == 0
+    writer.join()
+    assert [row["custom_id"] for row in read(tmp_path / "out.jsonl")] == ["a"]
+    source = str(write(tmp_path / "in.jsonl", request("a")))
+    assert typed("batch", source, "/dev/null", *place).code == 0
+
+
+def test_files_that_are_not_there(batch: Callable[..., Any], typed: Typed, tmp_path: Path) -> None:
+    assert batch().code == 3
+    source = str(write(tmp_path / "in.jsonl", request("a")))
+    nowhere = str(tmp_path / "no" / "out.jsonl")
+    seen = typed("batch", source, nowhere, "--url", "http://127.0.0.1:9")
+    assert (seen.code, "mkdir -p" in seen.err) == (3, True)
+    assert typed("batch", source, str(tmp_path), "--url", "http://127.0.0.1:9").code == 1
+
+
 def test_an_id_that_comes_twice_is_answered_twice_and_told(
     batch: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from llmrr.batch.items import Defaults, Fault, Item
 from llmrr.batch.ledger import Done, Ledger
 from llmrr.batch.lines import Line
 from llmrr.batch.replies import Mark, Reply
-from llmrr.errors import CheckFailed, Unreachable, UsageError
+from llmrr.errors import CheckFailed, NotFound, Unreachable, UsageError
 
 HELD: Final = 16  # lines in a row that nobody could be asked: then it is no matter of the lines
 _COMPARED: Final = 1 << 20  # ids that are remembered, to tell of one that comes twice
@@ -114,14 +114,17 @@ def run(
     """
     _require_apart(job)
     began = time.monotonic()
-    extent = lines.measure(job.source) if job.source else None
+    source = _found(job.source) if job.source else None
+    extent = lines.measure(source) if source and source.is_file() else None
     digest = extent.digest if extent else secrets.token_hex(8)
     mark = Mark(digest[:16], _digest(job.options)[:8])
     out, done = _opened(job, mark, stdout)
     summary = Summary(extent and extent.lines, done.lines - done.failed, done.failed, done.lines)
     summary.output = str(job.output or "-")
     summary.errors = str(job.errors) if job.errors else None
-    file = job.source.open("rb") if job.source else lines.opened(sys.stdin.buffer, "stdin")
+    file = source.open("rb") if source else sys.stdin.buffer
+    if extent is None:
+        file = lines.opened(file, str(source or "stdin"))
     written = _Written(out, summary, told)
     found = answering(_rest(file, extent and extent.size, done.lines))
     try:
@@ -133,7 +136,8 @@ def run(
             close()
         summary.seconds = time.monotonic() - began
         out.close()
-        file.close()
+        if source is not None:
+            file.close()
     return summary
 
 
@@ -190,25 +194,35 @@ class _Written:
 
 
 class _Stream:
-    """A place that lines are only added to: a pipe, a device."""
+    """A place that lines are only added to: a pipe, a device; at the end it is closed if that is
+    ours to do."""
 
-    def __init__(self, file: BinaryIO, mark: Mark) -> None:
-        self._file, self._mark = file, mark
+    def __init__(self, file: BinaryIO, mark: Mark, *, is_ours: bool) -> None:
+        self._file, self._mark, self._is_ours = file, mark, is_ours
 
     def write(self, at: int, custom_id: str | None, reply: Reply) -> None:
         self._file.write(replies.line(self._mark.id(at), custom_id, reply))
         self._file.flush()
 
     def close(self) -> None:
-        pass
+        if self._is_ours:
+            self._file.close()
 
 
 def _opened(job: Job, mark: Mark, stdout: BinaryIO | None) -> tuple[_Out, Done]:
     if job.output is None:
         assert stdout is not None
-        return _Stream(stdout, mark), Done()
+        return _Stream(stdout, mark, is_ours=False), Done()
+    if job.output.exists() and not (job.output.is_file() or job.output.is_dir()):
+        return _Stream(job.output.open("wb"), mark, is_ours=True), Done()
     ledger = Ledger(job.output, job.errors, mark, force=job.force)
     return ledger, ledger.done
+
+
+def _found(source: Path) -> Path:
+    if not source.exists():
+        raise NotFound(f'there is no file "{source}"', "ls *.jsonl")
+    return source
 
 
 def _rest(file: BinaryIO, size: int | None, done: int) -> Iterator[Line]:

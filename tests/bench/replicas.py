@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=192)
     given = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's workers yield to all else on the machine
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["LLMRR_HOME"] = str(folder / "home")
