@@ -616,6 +616,19 @@ def test_lines_are_answered_by_a_model_of_this_machine(typed: Typed, tmp_path: P
     assert (seen.json["completion_tokens"] > 6, seen.json["failed"]) == (True, 1)
 
 
+def test_options_of_sampling_and_of_loading(
+    batch: Callable[..., Any], typed: Typed, echo: Echo, tmp_path: Path
+) -> None:
+    source = str(write(tmp_path / "in.jsonl", request("a")))
+    assert batch("-o", "top_k", "3", "-o", "stop", "x").code == 0
+    assert (echo.seen[-1].body["top_k"], echo.seen[-1].body["stop"]) == (3, ["x"])
+    assert batch("-o", "num_ctx", "512", "--force").code == 2
+    assert batch("-o", "schema", "{}", "--force").code == 2
+    out = str(tmp_path / "here.jsonl")
+    more = ("-m", "builtin:mini", "--engine", "llamacpp", "-o", "num_ctx", "512")
+    assert typed("batch", source, out, *more, "--max-tokens", "3").code == 0
+
+
 def test_a_model_that_is_not_here_is_told_once_or_by_its_line(
     typed: Typed, tmp_path: Path
 ) -> None:

@@ -24,17 +24,20 @@ CONTEXT_AT_LEAST: Final = 32768
 
 
 class How(NamedTuple):
-    """What holds for all lines: how a model is chosen, whether answers are kept and recorded."""
+    """What holds for all lines: how a model is chosen, whether answers are kept and recorded, how
+    it is loaded and by which engine."""
 
     strategy: str | None = None
     cache: bool = True
     log: bool = True
+    options: Mapping[str, object] = {}
+    engine: str | None = None
 
     def choice(self) -> dict[str, Any]:
         """The same for ``Router.run``."""
         return {
             "strategy": self.strategy, "log": self.log, "cache": None if self.cache else False,
-            "options": {"at_least": CONTEXT_AT_LEAST},
+            "options": {"at_least": CONTEXT_AT_LEAST, **self.options}, "engine": self.engine,
         }  # fmt: skip
 
 
@@ -76,7 +79,10 @@ class LocalAsker:
         return self._vectors(embeddings.embedding(item.body))
 
     def _vectors(self, wanted: embeddings.Wanted) -> Mapping[str, Any]:
-        found = self._router.embedded(wanted.texts, model=_name(wanted.model))
+        how = self._how
+        found = self._router.embedded(
+            wanted.texts, model=_name(wanted.model), options=how.options, engine=how.engine
+        )
         name = wanted.model or found.model.name
         told: Mapping[str, Any] = embeddings.vectors(wanted, found.vectors, name, found.usage)
         return told

@@ -52,6 +52,8 @@ def batch(
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     seed: options.Seed = None,
+    option: options.Settings = None,
+    engine: options.Engine = None,
     strategy: options.Strategy = None,
     no_cache: options.NoCache = False,
     no_log: options.NoLog = False,
@@ -74,8 +76,8 @@ def batch(
     command goes on with what was interrupted: no line is lost, none is answered twice.
     """
     asked = batching.Asked(
-        source, target, errors, model, system, strategy, not no_cache, not no_log, parallel,
-        url, api_key_env, ray, replicas, force, json,
+        source, target, errors, model, system, option or (), engine, strategy, not no_cache,
+        not no_log, parallel, url, api_key_env, ray, replicas, force, json,
         dict(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed),
     )  # fmt: skip
     with Router(warn=output.note) as router:

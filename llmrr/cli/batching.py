@@ -2,13 +2,13 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
-from llmrr import cluster, paths
+from llmrr import cluster, parameters, paths
 from llmrr.batch import job, ordering
 from llmrr.batch.endpoint import EndpointAsker, Place
 from llmrr.batch.items import Defaults
@@ -18,6 +18,10 @@ from llmrr.cli.answers import CLEAR_LINE
 from llmrr.errors import UsageError
 from llmrr.router import Router
 
+_IN_BODIES: Final = frozenset((
+    "temperature", "top_k", "top_p", "min_p", "typical_p", "repeat_penalty", "frequency_penalty",
+    "presence_penalty", "seed", "stop", "max_tokens", "ignore_eos",
+))  # fmt: skip
 EVERY_S: Final = 0.2  # between two changes of the line that counts
 
 
@@ -29,6 +33,8 @@ class Asked(NamedTuple):
     errors: str | None
     model: str | None
     system: str | None
+    options: Sequence[Sequence[str]]
+    engine: str | None
     strategy: str | None
     cache: bool
     log: bool
@@ -44,6 +50,24 @@ class Asked(NamedTuple):
 
 def run(router: Router, asked: Asked) -> job.Summary:
     """Answer the lines. Raises what ``job.run`` does."""
+    _require(asked)
+    sampling, loading = parameters.read_options(asked.options)
+    stated = _stated(sampling, asked.params)
+    if asked.url and (loading or asked.engine):
+        raise UsageError(
+            "how a model is loaded is the business of the server of --url",
+            "leave out --engine, and -o of what it is loaded with",
+        )
+    work = _job(asked, {**stated, "loading": loading})
+    how = How(asked.strategy, asked.cache, asked.log, loading, asked.engine)
+    counting = Counting()
+    defaults = Defaults(asked.model, asked.system, stated)
+    with _answering(router, asked, how, defaults) as answering, counting:
+        stdout = output.binary() if work.output is None else None
+        return job.run(work, answering, stdout=stdout, told=counting.show)
+
+
+def _require(asked: Asked) -> None:
     if asked.json and asked.target == "-":
         raise UsageError("--json prints the summary where OUT - prints the answers", "name OUT")
     if asked.api_key_env and not asked.url:
@@ -52,21 +76,26 @@ def run(router: Router, asked: Asked) -> job.Summary:
         raise UsageError("--ray and --url exclude each other", "take one of them")
     if asked.replicas and not asked.ray:
         raise UsageError("--replicas is for --ray", "--parallel N says how many lines at once")
-    stated = {name: one for name, one in asked.params.items() if one is not None}
-    defaults = Defaults(asked.model, asked.system, stated)
-    place = {} if asked.url is None else {"url": asked.url}
-    work = job.Job(
+
+
+def _stated(sampling: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What bodies that do not state it are given, by OpenAI's names and those of llama-server."""
+    for name in sampling:
+        if name not in _IN_BODIES:
+            raise UsageError(f"-o {name} is stated by the lines", f"{name} in their bodies")
+    found = {**sampling, **{name: one for name, one in flags.items() if one is not None}}
+    return {name: list(one) if isinstance(one, tuple) else one for name, one in found.items()}
+
+
+def _job(asked: Asked, stated: Mapping[str, Any]) -> job.Job:
+    names = ("model", "system", "strategy", "engine", "url")
+    return job.Job(
         None if asked.source == "-" else paths.expanded(asked.source),
         None if asked.target == "-" else paths.expanded(asked.target),
         paths.expanded(asked.errors) if asked.errors else None,
-        {"model": asked.model, "system": asked.system, "strategy": asked.strategy, **stated,
-         **place},
+        {**{name: getattr(asked, name) for name in names}, **stated},
         asked.force,
-    )  # fmt: skip
-    counting = Counting()
-    with _answering(router, asked, defaults) as answering, counting:
-        stdout = output.binary() if work.output is None else None
-        return job.run(work, answering, stdout=stdout, told=counting.show)
+    )
 
 
 def finish(summary: job.Summary, *, json: bool) -> None:
@@ -93,18 +122,20 @@ def told(summary: job.Summary) -> str:
 
 
 @contextmanager
-def _answering(router: Router, asked: Asked, defaults: Defaults) -> Iterator[job.Answering]:
+def _answering(
+    router: Router, asked: Asked, how: How, defaults: Defaults
+) -> Iterator[job.Answering]:
     """What answers lines."""
     threads = asked.parallel or cast(int, router.config.value("batching.max_batch_size"))
     if asked.ray:
         from llmrr.batch import rays
 
-        spec = rays.Spec(cluster.portable(router.config), _how(asked), defaults, threads)
+        spec = rays.Spec(cluster.portable(router.config), how, defaults, threads)
         count = cluster.replicas(asked.replicas, router.config)
         with cluster.connected():
             yield partial(rays.in_order, spec, count)
         return
-    ask = _asker(router, asked)
+    ask = _asker(router, asked, how)
     work = partial(job.answered, ask=ask, defaults=defaults)
     try:
         yield partial(ordering.in_order, work, threads=threads, weight=job.weight)
@@ -112,18 +143,14 @@ def _answering(router: Router, asked: Asked, defaults: Defaults) -> Iterator[job
         ask.close()
 
 
-def _asker(router: Router, asked: Asked) -> EndpointAsker | LocalAsker:
+def _asker(router: Router, asked: Asked, how: How) -> EndpointAsker | LocalAsker:
     if asked.url is not None:
         return EndpointAsker(Place(asked.url, asked.api_key_env), router.config)
     if asked.model is not None:  # told once, and not for each line
         readiness.require(router, asked.model)
         if not router.chooses(asked.model):
             router.resolve(asked.model)
-    return LocalAsker(router.watch_backends(), _how(asked))
-
-
-def _how(asked: Asked) -> How:
-    return How(asked.strategy, asked.cache, asked.log)
+    return LocalAsker(router.watch_backends(), how)
 
 
 class Counting:
