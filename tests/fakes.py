@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmrr.engines.base import Options
-from llmrr.types import Chunk, Feature, FinishReason, Format, ModelFiles, ModelInfo, Request, Usage
+from llmrr.types import (
+    Chunk,
+    Feature,
+    FinishReason,
+    Format,
+    ModelFiles,
+    ModelInfo,
+    Request,
+    ToolCall,
+    Usage,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +26,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Reply:
     """What is said to one request. A ``BaseException`` among the pieces is raised at its place;
-    ``("reasoning", TEXT)`` is thought instead of said."""
+    ``("reasoning", TEXT)`` is thought instead of said; a ``ToolCall`` is one."""
 
     pieces: tuple[Any, ...]
     finish_reason: FinishReason = "stop"
@@ -42,6 +52,8 @@ class FakeStream(Iterator[Chunk]):
         for piece in self.said.pieces:
             if isinstance(piece, BaseException):
                 self.steps.append(piece)
+            elif isinstance(piece, ToolCall):
+                self.steps.append(Chunk(tool_calls=(piece,), tokens=(1,)))
             elif isinstance(piece, tuple):
                 self.steps.append(Chunk(reasoning=piece[1]))
             else:
