@@ -1,15 +1,17 @@
 """Listens: the application on uvicorn."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from llmrr.errors import LlmrrError
 from llmrr.server.app import App
+from llmrr.server.front import Front
+from llmrr.server.security import Security
 from llmrr.server.service import Service
 
 if TYPE_CHECKING:
-    import uvicorn
+    from llmrr.server.lifecycle import Server
 
 BACKLOG = 2048
 
@@ -36,20 +38,21 @@ def address(found: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def server(service: Service, ready: Callable[[], None] = lambda: None) -> "uvicorn.Server":
+def server(
+    service: Service, ready: Callable[[], None] = lambda: None, *,
+    host: str = "127.0.0.1", variables: Sequence[str] = (),
+) -> "Server":  # fmt: skip
     """What serves, by ``run(sockets)``, until SIGINT, SIGTERM or ``should_exit``; ``ready`` is
-    called when requests are taken."""
-    import uvicorn
+    called when requests are taken. ``host`` is the address that is listened on; ``variables`` hold
+    keys that let somebody in. Raises what ``Security`` does."""
+    from llmrr.server.lifecycle import Server
 
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            ready()
-
-    return Server(
-        uvicorn.Config(
-            App(service), loop="auto", http="httptools", ws="none", lifespan="off",
-            log_config=None, access_log=False, server_header=False,
-            proxy_headers=False, timeout_graceful_shutdown=30, timeout_keep_alive=75,
-        )
-    )  # fmt: skip
+    config, app = service.router.config, App(service)
+    security = Security(lambda: service.router.config, host, variables)
+    front = Front(
+        app, security, app.paths, service.metrics.request, lambda: service.is_draining
+    )
+    return Server(service, front, ready, {
+        "limit_concurrency": config.value("serve.max_connections"),
+        "timeout_graceful_shutdown": config.value("serve.drain"),
+    })  # fmt: skip

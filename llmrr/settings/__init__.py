@@ -59,7 +59,7 @@ SETTINGS: tuple[Spec, ...] = (
 )  # fmt: skip
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
-_REPEATED = ("models[].", "templates.NAME.", "flags.", "budgets.NAME.")
+_REPEATED = ("models[].", "templates.NAME.", "flags.", "budgets.NAME.", "serve.keys.")
 
 
 def spec(key: str) -> Spec:
@@ -69,7 +69,7 @@ def spec(key: str) -> Spec:
 
 def plain_settings() -> Mapping[str, Spec]:
     """Those with one value each, by key: all but what is in ``[[models]]``, ``[templates]`` and
-    ``[flags]`` and ``[budgets.NAME]``."""
+    ``[flags]``, ``[budgets.NAME]`` and ``[serve.keys.NAME]``."""
     return {key: setting for key, setting in _BY_KEY.items() if not key.startswith(_REPEATED)}
 
 
