@@ -211,6 +211,9 @@ def _written_value(
 _KEY = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>", re.DOTALL)
 
 
+_FOLLOWS: Final = ("<arg_key>", "</tool_call>")
+
+
 class Pairs(Syntax):
     """``<tool_call>NAME`` with keys and values in turn."""
 
@@ -225,8 +228,14 @@ class Pairs(Syntax):
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         end = text.find("</tool_call>")
         found = re.match(r"<tool_call>\s*([^\s<>{}]+)\s*", text)
-        if end < 0 or not found:
-            return NONE if last or end >= 0 else MORE
+        if not found:
+            partial = re.fullmatch(r"<tool_call>\s*[^\s<>{}]*", text)
+            return MORE if partial and not last else NONE
+        rest = text[found.end() :]
+        if not any(rest.startswith(one) or one.startswith(rest) for one in _FOLLOWS):
+            return NONE
+        if end < 0:
+            return NONE if last else MORE
         name, at = found[1], found.end()
         tool = tools.get(name)
         kinds = (tool.parameters.get("properties") if tool else None) or {}
