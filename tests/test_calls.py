@@ -363,8 +363,8 @@ FRAGMENTS = st.sampled_from(sorted({
       for mark in (*one.triggers, *one.leading, *one.following, *one.marks) if mark),
     '{"name": "weather", "arguments": {"city": "Paris"}}', '{"city": "Paris"}', "weather", "\n",
     " ", "all\n", "call:weather", "{city:", "1}", "[weather(city='x')]", "```json\n", "```",
-    "<function=", "weather>", "<parameter=city>", "</parameter>", "</function>", "<arg_key>", "</arg_key>",
-    "commentary to=functions.weather ", "final", "analysis", "json", ";", ", ", "}", "]", "Hm.",
+    "<function=", "weather>", "<parameter=city>", "</parameter>", "</function>", "<arg_key>",
+    "</arg_key>", "commentary to=functions.weather ", "final", "analysis", "json", ";", ", ", "}", "]", "Hm.",
 }))  # fmt: skip
 
 
