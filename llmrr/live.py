@@ -94,6 +94,14 @@ class Live:
         self._tell((*found.notices, *made.warnings))
         return made
 
+    def reload(self) -> None:
+        """Read the files again now, whether they look changed or not: what they name may be."""
+        with self._lock:
+            self._first()
+            if not self._fixed:
+                self._seen, self._changed = (), self._states(self._file)
+                self._look()
+
     def _first(self) -> Config:
         with self._lock:
             if self._config is not None:

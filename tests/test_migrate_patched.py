@@ -1,5 +1,5 @@
 """Code that ``llmrr migrate plan --patch`` changed, run against a server on loopback that speaks
-OpenAI's protocol. Python's runs where the clients are installed:
+OpenAI's protocol, and against ``llmrr serve``. Python's runs where the clients are installed:
 
     pip install openai langchain-openai
 
@@ -10,15 +10,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from openai_servers import OpenAIServer
 from patched_code import patched
 from provider_servers import KEY, MODEL
+from serving import serving
 
+from llmrr.router import Router
+
+NAMES = (MODEL, "openai-default")
 NODE = shutil.which("node")
 PATHS = {  # each test has an environment of its own
     "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
@@ -105,10 +110,27 @@ llm.invoke("hi").then((r) => console.log(r.content));
 }
 
 
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer() as served:
-        yield served
+class Target(NamedTuple):
+    """A server that is asked, what it answers to "hi", and how many requests it has had."""
+
+    url: str
+    answer: str
+    count: Callable[[], int]
+
+
+@pytest.fixture(params=["a provider", "llmrr serve"])
+def server(request: pytest.FixtureRequest) -> Iterator[Target]:
+    if request.param == "a provider":
+        with OpenAIServer() as other:
+            yield Target(f"{other.address}/v1", "Hello, world!", lambda: len(other.seen))
+        return
+    small = {"source": "builtin:mini", "params": {"temperature": 0}}
+    with Router(models=[{"name": name, **small} for name in NAMES]) as router:
+        runs: list[object] = []
+        answer = router.generate("hi", model=MODEL).text.strip()
+        router.watch.listeners.append(runs.append)
+        with serving(router) as ours:
+            yield Target(f"{ours.url}/v1", answer, lambda: len(runs))
 
 
 def ran(command: list[str], folder: Path) -> str:
@@ -119,22 +141,22 @@ def ran(command: list[str], folder: Path) -> str:
     return done.stdout.strip()
 
 
-def in_python(text: str, folder: Path, server: OpenAIServer) -> None:
-    found = patched(folder, {"app.py": text}, url=f"{server.address}/v1")
-    assert f"{server.address}/v1" in found.files["app.py"]
-    assert ran([sys.executable, "app.py"], folder) == "Hello, world!"
-    assert len(server.seen) == 1
+def in_python(text: str, folder: Path, server: Target) -> None:
+    found = patched(folder, {"app.py": text}, url=server.url)
+    assert server.url in found.files["app.py"]
+    assert ran([sys.executable, "app.py"], folder) == server.answer
+    assert server.count() == 1
 
 
 @pytest.mark.skipif(find_spec("openai") is None, reason="needs openai")
 @pytest.mark.parametrize("text", PYTHON.values(), ids=PYTHON)
-def test_python_asks_the_server(text: str, tmp_path: Path, server: OpenAIServer) -> None:
+def test_python_asks_the_server(text: str, tmp_path: Path, server: Target) -> None:
     in_python(text, tmp_path, server)
 
 
 @pytest.mark.skipif(find_spec("langchain_openai") is None, reason="needs langchain-openai")
 @pytest.mark.parametrize("text", LANGCHAIN.values(), ids=LANGCHAIN)
-def test_langchain_asks_the_server(text: str, tmp_path: Path, server: OpenAIServer) -> None:
+def test_langchain_asks_the_server(text: str, tmp_path: Path, server: Target) -> None:
     in_python(text, tmp_path, server)
 
 
@@ -148,17 +170,17 @@ def node_finds(text: str, folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("name", JAVASCRIPT)
-def test_javascript_asks_the_server(name: str, tmp_path: Path, server: OpenAIServer) -> None:
+def test_javascript_asks_the_server(name: str, tmp_path: Path, server: Target) -> None:
     text = JAVASCRIPT[name]
     if not node_finds(text, tmp_path):
         pytest.skip("needs node and the package")
-    found = patched(tmp_path, {name: text.replace("openai3", "openai")}, url=f"{server.address}/v1")
+    found = patched(tmp_path, {name: text.replace("openai3", "openai")}, url=server.url)
     after = found.files[name]
-    assert f"{server.address}/v1" in after
+    assert server.url in after
     if "openai3" in text:  # the older release, beside the newer
         (tmp_path / name).write_text(after.replace('require("openai")', 'require("openai3")'))
-    assert ran([NODE or "", name], tmp_path) == "Hello, world!"
-    assert len(server.seen) == 1
+    assert ran([NODE or "", name], tmp_path) == server.answer
+    assert server.count() == 1
 
 
 LIBRARY = """

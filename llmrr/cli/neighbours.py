@@ -15,7 +15,7 @@ REAL_MODEL = "llmrr pull qwen3:4b"
 
 # verb: (what to say, the line that does it; {rest} is what followed the verb)
 _NOT_LOADED = ("llmrr keeps no model loaded: each run loads its own", "llmrr run -m {rest}")
-_NOT_SERVED = ("this version of llmrr has no server", "llmrr chat")
+_SERVED = ("that is called serve here", "llmrr serve")
 _NOT_SHARED = ("llmrr publishes nothing and needs no account", "llmrr list")
 _FETCHED = ("that is called pull here", "llmrr pull {rest}")
 _REMOVED = ("that is called rm here", "llmrr rm {rest}")
@@ -29,9 +29,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "unload": ("llmrr keeps no model loaded: there is nothing to unload", "llmrr list"),
     "ps": ("llmrr keeps no model loaded: nothing runs in the background", "llmrr list"),
     "stop": ("llmrr keeps no model loaded: there is nothing to stop", "llmrr list"),
-    "serve": _NOT_SERVED,
-    "server": _NOT_SERVED,
-    "start": _NOT_SERVED,
+    "server": _SERVED,
+    "start": _SERVED,
     "push": _NOT_SHARED,
     "key": ("that is called keys here", "llmrr keys --help"),
     "login": _NOT_SHARED,

@@ -12,11 +12,7 @@ if TYPE_CHECKING:
     from llmrr.migrate.planning import Wishes
 
 
-# What is true of a patch until there is such a command here.
-_SERVER: Final = (
-    "a server has to run at that address (--serve-url): this version of llmrr has none yet; "
-    "--patch library needs none"
-)
+_SERVER: Final = "llmrr serve has to run at that address (--serve-url names another)"
 
 
 def show(

@@ -42,6 +42,7 @@ COMMANDS = {
     "chat": Entry("chat", "chat", "Hold a conversation."),
     "embed": Entry("embed", "embed", "Turn texts into vectors."),
     "route": Entry("route", "route", "Show which model a prompt would go to, and why."),
+    "serve": Entry("serve", "serve", "Answer over HTTP."),
     "pull": Entry("fetching", "pull", "Fetch a model from the hub."),
     "search": Entry("fetching", "search", "Search the hub for models that run here."),
     "list": Entry("models", "list_models", "List the models that are here."),

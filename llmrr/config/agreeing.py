@@ -38,6 +38,7 @@ def agreements(path: Path) -> tuple[bytes, list[str]]:
         value, _ = file.values.get(f"alerts.{key}", (None, None))
         if value is not None:
             said.append(of_alerts(key, value))
+    said += (f"who has the key {name!r} is let into llmrr serve" for name in file.keys)
     return content, said
 
 

@@ -12,7 +12,7 @@ from llmrr.config.resolved import Config
 from llmrr.flags import GUIDE, joined
 from llmrr.settings import Setting, Source
 from llmrr.strategies import Limits
-from llmrr.tomlfile import ConfiguredModel, Template, TomlFile
+from llmrr.tomlfile import ConfiguredModel, KeyRules, Template, TomlFile
 
 
 def load(
@@ -44,6 +44,7 @@ def read(
     templates: dict[str, Template] = {}
     flags = GUIDE
     budgets: dict[str, tuple[Limits, Path]] = {}
+    keys: dict[str, KeyRules] = {}
     notes: tuple[str, ...] = ()
     for source, level in levels:
         found |= _values(level, source)
@@ -51,6 +52,7 @@ def read(
         notes += level.notes
         templates |= level.templates
         flags = joined(flags, level.flags)
+        keys |= level.keys
         budgets |= {name: (limits, level.path) for name, limits in level.budgets.items()}
     from_environment, warnings = environment.read(environ)
     found |= from_environment
@@ -59,7 +61,7 @@ def read(
     own, lost = budgets_of(budgets, models)
     warnings = (*warnings, *notes, *lost)
     paths = tuple(level.path for _source, level in reversed(levels))
-    return Config(found, models, templates, warnings, paths, flags, own, file)
+    return Config(found, models, templates, warnings, paths, flags, own, file, keys)
 
 
 def over(config: Config, stated: TomlFile) -> Config:
@@ -78,6 +80,7 @@ def over(config: Config, stated: TomlFile) -> Config:
         settings={**config.settings, **_values(stated, "code"), **above}, models=models,
         templates=templates, warnings=(*config.warnings, *stated.notes, *lost),
         flags=joined(config.flags, stated.flags), budgets=budgets,
+        keys={**config.keys, **stated.keys},
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from llmrr.errors import NotFound, nearest
 from llmrr.flags import GUIDE, Flag
 from llmrr.settings import Setting
 from llmrr.strategies import Limits
-from llmrr.tomlfile import ConfiguredModel, Template
+from llmrr.tomlfile import ConfiguredModel, KeyRules, Template
 
 
 class Config(NamedTuple):
@@ -26,6 +26,7 @@ class Config(NamedTuple):
     flags: tuple[Flag, ...] = GUIDE
     budgets: Mapping[str, Limits] = MappingProxyType({})
     named: Path | None = None
+    keys: Mapping[str, KeyRules] = MappingProxyType({})
 
     def value(self, key: str) -> object:
         """The value in use of a setting, by its dotted key; ``KeyError`` for an unknown one."""
@@ -78,8 +79,17 @@ class Config(NamedTuple):
         setting = self.settings[key]
         if setting.source != "project" or setting.where is None:
             return True
-        if Path(setting.where) == self.named:
+        return self._is_trusted(Path(setting.where))
+
+    def untrusted_keys(self) -> tuple[Path, ...]:
+        """The files that let somebody into the server, and that nobody has agreed to: those of a
+        project."""
+        files = {one.file for one in self.keys.values() if one.file in self.files}
+        return tuple(one for one in files if one is not None and not self._is_trusted(one))
+
+    def _is_trusted(self, file: Path) -> bool:
+        if file in (self.named, user_file()):
             return True
         from llmrr import trust
 
-        return trust.is_trusted(Path(setting.where))
+        return trust.is_trusted(file)

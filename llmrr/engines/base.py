@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OnOffAuto = Literal["auto", "on", "off"]
+Text = str | tuple[int, ...]  # or the ids of its tokens, to which nothing is added
 
 CONTEXT_AT_LEAST = 4096  # tokens
 
@@ -22,7 +23,8 @@ class Options:
     """How a model is loaded. ``None`` and ``"auto"`` leave the choice to the engine.
 
     ``context_size`` is in tokens per sequence, ``slots`` how many sequences at once; where requests
-    meet, that may become ``most_slots``, as far as memory holds. ``gpu_layers``
+    meet, that may become ``most_slots``, as far as memory holds, with ``crowded`` from the
+    beginning. ``gpu_layers``
     is how many layers go to an accelerator (-1 is all), ``kv_type`` the type of the KV cache (f16,
     q8_0, …), ``lora`` adapter files with their scales, ``chat_template`` a Jinja text that replaces
     the model's own, ``mmproj`` the file of its image encoder. ``at_least`` is the context taken,
@@ -36,6 +38,7 @@ class Options:
     at_least: int = CONTEXT_AT_LEAST
     slots: int = 1
     most_slots: int = 1
+    crowded: bool = False
     gpu_layers: int | Literal["auto"] = "auto"
     threads: int | None = None
     flash_attention: OnOffAuto = "auto"
@@ -113,7 +116,7 @@ class Model(Protocol):
         the engine cannot do.
         """
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         """One vector of ``info.embedding_length`` numbers per text, normalised to length 1."""
 
     def tokenize(self, text: str) -> list[int] | None:

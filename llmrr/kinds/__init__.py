@@ -30,6 +30,7 @@ from llmrr.kinds.sources import (
 from llmrr.kinds.texts import (
     COMMAND,
     HOOK,
+    KEY_HASH,
     MESSAGES,
     NAME,
     REVISION,
@@ -43,9 +44,9 @@ from llmrr.kinds.texts import (
 )
 
 __all__ = [
-    "CHAT_TEMPLATE", "COMMAND", "DURATION", "FILE", "FLAG", "HOOK", "KEYS_OF_THEIR_OWN", "LAYERS",
-    "LOCAL_PROVIDERS", "LORA", "MESSAGES", "NAME", "ON_OFF_AUTO", "PATH", "PROVIDERS", "RETENTION",
-    "REVISION", "SECONDS", "SHARE", "SIZE", "SOURCE", "STOP", "TEXT", "TEXTS", "URL", "VARIABLE",
-    "VARIABLES", "WORD", "Kind", "file_path", "number", "one_of", "parse_duration", "parse_size",
-    "path_of", "placed", "split_source", "whole",
+    "CHAT_TEMPLATE", "COMMAND", "DURATION", "FILE", "FLAG", "HOOK", "KEYS_OF_THEIR_OWN", "KEY_HASH",
+    "LAYERS", "LOCAL_PROVIDERS", "LORA", "MESSAGES", "NAME", "ON_OFF_AUTO", "PATH",
+    "PROVIDERS", "RETENTION", "REVISION", "SECONDS", "SHARE", "SIZE", "SOURCE", "STOP", "TEXT",
+    "TEXTS", "URL", "VARIABLE", "VARIABLES", "WORD", "Kind", "file_path", "number", "one_of",
+    "parse_duration", "parse_size", "path_of", "placed", "split_source", "whole",
 ]  # fmt: skip

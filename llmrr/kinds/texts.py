@@ -108,3 +108,4 @@ HOOK = _matching(
 COMMAND = Kind('a command line such as "notify-send llmrr"', _command)
 VARIABLE = _matching("the name of an environment variable", r"(?a)[A-Za-z_]\w*")
 VARIABLES = Kind("a table of headers and names of environment variables", _variables)
+KEY_HASH = _matching("a hash such as llmrr serve --hash-key prints", r"sha256:[0-9a-f]{64}")

@@ -14,6 +14,7 @@ from llmrr.settings.base import Setting, Source, Spec
 from llmrr.settings.models import ENGINES, KV_TYPES, MODELS, PLACING, REMOTE_OPTIONS, STRAY
 from llmrr.settings.routing import ROUTING
 from llmrr.settings.running import RUNNING
+from llmrr.settings.serving import SERVING
 from llmrr.strategies import CHAIN, DEFAULT_STRATEGY, NAMES, STRATEGIES, STRATEGY
 
 __all__ = [
@@ -54,11 +55,11 @@ SETTINGS: tuple[Spec, ...] = (
          "all [[models]].", '["assistant", "local"]', True),
     Spec("log_prompts", FLAG, True,
          "Whether prompts and answers are kept with the record of each run.", "false", True),
-    *MODELS, *ROUTING, *RUNNING,
+    *MODELS, *ROUTING, *RUNNING, *SERVING,
 )  # fmt: skip
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
-_REPEATED = ("models[].", "templates.NAME.", "flags.", "budgets.NAME.")
+_REPEATED = ("models[].", "templates.NAME.", "flags.", "budgets.NAME.", "serve.keys.")
 
 
 def spec(key: str) -> Spec:
@@ -68,7 +69,7 @@ def spec(key: str) -> Spec:
 
 def plain_settings() -> Mapping[str, Spec]:
     """Those with one value each, by key: all but what is in ``[[models]]``, ``[templates]`` and
-    ``[flags]`` and ``[budgets.NAME]``."""
+    ``[flags]``, ``[budgets.NAME]`` and ``[serve.keys.NAME]``."""
     return {key: setting for key, setting in _BY_KEY.items() if not key.startswith(_REPEATED)}
 
 

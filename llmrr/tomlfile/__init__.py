@@ -6,12 +6,12 @@ from pathlib import Path
 
 from llmrr.tomlfile.chains import WEIGHTS, check_chains, strangers
 from llmrr.tomlfile.models import models_of
-from llmrr.tomlfile.named import budgets_of, flags_of, templates_of
+from llmrr.tomlfile.named import budgets_of, flags_of, keys_of, templates_of
 from llmrr.tomlfile.reader import Reader, in_line, line_of
-from llmrr.tomlfile.stated import ConfiguredModel, Problem, Template, TomlFile, render
+from llmrr.tomlfile.stated import ConfiguredModel, KeyRules, Problem, Template, TomlFile, render
 
 __all__ = [
-    "WEIGHTS", "ConfiguredModel", "Problem", "Template", "TomlFile", "in_line",
+    "WEIGHTS", "ConfiguredModel", "KeyRules", "Problem", "Template", "TomlFile", "in_line",
     "line_of", "read", "read_table", "render", "strangers",
 ]  # fmt: skip
 
@@ -35,10 +35,11 @@ def _read(reader: Reader, table: dict[str, object]) -> TomlFile:
     templates = templates_of(reader, table.pop("templates", {}))
     found = flags_of(reader, table.pop("flags", {}), models)
     budgets = budgets_of(reader, table.get("budgets"), models)
+    keys = keys_of(reader, table.get("serve"))
     reader.plain(table, ())
     check_chains(reader, models)
     problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
     return TomlFile(
         reader.path, reader.values, models, templates, tuple(problems), tuple(reader.notes), found,
-        budgets,
+        budgets, keys,
     )

@@ -1,5 +1,5 @@
-"""The tables of one file that the user names: ``[templates.NAME]``, ``[flags.NAME]`` and
-``[budgets.NAME]``."""
+"""The tables of one file that the user names: ``[templates.NAME]``, ``[flags.NAME]``,
+``[budgets.NAME]`` and ``[serve.keys.NAME]``."""
 
 from llmrr import flags, settings
 from llmrr.errors import nearest
@@ -7,8 +7,8 @@ from llmrr.flags import Flag
 from llmrr.strategies import Limits, strategy_warning
 from llmrr.tomlfile.chains import strangers
 from llmrr.tomlfile.reader import Reader
-from llmrr.tomlfile.stated import ConfiguredModel, Template
-from llmrr.tomltext import key_text
+from llmrr.tomlfile.stated import ConfiguredModel, KeyRules, Template
+from llmrr.tomltext import is_secret, key_text
 from llmrr.types import Message
 
 
@@ -121,3 +121,29 @@ def budgets_of(
             for message, hint in strangers(f"[budgets.{key_text(name)}]", (name,), models):
                 reader.fail(place, message, hint)
     return found
+
+
+def keys_of(reader: Reader, table: object) -> dict[str, KeyRules]:
+    """The ``[serve.keys.NAME]``, which are taken out of the table."""
+    if not isinstance(table, dict) or "keys" not in table:
+        return {}
+    tables, above = table.pop("keys"), ("serve", "keys")
+    if not isinstance(tables, dict):
+        reader.fail(above, "serve.keys is not a table", "write [serve.keys.NAME]")
+        return {}
+    found = {}
+    for name, inside in tables.items():
+        place, before = (*above, name), len(reader.problems)
+        own = reader.fields(inside, place, "serve.keys.NAME")
+        if len(reader.problems) == before and not {"env", "hash"} & own.keys():
+            reader.fail(
+                place, f"the key {name!r} needs either env or hash",
+                f'env = "{_variable(name)}", or the line that llmrr serve --hash-key prints',
+            )  # fmt: skip
+        if len(reader.problems) == before:
+            found[name] = KeyRules(**own, file=reader.path)  # type: ignore[arg-type]
+    return found
+
+
+def _variable(name: str) -> str:
+    return "LLMRR_KEY" if is_secret("", name) else f"{name.upper().replace('-', '_')}_KEY"

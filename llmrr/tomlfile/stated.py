@@ -87,6 +87,22 @@ class ConfiguredModel(NamedTuple):
     cost: Cost | None = None
 
 
+class KeyRules(NamedTuple):
+    """A ``[serve.keys.NAME]`` of ``file``: a key of the server, by the variable that holds it or by
+    its hash (both are two keys of one owner), and what he may; None is no limit, and no ``models``
+    are all."""
+
+    env: str | None = None
+    hash: str | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    tokens_per_day: int | None = None
+    concurrent: int | None = None
+    models: tuple[str, ...] = ()
+    may_manage: bool = False
+    file: Path | None = None
+
+
 class TomlFile(NamedTuple):
     """What a file states. ``values`` maps dotted keys to (in use, as written); ``models`` is None
     where it has no ``[[models]]``."""
@@ -99,3 +115,4 @@ class TomlFile(NamedTuple):
     notes: tuple[str, ...] = ()
     flags: Mapping[str, Flag] = MappingProxyType({})
     budgets: Mapping[str, Limits] = MappingProxyType({})
+    keys: Mapping[str, KeyRules] = MappingProxyType({})

@@ -30,13 +30,17 @@ from llmrr.errors import DoesNotFit, EngineFailed, LlmrrError
 
 T = TypeVar("T")
 
+# What is computed does not go along into a context with the other kind of attention, so that one
+# odd request in between changes nothing.
+CHANGE_AFTER = 4
+
 
 class Batching:
     """The thread that decodes. Its public methods may be called from any thread.
 
     All contexts of ``open_context`` are made with ``abort``, which stops what is being computed.
-    ``widened`` is a shape with as many slots as there may be once requests meet; ``prefixes`` keeps
-    what slots hold when others take them.
+    ``widened`` is a shape with as many slots as there may be once requests meet, with ``crowded``
+    from the beginning; ``prefixes`` keeps what slots hold when others take them.
     """
 
     def __init__(
@@ -45,9 +49,12 @@ class Batching:
         abort: AbortFlag,
         widened: Callable[[Shape], Shape] = lambda shape: shape,
         prefixes: Prefixes | None = None,
+        *,
+        crowded: bool = False,
     ) -> None:
         self._open, self._abort, self._widened = open_context, abort, widened
-        self._crowded = False  # requests have met
+        self._crowded = crowded  # requests have met
+        self._against = 0  # requests in a row for which the context is not the best one
         self._inbox: queue.SimpleQueue[Task | Later[Any] | None] = queue.SimpleQueue()
         self._waiting: list[Task] = []
         self._arrivals = itertools.count()
@@ -229,12 +236,21 @@ class Batching:
         if self._context is None:
             self._enter(self._widened(task.shape) if self._crowded else task.shape, [])
             return True
-        if task.shape.size <= self._context.size:
+        shape, live = task.shape, self._live()
+        enough = shape.size <= self._context.size
+        if enough and (live or not self._unlike(shape)):
             return True
-        shape = task.shape
-        if self._live():
+        shape = replace(shape, size=max(shape.size, self._context.size))
+        if live:
             shape = replace(shape, flash_attention=self._context.shape.flash_attention)
         return self._grow(shape)
+
+    def _unlike(self, shape: Shape) -> bool:
+        """Have the last requests all been such that the other kind of attention is faster?"""
+        assert self._context is not None
+        same = shape.flash_attention == self._context.shape.flash_attention
+        self._against = 0 if same else self._against + 1
+        return self._against >= CHANGE_AFTER
 
     def _grow(self, shape: Shape) -> bool:
         """Have a context of this size, if it has slots for what is running."""
@@ -289,6 +305,7 @@ class Batching:
     def _enter(self, shape: Shape, carried: Sequence[Carried]) -> None:
         self._context = self._slots = self._stepper = None
         self._context = context = self._open(shape)
+        self._against = 0
         self._slots = slots = Slots(context, self._prefixes, self._tally)
         slots.enter(carried)
         self._stepper = Stepper(context, slots, self._pace, self._tally)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmrr import hardware
 from llmrr.engines import prompting, rendering
-from llmrr.engines.base import CONTEXT_AT_LEAST, Load, Options
+from llmrr.engines.base import CONTEXT_AT_LEAST, Load, Options, Text
 from llmrr.engines.later import Later
 from llmrr.engines.llamacpp import vectors
 from llmrr.engines.llamacpp.api import AbortFlag, Vocab
@@ -24,13 +24,13 @@ from llmrr.engines.llamacpp.task import Pictured
 from llmrr.engines.stream import AnswerStream
 from llmrr.engines.templates import DEFAULT, Prompt, Template
 from llmrr.errors import FeatureMissing, Unsupported
-from llmrr.types import Chunk, ModelFiles, ModelInfo, Request, Sampling
+from llmrr.types import Chunk, ModelFiles, ModelInfo, Request
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from llmrr.engines.constrain import Constraint, Vocabulary
+    from llmrr.engines.constrain import Vocabulary
     from llmrr.engines.llamacpp.images import Encoder
     from llmrr.hardware import Fit
 
@@ -58,8 +58,9 @@ class LlamaModel:
         self._abort = AbortFlag()
         self._images: Encoder | None = None
         self._batching = Batching(
-            self._context, self._abort, self._widened, Prefixes(options.prefix_cache)
-        )
+            self._context, self._abort, self._widened, Prefixes(options.prefix_cache),
+            crowded=options.crowded,
+        )  # fmt: skip
         self._load_seconds = time.perf_counter() - began
 
     @cached_property
@@ -92,6 +93,13 @@ class LlamaModel:
         """The chat template that is used: the stated one, the model's own, or the default."""
         bos, eos = (self.vocab.text(self.vocab.token(role)) for role in ("bos", "eos"))
         return Template(self._template_text, bos=bos, eos=eos)
+
+    def template_for(self, request: Request) -> Template:
+        """The one for this request: some models have another one where there are tools."""
+        named = self.info.templates.get(prompting.TOOL_TEMPLATE)
+        if not named or self._options.chat_template or not prompting.has_tools(request):
+            return self.template
+        return Template(named, bos=self.template.bos, eos=self.template.eos)
 
     @property
     def _template_text(self) -> str:
@@ -130,7 +138,7 @@ class LlamaModel:
                     self._options, self._accelerated, cells, sampling.max_tokens
                 ),
             )
-            constraint = self._constraint(sampling)
+            constraint = prompting.constraint(sampling, prompt, lambda: self._vocabulary)
             stream = AnswerStream(self._batching, on_chunk, self._load_seconds, prompt.notes)
             self._load_seconds = 0.0  # the first answer has paid for it
             most = max(shape.size, min(self._limit, self._options.at_least))
@@ -149,10 +157,14 @@ class LlamaModel:
         if images := prompting.image_data(request):
             encoder = self._encoder()
             request = prompting.marked(request, encoder.marker)
-            prompt = prompting.prompted(request, self.template, templated=self.templated)
+            prompt = prompting.prompted(
+                request, self.template_for(request), templated=self.templated
+            )
             read = encoder.read(prompt.text, images)
         else:
-            prompt = prompting.prompted(request, self.template, templated=self.templated)
+            prompt = prompting.prompted(
+                request, self.template_for(request), templated=self.templated
+            )
             tokenize, size = self.vocab.tokenize, self.vocab.size
             read = Pictured(prompting.tokenized(request, prompt, tokenize, size=size))
         adds = self.vocab.adds_bos and not request.tokens
@@ -189,11 +201,17 @@ class LlamaModel:
         with self._loaded.in_use():
             return self.vocab.tokenize(text)
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         """One vector of length 1 per text, pooled as the file says, else by the mean."""
         with self._loaded.in_use():
-            tokens = [self.vocab.tokenize(text, add_special=True) or [0] for text in texts]
+            tokens = [self._ids(text) for text in texts]
         return self.embed_tokens(tokens)
+
+    def _ids(self, text: Text) -> Sequence[int]:
+        if isinstance(text, str):
+            return self.vocab.tokenize(text, add_special=True) or [0]
+        prompting.require_known(text, self.vocab.size)
+        return text
 
     def embed_tokens(self, tokens: Sequence[Sequence[int]]) -> list[list[float]]:
         """``embed`` for texts that are tokens already, none of them empty."""
@@ -235,15 +253,6 @@ class LlamaModel:
 
     # -- the grammar ---------------------------------------------------------------------------
 
-    def _constraint(self, sampling: Sampling) -> "Constraint | None":
-        if sampling.schema is None and sampling.grammar is None:
-            return None
-        from llmrr.engines.constrain import compile_constraint
-
-        return compile_constraint(
-            self._vocabulary, schema=sampling.schema, grammar=sampling.grammar
-        )
-
     @cached_property
     def _vocabulary(self) -> "Vocabulary":
         from llmrr.engines.constrain import Vocabulary
@@ -267,8 +276,10 @@ class LlamaModel:
         if self._options.context_size is not None:
             return limit
         answer = ROOM_TO_ANSWER if max_tokens is None else max_tokens
-        begin = max(CONTEXT_AT_LEAST, self._options.at_least // self._options.slots)
-        wanted = max(prompt_tokens + answer + 1, min(begin, self._options.at_least))
+        options = self._options
+        several = options.most_slots if options.crowded else options.slots
+        begin = max(CONTEXT_AT_LEAST, options.at_least // several)
+        wanted = max(prompt_tokens + answer + 1, min(begin, options.at_least))
         return min(limit, _rounded(wanted))
 
     @property

@@ -32,8 +32,8 @@ class Pace:
 
     def budget(self, reading: int, answering: int, least: int, most: int) -> int:
         """How many tokens of prompts the next step reads, between ``least`` and ``most``."""
-        if not answering or self._token_s is None:
-            return most
+        if reading >= answering or self._token_s is None:
+            return most  # most of those who wait, wait for their first token
         seconds = max(STALL, PATIENCE * reading * self._answers_s)
         return max(least, min(most, int(seconds / self._token_s)))
 

@@ -1,0 +1,72 @@
+"""``llmrr serve``: the HTTP front."""
+
+from typing import Annotated
+
+import typer
+
+from llmrr.cli import output
+from llmrr.router import Router
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="ADDRESS", help="Where to listen.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Which port; 0 takes a free one."),
+    ] = None,
+    parallel: Annotated[
+        int | None,
+        typer.Option("--parallel", min=1, max=256, help="How many sequences a model on this "
+                     "machine computes at once."),
+    ] = None,
+    max_queue: Annotated[
+        int | None,
+        typer.Option("--max-queue", min=0, help="How many requests wait at most; more are answered "
+                     "429."),
+    ] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option("--timeout", metavar="SECONDS", help="How long an answer may take, waiting "
+                     "included; also as 10m. 0 is no limit."),
+    ] = None,
+    api_key_env: Annotated[
+        list[str] | None,
+        typer.Option("--api-key-env", metavar="NAME", help="Let in who has the key that this "
+                     "environment variable holds. Repeatable; see also [serve.keys]."),
+    ] = None,
+    log_level: Annotated[
+        str,
+        typer.Option("--log-level", metavar="LEVEL", help="error, warning, info (a line for each "
+                     "request) or debug."),
+    ] = "warning",
+    log_requests: Annotated[
+        bool,
+        typer.Option("--log-requests", help="Log what is asked and answered, too."),
+    ] = False,
+    unit: Annotated[
+        str | None,
+        typer.Option("--unit", metavar="KIND", help="Print a unit that keeps this running, for "
+                     "systemd or launchd, and end."),
+    ] = None,
+    hash_key: Annotated[
+        bool,
+        typer.Option("--hash-key", help="Read a key, print its hash for [serve.keys.NAME], and "
+                     "end."),
+    ] = False,
+) -> None:  # fmt: skip
+    """Answer over HTTP, in the protocols of OpenAI.
+
+    Old code that speaks one of them is pointed at the address that is printed. Ctrl-C ends it: what
+    is under way may end, the second time nothing may. An address that others can reach takes keys.
+    """
+    from llmrr.cli import serving
+
+    if hash_key:
+        return serving.hash_key()
+    stated = serving.stated(host, port, parallel, max_queue, timeout, log_requests)
+    if unit is not None:
+        return serving.unit(unit, stated, api_key_env or [])
+    with Router(warn=output.note, **stated) as router:
+        serving.serve(router, api_key_env or [], log_level)

@@ -1,0 +1,91 @@
+"""Brings the server up, and says where it is."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any, cast
+
+from llmrr.cli import output
+from llmrr.errors import UsageError
+from llmrr.kinds import parse_duration
+from llmrr.router import Router
+
+LEVELS = ("error", "warning", "info", "debug")
+
+
+def stated(
+    host: str | None, port: int | None, parallel: int | None, max_queue: int | None,
+    timeout: str | None, log_requests: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """What a command line states, as tables of the configuration."""
+    tables: dict[str, dict[str, object]] = {
+        "serve": {
+            "host": host, "port": port, "max_queue": max_queue, "timeout": _duration(timeout),
+            "log_requests": log_requests or None,
+        },
+        "batching": {"max_batch_size": parallel},
+    }  # fmt: skip
+    return {
+        name: found for name, table in tables.items()
+        if (found := {key: value for key, value in table.items() if value is not None})
+    }  # fmt: skip
+
+
+def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
+    """Serve until it is interrupted. Raises ``KeyboardInterrupt`` then, at the end of it all."""
+    from llmrr.server import hosting, logs
+    from llmrr.server.service import Service
+
+    if log_level not in LEVELS:
+        raise UsageError(f"there is no --log-level {log_level}", f"one of {', '.join(LEVELS)}")
+    value = router.config.value
+    logs.to_stderr(log_level, asks=bool(value("serve.log_requests")))
+    host, service = cast(str, value("serve.host")), Service(router)
+    try:
+        _require_names(variables)
+        listener = hosting.listener(host, cast(int, value("serve.port")))
+        try:
+            where = hosting.address(listener)
+            server = hosting.server(
+                service, lambda: output.note(f"listening on {where}"), host=host,
+                variables=variables,
+            )  # fmt: skip
+            service.prepare()
+            server.run([listener])
+        finally:
+            listener.close()
+    finally:
+        service.close()
+    if server.was_interrupted:
+        raise KeyboardInterrupt
+
+
+def hash_key() -> None:
+    """Ask for a key, or read it from stdin, and print the line that stands for it."""
+    from llmrr.server.keyring import hashed
+
+    key = output.ask_hidden("The key: ") if sys.stdin.isatty() else sys.stdin.readline()
+    output.data(f'hash = "{hashed(key.strip())}"\n')
+
+
+def unit(kind: str, tables: dict[str, Any], variables: Sequence[str]) -> None:
+    """Print a unit that runs the server with these settings."""
+    from llmrr.server import units
+
+    _require_names(variables)
+    output.data(units.text(kind, tables, variables))
+
+
+def _require_names(variables: Sequence[str]) -> None:
+    from llmrr.keys import require_name
+
+    for name in variables:
+        require_name(name)
+
+
+def _duration(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parse_duration(float(text) if text.replace(".", "", 1).isdecimal() else text)
+    except ValueError:
+        raise UsageError(f"--timeout {text} is no time", "--timeout 10m") from None

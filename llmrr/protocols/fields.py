@@ -1,0 +1,137 @@
+"""The values of a JSON object that came from outside, each checked and named when it is wrong."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llmrr.errors import InvalidRequest
+
+
+class BadField(InvalidRequest):
+    """A field of a request has the wrong type or value. ``param`` is its name, as it was sent,
+    ``code`` a word for what is wrong, where the protocol has such."""
+
+    def __init__(
+        self, param: str, message: str, hint: str = "", *, code: str | None = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.param, self.code = param, code
+
+
+class Fields:
+    """A JSON object, read by name. What is null counts as absent. ``place`` stands before the
+    names in errors, as ``options.``.
+
+    >>> Fields({"top_p": 2}).number("top_p", 0, 1)
+    Traceback (most recent call last):
+        ...
+    llmrr.protocols.fields.BadField: top_p = 2 is no number from 0 to 1
+    """
+
+    def __init__(self, given: Mapping[str, Any], place: str = "") -> None:
+        self.given, self._place = given, place
+
+    def __contains__(self, name: str) -> bool:
+        return self.given.get(name) is not None
+
+    def get(self, name: str) -> Any:
+        """The value as it came."""
+        return self.given.get(name)
+
+    def bad(self, name: str, expected: str) -> BadField:
+        """The error for a value that is not what is ``expected``."""
+        full, value = self._place + name, self.given.get(name)
+        if value is None:
+            said = f"{full} is missing: a {expected}"
+            return BadField(full, said, code="missing_required_parameter")
+        shown = repr(value)
+        shown = shown if len(shown) <= 60 else shown[:59] + "…"
+        return BadField(full, f"{full} = {shown} is no {expected}", code="invalid_value")
+
+    def refuse(self, name: str, why: str, hint: str = "") -> None:
+        """Raise ``BadField`` for a value that the protocol has, and nothing here serves. What is
+        null, false or empty asks for nothing."""
+        if self.given.get(name):
+            full = self._place + name
+            said = f"{full} is not served here: {why}"
+            raise BadField(full, said, hint, code="unsupported_parameter")
+
+    def text(self, name: str) -> str | None:
+        """A text. Raises ``BadField``, as the others do."""
+        value = self.given.get(name)
+        if value is not None and not isinstance(value, str):
+            raise self.bad(name, "text")
+        return value
+
+    def flag(self, name: str) -> bool | None:
+        """True or false."""
+        value = self.given.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise self.bad(name, "true or false")
+        return value
+
+    def number(
+        self, name: str, low: float = -math.inf, high: float = math.inf
+    ) -> float | None:
+        """A finite number, bounds included."""
+        value = self.given.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.bad(name, "number")
+        if not math.isfinite(value) or not low <= value <= high:
+            raise self.bad(name, "number" + _bounds(low, high))
+        return float(value)
+
+    def whole(self, name: str, low: int, high: int | None = None) -> int | None:
+        """A whole number, bounds included; 3.0 is one."""
+        value = self.given.get(name)
+        if value is None:
+            return None
+        is_whole = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_whole or not math.isfinite(value) or value != int(value):
+            raise self.bad(name, "whole number")
+        if value < low or (high is not None and value > high):
+            raise self.bad(name, "whole number" + _bounds(low, math.inf if high is None else high))
+        return int(value)
+
+    def words(self, name: str, most: int | None = None) -> tuple[str, ...] | None:
+        """A text, or a list of texts; empty ones are left out."""
+        value = self.given.get(name)
+        if value is None:
+            return None
+        found = [value] if isinstance(value, str) else value
+        if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+            raise self.bad(name, "text or list of texts")
+        if most is not None and len(found) > most:
+            raise self.bad(name, f"list of {most} at most")
+        return tuple(one for one in found if one)
+
+    def listed(self, name: str) -> Sequence[Any] | None:
+        """A list."""
+        value = self.given.get(name)
+        if value is not None and not isinstance(value, list):
+            raise self.bad(name, "list")
+        return value
+
+    def inner(self, name: str) -> "Fields | None":
+        """An object."""
+        value = self.given.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise self.bad(name, "object")
+        return Fields(value, f"{self._place}{name}.")
+
+    def one_of(self, name: str, *choices: str) -> str | None:
+        """One of these words."""
+        value = self.text(name)
+        if value is not None and value not in choices:
+            raise self.bad(name, f"word of {', '.join(choices)}")
+        return value
+
+
+def _bounds(low: float, high: float) -> str:
+    if high == math.inf:
+        return f" of {low:g} or more"
+    return f" from {low:g} to {high:g}"

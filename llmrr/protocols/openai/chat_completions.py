@@ -1,0 +1,156 @@
+"""Chat completions: https://platform.openai.com/docs/api-reference/chat"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from json.encoder import encode_basestring
+from typing import Any, Final
+
+from llmrr.protocols import base
+from llmrr.protocols.base import Answered, Asked, Event
+from llmrr.protocols.fields import BadField, Fields
+from llmrr.protocols.openai import common
+from llmrr.protocols.openai.logprobs import chat_logprobs
+from llmrr.protocols.openai.messages import messages
+from llmrr.protocols.openai.sampling import sampling
+from llmrr.protocols.openai.tools import offered
+from llmrr.types import Chunk, Request, ToolCall
+
+_REFUSED: Final = {
+    "audio": "no model here speaks",
+    "web_search_options": "nothing here searches the web",
+}
+
+
+def chat(body: Mapping[str, Any]) -> Asked:
+    """The body of ``/v1/chat/completions``. Raises ``InvalidRequest`` naming what is wrong."""
+    given = Fields(body)
+    for name, why in _REFUSED.items():
+        given.refuse(name, why)
+    if set(given.words("modalities") or ()) - {"text"}:
+        raise BadField("modalities", "modalities: every answer here is text", '["text"]')
+    limit = given.whole("max_completion_tokens", 1) or given.whole("max_tokens", -1)
+    if limit == 0:
+        raise given.bad("max_tokens", "whole number of 1 or more")
+    tools, tool_choice = offered(given)
+    request = Request(
+        messages=messages(given),
+        n=given.whole("n", 1, common.MOST_CHOICES) or 1,
+        sampling=sampling(given, limit, _logprobs(given)),
+        tools=tools,
+        tool_choice=tool_choice,
+    )
+    given.flag("parallel_tool_calls")
+    return common.asked(request, given)
+
+
+def _logprobs(given: Fields) -> int | None:
+    """How many alternatives a token's logprob comes with; None without logprobs."""
+    top = given.whole("top_logprobs", 0, 20)
+    if given.flag("logprobs"):
+        return top or 0
+    if top:
+        raise BadField("top_logprobs", "top_logprobs is for logprobs", '"logprobs": true')
+    return None
+
+
+class ChatWriter:
+    """Writes a chat completion."""
+
+    def __init__(self, about: Answered, asked: Asked) -> None:
+        self._about, self._asked = about, asked
+        self._calls: dict[int, int] = {}
+        self._one_call = asked.body.get("parallel_tool_calls") is False
+        self._older = not asked.body.get("tools") and bool(asked.body.get("functions"))
+        head = self._head("chat.completion.chunk")
+        self._ending = common.Ending(head, usage=asked.usage)
+        # What every piece of text has around it: a piece is told in a microsecond.
+        self._before = common.dumps(head)[:-1] + ',"choices":[{"index":'
+        self._after = '}],"usage":null}' if asked.usage else "}]}"
+        self.end, self.failed = self._ending.end, self._ending.failed
+
+    def begin(self) -> Iterator[Event]:
+        """Every choice begins with its role."""
+        for index in range(self._asked.request.n):
+            yield self._chunk(index, '{"role":"assistant","content":"","refusal":null}')
+
+    def piece(self, chunk: Chunk) -> Iterator[Event]:
+        """What a chunk adds to its choice, and how that ended."""
+        self._ending.usage = chunk.usage or self._ending.usage
+        delta = []
+        if chunk.reasoning:
+            delta.append(f'"reasoning_content":{encode_basestring(chunk.reasoning)}')
+        if chunk.text:
+            delta.append(f'"content":{encode_basestring(chunk.text)}')
+        if chunk.tool_calls and (said := self._calling(chunk)):
+            delta.append(said)
+        if delta or chunk.logprobs:
+            logprobs = common.dumps(chat_logprobs(chunk.logprobs)) if chunk.logprobs else "null"
+            yield self._chunk(chunk.index, "{" + ",".join(delta) + "}", logprobs)
+        if chunk.finish_reason is not None:
+            ended = self._finish(chunk.finish_reason, chunk.index in self._calls)
+            yield self._chunk(chunk.index, "{}", finish=f'"{ended}"')
+
+    def whole(self, chunks: Sequence[Chunk]) -> dict[str, Any]:
+        """The complete answer."""
+        return {
+            **self._head("chat.completion"),
+            "choices": [
+                {
+                    "index": index,
+                    "message": self._message(one),
+                    "logprobs": chat_logprobs(one.logprobs) if one.logprobs else None,
+                    "finish_reason": self._finish(one.finish_reason, bool(one.tool_calls)),
+                }
+                for index, one in enumerate(base.choices(chunks))
+            ],
+            "usage": common.usage(base.usage_of(chunks)),
+        }
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        about = self._about
+        return {"id": f"chatcmpl-{about.id}", "object": kind, "created": about.created,
+                "model": about.model, "system_fingerprint": about.answered}  # fmt: skip
+
+    def _chunk(
+        self, index: int, delta: str, logprobs: str = "null", finish: str = "null"
+    ) -> Event:
+        return Event(
+            f'{self._before}{index},"delta":{delta},"logprobs":{logprobs},'
+            f'"finish_reason":{finish}{self._after}'
+        )
+
+    def _calling(self, chunk: Chunk) -> str:
+        first = self._calls.get(chunk.index, 0)
+        calls = chunk.tool_calls[: 1 - first] if self._one_call else chunk.tool_calls
+        self._calls[chunk.index] = first + len(calls)
+        if self._older:
+            return f'"function_call":{common.dumps(_function(calls[0]))}' if not first else ""
+        found = [{"index": at, **_call(one)} for at, one in enumerate(calls, first)]
+        return f'"tool_calls":{common.dumps(found)}' if found else ""
+
+    def _message(self, one: base.Choice) -> dict[str, Any]:
+        found: dict[str, Any] = {"role": "assistant", "content": one.text, "refusal": None}
+        if one.reasoning:
+            found["reasoning_content"] = one.reasoning
+        if one.tool_calls:
+            found["content"] = one.text or None
+            calls = one.tool_calls[:1] if self._one_call else one.tool_calls
+            if self._older:
+                found["function_call"] = _function(calls[0])
+            else:
+                found["tool_calls"] = [_call(call) for call in calls]
+        return found
+
+    def _finish(self, reason: str | None, called: bool) -> str:
+        if reason == "tool_calls" and self._older and called:
+            return "function_call"
+        return common.finish(reason)
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": _function(call)}
+
+
+def _function(call: ToolCall) -> dict[str, Any]:
+    return {"name": call.name, "arguments": call.arguments}

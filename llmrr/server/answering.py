@@ -1,0 +1,49 @@
+"""From what is asked to a response."""
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive
+
+from llmrr.protocols.base import Answered, Asked, Writer
+from llmrr.server.running import Running
+from llmrr.server.service import Service
+from llmrr.server.streaming import Encode, Streamed, sse
+from llmrr.server.telling import as_json
+
+MakeWriter = Callable[[Answered, Asked], Writer]
+
+
+async def respond(
+    request: Request, asked: Asked, make: MakeWriter, encode: Encode = sse
+) -> Response:
+    """The answer, whole or as it comes; when the client leaves, it is stopped. What goes wrong
+    before its first piece is raised, so that it has a status of its own."""
+    service: Service = request.app.state.service
+    running = service.start(asked)
+    leaving = asyncio.ensure_future(_watch(request.receive, running))
+    goes_on = False
+    try:
+        if asked.stream:
+            await running.first()
+            writer = make(service.about(asked, running), asked)
+            goes_on = True
+            return Streamed(running, leaving, writer, encode)
+        chunks = await running.whole()
+        writer = make(service.about(asked, running), asked)
+        return as_json(writer.whole(chunks))
+    except BaseException:
+        running.cancel()
+        raise
+    finally:
+        if not goes_on:
+            leaving.cancel()
+
+
+async def _watch(receive: Receive, running: Running) -> None:
+    """Stop an answer when its client has left. The body has been read before."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    running.cancel()

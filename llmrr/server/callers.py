@@ -1,0 +1,150 @@
+"""Who asks: the owner of a key, or whoever reaches the server where it has none.
+
+What is ``current`` belongs to the request that is being answered: what answers it need not be told.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from llmrr.errors import NotFound
+from llmrr.server.refusals import Forbidden, KeyLimit
+from llmrr.tomlfile import KeyRules
+
+DAY_S = 86400.0
+UNLIMITED = KeyRules()
+
+
+@dataclass(slots=True)
+class Bucket:
+    """So many a span of seconds, at most that many at once.
+
+    >>> bucket = Bucket(60, 60.0, now=0.0)
+    >>> bucket.take(60, now=0.0), bucket.wait(1, now=0.0), bucket.wait(1, now=1.0)
+    (None, 1.0, 0.0)
+    """
+
+    most: float
+    span: float
+    now: float
+    left: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left = self.most
+
+    def wait(self, wanted: float, now: float) -> float:
+        """In how many seconds there is so much again; of what is more than it holds, all of it."""
+        self.left = min(self.most, self.left + (now - self.now) * self.most / self.span)
+        self.now = now
+        missing = min(wanted, self.most) - self.left
+        return max(0.0, missing * self.span / self.most) if self.most else math.inf
+
+    def take(self, units: float, now: float) -> None:
+        """Take so much, though it may not be there."""
+        self.wait(0, now)
+        self.left -= units
+
+
+def _bucket(most: int | None, span: float, now: float) -> Bucket | None:
+    return None if most is None else Bucket(most, span, now)
+
+
+class Caller:
+    """Who asks, what he may, and what he has used. ``name`` is that of his key, empty without
+    one."""
+
+    def __init__(
+        self, name: str = "", rules: KeyRules = UNLIMITED,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.name, self.rules, self._clock = name, rules, clock
+        now = clock()
+        self._requests = _bucket(rules.requests_per_minute, 60.0, now)
+        self._tokens = [
+            found for found in (
+                _bucket(rules.tokens_per_minute, 60.0, now),
+                _bucket(rules.tokens_per_day, DAY_S, now),
+            ) if found is not None
+        ]  # fmt: skip
+        self.under_way = 0
+
+    def may_use(self, model: str) -> bool:
+        """Whether this model, or group, is one of his."""
+        return not self.rules.models or model in self.rules.models
+
+    def enter(self) -> None:
+        """Begin a request, which ``leave`` ends. Raises ``KeyLimit`` where he has used what he
+        may."""
+        now, most = self._clock(), self.rules.concurrent
+        if most is not None and self.under_way >= most:
+            raise self._limit(f"{most} requests at once", 1.0)
+        for bucket in self._tokens:
+            if wait := bucket.wait(1, now):
+                which = "minute" if bucket.span == 60 else "day"
+                raise self._limit(f"{bucket.most:,.0f} tokens a {which}", wait)
+        if self._requests is not None:
+            if wait := self._requests.wait(1, now):
+                raise self._limit(f"{self._requests.most:,.0f} requests a minute", wait)
+            self._requests.take(1, now)
+        self.under_way += 1
+
+    def leave(self, tokens: int) -> None:
+        """A request has ended, and took so many tokens."""
+        self.under_way -= 1
+        now = self._clock()
+        for bucket in self._tokens:
+            bucket.take(tokens, now)
+
+    def _limit(self, what: str, wait: float) -> KeyLimit:
+        after = min(math.ceil(wait), DAY_S)
+        return KeyLimit(
+            f"this key may have {what}", f"again in {after:.0f} s", retry_after=after
+        )
+
+
+ANYONE = Caller()
+
+
+@dataclass(slots=True)
+class Visit:
+    """A request that is being answered: who asks, and by which name for which model."""
+
+    caller: Caller = ANYONE
+    model: str = ""
+
+
+_visit: ContextVar[Visit] = ContextVar("visit")
+enter = _visit.set
+
+
+def visit() -> Visit:
+    """The request that is being answered."""
+    return _visit.get(None) or Visit()
+
+
+def current() -> Caller:
+    """Who asks what is being answered."""
+    return visit().caller
+
+
+def require_manager() -> None:
+    """Raise ``Forbidden`` where whoever asks may not change which models there are."""
+    if not current().rules.may_manage:
+        raise Forbidden(
+            "this changes the models of the server, which takes a key that may",
+            "[serve.keys.NAME] with may_manage = true",
+        )
+
+
+def require_model(model: str) -> None:
+    """Raise what is raised for a model that there is not, where this one is not for who asks."""
+    if not current().may_use(model):
+        raise no_model(model)
+
+
+def no_model(name: str) -> NotFound:
+    """The error for a name that means no model to whoever asks: whether it means one to somebody
+    else is not said."""
+    return NotFound(f'there is no model "{name}" here', "GET /v1/models lists them")

@@ -1,0 +1,76 @@
+"""A connection of uvicorn's, with what it leaves out: a bound on the bytes of a head, and on how
+long a client takes to send one and to read what it is sent."""
+
+import asyncio
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES: Final = 64 * 1024
+HEAD_S: Final = 20.0
+WRITE_S: Final = 60.0  # for what has been written to be read
+_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\n"
+    b"content-length: 22\r\nconnection: close\r\n\r\nThe head is too large."
+)
+
+
+class Connection(HttpToolsProtocol):
+    """One connection."""
+
+    _head: asyncio.TimerHandle | None = None
+    _write: asyncio.TimerHandle | None = None
+    _bytes = 0  # of a head that has yet to end
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        if self._write is not None:
+            self._write.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head is None:
+            return
+        self._bytes += len(data)
+        if self._bytes > HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        self._await_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._stop()
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._write is None:
+            self._write = self.loop.call_later(WRITE_S, self._abort)
+
+    def resume_writing(self) -> None:
+        if self._write is not None:
+            self._write.cancel()
+            self._write = None
+        super().resume_writing()
+
+    def _await_head(self) -> None:
+        self._bytes = 0
+        if self._head is None:
+            self._head = self.loop.call_later(HEAD_S, self._abort)
+
+    def _stop(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def _abort(self) -> None:
+        """It took too long."""
+        if not self.transport.is_closing():
+            self.transport.abort()

@@ -1,0 +1,83 @@
+"""What every request passes: is it for this server, who asks, and how did it end."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from llmrr.errors import LlmrrError
+from llmrr.protocols.base import status_of
+from llmrr.server import callers, faults
+from llmrr.server.callers import ANYONE, Caller, Visit
+from llmrr.server.refusals import Draining
+from llmrr.server.security import Security
+
+logger = logging.getLogger("llmrr.access")
+
+# What is told without a key: that the server is there, the page, what its protocols are.
+OPEN: Final = frozenset(("/", "/health", "/openapi.json", "/favicon.ico"))
+LEFT: Final = 499  # nginx's status for a client that left before its answer
+Ended = Callable[[str, str, int, float], None]
+
+
+class Front:
+    """An ASGI application before another one. ``ended`` is told path, model, status and seconds of
+    each request; ``paths`` are those that are known, by themselves and by what answers them."""
+
+    def __init__(
+        self, app: ASGIApp, security: Security, paths: Mapping[object, str], ended: Ended,
+        is_draining: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        self._app, self._security, self._paths, self._ended = app, security, paths, ended
+        self._is_draining = is_draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        began, status, visit = time.perf_counter(), LEFT, Visit()
+
+        def noted(message: Message) -> Awaitable[None]:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            return send(message)
+
+        try:
+            try:
+                visit.caller = self._admitted(scope)
+            except LlmrrError as error:
+                response = faults.response(scope["path"], error, status_of(error))
+                await response(scope, receive, noted)
+            else:
+                callers.enter(visit)
+                await self._app(scope, receive, noted)
+        except Exception:
+            status = 500
+            raise
+        finally:
+            self._note(scope, visit, status, time.perf_counter() - began)
+
+    def _admitted(self, scope: Scope) -> Caller:
+        """Who asks. Raises what keeps him out."""
+        path, security = scope["path"], self._security
+        security.origins().require(scope["method"], scope["headers"], scope["http_version"])
+        if self._is_draining() and path not in ("/health", "/metrics"):
+            raise Draining("the server is about to end", "ask again in a while")
+        keyring = security.keyring()
+        if not keyring or path in OPEN:
+            return ANYONE
+        return keyring.owner(scope["headers"])
+
+    def _note(self, scope: Scope, visit: Visit, status: int, seconds: float) -> None:
+        known = self._paths
+        path = known.get(scope["path"]) or known.get(scope.get("endpoint")) or "other"
+        self._ended(path, visit.model, status, seconds)
+        if logger.isEnabledFor(logging.INFO):
+            shown = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
+            client = scope["client"][0] if scope.get("client") else "-"
+            name = visit.caller.name or "-"
+            logger.info(
+                "%s %s %s %s %d %.3f s", client, name, scope["method"], shown, status, seconds
+            )

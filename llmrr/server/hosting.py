@@ -1,0 +1,58 @@
+"""Listens: the application on uvicorn."""
+
+import socket
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from llmrr.errors import LlmrrError
+from llmrr.server.app import App
+from llmrr.server.front import Front
+from llmrr.server.security import Security
+from llmrr.server.service import Service
+
+if TYPE_CHECKING:
+    from llmrr.server.lifecycle import Server
+
+BACKLOG = 2048
+
+
+def listener(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises ``LlmrrError`` for an address that is taken, or is none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+        found.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        found.close()
+        said = getattr(error, "strerror", None) or error
+        raise LlmrrError(f"{host}:{port} cannot be listened on: {said}", "--port PORT") from None
+    found.setblocking(False)
+    return found
+
+
+def address(found: socket.socket) -> str:
+    """The address of a socket as an URL."""
+    host, port = found.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def server(
+    service: Service, ready: Callable[[], None] = lambda: None, *,
+    host: str = "127.0.0.1", variables: Sequence[str] = (),
+) -> "Server":  # fmt: skip
+    """What serves, by ``run(sockets)``, until SIGINT, SIGTERM or ``should_exit``; ``ready`` is
+    called when requests are taken. ``host`` is the address that is listened on; ``variables`` hold
+    keys that let somebody in. Raises what ``Security`` does."""
+    from llmrr.server.lifecycle import Server
+
+    config, app = service.router.config, App(service)
+    security = Security(lambda: service.router.config, host, variables)
+    front = Front(
+        app, security, app.paths, service.metrics.request, lambda: service.is_draining
+    )
+    return Server(service, front, ready, {
+        "limit_concurrency": config.value("serve.max_connections"),
+        "timeout_graceful_shutdown": config.value("serve.drain"),
+    })  # fmt: skip

@@ -1,0 +1,100 @@
+"""The server from its start to its end: what signals do to it, and how it ends.
+
+SIGINT or SIGTERM once: nothing more is accepted, and what is under way may end within ``[serve]
+drain``. Twice: at once. SIGHUP reads the configuration again.
+"""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from llmrr.errors import EngineFailed
+from llmrr.server.connection import Connection
+from llmrr.server.service import Service
+
+logger = logging.getLogger("llmrr.server")
+
+SETTLE_S: Final = 2.0  # for what was stopped to say so
+_TICKS: Final = 10  # of uvicorn, a second
+_HEADERS: Final = [
+    ("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin"),
+]  # fmt: skip
+
+
+class Server(uvicorn.Server):
+    """A service that listens. ``ended_by`` is the signal that ended it, if any did."""
+
+    def __init__(
+        self, service: Service, app: ASGIApp, ready: Callable[[], None], limits: Mapping[str, Any]
+    ) -> None:
+        self._service, self._ready = service, ready
+        self._drain = float(limits["timeout_graceful_shutdown"])
+        self.ended_by: int | None = None
+        super().__init__(uvicorn.Config(
+            app, loop="auto", http=Connection, ws="none", lifespan="off", log_config=None,
+            access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=75,
+            headers=_HEADERS, limit_concurrency=limits["limit_concurrency"],
+            timeout_graceful_shutdown=self._drain + SETTLE_S,  # type: ignore[arg-type]
+        ))  # fmt: skip
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether Ctrl-C ended it."""
+        return self.ended_by == signal.SIGINT
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS == 0:
+            self._service.tick()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self._service.is_draining = True
+        timer = asyncio.get_running_loop().call_later(self._drain, self._stop)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            timer.cancel()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; the second time, end."""
+        self.ended_by, self._service.is_draining = sig, True
+        self.force_exit = self.force_exit or self.should_exit
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn's raises them again at the end, which kills the process before it has cleaned up.
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        handlers: dict[int, Any] = {
+            signal.SIGINT: self.handle_exit, signal.SIGTERM: self.handle_exit,
+            signal.SIGHUP: lambda *_: loop.call_soon_threadsafe(self._service.reload),
+        }  # fmt: skip
+        before = {sig: signal.signal(sig, handler) for sig, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+
+    def _stop(self) -> None:
+        """Stop what has not ended, and tell who waits for it."""
+        left = tuple(self._service.under_way)
+        if left:
+            logger.warning("%d answers are stopped: the server ends", len(left))
+        for running in left:
+            running.cancel(EngineFailed("the server ends", "ask again in a while"))

@@ -1,0 +1,243 @@
+"""What a server adds to the router: the names that clients may use, limits, and where answers run.
+"""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+from llmrr.catalogue import BUILTIN
+from llmrr.choosing.answering import Answer
+from llmrr.choosing.several import together
+from llmrr.choosing.wishes import needs_of
+from llmrr.config import Config
+from llmrr.errors import ContextOverflow, InvalidRequest
+from llmrr.protocols.base import Answered, Asked
+from llmrr.protocols.fields import BadField
+from llmrr.router import Router
+from llmrr.routing import Decision
+from llmrr.server import callers, logs
+from llmrr.server.callers import Caller
+from llmrr.server.counting import Metrics
+from llmrr.server.gates import Gates
+from llmrr.server.kept_responses import KeptResponses
+from llmrr.server.queueing import Places, Queue
+from llmrr.server.refusals import Draining, QueueFull
+from llmrr.server.running import Running
+from llmrr.types import Request
+
+AUTO: Final = "auto"  # leaves the choice to the router
+# A server takes more context than its first request needs, if it fits.
+OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
+AT_ONCE: Final = 512  # answers: each holds a thread, which mostly waits
+NAMES_FRESH_S: Final = 1.0
+
+
+class Limits(NamedTuple):
+    """What of ``[serve]`` is asked for at every request."""
+
+    max_queue: int
+    max_body: int
+    timeout: float
+    max_tokens: int | None
+    max_prompt_tokens: int | None
+
+
+class Service:
+    """Answers what clients ask. ``aliases`` are names of the old system, for models of this one.
+    Made and closed on any thread; the rest is for the event loop."""
+
+    def __init__(self, router: Router, aliases: Mapping[str, str] | None = None) -> None:
+        self.router, self.aliases = router, dict(aliases or {})
+        self.began = time.time()
+        self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
+        self.under_way: set[Running] = set()
+        self.metrics = Metrics()
+        self.is_draining = False
+        self._limits: tuple[Config, Limits, Gates] | None = None
+        self.queue = Queue(lambda place: self._settings()[1].room(place))
+        self.responses = KeptResponses()
+        self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def model_of(self, name: str | None) -> str | None:
+        """The model, or the group, that a client's name means; None leaves it to the router. A
+        request names what is configured or installed, never a file or an address. Raises
+        ``NotFound``."""
+        asked, names = name, self.names()
+        name = self.aliases.get(name or "", name)
+        if name in names:
+            return name
+        if not name or name == AUTO:
+            return None
+        if f"{name}:latest" in names:
+            return f"{name}:latest"
+        if name.removesuffix(":latest") in names:
+            return name.removesuffix(":latest")
+        raise callers.no_model(asked or name)
+
+    def names(self) -> frozenset[str]:
+        """The names that mean a model to whoever asks, without ``auto`` and the aliases."""
+        allowed = callers.current().rules.models
+        names = self._names_here()
+        return names.intersection(allowed) if allowed else names
+
+    def _names_here(self) -> frozenset[str]:
+        at, names = self._names
+        if time.monotonic() - at > NAMES_FRESH_S or not names:
+            names = frozenset(self._all_names())
+            self._names = time.monotonic(), names
+        return names
+
+    def _all_names(self) -> Iterator[str]:
+        for model in self.router.config.models:
+            yield model.name
+            if model.group is not None:
+                yield model.group
+        for entry in self.router.catalogue.entries():
+            yield entry.label
+        yield BUILTIN
+
+    # -- answers -------------------------------------------------------------------------------
+
+    def start(self, asked: Asked) -> Running:
+        """Begin to answer, in turn. Raises ``NotFound`` for a model that there is not, what is
+        asked in too large a measure, and ``RateLimited`` where nothing more can wait."""
+        limits, gates = self._settings()
+        model = self.model_of(asked.model)
+        requests = [limited(one, limits) for one in (asked.request, *asked.others)]
+        units = sum(one.n for one in requests)
+        visit, places = callers.visit(), gates.places(model)
+        caller, visit.model = visit.caller, model or AUTO
+        choice = self._choice(asked, model, caller)
+        self._require_turn(places, units, limits)
+        caller.enter()
+
+        def begin(request: Request) -> Answer:
+            answer = self.router.run(
+                request, model=model, options=OPTIONS, **choice
+            )
+            answer.held = not asked.stream
+            return answer
+
+        running = Running(
+            lambda: together(begin, requests), self.executor, held=not asked.stream,
+            timeout=limits.timeout,
+        )
+        self.under_way.add(running)
+        running.done.add_done_callback(lambda _: self._ended(running, caller))
+        logs.asked(id(running), asked)
+        running.queued(self.queue, places, caller.name, units, gates.place)
+        return running
+
+    def _require_turn(self, places: Places, units: int, limits: Limits) -> None:
+        """Raise ``QueueFull`` where a request can neither begin nor wait."""
+        if self.is_draining:
+            raise Draining("the server is about to end", "ask again in a while")
+        queue = self.queue
+        if queue.waiting >= limits.max_queue and queue.would_wait(places, units):
+            after = queue.retry_after()
+            raise QueueFull(
+                f"{queue.waiting} requests wait already, as many as may",
+                f"again in {after:.0f} s", retry_after=after,
+            )  # fmt: skip
+
+    def _choice(self, asked: Asked, model: str | None, caller: Caller) -> dict[str, Any]:
+        """What is stated of the choice, with names that mean models here, and within what the
+        caller may use: no other model answers in its place. Raises what ``model_of`` does."""
+        found = {**asked.choice}
+        for name in ("models", "fallback"):
+            if found.get(name):
+                found[name] = tuple(self.model_of(one) or one for one in found[name])
+        if found.get("models") and model is not None:
+            raise BadField("models", "model names one, and models those to choose among", '"auto"')
+        if not caller.rules.models:
+            return found
+        if self.router.chooses(model):
+            if not found.get("models") and model is None:
+                found["models"] = tuple(sorted(self.names()))
+        elif model is None:
+            callers.require_model(self.router.resolve(None).name)
+        if not found.get("fallback"):
+            found["fallback"] = False
+        return found
+
+    def decide(self, asked: Asked) -> Decision:
+        """Which model a request would go to; nothing is run. Raises what ``model_of`` does."""
+        model = self.model_of(asked.model)
+        choice = self._choice(asked, model, callers.current())
+        choice.pop("cache", None)
+        return self.router.route(asked.request, model=model, options=OPTIONS, **choice)
+
+    def _ended(self, running: Running, caller: Caller) -> None:
+        self.under_way.discard(running)
+        usage = running.answer.usage if running.answer else None
+        caller.leave(usage.prompt_tokens + usage.completion_tokens if usage else 0)
+        self.metrics.answer(running)
+        logs.answered(id(running), running.answer)
+        if running.began is not None:
+            self.queue.took(time.monotonic() - running.began)
+
+    # -- the configuration ---------------------------------------------------------------------
+
+    @property
+    def limits(self) -> Limits:
+        """What of ``[serve]`` holds now."""
+        return self._settings()[0]
+
+    def prepare(self) -> None:
+        """Load what is to be loaded beforehand."""
+        self.router.initialize(OPTIONS)
+
+    def tick(self) -> None:
+        """Once a second: look whether the configuration has changed."""
+        self._settings()
+
+    def reload(self) -> None:
+        """Read the configuration again. One that cannot be used is told, and the one that held
+        stays in use."""
+        self.router.reload()
+
+    def _settings(self) -> tuple[Limits, Gates]:
+        config = self.router.config
+        if self._limits is None or self._limits[0] is not config:
+            found = Limits(*(config.value(f"serve.{name}") for name in Limits._fields))  # type: ignore[arg-type]
+            self._limits = config, found, Gates(config)
+        return self._limits[1:]
+
+    def about(self, asked: Asked, running: Running) -> Answered:
+        """Who answers."""
+        answer = running.answer
+        name = answer.model.name if answer else ""
+        decision = answer.facts() if answer else None
+        return Answered(
+            uuid.uuid4().hex, int(time.time()), asked.model or name or AUTO, name, decision
+        )
+
+    def close(self) -> None:
+        """Stop what is under way, and free the models."""
+        self.queue.close()
+        for running in tuple(self.under_way):
+            running.cancel()
+        self.executor.shutdown(wait=True, cancel_futures=True)
+        self.router.close()
+
+
+def limited(request: Request, limits: Limits) -> Request:
+    """The request, where it asks for no more than it may."""
+    if (most := limits.max_prompt_tokens) is not None:
+        tokens = len(request.tokens or ()) or needs_of(request).tokens
+        if tokens > most:
+            raise ContextOverflow(
+                f"the prompt has about {tokens:,} tokens, and may have {most:,}", "a shorter one"
+            )
+    if (most := limits.max_tokens) is not None:
+        wanted = request.sampling.max_tokens
+        if wanted is not None and wanted > most:
+            raise InvalidRequest(f"max_tokens = {wanted} is more than this server gives", f"{most}")
+        sampling = replace(request.sampling, max_tokens=most if wanted is None else wanted)
+        request = replace(request, sampling=sampling)
+    return request

@@ -1,0 +1,76 @@
+"""The server, asked over HTTP."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from serving import ANSWER, ASKED, Served, serving
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with serving(aliases={"gpt-4o": "small"}) as found:
+        yield found
+
+
+@pytest.mark.parametrize("name", ["small", "auto", "builtin:mini", "gpt-4o", None])
+def test_a_chat_completion(served, name):
+    said = served.ask(
+        "/v1/chat/completions", {"model": name, "messages": ASKED, "temperature": 0}
+    ).json()
+    assert said["choices"][0]["message"]["content"] == ANSWER
+    assert said["choices"][0]["finish_reason"] == "stop"
+    assert said["usage"]["total_tokens"] == (
+        said["usage"]["prompt_tokens"] + said["usage"]["completion_tokens"]
+    )
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "file:x.gguf", "openai:gpt-4o", "x", "hf:a/b"])
+def test_a_name_from_outside_means_no_file_and_no_address(served, name):
+    said = served.ask("/v1/chat/completions", {"model": name, "messages": ASKED})
+    assert (said.status, said.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_a_streamed_answer_has_a_token_a_chunk(served):
+    said = served.ask("/v1/completions", {
+        "model": "small", "prompt": "The capital", "max_tokens": 12, "stream": True,
+        "temperature": 0, "ignore_eos": True, "stream_options": {"include_usage": True},
+    })  # fmt: skip
+    *chunks, last = said.events()
+    assert said.body.endswith(b"data: [DONE]\n\n")
+    assert said.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert len(chunks) == last["usage"]["completion_tokens"] == 12
+    assert [one["choices"][0]["finish_reason"] for one in chunks] == [None] * 11 + ["length"]
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"{", b"[]", b"[" * 100_000, b"\xff",
+    b'{"messages": []}', b'{"messages": "x", "model": "small"}',
+    b'{"messages": [{"role": "user", "content": "x"}], "temperature": "hot"}',
+    b'{"messages": [{"role": "user", "content": "x"}], "max_tokens": 0}',
+    b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
+])  # fmt: skip
+def test_what_is_wrong_is_a_400_that_says_so(served, body):
+    said = served.ask("/v1/chat/completions", raw=body, method="POST")
+    assert said.status == 400
+    assert said.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_a_client_that_leaves_stops_its_answer(served):
+    where = urlsplit(served.url)
+    body = json.dumps({"model": "small", "prompt": "a", "max_tokens": 4000, "stream": True,
+                       "ignore_eos": True})  # fmt: skip
+    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=30)
+    connection.request("POST", "/v1/completions", body)
+    assert connection.getresponse().readline()
+    (running,) = served.service.under_way
+    connection.sock.close()
+    connection.close()
+    import concurrent.futures
+
+    done = concurrent.futures.Future()
+    running._loop.call_soon_threadsafe(running.done.add_done_callback, done.set_result)
+    done.result(30)
+    assert running.answer.usage.completion_tokens < 4000

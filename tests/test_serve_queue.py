@@ -1,0 +1,186 @@
+"""The queue of the server: whose turn it is, and what is refused."""
+
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+from serving import ASKED, serving
+
+from llmrr.router import Router
+from llmrr.server.queueing import Queue
+
+SMALL = frozenset(("small",))
+LONG = {"model": "small", "prompt": "a", "max_tokens": 3000, "stream": True, "ignore_eos": True}
+
+
+class Asking:
+    """Requests to a queue, by name; ``said`` are those that were let through, in their order."""
+
+    def __init__(self, room: dict[str, int]) -> None:
+        self.queue, self.said = Queue(lambda place: room[place]), []
+
+    def enter(self, name, places=SMALL, key="", units=1):
+        return self.queue.enter(places, key, units, lambda: self.said.append(name))
+
+
+def test_keys_take_turns_and_each_key_is_served_in_its_order():
+    asking = Asking({"small": 1})
+    first = asking.enter("first")
+    tickets = {name: asking.enter(name, key=name[0]) for name in ("a1", "a2", "a3", "b1", "c1")}
+    first.leave()
+    while len(asking.said) < 6:
+        tickets[asking.said[-1]].leave()
+    assert asking.said == ["first", "a1", "b1", "c1", "a2", "a3"]
+
+
+def test_a_request_counts_as_the_answers_that_it_wants_and_is_not_overtaken():
+    asking = Asking({"small": 4})
+    held = [asking.enter(name) for name in "abc"]
+    asking.enter("four", units=4)
+    asking.enter("later", key="other")
+    held[0].leave()
+    held[1].leave()
+    assert asking.said == ["a", "b", "c"]
+    held[2].leave()
+    assert asking.said == ["a", "b", "c", "four"]
+
+
+def test_more_answers_than_there_are_slots_are_let_through_alone():
+    asking = Asking({"small": 2})
+    ticket = asking.enter("many", units=100)
+    asking.enter("next")
+    assert asking.said == ["many"]
+    ticket.leave()
+    assert asking.said == ["many", "next"]
+
+
+def test_who_leaves_the_queue_is_gone_at_once():
+    asking = Asking({"small": 1})
+    held, gone, last = asking.enter("held"), asking.enter("gone"), asking.enter("last")
+    gone.leave()
+    assert asking.queue.waiting == 1
+    held.leave()
+    assert asking.said == ["held", "last"]
+    last.leave()
+    last.leave()
+    assert not asking.queue.waiting and not asking.queue.under_way()
+
+
+def test_a_group_has_the_room_of_its_members_and_is_told_apart_once_it_is_decided():
+    asking = Asking({"small": 1, "large": 1})
+    both = frozenset(("small", "large"))
+    one = asking.enter("one", both)
+    asking.enter("two", both)
+    asking.enter("three", both)
+    asking.enter("four", SMALL)
+    assert asking.said == ["one", "two"]
+    one.narrow("large")
+    one.leave()
+    assert len(asking.said) == 3
+
+
+def test_another_model_is_not_waited_for():
+    asking = Asking({"small": 1, "large": 1})
+    for name in "abc":
+        asking.enter(name)
+    asking.enter("other", frozenset(("large",)))
+    assert asking.said == ["a", "other"]
+
+
+def stalled(served, body=LONG):
+    """A connection whose answer has begun."""
+    where = urlsplit(served.url)
+    connection = socket.create_connection((where.hostname, where.port), 30)
+    data = json.dumps(body).encode()
+    connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+                       + str(len(data)).encode() + b"\r\n\r\n" + data)  # fmt: skip
+    return connection
+
+
+def until(condition):
+    """Wait until something holds."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    stated = {"models": [{"name": "small", "source": "builtin:mini"}],
+              "batching": {"max_batch_size": 1}, "serve": {"max_queue": 1}}  # fmt: skip
+    with serving(Router(stated)) as found:
+        yield found
+
+
+def test_what_can_neither_begin_nor_wait_is_a_429_that_says_when(narrow):
+    first = stalled(narrow)
+    assert first.recv(9)
+    second = stalled(narrow)
+    until(lambda: narrow.service.queue.waiting == 1)
+    threads = threading.active_count()
+    said = narrow.ask("/v1/chat/completions", {"model": "small", "messages": ASKED})
+    assert said.status == 429 and int(said.headers["retry-after"]) >= 1
+    assert said.json()["error"]["code"] == "rate_limit_exceeded"
+    assert threading.active_count() == threads
+    first.close()
+    assert second.recv(9)  # its turn has come
+    second.close()
+    until(lambda: not narrow.service.under_way)
+    assert not narrow.service.queue.under_way()
+
+
+def test_a_client_that_leaves_while_it_waits_holds_no_place(narrow):
+    first = stalled(narrow)
+    assert first.recv(9)
+    second = stalled(narrow)
+    until(lambda: narrow.service.queue.waiting == 1)
+    second.close()
+    until(lambda: narrow.service.queue.waiting == 0)
+    assert len(narrow.service.under_way) == 1
+    first.close()
+    until(lambda: not narrow.service.under_way)
+
+
+def test_all_that_may_wait_are_answered(narrow):
+    def ask(_):
+        return narrow.ask("/v1/chat/completions", {"model": "small", "messages": ASKED}).status
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, range(16)))
+    assert set(found) <= {200, 429} and found.count(200) >= 2
+    assert not narrow.service.queue.under_way()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_that_takes_too_long_is_stopped_and_that_is_said(stream):
+    stated = {"models": [{"name": "small", "source": "builtin:mini"}],
+              "serve": {"timeout": 0.5},
+              "batching": {"max_batch_size": 1}}  # fmt: skip
+    with serving(Router(stated)) as served:
+        served.ask("/v1/completions", {**LONG, "max_tokens": 1})
+        said = served.ask("/v1/completions", {**LONG, "n": 100, "stream": stream})
+        error = said.events()[-1]["error"] if stream else said.json()["error"]
+        assert said.status == (200 if stream else 504)
+        assert "0.5 seconds" in error["message"]
+        until(lambda: not served.service.under_way)
+
+
+@pytest.mark.parametrize(("body", "status"), [
+    ({"max_tokens": 9}, 400), ({"max_tokens": 8}, 200), ({}, 200),
+    ({"messages": [{"role": "user", "content": "x" * 900}]}, 400),
+])  # fmt: skip
+def test_a_request_may_ask_for_so_many_tokens(body, status):
+    serve = {"max_tokens": 8, "max_prompt_tokens": 100}
+    stated = {"models": [{"name": "small", "source": "builtin:mini"}], "serve": serve}
+    with serving(Router(stated)) as served:
+        said = served.ask("/v1/chat/completions", {
+            "model": "small", "messages": ASKED, "ignore_eos": True, **body
+        })  # fmt: skip
+        assert said.status == status
+        if status == 200:
+            assert said.json()["usage"]["completion_tokens"] == 8

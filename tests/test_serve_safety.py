@@ -1,0 +1,326 @@
+"""What the server refuses, and what it never does."""
+
+import json
+import logging
+import socket
+import ssl
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from serving import ASKED, MINI, serving
+from test_serve_queue import until
+
+from llmrr.errors import LlmrrError
+from llmrr.router import Router
+from llmrr.server import connection, keyring, reading
+from llmrr.server.callers import Caller
+from llmrr.server.keyring import hashed
+from llmrr.server.refusals import KeyLimit
+from llmrr.tomlfile import KeyRules
+
+KEY, OTHER = "a-key-of-the-team-1", "another-key-of-others-2"
+CHAT = {"model": "small", "messages": ASKED, "max_tokens": 4}
+TWO = [{"name": "small", "source": "builtin:mini"}, {"name": "second", "source": "builtin:mini"}]
+
+
+@pytest.fixture(scope="module")
+def served():
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def locked():
+    keys = {
+        "team": {"hash": hashed(KEY)},
+        "others": {"hash": hashed(OTHER), "models": ["small"], "requests_per_minute": 100_000},
+    }
+    with serving(Router(models=TWO, serve={"keys": keys}), host="0.0.0.0") as found:
+        yield found
+
+
+# -- names and origins -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("headers", "status"), [
+    ({"Host": "localhost"}, 200), ({"Host": "LOCALHOST.:9"}, 200), ({"Host": "[::1]:8313"}, 200),
+    ({"Host": "127.0.0.1"}, 200),
+    ({"Host": "evil.example"}, 403), ({"Host": "localhost.evil.example"}, 403),
+    ({"Host": "127.0.0.1.evil.example"}, 403), ({"Host": "evil.example:8313"}, 403),
+    ({"Host": ""}, 403), ({"Host": "user@localhost"}, 403),
+    ({"Host": "localhost", "Origin": "http://localhost"}, 200),
+    ({"Host": "localhost:80", "Origin": "http://localhost:3000"}, 403),
+    ({"Host": "localhost", "Origin": "null"}, 403),
+    ({"Host": "localhost", "Origin": "https://evil.example"}, 403),
+    ({"Host": "localhost", "Sec-Fetch-Site": "cross-site"}, 403),
+    ({"Host": "localhost", "Sec-Fetch-Site": "same-origin"}, 200),
+    ({"Host": "localhost", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200),
+])  # fmt: skip
+def test_only_pages_of_its_own_may_ask(served, headers, status):
+    said = served.ask("/health", headers=headers)
+    assert said.status == status
+    assert not any(name.startswith("access-control") for name in said.headers)
+
+
+def test_no_other_site_is_let_in_before_a_request(served):
+    said = served.ask("/v1/chat/completions", method="OPTIONS", headers={
+        "Origin": "https://evil.example", "Access-Control-Request-Method": "POST"
+    })  # fmt: skip
+    assert said.status == 403
+    assert "access-control-allow-origin" not in said.headers
+
+
+def test_other_names_are_those_that_the_configuration_lists():
+    with serving(Router({**MINI, "serve": {"hosts": ["ai.example.org"]}})) as served:
+        for host, status in (("ai.example.org", 200), ("x.example.org", 403), ("localhost", 200)):
+            assert served.ask("/health", headers={"Host": host}).status == status
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("headers", [
+    {"Authorization": f"Bearer {KEY}"}, {"authorization": f"bearer  {KEY}"},
+    {"x-api-key": KEY}, {"api-key": KEY},
+    {"Authorization": "Bearer wrong-key-of-nobody", "x-api-key": KEY},
+])  # fmt: skip
+def test_a_key_is_taken_from_where_clients_send_it(locked, headers):
+    assert locked.ask("/v1/chat/completions", CHAT, headers=headers).status == 200
+
+
+@pytest.mark.parametrize("headers", [
+    {}, {"Authorization": f"Bearer {KEY}x"}, {"Authorization": KEY}, {"x-api-key": ""},
+    {"Authorization": f"Basic {KEY}"}, {"x-api-key": hashed(KEY)}, {"Authorization": "Bearer"},
+])  # fmt: skip
+def test_nobody_else_is_let_in_and_no_key_is_repeated(locked, headers):
+    for path in ("/v1/chat/completions", "/nowhere", "/metrics"):
+        said = locked.ask(path, CHAT if path.startswith("/v1") else None, headers=headers)
+        assert said.status == 401
+        assert said.headers["www-authenticate"] == "Bearer"
+        assert KEY not in said.body.decode()
+    assert locked.ask("/health", headers=headers).status == 200
+
+
+def test_every_key_is_compared(monkeypatch):
+    compared = []
+    monkeypatch.setattr(keyring.hmac, "compare_digest", lambda a, b: compared.append(b) or a == b)
+    digests = [hashed(key).removeprefix("sha256:") for key in (KEY, OTHER, KEY + OTHER)]
+    found = keyring.Keyring((digest, Caller(digest)) for digest in digests)
+    assert found.owner([(b"x-api-key", KEY.encode())]).name == digests[0]
+    assert compared == digests
+
+
+def test_a_model_that_is_for_others_is_one_that_there_is_not(locked):
+    headers = {"x-api-key": OTHER}
+    assert locked.ask("/v1/chat/completions", CHAT, headers=headers).status == 200
+    for name in ("auto", None):
+        body = {**CHAT, "model": name}
+        assert locked.ask("/v1/chat/completions", body, headers=headers).status == 200
+    said = [
+        locked.ask("/v1/chat/completions", {**CHAT, "model": name}, headers=headers)
+        for name in ("second", "absent")
+    ]
+    assert [one.status for one in said] == [404, 404]
+    assert said[0].body.replace(b"second", b"absent") == said[1].body
+
+
+@pytest.mark.parametrize(("rules", "uses", "what"), [
+    (KeyRules(requests_per_minute=2), [0, 0], "2 requests a minute"),
+    (KeyRules(tokens_per_minute=10), [10], "10 tokens a minute"),
+    (KeyRules(tokens_per_day=10), [4, 7], "10 tokens a day"),
+])  # fmt: skip
+def test_a_key_may_use_so_much_and_again_when_time_has_passed(rules, uses, what):
+    now = [0.0]
+    caller = Caller("team", rules, lambda: now[0])
+    for tokens in uses:
+        caller.enter()
+        caller.leave(tokens)
+    with pytest.raises(KeyLimit, match=what) as refused:
+        caller.enter()
+    now[0] += refused.value.retry_after - 1.5
+    with pytest.raises(KeyLimit):
+        caller.enter()
+    now[0] += 1.5
+    caller.enter()
+
+
+def test_a_key_may_have_so_many_requests_at_once():
+    caller = Caller("team", KeyRules(concurrent=1))
+    caller.enter()
+    with pytest.raises(KeyLimit, match="1 requests at once"):
+        caller.enter()
+    caller.leave(0)
+    caller.enter()
+
+
+def test_what_a_key_has_used_up_is_a_429():
+    rules = {"hash": hashed(KEY), "tokens_per_minute": 5}
+    with serving(Router({**MINI, "serve": {"keys": {"team": rules}}})) as served:
+        asked = [
+            served.ask("/v1/chat/completions", CHAT, headers={"x-api-key": KEY}) for _ in "ab"
+        ]
+        assert [one.status for one in asked] == [200, 429]
+        assert int(asked[1].headers["retry-after"]) >= 1
+
+
+def test_a_key_may_come_from_a_variable(monkeypatch):
+    monkeypatch.setenv("TEAM_KEY", KEY)
+    with serving(variables=["TEAM_KEY"]) as served:
+        assert served.ask("/v1/chat/completions", CHAT).status == 401
+        assert served.ask("/v1/chat/completions", CHAT, headers={"x-api-key": KEY}).status == 200
+
+
+@pytest.mark.parametrize(("named", "said"), [
+    ({"host": "0.0.0.0"}, "no key that lets them in"), ({"host": "::"}, "no key"),
+    ({"host": "192.0.2.1"}, "no key"), ({"variables": ["NOBODY_SET_THIS"]}, "holds no key"),
+])  # fmt: skip
+def test_a_server_that_others_can_reach_takes_keys(named, said):
+    with pytest.raises(LlmrrError, match=said), serving(**named):
+        pass
+
+
+def test_a_short_key_is_none_and_is_not_repeated():
+    with pytest.raises(LlmrrError) as refused:
+        hashed("short-secret")
+    assert "short-secret" not in str(refused.value)
+
+
+# -- logs ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_what_is_logged_of_a_request(locked, caplog, asks):
+    caplog.set_level(logging.INFO if asks else logging.ERROR, "llmrr.requests")
+    caplog.set_level(logging.INFO, "llmrr.access")  # the last one is that of what is caught
+    locked.ask("/v1/chat/completions?secret=query", CHAT, headers={"x-api-key": KEY})
+    locked.ask("/a%0Ab", headers={"x-api-key": "wrong-key-of-nobody"})
+    until(lambda: "GET" in caplog.text)
+    assert "team POST /v1/chat/completions 200" in caplog.text
+    for hidden in (KEY, "wrong-key", "secret=query"):
+        assert hidden not in caplog.text
+    assert "GET /a%0Ab 401" in caplog.text
+    assert (ASKED[0]["content"] in caplog.text) is asks
+
+
+# -- bodies and heads ------------------------------------------------------------------------------
+
+
+def raw(served, data, *, ends=False):
+    """What comes back for bytes, until the server closes."""
+    where = urlsplit(served.url)
+    with socket.create_connection((where.hostname, where.port), 30) as sock:
+        sock.sendall(data)
+        if ends:
+            sock.shutdown(socket.SHUT_WR)
+        found = b""
+        try:
+            while piece := sock.recv(65536):
+                found += piece
+        except ConnectionResetError:
+            pass
+        return found
+
+
+def test_a_head_that_is_too_large_or_none_is_refused(served):
+    assert b" 431 " in raw(served, b"GET / HTTP/1.1\r\nx: " + b"a" * 300_000)
+    assert b" 400 " in raw(served, b"\x16\x03\x01\x02\x00garbage\r\n\r\n")
+    assert served.ask("/health").status == 200
+
+
+def test_a_client_that_speaks_tls_is_refused(served):
+    where = urlsplit(served.url)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    sock = socket.create_connection((where.hostname, where.port), 30)
+    with sock, pytest.raises(OSError):
+        context.wrap_socket(sock)
+    assert served.ask("/health").status == 200
+
+
+def test_who_takes_too_long_is_let_go(served, monkeypatch):
+    monkeypatch.setattr(connection, "HEAD_S", 0.2)
+    monkeypatch.setattr(reading, "PIECE_S", 0.2)
+    assert raw(served, b"") == b""
+    assert raw(served, b"GET / HTT") == b""
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
+    assert b" 408 " in raw(served, head + b"Connection: close\r\n\r\n{")
+
+
+def test_a_body_has_a_bound_whether_its_length_is_said_or_not():
+    with serving(Router({**MINI, "serve": {"max_body": 1000}})) as served:
+        body = json.dumps({**CHAT, "messages": [{"role": "user", "content": "x" * 2000}]}).encode()
+        assert served.ask("/v1/chat/completions", raw=body, method="POST").status == 413
+        head = (b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n")  # fmt: skip
+        chunk = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
+        assert b" 413 " in raw(served, head + chunk)
+
+
+@pytest.mark.parametrize("body", [
+    b'{"messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    b'{"model": "small", "messages": [], "response_format": ' + b'{"a":' * 300 + b"1" + b"}" * 301,
+    b'{"model": "small", "prompt": "a", "max_tokens": ' + b"9" * 5000 + b"}",
+    b'{"model": "small", "prompt": "a", "temperature": NaN}',
+])  # fmt: skip
+def test_a_bomb_is_a_bad_request(served, body):
+    assert served.ask("/v1/completions", raw=body, method="POST").status == 400
+
+
+def test_as_many_connections_as_may_be_and_no_more():
+    with serving(Router({**MINI, "serve": {"max_connections": 4}})) as served:
+        where = urlsplit(served.url)
+        held = [socket.create_connection((where.hostname, where.port), 30) for _ in range(4)]
+        for one in held:
+            one.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
+        assert served.ask("/health").status == 503
+        for one in held:
+            one.close()
+        until(lambda: served.ask("/health").status == 200)
+
+
+# -- no files, no addresses ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outside():
+    """A server that nobody may ask; the requests that it got."""
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def listen():
+            while True:
+                try:
+                    asked.append(listener.accept())
+                except OSError:
+                    return
+
+        threading.Thread(target=listen, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/x", asked
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_no_path_is_opened_and_no_address_is_fetched(served, outside, tmp_path, monkeypatch):
+    url, asked = outside
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the words of a file")
+    for place in (url, f"file://{secret}", str(secret), "http://169.254.169.254/latest"):
+        image = {"type": "image_url", "image_url": {"url": place}}
+        schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"$ref": place}}}
+        for more in (
+            {"messages": [{"role": "user", "content": [image]}]},
+            {"response_format": schema},
+            {"tools": [{"type": "function", "function": {
+                "name": "f", "parameters": {"$ref": place}}}]},
+            {"mmproj": place, "lora": [{"path": place}], "options": {"mmproj": place}},
+            {"path": place, "chat_template": f"file:{place}", "template": place},
+            {"base_url": place, "api_base": place, "model_path": place},
+            {"model": place},
+        ):  # fmt: skip
+            said = served.ask("/v1/chat/completions", {**CHAT, **more})
+            assert said.status < 500, (more, said.body)
+            assert b"the words of a file" not in said.body
+    assert asked == []
+    for path in (f"/{secret}", f"/..%2f..{secret}", "/static/../../etc/passwd"):
+        assert served.ask(path).status == 404
+    assert Path(secret).read_text() == "the words of a file"
