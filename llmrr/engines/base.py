@@ -24,14 +24,13 @@ class Options:
 
     ``context_size`` is in tokens per sequence, ``slots`` how many sequences at once; where requests
     meet, that may become ``most_slots``, as far as memory holds, with ``crowded`` from the
-    beginning. ``gpu_layers``
-    is how many layers go to an accelerator (-1 is all), ``kv_type`` the type of the KV cache (f16,
-    q8_0, …), ``lora`` adapter files with their scales, ``chat_template`` a Jinja text that replaces
-    the model's own, ``mmproj`` the file of its image encoder. ``at_least`` is the context taken,
-    if it fits, without ``context_size``: several sequences begin with a part of it each, and grow.
-    ``prefix_cache`` is how many bytes of computed beginnings of prompts are kept beside those that
-    slots hold, ``prefix_disk`` whether these outlive the process, ``speculate`` how many tokens are
-    guessed ahead (0 is none).
+    beginning. ``gpu_layers`` is how many layers go to an accelerator (-1 is all), ``kv_type`` the
+    type of the KV cache (f16, q8_0, …), ``lora`` adapter files with their scales, ``chat_template``
+    a Jinja text that replaces the model's own, ``mmproj`` the file of its image encoder.
+    ``at_least`` is the context taken, if it fits, without ``context_size``: several sequences begin
+    with a part of it each, and grow. ``prefix_cache`` is how many bytes of computed beginnings of
+    prompts are kept beside those that slots hold, ``prefix_disk`` whether these outlive the
+    process, ``speculate`` how many tokens are guessed ahead (0 is none).
     """
 
     context_size: int | None = None

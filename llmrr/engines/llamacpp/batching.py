@@ -153,7 +153,10 @@ class Batching:
             with self._lock:
                 self._closing = True  # also when it was a bug that ended the thread
             self._take(block=False)
+            if self._slots is not None:
+                self._slots.keep_all()
             self._end_all(_closed())
+            self._prefixes.close()
             self._leave()
 
     def _cycle(self) -> None:
@@ -232,8 +235,8 @@ class Batching:
     def _make_room(self, task: Task) -> bool:
         """Open a context that is large enough; False while more are running than it would have
         slots."""
-        self._crowded = self._crowded or len(self._waiting) > 1
         if self._context is None:
+            self._crowded = self._crowded or len(self._waiting) > 1
             self._enter(self._widened(task.shape) if self._crowded else task.shape, [])
             return True
         shape, live = task.shape, self._live()

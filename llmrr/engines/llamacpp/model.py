@@ -58,7 +58,7 @@ class LlamaModel:
         self._abort = AbortFlag()
         self._images: Encoder | None = None
         self._batching = Batching(
-            self._context, self._abort, self._widened, Prefixes(options.prefix_cache),
+            self._context, self._abort, self._widened, _prefixes(place, options),
             crowded=options.crowded,
         )  # fmt: skip
         self._load_seconds = time.perf_counter() - began
@@ -321,6 +321,14 @@ class LlamaModel:
         context = Context(self._loaded.pointer, shape, self._abort)
         self._loaded.adapt(context.pointer)
         return context
+
+
+def _prefixes(place: ModelFiles, options: Options) -> Prefixes:
+    if not options.prefix_disk:
+        return Prefixes(options.prefix_cache)
+    from llmrr.engines.llamacpp.saved import Saved
+
+    return Prefixes(options.prefix_cache, Saved(place.path, options))
 
 
 def _rounded(tokens: int) -> int:

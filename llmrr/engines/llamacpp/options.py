@@ -10,9 +10,9 @@ KV_TYPES = {  # llama.cpp's ggml_type by name
 
 # With flash attention a CPU reads a prompt faster, and answers one sequence slower the longer what
 # stands before: up to one block of 256 tokens it is ahead, and where the prompt is nearly all.
-# (135m, two cores: 0.3 ms gained for a token that is read, 9 ms lost for one after 600 others. Eight
-# sequences at once of 500m, one core, a step: after 100 tokens 92 ms with it and 102 without, after
-# 500 127 and 115, after 2,000 236 and 185.)
+# (135m, two cores: 0.3 ms gained for a token that is read, 9 ms lost for one after 600 others. A
+# step of eight sequences of 500m on one core, with and without: after 100 tokens 92 and 102 ms,
+# after 500 127 and 115, after 2,000 236 and 185.)
 FLASH_PROMPT = 256
 FLASH_PROMPT_SHARE = 32  # prompt tokens per token of the answer
 

@@ -48,7 +48,7 @@ def shares(remaining: Sequence[int], budget: int, most: int) -> list[int]:
     >>> shares([300], 128, 512), shares([150], 128, 512)
     ([128], [150])
     >>> shares([4000, 100, 100], 256, 512)
-    [128, 100, 0]
+    [156, 100, 0]
     """
     given = [0] * len(remaining)
     given[0] = min(remaining[0], budget - budget // 2)

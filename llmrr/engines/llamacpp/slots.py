@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from llmrr.engines.llamacpp.context import Context, State
-from llmrr.engines.llamacpp.prefixes import Prefix, Prefixes
+from llmrr.engines.llamacpp.prefixes import Kind, Prefix, Prefixes
 from llmrr.engines.llamacpp.tally import Tally
 from llmrr.engines.llamacpp.task import Task
 from llmrr.engines.task import common_prefix
@@ -41,6 +41,7 @@ class Slots:
 
     def __init__(self, context: Context, prefixes: Prefixes, tally: Tally) -> None:
         self._context, self._prefixes, self._tally = context, prefixes, tally
+        self._kind = Kind.of(context)
         self._slots = [Slot(number) for number in range(context.shape.slots)]
         self._saved: tuple[Slot, int, State | None] | None = None  # for newcomers that share it
 
@@ -81,7 +82,7 @@ class Slots:
         limit = task.prompt_length - 1  # the last token is always computed: its logits are wanted
         source, shared = self._best(task, limit)
         own = min(common_prefix(free.kept, task.known), limit)
-        prefix, kept = self._prefixes.longest(task.known, limit, cut=self._context.goes_back)
+        prefix, kept = self._prefixes.longest(task.known, limit, self._kind)
         least = max(own, SHARE_AT_LEAST - 1)
         if source is not None and source is not free and shared > least and shared >= kept:
             if source.task is not None and source.task.done < shared:
@@ -122,7 +123,8 @@ class Slots:
         return self._context.truncate(target.number, length)
 
     def _restored(self, prefix: Prefix, target: Slot, length: int) -> int:
-        if not self._context.restore(target.number, prefix.state):
+        state = self._prefixes.state(prefix)
+        if state is None or not self._context.restore(target.number, state):
             self._prefixes.drop(prefix)
             return 0
         self._prefixes.used(prefix)
@@ -131,20 +133,24 @@ class Slots:
     def _keep(self, slot: Slot, own: int) -> None:
         """Keep what a free slot holds before another sequence takes it, if that is most of it and
         nobody else holds it."""
-        kept, cut = slot.kept, self._context.goes_back
-        if len(kept) < 2 * max(own, SHARE_AT_LEAST) or not self._prefixes.takes(kept, cut=cut):
+        kept = slot.kept
+        if len(kept) < 2 * max(own, SHARE_AT_LEAST // 2):
+            return
+        if not self._prefixes.takes(kept, self._kind):
             return
         shared = (common_prefix(other.held, kept) for other in self._slots if other is not slot)
-        if 2 * max(shared, default=0) > len(kept):
-            return
-        if (state := self._context.save(slot.number)) is not None:
-            self._prefixes.add(Prefix(list(kept), state), cut=cut)
+        if 2 * max(shared, default=0) <= len(kept):
+            self._save(slot)
 
     def keep_all(self) -> None:
         """Keep what all free slots hold: the context will be closed."""
         for slot in self._slots:
-            if slot.task is None:
-                self._keep(slot, 0)
+            if len(slot.kept) >= SHARE_AT_LEAST and self._prefixes.takes(slot.kept, self._kind):
+                self._save(slot)
+
+    def _save(self, slot: Slot) -> None:
+        if (state := self._context.save(slot.number)) is not None:
+            self._prefixes.add(Prefix(list(slot.kept), self._kind, state))
 
     # -- order ---------------------------------------------------------------------------------
 
@@ -184,6 +190,5 @@ class Slots:
             if one.task is not None and not taken:
                 one.task.done = 0
         for one in carried[len(self._slots) :]:
-            cut = self._context.goes_back
-            if one.state is not None and self._prefixes.takes(one.tokens, cut=cut):
-                self._prefixes.add(Prefix(one.tokens, one.state), cut=cut)
+            if one.state is not None and self._prefixes.takes(one.tokens, self._kind):
+                self._prefixes.add(Prefix(one.tokens, self._kind, one.state))
