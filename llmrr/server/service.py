@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 AUTO: Final = "auto"  # leaves the choice to the router
 # A server takes more context than its first request needs, if it fits.
-OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768}
+OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
 AT_ONCE: Final = 512  # answers: each holds a thread, which mostly waits
 NAMES_FRESH_S: Final = 1.0
 
