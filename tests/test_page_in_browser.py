@@ -2,18 +2,17 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 
 import chromium
 import fakes
 import pytest
 from chromium import Browser, Page
-from fakes import FakeEngine, FakeStream, reply
+from fakes import FakeEngine, reply
 from serving import ANSWER, ASKED, MINI, Served, serving
 
 from llmrr.router import Router
-from llmrr.types import Chunk, ToolCall
+from llmrr.types import ToolCall
 
 pytestmark = [
     pytest.mark.slow,
@@ -149,26 +148,9 @@ def test_a_model_that_is_chosen_is_asked_with_the_parameters(browser, engine):
         assert len(engine.requests) == 1
 
 
-class Endless(FakeStream):
-    """An answer that ends when it is stopped."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.stopped = threading.Event()
-
-    def __next__(self) -> Chunk:
-        if not self.stopped.wait(0.01):
-            return Chunk(text="word ", tokens=(1,))
-        return super().__next__()
-
-    def cancel(self) -> None:
-        super().cancel()
-        self.stopped.set()
-
-
 @pytest.mark.parametrize("how", ["Escape", "button"])
 def test_an_answer_is_seen_as_it_comes_and_is_stopped(browser, engine, monkeypatch, how):
-    monkeypatch.setattr(fakes, "FakeStream", Endless)
+    monkeypatch.setattr(fakes, "FakeStream", fakes.Endless)
     engine.replies = [""]
     with serving(Router(MINI)) as served:
         page = opened(browser, served)
@@ -391,19 +373,9 @@ def test_what_goes_wrong_is_told(browser, engine: FakeEngine):
         assert page.see(LAST) == "half"
 
 
-class Calling(FakeStream):
-    """An answer that may call tools."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        calls = tuple(one for one in self.said.pieces if isinstance(one, ToolCall))
-        if calls:
-            self.steps = [Chunk(tool_calls=calls), self.last("tool_calls")]
-
-
-def test_a_tool_that_is_called_is_shown_and_answered(browser, engine, monkeypatch):
-    monkeypatch.setattr(fakes, "FakeStream", Calling)
-    engine.replies = [reply(ToolCall("c1", "weather", '{"city":"Rome"}')), "It is warm."]
+def test_a_tool_that_is_called_is_shown_and_answered(browser, engine):
+    called = reply(ToolCall("c1", "weather", '{"city":"Rome"}'), finish_reason="tool_calls")
+    engine.replies = [called, "It is warm."]
     tool = {"name": "weather", "parameters": {"type": "object"}}
     with serving(Router(MINI)) as served:
         page = opened(browser, served)
