@@ -22,6 +22,7 @@ from llmrr.server.recent import Recent
 from llmrr.types import Request, Sampling
 
 CHAT = "/v1/chat/completions"
+HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}  # as browsers have it
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def served() -> Iterator[Served]:
 
 def test_the_files_are_served_with_what_keeps_them_safe(still):
     for path, name in files.TABLE.items():
-        said = still.ask(path)
+        said = still.ask(path, headers=HTML)
         assert said.status == 200
         assert said.body == _file(name)
         assert said.headers["x-content-type-options"] == "nosniff"
@@ -48,9 +49,15 @@ def test_the_files_are_served_with_what_keeps_them_safe(still):
         policy = said.headers["content-security-policy"]
         assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
-        again = still.ask(path, headers={"if-none-match": said.headers["etag"]})
+        again = still.ask(path, headers={**HTML, "if-none-match": said.headers["etag"]})
         assert (again.status, again.body) == (304, b"")
-        assert still.ask(path, headers={"if-none-match": '"x"'}).status == 200
+        assert still.ask(path, headers={**HTML, "if-none-match": '"x"'}).status == 200
+
+
+def test_clients_of_ollama_see_at_the_same_place_that_it_is_up(still):
+    said = still.ask("/", headers={"accept": "*/*"})
+    assert (said.body, said.headers["vary"]) == (b"Ollama is running", "accept")
+    assert still.ask("/", headers=HTML).headers["vary"] == "accept"
 
 
 def _file(name: str) -> bytes:

@@ -38,6 +38,14 @@ async def described(request: Request) -> Response:
     return telling.as_json(openapi.document([*(part.PATHS for part in PARTS), PATHS]))
 
 
+async def root(request: Request) -> Response:
+    """``GET /``: the page for a browser; clients of Ollama look there whether it is up."""
+    is_browser = "text/html" in request.headers.get("accept", "")
+    found = await (page.respond if is_browser else ollama.alive)(request)
+    found.headers["vary"] = "accept"
+    return found
+
+
 PATHS: openapi.Paths = {
     "/openapi.json": {
         "get": openapi.operation("This document.", openapi.answer(openapi.OBJECT))
@@ -46,6 +54,7 @@ PATHS: openapi.Paths = {
 ROUTES = [
     *(route for part in PARTS for route in part.ROUTES),
     Route("/openapi.json", described),
+    Route("/", root),
     *page.ROUTES,
 ]
 

@@ -9,9 +9,12 @@ it is for whom: the files are for everybody, facts take a key where the server h
 from starlette.routing import Route
 
 from llmrr.server.page import answers, files, history, live, models
+from llmrr.server.page.files import respond
+
+__all__ = ["ROUTES", "respond"]
 
 ROUTES = [
-    *(Route(path, files.respond) for path in files.TABLE),
+    *(Route(path, respond) for path in files.TABLE if path != "/"),
     Route("/page/live", live.respond),
     Route("/page/models", models.respond),
     Route("/page/history", history.respond),

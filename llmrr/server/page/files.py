@@ -43,7 +43,7 @@ HEADERS: Final = {
 
 async def respond(request: Request) -> Response:
     """``GET /`` and the files that it names. What the browser has already is not sent again."""
-    name = TABLE[request.url.path]
+    name = TABLE[request.scope["path"]]
     content, tag = _read(name)
     headers = {**HEADERS, "etag": tag}
     known = [one.strip().removeprefix("W/") for one in
