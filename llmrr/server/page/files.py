@@ -29,13 +29,11 @@ POLICY: Final = "; ".join((
     "form-action 'none'", "frame-ancestors 'none'",
     "require-trusted-types-for 'script'", "trusted-types 'none'",
 ))  # fmt: skip
-HEADERS: Final = {
+HEADERS: Final = {  # besides those that every response has
     "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
     "cache-control": "no-cache",
 }
