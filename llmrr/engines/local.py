@@ -127,6 +127,10 @@ class LocalModel:
         self._require_open()
         return self.tokens.tokenize(text)
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes that token ids stand for."""
+        return [self.tokens.piece(token) for token in tokens]
+
     def prompt_tokens(self, request: Request) -> list[int]:
         """The token ids that it is given for a request."""
         self._require_open()

@@ -1,5 +1,6 @@
 """Errors as responses, in the protocol of the path that was asked."""
 
+import json
 import logging
 import uuid
 from collections.abc import Callable, Mapping
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from llmrr.errors import LlmrrError, NotFound, UsageError
 from llmrr.protocols import anthropic, base, ollama, openai
@@ -48,7 +49,7 @@ async def respond_http(request: Request, error: Exception) -> Response:
 
 def response(
     path: str, error: BaseException, status: int, headers: Any = None
-) -> JSONResponse:
+) -> Response:
     """An error in the words of a protocol."""
     after = getattr(error, "retry_after", None)
     if after is not None:
@@ -58,4 +59,5 @@ def response(
     if path.startswith("/v1/messages"):
         headers = {**(headers or {}), "request-id": f"req_{uuid.uuid4().hex}"}
     shape = next((shape for start, shape in SHAPES if path.startswith(start)), openai.error)
-    return JSONResponse(shape(error, status), status, headers)
+    body = json.dumps(shape(error, status))  # ASCII: whatever was sent may be in it
+    return Response(body, status, headers, "application/json")

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 AUTO: Final = "auto"  # leaves the choice to the router
 # A server takes more context than its first request needs, if it fits.
-OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768}
+OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
 AT_ONCE: Final = 512  # answers: each holds a thread, which mostly waits
 NAMES_FRESH_S: Final = 1.0
 
@@ -54,7 +54,7 @@ class Service:
     Made and closed on any thread; the rest is for the event loop."""
 
     def __init__(self, router: Router, aliases: Mapping[str, str] | None = None) -> None:
-        self.router, self.aliases = router, dict(aliases or {})
+        self.router, self.aliases = router.watch_backends(), dict(aliases or {})
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
@@ -130,6 +130,7 @@ class Service:
     async def metered(self, work: Callable[[], T], tokens: Callable[[T], int]) -> T:
         """The same for what counts as a request; ``tokens`` says how many it took."""
         caller, taken = callers.current(), 0
+        self.require_open()
         caller.enter()
         try:
             found = await self.aside(work)
@@ -168,10 +169,14 @@ class Service:
         running.queued(self.queue, places, caller.name, units, gates.place)
         return running
 
-    def _require_turn(self, places: Places, units: int, limits: Limits) -> None:
-        """Raise ``QueueFull`` where a request can neither begin nor wait."""
+    def require_open(self) -> None:
+        """Raise ``Draining`` where the server is about to end."""
         if self.is_draining:
             raise Draining("the server is about to end", "ask again in a while")
+
+    def _require_turn(self, places: Places, units: int, limits: Limits) -> None:
+        """Raise ``QueueFull`` where a request can neither begin nor wait."""
+        self.require_open()
         queue = self.queue
         if queue.waiting >= limits.max_queue and queue.would_wait(places, units):
             after = queue.retry_after()

@@ -4,8 +4,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from llmrr.engines.remote.providers import PROVIDERS
+from llmrr.kinds import split_source
+from llmrr.protocols.fields import BadField
 from llmrr.protocols.openai import embeddings
-from llmrr.server import reading
+from llmrr.server import callers, reading
 from llmrr.server.openai_paths import EMBEDDING_PATH
 from llmrr.server.openapi import Paths
 from llmrr.server.service import OPTIONS, Service
@@ -17,6 +20,9 @@ async def embed(request: Request) -> Response:
     service: Service = request.app.state.service
     wanted = embeddings.embedding(await reading.json_object(request))
     model = service.model_of(wanted.model)
+    if model is None and callers.current().rules.models:
+        raise BadField("model", "model is missing: this key has models of its own")
+    _require_own_tokens(service, wanted)
     found = await service.metered(
         lambda: service.router.embedded(wanted.texts, model=model, options=OPTIONS),
         lambda found: found.usage.prompt_tokens,
@@ -25,6 +31,23 @@ async def embed(request: Request) -> Response:
         wanted, found.vectors, wanted.model or found.model.name, found.usage
     )
     return as_json(told, {"x-llmrr-model": plain(found.model.name)})
+
+
+def _require_own_tokens(service: Service, wanted: embeddings.Wanted) -> None:
+    """A name of the old system is another model's, and so are the ids of its tokens: their vectors
+    would be those of other words."""
+    name = service.aliases.get(wanted.model or "")
+    by_ids = not all(isinstance(one, str) for one in wanted.texts)
+    if name is not None and by_ids and not _is_elsewhere(service, name):
+        raise BadField(
+            "input", f"these are token ids of {wanted.model}, and {name} has other ones",
+            "send the texts (in langchain check_embedding_ctx_length=False)",
+        )  # fmt: skip
+
+
+def _is_elsewhere(service: Service, name: str) -> bool:
+    found = service.router.config.model(name)
+    return found is not None and split_source(found.source)[0] in PROVIDERS
 
 
 ROUTES = [Route(path, embed, methods=["POST"]) for path in ("/v1/embeddings", "/embeddings")]
