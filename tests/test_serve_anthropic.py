@@ -221,7 +221,7 @@ def assembled(events: list[Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_model_here_calls_the_tool_that_it_must(served, stream):
     schema = {"type": "object", "properties": {"city": {"enum": ["Rome", "Oslo"]}},
-              "required": ["city"], "additionalProperties": False}  # fmt: skip
+              "required": ["city"]}  # fmt: skip
     said = served.ask("/v1/messages", {
         **GREEDY, "max_tokens": 80, "tools": [{**TOOL, "input_schema": schema}],
         "tool_choice": {"type": "tool", "name": "weather"}, "stream": stream,
@@ -229,7 +229,7 @@ def test_a_model_here_calls_the_tool_that_it_must(served, stream):
     found = assembled(said.events()) if stream else said.json()
     (call,) = [one for one in found["content"] if one["type"] == "tool_use"]
     assert call["name"] == "weather"
-    assert call["input"]["city"] in ("Rome", "Oslo")
+    assert call["input"] in ({"city": "Rome"}, {"city": "Oslo"})  # and nothing besides
     assert found["stop_reason"] == "tool_use"
 
 

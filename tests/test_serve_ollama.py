@@ -105,10 +105,12 @@ def test_log_probabilities(served):
 
 
 def test_a_shape_is_kept(served):
-    shape = {"type": "object", "properties": {"n": {"type": "boolean"}}, "required": ["n"],
-             "additionalProperties": False}  # fmt: skip
-    said = served.ask("/api/generate", {**PROMPT, "format": shape, "stream": False}).json()
-    assert json.loads(said["response"])["n"] in (True, False)
+    shape = {"type": "object", "properties": {"n": {"type": "boolean"}}, "required": ["n"]}
+    for seed in range(3):
+        body = {**PROMPT, "format": shape, "stream": False, "options": {"seed": seed}}
+        said = served.ask("/api/generate", body).json()
+        found = json.loads(said["response"])
+        assert found in ({"n": True}, {"n": False})  # and nothing besides
 
 
 @pytest.mark.parametrize(("path", "body", "names"), [
