@@ -102,7 +102,14 @@ class Syntax:
 
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]"]', re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = JSONDecoder(strict=False)  # a model writes a line break into a string as it is
+
+
+def _no_json(name: str) -> None:
+    raise ValueError(name)
+
+
+# A model writes a line break into a string as it is; NaN is no JSON.
+_DECODER = JSONDecoder(strict=False, parse_constant=_no_json)
 _STRICT = JSONDecoder()
 
 

@@ -49,11 +49,12 @@ class Notation(Syntax):
             return MORE if partial and not last else NONE
         try:
             value, end = self._value(text, found.end() - 1, 0)
+            written = dumps(value, ensure_ascii=False, allow_nan=False)
         except IndexError:  # it is not complete
             return NONE if last else MORE
         except ValueError:
             return NONE
-        return Found((Said(found[1], dumps(value, ensure_ascii=False)),), end)
+        return Found((Said(found[1], written),), end)
 
     def _value(self, text: str, at: int, depth: int) -> tuple[Any, int]:
         """The value that begins here, and where it ends. Raises ``IndexError`` where more must
