@@ -326,4 +326,18 @@ KvType = Annotated[
     str,
     typer.Option("--kv-type", metavar="TYPE", help="The type of the KV cache: f16, q8_0, ..."),
 ]
+Ray = Annotated[
+    bool,
+    typer.Option(
+        "--ray",
+        help="Answer on a Ray cluster: the one of RAY_ADDRESS, else one of this machine alone.",
+    ),
+]
+Replicas = Annotated[
+    str | None,
+    typer.Option(
+        "--replicas", metavar="MIN:MAX",
+        help="With --ray: how many replicas hold the models (default: 1).",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace a model of that name.")]
