@@ -34,8 +34,11 @@ SCHEMA: dict[str, Any] = {
         "dry": {"type": "boolean"},
         "hour": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 9}, {"type": "null"}]},
         "word": {"enum": ["a", 1, None]},
+        "place": {"$ref": "#/$defs/place"},
     },
     "required": ["city"],
+    "$defs": {"place": {"type": "object", "properties": {"level": {"const": "sea"}},
+                        "required": ["level"], "additionalProperties": False}},
     "additionalProperties": False,
 }
 TOOLS = (Tool("weather", "The weather.", SCHEMA), Tool("now", "The time.", {

@@ -22,6 +22,7 @@ from llmrr.engines.calls.base import (
     value_of,
 )
 from llmrr.engines.calls.grammar import Rules
+from llmrr.engines.calls.schemas import kinds_of
 from llmrr.types import Tool, ToolCall
 
 _LONGEST_NAME: Final = 256
@@ -190,22 +191,6 @@ _KINDS: Final[Mapping[type, str]] = {
     str: "string", int: "integer", float: "number", bool: "boolean", list: "array",
     dict: "object", type(None): "null",
 }  # fmt: skip
-
-
-def kinds_of(schema: object) -> frozenset[str]:
-    """The types that a schema names, also those of its alternatives.
-
-    >>> sorted(kinds_of({"anyOf": [{"type": "string"}, {"type": ["integer", "null"]}]}))
-    ['integer', 'null', 'string']
-    """
-    if not isinstance(schema, Mapping):
-        return frozenset()
-    stated = schema.get("type") or ()
-    found = {stated} if isinstance(stated, str) else {one for one in stated if isinstance(one, str)}
-    for word in ("anyOf", "oneOf"):
-        for one in schema.get(word) or ():
-            found |= kinds_of(one)
-    return frozenset(found | {"integer"} if "number" in found else found)
 
 
 def first_required(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
