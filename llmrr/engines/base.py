@@ -122,6 +122,14 @@ class Model(Protocol):
     def tokenize(self, text: str) -> list[int] | None:
         """The text's token ids, special tokens recognised; None where only a provider knows."""
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes] | None:
+        """The bytes that token ids stand for, special ones spelled out; None where only a provider
+        knows."""
+
+    def prompt_tokens(self, request: Request) -> list[int] | None:
+        """The token ids that the model is given for a request, -1 for each position of an image;
+        None where only a provider knows. Raises what ``generate`` does, but for their number."""
+
     def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
         """The logits after each token, shape (tokens, vocabulary), float32."""
 

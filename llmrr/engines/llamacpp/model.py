@@ -201,6 +201,18 @@ class LlamaModel:
         with self._loaded.in_use():
             return self.vocab.tokenize(text)
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes that token ids stand for."""
+        with self._loaded.in_use():
+            return [self.vocab.piece(token) for token in tokens]
+
+    def prompt_tokens(self, request: Request) -> list[int]:
+        """The token ids that it is given for a request, -1 for each position of an image."""
+        self._require_answers()
+        prompting.require_local(request, "llamacpp", sees=True)
+        with self._loaded.in_use():
+            return [max(token, -1) for token in self._read(request)[1].known]
+
     def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         """One vector of length 1 per text, pooled as the file says, else by the mean."""
         with self._loaded.in_use():
