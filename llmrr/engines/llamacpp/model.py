@@ -18,7 +18,7 @@ from llmrr.engines.llamacpp.choice import Choice
 from llmrr.engines.llamacpp.context import Context, Shape, goes_back
 from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large, threads
 from llmrr.engines.llamacpp.loading import LoadedModel
-from llmrr.engines.llamacpp.options import flash_attention
+from llmrr.engines.llamacpp.options import flash_attention, prefix_cache
 from llmrr.engines.llamacpp.prefixes import Prefixes
 from llmrr.engines.llamacpp.task import Pictured
 from llmrr.engines.stream import AnswerStream
@@ -340,11 +340,12 @@ class LlamaModel:
 
 
 def _prefixes(place: ModelFiles, options: Options) -> Prefixes:
-    if not options.prefix_disk:
-        return Prefixes(options.prefix_cache)
+    limit = prefix_cache(options)
+    if not (limit and options.prefix_disk):
+        return Prefixes(limit)
     from llmrr.engines.llamacpp.saved import Saved
 
-    return Prefixes(options.prefix_cache, Saved(place.path, options))
+    return Prefixes(limit, Saved(place.path, options, limit))
 
 
 def _rounded(tokens: int) -> int:
