@@ -394,7 +394,7 @@ class Router:
     ) -> Opened:
         """Load a model to use it directly; it stays loaded as long as what is returned is held."""
         setup = self.setup
-        resolved = setup.catalogue.wanted(model, engine)
+        resolved = setup.catalogue.for_running(setup.catalogue.wanted(model, engine))
         lease = self._host.open(resolved, options or {}, engine, setup)
         return Opened(resolved, lease.about.engine.name, lease.model, lease)
 

@@ -10,7 +10,7 @@ RUN = {
     "text": str, "reasoning": str, "model": str, "engine": str, "finish_reason": str,
     "usage": {"prompt_tokens": int, "cached_tokens": int, "completion_tokens": int},
     "timings": {"load_s": float, "first_token_s": float, "total_s": float, "tokens_per_s": float},
-    "decision": type(None), "cache": type(None),
+    "decision": type(None), "cache": type(None), "tool_calls": list,
 }  # fmt: skip
 LIST = ["name", "format", "quant", "bytes", "origin", "path", "added", "last_used"]
 

@@ -73,6 +73,15 @@ TextFiles = Annotated[
     list[str] | None,
     typer.Option("--file", "-f", metavar="FILE", help="A file whose lines are texts. Repeatable."),
 ]
+Tools = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tool",
+        metavar="FILE.py",
+        help="Offer the functions of a Python file, which is run, as tools; each call is asked "
+        "for, unless -y. Repeatable.",
+    ),
+]
 Template = Annotated[
     str | None,
     typer.Option(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from llmrr.server.lifecycle import Server
 
 BACKLOG = 2048
+OLLAMA_PORT = 11434
 
 
 def listener(host: str, port: int) -> socket.socket:
@@ -30,6 +31,18 @@ def listener(host: str, port: int) -> socket.socket:
         raise LlmrrError(f"{host}:{port} cannot be listened on: {said}", "--port PORT") from None
     found.setblocking(False)
     return found
+
+
+def ollamas() -> socket.socket:
+    """A socket where clients of Ollama look for it. Raises ``LlmrrError`` where it is taken, mostly
+    by Ollama."""
+    try:
+        return listener("127.0.0.1", OLLAMA_PORT)
+    except LlmrrError as error:
+        raise LlmrrError(
+            f"{error.message}; Ollama itself listens there where it runs",
+            "stop Ollama (systemctl stop ollama, or quit its application), or leave out --ollama",
+        ) from None
 
 
 def address(found: socket.socket) -> str:
