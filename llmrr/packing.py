@@ -93,10 +93,19 @@ def _message(found: Facts) -> Message:
 
 def _image(found: Facts) -> Image:
     if "data" in found:
-        from base64 import b64decode
-
-        found["data"] = b64decode(found["data"])
+        found["data"] = octets(found["data"])
     return Image(**found)
+
+
+def octets(found: str | bytes) -> bytes:
+    """The inverse for bytes; those that never were text stay.
+
+    >>> octets(facts(b"a")), octets(b"a")
+    (b'a', b'a')
+    """
+    from base64 import b64decode
+
+    return found if isinstance(found, bytes) else b64decode(found)
 
 
 def sampling(found: Facts) -> Sampling:

@@ -1,5 +1,6 @@
 """A scripted engine: it says what a test tells it to, and records what it was asked."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,23 @@ class FakeStream(Iterator[Chunk]):
             self.steps = [self.last("cancelled")]
 
 
+class Endless(FakeStream):
+    """A reply that goes on until it is stopped."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.stopped = threading.Event()
+
+    def __next__(self) -> Chunk:
+        if not self.stopped.wait(0.01):
+            return Chunk(text="word ", tokens=(1,))
+        return super().__next__()
+
+    def cancel(self) -> None:
+        super().cancel()
+        self.stopped.set()
+
+
 class FakeModel:
     """Answers with the engine's replies in turn."""
 
@@ -108,6 +126,12 @@ class FakeModel:
 
     def tokenize(self, text: str) -> list[int]:
         return list(text.encode())
+
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        return [bytes([token % 256]) for token in tokens]
+
+    def prompt_tokens(self, request: Request) -> list[int]:
+        return [token for one in request.messages for token in self.tokenize(one.content)]
 
     def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
         raise NotImplementedError

@@ -117,8 +117,9 @@ def test_every_field_of_what_is_sent_is_in_these_tests() -> None:
         ToolCall: "id name arguments signature",
         Chunk: "index text reasoning tokens logprobs finish_reason usage tool_calls",
         TokenLogprob: "text logprob top",
-        Options: "context_size at_least slots most_slots gpu_layers threads flash_attention kv_type"
-        " mmap mlock lora chat_template mmproj",
+        Options: "context_size at_least slots most_slots crowded gpu_layers threads"
+        " flash_attention kv_type mmap mlock lora chat_template mmproj prefix_cache prefix_disk"
+        " speculate",
     }
     for kind, names in known.items():
         assert [one.name for one in fields(kind)] == names.split(), kind
@@ -162,7 +163,7 @@ class Kept:
         self.stopped = threading.Event()
         self.use: MemoryUse | None = None
         self.pool = Pool(lambda: rules or Rules(), lives=False, read=lambda known: self.use)
-        self.lending = Lending(self.pool, most_slots=4, keeps=True)
+        self.lending = Lending(self.pool, {"most_slots": 4}, keeps=True)
         self.service = Service(self.lending, kind, self.stopped.set, {"address": "here"})
 
     def close(self) -> None:
@@ -212,6 +213,7 @@ def test_an_answer_comes_as_the_engine_gives_it(
         assert usage.load_s < 0.5  # nobody waited for what the engine says
         assert model.embed(["ab"]) == [[2.0, 0.5]]
         assert model.tokenize("a") == [97]
+        assert model.pieces([97, 195]) == [b"a", b"\xc3"]
         assert (model.info.architecture, model.threads) == ("llama", 3)
     assert engine.requests == [ASKED]
     assert len(engine.loads) == 1

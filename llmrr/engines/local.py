@@ -78,10 +78,14 @@ class LocalModel:
 
     def template_for(self, request: Request) -> Template:
         """The one for this request: some models have another one where there are tools."""
+        with_tools = prompting.has_tools(request) and not self._options.chat_template
+        return self._tool_template if with_tools else self.template
+
+    @cached_property
+    def _tool_template(self) -> Template:
         named = self.info.templates.get(prompting.TOOL_TEMPLATE)
-        if not named or self._options.chat_template or not prompting.has_tools(request):
-            return self.template
-        return Template(named, bos=self.template.bos, eos=self.template.eos)
+        own = self.template
+        return Template(named, bos=own.bos, eos=own.eos) if named else own
 
     @property
     def _template_text(self) -> str:
@@ -107,16 +111,7 @@ class LocalModel:
                 f"{self._place.path.name} is an embedding model: it makes vectors, and no answers",
                 "llmrr embed -m MODEL TEXT; llmrr list shows the others",
             )
-        prompting.require_local(request, self._backend.engine)
-        prompt = prompting.prompted(
-            request, self.template_for(request), templated=self.templated
-        )
-        size = max(self.tokens.size, self.info.vocabulary or 0)
-        tokens = prompting.with_bos(
-            prompting.tokenized(request, prompt, self.tokens.tokenize, size=size),
-            self.tokens.bos,
-            adds=self.tokens.adds_bos and not request.tokens,
-        )
+        prompt, tokens = self._read(request)
         self._require_room("prompt", len(tokens), answer=1)
         sampling = prompting.bounded(request.sampling, templated=self.templated)
         constraint = prompting.constraint(sampling, prompt, lambda: self._vocabulary)
@@ -135,6 +130,15 @@ class LocalModel:
         """The text's token ids, special tokens recognised."""
         self._require_open()
         return self.tokens.tokenize(text)
+
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes that token ids stand for."""
+        return [self.tokens.piece(token) for token in tokens]
+
+    def prompt_tokens(self, request: Request) -> list[int]:
+        """The token ids that it is given for a request."""
+        self._require_open()
+        return self._read(request)[1]
 
     def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         """One vector of length 1 per text. Raises ``FeatureMissing`` where the engine has none of
@@ -155,6 +159,20 @@ class LocalModel:
         self._runner.close()
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _read(self, request: Request) -> tuple[Prompt, list[int]]:
+        """The prompt as text, and as what is computed."""
+        prompting.require_local(request, self._backend.engine)
+        prompt = prompting.prompted(
+            request, self.template_for(request), templated=self.templated
+        )
+        size = max(self.tokens.size, self.info.vocabulary or 0)
+        tokens = prompting.with_bos(
+            prompting.tokenized(request, prompt, self.tokens.tokenize, size=size),
+            self.tokens.bos,
+            adds=self.tokens.adds_bos and not request.tokens,
+        )
+        return prompt, tokens
 
     def _ids(self, text: Text) -> Sequence[int]:
         if isinstance(text, str):

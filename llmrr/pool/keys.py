@@ -30,4 +30,6 @@ class Key(NamedTuple):
 
 
 def _plain(options: Options) -> Options:
-    return replace(options, at_least=0, most_slots=1)
+    return replace(
+        options, at_least=0, most_slots=1, crowded=False, prefix_cache=None, prefix_disk=False
+    )

@@ -11,11 +11,15 @@ from starlette.types import Receive, Scope, Send
 
 from llmrr.errors import LlmrrError
 from llmrr.server import (
+    anthropic,
     faults,
     health,
     models,
+    ollama,
+    ollama_models,
     openai,
     openapi,
+    page,
     responses,
     routing,
     telling,
@@ -24,12 +28,22 @@ from llmrr.server import (
 from llmrr.server.service import Service
 from llmrr.server.state import Looks
 
-PARTS = (openai, responses, vectors, models, routing, health)
+PARTS = (
+    openai, responses, vectors, models, anthropic, ollama, ollama_models, routing, health,
+)  # fmt: skip
 
 
 async def described(request: Request) -> Response:
-    """``GET /openapi.json``: all of them."""
+    """``GET /openapi.json``: all of them, but for what is the page's own."""
     return telling.as_json(openapi.document([*(part.PATHS for part in PARTS), PATHS]))
+
+
+async def root(request: Request) -> Response:
+    """``GET /``: the page for a browser; clients of Ollama look there whether it is up."""
+    is_browser = "text/html" in request.headers.get("accept", "")
+    found = await (page.respond if is_browser else ollama.alive)(request)
+    found.headers["vary"] = "accept"
+    return found
 
 
 PATHS: openapi.Paths = {
@@ -37,7 +51,12 @@ PATHS: openapi.Paths = {
         "get": openapi.operation("This document.", openapi.answer(openapi.OBJECT))
     }
 }
-ROUTES = [*(route for part in PARTS for route in part.ROUTES), Route("/openapi.json", described)]
+ROUTES = [
+    *(route for part in PARTS for route in part.ROUTES),
+    Route("/openapi.json", described),
+    Route("/", root),
+    *page.ROUTES,
+]
 
 
 class App(Starlette):

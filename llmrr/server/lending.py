@@ -16,8 +16,7 @@ def lent(router: Router, address: str, stop: Callable[[], None]) -> Iterator[Non
     ``llmrr stop --all`` calls ``stop``. Where no socket can be made, none of that."""
     value = router.config.value
     most = cast(int, value("batching.max_batch_size")) if value("batching.enabled") else 1
-    at_least = cast(int, OPTIONS["at_least"])
-    lending = Lending(router.pool, most_slots=most, at_least=at_least)
+    lending = Lending(router.pool, {**OPTIONS, "most_slots": most})
     with ExitStack() as stack:
         with suppress(OSError):
             stack.enter_context(closing(Service(lending, "serve", stop, {"address": address})))

@@ -1,12 +1,14 @@
 """What a server adds to the router: the names that clients may use, limits, and where answers run.
 """
 
+import asyncio
+import contextvars
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
@@ -16,7 +18,7 @@ from llmrr.config import Config
 from llmrr.errors import ContextOverflow, InvalidRequest
 from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField
-from llmrr.router import Router
+from llmrr.router import Opened, Router
 from llmrr.routing import Decision
 from llmrr.server import callers, logs
 from llmrr.server.callers import Caller
@@ -24,13 +26,16 @@ from llmrr.server.counting import Metrics
 from llmrr.server.gates import Gates
 from llmrr.server.kept_responses import KeptResponses
 from llmrr.server.queueing import Places, Queue
+from llmrr.server.recent import Recent
 from llmrr.server.refusals import Draining, QueueFull
 from llmrr.server.running import Running
 from llmrr.types import Request
 
+T = TypeVar("T")
+
 AUTO: Final = "auto"  # leaves the choice to the router
 # A server takes more context than its first request needs, if it fits.
-OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768}
+OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
 AT_ONCE: Final = 512  # answers: each holds a thread, which mostly waits
 NAMES_FRESH_S: Final = 1.0
 
@@ -50,7 +55,7 @@ class Service:
     Made and closed on any thread; the rest is for the event loop."""
 
     def __init__(self, router: Router, aliases: Mapping[str, str] | None = None) -> None:
-        self.router, self.aliases = router, dict(aliases or {})
+        self.router, self.aliases = router.watch_backends(), dict(aliases or {})
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
@@ -58,7 +63,7 @@ class Service:
         self.is_draining = False
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self._settings()[1].room(place))
-        self.responses = KeptResponses()
+        self.responses, self.recent = KeptResponses(), Recent()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     # -- names ---------------------------------------------------------------------------------
@@ -68,7 +73,8 @@ class Service:
         request names what is configured or installed, never a file or an address. Raises
         ``NotFound``."""
         asked, names = name, self.names()
-        name = self.aliases.get(name or "", name)
+        plain = (name or "").removesuffix(":latest")
+        name = self.aliases.get(name or "") or self.aliases.get(plain, name)
         if name in names:
             return name
         if not name or name == AUTO:
@@ -92,6 +98,10 @@ class Service:
             self._names = time.monotonic(), names
         return names
 
+    def changed(self) -> None:
+        """Models have come or gone."""
+        self._names = 0.0, frozenset()
+
     def _all_names(self) -> Iterator[str]:
         for model in self.router.config.models:
             yield model.name
@@ -102,6 +112,33 @@ class Service:
         yield BUILTIN
 
     # -- answers -------------------------------------------------------------------------------
+
+    def open(self, name: str | None, request: Request) -> Opened:
+        """The model that would answer a request, loaded as it is for that; not on the loop. Raises
+        what ``Router.run`` does before it answers."""
+        model, asked = self.model_of(name), Asked(limited(request, self.limits), name)
+        if self.router.chooses(model):
+            model = self.decide(asked).chosen
+        else:
+            self._choice(asked, model, callers.current())
+        return self.router.open(model, options=OPTIONS)
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do something that takes a while, on a thread of the answers, for whoever asks here."""
+        here = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self.executor, here.run, work)
+
+    async def metered(self, work: Callable[[], T], tokens: Callable[[T], int]) -> T:
+        """The same for what counts as a request; ``tokens`` says how many it took."""
+        caller, taken = callers.current(), 0
+        self.require_open()
+        caller.enter()
+        try:
+            found = await self.aside(work)
+            taken = tokens(found)
+            return found
+        finally:
+            caller.leave(taken)
 
     def start(self, asked: Asked) -> Running:
         """Begin to answer, in turn. Raises ``NotFound`` for a model that there is not, what is
@@ -118,7 +155,7 @@ class Service:
 
         def begin(request: Request) -> Answer:
             answer = self.router.run(
-                request, model=model, options=OPTIONS, **choice
+                request, model=model, options={**OPTIONS, **asked.options}, **choice
             )
             answer.held = not asked.stream
             return answer
@@ -133,10 +170,14 @@ class Service:
         running.queued(self.queue, places, caller.name, units, gates.place)
         return running
 
-    def _require_turn(self, places: Places, units: int, limits: Limits) -> None:
-        """Raise ``QueueFull`` where a request can neither begin nor wait."""
+    def require_open(self) -> None:
+        """Raise ``Draining`` where the server is about to end."""
         if self.is_draining:
             raise Draining("the server is about to end", "ask again in a while")
+
+    def _require_turn(self, places: Places, units: int, limits: Limits) -> None:
+        """Raise ``QueueFull`` where a request can neither begin nor wait."""
+        self.require_open()
         queue = self.queue
         if queue.waiting >= limits.max_queue and queue.would_wait(places, units):
             after = queue.retry_after()
@@ -213,9 +254,13 @@ class Service:
         answer = running.answer
         name = answer.model.name if answer else ""
         decision = answer.facts() if answer else None
-        return Answered(
-            uuid.uuid4().hex, int(time.time()), asked.model or name or AUTO, name, decision
-        )
+        known = answer.attempt.stream.progress[1] if answer else 0
+        if answer is not None and answer.usage is not None:  # it has ended, or was kept
+            known = answer.usage.prompt_tokens
+        id = uuid.uuid4().hex
+        self.recent.note(id, running)
+        named = asked.model or name or AUTO
+        return Answered(id, int(time.time()), named, name, decision, known)
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""

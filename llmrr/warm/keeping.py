@@ -84,7 +84,7 @@ def _keep(job: Mapping[str, Any]) -> None:
         told.set()
         wake.set()
 
-    lending = Lending(pool, most_slots=job["most_slots"], keeps=True, changed=wake.set)
+    lending = Lending(pool, {"most_slots": job["most_slots"]}, keeps=True, changed=wake.set)
     service = Service(lending, places.LEFT, stop)
     first = Later(lambda: _load(lending, loads.load_of(job["load"]))).start()
     try:

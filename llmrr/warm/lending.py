@@ -1,11 +1,13 @@
 """Models of a pool for other processes: which of those that are loaded will do, and how long each
 stays."""
 
+import math
 import threading
 import time
-from collections.abc import Callable, Hashable, Set
+from collections.abc import Callable, Hashable, Mapping, Set
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from llmrr import engines
@@ -20,16 +22,16 @@ PATIENCE_S: Final = 600.0  # for a model of a server to be idle for a moment
 class Lending:
     """The models of a pool, lent to other processes. Safe to use from several threads.
 
-    ``most_slots`` and ``at_least`` are as the process itself loads models. ``keeps`` where models
+    ``own`` are the options with which the process itself loads models. ``keeps`` where models
     leave by what was asked of each, and not by the pool's own rules.
     """
 
     def __init__(
-        self, pool: Pool, *, most_slots: int = 1, at_least: int = 0, keeps: bool = False,
+        self, pool: Pool, own: Mapping[str, Any] = MappingProxyType({}), *, keeps: bool = False,
         changed: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._pool, self._keeps, self._changed = pool, keeps, changed
-        self._most_slots, self._at_least = most_slots, at_least
+        self._stated = own
         self._lock = threading.Lock()
         self._keepalive: dict[Hashable, float | None] = {}
         self._contexts: dict[Hashable, int] = {}
@@ -83,8 +85,8 @@ class Lending:
         return found if found in self._pool.keys else None
 
     def _own(self, options: Options) -> Options:
-        most = self._most_slots if options.slots == 1 else options.most_slots
-        return replace(options, most_slots=most, at_least=max(options.at_least, self._at_least))
+        at_least = max(options.at_least, self._stated.get("at_least", 0))
+        return replace(options, **{**self._stated, "at_least": at_least})
 
     def _given_back(self) -> None:
         with self._lock:
@@ -116,10 +118,11 @@ class Lending:
     def _left(self, held: Held) -> float | None:
         """Seconds until an idle model leaves; None where it stays."""
         rules = self._pool.rules()
-        stays = rules.unload_after if rules.auto_unload else None
+        ends = held.expires(rules.unload_after if rules.auto_unload else math.inf)
         if self._keeps:
             stays = self._keepalive.get(held.key)
-        return None if stays is None else max(0.0, held.used + stays - time.monotonic())
+            ends = math.inf if stays is None else held.used + stays
+        return None if ends == math.inf else max(0.0, ends - time.monotonic())
 
     def opened(self, lent: "Lent", context: int | None) -> None:
         """An answer took so many tokens of context."""

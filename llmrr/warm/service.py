@@ -188,6 +188,10 @@ class Visit:
             return {"done": model.embed(texts)}
         if op == "tokenize":
             return {"done": model.tokenize(message["text"])}
+        if op == "pieces":
+            return {"done": packing.facts(model.pieces(message["tokens"]))}
+        if op == "prompt_tokens":
+            return {"done": model.prompt_tokens(packing.request(message["request"]))}
         if op != "generate":
             raise EngineFailed(f"there is no {op!r}")
         self._stream = stream = model.generate(packing.request(message["request"]))

@@ -1,5 +1,5 @@
-"""Calls whose arguments are elements of their own: Qwen3-Coder and its likes, GLM; and a function's
-tag around JSON, which Functionary 3.1 writes, and Llama at times."""
+"""Calls whose arguments are elements of their own, as Qwen3-Coder and its likes write them; and a
+function's tag around JSON, which Functionary 3.1 writes, and Llama at times."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -22,6 +22,7 @@ from llmrr.engines.calls.base import (
     value_of,
 )
 from llmrr.engines.calls.grammar import Rules
+from llmrr.engines.calls.schemas import kinds_of
 from llmrr.types import Tool, ToolCall
 
 _LONGEST_NAME: Final = 256
@@ -62,8 +63,8 @@ class Elements(Syntax):
         schema = {**ANY_OBJECT, **tool.parameters}
         required = schema.get("required") or ()
         parts = [rules.begin(f"{self.open}\n<function={tool.name}>\n")]
-        for key, about in _first_required(schema):
-            value = _written_value(rules, about, schema, "\n", "</parameter>")
+        for key, about in first_required(schema):
+            value = value_rule(rules, about, schema, "\n", "</parameter>")
             part = f"{rules.text(f'<parameter={key}>{_LINE}')} {value} {rules.text(_LINE)}"
             parts.append(part if key in required else f"({part})?")
         return " ".join([*parts, rules.text(f"</function>\n{self.close}")])
@@ -168,25 +169,31 @@ def _ended(text: str, at: int) -> tuple[int, int] | None:
 
 
 def typed(value: str, schema: object) -> str:
-    """The JSON text of what was written without quotes: a string, where the schema has one, or
-    where it is no JSON.
+    """The JSON text of what was written without quotes: a string, where the schema has one and
+    nothing else that this may be, or where it is no JSON.
 
     >>> typed("5", {"type": "string"}), typed("5", {"type": "integer"}), typed("True", {})
     ('"5"', '5', 'true')
     """
-    kinds = schema.get("type") if isinstance(schema, Mapping) else None
-    kinds = [kinds] if isinstance(kinds, str) else kinds or ()
-    if "string" not in kinds:
-        word = {"True": "true", "False": "false", "None": "null"}.get(value.strip(), value.strip())
-        read = members(f'{{"": {word}}}')
-        if read is not None and list(read) == [""]:
-            return read[""]
-    elif value.strip() == "null" and "null" in kinds:
-        return "null"
+    if isinstance(schema, Mapping) and value in (schema.get("enum") or ()):
+        return dumps(value, ensure_ascii=False)
+    kinds = kinds_of(schema)
+    word = {"True": "true", "False": "false", "None": "null"}.get(value.strip(), value.strip())
+    found = members(f'{{"": {word}}}')
+    if found is not None and list(found) == [""]:
+        kind = _KINDS[type(value_of(found[""]))]
+        if "string" not in kinds or kind in kinds - {"string"}:
+            return found[""]
     return dumps(value, ensure_ascii=False)
 
 
-def _first_required(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+_KINDS: Final[Mapping[type, str]] = {
+    str: "string", int: "integer", float: "number", bool: "boolean", list: "array",
+    dict: "object", type(None): "null",
+}  # fmt: skip
+
+
+def first_required(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The properties, those that must be there first."""
     found = dict(schema.get("properties") or {})
     for key in schema.get("required") or ():
@@ -194,84 +201,23 @@ def _first_required(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield from found.items()
 
 
-def _written_value(
+def value_rule(
     rules: Rules, about: Any, root: Mapping[str, Any], space: str, end: str
 ) -> str:
     """The rule of a value up to the end of its element, with ``space`` before that."""
     known: Mapping[str, Any] = about if isinstance(about, Mapping) else {}
-    if known.get("type") == "string" and "enum" not in known:
+    if "string" in kinds_of(known) and "enum" not in known:
         return rules.until(end)
-    if known.get("type") == "string":
-        words = " | ".join(rules.text(one) for one in known["enum"] if isinstance(one, str))
+    if known.get("enum") and any(isinstance(one, str) for one in known["enum"]):
+        words = " | ".join(
+            rules.text(one if isinstance(one, str) else dumps(one)) for one in known["enum"]
+        )
         return f"({words}) {rules.text(space + end)}"
     shared = {key: root[key] for key in ("$defs", "definitions") if key in root}
     return f"{rules.json({**known, **shared})} {rules.text(space + end)}"
 
 
-_KEY = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>", re.DOTALL)
-
-
-class Pairs(Syntax):
-    """``<tool_call>NAME`` with keys and values in turn."""
-
-    name = "glm"
-    signs = (("<arg_key>",),)
-    triggers = ("<tool_call>",)
-    lead = "<tool_call>"
-    marks = ("<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>",
-             "</arg_value>")  # fmt: skip
-    closers = ">"
-
-    def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
-        end = text.find("</tool_call>")
-        found = re.match(r"<tool_call>\s*([^\s<>{}]+)\s*", text)
-        if end < 0 or not found:
-            return NONE if last or end >= 0 else MORE
-        name, at = found[1], found.end()
-        tool = tools.get(name)
-        kinds = (tool.parameters.get("properties") if tool else None) or {}
-        values: dict[str, str] = {}
-        while key := _KEY.match(text, at, end):
-            close = text.find("</arg_value>", key.end(), end)
-            if close < 0:
-                return NONE
-            values[key[1].strip()] = typed(text[key.end() : close], kinds.get(key[1].strip()))
-            at = close + len("</arg_value>")
-        if text[at:end].strip():
-            return NONE
-        written = (f"{dumps(key, ensure_ascii=False)}: {one}" for key, one in values.items())
-        said = Said(name, f"{{{', '.join(written)}}}")
-        return Found((said,), end + len("</tool_call>"))
-
-    def call(self, rules: Rules, tool: Tool) -> str:
-        schema = {**ANY_OBJECT, **tool.parameters}
-        required = schema.get("required") or ()
-        parts = [rules.begin(f"<tool_call>{tool.name}\n")]
-        for key, about in _first_required(schema):
-            begin = rules.text(f"<arg_key>{key}</arg_key>\n<arg_value>")
-            value = _written_value(rules, about, schema, "", "</arg_value>")
-            part = f"{begin} {value} {rules.text(_LINE)}"
-            parts.append(part if key in required else f"({part})?")
-        return " ".join([*parts, rules.text("</tool_call>")])
-
-    def calls(self, rules: Rules, first: str, more: str | None) -> str:
-        return f"{first} ({rules.text(_LINE)} {more})*" if more else first
-
-    def written(self, calls: Collection[ToolCall]) -> str:
-        def pair(key: str, value: str) -> str:
-            read = value_of(value)
-            said = read if isinstance(read, str) else value
-            return f"<arg_key>{key}</arg_key>\n<arg_value>{said}</arg_value>\n"
-
-        return "\n".join(
-            f"<tool_call>{one.name}\n"
-            + "".join(pair(*each) for each in (members(one.arguments) or {}).items())
-            + "</tool_call>"
-            for one in calls
-        )
-
-
 _SIGNS: Final = ("<function=", "<parameter=")
 ELEMENTS = Elements("qwen3-coder", _SIGNS, tag="tool_call")
 SEED = Elements("seed-oss", ("<seed:tool_call>",), tag="seed:tool_call")
-FUNCTION, PAIRS = Function(), Pairs()
+FUNCTION = Function()

@@ -32,11 +32,12 @@ class Counts(NamedTuple):
 
 class Reader:
     """Reads the events of one answer. ``reasons`` has, once it is known, why each choice ended;
-    ``counts`` what the provider says of tokens."""
+    ``stops`` the stop string that it ended at, ``counts`` what the provider says of tokens."""
 
     def __init__(self, party: Party, choices: int = 1) -> None:
         self.party, self.choices = party, choices
         self.reasons: dict[int, FinishReason] = {}
+        self.stops: dict[int, str] = {}
         self.counts: Counts | None = None
         self.tools = Tools()
         self._texts: dict[int, TextAssembler] = {}
@@ -213,7 +214,8 @@ def refuse_options(provider: str, options: Options, known: Sequence[str] = ()) -
     something only to a model on this machine."""
     usual = Options()
     for name in ("context_size", "gpu_layers", "threads", "flash_attention", "kv_type", "mmap",
-                 "mlock", "lora", "chat_template"):  # fmt: skip
+                 "mlock", "lora", "chat_template", "prefix_cache", "prefix_disk",
+                 "speculate"):  # fmt: skip
         if name not in known and getattr(options, name) != getattr(usual, name):
             raise FeatureMissing(
                 f"{provider} has no {name}: the model runs elsewhere", f"leave out {name}"

@@ -90,6 +90,23 @@ class ResidentModel:
         )
         return found
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes] | None:
+        """The bytes that token ids stand for."""
+        found: list[str | bytes] | None = self._with(
+            lambda connection: self._asked(connection, {"op": "pieces", "tokens": list(tokens)}),
+            lambda model: model.pieces(tokens),
+        )
+        return None if found is None else [packing.octets(one) for one in found]
+
+    def prompt_tokens(self, request: Request) -> list[int] | None:
+        """The token ids that the model is given for a request."""
+        message = {"op": "prompt_tokens", "request": packing.facts(request)}
+        found: list[int] | None = self._with(
+            lambda connection: self._asked(connection, message),
+            lambda model: model.prompt_tokens(request),
+        )
+        return found
+
     def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
         """The logits after each token, from the model loaded here: they are too many to be told."""
         return self.own().logits(tokens)
