@@ -463,6 +463,13 @@ def test_a_path_that_is_too_long_for_a_socket(
     monkeypatch.setenv("LLMRR_HOME", str(tmp_path / ("y" * 100)))
     assert places.folder() != short
 
+    def nowhere() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("tempfile.gettempdir", nowhere)
+    assert places.sockets() == []
+    assert asking.hold(load_of(tmp_path), not_here) is None
+
 
 def test_the_runtime_directory_is_used_where_there_is_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path

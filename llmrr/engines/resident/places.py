@@ -26,7 +26,10 @@ def folder() -> Path:
     import tempfile
 
     digest = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"llmrr-{os.geteuid()}-{digest}"
+    try:
+        return Path(tempfile.gettempdir()) / f"llmrr-{os.geteuid()}-{digest}"
+    except FileNotFoundError:  # none can be written: nobody will listen
+        return place
 
 
 def _usual() -> Path:
