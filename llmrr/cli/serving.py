@@ -64,7 +64,7 @@ def hash_key() -> None:
     from llmrr.server.keyring import hashed
 
     key = output.ask_hidden("The key: ") if sys.stdin.isatty() else sys.stdin.readline()
-    output.data(f'hash = "{hashed(key.strip())}"\n')
+    output.data(f'hash = "{hashed(key.strip())}"')
 
 
 def unit(kind: str, tables: dict[str, Any], variables: Sequence[str]) -> None:
@@ -72,7 +72,7 @@ def unit(kind: str, tables: dict[str, Any], variables: Sequence[str]) -> None:
     from llmrr.server import units
 
     _require_names(variables)
-    output.data(units.text(kind, tables, variables))
+    output.data(units.text(kind, tables, variables).rstrip("\n"))
 
 
 def _require_names(variables: Sequence[str]) -> None:

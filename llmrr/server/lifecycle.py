@@ -64,8 +64,13 @@ class Server(uvicorn.Server):
         timer = asyncio.get_running_loop().call_later(self._drain, self._stop)
         try:
             await super().shutdown(sockets)
+            if tasks := self.server_state.tasks:
+                self._stop()
+                await asyncio.wait(tuple(tasks), timeout=SETTLE_S)
         finally:
             timer.cancel()
+            # What is cancelled now is no error, and uvicorn tells it as one.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; the second time, end."""
