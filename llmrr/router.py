@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from llmrr.choosing.embedding import Embedded
     from llmrr.description import Description, FitLine
+    from llmrr.engines.base import Text
     from llmrr.inventory import Installed
 
 T = TypeVar("T")
@@ -359,20 +360,21 @@ class Router:
         from llmrr.choosing import embedding
 
         embedding.refuse(unknown)
-        if not isinstance(texts, str) and not (texts := embedding.checked(texts)):
+        if not (wanted := embedding.checked(texts)):
             return []
-        found = self.embedded(texts, model=model, options=options, engine=engine).vectors
+        found = self.embedded(wanted, model=model, options=options, engine=engine).vectors
         return found[0] if isinstance(texts, str) else found
 
     def embedded(
         self,
-        texts: str | Sequence[str],
+        texts: "str | Sequence[Text]",
         *,
         model: str | None = None,
         options: Mapping[str, object] | None = None,
         engine: str | None = None,
     ) -> "Embedded":
-        """``embed``, with the model that made the vectors and the decision."""
+        """``embed``, with the model that made the vectors, the decision and what it took; a text
+        may be a tuple of its token ids."""
         from llmrr.choosing import embedding
 
         return embedding.embedded(self._host, texts, model=model, options=options, engine=engine)

@@ -5,8 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmrr.engines.base import Options
-from llmrr.types import Chunk, Feature, FinishReason, Format, ModelFiles, ModelInfo, Request, Usage
+from llmrr.engines.base import Options, Text
+from llmrr.types import (
+    Chunk,
+    Feature,
+    FinishReason,
+    Format,
+    ModelFiles,
+    ModelInfo,
+    Request,
+    ToolCall,
+    Usage,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +26,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Reply:
     """What is said to one request. A ``BaseException`` among the pieces is raised at its place;
-    ``("reasoning", TEXT)`` is thought instead of said."""
+    ``("reasoning", TEXT)`` is thought instead of said, a ``ToolCall`` called."""
 
     pieces: tuple[Any, ...]
     finish_reason: FinishReason = "stop"
@@ -42,6 +52,8 @@ class FakeStream(Iterator[Chunk]):
         for piece in self.said.pieces:
             if isinstance(piece, BaseException):
                 self.steps.append(piece)
+            elif isinstance(piece, ToolCall):
+                self.steps.append(Chunk(tool_calls=(piece,)))
             elif isinstance(piece, tuple):
                 self.steps.append(Chunk(reasoning=piece[1]))
             else:
@@ -90,7 +102,7 @@ class FakeModel:
         self.engine.streams.append(stream)
         return stream
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         self.engine.texts.extend(texts)
         return [[float(len(text)), 0.5] for text in texts]
 
@@ -121,7 +133,7 @@ class FakeEngine:
         self.asked: list[FakeModel] = []
         self.loads: list[tuple[Path, Options]] = []
         self.streams: list[FakeStream] = []
-        self.texts: list[str] = []
+        self.texts: list[Text] = []
 
     def missing(self) -> str | None:
         return None

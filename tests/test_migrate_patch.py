@@ -269,4 +269,5 @@ def test_what_a_change_would_leave_is_told_only_of_a_change(tmp_path: Path) -> N
 
 def test_that_a_server_has_to_run_is_told(tmp_path: Path, typed: Typed) -> None:
     (tmp_path / "a.py").write_text(PY.format("client = OpenAI()"))
-    assert "a server has to run" in typed("migrate", "plan", "--patch", "serve", str(tmp_path)).err
+    seen = typed("migrate", "plan", "--patch", "serve", str(tmp_path))
+    assert "llmrr serve has to run" in seen.err

@@ -11,7 +11,7 @@ from llmrr.choosing.dispatch import Call, Dispatch
 from llmrr.choosing.host import Host
 from llmrr.choosing.profiles import Loading
 from llmrr.choosing.wishes import Wish
-from llmrr.engines.base import Model, Stream
+from llmrr.engines.base import Model, Stream, Text
 from llmrr.engines.remote import estimates
 from llmrr.errors import InvalidRequest, nearest
 from llmrr.routing import Decision
@@ -22,17 +22,18 @@ _TAKEN = ("model", "options", "engine")
 
 
 class Embedded(NamedTuple):
-    """One vector of length 1 per text, and the model that made them. ``decision`` is None where
-    nothing was to be chosen."""
+    """One vector of length 1 per text, the model that made them, and what it took. ``decision`` is
+    None where nothing was to be chosen."""
 
     vectors: list[list[float]]
     model: Resolved
     decision: Decision | None = None
+    usage: Usage = Usage()
 
 
 def embedded(
     host: Host,
-    texts: str | Sequence[str],
+    texts: str | Sequence[Text],
     *,
     model: str | None,
     options: Mapping[str, object] | None,
@@ -42,7 +43,7 @@ def embedded(
     wanted, setup = checked(texts), host.setup
     if not wanted:
         raise InvalidRequest("there are no texts", 'embed(["…", "…"])')
-    request = Request(prompt=max(wanted, key=len, default=""))  # the longest text must fit
+    request = _longest(wanted)
     need = (NEED,) if setup.selection.members(model) else ()
     wish = Wish(model, None, (), need, Loading.of(options, engine))
     chosen = setup.selection.choose(request, wish, host.moment())
@@ -56,7 +57,7 @@ def embedded(
 class Embedding:
     """Texts on their way through the models that were chosen for them."""
 
-    def __init__(self, dispatch: Dispatch, texts: Sequence[str]) -> None:
+    def __init__(self, dispatch: Dispatch, texts: Sequence[Text]) -> None:
         self._dispatch, self._texts = dispatch, list(texts)
         self._vectors: list[list[float]] = []
         self._usage = Usage()
@@ -76,7 +77,7 @@ class Embedding:
         )
         attempt = attempts.begin()
         attempts.ended(usage=self._usage, finish_reason="stop")
-        return Embedded(self._vectors, attempt.model, chosen.decision)
+        return Embedded(self._vectors, attempt.model, chosen.decision, self._usage)
 
     def start(self, model: Resolved, request: Request) -> Attempt:
         """Load the model and let it work. Raises what goes wrong with either."""
@@ -98,12 +99,23 @@ class Embedding:
         self._dispatch.keep(ended, is_said=False, is_answer=False, was_asked=self._was_asked)
 
 
-def _usage(model: Model, texts: Sequence[str], load_s: float, total_s: float) -> Usage:
-    counted = [model.tokenize(text) for text in texts]
+def _longest(texts: Sequence[Text]) -> Request:
+    """The longest text, which must fit."""
+    ids = max((one for one in texts if not isinstance(one, str)), key=len, default=())
+    text = max((one for one in texts if isinstance(one, str)), key=len, default="")
+    return Request(tokens=ids) if len(ids) > estimates.tokens_of(text) else Request(prompt=text)
+
+
+def _usage(model: Model, texts: Sequence[Text], load_s: float, total_s: float) -> Usage:
+    counted = [model.tokenize(text) if isinstance(text, str) else text for text in texts]
     known = [len(one) for one in counted if one is not None]
     guessed = len(known) < len(texts)
-    tokens = sum(map(estimates.tokens_of, texts)) if guessed else sum(known)
+    tokens = sum(map(_guessed, texts)) if guessed else sum(known)
     return Usage(prompt_tokens=tokens, estimated=guessed, load_s=load_s, total_s=total_s)
+
+
+def _guessed(text: Text) -> int:
+    return estimates.tokens_of(text) if isinstance(text, str) else len(text)
 
 
 def refuse(stated: Mapping[str, object]) -> None:
@@ -114,11 +126,12 @@ def refuse(stated: Mapping[str, object]) -> None:
         raise InvalidRequest(f"embed has no argument {name!r}", hint)
 
 
-def checked(texts: object) -> list[str]:
-    """The texts of a call, one or several. Raises ``InvalidRequest``.
+def checked(texts: object) -> list[Text]:
+    """The texts of a call, one or several; a text may be a tuple of its token ids. Raises
+    ``InvalidRequest``.
 
-    >>> checked("a"), checked(("a", "b"))
-    (['a'], ['a', 'b'])
+    >>> checked("a"), checked(["a", (1, 2)])
+    (['a'], ['a', (1, 2)])
     """
     if isinstance(texts, str):
         texts = [texts]
@@ -126,6 +139,11 @@ def checked(texts: object) -> list[str]:
         raise InvalidRequest(f"the texts are {texts!r}", 'embed("…"), or embed(["…", "…"])')
     found = list(texts)
     for at, one in enumerate(found):
-        if not isinstance(one, str) or not one.strip():
+        if not (_is_tokens(one) or (isinstance(one, str) and one.strip())):
             raise InvalidRequest(f"texts[{at}] = {one!r} is no text", "leave it out")
     return found
+
+
+def _is_tokens(one: object) -> bool:
+    """Whether this is a text as its token ids."""
+    return isinstance(one, tuple) and bool(one) and all(type(token) is int for token in one)

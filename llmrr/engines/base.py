@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OnOffAuto = Literal["auto", "on", "off"]
+Text = str | tuple[int, ...]  # or the ids of its tokens, to which nothing is added
 
 CONTEXT_AT_LEAST = 4096  # tokens
 
@@ -88,7 +89,7 @@ class Model(Protocol):
         the engine cannot do.
         """
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         """One vector of ``info.embedding_length`` numbers per text, normalised to length 1."""
 
     def tokenize(self, text: str) -> list[int] | None:

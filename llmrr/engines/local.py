@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmrr.engines import prompting, rendering, room
 from llmrr.engines.backend import Backend
-from llmrr.engines.base import Options
+from llmrr.engines.base import Options, Text
 from llmrr.engines.later import Later
 from llmrr.engines.runner import Runner, Task
 from llmrr.engines.sampler import Sampler, top_logprobs
@@ -127,11 +127,11 @@ class LocalModel:
         self._require_open()
         return self.tokens.tokenize(text)
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         """One vector of length 1 per text. Raises ``FeatureMissing`` where the engine has none of
         this model, ``ContextOverflow`` for a text that is too long."""
         self._require_open()
-        tokens = [self.tokens.enclosed(text) or [self.tokens.bos or 0] for text in texts]
+        tokens = [self._ids(text) for text in texts]
         self._require_room("longest text", max(map(len, tokens), default=0))
         return self._runner.later(lambda: self._backend.embed(tokens)).result()
 
@@ -146,6 +146,12 @@ class LocalModel:
         self._runner.close()
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _ids(self, text: Text) -> Sequence[int]:
+        if isinstance(text, str):
+            return self.tokens.enclosed(text) or [self.tokens.bos or 0]
+        prompting.require_known(text, max(self.tokens.size, self.info.vocabulary or 0))
+        return text
 
     def _every(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
         import numpy as np

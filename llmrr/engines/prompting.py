@@ -1,6 +1,6 @@
 """What every engine does with a request before anything is computed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -85,6 +85,13 @@ def _data(image: Image) -> bytes:
     )
 
 
+def require_known(tokens: Sequence[int], size: int) -> None:
+    """Raise ``UsageError`` for a token that the model has not, of ``size`` that there are."""
+    for token in tokens:
+        if not 0 <= token < size:
+            raise UsageError(f"the model has no token {token}", f"its tokens are 0 to {size - 1}")
+
+
 def tokenized(
     request: Request, prompt: Prompt, tokenize: Callable[[str], list[int]], *, size: int
 ) -> list[int]:
@@ -92,9 +99,7 @@ def tokenized(
     text's. Raises ``UsageError`` for one that the model has not."""
     if not request.tokens:
         return tokenize(prompt.text)
-    for token in request.tokens:
-        if not 0 <= token < size:
-            raise UsageError(f"the model has no token {token}", f"its tokens are 0 to {size - 1}")
+    require_known(request.tokens, size)
     return [*request.tokens, *(tokenize(prompt.text) if prompt.text else ())]
 
 

@@ -26,7 +26,8 @@ from llmrr.types import Chunk, FinishReason, Request, TokenLogprob, ToolCall, Us
 class Asked:
     """A request as a client means it. ``model`` is the name that it sent; ``stream`` whether the
     answer is to come in pieces, ``usage`` whether those end with what it took; ``choice`` has what
-    else ``Router.run`` takes; ``body`` is what was sent, for what the answer repeats."""
+    else ``Router.run`` takes; ``body`` is what was sent, for what the answer repeats. ``others``
+    are asked besides, their choices follow."""
 
     request: Request
     model: str | None = None
@@ -34,6 +35,7 @@ class Asked:
     usage: bool = False
     choice: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
+    others: tuple[Request, ...] = ()
 
 
 class Answered(NamedTuple):

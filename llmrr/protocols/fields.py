@@ -8,11 +8,14 @@ from llmrr.errors import InvalidRequest
 
 
 class BadField(InvalidRequest):
-    """A field of a request has the wrong type or value. ``param`` is its name, as it was sent."""
+    """A field of a request has the wrong type or value. ``param`` is its name, as it was sent,
+    ``code`` a word for what is wrong, where the protocol has such."""
 
-    def __init__(self, param: str, message: str, hint: str = "") -> None:
+    def __init__(
+        self, param: str, message: str, hint: str = "", *, code: str | None = None
+    ) -> None:
         super().__init__(message, hint)
-        self.param = param
+        self.param, self.code = param, code
 
 
 class Fields:
@@ -37,10 +40,21 @@ class Fields:
 
     def bad(self, name: str, expected: str) -> BadField:
         """The error for a value that is not what is ``expected``."""
-        shown = repr(self.given.get(name))
+        full, value = self._place + name, self.given.get(name)
+        if value is None:
+            said = f"{full} is missing: a {expected}"
+            return BadField(full, said, code="missing_required_parameter")
+        shown = repr(value)
         shown = shown if len(shown) <= 60 else shown[:59] + "…"
-        full = self._place + name
-        return BadField(full, f"{full} = {shown} is no {expected}", f"{full}: a {expected}")
+        return BadField(full, f"{full} = {shown} is no {expected}", code="invalid_value")
+
+    def refuse(self, name: str, why: str, hint: str = "") -> None:
+        """Raise ``BadField`` for a value that the protocol has, and nothing here serves. What is
+        null, false or empty asks for nothing."""
+        if self.given.get(name):
+            full = self._place + name
+            said = f"{full} is not served here: {why}"
+            raise BadField(full, said, hint, code="unsupported_parameter")
 
     def text(self, name: str) -> str | None:
         """A text. Raises ``BadField``, as the others do."""
@@ -113,7 +127,7 @@ class Fields:
         """One of these words."""
         value = self.text(name)
         if value is not None and value not in choices:
-            raise self.bad(name, f"one of {', '.join(choices)}")
+            raise self.bad(name, f"word of {', '.join(choices)}")
         return value
 
 

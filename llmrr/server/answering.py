@@ -10,7 +10,8 @@ from starlette.types import Receive
 from llmrr.protocols.base import Answered, Asked, Writer
 from llmrr.server.running import Running
 from llmrr.server.service import Service
-from llmrr.server.streaming import Encode, Streamed, dumps, sse
+from llmrr.server.streaming import Encode, Streamed, sse
+from llmrr.server.telling import as_json
 
 MakeWriter = Callable[[Answered, Asked], Writer]
 
@@ -32,7 +33,7 @@ async def respond(
             return Streamed(running, leaving, writer, encode)
         chunks = await running.whole()
         writer = make(service.about(asked, running), asked)
-        return Response(dumps(writer.whole(chunks)), media_type="application/json")
+        return as_json(writer.whole(chunks))
     except BaseException:
         running.cancel()
         raise

@@ -6,14 +6,38 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from llmrr.errors import LlmrrError
-from llmrr.server import faults, health, openai
+from llmrr.server import (
+    faults,
+    health,
+    models,
+    openai,
+    openapi,
+    responses,
+    routing,
+    telling,
+    vectors,
+)
 from llmrr.server.service import Service
 from llmrr.server.state import Looks
 
-ROUTES = [*openai.ROUTES, *health.ROUTES]
+PARTS = (openai, responses, vectors, models, routing, health)
+
+
+async def described(request: Request) -> Response:
+    """``GET /openapi.json``: all of them."""
+    return telling.as_json(openapi.document([*(part.PATHS for part in PARTS), PATHS]))
+
+
+PATHS: openapi.Paths = {
+    "/openapi.json": {
+        "get": openapi.operation("This document.", openapi.answer(openapi.OBJECT))
+    }
+}
+ROUTES = [*(route for part in PARTS for route in part.ROUTES), Route("/openapi.json", described)]
 
 
 class App(Starlette):

@@ -13,6 +13,12 @@ from llmrr.protocols import base, openai
 logger = logging.getLogger("llmrr.server")
 
 
+class NoPath(NotFound):
+    """Nothing is served under a path."""
+
+    code = "unknown_url"
+
+
 async def respond(request: Request, error: Exception) -> Response:
     """The response for an error. A bug is logged with its traceback, and told as such."""
     status = base.status_of(error)
@@ -26,7 +32,7 @@ async def respond_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     said = f"{request.method} {request.url.path}"
     if error.status_code == 404:
-        told: LlmrrError = NotFound(f"there is no {said}", "GET /openapi.json lists what there is")
+        told: LlmrrError = NoPath(f"there is no {said}", "GET /openapi.json lists what there is")
     else:
         told = UsageError(f"{said}: {error.detail}")
     return response(request.url.path, told, error.status_code, error.headers)

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from llmrr import __version__
 from llmrr.server import exposition
+from llmrr.server.openapi import TEXT, Paths, answer, operation, shape
 
 
 async def health(request: Request) -> Response:
@@ -36,3 +37,10 @@ async def metrics(request: Request) -> Response:
 
 
 ROUTES = [Route("/health", health), Route("/metrics", metrics)]
+_EXPOSED = {"description": "The figures.", "content": {"text/plain": {"schema": TEXT}}}
+PATHS: Paths = {
+    "/metrics": {"get": operation("Figures for Prometheus.", _EXPOSED)},
+    "/health": {
+        "get": operation("Whether it is up.", answer(shape(["status", "version", "requests"])))
+    }
+}

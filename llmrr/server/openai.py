@@ -1,26 +1,48 @@
-"""OpenAI's API."""
+"""OpenAI's API: answers. The paths stand with and without ``/v1``, as llama-server has them."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from llmrr.protocols import openai
-from llmrr.server import answering, reading
+from llmrr.protocols.base import Answered, Asked, Writer
+from llmrr.server import answering, reading, telling
+from llmrr.server.answering import MakeWriter
+from llmrr.server.openai_paths import CHAT_PATH, COMPLETION_PATH
+from llmrr.server.openapi import Paths
 
 
 async def chat_completions(request: Request) -> Response:
     """``POST /v1/chat/completions``."""
-    asked = openai.chat(await reading.json_object(request))
-    return await answering.respond(request, asked, openai.ChatWriter)
+    return await told(request, openai.chat(await reading.json_object(request)), openai.ChatWriter)
 
 
 async def completions(request: Request) -> Response:
     """``POST /v1/completions``."""
     asked = openai.completion(await reading.json_object(request))
-    return await answering.respond(request, asked, openai.CompletionWriter)
+    return await told(request, asked, openai.CompletionWriter)
+
+
+async def told(request: Request, asked: Asked, make: MakeWriter) -> Response:
+    """The answer, with what the router knows in its headers."""
+    headers: dict[str, str] = {}
+
+    def making(about: Answered, asked: Asked) -> Writer:
+        headers.update(telling.headers(about))
+        return make(about, asked)
+
+    response = await answering.respond(request, asked, making)
+    response.headers.update(headers)
+    return response
 
 
 ROUTES = [
-    Route("/v1/chat/completions", chat_completions, methods=["POST"]),
-    Route("/v1/completions", completions, methods=["POST"]),
+    Route(start + path, endpoint, methods=["POST"])
+    for start in ("/v1", "")
+    for path, endpoint in (("/chat/completions", chat_completions), ("/completions", completions))
 ]
+PATHS: Paths = {
+    start + path: item
+    for start in ("/v1", "")
+    for path, item in (("/chat/completions", CHAT_PATH), ("/completions", COMPLETION_PATH))
+}

@@ -10,15 +10,19 @@ from typing import Any, Final, NamedTuple
 
 from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
+from llmrr.choosing.several import together
 from llmrr.choosing.wishes import needs_of
 from llmrr.config import Config
 from llmrr.errors import ContextOverflow, InvalidRequest
 from llmrr.protocols.base import Answered, Asked
+from llmrr.protocols.fields import BadField
 from llmrr.router import Router
+from llmrr.routing import Decision
 from llmrr.server import callers, logs
 from llmrr.server.callers import Caller
 from llmrr.server.counting import Metrics
 from llmrr.server.gates import Gates
+from llmrr.server.kept_responses import KeptResponses
 from llmrr.server.queueing import Places, Queue
 from llmrr.server.refusals import Draining, QueueFull
 from llmrr.server.running import Running
@@ -26,7 +30,7 @@ from llmrr.types import Request
 
 AUTO: Final = "auto"  # leaves the choice to the router
 # A server takes more context than its first request needs, if it fits.
-CONTEXT_AT_LEAST: Final = 32768
+OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768}
 AT_ONCE: Final = 512  # answers: each holds a thread, which mostly waits
 NAMES_FRESH_S: Final = 1.0
 
@@ -54,6 +58,7 @@ class Service:
         self.is_draining = False
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self._settings()[1].room(place))
+        self.responses = KeptResponses()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     # -- names ---------------------------------------------------------------------------------
@@ -102,27 +107,30 @@ class Service:
         """Begin to answer, in turn. Raises ``NotFound`` for a model that there is not, what is
         asked in too large a measure, and ``RateLimited`` where nothing more can wait."""
         limits, gates = self._settings()
-        model, request = self.model_of(asked.model), limited(asked.request, limits)
+        model = self.model_of(asked.model)
+        requests = [limited(one, limits) for one in (asked.request, *asked.others)]
+        units = sum(one.n for one in requests)
         visit, places = callers.visit(), gates.places(model)
         caller, visit.model = visit.caller, model or AUTO
-        choice = self._allowed(model, asked.choice, caller)
-        self._require_turn(places, request.n, limits)
+        choice = self._choice(asked, model, caller)
+        self._require_turn(places, units, limits)
         caller.enter()
 
-        def begin() -> Answer:
+        def begin(request: Request) -> Answer:
             answer = self.router.run(
-                request, model=model, options={"at_least": CONTEXT_AT_LEAST}, **choice
+                request, model=model, options=OPTIONS, **choice
             )
             answer.held = not asked.stream
             return answer
 
         running = Running(
-            begin, self.executor, held=not asked.stream, timeout=limits.timeout
+            lambda: together(begin, requests), self.executor, held=not asked.stream,
+            timeout=limits.timeout,
         )
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self._ended(running, caller))
         logs.asked(id(running), asked)
-        running.queued(self.queue, places, caller.name, request.n, gates.place)
+        running.queued(self.queue, places, caller.name, units, gates.place)
         return running
 
     def _require_turn(self, places: Places, units: int, limits: Limits) -> None:
@@ -137,17 +145,17 @@ class Service:
                 f"again in {after:.0f} s", retry_after=after,
             )  # fmt: skip
 
-    def _allowed(
-        self, model: str | None, choice: Mapping[str, Any], caller: Caller
-    ) -> Mapping[str, Any]:
-        """What is stated of the choice, within what the caller may use: no other model answers in
-        its place."""
+    def _choice(self, asked: Asked, model: str | None, caller: Caller) -> dict[str, Any]:
+        """What is stated of the choice, with names that mean models here, and within what the
+        caller may use: no other model answers in its place. Raises what ``model_of`` does."""
+        found = {**asked.choice}
+        for name in ("models", "fallback"):
+            if found.get(name):
+                found[name] = tuple(self.model_of(one) or one for one in found[name])
+        if found.get("models") and model is not None:
+            raise BadField("models", "model names one, and models those to choose among", '"auto"')
         if not caller.rules.models:
-            return choice
-        found = {**choice}
-        for key in ("models", "fallback"):
-            for name in found.get(key) or ():
-                callers.require_model(name)
+            return found
         if self.router.chooses(model):
             if not found.get("models") and model is None:
                 found["models"] = tuple(sorted(self.names()))
@@ -156,6 +164,13 @@ class Service:
         if not found.get("fallback"):
             found["fallback"] = False
         return found
+
+    def decide(self, asked: Asked) -> Decision:
+        """Which model a request would go to; nothing is run. Raises what ``model_of`` does."""
+        model = self.model_of(asked.model)
+        choice = self._choice(asked, model, callers.current())
+        choice.pop("cache", None)
+        return self.router.route(asked.request, model=model, options=OPTIONS, **choice)
 
     def _ended(self, running: Running, caller: Caller) -> None:
         self.under_way.discard(running)
@@ -175,7 +190,7 @@ class Service:
 
     def prepare(self) -> None:
         """Load what is to be loaded beforehand."""
-        self.router.initialize({"at_least": CONTEXT_AT_LEAST})
+        self.router.initialize(OPTIONS)
 
     def tick(self) -> None:
         """Once a second: look whether the configuration has changed."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmrr import hardware
 from llmrr.engines import prompting, rendering
-from llmrr.engines.base import Options
+from llmrr.engines.base import Options, Text
 from llmrr.engines.later import Later
 from llmrr.engines.llamacpp import vectors
 from llmrr.engines.llamacpp.api import AbortFlag, Vocab
@@ -177,11 +177,17 @@ class LlamaModel:
         with self._loaded.in_use():
             return self.vocab.tokenize(text)
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         """One vector of length 1 per text, pooled as the file says, else by the mean."""
         with self._loaded.in_use():
-            tokens = [self.vocab.tokenize(text, add_special=True) or [0] for text in texts]
+            tokens = [self._ids(text) for text in texts]
         return self.embed_tokens(tokens)
+
+    def _ids(self, text: Text) -> Sequence[int]:
+        if isinstance(text, str):
+            return self.vocab.tokenize(text, add_special=True) or [0]
+        prompting.require_known(text, self.vocab.size)
+        return text
 
     def embed_tokens(self, tokens: Sequence[Sequence[int]]) -> list[list[float]]:
         """``embed`` for texts that are tokens already, none of them empty."""

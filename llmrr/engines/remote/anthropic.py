@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from llmrr.engines.base import Text
 from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.dialect import (
     Counts,
@@ -87,7 +88,7 @@ class Anthropic:
         """What reads the answer."""
         return Messages(party)
 
-    def embedding(self, texts: Sequence[str]) -> Call:
+    def embedding(self, texts: Sequence[Text]) -> Call:
         """Raises ``FeatureMissing``."""
         raise missing("anthropic", "embeddings")
 

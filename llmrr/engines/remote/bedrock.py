@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.engines import prompting
+from llmrr.engines.base import Text
 from llmrr.engines.remote import aws, retry, vectors
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import (
@@ -24,6 +25,7 @@ from llmrr.engines.remote.dialect import (
     signature_of,
     signed,
     stated,
+    words,
 )
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.exchange import Exchange, watched
@@ -94,12 +96,12 @@ class BedrockModel:
             lambda: Blocks(self._party), on_chunk,
         )  # fmt: skip
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         """One vector of length 1 per text. Raises ``FeatureMissing`` for a model that makes none,
         or in a form that is not known here."""
         self._require_open()
         found: list[list[float]] = []
-        for asked in vectors.bodies(self._endpoint.model, texts):
+        for asked in vectors.bodies(self._endpoint.model, words(texts, "bedrock")):
             found += self._vectors(asked)
         if len(found) != len(texts):
             raise self._party.broken(f"has {len(found)} vectors for {len(texts)} texts")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from llmrr.engines.base import Text
 from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.dialect import (
     Counts,
@@ -12,6 +13,7 @@ from llmrr.engines.remote.dialect import (
     refuse_raw,
     schema_of,
     stated,
+    words,
 )
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
@@ -68,11 +70,11 @@ class Cohere:
         """What reads the answer."""
         return Deltas(party)
 
-    def embedding(self, texts: Sequence[str]) -> Call:
+    def embedding(self, texts: Sequence[Text]) -> Call:
         """Vectors of texts to be compared with each other."""
         return Call("/v2/embed", {
-            "model": self._endpoint.model, "texts": list(texts), "input_type": "clustering",
-            "embedding_types": ["float"], "truncate": "NONE",
+            "model": self._endpoint.model, "texts": words(texts, "cohere"),
+            "input_type": "clustering", "embedding_types": ["float"], "truncate": "NONE",
         })  # fmt: skip
 
     def vectors(self, document: Event) -> list[list[float]]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from llmrr.engines.base import Options
+from llmrr.engines.base import Options, Text
 from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party, in_stream
@@ -118,11 +118,19 @@ class Dialect(Protocol):
     def reader(self, request: Request, party: Party) -> Reader:
         """What reads its answer."""
 
-    def embedding(self, texts: Sequence[str]) -> Call:
+    def embedding(self, texts: Sequence[Text]) -> Call:
         """The call for vectors. Raises ``FeatureMissing``."""
 
     def vectors(self, document: Event) -> list[list[float]]:
         """The vectors of its answer, in the order of the texts."""
+
+
+def words(texts: Sequence[Text], provider: str) -> list[str]:
+    """Texts for a provider that takes no token ids. Raises ``FeatureMissing``."""
+    found = [one for one in texts if isinstance(one, str)]
+    if len(found) < len(texts):
+        raise FeatureMissing(f"{provider} takes words, and no tokens by their ids", "the texts")
+    return found
 
 
 def stated(sampling: Sampling, names: Mapping[str, str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
+from llmrr.engines.base import Text
 from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.dialect import (
     Counts,
@@ -16,6 +17,7 @@ from llmrr.engines.remote.dialect import (
     signature_of,
     signed,
     stated,
+    words,
 )
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
@@ -111,14 +113,15 @@ class Google:
         """What reads the answer."""
         return Candidates(party, request.n)
 
-    def embedding(self, texts: Sequence[str]) -> Call:
+    def embedding(self, texts: Sequence[Text]) -> Call:
         """Vectors of several texts; at Vertex AI a prediction, where nothing is to be cut."""
+        said = words(texts, self._name)
         if self._name == "vertex":
-            body = {"instances": [{"content": text} for text in texts],
+            body = {"instances": [{"content": text} for text in said],
                     "parameters": {"autoTruncate": False}}  # fmt: skip
             return Call(f"/{self._model}:predict", body)
         requests = [
-            {"model": self._model, "content": {"parts": [{"text": text}]}} for text in texts
+            {"model": self._model, "content": {"parts": [{"text": text}]}} for text in said
         ]
         return Call(f"/{self._model}:batchEmbedContents", {"requests": requests})
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
 from llmrr.engines import prompting
+from llmrr.engines.base import Text
 from llmrr.engines.remote import retry
 from llmrr.engines.remote.client import Call, Client
 from llmrr.engines.remote.deadlines import Deadlines
@@ -78,7 +79,7 @@ class RemoteModel:
             lambda: self._dialect.reader(request, party), on_chunk, self._client.reached,
         )  # fmt: skip
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         """One vector of length 1 per text."""
         self._require_open()
         found: list[list[float]] = []

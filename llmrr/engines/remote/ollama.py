@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from llmrr.engines.base import Options
+from llmrr.engines.base import Options, Text
 from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.dialect import (
     Counts,
@@ -14,6 +14,7 @@ from llmrr.engines.remote.dialect import (
     refuse,
     schema_of,
     stated,
+    words,
 )
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
@@ -72,9 +73,9 @@ class Ollama:
         """What reads the answer."""
         return Lines(party)
 
-    def embedding(self, texts: Sequence[str]) -> Call:
+    def embedding(self, texts: Sequence[Text]) -> Call:
         """Vectors of several texts."""
-        body = {"model": self._endpoint.model, "input": list(texts)}
+        body = {"model": self._endpoint.model, "input": words(texts, "ollama")}
         return Call("/api/embed", body | ({"options": self._loading} if self._loading else {}))
 
     def vectors(self, document: Event) -> list[list[float]]:

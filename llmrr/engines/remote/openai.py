@@ -6,6 +6,7 @@ https://platform.openai.com/docs/api-reference/chat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from llmrr.engines.base import Text
 from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.dialect import Counts, Reader, missing, refuse, schema_of, stated
 from llmrr.engines.remote.events import Event
@@ -94,7 +95,7 @@ class OpenAI:
         """What reads the answer."""
         return Chunks(party, request.n)
 
-    def embedding(self, texts: Sequence[str]) -> Call:
+    def embedding(self, texts: Sequence[Text]) -> Call:
         """Vectors of floats."""
         body = {"model": self._endpoint.model, "input": list(texts), "encoding_format": "float"}
         return Call(self._path("embeddings"), body)

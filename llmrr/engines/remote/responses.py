@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from llmrr.engines.base import Text
 from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.dialect import (
     Counts,
@@ -59,7 +60,7 @@ class Responses:
         """What reads the answer."""
         return Output(party)
 
-    def embedding(self, texts: Sequence[str]) -> Call:
+    def embedding(self, texts: Sequence[Text]) -> Call:
         """Vectors, by the other interface."""
         found: Call = self._below.embedding(texts)
         return found

@@ -1,12 +1,15 @@
 """OpenAI's protocol.
 
-``chat_completions`` and ``text_completions`` understand a body and write an answer down; they share
-``sampling``, how a body states the choice of the next token, and ``common``. ``errors`` has the
-shape of an error.
+``chat_completions``, ``text_completions``, ``responses`` and ``embeddings`` understand a body and
+write an answer down. What they share: ``messages`` and ``tools``, what is said and what may be
+called; ``sampling``, how a body states the choice of the next token; ``logprobs``; ``common``.
+``errors`` has the shape of an error.
 """
 
 from llmrr.protocols.openai.chat_completions import ChatWriter, chat
 from llmrr.protocols.openai.errors import error
 from llmrr.protocols.openai.text_completions import CompletionWriter, completion, prompts
 
-__all__ = ["ChatWriter", "CompletionWriter", "chat", "completion", "error", "prompts"]
+__all__ = [
+    "ChatWriter", "CompletionWriter", "chat", "completion", "error", "prompts",
+]  # fmt: skip

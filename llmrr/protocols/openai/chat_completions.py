@@ -1,34 +1,55 @@
 """Chat completions: https://platform.openai.com/docs/api-reference/chat"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from json.encoder import encode_basestring
+from typing import Any, Final
 
-from llmrr.choosing import turns
 from llmrr.protocols import base
 from llmrr.protocols.base import Answered, Asked, Event
-from llmrr.protocols.fields import Fields
+from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common
-from llmrr.protocols.openai.errors import error
+from llmrr.protocols.openai.logprobs import chat_logprobs
+from llmrr.protocols.openai.messages import messages
 from llmrr.protocols.openai.sampling import sampling
-from llmrr.types import Chunk, Request, TokenLogprob, ToolCall, Usage
+from llmrr.protocols.openai.tools import offered
+from llmrr.types import Chunk, Request, ToolCall
+
+_REFUSED: Final = {
+    "audio": "no model here speaks",
+    "web_search_options": "nothing here searches the web",
+}
 
 
 def chat(body: Mapping[str, Any]) -> Asked:
     """The body of ``/v1/chat/completions``. Raises ``InvalidRequest`` naming what is wrong."""
     given = Fields(body)
-    messages = turns.turns(given.listed("messages"))
+    for name, why in _REFUSED.items():
+        given.refuse(name, why)
+    if set(given.words("modalities") or ()) - {"text"}:
+        raise BadField("modalities", "modalities: every answer here is text", '["text"]')
     limit = given.whole("max_completion_tokens", 1) or given.whole("max_tokens", -1)
-    logprobs = None
-    if given.flag("logprobs"):
-        logprobs = given.whole("top_logprobs", 0, 20) or 0
+    if limit == 0:
+        raise given.bad("max_tokens", "whole number of 1 or more")
+    tools, tool_choice = offered(given)
     request = Request(
-        messages=messages,
-        n=given.whole("n", 1, 128) or 1,
-        sampling=sampling(given, limit, logprobs),
-        tools=turns.tools(given.listed("tools") or ()),
-        tool_choice=turns.tool_choice(given.get("tool_choice")),
+        messages=messages(given),
+        n=given.whole("n", 1, common.MOST_CHOICES) or 1,
+        sampling=sampling(given, limit, _logprobs(given)),
+        tools=tools,
+        tool_choice=tool_choice,
     )
+    given.flag("parallel_tool_calls")
     return common.asked(request, given)
+
+
+def _logprobs(given: Fields) -> int | None:
+    """How many alternatives a token's logprob comes with; None without logprobs."""
+    top = given.whole("top_logprobs", 0, 20)
+    if given.flag("logprobs"):
+        return top or 0
+    if top:
+        raise BadField("top_logprobs", "top_logprobs is for logprobs", '"logprobs": true')
+    return None
 
 
 class ChatWriter:
@@ -36,46 +57,37 @@ class ChatWriter:
 
     def __init__(self, about: Answered, asked: Asked) -> None:
         self._about, self._asked = about, asked
-        self._begun: set[int] = set()
         self._calls: dict[int, int] = {}
-        self._usage: Usage | None = None
+        self._one_call = asked.body.get("parallel_tool_calls") is False
+        self._older = not asked.body.get("tools") and bool(asked.body.get("functions"))
+        head = self._head("chat.completion.chunk")
+        self._ending = common.Ending(head, usage=asked.usage)
+        # What every piece of text has around it: a piece is told in a microsecond.
+        self._before = common.dumps(head)[:-1] + ',"choices":[{"index":'
+        self._after = '}],"usage":null}' if asked.usage else "}]}"
+        self.end, self.failed = self._ending.end, self._ending.failed
 
     def begin(self) -> Iterator[Event]:
         """Every choice begins with its role."""
         for index in range(self._asked.request.n):
-            yield self._chunk(index, {"role": "assistant", "content": ""})
+            yield self._chunk(index, '{"role":"assistant","content":"","refusal":null}')
 
     def piece(self, chunk: Chunk) -> Iterator[Event]:
         """What a chunk adds to its choice, and how that ended."""
-        self._usage = chunk.usage or self._usage
-        delta: dict[str, Any] = {}
+        self._ending.usage = chunk.usage or self._ending.usage
+        delta = []
         if chunk.reasoning:
-            delta["reasoning_content"] = chunk.reasoning
+            delta.append(f'"reasoning_content":{encode_basestring(chunk.reasoning)}')
         if chunk.text:
-            delta["content"] = chunk.text
-        if chunk.tool_calls:
-            first = self._calls.get(chunk.index, 0)
-            self._calls[chunk.index] = first + len(chunk.tool_calls)
-            delta["tool_calls"] = [
-                {"index": at, **_call(one)} for at, one in enumerate(chunk.tool_calls, first)
-            ]
-        logprobs = _chat_logprobs(chunk.logprobs) if chunk.logprobs else None
-        if delta or logprobs:
-            yield self._chunk(chunk.index, delta, logprobs=logprobs)
+            delta.append(f'"content":{encode_basestring(chunk.text)}')
+        if chunk.tool_calls and (said := self._calling(chunk)):
+            delta.append(said)
+        if delta or chunk.logprobs:
+            logprobs = common.dumps(chat_logprobs(chunk.logprobs)) if chunk.logprobs else "null"
+            yield self._chunk(chunk.index, "{" + ",".join(delta) + "}", logprobs)
         if chunk.finish_reason is not None:
-            yield self._chunk(chunk.index, {}, finish=common.finish(chunk.finish_reason))
-
-    def end(self) -> Iterator[Event]:
-        """What it took, where that was asked for."""
-        if self._asked.usage:
-            took = common.usage(self._usage or Usage())
-            yield Event({**self._head(), "choices": [], "usage": took})
-        yield common.DONE
-
-    def failed(self, error_: BaseException) -> Iterator[Event]:
-        """Why it broke off."""
-        yield Event(error(error_, base.status_of(error_)))
-        yield common.DONE
+            ended = self._finish(chunk.finish_reason, chunk.index in self._calls)
+            yield self._chunk(chunk.index, "{}", finish=f'"{ended}"')
 
     def whole(self, chunks: Sequence[Chunk]) -> dict[str, Any]:
         """The complete answer."""
@@ -84,58 +96,61 @@ class ChatWriter:
             "choices": [
                 {
                     "index": index,
-                    "message": _message(one),
-                    "logprobs": _chat_logprobs(one.logprobs) if one.logprobs else None,
-                    "finish_reason": common.finish(one.finish_reason),
+                    "message": self._message(one),
+                    "logprobs": chat_logprobs(one.logprobs) if one.logprobs else None,
+                    "finish_reason": self._finish(one.finish_reason, bool(one.tool_calls)),
                 }
                 for index, one in enumerate(base.choices(chunks))
             ],
             "usage": common.usage(base.usage_of(chunks)),
         }
 
-    def _head(self, kind: str = "chat.completion.chunk") -> dict[str, Any]:
+    # -- inside --------------------------------------------------------------------------------
+
+    def _head(self, kind: str) -> dict[str, Any]:
         about = self._about
         return {"id": f"chatcmpl-{about.id}", "object": kind, "created": about.created,
                 "model": about.model, "system_fingerprint": about.answered}  # fmt: skip
 
     def _chunk(
-        self, index: int, delta: Mapping[str, Any], *,
-        finish: str | None = None, logprobs: Mapping[str, Any] | None = None,
-    ) -> Event:  # fmt: skip
-        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-        found = {**self._head(), "choices": [choice]}
-        if self._asked.usage:
-            found["usage"] = None
-        return Event(found)
+        self, index: int, delta: str, logprobs: str = "null", finish: str = "null"
+    ) -> Event:
+        return Event(
+            f'{self._before}{index},"delta":{delta},"logprobs":{logprobs},'
+            f'"finish_reason":{finish}{self._after}'
+        )
 
+    def _calling(self, chunk: Chunk) -> str:
+        first = self._calls.get(chunk.index, 0)
+        calls = chunk.tool_calls[: 1 - first] if self._one_call else chunk.tool_calls
+        self._calls[chunk.index] = first + len(calls)
+        if self._older:
+            return f'"function_call":{common.dumps(_function(calls[0]))}' if not first else ""
+        found = [{"index": at, **_call(one)} for at, one in enumerate(calls, first)]
+        return f'"tool_calls":{common.dumps(found)}' if found else ""
 
-def _message(one: base.Choice) -> dict[str, Any]:
-    found: dict[str, Any] = {"role": "assistant", "content": one.text, "refusal": None}
-    if one.reasoning:
-        found["reasoning_content"] = one.reasoning
-    if one.tool_calls:
-        found["tool_calls"] = [_call(call) for call in one.tool_calls]
-        found["content"] = one.text or None
-    return found
+    def _message(self, one: base.Choice) -> dict[str, Any]:
+        found: dict[str, Any] = {"role": "assistant", "content": one.text, "refusal": None}
+        if one.reasoning:
+            found["reasoning_content"] = one.reasoning
+        if one.tool_calls:
+            found["content"] = one.text or None
+            calls = one.tool_calls[:1] if self._one_call else one.tool_calls
+            if self._older:
+                found["function_call"] = _function(calls[0])
+            else:
+                found["tool_calls"] = [_call(call) for call in calls]
+        return found
+
+    def _finish(self, reason: str | None, called: bool) -> str:
+        if reason == "tool_calls" and self._older and called:
+            return "function_call"
+        return common.finish(reason)
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.id, "type": "function", "function": function}
+    return {"id": call.id, "type": "function", "function": _function(call)}
 
 
-def _chat_logprobs(found: Sequence[TokenLogprob]) -> dict[str, Any]:
-    return {
-        "content": [
-            {
-                **_token(one.text, one.logprob),
-                "top_logprobs": [_token(text, logprob) for text, logprob in one.top],
-            }
-            for one in found
-        ],
-        "refusal": None,
-    }
-
-
-def _token(text: str, logprob: float) -> dict[str, Any]:
-    return {"token": text, "logprob": max(logprob, -9999.0), "bytes": list(text.encode())}
+def _function(call: ToolCall) -> dict[str, Any]:
+    return {"name": call.name, "arguments": call.arguments}

@@ -1,28 +1,64 @@
 """What chat completions and completions have in common."""
 
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from llmrr.errors import InvalidRequest
+from llmrr.protocols import base
 from llmrr.protocols.base import Asked, Event
-from llmrr.protocols.fields import Fields
+from llmrr.protocols.fields import BadField, Fields
+from llmrr.protocols.openai.errors import error
+from llmrr.routing import cache
+from llmrr.strategies import parse_strategy
 from llmrr.types import Request, Usage
 
 DONE: Final = Event("[DONE]")
+MOST_CHOICES: Final = 128
 
 
 def asked(request: Request, given: Fields) -> Asked:
     """A request with what the body says besides."""
     options = given.inner("stream_options")
-    choice: dict[str, Any] = {}
-    if (user := given.text("user") or given.text("safety_identifier")) is not None:
-        choice["user"] = user
+    streams = bool(given.flag("stream"))
+    if options is not None and not streams:
+        said = "stream_options is for an answer in pieces"
+        raise BadField("stream_options", said, '"stream": true', code="invalid_value")
     return Asked(
         request,
         given.text("model"),
-        stream=bool(given.flag("stream")),
+        stream=streams,
         usage=bool(options and options.flag("include_usage")),
-        choice=choice,
+        choice=choice(given),
         body=given.given,
     )
+
+
+def choice(given: Fields) -> dict[str, Any]:
+    """What a body says of the choice of the model: for whom it is, and what llmrr takes besides
+    OpenAI's fields (``strategy``, ``fallback``, ``need``, ``models``, ``cache``). Raises
+    ``BadField``."""
+    found: dict[str, Any] = {}
+    if (user := given.text("user") or given.text("safety_identifier")) is not None:
+        found["user"] = user
+    if (strategy := given.text("strategy")) is not None:
+        try:
+            parse_strategy(strategy)
+        except ValueError as wrong:
+            raise BadField("strategy", f"strategy = {strategy!r}: {wrong}") from None
+        found["strategy"] = strategy
+    if given.get("fallback") is False:
+        found["fallback"] = False
+    for name in ("fallback", "need", "models"):
+        if name not in found and (words := given.words(name)):
+            found[name] = words
+    if "cache" in given:
+        found["cache"] = given.get("cache")
+        try:
+            cache.rules(found["cache"], cache.Rules())
+        except InvalidRequest as wrong:
+            raise BadField("cache", wrong.message, wrong.hint) from None
+    return found
 
 
 def usage(found: Usage) -> dict[str, Any]:
@@ -38,3 +74,27 @@ def usage(found: Usage) -> dict[str, Any]:
 def finish(reason: str | None) -> str:
     """Why an answer ended, in OpenAI's words."""
     return "stop" if reason in (None, "cancelled") else str(reason)
+
+
+def dumps(data: Any) -> str:
+    """JSON without spaces."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+class Ending:
+    """The end of a stream: what it took, where that was asked for, or why it broke off."""
+
+    def __init__(self, head: Mapping[str, Any], *, usage: bool) -> None:
+        self._head, self._wanted = head, usage
+        self.usage: Usage | None = None
+
+    def end(self) -> Iterator[Event]:
+        """The last events."""
+        if self._wanted:
+            yield Event({**self._head, "choices": [], "usage": usage(self.usage or Usage())})
+        yield DONE
+
+    def failed(self, why: BaseException) -> Iterator[Event]:
+        """The last events where it broke off."""
+        yield Event(error(why, base.status_of(why)))
+        yield DONE

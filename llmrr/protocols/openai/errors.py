@@ -8,10 +8,10 @@ from llmrr.protocols import base
 
 def error(error: BaseException, status: int) -> dict[str, Any]:
     """An error as OpenAI's clients read it."""
-    code: str | None = None
+    code: str | None = getattr(error, "code", None)
     kind = "invalid_request_error" if status < 500 else "server_error"
     if isinstance(error, NotFound):
-        code = "model_not_found"
+        code = code or "model_not_found"
     elif isinstance(error, ContextOverflow):
         code = "context_length_exceeded"
     elif isinstance(error, OverBudget):

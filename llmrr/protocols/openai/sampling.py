@@ -4,13 +4,17 @@ What llama-server and vLLM take besides (``top_k``, ``min_p``, ``repeat_penalty`
 ``grammar``, …) is taken under their names.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.types import Sampling
 
-_EFFORTS: Final = {"none": "off", "minimal": "low", "xhigh": "high"}
+EFFORTS: Final = {
+    "none": "off", "minimal": "low", "low": "low", "medium": "medium", "high": "high",
+    "xhigh": "high",
+}  # fmt: skip
 
 
 def sampling(given: Fields, limit: int | None, logprobs: int | None) -> Sampling:
@@ -18,7 +22,7 @@ def sampling(given: Fields, limit: int | None, logprobs: int | None) -> Sampling
     schema, grammar = _shape(given)
     repeat = given.number("repeat_penalty", 0)
     return Sampling(
-        temperature=given.number("temperature", 0),
+        temperature=given.number("temperature", 0, 2),
         top_k=given.whole("top_k", -1),
         top_p=given.number("top_p", 0, 1),
         min_p=given.number("min_p", 0, 1),
@@ -48,8 +52,9 @@ def _bias(given: Fields) -> dict[int, float] | None:
         return None
     bias: dict[int, float] = {}
     for token in found.given:
-        if not token.lstrip("-").isdecimal():
-            raise BadField("logit_bias", f"logit_bias has {token!r}, which is no token id")
+        if not re.fullmatch(r"[0-9]{1,9}", token):
+            said = f"logit_bias has {token[:40]!r}, which is no token id"
+            raise BadField("logit_bias", said, code="invalid_value")
         bias[int(token)] = found.number(token, -100, 100) or 0.0
     return bias
 
@@ -61,25 +66,35 @@ def _shape(given: Fields) -> tuple[Mapping[str, Any] | bool | None, str | None]:
     if wanted is None:
         schema = given.inner("json_schema") or given.inner("guided_json")
         return (None if schema is None else schema.given), grammar
+    return format_schema(wanted), grammar
+
+
+def format_schema(wanted: Fields) -> Mapping[str, Any] | None:
+    """The schema of a ``response_format``, or of the ``format`` of ``text``. Raises ``BadField``.
+    """
     kind = wanted.one_of("type", "text", "json_object", "json_schema")
+    if kind is None:
+        raise wanted.bad("type", "word of text, json_object, json_schema")
     if kind == "json_schema":
         outer = wanted.inner("json_schema") or wanted
         if (schema := outer.inner("schema")) is None:
             raise outer.bad("schema", "JSON Schema")
-        return schema.given, grammar
+        return schema.given
     if kind == "json_object":
         stated = wanted.inner("schema")
-        return ({"type": "object"} if stated is None else stated.given), grammar
-    return None, grammar
+        return {"type": "object"} if stated is None else stated.given
+    return None
 
 
 def _think(given: Fields) -> Any:
     if (effort := given.text("reasoning_effort")) is not None:
-        known = {**_EFFORTS, "low": "low", "medium": "medium", "high": "high"}
-        if effort not in known:
-            raise given.bad("reasoning_effort", f"one of {', '.join(known)}")
-        return known[effort]
-    template = given.inner("chat_template_kwargs")
-    if template is not None and template.flag("enable_thinking") is False:
-        return "off"
-    return None
+        return thinking(given, "reasoning_effort", effort)
+    template = given.inner("chat_template_kwargs") or given
+    return "off" if template.flag("enable_thinking") is False else None
+
+
+def thinking(given: Fields, name: str, effort: str) -> Any:
+    """How much a model is to think, for OpenAI's word of it. Raises ``BadField``."""
+    if effort not in EFFORTS:
+        raise given.bad(name, f"word of {', '.join(EFFORTS)}")
+    return EFFORTS[effort]

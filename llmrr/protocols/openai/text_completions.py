@@ -1,126 +1,178 @@
 """Completions: https://platform.openai.com/docs/api-reference/completions"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from json.encoder import encode_basestring
+from typing import Any, Final
 
 from llmrr.protocols import base
 from llmrr.protocols.base import Answered, Asked, Event
-from llmrr.protocols.fields import Fields
+from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common
-from llmrr.protocols.openai.errors import error
+from llmrr.protocols.openai.logprobs import completion_logprobs
 from llmrr.protocols.openai.sampling import sampling
-from llmrr.types import Chunk, Request, TokenLogprob, Usage
+from llmrr.types import Chunk, Request, TokenLogprob
+
+MOST_PROMPTS: Final = 256
 
 
 def completion(body: Mapping[str, Any]) -> Asked:
-    """The body of ``/v1/completions``; of several prompts the first, see ``prompts``."""
+    """The body of ``/v1/completions``. Raises ``InvalidRequest`` naming what is wrong."""
     given = Fields(body)
-    prompt = prompts(body)[0]
+    given.refuse("suffix", "a text is gone on with, and none is filled in", "leave it out")
     limit = 16 if given.get("max_tokens") is None else given.whole("max_tokens", -1)
+    if limit == 0:
+        raise given.bad("max_tokens", "whole number of 1 or more")
     found = sampling(given, limit, given.whole("logprobs", 0, 20))
-    n = given.whole("n", 1, 128) or 1
-    if isinstance(prompt, str):
-        return common.asked(Request(prompt=prompt, n=n, sampling=found), given)
-    return common.asked(Request(tokens=prompt, n=n, sampling=found), given)
+    n, best = _counts(given)
+    if best > n and found.logprobs is None:
+        found = replace(found, logprobs=0)  # the best is known by them
+    listed = prompts(body)
+    _require_echo(given, listed)
+    first, *others = [
+        Request(prompt=one, n=best, sampling=found)
+        if isinstance(one, str)
+        else Request(tokens=one, n=best, sampling=found)
+        for one in listed
+    ]
+    return replace(common.asked(first, given), others=tuple(others))
 
 
 def prompts(body: Mapping[str, Any]) -> list[str | tuple[int, ...]]:
     """The prompts of a completion: texts, or token ids."""
     given = Fields(body)
     value = given.get("prompt")
+    if isinstance(value, list) and len(value) > MOST_PROMPTS and isinstance(value[0], str | list):
+        raise BadField("prompt", f"{len(value)} prompts are too many", f"{MOST_PROMPTS} at most")
+    if found := texts_or_tokens(value):
+        return found
+    raise given.bad("prompt", "text, list of texts, or list of token ids")
+
+
+def texts_or_tokens(value: object) -> list[str | tuple[int, ...]]:
+    """Texts, and texts as token ids; none where it is neither.
+
+    >>> texts_or_tokens("a"), texts_or_tokens([1, 2]), texts_or_tokens([[1], [2]])
+    (['a'], [(1, 2)], [(1,), (2,)])
+    >>> texts_or_tokens([1, "a"])
+    []
+    """
     if isinstance(value, str):
         return [value]
-    if isinstance(value, list) and value:
-        if all(isinstance(one, str) for one in value):
-            return list(value)
-        if all(map(_is_token, value)):
-            return [tuple(value)]
-        if all(isinstance(one, list) and one and all(map(_is_token, one)) for one in value):
-            return [tuple(one) for one in value]
-    raise given.bad("prompt", "text, list of texts, or list of token ids")
+    if not isinstance(value, list):
+        return []
+    if all(isinstance(one, str) for one in value):
+        return list(value)
+    if all(map(_is_token, value)):
+        return [tuple(value)]
+    if all(isinstance(one, list) and one and all(map(_is_token, one)) for one in value):
+        return [tuple(one) for one in value]
+    return []
 
 
 def _is_token(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _counts(given: Fields) -> tuple[int, int]:
+    """How many choices are told, and how many are made for them."""
+    n = given.whole("n", 1, common.MOST_CHOICES) or 1
+    best = given.whole("best_of", 1, 20) or n
+    if best < n:
+        raise BadField("best_of", f"best_of = {best} is less than n = {n}", "best_of >= n")
+    if best > n and given.flag("stream"):
+        raise BadField("best_of", "best_of is known at the end: it comes in no stream", "n")
+    return n, best
+
+
+def _require_echo(given: Fields, listed: Sequence[object]) -> None:
+    if given.flag("echo"):
+        if not all(isinstance(one, str) for one in listed):
+            raise BadField("echo", "echo is for prompts of text: these are token ids")
+        if given.get("logprobs") is not None:
+            said = "echo with logprobs: a prompt's own tokens get none here"
+            raise BadField("echo", said, "leave one out", code="unsupported_parameter")
+
+
 class CompletionWriter:
-    """Writes a completion. ``first`` is the index of its first choice."""
+    """Writes a completion. The choices of several prompts follow each other; ``first`` is the index
+    of its first choice."""
 
     def __init__(self, about: Answered, asked: Asked, first: int = 0) -> None:
         self._about, self._asked, self._first = about, asked, first
-        self._usage: Usage | None = None
+        self._n = Fields(asked.body).whole("n", 1) or 1
+        self._best = asked.request.n
+        self._wants = asked.body.get("logprobs") is not None
+        self._echo = prompts(asked.body) if asked.body.get("echo") else ()
         self._offsets: dict[int, int] = {}
+        self._ending = common.Ending(self._head(), usage=asked.usage)
+        self._before = common.dumps(self._head())[:-1] + ',"choices":[{"text":'
+        self._after = '}],"usage":null}' if asked.usage else "}]}"
+        self.end, self.failed = self._ending.end, self._ending.failed
 
     def begin(self) -> Iterable[Event]:
-        """Nothing comes before the text."""
-        return ()
+        """Nothing comes before the text, but what is echoed."""
+        for index in range(len(self._echo) * self._n):
+            yield self._piece(index, self._prompt(index), None, ())
 
     def piece(self, chunk: Chunk) -> Iterator[Event]:
         """What a chunk adds to its choice."""
-        self._usage = chunk.usage or self._usage
+        self._ending.usage = chunk.usage or self._ending.usage
         said = chunk.reasoning + chunk.text
         if said or chunk.finish_reason is not None or chunk.logprobs:
-            at = self._offsets.get(chunk.index, 0)
-            self._offsets[chunk.index] = at + sum(len(one.text) for one in chunk.logprobs)
-            found = {
-                **self._head(),
-                "choices": [
-                    self._choice(chunk.index, said, chunk.finish_reason, chunk.logprobs, at)
-                ],
-            }
-            if self._asked.usage:
-                found["usage"] = None
-            yield Event(found)
-
-    def end(self) -> Iterator[Event]:
-        """What it took, where that was asked for."""
-        if self._asked.usage:
-            took = common.usage(self._usage or Usage())
-            yield Event({**self._head(), "choices": [], "usage": took})
-        yield common.DONE
-
-    def failed(self, error_: BaseException) -> Iterator[Event]:
-        """Why it broke off."""
-        yield Event(error(error_, base.status_of(error_)))
-        yield common.DONE
+            yield self._piece(chunk.index, said, chunk.finish_reason, chunk.logprobs)
 
     def whole(self, chunks: Sequence[Chunk]) -> dict[str, Any]:
         """The complete answer."""
-        found = [
-            self._choice(
-                index, one.reasoning + one.text, one.finish_reason or "stop", one.logprobs, 0
-            )
-            for index, one in enumerate(base.choices(chunks))
+        told = [
+            self._choice(index, one) for index, one in enumerate(self._chosen(base.choices(chunks)))
         ]
-        return {**self._head(), "choices": found, "usage": common.usage(base.usage_of(chunks))}
+        return {**self._head(), "choices": told, "usage": common.usage(base.usage_of(chunks))}
+
+    # -- inside --------------------------------------------------------------------------------
 
     def _head(self) -> dict[str, Any]:
         about = self._about
         return {"id": f"cmpl-{about.id}", "object": "text_completion", "created": about.created,
                 "model": about.model, "system_fingerprint": about.answered}  # fmt: skip
 
-    def _choice(
-        self, index: int, text: str, reason: str | None, logprobs: Sequence[TokenLogprob], at: int
-    ) -> dict[str, Any]:
+    def _piece(
+        self, index: int, text: str, reason: str | None, logprobs: Sequence[TokenLogprob]
+    ) -> Event:
+        told = "null"
+        if logprobs:
+            at = self._offsets.get(index, 0)
+            self._offsets[index] = at + sum(len(one.text) for one in logprobs)
+            told = common.dumps(completion_logprobs(logprobs, at))
+        ended = "null" if reason is None else f'"{common.finish(reason)}"'
+        return Event(
+            f'{self._before}{encode_basestring(text)},"index":{self._first + index},'
+            f'"logprobs":{told},"finish_reason":{ended}{self._after}'
+        )
+
+    def _choice(self, index: int, one: base.Choice) -> dict[str, Any]:
+        logprobs = completion_logprobs(one.logprobs, 0) if one.logprobs and self._wants else None
         return {
-            "text": text,
+            "text": self._prompt(index) + one.reasoning + one.text,
             "index": self._first + index,
-            "logprobs": _completion_logprobs(logprobs, at) if logprobs else None,
-            "finish_reason": None if reason is None else common.finish(reason),
+            "logprobs": logprobs,
+            "finish_reason": common.finish(one.finish_reason or "stop"),
         }
 
+    def _prompt(self, index: int) -> str:
+        """What is echoed before a choice."""
+        at = (self._first + index) // self._n
+        return str(self._echo[at]) if self._echo else ""
 
-def _completion_logprobs(found: Sequence[TokenLogprob], at: int) -> dict[str, Any]:
-    offsets = []
-    for one in found:
-        offsets.append(at)
-        at += len(one.text)
-    return {
-        "tokens": [one.text for one in found],
-        "token_logprobs": [max(one.logprob, -9999.0) for one in found],
-        "top_logprobs": [
-            {text: max(logprob, -9999.0) for text, logprob in one.top} for one in found
-        ],
-        "text_offset": offsets,
-    }
+    def _chosen(self, made: Sequence[base.Choice]) -> list[base.Choice]:
+        """Of each prompt's choices the likeliest ones, by the mean of their tokens."""
+        if self._best <= self._n:
+            return list(made)
+        found: list[base.Choice] = []
+        for at in range(0, len(made), self._best):
+            found += sorted(made[at : at + self._best], key=_mean, reverse=True)[: self._n]
+        return found
+
+
+def _mean(one: base.Choice) -> float:
+    return sum(token.logprob for token in one.logprobs) / max(1, len(one.logprobs))

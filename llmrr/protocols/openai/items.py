@@ -1,0 +1,67 @@
+"""The input of the responses API, a text or a list of items, as the turns of a conversation. What
+the model thought before (``reasoning``) is no part of it.
+
+https://platform.openai.com/docs/api-reference/responses/create
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from llmrr.protocols.fields import BadField, Fields
+from llmrr.protocols.openai.messages import turn
+from llmrr.types import Message
+
+_LEFT_OUT: Final = ("reasoning",)
+
+
+def turns(given: Fields) -> tuple[Message, ...]:
+    """The turns that the input adds. Raises ``BadField`` naming the item that is wrong."""
+    value = given.get("input")
+    if isinstance(value, str) and value:
+        return (Message("user", value),)
+    if not isinstance(value, list) or not value:
+        raise given.bad("input", "text, or list of items")
+    found: list[Message] = []
+    for at, one in enumerate(value):
+        _add(found, one, f"input[{at}]")
+    if not found:
+        raise BadField("input", "the input holds nothing to answer", '{"role": "user", …}')
+    return tuple(found)
+
+
+def _add(found: list[Message], item: object, place: str) -> None:
+    if not isinstance(item, Mapping):
+        raise BadField(place, f"{place} is no item", '{"role": "user", "content": "…"}')
+    kind = item.get("type") or "message"
+    if kind == "message":
+        found.append(turn(item, place))
+    elif kind == "function_call":
+        _add_call(found, item, place)
+    elif kind == "function_call_output":
+        found.append(turn(_result(item, place), place))
+    elif kind not in _LEFT_OUT:
+        said = f"{place} has the type {kind!r}, which is not served here"
+        raise BadField(f"{place}.type", said, "message", code="unsupported_value")
+
+
+def _add_call(found: list[Message], item: Mapping[str, Any], place: str) -> None:
+    """A call belongs to the turn of the model before it: several stand in one turn."""
+    call = {"id": _id(item, place), "type": "function", "function": item}
+    made = turn({"role": "assistant", "content": "", "tool_calls": [call]}, place)
+    last = found[-1] if found else None
+    if last is not None and last.role == "assistant":
+        calls = (*last.tool_calls, *made.tool_calls)
+        found[-1] = Message("assistant", last.content, last.parts, calls)
+    else:
+        found.append(made)
+
+
+def _result(item: Mapping[str, Any], place: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": _id(item, place), "content": item.get("output")}
+
+
+def _id(item: Mapping[str, Any], place: str) -> str:
+    id = item.get("call_id")
+    if not isinstance(id, str) or not id:
+        raise BadField(f"{place}.call_id", f"{place} has no call_id")
+    return id

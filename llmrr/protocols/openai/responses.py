@@ -1,0 +1,73 @@
+"""Responses, what is asked: https://platform.openai.com/docs/api-reference/responses"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from llmrr.protocols.base import Asked
+from llmrr.protocols.fields import BadField, Fields
+from llmrr.protocols.openai import common, items
+from llmrr.protocols.openai.messages import turn
+from llmrr.protocols.openai.sampling import format_schema, thinking
+from llmrr.protocols.openai.tools import offered
+from llmrr.types import Message, Request, Sampling
+
+_REFUSED: Final = {
+    "background": "an answer is told to whoever asks for it",
+    "conversation": "conversations are kept by previous_response_id alone",
+    "prompt": "no prompts are kept here",
+}
+_INCLUDED: Final = ("message.output_text.logprobs", "reasoning.encrypted_content")
+
+
+def response(body: Mapping[str, Any], before: Sequence[Message] = ()) -> Asked:
+    """The body of ``/v1/responses``; ``before`` is the conversation that it goes on with. Raises
+    ``InvalidRequest`` naming what is wrong."""
+    given = Fields(body)
+    for name, why in _REFUSED.items():
+        given.refuse(name, why)
+    if given.one_of("truncation", "auto", "disabled") == "auto":
+        said = "truncation: a conversation is never cut here"
+        raise BadField("truncation", said, '"disabled"', code="unsupported_value")
+    tools, tool_choice = offered(given)
+    system: tuple[Message, ...] = ()
+    if (instructions := given.text("instructions")) is not None:
+        system = (turn({"role": "system", "content": instructions}, "instructions"),)
+    request = Request(
+        messages=(*system, *before, *items.turns(given)),
+        sampling=_sampling(given),
+        tools=tools,
+        tool_choice=tool_choice,
+    )
+    given.flag("parallel_tool_calls")
+    given.flag("store")
+    return Asked(
+        request,
+        given.text("model"),
+        stream=bool(given.flag("stream")),
+        choice=common.choice(given),
+        body=body,
+    )
+
+
+def _sampling(given: Fields) -> Sampling:
+    text, reasoning = given.inner("text"), given.inner("reasoning")
+    wanted = text and text.inner("format")
+    effort = reasoning and reasoning.text("effort")
+    return Sampling(
+        temperature=given.number("temperature", 0, 2),
+        top_p=given.number("top_p", 0, 1),
+        max_tokens=given.whole("max_output_tokens", 1),
+        logprobs=_logprobs(given),
+        schema=format_schema(wanted) if wanted else None,
+        think=thinking(given, "reasoning", effort) if effort else None,
+    )
+
+
+def _logprobs(given: Fields) -> int | None:
+    included = given.words("include") or ()
+    for one in included:
+        if one not in _INCLUDED:
+            said = f"include = {one!r} is not served here"
+            raise BadField("include", said, _INCLUDED[0], code="unsupported_value")
+    top = given.whole("top_logprobs", 0, 20)
+    return (top or 0) if _INCLUDED[0] in included else top or None

@@ -1,0 +1,66 @@
+"""Responses that may be gone on with: in memory, the oldest forgotten first."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from llmrr.errors import NotFound
+from llmrr.types import Message
+
+MOST: Final = 1000
+MOST_BYTES: Final = 64 * 2**20  # of texts and images, those of an earlier response counted again
+
+
+class Kept(NamedTuple):
+    """A response, and the conversation up to its end."""
+
+    response: Mapping[str, Any]
+    messages: Sequence[Message]
+    bytes: int
+
+
+class KeptResponses:
+    """Those of one server; for the event loop."""
+
+    def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
+        self._most, self._most_bytes = most, most_bytes
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._bytes = 0
+
+    def keep(self, response: Mapping[str, Any], messages: Sequence[Message]) -> None:
+        """Keep one; those that are too many, or too large, are forgotten."""
+        found = Kept(response, messages, sum(map(_bytes, messages)))
+        self._kept[response["id"]] = found
+        self._bytes += found.bytes
+        while len(self._kept) > self._most or self._bytes > self._most_bytes:
+            self.forget(next(iter(self._kept)))
+
+    def of(self, id: str, param: str | None = None) -> Kept:
+        """The one of an id. Raises ``NotFound``."""
+        if id not in self._kept:
+            raise NoResponse(id, param)
+        self._kept.move_to_end(id)
+        return self._kept[id]
+
+    def forget(self, id: str) -> None:
+        """Keep it no longer. Raises ``NotFound``."""
+        self._bytes -= self.of(id).bytes
+        del self._kept[id]
+
+
+class NoResponse(NotFound):
+    """No response of that id is kept."""
+
+    code = "not_found"
+
+    def __init__(self, id: str, param: str | None) -> None:
+        said = f'no response "{id[:80]}" is kept'
+        super().__init__(said, f"the last {MOST} are, until the server ends: send the whole input")
+        self.param = param
+        if param is not None:
+            self.status, self.code = 400, f"{param.removesuffix('_id')}_not_found"
+
+
+def _bytes(message: Message) -> int:
+    images = sum(len(one.url or "") + len(one.data or b"") for one in message.images)
+    return images + len(message.content) + sum(len(one.arguments) for one in message.tool_calls)

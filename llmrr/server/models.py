@@ -1,0 +1,61 @@
+"""Which models there are, over OpenAI's API: the names that a request may have."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from llmrr.engines.remote.providers import PROVIDERS
+from llmrr.errors import NotFound
+from llmrr.kinds import split_source
+from llmrr.protocols.openai import models
+from llmrr.server.openai_paths import MODEL, MODELS_PATH
+from llmrr.server.openapi import Paths, answer, operation, parameter
+from llmrr.server.service import AUTO, Service
+
+
+async def listed(request: Request) -> Response:
+    """``GET /v1/models``."""
+    return JSONResponse(models.models(_all(request.app.state.service)))
+
+
+async def one(request: Request) -> Response:
+    """``GET /v1/models/{name}``: slashes and colons may be in a name."""
+    name = request.path_params["name"]
+    service: Service = request.app.state.service
+    found = next((found for found in _all(service) if found["id"] == name), None)
+    if found is None and (meant := service.model_of(name)) is not None:
+        found = next((one for one in _all(service) if one["id"] == meant), None)
+    if found is None:
+        raise NotFound(f'there is no model "{name}" here', "GET /v1/models lists them")
+    return JSONResponse(found)
+
+
+def _all(service: Service) -> Iterator[dict[str, Any]]:
+    began = int(service.began)
+    owners = {one.name: _owner(one.source) for one in service.router.config.models}
+    added = {one.label: int(one.added) for one in service.router.catalogue.entries()}
+    for name in (AUTO, *sorted(service.names()), *service.aliases):
+        yield models.model(name, added.get(name, began), owners.get(name, "llmrr"))
+
+
+def _owner(source: str) -> str:
+    """The provider of a remote model; of one on this machine we are."""
+    provider = split_source(source)[0]
+    return provider if provider in PROVIDERS else "llmrr"
+
+
+ROUTES = [
+    Route("/v1/models", listed),
+    Route("/models", listed),
+    Route("/v1/models/{name:path}", one),
+]
+PATHS: Paths = {
+    "/v1/models": MODELS_PATH,
+    "/models": MODELS_PATH,
+    "/v1/models/{name}": {
+        "get": operation("One model.", answer(MODEL), parameters=[parameter("name")])
+    },
+}

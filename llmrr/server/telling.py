@@ -1,0 +1,39 @@
+"""What stands around an answer: JSON as a response, and in its headers what the router knows."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from starlette.responses import Response
+
+from llmrr.protocols.base import Answered
+from llmrr.server.streaming import dumps
+
+_LONGEST: Final = 200  # characters of a reason
+
+
+def as_json(data: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """A response that is JSON."""
+    body = dumps(data).encode(errors="replace")
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def headers(about: Answered) -> dict[str, str]:
+    """Which model answers and, where it was chosen, how and why.
+
+    >>> headers(Answered("12", 0, "auto", "größer", {"strategy": "balanced", "why": ""}))
+    {'x-request-id': 'req_12', 'x-llmrr-model': 'gr%C3%B6%C3%9Fer', 'x-llmrr-strategy': 'balanced'}
+    """
+    decision = about.decision or {}
+    found = {
+        "x-request-id": f"req_{about.id}",
+        "x-llmrr-model": about.answered,
+        "x-llmrr-strategy": decision.get("strategy"),
+        "x-llmrr-why": decision.get("why"),
+    }
+    return {name: plain(value) for name, value in found.items() if value}
+
+
+def plain(text: str) -> str:
+    """A text as a header may hold it: what is not ASCII is written as in an address."""
+    return quote(text[:_LONGEST], safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~", errors="replace")
