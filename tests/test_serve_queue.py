@@ -146,6 +146,19 @@ def test_a_client_that_leaves_while_it_waits_holds_no_place(narrow):
     until(lambda: not narrow.service.under_way)
 
 
+def test_vectors_wait_for_their_turn_too(narrow):
+    first = stalled(narrow)
+    assert first.recv(9)
+    with ThreadPoolExecutor(1) as pool:
+        asked = {"model": "small", "input": "Hello"}
+        vectors = pool.submit(narrow.ask, "/v1/embeddings", asked)
+        until(lambda: narrow.service.queue.waiting == 1)
+        assert narrow.ask("/v1/embeddings", asked).status == 429
+        first.close()
+        assert vectors.result().status == 200
+    until(lambda: not narrow.service.queue.under_way())
+
+
 def test_all_that_may_wait_are_answered(narrow):
     def ask(_):
         return narrow.ask("/v1/chat/completions", {"model": "small", "messages": ASKED}).status

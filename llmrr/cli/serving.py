@@ -86,6 +86,9 @@ def _duration(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return parse_duration(float(text) if text.replace(".", "", 1).isdecimal() else text)
+        found = parse_duration(float(text) if text.replace(".", "", 1).isdecimal() else text)
     except ValueError:
-        raise UsageError(f"--timeout {text} is no time", "--timeout 10m") from None
+        found = 0.0
+    if not found:
+        raise UsageError(f"--timeout {text} is no time", "--timeout 10m")
+    return found

@@ -141,7 +141,7 @@ class Running:
 
     def _late(self, timeout: float) -> None:
         """Whoever waits is told at once; what computes ends within a step, or once it is loaded."""
-        error = TooSlow(f"there is no complete answer after {timeout:g} seconds", "a shorter one")
+        error = too_slow(timeout)
         self.cancel(error)
         self.error, self._ended = self.error or error, True
         self._woken()
@@ -155,3 +155,8 @@ class Running:
             self._woken()
             if not self.done.done():
                 self.done.set_result(None)
+
+
+def too_slow(timeout: float) -> TooSlow:
+    """The error for an answer that is not complete in time."""
+    return TooSlow(f"there is no complete answer after {timeout:g} seconds", "a shorter one")

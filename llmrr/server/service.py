@@ -1,19 +1,18 @@
 """What a server adds to the router: the names that clients may use, limits, and where answers run.
 """
 
+import asyncio
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeVar
 
 from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.several import together
-from llmrr.choosing.wishes import needs_of
 from llmrr.config import Config
-from llmrr.errors import ContextOverflow, InvalidRequest
+from llmrr.errors import InvalidRequest
 from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField
 from llmrr.router import Router
@@ -23,26 +22,20 @@ from llmrr.server.callers import Caller
 from llmrr.server.counting import Metrics
 from llmrr.server.gates import Gates
 from llmrr.server.kept_responses import KeptResponses
+from llmrr.server.limits import Limits, limited
+from llmrr.server.optimizing import Optimizing
 from llmrr.server.queueing import Places, Queue
 from llmrr.server.refusals import Draining, QueueFull
-from llmrr.server.running import Running
+from llmrr.server.running import Running, too_slow
 from llmrr.types import Request
+
+T = TypeVar("T")
 
 AUTO: Final = "auto"  # leaves the choice to the router
 # A server takes more context than its first request needs, if it fits.
 OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768}
 AT_ONCE: Final = 512  # answers: each holds a thread, which mostly waits
 NAMES_FRESH_S: Final = 1.0
-
-
-class Limits(NamedTuple):
-    """What of ``[serve]`` is asked for at every request."""
-
-    max_queue: int
-    max_body: int
-    timeout: float
-    max_tokens: int | None
-    max_prompt_tokens: int | None
 
 
 class Service:
@@ -58,7 +51,8 @@ class Service:
         self.is_draining = False
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self._settings()[1].room(place))
-        self.responses = KeptResponses()
+        self.optimizing = Optimizing(router)
+        self._responses: dict[str, KeptResponses] = {}  # by the name of the key
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     # -- names ---------------------------------------------------------------------------------
@@ -117,9 +111,7 @@ class Service:
         caller.enter()
 
         def begin(request: Request) -> Answer:
-            answer = self.router.run(
-                request, model=model, options=OPTIONS, **choice
-            )
+            answer = self.router.run(request, model=model, options=OPTIONS, **choice)
             answer.held = not asked.stream
             return answer
 
@@ -132,6 +124,40 @@ class Service:
         logs.asked(id(running), asked)
         running.queued(self.queue, places, caller.name, units, gates.place)
         return running
+
+    async def work(
+        self, name: str | None, units: int, do: Callable[[str | None], T],
+        tokens: Callable[[T], int],
+    ) -> T:  # fmt: skip
+        """Do something else with a model, in its turn, on a thread; ``tokens`` says what it took.
+        Raises as ``start`` does, and what it raises."""
+        model, visit = self.model_of(name), callers.visit()
+        if model is None and visit.caller.rules.models:
+            raise InvalidRequest("no model is named, and this key may not use all", "model")
+        limits, gates = self._settings()
+        places, caller = gates.places(model), visit.caller
+        self._require_turn(places, units, limits)
+        caller.enter()
+        visit.model, loop = model or AUTO, asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        ticket = self.queue.enter(places, caller.name, units, lambda: turn.set_result(None))
+        working: asyncio.Future[T] | None = None
+        took = 0
+        try:
+            async with asyncio.timeout(limits.timeout):
+                await turn
+                working = loop.run_in_executor(self.executor, do, model)
+                # Its place is free when it has ended, whether somebody still waits or not.
+                working.add_done_callback(lambda _: ticket.leave())
+                found = await asyncio.shield(working)
+            took = tokens(found)
+            return found
+        except TimeoutError:
+            raise too_slow(limits.timeout) from None
+        finally:
+            if working is None:
+                ticket.leave()
+            caller.leave(took)
 
     def _require_turn(self, places: Places, units: int, limits: Limits) -> None:
         """Raise ``QueueFull`` where a request can neither begin nor wait."""
@@ -181,6 +207,11 @@ class Service:
         if running.began is not None:
             self.queue.took(time.monotonic() - running.began)
 
+    @property
+    def responses(self) -> KeptResponses:
+        """The responses of whoever asks."""
+        return self._responses.setdefault(callers.current().name, KeptResponses())
+
     # -- the configuration ---------------------------------------------------------------------
 
     @property
@@ -193,8 +224,10 @@ class Service:
         self.router.initialize(OPTIONS)
 
     def tick(self) -> None:
-        """Once a second: look whether the configuration has changed."""
+        """Once a second: look whether the configuration has changed, and whether something is due.
+        """
         self._settings()
+        self.optimizing.tick()
 
     def reload(self) -> None:
         """Read the configuration again. One that cannot be used is told, and the one that held
@@ -223,21 +256,5 @@ class Service:
         for running in tuple(self.under_way):
             running.cancel()
         self.executor.shutdown(wait=True, cancel_futures=True)
+        self.optimizing.wait()
         self.router.close()
-
-
-def limited(request: Request, limits: Limits) -> Request:
-    """The request, where it asks for no more than it may."""
-    if (most := limits.max_prompt_tokens) is not None:
-        tokens = len(request.tokens or ()) or needs_of(request).tokens
-        if tokens > most:
-            raise ContextOverflow(
-                f"the prompt has about {tokens:,} tokens, and may have {most:,}", "a shorter one"
-            )
-    if (most := limits.max_tokens) is not None:
-        wanted = request.sampling.max_tokens
-        if wanted is not None and wanted > most:
-            raise InvalidRequest(f"max_tokens = {wanted} is more than this server gives", f"{most}")
-        sampling = replace(request.sampling, max_tokens=most if wanted is None else wanted)
-        request = replace(request, sampling=sampling)
-    return request

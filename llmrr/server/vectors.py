@@ -1,13 +1,12 @@
 """Vectors of texts, over OpenAI's API."""
 
-import asyncio
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from llmrr.protocols.openai import embeddings
 from llmrr.server import reading
+from llmrr.server.leaving import while_there
 from llmrr.server.openai_paths import EMBEDDING_PATH
 from llmrr.server.openapi import Paths
 from llmrr.server.service import Service
@@ -18,11 +17,11 @@ async def embed(request: Request) -> Response:
     """``POST /v1/embeddings``."""
     service: Service = request.app.state.service
     wanted = embeddings.embedding(await reading.json_object(request))
-    model = service.model_of(wanted.model)
-    work = asyncio.get_running_loop().run_in_executor(
-        service.executor, lambda: service.router.embedded(wanted.texts, model=model)
-    )
-    found = await work
+    found = await while_there(request, service.work(
+        wanted.model, 1, lambda model: service.router.embedded(wanted.texts, model=model),
+        lambda found: found.usage.prompt_tokens,
+    ))  # fmt: skip
+    service.metrics.tokens[found.model.name, "prompt"] += found.usage.prompt_tokens
     told = embeddings.vectors(
         wanted, found.vectors, wanted.model or found.model.name, found.usage
     )
