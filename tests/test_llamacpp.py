@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -790,13 +791,19 @@ def test_a_checked_file_is_not_checked_again(tiny: Path, monkeypatch: pytest.Mon
         load(tiny)
 
 
-def test_images_and_tools_are_refused_by_name(model: LlamaModel) -> None:
+def test_images_are_refused_by_name(model: LlamaModel) -> None:
     picture = Message.of("user", "What?", Image(data=b"x"))
-    result = Message("tool", "sunny", tool_call_id="c1")
-    for request, name in (
-        (Request(messages=(picture,)), "has no image encoder here"),
-        (Request(messages=(Message("user", "hi"),), tools=(Tool("f"),)), "takes no tools"),
-        (Request(messages=(Message("user", "hi"), result)), "takes no tools"),
-    ):
-        with pytest.raises(FeatureMissing, match=name):
-            model.generate(request)
+    with pytest.raises(FeatureMissing, match="has no image encoder here"):
+        model.generate(Request(messages=(picture,)))
+
+
+def test_a_template_for_tools_alone_is_used_for_them(folder: Path) -> None:
+    tools = "TOOLS {{ tools | tojson }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    named = {"tokenizer.chat_templates": ["tool_use"], "tokenizer.chat_template.tool_use": tools}
+    path = builders.tiny_llama(folder / "named.gguf", context=1024, metadata=named)
+    model = load(path)
+    plain = Request(messages=(Message("user", "hi"),), sampling=GREEDY)
+    assert model.template_for(plain).text == builders.CHATML
+    assert model.template_for(replace(plain, tools=(Tool("f"),))).text == tools
+    list(model.generate(replace(plain, tools=(Tool("f"),))))
+    model.close()

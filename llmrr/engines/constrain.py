@@ -18,6 +18,8 @@ from llmrr.errors import EngineFailed, FeatureMissing, UsageError
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
+    from llmrr.engines.calls.offer import Offer, Thoughts
+
 # Nothing but what the schema asks for: with free space between its parts a model can write
 # newlines for ever. Without \u no further property can take a declared one's name by spelling it
 # in escapes. The others keep a schema's own ``x-guidance`` from loosening what is enforced. One
@@ -118,28 +120,54 @@ def compile_constraint(
 
     Raises ``UsageError`` for a broken one and ``FeatureMissing`` for one that cannot be enforced.
     """
-    from llguidance import LLMatcher
-
     if (schema is None) == (grammar is None):
         raise UsageError("a schema and a grammar exclude each other", "give one of the two")
+    if grammar is None:
+        return _compiled(vocabulary, _of_schema(schema), "schema")
+    return _compiled(vocabulary, _of_grammar(grammar), "grammar")
+
+
+def compile_calls(
+    vocabulary: Vocabulary, offer: "Offer", schema: Mapping[str, Any] | bool | None,
+    thoughts: "Thoughts",
+) -> Constraint:  # fmt: skip
+    """What an answer may be with these tools: calls that must or may be made, each by the schema of
+    its tool, or an answer by ``schema``. Raises what ``compile_constraint`` does."""
+    from llguidance import LLMatcher
+
+    from llmrr.engines.calls.grammar import Rules
+
+    _require_possible(schema)
+    controls = {text: token for token in vocabulary.special
+                if (text := vocabulary.tokens[token].decode(errors="replace"))}  # fmt: skip
+    lark = offer.grammar(Rules(controls, _JSON), schema, thoughts)
+    return _compiled(vocabulary, str(LLMatcher.grammar_from_lark(lark)), "schema")
+
+
+def _compiled(vocabulary: Vocabulary, text: str, what: str) -> Constraint:
+    from llguidance import LLMatcher
+
     tokenizer = _tokenizer(vocabulary)
-    text = _of_schema(schema) if grammar is None else _of_grammar(grammar)
     broken, messages = LLMatcher.validate_grammar_with_warnings(text, tokenizer)
     if broken:
-        raise _refusal(messages[0], "schema" if grammar is None else "grammar")
+        raise _refusal(messages[0], what)
     matcher = LLMatcher(tokenizer, text, log_level=0)
     if matcher.is_error():
-        raise _refusal(matcher.get_error(), "schema" if grammar is None else "grammar")
+        raise _refusal(matcher.get_error(), what)
     return Constraint(matcher, tokenizer.vocab_size)
 
 
 def _of_schema(schema: Mapping[str, Any] | bool | None) -> str:
     from llguidance import LLMatcher
 
-    if schema is False:
-        raise UsageError("the schema false allows no answer at all", "give a schema that does")
+    _require_possible(schema)
     text = json.dumps({} if schema is True else schema)
     return str(LLMatcher.grammar_from_json_schema(text, overrides=_JSON))
+
+
+def _require_possible(schema: Mapping[str, Any] | bool | None) -> None:
+    if schema is False:
+        raise UsageError("the schema false allows no answer at all", "give a schema that does")
 
 
 def _of_grammar(grammar: str) -> str:
@@ -158,6 +186,8 @@ def _of_grammar(grammar: str) -> str:
 
 def _refusal(message: str, what: str) -> UsageError | FeatureMissing:
     """llguidance's message as an error of ours: by name, where it is a keyword it lacks."""
+    inside = re.search(r"failed to compile JSON schema: (.*)", message)
+    message = inside[1] if inside else message
     keywords = re.match(r"Unimplemented keys: (\[.*\])", message)
     if keywords:
         names = ", ".join(json.loads(keywords[1]))

@@ -76,6 +76,13 @@ class LocalModel:
         bos, eos = (self.tokens.text(token) for token in (self.tokens.bos, self.tokens.eos))
         return Template(self._template_text, bos=bos, eos=eos)
 
+    def template_for(self, request: Request) -> Template:
+        """The one for this request: some models have another one where there are tools."""
+        named = self.info.templates.get(prompting.TOOL_TEMPLATE)
+        if not named or self._options.chat_template or not prompting.has_tools(request):
+            return self.template
+        return Template(named, bos=self.template.bos, eos=self.template.eos)
+
     @property
     def _template_text(self) -> str:
         return self._options.chat_template or self.info.chat_template or DEFAULT
@@ -101,7 +108,9 @@ class LocalModel:
                 "llmrr embed -m MODEL TEXT; llmrr list shows the others",
             )
         prompting.require_local(request, self._backend.engine)
-        prompt = prompting.prompted(request, self.template, templated=self.templated)
+        prompt = prompting.prompted(
+            request, self.template_for(request), templated=self.templated
+        )
         size = max(self.tokens.size, self.info.vocabulary or 0)
         tokens = prompting.with_bos(
             prompting.tokenized(request, prompt, self.tokens.tokenize, size=size),
@@ -110,7 +119,7 @@ class LocalModel:
         )
         self._require_room("prompt", len(tokens), answer=1)
         sampling = prompting.bounded(request.sampling, templated=self.templated)
-        constraint = self._constraint(sampling)
+        constraint = prompting.constraint(sampling, prompt, lambda: self._vocabulary)
         stream = AnswerStream(self._runner, on_chunk, self._load_seconds, prompt.notes)
         self._load_seconds = 0.0  # the first answer has paid for it
         stream.start(
@@ -179,15 +188,6 @@ class LocalModel:
     def _require_room(self, what: str, count: int, answer: int = 0) -> None:
         if count + answer > self._limit:
             raise prompting.overflow(what, count, self._limit, self.info.context_length)
-
-    def _constraint(self, sampling: Sampling) -> "Constraint | None":
-        if sampling.schema is None and sampling.grammar is None:
-            return None
-        from llmrr.engines.constrain import compile_constraint
-
-        return compile_constraint(
-            self._vocabulary, schema=sampling.schema, grammar=sampling.grammar
-        )
 
     @cached_property
     def _vocabulary(self) -> "Vocabulary":

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llmrr.engines.templates import DEFAULT_NAME, Prompt, Template
+from llmrr.engines.text import COMMON
 from llmrr.errors import ContextOverflow, FeatureMissing, UsageError
 from llmrr.types import Image, Request, Sampling
 
+if TYPE_CHECKING:
+    from llmrr.engines.calls.offer import Thoughts
+    from llmrr.engines.constrain import Constraint, Vocabulary
+
 UNTEMPLATED_MAX_TOKENS: Final = 512  # a model without a chat template may never end its turn
+TOOL_TEMPLATE: Final = "tool_use"  # the name that Hugging Face gives it
 NO_TEMPLATE: Final = f"the model has no chat template: {DEFAULT_NAME} is used"
 
 
@@ -20,16 +26,26 @@ def require_numbers(request: Request) -> None:
 
 
 def require_local(request: Request, engine: str, *, sees: bool = False) -> None:
-    """The same for an engine on this machine, which takes texts alone, and images where it
+    """The same for an engine on this machine, which takes texts and tools, and images where it
     ``sees``. Raises ``FeatureMissing`` too."""
     require_numbers(request)
-    found = "" if sees or not any(one.images for one in request.messages) else "images"
-    if request.tools or any(one.tool_calls or one.role == "tool" for one in request.messages):
-        found = found or "tools"
-    if found:
+    if not sees and any(one.images for one in request.messages):
         raise FeatureMissing(
-            f"the {engine} engine takes no {found}", f"leave out the {found}, or ask a provider"
+            f"the {engine} engine takes no images", "leave out the images, or ask a provider"
         )
+    if not (request.tools or request.tool_choice):
+        return
+    from llmrr.engines.calls.offer import require
+
+    if request.tools and (request.prompt is not None or request.tokens):
+        raise UsageError("a raw prompt takes no tools", "give messages, or leave out the tools")
+    require(request)
+
+
+def has_tools(request: Request) -> bool:
+    """Has it tools to be offered, or is one called in its conversation?"""
+    offered = bool(request.tools) and request.tool_choice != "none"
+    return offered or any(one.tool_calls or one.role == "tool" for one in request.messages)
 
 
 def prompted(request: Request, template: Template, *, templated: bool) -> Prompt:
@@ -37,12 +53,15 @@ def prompted(request: Request, template: Template, *, templated: bool) -> Prompt
     Raises ``Unsupported`` where the template refuses the messages."""
     if request.prompt is not None or request.tokens:
         return Prompt((request.prompt or "") + request.begun, template.markers)
-    prompt = template.prompt(request.messages, think=request.sampling.think)
+    tools = () if request.tool_choice == "none" else request.tools
+    prompt = template.prompt(
+        request.messages, think=request.sampling.think, tools=tools, tool_choice=request.tool_choice
+    )
     if request.begun:
         prompt = _begun(prompt, request.begun)
     if templated:
         return prompt
-    return Prompt(prompt.text, prompt.markers, prompt.opened, (NO_TEMPLATE, *prompt.notes))
+    return replace(prompt, notes=(NO_TEMPLATE, *prompt.notes))
 
 
 def marked(request: Request, marker: str) -> Request:
@@ -108,7 +127,38 @@ def _begun(prompt: Prompt, answer: str) -> Prompt:
     text = prompt.text
     if prompt.opened:
         text += ("" if text.endswith("\n") else "\n") + f"\n{prompt.markers.close[0]}\n\n"
-    return Prompt(text + answer, prompt.markers, False, prompt.notes)
+    return replace(prompt, text=text + answer, opened=False)
+
+
+def constraint(
+    sampling: Sampling, prompt: Prompt, vocabulary: "Callable[[], Vocabulary]"
+) -> "Constraint | None":
+    """What the tokens of an answer must obey: a schema, a grammar, what was promised of calls.
+
+    Raises ``UsageError`` and ``FeatureMissing`` for what cannot be enforced."""
+    offer, formal = prompt.offer, sampling.schema is not None
+    if offer and offer.tools and (offer.constrains or formal):
+        from llmrr.engines.constrain import compile_calls
+
+        thoughts = _thoughts(prompt, sampling)
+        return compile_calls(vocabulary(), offer, sampling.schema, thoughts)
+    if not formal and sampling.grammar is None:
+        return None
+    from llmrr.engines.constrain import compile_constraint
+
+    return compile_constraint(vocabulary(), schema=sampling.schema, grammar=sampling.grammar)
+
+
+def _thoughts(prompt: Prompt, sampling: Sampling) -> "Thoughts":
+    """What is seen of a thought before a call. A model whose template knows of none has none."""
+    from llmrr.engines.calls.offer import Thoughts
+
+    markers = prompt.markers
+    behind = markers.skip[:1] or ("\n", "\n\n")
+    if prompt.opened:
+        return Thoughts((), behind)
+    thinks = markers != COMMON and sampling.think != "off"
+    return Thoughts(markers.open, behind) if thinks else Thoughts()
 
 
 def with_bos(tokens: list[int], bos: int | None, *, adds: bool) -> list[int]:

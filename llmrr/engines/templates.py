@@ -3,13 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.engines import jinja, rendering
 from llmrr.engines.text import TAG, Markers, markers_for, tag
 from llmrr.engines.thinking import can_switch_off, command, switches
 from llmrr.errors import Unsupported
-from llmrr.types import Message, Think
+from llmrr.types import Message, Think, Tool
+
+if TYPE_CHECKING:
+    from llmrr.engines.calls.base import Syntax
+    from llmrr.engines.calls.offer import Offer
+    from llmrr.engines.calls.shaping import Shape
 
 CHATML = """\
 {%- for message in messages -%}
@@ -19,6 +25,9 @@ CHATML = """\
 """
 
 LONGEST = 100_000  # characters
+
+# Templates whose answers name a recipient, also where there are no tools.
+_ALWAYS: Final = (">>>${recipient}", "<|recipient|>")
 
 # What a model without a template of its own is asked with, by name.
 DEFAULT_NAME = "chatml"
@@ -31,12 +40,14 @@ NO_SWITCH = "the model's chat template has no switch for reasoning"
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What a template made. ``markers`` set the reasoning of the answer apart; ``opened`` says that
-    the text ends inside a reasoning block; ``notes`` are sentences for the user."""
+    the text ends inside a reasoning block; ``notes`` are sentences for the user. ``offer`` are the
+    tools that the answer may call, or what else its family writes around an answer."""
 
     text: str
     markers: Markers
     opened: bool = False
     notes: tuple[str, ...] = ()
+    offer: "Offer | None" = None
 
 
 class Template:
@@ -77,12 +88,15 @@ class Template:
         messages: Sequence[Message],
         *,
         think: Think | None = None,
+        tools: Sequence[Tool] = (),
+        tool_choice: str | None = None,
         add_generation_prompt: bool = True,
         **extra: Any,
     ) -> Prompt:
         """The prompt with what an answer to it needs to be understood; ``think`` switches
         reasoning as far as the template can."""
         notes: list[str] = []
+        messages, extra = self._with_tools(messages, tools, extra)
         chosen: dict[str, Any] = {}
         if think is not None:
             chosen = switches(self.text, rendering.names(self.text), think)
@@ -101,7 +115,64 @@ class Template:
                 text, opened = self._closed(text, markers, opened)
             elif chosen and not can_switch_off(chosen):
                 notes.append(ALWAYS_THINKS)
-        return Prompt(text, markers, opened, tuple(notes))
+        offer = self._offer(text, tuple(tools), tool_choice)
+        return Prompt(text, markers, opened, tuple(notes), offer)
+
+    # -- tools -----------------------------------------------------------------------------------
+
+    @cached_property
+    def shape(self) -> "Shape":
+        """What the template takes of tools, calls and results."""
+        from llmrr.engines.calls.shaping import shape_of
+
+        return shape_of(self.text, self._tried)
+
+    def _tried(self, turns: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str | None:
+        try:
+            return self._written(turns, True, {"tools": tools})
+        except (jinja.Refused, Unsupported):
+            return None
+
+    @cached_property
+    def syntax(self) -> "Syntax":
+        """How the model writes calls: as its family does where the template shows which, else as
+        it is told to."""
+        from llmrr.engines.calls.families import USUAL, family_of
+
+        return family_of(self.text) or USUAL
+
+    def _with_tools(
+        self, messages: Sequence[Message], tools: Sequence[Tool], extra: dict[str, Any]
+    ) -> tuple[Sequence[Message], dict[str, Any]]:
+        """The messages and values to render with, with what the template has no place for in
+        words."""
+        called = any(one.tool_calls or one.role == "tool" for one in messages)
+        if not (tools or called):
+            return messages, extra
+        from llmrr.engines.calls import families, shaping
+
+        known = families.family_of(self.text) is not None
+        if called and not (known and self.shape.calls):
+            messages = shaping.spelled(messages, self.syntax)
+        if tools and known and self.shape.tools:
+            extra = {**extra, "tools": [shaping.function(one) for one in tools]}
+        elif tools:
+            messages = shaping.explained(messages, tools, self.syntax)
+        return messages, extra
+
+    def _offer(
+        self, text: str, tools: tuple[Tool, ...], choice: str | None
+    ) -> "Offer | None":
+        """What is to be read out of the answer to this prompt beside words."""
+        if not tools and not any(mark in self.text for mark in _ALWAYS):
+            return None
+        from llmrr.engines.calls.offer import Offer
+
+        opening = self.syntax.opened
+        opened = opening if opening and text.endswith(opening) else ""
+        if not tools and not (self.syntax.always and opened):
+            return None
+        return Offer(self.syntax, tools, choice, opened)
 
     def _folding(
         self, messages: Sequence[Message], add_generation_prompt: bool, extra: dict[str, Any]
@@ -133,8 +204,20 @@ class Template:
     def _rendered(
         self, messages: Sequence[Message], add_generation_prompt: bool, extra: dict[str, Any]
     ) -> str:
+        turns: list[dict[str, Any]]
+        if any(one.tool_calls or one.role == "tool" for one in messages):
+            from llmrr.engines.calls.shaping import as_turns
+
+            turns = as_turns(messages, self.shape)
+        else:
+            turns = [{"role": one.role, "content": one.content} for one in messages]
+        return self._written(turns, add_generation_prompt, extra)
+
+    def _written(
+        self, turns: list[dict[str, Any]], add_generation_prompt: bool, extra: dict[str, Any]
+    ) -> str:
         values = {
-            "messages": [{"role": one.role, "content": one.content} for one in messages],
+            "messages": turns,
             "add_generation_prompt": add_generation_prompt,
             "bos_token": self.bos,
             "eos_token": self.eos,

@@ -163,12 +163,12 @@ class TextAssembler:
         if not self._stop:
             return text, "", False
         text = self._held + text
-        found = _first(text, self._stop)
+        found = first(text, self._stop)
         if found:
             self.stopped = True
             self._held = ""
             return text[: found[0]], "", True
-        keep = len(text) if last else _settled(text, self._stop)
+        keep = len(text) if last else settled(text, self._stop)
         self._held = text[keep:]
         return text[:keep], "", False
 
@@ -211,18 +211,18 @@ class TextAssembler:
         if self._trim:
             text = text.lstrip()
             self._trim = not text
-        found = _first(text, self._close)
+        found = first(text, self._close)
         if found:
             thought, self._held = text[: found[0]].rstrip(), ""
             self._feed, self._trim = self._begin, True
             answer, more, stopped = self._begin(text[found[1] :], last)
             return answer, thought + more, stopped
-        keep = len(text[: len(text) if last else _settled(text, self._close)].rstrip())
+        keep = len(text[: len(text) if last else settled(text, self._close)].rstrip())
         self._held = text[keep:]
         return "", text[:keep], False
 
 
-def _first(text: str, wanted: tuple[str, ...]) -> tuple[int, int] | None:
+def first(text: str, wanted: tuple[str, ...]) -> tuple[int, int] | None:
     """Start and end of the wanted string that is complete first; of two the one longer."""
     ends = [(at + len(one), at) for one in wanted if (at := text.find(one)) >= 0]
     if not ends:
@@ -231,7 +231,7 @@ def _first(text: str, wanted: tuple[str, ...]) -> tuple[int, int] | None:
     return start, end
 
 
-def _settled(text: str, wanted: tuple[str, ...]) -> int:
+def settled(text: str, wanted: tuple[str, ...]) -> int:
     """How much of the text cannot be the beginning of a wanted string."""
     settled = len(text)
     for one in wanted:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from llmrr.engines.text import TextAssembler
-from llmrr.types import Chunk, FinishReason, Sampling, TokenLogprob
+from llmrr.types import Chunk, FinishReason, Sampling, TokenLogprob, ToolCall
 
 if TYPE_CHECKING:
+    from llmrr.engines.calls.parsing import Spoken
     from llmrr.engines.constrain import Mask
     from llmrr.engines.stream import AnswerStream
     from llmrr.engines.templates import Prompt
@@ -42,7 +43,11 @@ class Writer:
         self._sampling, self._vocabulary, self._markers = sampling, vocabulary, prompt.markers
         self._mask = mask
         self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened)
+        self._parser = prompt.offer.parser() if prompt.offer else None
+        self._offer = prompt.offer
         self._answer = self._reasoning = ""  # what is not yet told
+        self._calls: list[ToolCall] = []
+        self._called: set[str] = set()  # the ids of all calls
         self._kinds: dict[int, tuple[bytes, bool]] = {}
         self._tokens: list[int] = []
         self._logprobs: list[TokenLogprob] = []
@@ -66,8 +71,7 @@ class Writer:
         self.generated += 1
         self._tokens.append(token)
         text, reasoning, stopped = self._text.push(piece)
-        self._answer += text
-        self._reasoning += reasoning
+        self._hear(text, reasoning)
         if stopped or (self._mask is not None and self._mask.finished):
             self._finish = "stop"
         elif self.generated == self._sampling.max_tokens or not room:
@@ -85,19 +89,37 @@ class Writer:
 
     def tell(self) -> None:
         """Emit what there is to say."""
-        if self._answer or self._reasoning:
+        if self._answer or self._reasoning or self._calls:
             self._stream.emit(self._chunk())
 
     def finish(self, error: BaseException | None) -> None:
         """Say the rest, and why it ended."""
         text, reasoning, _ = self._text.finish()
-        self._answer += text
-        self._reasoning += reasoning
+        self._hear(text, reasoning)
+        if self._parser is not None:
+            self._keep(self._parser.finish())
+        if self._called and self._finish == "stop":
+            self._finish = "tool_calls"
         self._stream.end(self._chunk(self._finish), error)
+
+    def _hear(self, text: str, reasoning: str) -> None:
+        self._reasoning += reasoning
+        if self._parser is None:
+            self._answer += text
+        elif text:
+            self._keep(self._parser.push(text))
+
+    def _keep(self, spoken: "Spoken") -> None:
+        self._answer += spoken.text
+        self._reasoning += spoken.reasoning
+        for said in spoken.calls:
+            identifier = said.id if said.id and said.id not in self._called else new_id()
+            self._called.add(identifier)
+            self._calls.append(ToolCall(identifier, said.name, said.arguments))
 
     def _kind(self, token: int) -> tuple[bytes, bool]:
         """A token's bytes, and whether it ends a turn; a control token is silent unless it is part
-        of a reasoning marker."""
+        of a marker of reasoning or of a call."""
         known = self._kinds.get(token)
         if known is None:
             piece = self._vocabulary.piece(token)
@@ -107,7 +129,8 @@ class Writer:
         return known
 
     def _needed(self, piece: bytes) -> bool:
-        return self._markers.needs(piece.decode(errors="replace"))
+        text = piece.decode(errors="replace")
+        return self._markers.needs(text) or bool(self._offer and self._offer.syntax.needs(text))
 
     def _name(self, token: int) -> str:
         return self._vocabulary.piece(token).decode(errors="replace")
@@ -117,4 +140,18 @@ class Writer:
         logprobs, self._logprobs = tuple(self._logprobs), []
         text, self._answer = self._answer, ""
         reasoning, self._reasoning = self._reasoning, ""
-        return Chunk(self._index, text, reasoning, tokens, logprobs, finish)
+        calls, self._calls = tuple(self._calls), []
+        return Chunk(
+            self._index, text, reasoning, tokens, logprobs, finish, tool_calls=calls
+        )
+
+
+def new_id() -> str:
+    """An id for a call that has none.
+
+    >>> new_id() != new_id(), len(new_id())
+    (True, 29)
+    """
+    import secrets
+
+    return f"call_{secrets.token_hex(12)}"

@@ -24,7 +24,7 @@ class LlamaCpp:
 
     name = "llamacpp"
     formats = frozenset({Format.GGUF})
-    can = frozenset(Feature) - {Feature.TOOLS}  # images with an image encoder beside the model
+    can = frozenset(Feature)  # images with an image encoder beside the model
     optional = False
 
     def missing(self) -> str | None:

@@ -23,13 +23,13 @@ from llmrr.engines.llamacpp.task import Pictured
 from llmrr.engines.stream import AnswerStream
 from llmrr.engines.templates import DEFAULT, Prompt, Template
 from llmrr.errors import FeatureMissing, Unsupported
-from llmrr.types import Chunk, ModelFiles, ModelInfo, Request, Sampling
+from llmrr.types import Chunk, ModelFiles, ModelInfo, Request
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from llmrr.engines.constrain import Constraint, Vocabulary
+    from llmrr.engines.constrain import Vocabulary
     from llmrr.engines.llamacpp.images import Encoder
     from llmrr.hardware import Fit
 
@@ -89,6 +89,13 @@ class LlamaModel:
         bos, eos = (self.vocab.text(self.vocab.token(role)) for role in ("bos", "eos"))
         return Template(self._template_text, bos=bos, eos=eos)
 
+    def template_for(self, request: Request) -> Template:
+        """The one for this request: some models have another one where there are tools."""
+        named = self.info.templates.get(prompting.TOOL_TEMPLATE)
+        if not named or self._options.chat_template or not prompting.has_tools(request):
+            return self.template
+        return Template(named, bos=self.template.bos, eos=self.template.eos)
+
     @property
     def _template_text(self) -> str:
         return self._options.chat_template or self.info.chat_template or DEFAULT
@@ -121,7 +128,7 @@ class LlamaModel:
                     self._options, self._accelerated, cells, sampling.max_tokens
                 ),
             )
-            constraint = self._constraint(sampling)
+            constraint = prompting.constraint(sampling, prompt, lambda: self._vocabulary)
             stream = AnswerStream(self._batching, on_chunk, self._load_seconds, prompt.notes)
             self._load_seconds = 0.0  # the first answer has paid for it
             stream.start(
@@ -137,10 +144,14 @@ class LlamaModel:
         if images := prompting.image_data(request):
             encoder = self._encoder()
             request = prompting.marked(request, encoder.marker)
-            prompt = prompting.prompted(request, self.template, templated=self.templated)
+            prompt = prompting.prompted(
+                request, self.template_for(request), templated=self.templated
+            )
             read = encoder.read(prompt.text, images)
         else:
-            prompt = prompting.prompted(request, self.template, templated=self.templated)
+            prompt = prompting.prompted(
+                request, self.template_for(request), templated=self.templated
+            )
             tokenize, size = self.vocab.tokenize, self.vocab.size
             read = Pictured(prompting.tokenized(request, prompt, tokenize, size=size))
         adds = self.vocab.adds_bos and not request.tokens
@@ -228,15 +239,6 @@ class LlamaModel:
         self._loaded.close()
 
     # -- the grammar ---------------------------------------------------------------------------
-
-    def _constraint(self, sampling: Sampling) -> "Constraint | None":
-        if sampling.schema is None and sampling.grammar is None:
-            return None
-        from llmrr.engines.constrain import compile_constraint
-
-        return compile_constraint(
-            self._vocabulary, schema=sampling.schema, grammar=sampling.grammar
-        )
 
     @cached_property
     def _vocabulary(self) -> "Vocabulary":

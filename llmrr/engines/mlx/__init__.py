@@ -23,7 +23,7 @@ class Mlx:
 
     name = "mlx"
     formats = frozenset({Format.MLX, Format.SAFETENSORS})
-    can = frozenset({Feature.SCHEMA, Feature.GRAMMAR, Feature.LOGPROBS})
+    can = frozenset({Feature.SCHEMA, Feature.GRAMMAR, Feature.LOGPROBS, Feature.TOOLS})
     optional = True
 
     def missing(self) -> str | None:

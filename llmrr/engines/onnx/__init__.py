@@ -21,7 +21,7 @@ class Onnx:
 
     name = "onnx"
     formats = frozenset({Format.ONNX})
-    can = frozenset({Feature.SCHEMA, Feature.GRAMMAR, Feature.LOGPROBS, Feature.EMBEDDINGS})
+    can = frozenset(Feature) - {Feature.LORA, Feature.IMAGES}
     optional = False
 
     def missing(self) -> str | None:

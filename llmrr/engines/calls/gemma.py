@@ -1,0 +1,293 @@
+"""Calls of Gemma: FunctionGemma and Gemma 4 have tokens and a notation of their own; before them
+the published prompts ask for JSON, or for Python in a fence."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from json import dumps
+from typing import Any, Final
+
+from llmrr.engines.calls import pythonic
+from llmrr.engines.calls.base import (
+    ANY_OBJECT,
+    MORE,
+    NONE,
+    Found,
+    Reading,
+    Said,
+    Syntax,
+    members,
+    skip,
+    value_of,
+)
+from llmrr.engines.calls.grammar import Rules
+from llmrr.engines.calls.llama import bare_object
+from llmrr.engines.calls.tagged import head, listed_calls, parameters
+from llmrr.types import Tool, ToolCall
+
+_NAME = re.compile(r"\s*call:([\w.-]{1,256})\{")
+_PARTIAL = re.compile(r"\s*(c|ca|cal|call|call:[\w.-]{0,256})?")
+_BARE = re.compile(r"[^,{}\[\]]*")
+_DEEPEST: Final = 32
+
+
+class Notation(Syntax):
+    """``call:NAME{key:value,…}`` between two tokens, with strings between a third one."""
+
+    def __init__(self, name: str, *, open: str, close: str, quote: str) -> None:
+        self.name, self.signs = name, ((open,),)
+        self.open, self.close, self.quote = open, close, quote
+        self.triggers, self.lead = (open,), open
+        self.following = (close,)
+        self.marks = (open, close, quote)
+
+    def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
+        if text.startswith(self.close):
+            return Found((), len(self.close))
+        found = _NAME.match(text, len(self.open))
+        if not found:
+            partial = _PARTIAL.fullmatch(text, len(self.open))
+            return MORE if partial and not last else NONE
+        try:
+            value, end = self._value(text, found.end() - 1, 0)
+        except IndexError:  # it is not complete
+            return NONE if last else MORE
+        except ValueError:
+            return NONE
+        return Found((Said(found[1], dumps(value, ensure_ascii=False)),), end)
+
+    def _value(self, text: str, at: int, depth: int) -> tuple[Any, int]:
+        """The value that begins here, and where it ends. Raises ``IndexError`` where more must
+        come, and ``ValueError``."""
+        if depth > _DEEPEST:
+            raise ValueError
+        at = skip(text, at)
+        if text.startswith(self.quote, at):
+            return self._string(text, at)
+        if text[at] == "{":
+            return self._object(text, at, depth)
+        if text[at] == "[":
+            return self._array(text, at, depth)
+        if self.quote.startswith(text[at:]):
+            raise IndexError
+        if text[at] == '"':  # as JSON has it
+            return self._quoted(text, at)
+        found = _BARE.match(text, at)
+        assert found
+        if found.end() == len(text):
+            raise IndexError
+        return _plain(found.group()), found.end()
+
+    def _string(self, text: str, at: int) -> tuple[str, int]:
+        begin = at + len(self.quote)
+        end = text.find(self.quote, begin)
+        if end < 0:
+            raise IndexError
+        return text[begin:end], end + len(self.quote)
+
+    def _quoted(self, text: str, at: int) -> tuple[str, int]:
+        found = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL).match(text, at)
+        if not found:
+            raise IndexError
+        return str(value_of(found.group())), found.end()
+
+    def _object(self, text: str, at: int, depth: int) -> tuple[dict[str, Any], int]:
+        found: dict[str, Any] = {}
+        at = skip(text, at + 1)
+        while text[at] != "}":
+            if text.startswith(self.quote, at):
+                key, at = self._string(text, at)
+            else:
+                key = text[at : text.index(":", at)] if ":" in text[at:] else _unfinished(text, at)
+                at += len(key)
+            at = skip(text, at)
+            if text[at] != ":":
+                raise ValueError
+            found[key.strip().strip('"')], at = self._value(text, at + 1, depth + 1)
+            at = self._next(text, at, "}")
+        return found, at + 1
+
+    def _array(self, text: str, at: int, depth: int) -> tuple[list[Any], int]:
+        found: list[Any] = []
+        at = skip(text, at + 1)
+        while text[at] != "]":
+            value, at = self._value(text, at, depth + 1)
+            found.append(value)
+            at = self._next(text, at, "]")
+        return found, at + 1
+
+    def _next(self, text: str, at: int, end: str) -> int:
+        """Behind the comma, or at the end."""
+        at = skip(text, at)
+        if text[at] == ",":
+            return skip(text, at + 1)
+        if text[at] != end:
+            raise ValueError
+        return at
+
+    # -- what is written -----------------------------------------------------------------------
+
+    def call(self, rules: Rules, tool: Tool) -> str:
+        schema = {**ANY_OBJECT, **tool.parameters}
+        inside = self._object_rule(rules, schema, 0)
+        end = rules.text(self.close)
+        return f"{rules.begin(f'{self.open}call:{tool.name}')} {inside} {end}"
+
+    def _object_rule(self, rules: Rules, schema: Mapping[str, Any], depth: int) -> str:
+        required = [*(schema.get("required") or ())]
+        others = [key for key in schema.get("properties") or {} if key not in required]
+        each = [
+            f"{rules.text(f'{key}:')} "
+            + self._rule(rules, (schema.get("properties") or {}).get(key, {}), depth + 1)
+            for key in (*required, *others)
+        ]
+        comma = rules.text(",")
+        musts, mays = each[: len(required)], each[len(required) :]
+        if musts:
+            inner = f" {comma} ".join(musts) + "".join(f" ({comma} {one})?" for one in mays)
+        else:
+            inner = _any_of(mays, comma)
+        return f"{rules.text('{')} {inner} {rules.text('}')}"
+
+    def _rule(self, rules: Rules, schema: object, depth: int) -> str:
+        """The rule of a value, as far as its kind goes."""
+        about = schema if isinstance(schema, Mapping) else {}
+        kind = about.get("type") if depth < _DEEPEST else None
+        string = f"{rules.text(self.quote)} {rules.until(self.quote)}"
+        if about.get("enum"):
+            return f"({' | '.join(rules.text(self._of(one)) for one in about['enum'])})"
+        if kind == "object":
+            return self._object_rule(rules, about, depth)
+        if kind == "array":
+            one = self._rule(rules, about.get("items"), depth + 1)
+            many = f"({one} ({rules.text(',')} {one})*)?"
+            return f"{rules.text('[')} {many} {rules.text(']')}"
+        if kind in ("integer", "number", "boolean", "null"):
+            return rules.json(about)
+        return string
+
+    def _of(self, value: Any) -> str:
+        """A value as it is written."""
+        if isinstance(value, str):
+            return f"{self.quote}{value}{self.quote}"
+        if isinstance(value, dict):
+            return f"{{{','.join(f'{key}:{self._of(one)}' for key, one in value.items())}}}"
+        if isinstance(value, list):
+            return f"[{','.join(map(self._of, value))}]"
+        return dumps(value)
+
+    def written(self, calls: Collection[ToolCall]) -> str:
+        return "".join(
+            f"{self.open}call:{one.name}{self._of(value_of(one.arguments or '{}'))}{self.close}"
+            for one in calls
+        )
+
+
+def _any_of(mays: list[str], comma: str) -> str:
+    """Any of these, in their order, with commas between."""
+    if not mays:
+        return '""'
+    chains = [one + "".join(f" ({comma} {other})?" for other in mays[at + 1 :])
+              for at, one in enumerate(mays)]  # fmt: skip
+    return f"({' | '.join(chains)})?"
+
+
+def _plain(written: str) -> Any:
+    word = {"True": "true", "False": "false", "None": "null"}.get(written.strip(), written.strip())
+    found = members(f'{{"": {word}}}')
+    return value_of(found[""]) if found is not None and list(found) == [""] else written.strip()
+
+
+def _unfinished(text: str, at: int) -> str:
+    """Raise ``IndexError`` where a key may go on, and ``ValueError`` where it cannot."""
+    if re.search(r"[{}\[\],]", text[at:]):
+        raise ValueError
+    raise IndexError
+
+
+_FENCE = re.compile(r"```(?:tool_code|tool_call|json|python)[ \t]*\n")
+_FENCES: Final = ("```tool_code", "```tool_call", "```json", "```python")
+
+
+class Prompted(Syntax):
+    """What Gemma 2 and 3 are asked for by their published prompts: an object with ``name`` and
+    ``parameters``, or a list of Python calls; in a fence or not."""
+
+    name = "gemma"
+    signs = (("<start_of_turn>",),)
+    triggers = _FENCES
+    leading = ("{", "[")
+    closers = "}])>`\":,"
+
+    def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
+        if text.startswith("{"):
+            return bare_object(text, 0, tools, last=last)
+        if text.startswith("["):
+            return self._list(text, tools, last=last)
+        found = _FENCE.match(text)
+        if not found:
+            head = text.split("\n", 1)[0].rstrip()
+            return NONE if last or "\n" in text or head not in _starts() else MORE
+        end = text.find("```", found.end())
+        if end < 0:
+            if not last:
+                return MORE
+            end = len(text)
+        said = _fenced(text[found.end() : end])
+        if not said or not all(one.name in tools for one in said):
+            return NONE
+        return Found(tuple(said), min(len(text), end + 3))
+
+    def _list(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
+        bare = text[1:].lstrip()
+        if not any(bare.startswith(f"{one}(") or f"{one}(".startswith(bare) for one in tools):
+            return NONE
+        end = pythonic.ending(text)
+        if end is None:
+            return NONE if last else MORE
+        said = pythonic.calls(text[:end])
+        known = said and all(one.name in tools for one in said)
+        return Found(tuple(said), end) if said and known else NONE
+
+    def call(self, rules: Rules, tool: Tool) -> str:
+        begin = rules.text(head(tool.name, "parameters"))
+        return f'{begin} {parameters(rules, tool)} {rules.text("}")}'
+
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        if not more:
+            return first
+        begin, end = rules.text("```json\n["), rules.text("]\n```")
+        return f"({first} | {begin} {first} ({rules.text(', ')} {more})* {end})"
+
+    def written(self, calls: Collection[ToolCall]) -> str:
+        said = [f"{head(one.name, 'parameters')}{one.arguments or '{}'}}}" for one in calls]
+        return said[0] if len(said) == 1 else f"```json\n[{', '.join(said)}]\n```"
+
+
+def _starts() -> Collection[str]:
+    return {one[:length] for one in _FENCES for length in range(len(one) + 1)}
+
+
+def _fenced(body: str) -> list[Said] | None:
+    """The calls in a fence: JSON, or Python in one expression for each line."""
+    body = body.strip()
+    if body[:1] in ("{", "["):
+        return listed_calls(body) or pythonic.calls(body)
+    return list(_lines(body)) or None
+
+
+def _lines(body: str) -> Iterator[Said]:
+    found = re.sub(r"\bprint\((.*)\)\s*$", r"\1", body, flags=re.DOTALL)
+    if said := pythonic.calls(found):
+        yield from said
+        return
+    for line in body.splitlines():
+        said = pythonic.calls(re.sub(r"^\s*print\((.*)\)\s*$", r"\1", line))
+        if said is None and line.strip():
+            return
+        yield from said or ()
+
+
+FUNCTION_GEMMA = Notation("functiongemma", open="<start_function_call>",
+                          close="<end_function_call>", quote="<escape>")  # fmt: skip
+GEMMA_4 = Notation("gemma-4", open="<|tool_call>", close="<tool_call|>", quote='<|"|>')
+PROMPTED = Prompted()

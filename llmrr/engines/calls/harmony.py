@@ -1,0 +1,95 @@
+"""Calls of gpt-oss: OpenAI's harmony, in which every message has a channel, and a call a recipient.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from llmrr.engines.calls.base import (
+    MORE,
+    NONE,
+    Found,
+    Reading,
+    Said,
+    Syntax,
+    arguments,
+    closing,
+    skip,
+)
+from llmrr.engines.calls.grammar import Rules
+from llmrr.engines.calls.tagged import parameters
+from llmrr.types import Tool, ToolCall
+
+_ENDS: Final = ("<|end|>", "<|call|>", "<|return|>")
+_TO = r"\s*to=(?:functions\.)?(?P<{}>[\w.-]{{1,256}}?)"
+_HEADER = re.compile(
+    r"(?:<\|start\|>assistant)?(?:" + _TO.format("early") + r")?\s*"
+    r"<\|channel\|>(?P<channel>\w+)(?:" + _TO.format("late") + r")?\s*"
+    r"(?:<\|constrain\|>)?\s*\w*\s*<\|message\|>"
+)
+_LONGEST: Final = 600  # characters of a header
+_THINKS: Final = "analysis"
+
+
+class Harmony(Syntax):
+    """``<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>{…}<|call|>``."""
+
+    name = "gpt-oss"
+    signs = (("<|channel|>", "functions."),)
+    triggers = ("<|start|>assistant", "<|channel|>", *_ENDS)
+    leading = ("to=functions.",)
+    closers = "}>"
+    marks = ("<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", *_ENDS)
+
+    def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
+        for end in _ENDS:
+            if text.startswith(end):
+                return Found((), len(end))
+        found = _HEADER.match(text)
+        if not found:
+            complete = "<|message|>" in text or len(text) > _LONGEST
+            return NONE if last or complete else MORE
+        name, at = found["early"] or found["late"], found.end()
+        if name:
+            return self._call(name, text, at, last=last)
+        if found["channel"] != _THINKS:
+            return Found((), at)
+        places = [place for one in _ENDS if (place := text.find(one, at)) >= 0]
+        if not places and not last:
+            return MORE
+        end_at = min(places, default=len(text))
+        return Found((), end_at, text[at:end_at])
+
+    def _call(self, name: str, text: str, at: int, *, last: bool) -> Reading:
+        at = skip(text, at)
+        if text[at : at + 1] not in ("{", ""):
+            return NONE
+        end = closing(text, at)
+        if end is None:
+            return NONE if last else MORE
+        said = arguments(text[at:end])
+        return NONE if said is None else Found((Said(name, said),), end)
+
+    def call(self, rules: Rules, tool: Tool) -> str:
+        begin = f"<|channel|>commentary to=functions.{tool.name} <|constrain|>json<|message|>"
+        return f"{rules.text(begin)} {parameters(rules, tool)}"
+
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        return first  # the model ends its turn behind a call
+
+    def words(self, rules: Rules, words: str) -> str:
+        return f"{rules.text('<|channel|>final<|message|>')} {words}"
+
+    def before(self, rules: Rules) -> str:
+        begin = rules.text("<|channel|>commentary<|message|>")
+        return f"{begin} {rules.until('<|end|>')} {rules.text('<|start|>assistant')}"
+
+    def written(self, calls: Collection[ToolCall]) -> str:
+        return "<|start|>assistant".join(
+            f"<|channel|>commentary to=functions.{one.name} <|constrain|>json<|message|>"
+            f"{one.arguments or '{}'}<|call|>"
+            for one in calls
+        )
+
+
+HARMONY = Harmony()

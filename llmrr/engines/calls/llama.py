@@ -1,0 +1,120 @@
+"""Calls of Llama 3: a JSON object that is the whole answer, or Python behind ``<|python_tag|>``."""
+
+import re
+from collections.abc import Collection, Mapping
+from json import dumps
+from typing import Final
+
+from llmrr.engines.calls import pythonic
+from llmrr.engines.calls.base import (
+    MORE,
+    NONE,
+    Found,
+    Reading,
+    Said,
+    Syntax,
+    call_of,
+    closing,
+    skip,
+)
+from llmrr.engines.calls.grammar import Rules
+from llmrr.engines.calls.markup import FUNCTION
+from llmrr.engines.calls.tagged import head, parameters
+from llmrr.types import Tool, ToolCall
+
+_TAG: Final = "<|python_tag|>"
+# How an object begins that may be a call, without its spaces.
+_HEADS: Final = ('{"name":', '{"type":"function"', '{"function":', '{"parameters":', '{"id":')
+_INTERPRETERS: Final = ("python", "code_interpreter", "ipython")
+
+
+class Llama(Syntax):
+    """``{"name": …, "parameters": {…}}``; several one after the other, with or without ``;``."""
+
+    name = "llama-3"
+    signs = ((_TAG,), ('{"name": function name, "parameters":',))
+    triggers = (_TAG, "<function=")
+    leading = ("{", "[")
+    following = ("{", ";", "[")
+    closers = "}])>\":,"
+    marks = (_TAG,)
+
+    def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
+        if text.startswith("<function="):
+            return FUNCTION.read(text, tools, last=last)
+        tagged = text.startswith(_TAG)
+        at = skip(text, len(_TAG) if tagged else 1 if text.startswith(";") else 0)
+        if at == len(text):
+            return NONE if last else MORE
+        if text[at] == "{":
+            return bare_object(text, at, tools, last=last)
+        if text[at] == "[" or tagged:
+            return self._python(text, at, tools, tagged=tagged, last=last)
+        return NONE
+
+    def _python(
+        self, text: str, at: int, tools: Mapping[str, Tool], *, tagged: bool, last: bool
+    ) -> Reading:
+        """A list of calls; behind the tag also a call of what Llama has built in, or code."""
+        if tagged and text[at] != "[":
+            return self._behind_tag(text, at, tools, last=last)
+        if not _may_list(text[at:], tools):
+            return NONE
+        end = pythonic.ending(text, at)
+        if end is None:
+            return NONE if last else MORE
+        said = pythonic.calls(text[at:end])
+        return Found(tuple(said), end) if said and _known(said, tools) else NONE
+
+    def _behind_tag(
+        self, text: str, at: int, tools: Mapping[str, Tool], *, last: bool
+    ) -> Reading:
+        if not last:  # code may go on to the end
+            return MORE
+        written = text[at:].strip()
+        said = pythonic.calls(re.sub(r"^(\w+)\.call\(", r"\1(", written))
+        if said and _known(said, tools):
+            return Found(tuple(said), len(text))
+        name = next((one for one in _INTERPRETERS if one in tools), None)
+        if name is None or not written:
+            return NONE
+        code = dumps({"code": written}, ensure_ascii=False)
+        return Found((Said(name, code),), len(text))
+
+    def call(self, rules: Rules, tool: Tool) -> str:
+        begin = rules.text(head(tool.name, "parameters"))
+        return f'{begin} {parameters(rules, tool)} {rules.text("}")}'
+
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        return f"{first} ({rules.text('; ')} {more})*" if more else first
+
+    def written(self, calls: Collection[ToolCall]) -> str:
+        return "; ".join(f"{head(one.name, 'parameters')}{one.arguments or '{}'}}}"
+                         for one in calls)  # fmt: skip
+
+
+def bare_object(
+    text: str, at: int, tools: Mapping[str, Tool], *, last: bool
+) -> Reading:
+    """The call that an object without any tag is; its tool must be one that there is."""
+    seen = re.sub(r"\s+", "", text[at : at + 200])
+    if not any(seen.startswith(one) or one.startswith(seen) for one in _HEADS):
+        return NONE
+    end = closing(text, at)
+    if end is None:
+        return NONE if last else MORE
+    said = call_of(text[at:end])
+    return Found((said,), end) if said and said.name in tools else NONE
+
+
+def _may_list(text: str, tools: Mapping[str, Tool]) -> bool:
+    """May this be a list of calls? It begins with a tool's name."""
+    bare = text[1:].lstrip()
+    return any(bare.startswith(f"{one}(") or f"{one}(".startswith(bare) for one in tools)
+
+
+def _known(said: list[Said], tools: Mapping[str, Tool]) -> bool:
+    return all(one.name in tools for one in said)
+
+
+LLAMA = Llama()

@@ -1,0 +1,92 @@
+"""Calls of Mistral: an array behind ``[TOOL_CALLS]``, or since 2025 a name and ``[ARGS]``."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from llmrr.engines.calls.base import (
+    MORE,
+    NONE,
+    Found,
+    Reading,
+    Said,
+    Syntax,
+    arguments,
+    closing,
+    skip,
+)
+from llmrr.engines.calls.grammar import Rules
+from llmrr.engines.calls.tagged import head, listed_calls, parameters
+from llmrr.types import Tool, ToolCall
+
+_TAG: Final = "[TOOL_CALLS]"
+_NAMED = re.compile(r"\s*([\w.-]{1,256})\s*(?:\[CALL_ID\]\s*(\w{1,64})\s*)?(?:\[ARGS\]\s*)?(?=\{)")
+_PARTIAL = re.compile(r"\s*[\w.-]{0,256}\s*(?:\[[A-Z_]*\]?\s*(?:\w{0,64}\s*(?:\[[A-Z]*\]?\s*)?)?)?")
+
+
+class Listed(Syntax):
+    """``[TOOL_CALLS][{"name": …, "arguments": {…}, "id": …}]``. A model of either kind is read in
+    both ways."""
+
+    name = "mistral"
+    signs: tuple[tuple[str, ...], ...] = ((_TAG,),)
+    triggers = (_TAG,)
+    lead = _TAG
+    leading = ('[{"name"', '[{"arguments"')
+    marks = (_TAG, "[ARGS]", "[CALL_ID]")
+
+    def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
+        tagged = text.startswith(_TAG)
+        at = skip(text, len(_TAG) if tagged else 0)
+        if at == len(text):
+            return NONE if last else MORE
+        if text[at] not in "[{":
+            return _named(text, at, last=last)
+        end = closing(text, at)
+        if end is None:
+            return NONE if last else MORE
+        said = listed_calls(text[at:end])
+        if not said or not (tagged or all(one.name in tools for one in said)):
+            return NONE
+        return Found(tuple(said), end)
+
+    def call(self, rules: Rules, tool: Tool) -> str:
+        return f'{rules.text(head(tool.name))} {parameters(rules, tool)} {rules.text("}")}'
+
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        inner = f"{first} ({rules.text(', ')} {more})*" if more else first
+        return f"{rules.begin(f'{_TAG}[')} {inner} {rules.text(']')}"
+
+    def written(self, calls: Collection[ToolCall]) -> str:
+        said = [f"{head(one.name)}{one.arguments or '{}'}}}" for one in calls]
+        return f"{_TAG}[{', '.join(said)}]"
+
+
+class Named(Listed):
+    """``[TOOL_CALLS]NAME[ARGS]{…}``, once for each call."""
+
+    name = "mistral-args"
+    signs = ((_TAG, "[ARGS]"),)
+
+    def call(self, rules: Rules, tool: Tool) -> str:
+        return f"{rules.begin(f'{_TAG}{tool.name}[ARGS]')} {parameters(rules, tool)}"
+
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        return Syntax.calls(self, rules, first, more)
+
+    def written(self, calls: Collection[ToolCall]) -> str:
+        return "".join(f"{_TAG}{one.name}[ARGS]{one.arguments or '{}'}" for one in calls)
+
+
+def _named(text: str, at: int, *, last: bool) -> Reading:
+    found = _NAMED.match(text, at)
+    if not found:
+        return MORE if not last and _PARTIAL.fullmatch(text, at) else NONE
+    end = closing(text, found.end())
+    if end is None:
+        return NONE if last else MORE
+    said = arguments(text[found.end() : end])
+    return NONE if said is None else Found((Said(found[1], said, found[2]),), end)
+
+
+LISTED, NAMED = Listed(), Named()

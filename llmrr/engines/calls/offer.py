@@ -1,0 +1,131 @@
+"""The tools of a request, as the model that is asked reads and writes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from llmrr.engines.calls.base import Syntax
+from llmrr.engines.calls.parsing import Parser
+from llmrr.errors import FeatureMissing, UsageError
+from llmrr.types import Request, Tool
+
+if TYPE_CHECKING:
+    from llmrr.engines.calls.grammar import Rules
+
+Schema = Mapping[str, Any] | bool
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Tools that may be called, or must be; ``choice`` is that of the request, ``syntax`` how a
+    call is written, ``opened`` what of it the prompt has begun. Without tools it reads what the
+    family writes around every answer."""
+
+    syntax: Syntax
+    tools: tuple[Tool, ...] = ()
+    choice: str | None = None
+    opened: str = ""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Tool]:
+        """The tools by their names."""
+        return {one.name: one for one in self.tools}
+
+    def parser(self) -> Parser:
+        """What reads one answer."""
+        return Parser(self.syntax, self.by_name, opened=self.opened)
+
+    @property
+    def forced(self) -> tuple[Tool, ...]:
+        """The tools of which one must be called; none where the model may answer itself."""
+        if self.choice in (None, "auto"):
+            return ()
+        if self.choice == "required":
+            return self.tools
+        return (self.by_name[self.choice],) if self.choice else ()
+
+    @property
+    def strict(self) -> bool:
+        """Was it promised that a call, where there is one, obeys the schema of its tool?"""
+        return any(one.strict for one in self.tools)
+
+    @property
+    def constrains(self) -> bool:
+        """Is there a grammar that the answer must follow?"""
+        return bool(self.forced) or self.strict
+
+    def grammar(self, rules: "Rules", schema: Schema | None, thoughts: "Thoughts") -> str:
+        """The grammar of the answer in Lark. ``schema`` is that of an answer without calls."""
+        answer = self._called(rules)
+        if not self.forced:
+            answer = self._free(rules, schema, answer)
+        opening = self.syntax.opened
+        if opening and not self.opened:
+            answer = f"{rules.text(opening)} ({answer})"
+        return rules.grammar(f"{_thought(rules, thoughts)} ({answer})")
+
+    def _called(self, rules: "Rules", written: str = "") -> str:
+        """Calls, of which this much is ``written``."""
+        several = not self.forced or self.choice == "required"
+        more = self._one(rules) if several else None
+        with rules.behind(written):
+            return rules.add(self.syntax.calls(rules, self._one(rules), more))
+
+    def _one(self, rules: "Rules") -> str:
+        return rules.add(" | ".join(self.syntax.call(rules, tool) for tool in self.callable))
+
+    def _free(self, rules: "Rules", schema: Schema | None, called: str) -> str:
+        """An answer or calls; words may stand before these, unless the answer has a form."""
+        if schema is not None:
+            return f"{self.syntax.words(rules, rules.json(schema))} | {called}"
+        words = rules.without(self.syntax.triggers, self.syntax.leading)
+        found = [self.syntax.words(rules, words), called]
+        if before := self.syntax.before(rules):
+            found.append(f"{before} {self._called(rules, self.syntax.lead)}")
+        return " | ".join(found)
+
+    @property
+    def callable(self) -> tuple[Tool, ...]:
+        """The tools that a call may be of."""
+        return self.forced or self.tools
+
+
+class Thoughts(NamedTuple):
+    """What a grammar must let pass around what is thought, which itself it is not shown: the marks
+    that begin it, where it may begin, and what stands behind it."""
+
+    begin: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
+
+
+def _thought(rules: "Rules", thoughts: Thoughts) -> str:
+    if not thoughts.behind:
+        return ""
+    behind = f"({' | '.join(rules.text(one) for one in thoughts.behind)})?"
+    if not thoughts.begin:
+        return behind
+    return f"(({' | '.join(rules.text(one) for one in thoughts.begin)}) {behind})?"
+
+
+def require(request: Request) -> None:
+    """Raise ``UsageError`` for a choice among tools that cannot be made, and ``FeatureMissing`` for
+    what excludes tools."""
+    choice, names = request.tool_choice, [one.name for one in request.tools]
+    if choice not in (None, "auto", "none") and not names:
+        raise UsageError(f"tool_choice is {choice}, and there are no tools", "give tools")
+    if choice not in (None, "auto", "none", "required") and choice not in names:
+        raise UsageError(
+            f"tool_choice names {choice}, and no tool has that name",
+            f"the tools are {', '.join(names)}",
+        )
+    twice = next((one for one in names if names.count(one) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two tools are called {twice}", "give each a name of its own")
+    if names and choice != "none" and request.sampling.grammar is not None:
+        raise FeatureMissing(
+            "a grammar and tools exclude each other: the grammar is for all of the answer",
+            "leave out one of them",
+        )
+
+

@@ -1,0 +1,58 @@
+"""Calls written as Python: ``[f(a=1), g(b="x")]``, ``f(a=1)``."""
+
+import ast
+import re
+from json import dumps
+
+from llmrr.engines.calls.base import Said
+
+_STRUCTURE = re.compile(
+    r"'(?:[^'\\\n]|\\.)*+'|\"(?:[^\"\\\n]|\\.)*+\"|[()\[\]{}'\"]", re.DOTALL
+)
+
+
+def ending(text: str, at: int = 0) -> int | None:
+    """Where the bracket that is the first one from ``at`` on is closed; None where it is not yet.
+
+    >>> ending("f(a=')') + 1"), ending("f(a=[1)")
+    (8, None)
+    """
+    depth = 0
+    for found in _STRUCTURE.finditer(text, at):
+        mark = found.group()
+        if mark in "'\"":
+            return None
+        if mark in "([{":
+            depth += 1
+        elif mark in ")]}":
+            depth -= 1
+            if depth <= 0:
+                return found.end()
+    return None
+
+
+def calls(text: str) -> list[Said] | None:
+    """The calls of an expression, a list of them or one; None for any other.
+
+    >>> calls('[get(city="Paris", days=[1, 2])]')
+    [Said(name='get', arguments='{"city": "Paris", "days": [1, 2]}', id=None)]
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+        found = tree.elts if isinstance(tree, ast.List) else [tree]
+        return [_call(one) for one in found] or None
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def _call(node: ast.expr) -> Said:
+    if not isinstance(node, ast.Call) or node.args:
+        raise ValueError
+    given = {one.arg: ast.literal_eval(one.value) for one in node.keywords}
+    if None in given:
+        raise ValueError
+    try:
+        written = dumps(given, ensure_ascii=False)
+    except TypeError as exc:
+        raise ValueError from exc
+    return Said(ast.unparse(node.func), written)

@@ -1,0 +1,195 @@
+"""Tools, calls and their results, as the values that a chat template is rendered with.
+
+Chat templates differ in what they take: arguments as an object or as text, several calls in one
+turn or one, ids of nine letters; and some know nothing of tools. So a template is tried with a
+short conversation, and what it drops or refuses it is not given.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import product
+from typing import Any, Final, NamedTuple
+
+from llmrr.engines.calls.base import ANY_OBJECT, Syntax
+from llmrr.types import Message, Tool, ToolCall
+
+Turn = dict[str, Any]
+# Renders turns with tools; None where the template cannot.
+Try = Callable[[list[Turn], list[Turn]], str | None]
+
+
+class Shape(NamedTuple):
+    """What a chat template takes: tools, calls with their results, arguments as objects, several
+    calls in one turn; whether ids must have nine letters, and a turn without words None for them.
+    """
+
+    tools: bool = False
+    calls: bool = False
+    objects: bool = True
+    several: bool = True
+    short_ids: bool = False
+    null: bool = False
+
+
+def shape_of(template: str, render: Try) -> Shape:
+    """What this template takes, found by trying. A template that writes an object as Python would,
+    or the text of one as a string, takes the other."""
+    short = bool(re.search(r"length\s*[!=]=\s*9\b", template))
+    for several, null, objects in product((True, False), (False, True), (True, False)):
+        shape = Shape(True, True, objects, several, short, null)
+        text = render(as_turns(_TRIED if several else _TRIED_ONE, shape), [function(_TOOL)])
+        if text is not None and _keeps(text, several=several):
+            return shape._replace(tools=_TOOL.name in text)
+    text = render(as_turns(_TRIED[:1], Shape()), [function(_TOOL)])
+    return Shape(tools=text is not None and _TOOL.name in text, short_ids=short)
+
+
+def function(tool: Tool) -> dict[str, Any]:
+    """A tool as transformers hands it to a template."""
+    about = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": {**ANY_OBJECT, **tool.parameters},
+    }
+    return {"type": "function", "function": about}
+
+
+def as_turns(messages: Sequence[Message], shape: Shape) -> list[Turn]:
+    """The messages as values for a template of this shape."""
+    names = {call.id: call.name for one in messages for call in one.tool_calls}
+    found = messages if shape.several else _one_by_one(messages)
+    return [_turn(one, names, shape) for one in found]
+
+
+def explained(messages: Sequence[Message], tools: Sequence[Tool], syntax: Syntax) -> list[Message]:
+    """The messages with the tools in the system message, for a template that has no place for
+    them."""
+    if not tools:
+        return [*messages]
+    told = instructions(tools, syntax)
+    if messages and messages[0].role == "system":
+        whole = f"{messages[0].content}\n\n{told}".strip()
+        return [replace(messages[0], content=whole), *messages[1:]]
+    return [Message("system", told), *messages]
+
+
+def instructions(tools: Sequence[Tool], syntax: Syntax) -> str:
+    """What a model is told that its template tells nothing of tools."""
+    listed = "\n".join(json.dumps(function(one), ensure_ascii=False) for one in tools)
+    example = syntax.written([ToolCall("", "FUNCTION-NAME", '{"PARAMETER-NAME": "VALUE"}')])
+    return (
+        "You may call functions to help with the user's request. Their signatures:\n"
+        f"<tools>\n{listed}\n</tools>\n"
+        "To call a function, write its name and its arguments in exactly this form, and nothing "
+        f"behind it:\n{example}\n"
+        "The results are given to you in the next message. Where no function helps, answer as "
+        "usual."
+    )
+
+
+def spelled(messages: Sequence[Message], syntax: Syntax) -> list[Message]:
+    """The messages with calls and results as plain words, for a template that has no place for
+    them. Results that follow each other, and the question behind them, are one turn of the user.
+    """
+    found: list[Message] = []
+    for one in messages:
+        if one.role == "tool":
+            one = Message("user", f"<tool_response>\n{one.content}\n</tool_response>")
+            if found and found[-1].role == "user" and "<tool_response>" in found[-1].content:
+                one = replace(one, content=f"{found.pop().content}\n{one.content}")
+        elif one.role == "user" and found and _is_result(found[-1]):
+            before = found.pop().content
+            parts = (f"{before}\n\n", *one.parts) if one.parts else ()
+            one = replace(one, content=f"{before}\n\n{one.content}", parts=parts)
+        elif one.tool_calls:
+            said = "\n".join(filter(None, (one.content, syntax.written(one.tool_calls))))
+            one = replace(one, content=said, tool_calls=())
+        found.append(one)
+    return found
+
+
+def _is_result(message: Message) -> bool:
+    return message.role == "user" and message.content.startswith("<tool_response>")
+
+
+def _turn(message: Message, names: dict[str, str], shape: Shape) -> Turn:
+    turn: Turn = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        if shape.null and not message.content:
+            turn["content"] = None
+        turn["tool_calls"] = [_call(one, shape) for one in message.tool_calls]
+    if message.role == "tool":
+        identifier = message.tool_call_id or ""
+        turn["tool_call_id"] = _id(identifier, shape)
+        turn["name"] = message.name or names.get(identifier, "")
+    return turn
+
+
+def _call(call: ToolCall, shape: Shape) -> dict[str, Any]:
+    given: Any = call.arguments or "{}"
+    if shape.objects:
+        with suppress(ValueError, RecursionError):  # what a model wrote once it is shown again
+            given = json.loads(given)
+    about = {"name": call.name, "arguments": given}
+    return {"id": _id(call.id, shape), "type": "function", "function": about}
+
+
+_LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def _id(identifier: str, shape: Shape) -> str:
+    """The same id always becomes the same, so that a prompt begins as the one before it did."""
+    if not shape.short_ids or re.fullmatch(r"[0-9A-Za-z]{9}", identifier):
+        return identifier
+    import hashlib
+
+    digest = hashlib.sha256(identifier.encode()).digest()
+    return "".join(_LETTERS[one % len(_LETTERS)] for one in digest[:9])
+
+
+def _one_by_one(messages: Sequence[Message]) -> list[Message]:
+    """The messages with one call in each turn, and its result behind it."""
+    found: list[Message] = []
+    left = list(messages)
+    while left:
+        one = left.pop(0)
+        if len(one.tool_calls) < 2:
+            found.append(one)
+            continue
+        results = []
+        while left and left[0].role == "tool":
+            results.append(left.pop(0))
+        for number, call in enumerate(one.tool_calls):
+            said = one.content if number == 0 else ""
+            found.append(replace(one, content=said, tool_calls=(call,)))
+            found += [each for each in results if each.tool_call_id == call.id]
+        asked = {call.id for call in one.tool_calls}
+        found += [each for each in results if each.tool_call_id not in asked]
+    return found
+
+
+# A conversation with words that occur in no template.
+_TOOL = Tool(
+    "zq_offered", "zq about",
+    {"type": "object", "properties": {"zq_key": {"type": "string", "description": "zq key"}},
+     "required": ["zq_key"]},
+)  # fmt: skip
+_TRIED = (
+    Message("user", "zq question"),
+    Message("assistant", "", tool_calls=(ToolCall("zqfirst01", "zq_tool", '{"zq_key": "zq_one"}'),
+                                         ToolCall("zqsecond2", "zq_tool", '{"zq_key": "zq_two"}'))),
+    Message("tool", "zq_result_one", tool_call_id="zqfirst01"),
+    Message("tool", "zq_result_two", tool_call_id="zqsecond2"),
+)  # fmt: skip
+
+_TRIED_ONE = (_TRIED[0], replace(_TRIED[1], tool_calls=_TRIED[1].tool_calls[:1]), _TRIED[2])
+
+
+def _keeps(text: str, *, several: bool) -> bool:
+    """Is all of the conversation there, its arguments as a model should write them?"""
+    wanted = ["zq_one", "zq_result_one", *(["zq_two", "zq_result_two"] if several else [])]
+    wrong = ("'zq_one'", '\\"zq_one')
+    return all(one in text for one in wanted) and not any(one in text for one in wrong)

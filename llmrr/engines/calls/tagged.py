@@ -1,0 +1,104 @@
+"""Calls that are JSON behind a tag: Hermes and Qwen, and those that do it with another tag."""
+
+from collections.abc import Collection, Mapping
+
+from llmrr.engines.calls.base import (
+    ANY_OBJECT,
+    MORE,
+    NONE,
+    Found,
+    Reading,
+    Said,
+    Syntax,
+    call_of,
+    closing,
+    elements,
+    skip,
+)
+from llmrr.engines.calls.grammar import Rules
+from llmrr.types import Tool, ToolCall
+
+
+class Tagged(Syntax):
+    """``open``, then one call as an object, or with ``listed`` several in an array, then ``close``;
+    ``space`` stands inside the tags. Objects and arrays are both read."""
+
+    def __init__(
+        self, name: str, *signs: tuple[str, ...], open: str, close: str = "", space: str = "",
+        listed: bool = False,
+    ) -> None:  # fmt: skip
+        self.name, self.signs = name, signs
+        self.open, self.close, self.space, self.listed = open, close, space, listed
+        self.triggers, self.lead = (open,), open
+        # One tag may hold several calls; what closes it is no text.
+        self.following = ("{", "[", close) if close else ("{", "[")
+        self.marks = (open, close) if close else (open,)
+
+    def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
+        if self.close and text.startswith(self.close):  # of the call before
+            return Found((), len(self.close))
+        tagged = text.startswith(self.open)
+        at = skip(text, len(self.open) if tagged else 0)
+        if at == len(text):
+            return NONE if last else MORE
+        if text[at] not in "{[":
+            return NONE
+        end = closing(text, at)
+        if end is None:
+            return NONE if last else MORE
+        said = listed_calls(text[at:end])
+        if not said or not (tagged or all(one.name in tools for one in said)):
+            return NONE
+        return Found(tuple(said), end)
+
+    def call(self, rules: Rules, tool: Tool) -> str:
+        inner = f'{rules.text(head(tool.name))} {parameters(rules, tool)} {rules.text("}")}'
+        if self.listed:
+            return inner
+        end = rules.text(self.space + self.close)
+        return f"{rules.begin(self.open + self.space)} {inner} {end}"
+
+    def calls(self, rules: Rules, first: str, more: str | None) -> str:
+        between = rules.text(", " if self.listed else "\n")
+        inner = f"{first} ({between} {more})*" if more else first
+        if not self.listed:
+            return inner
+        begin, end = rules.begin(self.open + self.space + "["), rules.text("]" + self.close)
+        return f"{begin} {inner} {end}"
+
+    def written(self, calls: Collection[ToolCall]) -> str:
+        said = [f"{head(one.name)}{one.arguments or '{}'}}}" for one in calls]
+        if self.listed:
+            return f"{self.open}{self.space}[{', '.join(said)}]{self.close}"
+        return "\n".join(f"{self.open}{self.space}{one}{self.space}{self.close}" for one in said)
+
+
+def head(name: str, key: str = "arguments") -> str:
+    """How the object of a call begins.
+
+    >>> head("now")
+    '{"name": "now", "arguments": '
+    """
+    from json import dumps
+
+    return f'{{"name": {dumps(name, ensure_ascii=False)}, "{key}": '
+
+
+def parameters(rules: Rules, tool: Tool) -> str:
+    """The rule of the arguments of a tool."""
+    return rules.json({**ANY_OBJECT, **tool.parameters})
+
+
+def listed_calls(text: str) -> list[Said] | None:
+    """The calls of an object, or of an array of them; None where one is none."""
+    parts = elements(text) if text.startswith("[") else [text]
+    said = [call_of(one) for one in parts or ()]
+    found = [one for one in said if one is not None]
+    return found if found and len(found) == len(said) else None
+
+
+HERMES = Tagged("hermes", ("<tool_call>",), open="<tool_call>", close="</tool_call>", space="\n")
+GRANITE = Tagged("granite", ("<|tool_call|>",), open="<|tool_call|>", listed=True)
+NEMOTRON = Tagged("nemotron", ("<TOOLCALL>",), open="<TOOLCALL>", close="</TOOLCALL>", listed=True)
+APRIEL = Tagged("apriel", ("<tool_calls>[",), open="<tool_calls>", close="</tool_calls>",
+                listed=True)  # fmt: skip
