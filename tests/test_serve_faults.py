@@ -1,4 +1,4 @@
-"""Clients that break in every way, for two minutes; by hand for longer: ``bench/serve_faults.py``."""
+"""Clients that break in every way, for two minutes; by hand for longer: ``serve_faults.py``."""
 
 import subprocess
 import sys

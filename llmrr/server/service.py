@@ -140,7 +140,12 @@ class Service:
         caller.enter()
         visit.model, loop = model or AUTO, asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        ticket = self.queue.enter(places, caller.name, units, lambda: turn.set_result(None))
+
+        def go() -> None:
+            if not turn.done():  # who waited may have given up just now
+                turn.set_result(None)
+
+        ticket = self.queue.enter(places, caller.name, units, go)
         working: asyncio.Future[T] | None = None
         took = 0
         try:

@@ -54,7 +54,7 @@ max_batch_size = 8
 # What a well-formed request may be told: an answer, that there is no room, that it took too long,
 # or that the model behind it is away.
 ANSWERED = (200, 429, 502, 503, 504)
-GROWN_BYTES = 64 * 2**20  # after the first half: what a process may still take by and by
+GROWN_BYTES = 64 * 2**20  # from one rest to the next: what may still be taken by and by
 GROWN_FDS = 8
 TEXT = "What is the capital of France? " * 3
 Address = tuple[str, int]
@@ -316,15 +316,16 @@ async def idle(load: Load, pid: int) -> Held:
 
 
 async def run(address: Address, pid: int, seconds: float, clients: int, seed: int) -> list[str]:
-    """Two halves of load, each followed by rest; what is wrong."""
+    """Three spans of load, each followed by rest; what is wrong. In the first the server grows to
+    what it needs: the other two are compared."""
     load, say = Load(address), lambda *words: print(*words, flush=True)
     await load.send(request("/v1/chat/completions", chat(random.Random(0))))
     say("before:", await idle(load, pid))
     rests: list[Held] = []
-    for half in range(2):
-        ends = time.monotonic() + seconds / 2
+    for span in range(3):
+        ends = time.monotonic() + seconds / 3
         tasks = [
-            asyncio.ensure_future(client(load, seed * 1000 + half * clients + number, ends))
+            asyncio.ensure_future(client(load, seed * 1000 + span * clients + number, ends))
             for number in range(clients)
         ]
         while time.monotonic() < ends:
@@ -335,7 +336,7 @@ async def run(address: Address, pid: int, seconds: float, clients: int, seed: in
         say("at rest:", rests[-1])
     say("did:", dict(load.did))
     say("statuses:", dict(load.statuses))
-    first, last = rests
+    _, first, last = rests
     for name in ("under_way", "queue", "slots"):
         if getattr(last, name):
             load.fail(f"{name} is {getattr(last, name):.0f} at rest")
