@@ -196,6 +196,12 @@ class Router:
         """``[alerts]``: what follows a run."""
         return self._host.watch
 
+    def watch_backends(self) -> "Router":
+        """Look in the background, until the router is closed, whether the servers behind
+        ``[[models]]`` with a ``base_url`` are up: every ``[health] interval``."""
+        self._host.backends.watch()
+        return self
+
     # -- work ----------------------------------------------------------------------------------
 
     def run(
@@ -388,7 +394,7 @@ class Router:
     ) -> Opened:
         """Load a model to use it directly; it stays loaded as long as what is returned is held."""
         setup = self.setup
-        resolved = setup.catalogue.wanted(model, engine)
+        resolved = setup.catalogue.for_running(setup.catalogue.wanted(model, engine))
         lease = self._host.open(resolved, options or {}, engine, setup)
         return Opened(resolved, lease.about.engine.name, lease.model, lease)
 

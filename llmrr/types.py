@@ -191,7 +191,8 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of an answer. The last one of each choice carries ``finish_reason``; the last of all
-    also ``usage``. ``tool_calls`` are whole calls."""
+    also ``usage``. ``tool_calls`` are whole calls. ``stop`` is the stop string that ended the
+    choice, where that is known; it is no part of the text."""
 
     index: int = 0
     text: str = ""
@@ -201,6 +202,7 @@ class Chunk:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

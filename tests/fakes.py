@@ -109,6 +109,12 @@ class FakeModel:
     def tokenize(self, text: str) -> list[int]:
         return list(text.encode())
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        return [bytes([token % 256]) for token in tokens]
+
+    def prompt_tokens(self, request: Request) -> list[int]:
+        return [token for one in request.messages for token in self.tokenize(one.content)]
+
     def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
         raise NotImplementedError
 

@@ -25,6 +25,7 @@ from llmrr.errors import (
     FeatureMissing,
     NotFound,
     Unsupported,
+    UsageError,
 )
 from llmrr.types import Chunk, Format, Message, ModelFiles, Request, Sampling
 
@@ -325,6 +326,10 @@ def test_vectors_are_pooled_and_of_length_1(vectors: Path) -> None:
         assert found[pooling].shape == (15, decoders.WIDTH)
         assert np.linalg.norm(found[pooling], axis=1) == pytest.approx(np.ones(15))
         alone = np.array([model.embed([text])[0] for text in texts[:3]])
+        ids = [tuple(model.tokens.enclosed(text)) for text in texts[:3]]
+        assert model.embed(ids) == pytest.approx(alone, abs=1e-5)
+        with pytest.raises(UsageError, match="no token 99999999"):
+            model.embed([(99999999,)])
         assert found[pooling][:3] == pytest.approx(alone, abs=1e-5)
         assert found[pooling][12:] == pytest.approx(alone, abs=1e-5)
         with pytest.raises(Unsupported, match="is an embedding model"):

@@ -487,6 +487,12 @@ def test_vectors(case: Case) -> None:
             assert vector[0] / vector[1] == pytest.approx(len(text))
             assert sum(one * one for one in vector) == pytest.approx(1)
         assert model.embed([]) == []
+        if case in (OPENAI, RESPONSES, AZURE):
+            model.embed([(5, 6), "a"])
+            assert served.last.body["input"] == [[5, 6], "a"]
+        else:
+            with pytest.raises(FeatureMissing, match="no tokens by their ids"):
+                model.embed(["a", (5, 6)])
         served.faults.append(Fault(404))
         with pytest.raises(LlmrrError, match="it went wrong"):
             model.embed(["a"])

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -415,3 +416,30 @@ def test_the_npm_package_runs_tools(scripted, engine):
     assert node(CALLING, scripted.url) == {"said": "It is sunny"}
     results = [one for one in engine.requests[-1].messages if one.role == "tool"]
     assert [one.content for one in results] == ["Rome is sunny", "Oslo is sunny"]
+
+
+# -- the document ----------------------------------------------------------------------------------
+
+
+class Tireless(list[Any]):
+    """Replies that do not come to an end."""
+
+    def pop(self, at: Any = 0) -> Any:
+        return reply("Hello ", "world")
+
+
+def test_the_document_is_true(scripted, engine):
+    """What schemathesis makes of the document: no status, shape or method that it has not, and what
+    it rules out is refused. What a request asks for may be more than a model can do, so not all
+    that it allows is answered."""
+    pytest.importorskip("schemathesis")
+    engine.replies = Tireless()
+    ended = subprocess.run(
+        [sys.executable, "-m", "schemathesis.cli", "run", f"{scripted.url}/openapi.json",
+         "--exclude-checks", "positive_data_acceptance", "--max-examples", "10", "--seed", "1",
+         "--exclude-path-regex", "^/api/(blobs|create|push)",  # 501: not offered here
+         "--phases", "coverage,fuzzing", "--no-color"],
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout[-6000:]
+    assert not scripted.service.under_way

@@ -151,9 +151,9 @@ def test_kill_9_under_load_loses_what_was_in_flight_and_nothing_else():
     with process(toml=toml) as served:
         assert served.ask("/v1/chat/completions", {**CHAT, "model": "auto"})[0] == 200
         answers = [
-            served.open("/v1/completions", {**LONG, "model": "auto"}).getresponse() for _ in "abc"
+            served.open("/v1/completions", {**LONG, "model": "auto"}).getresponse() for _ in "ab"
         ]
-        assert all(answer.readline() for answer in answers[:1])
+        assert all(answer.readline() for answer in answers)
         served.popen.kill()
         served.end()
     with sqlite3.connect(paths.database_file()) as connection:

@@ -1,6 +1,7 @@
 """OpenAI's API, asked over HTTP: what its clients send and read, beside ``test_serve_clients``."""
 
 import json
+import math
 import struct
 from base64 import b64decode
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from llmrr.protocols.openai.output import ResponseWriter
 from llmrr.protocols.openai.responses import response
 from llmrr.router import Router
 from llmrr.server.kept_responses import KeptResponses, NoResponse
-from llmrr.types import Chunk, Message, TokenLogprob, ToolCall
+from llmrr.types import Chunk, Message, Request, TokenLogprob, ToolCall
 
 CHAT, TEXT, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
 CALL = ToolCall("call_1", "weather", '{"city": "Rome"}')
@@ -103,8 +104,8 @@ def test_no_file_and_no_address_is_named_beside_the_model(served, field):
 
 @pytest.mark.parametrize("body", [
     {"prompt": "a", "suffix": "b"}, {"prompt": "a", "best_of": 1, "n": 2}, {"prompt": [5, "a"]},
-    {"prompt": "a", "best_of": 2, "stream": True}, {"prompt": [1], "echo": True}, {"prompt": []},
-    {"prompt": "a", "echo": True, "logprobs": 1}, {"prompt": "a", "max_tokens": 0},
+    {"prompt": "a", "best_of": 2, "stream": True}, {"prompt": []},
+    {"prompt": "a", "max_tokens": 0}, {"prompt": [99999999], "echo": True, "logprobs": 1},
     {"prompt": [99999999]}, {"prompt": ["a"] * 257},
 ])  # fmt: skip
 def test_a_completion_that_is_refused(served, body):
@@ -307,6 +308,38 @@ def test_token_ids_are_a_prompt(served):
     assert said["usage"]["completion_tokens"] == 4
 
 
+@pytest.mark.parametrize("max_tokens", [0, 2])
+def test_how_likely_a_prompt_is(served, max_tokens):
+    """What evaluations of log likelihoods ask for: the same by texts and by token ids."""
+    text = "The capital of France is Paris."
+    model = served.service.router.open("small").model
+    ids = model.tokenize(text)
+    asked = {"echo": True, "logprobs": 2, "max_tokens": max_tokens, "temperature": 0}
+    found = served.ask(TEXT, {**asked, "prompt": text}).json()["choices"][0]
+    assert found["text"].startswith(text)
+    logprobs = found["logprobs"]
+    assert "".join(logprobs["tokens"]) == found["text"]
+    assert len(logprobs["tokens"]) == len(ids) + max_tokens
+    assert logprobs["text_offset"][:2] == [0, len(logprobs["tokens"][0])]
+    for token, value, top in zip(*(logprobs[one] for one in (
+        "tokens", "token_logprobs", "top_logprobs")), strict=True):  # fmt: skip
+        assert value is None or (value <= 0 and top[token] == value and len(top) in (2, 3))
+    rows = model.logits(model.prompt_tokens(Request(prompt=text)))
+    for row, token, value in zip(
+        rows[-len(ids):], ids[1:], logprobs["token_logprobs"][1:], strict=False
+    ):
+        expected = row[token] - math.log(sum(map(math.exp, row - row.max()))) - row.max()
+        assert value == pytest.approx(expected, abs=1e-3)
+    events = served.ask(TEXT, {**asked, "prompt": text, "stream": True}).events()
+    pieces = [one["choices"][0]["logprobs"] for one in events]
+    assert [token for one in pieces if one for token in one["tokens"]] == logprobs["tokens"]
+    by_ids = served.ask(TEXT, {**asked, "prompt": [ids, ids], "max_tokens": 1}).json()
+    first, second = (one["logprobs"]["token_logprobs"] for one in by_ids["choices"])
+    assert first[0] is None
+    assert first == second
+    assert by_ids["choices"][0]["text"].startswith(text)
+
+
 def test_the_best_are_told():
     asked = openai.completion({"prompt": ["a", "b"], "n": 1, "best_of": 2})
     assert (asked.request.n, asked.request.sampling.logprobs) == (2, 0)
@@ -400,18 +433,19 @@ def test_calls_of_one_turn_stand_together():
 def test_kept_responses_have_a_bound():
     kept = KeptResponses(most=2, most_bytes=10)
     for id in "abc":
-        kept.keep({"id": id}, [Message("user", "xx")])
+        kept.keep("me", {"id": id}, [Message("user", "xx")])
+    for owner, id in (("me", "a"), ("you", "b"), ("", "b")):
+        with pytest.raises(NoResponse):
+            kept.of(owner, id)
+    kept.of("me", "b")
+    kept.keep("me", {"id": "d"}, [Message("user", "x" * 8)])
+    assert kept.of("me", "b").bytes == 2
     with pytest.raises(NoResponse):
-        kept.of("a")
-    kept.of("b")
-    kept.keep({"id": "d"}, [Message("user", "x" * 8)])
-    assert kept.of("b").bytes == 2
-    with pytest.raises(NoResponse):
-        kept.of("c")
-    kept.keep({"id": "e"}, [Message("user", "x" * 11)])
+        kept.of("me", "c")
+    kept.keep("me", {"id": "e"}, [Message("user", "x" * 11)])
     for id in "bde":
         with pytest.raises(NoResponse):
-            kept.of(id)
+            kept.of("me", id)
 
 
 # -- vectors and models ----------------------------------------------------------------------------
@@ -425,7 +459,7 @@ def test_vectors_of_texts_and_of_tokens(served):
     vocab = served.service.router.open("small").model.vocab
     ids = [vocab.tokenize(one, add_special=True) for one in names]
     assert said["usage"]["prompt_tokens"] > 0
-    as_ids = served.ask(path, {"input": ids}).json()
+    as_ids = served.ask(path, {"model": "small", "input": ids}).json()
     assert as_ids["data"] == said["data"]
     assert as_ids["usage"]["prompt_tokens"] == sum(map(len, ids))
     packed = served.ask(path, {"input": names[0], "encoding_format": "base64"}).json()
@@ -433,6 +467,19 @@ def test_vectors_of_texts_and_of_tokens(served):
     found = struct.unpack(f"<{len(first)}f", b64decode(packed["data"][0]["embedding"]))
     assert found == pytest.approx(first)
     assert served.ask(path, {"input": "x", "dimensions": len(first)}).status == 200
+
+
+def test_the_token_ids_of_another_model_are_refused(served):
+    said = served.ask("/v1/embeddings", {"model": "gpt-4o", "input": [[5, 6]]})
+    assert (said.status, "send the texts" in said.json()["error"]["message"]) == (400, True)
+
+
+def test_what_was_sent_is_told_though_it_is_no_text(served):
+    asked = [(CHAT, {"model": "\ud800", "messages": ASKED}), (TEXT, {"prompt": "\ud800"})]
+    for path, body in asked:
+        assert served.ask(path, body).status in (400, 404)
+    said = served.ask(RESPONSES, {"input": "x", "user": "\ud800", "max_output_tokens": 1})
+    assert said.status == 200
 
 
 @pytest.mark.parametrize("body", [

@@ -33,6 +33,11 @@ class Opened:
         asked = completed(request, self.resolved, self.model.info.sampling)
         return Kept(self.model.generate(asked), self.lease)
 
+    def prompt_tokens(self, request: Request) -> list[int] | None:
+        """What the model is given for a request: ``engines.base.Model.prompt_tokens``."""
+        asked = completed(request, self.resolved, self.model.info.sampling)
+        return self.model.prompt_tokens(asked)
+
 
 def wanted(
     resolved: Resolved, called: Mapping[str, object], engine: str | None, config: Config,

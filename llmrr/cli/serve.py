@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import output
+from llmrr.cli import options, output
 from llmrr.router import Router
 
 
@@ -36,6 +36,10 @@ def serve(
         typer.Option("--api-key-env", metavar="NAME", help="Let in who has the key that this "
                      "environment variable holds. Repeatable; see also [serve.keys]."),
     ] = None,
+    ollama: Annotated[
+        bool,
+        typer.Option("--ollama", help="Listen on 127.0.0.1:11434 too, as Ollama does."),
+    ] = False,
     log_level: Annotated[
         str,
         typer.Option("--log-level", metavar="LEVEL", help="error, warning, info (a line for each "
@@ -55,8 +59,10 @@ def serve(
         typer.Option("--hash-key", help="Read a key, print its hash for [serve.keys.NAME], and "
                      "end."),
     ] = False,
+    ray: options.Ray = False,
+    replicas: options.Replicas = None,
 ) -> None:  # fmt: skip
-    """Answer over HTTP, in the protocols of OpenAI.
+    """Answer over HTTP, in the protocols of OpenAI, Anthropic and Ollama.
 
     Old code that speaks one of them is pointed at the address that is printed. Ctrl-C ends it: what
     is under way may end, the second time nothing may. An address that others can reach takes keys.
@@ -65,8 +71,10 @@ def serve(
 
     if hash_key:
         return serving.hash_key()
-    stated = serving.stated(host, port, parallel, max_queue, timeout, log_requests)
+    stated = serving.stated(host, port, parallel, max_queue, timeout, log_requests, ollama)
     if unit is not None:
         return serving.unit(unit, stated, api_key_env or [])
     with Router(warn=output.note, **stated) as router:
-        serving.serve(router, api_key_env or [], log_level)
+        if ray or replicas:
+            return serving.on_ray(router, api_key_env or [], replicas, ray=ray)
+        return serving.serve(router, api_key_env or [], log_level)

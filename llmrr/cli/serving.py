@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
+from llmrr import cluster
 from llmrr.cli import output
 from llmrr.errors import UsageError
 from llmrr.kinds import parse_duration
@@ -14,13 +15,13 @@ LEVELS = ("error", "warning", "info", "debug")
 
 def stated(
     host: str | None, port: int | None, parallel: int | None, max_queue: int | None,
-    timeout: str | None, log_requests: bool,
+    timeout: str | None, log_requests: bool, ollama: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """What a command line states, as tables of the configuration."""
     tables: dict[str, dict[str, object]] = {
         "serve": {
             "host": host, "port": port, "max_queue": max_queue, "timeout": _duration(timeout),
-            "log_requests": log_requests or None,
+            "log_requests": log_requests or None, "ollama": ollama or None,
         },
         "batching": {"max_batch_size": parallel},
     }  # fmt: skip
@@ -42,21 +43,39 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
     host, service = cast(str, value("serve.host")), Service(router)
     try:
         _require_names(variables)
-        listener = hosting.listener(host, cast(int, value("serve.port")))
+        listeners = [hosting.listener(host, cast(int, value("serve.port")))]
         try:
-            where = hosting.address(listener)
+            if value("serve.ollama"):
+                listeners.append(hosting.ollamas())
+            where = " and ".join(map(hosting.address, listeners))
             server = hosting.server(
                 service, lambda: output.note(f"listening on {where}"), host=host,
                 variables=variables,
             )  # fmt: skip
             service.prepare()
-            server.run([listener])
+            server.run(listeners)
         finally:
-            listener.close()
+            for one in listeners:
+                one.close()
     finally:
         service.close()
     if server.was_interrupted:
         raise KeyboardInterrupt
+
+
+def on_ray(
+    router: Router, variables: Sequence[str], replicas: str | None, *, ray: bool
+) -> None:
+    """Serve from replicas on a Ray cluster until it is interrupted."""
+    if not ray:
+        raise UsageError("--replicas is for --ray", "llmrr serve --ray --replicas 1:4")
+    _require_names(variables)
+    count = cluster.replicas(replicas, router.config)
+    with cluster.connected():
+        from llmrr.server import rays
+
+        config = cluster.portable(router.config)
+        rays.run(config, count, variables, lambda url: output.note(f"listening on {url}"))
 
 
 def hash_key() -> None:

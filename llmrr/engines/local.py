@@ -107,16 +107,7 @@ class LocalModel:
                 f"{self._place.path.name} is an embedding model: it makes vectors, and no answers",
                 "llmrr embed -m MODEL TEXT; llmrr list shows the others",
             )
-        prompting.require_local(request, self._backend.engine)
-        prompt = prompting.prompted(
-            request, self.template_for(request), templated=self.templated
-        )
-        size = max(self.tokens.size, self.info.vocabulary or 0)
-        tokens = prompting.with_bos(
-            prompting.tokenized(request, prompt, self.tokens.tokenize, size=size),
-            self.tokens.bos,
-            adds=self.tokens.adds_bos and not request.tokens,
-        )
+        prompt, tokens = self._read(request)
         self._require_room("prompt", len(tokens), answer=1)
         sampling = prompting.bounded(request.sampling, templated=self.templated)
         constraint = prompting.constraint(sampling, prompt, lambda: self._vocabulary)
@@ -135,6 +126,15 @@ class LocalModel:
         """The text's token ids, special tokens recognised."""
         self._require_open()
         return self.tokens.tokenize(text)
+
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes that token ids stand for."""
+        return [self.tokens.piece(token) for token in tokens]
+
+    def prompt_tokens(self, request: Request) -> list[int]:
+        """The token ids that it is given for a request."""
+        self._require_open()
+        return self._read(request)[1]
 
     def embed(self, texts: Sequence[Text]) -> list[list[float]]:
         """One vector of length 1 per text. Raises ``FeatureMissing`` where the engine has none of
@@ -155,6 +155,20 @@ class LocalModel:
         self._runner.close()
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _read(self, request: Request) -> tuple[Prompt, list[int]]:
+        """The prompt as text, and as what is computed."""
+        prompting.require_local(request, self._backend.engine)
+        prompt = prompting.prompted(
+            request, self.template_for(request), templated=self.templated
+        )
+        size = max(self.tokens.size, self.info.vocabulary or 0)
+        tokens = prompting.with_bos(
+            prompting.tokenized(request, prompt, self.tokens.tokenize, size=size),
+            self.tokens.bos,
+            adds=self.tokens.adds_bos and not request.tokens,
+        )
+        return prompt, tokens
 
     def _ids(self, text: Text) -> Sequence[int]:
         if isinstance(text, str):

@@ -120,6 +120,7 @@ class TextAssembler:
         "_opens",
         "_stop",
         "_trim",
+        "stop",
         "stopped",
     )
 
@@ -136,6 +137,7 @@ class TextAssembler:
         self._held = ""
         self._trim = False
         self.stopped = False
+        self.stop: str | None = None  # the string that it stopped at
         self._feed = self._answer
         if reasoning:
             self._feed = self._begin
@@ -165,7 +167,7 @@ class TextAssembler:
         text = self._held + text
         found = first(text, self._stop)
         if found:
-            self.stopped = True
+            self.stopped, self.stop = True, text[found[0] : found[1]]
             self._held = ""
             return text[: found[0]], "", True
         keep = len(text) if last else settled(text, self._stop)

@@ -2,6 +2,7 @@
 that are not said, log probabilities, and why it ended."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from llmrr.engines.text import TextAssembler
@@ -100,7 +101,7 @@ class Writer:
             self._keep(self._parser.finish())
         if self._called and self._finish == "stop":
             self._finish = "tool_calls"
-        self._stream.end(self._chunk(self._finish), error)
+        self._stream.end(replace(self._chunk(self._finish), stop=self._text.stop), error)
 
     def _hear(self, text: str, reasoning: str) -> None:
         self._reasoning += reasoning

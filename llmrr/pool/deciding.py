@@ -10,13 +10,19 @@ GIGABYTE = 1e9
 
 class Held(NamedTuple):
     """A model in memory. ``used`` is when it was last of use, by the pool's clock; ``leases``
-    counts who uses it now."""
+    counts who uses it now; ``keeps`` is for how many seconds it stays without that, where somebody
+    said so."""
 
     key: Hashable
     name: str
     bytes: int
     used: float
     leases: int = 0
+    keeps: float | None = None
+
+    def expires(self, unload_after: float) -> float:
+        """When it has been idle for too long, if nobody uses it until then."""
+        return self.used + (unload_after if self.keeps is None else self.keeps)
 
 
 class MemoryUse(NamedTuple):
@@ -112,12 +118,12 @@ def plan(need: int, use: MemoryUse | None, held: Sequence[Held], rules: Rules) -
 
 
 def expired(held: Sequence[Held], now: float, idle_s: float) -> list[Held]:
-    """What has been idle for so long.
+    """What has been idle for so long, or for as long as somebody said.
 
     >>> [one.name for one in expired([Held(1, "a", 1, 5.0), Held(2, "b", 1, 9.0)], 10.0, 5.0)]
     ['a']
     """
-    return [one for one in held if not one.leases and now - one.used >= idle_s]
+    return [one for one in held if not one.leases and now >= one.expires(idle_s)]
 
 
 def due(held: Sequence[Held], now: float, rules: Rules) -> float:
@@ -128,8 +134,9 @@ def due(held: Sequence[Held], now: float, rules: Rules) -> float:
     """
     if not rules.auto_unload:
         return rules.interval
-    since = min(now if one.leases else one.used for one in held)
-    return max(0.0, min(rules.interval, since + rules.unload_after - now))
+    after = rules.unload_after
+    first = min(one._replace(used=now if one.leases else one.used).expires(after) for one in held)
+    return max(0.0, min(rules.interval, first - now))
 
 
 def size_text(count: float) -> str:

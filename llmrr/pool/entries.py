@@ -25,8 +25,8 @@ class Wanted(NamedTuple):
 class Entry:
     """A model of the pool; what changes of it does so under the pool's lock."""
 
-    __slots__ = ("bytes", "claims", "error", "leases", "model", "names", "owners", "state", "used",
-                 "wanted")  # fmt: skip
+    __slots__ = ("bytes", "claims", "error", "keeps", "leases", "model", "names", "owners", "state",
+                 "used", "wanted")  # fmt: skip
 
     def __init__(self, wanted: Wanted, now: float, need: int | None = None) -> None:
         self.wanted, self.names = wanted, {wanted.name}
@@ -35,6 +35,7 @@ class Entry:
         self.error: LlmrrError | None = None
         self.bytes = 0 if wanted.need is None else need  # None: nobody asked yet
         self.leases, self.used = 0, now
+        self.keeps: float | None = None
         self.owners: Counter[int] = Counter()  # threads that began to use it
         self.claims: set[int] = set()  # threads that wait for its room
 
@@ -47,7 +48,8 @@ class Entry:
     def held(self) -> Held:
         """As decisions see it: what is being loaded or freed is in use."""
         busy = self.leases + (self.state != "loaded")
-        return Held(self.wanted.key, self.wanted.name, self.bytes or 0, self.used, busy)
+        size, used = self.bytes or 0, self.used
+        return Held(self.wanted.key, self.wanted.name, size, used, busy, self.keeps)
 
     def measure(self) -> None:
         """Find out what it takes."""

@@ -207,10 +207,35 @@ class Pool:
             if self._shelf.take_back(lease, self._clock()):
                 self._changed.notify_all()
 
+    def keep(self, name: str, seconds: float | None) -> None:
+        """Have the models of this name stay for so long without being used, in place of
+        ``unload_after``; None takes that back, 0 unloads them as soon as nobody uses them."""
+        with self._changed:
+            found = [
+                one for one in self._shelf.local() if name in one.names and one.keeps != seconds
+            ]
+            for one in found:
+                one.keeps = seconds
+            if found and self._sweeper is not None:  # it sleeps for as long as was due before
+                self._sweeper.set()
+                self._sweeper = sweeping.start(self)
+
+    def expiry(self, held: Held) -> float | None:
+        """In how many seconds a model is unloaded, if nobody uses it until then; None for never."""
+        rules = self._rules()
+        if not rules.auto_unload:
+            return None
+        since = held._replace(used=self._clock()) if held.leases else held
+        return since.expires(rules.unload_after) - self._clock()
+
     def unload_unused(self, idle_s: float = 0.0) -> list[str]:
         """Unload the models of this machine that have been idle for so many seconds; their names.
         """
-        return self._unload(lambda held: deciding.expired(held, self._clock(), idle_s))
+        return self._unload(
+            lambda held: deciding.expired(
+                [one._replace(keeps=None) for one in held], self._clock(), idle_s
+            )
+        )
 
     def sweep(self) -> list[str]:
         """Unload what has been idle for ``unload_after``, and above the threshold what is idle;
@@ -218,7 +243,8 @@ class Pool:
         rules = self._rules()
         if not rules.auto_unload:
             return []
-        names = self.unload_unused(rules.unload_after)
+        after = rules.unload_after
+        names = self._unload(lambda held: deciding.expired(held, self._clock(), after))
         with self._changed:
             last = self._clock() - rules.unload_after
             work = self._drop([one for one in self._shelf.idle_remote() if one.used <= last])

@@ -28,14 +28,15 @@ from llmrr.types import Chunk, FinishReason, Request, TokenLogprob, ToolCall, Us
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request as a client means it. ``model`` is the name that it sent; ``stream`` whether the
-    answer is to come in pieces, ``usage`` whether those end with what it took; ``choice`` has what
-    else ``Router.run`` takes; ``body`` is what was sent, for what the answer repeats. ``others``
-    are asked besides, their choices follow."""
+    answer is to come in pieces, ``usage`` whether those end with what it took; ``options`` is how
+    the model is to be loaded, ``choice`` has what else ``Router.run`` takes; ``body`` is what was
+    sent, for what the answer repeats. ``others`` are asked besides, their choices follow."""
 
     request: Request
     model: str | None = None
     stream: bool = False
     usage: bool = False
+    options: Mapping[str, object] = field(default_factory=dict)
     choice: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
     others: tuple[Request, ...] = ()
@@ -43,13 +44,15 @@ class Asked:
 
 class Answered(NamedTuple):
     """Who answers: the name under which the client asked, the model that was taken, and the
-    ``decision`` as ``llmrr route --json`` has it."""
+    ``decision`` as ``llmrr route --json`` has it. ``prompt_tokens`` are how many tokens the prompt
+    has, where that is known before the answer ends."""
 
     id: str
     created: int
     model: str
     answered: str = ""
     decision: Mapping[str, Any] | None = None
+    prompt_tokens: int = 0
 
 
 class Event(NamedTuple):
@@ -84,6 +87,7 @@ class Choice:
     tool_calls: list[ToolCall] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     finish_reason: FinishReason | None = None
+    stop: str | None = None
 
 
 def choices(chunks: Iterable[Chunk]) -> list[Choice]:
@@ -100,6 +104,7 @@ def choices(chunks: Iterable[Chunk]) -> list[Choice]:
         one.tool_calls += chunk.tool_calls
         one.logprobs += chunk.logprobs
         one.finish_reason = chunk.finish_reason or one.finish_reason
+        one.stop = chunk.stop or one.stop
     return [found[index] for index in sorted(found)]
 
 
@@ -121,6 +126,7 @@ _STATUS: tuple[tuple[type[LlmrrError], int], ...] = (
     (RequestRefused, 400),
     (ContentRefused, 400),
     (RateLimited, 429),
+    (DoesNotFit, 503),
     (TimedOut, 504),
     (Overloaded, 503),
     (AuthenticationFailed, 502),

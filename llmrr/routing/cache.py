@@ -162,6 +162,7 @@ def _joined(index: int, pieces: Sequence[Chunk]) -> Chunk:
         logprobs=tuple(token for one in pieces for token in one.logprobs),
         finish_reason=next((one.finish_reason for one in pieces if one.finish_reason), None),
         tool_calls=tuple(call for one in pieces for call in one.tool_calls),
+        stop=next((one.stop for one in pieces if one.stop), None),
     )
 
 
@@ -204,7 +205,7 @@ def unpacked(text: str) -> tuple[Chunk, ...] | None:
     >>> unpacked(packed([Chunk(text="a", usage=Usage(1, 0, 1))]))
     (Chunk(index=0, text='a', reasoning='', tokens=(), logprobs=(), finish_reason=None, \
 usage=Usage(prompt_tokens=1, cached_tokens=0, completion_tokens=1, estimated=False, load_s=0.0, \
-first_token_s=None, total_s=0.0, tokens_per_s=None), tool_calls=()),)
+first_token_s=None, total_s=0.0, tokens_per_s=None), tool_calls=(), stop=None),)
     """
     try:
         return tuple(_chunk(facts) for facts in json.loads(text))

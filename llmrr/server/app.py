@@ -11,9 +11,12 @@ from starlette.types import Receive, Scope, Send
 
 from llmrr.errors import LlmrrError
 from llmrr.server import (
+    anthropic,
     faults,
     health,
     models,
+    ollama,
+    ollama_models,
     openai,
     openapi,
     responses,
@@ -24,7 +27,9 @@ from llmrr.server import (
 from llmrr.server.service import Service
 from llmrr.server.state import Looks
 
-PARTS = (openai, responses, vectors, models, routing, health)
+PARTS = (
+    openai, responses, vectors, models, anthropic, ollama, ollama_models, routing, health,
+)  # fmt: skip
 
 
 async def described(request: Request) -> Response:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from llmrr.errors import NotFound
-from llmrr.server.refusals import Forbidden, KeyLimit
+from llmrr.server.refusals import KeyLimit
 from llmrr.tomlfile import KeyRules
 
 DAY_S = 86400.0
@@ -127,15 +127,6 @@ def visit() -> Visit:
 def current() -> Caller:
     """Who asks what is being answered."""
     return visit().caller
-
-
-def require_manager() -> None:
-    """Raise ``Forbidden`` where whoever asks may not change which models there are."""
-    if not current().rules.may_manage:
-        raise Forbidden(
-            "this changes the models of the server, which takes a key that may",
-            "[serve.keys.NAME] with may_manage = true",
-        )
 
 
 def require_model(model: str) -> None:

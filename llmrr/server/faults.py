@@ -1,14 +1,23 @@
 """Errors as responses, in the protocol of the path that was asked."""
 
+import json
 import logging
-from typing import Any
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from llmrr.errors import LlmrrError, NotFound, UsageError
-from llmrr.protocols import base, openai
+from llmrr.protocols import anthropic, base, ollama, openai
+
+# How an error is told, by the beginning of the path; elsewhere as OpenAI does.
+SHAPES: Final[tuple[tuple[str, Callable[[BaseException, int], Mapping[str, Any]]], ...]] = (
+    ("/v1/messages", anthropic.error),
+    ("/api/", ollama.error),
+)
 
 logger = logging.getLogger("llmrr.server")
 
@@ -40,11 +49,15 @@ async def respond_http(request: Request, error: Exception) -> Response:
 
 def response(
     path: str, error: BaseException, status: int, headers: Any = None
-) -> JSONResponse:
+) -> Response:
     """An error in the words of a protocol."""
     after = getattr(error, "retry_after", None)
     if after is not None:
         headers = {**(headers or {}), "retry-after": str(max(1, round(after)))}
     if status == 401:
         headers = {**(headers or {}), "www-authenticate": "Bearer"}
-    return JSONResponse(openai.error(error, status), status, headers)
+    if path.startswith("/v1/messages"):
+        headers = {**(headers or {}), "request-id": f"req_{uuid.uuid4().hex}"}
+    shape = next((shape for start, shape in SHAPES if path.startswith(start)), openai.error)
+    body = json.dumps(shape(error, status))  # ASCII: whatever was sent may be in it
+    return Response(body, status, headers, "application/json")

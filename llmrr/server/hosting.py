@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from llmrr.server.lifecycle import Server
 
 BACKLOG = 2048
+OLLAMA_PORT = 11434
 
 
 def listener(host: str, port: int) -> socket.socket:
@@ -32,10 +33,30 @@ def listener(host: str, port: int) -> socket.socket:
     return found
 
 
+def ollamas() -> socket.socket:
+    """A socket where clients of Ollama look for it. Raises ``LlmrrError`` where it is taken, mostly
+    by Ollama."""
+    try:
+        return listener("127.0.0.1", OLLAMA_PORT)
+    except LlmrrError as error:
+        raise LlmrrError(
+            f"{error.message}; Ollama itself listens there where it runs",
+            "stop Ollama (systemctl stop ollama, or quit its application), or leave out --ollama",
+        ) from None
+
+
 def address(found: socket.socket) -> str:
     """The address of a socket as an URL."""
     host, port = found.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def application(service: Service, host: str, variables: Sequence[str] = ()) -> Front:
+    """The ASGI application of a service that is reached at ``host``, and what stands before it.
+    Raises what ``Security`` does."""
+    app = App(service)
+    security = Security(lambda: service.router.config, host, variables)
+    return Front(app, security, app.paths, service.metrics.request, lambda: service.is_draining)
 
 
 def server(
@@ -47,11 +68,7 @@ def server(
     keys that let somebody in. Raises what ``Security`` does."""
     from llmrr.server.lifecycle import Server
 
-    config, app = service.router.config, App(service)
-    security = Security(lambda: service.router.config, host, variables)
-    front = Front(
-        app, security, app.paths, service.metrics.request, lambda: service.is_draining
-    )
+    config, front = service.router.config, application(service, host, variables)
     return Server(service, front, ready, {
         "limit_concurrency": config.value("serve.max_connections"),
         "timeout_graceful_shutdown": config.value("serve.drain"),

@@ -14,37 +14,42 @@ MOST_BYTES: Final = 64 * 2**20  # of texts and images, those of an earlier respo
 class Kept(NamedTuple):
     """A response, and the conversation up to its end."""
 
+    owner: str
     response: Mapping[str, Any]
     messages: Sequence[Message]
     bytes: int
 
 
 class KeptResponses:
-    """Those of one server; for the event loop."""
+    """Those of one server, each for whoever asked; for the event loop."""
 
     def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
         self._most, self._most_bytes = most, most_bytes
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._bytes = 0
 
-    def keep(self, response: Mapping[str, Any], messages: Sequence[Message]) -> None:
+    def keep(
+        self, owner: str, response: Mapping[str, Any], messages: Sequence[Message]
+    ) -> None:
         """Keep one; those that are too many, or too large, are forgotten."""
-        found = Kept(response, messages, sum(map(_bytes, messages)))
+        found = Kept(owner, response, messages, sum(map(_bytes, messages)))
         self._kept[response["id"]] = found
         self._bytes += found.bytes
         while len(self._kept) > self._most or self._bytes > self._most_bytes:
-            self.forget(next(iter(self._kept)))
+            _, oldest = self._kept.popitem(last=False)
+            self._bytes -= oldest.bytes
 
-    def of(self, id: str, param: str | None = None) -> Kept:
-        """The one of an id. Raises ``NotFound``."""
-        if id not in self._kept:
+    def of(self, owner: str, id: str, param: str | None = None) -> Kept:
+        """The one of an id. Raises ``NotFound``, also where it is somebody else's."""
+        found = self._kept.get(id)
+        if found is None or found.owner != owner:
             raise NoResponse(id, param)
         self._kept.move_to_end(id)
-        return self._kept[id]
+        return found
 
-    def forget(self, id: str) -> None:
+    def forget(self, owner: str, id: str) -> None:
         """Keep it no longer. Raises ``NotFound``."""
-        self._bytes -= self.of(id).bytes
+        self._bytes -= self.of(owner, id).bytes
         del self._kept[id]
 
 

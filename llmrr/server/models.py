@@ -1,7 +1,7 @@
 """Which models there are, over OpenAI's API: the names that a request may have."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -10,15 +10,21 @@ from starlette.routing import Route
 from llmrr.engines.remote.providers import PROVIDERS
 from llmrr.errors import NotFound
 from llmrr.kinds import split_source
+from llmrr.protocols import anthropic
 from llmrr.protocols.openai import models
 from llmrr.server.openai_paths import MODEL, MODELS_PATH
 from llmrr.server.openapi import Paths, answer, operation, parameter
 from llmrr.server.service import AUTO, Service
 
+ANTHROPICS: Final = "anthropic-version"  # its clients send it
+
 
 async def listed(request: Request) -> Response:
-    """``GET /v1/models``."""
-    return JSONResponse(models.models(_all(request.app.state.service)))
+    """``GET /v1/models``, also as Anthropic's clients read it."""
+    found = _all(request.app.state.service)
+    if ANTHROPICS in request.headers:
+        return JSONResponse(anthropic.models((one["id"], one["created"]) for one in found))
+    return JSONResponse(models.models(found))
 
 
 async def one(request: Request) -> Response:
@@ -30,6 +36,8 @@ async def one(request: Request) -> Response:
         found = next((one for one in _all(service) if one["id"] == meant), None)
     if found is None:
         raise NotFound(f'there is no model "{name}" here', "GET /v1/models lists them")
+    if ANTHROPICS in request.headers:
+        found = anthropic.model(found["id"], found["created"])
     return JSONResponse(found)
 
 

@@ -1,15 +1,19 @@
 """OpenAI's API: answers. The paths stand with and without ``/v1``, as llama-server has them."""
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from llmrr.choosing.scoring import Scored, scored
 from llmrr.protocols import openai
 from llmrr.protocols.base import Answered, Asked, Writer
 from llmrr.server import answering, reading, telling
 from llmrr.server.answering import MakeWriter
 from llmrr.server.openai_paths import CHAT_PATH, COMPLETION_PATH
 from llmrr.server.openapi import Paths
+from llmrr.server.service import Service
 
 
 async def chat_completions(request: Request) -> Response:
@@ -20,7 +24,19 @@ async def chat_completions(request: Request) -> Response:
 async def completions(request: Request) -> Response:
     """``POST /v1/completions``."""
     asked = openai.completion(await reading.json_object(request))
-    return await told(request, asked, openai.CompletionWriter)
+    make = openai.CompletionWriter
+    if (echo := openai.echoed(asked)) is None:
+        return await told(request, asked, make)
+    service: Service = request.app.state.service
+    found = await service.aside(lambda: _scored(service, asked, echo.top))
+    return await told(request, asked, partial(make, scored=found))
+
+
+def _scored(service: Service, asked: Asked, top: int | None) -> list[Scored]:
+    """The tokens of the prompts, by the model that would answer."""
+    return [
+        scored(service.open(asked.model, one), one, top) for one in (asked.request, *asked.others)
+    ]
 
 
 async def told(request: Request, asked: Asked, make: MakeWriter) -> Response:

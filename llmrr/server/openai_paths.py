@@ -16,15 +16,20 @@ from llmrr.server.openapi import (
     shape,
     whole,
 )
+from llmrr.strategies import STRATEGIES
 
 SSE: Final = "text/event-stream"
 _WORDS: Final[Schema] = {"type": ["string", "array", "null"], "items": TEXT}
 _TOKENS: Final[Schema] = {"type": "array", "items": {"type": "integer"}, "minItems": 1}
-_TEXTS: Final[Schema] = {
-    "anyOf": [
-        TEXT, listed(TEXT, 1), _TOKENS, {"type": "array", "items": _TOKENS, "minItems": 1},
-    ]
-}  # fmt: skip
+_LISTS: Final = (_TOKENS, listed(_TOKENS, 1))
+_TEXTS: Final[Schema] = {"anyOf": [TEXT, listed(TEXT, 1), *_LISTS]}
+_SAID: Final[Schema] = {"type": "string", "pattern": r"\S"}
+_LIMIT: Final[Schema] = {
+    "anyOf": [{"type": "null"}, {"const": -1}, {"type": "integer", "minimum": 1}]
+}
+_CHOICE: Final[Schema] = {
+    "anyOf": [{"enum": ["auto", "none", "required", "any", None]}, {"type": "object"}]
+}
 _COUNTS: Final[Schema] = {
     "type": "object",
     "required": ["prompt_tokens", "total_tokens"],
@@ -32,8 +37,8 @@ _COUNTS: Final[Schema] = {
 }
 
 CHOOSING: Final[dict[str, Schema]] = {
-    "model": MAYBE_TEXT, "user": MAYBE_TEXT, "strategy": MAYBE_TEXT, "need": _WORDS,
-    "models": _WORDS,
+    "model": MAYBE_TEXT, "user": MAYBE_TEXT, "strategy": {"enum": [*STRATEGIES, None]},
+    "need": _WORDS, "models": _WORDS,
 }  # fmt: skip
 _SAMPLING: Final[dict[str, Schema]] = {
     "temperature": number(0, 2), "top_p": number(0, 1), "min_p": number(0, 1),
@@ -49,9 +54,9 @@ _MESSAGE: Final = shape(
 )
 CHAT: Final = shape(
     ["messages"],
-    messages=listed(_MESSAGE, 1), max_tokens=whole(-1), max_completion_tokens=whole(1),
+    messages=listed(_MESSAGE, 1), max_tokens=_LIMIT, max_completion_tokens=whole(1),
     logprobs=FLAG, top_logprobs=whole(0, 20), tools={"type": ["array", "null"], "items": OBJECT},
-    tool_choice={"type": ["string", "object", "null"]}, parallel_tool_calls=FLAG,
+    tool_choice=_CHOICE, parallel_tool_calls=FLAG,
     reasoning_effort=MAYBE_TEXT, **CHOOSING, **_SAMPLING,
 )  # fmt: skip
 _COMPLETION: Final = shape(
@@ -66,11 +71,11 @@ _RESPONSE: Final = shape(
     top_logprobs=whole(0, 20), text=MAYBE_OBJECT, reasoning=MAYBE_OBJECT, stream=FLAG,
     store=FLAG, previous_response_id=MAYBE_TEXT, parallel_tool_calls=FLAG,
     tools={"type": ["array", "null"], "items": OBJECT},
-    tool_choice={"type": ["string", "object", "null"]}, **CHOOSING,
+    tool_choice=_CHOICE, **CHOOSING,
 )  # fmt: skip
 _EMBEDDING: Final = shape(
-    ["input"], input=_TEXTS, model=MAYBE_TEXT, dimensions=whole(1),
-    encoding_format={"enum": ["float", "base64", None]},
+    ["input"], input={"anyOf": [_SAID, listed(_SAID, 1), *_LISTS]}, model=MAYBE_TEXT,
+    dimensions=whole(1), encoding_format={"enum": ["float", "base64", None]},
 )  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def answer(schema: Schema, *, streams: str | None = None) -> dict[str, Any]:
     """The good response; ``streams`` is the media type of its pieces."""
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if streams is not None:
-        content[streams] = {"schema": TEXT}
+        content[streams] = {}
     return {"description": "The answer.", "content": content}
 
 

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from llmrr.protocols.fields import Fields
 from llmrr.protocols.openai.output import ResponseWriter
 from llmrr.protocols.openai.responses import response
-from llmrr.server import reading
+from llmrr.server import callers, reading
 from llmrr.server.kept_responses import KeptResponses
 from llmrr.server.openai import told
 from llmrr.server.openai_paths import RESPONDED, RESPONSE_PATH
@@ -22,31 +22,28 @@ from llmrr.types import Message
 async def create(request: Request) -> Response:
     """``POST /v1/responses``."""
     kept: KeptResponses = request.app.state.service.responses
-    body = await reading.json_object(request)
+    owner, body = callers.current().name, await reading.json_object(request)
     before: Sequence[Message] = ()
     if (id := Fields(body).text("previous_response_id")) is not None:
-        before = kept.of(id, "previous_response_id").messages
-    return await told(request, response(body, before), partial(ResponseWriter, keep=kept.keep))
+        before = kept.of(owner, id, "previous_response_id").messages
+    make = partial(ResponseWriter, keep=partial(kept.keep, owner))
+    return await told(request, response(body, before), make)
 
 
-async def retrieve(request: Request) -> Response:
-    """``GET /v1/responses/{id}``."""
+async def one(request: Request) -> Response:
+    """``GET`` and ``DELETE /v1/responses/{id}``."""
     kept: KeptResponses = request.app.state.service.responses
-    return as_json(kept.of(request.path_params["id"]).response)
-
-
-async def delete(request: Request) -> Response:
-    """``DELETE /v1/responses/{id}``."""
-    id = request.path_params["id"]
-    request.app.state.service.responses.forget(id)
-    return as_json({"id": id, "object": "response", "deleted": True})
+    owner, id = callers.current().name, request.path_params["id"]
+    if request.method == "DELETE":
+        kept.forget(owner, id)
+        return as_json({"id": id, "object": "response", "deleted": True})
+    return as_json(kept.of(owner, id).response)
 
 
 ROUTES = [
     Route("/v1/responses", create, methods=["POST"]),
     Route("/responses", create, methods=["POST"]),
-    Route("/v1/responses/{id}", retrieve),
-    Route("/v1/responses/{id}", delete, methods=["DELETE"]),
+    Route("/v1/responses/{id}", one, methods=["GET", "DELETE"]),
 ]
 PATHS: Paths = {
     "/v1/responses": RESPONSE_PATH,

@@ -1,7 +1,7 @@
 """A decision without running: which model a request would go to, and why."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,28 +18,22 @@ from llmrr.server.telling import as_json
 _QUERY: Final = ("prompt", "model", "strategy")
 
 
-async def by_body(request: Request) -> Response:
-    """``POST /route``: the decision for the body of a chat completion, or of a completion."""
-    body = await reading.json_object(request)
-    understood = openai.completion if "prompt" in body else openai.chat
-    return await _decided(request, understood(body))
-
-
-async def by_query(request: Request) -> Response:
-    """``GET /route?prompt=…``."""
-    asked = {name: request.query_params.get(name) for name in _QUERY}
-    messages = [{"role": "user", "content": asked.pop("prompt") or ""}]
-    return await _decided(request, openai.chat({**asked, "messages": messages}))
-
-
-async def _decided(request: Request, asked: Asked) -> Response:
+async def decide(request: Request) -> Response:
+    """``POST /route``: the decision for the body of a chat completion, or of a completion; and
+    ``GET /route?prompt=…``."""
     service: Service = request.app.state.service
-    work = asyncio.get_running_loop().run_in_executor(None, lambda: _facts(service, asked))
+    asked = await _asked(request)
+    work = asyncio.get_running_loop().run_in_executor(None, lambda: service.decide(asked).facts())
     return as_json(await work)
 
 
-def _facts(service: Service, asked: Asked) -> dict[str, Any]:
-    return service.decide(asked).facts()
+async def _asked(request: Request) -> Asked:
+    if request.method == "POST":
+        body = await reading.json_object(request)
+        return openai.completion(body) if "prompt" in body else openai.chat(body)
+    given = {name: request.query_params.get(name) for name in _QUERY}
+    messages = [{"role": "user", "content": given.pop("prompt") or ""}]
+    return openai.chat({**given, "messages": messages})
 
 
 _DECISION: Final = shape(
@@ -49,7 +43,7 @@ _DECISION: Final = shape(
     rejected=listed(shape(["name", "why"], name=TEXT, why=TEXT)),
 )  # fmt: skip
 
-ROUTES = [Route("/route", by_body, methods=["POST"]), Route("/route", by_query)]
+ROUTES = [Route("/route", decide, methods=["GET", "POST"])]
 PATHS: Paths = {
     "/route": {
         "post": operation("Which model a chat would go to.", answer(_DECISION), body=CHAT),

@@ -2,6 +2,7 @@
 """
 
 import asyncio
+import contextvars
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +13,9 @@ from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.several import together
 from llmrr.config import Config
-from llmrr.errors import InvalidRequest
 from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField
-from llmrr.router import Router
+from llmrr.router import Opened, Router
 from llmrr.routing import Decision
 from llmrr.server import callers, logs
 from llmrr.server.callers import Caller
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 AUTO: Final = "auto"  # leaves the choice to the router
 # A server takes more context than its first request needs, if it fits.
-OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768}
+OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
 AT_ONCE: Final = 512  # answers: each holds a thread, which mostly waits
 NAMES_FRESH_S: Final = 1.0
 
@@ -43,7 +43,7 @@ class Service:
     Made and closed on any thread; the rest is for the event loop."""
 
     def __init__(self, router: Router, aliases: Mapping[str, str] | None = None) -> None:
-        self.router, self.aliases = router, dict(aliases or {})
+        self.router, self.aliases = router.watch_backends(), dict(aliases or {})
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
@@ -62,7 +62,8 @@ class Service:
         request names what is configured or installed, never a file or an address. Raises
         ``NotFound``."""
         asked, names = name, self.names()
-        name = self.aliases.get(name or "", name)
+        plain = (name or "").removesuffix(":latest")
+        name = self.aliases.get(name or "") or self.aliases.get(plain, name)
         if name in names:
             return name
         if not name or name == AUTO:
@@ -86,6 +87,10 @@ class Service:
             self._names = time.monotonic(), names
         return names
 
+    def changed(self) -> None:
+        """Models have come or gone."""
+        self._names = 0.0, frozenset()
+
     def _all_names(self) -> Iterator[str]:
         for model in self.router.config.models:
             yield model.name
@@ -96,6 +101,33 @@ class Service:
         yield BUILTIN
 
     # -- answers -------------------------------------------------------------------------------
+
+    def open(self, name: str | None, request: Request) -> Opened:
+        """The model that would answer a request, loaded as it is for that; not on the loop. Raises
+        what ``Router.run`` does before it answers."""
+        model, asked = self.model_of(name), Asked(limited(request, self.limits), name)
+        if self.router.chooses(model):
+            model = self.decide(asked).chosen
+        else:
+            self._choice(asked, model, callers.current())
+        return self.router.open(model, options=OPTIONS)
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do something that takes a while, on a thread of the answers, for whoever asks here."""
+        here = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self.executor, here.run, work)
+
+    async def metered(self, work: Callable[[], T], tokens: Callable[[T], int]) -> T:
+        """The same for what counts as a request; ``tokens`` says how many it took."""
+        caller, taken = callers.current(), 0
+        self.require_open()
+        caller.enter()
+        try:
+            found = await self.aside(work)
+            taken = tokens(found)
+            return found
+        finally:
+            caller.leave(taken)
 
     def start(self, asked: Asked) -> Running:
         """Begin to answer, in turn. Raises ``NotFound`` for a model that there is not, what is
@@ -111,7 +143,9 @@ class Service:
         caller.enter()
 
         def begin(request: Request) -> Answer:
-            answer = self.router.run(request, model=model, options=OPTIONS, **choice)
+            answer = self.router.run(
+                request, model=model, options={**OPTIONS, **asked.options}, **choice
+            )
             answer.held = not asked.stream
             return answer
 
@@ -133,7 +167,7 @@ class Service:
         Raises as ``start`` does, and what it raises."""
         model, visit = self.model_of(name), callers.visit()
         if model is None and visit.caller.rules.models:
-            raise InvalidRequest("no model is named, and this key may not use all", "model")
+            raise BadField("model", "model is missing: this key has models of its own")
         limits, gates = self._settings()
         places, caller = gates.places(model), visit.caller
         self._require_turn(places, units, limits)
@@ -151,7 +185,7 @@ class Service:
         try:
             async with asyncio.timeout(limits.timeout):
                 await turn
-                working = loop.run_in_executor(self.executor, do, model)
+                working = asyncio.ensure_future(self.aside(lambda: do(model)))
                 # Its place is free when it has ended, whether somebody still waits or not.
                 working.add_done_callback(lambda _: ticket.leave())
                 found = await asyncio.shield(working)
@@ -164,10 +198,14 @@ class Service:
                 ticket.leave()
             caller.leave(took)
 
-    def _require_turn(self, places: Places, units: int, limits: Limits) -> None:
-        """Raise ``QueueFull`` where a request can neither begin nor wait."""
+    def require_open(self) -> None:
+        """Raise ``Draining`` where the server is about to end."""
         if self.is_draining:
             raise Draining("the server is about to end", "ask again in a while")
+
+    def _require_turn(self, places: Places, units: int, limits: Limits) -> None:
+        """Raise ``QueueFull`` where a request can neither begin nor wait."""
+        self.require_open()
         queue = self.queue
         if queue.waiting >= limits.max_queue and queue.would_wait(places, units):
             after = queue.retry_after()
@@ -251,8 +289,11 @@ class Service:
         answer = running.answer
         name = answer.model.name if answer else ""
         decision = answer.facts() if answer else None
+        known = answer.attempt.stream.progress[1] if answer else 0
+        if answer is not None and answer.usage is not None:  # it has ended, or was kept
+            known = answer.usage.prompt_tokens
         return Answered(
-            uuid.uuid4().hex, int(time.time()), asked.model or name or AUTO, name, decision
+            uuid.uuid4().hex, int(time.time()), asked.model or name or AUTO, name, decision, known
         )
 
     def close(self) -> None:

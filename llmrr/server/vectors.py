@@ -4,12 +4,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from llmrr.engines.remote.providers import PROVIDERS
+from llmrr.kinds import split_source
+from llmrr.protocols.fields import BadField
 from llmrr.protocols.openai import embeddings
 from llmrr.server import reading
 from llmrr.server.leaving import while_there
 from llmrr.server.openai_paths import EMBEDDING_PATH
 from llmrr.server.openapi import Paths
-from llmrr.server.service import Service
+from llmrr.server.service import OPTIONS, Service
 from llmrr.server.telling import as_json, plain
 
 
@@ -17,8 +20,10 @@ async def embed(request: Request) -> Response:
     """``POST /v1/embeddings``."""
     service: Service = request.app.state.service
     wanted = embeddings.embedding(await reading.json_object(request))
+    _require_own_tokens(service, wanted)
     found = await while_there(request, service.work(
-        wanted.model, 1, lambda model: service.router.embedded(wanted.texts, model=model),
+        wanted.model, 1,
+        lambda model: service.router.embedded(wanted.texts, model=model, options=OPTIONS),
         lambda found: found.usage.prompt_tokens,
     ))  # fmt: skip
     service.metrics.tokens[found.model.name, "prompt"] += found.usage.prompt_tokens
@@ -26,6 +31,23 @@ async def embed(request: Request) -> Response:
         wanted, found.vectors, wanted.model or found.model.name, found.usage
     )
     return as_json(told, {"x-llmrr-model": plain(found.model.name)})
+
+
+def _require_own_tokens(service: Service, wanted: embeddings.Wanted) -> None:
+    """A name of the old system is another model's, and so are the ids of its tokens: their vectors
+    would be those of other words."""
+    name = service.aliases.get(wanted.model or "")
+    by_ids = not all(isinstance(one, str) for one in wanted.texts)
+    if name is not None and by_ids and not _is_elsewhere(service, name):
+        raise BadField(
+            "input", f"these are token ids of {wanted.model}, and {name} has other ones",
+            "send the texts (in langchain check_embedding_ctx_length=False)",
+        )  # fmt: skip
+
+
+def _is_elsewhere(service: Service, name: str) -> bool:
+    found = service.router.config.model(name)
+    return found is not None and split_source(found.source)[0] in PROVIDERS
 
 
 ROUTES = [Route(path, embed, methods=["POST"]) for path in ("/v1/embeddings", "/embeddings")]

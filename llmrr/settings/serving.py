@@ -10,6 +10,12 @@ SERVING: tuple[Spec, ...] = (
          '"::1"', True),
     Spec("serve.port", whole(0, 65535), 8313,
          "The port that llmrr serve listens on; 0 takes a free one.", "8080", True),
+    Spec("serve.ollama", FLAG, False,
+         "Whether 127.0.0.1:11434 is listened on too, where clients of Ollama look for it.",
+         "true", True),
+    Spec("serve.manage", FLAG, False,
+         "Whether clients may fetch, remove and copy models where there are no keys; else those of "
+         "a key with may_manage.", "true", True),
     Spec("serve.hosts", NAMES, [],
          "Names besides its own address under which the server is asked, as a proxy before it "
          "sends them in Host.", '["ai.example.org"]', True),

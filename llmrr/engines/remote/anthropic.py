@@ -156,6 +156,8 @@ class Messages(Reader):
         if calls := self.tools.take(0):
             yield Chunk(tool_calls=calls)
         self.reasons[0] = REASONS.get(reason, "stop")
+        if stop := event["delta"].get("stop_sequence"):
+            self.stops[0] = stop
 
     def _count_prompt(self, usage: dict[str, Any]) -> None:
         self._cached = usage.get("cache_read_input_tokens") or 0

@@ -111,6 +111,14 @@ class BedrockModel:
         """None: only the provider knows."""
         return None
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes] | None:
+        """None: only the provider knows."""
+        return None
+
+    def prompt_tokens(self, request: Request) -> list[int] | None:
+        """None: only the provider knows."""
+        return None
+
     def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
         """Raises ``FeatureMissing``: a provider shows none."""
         raise FeatureMissing("bedrock shows no logits", "use a model on this machine")

@@ -32,11 +32,12 @@ class Counts(NamedTuple):
 
 class Reader:
     """Reads the events of one answer. ``reasons`` has, once it is known, why each choice ended;
-    ``counts`` what the provider says of tokens."""
+    ``stops`` the stop string that it ended at, ``counts`` what the provider says of tokens."""
 
     def __init__(self, party: Party, choices: int = 1) -> None:
         self.party, self.choices = party, choices
         self.reasons: dict[int, FinishReason] = {}
+        self.stops: dict[int, str] = {}
         self.counts: Counts | None = None
         self.tools = Tools()
         self._texts: dict[int, TextAssembler] = {}

@@ -206,9 +206,12 @@ class RemoteStream:
         reasons: dict[int, FinishReason] = dict(self._reader.reasons)
         cancelled = self._cancelled.is_set()
         chunks = [
-            Chunk(index, finish_reason="cancelled" if cancelled else reasons.get(index, "stop"))
+            Chunk(
+                index, stop=self._reader.stops.get(index),
+                finish_reason="cancelled" if cancelled else reasons.get(index, "stop"),
+            )
             for index in range(self._reader.choices)
-        ]
+        ]  # fmt: skip
         chunks[-1] = replace(chunks[-1], usage=self._usage())
         return chunks
 

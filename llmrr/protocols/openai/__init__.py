@@ -8,8 +8,8 @@ called; ``sampling``, how a body states the choice of the next token; ``logprobs
 
 from llmrr.protocols.openai.chat_completions import ChatWriter, chat
 from llmrr.protocols.openai.errors import error
-from llmrr.protocols.openai.text_completions import CompletionWriter, completion, prompts
+from llmrr.protocols.openai.text_completions import CompletionWriter, completion, echoed, prompts
 
 __all__ = [
-    "ChatWriter", "CompletionWriter", "chat", "completion", "error", "prompts",
+    "ChatWriter", "CompletionWriter", "chat", "completion", "echoed", "error", "prompts",
 ]  # fmt: skip

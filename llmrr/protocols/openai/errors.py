@@ -18,8 +18,10 @@ def error(error: BaseException, status: int) -> dict[str, Any]:
         kind = code = "insufficient_quota"
     elif isinstance(error, RateLimited) or status == 429:
         kind, code = "rate_limit_error", "rate_limit_exceeded"
-    elif status in (401, 403):
+    elif status == 401:
         kind, code = "authentication_error", "invalid_api_key"
+    elif status == 403:
+        kind, code = "permission_error", code or "permission_denied"
     param = getattr(error, "param", None)
     told = {"message": base.message_of(error), "type": kind, "param": param, "code": code}
     return {"error": told}

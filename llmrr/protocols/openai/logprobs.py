@@ -24,18 +24,26 @@ def tokens(found: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
     ]
 
 
-def completion_logprobs(found: Sequence[TokenLogprob], at: int) -> dict[str, Any]:
-    """Those of a choice of a completion; ``at`` is how many characters stand before it."""
+def completion_logprobs(
+    found: Sequence[TokenLogprob], at: int, *, is_first_known: bool = True
+) -> dict[str, Any]:
+    """Those of a choice of a completion; ``at`` is how many characters stand before it. Of the
+    first token nothing is known where it begins a text."""
     offsets = []
     for one in found:
         offsets.append(at)
         at += len(one.text)
+    values: list[float | None] = [max(one.logprob, _LEAST) for one in found]
+    tops: list[dict[str, float] | None] = [
+        {text: max(logprob, _LEAST) for text, logprob in (*one.top, (one.text, one.logprob))}
+        for one in found
+    ]
+    if not is_first_known:
+        values[0] = tops[0] = None
     return {
         "tokens": [one.text for one in found],
-        "token_logprobs": [max(one.logprob, _LEAST) for one in found],
-        "top_logprobs": [
-            {text: max(logprob, _LEAST) for text, logprob in one.top} for one in found
-        ],
+        "token_logprobs": values,
+        "top_logprobs": tops,
         "text_offset": offsets,
     }
 

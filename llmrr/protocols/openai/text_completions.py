@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from json.encoder import encode_basestring
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from llmrr.choosing.scoring import Scored
 from llmrr.protocols import base
 from llmrr.protocols.base import Answered, Asked, Event
 from llmrr.protocols.fields import BadField, Fields
@@ -21,19 +22,19 @@ def completion(body: Mapping[str, Any]) -> Asked:
     given = Fields(body)
     given.refuse("suffix", "a text is gone on with, and none is filled in", "leave it out")
     limit = 16 if given.get("max_tokens") is None else given.whole("max_tokens", -1)
-    if limit == 0:
+    if limit == 0 and not given.flag("echo"):
         raise given.bad("max_tokens", "whole number of 1 or more")
+    limit = limit or 1  # with 0 the prompt alone is told
     found = sampling(given, limit, given.whole("logprobs", 0, 20))
     n, best = _counts(given)
     if best > n and found.logprobs is None:
         found = replace(found, logprobs=0)  # the best is known by them
-    listed = prompts(body)
-    _require_echo(given, listed)
+    given.flag("echo")
     first, *others = [
         Request(prompt=one, n=best, sampling=found)
         if isinstance(one, str)
         else Request(tokens=one, n=best, sampling=found)
-        for one in listed
+        for one in prompts(body)
     ]
     return replace(common.asked(first, given), others=tuple(others))
 
@@ -85,24 +86,33 @@ def _counts(given: Fields) -> tuple[int, int]:
     return n, best
 
 
-def _require_echo(given: Fields, listed: Sequence[object]) -> None:
-    if given.flag("echo"):
-        if not all(isinstance(one, str) for one in listed):
-            raise BadField("echo", "echo is for prompts of text: these are token ids")
-        if given.get("logprobs") is not None:
-            said = "echo with logprobs: a prompt's own tokens get none here"
-            raise BadField("echo", said, "leave one out", code="unsupported_parameter")
+class Echoed(NamedTuple):
+    """What is to be known of the prompts' tokens to repeat them: their texts and, with ``top``
+    alternatives, how likely each is."""
+
+    top: int | None
+
+
+def echoed(asked: Asked) -> Echoed | None:
+    """What has to be known; None where the prompts are repeated as they are, or not at all."""
+    if not asked.body.get("echo"):
+        return None
+    top = asked.request.sampling.logprobs if asked.body.get("logprobs") is not None else None
+    return None if top is None and not asked.request.tokens else Echoed(top)
 
 
 class CompletionWriter:
     """Writes a completion. The choices of several prompts follow each other; ``first`` is the index
-    of its first choice."""
+    of its first choice. ``scored`` has the prompts' own tokens, where they are to be known."""
 
-    def __init__(self, about: Answered, asked: Asked, first: int = 0) -> None:
-        self._about, self._asked, self._first = about, asked, first
+    def __init__(
+        self, about: Answered, asked: Asked, first: int = 0, scored: Sequence[Scored] = ()
+    ) -> None:
+        self._about, self._asked, self._first, self._scored = about, asked, first, scored
         self._n = Fields(asked.body).whole("n", 1) or 1
         self._best = asked.request.n
         self._wants = asked.body.get("logprobs") is not None
+        self._is_silent = asked.body.get("max_tokens") == 0
         self._echo = prompts(asked.body) if asked.body.get("echo") else ()
         self._offsets: dict[int, int] = {}
         self._ending = common.Ending(self._head(), usage=asked.usage)
@@ -113,14 +123,17 @@ class CompletionWriter:
     def begin(self) -> Iterable[Event]:
         """Nothing comes before the text, but what is echoed."""
         for index in range(len(self._echo) * self._n):
-            yield self._piece(index, self._prompt(index), None, ())
+            text, before = self._prompt(index)
+            yield self._piece(index, text, None, before.tokens if before else (), before)
 
     def piece(self, chunk: Chunk) -> Iterator[Event]:
         """What a chunk adds to its choice."""
         self._ending.usage = chunk.usage or self._ending.usage
-        said = chunk.reasoning + chunk.text
-        if said or chunk.finish_reason is not None or chunk.logprobs:
-            yield self._piece(chunk.index, said, chunk.finish_reason, chunk.logprobs)
+        said, logprobs = chunk.reasoning + chunk.text, chunk.logprobs
+        if self._is_silent:
+            said, logprobs = "", ()
+        if said or chunk.finish_reason is not None or logprobs:
+            yield self._piece(chunk.index, said, chunk.finish_reason, logprobs)
 
     def whole(self, chunks: Sequence[Chunk]) -> dict[str, Any]:
         """The complete answer."""
@@ -137,13 +150,15 @@ class CompletionWriter:
                 "model": about.model, "system_fingerprint": about.answered}  # fmt: skip
 
     def _piece(
-        self, index: int, text: str, reason: str | None, logprobs: Sequence[TokenLogprob]
-    ) -> Event:
+        self, index: int, text: str, reason: str | None, logprobs: Sequence[TokenLogprob],
+        before: Scored | None = None,
+    ) -> Event:  # fmt: skip
         told = "null"
         if logprobs:
             at = self._offsets.get(index, 0)
             self._offsets[index] = at + sum(len(one.text) for one in logprobs)
-            told = common.dumps(completion_logprobs(logprobs, at))
+            found = completion_logprobs(logprobs, at, is_first_known=_is_first_known(before))
+            told = common.dumps(found)
         ended = "null" if reason is None else f'"{common.finish(reason)}"'
         return Event(
             f'{self._before}{encode_basestring(text)},"index":{self._first + index},'
@@ -151,18 +166,31 @@ class CompletionWriter:
         )
 
     def _choice(self, index: int, one: base.Choice) -> dict[str, Any]:
-        logprobs = completion_logprobs(one.logprobs, 0) if one.logprobs and self._wants else None
+        text, before = self._prompt(index)
+        if self._is_silent:
+            one = base.Choice(finish_reason="length")
+        tokens = (*(before.tokens if before else ()), *one.logprobs)
+        logprobs = None
+        if tokens and self._wants:
+            at = 0 if before else len(text)
+            logprobs = completion_logprobs(tokens, at, is_first_known=_is_first_known(before))
         return {
-            "text": self._prompt(index) + one.reasoning + one.text,
+            "text": text + one.reasoning + one.text,
             "index": self._first + index,
             "logprobs": logprobs,
             "finish_reason": common.finish(one.finish_reason or "stop"),
         }
 
-    def _prompt(self, index: int) -> str:
-        """What is echoed before a choice."""
+    def _prompt(self, index: int) -> tuple[str, Scored | None]:
+        """What is echoed before a choice, with its tokens where they are told."""
+        if not self._echo:
+            return "", None
         at = (self._first + index) // self._n
-        return str(self._echo[at]) if self._echo else ""
+        if not self._scored:
+            return str(self._echo[at]), None
+        found = self._scored[at]
+        text = self._echo[at]
+        return (text if isinstance(text, str) else found.text), found if self._wants else None
 
     def _chosen(self, made: Sequence[base.Choice]) -> list[base.Choice]:
         """Of each prompt's choices the likeliest ones, by the mean of their tokens."""
@@ -176,3 +204,7 @@ class CompletionWriter:
 
 def _mean(one: base.Choice) -> float:
     return sum(token.logprob for token in one.logprobs) / max(1, len(one.logprobs))
+
+
+def _is_first_known(before: Scored | None) -> bool:
+    return before is None or before.is_first_known

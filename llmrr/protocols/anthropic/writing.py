@@ -1,0 +1,152 @@
+"""Writes a message down, whole or as Anthropic's events.
+https://docs.anthropic.com/en/docs/build-with-claude/streaming"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from llmrr.protocols import base
+from llmrr.protocols.anthropic.asking import one_call
+from llmrr.protocols.anthropic.errors import error
+from llmrr.protocols.base import Answered, Asked, Event
+from llmrr.types import Chunk, FinishReason, ToolCall, Usage
+
+_REASONS: Final[Mapping[FinishReason | None, str]] = {
+    "length": "max_tokens", "tool_calls": "tool_use",
+}  # fmt: skip
+
+
+class MessageWriter:
+    """Writes a message."""
+
+    def __init__(self, about: Answered, asked: Asked) -> None:
+        self._about, self._one_call = about, one_call(asked)
+        self._stops = asked.request.sampling.stop or ()
+        self._index = -1  # of the block that is open, or was the last
+        self._kind: str | None = None  # of the one that is open
+        self._called = False
+        self._reason: FinishReason | None = None
+        self._stop: str | None = None
+        self._usage = Usage()
+
+    def begin(self) -> Iterator[Event]:
+        """The message, with nothing in it yet."""
+        usage = _usage(Usage(prompt_tokens=self._about.prompt_tokens))
+        yield _event("message_start", message=self._message([], None, usage))
+        yield _event("ping")
+
+    def piece(self, chunk: Chunk) -> Iterator[Event]:
+        """What a chunk adds to the block that is open, or to one that it opens."""
+        if chunk.reasoning:
+            yield from self._said("thinking", "thinking_delta", chunk.reasoning)
+        if chunk.text:
+            yield from self._said("text", "text_delta", chunk.text)
+        for call in self._calls(chunk.tool_calls):
+            yield from self._call(call)
+        self._reason = chunk.finish_reason or self._reason
+        self._stop = chunk.stop or self._stop
+        self._usage = chunk.usage or self._usage
+
+    def end(self) -> Iterator[Event]:
+        """Why it ended, and what it took."""
+        yield from self._close()
+        reason, stop = self._ending(self._reason, self._stop)
+        delta = {"stop_reason": reason, "stop_sequence": stop}
+        yield _event("message_delta", delta=delta, usage=_usage(self._usage))
+        yield _event("message_stop")
+
+    def failed(self, error_: BaseException) -> Iterator[Event]:
+        """Why it broke off."""
+        yield Event(error(error_, base.status_of(error_)), "error")
+
+    def whole(self, chunks: Sequence[Chunk]) -> dict[str, Any]:
+        """The complete message."""
+        (one,) = base.choices(chunks) or [base.Choice()]
+        content: list[dict[str, Any]] = []
+        if one.reasoning:
+            content.append({"type": "thinking", "thinking": one.reasoning, "signature": ""})
+        if one.text:
+            content.append({"type": "text", "text": one.text})
+        for call in self._calls(one.tool_calls):
+            content.append({**_call(call), "input": _input(call)})
+        ending = self._ending(one.finish_reason, one.stop)
+        return self._message(content, ending, _usage(base.usage_of(chunks)))
+
+    def _said(self, kind: str, delta: str, text: str) -> Iterator[Event]:
+        if self._kind != kind:
+            yield from self._close()
+            empty = {"text": ""} if kind == "text" else {"thinking": "", "signature": ""}
+            yield self._open({"type": kind, **empty})
+        yield self._delta({"type": delta, kind: text})
+
+    def _call(self, call: ToolCall) -> Iterator[Event]:
+        yield from self._close()
+        yield self._open({**_call(call), "input": {}})
+        text = json.dumps(_input(call), ensure_ascii=False)
+        yield self._delta({"type": "input_json_delta", "partial_json": text})
+        yield from self._close()
+
+    def _calls(self, found: Sequence[ToolCall]) -> Iterator[ToolCall]:
+        for call in found:
+            if not (self._called and self._one_call):
+                yield call
+            self._called = True
+
+    def _open(self, block: Mapping[str, Any]) -> Event:
+        self._index, self._kind = self._index + 1, block["type"]
+        return _event("content_block_start", index=self._index, content_block=block)
+
+    def _delta(self, delta: Mapping[str, Any]) -> Event:
+        return _event("content_block_delta", index=self._index, delta=delta)
+
+    def _close(self) -> Iterator[Event]:
+        kind, self._kind = self._kind, None
+        if kind == "thinking":  # clients expect one, and the model here has none
+            yield self._delta({"type": "signature_delta", "signature": ""})
+        if kind is not None:
+            yield _event("content_block_stop", index=self._index)
+
+    def _ending(self, reason: FinishReason | None, stop: str | None) -> tuple[str, str | None]:
+        """Why it ended; a stop string of the model's own is no news to the client."""
+        if reason == "stop" and stop in self._stops:
+            return "stop_sequence", stop
+        return _REASONS.get(reason, "end_turn"), None
+
+    def _message(
+        self, content: Sequence[Any], ending: tuple[str, str | None] | None,
+        usage: Mapping[str, Any],
+    ) -> dict[str, Any]:  # fmt: skip
+        reason, stop = ending or (None, None)
+        return {
+            "id": f"msg_{self._about.id}", "type": "message", "role": "assistant",
+            "model": self._about.model, "content": content, "stop_reason": reason,
+            "stop_sequence": stop, "usage": usage,
+        }  # fmt: skip
+
+
+def _event(kind: str, **values: Any) -> Event:
+    return Event({"type": kind, **values}, kind)
+
+
+def _usage(found: Usage) -> dict[str, Any]:
+    """What it took; what was read again from the cache is counted apart."""
+    return {
+        "input_tokens": found.prompt_tokens - found.cached_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": found.cached_tokens,
+        "output_tokens": found.completion_tokens,
+    }
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    found = {"type": "tool_use", "id": call.id, "name": call.name}
+    return found | ({"signature": call.signature} if call.signature else {})
+
+
+def _input(call: ToolCall) -> Any:
+    """The arguments as an object; where the model wrote none, what it wrote."""
+    try:
+        found = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {"arguments": call.arguments}

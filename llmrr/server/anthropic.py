@@ -1,0 +1,47 @@
+"""Anthropic's API."""
+
+import uuid
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from llmrr.errors import FeatureMissing
+from llmrr.protocols import anthropic
+from llmrr.protocols.base import Asked
+from llmrr.server import answering, reading
+from llmrr.server.anthropic_paths import COUNT_PATH, MESSAGES_PATH
+from llmrr.server.openapi import Paths
+from llmrr.server.service import Service
+
+
+async def messages(request: Request) -> Response:
+    """``POST /v1/messages``."""
+    asked = anthropic.messages(await reading.json_object(request))
+    found = await answering.respond(request, asked, anthropic.MessageWriter)
+    found.headers["request-id"] = f"req_{uuid.uuid4().hex}"
+    return found
+
+
+async def count_tokens(request: Request) -> Response:
+    """``POST /v1/messages/count_tokens``: exact, by the model's own template and tokenizer."""
+    asked = anthropic.counted(await reading.json_object(request))
+    service: Service = request.app.state.service
+    found = await service.metered(lambda: _count(service, asked), lambda found: 0)
+    return JSONResponse({"input_tokens": found})
+
+
+def _count(service: Service, asked: Asked) -> int:
+    opened = service.open(asked.model, asked.request)
+    found = opened.prompt_tokens(asked.request)
+    if found is None:
+        name = opened.resolved.name
+        raise FeatureMissing(f"only its provider knows the tokens of {name}", "a local model")
+    return len(found)
+
+
+ROUTES = [
+    Route("/v1/messages", messages, methods=["POST"]),
+    Route("/v1/messages/count_tokens", count_tokens, methods=["POST"]),
+]
+PATHS: Paths = {"/v1/messages": MESSAGES_PATH, "/v1/messages/count_tokens": COUNT_PATH}
