@@ -25,6 +25,7 @@ from llmrr.server.kept_responses import KeptResponses
 from llmrr.server.limits import Limits, limited
 from llmrr.server.optimizing import Optimizing
 from llmrr.server.queueing import Places, Queue
+from llmrr.server.recent import Recent
 from llmrr.server.refusals import Draining, QueueFull
 from llmrr.server.running import Running, too_slow
 from llmrr.types import Request
@@ -53,6 +54,7 @@ class Service:
         self.queue = Queue(lambda place: self._settings()[1].room(place))
         self.optimizing = Optimizing(router)
         self._responses: dict[str, KeptResponses] = {}  # by the name of the key
+        self.recent = Recent()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     # -- names ---------------------------------------------------------------------------------
@@ -292,9 +294,10 @@ class Service:
         known = answer.attempt.stream.progress[1] if answer else 0
         if answer is not None and answer.usage is not None:  # it has ended, or was kept
             known = answer.usage.prompt_tokens
-        return Answered(
-            uuid.uuid4().hex, int(time.time()), asked.model or name or AUTO, name, decision, known
-        )
+        id = uuid.uuid4().hex
+        self.recent.note(id, running)
+        named = asked.model or name or AUTO
+        return Answered(id, int(time.time()), named, name, decision, known)
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""
