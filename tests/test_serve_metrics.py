@@ -5,6 +5,7 @@ from collections import defaultdict
 
 import pytest
 from serving import ASKED, serving
+from test_serve_queue import until
 
 from llmrr.errors import EngineFailed
 from llmrr.router import Router
@@ -97,18 +98,22 @@ def test_an_alert_is_named(monkeypatch):
         assert found["llmrr_alert_active", 'event="high-latency"'] == 1
 
 
-def test_health_names_the_models_that_are_left_alone(monkeypatch):
+@pytest.mark.parametrize(("interval", "metric"), [(0, "breaker_open"), (0.05, "model_down")])
+def test_health_names_the_models_that_are_left_alone(monkeypatch, interval, metric):
     monkeypatch.setattr(state, "FRESH_S", 0.0)
     away = {"source": "openai:x", "options": {"base_url": "http://127.0.0.1:9/v1"}}
     models = [{"name": "small", "source": "builtin:mini"}, {"name": "away", **away}]
-    with serving(Router(models=models, breaker={"failures": 1}, retry={"attempts": 1})) as served:
-        assert served.ask("/health").json()["status"] == "ok"
-        assert served.ask("/v1/chat/completions", {**CHAT, "model": "away"}).status == 502
+    stated = {"health": {"interval": interval}, "breaker": {"failures": 1}}
+    with serving(Router(models=models, retry={"attempts": 1}, **stated)) as served:
+        if not interval:
+            assert served.ask("/health").json()["status"] == "ok"
+            assert served.ask("/v1/chat/completions", {**CHAT, "model": "away"}).status == 502
+        until(lambda: served.ask("/health").json()["status"] == "degraded")
         said = served.ask("/health")
-        assert (said.status, said.json()["status"]) == (200, "degraded")
-        assert said.json()["failing"] == ["away"]
+        assert (said.status, said.json()["failing"]) == (200, ["away"])
         found = parsed(served.ask("/metrics").body.decode())
-        assert found["llmrr_breaker_open", 'model="away"'] == 1
+        assert found[f"llmrr_{metric}", 'model="away"'] == 1
+        assert found[f"llmrr_{metric}", 'model="small"'] == 0
 
 
 def test_a_server_that_ends_takes_itself_out(served):
