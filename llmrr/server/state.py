@@ -22,8 +22,8 @@ _LOSS: Final = "how models have been doing is not known"
 
 class State(NamedTuple):
     """What was looked at. ``open_breakers`` are the ``[[models]]`` that are not asked for having
-    failed, ``down`` those whose server does not answer, ``models`` all of them; ``alerts`` how often each was raised since the server began, and
-    ``alerted`` those of the last minutes."""
+    failed, ``down`` those whose server does not answer, ``models`` all of them; ``alerts`` how
+    often each was raised since the server began, and ``alerted`` those of the last minutes."""
 
     at: float
     models: tuple[str, ...]
