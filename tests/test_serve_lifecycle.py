@@ -23,7 +23,7 @@ from test_serve_queue import until
 from llmrr import paths
 
 MINI = '[[models]]\nname = "small"\nsource = "builtin:mini"\n[batching]\nmax_batch_size = 1\n'
-LONG = {"model": "small", "prompt": "a", "n": 40, "stream": True, "ignore_eos": True}
+LONG = {"model": "small", "prompt": "a", "n": 128, "stream": True, "ignore_eos": True}
 CHAT = {"model": "small", "messages": ASKED, "max_tokens": 3}
 
 
@@ -109,7 +109,7 @@ def test_once_told_to_end_it_ends_what_is_under_way_and_takes_nothing_more(sig, 
     (["LLMRR_SERVE__DRAIN"], [signal.SIGTERM]),
 ])  # fmt: skip
 def test_what_takes_too_long_is_stopped(flags, signals):
-    with process(**dict.fromkeys(flags, "0.1")) as served:
+    with process(**dict.fromkeys(flags, "0.01")) as served:
         answer = served.open("/v1/completions", LONG).getresponse()
         assert answer.readline()
         if flags:
@@ -220,9 +220,11 @@ def test_the_port_of_another_is_told():
 
 def test_units_run_this_llmrr_and_hold_no_secret(monkeypatch):
     monkeypatch.setenv("TEAM_KEY", "a-key-that-nobody-sees")
-    words = ("--port", "9000", "--parallel", "4", "--api-key-env", "TEAM_KEY")
+    words = ("--port", "9000", "--parallel", "4", "--ollama", "--api-key-env",
+             "TEAM_KEY")
     unit = llmrr("serve", *words, "--unit", "systemd").stdout
-    started = f"{sys.executable} -m llmrr serve --port 9000 --parallel 4 --api-key-env TEAM_KEY"
+    started = f"{sys.executable} -m llmrr serve --port 9000 --ollama --parallel 4 --api-key-env "
+    started += "TEAM_KEY"
     assert f"ExecStart={started}\n" in unit
     assert "NoNewPrivileges=yes" in unit and "ProtectSystem=strict" in unit
     plist = llmrr("serve", *words, "--unit", "launchd").stdout

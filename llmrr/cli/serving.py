@@ -10,6 +10,7 @@ from llmrr.errors import UsageError
 from llmrr.kinds import parse_duration
 from llmrr.router import Router
 
+OTHERS = 1024  # descriptors besides those of clients: files, and connections to providers
 LEVELS = ("error", "warning", "info", "debug")
 
 
@@ -43,6 +44,7 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
     host, service = cast(str, value("serve.host")), Service(router)
     try:
         _require_names(variables)
+        hosting.allow_descriptors(cast(int, value("serve.max_connections")) + OTHERS)
         listeners = [hosting.listener(host, cast(int, value("serve.port")))]
         try:
             if value("serve.ollama"):
