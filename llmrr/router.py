@@ -208,6 +208,10 @@ class Router:
         self._host.backends.watch()
         return self
 
+    def down(self) -> "Mapping[str, LlmrrError]":
+        """The ``[[models]]`` whose server is known to be down, and why."""
+        return self._host.backends.down(self.config.models)
+
     # -- work ----------------------------------------------------------------------------------
 
     def run(

@@ -29,7 +29,7 @@ def serve(
     timeout: Annotated[
         str | None,
         typer.Option("--timeout", metavar="SECONDS", help="How long an answer may take, waiting "
-                     "included; also as 10m. 0 is no limit."),
+                     "included; also as 10m."),
     ] = None,
     api_key_env: Annotated[
         list[str] | None,

@@ -11,6 +11,7 @@ from llmrr.errors import UsageError
 from llmrr.kinds import parse_duration
 from llmrr.router import Router
 
+OTHERS = 1024  # descriptors besides those of clients: files, and connections to providers
 LEVELS = ("error", "warning", "info", "debug")
 
 
@@ -44,6 +45,7 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
     host, service = cast(str, value("serve.host")), Service(router)
     try:
         _require_names(variables)
+        hosting.allow_descriptors(cast(int, value("serve.max_connections")) + OTHERS)
         listeners = [hosting.listener(host, cast(int, value("serve.port")))]
         try:
             if value("serve.ollama"):
@@ -85,7 +87,7 @@ def hash_key() -> None:
     from llmrr.server.keyring import hashed
 
     key = output.ask_hidden("The key: ") if sys.stdin.isatty() else sys.stdin.readline()
-    output.data(f'hash = "{hashed(key.strip())}"\n')
+    output.data(f'hash = "{hashed(key.strip())}"')
 
 
 def unit(kind: str, tables: dict[str, Any], variables: Sequence[str]) -> None:
@@ -93,7 +95,7 @@ def unit(kind: str, tables: dict[str, Any], variables: Sequence[str]) -> None:
     from llmrr.server import units
 
     _require_names(variables)
-    output.data(units.text(kind, tables, variables))
+    output.data(units.text(kind, tables, variables).rstrip("\n"))
 
 
 def _require_names(variables: Sequence[str]) -> None:
@@ -107,6 +109,9 @@ def _duration(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return parse_duration(float(text) if text.replace(".", "", 1).isdecimal() else text)
+        found = parse_duration(float(text) if text.replace(".", "", 1).isdecimal() else text)
     except ValueError:
-        raise UsageError(f"--timeout {text} is no time", "--timeout 10m") from None
+        found = 0.0
+    if not found:
+        raise UsageError(f"--timeout {text} is no time", "--timeout 10m")
+    return found

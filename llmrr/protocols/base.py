@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 
 from llmrr.errors import (
     AuthenticationFailed,
+    BreakerOpen,
+    BrokenStream,
     ContentRefused,
     ContextOverflow,
     DoesNotFit,
@@ -116,6 +118,9 @@ _STATUS: tuple[tuple[type[LlmrrError], int], ...] = (
     (NotFound, 404),
     (ContextOverflow, 400),
     (OverBudget, 429),
+    (DoesNotFit, 503),
+    (BreakerOpen, 503),
+    (BrokenStream, 502),
     (UsageError, 400),
     (Unsupported, 400),
     (RequestRefused, 400),

@@ -23,7 +23,7 @@ SERVING: tuple[Spec, ...] = (
          "How many requests wait at most for those that are computed; more are answered 429.",
          "32", True),
     Spec("serve.timeout", DURATION, 600,
-         "How long an answer may take in all, waiting included; then it is stopped. 0 is no limit.",
+         "How long an answer may take in all, waiting included; then it is stopped.",
          '"30m"', True),
     Spec("serve.drain", DURATION, 30,
          "How long answers may go on after the server was told to end.", '"5m"', True),
