@@ -259,8 +259,9 @@ class Service:
         if answer is not None and answer.usage is not None:  # it has ended, or was kept
             known = answer.usage.prompt_tokens
         return Answered(
-            uuid.uuid4().hex, int(time.time()), asked.model or name or AUTO, name, decision, known
-        )
+            uuid.uuid4().hex, int(time.time()), asked.model or name or AUTO, name, decision, known,
+            answer.cache if answer else None,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""
