@@ -18,6 +18,11 @@ def data_dir() -> Path:
     return _place("data")
 
 
+def cache_dir() -> Path:
+    """What may be deleted at any time: it is made anew."""
+    return _place("cache")
+
+
 def database_file() -> Path:
     """The one SQLite file."""
     return data_dir() / "llmrr.db"

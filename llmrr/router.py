@@ -196,6 +196,12 @@ class Router:
         """``[alerts]``: what follows a run."""
         return self._host.watch
 
+    def watch_backends(self) -> "Router":
+        """Look in the background, until the router is closed, whether the servers behind
+        ``[[models]]`` with a ``base_url`` are up: every ``[health] interval``."""
+        self._host.backends.watch()
+        return self
+
     # -- work ----------------------------------------------------------------------------------
 
     def run(

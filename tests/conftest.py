@@ -27,6 +27,9 @@ BESIDES_MLX = ("mlx_lm", "torch", "transformers")  # what its tests need besides
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what this environment cannot run."""
+    for item in items if find_spec("ray") is None else ():
+        if item.get_closest_marker("ray") is not None:
+            item.add_marker(pytest.mark.skip(reason="ray is not installed"))
     absent = [one for one in BESIDES_MLX if find_spec(one) is None]
     for item in items if absent else ():
         if item.get_closest_marker("mlx") is not None:

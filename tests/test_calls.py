@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmrr.engines.calls.base import Said, Syntax
@@ -19,7 +19,7 @@ from llmrr.engines.calls.marked import DEEPSEEK_3, DEEPSEEK_R1, KIMI
 from llmrr.engines.calls.markup import ELEMENTS, FUNCTION, PAIRS, SEED
 from llmrr.engines.calls.mistral import LISTED, NAMED
 from llmrr.engines.calls.parsing import Parser
-from llmrr.engines.calls.tagged import APRIEL, GRANITE, HERMES, NEMOTRON
+from llmrr.engines.calls.tagged import APRIEL, GRANITE, HERMES, MINIMAX, NEMOTRON
 from llmrr.types import Tool, ToolCall
 
 CITY = {"type": "object", "required": ["city"],
@@ -96,6 +96,12 @@ CASES = {
     "apriel": Case(
         APRIEL, '<tool_calls>[{"name": "weather", "arguments": {"city": "Paris"}}]</tool_calls>',
         calls=(PARIS,),
+    ),
+    "minimax m1": Case(
+        MINIMAX,
+        'I ask.\n<tool_calls>\n{"name": "weather", "arguments": {"city": "Paris"}}\n'
+        '{"name": "time_in", "arguments": {"city": "Rome", "days": 2}}\n</tool_calls>',
+        "I ask.", (PARIS, ROME),
     ),
     "qwen3-coder": Case(
         ELEMENTS,
@@ -350,6 +356,24 @@ def test_what_is_shown_of_calls_is_read_as_they_were(syntax: Syntax) -> None:
     heard = [(call.name, json.loads(call.arguments)) for one in spoken for call in one.calls]
     assert heard == [(one.name, json.loads(one.arguments)) for one in calls]
     assert "".join(one.text for one in spoken) == ""
+
+
+FRAGMENTS = st.sampled_from(sorted({
+    *(mark for one in FAMILIES
+      for mark in (*one.triggers, *one.leading, *one.following, *one.marks) if mark),
+    '{"name": "weather", "arguments": {"city": "Paris"}}', '{"city": "Paris"}', "weather", "\n",
+    " ", "all\n", "call:weather", "{city:", "1}", "[weather(city='x')]", "```json\n", "```",
+    "<function=", "weather>", "<parameter=city>", "</parameter>", "</function>", "<arg_key>",
+    "</arg_key>", "commentary to=functions.weather ", "final", "analysis", "json", ";", ", ", "}", "]", "Hm.",
+}))  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(FAMILIES), st.lists(FRAGMENTS, max_size=9), st.sampled_from([1, 2, 3, 7]))
+def test_any_cut_of_any_text_gives_the_same(syntax: Syntax, parts: list[str], size: int) -> None:
+    case = Case(syntax, "".join(parts))
+    pieces = [case.written[at : at + size] for at in range(0, len(case.written), size)]
+    assert heard(case, pieces) == heard(case, [case.written])
 
 
 @given(st.sampled_from(FAMILIES),

@@ -31,6 +31,8 @@ SCHEMA: dict[str, Any] = {
         "city": {"type": "string", "enum": ["Paris", "Rome"]},
         "days": {"type": "integer", "minimum": 1, "maximum": 9},
         "dry": {"type": "boolean"},
+        "hour": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 9}, {"type": "null"}]},
+        "word": {"enum": ["a", 1, None]},
     },
     "required": ["city"],
     "additionalProperties": False,

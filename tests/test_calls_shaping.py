@@ -8,7 +8,7 @@ import pytest
 
 from llmrr.engines.calls.families import family_of
 from llmrr.engines.calls.shaping import Shape
-from llmrr.engines.templates import CHATML, Template
+from llmrr.engines.templates import CHATML, EXPLAINED, Template
 from llmrr.types import Image, Message, Tool, ToolCall
 
 LLAMA_CPP = os.environ.get("LLMRR_LLAMA_CPP_SOURCE")
@@ -98,6 +98,7 @@ def test_a_template_without_tools_is_told_in_words() -> None:
     assert "drizzle" in results  # the turns take turns
     assert prompt.offer is not None
     assert prompt.offer.syntax.name == "hermes"
+    assert prompt.notes == (EXPLAINED,)
 
 
 def test_a_question_behind_a_result_is_one_turn_with_it() -> None:

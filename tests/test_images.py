@@ -245,3 +245,21 @@ def test_an_installed_model_brings_its_encoder(tmp_path: Path) -> None:
     with Router() as router:
         answer = router.run(ask(RED, "What?"), model="seer")
         assert tokens(list(answer))
+
+
+def test_an_encoder_that_lies_beside_a_model_is_found_by_its_name(tmp_path: Path) -> None:
+    model, encoder = pair(tmp_path)
+    model.rename(tmp_path / "seer-Q4_0.gguf")
+    encoder.rename(tmp_path / "mmproj-seer-F16.gguf")
+    builders.tiny_llama(tmp_path / "blind-Q4_0.gguf")
+    with Router() as router:
+        found = router.resolve(f"{tmp_path}/seer-Q4_0.gguf")
+        assert found.mmproj == tmp_path / "mmproj-seer-F16.gguf"
+        assert router.resolve(f"{tmp_path}/blind-Q4_0.gguf").mmproj is None
+        answer = router.run(ask(RED, "What?"), model=f"{tmp_path}/seer-Q4_0.gguf")
+        assert tokens(list(answer))
+        with pytest.raises(FeatureMissing, match="takes no images"):
+            router.run(ask(RED, "What?"), model=f"{tmp_path}/blind-Q4_0.gguf")
+    assert app.main(["import", str(tmp_path / "seer-Q4_0.gguf"), "--name", "seer"]) == 0
+    with Router() as router:
+        assert tokens(list(router.run(ask(RED, "What?"), model="seer")))

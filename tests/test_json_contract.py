@@ -1,6 +1,7 @@
 """The shapes that ``--json`` prints: keys may be added, none renamed or removed."""
 
 import json
+from pathlib import Path
 
 from fakes import FakeEngine
 from terminal import Typed
@@ -9,7 +10,7 @@ RUN = {
     "text": str, "reasoning": str, "model": str, "engine": str, "finish_reason": str,
     "usage": {"prompt_tokens": int, "cached_tokens": int, "completion_tokens": int},
     "timings": {"load_s": float, "first_token_s": float, "total_s": float, "tokens_per_s": float},
-    "decision": type(None), "cache": type(None),
+    "decision": type(None), "cache": type(None), "tool_calls": list,
 }  # fmt: skip
 LIST = ["name", "format", "quant", "bytes", "origin", "path", "added", "last_used"]
 
@@ -80,6 +81,15 @@ def test_embed(typed: Typed, engine: FakeEngine) -> None:
         "embeddings": [
             {"text": "hi", "embedding": [2.0, 0.5]}, {"text": "you", "embedding": [3.0, 0.5]},
         ],
+    }  # fmt: skip
+
+
+def test_batch(typed: Typed, engine: FakeEngine, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"prompt": "hi"}\n')
+    found = typed("batch", str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl"), "--json").json
+    assert set(found) == {
+        "lines", "answered", "failed", "resumed", "prompt_tokens", "completion_tokens", "seconds",
+        "repeated", "output", "errors",
     }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("description", "inventory"),
     ("choosing",),
     ("router",),
-    ("protocols",),
+    ("protocols", "cluster"),
     ("bench", "optimize", "doctor", "batch", "compat", "metrics", "monitor"),
     ("migrate", "server"),
     ("cli",),
@@ -38,7 +38,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
 FOLDERS = {"kinds", "settings", "tomlfile", "config", "formats", "engines", "hardware", "hub",
            "store", "routing", "evaluate", "convert", "catalogue", "choosing", "bench", "optimize",
-           "pool", "migrate", "protocols", "server", "cli", "builtin"}  # fmt: skip
+           "batch", "pool", "migrate", "protocols", "server", "cli", "builtin"}  # fmt: skip
 
 
 def part_of(file: Path, root: Path) -> str:

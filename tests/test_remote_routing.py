@@ -71,6 +71,18 @@ def test_what_may_pass_is_tried_again(
     assert (len(far.seen), len(near.seen)) == (3, 0)
 
 
+def test_an_answer_that_nobody_has_seen_is_asked_anew_where_it_breaks_off(
+    pair: tuple[OpenAIServer, OpenAIServer]
+) -> None:
+    far, near = pair
+    far.faults.extend([Fault(after=2)] * 3)
+    near.replies.append(Said(("Good", " day")))
+    with Router() as router:
+        result = router.generate("Hello")
+    assert (result.text, result.model) == ("Good day", "near")
+    assert len(far.seen) == 3
+
+
 @pytest.mark.parametrize(
     ("more", "named", "times"),
     [("", {}, 3), (", max_retries = 0", {}, 1), (", max_retries = 3", {}, 4),

@@ -117,6 +117,8 @@ def test_a_client_of_betas_is_answered(served):
     ({"temperature": "hot"}, "temperature"),
     ({"tool_choice": {"type": "tool"}}, "tool_choice.name"),
     ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "web_search_20250305"),
+    ({"tools": [{"name": "x"}]}, "tools[0].input_schema"),
+    ({"thinking": {}}, "thinking.type"),
     ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
     ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema"),
 ])  # fmt: skip

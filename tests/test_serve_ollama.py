@@ -2,6 +2,8 @@
 
 import base64
 import json
+import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from builders import tiny_llama
 from hub_server import Hub
 from openai_servers import OpenAIServer
+from other_servers import OllamaServer
 from provider_servers import KEY, Fault, Said
 from serving import ANSWER, ASKED, MINI, Served, serving
 from test_serve_anthropic import CALL, upstream
@@ -22,6 +25,7 @@ from llmrr.protocols.ollama import conversation, parameters
 from llmrr.router import Router
 from llmrr.server import hosting
 from llmrr.server.keyring import hashed
+from llmrr.server.service import Service
 from llmrr.types import Message, ToolCall
 
 GREEDY = {"model": "small", "options": {"temperature": 0}}
@@ -129,8 +133,8 @@ def test_what_is_wrong_is_named(served, path, body, names):
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [
-    ("POST", "/api/chat", 404), ("POST", "/api/show", 404), ("POST", "/api/create", 501),
-    ("POST", "/api/push", 501), ("POST", "/api/blobs/sha256:0", 501), ("GET", "/api/x", 404),
+    ("POST", "/api/chat", 404), ("POST", "/api/show", 404), ("POST", "/api/create", 403),
+    ("POST", "/api/push", 403), ("POST", "/api/blobs/sha256:0", 403), ("GET", "/api/x", 404),
     ("POST", "/api/pull", 403), ("DELETE", "/api/delete", 403), ("POST", "/api/copy", 403),
 ])  # fmt: skip
 def test_what_is_refused(served, method, path, status):
@@ -200,10 +204,19 @@ def test_a_model_that_is_not_kept_leaves_after_its_answer(own):
     gone(own)
 
 
+def test_a_later_answer_takes_back_how_long_a_model_is_kept(own):
+    own.ask("/api/generate", {"model": "small", "keep_alive": -1})
+    (before,) = own.service.router.loaded()
+    own.ask("/api/chat", {**TURNS, "stream": False})
+    until = time.monotonic() + 30
+    while own.service.router.loaded()[0].keeps is not None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert before.keeps == float("inf")
+
+
 def gone(served: Served) -> None:
     """Wait until nothing is in memory: another thread frees it."""
-    import time
-
     until = time.monotonic() + 30
     while names(served):
         assert time.monotonic() < until
@@ -261,19 +274,31 @@ def test_an_image_takes_a_model_that_sees(served, path):
     assert (said.status, "image encoder" in said.json()["error"]) == (400, True)
 
 
-def test_more_context_than_fits_is_refused(served):
-    options = {"num_ctx": 2**40}
-    said = served.ask("/api/generate", {**PROMPT, "options": options})
-    assert said.status in (400, 503)
-    assert said.json()["error"]
+def test_a_client_does_not_say_how_a_model_here_is_loaded(own):
+    for options in ({}, {"num_ctx": 2**40}, {"num_thread": 64, "num_gpu": 99}):
+        said = own.ask("/api/generate", {**PROMPT, "options": {**options, "temperature": 0}})
+        assert said.status == 200
+    assert len(own.ask("/api/ps").json()["models"]) == 1
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "file:/etc/passwd", "http://127.0.0.1/x/y", "."])
-def test_what_is_no_name_of_the_hub_is_not_looked_for(name):
+def test_another_ollama_is_told_how_to_load(monkeypatch):
+    monkeypatch.setenv("LOOPBACK_KEY", KEY)
+    with OllamaServer() as server, serving(upstream(server, source="ollama")) as served:
+        server.replies += [Said(), Said()]
+        body = {"model": "far", "options": {"num_ctx": 8192, "top_k": 3}, "stream": False}
+        said = served.ask("/api/chat", {**body, "messages": ASKED}).json()
+        assert said["message"]["content"] == "Hello, world!"
+        assert served.ask("/api/generate", {**body, "prompt": "x"}).status == 200
+        asked = [one.body["options"] for one in server.seen]
+    assert asked == [{"num_ctx": 8192, "top_k": 3}] * 2
+
+
+def test_what_is_no_name_of_the_hub_is_not_looked_for():
     with serving(Router({**MINI, "serve": {"manage": True}})) as served:
-        said = served.ask("/api/pull", {"model": name})
-    assert said.status in (400, 404)
-    assert "here" not in said.json()["error"]
+        for name in ("/etc/passwd", "file:/etc/passwd", "http://127.0.0.1/x/y", "."):
+            said = served.ask("/api/pull", {"model": name})
+            assert said.status in (400, 404), name
+            assert "here" not in said.json()["error"], name
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -370,6 +395,26 @@ def test_what_is_configured_is_not_removed():
         for name in ("small", "builtin:mini"):
             said = served.ask("/api/delete", {"model": name}, method="DELETE")
             assert said.status == 400
+
+
+def test_both_addresses_are_answered(monkeypatch):
+    monkeypatch.setattr(hosting, "OLLAMA_PORT", 0)
+    listeners, ready = [hosting.listener("127.0.0.1", 0), hosting.ollamas()], threading.Event()
+    service = Service(Router(MINI))
+    server = hosting.server(service, ready.set)
+    thread = threading.Thread(target=server.run, args=(listeners,), daemon=True)
+    thread.start()
+    try:
+        assert ready.wait(30)
+        for one in listeners:
+            served = Served(hosting.address(one), service)
+            assert served.ask("/api/version").status == 200
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        service.close()
+        for one in listeners:
+            one.close()
 
 
 def test_a_port_that_ollama_has_is_said_so(monkeypatch):

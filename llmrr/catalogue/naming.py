@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from llmrr import engines, formats, paths
 from llmrr.catalogue import noting, sources
-from llmrr.catalogue.resolved import BUILTIN, Resolved, as_format, builtin, of_entry, served
+from llmrr.catalogue.resolved import (
+    BUILTIN,
+    Resolved,
+    as_format,
+    builtin,
+    of_entry,
+    of_file,
+    served,
+)
 from llmrr.catalogue.stored import Database, Stored
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import UsageError, nearest
@@ -142,7 +150,7 @@ class Catalogue:
         from llmrr.store.creation import over
 
         if model.path is not None:
-            found = Resolved(model.name, model.source, model.path)
+            found = of_file(model.path, model.name, model.source)
         elif model.provider == "ollama" and (
             model.engine == "ollama" or not REMOTE_OPTIONS.isdisjoint(model.options)
         ):

@@ -59,7 +59,8 @@ def of_entry(entry: "Entry") -> Resolved:
     path = paths.builtin_model() if entry.origin == BUILTIN else entry.path
     return Resolved(
         entry.label, entry.origin, path, recipe=entry.recipe, format=entry.format,
-        label=entry.label, mmproj=_mmproj(entry.format, [file.path for file in entry.files]),
+        label=entry.label,
+        mmproj=_mmproj(entry.format, [file.path for file in entry.files]) or _beside(path),
     )  # fmt: skip
 
 
@@ -68,6 +69,10 @@ def of_holding(holding: "Holding") -> Resolved:
         holding.name, holding.source, holding.path, recipe=holding.recipe, format=holding.format,
         mmproj=_mmproj(holding.format, holding.files),
     )  # fmt: skip
+
+
+def of_file(path: Path, name: str | None = None, source: str | None = None) -> Resolved:
+    return Resolved(name or path.name, source or f"file:{path}", path, mmproj=_beside(path))
 
 
 def as_format(found: Resolved, wanted: Format, model: ConfiguredModel) -> Resolved:
@@ -88,4 +93,16 @@ def _mmproj(form: Format | None, files: Sequence[Path]) -> Path | None:
         with suppress(LlmrrError):
             if formats.inspect(path).kind == "mmproj":
                 return path
+    return None
+
+
+def _beside(path: Path) -> Path | None:
+    """The image encoder that lies beside a model's file."""
+    with suppress(OSError):
+        if path.is_file() and any(
+            "mmproj" in one.name.lower() for one in path.parent.iterdir()
+        ):
+            from llmrr.store.variants import encoder_beside
+
+            return encoder_beside(path)
     return None

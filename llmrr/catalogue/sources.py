@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from llmrr import formats, paths
 from llmrr.catalogue.files import holding, is_held, present
-from llmrr.catalogue.resolved import BUILTIN, Resolved, builtin, of_entry, of_holding, served
+from llmrr.catalogue.resolved import (
+    BUILTIN,
+    Resolved,
+    builtin,
+    of_entry,
+    of_file,
+    of_holding,
+    served,
+)
 from llmrr.catalogue.stored import Stored
 from llmrr.errors import LlmrrError, NotFound, NotInstalled
 from llmrr.kinds import LOCAL_PROVIDERS, split_source
@@ -34,7 +42,7 @@ def meaning(name: str, stored: Stored, near: Callable[[str], str]) -> Resolved:
         return Resolved(endpoint.source, endpoint.source, Path(), endpoint=endpoint)
     path = paths.expanded(rest)
     if provider == "file" or (provider in (None, "huggingface") and paths.exists(path)):
-        return Resolved(path.name, f"file:{path}", path)
+        return of_file(path)
     if provider == "builtin":
         raise NotFound(f'there is no model "{name}"', f"llmrr run -m {BUILTIN}")
     from llmrr.store.references import hub_reference

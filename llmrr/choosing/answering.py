@@ -1,6 +1,8 @@
 """An answer under way."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from llmrr.catalogue import Resolved
@@ -18,7 +20,7 @@ _PROGRESS_EVERY = 0.1  # seconds
 class Answer(Iterator[Chunk]):
     """An answer under way: iterate its chunks. It is recorded when it ends, however it ends.
     ``decision`` is None where the model was named. ``held`` is to be set where nobody sees it
-    before its end."""
+    before its end: one that breaks off is then asked anew."""
 
     held = False
     _tokens = 0  # those that were counted
@@ -40,6 +42,7 @@ class Answer(Iterator[Chunk]):
         self._parts: list[str] = []
         self._said = self._watched = self._cancelled = False
         self._why: LlmrrError | None = None
+        self._heard: deque[Chunk] | None = None  # of one that is held
 
     @property
     def attempt(self) -> Attempt:
@@ -83,6 +86,18 @@ class Answer(Iterator[Chunk]):
         return self._current.stream.context_size
 
     def __next__(self) -> Chunk:
+        if not self.held:
+            return self._next()
+        if self._heard is None:
+            self._heard = deque()
+            with suppress(StopIteration):
+                while True:
+                    self._heard.append(self._next())
+        if not self._heard:
+            raise StopIteration
+        return self._heard.popleft()
+
+    def _next(self) -> Chunk:
         while True:
             try:
                 if self._progress is not None and not self._watched:
@@ -132,6 +147,8 @@ class Answer(Iterator[Chunk]):
         """Another attempt. Raises the error where there is none."""
         if self._ended:  # what comes after the last word changes nothing
             raise error
+        if self.held and not self._cancelled and not self._attempts.can_resume():
+            self._start_over()
         text = "".join(self._parts)
         # Thoughts were shown, or calls: nobody can go on with them.
         if self._cancelled or (self._said and not text):
@@ -152,6 +169,14 @@ class Answer(Iterator[Chunk]):
         self._watched = self._said
         if not self._said:
             self._tokens = self._uncounted = 0
+
+    def _start_over(self) -> None:
+        """Nobody has seen what has come: it counts for nothing."""
+        self._parts.clear()
+        self._said = False
+        self.finish_reason = None
+        if self._heard is not None:
+            self._heard.clear()
 
     def _note(self, chunk: Chunk) -> None:
         if chunk.index == 0:

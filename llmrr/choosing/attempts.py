@@ -93,6 +93,7 @@ class Attempts:
     limits: Mapping[str, int] = field(default_factory=dict)
     resumes: frozenset[str] = frozenset()
     repeats: Callable[[], bool] = lambda: True  # whether a model may be asked again
+    is_away: Callable[[str], bool] = lambda name: False  # whether nobody is there to be asked
     at: int = 0
     tried: int = 0
     began: float = 0.0
@@ -138,7 +139,7 @@ class Attempts:
         """Record that the attempt failed after ``text`` of that many ``tokens``, and go to the next
         one: the same model again, after a while, or another one. Raises the error where there is
         none."""
-        resumed = bool(text) and self._resumable()
+        resumed = bool(text) and self.can_resume()
         self.ended(error=error, text="" if resumed else text or None)
         if not isinstance(error, LlmrrError) or isinstance(error, _FINAL):
             raise error
@@ -177,6 +178,8 @@ class Attempts:
             return False
         if not self.repeats():
             return False
+        if self.is_away(self.name) and self._other(error) is not None:
+            return False
         asked: float | None = getattr(error, "retry_after", None)
         seconds = delay(self.rules, self.tried, self.seed, asked)
         left = None if self.deadline is None else self.deadline - time.monotonic()
@@ -213,7 +216,8 @@ class Attempts:
                 return at
         return None
 
-    def _resumable(self) -> bool:
+    def can_resume(self) -> bool:
+        """Whether another model may go on with what this one has begun."""
         sampling = self.request.sampling
         formal = sampling.schema is not None or sampling.grammar is not None
         return self.name in self.resumes and self.request.n == 1 and not formal

@@ -84,7 +84,7 @@ def _begin(work: Callable[..., None], *given: object) -> None:
 def _post(url: str, text: str, failed: Callable[[str], None]) -> None:
     from urllib3.exceptions import HTTPError
 
-    from llmrr.engines.remote.client import manager
+    from llmrr.engines.remote.connections import manager
 
     where = host_of(url)
     parts = urlsplit(url)

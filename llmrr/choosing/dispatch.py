@@ -79,7 +79,13 @@ class Dispatch:
             contexts={one.name: one.context for one in self.chosen.candidates},
             limits=self._limits(names),
             resumes=frozenset(name for name, one in self.models.items() if one.resume),
+            is_away=self._is_away,
         )  # fmt: skip
+
+    def _is_away(self, name: str) -> bool:
+        """Whether the server behind a model is known to be down."""
+        model = self.models.get(name)
+        return model is not None and name in self.host.backends.down([model])
 
     def _limits(self, names: Sequence[str]) -> dict[str, int]:
         """How often models are asked, where ``max_retries`` of theirs or of the call says it."""
@@ -106,6 +112,9 @@ class Dispatch:
         from llmrr.choosing import health
 
         model, rules = self.models[name], breaker_rules(self.config)
+        if away := self.host.backends.down([model]).get(name):
+            self.finish()
+            raise away
         decision = self.chosen.decision
         strategy = decision.strategy if decision else None
 
@@ -215,6 +224,8 @@ class Dispatch:
             failure = ending.refused(self.models.get(name), said, self.config)
             outcome = ending.both(outcome, failure)
         label = model.label if is_answer else None
+        if ended.name in self.models:
+            self.host.backends.failed(self.models[ended.name], ended.error)
         self.host.note(run, self.call.log, label, self.config, outcome)
         self._release(model.name, ended.usage)
         found.done()

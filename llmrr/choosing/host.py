@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from llmrr import stats
 from llmrr.catalogue import Resolved
 from llmrr.choosing import opening
+from llmrr.choosing.backends import Backends
 from llmrr.choosing.background import Background
 from llmrr.choosing.budgeting import Budgeting
 from llmrr.choosing.lookup import Cache
@@ -42,6 +43,7 @@ class Host:
         self.cache, self.background = Cache(), Background()
         self.budgeting = Budgeting(lambda: self.setup.config, self.with_database, warn)
         self.watch = Watch(lambda: self.setup.config, self.with_database, warn, self.pool.use)
+        self.backends = Backends(lambda: self.setup, warn)
         self._setup: Setup | None = None
         self._told: set[str] = set()
 
@@ -51,7 +53,8 @@ class Host:
         config, setup = self.live.current(), self._setup
         if setup is None or setup.config is not config:
             self._setup = setup = Setup(
-                config, self.with_database, self.pool.idle_bytes, self.budgeting.now, self.room
+                config, self.with_database, self.pool.idle_bytes, self.budgeting.now, self.room,
+                self.backends,
             )
         return setup
 
@@ -133,6 +136,7 @@ class Host:
     def close(self) -> None:
         """Free the models and the database, after what answers left behind has ended. Twice is
         allowed."""
+        self.backends.close()
         self.background.wait(self.warn)
         self.cache.close()
         self.pool.close(leave=self._leave_model)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from llmrr.catalogue import Catalogue
 from llmrr.choosing.profiles import Profiles, key_of
 from llmrr.choosing.wishes import (
+    HANGS_ON_OTHERS,
     Moment,
     Wish,
     needs_of,
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
     import sqlite3
 
     from llmrr.catalogue import Database
+    from llmrr.choosing.backends import Backends
     from llmrr.choosing.room import Room
 
-HANGS_ON_OTHERS: Final = ("round-robin", "least-loaded")
 # Why a model was left out, and may still be asked when the one that was chosen fails.
-_MAY_BE_ASKED: Final = ("breaker", "probing", "flag", "memory")
+_MAY_BE_ASKED: Final = ("breaker", "probing", "flag", "memory", "down")
 
 
 class Chosen(NamedTuple):
@@ -80,7 +81,9 @@ class Selection:
         idle_bytes: Callable[[], int] = lambda: 0,
         budgets: Callable[[], Budgets | None] = lambda: None,
         room: "Room | None" = None,
+        backends: "Backends | None" = None,
     ) -> None:
+        self._backends = backends
         self._catalogue, self._config, self._database = found, config, database
         self._budgets, self._room = budgets, room
         self.profiles = Profiles(found, config, database, idle_bytes)
@@ -185,9 +188,14 @@ class Selection:
         everywhere = offer.needs.strategy == "least-loaded"
         for name, busy in (self.profiles.busy(models) if everywhere else moment.busy).items():
             health[name] = replace(health.get(name, UNKNOWN), busy=busy)
+        down: Mapping[str, LlmrrError] = {}
+        if self._backends is not None:
+            down = self._backends.down(models)
+            if everywhere:
+                self._backends.add_others(models, health)
         state = State(
             time.time(), moment.seed, health, moment.loaded, weights_of(self._config()),
-            moment.kept, self._budgets(), offer.no_room,
+            moment.kept, self._budgets(), offer.no_room, down,
         )  # fmt: skip
         found = route(offer.needs, offer.candidates, state)
         rejected = (*found.rejected, *offer.left_out)

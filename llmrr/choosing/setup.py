@@ -12,6 +12,7 @@ from llmrr.config import Config
 
 if TYPE_CHECKING:
     from llmrr.catalogue import Database
+    from llmrr.choosing.backends import Backends
     from llmrr.choosing.room import Room
     from llmrr.routing.budgets import Budgets
 
@@ -26,9 +27,10 @@ class Setup:
         idle_bytes: Callable[[], int] = lambda: 0,
         budgets: "Callable[[], Budgets | None]" = lambda: None,
         room: "Room | None" = None,
+        backends: "Backends | None" = None,
     ) -> None:
         self.config = config
         self.catalogue = Catalogue(lambda: config, database)
         self.selection = Selection(
-            self.catalogue, lambda: config, database, idle_bytes, budgets, room
+            self.catalogue, lambda: config, database, idle_bytes, budgets, room, backends
         )

@@ -13,6 +13,7 @@ from llmrr.routing.rejection import sorted_words
 from llmrr.strategies import parse_strategy
 from llmrr.types import Feature, Request
 
+HANGS_ON_OTHERS: Final = ("round-robin", "least-loaded")
 BYTES_PER_TOKEN: Final = 4  # of English text, about; only engines know
 
 
@@ -86,11 +87,12 @@ def needs_of(request: Request, words: Sequence[str] = (), strategy: str = "") ->
 
 
 def strategy_of(wish: Wish, config: Config, flags: Effect) -> str:
-    """How to choose. Within a group it is drawn by weight, unless the call says otherwise."""
+    """How to choose. Within a group it is drawn by weight, unless the call says otherwise, or what
+    is configured is a way to spread as well."""
     if wish.strategy is None:
-        if wish.model is not None:
-            return "random"
-        return flags.strategy or str(config.value("strategy"))
+        configured = flags.strategy or str(config.value("strategy"))
+        is_free = wish.model is None or configured in HANGS_ON_OTHERS
+        return configured if is_free else "random"
     try:
         return parse_strategy(wish.strategy)
     except ValueError as error:

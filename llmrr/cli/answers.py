@@ -12,7 +12,7 @@ from llmrr.routing.budgets import dollars
 
 if TYPE_CHECKING:
     from llmrr.router import Answer
-    from llmrr.types import Chunk, Sampling, Usage
+    from llmrr.types import Chunk, Message, Sampling, ToolCall, Usage
 
 DIM, RESET = "\x1b[2m", "\x1b[0m"
 CLEAR_LINE = "\r\x1b[K"
@@ -36,17 +36,33 @@ class Shown(NamedTuple):
         return not (self.json or self.buffered or self.extract or self.file)
 
 
+class Made(NamedTuple):
+    """A call of a tool that was made, or refused, and what the model was told of it."""
+
+    call: "ToolCall"
+    result: str
+
+
 class Heard:
-    """What has come of an answer so far, also when it is broken off."""
+    """What has come of an answer so far, also when it is broken off; the calls of tools that were
+    ``made`` for it, and the turns of the conversation that they are."""
 
     def __init__(self) -> None:
+        self.made: list[Made] = []
+        self.turns: list[Message] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Another answer, after the calls of the one before were made."""
         self.texts: list[str] = []
         self.thoughts: list[str] = []
+        self.calls: list[ToolCall] = []
 
     def add(self, chunk: "Chunk") -> None:
         """Keep a piece."""
         self.texts.append(chunk.text)
         self.thoughts.append(chunk.reasoning)
+        self.calls += chunk.tool_calls
 
     @property
     def text(self) -> str:
@@ -95,12 +111,18 @@ def announce(answer: "Answer", *, explain: bool = False) -> None:
 def show(
     answer: "Answer", how: Shown, sampling: "Sampling", progress: Progress, heard: Heard
 ) -> None:
-    """Print an answer; ``heard`` holds what came of it, whatever happens.
+    """Print an answer; ``heard`` holds what came of it, whatever happens. Raises what ``conclude``
+    does."""
+    listen(answer, how, progress, heard)
+    conclude(answer, how, sampling, heard)
+
+
+def conclude(answer: "Answer", how: Shown, sampling: "Sampling", heard: Heard) -> None:
+    """Print what of an answer waits for its end.
 
     Raises ``DoesNotFit`` for one that was to have a form (``sampling``) and was cut, and
     ``EngineFailed`` for one of a provider that has not the form.
     """
-    listen(answer, how, progress, heard)
     if answer.cache and (how.verbose or how.explain or answer.cache != "exact"):
         output.note(f"cache: {answer.cache}")
     cut = cutting.cut(answer, sampling) if answer.finish_reason == "length" else None
@@ -159,6 +181,10 @@ def as_json(answer: "Answer", heard: Heard, text: str) -> dict[str, object]:
         "timings": {name: getattr(answer.usage, name, None) for name in seconds},
         "decision": answer.facts(),
         "cache": answer.cache,
+        "tool_calls": [
+            {"name": one.call.name, "arguments": one.call.arguments, "result": one.result}
+            for one in heard.made
+        ],
     }
 
 

@@ -1,7 +1,9 @@
 """From what the command line states to a request that the router answers."""
 
 import re
+import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
@@ -13,6 +15,7 @@ from llmrr.types import Message, Request, Sampling
 
 if TYPE_CHECKING:
     from llmrr.cli.attaching import Attached
+    from llmrr.cli.calling import Toolbox
     from llmrr.config import Config
     from llmrr.router import Answer, Router
     from llmrr.routing import Decision
@@ -44,6 +47,8 @@ class Asked(NamedTuple):
     conversation: str | None = None
     log: bool = True
     cache: bool = True
+    tools: Sequence[str] = ()
+    yes: bool = False
 
 
 class Choice(NamedTuple):
@@ -72,6 +77,7 @@ class Question(NamedTuple):
     engine: str | None = None
     choice: Choice = ANY
     cache: bool | None = None
+    box: "Toolbox | None" = None
 
 
 def question(asked: Asked, router: "Router", piped: str | bytes | None) -> Question:
@@ -109,18 +115,24 @@ def question(asked: Asked, router: "Router", piped: str | bytes | None) -> Quest
     else:
         request = Request(messages=_after(past.messages if past else (), turns), sampling=sampling)
     before = earlier.same_model(past, router.config) if past else None
+    box = _toolbox(asked)
+    conversation = past.cid if past else None
+    if box and request:
+        request = replace(request, tools=box.tools)
+        conversation = conversation or uuid.uuid4().hex[:12]  # of all that follows a call
     return Question(
         model=model or template_model or before,
         request=request,
         loading=loading,
         sampling=sampling,
-        conversation=past.cid if past else None,
+        conversation=conversation,
         system=asked.system,
         prompt=text,
         past=past.messages if past else (),
         engine=asked.engine,
         choice=Choice(asked.strategy, asked.fallback, asked.need),
         cache=None if asked.cache else False,
+        box=box,
     )
 
 
@@ -234,6 +246,16 @@ def _note_near_model(word: str, router: "Router") -> None:
         output.note(f'"{word}" is taken as part of the prompt; as a model: -m {word}')
     elif near:
         output.note(f'no model "{word}": taken as part of the prompt (did you mean {near}?)')
+
+
+def _toolbox(asked: Asked) -> "Toolbox | None":
+    if not asked.tools:
+        return None
+    from llmrr.cli import calling
+
+    if asked.raw:
+        raise UsageError("--raw sends one text, and no tools", "omit --raw")
+    return calling.toolbox(asked.tools, yes=asked.yes)
 
 
 def _attached(asked: Asked, stdin: bytes | None) -> "Attached":

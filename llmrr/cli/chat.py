@@ -27,6 +27,8 @@ def chat(
     think: options.ThinkLevel = None,
     hide_thinking: options.HideThinking = False,
     verbose: options.Verbose = False,
+    tool: options.Tools = None,
+    yes: options.Yes = False,
 ) -> None:
     """Hold a conversation.
 
@@ -38,7 +40,7 @@ def chat(
         words=words or (), model=model, system=system, options=option or (), log=not no_log,
         cache=not no_cache,
         context_size=ctx_size, engine=engine, latest=continue_, conversation=cid,
-        strategy=strategy, fallback=fallback or (), need=need or (),
+        strategy=strategy, fallback=fallback or (), need=need or (), tools=tool or (), yes=yes,
         stated=dict(
             max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, think=think
         ),

@@ -82,6 +82,15 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("llmrr route -m chat --json hello | jq .rejected", "Within the group chat, as JSON."),
     ),
     "embed": (("llmrr embed -m ./model.gguf -f lines.txt > vectors.jsonl", "One vector a line."),),
+    "batch": (
+        ("llmrr batch in.jsonl out.jsonl -m ./model.gguf", "Again, it goes on where it stopped."),
+        (
+            "llmrr batch in.jsonl out.jsonl --url http://box:8313/v1 --parallel 32",
+            "A server answers.",
+        ),
+        ("llmrr batch in.jsonl out.jsonl --errors failed.jsonl", "What fails, apart."),
+        ("llmrr batch in.jsonl out.jsonl --ray --replicas 1:4", "On a Ray cluster."),
+    ),
     "logs": (("llmrr logs -q France --last 5", "The last five runs that mention France."),),
     "stats": (
         ("llmrr stats --since 7d --json", "The figures of a week."),

@@ -73,6 +73,15 @@ TextFiles = Annotated[
     list[str] | None,
     typer.Option("--file", "-f", metavar="FILE", help="A file whose lines are texts. Repeatable."),
 ]
+Tools = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tool",
+        metavar="FILE.py",
+        help="Offer the functions of a Python file, which is run, as tools; each call is asked "
+        "for, unless -y. Repeatable.",
+    ),
+]
 Template = Annotated[
     str | None,
     typer.Option(
@@ -316,5 +325,19 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 KvType = Annotated[
     str,
     typer.Option("--kv-type", metavar="TYPE", help="The type of the KV cache: f16, q8_0, ..."),
+]
+Ray = Annotated[
+    bool,
+    typer.Option(
+        "--ray",
+        help="Answer on a Ray cluster: the one of RAY_ADDRESS, else one of this machine alone.",
+    ),
+]
+Replicas = Annotated[
+    str | None,
+    typer.Option(
+        "--replicas", metavar="MIN:MAX",
+        help="With --ray: how many replicas hold the models (default: 1).",
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a model of that name.")]

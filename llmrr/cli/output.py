@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar, cast
 
 from llmrr import paths
 from llmrr.errors import DoesNotFit, LlmrrError, NotFound, masked
@@ -115,6 +115,11 @@ def problem(error: LlmrrError) -> None:
     """Tell an error that ends nothing."""
     hint = "".join(f"  hint: {line}\n" for line in error.hint.splitlines())
     stderr(f"llmrr: {error.message}\n{hint}".translate(_UNSAFE))
+
+
+def binary() -> BinaryIO:
+    """Stdout for data that is bytes already."""
+    return cast(BinaryIO, getattr(sys.stdout, "buffer", None) or io.BytesIO())
 
 
 def stderr(text: str) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from llmrr.cli import answers, asking, options, output, readiness
+from llmrr.cli.beginning import Begin
 from llmrr.router import Router
 
 Words = Annotated[
@@ -52,6 +53,8 @@ def run(
     json: options.Json = False,
     no_stream: options.NoStream = False,
     verbose: options.Verbose = False,
+    tool: options.Tools = None,
+    yes: options.Yes = False,
 ) -> None:
     """Answer one prompt.
 
@@ -65,7 +68,7 @@ def run(
         context_size=ctx_size, engine=engine,
         schema=schema, grammar=grammar, raw=raw, latest=continue_, conversation=cid, log=not no_log,
         cache=not no_cache,
-        strategy=strategy, fallback=fallback or (), need=need or (),
+        strategy=strategy, fallback=fallback or (), need=need or (), tools=tool or (), yes=yes,
         stated=dict(
             max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, think=think
         ),
@@ -92,8 +95,14 @@ def _answer(
 ) -> None:
     if how.file:
         output.check_place(how.file)
-    progress = answers.Progress()
-    answer = asking.ask(question, router, progress, log=log)
-    answers.announce(answer, explain=how.explain)
-    output.notes(answer.notes)
-    answers.show(answer, how, question.sampling, progress, answers.Heard())
+    progress, heard = answers.Progress(), answers.Heard()
+    begin = Begin(question, router, how, progress, log=log)
+    if question.box is None:
+        answer = begin()
+        answers.listen(answer, how, progress, heard)
+    else:
+        from llmrr.cli import calling
+
+        how = calling.quiet(how)
+        answer = calling.answer(begin, begin.messages, question.box, how, progress, heard)
+    answers.conclude(answer, how, question.sampling, heard)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import output
+from llmrr.cli import options, output
 from llmrr.router import Router
 
 
@@ -59,6 +59,8 @@ def serve(
         typer.Option("--hash-key", help="Read a key, print its hash for [serve.keys.NAME], and "
                      "end."),
     ] = False,
+    ray: options.Ray = False,
+    replicas: options.Replicas = None,
 ) -> None:  # fmt: skip
     """Answer over HTTP, in the protocols of OpenAI, Anthropic and Ollama.
 
@@ -73,4 +75,6 @@ def serve(
     if unit is not None:
         return serving.unit(unit, stated, api_key_env or [])
     with Router(warn=output.note, **stated) as router:
-        serving.serve(router, api_key_env or [], log_level)
+        if ray or replicas:
+            return serving.on_ray(router, api_key_env or [], replicas, ray=ray)
+        return serving.serve(router, api_key_env or [], log_level)

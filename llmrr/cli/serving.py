@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
+from llmrr import cluster
 from llmrr.cli import output
 from llmrr.errors import UsageError
 from llmrr.kinds import parse_duration
@@ -60,6 +61,21 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
         service.close()
     if server.was_interrupted:
         raise KeyboardInterrupt
+
+
+def on_ray(
+    router: Router, variables: Sequence[str], replicas: str | None, *, ray: bool
+) -> None:
+    """Serve from replicas on a Ray cluster until it is interrupted."""
+    if not ray:
+        raise UsageError("--replicas is for --ray", "llmrr serve --ray --replicas 1:4")
+    _require_names(variables)
+    count = cluster.replicas(replicas, router.config)
+    with cluster.connected():
+        from llmrr.server import rays
+
+        config = cluster.portable(router.config)
+        rays.run(config, count, variables, lambda url: output.note(f"listening on {url}"))
 
 
 def hash_key() -> None:

@@ -11,7 +11,8 @@ from llmrr.errors import LlmrrError
 from llmrr.types import Message, Request, Sampling
 
 if TYPE_CHECKING:
-    from llmrr.router import Router
+    from llmrr.cli.calling import Toolbox
+    from llmrr.router import Answer, Router
 
 # A conversation takes more context than its first message needs, if it fits.
 CONTEXT_AT_LEAST = 32768
@@ -35,7 +36,8 @@ class Session:
     log: bool = True
     named: bool = False  # the model was named once on stderr
     notes: tuple[str, ...] = ()  # what was told of how it is asked
-    answered: str | None = None  # who did last
+    asked: "Answer | None" = None  # what was last begun
+    box: "Toolbox | None" = None
 
     def turns(self) -> tuple[Message, ...]:
         """All that is sent: the system prompt, then the conversation."""
@@ -45,7 +47,9 @@ class Session:
     @property
     def current(self) -> str | None:
         """The model that is spoken with: of several the one that answered last."""
-        return self.answered if self.router.chooses(self.model) else self.model
+        if not self.router.chooses(self.model):
+            return self.model
+        return self.asked.model.name if self.asked else None
 
     def keeps(self) -> bool:
         """Whether what is said may be kept."""
@@ -71,6 +75,7 @@ def begin(
         choice=question.choice,
         cache=question.cache,
         log=log,
+        box=question.box,
     )
 
 
@@ -97,10 +102,35 @@ def new_id() -> str:
 def say(session: Session, text: str) -> None:
     """Send a message and print the answer. An answer that was stopped stays in the conversation:
     it is what the person saw; a question that failed does not."""
-    progress = answers.Progress()
+    progress, heard = answers.Progress(), answers.Heard()
     turns = (*session.turns(), Message("user", text))
+    try:
+        if session.box is None:
+            answer = _begun(session, turns, progress)
+            answers.listen(answer, session.how, progress, heard)
+        else:
+            from llmrr.cli import calling
+
+            answer = calling.answer(
+                lambda turns: _begun(session, turns, progress), turns, session.box, session.how,
+                progress, heard,
+            )  # fmt: skip
+        answers.conclude(answer, session.how, session.sampling, heard)
+    finally:
+        if heard.text:
+            said = (Message("user", text), *heard.turns, Message("assistant", heard.text))
+            session.messages = (*session.messages, *said)
+            # It has chosen the model that goes on with the conversation.
+            session.choice = session.choice._replace(strategy=None)
+
+
+def _begun(
+    session: Session, turns: tuple[Message, ...], progress: answers.Progress
+) -> "Answer":
+    """An answer under way; who answers is told where that is not known."""
+    tools = session.box.tools if session.box else ()
     answer = session.router.run(
-        Request(messages=turns, sampling=session.sampling),
+        Request(messages=turns, sampling=session.sampling, tools=tools),
         model=session.model,
         options=loaded_as(session.loading),
         engine=session.engine,
@@ -110,17 +140,9 @@ def say(session: Session, text: str) -> None:
         cache=session.cache,
         **session.choice._asdict(),
     )
-    heard = answers.Heard()
-    try:
-        if not session.named or session.how.explain:
-            answers.announce(answer, explain=session.how.explain)
-        output.notes(note for note in answer.notes if note not in session.notes)
-        session.named, session.notes = True, answer.notes
-        answers.show(answer, session.how, session.sampling, progress, heard)
-    finally:
-        session.answered = answer.model.name
-        if heard.text:
-            said = (Message("user", text), Message("assistant", heard.text))
-            session.messages = (*session.messages, *said)
-            # It has chosen the model that goes on with the conversation.
-            session.choice = session.choice._replace(strategy=None)
+    if not session.named or session.how.explain:
+        answers.announce(answer, explain=session.how.explain)
+    output.notes(note for note in answer.notes if note not in session.notes)
+    session.named, session.notes = True, answer.notes
+    session.asked = answer
+    return answer

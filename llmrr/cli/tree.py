@@ -41,6 +41,7 @@ COMMANDS = {
     "run": Entry("run", "run", "Answer one prompt."),
     "chat": Entry("chat", "chat", "Hold a conversation."),
     "embed": Entry("embed", "embed", "Turn texts into vectors."),
+    "batch": Entry("batch", "batch", "Answer a file of requests."),
     "route": Entry("route", "route", "Show which model a prompt would go to, and why."),
     "serve": Entry("serve", "serve", "Answer over HTTP."),
     "pull": Entry("fetching", "pull", "Fetch a model from the hub."),

@@ -23,17 +23,21 @@ class Options:
     """How a model is loaded. ``None`` and ``"auto"`` leave the choice to the engine.
 
     ``context_size`` is in tokens per sequence, ``slots`` how many sequences at once; where requests
-    meet, that may become ``most_slots``, as far as memory holds. ``gpu_layers``
-    is how many layers go to an accelerator (-1 is all), ``kv_type`` the type of the KV cache (f16,
-    q8_0, …), ``lora`` adapter files with their scales, ``chat_template`` a Jinja text that replaces
-    the model's own, ``mmproj`` the file of its image encoder. ``at_least`` is the context taken,
-    if it fits, without ``context_size``.
+    meet, that may become ``most_slots``, as far as memory holds, with ``crowded`` from the
+    beginning. ``gpu_layers`` is how many layers go to an accelerator (-1 is all), ``kv_type`` the
+    type of the KV cache (f16, q8_0, …), ``lora`` adapter files with their scales, ``chat_template``
+    a Jinja text that replaces the model's own, ``mmproj`` the file of its image encoder.
+    ``at_least`` is the context taken, if it fits, without ``context_size``: several sequences begin
+    with a part of it each, and grow. ``prefix_cache`` is how many bytes of computed beginnings of
+    prompts are kept beside those that slots hold, ``prefix_disk`` whether these outlive the
+    process, ``speculate`` how many tokens are guessed ahead (0 is none).
     """
 
     context_size: int | None = None
     at_least: int = CONTEXT_AT_LEAST
     slots: int = 1
     most_slots: int = 1
+    crowded: bool = False
     gpu_layers: int | Literal["auto"] = "auto"
     threads: int | None = None
     flash_attention: OnOffAuto = "auto"
@@ -43,6 +47,28 @@ class Options:
     lora: tuple[tuple["Path", float], ...] = ()
     chat_template: str | None = None
     mmproj: "Path | None" = None
+    prefix_cache: int = 0
+    prefix_disk: bool = False
+    speculate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a model has to do now: its slots, how many are in use, how many sequences wait for one;
+    and what it did since it was loaded: tokens of prompts that were computed and that were not,
+    tokens generated, tokens guessed and guessed right; what is kept of prompts, and how often that
+    was of use."""
+
+    slots: int = 0
+    busy: int = 0
+    waiting: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    generated_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    prefix_bytes: int = 0
+    prefix_hits: int = 0
 
 
 class Stream(Iterator[Chunk], Protocol):

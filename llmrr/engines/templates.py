@@ -32,6 +32,7 @@ _ALWAYS: Final = (">>>${recipient}", "<|recipient|>")
 # What a model without a template of its own is asked with, by name.
 DEFAULT_NAME = "chatml"
 
+EXPLAINED = "the model's chat template has no place for tools: its system message tells of them"
 FOLDED = "the model's chat template takes no system message: it stands before the first question"
 ALWAYS_THINKS = "the model's chat template has no switch that turns reasoning off"
 NO_SWITCH = "the model's chat template has no switch for reasoning"
@@ -97,6 +98,8 @@ class Template:
         reasoning as far as the template can."""
         notes: list[str] = []
         messages, extra = self._with_tools(messages, tools, extra)
+        if tools and "tools" not in extra:
+            notes.append(EXPLAINED)
         chosen: dict[str, Any] = {}
         if think is not None:
             chosen = switches(self.text, rendering.names(self.text), think)

@@ -207,11 +207,13 @@ class Pool:
             if self._shelf.take_back(lease, self._clock()):
                 self._changed.notify_all()
 
-    def keep(self, name: str, seconds: float) -> None:
+    def keep(self, name: str, seconds: float | None) -> None:
         """Have the models of this name stay for so long without being used, in place of
-        ``unload_after``; 0 unloads them as soon as nobody uses them."""
+        ``unload_after``; None takes that back, 0 unloads them as soon as nobody uses them."""
         with self._changed:
-            found = [one for one in self._shelf.local() if name in one.names]
+            found = [
+                one for one in self._shelf.local() if name in one.names and one.keeps != seconds
+            ]
             for one in found:
                 one.keeps = seconds
             if found and self._sweeper is not None:  # it sleeps for as long as was due before

@@ -118,7 +118,8 @@ class State:
     """What a decision hangs on besides the request and the models. ``now`` is in epoch seconds,
     ``loaded`` names the models that are in memory, ``weights`` are those of quality, cost and
     speed, ``kept`` is the model that has answered a conversation so far, ``budgets`` what may be
-    spent, None where nothing limits it, ``no_room`` why models are not loaded now, by name."""
+    spent, None where nothing limits it, ``no_room`` why models are not loaded now, by name, and
+    ``down`` why their servers are not asked."""
 
     now: float = 0.0
     seed: int = 0
@@ -128,6 +129,7 @@ class State:
     kept: str | None = None
     budgets: Budgets | None = None
     no_room: Mapping[str, LlmrrError] = field(default_factory=dict)
+    down: Mapping[str, LlmrrError] = field(default_factory=dict)
 
 
 def expected_tokens(needs: Needs, health: Health) -> float:

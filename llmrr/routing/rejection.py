@@ -92,6 +92,8 @@ def rejection(
     health = state.health.get(candidate.name, UNKNOWN)
     if state.no_room and (full := state.no_room.get(candidate.name)) is not None:
         return Rejected(candidate.name, "memory", (), full)
+    if state.down and (away := state.down.get(candidate.name)) is not None:
+        return Rejected(candidate.name, "down", (), away)
     if state.budgets is not None:
         cost, tokens = held_against(needs, candidate, health)
         if (use := state.budgets.over(candidate.name, cost, tokens)) is not None:

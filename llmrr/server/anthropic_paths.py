@@ -20,15 +20,60 @@ _ERROR: Final = shape(
     ["type", "error"],
     type={"const": "error"}, error=shape(["type", "message"], type=TEXT, message=TEXT),
 )  # fmt: skip
-_TURN: Final = shape(
-    ["role", "content"],
-    role={"enum": ["user", "assistant", "system"]},
-    content={"anyOf": [{"type": "string", "minLength": 1}, listed(OBJECT, 1)]},
-)
+_WORD: Final[Schema] = {"type": "string", "minLength": 1}
+_SAID: Final = shape(["type", "text"], type={"const": "text"}, text=_WORD)
+_IMAGE: Final = shape(
+    ["type", "source"],
+    type={"const": "image"},
+    source=shape(
+        ["type", "media_type", "data"],
+        type={"const": "base64"}, media_type={"type": "string", "pattern": "^image/.+"},
+        data={"type": "string", "minLength": 4, "pattern": "^([A-Za-z0-9+/]{4})+$"},
+    ),
+)  # fmt: skip
+_RESULT: Final = shape(
+    ["type", "tool_use_id"],
+    type={"const": "tool_result"}, tool_use_id=_WORD,
+    content={"anyOf": [TEXT, listed(_SAID)]}, is_error=FLAG,
+)  # fmt: skip
+_USE: Final = shape(
+    ["type", "id", "name", "input"],
+    type={"const": "tool_use"}, id=_WORD, name=_WORD, input=OBJECT,
+)  # fmt: skip
+_THOUGHT: Final = shape(
+    ["type", "thinking"],
+    type={"const": "thinking"}, thinking=TEXT, signature=TEXT,
+)  # fmt: skip
+
+
+def _turn(role: str, *blocks: Schema) -> Schema:
+    content = {"anyOf": [_WORD, listed({"anyOf": blocks}, 1)]}
+    return shape(["role", "content"], role={"const": role}, content=content)
+
+
+_TURN: Final[Schema] = {
+    "anyOf": [_turn("user", _SAID, _IMAGE, _RESULT), _turn("assistant", _SAID, _USE, _THOUGHT)]
+}
+_TOOL: Final = shape(
+    ["name", "input_schema"],
+    name={"type": "string", "minLength": 1}, input_schema=OBJECT,
+    type={"enum": ["custom", None]},
+)  # fmt: skip
 _ASKED: Final[dict[str, Schema]] = {
     "model": TEXT, "messages": listed(_TURN, 1), "system": {"type": ["string", "array", "null"]},
-    "tools": {"type": ["array", "null"], "items": OBJECT}, "tool_choice": MAYBE_OBJECT,
-    "thinking": MAYBE_OBJECT, "output_config": MAYBE_OBJECT, "metadata": MAYBE_OBJECT,
+    "tools": {"type": ["array", "null"], "items": _TOOL}, "metadata": MAYBE_OBJECT,
+    "tool_choice": {"anyOf": [
+        {"type": "null"}, shape(["type"], type={"enum": ["auto", "any", "none"]}),
+        shape(["type", "name"], type={"const": "tool"}, name={"type": "string", "minLength": 1}),
+    ]},
+    "thinking": {"anyOf": [
+        {"type": "null"}, shape(["type"], type={"enum": ["disabled", "adaptive"]}),
+        shape(["type", "budget_tokens"], type={"const": "enabled"},
+              budget_tokens={"type": "integer", "minimum": 1}),
+    ]},
+    "output_config": {"type": ["object", "null"], "properties": {
+        "effort": {"enum": ["low", "medium", "high", "xhigh", "max", None]},
+    }},
 }  # fmt: skip
 _MESSAGES: Final = shape(
     ["model", "max_tokens", "messages"],

@@ -51,6 +51,14 @@ def address(found: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def application(service: Service, host: str, variables: Sequence[str] = ()) -> Front:
+    """The ASGI application of a service that is reached at ``host``, and what stands before it.
+    Raises what ``Security`` does."""
+    app = App(service)
+    security = Security(lambda: service.router.config, host, variables)
+    return Front(app, security, app.paths, service.metrics.request, lambda: service.is_draining)
+
+
 def server(
     service: Service, ready: Callable[[], None] = lambda: None, *,
     host: str = "127.0.0.1", variables: Sequence[str] = (),
@@ -60,11 +68,7 @@ def server(
     keys that let somebody in. Raises what ``Security`` does."""
     from llmrr.server.lifecycle import Server
 
-    config, app = service.router.config, App(service)
-    security = Security(lambda: service.router.config, host, variables)
-    front = Front(
-        app, security, app.paths, service.metrics.request, lambda: service.is_draining
-    )
+    config, front = service.router.config, application(service, host, variables)
     return Server(service, front, ready, {
         "limit_concurrency": config.value("serve.max_connections"),
         "timeout_graceful_shutdown": config.value("serve.drain"),

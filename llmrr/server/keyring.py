@@ -62,6 +62,15 @@ class Keyring:
             entries += ((one, caller) for one in _hashes(rules, config))
         return cls(entries)
 
+    def by_hash(self) -> dict[str, KeyRules]:
+        """The same keys for a machine that has none of the variables: each by its hash alone, a
+        second one of its owner under a name of its own."""
+        found: dict[str, KeyRules] = {}
+        for known, caller in self._entries:
+            name = caller.name if caller.name not in found else f"{caller.name}-2"
+            found[name] = caller.rules._replace(env=None, hash=PREFIX + known, file=None)
+        return found
+
     def owner(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """Who asks with these headers. Raises ``Unauthorized``, which says nothing of the keys
         there are; every key is compared, and takes as long."""

@@ -1,6 +1,6 @@
 """Ollama's API: what answers. Its models are in ``ollama_models``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from llmrr.protocols.base import Answered, Asked, Writer
 from llmrr.server import answering, reading
 from llmrr.server.ollama_paths import ANSWERING
 from llmrr.server.openapi import Paths
+from llmrr.server.refusals import Forbidden
 from llmrr.server.running import Running
 from llmrr.server.service import OPTIONS, Service
 from llmrr.server.streaming import ndjson
@@ -33,7 +34,8 @@ async def generate(request: Request) -> Response:
         return await _load(request, wanted, is_chat=False)
     if wanted.is_raw:
         return await _respond(request, wanted.asked, wanted.keep_s, ollama.GenerateWriter)
-    name, tokens, asked = await service.aside(lambda: _prompt(service, wanted))
+    stated = wanted.asked
+    name, tokens, asked = await service.aside(lambda: _prompt(service, wanted, stated))
 
     def writer(about: Answered, asked: Asked) -> Writer:
         known = tokens if about.answered == name else ()  # another one has tokens of its own
@@ -86,14 +88,17 @@ async def alive(request: Request) -> Response:
 
 
 def _prompt(
-    service: Service, wanted: ollama.Wanted
+    service: Service, wanted: ollama.Wanted, asked: Asked
 ) -> tuple[str, tuple[int, ...], Asked]:
     """The model that is taken, the tokens that it is given, and what is asked of it: with the
     tokens of an earlier conversation these are put before its own."""
-    asked = wanted.asked
-    assert asked is not None
-    opened = service.open(asked.model, asked.request, asked.options)
-    name, found = opened.resolved.name, opened.prompt_tokens(asked.request)
+    try:
+        opened = service.open(asked.model, asked.request)
+        name, found = opened.resolved.name, opened.prompt_tokens(asked.request)
+    except LlmrrError:
+        if wanted.context:
+            raise
+        return "", (), asked  # another model may answer
     if wanted.context:
         if found is None:
             raise FeatureMissing(f"{name} takes no tokens: it runs elsewhere", "/api/chat")
@@ -106,15 +111,25 @@ def _prompt(
     return name, tuple(found or ()) if known else (), asked
 
 
+def _placed(service: Service, name: str | None, options: Mapping[str, object]) -> dict[str, object]:
+    """What a client may say of how a model is loaded: what another Ollama is told. One of this
+    machine is loaded once for all, as it is configured, and its context grows with its prompts."""
+    if not options or service.router.chooses(model := service.model_of(name)):
+        return {}
+    endpoint = service.router.resolve(model).endpoint
+    return dict(options) if endpoint is not None and endpoint.provider == "ollama" else {}
+
+
 async def _respond(
     request: Request, asked: Asked, keep_s: float | None,
     make: Callable[[Answered, Asked], Writer],
 ) -> Response:  # fmt: skip
     service: Service = request.app.state.service
+    asked = replace(asked, options=_placed(service, asked.model, asked.options))
 
     def started(running: Running) -> None:
         def ended(_: object) -> None:
-            if keep_s is not None and running.answer is not None:
+            if running.answer is not None:
                 service.router.pool.keep(running.answer.model.name, keep_s)
 
         running.done.add_done_callback(ended)
@@ -133,8 +148,7 @@ async def _load(request: Request, wanted: ollama.Wanted, *, is_chat: bool) -> Re
             service.router.pool.keep(service.router.resolve(name).name, 0)
             return
         opened = service.open(wanted.model, Wish())
-        if keep_s is not None:
-            service.router.pool.keep(opened.resolved.name, keep_s)
+        service.router.pool.keep(opened.resolved.name, keep_s)
 
     await service.aside(work)
     return JSONResponse(ollama.loaded(wanted.model, is_chat=is_chat, keeps=keep_s != 0))
@@ -145,26 +159,19 @@ async def _embedded(request: Request, wanted: ollama.Texts) -> Embedded | None:
     name = service.model_of(wanted.model)
     if not any(wanted.texts):
         return None
-    options = {**OPTIONS, **wanted.options}
+    options = {**OPTIONS, **_placed(service, wanted.model, wanted.options)}
     router = service.router
     found = await service.metered(
         lambda: router.embedded(wanted.texts, model=name, options=options),
         lambda found: found.usage.prompt_tokens,
     )
-    if wanted.keep_s is not None:
-        router.pool.keep(found.model.name, wanted.keep_s)
+    router.pool.keep(found.model.name, wanted.keep_s)
     return found
-
-
-class NotOffered(LlmrrError):
-    """What only Ollama itself does."""
-
-    status = 501
 
 
 async def not_offered(request: Request) -> Response:
     """What would take Ollama's own store."""
-    raise NotOffered(
+    raise Forbidden(
         f"{request.url.path} is not offered here",
         "llmrr create, import and export do it at the command line",
     )

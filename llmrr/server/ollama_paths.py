@@ -25,12 +25,18 @@ _NAMED: Final[Schema] = {
 }  # fmt: skip
 _COMMON: Final[dict[str, Schema]] = {
     "model": {"type": "string", "minLength": 1}, "stream": FLAG, "options": MAYBE_OBJECT,
-    "keep_alive": {"type": ["string", "number", "null"]},
-    "format": {"type": ["string", "object", "null"]},
-    "think": {"type": ["boolean", "string", "null"]},
+    "keep_alive": {"type": ["string", "number", "null"],
+                   "pattern": r"^[+-]?([0-9]+|([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+)$"},
+    "format": {"anyOf": [{"enum": ["", "json", None]}, OBJECT]},
+    "think": {"enum": [True, False, None, "low", "medium", "high"]},
     "logprobs": FLAG, "top_logprobs": whole(0, 20),
 }  # fmt: skip
-_IMAGES: Final[Schema] = {"type": ["array", "null"], "items": TEXT}
+_BASE64: Final[Schema] = {"type": "string", "minLength": 4, "pattern": "^([A-Za-z0-9+/]{4})+$"}
+_IMAGES: Final[Schema] = {"type": ["array", "null"], "items": _BASE64}
+_CALL: Final = shape(
+    ["function"], function=shape(["name"], name={"type": "string", "minLength": 1})
+)
+_TOOL: Final = shape(["function"], function=shape(["name"], name=TEXT, parameters=OBJECT))
 _GENERATE: Final = shape(
     ["model"],
     **_COMMON, prompt=MAYBE_TEXT, system=MAYBE_TEXT, raw=FLAG, images=_IMAGES,
@@ -39,12 +45,12 @@ _GENERATE: Final = shape(
 _TURN: Final = shape(
     ["role"],
     role={"enum": ["system", "user", "assistant", "tool"]}, content=MAYBE_TEXT, images=_IMAGES,
-    tool_calls={"type": ["array", "null"], "items": OBJECT},
+    tool_calls={"type": ["array", "null"], "items": _CALL},
 )  # fmt: skip
 _CHAT: Final = shape(
     ["model"],
     **_COMMON, messages={"type": ["array", "null"], "items": _TURN},
-    tools={"type": ["array", "null"], "items": OBJECT},
+    tools={"type": ["array", "null"], "items": _TOOL},
 )  # fmt: skip
 _TEXTS: Final[Schema] = {"type": ["string", "array", "null"], "items": TEXT}
 _EMBED: Final = shape(
@@ -66,7 +72,7 @@ def _gets(summary: str, good: Schema) -> dict[str, Any]:
 def _refused(*parameters: Schema) -> dict[str, Any]:
     """What only Ollama itself does."""
     error = {"description": "Not offered.", "content": {"application/json": {"schema": _ERROR}}}
-    found: dict[str, Any] = {"summary": "Not offered here.", "responses": {"501": error}}
+    found: dict[str, Any] = {"summary": "Not offered here.", "responses": {"403": error}}
     return {"post": {**found, **({"parameters": parameters} if parameters else {})}}
 
 

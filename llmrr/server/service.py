@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 AUTO: Final = "auto"  # leaves the choice to the router
 # A server takes more context than its first request needs, if it fits.
-OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768}
+OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
 AT_ONCE: Final = 512  # answers: each holds a thread, which mostly waits
 NAMES_FRESH_S: Final = 1.0
 
@@ -54,7 +54,7 @@ class Service:
     Made and closed on any thread; the rest is for the event loop."""
 
     def __init__(self, router: Router, aliases: Mapping[str, str] | None = None) -> None:
-        self.router, self.aliases = router, dict(aliases or {})
+        self.router, self.aliases = router.watch_backends(), dict(aliases or {})
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
@@ -112,9 +112,7 @@ class Service:
 
     # -- answers -------------------------------------------------------------------------------
 
-    def open(
-        self, name: str | None, request: Request, stated: Mapping[str, object] | None = None
-    ) -> Opened:
+    def open(self, name: str | None, request: Request) -> Opened:
         """The model that would answer a request, loaded as it is for that; not on the loop. Raises
         what ``Router.run`` does before it answers."""
         model, asked = self.model_of(name), Asked(limited(request, self.limits), name)
@@ -122,7 +120,7 @@ class Service:
             model = self.decide(asked).chosen
         else:
             self._choice(asked, model, callers.current())
-        return self.router.open(model, options={**OPTIONS, **(stated or {})})
+        return self.router.open(model, options=OPTIONS)
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Do something that takes a while, on a thread of the answers, for whoever asks here."""

@@ -128,8 +128,9 @@ _CHOOSING: tuple[tuple[str, Kind, str, str], ...] = (
      "within its group; unset, 1.", "0.7"),
     ("tags", TAGS, "Words for what it is good at; --need WORD asks for one. A model with the tag "
      "embedding answers only where it is named.", '["chat", "code"]'),
-    ("group", NAME, "A name that several models answer to, drawn by weight; where one fails, the "
-     "others are asked, then fallback_chain.", '"chat"'),
+    ("group", NAME, "A name that several models answer to, drawn by weight, or by the strategy "
+     "where that is least-loaded or round-robin; where one fails, the others are asked, then "
+     "fallback_chain.", '"chat"'),
     ("fallback", NAMES, "What is asked when this model fails, before fallback_chain.",
      '["local"]'),
     ("resume", FLAG, "Whether another model goes on with an answer that broke off.", "true"),

@@ -111,6 +111,12 @@ ROUTING: tuple[Spec, ...] = (
     Spec("breaker.cooldown", number(0, above=True), 30.0,
          "Seconds until one request tries such a model again; where that succeeds, all do.",
          "60", True),
+    Spec("health.interval", number(0), 10.0,
+         "How often llmrr serve and llmrr batch look whether the servers behind [[models]] with a "
+         "base_url are up, in seconds: one that is down is left out until it is up again. 0 is "
+         "never.", "5", True),
+    Spec("health.timeout", number(0, above=True), 5.0,
+         "How long such a server may take to say how it is, in seconds.", "2", True),
     Spec("cache.enabled", FLAG, True,
          "Whether an answer is given again to the same request: the same model, conversation, "
          "tools and sampling values to the last one, and only at temperature 0 or with a seed. "

@@ -60,6 +60,11 @@ RUNNING: tuple[Spec, ...] = (
          "process; else one after the other.", "false", True),
     Spec("batching.max_batch_size", whole(1, 256), 10,
          "How many requests at once at most; as many as memory has room for.", "4", True),
+    Spec("ray.cpus", number(0), None,
+         "How many processors of its machine a replica of --ray takes; unset, as many as "
+         "[engines.llamacpp] threads says, else 1.", "4", True),
+    Spec("ray.gpus", number(0), 0, "And how many accelerators; a share of one is possible.", "0.5",
+         True),
     Spec("streaming.chunk_size", whole(1, 65536), 1,
          "How many tokens of an answer are handed on at a time.", "16", True),
     *(Spec(f"budgets.{leaf}", kind, None, doc, example, True)

@@ -7,9 +7,9 @@ mradermacher's ``Model.i1-IQ1_S.gguf``, Qwen's ``model-q4_k_m-00001-of-00002.ggu
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from llmrr.formats.parts import PART, part_names
 
@@ -114,6 +114,28 @@ def is_projector(name: str) -> bool:
     """Whether a file is an image or audio encoder."""
     base = PurePosixPath(name).name.lower()
     return base.endswith(".gguf") and "mmproj" in base
+
+
+def encoder_of(
+    model: str, variants: Sequence[Variant], sizes: Mapping[str, int | None]
+) -> str | None:
+    """The image encoder of a model among the files of its folder, all of whose models are
+    ``variants``: the one named like it; one without a name is for a folder with one model."""
+    plain = plain_name(model)
+    images = {name: plain_name(name) for name in sizes if is_projector(name)}
+    own = {name: 0 for name, words in images.items() if words and words in plain}
+    alone = len({plain_name(other.files[0]) for other in variants}) == 1
+    return projector(own) or (projector(dict.fromkeys(images, 0)) if alone else None)
+
+
+def encoder_beside(path: Path) -> Path | None:
+    """The image encoder that lies in the folder of a GGUF file and belongs to it, by its name."""
+    names = [one.name for one in path.parent.iterdir()]
+    sizes = dict.fromkeys((one for one in names if one.lower().endswith(".gguf")), 0)
+    if not any(map(is_projector, sizes)):
+        return None
+    found = encoder_of(path.name, gguf_variants(sizes), sizes)
+    return path.parent / found if found else None
 
 
 def is_model(name: str) -> bool:

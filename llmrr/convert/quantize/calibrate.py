@@ -179,7 +179,7 @@ def _run(
                 chunk[0] = begin
             binding.llama_memory_clear(memory, True)
             batch.clear()
-            batch.add(0, chunk, 0, last=True)
+            batch.add(0, chunk, 0, 1)
             batch.want_all()  # else the last layer computes only what is asked for
             code = binding.llama_decode(context, batch.ready())
             if collector.failed:

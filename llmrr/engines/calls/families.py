@@ -11,13 +11,13 @@ from llmrr.engines.calls.llama import LLAMA
 from llmrr.engines.calls.marked import DEEPSEEK_3, DEEPSEEK_R1, KIMI
 from llmrr.engines.calls.markup import ELEMENTS, FUNCTION, PAIRS, SEED
 from llmrr.engines.calls.mistral import LISTED, NAMED
-from llmrr.engines.calls.tagged import APRIEL, GRANITE, HERMES, NEMOTRON
+from llmrr.engines.calls.tagged import APRIEL, GRANITE, HERMES, MINIMAX, NEMOTRON
 
 # The first whose sign stands in a template is it: a sign that is a part of another's comes later.
 FAMILIES: Final[tuple[Syntax, ...]] = (
     HARMONY, FUNCTIONARY_3, FUNCTIONARY_2, NAMED, LISTED, FUNCTION_GEMMA, GEMMA_4, KIMI,
-    DEEPSEEK_R1, DEEPSEEK_3, NEMOTRON, GRANITE, APRIEL, PAIRS, SEED, ELEMENTS, FUNCTION, HERMES,
-    LLAMA, PROMPTED,
+    DEEPSEEK_R1, DEEPSEEK_3, NEMOTRON, GRANITE, APRIEL, MINIMAX, PAIRS, SEED, ELEMENTS, FUNCTION,
+    HERMES, LLAMA, PROMPTED,
 )  # fmt: skip
 
 # What a model of no family is told to write: it is the way that most models have seen.

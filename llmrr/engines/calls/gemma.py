@@ -151,19 +151,25 @@ class Notation(Syntax):
     def _rule(self, rules: Rules, schema: object, depth: int) -> str:
         """The rule of a value, as far as its kind goes."""
         about = schema if isinstance(schema, Mapping) else {}
-        kind = about.get("type") if depth < _DEEPEST else None
-        string = f"{rules.text(self.quote)} {rules.until(self.quote)}"
         if about.get("enum"):
             return f"({' | '.join(rules.text(self._of(one)) for one in about['enum'])})"
-        if kind == "object":
+        choices = about.get("anyOf") or about.get("oneOf")
+        if choices and depth < _DEEPEST:
+            return f"({' | '.join(self._rule(rules, one, depth + 1) for one in choices)})"
+        kinds = about.get("type") or ("string", "number", "boolean", "null")
+        each = (kinds,) if isinstance(kinds, str) else kinds
+        return f"({' | '.join(self._kind(rules, one, about, depth) for one in each)})"
+
+    def _kind(self, rules: Rules, kind: str, about: Mapping[str, Any], depth: int) -> str:
+        if kind == "object" and depth < _DEEPEST:
             return self._object_rule(rules, about, depth)
-        if kind == "array":
+        if kind == "array" and depth < _DEEPEST:
             one = self._rule(rules, about.get("items"), depth + 1)
             many = f"({one} ({rules.text(',')} {one})*)?"
             return f"{rules.text('[')} {many} {rules.text(']')}"
         if kind in ("integer", "number", "boolean", "null"):
-            return rules.json(about)
-        return string
+            return rules.json({**about, "type": kind})
+        return f"{rules.text(self.quote)} {rules.until(self.quote)}"
 
     def _of(self, value: Any) -> str:
         """A value as it is written."""

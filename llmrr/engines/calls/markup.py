@@ -168,22 +168,44 @@ def _ended(text: str, at: int) -> tuple[int, int] | None:
 
 
 def typed(value: str, schema: object) -> str:
-    """The JSON text of what was written without quotes: a string, where the schema has one, or
-    where it is no JSON.
+    """The JSON text of what was written without quotes: a string, where the schema has one and
+    nothing else that this may be, or where it is no JSON.
 
     >>> typed("5", {"type": "string"}), typed("5", {"type": "integer"}), typed("True", {})
     ('"5"', '5', 'true')
     """
-    kinds = schema.get("type") if isinstance(schema, Mapping) else None
-    kinds = [kinds] if isinstance(kinds, str) else kinds or ()
-    if "string" not in kinds:
-        word = {"True": "true", "False": "false", "None": "null"}.get(value.strip(), value.strip())
-        read = members(f'{{"": {word}}}')
-        if read is not None and list(read) == [""]:
-            return read[""]
-    elif value.strip() == "null" and "null" in kinds:
-        return "null"
+    if isinstance(schema, Mapping) and value in (schema.get("enum") or ()):
+        return dumps(value, ensure_ascii=False)
+    kinds = kinds_of(schema)
+    word = {"True": "true", "False": "false", "None": "null"}.get(value.strip(), value.strip())
+    found = members(f'{{"": {word}}}')
+    if found is not None and list(found) == [""]:
+        kind = _KINDS[type(value_of(found[""]))]
+        if "string" not in kinds or kind in kinds - {"string"}:
+            return found[""]
     return dumps(value, ensure_ascii=False)
+
+
+_KINDS: Final[Mapping[type, str]] = {
+    str: "string", int: "integer", float: "number", bool: "boolean", list: "array",
+    dict: "object", type(None): "null",
+}  # fmt: skip
+
+
+def kinds_of(schema: object) -> frozenset[str]:
+    """The types that a schema names, also those of its alternatives.
+
+    >>> sorted(kinds_of({"anyOf": [{"type": "string"}, {"type": ["integer", "null"]}]}))
+    ['integer', 'null', 'string']
+    """
+    if not isinstance(schema, Mapping):
+        return frozenset()
+    stated = schema.get("type") or ()
+    found = {stated} if isinstance(stated, str) else {one for one in stated if isinstance(one, str)}
+    for word in ("anyOf", "oneOf"):
+        for one in schema.get(word) or ():
+            found |= kinds_of(one)
+    return frozenset(found | {"integer"} if "number" in found else found)
 
 
 def _first_required(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -199,16 +221,21 @@ def _written_value(
 ) -> str:
     """The rule of a value up to the end of its element, with ``space`` before that."""
     known: Mapping[str, Any] = about if isinstance(about, Mapping) else {}
-    if known.get("type") == "string" and "enum" not in known:
+    if "string" in kinds_of(known) and "enum" not in known:
         return rules.until(end)
-    if known.get("type") == "string":
-        words = " | ".join(rules.text(one) for one in known["enum"] if isinstance(one, str))
+    if known.get("enum") and any(isinstance(one, str) for one in known["enum"]):
+        words = " | ".join(
+            rules.text(one if isinstance(one, str) else dumps(one)) for one in known["enum"]
+        )
         return f"({words}) {rules.text(space + end)}"
     shared = {key: root[key] for key in ("$defs", "definitions") if key in root}
     return f"{rules.json({**known, **shared})} {rules.text(space + end)}"
 
 
 _KEY = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>", re.DOTALL)
+
+
+_FOLLOWS: Final = ("<arg_key>", "</tool_call>")
 
 
 class Pairs(Syntax):
@@ -225,8 +252,14 @@ class Pairs(Syntax):
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         end = text.find("</tool_call>")
         found = re.match(r"<tool_call>\s*([^\s<>{}]+)\s*", text)
-        if end < 0 or not found:
-            return NONE if last or end >= 0 else MORE
+        if not found:
+            partial = re.fullmatch(r"<tool_call>\s*[^\s<>{}]*", text)
+            return MORE if partial and not last else NONE
+        rest = text[found.end() :]
+        if not any(rest.startswith(one) or one.startswith(rest) for one in _FOLLOWS):
+            return NONE
+        if end < 0:
+            return NONE if last else MORE
         name, at = found[1], found.end()
         tool = tools.get(name)
         kinds = (tool.parameters.get("properties") if tool else None) or {}

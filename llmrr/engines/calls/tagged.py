@@ -100,5 +100,7 @@ def listed_calls(text: str) -> list[Said] | None:
 HERMES = Tagged("hermes", ("<tool_call>",), open="<tool_call>", close="</tool_call>", space="\n")
 GRANITE = Tagged("granite", ("<|tool_call|>",), open="<|tool_call|>", listed=True)
 NEMOTRON = Tagged("nemotron", ("<TOOLCALL>",), open="<TOOLCALL>", close="</TOOLCALL>", listed=True)
+MINIMAX = Tagged("minimax-m1", ("<tool_calls>",), open="<tool_calls>", close="</tool_calls>",
+                 space="\n")  # fmt: skip
 APRIEL = Tagged("apriel", ("<tool_calls>[",), open="<tool_calls>", close="</tool_calls>",
                 listed=True)  # fmt: skip

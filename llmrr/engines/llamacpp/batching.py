@@ -1,49 +1,46 @@
 """Continuous batching: one thread owns the context and decodes, in one batch, every sequence that
 is in flight. One sequence is simply the case of one.
 
-Each step takes a token of every sequence that is answering and, beside them, a chunk of the prompts
-that are still being read, so that running answers go on while a newcomer is prefilled. A newcomer
-takes the lowest free slot. What it has in common with another sequence is copied and not computed
-again; when the other one is still computing it, the newcomer waits. Where requests meet for the
-first time, what runs comes to its end, and a context with more slots is opened.
+Each step takes a token of every sequence that is answering and, beside them, a part of the prompts
+that are still being read, so that running answers go on while newcomers are prefilled. A newcomer
+takes the lowest free slot. What it has in common with another sequence, or with one that was kept,
+is copied and not computed again; when another one is still computing it, the newcomer waits. Where
+requests meet for the first time, or one needs more than the context has, another context is opened,
+and what runs goes on in that.
 """
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, TypeVar
 
+from llmrr.engines.base import Load
 from llmrr.engines.later import Later
 from llmrr.engines.llamacpp.api import AbortFlag
-from llmrr.engines.llamacpp.context import UBATCH, Context, Shape
+from llmrr.engines.llamacpp.context import Context, Shape
+from llmrr.engines.llamacpp.pacing import Pace
+from llmrr.engines.llamacpp.prefixes import Prefixes
+from llmrr.engines.llamacpp.slots import Carried, Slot, Slots
+from llmrr.engines.llamacpp.stepping import Stepper
+from llmrr.engines.llamacpp.tally import Tally
 from llmrr.engines.llamacpp.task import Task
-from llmrr.engines.task import common_prefix
-from llmrr.errors import EngineFailed, LlmrrError
+from llmrr.errors import DoesNotFit, EngineFailed, LlmrrError
 
 T = TypeVar("T")
 
-# Prompt tokens computed beside running answers: with flash attention fewer than 64 are three times
-# slower, without it small chunks keep the answers flowing.
-CHUNK_FLASH, CHUNK_PLAIN = 128, 64
-# Most requests begin with the same few tokens of a chat template: nobody waits for those.
-SHARE_AT_LEAST = 32
-
-
-@dataclass(slots=True)
-class Slot:
-    """A sequence of the context: who has it, and which tokens its memory still holds."""
-
-    number: int
-    task: Task | None = None
-    kept: list[int] = field(default_factory=list)
+# What is computed does not go along into a context with the other kind of attention, so that one
+# odd request in between changes nothing.
+CHANGE_AFTER = 4
 
 
 class Batching:
     """The thread that decodes. Its public methods may be called from any thread.
 
     All contexts of ``open_context`` are made with ``abort``, which stops what is being computed.
-    ``widened`` is a shape with as many slots as there may be once requests meet.
+    ``widened`` is a shape with as many slots as there may be once requests meet, with ``crowded``
+    from the beginning; ``prefixes`` keeps what slots hold when others take them.
     """
 
     def __init__(
@@ -51,13 +48,22 @@ class Batching:
         open_context: Callable[[Shape], Context],
         abort: AbortFlag,
         widened: Callable[[Shape], Shape] = lambda shape: shape,
+        prefixes: Prefixes | None = None,
+        *,
+        crowded: bool = False,
     ) -> None:
         self._open, self._abort, self._widened = open_context, abort, widened
-        self._crowded = self._widens = False  # requests have met; the context is yet too narrow
+        self._crowded = crowded  # requests have met
+        self._against = 0  # requests in a row for which the context is not the best one
         self._inbox: queue.SimpleQueue[Task | Later[Any] | None] = queue.SimpleQueue()
         self._waiting: list[Task] = []
-        self._slots: list[Slot] = []
+        self._arrivals = itertools.count()
         self._context: Context | None = None
+        self._slots: Slots | None = None
+        self._stepper: Stepper | None = None
+        self._prefixes = prefixes or Prefixes(0)
+        self._pace = Pace()
+        self._tally = Tally()
         self._closing = False
         self._lock = threading.Lock()  # so that nothing is put in after the last look
         self.thread = threading.Thread(target=self._run, name="llama.cpp", daemon=True)
@@ -75,7 +81,7 @@ class Batching:
         """Free the sequences within one step; at once when nothing else is running."""
         for task in tasks:
             task.cancelled = True
-        running = [slot.task for slot in self._slots if slot.task]
+        running = [task for _, task in self._live()]
         if running and all(task.cancelled for task in running):
             self._abort.raise_()
         self._inbox.put(None)
@@ -104,7 +110,25 @@ class Batching:
     @property
     def context_size(self) -> int | None:
         """Tokens per sequence of the context that is open, or None."""
-        return self._context.size if self._context else None
+        context = self._context
+        return context.size if context else None
+
+    @property
+    def load(self) -> Load:
+        """What is under way, and what has been since it began."""
+        context, tally = self._context, self._tally
+        return Load(
+            slots=context.shape.slots if context else 0,
+            busy=len(self._live()),
+            waiting=len(self._waiting) + self._inbox.qsize(),
+            prompt_tokens=tally.read,
+            cached_tokens=tally.cached,
+            generated_tokens=tally.generated,
+            drafted_tokens=tally.drafted,
+            accepted_tokens=tally.accepted,
+            prefix_bytes=self._prefixes.used_bytes,
+            prefix_hits=self._prefixes.hits,
+        )
 
     def _post(self, item: "Task | Later[Any]") -> bool:
         """Hand something to the thread; False when it will not come to it any more."""
@@ -113,32 +137,37 @@ class Batching:
                 self._inbox.put(item)
             return not self._closing
 
+    def _live(self) -> list[tuple[Slot, Task]]:
+        slots = self._slots
+        return slots.live if slots else []
+
     # -- on the thread -------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             while not self._closing:
-                self._take(block=not any(slot.task for slot in self._slots) and not self._waiting)
+                self._take(block=not self._live() and not self._waiting)
                 if not self._closing:
                     self._cycle()
         finally:
             with self._lock:
                 self._closing = True  # also when it was a bug that ended the thread
             self._take(block=False)
+            if self._slots is not None:
+                self._slots.keep_all()
             self._end_all(_closed())
-            if self._context is not None:
-                self._context.close()
-                self._context = None
+            self._prefixes.close()
+            self._leave()
 
     def _cycle(self) -> None:
         try:
             self._drop_cancelled()
             self._admit()
-            self._close_gaps()
-            if any(slot.task for slot in self._slots) and not self._see():
-                self._step()
-        except LlmrrError as error:
-            self._end_all(error)
+            self._stretch()
+            if self._slots is not None and self._stepper is not None and self._slots.live:
+                if not self._waiting:  # else a newcomer is about to take the gap
+                    self._slots.close_gaps()
+                self._stepper.step(self._waiting[: len(self._slots)])
         except Exception as error:  # a bug of ours must reach the caller, not hang it
             self._end_all(error)
 
@@ -147,6 +176,7 @@ class Batching:
             item = self._inbox.get()
             block = False
             if isinstance(item, Task):
+                item.arrived = next(self._arrivals)
                 self._waiting.append(item)
             elif item is not None and self._closing:
                 item.fail(_closed())
@@ -154,28 +184,20 @@ class Batching:
                 item.run()
 
     def _end_all(self, error: BaseException) -> None:
-        running = [slot.task for slot in self._slots if slot.task]
-        for slot in self._slots:
-            slot.task, slot.kept = None, []
-            if self._context is not None:
-                self._context.truncate(slot.number, 0)
-        for task in [*running, *self._waiting]:
-            task.finished(error)
+        tasks = [*(task for _, task in self._live()), *self._waiting]
         self._waiting.clear()
+        if self._slots is not None:
+            self._slots.clear()
+        for task in tasks:
+            task.finished(error)
 
     def _drop_cancelled(self) -> None:
-        for slot in self._slots:
-            if slot.task is not None and slot.task.cancelled:
-                self._release(slot)
+        for slot, task in self._live():
+            if task.cancelled and self._slots is not None:
+                self._slots.release(slot)
         for task in [task for task in self._waiting if task.cancelled]:
             self._waiting.remove(task)
             task.finished(None)
-
-    def _release(self, slot: Slot, error: BaseException | None = None) -> None:
-        task = slot.task
-        assert task is not None
-        slot.task, slot.kept = None, task.known[: task.done]
-        task.finished(error)
 
     # -- admission -----------------------------------------------------------------------------
 
@@ -183,191 +205,118 @@ class Batching:
         for task in list(self._waiting):
             try:
                 if not self._make_room(task):
-                    return
-                admitted = self._place(task)
+                    break
+                free = self._free()
+                if free is None:
+                    break
+                admitted = self._slots is not None and self._slots.place(task, free)
             except LlmrrError as error:
                 self._waiting.remove(task)
                 task.finished(error)
                 continue
             if admitted:
                 self._waiting.remove(task)
+        if self._slots is not None:
+            self._slots.settled()
+
+    def _free(self) -> Slot | None:
+        """A slot for a newcomer; where there is none for the first time, there will be more."""
+        assert self._slots is not None
+        assert self._context is not None
+        if self._slots.free is None and not self._crowded:
+            self._crowded, shape = True, self._context.shape
+            wide = self._widened(shape)
+            if wide.slots > shape.slots:
+                self._reopen(wide)
+        return self._slots.free
+
+    # -- the context ---------------------------------------------------------------------------
 
     def _make_room(self, task: Task) -> bool:
-        """Open a context that is large enough; False while a smaller one is in use."""
-        if self._context is not None:
-            if task.shape.size <= self._context.size and not self._widens:
-                return True
-            if any(slot.task for slot in self._slots):
-                return False
-            self._context.close()
-            self._context, self._slots = None, []
-        self._crowded = self._crowded or len(self._waiting) > 1
-        self._context = self._open(self._widened(task.shape) if self._crowded else task.shape)
-        self._widens = False
-        self._slots = [Slot(number) for number in range(self._context.shape.slots)]
-        return True
-
-    def _place(self, task: Task) -> bool:
-        """Give the task the lowest free slot and what is already computed of its prompt."""
-        free = next((slot for slot in self._slots if slot.task is None), None)
-        if free is None:
-            self._meet()
-            return False
-        limit = task.prompt_length - 1  # the last token is always computed: its logits are wanted
-        source, shared = self._best_source(task, limit)
-        own = min(common_prefix(free.kept, task.known), limit)
-        if source is not None and shared > own and shared >= SHARE_AT_LEAST:
-            if source.task is not None and source.task.done < shared:
-                return False  # it is being computed: wait
-            usable = self._copy(source, free, shared)
-        else:
-            usable = self._truncate(free, own)
-        task.done = task.cached = usable
-        task.slot = free.number
-        free.task, free.kept = task, []
-        return True
-
-    def _meet(self) -> None:
-        """A request waits for another one's slot: from now on there are more."""
-        if not self._crowded and self._context is not None:
-            shape, self._crowded = self._context.shape, True
-            self._widens = self._widened(shape).slots > shape.slots
-
-    def _best_source(self, task: Task, limit: int) -> tuple[Slot | None, int]:
-        best, shared = None, 0
-        for slot in self._slots:
-            held = slot.task.known if slot.task else slot.kept
-            length = min(common_prefix(held, task.known), limit)
-            if length > shared:
-                best, shared = slot, length
-        return best, shared
-
-    def _copy(self, source: Slot, target: Slot, length: int) -> int:
-        assert self._context is not None
-        if source is target:
-            return self._truncate(target, length)
-        if not self._context.copy(source.number, target.number):
-            return self._truncate(target, 0)
-        return self._truncate(target, length)
-
-    def _truncate(self, slot: Slot, length: int) -> int:
-        assert self._context is not None
-        return self._context.truncate(slot.number, length)
-
-    def _close_gaps(self) -> None:
-        """Move the last sequence into a gap: sequences that are not neighbours are computed in
-        separate ubatches, which halves the speed. Not while a newcomer is about to take the gap."""
-        if self._waiting or self._context is None:
-            return
-        live = [slot for slot in self._slots if slot.task]
-        for gap in self._slots[: live[-1].number] if live else []:
-            last = next((slot for slot in reversed(self._slots) if slot.task), gap)
-            if gap.task is not None or last.number <= gap.number:
-                continue
-            task = last.task
-            if task is None or not task.answering:
-                return
-            if not self._context.copy(last.number, gap.number):
-                return
-            task.slot = gap.number
-            gap.task, last.task, gap.kept, last.kept = task, None, [], task.known[: task.done]
-
-    # -- one step ------------------------------------------------------------------------------
-
-    def _see(self) -> bool:
-        """Compute the picture that a prompt has come to; False where none has."""
-        context = self._context
-        assert context is not None
-        for slot in self._slots:
-            task = slot.task
-            if task is None or (picture := task.pictures.get(task.done)) is None:
-                continue
-            try:
-                outcome = picture.compute(context, slot.number, task.done)
-                if outcome == "full":
-                    raise _no_room()
-            except LlmrrError as error:  # of this sequence alone
-                context.truncate(slot.number, 0)
-                task.done = 0
-                self._release(slot, error)
-                return True
-            self._abort.clear()
-            if outcome == "done":
-                task.done += picture.positions
-            else:
-                self._reread(context)
+        """Open a context that is large enough; False while more are running than it would have
+        slots."""
+        if self._context is None:
+            self._crowded = self._crowded or len(self._waiting) > 1
+            self._enter(self._widened(task.shape) if self._crowded else task.shape, [])
             return True
-        return False
+        shape, live = task.shape, self._live()
+        enough = shape.size <= self._context.size
+        if enough and (live or not self._unlike(shape)):
+            return True
+        shape = replace(shape, size=max(shape.size, self._context.size))
+        if live:
+            shape = replace(shape, flash_attention=self._context.shape.flash_attention)
+        return self._grow(shape)
 
-    def _step(self) -> None:
+    def _unlike(self, shape: Shape) -> bool:
+        """Have the last requests all been such that the other kind of attention is faster?"""
+        assert self._context is not None
+        same = shape.flash_attention == self._context.shape.flash_attention
+        self._against = 0 if same else self._against + 1
+        return self._against >= CHANGE_AFTER
+
+    def _grow(self, shape: Shape) -> bool:
+        """Have a context of this size, if it has slots for what is running."""
+        wide = self._widened(shape) if self._crowded else shape
+        if len(self._live()) > wide.slots:
+            return False
+        self._reopen(wide)
+        return True
+
+    def _stretch(self) -> None:
+        """Have a larger context where an answer has come to the end of this one, and may go on."""
         context = self._context
-        assert context is not None
-        added = self._fill(context)
-        for _, task, _ in added:
-            task.tell()
-        outcome = context.decode()
-        self._abort.clear()
-        if outcome == "full":
-            raise _no_room()
-        if outcome == "aborted":
-            self._reread(context)
+        if context is None:
             return
-        for slot, task, count in added:
-            task.done += count
-            if task.row < 0:
-                continue
-            try:
-                token = task.sampled(context)
-            except Exception as error:  # of this sequence alone: a grammar that cannot go on
-                self._release(slot, error)
-                continue
-            if token is None:
-                self._release(slot)
-            else:
-                task.known.append(token)
+        ending = [
+            task for _, task in self._live() if len(task.known) + task.spare + 1 >= context.size
+        ]
+        if not any(task.most > context.size for task in ending):
+            return
+        most = max(task.most for task in ending)
+        shape = replace(ending[0].shape, flash_attention=context.shape.flash_attention)
+        try:
+            grown = self._grow(replace(shape, size=min(most, 2 * context.size)))
+        except DoesNotFit:
+            grown = False
+        if not grown:
+            for task in ending:
+                task.most = context.size  # it ends here
 
-    def _fill(self, context: Context) -> list[tuple[Slot, Task, int]]:
-        """Write the batch, in ascending order of slots; which task got how many tokens into it."""
-        batch = context.batch
-        batch.clear()
-        live = [(slot, slot.task) for slot in self._slots if slot.task]
-        chunk = CHUNK_FLASH if context.shape.flash_attention else CHUNK_PLAIN
-        budget = chunk if any(task.answering for _, task in live) else UBATCH
-        added = []
-        for slot, task in live:
-            position, task.row = task.done, -1
-            if task.answering:
-                task.row = batch.add_one(slot.number, task.known[-1], position)
-                added.append((slot, task, 1))
-            elif budget > 0:
-                end = self._boundary(task, position, position + budget)
-                complete = end == len(task.known)
-                row = batch.add(slot.number, task.known[position:end], position, complete)
-                task.row = row if complete else -1
-                budget -= end - position
-                added.append((slot, task, end - position))
-        return added
+    def _reopen(self, shape: Shape) -> None:
+        """Another context, in which all goes on. Where it cannot be had, the one there was stays,
+        and the error is raised."""
+        assert self._context is not None
+        assert self._slots is not None
+        before, carried = self._context.shape, self._slots.leave()
+        self._context.close()  # first: there may not be room for both
+        try:
+            self._enter(shape, carried)
+        except LlmrrError:
+            self._return(before, carried)
+            raise
 
-    def _boundary(self, task: Task, position: int, end: int) -> int:
-        """Where this prompt's chunk ends: exactly where a waiting newcomer's common prefix ends, so
-        that also a memory that cannot go back (recurrent, sliding window) can be copied there."""
-        end = task.before_picture(position, min(end, len(task.known)))
-        for newcomer in self._waiting:
-            shared = min(common_prefix(task.known, newcomer.known), newcomer.prompt_length - 1)
-            if shared >= SHARE_AT_LEAST and position < shared < end:
-                end = shared
-        return end
+    def _return(self, shape: Shape, carried: Sequence[Carried]) -> None:
+        try:
+            self._enter(shape, carried)
+        except LlmrrError as error:  # nothing is left to go on in
+            for one in carried:
+                if one.task is not None:
+                    one.task.finished(error)
+            raise
 
-    def _reread(self, context: Context) -> None:
-        """After an abort: the ubatches that were computed stay, so ask how far each one came."""
-        for slot in self._slots:
-            if (task := slot.task) is not None:
-                reached = task.whole(min(context.length(slot.number), len(task.known) - 1))
-                task.done = context.truncate(slot.number, reached)
+    def _enter(self, shape: Shape, carried: Sequence[Carried]) -> None:
+        self._context = self._slots = self._stepper = None
+        self._context = context = self._open(shape)
+        self._against = 0
+        self._slots = slots = Slots(context, self._prefixes, self._tally)
+        slots.enter(carried)
+        self._stepper = Stepper(context, slots, self._pace, self._tally)
 
-
-def _no_room() -> EngineFailed:
-    return EngineFailed("llama.cpp has no room left in the memory of the context")
+    def _leave(self) -> None:
+        if self._context is not None:
+            self._context.close()
+        self._context = self._slots = self._stepper = None
 
 
 def _closed() -> EngineFailed:

@@ -24,12 +24,13 @@ class Choice(Task):
         index: int,
         read: Pictured,
         shape: Shape,
+        most: int,
         sampling: Sampling,
         vocab: Vocab,
         prompt: Prompt,
         constraint: "Constraint | None",
     ) -> None:
-        super().__init__(read, shape)
+        super().__init__(read, shape, most)
         self._vocab, self._logprobs = vocab, sampling.logprobs
         self._sampler = Sampler(sampling, vocab, read.text, index)
         mask = constraint.new() if constraint else None
@@ -43,7 +44,7 @@ class Choice(Task):
     def sampled(self, context: Context) -> int | None:
         """Draw a token and make text of it; None when the answer ends with it."""
         token = self._draw(context)
-        room = len(self.known) + self.spare + 1 < context.size
+        room = len(self.known) + self.spare + 1 < self.most
         return token if self._writer.write(token, room) else None
 
     def tell(self) -> None:

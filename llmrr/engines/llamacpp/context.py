@@ -11,6 +11,7 @@ from llmrr.errors import BadConfig, DoesNotFit, EngineFailed, LlmrrError
 
 UBATCH = 512  # tokens computed at once; the compute buffers grow with it
 Outcome = Literal["done", "aborted", "full"]
+State = ctypes.Array[ctypes.c_uint8]  # the memory of a sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Shape:
     threads: int
     flash_attention: bool
     kv_type: str = "f16"
+    drafted: int = 0  # tokens of a sequence that are guessed, and checked in one batch
     pooled: int | None = None  # a pooling type, for embeddings
     all_logits: bool = False
 
@@ -45,7 +47,7 @@ class Context:
                 "n_batch": batch,
                 "n_ubatch": batch,
                 "n_seq_max": shape.slots,
-                "n_outputs_max": 0 if shape.all_logits or shape.pooled is not None else shape.slots,
+                "n_outputs_max": _outputs(shape),
                 "n_threads": shape.threads,
                 "n_threads_batch": shape.threads,
                 "flash_attn_type": int(shape.flash_attention),
@@ -71,6 +73,7 @@ class Context:
         self._memory = self._api.llama_get_memory(self._pointer)
         self.batch = Batch(batch, shape.slots)
         self._window: int = self._api.llama_model_n_swa(model)
+        self.goes_back = goes_back(model)
 
     @property
     def pointer(self) -> Any:
@@ -105,18 +108,29 @@ class Context:
             reaches = self._window == 0 or first <= max(0, length - self._window)
             if self.length(slot) == length and reaches:
                 return length
-        self._api.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        self.drop(slot)
         return 0
 
-    def copy(self, source: int, target: int) -> bool:
-        """Give another sequence what ``source`` has in memory; False when that is not possible."""
-        size = self._api.llama_state_seq_get_size(self._pointer, source)
-        buffer = (ctypes.c_uint8 * size)()
-        if self._api.llama_state_seq_get_data(self._pointer, buffer, size, source) == 0:
-            return False
-        self._api.llama_memory_seq_rm(self._memory, target, -1, -1)
-        done: int = self._api.llama_state_seq_set_data(self._pointer, buffer, size, target)
-        return done != 0
+    def save(self, slot: int) -> State | None:
+        """What the memory of a sequence holds, only the cells in use; None if it cannot be had."""
+        size = self._api.llama_state_seq_get_size(self._pointer, slot)
+        state = (ctypes.c_uint8 * size)()
+        done = self._api.llama_state_seq_get_data(self._pointer, state, size, slot)
+        return state if done else None
+
+    def restore(self, slot: int, state: State) -> bool:
+        """Put into a sequence what ``save`` gave, of this model and with the same flash attention
+        and type of cache. False, and an empty sequence, where that is not possible."""
+        self.drop(slot)
+        size = len(state)
+        if self._api.llama_state_seq_set_data(self._pointer, state, size, slot):
+            return True
+        self.drop(slot)
+        return False
+
+    def drop(self, slot: int) -> None:
+        """Forget all that the memory of a sequence holds."""
+        self._api.llama_memory_seq_rm(self._memory, slot, -1, -1)
 
     def logits(self, row: int) -> int:
         """The address of the logits of a batch row: float32, one per token of the vocabulary."""
@@ -160,18 +174,17 @@ class Batch:
         """Make it empty."""
         self.used = 0
 
-    def add(self, slot: int, tokens: Sequence[int], position: int, last: bool) -> int:
-        """Append tokens of one sequence from ``position`` on; with ``last`` the last of them gives
-        logits. Returns the row of the last one."""
+    def add(self, slot: int, tokens: Sequence[int], position: int, outputs: int) -> int:
+        """Append tokens of one sequence from ``position`` on; the last ``outputs`` of them give
+        logits. Returns the row of the first that does."""
         start, count = self.used, len(tokens)
         end = start + count
         self._token[start:end] = list(tokens)
         self._position[start:end] = list(range(position, position + count))
         self._sequence[start:end] = [self._addresses[slot]] * count
-        self._output[start:end] = [0] * count
-        self._output[end - 1] = int(last)
+        self._output[start:end] = [0] * (count - outputs) + [1] * outputs
         self.used = end
-        return end - 1
+        return end - outputs
 
     def add_one(self, slot: int, token: int, position: int) -> int:
         """``add`` for the one token of an answering sequence, whose logits are wanted."""
@@ -189,6 +202,21 @@ class Batch:
         """The struct to hand over."""
         self._struct.n_tokens = self.used
         return self._struct
+
+
+def goes_back(model: Any) -> bool:
+    """Can a sequence of this model be cut anywhere? The memory of a recurrent layer or of a sliding
+    window goes on from its end alone."""
+    binding = api()
+    stateful = binding.llama_model_is_recurrent(model) or binding.llama_model_is_hybrid(model)
+    return binding.llama_model_n_swa(model) == 0 and not stateful
+
+
+def _outputs(shape: Shape) -> int:
+    """How many logits a batch gives at most; 0 is one for each of its tokens."""
+    if shape.all_logits or shape.pooled is not None:
+        return 0
+    return shape.slots * (1 + shape.drafted)
 
 
 def _even(tokens: int, slots: int) -> int:

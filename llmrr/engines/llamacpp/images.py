@@ -103,7 +103,7 @@ class Encoder:
         if not data.startswith(READABLE):
             raise Unsupported(
                 f"image {number + 1} is none that llama.cpp reads: it begins with {data[:8]!r}",
-                "save it as PNG or JPEG",
+                "save it as PNG or JPEG: magick IMAGE image.png",
             )
         buffer = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
         bitmap = self._binding.mtmd_helper_bitmap_init_from_buf(

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmrr import hardware
 from llmrr.engines import prompting, rendering
-from llmrr.engines.base import Options, Text
+from llmrr.engines.base import CONTEXT_AT_LEAST, Load, Options, Text
 from llmrr.engines.later import Later
 from llmrr.engines.llamacpp import vectors
 from llmrr.engines.llamacpp.api import AbortFlag, Vocab
 from llmrr.engines.llamacpp.batching import Batching
 from llmrr.engines.llamacpp.choice import Choice
-from llmrr.engines.llamacpp.context import Context, Shape
+from llmrr.engines.llamacpp.context import Context, Shape, goes_back
 from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large, threads
 from llmrr.engines.llamacpp.loading import LoadedModel
 from llmrr.engines.llamacpp.options import flash_attention
+from llmrr.engines.llamacpp.prefixes import Prefixes
 from llmrr.engines.llamacpp.task import Pictured
 from llmrr.engines.stream import AnswerStream
 from llmrr.engines.templates import DEFAULT, Prompt, Template
@@ -53,9 +54,13 @@ class LlamaModel:
         rendering.prepare(self._template_text)  # it starts while llama.cpp loads
         self._loaded = loading.start().result()
         self.vocab = Vocab(self._loaded.pointer)
+        self._goes_back = goes_back(self._loaded.pointer)
         self._abort = AbortFlag()
         self._images: Encoder | None = None
-        self._batching = Batching(self._context, self._abort, self._widened)
+        self._batching = Batching(
+            self._context, self._abort, self._widened, _prefixes(place, options),
+            crowded=options.crowded,
+        )  # fmt: skip
         self._load_seconds = time.perf_counter() - began
 
     @cached_property
@@ -105,6 +110,11 @@ class LlamaModel:
         """Does the model come with a chat template, or was one stated?"""
         return bool(self._options.chat_template or self.info.chat_template)
 
+    @property
+    def load(self) -> Load:
+        """What it has to do now, and what it did; from any thread."""
+        return self._batching.load
+
     # -- answering -----------------------------------------------------------------------------
 
     def generate(
@@ -131,9 +141,12 @@ class LlamaModel:
             constraint = prompting.constraint(sampling, prompt, lambda: self._vocabulary)
             stream = AnswerStream(self._batching, on_chunk, self._load_seconds, prompt.notes)
             self._load_seconds = 0.0  # the first answer has paid for it
+            most = max(shape.size, min(self._limit, self._options.at_least))
             stream.start(
                 [
-                    Choice(stream, index, read, shape, sampling, self.vocab, prompt, constraint)
+                    Choice(
+                        stream, index, read, shape, most, sampling, self.vocab, prompt, constraint
+                    )
                     for index in range(request.n)
                 ]
             )
@@ -275,7 +288,10 @@ class LlamaModel:
         if self._options.context_size is not None:
             return limit
         answer = ROOM_TO_ANSWER if max_tokens is None else max_tokens
-        wanted = max(prompt_tokens + answer + 1, self._options.at_least)
+        options = self._options
+        several = options.most_slots if options.crowded else options.slots
+        begin = max(CONTEXT_AT_LEAST, options.at_least // several)
+        wanted = max(prompt_tokens + answer + 1, min(begin, options.at_least))
         return min(limit, _rounded(wanted))
 
     @property
@@ -288,7 +304,9 @@ class LlamaModel:
         return min((size for size in known if size), default=self._options.at_least)
 
     def _shape(self, size: int, *, flash: bool) -> Shape:
-        return Shape(size, self._options.slots, self._threads, flash, self._options.kv_type)
+        options = self._options
+        drafted = options.speculate if self._goes_back else 0
+        return Shape(size, options.slots, self._threads, flash, options.kv_type, drafted)
 
     def _widened(self, shape: Shape) -> Shape:
         """With as many sequences as memory has room for now, of those that there may be."""
@@ -315,6 +333,14 @@ class LlamaModel:
         context = Context(self._loaded.pointer, shape, self._abort)
         self._loaded.adapt(context.pointer)
         return context
+
+
+def _prefixes(place: ModelFiles, options: Options) -> Prefixes:
+    if not options.prefix_disk:
+        return Prefixes(options.prefix_cache)
+    from llmrr.engines.llamacpp.saved import Saved
+
+    return Prefixes(options.prefix_cache, Saved(place.path, options))
 
 
 def _rounded(tokens: int) -> int:

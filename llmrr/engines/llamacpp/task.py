@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from llmrr.engines import prompting, task
 from llmrr.engines.llamacpp.context import Context, Outcome, Shape
+from llmrr.engines.llamacpp.drafting import Drafter
 
 
 class Picture(NamedTuple):
@@ -42,14 +43,35 @@ class Pictured(NamedTuple):
 
 
 class Task(task.Task):
-    """One sequence of a context; subclassed by whoever samples."""
+    """One sequence of a context; subclassed by whoever samples. ``drafted`` are the tokens guessed
+    to follow those that are known, which the next batch checks."""
 
-    def __init__(self, prompt: Pictured, shape: Shape) -> None:
+    def __init__(self, prompt: Pictured, shape: Shape, most: int) -> None:
         super().__init__(prompt.known)
         self.pictures, self.spare = prompt.pictures, prompt.spare
         self.shape = shape  # the context that it takes, where none that is large enough is open
-        self.slot = -1
+        self.most = most  # tokens that it may have in all, if the context can grow so far
         self.row = -1  # of the batch, where its logits are; -1 for none
+        self.arrived = 0  # its place among all that came
+        self.drafted: list[int] = []
+        self._drafter = Drafter(shape.drafted) if shape.drafted else None
+
+    @property
+    def generated(self) -> int:
+        """Tokens of the answer so far."""
+        raise NotImplementedError
+
+    def guess(self, size: int) -> None:
+        """Guess what follows, as far as a context of ``size`` tokens has room for it."""
+        if self._drafter is not None:
+            room = size - len(self.known) - self.spare - 1
+            self.drafted = self._drafter.draft(self.known, room) if room > 0 else []
+
+    def guessed(self, accepted: int) -> None:
+        """So many of the guesses were right."""
+        if self._drafter is not None:
+            self._drafter.learn(len(self.drafted), accepted)
+        self.drafted = []
 
     def before_picture(self, position: int, end: int) -> int:
         """``end``, or where the first picture behind ``position`` begins before it."""

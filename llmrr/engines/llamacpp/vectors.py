@@ -57,7 +57,7 @@ def _fill(context: Context, texts: Sequence[Sequence[int]]) -> int:
     for text in texts[: context.shape.slots]:
         if batch.used + len(text) > batch.capacity:
             break
-        batch.add(count, text, 0, True)
+        batch.add(count, text, 0, 1)
         count += 1
     batch.want_all()
     return count
@@ -95,7 +95,7 @@ def logits(
         for start in range(0, len(tokens), context.batch.capacity):
             part = tokens[start : start + context.batch.capacity]
             context.batch.clear()
-            context.batch.add(0, part, start, True)
+            context.batch.add(0, part, start, 1)
             context.batch.want_all()
             _decode(context, stopped)
             for row in range(len(part)):

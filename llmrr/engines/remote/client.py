@@ -1,14 +1,11 @@
-"""The HTTP client, on urllib3: connections to one provider, kept open, cancelled from any thread.
+"""The HTTP client, on urllib3: requests to one provider, and their answers, cancelled from any
+thread.
 
-Redirects are not followed, so that a key goes only where it was meant to go. Certificates are
-verified. Proxies are those of the environment (``HTTPS_PROXY``, ``NO_PROXY`` and their kin); this
-machine is asked directly.
+Redirects are not followed, so that a key goes only where it was meant to go.
 """
 
 import json
-import socket
 import ssl
-import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
@@ -16,10 +13,10 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import urllib3
-from urllib3 import connection, connectionpool, exceptions
+from urllib3 import exceptions
 
 from llmrr import __version__
-from llmrr.engines.remote import faults
+from llmrr.engines.remote import connections, faults
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.events import Event, events
 from llmrr.engines.remote.exchange import Exchange, watched
@@ -27,10 +24,9 @@ from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.keys import Headers
 from llmrr.errors import BadConfig, ConnectionFailed, LlmrrError, Unreachable
 
-AT_ONCE: Final = 64  # connections that are kept to one host
 BLOCK: Final = 1 << 16
 LARGEST_ERROR: Final = 1 << 16  # bytes of an error's body that are read
-LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "[::1]")
+LARGEST_WHOLE: Final = 64 << 20  # and of an answer that is wanted as it came
 
 
 class Call(NamedTuple):
@@ -40,78 +36,12 @@ class Call(NamedTuple):
     body: Mapping[str, Any]
 
 
-# What this thread is about to send: urllib3 does not say which of its connections it takes.
-_current = threading.local()
+class Whole(NamedTuple):
+    """An answer as it came: its status, its headers and its body."""
 
-
-class _HTTP(connection.HTTPConnection):
-    exchange: Exchange | None = None
-
-    def _new_conn(self) -> socket.socket:
-        return _noted(super()._new_conn())
-
-    def connect(self) -> None:
-        super().connect()
-        _wait_for_answer(self)
-
-    def request(self, *args: Any, **named: Any) -> None:
-        _current.reused = self.sock is not None
-        _wait_for_answer(self)
-        super().request(*args, **named)
-
-
-class _HTTPS(connection.HTTPSConnection):
-    exchange: Exchange | None = None
-
-    def _new_conn(self) -> socket.socket:
-        return _noted(super()._new_conn())
-
-    def connect(self) -> None:
-        super().connect()
-        _wait_for_answer(self)
-
-    def request(self, *args: Any, **named: Any) -> None:
-        _current.reused = self.sock is not None
-        _wait_for_answer(self)
-        super().request(*args, **named)
-
-
-def _noted(found: socket.socket) -> socket.socket:
-    # A proxy may drip, too.
-    _current.exchange.uses(found)
-    return found
-
-
-def _wait_for_answer(made: _HTTP | _HTTPS) -> None:
-    # Sending a long prompt may take longer than connecting, and a kept connection has the limit of
-    # the answer before.
-    if made.sock is not None:
-        made.sock.settimeout(_current.seconds)
-        made.exchange = _current.exchange
-        made.exchange.uses(made.sock)
-
-
-def _let_go(made: _HTTP | _HTTPS | None) -> None:
-    # The connection is the next one's: who cancels now must not close it.
-    if made is not None and made.exchange is not None:
-        made.exchange.uses(None)
-        made.exchange = None
-
-
-class _Pool(connectionpool.HTTPConnectionPool):
-    ConnectionCls = _HTTP
-
-    def _put_conn(self, conn: Any) -> None:
-        _let_go(conn)
-        super()._put_conn(conn)
-
-
-class _SecurePool(connectionpool.HTTPSConnectionPool):
-    ConnectionCls = _HTTPS
-
-    def _put_conn(self, conn: Any) -> None:
-        _let_go(conn)
-        super()._put_conn(conn)
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Client:
@@ -125,8 +55,7 @@ class Client:
             )
         self.url, self._party = url.rstrip("/"), party
         self.reached = False  # by the last request of all
-        self._manager = manager(parts.scheme, parts.hostname)
-        self._manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        self._manager = connections.watched(parts.scheme, parts.hostname)
 
     def close(self) -> None:
         """Close what is not in use."""
@@ -145,13 +74,7 @@ class Client:
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,
         party: Party,
     ) -> Generator[Event, None, None]:  # fmt: skip
-        try:
-            with _translated(party, deadlines, exchange):
-                response = self._sent(exchange, call, headers, deadlines)
-        except LlmrrError:
-            self.reached = False
-            raise
-        self.reached = True
+        response = self._response(exchange, call, headers, deadlines, party)
         try:
             if response.status != 200:
                 body = b"".join(_blocks(response, exchange, deadlines, party, LARGEST_ERROR))
@@ -162,6 +85,23 @@ class Client:
         finally:
             response.close() if not response.closed else response.release_conn()
 
+    def whole(
+        self, call: Call, headers: Mapping[str, str], deadlines: Deadlines, party: Party
+    ) -> Whole:
+        """Send a request; what came back, also where that is no success."""
+        deadlines.begin()
+        exchange = Exchange()
+        with watched(exchange):
+            response = self._response(exchange, call, headers, deadlines, party)
+            try:
+                blocks = _blocks(response, exchange, deadlines, party, LARGEST_WHOLE)
+                body = b"".join(blocks)
+                if len(body) >= LARGEST_WHOLE:
+                    raise party.broken(f"is longer than {LARGEST_WHOLE >> 20} MiB")
+            finally:
+                response.close() if not response.closed else response.release_conn()
+        return Whole(response.status, response.headers, body)
+
     def document(
         self, call: Call, headers: Mapping[str, str], deadlines: Deadlines, party: Party
     ) -> Event:
@@ -169,15 +109,29 @@ class Client:
         deadlines.begin()
         return next(self.answers(Exchange(), call, headers, deadlines, party))
 
+    def _response(
+        self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,
+        party: Party,
+    ) -> urllib3.BaseHTTPResponse:  # fmt: skip
+        """Send a request; its answer has begun."""
+        try:
+            with _translated(party, deadlines, exchange):
+                response = self._sent(exchange, call, headers, deadlines)
+        except LlmrrError:
+            self.reached = False
+            raise
+        self.reached = True
+        return response
+
     def _sent(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines
     ) -> urllib3.BaseHTTPResponse:
         body = json.dumps(call.body, separators=(",", ":")).encode()
         known = {"content-type": "application/json", "user-agent": f"llmrr/{__version__}"}
         sent = Headers(known, **headers)
-        _current.exchange = exchange
         while True:
-            _current.seconds = left = deadlines.left()
+            left = deadlines.left()
+            connections.about_to_send(exchange, left)
             try:
                 return self._manager.urlopen(
                     "POST", self.url + call.path, body=body, headers=sent, retries=False,
@@ -186,19 +140,8 @@ class Client:
                 )  # fmt: skip
             except exceptions.ProtocolError:
                 # A kept connection that the server closed at this moment: nothing was answered.
-                if not _current.reused or exchange.cancelled or exchange.expired:
+                if not connections.was_reused() or exchange.cancelled or exchange.expired:
                     raise
-
-
-def manager(scheme: str, host: str) -> urllib3.PoolManager:
-    """What connects to a host: directly, or through the proxy of the environment."""
-    from urllib.request import getproxies, proxy_bypass
-
-    proxies = getproxies()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    if proxy is None or host in LOOPBACK or proxy_bypass(host):
-        return urllib3.PoolManager(maxsize=AT_ONCE)
-    return urllib3.ProxyManager(proxy if "://" in proxy else f"http://{proxy}", maxsize=AT_ONCE)
 
 
 def _blocks(

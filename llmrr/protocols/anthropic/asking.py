@@ -86,6 +86,8 @@ def _think(given: Fields) -> Think | None:
     if thinking is None:
         return None  # as the model does by itself
     kind = thinking.one_of("type", "enabled", "disabled", "adaptive", "between_tools")
+    if kind is None:
+        raise thinking.bad("type", "word of enabled, disabled, adaptive")
     if kind == "disabled":
         return "off"
     if effort is not None:
@@ -105,6 +107,11 @@ def _tools(given: Fields) -> tuple[Tool, ...]:
         if kind not in (None, "custom"):
             said = f"tools[{at}] is {kind!r}, which only Anthropic's own servers have"
             raise BadField(f"tools[{at}].type", said, "a tool with name and input_schema")
+        if isinstance(one, Mapping) and not one.get("name"):
+            raise BadField(f"tools[{at}].name", f"tools[{at}].name is missing", "a name")
+        if isinstance(one, Mapping) and not isinstance(one.get("input_schema"), Mapping):
+            said = f"tools[{at}].input_schema is no JSON Schema"
+            raise BadField(f"tools[{at}].input_schema", said, '{"type": "object"}')
     return turns.tools(found)
 
 
@@ -117,7 +124,7 @@ def _tool_choice(given: Fields) -> str | None:
             raise choice.bad("name", "name of a tool")
         return name
     if kind is None:
-        raise choice.bad("type", f"one of {', '.join(_CHOICES)}, tool")
+        raise choice.bad("type", f"word of {', '.join(_CHOICES)}, tool")
     return _CHOICES[kind]
 
 

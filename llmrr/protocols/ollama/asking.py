@@ -101,9 +101,14 @@ def _refuse(given: Fields) -> None:
 
 def _context(given: Fields) -> tuple[int, ...]:
     found = given.listed("context") or ()
-    if not all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in found):
+    if not all(map(_is_token, found)):
         raise given.bad("context", "list of tokens, as an answer gave them")
-    return tuple(found)
+    return tuple(map(int, found))
+
+
+def _is_token(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and value == value // 1 and value >= 0  # type: ignore[operator]
 
 
 def _asked(given: Fields, model: str, request: Request) -> Asked:

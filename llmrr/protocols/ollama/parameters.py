@@ -89,7 +89,7 @@ def think(given: Fields) -> Think | None:
     if value in ("low", "medium", "high"):
         found: Think = value
         return found
-    raise given.bad("think", "one of true, false, low, medium, high")
+    raise given.bad("think", "word of true, false, low, medium, high")
 
 
 def shape(given: Fields) -> Mapping[str, Any] | None:

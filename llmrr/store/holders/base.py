@@ -17,12 +17,10 @@ from llmrr.modelfile import json_value
 from llmrr.store import choice, external
 from llmrr.store.variants import (
     Variant,
+    encoder_of,
     gguf_variants,
     is_model,
-    is_projector,
     missing_parts,
-    plain_name,
-    projector,
 )
 from llmrr.types import Format, Recipe
 
@@ -223,7 +221,7 @@ def of_ggufs(
     known = {name: size or 0 for name, size in sizes.items()}
     variants = gguf_variants(known)
     for variant in variants:
-        image = _image_encoder(variant, variants, known)
+        image = encoder_of(variant.files[0], variants, known)
         names = (*variant.files, *([image] if image else []))
         name, source = called(variant)
         yield checked(
@@ -280,17 +278,6 @@ def own_files(sizes: Mapping[str, int | None]) -> dict[str, int | None]:
     return {
         name: size for name, size in sizes.items() if "/" not in name or name.startswith("onnx/")
     }
-
-
-def _image_encoder(
-    variant: Variant, variants: tuple[Variant, ...], sizes: Mapping[str, int]
-) -> str | None:
-    """The mmproj named like the model; one without a name is for a folder with one model."""
-    plain = plain_name(variant.files[0])
-    images = {name: plain_name(name) for name in sizes if is_projector(name)}
-    own = {name: 0 for name, words in images.items() if words and words in plain}
-    alone = len({plain_name(other.files[0]) for other in variants}) == 1
-    return projector(own) or (projector(dict.fromkeys(images, 0)) if alone else None)
 
 
 def _lack(

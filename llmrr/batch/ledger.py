@@ -1,0 +1,192 @@
+"""The files that the answers go to, a whole line at a time, in the order of the input. What a
+process left behind that was killed is taken up where it ends.
+
+The id of each line says which input and which options it belongs to, and the how-manieth it is: so
+a file proves by itself how far it has come, and no other file says anything of it.
+"""
+
+import errno
+import fcntl
+import heapq
+import os
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from llmrr.batch import replies
+from llmrr.batch.replies import Mark, Reply
+from llmrr.errors import DoesNotFit, LlmrrError, NotFound
+
+SYNC_S: Final = 1.0  # so much of what was answered may be asked again after a power cut
+
+
+class Done(NamedTuple):
+    """What is written already: how many lines, and how many of them are failures."""
+
+    lines: int = 0
+    failed: int = 0
+
+
+class Ledger:
+    """An output, and with ``errors`` another one for what failed. ``done`` is what they held when
+    they were opened.
+
+    Raises ``LlmrrError`` where a file holds something else, unless it is to be replaced
+    (``force``), and where another process is writing it.
+    """
+
+    def __init__(
+        self, output: Path, errors: Path | None, mark: Mark, *, force: bool = False
+    ) -> None:
+        self._mark, self._force = mark, force
+        self._files: list[_File] = []
+        try:
+            for path in (output, errors) if errors else (output,):
+                self._files.append(_File(path))
+            self.done = self._take_up()
+        except BaseException:
+            self.close()
+            raise
+
+    def write(self, at: int, custom_id: str | None, reply: Reply) -> None:
+        """Write the next line. Raises ``DoesNotFit`` for a full disk, and then nothing of it is
+        there."""
+        file = self._files[0 if reply.is_answered else -1]
+        file.append(replies.line(self._mark.id(at), custom_id, reply))
+
+    def close(self) -> None:
+        """Close the files, with all that was written on the disk. Twice is allowed."""
+        for file in self._files:
+            file.close()
+
+    def _take_up(self) -> Done:
+        """Count what is written, and cut off what is not whole, or stands behind a gap."""
+        if self._force:
+            for file in self._files:
+                file.cut(0)
+            return Done()
+        lines = failed = 0
+        ends = [0] * len(self._files)
+        written = (file.lines(self._mark, which) for which, file in enumerate(self._files))
+        for at, which, end, is_answered in heapq.merge(*written):
+            if at != lines:
+                break
+            lines, failed = lines + 1, failed + (not is_answered)
+            ends[which] = end
+        for file, end in zip(self._files, ends, strict=True):
+            file.cut(end)
+        return Done(lines, failed)
+
+
+class _File:
+    """A file that grows by lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _errors(path):
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._file: BinaryIO = os.fdopen(handle, "r+b", buffering=0)
+        self._synced, self._is_stale = time.monotonic(), False
+        self._end = 0
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise LlmrrError(
+                f'another process is writing "{path}"', "wait for its end, or name another file"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+
+    def lines(self, mark: Mark, which: int) -> Iterator[tuple[int, int, int, bool]]:
+        """Of each line that is whole: which it is, ``which``, where it ends, whether it is an
+        answer. Raises ``LlmrrError`` for one that is not of this batch."""
+        end = 0
+        with self.path.open("rb") as file:
+            for number, data in enumerate(file, 1):
+                head = replies.head(data)
+                if head is None and _is_torn(data, mark):
+                    return
+                if head is None or head.mark != mark:
+                    raise self._foreign(number, head and head.mark, mark)
+                end += len(data)
+                yield head.at, which, end, head.is_answered
+
+    def cut(self, end: int) -> None:
+        """Go on behind so many bytes."""
+        with _errors(self.path):
+            os.ftruncate(self._file.fileno(), end)
+            self._file.seek(end)
+        self._end = end
+
+    def append(self, data: bytes) -> None:
+        """Write a line: all of it, or nothing."""
+        with _errors(self.path):
+            try:
+                left = memoryview(data)
+                while left:
+                    left = left[self._file.write(left) :]
+            except BaseException:
+                with suppress(OSError):
+                    os.ftruncate(self._file.fileno(), self._end)
+                    self._file.seek(self._end)
+                raise
+            self._end += len(data)
+            self._is_stale = True
+            if time.monotonic() - self._synced > SYNC_S:
+                self._sync()
+
+    def close(self) -> None:
+        if not self._file.closed:
+            with _errors(self.path):
+                self._sync()
+            self._file.close()
+
+    def _sync(self) -> None:
+        if self._is_stale:
+            os.fsync(self._file.fileno())
+        self._synced, self._is_stale = time.monotonic(), False
+
+    def _foreign(self, number: int, found: Mark | None, mark: Mark) -> LlmrrError:
+        if found is None:
+            said = f'"{self.path}" holds something else (line {number} is no answer of a batch)'
+        elif found.input != mark.input:
+            said = f'"{self.path}" holds the answers to another input'
+        else:
+            said = f'"{self.path}" was begun with other options'
+        return LlmrrError(
+            f"{said}: nothing was written", "name another file, or --force to begin anew"
+        )
+
+
+def _is_torn(data: bytes, mark: Mark) -> bool:
+    """Whether it is a line of this batch that was not written to its end: a process was killed, or
+    the power cut, which leaves zeros."""
+    written, zero, _ = data.partition(b"\0")
+    start = f'{{"id": "{mark.id(0)[:-8]}'.encode()
+    is_ours = written.startswith(start) or start.startswith(written)
+    return is_ours and (bool(zero) or not data.endswith(b"\n"))
+
+
+class _errors:
+    """What the system says of a file, as an error of ours."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if not isinstance(error, OSError):
+            return
+        said = f'"{self._path}" cannot be written: {error.strerror}'
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise DoesNotFit(said, "make room; the same command goes on from there") from error
+        folder = self._path.parent
+        if error.errno == errno.ENOENT:
+            raise NotFound(said, f"mkdir -p {shlex.quote(str(folder))}") from error
+        raise LlmrrError(said, f"ls -ld {shlex.quote(str(folder))}") from error

@@ -1,0 +1,128 @@
+"""Lines that are answered here: by the router, from the models that it knows."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from llmrr.batch.items import CHAT, COMPLETIONS, RESPONSES, Item
+from llmrr.batch.replies import OK, Reply
+from llmrr.choosing.answering import Answer
+from llmrr.choosing.several import together
+from llmrr.errors import LlmrrError, NotFound, Unreachable
+from llmrr.protocols import base, openai
+from llmrr.protocols.base import Answered, Asked, Writer
+from llmrr.protocols.openai import embeddings, responses
+from llmrr.protocols.openai.output import ResponseWriter
+from llmrr.router import Router
+from llmrr.types import Chunk, Request
+
+AUTO: Final = "auto"  # leaves the choice to the router, as `llmrr serve` has it
+# A model is loaded once, and not anew for each line that is longer than those before it.
+CONTEXT_AT_LEAST: Final = 32768
+
+
+class How(NamedTuple):
+    """What holds for all lines: how a model is chosen, whether answers are kept and recorded, how
+    it is loaded and by which engine."""
+
+    strategy: str | None = None
+    cache: bool = True
+    log: bool = True
+    options: Mapping[str, object] = {}
+    engine: str | None = None
+
+    def choice(self) -> dict[str, Any]:
+        """The same for ``Router.run``."""
+        return {
+            "strategy": self.strategy, "log": self.log, "cache": None if self.cache else False,
+            "options": {"at_least": CONTEXT_AT_LEAST, **self.options}, "engine": self.engine,
+        }  # fmt: skip
+
+
+class LocalAsker:
+    """Asks a router. Safe to use from several threads."""
+
+    def __init__(self, router: Router, how: How) -> None:
+        self._router, self._how = router, how
+        self._under_way: set[Answer] = set()
+        self._lock, self._over = threading.Lock(), False
+
+    def __call__(self, item: Item) -> Reply:
+        """The answer; what goes wrong with it as a server would say it."""
+        try:
+            return Reply(OK, self._body(item), f"req_{uuid.uuid4().hex}")
+        except Exception as error:
+            status = base.status_of(error)
+            body = openai.error(error, status)
+            if not isinstance(error, LlmrrError):
+                body["error"]["message"] = f"this is a bug in llmrr: {type(error).__name__}"
+            given = f"req_{uuid.uuid4().hex}"
+            return Reply(status, body, given, is_lost=isinstance(error, Unreachable))
+
+    def close(self) -> None:
+        """Stop what is under way."""
+        with self._lock:
+            self._over = True
+            left = tuple(self._under_way)
+        for answer in left:
+            answer.cancel()
+
+    def _body(self, item: Item) -> Mapping[str, Any]:
+        if item.url == CHAT:
+            return self._whole(openai.chat(item.body), openai.ChatWriter)
+        if item.url == COMPLETIONS:
+            return self._whole(openai.completion(item.body), openai.CompletionWriter)
+        if item.url == RESPONSES:
+            return self._whole(_response(item.body), ResponseWriter)
+        return self._vectors(embeddings.embedding(item.body))
+
+    def _vectors(self, wanted: embeddings.Wanted) -> Mapping[str, Any]:
+        how = self._how
+        found = self._router.embedded(
+            wanted.texts, model=_name(wanted.model), options=how.options, engine=how.engine
+        )
+        name = wanted.model or found.model.name
+        told: Mapping[str, Any] = embeddings.vectors(wanted, found.vectors, name, found.usage)
+        return told
+
+    def _whole(
+        self, asked: Asked, make: Callable[[Answered, Asked], Writer]
+    ) -> Mapping[str, Any]:
+        choice = {**self._how.choice(), **asked.choice}
+
+        def begin(request: Request) -> Answer:
+            answer = self._router.run(request, model=_name(asked.model), **choice)
+            answer.held = True
+            return answer
+
+        answer = together(begin, (asked.request, *asked.others))
+        chunks = self._heard(answer)
+        about = Answered(
+            uuid.uuid4().hex, int(time.time()), asked.model or answer.model.name,
+            answer.model.name, answer.facts(),
+        )  # fmt: skip
+        return make(about, asked).whole(chunks)
+
+    def _heard(self, answer: Answer) -> list[Chunk]:
+        with self._lock:
+            self._under_way.add(answer)
+            if self._over:
+                answer.cancel()
+        try:
+            return list(answer)
+        finally:
+            answer.close()
+            with self._lock:
+                self._under_way.discard(answer)
+
+
+def _name(model: str | None) -> str | None:
+    return None if model in ("", AUTO) else model
+
+
+def _response(body: Mapping[str, Any]) -> Asked:
+    if (before := body.get("previous_response_id")) is not None:
+        raise NotFound(f"there is no response {before!r} here", "the whole conversation as input")
+    return responses.response(body)

@@ -1,0 +1,105 @@
+"""The same application on Ray Serve: replicas on the machines of a cluster, as many as there are
+requests for. Each has a queue, limits and figures of its own.
+"""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Any, Final, cast
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from llmrr.cluster import Replicas
+from llmrr.config import Config
+from llmrr.server import hosting
+from llmrr.server.security import Security
+from llmrr.server.service import Service
+
+NAME: Final = "llmrr"
+QUEUED: Final = 4  # requests that a replica is given, for each that it computes at once
+
+
+class Replica:
+    """The application of one replica. Its service is closed when Ray ends it."""
+
+    def __init__(self, service: Service, host: str) -> None:
+        self._service = service
+        self._app = hosting.application(service, host)
+        service.prepare()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            return await self._app(scope, receive, send)
+        while True:
+            kind = (await receive())["type"]
+            if kind == "lifespan.shutdown":
+                self._service.close()
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
+
+
+def run(
+    config: Config, replicas: Replicas, variables: Sequence[str], ready: Callable[[str], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM; Ray must be connected. ``variables`` hold keys that let
+    somebody in; ``ready`` is told the address. Raises what ``Security`` does."""
+    from ray import serve
+
+    host = cast(str, config.value("serve.host"))
+    keyring = Security(lambda: config, host, variables).keyring()
+    config = config._replace(keys=keyring.by_hash())
+    port = cast(int, config.value("serve.port")) or _free_port(host)
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    quiet = {"log_level": "ERROR", "enable_access_log": False}
+    ended = threading.Event()
+    before = {one: signal.signal(one, lambda *_: ended.set()) for one in _SIGNALS}
+    try:
+        serve.start(http_options={"host": host, "port": port}, logging_config=quiet)
+        serve.run(_deployment(config, replicas, host), name=NAME, logging_config=quiet)
+        ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        ended.wait()
+    finally:
+        serve.shutdown()
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def _deployment(config: Config, replicas: Replicas, host: str) -> Any:
+    """What Ray Serve runs: the application, and how many of it."""
+    from ray import serve
+
+    def build() -> ASGIApp:
+        from llmrr.router import Router
+
+        return Replica(Service(Router(config)), host)
+
+    at_once = cast(int, config.value("batching.max_batch_size"))
+    count: dict[str, Any] = {"num_replicas": replicas.least}
+    if replicas.least != replicas.most:
+        count = {
+            "autoscaling_config": {
+                "min_replicas": replicas.least, "max_replicas": replicas.most,
+                "target_ongoing_requests": at_once,
+            }
+        }  # fmt: skip
+    made = serve.deployment(
+        name=NAME, ray_actor_options=replicas.resources,
+        graceful_shutdown_timeout_s=config.value("serve.drain"),
+        max_ongoing_requests=QUEUED * at_once, **count,
+    )  # fmt: skip
+    return made(serve.ingress(build)(_Front)).bind()
+
+
+class _Front:
+    """What Ray Serve hangs the application on."""
+
+
+def _free_port(host: str) -> int:
+    with closing(hosting.listener(host, 0)) as found:
+        return int(found.getsockname()[1])
