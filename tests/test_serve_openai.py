@@ -11,7 +11,7 @@ from fakes import reply
 from openai_servers import OpenAIServer
 from provider_servers import KEY
 from provider_servers import MODEL as PROVIDED
-from serving import ASKED, Served, serving
+from serving import ANSWER, ASKED, Served, serving
 
 from llmrr.protocols import openai
 from llmrr.protocols.base import Answered
@@ -153,6 +153,16 @@ def test_what_the_router_knows_stands_in_the_headers(served):
         assert said.headers["x-llmrr-model"] == "small"
         assert said.headers["x-llmrr-strategy"] == "balanced"
         assert said.headers["x-request-id"].startswith("req_")
+
+
+def test_the_last_turn_is_gone_on_with(served):
+    begun = {"role": "assistant", "content": "The capital of France is"}
+    asked = {"messages": [*ASKED, begun], "temperature": 0, "continue_final_message": True}
+    said = served.ask(CHAT, asked).json()["choices"][0]["message"]["content"]
+    assert begun["content"] + said == ANSWER
+    for wrong in ({"add_generation_prompt": True}, {"messages": ASKED}, {"messages": [begun]}):
+        refused = served.ask(CHAT, {**asked, **wrong})
+        assert refused.json()["error"]["param"] == "continue_final_message"
 
 
 def test_a_kept_answer_is_marked(served):
@@ -422,6 +432,15 @@ def test_a_response_and_one_that_goes_on_with_it(scripted, engine):
     gone = scripted.ask(f"{RESPONSES}/{said['id']}", method="DELETE").json()
     assert gone == {"id": said["id"], "object": "response", "deleted": True}
     assert scripted.ask(f"{RESPONSES}/{said['id']}").status == 404
+
+
+def test_tokens_are_counted_before(served):
+    asked = {"input": "What is the capital of France?", "instructions": "Be brief."}
+    counted = served.ask(f"{RESPONSES}/input_tokens", asked).json()
+    said = served.ask(RESPONSES, {**asked, "max_output_tokens": 1}).json()
+    assert counted == {
+        "object": "response.input_tokens", "input_tokens": said["usage"]["input_tokens"],
+    }  # fmt: skip
 
 
 def test_what_is_not_to_be_stored_is_not(served):
