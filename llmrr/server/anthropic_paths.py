@@ -42,12 +42,12 @@ _USE: Final = shape(
 )  # fmt: skip
 _THOUGHT: Final = shape(
     ["type", "thinking"],
-    type={"const": "thinking"}, thinking=TEXT, signature=TEXT,
+    type={"const": "thinking"}, thinking=TEXT,
 )  # fmt: skip
 
 
 def _turn(role: str, *blocks: Schema) -> Schema:
-    content = {"anyOf": [_WORD, listed({"anyOf": blocks}, 1)]}
+    content = {"anyOf": [TEXT, listed({"anyOf": blocks})]}
     return shape(["role", "content"], role={"const": role}, content=content)
 
 
@@ -79,7 +79,7 @@ _MESSAGES: Final = shape(
     ["model", "max_tokens", "messages"],
     **_ASKED, max_tokens={"type": "integer", "minimum": 1}, stream=FLAG,
     temperature=number(0, 2), top_p=number(0, 1), top_k=whole(0),
-    stop_sequences={"type": ["array", "null"], "items": TEXT},
+    stop_sequences={"type": ["array", "string", "null"], "items": TEXT},
 )  # fmt: skip
 _MESSAGE: Final = shape(
     ["id", "type", "role", "content", "model", "stop_reason", "stop_sequence", "usage"],
