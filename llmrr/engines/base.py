@@ -29,8 +29,9 @@ class Options:
     a Jinja text that replaces the model's own, ``mmproj`` the file of its image encoder.
     ``at_least`` is the context taken, if it fits, without ``context_size``: several sequences begin
     with a part of it each, and grow. ``prefix_cache`` is how many bytes of computed beginnings of
-    prompts are kept beside those that slots hold, ``prefix_disk`` whether these outlive the
-    process, ``speculate`` how many tokens are guessed ahead (0 is none).
+    prompts are kept beside those that slots hold (by default some with ``crowded``, else none),
+    ``prefix_disk`` whether these outlive the process, ``speculate`` how many tokens are guessed
+    ahead (0 is none).
     """
 
     context_size: int | None = None
@@ -47,7 +48,7 @@ class Options:
     lora: tuple[tuple["Path", float], ...] = ()
     chat_template: str | None = None
     mmproj: "Path | None" = None
-    prefix_cache: int = 0
+    prefix_cache: int | None = None
     prefix_disk: bool = False
     speculate: int = 0
 

@@ -13,6 +13,7 @@ from llmrr.kinds import (
     REVISION,
     SECONDS,
     SHARE,
+    SIZE,
     SOURCE,
     STOP,
     TEXT,
@@ -52,6 +53,15 @@ _LOADING: tuple[tuple[str, Kind, object, str, str], ...] = (
     ("chat_template", CHAT_TEMPLATE, None,
      "A Jinja chat template in place of the model's own, or file:PATH.",
      '"file:./template.jinja"'),
+    ("prefix_cache", SIZE, "512 MB",
+     "How many bytes of what was computed of prompts llmrr serve keeps for others that begin so, "
+     "beside what its slots hold.", '"2 GB"'),
+    ("prefix_disk", FLAG, False,
+     "Whether these are saved when it ends, as much of them in the cache directory, and are there "
+     "when it begins again.", "true"),
+    ("speculate", whole(0, 64), 0,
+     "How many tokens are guessed ahead at most, from what was said before: faster where an answer "
+     "repeats its prompt, the same answer. 0 is none.", "8"),
 )  # fmt: skip
 
 # What onnxruntime and MLX know of these.

@@ -18,7 +18,7 @@ from llmrr.engines.llamacpp.choice import Choice
 from llmrr.engines.llamacpp.context import Context, Shape, goes_back
 from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large, threads
 from llmrr.engines.llamacpp.loading import LoadedModel
-from llmrr.engines.llamacpp.options import flash_attention
+from llmrr.engines.llamacpp.options import flash_attention, prefix_cache
 from llmrr.engines.llamacpp.prefixes import Prefixes
 from llmrr.engines.llamacpp.task import Pictured
 from llmrr.engines.stream import AnswerStream
@@ -96,10 +96,14 @@ class LlamaModel:
 
     def template_for(self, request: Request) -> Template:
         """The one for this request: some models have another one where there are tools."""
+        with_tools = prompting.has_tools(request) and not self._options.chat_template
+        return self._tool_template if with_tools else self.template
+
+    @cached_property
+    def _tool_template(self) -> Template:
         named = self.info.templates.get(prompting.TOOL_TEMPLATE)
-        if not named or self._options.chat_template or not prompting.has_tools(request):
-            return self.template
-        return Template(named, bos=self.template.bos, eos=self.template.eos)
+        own = self.template
+        return Template(named, bos=own.bos, eos=own.eos) if named else own
 
     @property
     def _template_text(self) -> str:
@@ -336,11 +340,12 @@ class LlamaModel:
 
 
 def _prefixes(place: ModelFiles, options: Options) -> Prefixes:
-    if not options.prefix_disk:
-        return Prefixes(options.prefix_cache)
+    limit = prefix_cache(options)
+    if not (limit and options.prefix_disk):
+        return Prefixes(limit)
     from llmrr.engines.llamacpp.saved import Saved
 
-    return Prefixes(options.prefix_cache, Saved(place.path, options))
+    return Prefixes(limit, Saved(place.path, options, limit))
 
 
 def _rounded(tokens: int) -> int:

@@ -16,6 +16,15 @@ KV_TYPES = {  # llama.cpp's ggml_type by name
 FLASH_PROMPT = 256
 FLASH_PROMPT_SHARE = 32  # prompt tokens per token of the answer
 
+PREFIX_CACHE = 512_000_000  # bytes
+
+
+def prefix_cache(options: Options) -> int:
+    """How many bytes of computed beginnings of prompts are kept beside those that slots hold."""
+    if options.prefix_cache is not None:
+        return options.prefix_cache
+    return PREFIX_CACHE if options.crowded else 0
+
 
 def flash_attention(
     options: Options, accelerated: bool, prompt_tokens: int, max_tokens: int | None

@@ -17,8 +17,9 @@ from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.metadata import version
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from llmrr import paths
 from llmrr.engines.base import Options
@@ -41,8 +42,8 @@ class _Header(NamedTuple):
 class Saved:
     """The files of one model; all models together take at most ``limit`` bytes."""
 
-    def __init__(self, model: Path, options: Options) -> None:
-        self._limit = options.prefix_cache
+    def __init__(self, model: Path, options: Options, limit: int) -> None:
+        self._limit = limit
         self._key = _key(model, options)
         self._root = paths.cache_dir() / "prefixes"
         self._folder = self._root / self._key.hex()[:32]
@@ -131,7 +132,7 @@ def _state(path: Path, header: _Header) -> State | None:
     return None
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> BufferedReader:
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     if hasattr(os, "getuid") and os.fstat(handle).st_uid != os.getuid():
         os.close(handle)

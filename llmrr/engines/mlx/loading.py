@@ -15,7 +15,10 @@ from llmrr.engines.tokens import Tokens
 from llmrr.errors import FeatureMissing
 from llmrr.types import ModelFiles
 
-HAS_NOT: Final = ("lora", "kv_type", "flash_attention", "mmap", "mlock", "threads", "mmproj")
+HAS_NOT: Final = (
+    "lora", "kv_type", "flash_attention", "mmap", "mlock", "threads", "mmproj",
+    "prefix_cache", "prefix_disk", "speculate",
+)  # fmt: skip
 
 
 def load(place: ModelFiles, options: Options, began: float) -> LocalModel:

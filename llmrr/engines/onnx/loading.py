@@ -20,7 +20,10 @@ from llmrr.errors import FeatureMissing
 from llmrr.hardware import Hardware
 from llmrr.types import ModelFiles, ModelInfo
 
-HAS_NOT: Final = ("lora", "kv_type", "flash_attention", "mmap", "mlock", "mmproj")
+HAS_NOT: Final = (
+    "lora", "kv_type", "flash_attention", "mmap", "mlock", "mmproj",
+    "prefix_cache", "prefix_disk", "speculate",
+)  # fmt: skip
 # As with llama.cpp: threads that wait for each other after every matrix gain a small model nothing.
 SMALL_BYTES: Final = 16 * 1024 * 1024
 

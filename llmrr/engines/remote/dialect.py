@@ -214,7 +214,8 @@ def refuse_options(provider: str, options: Options, known: Sequence[str] = ()) -
     something only to a model on this machine."""
     usual = Options()
     for name in ("context_size", "gpu_layers", "threads", "flash_attention", "kv_type", "mmap",
-                 "mlock", "lora", "chat_template"):  # fmt: skip
+                 "mlock", "lora", "chat_template", "prefix_cache", "prefix_disk",
+                 "speculate"):  # fmt: skip
         if name not in known and getattr(options, name) != getattr(usual, name):
             raise FeatureMissing(
                 f"{provider} has no {name}: the model runs elsewhere", f"leave out {name}"
