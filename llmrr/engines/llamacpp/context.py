@@ -216,7 +216,7 @@ def _outputs(shape: Shape) -> int:
     """How many logits a batch gives at most; 0 is one for each of its tokens."""
     if shape.all_logits or shape.pooled is not None:
         return 0
-    return shape.slots * (1 + shape.drafted)
+    return min(UBATCH, shape.slots * (1 + shape.drafted))
 
 
 def _even(tokens: int, slots: int) -> int:
