@@ -222,17 +222,45 @@ def conversations(
 
 def summary(connection: "sqlite3.Connection", since: float | None = None) -> Summary:
     """Figures per model and per day of the runs at or after ``since`` (epoch seconds)."""
-    sql = """SELECT model, at, error IS NOT NULL, prompt_tokens, cached_tokens, completion_tokens,
-        first_token_s, total_s, cache IS NOT NULL, cost FROM runs
-        WHERE at >= ? AND import_id IS NULL"""
-    with database.errors():
-        rows = connection.execute(sql, (since or 0.0,)).fetchall()
+    return _summary(_facts(connection, since))
+
+
+def daily(
+    connection: "sqlite3.Connection", since: float | None = None
+) -> tuple[Summary, dict[str, tuple[ModelSummary, ...]]]:
+    """``summary``, and the same figures per model of each local day (``YYYY-MM-DD``) with a run,
+    the first day first."""
+    from datetime import date
+
+    rows = _facts(connection, since)
+    days: dict[int, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        days.setdefault(date.fromtimestamp(row[1]).toordinal(), []).append(row)
+    found = {date.fromordinal(day).isoformat(): _models(days[day]) for day in sorted(days)}
+    return _summary(rows), found
+
+
+def _summary(rows: Sequence[tuple[Any, ...]]) -> Summary:
+    return Summary(_models(rows), _days(rows))
+
+
+def _models(rows: Sequence[tuple[Any, ...]]) -> tuple[ModelSummary, ...]:
     by_model: dict[str, list[tuple[Any, ...]]] = {}
     for row in rows:
         by_model.setdefault(row[0], []).append(row[1:])
     models = [_model_summary(model, of_model) for model, of_model in by_model.items()]
-    models.sort(key=lambda model: (-model.runs, model.model))
-    return Summary(tuple(models), _days(rows))
+    return tuple(sorted(models, key=lambda model: (-model.runs, model.model)))
+
+
+def _facts(
+    connection: "sqlite3.Connection", since: float | None
+) -> list[tuple[Any, ...]]:
+    """The runs at or after ``since``, as summaries take them."""
+    sql = """SELECT model, at, error IS NOT NULL, prompt_tokens, cached_tokens, completion_tokens,
+        first_token_s, total_s, cache IS NOT NULL, cost FROM runs
+        WHERE at >= ? AND import_id IS NULL"""
+    with database.errors():
+        return connection.execute(sql, (since or 0.0,)).fetchall()
 
 
 def prune(

@@ -1,5 +1,6 @@
 """A scripted engine: it says what a test tells it to, and records what it was asked."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +80,23 @@ class FakeStream(Iterator[Chunk]):
         self.cancelled = True
         if self.steps:
             self.steps = [self.last("cancelled")]
+
+
+class Endless(FakeStream):
+    """A reply that goes on until it is stopped."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.stopped = threading.Event()
+
+    def __next__(self) -> Chunk:
+        if not self.stopped.wait(0.01):
+            return Chunk(text="word ", tokens=(1,))
+        return super().__next__()
+
+    def cancel(self) -> None:
+        super().cancel()
+        self.stopped.set()
 
 
 class FakeModel:

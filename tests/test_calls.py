@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from llmrr.engines.calls.base import Said, Syntax
 from llmrr.engines.calls.families import FAMILIES, family_of
 from llmrr.engines.calls.functionary import FUNCTIONARY_2, FUNCTIONARY_3
-from llmrr.engines.calls.gemma import FUNCTION_GEMMA, GEMMA_4, PROMPTED
+from llmrr.engines.calls.gemma import FUNCTION_GEMMA, GEMMA_4
+from llmrr.engines.calls.glm import PAIRS
 from llmrr.engines.calls.harmony import HARMONY
 from llmrr.engines.calls.llama import LLAMA
 from llmrr.engines.calls.marked import DEEPSEEK_3, DEEPSEEK_R1, KIMI
-from llmrr.engines.calls.markup import ELEMENTS, FUNCTION, PAIRS, SEED
+from llmrr.engines.calls.markup import ELEMENTS, FUNCTION, SEED
 from llmrr.engines.calls.mistral import LISTED, NAMED
 from llmrr.engines.calls.parsing import Parser
+from llmrr.engines.calls.prompted import PROMPTED
 from llmrr.engines.calls.tagged import APRIEL, GRANITE, HERMES, MINIMAX, NEMOTRON
 from llmrr.types import Tool, ToolCall
 
@@ -364,7 +366,8 @@ FRAGMENTS = st.sampled_from(sorted({
     '{"name": "weather", "arguments": {"city": "Paris"}}', '{"city": "Paris"}', "weather", "\n",
     " ", "all\n", "call:weather", "{city:", "1}", "[weather(city='x')]", "```json\n", "```",
     "<function=", "weather>", "<parameter=city>", "</parameter>", "</function>", "<arg_key>",
-    "</arg_key>", "commentary to=functions.weather ", "final", "analysis", "json", ";", ", ", "}", "]", "Hm.",
+    "</arg_key>", "commentary to=functions.weather ", "final", "analysis", "json", ";", ", ", "}",
+    "]", "Hm.", "NaN", "1e999",
 }))  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from llmrr.engines import prompting
 from llmrr.engines.base import Options
 from llmrr.engines.calls.base import Syntax
 from llmrr.engines.calls.families import FAMILIES
+from llmrr.engines.calls.functionary import FUNCTIONARY_3
 from llmrr.engines.calls.harmony import HARMONY
 from llmrr.engines.calls.tagged import HERMES
 from llmrr.engines.llamacpp import ENGINE
@@ -33,8 +34,11 @@ SCHEMA: dict[str, Any] = {
         "dry": {"type": "boolean"},
         "hour": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 9}, {"type": "null"}]},
         "word": {"enum": ["a", 1, None]},
+        "place": {"$ref": "#/$defs/place"},
     },
     "required": ["city"],
+    "$defs": {"place": {"type": "object", "properties": {"level": {"const": "sea"}},
+                        "required": ["level"], "additionalProperties": False}},
     "additionalProperties": False,
 }
 TOOLS = (Tool("weather", "The weather.", SCHEMA), Tool("now", "The time.", {
@@ -262,6 +266,15 @@ def test_what_cannot_be_done_is_refused(
     shown(model, template_of(HERMES))
     with pytest.raises(error, match=said):
         model.generate(request_)
+
+
+def test_an_answer_that_is_begun_goes_on_as_words(model: LlamaModel) -> None:
+    shown(model, template_of(FUNCTIONARY_3))
+    request = replace(asked(tools=TOOLS), begun="Good")
+    prompt = prompting.prompted(request, model.template, templated=True)
+    assert prompt.text.endswith(">>>all\nGood")
+    assert prompt.offer is not None
+    assert prompt.offer.parser().push(" day.").text == " day."
 
 
 def test_nothing_is_called_where_the_choice_is_none(model: LlamaModel) -> None:

@@ -114,6 +114,34 @@ def test_a_killed_batch_goes_on(on_cluster: str, tmp_path: Path) -> None:
     assert [row["custom_id"] for row in read(out)] == names
 
 
+def workers(home: str) -> list[int]:
+    """The processes in which replicas of a batch of this test live."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            is_replica = (place / "cmdline").read_bytes().startswith(b"ray::MapWorker")
+            if is_replica and f"LLMRR_HOME={home}".encode() in (place / "environ").read_bytes():
+                found.append(int(place.name))
+    return found
+
+
+def test_a_replica_that_dies_costs_no_line(on_cluster: str, tmp_path: Path) -> None:
+    names = write(Path("in.jsonl"), 300, max_tokens=40, ignore_eos=True)
+    more = ("batch", "in.jsonl", "out.jsonl", "--ray", "--replicas", "2", "--parallel", "2")
+    process = spawned(*more, cwd=tmp_path, address=on_cluster)
+    out = Path("out.jsonl")
+    while not (out.exists() and out.stat().st_size):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    living = workers(os.environ["LLMRR_HOME"])
+    assert len(living) == 2
+    os.kill(living[0], signal.SIGKILL)
+    assert process.poll() is None
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert [row["custom_id"] for row in read(out)] == names
+
+
 @contextmanager
 def serving(*more: str, cwd: Path, address: str) -> Iterator[str]:
     process = spawned("serve", "--ray", "--port", "0", *more, cwd=cwd, address=address)
@@ -186,13 +214,22 @@ def test_replicas_come_with_the_load(on_cluster: str, tmp_path: Path) -> None:
         assert len(began) >= 2
 
 
-def test_a_client_that_leaves_frees_its_replica(on_cluster: str, tmp_path: Path) -> None:
-    with serving(cwd=tmp_path, address=on_cluster) as url:
+def test_keys_hold_on_replicas_and_a_client_that_leaves_frees_its_own(
+    on_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "a-key-of-the-front-0123456789"
+    monkeypatch.setenv("FRONT_KEY", key)  # of who starts it: the cluster does not have it
+    headers = {"authorization": f"Bearer {key}"}
+    with serving("--api-key-env", "FRONT_KEY", cwd=tmp_path, address=on_cluster) as url:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(url)
+        assert refused.value.code == 401
+        refused.value.close()
         host = url.removeprefix("http://")
         connection = http.client.HTTPConnection(host, timeout=60)
         body = {"model": "small", "prompt": "a", "max_tokens": 100_000, "stream": True,
                 "ignore_eos": True}  # fmt: skip
-        connection.request("POST", "/v1/completions", json.dumps(body))
+        connection.request("POST", "/v1/completions", json.dumps(body), headers)
         response = connection.getresponse()
         assert response.readline()
         connection.sock.close()

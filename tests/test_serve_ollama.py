@@ -23,7 +23,7 @@ from llmrr.pool.deciding import Held, Rules, due, expired
 from llmrr.protocols.fields import Fields
 from llmrr.protocols.ollama import conversation, parameters
 from llmrr.router import Router
-from llmrr.server import hosting
+from llmrr.server import hosting, managing, ollama_models, units
 from llmrr.server.keyring import hashed
 from llmrr.server.service import Service
 from llmrr.types import Message, ToolCall
@@ -105,10 +105,12 @@ def test_log_probabilities(served):
 
 
 def test_a_shape_is_kept(served):
-    shape = {"type": "object", "properties": {"n": {"type": "boolean"}}, "required": ["n"],
-             "additionalProperties": False}  # fmt: skip
-    said = served.ask("/api/generate", {**PROMPT, "format": shape, "stream": False}).json()
-    assert json.loads(said["response"])["n"] in (True, False)
+    shape = {"type": "object", "properties": {"n": {"type": "boolean"}}, "required": ["n"]}
+    for seed in range(3):
+        body = {**PROMPT, "format": shape, "stream": False, "options": {"seed": seed}}
+        said = served.ask("/api/generate", body).json()
+        found = json.loads(said["response"])
+        assert found in ({"n": True}, {"n": False})  # and nothing besides
 
 
 @pytest.mark.parametrize(("path", "body", "names"), [
@@ -364,6 +366,17 @@ def test_a_model_comes_gets_a_name_and_goes(server: Hub):
         assert (absent.status, list(absent.json())) == (404, ["error"])
 
 
+def test_a_pull_that_nobody_waits_for_ends(server: Hub):
+    path = tiny_llama(Path("made.gguf"), kind="q8_0", width=64, layers=1)
+    server.add("acme/Tiny-GGUF", {"tiny-Q8_0.gguf": path.read_bytes()})
+    with Router({}) as router:
+        pulling = ollama_models.Pulling(managing.planned(router, "acme/Tiny-GGUF:Q8_0"))
+        pulling.left.set()
+        with pytest.raises(LlmrrError, match="nobody waits"):
+            pulling.work()
+        assert router.catalogue.entries() == []
+
+
 def test_models_are_changed_by_a_key_that_may():
     keys = {"boss": {"hash": hashed("a-key-of-the-boss-1"), "may_manage": True},
             "team": {"hash": hashed("a-key-of-the-team-1")}}  # fmt: skip
@@ -415,6 +428,10 @@ def test_both_addresses_are_answered(monkeypatch):
         service.close()
         for one in listeners:
             one.close()
+
+
+def test_a_unit_listens_there_too():
+    assert "--ollama" in units.text("systemd", {"serve": {"ollama": True}}, ())
 
 
 def test_a_port_that_ollama_has_is_said_so(monkeypatch):

@@ -19,8 +19,8 @@ from llmrr.router import Router
 from llmrr.types import Chunk, Request
 
 AUTO: Final = "auto"  # leaves the choice to the router, as `llmrr serve` has it
-# A model is loaded once, and not anew for each line that is longer than those before it.
-CONTEXT_AT_LEAST: Final = 32768
+# A model is loaded once for many lines at once, and not anew for each that is longer.
+OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
 
 
 class How(NamedTuple):
@@ -37,7 +37,7 @@ class How(NamedTuple):
         """The same for ``Router.run``."""
         return {
             "strategy": self.strategy, "log": self.log, "cache": None if self.cache else False,
-            "options": {"at_least": CONTEXT_AT_LEAST, **self.options}, "engine": self.engine,
+            "options": {**OPTIONS, **self.options}, "engine": self.engine,
         }  # fmt: skip
 
 

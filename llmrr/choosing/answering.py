@@ -76,6 +76,11 @@ class Answer(Iterator[Chunk]):
         return self._attempts.asks.cost
 
     @property
+    def tokens(self) -> int:
+        """Tokens that have come so far; guessed of what a provider does not count."""
+        return self._tokens + -(-self._uncounted // BYTES_PER_TOKEN)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how it was asked."""
         return self._current.stream.notes
@@ -155,8 +160,7 @@ class Answer(Iterator[Chunk]):
             self._end(error)
             raise error
         try:
-            guessed = -(-self._uncounted // BYTES_PER_TOKEN)
-            self._attempts.after(error, text, self._tokens + guessed, is_guess=guessed > 0)
+            self._attempts.after(error, text, self.tokens, is_guess=self._uncounted > 0)
             if self._cancelled:  # while it was waited
                 raise error
             self._current = self._attempts.begin()

@@ -38,6 +38,11 @@ class Several(Answer):
         known = [one.cost for one in self._answers if one.cost is not None]
         return sum(known) if known else None
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of all of them that have come so far."""
+        return sum(one.tokens for one in self._answers)
+
     def __next__(self) -> Chunk:
         while self._at < len(self._answers):
             answer = self._answers[self._at]

@@ -80,5 +80,5 @@ def batch(
         not no_log, parallel, url, api_key_env, ray, replicas, force, json,
         dict(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed),
     )  # fmt: skip
-    with Router(warn=output.note) as router:
+    with Router(warn=output.note, **batching.tables(parallel)) as router:
         batching.finish(batching.run(router, asked), json=json)

@@ -22,6 +22,7 @@ _IN_BODIES: Final = frozenset((
     "temperature", "top_k", "top_p", "min_p", "typical_p", "repeat_penalty", "frequency_penalty",
     "presence_penalty", "seed", "stop", "max_tokens", "ignore_eos",
 ))  # fmt: skip
+MOST_SLOTS: Final = 256
 EVERY_S: Final = 0.2  # between two changes of the line that counts
 
 
@@ -46,6 +47,11 @@ class Asked(NamedTuple):
     force: bool
     json: bool
     params: Mapping[str, Any]
+
+
+def tables(parallel: int | None) -> dict[str, Any]:
+    """What ``--parallel`` states of the configuration: a model of this machine takes as many."""
+    return {} if parallel is None else {"batching": {"max_batch_size": min(parallel, MOST_SLOTS)}}
 
 
 def run(router: Router, asked: Asked) -> job.Summary:

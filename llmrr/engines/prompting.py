@@ -127,7 +127,10 @@ def _begun(prompt: Prompt, answer: str) -> Prompt:
     text = prompt.text
     if prompt.opened:
         text += ("" if text.endswith("\n") else "\n") + f"\n{prompt.markers.close[0]}\n\n"
-    return replace(prompt, text=text + answer, opened=False)
+    offer = prompt.offer
+    if offer and offer.opened:
+        text, offer = text + offer.syntax.addressed, replace(offer, opened="")
+    return replace(prompt, text=text + answer, opened=False, offer=offer)
 
 
 def constraint(

@@ -19,6 +19,7 @@ from llmrr.server import (
     ollama_models,
     openai,
     openapi,
+    page,
     responses,
     routing,
     telling,
@@ -33,8 +34,16 @@ PARTS = (
 
 
 async def described(request: Request) -> Response:
-    """``GET /openapi.json``: all of them."""
+    """``GET /openapi.json``: all of them, but for what is the page's own."""
     return telling.as_json(openapi.document([*(part.PATHS for part in PARTS), PATHS]))
+
+
+async def root(request: Request) -> Response:
+    """``GET /``: the page for a browser; clients of Ollama look there whether it is up."""
+    is_browser = "text/html" in request.headers.get("accept", "")
+    found = await (page.respond if is_browser else ollama.alive)(request)
+    found.headers["vary"] = "accept"
+    return found
 
 
 PATHS: openapi.Paths = {
@@ -42,7 +51,12 @@ PATHS: openapi.Paths = {
         "get": openapi.operation("This document.", openapi.answer(openapi.OBJECT))
     }
 }
-ROUTES = [*(route for part in PARTS for route in part.ROUTES), Route("/openapi.json", described)]
+ROUTES = [
+    *(route for part in PARTS for route in part.ROUTES),
+    Route("/openapi.json", described),
+    Route("/", root),
+    *page.ROUTES,
+]
 
 
 class App(Starlette):

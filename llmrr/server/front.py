@@ -11,13 +11,14 @@ from llmrr.errors import LlmrrError
 from llmrr.protocols.base import status_of
 from llmrr.server import callers, faults
 from llmrr.server.callers import ANYONE, Caller, Visit
+from llmrr.server.page.files import TABLE
 from llmrr.server.refusals import Draining
 from llmrr.server.security import Security
 
 logger = logging.getLogger("llmrr.access")
 
 # What is told without a key: that the server is there, the page, what its protocols are.
-OPEN: Final = frozenset(("/", "/health", "/openapi.json", "/favicon.ico"))
+OPEN: Final = frozenset(("/health", "/openapi.json", "/favicon.ico", *TABLE))
 LEFT: Final = 499  # nginx's status for a client that left before its answer
 Ended = Callable[[str, str, int, float], None]
 

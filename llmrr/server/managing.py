@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from starlette.requests import Request
 
-from llmrr import database, hub
+from llmrr import database
 from llmrr.catalogue import BUILTIN, runnable
 from llmrr.errors import InvalidRequest, NotFound
 from llmrr.router import Router
@@ -49,13 +49,11 @@ def planned(router: Router, name: str) -> planning.Plan:
 
 
 def fetch(plan: planning.Plan, arrived: Callable[[str, int], None]) -> None:
-    """Carry out a plan; ``arrived`` is told how many bytes of a file are there, and may raise
-    ``hub.Stopped``. Over a connection of its own: it goes on for long."""
+    """Carry out a plan; ``arrived`` is told how many bytes of a file are there, and may raise.
+    Over a connection of its own: it goes on for long."""
     connection = database.open_database()
     try:
         pull.run(connection, plan, arrived=arrived)
-    except hub.Stopped:
-        pass
     finally:
         connection.close()
 

@@ -178,7 +178,6 @@ async def not_offered(request: Request) -> Response:
 
 
 ROUTES = [
-    Route("/", alive),
     Route("/api/version", version),
     Route("/api/generate", generate, methods=["POST"]),
     Route("/api/chat", chat, methods=["POST"]),

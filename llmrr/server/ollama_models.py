@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from llmrr import engines, hub
+from llmrr import engines
 from llmrr.choosing import infos
 from llmrr.errors import InvalidRequest, LlmrrError
 from llmrr.inventory import Installed
@@ -62,7 +62,10 @@ async def pull(request: Request) -> Response:
     plan = await service.aside(lambda: managing.planned(service.router, name))
     pulling = Pulling(plan)
     if Fields(body).flag("stream") is False:
-        await service.aside(pulling.work)
+        try:
+            await service.aside(pulling.work)
+        finally:
+            pulling.left.set()
         service.changed()
         return JSONResponse({"status": "success"})
     return StreamingResponse(_progress(service, pulling), media_type=MEDIA_TYPES[ndjson])
@@ -107,7 +110,7 @@ class Pulling:
 
     def _arrived(self, name: str, count: int) -> None:
         if self.left.is_set():
-            raise hub.Stopped
+            raise LlmrrError("nobody waits for this model any more", "ask for it again")
         self._there[name] = count
 
     def told(self) -> Iterator[Mapping[str, Any]]:
@@ -123,6 +126,7 @@ class Pulling:
 
 async def _progress(service: Service, pulling: Pulling) -> AsyncIterator[str]:
     working = asyncio.ensure_future(service.aside(pulling.work))
+    working.add_done_callback(lambda done: done.cancelled() or done.exception())  # if nobody asks
     try:
         yield ndjson(Event({"status": "pulling manifest"}))
         told: list[Mapping[str, Any]] = []

@@ -97,9 +97,9 @@ ANSWERING: Final[dict[str, Any]] = {
     "/api/create": _refused(),
     "/api/push": _refused(),
     "/api/blobs/{digest}": _refused(parameter("digest")),
-    "/": {"get": {"summary": "Whether it is up, for clients of Ollama.", "responses": {
-        "200": {"description": "It is.", "content": {"text/plain": {"schema": TEXT}}},
-    }}},
+    "/": {"get": {"summary": "Whether it is up, for clients of Ollama; a page for browsers.",
+                  "responses": {"200": {"description": "It is.", "content": {
+                      "text/plain": {"schema": TEXT}, "text/html": {"schema": TEXT}}}}}},
     "/api/version": _gets("The version of the interface.", shape(["version"], version=TEXT)),
 }  # fmt: skip
 _MODELS: Final = shape(["models"], models=listed(shape(["name", "model", "size", "details"])))

@@ -50,6 +50,11 @@ class Running:
         self._place_of = place_of
         self._ticket = queue.enter(places, key, units, self._launch)
 
+    @property
+    def ended(self) -> bool:
+        """Will nothing more come?"""
+        return self._ended
+
     async def first(self) -> None:
         """Wait until something has come. Raises what it failed with before that."""
         await self._heard

@@ -26,6 +26,7 @@ from llmrr.server.counting import Metrics
 from llmrr.server.gates import Gates
 from llmrr.server.kept_responses import KeptResponses
 from llmrr.server.queueing import Places, Queue
+from llmrr.server.recent import Recent
 from llmrr.server.refusals import Draining, QueueFull
 from llmrr.server.running import Running
 from llmrr.types import Request
@@ -62,7 +63,7 @@ class Service:
         self.is_draining = False
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self._settings()[1].room(place))
-        self.responses = KeptResponses()
+        self.responses, self.recent = KeptResponses(), Recent()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     # -- names ---------------------------------------------------------------------------------
@@ -256,9 +257,10 @@ class Service:
         known = answer.attempt.stream.progress[1] if answer else 0
         if answer is not None and answer.usage is not None:  # it has ended, or was kept
             known = answer.usage.prompt_tokens
-        return Answered(
-            uuid.uuid4().hex, int(time.time()), asked.model or name or AUTO, name, decision, known
-        )
+        id = uuid.uuid4().hex
+        self.recent.note(id, running)
+        named = asked.model or name or AUTO
+        return Answered(id, int(time.time()), named, name, decision, known)
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""

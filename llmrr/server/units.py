@@ -16,7 +16,7 @@ KINDS: Final = ("systemd", "launchd")
 LABEL: Final = "org.llmrr.serve"
 _FLAGS: Final = {
     "host": "--host", "port": "--port", "max_queue": "--max-queue", "timeout": "--timeout",
-    "max_batch_size": "--parallel", "log_requests": "--log-requests",
+    "max_batch_size": "--parallel", "ollama": "--ollama", "log_requests": "--log-requests",
 }  # fmt: skip
 _SYSTEMD: Final = """\
 # {head}

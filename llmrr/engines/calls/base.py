@@ -50,7 +50,8 @@ class Syntax:
     and with one of ``following`` behind another call. ``closers`` are the characters of which one
     must come before anything is decided. ``marks`` are the control tokens inside. ``always``: also
     an answer without tools is written in this way. ``opened`` is how a prompt ends that begins what
-    the family writes; ``lead`` is what its calls begin with in a grammar.
+    the family writes; ``lead`` is what its calls begin with in a grammar,
+    and ``addressed`` what stands before words.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Syntax:
     always: bool = False
     opened: str | None = None
     lead: str = ""
+    addressed: str = ""
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         """What a text holds that begins where a call may; ``last``: nothing more will come. What
@@ -102,7 +104,14 @@ class Syntax:
 
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]"]', re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = JSONDecoder(strict=False)  # a model writes a line break into a string as it is
+
+
+def _no_json(name: str) -> None:
+    raise ValueError(name)
+
+
+# A model writes a line break into a string as it is; NaN is no JSON.
+_DECODER = JSONDecoder(strict=False, parse_constant=_no_json)
 _STRICT = JSONDecoder()
 
 

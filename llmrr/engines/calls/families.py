@@ -5,12 +5,14 @@ from typing import Final
 
 from llmrr.engines.calls.base import Syntax
 from llmrr.engines.calls.functionary import FUNCTIONARY_2, FUNCTIONARY_3
-from llmrr.engines.calls.gemma import FUNCTION_GEMMA, GEMMA_4, PROMPTED
+from llmrr.engines.calls.gemma import FUNCTION_GEMMA, GEMMA_4
+from llmrr.engines.calls.glm import PAIRS
 from llmrr.engines.calls.harmony import HARMONY
 from llmrr.engines.calls.llama import LLAMA
 from llmrr.engines.calls.marked import DEEPSEEK_3, DEEPSEEK_R1, KIMI
-from llmrr.engines.calls.markup import ELEMENTS, FUNCTION, PAIRS, SEED
+from llmrr.engines.calls.markup import ELEMENTS, FUNCTION, SEED
 from llmrr.engines.calls.mistral import LISTED, NAMED
+from llmrr.engines.calls.prompted import PROMPTED
 from llmrr.engines.calls.tagged import APRIEL, GRANITE, HERMES, MINIMAX, NEMOTRON
 
 # The first whose sign stands in a template is it: a sign that is a part of another's comes later.

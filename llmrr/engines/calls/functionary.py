@@ -32,7 +32,7 @@ class Functionary(Syntax):
     ) -> None:  # fmt: skip
         self.name, self.signs = name, ((sign,),)
         self.begin, self.after, self.between, self.ends = begin, after, between, ends
-        self.opened = begin
+        self.opened, self.addressed = begin, f"all{after}"
         self.triggers = (begin, *ends)
         self.closers = "}])>\n"
         self.marks = (begin, after, between, *ends)
@@ -86,7 +86,7 @@ class Functionary(Syntax):
         return f"{first} ({rules.text(self.between + self.begin)} {more})*" if more else first
 
     def words(self, rules: Rules, words: str) -> str:
-        return f"{rules.text(f'all{self.after}')} {words}"
+        return f"{rules.text(self.addressed)} {words}"
 
     def before(self, rules: Rules) -> str:
         return self.words(rules, rules.until(self.between + self.begin))

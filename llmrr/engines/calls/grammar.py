@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from llmrr.engines.shapes import closed
+
 _ANY = "/(.|\\n)*/"
 
 
@@ -38,8 +40,8 @@ class Rules:
         self._written = ""
 
     def json(self, schema: Mapping[str, Any] | bool) -> str:
-        """A value that obeys a schema."""
-        whole = {**schema} if isinstance(schema, Mapping) else {}
+        """A value that obeys a schema, without properties that it does not list."""
+        whole = {**closed(schema)} if isinstance(schema, Mapping) else {}
         return self.add(f"%json {json.dumps({**whole, 'x-guidance': self._form})}")
 
     def until(self, end: str) -> str:

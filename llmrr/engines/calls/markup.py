@@ -1,5 +1,5 @@
-"""Calls whose arguments are elements of their own: Qwen3-Coder and its likes, GLM; and a function's
-tag around JSON, which Functionary 3.1 writes, and Llama at times."""
+"""Calls whose arguments are elements of their own, as Qwen3-Coder and its likes write them; and a
+function's tag around JSON, which Functionary 3.1 writes, and Llama at times."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -22,6 +22,7 @@ from llmrr.engines.calls.base import (
     value_of,
 )
 from llmrr.engines.calls.grammar import Rules
+from llmrr.engines.calls.schemas import kinds_of
 from llmrr.types import Tool, ToolCall
 
 _LONGEST_NAME: Final = 256
@@ -62,8 +63,8 @@ class Elements(Syntax):
         schema = {**ANY_OBJECT, **tool.parameters}
         required = schema.get("required") or ()
         parts = [rules.begin(f"{self.open}\n<function={tool.name}>\n")]
-        for key, about in _first_required(schema):
-            value = _written_value(rules, about, schema, "\n", "</parameter>")
+        for key, about in first_required(schema):
+            value = value_rule(rules, about, schema, "\n", "</parameter>")
             part = f"{rules.text(f'<parameter={key}>{_LINE}')} {value} {rules.text(_LINE)}"
             parts.append(part if key in required else f"({part})?")
         return " ".join([*parts, rules.text(f"</function>\n{self.close}")])
@@ -192,23 +193,7 @@ _KINDS: Final[Mapping[type, str]] = {
 }  # fmt: skip
 
 
-def kinds_of(schema: object) -> frozenset[str]:
-    """The types that a schema names, also those of its alternatives.
-
-    >>> sorted(kinds_of({"anyOf": [{"type": "string"}, {"type": ["integer", "null"]}]}))
-    ['integer', 'null', 'string']
-    """
-    if not isinstance(schema, Mapping):
-        return frozenset()
-    stated = schema.get("type") or ()
-    found = {stated} if isinstance(stated, str) else {one for one in stated if isinstance(one, str)}
-    for word in ("anyOf", "oneOf"):
-        for one in schema.get(word) or ():
-            found |= kinds_of(one)
-    return frozenset(found | {"integer"} if "number" in found else found)
-
-
-def _first_required(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def first_required(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The properties, those that must be there first."""
     found = dict(schema.get("properties") or {})
     for key in schema.get("required") or ():
@@ -216,7 +201,7 @@ def _first_required(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield from found.items()
 
 
-def _written_value(
+def value_rule(
     rules: Rules, about: Any, root: Mapping[str, Any], space: str, end: str
 ) -> str:
     """The rule of a value up to the end of its element, with ``space`` before that."""
@@ -232,79 +217,7 @@ def _written_value(
     return f"{rules.json({**known, **shared})} {rules.text(space + end)}"
 
 
-_KEY = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>", re.DOTALL)
-
-
-_FOLLOWS: Final = ("<arg_key>", "</tool_call>")
-
-
-class Pairs(Syntax):
-    """``<tool_call>NAME`` with keys and values in turn."""
-
-    name = "glm"
-    signs = (("<arg_key>",),)
-    triggers = ("<tool_call>",)
-    lead = "<tool_call>"
-    marks = ("<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>",
-             "</arg_value>")  # fmt: skip
-    closers = ">"
-
-    def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
-        end = text.find("</tool_call>")
-        found = re.match(r"<tool_call>\s*([^\s<>{}]+)\s*", text)
-        if not found:
-            partial = re.fullmatch(r"<tool_call>\s*[^\s<>{}]*", text)
-            return MORE if partial and not last else NONE
-        rest = text[found.end() :]
-        if not any(rest.startswith(one) or one.startswith(rest) for one in _FOLLOWS):
-            return NONE
-        if end < 0:
-            return NONE if last else MORE
-        name, at = found[1], found.end()
-        tool = tools.get(name)
-        kinds = (tool.parameters.get("properties") if tool else None) or {}
-        values: dict[str, str] = {}
-        while key := _KEY.match(text, at, end):
-            close = text.find("</arg_value>", key.end(), end)
-            if close < 0:
-                return NONE
-            values[key[1].strip()] = typed(text[key.end() : close], kinds.get(key[1].strip()))
-            at = close + len("</arg_value>")
-        if text[at:end].strip():
-            return NONE
-        written = (f"{dumps(key, ensure_ascii=False)}: {one}" for key, one in values.items())
-        said = Said(name, f"{{{', '.join(written)}}}")
-        return Found((said,), end + len("</tool_call>"))
-
-    def call(self, rules: Rules, tool: Tool) -> str:
-        schema = {**ANY_OBJECT, **tool.parameters}
-        required = schema.get("required") or ()
-        parts = [rules.begin(f"<tool_call>{tool.name}\n")]
-        for key, about in _first_required(schema):
-            begin = rules.text(f"<arg_key>{key}</arg_key>\n<arg_value>")
-            value = _written_value(rules, about, schema, "", "</arg_value>")
-            part = f"{begin} {value} {rules.text(_LINE)}"
-            parts.append(part if key in required else f"({part})?")
-        return " ".join([*parts, rules.text("</tool_call>")])
-
-    def calls(self, rules: Rules, first: str, more: str | None) -> str:
-        return f"{first} ({rules.text(_LINE)} {more})*" if more else first
-
-    def written(self, calls: Collection[ToolCall]) -> str:
-        def pair(key: str, value: str) -> str:
-            read = value_of(value)
-            said = read if isinstance(read, str) else value
-            return f"<arg_key>{key}</arg_key>\n<arg_value>{said}</arg_value>\n"
-
-        return "\n".join(
-            f"<tool_call>{one.name}\n"
-            + "".join(pair(*each) for each in (members(one.arguments) or {}).items())
-            + "</tool_call>"
-            for one in calls
-        )
-
-
 _SIGNS: Final = ("<function=", "<parameter=")
 ELEMENTS = Elements("qwen3-coder", _SIGNS, tag="tool_call")
 SEED = Elements("seed-oss", ("<seed:tool_call>",), tag="seed:tool_call")
-FUNCTION, PAIRS = Function(), Pairs()
+FUNCTION = Function()

@@ -73,7 +73,7 @@ class Offer:
             return rules.add(self.syntax.calls(rules, self._one(rules), more))
 
     def _one(self, rules: "Rules") -> str:
-        return rules.add(" | ".join(self.syntax.call(rules, tool) for tool in self.callable))
+        return rules.add(" | ".join(self.syntax.call(rules, tool) for tool in self.allowed))
 
     def _free(self, rules: "Rules", schema: Schema | None, called: str) -> str:
         """An answer or calls; words may stand before these, unless the answer has a form."""
@@ -86,7 +86,7 @@ class Offer:
         return " | ".join(found)
 
     @property
-    def callable(self) -> tuple[Tool, ...]:
+    def allowed(self) -> tuple[Tool, ...]:
         """The tools that a call may be of."""
         return self.forced or self.tools
 

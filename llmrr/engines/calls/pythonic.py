@@ -52,7 +52,7 @@ def _call(node: ast.expr) -> Said:
     if None in given:
         raise ValueError
     try:
-        written = dumps(given, ensure_ascii=False)
+        written = dumps(given, ensure_ascii=False, allow_nan=False)
     except TypeError as exc:
         raise ValueError from exc
     return Said(ast.unparse(node.func), written)

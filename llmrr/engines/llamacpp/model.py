@@ -96,10 +96,14 @@ class LlamaModel:
 
     def template_for(self, request: Request) -> Template:
         """The one for this request: some models have another one where there are tools."""
+        with_tools = prompting.has_tools(request) and not self._options.chat_template
+        return self._tool_template if with_tools else self.template
+
+    @cached_property
+    def _tool_template(self) -> Template:
         named = self.info.templates.get(prompting.TOOL_TEMPLATE)
-        if not named or self._options.chat_template or not prompting.has_tools(request):
-            return self.template
-        return Template(named, bos=self.template.bos, eos=self.template.eos)
+        own = self.template
+        return Template(named, bos=own.bos, eos=own.eos) if named else own
 
     @property
     def _template_text(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmrr.choosing import turns
+from llmrr.engines import shapes
 from llmrr.protocols.anthropic import blocks
 from llmrr.protocols.base import Asked
 from llmrr.protocols.fields import BadField, Fields
@@ -77,7 +78,7 @@ def _schema(given: Fields) -> Mapping[str, Any] | None:
     wanted.one_of("type", "json_schema")
     if (schema := wanted.inner("schema")) is None:
         raise wanted.bad("schema", "JSON Schema")
-    return schema.given
+    return shapes.closed(schema.given)
 
 
 def _think(given: Fields) -> Think | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmrr import modelfile, parameters
+from llmrr.engines import shapes
 from llmrr.errors import UsageError
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.types import Think
@@ -100,7 +101,7 @@ def shape(given: Fields) -> Mapping[str, Any] | None:
     if value == "json":
         return {"type": "object"}
     if isinstance(value, Mapping):
-        return value
+        return shapes.closed(value)
     raise given.bad("format", '"json", or a JSON Schema')
 
 
