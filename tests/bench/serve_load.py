@@ -5,7 +5,9 @@
 LOAD.PY puts the load on a server that speaks OpenAI's protocol (load.py of the shared benchmarks).
 Every round starts the servers afresh, so that nothing is kept of the round before. Prints one JSON
 line a case: every figure of both sides, and the median of the ratios of the rounds; for tokens a
-second more than 1 is faster than llama-server, for the first token less is.
+second more than 1 is faster than llama-server, for the first token less is. Tokens are counted as
+``usage`` has them, as llama-server sends a chunk more an answer than it has tokens; that each comes
+in a chunk of its own is looked at on both sides before the load begins.
 """
 
 import argparse
@@ -22,8 +24,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-
-WARM = ("--clients", "1", "--requests", "1", "--max-tokens", "2", "--prompt-words", "3")
 
 
 class Case(NamedTuple):
@@ -69,15 +69,38 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     raise SystemExit(f"the server did not come up:\n{log.read_text()[-2000:]}")
 
 
+def warm(url: str, tokens: int) -> None:
+    """Have the model in memory, and see that it sends its tokens one by one."""
+    body = {
+        "model": "bench", "prompt": "a", "max_tokens": tokens, "stream": True, "ignore_eos": True,
+        "temperature": 0, "stream_options": {"include_usage": True},
+    }  # fmt: skip
+    request = urllib.request.Request(
+        f"{url}/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        lines = [line[6:] for line in answer if line.startswith(b"data: ") and b"DONE" not in line]
+    events = [json.loads(line) for line in lines]
+    [counted] = [one["usage"]["completion_tokens"] for one in events if one.get("usage")]
+    said = [one for one in events if one["choices"] and one["choices"][0].get("text")]
+    # A character may take several tokens.
+    if counted != tokens or not tokens / 2 <= len(said) <= tokens:
+        raise SystemExit(f"{url}: {counted} tokens in {len(said)} chunks, and not {tokens}")
+
+
 def load(args: argparse.Namespace, url: str, *what: str) -> dict[str, Any]:
+    """What the load says of a server, with its seconds in all."""
+    began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, args.load, url, "--model", "bench", *what],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
+    seconds = time.perf_counter() - began
     found: dict[str, Any] = json.loads(done.stdout)
     if found["failed"]:
         raise SystemExit(f"requests failed: {found['failed']}")
-    return found
+    tokens = args.max_tokens * found["requests"]
+    return {**found, "tokens_per_s": round(tokens / seconds, 1)}
 
 
 def measured(args: argparse.Namespace, case: Case, command: list[str]) -> dict[str, Any]:
@@ -90,7 +113,7 @@ def measured(args: argparse.Namespace, case: Case, command: list[str]) -> dict[s
             f"options = {{ threads = {args.threads} }}\n"
         )
         with serving(command, home) as url:
-            load(args, url, *WARM)
+            warm(url, args.max_tokens)
             return load(
                 args, url, "--clients", str(case.clients), "--requests", str(case.requests),
                 "--max-tokens", str(args.max_tokens),
@@ -110,7 +133,7 @@ def theirs(args: argparse.Namespace, case: Case, more: tuple[str, ...]) -> list[
 
 
 def rate(found: dict[str, Any]) -> float:
-    return float(found["chunks_per_s"])
+    return float(found["tokens_per_s"])
 
 
 def compare(args: argparse.Namespace, case: Case) -> None:
