@@ -182,7 +182,8 @@ class Batch:
         self._token[start:end] = list(tokens)
         self._position[start:end] = list(range(position, position + count))
         self._sequence[start:end] = [self._addresses[slot]] * count
-        self._output[start:end] = bytes(count - outputs) + b"\1" * outputs
+        wanted: list[ctypes.c_int8 | int] = [0] * (count - outputs) + [1] * outputs
+        self._output[start:end] = wanted
         self.used = end
         return end - outputs
 
