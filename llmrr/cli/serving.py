@@ -18,6 +18,7 @@ LEVELS = ("error", "warning", "info", "debug")
 def stated(
     host: str | None, port: int | None, parallel: int | None, max_queue: int | None,
     timeout: str | None, log_requests: bool, ollama: bool,
+    speculate: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """What a command line states, as tables of the configuration."""
     tables: dict[str, dict[str, object]] = {
@@ -26,6 +27,7 @@ def stated(
             "log_requests": log_requests or None, "ollama": ollama or None,
         },
         "batching": {"max_batch_size": parallel},
+        "engines": {"llamacpp": None if speculate is None else {"speculate": speculate}},
     }  # fmt: skip
     return {
         name: found for name, table in tables.items()
