@@ -709,7 +709,7 @@ def test_the_starter_file_is_valid_as_it_is_and_with_everything_set(
     assert max(map(len, config.template_text().splitlines())) <= 100
     loaded = config.load()
     assert {s.source for key, s in loaded.settings.items() if key != "version"} == {"default"}
-    # Its model is a file on this machine; the server has a timeout of its own.
+    # Its model is a file on this machine; the server and its checks have timeouts of their own.
     remote = tuple(f"#{name} =" for name in (*settings.REMOTE_OPTIONS, "revision"))
     lines = [
         line.removeprefix("#") if line.startswith("#") and not line.startswith("# ") else line
@@ -721,7 +721,7 @@ def test_the_starter_file_is_valid_as_it_is_and_with_everything_set(
     project("\n".join(lines))
     loaded = config.load()
     left = {key for key, one in loaded.settings.items() if one.source != "project"}
-    assert left == {"serve.timeout"}
+    assert left == {"serve.timeout", "health.timeout"}
     assert (len(loaded.models), len(loaded.templates)) == (2, 1)
 
 
