@@ -208,6 +208,12 @@ class Router:
         self._host.backends.watch()
         return self
 
+    def gather_runs(self) -> "Router":
+        """Write down runs that end close together in one go, a moment after their answers: for who
+        answers many."""
+        self._host.gather()
+        return self
+
     def down(self) -> "Mapping[str, LlmrrError]":
         """The ``[[models]]`` whose server is known to be down, and why."""
         return self._host.backends.down(self.config.models)
@@ -451,12 +457,15 @@ class Router:
 
     @property
     def database(self) -> "sqlite3.Connection":
-        """The open database. Raises what ``open_database`` does."""
+        """The open database, with all runs that have ended. Raises what ``open_database`` does.
+        """
+        self._host.flush()
         return self._host.record.database
 
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None":
-        """Use the database; None after a warning of what is lost. It is then left alone for a
-        while."""
+        """Use the database, with all runs that have ended; None after a warning of what is lost. It
+        is then left alone for a while."""
+        self._host.flush()
         return self._host.with_database(work, loss)
 
     # -- inside --------------------------------------------------------------------------------

@@ -4,19 +4,23 @@ for what llmrr itself changed in one that was agreed to."""
 
 import hashlib
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from llmrr import paths
 from llmrr.errors import NotFound
 
+T = TypeVar("T")
+
 _REMEMBERED: Final = 8  # contents of one file, the newest last
+_TICK_S: Final = 1.0  # what is younger may change again within the tick of its times
 
 
 def is_trusted(file: Path, content: bytes | None = None) -> bool:
     """Has the user agreed to this file as it is now, or to ``content`` under its name?"""
-    digest = _digest(file) if content is None else hashlib.sha256(content).hexdigest()
+    digest = _read(file, _digest) if content is None else hashlib.sha256(content).hexdigest()
     return digest is not None and digest in _trusted().get(str(file.absolute()), ())
 
 
@@ -71,8 +75,12 @@ def _file() -> Path:
 
 
 def _trusted() -> dict[str, tuple[str, ...]]:
+    return _read(_file(), _parsed)
+
+
+def _parsed(file: Path) -> dict[str, tuple[str, ...]]:
     try:
-        found = json.loads(_file().read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     if not isinstance(found, dict):
@@ -81,6 +89,26 @@ def _trusted() -> dict[str, tuple[str, ...]]:
         name: tuple(map(str, one)) if isinstance(one, list) else (str(one),)
         for name, one in found.items()
     }
+
+
+_kept: dict[Path, tuple[tuple[int, ...], Any]] = {}
+
+
+def _read(file: Path, read: Callable[[Path], T]) -> T:
+    """What a file says, read again when it has changed: it is asked at every request."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return read(file)
+    stamp = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    kept = _kept.get(file)
+    if kept is not None and kept[0] == stamp:
+        found: T = kept[1]
+        return found
+    found = read(file)
+    if time.time() - max(stat.st_ctime, stat.st_mtime) > _TICK_S:
+        _kept[file] = stamp, found
+    return found
 
 
 def _digest(file: Path) -> str | None:

@@ -60,7 +60,9 @@ class Budgeting:
             is_known=found is not None,
         )  # fmt: skip
 
-    def reserve(self, candidate: Candidate, needs: Needs, health: Health) -> Reserved | None:
+    def reserve(
+        self, candidate: Candidate, needs: Needs, health_of: Callable[[], Health]
+    ) -> Reserved | None:
         """Count this request as under way; None where nothing is limited. Raise ``OverBudget``
         where it would be too much; warn where it nearly is."""
         asked, more = needs.tokens, self._purse.least_more(candidate.name)
@@ -70,6 +72,7 @@ class Budgeting:
             budgets = self.now()
             if budgets is None:
                 return None
+            health = health_of()
             self._require(candidate, needs, health, budgets)
             cost, tokens = held_against(held, candidate, health, at_most=True)
             reserved = Reserved(candidate.name, cost or 0.0, tokens, asked)

@@ -175,7 +175,9 @@ class Dispatch:
         candidate = next(known, None) or candidate_of(self.config, model)
         needs = decision.needs if decision else needs_of(self.request)
         try:
-            reserved = self.host.budgeting.reserve(candidate, needs, self._health(model.name))
+            reserved = self.host.budgeting.reserve(
+                candidate, needs, lambda: self._health(model.name)
+            )
         except OverBudget:
             self.finish()
             self._let_go(model.name)
@@ -226,9 +228,12 @@ class Dispatch:
         label = model.label if is_answer else None
         if ended.name in self.models:
             self.host.backends.failed(self.models[ended.name], ended.error)
-        self.host.note(run, self.call.log, label, self.config, outcome)
-        self._release(model.name, ended.usage)
-        found.done()
+
+        def done() -> None:
+            self._release(model.name, ended.usage)
+            found.done()
+
+        self.host.note(run, self.call.log, label, self.config, outcome, done)
 
     def _let_go(self, name: str) -> None:
         """Another request may try the model."""

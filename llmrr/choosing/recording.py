@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 from llmrr import spending, stats
 from llmrr.config import Config
@@ -19,6 +19,17 @@ T = TypeVar("T")
 
 UNRECORDED_S: Final = 60.0  # how long a database that could not be used is left alone
 _PRUNE_EVERY_S: Final = 60.0
+
+
+class Entry(NamedTuple):
+    """A run to be written down, with its ``outcome``; without ``log`` not what was said. ``label``
+    is that of the installed model that was used."""
+
+    run: stats.Run
+    log: bool
+    label: str | None
+    config: Config
+    outcome: "Work | None"
 
 
 class Recording:
@@ -55,15 +66,8 @@ class Recording:
             self._warn(f"{loss}: {error.message}")
             return None
 
-    def add(
-        self, run: stats.Run, log: bool, label: str | None, config: Config,
-        outcome: "Work | None" = None,
-    ) -> bool:  # fmt: skip
-        """Write down a run, with its ``outcome``; whether it is. ``label`` is that of the installed
-        model that was used."""
-        if not log or not config.value("log_prompts"):
-            run = replace(run, system=None, prompt=None, answer=None)
-
+    def add(self, entries: Sequence[Entry]) -> bool:
+        """Write down runs, all or none; whether they are."""
         is_recorded = False
 
         def write(connection: "sqlite3.Connection") -> None:
@@ -71,19 +75,12 @@ class Recording:
             from llmrr import database
 
             with database.errors(), database.transaction(connection):
-                stats.record(connection, run)
-                tokens = run.prompt_tokens + run.completion_tokens
-                spending.add(connection, run.at, run.model, run.cost, tokens)
-                if outcome is not None:
-                    outcome(connection)
-                if label is not None:
-                    from llmrr.store import records
-
-                    records.touch(connection, label, run.at)
+                for entry in entries:
+                    _write(connection, entry)
             is_recorded = True
             if time.monotonic() >= self._prunes:
                 self._prunes = time.monotonic() + _PRUNE_EVERY_S
-                stats.prune(connection, _retention(config))
+                stats.prune(connection, _retention(entries[-1].config))
 
         self.use(write, "nothing is recorded")
         return is_recorded
@@ -101,6 +98,21 @@ class Recording:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+
+def _write(connection: "sqlite3.Connection", entry: Entry) -> None:
+    run = entry.run
+    if not entry.log or not entry.config.value("log_prompts"):
+        run = replace(run, system=None, prompt=None, answer=None)
+    stats.record(connection, run)
+    tokens = run.prompt_tokens + run.completion_tokens
+    spending.add(connection, run.at, run.model, run.cost, tokens)
+    if entry.outcome is not None:
+        entry.outcome(connection)
+    if entry.label is not None:
+        from llmrr.store import records
+
+        records.touch(connection, entry.label, run.at)
 
 
 def _retention(config: Config) -> float | None:

@@ -44,7 +44,7 @@ class Service:
     Made and closed on any thread; the rest is for the event loop."""
 
     def __init__(self, router: Router, aliases: Mapping[str, str] | None = None) -> None:
-        self.router, self.aliases = router.watch_backends(), dict(aliases or {})
+        self.router, self.aliases = router.watch_backends().gather_runs(), dict(aliases or {})
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()

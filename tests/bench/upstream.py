@@ -70,8 +70,8 @@ class Connection(asyncio.Protocol):
         self._data += data
         while (end := self._data.find(b"\r\n\r\n")) >= 0:
             head = self._data[:end].lower()
-            at = head.index(b"content-length:") + 15
-            size = int(head[at:].split(b"\r\n", 1)[0])
+            at = head.find(b"content-length:")  # none with a question whether it is up
+            size = 0 if at < 0 else int(head[at + 15 :].split(b"\r\n", 1)[0])
             if len(self._data) < end + 4 + size:
                 return
             body, self._data = self._data[end + 4 : end + 4 + size], self._data[end + 4 + size :]

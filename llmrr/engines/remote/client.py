@@ -56,9 +56,14 @@ class Client:
         self.url, self._party = url.rstrip("/"), party
         self.reached = False  # by the last request of all
         self._manager = connections.watched(parts.scheme, parts.hostname)
+        # Only a proxy is told the whole address; to find the connections by it takes a while.
+        self._pool = None if self._manager.proxy else self._manager.connection_from_url(url)
+        self._root = self.url if self._pool is None else parts.path.rstrip("/")
 
     def close(self) -> None:
         """Close what is not in use."""
+        if self._pool is not None:
+            self._pool.close()
         self._manager.clear()
 
     def answers(
@@ -133,8 +138,8 @@ class Client:
             left = deadlines.left()
             connections.about_to_send(exchange, left)
             try:
-                return self._manager.urlopen(
-                    "POST", self.url + call.path, body=body, headers=sent, retries=False,
+                return (self._pool or self._manager).urlopen(
+                    "POST", self._root + call.path, body=body, headers=sent, retries=False,
                     redirect=False, preload_content=False,
                     timeout=urllib3.Timeout(connect=deadlines.connect, read=left),
                 )  # fmt: skip

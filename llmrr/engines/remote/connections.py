@@ -20,8 +20,9 @@ LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "[::1]")
 _current = threading.local()
 
 
-class _HTTP(connection.HTTPConnection):
+class _Watched(connection.HTTPConnection):
     exchange: Exchange | None = None
+    _parts: list[Any] | None = None  # of a request that is being written
 
     def _new_conn(self) -> socket.socket:
         return _noted(super()._new_conn())
@@ -31,25 +32,26 @@ class _HTTP(connection.HTTPConnection):
         _wait_for_answer(self)
 
     def request(self, *args: Any, **named: Any) -> None:
+        """Send a request: its head and its body at once, which who reads it is woken for once."""
         _current.reused = self.sock is not None
         _wait_for_answer(self)
-        super().request(*args, **named)
+        parts: list[Any] = []
+        self._parts = parts
+        try:
+            super().request(*args, **named)
+        finally:
+            self._parts = None
+        self.send(b"".join(parts))
+
+    def send(self, data: Any) -> None:
+        if self._parts is None:
+            super().send(data)
+        else:
+            self._parts.append(data)
 
 
-class _HTTPS(connection.HTTPSConnection):
-    exchange: Exchange | None = None
-
-    def _new_conn(self) -> socket.socket:
-        return _noted(super()._new_conn())
-
-    def connect(self) -> None:
-        super().connect()
-        _wait_for_answer(self)
-
-    def request(self, *args: Any, **named: Any) -> None:
-        _current.reused = self.sock is not None
-        _wait_for_answer(self)
-        super().request(*args, **named)
+class _HTTPS(_Watched, connection.HTTPSConnection):
+    pass
 
 
 def _noted(found: socket.socket) -> socket.socket:
@@ -58,7 +60,7 @@ def _noted(found: socket.socket) -> socket.socket:
     return found
 
 
-def _wait_for_answer(made: _HTTP | _HTTPS) -> None:
+def _wait_for_answer(made: _Watched) -> None:
     # Sending a long prompt may take longer than connecting, and a kept connection has the limit of
     # the answer before.
     if made.sock is not None:
@@ -67,7 +69,7 @@ def _wait_for_answer(made: _HTTP | _HTTPS) -> None:
         made.exchange.uses(made.sock)
 
 
-def _let_go(made: _HTTP | _HTTPS | None) -> None:
+def _let_go(made: _Watched | None) -> None:
     # The connection is the next one's: who cancels now must not close it.
     if made is not None and made.exchange is not None:
         made.exchange.uses(None)
@@ -75,7 +77,7 @@ def _let_go(made: _HTTP | _HTTPS | None) -> None:
 
 
 class _Pool(connectionpool.HTTPConnectionPool):
-    ConnectionCls = _HTTP
+    ConnectionCls = _Watched
 
     def _put_conn(self, conn: Any) -> None:
         _let_go(conn)
