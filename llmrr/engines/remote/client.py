@@ -58,6 +58,7 @@ class Client:
         self._manager = connections.watched(parts.scheme, parts.hostname)
         # Only a proxy is told the whole address; to find the connections by it takes a while.
         self._pool = None if self._manager.proxy else self._manager.connection_from_url(url)
+        self._host = _host(url)
         self._root = self.url if self._pool is None else parts.path.rstrip("/")
 
     def close(self) -> None:
@@ -132,7 +133,10 @@ class Client:
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines
     ) -> urllib3.BaseHTTPResponse:
         body = json.dumps(call.body, separators=(",", ":")).encode()
-        known = {"content-type": "application/json", "user-agent": f"llmrr/{__version__}"}
+        known = {
+            "host": self._host, "content-type": "application/json",
+            "user-agent": f"llmrr/{__version__}",
+        }  # fmt: skip
         sent = Headers(known, **headers)
         while True:
             left = deadlines.left()
@@ -147,6 +151,17 @@ class Client:
                 # A kept connection that the server closed at this moment: nothing was answered.
                 if not connections.was_reused() or exchange.cancelled or exchange.expired:
                     raise
+
+
+def _host(url: str) -> str:
+    """What a request names as its host.
+
+    >>> _host("https://box:443/v1"), _host("http://me:secret@[::1]:80/"), _host("http://box:81")
+    ('box', '[::1]', 'box:81')
+    """
+    found = urllib3.util.parse_url(url)
+    usual = {"http": 80, "https": 443}[found.scheme or ""]
+    return f"{found.host}" if found.port in (None, usual) else f"{found.host}:{found.port}"
 
 
 def _blocks(

@@ -11,6 +11,7 @@ from typing import Any, Final
 import urllib3
 from urllib3 import connection, connectionpool
 
+from llmrr.engines.remote import wire
 from llmrr.engines.remote.exchange import Exchange
 
 AT_ONCE: Final = 64  # connections that are kept to one host
@@ -22,7 +23,6 @@ _current = threading.local()
 
 class _Watched(connection.HTTPConnection):
     exchange: Exchange | None = None
-    _parts: list[Any] | None = None  # of a request that is being written
 
     def _new_conn(self) -> socket.socket:
         return _noted(super()._new_conn())
@@ -31,23 +31,19 @@ class _Watched(connection.HTTPConnection):
         super().connect()
         _wait_for_answer(self)
 
-    def request(self, *args: Any, **named: Any) -> None:
-        """Send a request: its head and its body at once, which who reads it is woken for once."""
+    def request(
+        self, method: str, url: str, body: Any = None, headers: Any = None, **named: Any
+    ) -> None:
+        """Send a request, its head and its body at once: who reads it is woken once."""
         _current.reused = self.sock is not None
+        data = wire.request(method, url, headers, body)
+        if self.sock is None:
+            self.connect()
         _wait_for_answer(self)
-        parts: list[Any] = []
-        self._parts = parts
-        try:
-            super().request(*args, **named)
-        finally:
-            self._parts = None
-        self.send(b"".join(parts))
+        self.sock.sendall(data)
 
-    def send(self, data: Any) -> None:
-        if self._parts is None:
-            super().send(data)
-        else:
-            self._parts.append(data)
+    def getresponse(self) -> Any:
+        return wire.Response(self)
 
 
 class _HTTPS(_Watched, connection.HTTPSConnection):
