@@ -214,6 +214,10 @@ class Router:
         self._host.gather()
         return self
 
+    def flush(self) -> None:
+        """Write down now what was gathered."""
+        self._host.flush()
+
     def down(self) -> "Mapping[str, LlmrrError]":
         """The ``[[models]]`` whose server is known to be down, and why."""
         return self._host.backends.down(self.config.models)

@@ -40,12 +40,12 @@ class Budgeting:
         self._config, self._database, self._warn = config, database, warn
         self._ledger, self._purse = spending.Ledger(), Purse()
         self._warned: set[object] = set()
+        self._limits: tuple[Config, Limits | None] | None = None
 
     def now(self, at: float | None = None) -> Budgets | None:
         """The limits and what was spent; None where nothing is limited."""
         config = self._config()
-        limits = Limits(*(config.value(f"budgets.{key}") for key in Limits._fields))  # type: ignore[arg-type]
-        if not config.budgets and not any(one is not None for one in limits):
+        if (limits := self._limits_of(config)) is None:
             return None
         today = date.fromtimestamp(time.time() if at is None else at)
         day, under_way = today.isoformat(), self._purse.under_way()
@@ -60,9 +60,19 @@ class Budgeting:
             is_known=found is not None,
         )  # fmt: skip
 
-    def reserve(
-        self, candidate: Candidate, needs: Needs, health_of: Callable[[], Health]
-    ) -> Reserved | None:
+    @property
+    def are_set(self) -> bool:
+        """Whether anything is limited."""
+        return self._limits_of(self._config()) is not None
+
+    def _limits_of(self, config: Config) -> Limits | None:
+        if self._limits is None or self._limits[0] is not config:
+            found = Limits(*(config.value(f"budgets.{key}") for key in Limits._fields))  # type: ignore[arg-type]
+            is_set = config.budgets or any(one is not None for one in found)
+            self._limits = config, found if is_set else None
+        return self._limits[1]
+
+    def reserve(self, candidate: Candidate, needs: Needs, health: Health) -> Reserved | None:
         """Count this request as under way; None where nothing is limited. Raise ``OverBudget``
         where it would be too much; warn where it nearly is."""
         asked, more = needs.tokens, self._purse.least_more(candidate.name)
@@ -72,7 +82,6 @@ class Budgeting:
             budgets = self.now()
             if budgets is None:
                 return None
-            health = health_of()
             self._require(candidate, needs, health, budgets)
             cost, tokens = held_against(held, candidate, health, at_most=True)
             reserved = Reserved(candidate.name, cost or 0.0, tokens, asked)

@@ -1,12 +1,12 @@
 """One request on its way through the models that were chosen for it: let through, loaded, asked,
 recorded."""
 
-import os
+import random
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from llmrr.catalogue import Resolved
 from llmrr.choosing import ending, pictures
@@ -32,6 +32,9 @@ from llmrr.types import Request, Usage
 
 if TYPE_CHECKING:
     import sqlite3
+
+
+CLOSED_S: Final = 0.05  # how late a breaker that another process has opened may be seen
 
 
 class Call(NamedTuple):
@@ -75,7 +78,7 @@ class Dispatch:
         """Some models that are asked in turn; ``asks`` is told of it."""
         return Attempts(
             asks, request, names, _retry_rules(self.config),
-            seed=int.from_bytes(os.urandom(8)), deadline=self.deadline,
+            seed=random.getrandbits(64), deadline=self.deadline,
             contexts={one.name: one.context for one in self.chosen.candidates},
             limits=self._limits(names),
             resumes=frozenset(name for name, one in self.models.items() if one.resume),
@@ -111,21 +114,27 @@ class Dispatch:
             return
         from llmrr.choosing import health
 
-        model, rules = self.models[name], breaker_rules(self.config)
+        model = self.models[name]
         if away := self.host.backends.down([model]).get(name):
             self.finish()
             raise away
-        decision = self.chosen.decision
+        decision, key = self.chosen.decision, key_of(model)
         strategy = decision.strategy if decision else None
+        counts = strategy in ("round-robin", "least-loaded")
+        if not counts and time.monotonic() < self.host.closed.get(key, 0.0):
+            return
+        rules = breaker_rules(self.config)
 
         def work(connection: "sqlite3.Connection") -> LlmrrError | None:
-            if not health.claim(connection, key_of(model), rules):
+            if health.is_closed(connection, key):
+                self.host.closed[key] = time.monotonic() + CLOSED_S
+            elif not health.claim(connection, key, rules):
                 self.finish()
-                return health.refusal(connection, name, key_of(model), rules)
+                return health.refusal(connection, name, key, rules)
             if decision and strategy == "round-robin" and name != decision.chosen:
-                health.chosen(connection, key_of(model))
+                health.chosen(connection, key)
             if strategy == "least-loaded" and self.under_way is None:
-                self.under_way = health.begin(connection, key_of(model))
+                self.under_way = health.begin(connection, key)
             return None
 
         if refusal := self.host.with_database(work, "how models have been doing is not known"):
@@ -170,14 +179,14 @@ class Dispatch:
     def reserve(self, model: Resolved) -> None:
         """Hold back what its budgets may lose to this request until it is recorded. Raises
         ``OverBudget``, and then the model is not asked."""
+        if not self.host.budgeting.are_set:
+            return
         decision = self.chosen.decision
         known = (one for one in self.chosen.candidates if one.name == model.name)
         candidate = next(known, None) or candidate_of(self.config, model)
         needs = decision.needs if decision else needs_of(self.request)
         try:
-            reserved = self.host.budgeting.reserve(
-                candidate, needs, lambda: self._health(model.name)
-            )
+            reserved = self.host.budgeting.reserve(candidate, needs, self._health(model.name))
         except OverBudget:
             self.finish()
             self._let_go(model.name)
@@ -222,7 +231,10 @@ class Dispatch:
         run = replace(run, cache=found.cache, looked_up=found.looked_up)
         about = ending.outcome(self.models.get(ended.name), ended, self.config, is_own=found.is_own)
         outcome = ending.both(about, found.work)
-        for name, said in self.refusals.failures(ended).items():
+        refused = self.refusals.failures(ended)
+        if refused or ended.error is not None:
+            self.host.closed.clear()
+        for name, said in refused.items():
             failure = ending.refused(self.models.get(name), said, self.config)
             outcome = ending.both(outcome, failure)
         label = model.label if is_answer else None
@@ -284,4 +296,4 @@ def _retry_rules(config: Config) -> RetryRules:
 
 
 def _new_conversation(began: float) -> str:
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(began))}-{os.urandom(2).hex()}"
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(began))}-{random.getrandbits(32):08x}"

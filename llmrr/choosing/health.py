@@ -73,22 +73,27 @@ def chosen(connection: "sqlite3.Connection", key: str) -> None:
         _save(connection, key, replace(record, health=replace(record.health, turn=latest + 1)))
 
 
+def is_closed(connection: "sqlite3.Connection", key: str) -> bool:
+    """Whether the breaker of this model keeps nobody from asking it."""
+    with database.errors():
+        row = connection.execute("SELECT opened FROM health WHERE key = ?", (key,)).fetchone()
+    return row is None or row[0] is None
+
+
 def claim(
     connection: "sqlite3.Connection", key: str, rules: Rules, now: float | None = None
 ) -> bool:
     """Whether this model may be asked; of a breaker that is half open, this lets one through."""
     now = time.time() if now is None else now
-    with database.errors():
-        row = connection.execute("SELECT opened FROM health WHERE key = ?", (key,)).fetchone()
-        if row is None or row[0] is None:  # nothing to claim: no lock is taken
-            return True
-        with database.transaction(connection):
-            record = _load(connection, key)
-            after = breaker.claimed(record.breaker, rules, now)
-            if after is None:
-                return False
-            _save(connection, key, replace(record, breaker=after))
-            return True
+    if is_closed(connection, key):  # nothing to claim: no lock is taken
+        return True
+    with database.errors(), database.transaction(connection):
+        record = _load(connection, key)
+        after = breaker.claimed(record.breaker, rules, now)
+        if after is None:
+            return False
+        _save(connection, key, replace(record, breaker=after))
+        return True
 
 
 def refusal(

@@ -1,7 +1,7 @@
 """What the requests of one router share: the configuration in use, the models in memory, the
 database, the answers that are kept."""
 
-import os
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
@@ -48,6 +48,7 @@ class Host:
         self._gathering: Gathering[_Noted] | None = None
         self.with_database = self.record.use
         self.kept: dict[str, str] = {}
+        self.closed: dict[str, float] = {}  # breakers, and until when that need not be looked at
         self.cache, self.background = Cache(), Background()
         self.budgeting = Budgeting(lambda: self.setup.config, self.with_database, warn)
         self.watch = Watch(lambda: self.setup.config, self.with_database, warn, self.pool.use)
@@ -77,7 +78,7 @@ class Host:
         loaded = self.pool.names
         if self.warm is not None and len(self.setup.config.models) > 1:
             loaded |= self.warm.loaded()
-        return Moment(int.from_bytes(os.urandom(8)), loaded, self.pool.busy(), kept)
+        return Moment(random.getrandbits(64), loaded, self.pool.busy(), kept)
 
     def idle_bytes(self) -> int:
         """What could be free without interrupting anyone, here and where models stay loaded."""

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from starlette.responses import Response
 
 from llmrr.errors import LlmrrError, NotFound, UsageError
 from llmrr.protocols import anthropic, base, ollama, openai
+from llmrr.server import ids
 
 # How an error is told, by the beginning of the path; elsewhere as OpenAI does.
 SHAPES: Final[tuple[tuple[str, Callable[[BaseException, int], Mapping[str, Any]]], ...]] = (
@@ -57,7 +57,7 @@ def response(
     if status == 401:
         headers = {**(headers or {}), "www-authenticate": "Bearer"}
     if path.startswith("/v1/messages"):
-        headers = {**(headers or {}), "request-id": f"req_{uuid.uuid4().hex}"}
+        headers = {**(headers or {}), "request-id": f"req_{ids.new()}"}
     shape = next((shape for start, shape in SHAPES if path.startswith(start)), openai.error)
     body = json.dumps(shape(error, status))  # ASCII: whatever was sent may be in it
     return Response(body, status, headers, "application/json")

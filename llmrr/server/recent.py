@@ -27,20 +27,32 @@ class Recent:
     def facts(self, id: str) -> dict[str, Any] | None:
         """What is known of it; None where it is not remembered."""
         found = self._kept.get(id)
-        return found if found is None or isinstance(found, dict) else facts(found)
+        return None if found is None else _plain(_facts(found))
 
     def _settle(self, id: str) -> None:
-        if (found := self.facts(id)) is not None:
-            self._kept[id] = found
+        if (found := self._kept.get(id)) is not None:
+            self._kept[id] = _facts(found)
 
 
 def facts(running: Running) -> dict[str, Any]:
     """What is known of an answer now."""
-    answer = running.answer
-    return {"ended": running.ended, **({} if answer is None else _facts(answer))}
+    return _plain(_facts(running))
 
 
-def _facts(answer: Answer) -> dict[str, Any]:
+def _facts(found: Running | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(found, dict):
+        return found
+    answer = found.answer
+    return {"ended": found.ended, **({} if answer is None else _of_answer(answer))}
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    """The same as JSON has it: made of what is asked for, which is little of it."""
+    usage = facts.get("usage")
+    return facts if usage is None else {**facts, "usage": asdict(usage)}
+
+
+def _of_answer(answer: Answer) -> dict[str, Any]:
     return {
         "model": answer.model.name,
         "source": answer.model.source,
@@ -50,7 +62,7 @@ def _facts(answer: Answer) -> dict[str, Any]:
         "context_size": answer.context_size,
         "cache": answer.cache,
         "finish_reason": answer.finish_reason,
-        "usage": None if answer.usage is None else asdict(answer.usage),
+        "usage": answer.usage,
         "cost": answer.cost,
         "decision": answer.facts(),
     }

@@ -4,7 +4,6 @@
 import asyncio
 import contextvars
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -17,7 +16,7 @@ from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField
 from llmrr.router import Opened, Router
 from llmrr.routing import Decision
-from llmrr.server import callers, logs
+from llmrr.server import callers, ids, logs
 from llmrr.server.callers import Caller
 from llmrr.server.counting import Metrics
 from llmrr.server.gates import Gates
@@ -294,7 +293,7 @@ class Service:
         known = answer.attempt.stream.progress[1] if answer else 0
         if answer is not None and answer.usage is not None:  # it has ended, or was kept
             known = answer.usage.prompt_tokens
-        id = uuid.uuid4().hex
+        id = ids.new()
         self.recent.note(id, running)
         named = asked.model or name or AUTO
         cache = answer.cache if answer else None
