@@ -124,7 +124,7 @@ class RemoteStream:
 
     def _item(self) -> Chunk | BaseException | None:
         """The next piece, None at the end, or what went wrong."""
-        if self._begins():
+        if self._chunks is None and self._begins():
             self._chunks = self._read()
         if self._chunks is None:
             return self._queue.get()
