@@ -223,16 +223,22 @@ def test_the_port_of_another_is_told():
 
 def test_units_run_this_llmrr_and_hold_no_secret(monkeypatch):
     monkeypatch.setenv("TEAM_KEY", "a-key-that-nobody-sees")
-    words = ("--port", "9000", "--parallel", "4", "--ollama", "--api-key-env",
-             "TEAM_KEY")
+    words = ("--port", "9000", "--parallel", "4", "--ollama", "--alias", "gpt-4o=auto",
+             "--api-key-env", "TEAM_KEY")
     unit = llmrr("serve", *words, "--unit", "systemd").stdout
-    started = f"{sys.executable} -m llmrr serve --port 9000 --ollama --parallel 4 --api-key-env "
-    started += "TEAM_KEY"
+    started = f"{sys.executable} -m llmrr serve --port 9000 --ollama --alias gpt-4o=auto "
+    started += "--parallel 4 --api-key-env TEAM_KEY"
     assert f"ExecStart={started}\n" in unit
     assert "NoNewPrivileges=yes" in unit and "ProtectSystem=strict" in unit
     plist = llmrr("serve", *words, "--unit", "launchd").stdout
     assert plistlib.loads(plist.encode())["ProgramArguments"] == started.split()
     assert "nobody-sees" not in unit + plist
+
+
+@pytest.mark.parametrize("alias, code", [("gpt-4o=nothing", 3), ("gpt-4o", 2), ("=small", 2)])
+def test_an_alias_means_a_model_that_is_there(alias, code):
+    done = llmrr("serve", "--port", "0", "--alias", alias)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
 
 
 def test_a_hash_stands_for_its_key_in_a_file():

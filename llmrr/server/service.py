@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
@@ -40,11 +40,10 @@ NAMES_FRESH_S: Final = 1.0
 
 
 class Service:
-    """Answers what clients ask. ``aliases`` are names of the old system, for models of this one.
-    Made and closed on any thread; the rest is for the event loop."""
+    """Answers what clients ask. Made and closed on any thread; the rest is for the event loop."""
 
-    def __init__(self, router: Router, aliases: Mapping[str, str] | None = None) -> None:
-        self.router, self.aliases = router.watch_backends(), dict(aliases or {})
+    def __init__(self, router: Router) -> None:
+        self.router = router.watch_backends()
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
@@ -59,13 +58,23 @@ class Service:
 
     # -- names ---------------------------------------------------------------------------------
 
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Names of the old system, for models of this one."""
+        return cast("Mapping[str, str]", self.router.config.value("serve.aliases"))
+
+    def require_aliases(self) -> None:
+        """Raise ``NotFound`` for an alias of a model that there is not."""
+        for alias in self.aliases:
+            self.model_of(alias)
+
     def model_of(self, name: str | None) -> str | None:
         """The model, or the group, that a client's name means; None leaves it to the router. A
         request names what is configured or installed, never a file or an address. Raises
         ``NotFound``."""
         asked, names = name, self.names()
-        plain = (name or "").removesuffix(":latest")
-        name = self.aliases.get(name or "") or self.aliases.get(plain, name)
+        plain, aliases = (name or "").removesuffix(":latest"), self.aliases
+        name = aliases.get(name or "") or aliases.get(plain, name)
         if name in names:
             return name
         if not name or name == AUTO:
