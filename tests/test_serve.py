@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -45,6 +46,30 @@ def test_a_streamed_answer_has_a_token_a_chunk(served):
     assert [one["choices"][0]["finish_reason"] for one in chunks] == [None] * 11 + ["length"]
 
 
+def test_what_a_model_has_to_do_is_in_the_metrics(served):
+    def ask(seed: int) -> int:
+        body = {"model": "small", "prompt": "The capital", "max_tokens": 5, "ignore_eos": True,
+                "seed": seed}  # fmt: skip
+        usage = served.ask("/v1/completions", body).json()["usage"]
+        return int(usage["prompt_tokens"]) - 1  # the last one is always computed
+
+    def figures() -> dict[str, float]:
+        time.sleep(1.1)  # one look a second
+        lines = served.ask("/metrics").body.decode().splitlines()
+        return {name: float(value) for name, _, value in (one.rpartition(" ") for one in lines
+                                                          if not one.startswith("#"))}
+
+    ask(1)
+    before = figures()
+    cached = ask(2)
+    after = figures()
+    for kind, more in (("generated", 5), ("read", 1), ("cached", cached), ("drafted", 0)):
+        name = next(one for one in after if f'kind="{kind}"' in one and "engine_tokens" in one)
+        assert after[name] - before[name] == more
+    [slots] = [value for name, value in after.items() if name.startswith("llmrr_engine_slots{")]
+    assert slots == served.service.router.config.value("batching.max_batch_size")
+
+
 @pytest.mark.parametrize("body", [
     b"", b"{", b"[]", b"[" * 100_000, b"\xff",
     b'{"messages": []}', b'{"messages": "x", "model": "small"}',
@@ -74,3 +99,14 @@ def test_a_client_that_leaves_stops_its_answer(served):
     running._loop.call_soon_threadsafe(running.done.add_done_callback, done.set_result)
     done.result(30)
     assert running.answer.usage.completion_tokens < 4000
+
+
+def test_a_unit_guesses_ahead_too():
+    from llmrr.cli import serving as starting
+    from llmrr.server import units
+
+    stated = starting.stated(None, None, 3, None, None, False, False, speculate=8)
+    assert stated == {
+        "batching": {"max_batch_size": 3}, "engines": {"llamacpp": {"speculate": 8}},
+    }  # fmt: skip
+    assert "--parallel 3 --speculate 8" in units.text("systemd", stated, ())

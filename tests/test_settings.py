@@ -26,6 +26,7 @@ LOADING: dict[str, tuple[Any, Any]] = {
     "flash_attention": (True, "on"), "mmap": (False, False), "mlock": (True, True),
     "lora": ([{"path": "a.gguf", "scale": 0.5}], ((Path("a.gguf"), 0.5),)),
     "chat_template": ("{{ messages }}",) * 2, "mmproj": ("m.gguf", Path("m.gguf")),
+    "prefix_cache": ("1 MB", 1_000_000), "prefix_disk": (True, True), "speculate": (8, 8),
 }  # fmt: skip
 PARAMS: dict[str, Any] = {
     "temperature": 0.3, "max_tokens": 7, "top_p": 0.6, "top_k": 4, "min_p": 0.2, "typical_p": 0.7,

@@ -21,6 +21,11 @@ def serve(
         typer.Option("--parallel", min=1, max=256, help="How many sequences a model on this "
                      "machine computes at once."),
     ] = None,
+    speculate: Annotated[
+        int | None,
+        typer.Option("--speculate", min=0, max=64, metavar="N", help="Guess N tokens ahead at "
+                     "most, from what was said before: faster where answers repeat prompts."),
+    ] = None,
     max_queue: Annotated[
         int | None,
         typer.Option("--max-queue", min=0, help="How many requests wait at most; more are answered "
@@ -71,7 +76,9 @@ def serve(
 
     if hash_key:
         return serving.hash_key()
-    stated = serving.stated(host, port, parallel, max_queue, timeout, log_requests, ollama)
+    stated = serving.stated(
+        host, port, parallel, max_queue, timeout, log_requests, ollama, speculate
+    )
     if unit is not None:
         return serving.unit(unit, stated, api_key_env or [])
     with Router(warn=output.note, **stated) as router:

@@ -1,5 +1,6 @@
 """Brings the server up, and says where it is."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, cast
@@ -17,6 +18,7 @@ LEVELS = ("error", "warning", "info", "debug")
 def stated(
     host: str | None, port: int | None, parallel: int | None, max_queue: int | None,
     timeout: str | None, log_requests: bool, ollama: bool,
+    speculate: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """What a command line states, as tables of the configuration."""
     tables: dict[str, dict[str, object]] = {
@@ -25,6 +27,7 @@ def stated(
             "log_requests": log_requests or None, "ollama": ollama or None,
         },
         "batching": {"max_batch_size": parallel},
+        "engines": {"llamacpp": None if speculate is None else {"speculate": speculate}},
     }  # fmt: skip
     return {
         name: found for name, table in tables.items()
@@ -34,7 +37,7 @@ def stated(
 
 def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
     """Serve until it is interrupted. Raises ``KeyboardInterrupt`` then, at the end of it all."""
-    from llmrr.server import hosting, logs
+    from llmrr.server import hosting, lending, logs
     from llmrr.server.service import Service
 
     if log_level not in LEVELS:
@@ -55,7 +58,8 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
                 variables=variables,
             )  # fmt: skip
             service.prepare()
-            server.run(listeners)
+            with lending.lent(router, where, lambda: server.handle_exit(signal.SIGTERM, None)):
+                server.run(listeners)
         finally:
             for one in listeners:
                 one.close()

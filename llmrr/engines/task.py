@@ -39,12 +39,13 @@ def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
     2
     """
     limit = min(len(one), len(other))
-    if one[:limit] == other[:limit]:
-        return limit
-    low, high = 0, limit
+    low, step = 0, 32
+    while low < limit and one[low : low + step] == other[low : low + step]:
+        low, step = low + step, 2 * step
+    low, high = min(low, limit), min(low + step, limit)
     while low < high:  # bisect on equal slices: comparing lists is fast, a Python loop is not
         middle = (low + high + 1) // 2
-        if one[:middle] == other[:middle]:
+        if one[low:middle] == other[low:middle]:
             low = middle
         else:
             high = middle - 1

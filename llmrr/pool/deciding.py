@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
+from llmrr.engines.base import Load
 from llmrr.errors import DoesNotFit
 
 GIGABYTE = 1e9
@@ -11,7 +12,7 @@ GIGABYTE = 1e9
 class Held(NamedTuple):
     """A model in memory. ``used`` is when it was last of use, by the pool's clock; ``leases``
     counts who uses it now; ``keeps`` is for how many seconds it stays without that, where somebody
-    said so."""
+    said so; ``load`` what it has to do, as far as its engine says."""
 
     key: Hashable
     name: str
@@ -19,6 +20,7 @@ class Held(NamedTuple):
     used: float
     leases: int = 0
     keeps: float | None = None
+    load: Load | None = None
 
     def expires(self, unload_after: float) -> float:
         """When it has been idle for too long, if nobody uses it until then."""

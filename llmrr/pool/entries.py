@@ -49,7 +49,8 @@ class Entry:
         """As decisions see it: what is being loaded or freed is in use."""
         busy = self.leases + (self.state != "loaded")
         size, used = self.bytes or 0, self.used
-        return Held(self.wanted.key, self.wanted.name, size, used, busy, self.keeps)
+        load = getattr(self.model, "load", None)
+        return Held(self.wanted.key, self.wanted.name, size, used, busy, self.keeps, load)
 
     def measure(self) -> None:
         """Find out what it takes."""

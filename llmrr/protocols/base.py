@@ -45,7 +45,7 @@ class Asked:
 class Answered(NamedTuple):
     """Who answers: the name under which the client asked, the model that was taken, and the
     ``decision`` as ``llmrr route --json`` has it. ``prompt_tokens`` are how many tokens the prompt
-    has, where that is known before the answer ends."""
+    has, where that is known before the answer ends; ``cache`` says why nothing is run."""
 
     id: str
     created: int
@@ -53,6 +53,7 @@ class Answered(NamedTuple):
     answered: str = ""
     decision: Mapping[str, Any] | None = None
     prompt_tokens: int = 0
+    cache: str | None = None
 
 
 class Event(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Final
 
 from llmrr import __version__
 from llmrr.alerts import EVENTS
+from llmrr.engines.base import Load
 from llmrr.server.counting import BOUNDS, Histogram
 from llmrr.server.queueing import REMOTE
 from llmrr.server.service import Service
@@ -103,6 +104,7 @@ def _models(state: State) -> Iterator[str]:
     yield family("model_bytes", "gauge", "What a model in memory takes.", (
         ({"model": held.name}, held.bytes) for held in state.loaded
     ))  # fmt: skip
+    yield from _loads({held.name: held.load for held in state.loaded if held.load is not None})
     yield family("breaker_open", "gauge", "Whether a model is left alone for having failed.", (
         ({"model": name}, name in state.open_breakers) for name in state.models
     ))  # fmt: skip
@@ -112,6 +114,29 @@ def _models(state: State) -> Iterator[str]:
     if state.memory is not None:
         yield _one("memory_used_bytes", "Memory in use, by whomever.", state.memory.used_bytes)
         yield _one("memory_limit_bytes", "What may be.", state.memory.limit_bytes)
+
+
+def _loads(loads: Mapping[str, Load]) -> Iterator[str]:
+    """What the engines say of their models."""
+    for name, kind, doc, field in (
+        ("engine_slots", "gauge", "Sequences that a model has memory for.", "slots"),
+        ("engine_slots_busy", "gauge", "Of these in use.", "busy"),
+        ("engine_waiting", "gauge", "Sequences that wait for one.", "waiting"),
+        ("prefix_bytes", "gauge", "What is kept of prompts beside the slots.", "prefix_bytes"),
+        ("prefix_hits_total", "counter", "Prompts that were gone on with it.", "prefix_hits"),
+    ):
+        yield family(name, kind, doc, (
+            ({"model": model}, getattr(load, field)) for model, load in loads.items()
+        ))  # fmt: skip
+    yield family("engine_tokens_total", "counter", "Tokens of a model since it was loaded: read "
+                 "(of prompts), cached (of these), generated, drafted, accepted.", (
+        ({"model": model, "kind": kind}, getattr(load, field)) for model, load in loads.items()
+        for kind, field in (
+            ("read", "prompt_tokens"), ("cached", "cached_tokens"),
+            ("generated", "generated_tokens"), ("drafted", "drafted_tokens"),
+            ("accepted", "accepted_tokens"),
+        )
+    ))  # fmt: skip
 
 
 def _process(service: Service) -> Iterator[str]:

@@ -297,7 +297,8 @@ class Service:
         id = uuid.uuid4().hex
         self.recent.note(id, running)
         named = asked.model or name or AUTO
-        return Answered(id, int(time.time()), named, name, decision, known)
+        cache = answer.cache if answer else None
+        return Answered(id, int(time.time()), named, name, decision, known, cache)
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""

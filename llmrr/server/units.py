@@ -4,7 +4,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape
@@ -16,7 +16,8 @@ KINDS: Final = ("systemd", "launchd")
 LABEL: Final = "org.llmrr.serve"
 _FLAGS: Final = {
     "host": "--host", "port": "--port", "max_queue": "--max-queue", "timeout": "--timeout",
-    "max_batch_size": "--parallel", "ollama": "--ollama", "log_requests": "--log-requests",
+    "max_batch_size": "--parallel", "speculate": "--speculate", "ollama": "--ollama",
+    "log_requests": "--log-requests",
 }  # fmt: skip
 _SYSTEMD: Final = """\
 # {head}
@@ -105,12 +106,18 @@ def _program() -> list[str]:
 
 
 def _flags(tables: Mapping[str, Mapping[str, Any]], variables: Sequence[str]) -> list[str]:
-    found: list[str] = []
-    for table in tables.values():
-        for key, value in table.items():
-            found += [_FLAGS[key]] if value is True else [_FLAGS[key], f"{value:g}"
-                      if isinstance(value, float) else str(value)]  # fmt: skip
+    found = [word for table in tables.values() for word in _words(table)]
     return found + [word for name in variables for word in ("--api-key-env", name)]
+
+
+def _words(table: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _words(value)
+        else:
+            yield _FLAGS[key]
+            if value is not True:
+                yield f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _escaped(word: str) -> str:

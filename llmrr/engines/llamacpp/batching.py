@@ -26,7 +26,7 @@ from llmrr.engines.llamacpp.slots import Carried, Slot, Slots
 from llmrr.engines.llamacpp.stepping import Stepper
 from llmrr.engines.llamacpp.tally import Tally
 from llmrr.engines.llamacpp.task import Task
-from llmrr.errors import DoesNotFit, EngineFailed, LlmrrError
+from llmrr.errors import EngineFailed, LlmrrError
 
 T = TypeVar("T")
 
@@ -153,7 +153,7 @@ class Batching:
             with self._lock:
                 self._closing = True  # also when it was a bug that ended the thread
             self._take(block=False)
-            if self._slots is not None:
+            if self._slots is not None and self._prefixes.lasts:
                 self._slots.keep_all()
             self._end_all(_closed())
             self._prefixes.close()
@@ -277,7 +277,7 @@ class Batching:
         shape = replace(ending[0].shape, flash_attention=context.shape.flash_attention)
         try:
             grown = self._grow(replace(shape, size=min(most, 2 * context.size)))
-        except DoesNotFit:
+        except LlmrrError:
             grown = False
         if not grown:
             for task in ending:

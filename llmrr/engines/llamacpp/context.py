@@ -182,7 +182,8 @@ class Batch:
         self._token[start:end] = list(tokens)
         self._position[start:end] = list(range(position, position + count))
         self._sequence[start:end] = [self._addresses[slot]] * count
-        self._output[start:end] = bytes(count - outputs) + b"\1" * outputs
+        wanted: list[ctypes.c_int8 | int] = [0] * (count - outputs) + [1] * outputs
+        self._output[start:end] = wanted
         self.used = end
         return end - outputs
 
@@ -216,7 +217,7 @@ def _outputs(shape: Shape) -> int:
     """How many logits a batch gives at most; 0 is one for each of its tokens."""
     if shape.all_logits or shape.pooled is not None:
         return 0
-    return shape.slots * (1 + shape.drafted)
+    return min(UBATCH, shape.slots * (1 + shape.drafted))
 
 
 def _even(tokens: int, slots: int) -> int:

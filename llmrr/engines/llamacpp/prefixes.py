@@ -103,6 +103,11 @@ class Prefixes:
         self._make_room(prefix.bytes)
         self._put(prefix)
 
+    @property
+    def lasts(self) -> bool:
+        """Is it saved at the end?"""
+        return self._saved is not None
+
     def close(self) -> None:
         """Save what is to outlive the process."""
         if self._saved is not None:

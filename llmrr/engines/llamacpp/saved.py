@@ -11,6 +11,7 @@ header's SHA-256, the state, and the state's.
 import ctypes
 import hashlib
 import os
+import stat
 import struct
 import tempfile
 from array import array
@@ -95,7 +96,7 @@ class Saved:
 
     def _shrink(self) -> None:
         found = [one for folder in _folders(self._root) for one in _files(folder, every=True)]
-        total = sum(size for _, size, _ in found)
+        total = sum(size for _, size, _ in found)  # of all models
         for _, size, path in sorted(found):
             if total <= self._limit:
                 return
@@ -133,10 +134,15 @@ def _state(path: Path, header: _Header) -> State | None:
 
 
 def _opened(path: Path) -> BufferedReader:
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-    if hasattr(os, "getuid") and os.fstat(handle).st_uid != os.getuid():
+    """A regular file of this user; never what a link points to, or a pipe that would be waited for.
+    """
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    handle = os.open(path, os.O_RDONLY | flags)
+    status = os.fstat(handle)
+    own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    if not (own and stat.S_ISREG(status.st_mode)):
         os.close(handle)
-        raise PermissionError(f"{path} belongs to another user")
+        raise PermissionError(f"{path} is no file of this user")
     return os.fdopen(handle, "rb")
 
 

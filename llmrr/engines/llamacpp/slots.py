@@ -34,6 +34,7 @@ class Carried(NamedTuple):
     task: Task | None
     tokens: list[int]
     state: State | None
+    kind: Kind
 
 
 class Slots:
@@ -175,20 +176,22 @@ class Slots:
 
     def leave(self) -> list[Carried]:
         """All that is to go on in another context, those in use first."""
-        held = [Carried(task, [], self._context.save(slot.number)) for slot, task in self.live]
         idle = [slot for slot in self._slots if slot.task is None and slot.kept]
-        return held + [
-            Carried(None, slot.kept, self._context.save(slot.number)) for slot in idle
+        return [
+            Carried(slot.task, slot.kept, self._context.save(slot.number), self._kind)
+            for slot in (*(slot for slot, _ in self.live), *idle)
         ]
 
     def enter(self, carried: Sequence[Carried]) -> None:
         """Go on with what comes from another context, as far as there are slots: what is in use has
         one for certain, and is computed anew where it cannot be taken over."""
         for slot, one in zip(self._slots, carried, strict=False):
-            taken = one.state is not None and self._context.restore(slot.number, one.state)
+            state = one.state if one.kind == self._kind else None
+            taken = state is not None and self._context.restore(slot.number, state)
             slot.task, slot.kept = one.task, one.tokens if taken else []
             if one.task is not None and not taken:
                 one.task.done = 0
-        for one in carried[len(self._slots) :]:
-            if one.state is not None and self._prefixes.takes(one.tokens, self._kind):
-                self._prefixes.add(Prefix(one.tokens, self._kind, one.state))
+        for place, one in enumerate(carried):
+            left = place >= len(self._slots) or one.kind != self._kind
+            if left and one.state is not None and self._prefixes.takes(one.tokens, one.kind):
+                self._prefixes.add(Prefix(one.tokens, one.kind, one.state))

@@ -83,7 +83,9 @@ class Stepper:
         numbers of tokens are computed in several passes: the shortest guess is for all."""
         for task in answering:
             task.guess(self._context.size)
-        shortest = min((len(task.drafted) for task in answering if task.drafted), default=0)
+        room = self._context.batch.capacity // (2 * len(answering)) - 1 if answering else 0
+        lengths = [len(task.drafted) for task in answering if task.drafted]
+        shortest = max(0, min([room, *lengths]))
         for task in answering:
             del task.drafted[shortest:]
 
