@@ -20,7 +20,8 @@ LlmrrError                 1  nothing done
 │   ├── RateLimited        7  too many requests, or too many tokens
 │   ├── Overloaded         7  a provider has no capacity, or failed by itself
 │   ├── TimedOut           7  a provider did not say anything in time
-│   └── BrokenStream       7  an answer broke off, or is not what the protocol has
+│   ├── BrokenStream       7  an answer broke off, or is not what the protocol has
+│   └── BreakerOpen        7  a model is left alone for a while, for having failed
 ├── BadConfig              8  llmrr.toml, an environment variable or a setting
 └── CheckFailed            9  a check that was asked for did not pass
 
@@ -193,6 +194,10 @@ class BrokenStream(EngineFailed):
     """An answer broke off before its end, or is not what the provider's protocol has."""
 
     transient = True
+
+
+class BreakerOpen(EngineFailed):
+    """A model is not asked for a while, for having failed as often as [breaker] says."""
 
 
 class BadConfig(LlmrrError):

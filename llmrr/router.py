@@ -61,7 +61,8 @@ class Router:
 
     ``warn`` is told what the user should know and what does not stop the work. ``leave_model`` is
     for a process that ends with the router, after one answer: the system frees a model faster than
-    we could.
+    we could. ``warm`` is for commands: models are used that another process of this user has
+    loaded, and one that was loaded here is left to a process that lives for ``keepalive``.
     """
 
     def __init__(
@@ -70,9 +71,12 @@ class Router:
         *,
         warn: Callable[[str], None] = lambda text: None,
         leave_model: bool = False,
+        warm: bool = False,
         **stated: Any,
     ) -> None:
-        self._host = Host(live.of(config, stated, warn), warn, leave_model=leave_model)
+        self._host = Host(
+            live.of(config, stated, warn), warn, leave_model=leave_model, warm=warm
+        )
 
     def __enter__(self) -> "Router":
         return self
@@ -81,6 +85,8 @@ class Router:
         if kind is not None and not issubclass(kind, LlmrrError):
             self._host.background.cancel()
         self.close()
+        if kind is None and self._host.warm is not None:
+            self._host.warm.leave()
 
     @classmethod
     def from_file(cls, path: str | PathLike[str], **named: Any) -> "Router":
@@ -201,6 +207,10 @@ class Router:
         ``[[models]]`` with a ``base_url`` are up: every ``[health] interval``."""
         self._host.backends.watch()
         return self
+
+    def down(self) -> "Mapping[str, LlmrrError]":
+        """The ``[[models]]`` whose server is known to be down, and why."""
+        return self._host.backends.down(self.config.models)
 
     # -- work ----------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ def isolated(
     monkeypatch.setenv("LLMRR_HOME", str(home / "llmrr"))
     monkeypatch.setenv("HF_HOME", str(home / "huggingface"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("LLMRR_KEEPALIVE", "0")  # no process is left behind
     monkeypatch.setenv("TERM", "dumb")
     # The package under test, also for a subprocess that runs from another folder.
     package = str(Path(llmrr.__file__).resolve().parents[1])

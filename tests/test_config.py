@@ -125,7 +125,8 @@ def test_the_path_of_a_webhook_is_not_shown(typed: Typed) -> None:
 # -- who wins ----------------------------------------------------------------------------------
 
 
-def test_with_nothing_there_are_the_defaults() -> None:
+def test_with_nothing_there_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LLMRR_KEEPALIVE")  # tests leave no process behind
     loaded = config.load()
     assert loaded.value("log_prompts") is True
     assert loaded.value("default_model") is None
@@ -699,13 +700,16 @@ def test_every_default_and_example_is_valid() -> None:
         assert spec.doc.endswith("."), spec.key
 
 
-def test_the_starter_file_is_valid_as_it_is_and_with_everything_set(tmp_path: Path) -> None:
+def test_the_starter_file_is_valid_as_it_is_and_with_everything_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LLMRR_KEEPALIVE")  # tests leave no process behind
     path = project(config.template_text())
     assert config.check(path) == []
     assert max(map(len, config.template_text().splitlines())) <= 100
     loaded = config.load()
     assert {s.source for key, s in loaded.settings.items() if key != "version"} == {"default"}
-    # Its model is a file on this machine; the server has a timeout of its own.
+    # Its model is a file on this machine; the server and its checks have timeouts of their own.
     remote = tuple(f"#{name} =" for name in (*settings.REMOTE_OPTIONS, "revision"))
     lines = [
         line.removeprefix("#") if line.startswith("#") and not line.startswith("# ") else line
@@ -717,7 +721,7 @@ def test_the_starter_file_is_valid_as_it_is_and_with_everything_set(tmp_path: Pa
     project("\n".join(lines))
     loaded = config.load()
     left = {key for key, one in loaded.settings.items() if one.source != "project"}
-    assert left == {"serve.timeout"}
+    assert left == {"serve.timeout", "health.timeout"}
     assert (len(loaded.models), len(loaded.templates)) == (2, 1)
 
 

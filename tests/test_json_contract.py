@@ -100,3 +100,8 @@ def test_config(typed: Typed, engine: FakeEngine) -> None:
     }  # fmt: skip
     assert set(typed("config", "path", "--json").json) == {"user", "project"}
     assert typed("config", "check", "--json").json == []
+
+
+def test_what_is_loaded(typed: Typed, engine: FakeEngine) -> None:
+    assert typed("ps", "--json").json == []  # test_resident has one with models
+    assert typed("stop", "--json").json["error"]["exit_code"] == 1

@@ -14,7 +14,7 @@ ROOT = Path(llmrr.__file__).parent
 # of one folder may. Reading a configuration is four steps, one part each.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "paths"),
-    ("prompts",),
+    ("prompts", "packing"),
     ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext",
      "tomllayout", "envfile"),
     ("strategies", "flags", "keys", "tomledit"),
@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config", "modelfile", "translating"),
     ("store", "engines", "routing", "stats", "pairs", "speeds", "live"),
     ("pool", "evaluate", "spending", "alerts"),
-    ("convert",),
+    ("convert", "warm"),
     ("catalogue",),
     ("description", "inventory"),
     ("choosing",),
@@ -38,7 +38,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
 FOLDERS = {"kinds", "settings", "tomlfile", "config", "formats", "engines", "hardware", "hub",
            "store", "routing", "evaluate", "convert", "catalogue", "choosing", "bench", "optimize",
-           "batch", "pool", "migrate", "protocols", "server", "cli", "builtin"}  # fmt: skip
+           "batch", "pool", "warm", "migrate", "protocols", "server", "cli",
+           "builtin"}  # fmt: skip
 
 
 def part_of(file: Path, root: Path) -> str:

@@ -157,6 +157,23 @@ def test_openai_calls(scripted, engine):
     assert engine.requests[-1].messages[1].tool_calls == (CALL, OTHER)
 
 
+def test_a_model_here_is_made_to_call(served):
+    warm = {"type": "object", "properties": {"is_warm": {"type": "boolean"}},
+            "required": ["is_warm"], "additionalProperties": False}  # fmt: skip
+    tool = {"type": "function", "function": {"name": "told", "parameters": warm, "strict": True}}
+    said = client(served).chat.completions.parse(
+        model="small", messages=ASKED, tools=[tool], tool_choice="required", temperature=0,
+        max_tokens=60,
+    )  # fmt: skip
+    (call,) = said.choices[0].message.tool_calls
+    assert set(call.function.parsed_arguments) == {"is_warm"}
+    chat = langchain(served, max_tokens=60)
+    typed = chat.with_structured_output(
+        {"title": "told", "description": "x", **warm}, method="function_calling"
+    )
+    assert set(typed.invoke("x")) == {"is_warm"}
+
+
 def test_openai_completions(served):
     said = client(served).completions.create(
         model="small", prompt=["The capital of France", "The capital of Italy"], max_tokens=3,

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 from fakes import reply
-from serving import ASKED, Served, serving
+from openai_servers import OpenAIServer
+from provider_servers import KEY
+from provider_servers import MODEL as PROVIDED
+from serving import ANSWER, ASKED, Served, serving
 
 from llmrr.protocols import openai
 from llmrr.protocols.base import Answered
@@ -152,6 +155,24 @@ def test_what_the_router_knows_stands_in_the_headers(served):
         assert said.headers["x-request-id"].startswith("req_")
 
 
+def test_the_last_turn_is_gone_on_with(served):
+    begun = {"role": "assistant", "content": "The capital of France is"}
+    asked = {"messages": [*ASKED, begun], "temperature": 0, "continue_final_message": True}
+    said = served.ask(CHAT, asked).json()["choices"][0]["message"]["content"]
+    assert begun["content"] + said == ANSWER
+    for wrong in ({"add_generation_prompt": True}, {"messages": ASKED}, {"messages": [begun]}):
+        refused = served.ask(CHAT, {**asked, **wrong})
+        assert refused.json()["error"]["param"] == "continue_final_message"
+
+
+def test_a_kept_answer_is_marked(served):
+    asked = {"messages": ASKED, "temperature": 0, "cache": True}
+    first, second = (served.ask(CHAT, asked) for _ in range(2))
+    assert "x-llmrr-cache" not in first.headers
+    assert second.headers["x-llmrr-cache"] == "exact"
+    assert second.json()["choices"] == first.json()["choices"]
+
+
 def test_choices_are_drawn_apart(served):
     said = served.ask(TEXT, {"prompt": "The", "n": 4, "seed": 3, "temperature": 2, "max_tokens": 8})
     assert len({one["text"] for one in said.json()["choices"]}) > 1
@@ -283,6 +304,36 @@ def test_a_piece_is_the_json_that_a_library_would_write(text, usage):
                     assert dumps(json.loads(event.data)) == event.data
 
 
+# -- a provider behind it --------------------------------------------------------------------------
+
+
+def test_what_a_provider_is_asked(monkeypatch):
+    """The address of an image goes on to it: nothing here opens that. Token ids of texts do too."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with OpenAIServer() as behind:
+        options = {"base_url": f"{behind.address}/v1", "api_key_env": "OPENAI_API_KEY"}
+        model = {"name": "far", "source": f"openai:{PROVIDED}", "options": options}
+        with serving(Router({"models": [model]})) as served:
+            image = {"url": f"{behind.address}/a.png", "detail": "low"}
+            content = [{"type": "image_url", "image_url": image}]
+            said = served.ask(CHAT, {
+                "model": "far", "tools": TOOLS, "tool_choice": "auto",
+                "messages": [{"role": "user", "content": content}],
+            })  # fmt: skip
+            assert said.json()["choices"][0]["message"]["content"] == "Hello, world!"
+            assert behind.last.body["messages"][0]["content"] == content
+            assert [one["function"]["name"] for one in behind.last.body["tools"]] == [
+                "weather", "now",
+            ]  # fmt: skip
+            assert len(behind.seen) == 1
+            assert served.ask("/v1/embeddings", {"model": "far", "input": [[5, 6]]}).status == 200
+            assert behind.last.body["input"] == [[5, 6]]
+            owners = {one["id"]: one["owned_by"] for one in served.ask("/v1/models").json()["data"]}
+            assert owners["far"] == "openai"
+            echo = {"model": "far", "prompt": "a", "echo": True, "logprobs": 1}
+            assert served.ask(TEXT, echo).status == 400
+
+
 # -- completions -----------------------------------------------------------------------------------
 
 
@@ -381,6 +432,15 @@ def test_a_response_and_one_that_goes_on_with_it(scripted, engine):
     gone = scripted.ask(f"{RESPONSES}/{said['id']}", method="DELETE").json()
     assert gone == {"id": said["id"], "object": "response", "deleted": True}
     assert scripted.ask(f"{RESPONSES}/{said['id']}").status == 404
+
+
+def test_tokens_are_counted_before(served):
+    asked = {"input": "What is the capital of France?", "instructions": "Be brief."}
+    counted = served.ask(f"{RESPONSES}/input_tokens", asked).json()
+    said = served.ask(RESPONSES, {**asked, "max_output_tokens": 1}).json()
+    assert counted == {
+        "object": "response.input_tokens", "input_tokens": said["usage"]["input_tokens"],
+    }  # fmt: skip
 
 
 def test_what_is_not_to_be_stored_is_not(served):

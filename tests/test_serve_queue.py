@@ -1,5 +1,6 @@
 """The queue of the server: whose turn it is, and what is refused."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -96,8 +97,9 @@ def stalled(served, body=LONG):
     where = urlsplit(served.url)
     connection = socket.create_connection((where.hostname, where.port), 30)
     data = json.dumps(body).encode()
-    connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
-                       + str(len(data)).encode() + b"\r\n\r\n" + data)  # fmt: skip
+    head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+    head += f"Content-Length: {len(data)}\r\n\r\n"
+    connection.sendall(head.encode() + data)
     return connection
 
 
@@ -146,6 +148,19 @@ def test_a_client_that_leaves_while_it_waits_holds_no_place(narrow):
     until(lambda: not narrow.service.under_way)
 
 
+def test_vectors_wait_for_their_turn_too(narrow):
+    first = stalled(narrow)
+    assert first.recv(9)
+    with ThreadPoolExecutor(1) as pool:
+        asked = {"model": "small", "input": "Hello"}
+        vectors = pool.submit(narrow.ask, "/v1/embeddings", asked)
+        until(lambda: narrow.service.queue.waiting == 1)
+        assert narrow.ask("/v1/embeddings", asked).status == 429
+        first.close()
+        assert vectors.result().status == 200
+    until(lambda: not narrow.service.queue.under_way())
+
+
 def test_all_that_may_wait_are_answered(narrow):
     def ask(_):
         return narrow.ask("/v1/chat/completions", {"model": "small", "messages": ASKED}).status
@@ -184,3 +199,20 @@ def test_a_request_may_ask_for_so_many_tokens(body, status):
         assert said.status == status
         if status == 200:
             assert said.json()["usage"]["completion_tokens"] == 8
+
+
+def test_who_gives_up_as_its_turn_comes_takes_no_one_with_it(narrow):
+    service = narrow.service
+
+    async def ask() -> None:
+        held = service.queue.enter(SMALL, "", 1, lambda: None)
+        waits = asyncio.ensure_future(service.work("small", 1, lambda _: None, lambda _: 0))
+        while not service.queue.waiting:
+            await asyncio.sleep(0)
+        waits.cancel()
+        held.leave()
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+
+    asyncio.run(ask())
+    assert not service.queue.under_way() and not service.queue.waiting

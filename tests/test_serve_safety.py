@@ -126,6 +126,17 @@ def test_a_model_that_is_for_others_is_one_that_there_is_not(locked):
     assert said[0].body.replace(b"second", b"absent") == said[1].body
 
 
+def test_who_may_use_some_models_sees_no_others_and_no_response_of_another_key(locked):
+    listed = locked.ask("/v1/models", headers={"x-api-key": OTHER}).json()["data"]
+    assert {one["id"] for one in listed} == {"auto", "small"}
+    said = locked.ask("/v1/embeddings", {"input": "x"}, headers={"x-api-key": OTHER})
+    assert said.status == 400
+    body = {"model": "small", "input": "Hello", "max_output_tokens": 16}
+    made = locked.ask("/v1/responses", body, headers={"x-api-key": KEY}).json()["id"]
+    for key, status in ((OTHER, 404), (KEY, 200)):
+        assert locked.ask(f"/v1/responses/{made}", headers={"x-api-key": key}).status == status
+
+
 @pytest.mark.parametrize(("rules", "uses", "what"), [
     (KeyRules(requests_per_minute=2), [0, 0], "2 requests a minute"),
     (KeyRules(tokens_per_minute=10), [10], "10 tokens a minute"),

@@ -105,7 +105,7 @@ class Dispatch:
         return None if total is None else max(total, *(one or 0.0 for one in own), 0.0)
 
     def claim(self, name: str) -> None:
-        """Let the request through to a model. Raises ``EngineFailed`` where its breaker is open.
+        """Let the request through to a model. Raises ``BreakerOpen``.
         """
         if name not in self.models:
             return

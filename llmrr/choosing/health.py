@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import database
-from llmrr.errors import EngineFailed
+from llmrr.errors import BreakerOpen
 from llmrr.routing import breaker
 from llmrr.routing.breaker import Breaker, Rules
 from llmrr.routing.candidate import UNKNOWN, Health
@@ -93,14 +93,14 @@ def claim(
 
 def refusal(
     connection: "sqlite3.Connection", name: str, key: str, rules: Rules, now: float | None = None
-) -> EngineFailed:
+) -> BreakerOpen:
     """Why this model may not be asked now."""
     now = time.time() if now is None else now
     health = read(connection, [key], rules, now).get(key, UNKNOWN)
     left = max(0.0, (health.closed_at or now) - now)
     said = f": {health.last_error}" if health.last_error else ""
     when = "one request is trying it" if health.probing else f"it is tried again in {left:.0f} s"
-    return EngineFailed(
+    return BreakerOpen(
         f"the breaker of {name} is open after {health.tripped} failures in a row{said}",
         f"{when}; another model can be named",
     )

@@ -16,6 +16,7 @@ from llmrr.choosing.lookup import Cache
 from llmrr.choosing.recording import Recording
 from llmrr.choosing.room import Room
 from llmrr.choosing.setup import Setup
+from llmrr.choosing.warming import Warm
 from llmrr.choosing.watching import Watch
 from llmrr.choosing.wishes import Moment
 from llmrr.config import Config
@@ -33,9 +34,13 @@ class Host:
     """What a request needs of its router. ``kept`` is who has answered a conversation. Safe to use
     from several threads."""
 
-    def __init__(self, live: Live, warn: Callable[[str], None], *, leave_model: bool) -> None:
+    def __init__(
+        self, live: Live, warn: Callable[[str], None], *, leave_model: bool, warm: bool = False
+    ) -> None:
         self.live, self.warn, self._leave_model = live, warn, leave_model
-        self.pool = Pool(self.rules, lives=not leave_model)
+        self.warm = Warm(lambda: self.setup.config, self.rules) if warm else None
+        read = self.warm.memory if self.warm else None
+        self.pool = Pool(self.rules, lives=not leave_model, read=read)
         self.room = Room(self.pool, self._slots)
         self.record = Recording(warn)
         self.with_database = self.record.use
@@ -53,7 +58,7 @@ class Host:
         config, setup = self.live.current(), self._setup
         if setup is None or setup.config is not config:
             self._setup = setup = Setup(
-                config, self.with_database, self.pool.idle_bytes, self.budgeting.now, self.room,
+                config, self.with_database, self.idle_bytes, self.budgeting.now, self.room,
                 self.backends,
             )
         return setup
@@ -66,7 +71,14 @@ class Host:
     def moment(self, conversation: str | None = None) -> Moment:
         """What a decision hangs on now."""
         kept = None if conversation is None else self.kept.get(conversation)
-        return Moment(int.from_bytes(os.urandom(8)), self.pool.names, self.pool.busy(), kept)
+        loaded = self.pool.names
+        if self.warm is not None and len(self.setup.config.models) > 1:
+            loaded |= self.warm.loaded()
+        return Moment(int.from_bytes(os.urandom(8)), loaded, self.pool.busy(), kept)
+
+    def idle_bytes(self) -> int:
+        """What could be free without interrupting anyone, here and where models stay loaded."""
+        return self.pool.idle_bytes() + (self.warm.idle_bytes() if self.warm else 0)
 
     def open(
         self,
@@ -83,7 +95,8 @@ class Host:
         if until is None and total is not None:
             until = time.monotonic() + total
         slots = self._slots(config)
-        return self.pool.lease(opening.wanted(resolved, stated, engine, config, slots), until)
+        wanted = opening.wanted(resolved, stated, engine, config, slots)
+        return self.pool.lease(self.warm.over(wanted) if self.warm else wanted, until)
 
     def _slots(self, config: Config) -> int:
         """How many requests a model of this machine computes at once."""
@@ -140,4 +153,6 @@ class Host:
         self.background.wait(self.warn)
         self.cache.close()
         self.pool.close(leave=self._leave_model)
+        if self.warm is not None:
+            self.warm.close()
         self.record.close()

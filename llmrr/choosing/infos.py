@@ -4,12 +4,12 @@ large vocabulary takes a tenth of a second, and choosing looks at every model.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from llmrr import __version__, database
-from llmrr.types import Format, ModelInfo, Sampling
+from llmrr import __version__, database, packing
+from llmrr.types import ModelInfo
 
 if TYPE_CHECKING:
     import sqlite3
@@ -55,23 +55,6 @@ def packed(info: ModelInfo) -> str:
 def unpacked(text: str) -> ModelInfo | None:
     """The inverse of ``packed``; None for a text that another version wrote."""
     try:
-        facts: dict[str, Any] = json.loads(text)
-        facts["format"] = Format(facts["format"])
-        facts["sampling"] = Sampling(**_immutable(facts["sampling"]))
-        known = {one.name for one in fields(ModelInfo)}
-        return ModelInfo(**_immutable({k: v for k, v in facts.items() if k in known}))
+        return packing.info(json.loads(text))
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _immutable(facts: dict[str, Any]) -> dict[str, Any]:
-    """With tuples where JSON has lists, as ``ModelInfo`` has them; ``metadata`` has lists."""
-    return {name: one if name == "metadata" else _frozen(one) for name, one in facts.items()}
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(map(_frozen, value))
-    if isinstance(value, dict):
-        return {key: _frozen(one) for key, one in value.items()}
-    return value

@@ -13,7 +13,7 @@ from llmrr.engines import for_endpoint, for_format
 from llmrr.engines.base import Model, Options, Stream
 from llmrr.engines.chunks import Kept
 from llmrr.errors import BadConfig, UsageError
-from llmrr.pool import Lease, Wanted, needs
+from llmrr.pool import Key, Lease, Wanted, needs
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.types import DEFAULT_SAMPLING, Endpoint, Message, Request, Sampling
 
@@ -61,7 +61,7 @@ def wanted(
     most = 1 if "slots" in stated else most_slots
     options = _options({"most_slots": most, **own, **stated})
     return Wanted(
-        resolved.name, (files, picked.engine.name, options), picked,
+        resolved.name, Key.of(files, picked.engine.name, options), picked,
         partial(picked.engine.load, files, options), partial(needs.bytes_of, files, options),
     )  # fmt: skip
 

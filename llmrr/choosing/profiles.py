@@ -152,7 +152,7 @@ class Profiles:
 
         place = catalogue.place(found)
         picked = engines.for_format(place.format, model.name, loading.engine or found.engine)
-        if command := picked.engine.missing():
+        if picked.engine.optional and (command := picked.engine.missing()):
             raise FeatureMissing(f"the {picked.engine.name} engine is not installed", command)
         info = infos.inspect(place.path, self._database)
         options = {**self._config().engine_options(picked.engine.name), **found.options}

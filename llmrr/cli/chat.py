@@ -19,6 +19,7 @@ def chat(
     seed: options.Seed = None,
     ctx_size: options.ContextSize = None,
     engine: options.Engine = None,
+    keepalive: options.Keepalive = None,
     strategy: options.Strategy = None,
     fallback: options.Fallback = None,
     need: options.Need = None,
@@ -46,7 +47,7 @@ def chat(
         ),
     )  # fmt: skip
     how = answers.Shown(verbose=verbose, hide_thinking=hide_thinking, explain=explain)
-    with Router(warn=output.note) as router:
+    with Router(warn=output.note, warm=True, **options.kept(keepalive)) as router:
         router.watch.tell = output.note
         question = asking.question(asked, router, None)
         readiness.require(router, question.model)

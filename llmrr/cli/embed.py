@@ -21,6 +21,7 @@ def embed(
     file: options.TextFiles = None,
     option: options.Settings = None,
     engine: options.Engine = None,
+    keepalive: options.Keepalive = None,
     json: options.Json = False,
 ) -> None:
     """Turn texts into vectors.
@@ -32,7 +33,7 @@ def embed(
     """
     wanted = asking.texts(texts or (), file or (), sys.stdin)
     loading = parameters.read_loading(option or ())
-    with Router(warn=output.note) as router:
+    with Router(warn=output.note, warm=True, **options.kept(keepalive)) as router:
         readiness.require(router, model)
         made = router.embedded(wanted, model=model, options=loading, engine=engine)
     if json:

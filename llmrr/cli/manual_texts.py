@@ -50,6 +50,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("llmrr convert model.gguf --to gguf --quant Q4_K_M -O small.gguf", "To fewer bits."),
         ("llmrr convert legacy-model.pkl --config ./folder --to onnx --dry-run", "What it takes."),
     ),
+    "ps": (("llmrr ps --json", "As JSON, with the times as seconds since 1970."),),
+    "stop": (
+        ("llmrr stop qwen3:4b", "This model, wherever it is loaded."),
+        ("llmrr stop", "All that runs have left loaded."),
+    ),
     "prune": (("llmrr prune --dry-run", "What would be removed."),),
     "run": (
         ("llmrr run ./model.gguf why is the sky blue", "The model may stand before the prompt."),
@@ -109,6 +114,8 @@ OTHER_CODES = {
 }
 ENVIRONMENT = {
     "LLMRR_HOME": "One folder for configuration, data and caches, in place of the usual ones.",
+    "XDG_RUNTIME_DIR": "Where runs find the process that keeps models loaded, unless LLMRR_HOME is "
+    "set.",
     "LLMRR_DEBUG": "When set, every error is printed with its traceback.",
     "HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME": "Where fetched models are kept, shared with "
     "all Hugging Face tools.",

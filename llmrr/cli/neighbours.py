@@ -14,7 +14,7 @@ from llmrr.errors import UsageError
 REAL_MODEL = "llmrr pull qwen3:4b"
 
 # verb: (what to say, the line that does it; {rest} is what followed the verb)
-_NOT_LOADED = ("llmrr keeps no model loaded: each run loads its own", "llmrr run -m {rest}")
+_LOADED = ("the first run loads it, and it stays for the next", "llmrr run -m {rest}")
 _SERVED = ("that is called serve here", "llmrr serve")
 _NOT_SHARED = ("llmrr publishes nothing and needs no account", "llmrr list")
 _FETCHED = ("that is called pull here", "llmrr pull {rest}")
@@ -25,10 +25,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "get": _FETCHED,
     "download": _FETCHED,
     "install": _FETCHED,
-    "load": _NOT_LOADED,
-    "unload": ("llmrr keeps no model loaded: there is nothing to unload", "llmrr list"),
-    "ps": ("llmrr keeps no model loaded: nothing runs in the background", "llmrr list"),
-    "stop": ("llmrr keeps no model loaded: there is nothing to stop", "llmrr list"),
+    "load": _LOADED,
+    "unload": ("that is called stop here", "llmrr stop {rest}"),
     "server": _SERVED,
     "start": _SERVED,
     "push": _NOT_SHARED,

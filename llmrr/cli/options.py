@@ -1,6 +1,6 @@
 """The options that commands share: one flag has one name, one meaning and one wording."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -159,6 +159,27 @@ Engine = Annotated[
         autocompletion=engine_names,
     ),
 ]
+def _a_time(value: str | None) -> str | None:
+    from llmrr.kinds import KEEPALIVE, parse_keepalive
+
+    try:
+        parse_keepalive(value or "0")
+    except ValueError:
+        raise UsageError(
+            f'--keepalive "{value}" is not {KEEPALIVE.expected}', "--keepalive 10m"
+        ) from None
+    return value
+
+
+Keepalive = Annotated[
+    str | None,
+    typer.Option(
+        "--keepalive", metavar="TIME",
+        help="How long the model stays loaded for the next run: 10m, seconds, 0 for not at all, "
+        "-1 until llmrr stop (default: `keepalive`).",
+        callback=_a_time,
+    ),
+]
 Strategy = Annotated[
     str | None,
     typer.Option(
@@ -239,6 +260,11 @@ Since = Annotated[
     str | None,
     typer.Option("--since", metavar="TIME", help="Since then: 90m, 24h, 7d, or 2026-01-31."),
 ]
+
+
+def kept(keepalive: str | None) -> dict[str, Any]:
+    """The setting that --keepalive is, where it is given."""
+    return {} if keepalive is None else {"keepalive": keepalive}
 
 
 def installed_names(incomplete: str) -> list[tuple[str, str]]:

@@ -40,6 +40,7 @@ def run(
     seed: options.Seed = None,
     ctx_size: options.ContextSize = None,
     engine: options.Engine = None,
+    keepalive: options.Keepalive = None,
     strategy: options.Strategy = None,
     fallback: options.Fallback = None,
     need: options.Need = None,
@@ -78,7 +79,9 @@ def run(
         file=None if output_file == "-" else output_file,
         hide_thinking=hide_thinking, explain=explain,
     )  # fmt: skip
-    with Router(warn=output.note, leave_model=True) as router:
+    with Router(
+        warn=output.note, leave_model=True, warm=True, **options.kept(keepalive)
+    ) as router:
         if verbose or output.is_terminal(sys.stderr):
             router.watch.tell = output.note
         question = asking.question(asked, router, asking.read_piped(asked, sys.stdin))

@@ -26,6 +26,11 @@ def serve(
         typer.Option("--speculate", min=0, max=64, metavar="N", help="Guess N tokens ahead at "
                      "most, from what was said before: faster where answers repeat prompts."),
     ] = None,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option("--alias", metavar="NAME=MODEL", help="Answer to a name of the old system "
+                     "with a model of this one. Repeatable; see also serve.aliases."),
+    ] = None,
     max_queue: Annotated[
         int | None,
         typer.Option("--max-queue", min=0, help="How many requests wait at most; more are answered "
@@ -34,7 +39,7 @@ def serve(
     timeout: Annotated[
         str | None,
         typer.Option("--timeout", metavar="SECONDS", help="How long an answer may take, waiting "
-                     "included; also as 10m. 0 is no limit."),
+                     "included; also as 10m."),
     ] = None,
     api_key_env: Annotated[
         list[str] | None,
@@ -77,7 +82,7 @@ def serve(
     if hash_key:
         return serving.hash_key()
     stated = serving.stated(
-        host, port, parallel, max_queue, timeout, log_requests, ollama, speculate
+        host, port, parallel, max_queue, timeout, log_requests, ollama, speculate, alias or ()
     )
     if unit is not None:
         return serving.unit(unit, stated, api_key_env or [])

@@ -1,5 +1,6 @@
 """Brings the server up, and says where it is."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, cast
@@ -10,19 +11,21 @@ from llmrr.errors import UsageError
 from llmrr.kinds import parse_duration
 from llmrr.router import Router
 
+OTHERS = 1024  # descriptors besides those of clients: files, and connections to providers
 LEVELS = ("error", "warning", "info", "debug")
 
 
 def stated(
     host: str | None, port: int | None, parallel: int | None, max_queue: int | None,
     timeout: str | None, log_requests: bool, ollama: bool,
-    speculate: int | None = None,
+    speculate: int | None = None, aliases: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """What a command line states, as tables of the configuration."""
     tables: dict[str, dict[str, object]] = {
         "serve": {
             "host": host, "port": port, "max_queue": max_queue, "timeout": _duration(timeout),
             "log_requests": log_requests or None, "ollama": ollama or None,
+            "aliases": dict(map(_alias, aliases)) or None,
         },
         "batching": {"max_batch_size": parallel},
         "engines": {"llamacpp": None if speculate is None else {"speculate": speculate}},
@@ -35,7 +38,7 @@ def stated(
 
 def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
     """Serve until it is interrupted. Raises ``KeyboardInterrupt`` then, at the end of it all."""
-    from llmrr.server import hosting, logs
+    from llmrr.server import hosting, lending, logs
     from llmrr.server.service import Service
 
     if log_level not in LEVELS:
@@ -45,6 +48,7 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
     host, service = cast(str, value("serve.host")), Service(router)
     try:
         _require_names(variables)
+        hosting.allow_descriptors(cast(int, value("serve.max_connections")) + OTHERS)
         listeners = [hosting.listener(host, cast(int, value("serve.port")))]
         try:
             if value("serve.ollama"):
@@ -54,8 +58,10 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
                 service, lambda: output.note(f"listening on {where}"), host=host,
                 variables=variables,
             )  # fmt: skip
+            service.require_aliases()
             service.prepare()
-            server.run(listeners)
+            with lending.lent(router, where, lambda: server.handle_exit(signal.SIGTERM, None)):
+                server.run(listeners)
         finally:
             for one in listeners:
                 one.close()
@@ -85,7 +91,7 @@ def hash_key() -> None:
     from llmrr.server.keyring import hashed
 
     key = output.ask_hidden("The key: ") if sys.stdin.isatty() else sys.stdin.readline()
-    output.data(f'hash = "{hashed(key.strip())}"\n')
+    output.data(f'hash = "{hashed(key.strip())}"')
 
 
 def unit(kind: str, tables: dict[str, Any], variables: Sequence[str]) -> None:
@@ -93,7 +99,7 @@ def unit(kind: str, tables: dict[str, Any], variables: Sequence[str]) -> None:
     from llmrr.server import units
 
     _require_names(variables)
-    output.data(units.text(kind, tables, variables))
+    output.data(units.text(kind, tables, variables).rstrip("\n"))
 
 
 def _require_names(variables: Sequence[str]) -> None:
@@ -103,10 +109,20 @@ def _require_names(variables: Sequence[str]) -> None:
         require_name(name)
 
 
+def _alias(text: str) -> tuple[str, str]:
+    name, mark, model = text.partition("=")
+    if not (name and mark and model):
+        raise UsageError(f"--alias {text} names no two", "--alias gpt-4o=MODEL")
+    return name, model
+
+
 def _duration(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return parse_duration(float(text) if text.replace(".", "", 1).isdecimal() else text)
+        found = parse_duration(float(text) if text.replace(".", "", 1).isdecimal() else text)
     except ValueError:
-        raise UsageError(f"--timeout {text} is no time", "--timeout 10m") from None
+        found = 0.0
+    if not found:
+        raise UsageError(f"--timeout {text} is no time", "--timeout 10m")
+    return found

@@ -44,6 +44,8 @@ COMMANDS = {
     "batch": Entry("batch", "batch", "Answer a file of requests."),
     "route": Entry("route", "route", "Show which model a prompt would go to, and why."),
     "serve": Entry("serve", "serve", "Answer over HTTP."),
+    "ps": Entry("loaded", "ps", "Show which models are loaded, and where."),
+    "stop": Entry("loaded", "stop", "Unload models."),
     "pull": Entry("fetching", "pull", "Fetch a model from the hub."),
     "search": Entry("fetching", "search", "Search the hub for models that run here."),
     "list": Entry("models", "list_models", "List the models that are here."),

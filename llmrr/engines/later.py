@@ -31,6 +31,11 @@ class Later(Generic[T]):
         self._error = error
         self._done.set()
 
+    @property
+    def is_done(self) -> bool:
+        """Has it come to an end?"""
+        return self._done.is_set()
+
     def result(self) -> T:
         """Wait for it; what it raised is raised here."""
         self._done.wait()

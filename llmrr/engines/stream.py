@@ -51,6 +51,8 @@ class AnswerStream:
         self._runs = runs
         self._queue: queue.SimpleQueue[Chunk | BaseException | None] = queue.SimpleQueue()
         self._push = on_chunk or self._queue.put
+        # What ``ready`` has taken out for ``next``; None of the queue is the end.
+        self._come: tuple[Chunk | BaseException | None] | None = None
         self._tasks: tuple[Writes, ...] = ()
         self._open = 0
         self._lock = threading.Lock()
@@ -70,21 +72,21 @@ class AnswerStream:
     def __next__(self) -> Chunk:
         if self._ended:
             raise StopIteration
-        item = self._queue.get()
-        if isinstance(item, Chunk):
-            return item
+        item, self._come = self._come or (self._queue.get(),), None
+        if isinstance(item[0], Chunk):
+            return item[0]
         self._ended = True
-        if item is None:
+        if item[0] is None:
             raise StopIteration
-        raise item
+        raise item[0]
 
     def ready(self, timeout: float) -> bool:
         """Wait at most so many seconds; has something come that ``next`` will give at once?"""
-        deadline = time.monotonic() + timeout
-        while self._queue.empty() and not self._ended:
-            if (left := deadline - time.monotonic()) <= 0:
+        if self._come is None and not self._ended:
+            try:
+                self._come = (self._queue.get(timeout=max(0.0, timeout)),)
+            except queue.Empty:
                 return False
-            time.sleep(min(0.005, left))
         return True
 
     @property

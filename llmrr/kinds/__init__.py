@@ -16,7 +16,15 @@ from llmrr.kinds.base import (
     whole,
 )
 from llmrr.kinds.files import CHAT_TEMPLATE, FILE, LORA, PATH
-from llmrr.kinds.measures import DURATION, RETENTION, SIZE, parse_duration, parse_size
+from llmrr.kinds.measures import (
+    DURATION,
+    KEEPALIVE,
+    RETENTION,
+    SIZE,
+    parse_duration,
+    parse_keepalive,
+    parse_size,
+)
 from llmrr.kinds.sources import (
     KEYS_OF_THEIR_OWN,
     LOCAL_PROVIDERS,
@@ -44,9 +52,10 @@ from llmrr.kinds.texts import (
 )
 
 __all__ = [
-    "CHAT_TEMPLATE", "COMMAND", "DURATION", "FILE", "FLAG", "HOOK", "KEYS_OF_THEIR_OWN", "KEY_HASH",
-    "LAYERS", "LOCAL_PROVIDERS", "LORA", "MESSAGES", "NAME", "ON_OFF_AUTO", "PATH",
-    "PROVIDERS", "RETENTION", "REVISION", "SECONDS", "SHARE", "SIZE", "SOURCE", "STOP", "TEXT",
-    "TEXTS", "URL", "VARIABLE", "VARIABLES", "WORD", "Kind", "file_path", "number", "one_of",
-    "parse_duration", "parse_size", "path_of", "placed", "split_source", "whole",
+    "CHAT_TEMPLATE", "COMMAND", "DURATION", "FILE", "FLAG", "HOOK", "KEEPALIVE",
+    "KEYS_OF_THEIR_OWN", "KEY_HASH", "LAYERS", "LOCAL_PROVIDERS", "LORA", "MESSAGES", "NAME",
+    "ON_OFF_AUTO", "PATH", "PROVIDERS", "RETENTION", "REVISION", "SECONDS", "SHARE", "SIZE",
+    "SOURCE", "STOP", "TEXT", "TEXTS", "URL", "VARIABLE", "VARIABLES", "WORD", "Kind", "file_path",
+    "number", "one_of", "parse_duration", "parse_keepalive", "parse_size", "path_of", "placed",
+    "split_source", "whole",
 ]  # fmt: skip

@@ -44,6 +44,28 @@ def parse_size(value: object, _folder: Path | None = None) -> int:
     return value
 
 
+def parse_keepalive(value: object, _folder: Path | None = None) -> float | None:
+    """How long something stays loaded: seconds, or a time as Go and Ollama write it; what is below
+    0 is None, for ever. ``ValueError`` otherwise.
+
+    >>> [parse_keepalive(one) for one in ("5m", "1h30m", 20, "20", 0, "-1", "500ms")]
+    [300.0, 5400.0, 20.0, 20.0, 0.0, None, 0.5]
+    """
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if re.fullmatch(r"-?\d+(\.\d+)?", text):
+            return parse_keepalive(float(text))
+        if not re.fullmatch(r"-?(\d+(\.\d+)?(ms|[smhdw]))+", text):
+            raise ValueError
+        if text.startswith("-"):
+            return None
+        parts = re.findall(r"([\d.]+)(ms|[smhdw])", text)
+        return sum(float(count) * _SECONDS.get(unit, 0.001) for count, unit in parts)
+    if type(value) not in (int, float) or not -math.inf < value < math.inf:  # type: ignore[operator]
+        raise ValueError
+    return None if value < 0 else float(value)  # type: ignore[operator,arg-type]
+
+
 def _duration(value: object, folder: Path) -> object:
     if not (seconds := parse_duration(value, folder)):
         raise ValueError
@@ -55,5 +77,7 @@ def _retention(value: object, folder: Path) -> object:
 
 
 RETENTION = Kind('a time such as "30d", "12h" or a number of seconds, or "forever"', _retention)
+KEEPALIVE = Kind('a time such as "5m", a number of seconds, 0 for none or -1 for ever',
+                 parse_keepalive)
 SIZE = Kind('a size such as "256 MB" or "1 GiB", or a number of bytes', parse_size)
 DURATION = Kind('a number of seconds above 0, or a time such as "5m"', _duration)

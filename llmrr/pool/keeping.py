@@ -3,7 +3,7 @@ needs their room."""
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from copy import copy
 
 from llmrr.errors import DoesNotFit, EngineFailed, LlmrrError
@@ -34,7 +34,7 @@ class Pool:
         read: Callable[[int], MemoryUse | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._rules, self._lives, self._clock = rules, lives, clock
+        self.rules, self._lives, self._clock = rules, lives, clock
         self._read = read or _read
         self._outlook = Outlook(self._read, clock)
         self._shelf = Shelf()
@@ -49,6 +49,12 @@ class Pool:
     def names(self) -> frozenset[str]:
         """What the loaded models are called; one file may have several names."""
         return self._shelf.names
+
+    @property
+    def keys(self) -> list[Hashable]:
+        """Of the models that are in memory or about to be."""
+        with self._changed:
+            return list(self._shelf.entries)
 
     def busy(self) -> Mapping[str, int]:
         """How many requests are under way at each model, by its name."""
@@ -86,7 +92,7 @@ class Pool:
             one.measure()
         held = [one.held for one in local]
         needs = {one.name: one.need() if held and one.need else 0 for one in away}
-        return self._outlook.refusals(needs, held, self._rules())
+        return self._outlook.refusals(needs, held, self.rules())
 
     # -- loading -------------------------------------------------------------------------------
 
@@ -143,7 +149,7 @@ class Pool:
             return [one.measure for one in unknown]
         held = [one.held for one in local]
         use = self._read(sum(one.bytes for one in held))
-        decided = deciding.plan(claim.need or 0, use, held, self._rules())
+        decided = deciding.plan(claim.need or 0, use, held, self.rules())
         awaited = shelf.of(decided.awaited)
         if decided.refused or shelf.is_circular(awaited):
             raise self._refusal(claim, use)
@@ -197,7 +203,7 @@ class Pool:
     def _refusal(self, claim: Claim, use: MemoryUse | None) -> DoesNotFit:
         held = [one.held for one in self._shelf.local()]
         use = use or self._read(sum(one.bytes for one in held))
-        return deciding.refused(claim.wanted.name, claim.need, use, held, self._rules())
+        return deciding.refused(claim.wanted.name, claim.need, use, held, self.rules())
 
     # -- unloading -----------------------------------------------------------------------------
 
@@ -222,7 +228,7 @@ class Pool:
 
     def expiry(self, held: Held) -> float | None:
         """In how many seconds a model is unloaded, if nobody uses it until then; None for never."""
-        rules = self._rules()
+        rules = self.rules()
         if not rules.auto_unload:
             return None
         since = held._replace(used=self._clock()) if held.leases else held
@@ -231,7 +237,7 @@ class Pool:
     def unload_unused(self, idle_s: float = 0.0) -> list[str]:
         """Unload the models of this machine that have been idle for so many seconds; their names.
         """
-        return self._unload(
+        return self.unload(
             lambda held: deciding.expired(
                 [one._replace(keeps=None) for one in held], self._clock(), idle_s
             )
@@ -240,11 +246,11 @@ class Pool:
     def sweep(self) -> list[str]:
         """Unload what has been idle for ``unload_after``, and above the threshold what is idle;
         their names. Nothing without ``auto_unload``."""
-        rules = self._rules()
+        rules = self.rules()
         if not rules.auto_unload:
             return []
         after = rules.unload_after
-        names = self._unload(lambda held: deciding.expired(held, self._clock(), after))
+        names = self.unload(lambda held: deciding.expired(held, self._clock(), after))
         with self._changed:
             last = self._clock() - rules.unload_after
             work = self._drop([one for one in self._shelf.idle_remote() if one.used <= last])
@@ -252,7 +258,7 @@ class Pool:
         if not self.held() or (use := self.use()) is None:
             return names
         excess = use.used_bytes - rules.threshold * use.limit_bytes
-        return names + self._unload(lambda held: deciding.evict(held, excess))
+        return names + self.unload(lambda held: deciding.evict(held, excess))
 
     def close(self, *, leave: bool = False) -> None:
         """Unload everything, what is running too. ``leave`` is for a process that ends: the system
@@ -269,9 +275,10 @@ class Pool:
             while self._shelf.leaving:  # by others
                 self._changed.wait()
 
-    def _unload(self, choose: Callable[[list[Held]], list[Held]]) -> list[str]:
+    def unload(self, choose: Callable[[list[Held]], list[Held]]) -> list[str]:
+        """Unload those of the models of this machine that are chosen, and idle; their names."""
         with self._changed:
-            gone = choose(self._shelf.loaded())
+            gone = [one for one in choose(self._shelf.loaded()) if not one.leases]
             work = self._drop(self._shelf.of(gone))
         _do(work)
         return [one.name for one in gone]
@@ -308,7 +315,7 @@ class Pool:
             if not held:
                 self._sweeper = None
                 return None
-            return deciding.due(held, self._clock(), self._rules())
+            return deciding.due(held, self._clock(), self.rules())
 
 
 def _do(work: _Work) -> None:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Literal
 
-from llmrr import formats, hardware
+from llmrr import formats
 from llmrr.engines.base import Options
 from llmrr.errors import LlmrrError, Unsupported
 from llmrr.types import ModelFiles
@@ -16,6 +16,8 @@ def bytes_of(place: ModelFiles, options: Options) -> int:
         info = formats.inspect(place.path)
     except (LlmrrError, OSError):
         return 0
+    from llmrr import hardware
+
     machine = hardware.probe()
     layers: int | Literal["auto"] = options.gpu_layers if machine.gpus else 0
     if layers == -1:

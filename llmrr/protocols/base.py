@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 
 from llmrr.errors import (
     AuthenticationFailed,
+    BreakerOpen,
+    BrokenStream,
     ContentRefused,
     ContextOverflow,
     DoesNotFit,
@@ -43,7 +45,7 @@ class Asked:
 class Answered(NamedTuple):
     """Who answers: the name under which the client asked, the model that was taken, and the
     ``decision`` as ``llmrr route --json`` has it. ``prompt_tokens`` are how many tokens the prompt
-    has, where that is known before the answer ends."""
+    has, where that is known before the answer ends; ``cache`` says why nothing is run."""
 
     id: str
     created: int
@@ -51,6 +53,7 @@ class Answered(NamedTuple):
     answered: str = ""
     decision: Mapping[str, Any] | None = None
     prompt_tokens: int = 0
+    cache: str | None = None
 
 
 class Event(NamedTuple):
@@ -116,6 +119,9 @@ _STATUS: tuple[tuple[type[LlmrrError], int], ...] = (
     (NotFound, 404),
     (ContextOverflow, 400),
     (OverBudget, 429),
+    (DoesNotFit, 503),
+    (BreakerOpen, 503),
+    (BrokenStream, 502),
     (UsageError, 400),
     (Unsupported, 400),
     (RequestRefused, 400),

@@ -15,18 +15,10 @@ from operator import mul
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from llmrr import packing
 from llmrr.errors import InvalidRequest, nearest
 from llmrr.kinds import RETENTION
-from llmrr.types import (
-    Chunk,
-    FinishReason,
-    Message,
-    Request,
-    Sampling,
-    TokenLogprob,
-    ToolCall,
-    Usage,
-)
+from llmrr.types import Chunk, FinishReason, Message, Request, Sampling, Usage
 
 Stated = bool | Mapping[str, object] | None
 
@@ -196,7 +188,7 @@ def again(answer: Sequence[Chunk]) -> tuple[Chunk, ...]:
 
 def packed(answer: Sequence[Chunk]) -> str:
     """As text, without what is not stated."""
-    return json.dumps([_stated(one) for one in answer], separators=(",", ":"))
+    return json.dumps([packing.facts(one) for one in answer], separators=(",", ":"))
 
 
 def unpacked(text: str) -> tuple[Chunk, ...] | None:
@@ -208,36 +200,9 @@ usage=Usage(prompt_tokens=1, cached_tokens=0, completion_tokens=1, estimated=Fal
 first_token_s=None, total_s=0.0, tokens_per_s=None), tool_calls=(), stop=None),)
     """
     try:
-        return tuple(_chunk(facts) for facts in json.loads(text))
+        return tuple(packing.chunk(facts) for facts in json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _stated(value: Any) -> dict[str, Any]:
-    found = {one.name: getattr(value, one.name) for one in fields(value)}
-    found = {name: one for name, one in found.items() if one not in (None, "", ())}
-    return {name: _facts(one) for name, one in found.items()}
-
-
-def _facts(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_facts(one) for one in value]
-    return _stated(value) if is_dataclass(value) else value
-
-
-def _chunk(facts: dict[str, Any]) -> Chunk:
-    if "usage" in facts:
-        facts["usage"] = Usage(**facts["usage"])
-    facts["tokens"] = tuple(facts.get("tokens", ()))
-    facts["tool_calls"] = tuple(ToolCall(**{"arguments": "", "id": "", "name": ""} | one)
-                                for one in facts.get("tool_calls", ()))  # fmt: skip
-    facts["logprobs"] = tuple(_logprob(one) for one in facts.get("logprobs", ()))
-    return Chunk(**facts)
-
-
-def _logprob(facts: dict[str, Any]) -> TokenLogprob:
-    top = tuple((text, number) for text, number in facts.get("top", ()))
-    return TokenLogprob(facts.get("text", ""), facts["logprob"], top)
 
 
 def _digest(value: object) -> str:

@@ -4,8 +4,8 @@
 from typing import NamedTuple
 
 from llmrr.errors import (
+    BreakerOpen,
     ContextOverflow,
-    EngineFailed,
     FeatureMissing,
     LlmrrError,
     NotFound,
@@ -65,8 +65,8 @@ _ERRORS: dict[str, type[LlmrrError]] = {
     "feature": FeatureMissing,
     "tag": NotFound,
     "flag": NotFound,
-    "breaker": EngineFailed,
-    "probing": EngineFailed,
+    "breaker": BreakerOpen,
+    "probing": BreakerOpen,
 }
 
 

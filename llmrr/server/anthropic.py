@@ -6,13 +6,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from llmrr.errors import FeatureMissing
 from llmrr.protocols import anthropic
-from llmrr.protocols.base import Asked
 from llmrr.server import answering, reading
 from llmrr.server.anthropic_paths import COUNT_PATH, MESSAGES_PATH
 from llmrr.server.openapi import Paths
-from llmrr.server.service import Service
+from llmrr.server.prompt_sizes import count
 
 
 async def messages(request: Request) -> Response:
@@ -26,18 +24,7 @@ async def messages(request: Request) -> Response:
 async def count_tokens(request: Request) -> Response:
     """``POST /v1/messages/count_tokens``: exact, by the model's own template and tokenizer."""
     asked = anthropic.counted(await reading.json_object(request))
-    service: Service = request.app.state.service
-    found = await service.metered(lambda: _count(service, asked), lambda found: 0)
-    return JSONResponse({"input_tokens": found})
-
-
-def _count(service: Service, asked: Asked) -> int:
-    opened = service.open(asked.model, asked.request)
-    found = opened.prompt_tokens(asked.request)
-    if found is None:
-        name = opened.resolved.name
-        raise FeatureMissing(f"only its provider knows the tokens of {name}", "a local model")
-    return len(found)
+    return JSONResponse({"input_tokens": await count(request.app.state.service, asked)})
 
 
 ROUTES = [

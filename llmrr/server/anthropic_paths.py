@@ -21,7 +21,7 @@ _ERROR: Final = shape(
     type={"const": "error"}, error=shape(["type", "message"], type=TEXT, message=TEXT),
 )  # fmt: skip
 _WORD: Final[Schema] = {"type": "string", "minLength": 1}
-_SAID: Final = shape(["type", "text"], type={"const": "text"}, text=_WORD)
+_SAID: Final = shape(["type", "text"], type={"const": "text"}, text=TEXT)
 _IMAGE: Final = shape(
     ["type", "source"],
     type={"const": "image"},
@@ -34,20 +34,17 @@ _IMAGE: Final = shape(
 _RESULT: Final = shape(
     ["type", "tool_use_id"],
     type={"const": "tool_result"}, tool_use_id=_WORD,
-    content={"anyOf": [TEXT, listed(_SAID)]}, is_error=FLAG,
+    content={"anyOf": [TEXT, listed(_SAID), {"type": "null"}]},
 )  # fmt: skip
 _USE: Final = shape(
-    ["type", "id", "name", "input"],
-    type={"const": "tool_use"}, id=_WORD, name=_WORD, input=OBJECT,
+    ["type", "id", "name"],
+    type={"const": "tool_use"}, id=_WORD, name=_WORD, input=MAYBE_OBJECT,
 )  # fmt: skip
-_THOUGHT: Final = shape(
-    ["type", "thinking"],
-    type={"const": "thinking"}, thinking=TEXT, signature=TEXT,
-)  # fmt: skip
+_THOUGHT: Final = shape(["type"], type={"const": "thinking"})  # left out, unread
 
 
 def _turn(role: str, *blocks: Schema) -> Schema:
-    content = {"anyOf": [_WORD, listed({"anyOf": blocks}, 1)]}
+    content = {"anyOf": [TEXT, listed({"anyOf": blocks})]}
     return shape(["role", "content"], role={"const": role}, content=content)
 
 
@@ -79,7 +76,7 @@ _MESSAGES: Final = shape(
     ["model", "max_tokens", "messages"],
     **_ASKED, max_tokens={"type": "integer", "minimum": 1}, stream=FLAG,
     temperature=number(0, 2), top_p=number(0, 1), top_k=whole(0),
-    stop_sequences={"type": ["array", "null"], "items": TEXT},
+    stop_sequences={"type": ["array", "string", "null"], "items": TEXT},
 )  # fmt: skip
 _MESSAGE: Final = shape(
     ["id", "type", "role", "content", "model", "stop_reason", "stop_sequence", "usage"],

@@ -65,7 +65,7 @@ class Metrics:
         self.tokens[model, "prompt"] += usage.prompt_tokens * counted
         self.tokens[model, "cached"] += usage.cached_tokens * counted
         self.tokens[model, "generated"] += usage.completion_tokens * counted
-        if usage.first_token_s is not None:
+        if usage.first_token_s is not None and counted:
             _add(self.first_token_s, model, waited + usage.load_s + usage.first_token_s)
         _add(self.answer_s, model, now - running.entered)
 

@@ -108,6 +108,9 @@ def _models(state: State) -> Iterator[str]:
     yield family("breaker_open", "gauge", "Whether a model is left alone for having failed.", (
         ({"model": name}, name in state.open_breakers) for name in state.models
     ))  # fmt: skip
+    yield family("model_down", "gauge", "Whether the server of a model does not answer.", (
+        ({"model": name}, name in state.down) for name in state.models
+    ))  # fmt: skip
     if state.memory is not None:
         yield _one("memory_used_bytes", "Memory in use, by whomever.", state.memory.used_bytes)
         yield _one("memory_limit_bytes", "What may be.", state.memory.limit_bytes)

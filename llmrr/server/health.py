@@ -24,7 +24,7 @@ async def health(request: Request) -> Response:
             "uptime_s": round(time.time() - service.began, 3),
             "requests": len(service.under_way),
             "queue": service.queue.waiting,
-            "failing": sorted(state.open_breakers),
+            "failing": sorted(state.left_out),
         },
         503 if status in ("draining", "failing") else 200,
     )

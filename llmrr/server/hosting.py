@@ -45,6 +45,18 @@ def ollamas() -> socket.socket:
         ) from None
 
 
+def allow_descriptors(count: int) -> None:
+    """Let the process open so many files and connections, as far as the system lets it."""
+    import resource
+    from contextlib import suppress
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def address(found: socket.socket) -> str:
     """The address of a socket as an URL."""
     host, port = found.getsockname()[:2]

@@ -64,8 +64,12 @@ class Server(uvicorn.Server):
         timer = asyncio.get_running_loop().call_later(self._drain, self._stop)
         try:
             await super().shutdown(sockets)
+            if tasks := self.server_state.tasks:
+                self._stop()
+                await asyncio.wait(tuple(tasks), timeout=SETTLE_S)
         finally:
             timer.cancel()
+            self._hush()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; the second time, end."""
@@ -91,8 +95,13 @@ class Server(uvicorn.Server):
             for sig, handler in before.items():
                 signal.signal(sig, handler)
 
+    def _hush(self) -> None:
+        """What is cancelled from now on is no error, and uvicorn tells it as one."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
     def _stop(self) -> None:
         """Stop what has not ended, and tell who waits for it."""
+        self._hush()
         left = tuple(self._service.under_way)
         if left:
             logger.warning("%d answers are stopped: the server ends", len(left))

@@ -45,7 +45,9 @@ def _all(service: Service) -> Iterator[dict[str, Any]]:
     began = int(service.began)
     owners = {one.name: _owner(one.source) for one in service.router.config.models}
     added = {one.label: int(one.added) for one in service.router.catalogue.entries()}
-    for name in (AUTO, *sorted(service.names()), *service.aliases):
+    names = service.names()
+    aliases = (alias for alias, meant in service.aliases.items() if meant in names)
+    for name in (AUTO, *sorted(names), *aliases):
         yield models.model(name, added.get(name, began), owners.get(name, "llmrr"))
 
 

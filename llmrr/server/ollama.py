@@ -14,6 +14,7 @@ from llmrr.errors import FeatureMissing, LlmrrError
 from llmrr.protocols import ollama
 from llmrr.protocols.base import Answered, Asked, Writer
 from llmrr.server import answering, reading
+from llmrr.server.leaving import while_there
 from llmrr.server.ollama_paths import ANSWERING
 from llmrr.server.openapi import Paths
 from llmrr.server.refusals import Forbidden
@@ -156,15 +157,16 @@ async def _load(request: Request, wanted: ollama.Wanted, *, is_chat: bool) -> Re
 
 async def _embedded(request: Request, wanted: ollama.Texts) -> Embedded | None:
     service: Service = request.app.state.service
-    name = service.model_of(wanted.model)
     if not any(wanted.texts):
+        service.model_of(wanted.model)
         return None
     options = {**OPTIONS, **_placed(service, wanted.model, wanted.options)}
     router = service.router
-    found = await service.metered(
-        lambda: router.embedded(wanted.texts, model=name, options=options),
+    found = await while_there(request, service.work(
+        wanted.model, 1,
+        lambda model: router.embedded(wanted.texts, model=model, options=options),
         lambda found: found.usage.prompt_tokens,
-    )
+    ))  # fmt: skip
     router.pool.keep(found.model.name, wanted.keep_s)
     return found
 

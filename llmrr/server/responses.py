@@ -7,27 +7,41 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from llmrr.protocols.base import Asked
 from llmrr.protocols.fields import Fields
 from llmrr.protocols.openai.output import ResponseWriter
 from llmrr.protocols.openai.responses import response
 from llmrr.server import callers, reading
 from llmrr.server.kept_responses import KeptResponses
 from llmrr.server.openai import told
-from llmrr.server.openai_paths import RESPONDED, RESPONSE_PATH
+from llmrr.server.openai_paths import COUNT_PATH, RESPONDED, RESPONSE_PATH
 from llmrr.server.openapi import Paths, answer, operation, parameter, shape
+from llmrr.server.prompt_sizes import count
 from llmrr.server.telling import as_json
 from llmrr.types import Message
 
 
 async def create(request: Request) -> Response:
     """``POST /v1/responses``."""
+    asked = await _asked(request)
     kept: KeptResponses = request.app.state.service.responses
-    owner, body = callers.current().name, await reading.json_object(request)
+    make = partial(ResponseWriter, keep=partial(kept.keep, callers.current().name))
+    return await told(request, asked, make)
+
+
+async def input_tokens(request: Request) -> Response:
+    """``POST /v1/responses/input_tokens``."""
+    found = await count(request.app.state.service, await _asked(request))
+    return as_json({"object": "response.input_tokens", "input_tokens": found})
+
+
+async def _asked(request: Request) -> Asked:
+    kept: KeptResponses = request.app.state.service.responses
+    body = await reading.json_object(request)
     before: Sequence[Message] = ()
     if (id := Fields(body).text("previous_response_id")) is not None:
-        before = kept.of(owner, id, "previous_response_id").messages
-    make = partial(ResponseWriter, keep=partial(kept.keep, owner))
-    return await told(request, response(body, before), make)
+        before = kept.of(callers.current().name, id, "previous_response_id").messages
+    return response(body, before)
 
 
 async def one(request: Request) -> Response:
@@ -43,11 +57,13 @@ async def one(request: Request) -> Response:
 ROUTES = [
     Route("/v1/responses", create, methods=["POST"]),
     Route("/responses", create, methods=["POST"]),
+    Route("/v1/responses/input_tokens", input_tokens, methods=["POST"]),
     Route("/v1/responses/{id}", one, methods=["GET", "DELETE"]),
 ]
 PATHS: Paths = {
     "/v1/responses": RESPONSE_PATH,
     "/responses": RESPONSE_PATH,
+    "/v1/responses/input_tokens": COUNT_PATH,
     "/v1/responses/{id}": {
         "get": operation("A kept response.", answer(RESPONDED), parameters=[parameter("id")]),
         "delete": operation(

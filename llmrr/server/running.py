@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 
 from llmrr.choosing.answering import Answer
-from llmrr.errors import LlmrrError
+from llmrr.errors import LlmrrError, Overloaded
 from llmrr.server.queueing import Places, Queue, Ticket
 from llmrr.server.refusals import TooSlow
 from llmrr.types import Chunk
@@ -133,7 +133,12 @@ class Running:
 
     def _launch(self) -> None:
         self.began = time.monotonic()
-        self._executor.submit(self._work)
+        try:
+            self._executor.submit(self._work)
+        except RuntimeError:  # no thread is to be had, or the server ends
+            said = "the server has no thread for another answer"
+            self.error, self._ended = Overloaded(said, "ask again in a while"), True
+            self._loop.call_soon(self._over)
 
     def _decided(self, model: str) -> None:
         if self._ticket is not None:
@@ -146,7 +151,7 @@ class Running:
 
     def _late(self, timeout: float) -> None:
         """Whoever waits is told at once; what computes ends within a step, or once it is loaded."""
-        error = TooSlow(f"there is no complete answer after {timeout:g} seconds", "a shorter one")
+        error = too_slow(timeout)
         self.cancel(error)
         self.error, self._ended = self.error or error, True
         self._woken()
@@ -154,9 +159,14 @@ class Running:
     def _over(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._ticket is not None:
-            self._ticket.leave()
         with suppress(RuntimeError):  # the loop has ended
             self._woken()
             if not self.done.done():
                 self.done.set_result(None)
+        if self._ticket is not None:
+            self._ticket.leave()
+
+
+def too_slow(timeout: float) -> TooSlow:
+    """The error for an answer that is not complete in time."""
+    return TooSlow(f"there is no complete answer after {timeout:g} seconds", "a shorter one")

@@ -7,15 +7,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.several import together
-from llmrr.choosing.wishes import needs_of
 from llmrr.config import Config
-from llmrr.errors import ContextOverflow, InvalidRequest
 from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField
 from llmrr.router import Opened, Router
@@ -25,10 +22,12 @@ from llmrr.server.callers import Caller
 from llmrr.server.counting import Metrics
 from llmrr.server.gates import Gates
 from llmrr.server.kept_responses import KeptResponses
+from llmrr.server.limits import Limits, limited
+from llmrr.server.optimizing import Optimizing
 from llmrr.server.queueing import Places, Queue
 from llmrr.server.recent import Recent
 from llmrr.server.refusals import Draining, QueueFull
-from llmrr.server.running import Running
+from llmrr.server.running import Running, too_slow
 from llmrr.types import Request
 
 T = TypeVar("T")
@@ -40,22 +39,11 @@ AT_ONCE: Final = 512  # answers: each holds a thread, which mostly waits
 NAMES_FRESH_S: Final = 1.0
 
 
-class Limits(NamedTuple):
-    """What of ``[serve]`` is asked for at every request."""
-
-    max_queue: int
-    max_body: int
-    timeout: float
-    max_tokens: int | None
-    max_prompt_tokens: int | None
-
-
 class Service:
-    """Answers what clients ask. ``aliases`` are names of the old system, for models of this one.
-    Made and closed on any thread; the rest is for the event loop."""
+    """Answers what clients ask. Made and closed on any thread; the rest is for the event loop."""
 
-    def __init__(self, router: Router, aliases: Mapping[str, str] | None = None) -> None:
-        self.router, self.aliases = router.watch_backends(), dict(aliases or {})
+    def __init__(self, router: Router) -> None:
+        self.router = router.watch_backends()
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
@@ -63,18 +51,30 @@ class Service:
         self.is_draining = False
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self._settings()[1].room(place))
-        self.responses, self.recent = KeptResponses(), Recent()
+        self.optimizing = Optimizing(router)
+        self._responses: dict[str, KeptResponses] = {}  # by the name of the key
+        self.recent = Recent()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     # -- names ---------------------------------------------------------------------------------
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Names of the old system, for models of this one."""
+        return cast("Mapping[str, str]", self.router.config.value("serve.aliases"))
+
+    def require_aliases(self) -> None:
+        """Raise ``NotFound`` for an alias of a model that there is not."""
+        for alias in self.aliases:
+            self.model_of(alias)
 
     def model_of(self, name: str | None) -> str | None:
         """The model, or the group, that a client's name means; None leaves it to the router. A
         request names what is configured or installed, never a file or an address. Raises
         ``NotFound``."""
         asked, names = name, self.names()
-        plain = (name or "").removesuffix(":latest")
-        name = self.aliases.get(name or "") or self.aliases.get(plain, name)
+        plain, aliases = (name or "").removesuffix(":latest"), self.aliases
+        name = aliases.get(name or "") or aliases.get(plain, name)
         if name in names:
             return name
         if not name or name == AUTO:
@@ -170,6 +170,45 @@ class Service:
         running.queued(self.queue, places, caller.name, units, gates.place)
         return running
 
+    async def work(
+        self, name: str | None, units: int, do: Callable[[str | None], T],
+        tokens: Callable[[T], int],
+    ) -> T:  # fmt: skip
+        """Do something else with a model, in its turn, on a thread; ``tokens`` says what it took.
+        Raises as ``start`` does, and what it raises."""
+        model, visit = self.model_of(name), callers.visit()
+        if model is None and visit.caller.rules.models:
+            raise BadField("model", "model is missing: this key has models of its own")
+        limits, gates = self._settings()
+        places, caller = gates.places(model), visit.caller
+        self._require_turn(places, units, limits)
+        caller.enter()
+        visit.model, loop = model or AUTO, asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+
+        def go() -> None:
+            if not turn.done():  # who waited may have given up just now
+                turn.set_result(None)
+
+        ticket = self.queue.enter(places, caller.name, units, go)
+        working: asyncio.Future[T] | None = None
+        took = 0
+        try:
+            async with asyncio.timeout(limits.timeout):
+                await turn
+                working = asyncio.ensure_future(self.aside(lambda: do(model)))
+                # Its place is free when it has ended, whether somebody still waits or not.
+                working.add_done_callback(lambda _: ticket.leave())
+                found = await asyncio.shield(working)
+            took = tokens(found)
+            return found
+        except TimeoutError:
+            raise too_slow(limits.timeout) from None
+        finally:
+            if working is None:
+                ticket.leave()
+            caller.leave(took)
+
     def require_open(self) -> None:
         """Raise ``Draining`` where the server is about to end."""
         if self.is_draining:
@@ -222,6 +261,11 @@ class Service:
         if running.began is not None:
             self.queue.took(time.monotonic() - running.began)
 
+    @property
+    def responses(self) -> KeptResponses:
+        """The responses of whoever asks."""
+        return self._responses.setdefault(callers.current().name, KeptResponses())
+
     # -- the configuration ---------------------------------------------------------------------
 
     @property
@@ -234,8 +278,10 @@ class Service:
         self.router.initialize(OPTIONS)
 
     def tick(self) -> None:
-        """Once a second: look whether the configuration has changed."""
+        """Once a second: look whether the configuration has changed, and whether something is due.
+        """
         self._settings()
+        self.optimizing.tick()
 
     def reload(self) -> None:
         """Read the configuration again. One that cannot be used is told, and the one that held
@@ -260,7 +306,8 @@ class Service:
         id = uuid.uuid4().hex
         self.recent.note(id, running)
         named = asked.model or name or AUTO
-        return Answered(id, int(time.time()), named, name, decision, known)
+        cache = answer.cache if answer else None
+        return Answered(id, int(time.time()), named, name, decision, known, cache)
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""
@@ -268,21 +315,5 @@ class Service:
         for running in tuple(self.under_way):
             running.cancel()
         self.executor.shutdown(wait=True, cancel_futures=True)
+        self.optimizing.wait()
         self.router.close()
-
-
-def limited(request: Request, limits: Limits) -> Request:
-    """The request, where it asks for no more than it may."""
-    if (most := limits.max_prompt_tokens) is not None:
-        tokens = len(request.tokens or ()) or needs_of(request).tokens
-        if tokens > most:
-            raise ContextOverflow(
-                f"the prompt has about {tokens:,} tokens, and may have {most:,}", "a shorter one"
-            )
-    if (most := limits.max_tokens) is not None:
-        wanted = request.sampling.max_tokens
-        if wanted is not None and wanted > most:
-            raise InvalidRequest(f"max_tokens = {wanted} is more than this server gives", f"{most}")
-        sampling = replace(request.sampling, max_tokens=most if wanted is None else wanted)
-        request = replace(request, sampling=sampling)
-    return request

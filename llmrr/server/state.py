@@ -22,12 +22,13 @@ _LOSS: Final = "how models have been doing is not known"
 
 class State(NamedTuple):
     """What was looked at. ``open_breakers`` are the ``[[models]]`` that are not asked for having
-    failed, ``models`` all of them; ``alerts`` how often each was raised since the server began, and
-    ``alerted`` those of the last minutes."""
+    failed, ``down`` those whose server does not answer, ``models`` all of them; ``alerts`` how
+    often each was raised since the server began, and ``alerted`` those of the last minutes."""
 
     at: float
     models: tuple[str, ...]
     open_breakers: frozenset[str]
+    down: frozenset[str]
     alerts: Counter[str]
     alerted: frozenset[str]
     loaded: tuple[Held, ...]
@@ -36,9 +37,14 @@ class State(NamedTuple):
     @property
     def status(self) -> str:
         """``degraded`` where models are left alone; ``failing`` where all are."""
-        if not self.open_breakers:
+        if not self.left_out:
             return "ok"
-        return "degraded" if len(self.open_breakers) < len(self.models) else "failing"
+        return "degraded" if len(self.left_out) < len(self.models) else "failing"
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """The models that are not asked now."""
+        return self.open_breakers | self.down
 
 
 class Looks:
@@ -80,6 +86,7 @@ def look(service: Service) -> State:
         time.monotonic(),
         tuple(keys.values()),
         is_open,
+        frozenset(router.down()),
         Counter(one.event for one in raised),
         frozenset(one.event for one in raised if now - one.at < alerts.QUIET_S),
         tuple(router.loaded()),

@@ -19,7 +19,7 @@ def as_json(data: Any, headers: Mapping[str, str] | None = None) -> Response:
 
 
 def headers(about: Answered) -> dict[str, str]:
-    """Which model answers and, where it was chosen, how and why.
+    """Which model answers and, where it was chosen, how and why; that its answer was kept.
 
     >>> headers(Answered("12", 0, "auto", "größer", {"strategy": "balanced", "why": ""}))
     {'x-request-id': 'req_12', 'x-llmrr-model': 'gr%C3%B6%C3%9Fer', 'x-llmrr-strategy': 'balanced'}
@@ -30,6 +30,7 @@ def headers(about: Answered) -> dict[str, str]:
         "x-llmrr-model": about.answered,
         "x-llmrr-strategy": decision.get("strategy"),
         "x-llmrr-why": decision.get("why"),
+        "x-llmrr-cache": about.cache,
     }
     return {name: plain(value) for name, value in found.items() if value}
 

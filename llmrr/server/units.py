@@ -112,7 +112,10 @@ def _flags(tables: Mapping[str, Mapping[str, Any]], variables: Sequence[str]) ->
 
 def _words(table: Mapping[str, Any]) -> Iterator[str]:
     for key, value in table.items():
-        if isinstance(value, Mapping):
+        if key == "aliases":
+            for alias in value.items():
+                yield from ("--alias", "=".join(alias))
+        elif isinstance(value, Mapping):
             yield from _words(value)
         else:
             yield _FLAGS[key]

@@ -8,7 +8,8 @@ from llmrr.engines.remote.providers import PROVIDERS
 from llmrr.kinds import split_source
 from llmrr.protocols.fields import BadField
 from llmrr.protocols.openai import embeddings
-from llmrr.server import callers, reading
+from llmrr.server import reading
+from llmrr.server.leaving import while_there
 from llmrr.server.openai_paths import EMBEDDING_PATH
 from llmrr.server.openapi import Paths
 from llmrr.server.service import OPTIONS, Service
@@ -19,14 +20,13 @@ async def embed(request: Request) -> Response:
     """``POST /v1/embeddings``."""
     service: Service = request.app.state.service
     wanted = embeddings.embedding(await reading.json_object(request))
-    model = service.model_of(wanted.model)
-    if model is None and callers.current().rules.models:
-        raise BadField("model", "model is missing: this key has models of its own")
     _require_own_tokens(service, wanted)
-    found = await service.metered(
-        lambda: service.router.embedded(wanted.texts, model=model, options=OPTIONS),
+    found = await while_there(request, service.work(
+        wanted.model, 1,
+        lambda model: service.router.embedded(wanted.texts, model=model, options=OPTIONS),
         lambda found: found.usage.prompt_tokens,
-    )
+    ))  # fmt: skip
+    service.metrics.tokens[found.model.name, "prompt"] += found.usage.prompt_tokens
     told = embeddings.vectors(
         wanted, found.vectors, wanted.model or found.model.name, found.usage
     )

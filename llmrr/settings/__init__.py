@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from llmrr.errors import BadConfig, nearest
-from llmrr.kinds import FILE, FLAG, TEXT, Kind, whole
+from llmrr.kinds import FILE, FLAG, KEEPALIVE, TEXT, Kind, whole
 from llmrr.settings.base import Setting, Source, Spec
 from llmrr.settings.models import ENGINES, KV_TYPES, MODELS, PLACING, REMOTE_OPTIONS, STRAY
 from llmrr.settings.routing import ROUTING
@@ -53,6 +53,11 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("preload", NAMES, [],
          "The models that are loaded beforehand where [memory] loading is preload; without any, "
          "all [[models]].", '["assistant", "local"]', True),
+    Spec("keepalive", KEEPALIVE, "5m",
+         "How long a model stays loaded after llmrr run, chat or embed, in a process of its own "
+         "that the next run uses, and that ends by itself: a time such as \"10m\", seconds, 0 for "
+         "not at all, or -1 until llmrr stop.",
+         '"30m"', True),
     Spec("log_prompts", FLAG, True,
          "Whether prompts and answers are kept with the record of each run.", "false", True),
     *MODELS, *ROUTING, *RUNNING, *SERVING,

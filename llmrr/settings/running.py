@@ -25,6 +25,12 @@ _OPTIMIZING: tuple[tuple[str, Kind, object, str, str], ...] = (
      "With more runs than this at once, models are to be loaded when they are needed; else those "
      "that are used most, before that.", "8"),
     ("preload", whole(0), 3, "How many of these.", "1"),
+    ("every", DURATION, None,
+     "How often llmrr serve looks for proposals, as \"24h\"; what it finds is written to "
+     "optimize.diff in the data directory. Unset, never.", '"24h"'),
+    ("auto", FLAG, False,
+     "Whether llmrr serve also changes the files as proposed; llmrr config rollback undoes it.",
+     "true"),
 )  # fmt: skip
 
 # (leaf, kind, doc, example): what may be spent.

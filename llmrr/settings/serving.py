@@ -1,6 +1,6 @@
 """What ``llmrr serve`` listens on, and what it takes: ``[serve]``."""
 
-from llmrr.kinds import DURATION, FLAG, KEY_HASH, SIZE, TEXT, VARIABLE, whole
+from llmrr.kinds import DURATION, FLAG, KEY_HASH, SIZE, TEXT, TEXTS, VARIABLE, whole
 from llmrr.settings.base import Spec
 from llmrr.strategies import NAMES
 
@@ -16,6 +16,9 @@ SERVING: tuple[Spec, ...] = (
     Spec("serve.manage", FLAG, False,
          "Whether clients may fetch, remove and copy models where there are no keys; else those of "
          "a key with may_manage.", "true", True),
+    Spec("serve.aliases", TEXTS, {},
+         "Names that clients of the old system ask for, each with the model or group that answers "
+         "to it, or auto.", '{ "gpt-4o" = "assistant" }'),
     Spec("serve.hosts", NAMES, [],
          "Names besides its own address under which the server is asked, as a proxy before it "
          "sends them in Host.", '["ai.example.org"]', True),
@@ -23,7 +26,7 @@ SERVING: tuple[Spec, ...] = (
          "How many requests wait at most for those that are computed; more are answered 429.",
          "32", True),
     Spec("serve.timeout", DURATION, 600,
-         "How long an answer may take in all, waiting included; then it is stopped. 0 is no limit.",
+         "How long an answer may take in all, waiting included; then it is stopped.",
          '"30m"', True),
     Spec("serve.drain", DURATION, 30,
          "How long answers may go on after the server was told to end.", '"5m"', True),

@@ -137,7 +137,7 @@ def main() -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as home:
-        os.environ |= {"LLMRR_HOME": home, "K": "key"}
+        os.environ |= {"LLMRR_HOME": home, "LLMRR_KEEPALIVE": "0", "K": "key"}
         os.chdir(home)
         Path("llmrr.toml").write_text(
             f'version = 1\n[[models]]\nname = "far"\nsource = "openai:m"\n'

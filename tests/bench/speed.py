@@ -183,7 +183,7 @@ def processes(args: argparse.Namespace) -> None:
         ("cold run, chat, s", [], ["-cnv", "-st"]),
     ):
         one = [llmrr, "run", "-m", str(args.model), "--max-tokens", "1", "--ctx-size", "4096",
-               "-o", "threads", threads, *ours, "hello there"]  # fmt: skip
+               "-o", "threads", threads, "--keepalive", "0", *ours, "hello there"]  # fmt: skip
         other = [str(args.tools / "llama-completion"), "-m", str(args.model), "-n", "1",
                  "-c", "4096", "-t", threads, *theirs, "-p", "hello there"]  # fmt: skip
         wall(one)

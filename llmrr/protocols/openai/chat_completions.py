@@ -12,7 +12,7 @@ from llmrr.protocols.openai.logprobs import chat_logprobs
 from llmrr.protocols.openai.messages import messages
 from llmrr.protocols.openai.sampling import sampling
 from llmrr.protocols.openai.tools import offered
-from llmrr.types import Chunk, Request, ToolCall
+from llmrr.types import Chunk, Message, Request, ToolCall
 
 _REFUSED: Final = {
     "audio": "no model here speaks",
@@ -31,8 +31,10 @@ def chat(body: Mapping[str, Any]) -> Asked:
     if limit == 0:
         raise given.bad("max_tokens", "whole number of 1 or more")
     tools, tool_choice = offered(given)
+    turns, begun = _begun(given, messages(given))
     request = Request(
-        messages=messages(given),
+        messages=turns,
+        begun=begun,
         n=given.whole("n", 1, common.MOST_CHOICES) or 1,
         sampling=sampling(given, limit, _logprobs(given)),
         tools=tools,
@@ -40,6 +42,20 @@ def chat(body: Mapping[str, Any]) -> Asked:
     )
     given.flag("parallel_tool_calls")
     return common.asked(request, given)
+
+
+def _begun(given: Fields, turns: tuple[Message, ...]) -> tuple[tuple[Message, ...], str]:
+    """The turns to answer, and how the answer begins already: the last turn, where that is to be
+    gone on with (``continue_final_message``, as vLLM and llama-server call it)."""
+    if not given.flag("continue_final_message"):
+        return turns, ""
+    name = "continue_final_message"
+    if given.flag("add_generation_prompt"):
+        raise BadField(name, f"{name} begins no turn, add_generation_prompt one", "one of them")
+    *before, last = turns
+    if last.role != "assistant" or last.tool_calls or not before:
+        raise BadField(name, f"{name}: the last message is no text of the assistant")
+    return tuple(before), last.content
 
 
 def _logprobs(given: Fields) -> int | None:

@@ -1,0 +1,252 @@
+"""The server as a process: how it begins, what signals do to it, and what is left of it."""
+
+import http.client
+import json
+import os
+import plistlib
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import ASKED
+from test_serve_queue import until
+
+from llmrr import paths
+
+MINI = '[[models]]\nname = "small"\nsource = "builtin:mini"\n[batching]\nmax_batch_size = 1\n'
+LONG = {"model": "small", "prompt": "a", "n": 128, "stream": True, "ignore_eos": True}
+CHAT = {"model": "small", "messages": ASKED, "max_tokens": 3}
+
+
+class Process:
+    """A server in a process of its own; ``said`` is its stderr as far as it has come."""
+
+    def __init__(self, *flags: str, toml: str = MINI, **environment: str) -> None:
+        Path("llmrr.toml").write_text(toml)
+        command = [sys.executable, "-m", "llmrr", "serve", "--port", "0", *flags]
+        root = Path(__file__).parents[1]
+        self.popen = subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+            env={**os.environ, "PYTHONPATH": str(root), **environment},
+        )  # fmt: skip
+        self.said = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        until(lambda: "listening on" in self.said or self.popen.poll() is not None)
+        assert self.popen.poll() is None, self.said
+        found = re.search(r"listening on http://([\d.]+):(\d+)", self.said)
+        assert found is not None
+        self.host, self.port = found[1], int(found[2])
+
+    def _read(self) -> None:
+        assert self.popen.stderr is not None
+        for line in self.popen.stderr:
+            self.said += line
+
+    def open(self, path: str, body: object = None, **headers: str) -> http.client.HTTPConnection:
+        """A connection on which a request was sent."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+        data = None if body is None else json.dumps(body)
+        connection.request("GET" if body is None else "POST", path, data, headers)
+        return connection
+
+    def ask(self, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
+        """Status and JSON of a response."""
+        connection = self.open(path, body, **headers)
+        answer = connection.getresponse()
+        found = json.loads(answer.read())
+        connection.close()
+        return answer.status, found
+
+    def end(self, *signals: int) -> int:
+        """Send it signals, and wait for its end."""
+        for one in signals:
+            self.popen.send_signal(one)
+        code = self.popen.wait(30)
+        self._reader.join(30)
+        return code
+
+
+@contextmanager
+def process(*flags: str, **named: Any) -> Iterator[Process]:
+    """A server, which is killed at the end if it still runs."""
+    found = Process(*flags, **named)
+    try:
+        yield found
+    finally:
+        found.popen.kill()
+        found.end()
+        found.popen.stderr.close()
+
+
+@pytest.mark.parametrize(("sig", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_once_told_to_end_it_ends_what_is_under_way_and_takes_nothing_more(sig, code):
+    with process() as served:
+        connection = served.open("/v1/completions", {**LONG, "n": 8, "max_tokens": 40})
+        answer = connection.getresponse()
+        first = answer.readline()
+        served.popen.send_signal(sig)
+        rest = answer.read()
+        assert first.startswith(b"data: ") and rest.endswith(b"data: [DONE]\n\n")
+        assert rest.count(b'"finish_reason":"length"') == 8
+        assert served.end() == code
+        assert "Traceback" not in served.said
+        with pytest.raises(ConnectionError):
+            served.ask("/health")
+
+
+@pytest.mark.parametrize(("flags", "signals"), [
+    ([], [signal.SIGTERM, signal.SIGTERM]), ([], [signal.SIGINT, signal.SIGINT]),
+    (["LLMRR_SERVE__DRAIN"], [signal.SIGTERM]),
+])  # fmt: skip
+def test_what_takes_too_long_is_stopped(flags, signals):
+    with process(**dict.fromkeys(flags, "0.01")) as served:
+        answer = served.open("/v1/completions", LONG).getresponse()
+        assert answer.readline()
+        if flags:
+            served.popen.send_signal(signals[0])
+            assert b"the server ends" in answer.read()
+        code = served.end(*(() if flags else signals))
+        assert code == (130 if signal.SIGINT in signals else 0)
+        assert "Traceback" not in served.said
+
+
+def test_a_file_that_changed_holds_and_a_bad_one_does_not():
+    with process("--log-level", "info") as served:
+        names = ("small", "second")
+        for text, there in (
+            (MINI, [200, 404]),
+            (MINI + MINI.replace("small", "second").partition("[b")[0], [200, 200]),
+            ("models = 3", [200, 200]),
+            (MINI.replace("small", "second"), [404, 200]),
+        ):
+            Path("new.toml").write_text(text)
+            Path("new.toml").replace("llmrr.toml")
+            before = served.said.count("last good")
+            served.popen.send_signal(signal.SIGHUP)
+
+            def asked(wanted=there) -> bool:
+                found = [
+                    served.ask("/v1/chat/completions", {**CHAT, "model": name})[0] for name in names
+                ]
+                return found == wanted
+
+            if text == "models = 3":
+                until(lambda count=before: served.said.count("last good") > count)
+            until(asked)
+
+
+def test_kill_9_under_load_loses_what_was_in_flight_and_nothing_else():
+    second = MINI.partition("[b")[0].replace("small", "second")
+    toml = f'strategy = "least-loaded"\n{MINI}{second}'
+    with process(toml=toml) as served:
+        assert served.ask("/v1/chat/completions", {**CHAT, "model": "auto"})[0] == 200
+        answers = [
+            served.open("/v1/completions", {**LONG, "model": "auto"}).getresponse() for _ in "ab"
+        ]
+        assert all(answer.readline() for answer in answers)
+        served.popen.kill()
+        served.end()
+    with sqlite3.connect(paths.database_file()) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT count(*) FROM runs").fetchone()[0] >= 1
+        # Whether the kill left one depends on the moment: this one is there.
+        left = ("small builtin:mini", served.popen.pid, time.time())
+        connection.execute("INSERT INTO under_way (key, process, began) VALUES (?, ?, ?)", left)
+    connection.close()
+    with process(toml=toml) as served:
+        assert served.ask("/v1/chat/completions", {**CHAT, "model": "auto"})[0] == 200
+    with sqlite3.connect(paths.database_file()) as connection:
+        assert connection.execute("SELECT count(*) FROM under_way").fetchone()[0] == 0
+    connection.close()
+
+
+def test_what_is_to_be_loaded_beforehand_is():
+    with process(toml=MINI + '[memory]\nloading = "preload"\n') as served:
+        connection = served.open("/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        assert "llmrr_loaded_models 1\n" in text
+
+
+def test_keys_on_the_command_line_are_names_and_a_key_is_in_no_list_of_processes():
+    key = "a-key-that-nobody-sees"
+    with process("--host", "0.0.0.0", "--api-key-env", "TEAM_KEY", TEAM_KEY=key) as served:
+        assert served.ask("/v1/chat/completions", CHAT)[0] == 401
+        status, _ = served.ask("/v1/chat/completions", CHAT, Authorization=f"Bearer {key}")
+        assert status == 200
+        line = Path(f"/proc/{served.popen.pid}/cmdline")
+        assert not line.exists() or key.encode() not in line.read_bytes()
+        assert served.end(signal.SIGTERM) == 0
+        assert key not in served.said
+
+
+def llmrr(*words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    """Run a command line."""
+    command = [sys.executable, "-m", "llmrr", *words]
+    root = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": root}
+    return subprocess.run(
+        command, input=stdin, capture_output=True, text=True, env=environment, timeout=60
+    )
+
+
+@pytest.mark.parametrize(("words", "code", "said"), [
+    (["--host", "0.0.0.0"], 8, "--api-key-env NAME"),
+    (["--api-key-env", "sk-0123456789abcdefghij"], 2, "name of a key"),
+    (["--api-key-env", "NOBODY_SET_THIS"], 6, "NOBODY_SET_THIS"),
+    (["--unit", "upstart"], 2, "systemd or launchd"),
+    (["--timeout", "soon"], 2, "no time"), (["--log-level", "loud"], 2, "one of error"),
+])  # fmt: skip
+def test_what_cannot_begin_says_why(words, code, said):
+    found = llmrr("serve", "--port", "0", *words)
+    assert found.returncode == code and said in found.stderr
+    assert "0123456789abcdefghij" not in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_the_port_of_another_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        found = llmrr("serve", "--port", str(other.getsockname()[1]))
+    assert found.returncode == 1 and "--port" in found.stderr
+
+
+def test_units_run_this_llmrr_and_hold_no_secret(monkeypatch):
+    monkeypatch.setenv("TEAM_KEY", "a-key-that-nobody-sees")
+    words = ("--port", "9000", "--parallel", "4", "--ollama", "--alias", "gpt-4o=auto",
+             "--api-key-env", "TEAM_KEY")
+    unit = llmrr("serve", *words, "--unit", "systemd").stdout
+    started = f"{sys.executable} -m llmrr serve --port 9000 --ollama --alias gpt-4o=auto "
+    started += "--parallel 4 --api-key-env TEAM_KEY"
+    assert f"ExecStart={started}\n" in unit
+    assert "NoNewPrivileges=yes" in unit and "ProtectSystem=strict" in unit
+    plist = llmrr("serve", *words, "--unit", "launchd").stdout
+    assert plistlib.loads(plist.encode())["ProgramArguments"] == started.split()
+    assert "nobody-sees" not in unit + plist
+
+
+@pytest.mark.parametrize("alias, code", [("gpt-4o=nothing", 3), ("gpt-4o", 2), ("=small", 2)])
+def test_an_alias_means_a_model_that_is_there(alias, code):
+    done = llmrr("serve", "--port", "0", "--alias", alias)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
+def test_a_hash_stands_for_its_key_in_a_file():
+    key = "a-key-for-a-file-42"
+    line = llmrr("serve", "--hash-key", stdin=key + "\n").stdout
+    Path("llmrr.toml").write_text(f"[serve.keys.team]\n{line}")
+    assert llmrr("config", "check").returncode == 0
+    refused = llmrr("serve", "--port", "0")
+    assert refused.returncode == 8 and "llmrr config trust" in refused.stderr
+    Path("llmrr.toml").write_text(f'[serve.keys.team]\nhash = "{key}"')
+    assert llmrr("config", "check").returncode == 8
