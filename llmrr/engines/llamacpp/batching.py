@@ -253,7 +253,7 @@ class Batching:
             self._against = 0
             return False
         self._against += len(task.known)
-        return self._against > sum(len(slot.kept) for slot in self._slots)
+        return self._against > self._slots.kept_tokens
 
     def _grow(self, shape: Shape) -> bool:
         """Have a context of this size, if it has slots for what is running."""
