@@ -13,6 +13,7 @@ from serving import ASKED, serving
 
 from llmrr.router import Router
 from llmrr.server.queueing import Queue
+from llmrr.server.service import Service
 
 SMALL = frozenset(("small",))
 LONG = {"model": "small", "prompt": "a", "max_tokens": 3000, "stream": True, "ignore_eos": True}
@@ -148,16 +149,24 @@ def test_a_client_that_leaves_while_it_waits_holds_no_place(narrow):
     until(lambda: not narrow.service.under_way)
 
 
-def test_vectors_wait_for_their_turn_too(narrow):
+@pytest.mark.parametrize(("path", "asked"), [
+    ("/v1/embeddings", {"input": "Hello"}),
+    ("/v1/completions", {"prompt": "Hello", "echo": True, "logprobs": 1, "max_tokens": 0}),
+])  # fmt: skip
+def test_vectors_and_scores_wait_for_their_turn_too(narrow, path, asked, monkeypatch):
+    opened = threading.Event()
+    really = Service.open
+    monkeypatch.setattr(Service, "open", lambda *args: opened.set() or really(*args))
     first = stalled(narrow)
     assert first.recv(9)
     with ThreadPoolExecutor(1) as pool:
-        asked = {"model": "small", "input": "Hello"}
-        vectors = pool.submit(narrow.ask, "/v1/embeddings", asked)
+        asked = {"model": "small", **asked}
+        waits = pool.submit(narrow.ask, path, asked)
         until(lambda: narrow.service.queue.waiting == 1)
-        assert narrow.ask("/v1/embeddings", asked).status == 429
+        assert narrow.ask(path, asked).status == 429
+        assert not opened.is_set()
         first.close()
-        assert vectors.result().status == 200
+        assert waits.result().status == 200
     until(lambda: not narrow.service.queue.under_way())
 
 

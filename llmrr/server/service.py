@@ -140,9 +140,10 @@ class Service:
         finally:
             caller.leave(taken)
 
-    def start(self, asked: Asked) -> Running:
-        """Begin to answer, in turn. Raises ``NotFound`` for a model that there is not, what is
-        asked in too large a measure, and ``RateLimited`` where nothing more can wait."""
+    def start(self, asked: Asked, before: Callable[[], None] | None = None) -> Running:
+        """Begin to answer, in turn, after what is to be done ``before``, on the same thread. Raises
+        ``NotFound`` for a model that there is not, what is asked in too large a measure, and
+        ``RateLimited`` where nothing more can wait."""
         limits, gates = self._settings()
         model = self.model_of(asked.model)
         requests = [limited(one, limits) for one in (asked.request, *asked.others)]
@@ -152,6 +153,7 @@ class Service:
         choice = self._choice(asked, model, caller)
         self._require_turn(places, units, limits)
         caller.enter()
+        here = contextvars.copy_context()
 
         def begin(request: Request) -> Answer:
             answer = self.router.run(
@@ -160,9 +162,13 @@ class Service:
             answer.held = not asked.stream
             return answer
 
+        def begin_all() -> Answer:
+            if before is not None:
+                here.run(before)
+            return together(begin, requests)
+
         running = Running(
-            lambda: together(begin, requests), self.executor, held=not asked.stream,
-            timeout=limits.timeout,
+            begin_all, self.executor, held=not asked.stream, timeout=limits.timeout
         )
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self._ended(running, caller))
