@@ -12,7 +12,7 @@ import pytest
 from serving import ASKED, serving
 
 from llmrr.router import Router
-from llmrr.server.queueing import Queue
+from llmrr.server.queueing import REMOTE, Queue
 from llmrr.server.service import Service
 
 SMALL = frozenset(("small",))
@@ -83,6 +83,31 @@ def test_a_group_has_the_room_of_its_members_and_is_told_apart_once_it_is_decide
     one.narrow("large")
     one.leave()
     assert len(asking.said) == 3
+
+
+def test_a_group_with_a_model_elsewhere_crowds_no_model_of_this_machine():
+    asking = Asking({"small": 2, REMOTE: 100})
+    mixed = frozenset(("small", REMOTE))
+    tickets = [asking.enter(number, mixed) for number in range(50)]
+    assert asking.said == [0, 1, 2, 3]  # none is decided yet
+    tickets[0].narrow(REMOTE)
+    assert asking.said == [0, 1, 2, 3, 4]
+    for ticket in tickets[1:5]:
+        ticket.narrow("small")
+    assert asking.said == [0, 1, 2, 3, 4]  # two are computed, two wait inside
+    named = [asking.enter(name) for name in "abc"]
+    for ticket in tickets[1:5]:
+        ticket.leave()
+    assert asking.said[5:] == [5, "a", 6, "b"]  # they take turns
+    tickets[5].narrow(REMOTE)
+    tickets[6].narrow(REMOTE)
+    assert asking.said[9:] == [7, 8]  # who named the model does not keep the group waiting
+    named[0].leave()
+    assert asking.said[11:] == ["c"]
+    many = Asking({"small": 2, REMOTE: 100})
+    ticket = many.enter("many", mixed, units=60)
+    ticket.narrow("small")
+    assert many.queue.busy(SMALL) == 2
 
 
 def test_another_model_is_not_waited_for():
