@@ -20,6 +20,7 @@ from llmrr.routing import Decision
 from llmrr.server import callers, logs
 from llmrr.server.callers import Caller
 from llmrr.server.counting import Metrics
+from llmrr.server.days import Days
 from llmrr.server.gates import Gates
 from llmrr.server.kept_responses import KeptResponses
 from llmrr.server.limits import Limits, limited
@@ -51,7 +52,7 @@ class Service:
         self.is_draining = False
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self._settings()[1].room(place))
-        self.optimizing = Optimizing(router)
+        self.optimizing, self.days = Optimizing(router), Days(router)
         self._responses: dict[str, KeptResponses] = {}  # by the name of the key
         self.recent = Recent()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
@@ -288,6 +289,7 @@ class Service:
         """
         self._settings()
         self.optimizing.tick()
+        self.days.tick()
 
     def reload(self) -> None:
         """Read the configuration again. One that cannot be used is told, and the one that held
@@ -322,4 +324,5 @@ class Service:
             running.cancel()
         self.executor.shutdown(wait=True, cancel_futures=True)
         self.optimizing.wait()
+        self.days.close()
         self.router.close()
