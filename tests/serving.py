@@ -4,7 +4,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -63,11 +63,14 @@ def _lower(headers: Any) -> dict[str, str]:
 @contextmanager
 def serving(
     router: Router | None = None, *, host: str = "127.0.0.1", variables: Sequence[str] = (),
-    **named: Any,
+    aliases: Mapping[str, str] | None = None,
 ) -> Iterator[Served]:  # fmt: skip
     """Serve a router, by default of ``builtin:mini``, as long as this lasts. It listens here, also
     where it takes itself for one at ``host``; ``variables`` hold keys."""
-    service = Service(router or Router(MINI), **named)
+    router = router or Router(MINI)
+    if aliases:
+        router.update_config(serve={"aliases": dict(aliases)})
+    service = Service(router)
     listener = hosting.listener("127.0.0.1", 0)
     ready = threading.Event()
     server = hosting.server(service, ready.set, host=host, variables=variables)

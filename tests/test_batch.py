@@ -300,7 +300,7 @@ def test_from_stdin_to_stdout(batch: Callable[..., Any], typed: Typed, echo: Ech
     assert typed("batch", "-", "-", "--json", *place).code == 2
 
 
-def test_pipes_and_devices_stand_for_files(
+def test_pipes_stand_for_files(
     typed: Typed, echo: Echo, tmp_path: Path
 ) -> None:
     pipe = tmp_path / "pipe"
@@ -313,7 +313,12 @@ def test_pipes_and_devices_stand_for_files(
     writer.join()
     assert [row["custom_id"] for row in read(tmp_path / "out.jsonl")] == ["a"]
     source = str(write(tmp_path / "in.jsonl", request("a")))
-    assert typed("batch", source, "/dev/null", *place).code == 0
+    got: list[str] = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()))
+    reader.start()
+    assert typed("batch", source, str(pipe), *place).code == 0
+    reader.join()
+    assert json.loads(got[0])["custom_id"] == "a"
 
 
 def test_files_that_are_not_there(batch: Callable[..., Any], typed: Typed, tmp_path: Path) -> None:

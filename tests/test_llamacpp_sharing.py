@@ -208,6 +208,26 @@ def test_a_server_has_all_its_slots_from_the_beginning(tiny: Path) -> None:
         assert model.load.slots == 1
 
 
+def test_the_kind_of_attention_follows_what_is_asked(tiny: Path) -> None:
+    def flash(request: Request) -> bool:
+        ask(model, request)
+        context = model._batching._context
+        assert context is not None
+        return context.shape.flash_attention
+
+    long, short = greedy(OTHER * 6, 60), greedy("hello", 2)
+    with loaded(tiny, most_slots=2, crowded=True, gpu_layers=0) as model:
+        assert flash(short)
+        assert not flash(long)
+        assert not flash(short)  # it is not worth what would be lost
+        for number in range(200):
+            if flash(greedy(f"{number} hello", 1)):
+                break
+        assert number > 20
+    with loaded(tiny, most_slots=2, crowded=True, gpu_layers=0, flash_attention="on") as model:
+        assert flash(long)
+
+
 # -- what goes into a step ---------------------------------------------------------------------
 
 

@@ -14,11 +14,3 @@ def test_clients_that_break_in_every_way_leave_nothing_behind():
     command = [sys.executable, str(BENCH / "serve_faults.py"), "--seconds", "120"]
     found = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert found.returncode == 0, found.stdout[-8000:] + found.stderr[-8000:]
-
-
-@pytest.mark.slow
-def test_requests_that_its_own_document_allows_break_nothing():
-    pytest.importorskip("schemathesis")
-    command = [sys.executable, str(BENCH / "serve_schema.py"), "--examples", "20"]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-    assert found.returncode == 0, found.stdout[-8000:] + found.stderr[-8000:]

@@ -5,6 +5,8 @@ import json
 import os
 import plistlib
 import re
+import shlex
+import shutil
 import signal
 import socket
 import sqlite3
@@ -223,16 +225,44 @@ def test_the_port_of_another_is_told():
 
 def test_units_run_this_llmrr_and_hold_no_secret(monkeypatch):
     monkeypatch.setenv("TEAM_KEY", "a-key-that-nobody-sees")
-    words = ("--port", "9000", "--parallel", "4", "--ollama", "--api-key-env",
-             "TEAM_KEY")
+    words = ("--port", "9000", "--parallel", "4", "--ollama", "--alias", "gpt-4o=auto",
+             "--api-key-env", "TEAM_KEY")
     unit = llmrr("serve", *words, "--unit", "systemd").stdout
-    started = f"{sys.executable} -m llmrr serve --port 9000 --ollama --parallel 4 --api-key-env "
-    started += "TEAM_KEY"
+    started = f"{sys.executable} -m llmrr serve --port 9000 --ollama --alias gpt-4o=auto "
+    started += "--parallel 4 --api-key-env TEAM_KEY"
     assert f"ExecStart={started}\n" in unit
     assert "NoNewPrivileges=yes" in unit and "ProtectSystem=strict" in unit
     plist = llmrr("serve", *words, "--unit", "launchd").stdout
     assert plistlib.loads(plist.encode())["ProgramArguments"] == started.split()
     assert "nobody-sees" not in unit + plist
+
+
+def test_a_unit_may_write_where_the_server_does(tmp_path, monkeypatch):
+    """As systemd reads it: %% is a %, and a $ is one but in a command."""
+    project = tmp_path / "100% of $HOME"
+    (project / "sub").mkdir(parents=True)
+    (project / "llmrr.toml").write_text(MINI)
+    monkeypatch.chdir(project / "sub")
+    unit = llmrr("serve", "--alias", "a$b=small", "--unit", "systemd").stdout
+    found = dict(line.split("=", 1) for line in unit.splitlines() if line[:1].isalpha())
+    assert found["WorkingDirectory"].replace("%%", "%") == str(project / "sub")
+    written = {
+        one.removeprefix("-").replace("%%", "%") for one in shlex.split(found["ReadWritePaths"])
+    }
+    own = {str(one) for one in (paths.config_dir(), paths.data_dir(), paths.cache_dir())}
+    assert {str(project), *own} < written and all(Path(one).is_dir() for one in own)
+    assert '"a$$b=small"' in found["ExecStart"]
+    if shutil.which("systemd-analyze"):
+        Path("llmrr.service").write_text(unit)
+        command = ["systemd-analyze", "verify", "--man=no", "./llmrr.service"]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert "llmrr.service" not in said.stderr  # what it does not know, or cannot read
+
+
+@pytest.mark.parametrize("alias, code", [("gpt-4o=nothing", 3), ("gpt-4o", 2), ("=small", 2)])
+def test_an_alias_means_a_model_that_is_there(alias, code):
+    done = llmrr("serve", "--port", "0", "--alias", alias)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
 
 
 def test_a_hash_stands_for_its_key_in_a_file():

@@ -26,6 +26,11 @@ def serve(
         typer.Option("--speculate", min=0, max=64, metavar="N", help="Guess N tokens ahead at "
                      "most, from what was said before: faster where answers repeat prompts."),
     ] = None,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option("--alias", metavar="NAME=MODEL", help="Answer to a name of the old system "
+                     "with a model of this one. Repeatable; see also serve.aliases."),
+    ] = None,
     max_queue: Annotated[
         int | None,
         typer.Option("--max-queue", min=0, help="How many requests wait at most; more are answered "
@@ -77,7 +82,7 @@ def serve(
     if hash_key:
         return serving.hash_key()
     stated = serving.stated(
-        host, port, parallel, max_queue, timeout, log_requests, ollama, speculate
+        host, port, parallel, max_queue, timeout, log_requests, ollama, speculate, alias or ()
     )
     if unit is not None:
         return serving.unit(unit, stated, api_key_env or [])

@@ -18,13 +18,14 @@ LEVELS = ("error", "warning", "info", "debug")
 def stated(
     host: str | None, port: int | None, parallel: int | None, max_queue: int | None,
     timeout: str | None, log_requests: bool, ollama: bool,
-    speculate: int | None = None,
+    speculate: int | None = None, aliases: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """What a command line states, as tables of the configuration."""
     tables: dict[str, dict[str, object]] = {
         "serve": {
             "host": host, "port": port, "max_queue": max_queue, "timeout": _duration(timeout),
             "log_requests": log_requests or None, "ollama": ollama or None,
+            "aliases": dict(map(_alias, aliases)) or None,
         },
         "batching": {"max_batch_size": parallel},
         "engines": {"llamacpp": None if speculate is None else {"speculate": speculate}},
@@ -37,13 +38,14 @@ def stated(
 
 def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
     """Serve until it is interrupted. Raises ``KeyboardInterrupt`` then, at the end of it all."""
-    from llmrr.server import hosting, lending, logs
+    from llmrr.server import allocating, hosting, lending, logs
     from llmrr.server.service import Service
 
     if log_level not in LEVELS:
         raise UsageError(f"there is no --log-level {log_level}", f"one of {', '.join(LEVELS)}")
     value = router.config.value
     logs.to_stderr(log_level, asks=bool(value("serve.log_requests")))
+    allocating.tighten()
     host, service = cast(str, value("serve.host")), Service(router)
     try:
         _require_names(variables)
@@ -57,6 +59,7 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
                 service, lambda: output.note(f"listening on {where}"), host=host,
                 variables=variables,
             )  # fmt: skip
+            service.require_aliases()
             service.prepare()
             with lending.lent(router, where, lambda: server.handle_exit(signal.SIGTERM, None)):
                 server.run(listeners)
@@ -105,6 +108,13 @@ def _require_names(variables: Sequence[str]) -> None:
 
     for name in variables:
         require_name(name)
+
+
+def _alias(text: str) -> tuple[str, str]:
+    name, mark, model = text.partition("=")
+    if not (name and mark and model):
+        raise UsageError(f"--alias {text} names no two", "--alias gpt-4o=MODEL")
+    return name, model
 
 
 def _duration(text: str | None) -> float | None:

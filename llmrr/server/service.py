@@ -6,7 +6,7 @@ import contextvars
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
@@ -19,6 +19,7 @@ from llmrr.routing import Decision
 from llmrr.server import callers, ids, logs
 from llmrr.server.callers import Caller
 from llmrr.server.counting import Metrics
+from llmrr.server.days import Days
 from llmrr.server.gates import Gates
 from llmrr.server.kept_responses import KeptResponses
 from llmrr.server.limits import Limits, limited
@@ -39,11 +40,10 @@ NAMES_FRESH_S: Final = 1.0
 
 
 class Service:
-    """Answers what clients ask. ``aliases`` are names of the old system, for models of this one.
-    Made and closed on any thread; the rest is for the event loop."""
+    """Answers what clients ask. Made and closed on any thread; the rest is for the event loop."""
 
-    def __init__(self, router: Router, aliases: Mapping[str, str] | None = None) -> None:
-        self.router, self.aliases = router.watch_backends().gather_runs(), dict(aliases or {})
+    def __init__(self, router: Router) -> None:
+        self.router = router.watch_backends().gather_runs()
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
@@ -51,20 +51,30 @@ class Service:
         self.is_draining = False
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self._settings()[1].room(place))
-        self.optimizing = Optimizing(router)
+        self.optimizing, self.days = Optimizing(router), Days(router)
         self._responses: dict[str, KeptResponses] = {}  # by the name of the key
         self.recent = Recent()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     # -- names ---------------------------------------------------------------------------------
 
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Names of the old system, for models of this one."""
+        return cast("Mapping[str, str]", self.router.config.value("serve.aliases"))
+
+    def require_aliases(self) -> None:
+        """Raise ``NotFound`` for an alias of a model that there is not."""
+        for alias in self.aliases:
+            self.model_of(alias)
+
     def model_of(self, name: str | None) -> str | None:
         """The model, or the group, that a client's name means; None leaves it to the router. A
         request names what is configured or installed, never a file or an address. Raises
         ``NotFound``."""
         asked, names = name, self.names()
-        plain = (name or "").removesuffix(":latest")
-        name = self.aliases.get(name or "") or self.aliases.get(plain, name)
+        plain, aliases = (name or "").removesuffix(":latest"), self.aliases
+        name = aliases.get(name or "") or aliases.get(plain, name)
         if name in names:
             return name
         if not name or name == AUTO:
@@ -130,9 +140,10 @@ class Service:
         finally:
             caller.leave(taken)
 
-    def start(self, asked: Asked) -> Running:
-        """Begin to answer, in turn. Raises ``NotFound`` for a model that there is not, what is
-        asked in too large a measure, and ``RateLimited`` where nothing more can wait."""
+    def start(self, asked: Asked, before: Callable[[], None] | None = None) -> Running:
+        """Begin to answer, in turn, after what is to be done ``before``, on the same thread. Raises
+        ``NotFound`` for a model that there is not, what is asked in too large a measure, and
+        ``RateLimited`` where nothing more can wait."""
         limits, gates = self._settings()
         model = self.model_of(asked.model)
         requests = [limited(one, limits) for one in (asked.request, *asked.others)]
@@ -142,6 +153,7 @@ class Service:
         choice = self._choice(asked, model, caller)
         self._require_turn(places, units, limits)
         caller.enter()
+        here = contextvars.copy_context()
 
         def begin(request: Request) -> Answer:
             answer = self.router.run(
@@ -150,9 +162,13 @@ class Service:
             answer.held = not asked.stream
             return answer
 
+        def begin_all() -> Answer:
+            if before is not None:
+                here.run(before)
+            return together(begin, requests)
+
         running = Running(
-            lambda: together(begin, requests), self.executor, held=not asked.stream,
-            timeout=limits.timeout,
+            begin_all, self.executor, held=not asked.stream, timeout=limits.timeout
         )
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self._ended(running, caller))
@@ -272,6 +288,7 @@ class Service:
         """
         self._settings()
         self.optimizing.tick()
+        self.days.tick()
 
     def reload(self) -> None:
         """Read the configuration again. One that cannot be used is told, and the one that held
@@ -306,4 +323,5 @@ class Service:
             running.cancel()
         self.executor.shutdown(wait=True, cancel_futures=True)
         self.optimizing.wait()
+        self.days.close()
         self.router.close()

@@ -1,6 +1,6 @@
 """What ``llmrr serve`` listens on, and what it takes: ``[serve]``."""
 
-from llmrr.kinds import DURATION, FLAG, KEY_HASH, SIZE, TEXT, VARIABLE, whole
+from llmrr.kinds import DURATION, FLAG, KEY_HASH, SIZE, TEXT, TEXTS, VARIABLE, whole
 from llmrr.settings.base import Spec
 from llmrr.strategies import NAMES
 
@@ -16,6 +16,9 @@ SERVING: tuple[Spec, ...] = (
     Spec("serve.manage", FLAG, False,
          "Whether clients may fetch, remove and copy models where there are no keys; else those of "
          "a key with may_manage.", "true", True),
+    Spec("serve.aliases", TEXTS, {},
+         "Names that clients of the old system ask for, each with the model or group that answers "
+         "to it, or auto.", '{ "gpt-4o" = "assistant" }'),
     Spec("serve.hosts", NAMES, [],
          "Names besides its own address under which the server is asked, as a proxy before it "
          "sends them in Host.", '["ai.example.org"]', True),
@@ -50,7 +53,9 @@ SERVING: tuple[Spec, ...] = (
          "How many requests a minute NAME may make.", "60"),
     Spec("serve.keys.NAME.tokens_per_minute", whole(1), None,
          "How many tokens a minute, of prompts and answers.", "20_000"),
-    Spec("serve.keys.NAME.tokens_per_day", whole(1), None, "How many tokens a day.", "1_000_000"),
+    Spec("serve.keys.NAME.tokens_per_day", whole(1), None,
+         "How many tokens a day; they come back in the course of a day, and a restart does not "
+         "forget what was used.", "1_000_000"),
     Spec("serve.keys.NAME.concurrent", whole(1), None,
          "How many requests at once, those that wait included.", "4"),
     Spec("serve.keys.NAME.models", NAMES, None,

@@ -30,10 +30,6 @@ from llmrr.errors import EngineFailed, LlmrrError
 
 T = TypeVar("T")
 
-# What is computed does not go along into a context with the other kind of attention, so that one
-# odd request in between changes nothing.
-CHANGE_AFTER = 4
-
 
 class Batching:
     """The thread that decodes. Its public methods may be called from any thread.
@@ -54,7 +50,7 @@ class Batching:
     ) -> None:
         self._open, self._abort, self._widened = open_context, abort, widened
         self._crowded = crowded  # requests have met
-        self._against = 0  # requests in a row for which the context is not the best one
+        self._against = 0  # tokens of the last prompts, for which the context is not the best one
         self._inbox: queue.SimpleQueue[Task | Later[Any] | None] = queue.SimpleQueue()
         self._waiting: list[Task] = []
         self._arrivals = itertools.count()
@@ -241,19 +237,23 @@ class Batching:
             return True
         shape, live = task.shape, self._live()
         enough = shape.size <= self._context.size
-        if enough and (live or not self._unlike(shape)):
+        if enough and (live or not self._unlike(task)):
             return True
         shape = replace(shape, size=max(shape.size, self._context.size))
         if live:
             shape = replace(shape, flash_attention=self._context.shape.flash_attention)
         return self._grow(shape)
 
-    def _unlike(self, shape: Shape) -> bool:
-        """Have the last requests all been such that the other kind of attention is faster?"""
+    def _unlike(self, task: Task) -> bool:
+        """Would the other kind of attention be better, and for more tokens by now than are kept
+        here? What is computed does not go along into such a context."""
         assert self._context is not None
-        same = shape.flash_attention == self._context.shape.flash_attention
-        self._against = 0 if same else self._against + 1
-        return self._against >= CHANGE_AFTER
+        assert self._slots is not None
+        if task.shape.flash_attention == self._context.shape.flash_attention:
+            self._against = 0
+            return False
+        self._against += len(task.known)
+        return self._against > self._slots.kept_tokens
 
     def _grow(self, shape: Shape) -> bool:
         """Have a context of this size, if it has slots for what is running."""

@@ -182,8 +182,8 @@ class Batch:
         self._token[start:end] = list(tokens)
         self._position[start:end] = list(range(position, position + count))
         self._sequence[start:end] = [self._addresses[slot]] * count
-        wanted: list[ctypes.c_int8 | int] = [0] * (count - outputs) + [1] * outputs
-        self._output[start:end] = wanted
+        self._output[start:end] = [0] * count
+        self._output[end - outputs : end] = [1] * outputs
         self.used = end
         return end - outputs
 

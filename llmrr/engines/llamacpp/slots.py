@@ -62,6 +62,12 @@ class Slots:
         """The lowest that is free."""
         return next((slot for slot in self._slots if slot.task is None), None)
 
+    @property
+    def kept_tokens(self) -> int:
+        """How many tokens of others are there to go on with."""
+        beside = sum(len(one.tokens) for one in self._prefixes if one.kind == self._kind)
+        return sum(len(slot.kept) for slot in self._slots) + beside
+
     def release(self, slot: Slot, error: BaseException | None = None) -> None:
         """Free a sequence, and keep what its memory holds until somebody takes it."""
         task = slot.task
