@@ -226,6 +226,24 @@ def test_trust_lists_what_is_agreed_to_and_asks(openai: OpenAIServer, typed: Typ
         assert ("trusted until" in seen.err) is (code == 0)
 
 
+def test_what_was_read_of_a_file_is_read_again_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "_TICK_S", -60.0)  # keep also what is young
+    path, new = tmp_path / "llmrr.toml", tmp_path / "new"
+    path.write_text("a = 1")
+    for content in ("a = 1", "b = 2"):
+        new.write_text(content)
+        new.replace(path)
+        assert not trust.is_trusted(path)
+        trust.trust(path)
+        assert trust.is_trusted(path) and trust.is_trusted(path)
+    trust.withdraw(path, b"b = 2")
+    assert not trust.is_trusted(path)
+    path.unlink()
+    assert not trust.is_trusted(path)
+
+
 def test_what_is_no_file_of_settings_is_not_trusted(typed: Typed, tmp_path: Path) -> None:
     stray = tmp_path / "passwd"
     stray.write_text("root:x:0:0:root:/root:/bin/sh\n")
