@@ -147,9 +147,14 @@ def test_what_clients_send_and_nothing_uses_is_left_alone(served):
     assert said.json()["model"] == "gpt-4o"
 
 
-def test_what_the_router_knows_stands_in_the_headers(served):
+@pytest.mark.parametrize("path", [CHAT, "/v1/completions", "/v1/responses", "/v1/messages",
+                                  "/api/chat", "/api/generate"])  # fmt: skip
+def test_what_the_router_knows_stands_in_the_headers(served, path):
+    by_path = {"/v1/responses": {"input": "Hi"}, "/v1/completions": {"prompt": "Hi"},
+               "/api/generate": {"prompt": "Hi"}}  # fmt: skip
+    asked = by_path.get(path, {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9})
     for streams in (True, False):
-        said = served.ask(CHAT, {"messages": ASKED, "max_tokens": 1, "stream": streams})
+        said = served.ask(path, {"model": "auto", "stream": streams, **asked})
         assert said.headers["x-llmrr-model"] == "small"
         assert said.headers["x-llmrr-strategy"] == "balanced"
         assert said.headers["x-request-id"].startswith("req_")

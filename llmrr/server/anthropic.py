@@ -1,7 +1,5 @@
 """Anthropic's API."""
 
-import uuid
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -17,7 +15,7 @@ async def messages(request: Request) -> Response:
     """``POST /v1/messages``."""
     asked = anthropic.messages(await reading.json_object(request))
     found = await answering.respond(request, asked, anthropic.MessageWriter)
-    found.headers["request-id"] = f"req_{uuid.uuid4().hex}"
+    found.headers["request-id"] = found.headers["x-request-id"]
     return found
 
 

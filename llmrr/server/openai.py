@@ -8,9 +8,9 @@ from starlette.routing import Route
 
 from llmrr.choosing.scoring import Scored, scored
 from llmrr.protocols import openai
-from llmrr.protocols.base import Answered, Asked, Writer
-from llmrr.server import answering, reading, telling
-from llmrr.server.answering import MakeWriter
+from llmrr.protocols.base import Asked
+from llmrr.server import reading
+from llmrr.server.answering import respond
 from llmrr.server.openai_paths import CHAT_PATH, COMPLETION_PATH
 from llmrr.server.openapi import Paths
 from llmrr.server.service import Service
@@ -18,7 +18,8 @@ from llmrr.server.service import Service
 
 async def chat_completions(request: Request) -> Response:
     """``POST /v1/chat/completions``."""
-    return await told(request, openai.chat(await reading.json_object(request)), openai.ChatWriter)
+    asked = openai.chat(await reading.json_object(request))
+    return await respond(request, asked, openai.ChatWriter)
 
 
 async def completions(request: Request) -> Response:
@@ -26,10 +27,10 @@ async def completions(request: Request) -> Response:
     asked = openai.completion(await reading.json_object(request))
     make = openai.CompletionWriter
     if (echo := openai.echoed(asked)) is None:
-        return await told(request, asked, make)
+        return await respond(request, asked, make)
     service: Service = request.app.state.service
     found = await service.aside(lambda: _scored(service, asked, echo.top))
-    return await told(request, asked, partial(make, scored=found))
+    return await respond(request, asked, partial(make, scored=found))
 
 
 def _scored(service: Service, asked: Asked, top: int | None) -> list[Scored]:
@@ -37,19 +38,6 @@ def _scored(service: Service, asked: Asked, top: int | None) -> list[Scored]:
     return [
         scored(service.open(asked.model, one), one, top) for one in (asked.request, *asked.others)
     ]
-
-
-async def told(request: Request, asked: Asked, make: MakeWriter) -> Response:
-    """The answer, with what the router knows in its headers."""
-    headers: dict[str, str] = {}
-
-    def making(about: Answered, asked: Asked) -> Writer:
-        headers.update(telling.headers(about))
-        return make(about, asked)
-
-    response = await answering.respond(request, asked, making)
-    response.headers.update(headers)
-    return response
 
 
 ROUTES = [
