@@ -201,6 +201,23 @@ def test_a_model_is_loaded_kept_and_unloaded(own):
     gone(own)
 
 
+def test_the_context_that_a_model_has_is_told(own):
+    assert own.ask("/api/generate", PROMPT).status == 200
+    (line,) = own.ask("/api/ps").json()["models"]
+    assert line["context_length"] == 512
+    (listed,) = (one for one in own.ask("/api/tags").json()["models"]
+                 if one["name"] == line["name"])  # fmt: skip
+    assert line["digest"] == listed["digest"]
+
+
+def test_a_digest_is_the_same_after_a_restart():
+    digests = []
+    for _ in range(2):
+        with serving(Router(UNCACHED)) as found:
+            digests.append([one["digest"] for one in found.ask("/api/tags").json()["models"]])
+    assert digests[0] == digests[1]
+
+
 def test_a_model_that_is_not_kept_leaves_after_its_answer(own):
     assert own.ask("/api/generate", {**PROMPT, "keep_alive": "0s"}).status == 200
     gone(own)

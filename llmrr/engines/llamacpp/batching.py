@@ -115,6 +115,7 @@ class Batching:
         context, tally = self._context, self._tally
         return Load(
             slots=context.shape.slots if context else 0,
+            context=context.size if context else 0,
             busy=len(self._live()),
             waiting=len(self._waiting) + self._inbox.qsize(),
             prompt_tokens=tally.read,
