@@ -4,10 +4,15 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
 from serving import ANSWER, ASKED, Served, serving
+
+from llmrr.errors import NotFound
+from llmrr.router import Router
+from llmrr.server.service import Service
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,23 @@ def test_a_chat_completion(served, name):
 def test_a_name_from_outside_means_no_file_and_no_address(served, name):
     said = served.ask("/v1/chat/completions", {"model": name, "messages": ASKED})
     assert (said.status, said.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_an_alias_of_auto_is_listed_too():
+    with serving(aliases={"gpt-4o": "auto"}) as found:
+        assert "gpt-4o" in [one["id"] for one in found.ask("/v1/models").json()["data"]]
+
+
+def test_an_alias_of_nothing_is_told_with_what_it_stands_for():
+    service = Service(Router({"serve": {"aliases": {"gpt-4o": "auto", "old": "./model.gguf"}}}))
+    with closing(service), pytest.raises(NotFound, match=r'alias old stands for "./model.gguf"'):
+        service.require_aliases()
+
+
+def test_a_decision_without_configured_models_is_the_model_that_would_answer():
+    with serving(Router({})) as found:
+        said = found.ask("/route", {"prompt": "Hello"})
+        assert (said.status, said.json()["model"]) == (200, "builtin:mini")
 
 
 def test_a_streamed_answer_has_a_token_a_chunk(served):

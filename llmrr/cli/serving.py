@@ -112,7 +112,7 @@ def _require_names(variables: Sequence[str]) -> None:
 def _alias(text: str) -> tuple[str, str]:
     name, mark, model = text.partition("=")
     if not (name and mark and model):
-        raise UsageError(f"--alias {text} names no two", "--alias gpt-4o=MODEL")
+        raise UsageError(f"--alias {text} is no name and a model", "--alias gpt-4o=MODEL")
     return name, model
 
 

@@ -13,6 +13,7 @@ from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.several import together
 from llmrr.config import Config
+from llmrr.errors import NotFound
 from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField
 from llmrr.router import Opened, Router
@@ -65,25 +66,32 @@ class Service:
 
     def require_aliases(self) -> None:
         """Raise ``NotFound`` for an alias of a model that there is not."""
-        for alias in self.aliases:
-            self.model_of(alias)
+        for alias, meant in self.aliases.items():
+            if meant != AUTO and not self._meant(meant):
+                raise NotFound(
+                    f'the alias {alias} stands for "{meant}", and no model has this name here',
+                    "llmrr list; a file or an address takes a name in [[models]], or by llmrr "
+                    "import --name",
+                )
 
     def model_of(self, name: str | None) -> str | None:
         """The model, or the group, that a client's name means; None leaves it to the router. A
         request names what is configured or installed, never a file or an address. Raises
         ``NotFound``."""
-        asked, names = name, self.names()
+        asked = name
         plain, aliases = (name or "").removesuffix(":latest"), self.aliases
         name = aliases.get(name or "") or aliases.get(plain, name)
-        if name in names:
-            return name
+        if name and (found := self._meant(name)):
+            return found
         if not name or name == AUTO:
             return None
-        if f"{name}:latest" in names:
-            return f"{name}:latest"
-        if name.removesuffix(":latest") in names:
-            return name.removesuffix(":latest")
         raise callers.no_model(asked or name)
+
+    def _meant(self, name: str) -> str | None:
+        """The model, or the group, of that name, which may lack the tag that it has, or have one
+        that it lacks."""
+        tries, names = (name, f"{name}:latest", name.removesuffix(":latest")), self.names()
+        return next((one for one in tries if one in names), None)
 
     def names(self) -> frozenset[str]:
         """The names that mean a model to whoever asks, without ``auto`` and the aliases."""
@@ -250,6 +258,8 @@ class Service:
         model = self.model_of(asked.model)
         choice = self._choice(asked, model, callers.current())
         choice.pop("cache", None)
+        if model is None and not self.router.chooses(None):
+            model = self.router.resolve(None).name  # the one that would answer
         return self.router.route(asked.request, model=model, options=OPTIONS, **choice)
 
     def _ended(self, running: Running, caller: Caller) -> None:
