@@ -108,10 +108,10 @@ class Lending:
         key = held.key
         assert isinstance(key, Key)
         left = None if held.leases else self._left(held)
-        context = held.load.context if held.load else 0
+        known = self._contexts.get(key, key.options.context_size)
         return {
             "name": held.name, "engine": key.engine, "path": str(key.files.path),
-            "bytes": held.bytes or None, "context": context or self._contexts.get(key, key.options.context_size),
+            "bytes": held.bytes or None, "context": (held.load.context if held.load else 0) or known,
             "in_use": held.leases, "until": None if left is None else time.time() + left,
         }  # fmt: skip
 
