@@ -206,6 +206,8 @@ def llmrr(*words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
     (["--api-key-env", "sk-0123456789abcdefghij"], 2, "name of a key"),
     (["--api-key-env", "NOBODY_SET_THIS"], 6, "NOBODY_SET_THIS"),
     (["--unit", "upstart"], 2, "systemd or launchd"),
+    (["-np", "4"], 2, "--parallel N"),
+    (["--host", "no.such.host.invalid"], 1, "--host ADDRESS"),
     (["--timeout", "soon"], 2, "no time"), (["--log-level", "loud"], 2, "one of error"),
 ])  # fmt: skip
 def test_what_cannot_begin_says_why(words, code, said):
@@ -224,10 +226,10 @@ def test_the_port_of_another_is_told():
 def test_units_run_this_llmrr_and_hold_no_secret(monkeypatch):
     monkeypatch.setenv("TEAM_KEY", "a-key-that-nobody-sees")
     words = ("--port", "9000", "--parallel", "4", "--ollama", "--alias", "gpt-4o=auto",
-             "--api-key-env", "TEAM_KEY")
+             "--api-key-env", "TEAM_KEY", "--log-level", "info")
     unit = llmrr("serve", *words, "--unit", "systemd").stdout
     started = f"{sys.executable} -m llmrr serve --port 9000 --ollama --alias gpt-4o=auto "
-    started += "--parallel 4 --api-key-env TEAM_KEY"
+    started += "--parallel 4 --api-key-env TEAM_KEY --log-level info"
     assert f"ExecStart={started}\n" in unit
     assert "NoNewPrivileges=yes" in unit and "ProtectSystem=strict" in unit
     plist = llmrr("serve", *words, "--unit", "launchd").stdout

@@ -109,9 +109,10 @@ class Lending:
         assert isinstance(key, Key)
         left = None if held.leases else self._left(held)
         known = self._contexts.get(key, key.options.context_size)
+        context = held.load.context if held.load else None
         return {
             "name": held.name, "engine": key.engine, "path": str(key.files.path),
-            "bytes": held.bytes or None, "context": (held.load.context if held.load else 0) or known,
+            "bytes": held.bytes or None, "context": context or known,
             "in_use": held.leases, "until": None if left is None else time.time() + left,
         }  # fmt: skip
 
