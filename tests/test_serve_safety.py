@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 import threading
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,12 +13,14 @@ import pytest
 from serving import ASKED, MINI, serving
 from test_serve_queue import until
 
-from llmrr.errors import LlmrrError
+from llmrr.config.agreeing import agreements
+from llmrr.errors import BadConfig, LlmrrError
 from llmrr.router import Router
 from llmrr.server import connection, keyring, reading
 from llmrr.server.callers import Caller
 from llmrr.server.keyring import hashed
 from llmrr.server.refusals import KeyLimit
+from llmrr.server.security import Security
 from llmrr.tomlfile import KeyRules
 
 KEY, OTHER = "a-key-of-the-team-1", "another-key-of-others-2"
@@ -76,6 +79,38 @@ def test_other_names_are_those_that_the_configuration_lists():
     with serving(Router({**MINI, "serve": {"hosts": ["ai.example.org"]}})) as served:
         for host, status in (("ai.example.org", 200), ("x.example.org", 403), ("localhost", 200)):
             assert served.ask("/health", headers={"Host": host}).status == status
+
+
+def test_pages_of_the_sites_that_are_listed_may_ask():
+    site = "http://localhost:3000"
+    settings = {"origins": [site + "/"], "keys": {"team": {"hash": hashed(KEY)}}}
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-a"}
+    with serving(Router({**MINI, "serve": settings})) as served:
+        before = served.ask("/v1/models", method="OPTIONS", headers={"Origin": site, **asked})
+        assert (before.status, before.headers["access-control-allow-headers"]) == (204, "x-a")
+        assert before.headers["access-control-allow-origin"] == site
+        for key, status in (("", 401), (KEY, 200)):
+            said = served.ask("/v1/models", headers={
+                "Origin": site, "Sec-Fetch-Site": "cross-site", "x-api-key": key
+            })  # fmt: skip
+            assert said.status == status
+            assert said.headers["access-control-allow-origin"] == site
+        other = served.ask("/v1/models", headers={"Origin": site + "0", "x-api-key": KEY})
+        assert other.status == 403 and "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("site", ["*", "localhost", "http://*", "http://a/b", "null"])
+def test_what_is_no_site_is_refused(site):
+    router = Router({**MINI, "serve": {"origins": [site]}})
+    with closing(router), pytest.raises(BadConfig, match="is no site"):
+        Security(lambda: router.config, "127.0.0.1")
+
+
+def test_a_projects_file_lets_no_site_ask_by_itself():
+    Path("llmrr.toml").write_text('[serve]\norigins = ["https://a.example"]\n')
+    with closing(Router()) as router, pytest.raises(BadConfig, match="nobody agreed"):
+        Security(lambda: router.config, "127.0.0.1")
+    assert agreements(Path("llmrr.toml"))[1] == ["pages of https://a.example may ask llmrr serve"]
 
 
 # -- keys ------------------------------------------------------------------------------------------

@@ -22,6 +22,9 @@ SERVING: tuple[Spec, ...] = (
     Spec("serve.hosts", NAMES, [],
          "Names besides its own address under which the server is asked, as a proxy before it "
          "sends them in Host.", '["ai.example.org"]', True),
+    Spec("serve.origins", NAMES, [],
+         "Sites whose pages may ask, too, for clients that run in a browser. In a project's file "
+         "it takes effect after llmrr config trust.", '["http://localhost:3000"]', True),
     Spec("serve.max_queue", whole(0, 100_000), 256,
          "How many requests wait at most for those that are computed; more are answered 429.",
          "32", True),
