@@ -8,7 +8,6 @@ from starlette.routing import Route
 
 from llmrr.choosing.scoring import Scored, scored
 from llmrr.protocols import openai
-from llmrr.protocols.base import Asked
 from llmrr.server import reading
 from llmrr.server.answering import respond
 from llmrr.server.openai_paths import CHAT_PATH, COMPLETION_PATH
@@ -29,15 +28,13 @@ async def completions(request: Request) -> Response:
     if (echo := openai.echoed(asked)) is None:
         return await respond(request, asked, make)
     service: Service = request.app.state.service
-    found = await service.aside(lambda: _scored(service, asked, echo.top))
-    return await respond(request, asked, partial(make, scored=found))
+    found: list[Scored] = []
 
+    def score() -> None:  # by the model that would answer
+        for one in (asked.request, *asked.others):
+            found.append(scored(service.open(asked.model, one), one, echo.top))
 
-def _scored(service: Service, asked: Asked, top: int | None) -> list[Scored]:
-    """The tokens of the prompts, by the model that would answer."""
-    return [
-        scored(service.open(asked.model, one), one, top) for one in (asked.request, *asked.others)
-    ]
+    return await respond(request, asked, partial(make, scored=found), before=score)
 
 
 ROUTES = [
