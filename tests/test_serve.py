@@ -39,6 +39,16 @@ def test_a_name_from_outside_means_no_file_and_no_address(served, name):
     assert (said.status, said.json()["error"]["code"]) == (404, "model_not_found")
 
 
+def test_a_method_that_a_path_has_not_is_told_with_the_one_it_has(served):
+    said = served.ask("/v1/chat/completions", method="GET")
+    assert (said.status, said.headers["allow"]) == (405, "POST")
+    assert "there is no GET /v1/chat/completions: POST" in said.json()["error"]["message"]
+
+
+def test_a_slash_at_the_end_is_no_model_without_a_name(served):
+    assert served.ask("/v1/models/").json() == served.ask("/v1/models").json()
+
+
 def test_an_alias_of_auto_is_listed_too():
     with serving(aliases={"gpt-4o": "auto"}) as found:
         assert "gpt-4o" in [one["id"] for one in found.ask("/v1/models").json()["data"]]

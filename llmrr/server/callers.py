@@ -164,4 +164,7 @@ def require_model(model: str) -> None:
 def no_model(name: str) -> NotFound:
     """The error for a name that means no model to whoever asks: whether it means one to somebody
     else is not said."""
-    return NotFound(f'there is no model "{name}" here', "GET /v1/models lists them")
+    return NotFound(
+        f'there is no model "{name}" here',
+        "GET /v1/models lists them, and [serve] aliases gives one of them this name, too",
+    )
