@@ -71,7 +71,7 @@ LLAMA_BENCH = {
 # The options of llama-server, vllm serve and litellm, as those who know them type them for
 # ``llmrr serve``.
 _EVERY_MODEL = "llmrr serve, which has every model of llmrr list, and clients name one"
-_OF_A_MODEL = "options of one of the [[models]]: llmrr config edit"
+_LLAMACPP = "LLMRR_ENGINES__LLAMACPP__{}=N llmrr serve".format  # or in llmrr.toml
 SERVERS = {
     "-m": _EVERY_MODEL,
     "--model": _EVERY_MODEL,
@@ -89,13 +89,13 @@ SERVERS = {
     "--workers": "llmrr serve --ray --replicas 1:4",
     "--num_workers": "llmrr serve --ray --replicas 1:4",
     "--data-parallel-size": "llmrr serve --ray --replicas 1:4",
-    "-c": _OF_A_MODEL,
-    "--ctx-size": _OF_A_MODEL,
-    "--max-model-len": _OF_A_MODEL,
-    "-ngl": _OF_A_MODEL,
-    "--n-gpu-layers": _OF_A_MODEL,
-    "-t": "threads of [engines.llamacpp]: llmrr config edit",
-    "--threads": "threads of [engines.llamacpp]: llmrr config edit",
+    "-c": _LLAMACPP("CONTEXT_SIZE"),
+    "--ctx-size": _LLAMACPP("CONTEXT_SIZE"),
+    "--max-model-len": _LLAMACPP("CONTEXT_SIZE"),
+    "-ngl": _LLAMACPP("GPU_LAYERS"),
+    "--n-gpu-layers": _LLAMACPP("GPU_LAYERS"),
+    "-t": _LLAMACPP("THREADS"),
+    "--threads": _LLAMACPP("THREADS"),
     "--verbose": "llmrr serve --log-level debug",
     "-v": "llmrr serve --log-level debug",
 }
