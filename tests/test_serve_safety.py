@@ -126,6 +126,11 @@ def test_a_key_is_taken_from_where_clients_send_it(locked, headers):
     assert locked.ask("/v1/chat/completions", CHAT, headers=headers).status == 200
 
 
+def test_a_wrong_key_is_told_from_none(locked):
+    for headers, words in (({}, "none came"), ({"x-api-key": "x"}, "none of this server's")):
+        assert words in locked.ask("/v1/models", headers=headers).json()["error"]["message"]
+
+
 @pytest.mark.parametrize("headers", [
     {}, {"Authorization": f"Bearer {KEY}x"}, {"Authorization": KEY}, {"x-api-key": ""},
     {"Authorization": f"Basic {KEY}"}, {"x-api-key": hashed(KEY)}, {"Authorization": "Bearer"},
