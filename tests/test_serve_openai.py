@@ -366,7 +366,9 @@ def test_how_likely_a_prompt_is(served, max_tokens):
     model = served.service.router.open("small").model
     ids = model.tokenize(text)
     asked = {"echo": True, "logprobs": 2, "max_tokens": max_tokens, "temperature": 0}
-    found = served.ask(TEXT, {**asked, "prompt": text}).json()["choices"][0]
+    said = served.ask(TEXT, {**asked, "prompt": text}).json()
+    found = said["choices"][0]
+    assert said["usage"]["completion_tokens"] == max_tokens
     assert found["text"].startswith(text)
     logprobs = found["logprobs"]
     assert "".join(logprobs["tokens"]) == found["text"]

@@ -124,6 +124,7 @@ class Batching:
             accepted_tokens=tally.accepted,
             prefix_bytes=self._prefixes.used_bytes,
             prefix_hits=self._prefixes.hits,
+            context=self.context_size,
         )
 
     def _post(self, item: "Task | Later[Any]") -> bool:
