@@ -395,14 +395,17 @@ class Router:
         options: Mapping[str, object] | None = None,
         engine: str | None = None,
         cuts: bool = False,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> "Embedded":
         """``embed``, with the model that made the vectors, the decision and what it took; a text
-        may be a tuple of its token ids. With ``cuts`` one that is too long loses its end."""
+        may be a tuple of its token ids. With ``cuts`` one that is too long loses its end. Raises
+        ``KeyboardInterrupt`` soon after it is ``stopped``."""
         from llmrr.choosing import embedding
 
         return embedding.embedded(
-            self._host, texts, model=model, options=options, engine=engine, cuts=cuts
-        )
+            self._host, texts, model=model, options=options, engine=engine, cuts=cuts,
+            stopped=stopped,
+        )  # fmt: skip
 
     def open(
         self,
