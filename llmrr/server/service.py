@@ -205,6 +205,12 @@ class Service:
             except KeyboardInterrupt:  # it would end the loop
                 raise ClientDisconnect from None
 
+        def ended(done: asyncio.Future[T]) -> None:
+            """Its place is free, whether somebody still waits or not."""
+            ticket.leave()
+            if not done.cancelled():
+                done.exception()  # else asyncio tells of one that nobody has heard
+
         def go() -> None:
             if not turn.done():  # who waited may have given up just now
                 turn.set_result(None)
@@ -216,8 +222,7 @@ class Service:
             async with asyncio.timeout(limits.timeout):
                 await turn
                 working = asyncio.ensure_future(self.aside(work))
-                # Its place is free when it has ended, whether somebody still waits or not.
-                working.add_done_callback(lambda _: ticket.leave())
+                working.add_done_callback(ended)
                 found = await asyncio.shield(working)
             took = tokens(found)
             return found
