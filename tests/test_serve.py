@@ -13,6 +13,7 @@ from serving import ANSWER, ASKED, Served, serving
 from llmrr.errors import NotFound
 from llmrr.router import Router
 from llmrr.server.service import Service
+from llmrr.warm.lending import Lending
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,12 @@ def test_a_chat_completion(served, name):
     assert said["usage"]["total_tokens"] == (
         said["usage"]["prompt_tokens"] + said["usage"]["completion_tokens"]
     )
+
+
+def test_what_is_loaded_is_shown_with_its_context(served):
+    served.ask("/v1/chat/completions", {"model": "small", "messages": ASKED})
+    shown = {one["name"]: one for one in Lending(served.service.router.pool).models()}
+    assert shown["small"]["context"] == 512
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "file:x.gguf", "openai:gpt-4o", "x", "hf:a/b"])

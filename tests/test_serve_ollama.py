@@ -185,6 +185,28 @@ def test_vectors(served):
     assert served.ask("/api/embed", {"model": "small", "input": []}).json()["embeddings"] == []
 
 
+@pytest.mark.parametrize("of", ["/api/embed", "/api/embeddings"])
+def test_a_text_that_is_too_long_for_vectors_loses_its_end(served, of):
+    key = "input" if of == "/api/embed" else "prompt"
+    words = [f"word{number}" for number in range(600)]
+    said = served.ask(of, {"model": "small", key: " ".join(words)})
+    other = served.ask(of, {"model": "small", key: " ".join([*words, "end"])})
+    assert said.status == 200
+    both = [json.dumps(one.json().get("embeddings", one.json().get("embedding")))
+            for one in (said, other)]  # fmt: skip
+    assert both[0] == both[1]
+    if of == "/api/embed":
+        assert 505 <= said.json()["prompt_eval_count"] <= 512
+
+
+def test_a_text_that_is_not_to_be_cut_is_refused(served):
+    said = served.ask(
+        "/api/embed", {"model": "small", "input": ["x", "word " * 600], "truncate": False}
+    )
+    assert said.status == 400
+    assert "512" in said.json()["error"]
+
+
 def names(served: Served) -> list[str]:
     return [one["name"] for one in served.ask("/api/ps").json()["models"]]
 

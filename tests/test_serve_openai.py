@@ -371,7 +371,9 @@ def test_how_likely_a_prompt_is(served, max_tokens):
     model = served.service.router.open("small").model
     ids = model.tokenize(text)
     asked = {"echo": True, "logprobs": 2, "max_tokens": max_tokens, "temperature": 0}
-    found = served.ask(TEXT, {**asked, "prompt": text}).json()["choices"][0]
+    said = served.ask(TEXT, {**asked, "prompt": text}).json()
+    found = said["choices"][0]
+    assert said["usage"]["completion_tokens"] == max_tokens
     assert found["text"].startswith(text)
     logprobs = found["logprobs"]
     assert "".join(logprobs["tokens"]) == found["text"]
@@ -496,7 +498,7 @@ def test_calls_of_one_turn_stand_together():
 
 
 def test_kept_responses_have_a_bound():
-    kept = KeptResponses(most=2, most_bytes=10)
+    kept = KeptResponses(most=2, most_bytes=30)  # {"id":"a"} has 10
     for id in "abc":
         kept.keep("me", {"id": id}, [Message("user", "xx")])
     for owner, id in (("me", "a"), ("you", "b"), ("", "b")):
@@ -504,10 +506,10 @@ def test_kept_responses_have_a_bound():
             kept.of(owner, id)
     kept.of("me", "b")
     kept.keep("me", {"id": "d"}, [Message("user", "x" * 8)])
-    assert kept.of("me", "b").bytes == 2
+    assert kept.of("me", "b").bytes == 12
     with pytest.raises(NoResponse):
         kept.of("me", "c")
-    kept.keep("me", {"id": "e"}, [Message("user", "x" * 11)])
+    kept.keep("me", {"id": "e", "tools": ["x" * 30]}, [Message("user", "x")])
     for id in "bde":
         with pytest.raises(NoResponse):
             kept.of("me", id)

@@ -13,7 +13,7 @@ import pytest
 from serving import ASKED, MINI, serving
 from test_serve_queue import until
 
-from llmrr import database
+from llmrr import database, stats
 from llmrr.config.agreeing import agreements
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.router import Router
@@ -285,6 +285,26 @@ def test_what_is_logged_of_a_request(locked, caplog, asks):
     assert (ASKED[0]["content"] in caplog.text) is asks
 
 
+@pytest.mark.parametrize("asks", [False, True])
+def test_the_history_keeps_words_of_others_only_where_that_is_asked(asks):
+    router = Router(models=TWO, serve={"log_requests": asks})
+    with serving(router) as served:
+        served.ask("/v1/chat/completions", {**CHAT, "temperature": 1})
+    with closing(database.open_database()) as connection:
+        [run] = stats.runs(connection)
+    assert run.prompt == (ASKED[0]["content"] if asks else None)
+    assert (run.answer is not None) is asks
+    assert run.completion_tokens == 4
+
+
+def test_a_decision_names_no_model_of_others(locked):
+    said = locked.ask("/route", {"messages": ASKED}, headers={"x-api-key": OTHER})
+    assert said.json()["asked"] == ["small"]
+    assert b"second" not in said.body
+    named = {"model": "second", "messages": ASKED}
+    assert locked.ask("/route", named, headers={"x-api-key": OTHER}).status == 404
+
+
 # -- bodies and heads ------------------------------------------------------------------------------
 
 
@@ -306,6 +326,8 @@ def raw(served, data, *, ends=False):
 
 def test_a_head_that_is_too_large_or_none_is_refused(served):
     assert b" 431 " in raw(served, b"GET / HTTP/1.1\r\nx: " + b"a" * 300_000)
+    whole = b"GET /health HTTP/1.1\r\nHost: localhost\r\nx: " + b"a" * 66_000 + b"\r\n\r\n"
+    assert b" 431 " in raw(served, whole)
     assert b" 400 " in raw(served, b"\x16\x03\x01\x02\x00garbage\r\n\r\n")
     assert served.ask("/health").status == 200
 

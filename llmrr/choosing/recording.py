@@ -30,6 +30,7 @@ class Recording:
         self._unrecorded_until = 0.0  # the database could not be used: by ``time.monotonic``
         self._lock = threading.RLock()
         self._prunes = 0.0  # when old runs are looked for next
+        self.for_others = False  # whose words are kept only with ``[serve] log_requests``
 
     @property
     def database(self) -> "sqlite3.Connection":
@@ -61,7 +62,7 @@ class Recording:
     ) -> bool:  # fmt: skip
         """Write down a run, with its ``outcome``; whether it is. ``label`` is that of the installed
         model that was used."""
-        if not log or not config.value("log_prompts"):
+        if not log or not self._keeps_words(config):
             run = replace(run, system=None, prompt=None, answer=None)
 
         is_recorded = False
@@ -94,6 +95,10 @@ class Recording:
             lambda connection: stats.prune(connection, _retention(config), at_once=True),
             "nothing is forgotten",
         )
+
+    def _keeps_words(self, config: Config) -> bool:
+        is_asked = not self.for_others or config.value("serve.log_requests")
+        return bool(config.value("log_prompts") and is_asked)
 
     def close(self) -> None:
         """Twice is allowed."""

@@ -55,13 +55,12 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a model has to do now: its slots, the context of each, in tokens, how many are in use,
-    how many sequences wait for one; and what it did since it was loaded: tokens of prompts that
-    were computed and that were not, tokens generated, tokens guessed and guessed right; what is
-    kept of prompts, and how often that was of use."""
+    """What a model has to do now: its slots, how many are in use, how many sequences wait for one;
+    and what it did since it was loaded: tokens of prompts that were computed and that were not,
+    tokens generated, tokens guessed and guessed right; what is kept of prompts, and how often that
+    was of use. ``context`` is how many tokens a sequence has room for, where one is open."""
 
     slots: int = 0
-    context: int = 0
     busy: int = 0
     waiting: int = 0
     prompt_tokens: int = 0
@@ -71,6 +70,7 @@ class Load:
     accepted_tokens: int = 0
     prefix_bytes: int = 0
     prefix_hits: int = 0
+    context: int | None = None
 
 
 class Stream(Iterator[Chunk], Protocol):

@@ -5,9 +5,10 @@ What is ``current`` belongs to the request that is being answered: what answers 
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from llmrr.errors import NotFound
 from llmrr.server.refusals import KeyLimit
@@ -153,6 +154,15 @@ def visit() -> Visit:
 def current() -> Caller:
     """Who asks what is being answered."""
     return visit().caller
+
+
+def visible(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a decision that whoever asks may see: those of his own models."""
+    may_use, found = current().may_use, dict(decision)
+    found["asked"] = [one for one in decision["asked"] if may_use(one)]
+    for name in ("candidates", "rejected"):
+        found[name] = [one for one in decision[name] if may_use(one["name"])]
+    return found
 
 
 def require_model(model: str) -> None:

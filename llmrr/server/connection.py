@@ -4,14 +4,16 @@ long a client takes to send one and to read what it is sent."""
 import asyncio
 from typing import Final
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES: Final = 64 * 1024
 HEAD_S: Final = 20.0
 WRITE_S: Final = 60.0  # for what has been written to be read
+_SAID: Final = b"The head is too large."
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\n"
-    b"content-length: 22\r\nconnection: close\r\n\r\nThe head is too large."
+    b"content-length: 22\r\nconnection: close\r\n\r\n" + _SAID
 )
 
 
@@ -47,7 +49,10 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._stop()
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        app, self.app = self.app, _too_large if size > HEAD_BYTES else self.app
         super().on_headers_complete()
+        self.app = app
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -74,3 +79,10 @@ class Connection(HttpToolsProtocol):
         """It took too long."""
         if not self.transport.is_closing():
             self.transport.abort()
+
+
+async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers a head that came whole, and is too large."""
+    headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 431, "headers": headers})
+    await send({"type": "http.response.body", "body": _SAID})

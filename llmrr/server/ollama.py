@@ -165,7 +165,9 @@ async def _embedded(request: Request, wanted: ollama.Texts) -> Embedded | None:
     router = service.router
     found = await while_there(request, service.work(
         wanted.model, 1,
-        lambda model: router.embedded(wanted.texts, model=model, options=options),
+        lambda model, stopped: router.embedded(
+            wanted.texts, model=model, options=options, cuts=wanted.cuts, stopped=stopped
+        ),
         lambda found: found.usage.prompt_tokens,
     ))  # fmt: skip
     router.pool.keep(found.model.name, wanted.keep_s)

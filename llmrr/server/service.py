@@ -3,11 +3,14 @@
 
 import asyncio
 import contextvars
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar, cast
+
+from starlette.requests import ClientDisconnect
 
 from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
@@ -45,7 +48,7 @@ class Service:
     """Answers what clients ask. Made and closed on any thread; the rest is for the event loop."""
 
     def __init__(self, router: Router) -> None:
-        self.router = router.watch_backends()
+        self.router = router.watch_backends().for_others()
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
@@ -186,11 +189,12 @@ class Service:
         return running
 
     async def work(
-        self, name: str | None, units: int, do: Callable[[str | None], T],
+        self, name: str | None, units: int, do: Callable[[str | None, Callable[[], bool]], T],
         tokens: Callable[[T], int],
     ) -> T:  # fmt: skip
-        """Do something else with a model, in its turn, on a thread; ``tokens`` says what it took.
-        Raises as ``start`` does, and what it raises."""
+        """Do something else with a model, in its turn, on a thread, with what says whether nobody
+        waits for it any more; ``tokens`` says what it took. Raises as ``start`` does, and what it
+        raises."""
         model, visit = self.model_of(name), callers.visit()
         if model is None and visit.caller.rules.models:
             raise BadField("model", "model is missing: this key has models of its own")
@@ -200,6 +204,20 @@ class Service:
         caller.enter()
         visit.model, loop = model or AUTO, asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
+
+        is_left = threading.Event()
+
+        def work() -> T:
+            try:
+                return do(model, is_left.is_set)
+            except KeyboardInterrupt:  # it would end the loop
+                raise ClientDisconnect from None
+
+        def ended(done: asyncio.Future[T]) -> None:
+            """Its place is free, whether somebody still waits or not."""
+            ticket.leave()
+            if not done.cancelled():
+                done.exception()  # else asyncio tells of one that nobody has heard
 
         def go() -> None:
             if not turn.done():  # who waited may have given up just now
@@ -211,15 +229,15 @@ class Service:
         try:
             async with asyncio.timeout(limits.timeout):
                 await turn
-                working = asyncio.ensure_future(self.aside(lambda: do(model)))
-                # Its place is free when it has ended, whether somebody still waits or not.
-                working.add_done_callback(lambda _: ticket.leave())
+                working = asyncio.ensure_future(self.aside(work))
+                working.add_done_callback(ended)
                 found = await asyncio.shield(working)
             took = tokens(found)
             return found
         except TimeoutError:
             raise too_slow(limits.timeout) from None
         finally:
+            is_left.set()
             if working is None:
                 ticket.leave()
             caller.leave(took)

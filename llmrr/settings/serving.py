@@ -42,7 +42,8 @@ SERVING: tuple[Spec, ...] = (
     Spec("serve.max_prompt_tokens", whole(1), None,
          "How long a prompt may be, where a text counts as a token for four bytes.", "16384", True),
     Spec("serve.log_requests", FLAG, False,
-         "Whether what is asked and answered is logged, too; else only path, status and time are.",
+         "Whether what is asked and answered is logged, too, and kept for llmrr logs; else only "
+         "path, status and time are, and what an answer took.",
          "true", True),
     Spec("serve.keys.NAME.env", VARIABLE, None,
          "The variable that holds the key that NAME asks with: in the environment, in env_file, or "

@@ -108,11 +108,11 @@ class Lending:
         key = held.key
         assert isinstance(key, Key)
         left = None if held.leases else self._left(held)
-        known = self._contexts.get(key, key.options.context_size)
-        context = held.load.context if held.load else None
+        opened = held.load.context if held.load else None
+        context = opened or self._contexts.get(key, key.options.context_size)
         return {
             "name": held.name, "engine": key.engine, "path": str(key.files.path),
-            "bytes": held.bytes or None, "context": context or known,
+            "bytes": held.bytes or None, "context": context,
             "in_use": held.leases, "until": None if left is None else time.time() + left,
         }  # fmt: skip
 

@@ -115,7 +115,6 @@ class Batching:
         context, tally = self._context, self._tally
         return Load(
             slots=context.shape.slots if context else 0,
-            context=context.size if context else 0,
             busy=len(self._live()),
             waiting=len(self._waiting) + self._inbox.qsize(),
             prompt_tokens=tally.read,
@@ -125,6 +124,7 @@ class Batching:
             accepted_tokens=tally.accepted,
             prefix_bytes=self._prefixes.used_bytes,
             prefix_hits=self._prefixes.hits,
+            context=self.context_size,
         )
 
     def _post(self, item: "Task | Later[Any]") -> bool:

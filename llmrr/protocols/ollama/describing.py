@@ -47,7 +47,7 @@ def running(held: Held, line: Mapping[str, Any] | None, expires: float) -> dict[
         "name": name, "model": name, "size": held.bytes, "digest": known["digest"],
         "details": known["details"], "expires_at": time_of(expires),
     }  # fmt: skip
-    context = held.load.context if held.load else 0
+    context = held.load.context if held.load else None
     return {**found, "context_length": context} if context else found
 
 
