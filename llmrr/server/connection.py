@@ -7,9 +7,9 @@ from typing import Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES: Final = 64 * 1024
+LINGER_S: Final = 5.0  # for an answer to be read by who still sends what was refused
 HEAD_S: Final = 20.0
 WRITE_S: Final = 60.0  # for what has been written to be read
-LINGER_S: Final = 5.0  # for an answer to be read by who still sends what was refused
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\n"
     b"content-length: 22\r\nconnection: close\r\n\r\nThe head is too large."
