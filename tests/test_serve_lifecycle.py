@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from serving import ASKED
 from test_serve_queue import until
 
 from llmrr import paths
+from llmrr.engines.resident import places
 
 MINI = '[[models]]\nname = "small"\nsource = "builtin:mini"\n[batching]\nmax_batch_size = 1\n'
 LONG = {"model": "small", "prompt": "a", "n": 128, "stream": True, "ignore_eos": True}
@@ -152,26 +153,49 @@ def test_a_file_that_changed_holds_and_a_bad_one_does_not():
 def test_kill_9_under_load_loses_what_was_in_flight_and_nothing_else():
     second = MINI.partition("[b")[0].replace("small", "second")
     toml = f'strategy = "least-loaded"\n{MINI}{second}'
+    endless = {**LONG, "max_tokens": 3000}
     with process(toml=toml) as served:
-        assert served.ask("/v1/chat/completions", {**CHAT, "model": "auto"})[0] == 200
+        for _ in range(3):
+            assert served.ask("/v1/chat/completions", {**CHAT, "model": "auto"})[0] == 200
         answers = [
-            served.open("/v1/completions", {**LONG, "model": "auto"}).getresponse() for _ in "ab"
+            served.open("/v1/completions", {**endless, "model": name}).getresponse()
+            for name in ("small", "second")
         ]
+        waiting = [served.open("/v1/completions", {**endless, "model": "auto"}) for _ in "ab"]
         assert all(answer.readline() for answer in answers)
+        until(lambda: in_table("runs") == 3)  # those that end together are written together
         served.popen.kill()
         served.end()
-    with sqlite3.connect(paths.database_file()) as connection:
+        for connection in waiting:
+            connection.close()
+    with closing(sqlite3.connect(paths.database_file())) as connection, connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert connection.execute("SELECT count(*) FROM runs").fetchone()[0] >= 1
         # Whether the kill left one depends on the moment: this one is there.
         left = ("small builtin:mini", served.popen.pid, time.time())
         connection.execute("INSERT INTO under_way (key, process, began) VALUES (?, ?, ?)", left)
-    connection.close()
+    assert in_table("runs") == 3
+    stale = places.folder() / places.of("serve", served.popen.pid)
+    assert stale.exists() and left_in(paths.data_dir()) - {stale.name} == {"llmrr.db"}
     with process(toml=toml) as served:
         assert served.ask("/v1/chat/completions", {**CHAT, "model": "auto"})[0] == 200
-    with sqlite3.connect(paths.database_file()) as connection:
-        assert connection.execute("SELECT count(*) FROM under_way").fetchone()[0] == 0
-    connection.close()
+        found = json.loads(llmrr("ps", "--json").stdout)
+        assert [one["pid"] for one in found] == [served.popen.pid]
+        assert not stale.exists()
+        assert served.end(signal.SIGTERM) == 0
+    assert (in_table("under_way"), in_table("runs")) == (0, 4)
+    assert left_in(paths.data_dir()) == {"llmrr.db"}
+
+
+def in_table(table: str) -> int:
+    """How many rows there are."""
+    with closing(sqlite3.connect(paths.database_file())) as connection:
+        found: int = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        return found
+
+
+def left_in(folder: Path) -> set[str]:
+    """What is no folder, below one."""
+    return {one.name for one in folder.rglob("*") if not one.is_dir()}
 
 
 def test_what_is_to_be_loaded_beforehand_is():

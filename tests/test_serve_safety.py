@@ -1,5 +1,6 @@
 """What the server refuses, and what it never does."""
 
+import http.client
 import json
 import logging
 import socket
@@ -349,6 +350,35 @@ def test_who_takes_too_long_is_let_go(served, monkeypatch):
     assert raw(served, b"GET / HTT") == b""
     head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
     assert b" 408 " in raw(served, head + b"Connection: close\r\n\r\n{")
+
+
+def test_what_is_answered_before_it_has_come_is_the_last_on_its_connection(served, monkeypatch):
+    """Else whoever is refused, as without a key, holds a connection for as long as he likes."""
+    monkeypatch.setattr(connection, "LINGER_S", 0.3)
+    where = urlsplit(served.url)
+    head = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n"
+    with socket.create_connection((where.hostname, where.port), 30) as sock:
+        sock.sendall(head + b"x" * 100_000)
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+        assert b" 404 " in answer
+
+        def is_broken() -> bool:
+            try:
+                sock.sendall(b"x")
+            except ConnectionError:
+                return True
+            return False
+
+        until(is_broken)
+    with closing(http.client.HTTPConnection(where.hostname, where.port, timeout=30)) as asking:
+        asking.connect()
+        used = asking.sock
+        for _ in range(2):  # what has come as a whole is no reason to end
+            asking.request("POST", "/nowhere", b"xyz")
+            found = asking.getresponse()
+            assert (found.status, bool(found.read()), asking.sock) == (404, True, used)
 
 
 def test_a_body_has_a_bound_whether_its_length_is_said_or_not():
