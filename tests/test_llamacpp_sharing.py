@@ -211,7 +211,7 @@ def test_a_server_has_all_its_slots_from_the_beginning(tiny: Path) -> None:
 def test_the_kind_of_attention_follows_what_is_asked(tiny: Path) -> None:
     def flash(request: Request) -> bool:
         ask(model, request)
-        context = model._batching._context
+        context = model._batching._contexts.current
         assert context is not None
         return context.shape.flash_attention
 
