@@ -11,8 +11,7 @@ import pytest
 
 from llmrr import paths
 from llmrr.engines.base import Options
-from llmrr.engines.llamacpp import ENGINE
-from llmrr.engines.llamacpp import model as engine_model
+from llmrr.engines.llamacpp import ENGINE, sizing
 from llmrr.engines.llamacpp.drafting import MISSES, PAUSE, Drafter
 from llmrr.engines.llamacpp.model import LlamaModel
 from llmrr.engines.llamacpp.pacing import Pace, shares
@@ -167,8 +166,8 @@ def test_files_of_beginnings_stay_below_the_limit_for_all_models(tiny: Path) -> 
 
 
 def test_what_runs_goes_on_in_a_larger_context(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_model, "CONTEXT_AT_LEAST", 256)
-    monkeypatch.setattr(engine_model, "ROOM_TO_ANSWER", 64)
+    monkeypatch.setattr(sizing, "CONTEXT_AT_LEAST", 256)
+    monkeypatch.setattr(sizing, "ROOM_TO_ANSWER", 64)
     with loaded(tiny, slots=2, at_least=256) as model:
         short, long = greedy(OTHER, 150), greedy(LONG * 4, 20)
         right = ask(model, long)[0]
@@ -185,8 +184,8 @@ def test_what_runs_goes_on_in_a_larger_context(tiny: Path, monkeypatch: pytest.M
 
 
 def test_an_answer_grows_out_of_its_context(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_model, "CONTEXT_AT_LEAST", 256)
-    monkeypatch.setattr(engine_model, "ROOM_TO_ANSWER", 64)
+    monkeypatch.setattr(sizing, "CONTEXT_AT_LEAST", 256)
+    monkeypatch.setattr(sizing, "ROOM_TO_ANSWER", 64)
     endless = Sampling(temperature=0.0, ignore_eos=True)
     with loaded(tiny, slots=2, at_least=1024) as model:
         stream = model.generate(Request(prompt="hello world", sampling=endless))
