@@ -261,6 +261,49 @@ def test_what_is_read_beside_answers_depends_on_how_fast_it_is_read() -> None:
     # What else the machine does slows down both.
     assert pace(0.15, 0.6).budget(4, 15, 64, 500) == slow.budget(4, 15, 64, 500)
     assert Pace().budget(1, 15, 64, 500) == 500
+    assert [fast.pauses(2, 3) for _ in range(5)] == [True, True, True, False, True]
+    assert not any(fast.pauses(*few) for few in ((1, 1), (2, 5), (2, 0)))
+    assert not slow.pauses(2, 3)
+
+
+def test_answers_pause_for_a_few_steps_while_several_prompts_are_read(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llmrr.engines.llamacpp import context
+
+    monkeypatch.setattr(context, "UBATCH", 64)
+    steps: list[set[int]] = []  # the slots of each
+    decode = context.Context.decode
+
+    def noted(self: context.Context) -> context.Outcome:
+        batch = self.batch
+        steps.append({batch._addresses.index(one) for one in batch._sequence[: batch.used]})
+        return decode(self)
+
+    monkeypatch.setattr(context.Context, "decode", noted)
+    said: list[int] = []
+    streams = []
+    done = threading.Event()
+
+    def listen(chunk: Chunk) -> None:
+        said.extend(chunk.tokens)
+        if not streams:
+            steps.clear()
+            streams.extend(model.generate(greedy(prompt, 1)) for prompt in (OTHER * 4, LONG * 4))
+        if chunk.usage:
+            done.set()
+
+    with loaded(tiny, slots=3, context_size=2048, flash_attention="off") as model:
+        alone = ask(model, greedy("hello", 60))[0]
+        model.generate(greedy("hello", 60), listen)
+        assert done.wait(60)
+        for stream in streams:
+            list(stream)
+    assert said == alone
+    read = steps[next(at for at, step in enumerate(steps) if step & {1, 2}) :]
+    answers = "".join("+" if 0 in step else "." for step in read)
+    assert answers.startswith("...+...+")
+    assert "...." not in answers
 
 
 def test_a_short_prompt_overtakes_a_long_one_that_is_being_read(

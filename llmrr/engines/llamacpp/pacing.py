@@ -10,6 +10,10 @@ STALL: Final = 0.5
 PATIENCE: Final = 10
 # With more answers than so many for each newcomer, those are spared longer pauses.
 ANSWERS_PER_NEWCOMER: Final = 2
+# Steps in a row that answers may be left out of while several are read: they go on together, and a
+# step of many costs little more than one of few.
+PAUSES: Final = 3
+SLOW_S: Final = 0.01  # a token of a prompt that takes longer: such pauses would be too long
 CRUMB: Final = 32  # fewer tokens of prompts than this say nothing of what one takes
 _NEW: Final = 0.3  # what the last step weighs in the averages
 
@@ -21,6 +25,7 @@ class Pace:
     def __init__(self) -> None:
         self._token_s: float | None = None
         self._answers_s = 0.0
+        self._paused = 0  # steps that the answers have waited for
 
     def learn(self, seconds: float, read: int, answering: int) -> None:
         """Note a step that read so many tokens of prompts beside so many answers."""
@@ -30,6 +35,13 @@ class Pace:
             own = max(seconds - (self._answers_s if answering else 0.0), seconds / 2) / read
             before = own if self._token_s is None else self._token_s
             self._token_s = before + _NEW * (own - before)
+
+    def pauses(self, reading: int, answering: int) -> bool:
+        """Is the next step for the prompts alone? Asked once a step."""
+        several = reading > 1 and ANSWERS_PER_NEWCOMER * reading >= answering > 0
+        may = several and self._paused < PAUSES and (self._token_s or 0.0) < SLOW_S
+        self._paused = self._paused + 1 if may else 0
+        return self._paused > 0
 
     def budget(self, reading: int, answering: int, least: int, most: int) -> int:
         """How many tokens of prompts the next step reads, between ``least`` and ``most``."""
