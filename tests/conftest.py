@@ -10,11 +10,17 @@ import isolation
 import pytest
 from fakes import FakeEngine
 from hub_server import Hub
+from hypothesis import HealthCheck, settings
 from terminal import Typed
 
 # What a shell starts in the background ignores these, and so does all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# How fast an example comes or runs says nothing but how busy the machine is.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

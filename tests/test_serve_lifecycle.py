@@ -5,6 +5,8 @@ import json
 import os
 import plistlib
 import re
+import shlex
+import shutil
 import signal
 import socket
 import sqlite3
@@ -233,6 +235,28 @@ def test_units_run_this_llmrr_and_hold_no_secret(monkeypatch):
     plist = llmrr("serve", *words, "--unit", "launchd").stdout
     assert plistlib.loads(plist.encode())["ProgramArguments"] == started.split()
     assert "nobody-sees" not in unit + plist
+
+
+def test_a_unit_may_write_where_the_server_does(tmp_path, monkeypatch):
+    """As systemd reads it: %% is a %, and a $ is one but in a command."""
+    project = tmp_path / "100% of $HOME"
+    (project / "sub").mkdir(parents=True)
+    (project / "llmrr.toml").write_text(MINI)
+    monkeypatch.chdir(project / "sub")
+    unit = llmrr("serve", "--alias", "a$b=small", "--unit", "systemd").stdout
+    found = dict(line.split("=", 1) for line in unit.splitlines() if line[:1].isalpha())
+    assert found["WorkingDirectory"].replace("%%", "%") == str(project / "sub")
+    written = {
+        one.removeprefix("-").replace("%%", "%") for one in shlex.split(found["ReadWritePaths"])
+    }
+    own = {str(one) for one in (paths.config_dir(), paths.data_dir(), paths.cache_dir())}
+    assert {str(project), *own} < written and all(Path(one).is_dir() for one in own)
+    assert '"a$$b=small"' in found["ExecStart"]
+    if shutil.which("systemd-analyze"):
+        Path("llmrr.service").write_text(unit)
+        command = ["systemd-analyze", "verify", "--man=no", "./llmrr.service"]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert "llmrr.service" not in said.stderr  # what it does not know, or cannot read
 
 
 @pytest.mark.parametrize("alias, code", [("gpt-4o=nothing", 3), ("gpt-4o", 2), ("=small", 2)])

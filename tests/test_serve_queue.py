@@ -12,7 +12,8 @@ import pytest
 from serving import ASKED, serving
 
 from llmrr.router import Router
-from llmrr.server.queueing import Queue
+from llmrr.server.queueing import REMOTE, Queue
+from llmrr.server.service import Service
 
 SMALL = frozenset(("small",))
 LONG = {"model": "small", "prompt": "a", "max_tokens": 3000, "stream": True, "ignore_eos": True}
@@ -84,6 +85,31 @@ def test_a_group_has_the_room_of_its_members_and_is_told_apart_once_it_is_decide
     assert len(asking.said) == 3
 
 
+def test_a_group_with_a_model_elsewhere_crowds_no_model_of_this_machine():
+    asking = Asking({"small": 2, REMOTE: 100})
+    mixed = frozenset(("small", REMOTE))
+    tickets = [asking.enter(number, mixed) for number in range(50)]
+    assert asking.said == [0, 1, 2, 3]  # none is decided yet
+    tickets[0].narrow(REMOTE)
+    assert asking.said == [0, 1, 2, 3, 4]
+    for ticket in tickets[1:5]:
+        ticket.narrow("small")
+    assert asking.said == [0, 1, 2, 3, 4]  # two are computed, two wait inside
+    named = [asking.enter(name) for name in "abc"]
+    for ticket in tickets[1:5]:
+        ticket.leave()
+    assert asking.said[5:] == [5, "a", 6, "b"]  # they take turns
+    tickets[5].narrow(REMOTE)
+    tickets[6].narrow(REMOTE)
+    assert asking.said[9:] == [7, 8]  # who named the model does not keep the group waiting
+    named[0].leave()
+    assert asking.said[11:] == ["c"]
+    many = Asking({"small": 2, REMOTE: 100})
+    ticket = many.enter("many", mixed, units=60)
+    ticket.narrow("small")
+    assert many.queue.busy(SMALL) == 2
+
+
 def test_another_model_is_not_waited_for():
     asking = Asking({"small": 1, "large": 1})
     for name in "abc":
@@ -148,16 +174,24 @@ def test_a_client_that_leaves_while_it_waits_holds_no_place(narrow):
     until(lambda: not narrow.service.under_way)
 
 
-def test_vectors_wait_for_their_turn_too(narrow):
+@pytest.mark.parametrize(("path", "asked"), [
+    ("/v1/embeddings", {"input": "Hello"}),
+    ("/v1/completions", {"prompt": "Hello", "echo": True, "logprobs": 1, "max_tokens": 0}),
+])  # fmt: skip
+def test_vectors_and_scores_wait_for_their_turn_too(narrow, path, asked, monkeypatch):
+    opened = threading.Event()
+    really = Service.open
+    monkeypatch.setattr(Service, "open", lambda *args: opened.set() or really(*args))
     first = stalled(narrow)
     assert first.recv(9)
     with ThreadPoolExecutor(1) as pool:
-        asked = {"model": "small", "input": "Hello"}
-        vectors = pool.submit(narrow.ask, "/v1/embeddings", asked)
+        asked = {"model": "small", **asked}
+        waits = pool.submit(narrow.ask, path, asked)
         until(lambda: narrow.service.queue.waiting == 1)
-        assert narrow.ask("/v1/embeddings", asked).status == 429
+        assert narrow.ask(path, asked).status == 429
+        assert not opened.is_set()
         first.close()
-        assert vectors.result().status == 200
+        assert waits.result().status == 200
     until(lambda: not narrow.service.queue.under_way())
 
 

@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 import threading
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ import pytest
 from serving import ASKED, MINI, serving
 from test_serve_queue import until
 
+from llmrr import database
 from llmrr.errors import LlmrrError
 from llmrr.router import Router
 from llmrr.server import connection, keyring, reading
@@ -164,6 +166,35 @@ def test_a_key_may_have_so_many_requests_at_once():
         caller.enter()
     caller.leave(0)
     caller.enter()
+
+
+def test_what_a_key_has_used_of_its_day_outlives_the_server(served):
+    """Also one that is killed: it is written down meanwhile. Servers of one user count together."""
+    usage = served.ask("/v1/chat/completions", CHAT).json()["usage"]["total_tokens"]
+
+    def router(daily):
+        rules = {"hash": hashed(KEY), "tokens_per_day": daily}
+        return Router({**MINI, "serve": {"keys": {"team": rules}}})
+
+    def ask(one):
+        return one.ask("/v1/chat/completions", CHAT, headers={"x-api-key": KEY}).status
+
+    def used():
+        with closing(database.open_database()) as connection:
+            return float((database.recall(connection, "serve.day.team") or "0").split()[0])
+
+    most = usage * 3 // 2
+    with serving(router(most)) as one, serving(router(most)) as beside:
+        assert ask(one) == 200
+        until(lambda: used() > usage * 0.9)
+        assert ask(beside) == 200
+        until(lambda: used() > usage * 1.9)
+        until(lambda: ask(beside) == 429)
+    with serving(router(most)) as again:
+        assert ask(again) == 429
+    with serving(router(usage * 100)) as again:
+        assert ask(again) == 200
+    assert used() > usage * 2.9  # at its end, too
 
 
 def test_what_a_key_has_used_up_is_a_429():

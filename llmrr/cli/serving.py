@@ -38,13 +38,14 @@ def stated(
 
 def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
     """Serve until it is interrupted. Raises ``KeyboardInterrupt`` then, at the end of it all."""
-    from llmrr.server import hosting, lending, logs
+    from llmrr.server import allocating, hosting, lending, logs
     from llmrr.server.service import Service
 
     if log_level not in LEVELS:
         raise UsageError(f"there is no --log-level {log_level}", f"one of {', '.join(LEVELS)}")
     value = router.config.value
     logs.to_stderr(log_level, asks=bool(value("serve.log_requests")))
+    allocating.tighten()
     host, service = cast(str, value("serve.host")), Service(router)
     try:
         _require_names(variables)

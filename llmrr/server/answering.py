@@ -19,12 +19,13 @@ MakeWriter = Callable[[Answered, Asked], Writer]
 async def respond(
     request: Request, asked: Asked, make: MakeWriter, encode: Encode = sse,
     started: Callable[[Running], None] = lambda running: None,
+    before: Callable[[], None] | None = None,
 ) -> Response:  # fmt: skip
     """The answer, whole or as it comes; when the client leaves, it is stopped. What goes wrong
     before its first piece is raised, so that it has a status of its own. ``started`` is told of
-    what is under way."""
+    what is under way; ``before`` is done in its turn, before it begins."""
     service: Service = request.app.state.service
-    running = service.start(asked)
+    running = service.start(asked, before)
     started(running)
     leaving = asyncio.ensure_future(_watch(request.receive, running))
     goes_on = False

@@ -62,12 +62,10 @@ class Caller:
         self.name, self.rules, self._clock = name, rules, clock
         now = clock()
         self._requests = _bucket(rules.requests_per_minute, 60.0, now)
-        self._tokens = [
-            found for found in (
-                _bucket(rules.tokens_per_minute, 60.0, now),
-                _bucket(rules.tokens_per_day, DAY_S, now),
-            ) if found is not None
-        ]  # fmt: skip
+        self._day = _bucket(rules.tokens_per_day, DAY_S, now)
+        minute = _bucket(rules.tokens_per_minute, 60.0, now)
+        self._tokens = [found for found in (minute, self._day) if found is not None]
+        self._untold = 0  # tokens of the day that are written down nowhere
         self.under_way = 0
 
     def may_use(self, model: str) -> bool:
@@ -93,9 +91,37 @@ class Caller:
     def leave(self, tokens: int) -> None:
         """A request has ended, and took so many tokens."""
         self.under_way -= 1
+        self._untold += tokens
         now = self._clock()
         for bucket in self._tokens:
             bucket.take(tokens, now)
+
+    # -- the day, which outlives the process ---------------------------------------------------
+
+    @property
+    def daily(self) -> int | None:
+        """How many tokens a day he may use."""
+        return self.rules.tokens_per_day
+
+    @property
+    def has_untold(self) -> bool:
+        """Whether he has used some since ``untold`` was called."""
+        return self._untold > 0
+
+    def untold(self) -> int:
+        """How many those are. They are told once."""
+        found, self._untold = self._untold, 0
+        return found
+
+    def keep(self, tokens: int) -> None:
+        """Tell these again: they could not be written down."""
+        self._untold += tokens
+
+    def has_used(self, tokens: float) -> None:
+        """What counts of the day by now, what is untold apart."""
+        if self._day is not None:
+            self._day.now = self._clock()
+            self._day.left = self._day.most - tokens - self._untold
 
     def _limit(self, what: str, wait: float) -> KeyLimit:
         after = min(math.ceil(wait), DAY_S)

@@ -27,12 +27,12 @@ def text(service: Service, state: State) -> str:
 
 
 def family(name: str, kind: str, doc: str, samples: Samples) -> str:
-    """A family of samples; without any, nothing.
+    r"""A family of samples; without any, nothing.
 
     >>> print(family("up", "gauge", "It is.", [({"a": 'x"'}, 1)]), end="")
     # HELP llmrr_up It is.
     # TYPE llmrr_up gauge
-    llmrr_up{a="x\\\\""} 1
+    llmrr_up{a="x\""} 1
     """
     lines = [f"llmrr_{name}{_labels(labels)} {_value(value)}\n" for labels, value in samples]
     return f"# HELP llmrr_{name} {doc}\n# TYPE llmrr_{name} {kind}\n{''.join(lines)}" * bool(lines)

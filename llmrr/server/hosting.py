@@ -67,7 +67,7 @@ def application(service: Service, host: str, variables: Sequence[str] = ()) -> F
     """The ASGI application of a service that is reached at ``host``, and what stands before it.
     Raises what ``Security`` does."""
     app = App(service)
-    security = Security(lambda: service.router.config, host, variables)
+    security = Security(lambda: service.router.config, host, variables, service.days.begin)
     return Front(app, security, app.paths, service.metrics.request, lambda: service.is_draining)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, cast
 
@@ -42,11 +42,13 @@ class Keyring:
 
     @classmethod
     def of(
-        cls, config: Config, variables: Sequence[str], before: "Keyring | None" = None
-    ) -> "Keyring":
+        cls, config: Config, variables: Sequence[str], before: "Keyring | None" = None,
+        begun: Callable[[Caller], None] = lambda caller: None,
+    ) -> "Keyring":  # fmt: skip
         """The keys of a configuration, and of ``variables`` besides. Who is unchanged since
-        ``before`` goes on with what he has used. Raises ``Unreachable`` for a variable without a
-        key, and ``BadConfig`` for a file that nobody has agreed to."""
+        ``before`` goes on with what he has used; ``begun`` is told of the others. Raises
+        ``Unreachable`` for a variable without a key, and ``BadConfig`` for a file that nobody has
+        agreed to."""
         for file in config.untrusted_keys():
             raise BadConfig(
                 f"{file} lets others into the server, and nobody agreed to that",
@@ -54,12 +56,16 @@ class Keyring:
             )
         known = {caller.name: caller for _, caller in before._entries} if before else {}
         entries: list[tuple[str, Caller]] = []
+        new: list[Caller] = []
         stated = {name: KeyRules(env=name) for name in variables} | dict(config.keys)
         for name, rules in stated.items():
             caller = known.get(name)
             if caller is None or caller.rules != rules:
                 caller = Caller(name, rules)
+                new.append(caller)
             entries += ((one, caller) for one in _hashes(rules, config))
+        for caller in new:
+            begun(caller)
         return cls(entries)
 
     def by_hash(self) -> dict[str, KeyRules]:

@@ -1,5 +1,6 @@
 """OpenAI's API: answers. The paths stand with and without ``/v1``, as llama-server has them."""
 
+from collections.abc import Callable
 from functools import partial
 
 from starlette.requests import Request
@@ -28,26 +29,27 @@ async def completions(request: Request) -> Response:
     if (echo := openai.echoed(asked)) is None:
         return await told(request, asked, make)
     service: Service = request.app.state.service
-    found = await service.aside(lambda: _scored(service, asked, echo.top))
-    return await told(request, asked, partial(make, scored=found))
+    found: list[Scored] = []
+
+    def score() -> None:  # by the model that would answer
+        for one in (asked.request, *asked.others):
+            found.append(scored(service.open(asked.model, one), one, echo.top))
+
+    return await told(request, asked, partial(make, scored=found), score)
 
 
-def _scored(service: Service, asked: Asked, top: int | None) -> list[Scored]:
-    """The tokens of the prompts, by the model that would answer."""
-    return [
-        scored(service.open(asked.model, one), one, top) for one in (asked.request, *asked.others)
-    ]
-
-
-async def told(request: Request, asked: Asked, make: MakeWriter) -> Response:
-    """The answer, with what the router knows in its headers."""
+async def told(
+    request: Request, asked: Asked, make: MakeWriter, before: Callable[[], None] | None = None
+) -> Response:
+    """The answer, with what the router knows in its headers; ``before`` is done before it begins.
+    """
     headers: dict[str, str] = {}
 
     def making(about: Answered, asked: Asked) -> Writer:
         headers.update(telling.headers(about))
         return make(about, asked)
 
-    response = await answering.respond(request, asked, making)
+    response = await answering.respond(request, asked, making, before=before)
     response.headers.update(headers)
     return response
 

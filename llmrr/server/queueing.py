@@ -22,6 +22,7 @@ class Ticket:
         self, queue: "Queue", places: Places, key: str, units: int, go: Callable[[], None]
     ) -> None:
         self.places, self.key, self.units, self.go = places, key, units, go
+        self.is_own = len(places) == 1
         self.is_through = self.has_left = False
         self._queue = queue
 
@@ -54,6 +55,7 @@ class Queue:
     def __init__(self, room_of: Callable[[str], int]) -> None:
         self._room_of = room_of
         self._under_way: Counter[Places] = Counter()
+        self._own: Counter[Places] = Counter()  # of those that asked for one model alone
         self._waiting: OrderedDict[Places, OrderedDict[str, deque[Ticket]]] = OrderedDict()
         self.waiting = 0  # requests
         self.mean_s: float | None = None  # how long an answer takes
@@ -63,7 +65,7 @@ class Queue:
         """Ask to be let through; ``go`` is called when it is time, perhaps at once. ``units`` are
         the sequences that are computed for it, counted as far as there is room for them at all."""
         ticket = Ticket(self, places, key, min(units, self.capacity(places)), go)
-        if places not in self._waiting and self._has_room(ticket):
+        if places not in self._waiting and self._has_room(places, ticket.units):
             self._admit(ticket)
         else:
             keys = self._waiting.setdefault(places, OrderedDict())
@@ -73,8 +75,8 @@ class Queue:
 
     def would_wait(self, places: Places, units: int) -> bool:
         """Whether a request would have to wait now."""
-        units, busy = min(units, self.capacity(places)), self.busy(places)
-        return places in self._waiting or (busy > 0 and busy + units > self.capacity(places))
+        units = min(units, self.capacity(places))
+        return places in self._waiting or not self._has_room(places, units)
 
     def capacity(self, places: Places) -> int:
         """How many sequences these models compute at once."""
@@ -110,6 +112,8 @@ class Queue:
         """A ticket is not wanted any more."""
         if ticket.is_through:
             self._free(ticket.places, ticket.units)
+            if ticket.is_own:
+                self._own[ticket.places] -= ticket.units
         else:
             keys = self._waiting[ticket.places]
             keys[ticket.key].remove(ticket)
@@ -119,19 +123,33 @@ class Queue:
     def moved(self, ticket: Ticket, places: Places) -> None:
         """A ticket that was let through holds other places from now on."""
         self._free(ticket.places, ticket.units)
-        ticket.places = places
+        ticket.places, ticket.units = places, min(ticket.units, self.capacity(places))
         self._under_way[places] += ticket.units
         self._go_on()
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _has_room(self, ticket: Ticket) -> bool:
-        busy = self.busy(ticket.places)  # nobody waits for more room than there may be by now
-        return not busy or busy + ticket.units <= self.capacity(ticket.places)
+    def _has_room(self, places: Places, units: int) -> bool:
+        busy = self.busy(places)
+        if not busy:  # nobody waits for more room than there may be by now
+            return True
+        taken = busy if len(places) > 1 else self._own[places]
+        return taken + units <= self.capacity(places) and all(
+            self._takes(one, units) for one in places
+        )
+
+    def _takes(self, place: str, units: int) -> bool:
+        """Whether a gate takes what may go there. Of those that could go elsewhere, as many as it
+        computes may wait behind it, on threads: who chooses sees how busy a model is, and may
+        choose another one. They keep nobody out who asks for this one alone."""
+        room, busy = self._room_of(place), self.busy(frozenset((place,)))
+        return not busy or busy + min(units, room) <= 2 * room
 
     def _admit(self, ticket: Ticket) -> None:
         ticket.is_through = True
         self._under_way[ticket.places] += ticket.units
+        if ticket.is_own:
+            self._own[ticket.places] += ticket.units
         ticket.go()
 
     def _free(self, places: Places, units: int) -> None:
@@ -155,7 +173,7 @@ class Queue:
                 keys = self._waiting[places]
                 key = next(iter(keys))
                 ticket = keys[key][0]
-                if not self._has_room(ticket):
+                if not self._has_room(places, ticket.units):
                     break
                 keys[key].popleft()
                 keys.move_to_end(key)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llmrr.cluster import Replicas
 from llmrr.config import Config
-from llmrr.server import hosting
+from llmrr.server import allocating, hosting
 from llmrr.server.security import Security
 from llmrr.server.service import Service
 
@@ -25,6 +25,7 @@ class Replica:
     """The application of one replica. Its service is closed when Ray ends it."""
 
     def __init__(self, service: Service, host: str) -> None:
+        allocating.tighten()
         self._service = service
         self._app = hosting.application(service, host)
         service.prepare()

@@ -6,6 +6,7 @@ from typing import cast
 
 from llmrr.config import Config
 from llmrr.errors import BadConfig, LlmrrError
+from llmrr.server.callers import Caller
 from llmrr.server.keyring import Keyring
 from llmrr.server.origins import Origins, is_here
 
@@ -14,15 +15,16 @@ logger = logging.getLogger("llmrr.server")
 
 class Security:
     """The keys and names of a server that listens at ``host``; ``variables`` hold keys besides
-    those of the configuration. Made, it raises what is wrong with them; when the configuration
-    changes and cannot be used, what held before holds on.
+    those of the configuration; ``begun`` is told of their owners. Made, it raises what is wrong
+    with them; when the configuration changes and cannot be used, what held before holds on.
 
     A server that others can reach takes keys: raises ``BadConfig`` where there are none."""
 
     def __init__(
-        self, config: Callable[[], Config], host: str, variables: Sequence[str] = ()
-    ) -> None:
-        self._config, self._host, self._variables = config, host, variables
+        self, config: Callable[[], Config], host: str, variables: Sequence[str] = (),
+        begun: Callable[[Caller], None] = lambda caller: None,
+    ) -> None:  # fmt: skip
+        self._config, self._host, self._variables, self._begun = config, host, variables, begun
         self._seen = config()
         self._keyring, self._origins = self._read(self._seen, None)
 
@@ -46,7 +48,7 @@ class Security:
             logger.error("the keys that held before stay in use: %s", error)
 
     def _read(self, config: Config, before: Keyring | None) -> tuple[Keyring, Origins]:
-        keyring = Keyring.of(config, self._variables, before)
+        keyring = Keyring.of(config, self._variables, before, self._begun)
         if not keyring and not is_here(self._host):
             raise BadConfig(
                 f"{self._host} can be reached by others, and there is no key that lets them in",

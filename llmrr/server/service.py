@@ -20,6 +20,7 @@ from llmrr.routing import Decision
 from llmrr.server import callers, logs
 from llmrr.server.callers import Caller
 from llmrr.server.counting import Metrics
+from llmrr.server.days import Days
 from llmrr.server.gates import Gates
 from llmrr.server.kept_responses import KeptResponses
 from llmrr.server.limits import Limits, limited
@@ -51,7 +52,7 @@ class Service:
         self.is_draining = False
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self._settings()[1].room(place))
-        self.optimizing = Optimizing(router)
+        self.optimizing, self.days = Optimizing(router), Days(router)
         self._responses: dict[str, KeptResponses] = {}  # by the name of the key
         self.recent = Recent()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
@@ -140,9 +141,10 @@ class Service:
         finally:
             caller.leave(taken)
 
-    def start(self, asked: Asked) -> Running:
-        """Begin to answer, in turn. Raises ``NotFound`` for a model that there is not, what is
-        asked in too large a measure, and ``RateLimited`` where nothing more can wait."""
+    def start(self, asked: Asked, before: Callable[[], None] | None = None) -> Running:
+        """Begin to answer, in turn, after what is to be done ``before``, on the same thread. Raises
+        ``NotFound`` for a model that there is not, what is asked in too large a measure, and
+        ``RateLimited`` where nothing more can wait."""
         limits, gates = self._settings()
         model = self.model_of(asked.model)
         requests = [limited(one, limits) for one in (asked.request, *asked.others)]
@@ -152,6 +154,7 @@ class Service:
         choice = self._choice(asked, model, caller)
         self._require_turn(places, units, limits)
         caller.enter()
+        here = contextvars.copy_context()
 
         def begin(request: Request) -> Answer:
             answer = self.router.run(
@@ -160,9 +163,13 @@ class Service:
             answer.held = not asked.stream
             return answer
 
+        def begin_all() -> Answer:
+            if before is not None:
+                here.run(before)
+            return together(begin, requests)
+
         running = Running(
-            lambda: together(begin, requests), self.executor, held=not asked.stream,
-            timeout=limits.timeout,
+            begin_all, self.executor, held=not asked.stream, timeout=limits.timeout
         )
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self._ended(running, caller))
@@ -282,6 +289,7 @@ class Service:
         """
         self._settings()
         self.optimizing.tick()
+        self.days.tick()
 
     def reload(self) -> None:
         """Read the configuration again. One that cannot be used is told, and the one that held
@@ -316,4 +324,5 @@ class Service:
             running.cancel()
         self.executor.shutdown(wait=True, cancel_futures=True)
         self.optimizing.wait()
+        self.days.close()
         self.router.close()

@@ -5,11 +5,13 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from llmrr import paths
+from llmrr.config import files
 from llmrr.errors import UsageError
 
 KINDS: Final = ("systemd", "launchd")
@@ -41,6 +43,10 @@ NoNewPrivileges=yes
 PrivateTmp=yes
 ProtectSystem=strict
 ReadWritePaths={writable}
+# Where llmrr run finds the models that this keeps loaded.
+RuntimeDirectory=llmrr
+RuntimeDirectoryMode=0700
+RuntimeDirectoryPreserve=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectControlGroups=yes
@@ -83,12 +89,12 @@ def text(kind: str, tables: Mapping[str, Mapping[str, Any]], variables: Sequence
     folder = str(Path.cwd())
     home = os.environ.get("LLMRR_HOME")
     if kind == "systemd":
-        places = {str(one) for one in (paths.config_dir(), paths.data_dir(), paths.hub_cache_dir())}
         return _SYSTEMD.format(
             head="~/.config/systemd/user/llmrr.service; systemctl --user enable --now llmrr",
-            command=" ".join(map(_quoted, words)), folder=_escaped(folder),
+            command=" ".join(_quoted(word).replace("$", "$$") for word in words),
+            folder=_escaped(folder),
             environment=f"Environment={_quoted(f'LLMRR_HOME={home}')}\n" if home else "",
-            writable=" ".join(_quoted(f"-{one}") for one in sorted(places)),
+            writable=" ".join(_quoted(f"-{one}") for one in _written()),
         )  # fmt: skip
     entry = f"<key>LLMRR_HOME</key><string>{escape(home or '')}</string>"
     return _LAUNCHD.format(
@@ -97,6 +103,18 @@ def text(kind: str, tables: Mapping[str, Mapping[str, Any]], variables: Sequence
         arguments="".join(f"    <string>{escape(word)}</string>\n" for word in words),
         environment=f"  <key>EnvironmentVariables</key><dict>{entry}</dict>\n" if home else "",
     )  # fmt: skip
+
+
+def _written() -> list[Path]:
+    """The folders that a server writes to: llmrr's own, the hub's, and those of the files of
+    settings, which ``[optimize] auto`` changes. Its own are made here: in what systemd keeps it
+    from writing to, it could not make them."""
+    own = (paths.config_dir(), paths.data_dir(), paths.cache_dir(), paths.hub_cache_dir())
+    for one in own:
+        with suppress(OSError):
+            one.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings = (one for one in (files.user_file(), files.project_file()) if one is not None)
+    return sorted({*own, *(paths.real(one).parent for one in settings)})
 
 
 def _program() -> list[str]:
@@ -124,8 +142,8 @@ def _words(table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _escaped(word: str) -> str:
-    """A word in which systemd finds nothing to expand."""
-    return word.replace("%", "%%").replace("$", "$$")
+    """A word in which systemd finds nothing to expand; in a command a $ is to be doubled, too."""
+    return word.replace("%", "%%")
 
 
 def _quoted(word: str) -> str:

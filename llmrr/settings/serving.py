@@ -53,7 +53,9 @@ SERVING: tuple[Spec, ...] = (
          "How many requests a minute NAME may make.", "60"),
     Spec("serve.keys.NAME.tokens_per_minute", whole(1), None,
          "How many tokens a minute, of prompts and answers.", "20_000"),
-    Spec("serve.keys.NAME.tokens_per_day", whole(1), None, "How many tokens a day.", "1_000_000"),
+    Spec("serve.keys.NAME.tokens_per_day", whole(1), None,
+         "How many tokens a day; they come back in the course of a day, and a restart does not "
+         "forget what was used.", "1_000_000"),
     Spec("serve.keys.NAME.concurrent", whole(1), None,
          "How many requests at once, those that wait included.", "4"),
     Spec("serve.keys.NAME.models", NAMES, None,
