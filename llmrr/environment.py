@@ -86,8 +86,10 @@ def _readings(text: str) -> list[object]:
     ([4, 4.0, '4'], [True, 'Yes'], ['f16'])
     >>> _readings('["a", "b"]')
     [['a', 'b'], '["a", "b"]']
+    >>> _readings('{ a = "b" }')[0]
+    {'a': 'b'}
     """
-    readings: list[object] = [*_lists(text)]
+    readings: list[object] = [*_nested(text)]
     for number in (int, float):
         try:
             readings.append(number(text))
@@ -98,10 +100,10 @@ def _readings(text: str) -> list[object]:
     return [*readings, text]
 
 
-def _lists(text: str) -> Iterator[list[object]]:
-    """The list that a text is, written as in ``llmrr.toml``."""
-    if text.lstrip().startswith("["):
+def _nested(text: str) -> Iterator[object]:
+    """The list or the table that a text is, written as in ``llmrr.toml``."""
+    if text.lstrip().startswith(("[", "{")):
         import tomllib
 
         with suppress(tomllib.TOMLDecodeError, RecursionError):
-            yield tomllib.loads(f"list = {text.strip()}")["list"]
+            yield tomllib.loads(f"value = {text.strip()}")["value"]

@@ -218,6 +218,12 @@ class Router:
         """Write down now what was gathered."""
         self._host.flush()
 
+    def for_others(self) -> "Router":
+        """Write down of what is asked no words, unless ``[serve] log_requests`` wants them: they
+        are those of others."""
+        self._host.record.for_others = True
+        return self
+
     def down(self) -> "Mapping[str, LlmrrError]":
         """The ``[[models]]`` whose server is known to be down, and why."""
         return self._host.backends.down(self.config.models)
@@ -398,12 +404,18 @@ class Router:
         model: str | None = None,
         options: Mapping[str, object] | None = None,
         engine: str | None = None,
+        cuts: bool = False,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> "Embedded":
         """``embed``, with the model that made the vectors, the decision and what it took; a text
-        may be a tuple of its token ids."""
+        may be a tuple of its token ids. With ``cuts`` one that is too long loses its end. Raises
+        ``KeyboardInterrupt`` soon after it is ``stopped``."""
         from llmrr.choosing import embedding
 
-        return embedding.embedded(self._host, texts, model=model, options=options, engine=engine)
+        return embedding.embedded(
+            self._host, texts, model=model, options=options, engine=engine, cuts=cuts,
+            stopped=stopped,
+        )  # fmt: skip
 
     def open(
         self,

@@ -219,6 +219,7 @@ def test_a_working_directory_that_is_gone(
         ("LLMRR_ENGINES__LLAMACPP__GPU_LAYERS", "12", "engines.llamacpp.gpu_layers", 12),
         ("LLMRR_ENGINES__LLAMACPP__FLASH_ATTENTION", "off", "engines.llamacpp.flash_attention",
          "off"),
+        ("LLMRR_SERVE__ALIASES", '{ "gpt-4o" = "small" }', "serve.aliases", {"gpt-4o": "small"}),
         ("LLMRR_ENGINES__LLAMACPP__LORA", "/a.gguf", "engines.llamacpp.lora",
          ((Path("/a.gguf"), 1.0),)),
     ],

@@ -905,7 +905,10 @@ def test_requests_of_other_processes_count_while_these_live() -> None:
         assert health.under_way(connection) == {KEY: 1}
         health.finish(connection, number)
         assert health.under_way(connection) == {}
-        health.begin(connection, KEY, now=time.time() - 4000)
+        health.begin(connection, KEY)
+        assert health.under_way(connection, now=time.time() + 4000) == {}
+        # Of a process that had our number before us, as in a container that was started anew.
+        health.begin(connection, KEY, now=health.BEGAN - 1)
         assert health.under_way(connection) == {}
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from llmrr import paths
 from llmrr.engines.base import Options
-from llmrr.engines.llamacpp import ENGINE
-from llmrr.engines.llamacpp import model as engine_model
+from llmrr.engines.llamacpp import ENGINE, sizing
 from llmrr.engines.llamacpp.drafting import MISSES, PAUSE, Drafter
 from llmrr.engines.llamacpp.model import LlamaModel
 from llmrr.engines.llamacpp.pacing import Pace, shares
@@ -167,8 +166,8 @@ def test_files_of_beginnings_stay_below_the_limit_for_all_models(tiny: Path) -> 
 
 
 def test_what_runs_goes_on_in_a_larger_context(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_model, "CONTEXT_AT_LEAST", 256)
-    monkeypatch.setattr(engine_model, "ROOM_TO_ANSWER", 64)
+    monkeypatch.setattr(sizing, "CONTEXT_AT_LEAST", 256)
+    monkeypatch.setattr(sizing, "ROOM_TO_ANSWER", 64)
     with loaded(tiny, slots=2, at_least=256) as model:
         short, long = greedy(OTHER, 150), greedy(LONG * 4, 20)
         right = ask(model, long)[0]
@@ -185,8 +184,8 @@ def test_what_runs_goes_on_in_a_larger_context(tiny: Path, monkeypatch: pytest.M
 
 
 def test_an_answer_grows_out_of_its_context(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_model, "CONTEXT_AT_LEAST", 256)
-    monkeypatch.setattr(engine_model, "ROOM_TO_ANSWER", 64)
+    monkeypatch.setattr(sizing, "CONTEXT_AT_LEAST", 256)
+    monkeypatch.setattr(sizing, "ROOM_TO_ANSWER", 64)
     endless = Sampling(temperature=0.0, ignore_eos=True)
     with loaded(tiny, slots=2, at_least=1024) as model:
         stream = model.generate(Request(prompt="hello world", sampling=endless))
@@ -211,7 +210,7 @@ def test_a_server_has_all_its_slots_from_the_beginning(tiny: Path) -> None:
 def test_the_kind_of_attention_follows_what_is_asked(tiny: Path) -> None:
     def flash(request: Request) -> bool:
         ask(model, request)
-        context = model._batching._context
+        context = model._batching._contexts.current
         assert context is not None
         return context.shape.flash_attention
 
@@ -253,13 +252,58 @@ def test_what_is_read_beside_answers_depends_on_how_fast_it_is_read() -> None:
         learned.learn(token_s * 256 + answers_s, 256, 8)
         return learned
 
-    fast, slow = pace(0.0001, 0.01), pace(0.05, 0.5)
+    fast, slow = pace(0.0001, 0.01), pace(0.05, 0.2)
     assert fast.budget(1, 15, 64, 500) == 500
     assert slow.budget(1, 15, 64, 500) == 64
     # The more wait for their first token, the less matters a pause of the answers.
     assert slow.budget(1, 15, 64, 500) < slow.budget(4, 15, 64, 500) < 500
-    assert slow.budget(8, 8, 64, 500) == 500
+    assert slow.budget(4, 8, 64, 500) == slow.budget(8, 8, 64, 500) == 500
+    # What else the machine does slows down both.
+    assert pace(0.15, 0.6).budget(4, 15, 64, 500) == slow.budget(4, 15, 64, 500)
     assert Pace().budget(1, 15, 64, 500) == 500
+    assert [fast.pauses(2, 3) for _ in range(5)] == [True, True, True, False, True]
+    assert not any(fast.pauses(*few) for few in ((1, 1), (2, 5), (2, 0)))
+    assert not slow.pauses(2, 3)
+
+
+def test_answers_pause_for_a_few_steps_while_several_prompts_are_read(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llmrr.engines.llamacpp import context
+
+    monkeypatch.setattr(context, "UBATCH", 64)
+    steps: list[set[int]] = []  # the slots of each
+    decode = context.Context.decode
+
+    def noted(self: context.Context) -> context.Outcome:
+        batch = self.batch
+        steps.append({batch._addresses.index(one) for one in batch._sequence[: batch.used]})
+        return decode(self)
+
+    monkeypatch.setattr(context.Context, "decode", noted)
+    said: list[int] = []
+    streams = []
+    done = threading.Event()
+
+    def listen(chunk: Chunk) -> None:
+        said.extend(chunk.tokens)
+        if not streams:
+            steps.clear()
+            streams.extend(model.generate(greedy(prompt, 1)) for prompt in (OTHER * 4, LONG * 4))
+        if chunk.usage:
+            done.set()
+
+    with loaded(tiny, slots=3, context_size=2048, flash_attention="off") as model:
+        alone = ask(model, greedy("hello", 60))[0]
+        model.generate(greedy("hello", 60), listen)
+        assert done.wait(60)
+        for stream in streams:
+            list(stream)
+    assert said == alone
+    read = steps[next(at for at, step in enumerate(steps) if step & {1, 2}) :]
+    answers = "".join("+" if 0 in step else "." for step in read)
+    assert answers.startswith("...+...+")
+    assert "...." not in answers
 
 
 def test_a_short_prompt_overtakes_a_long_one_that_is_being_read(

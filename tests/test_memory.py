@@ -467,7 +467,7 @@ def test_requests_that_meet_are_computed_together(batching: str, slots: int) -> 
     with Router() as router:
         right = {one: text_of(router.run(asked(one))) for one in QUESTIONS}
         model = router.open().model
-        assert model._batching._context.shape.slots == 1  # type: ignore[attr-defined]
+        assert model._batching._contexts.current.shape.slots == 1  # type: ignore[attr-defined]
 
         def work(at: int) -> None:
             question = QUESTIONS[at % 3]
@@ -475,7 +475,7 @@ def test_requests_that_meet_are_computed_together(batching: str, slots: int) -> 
 
         for _ in range(2):
             at_once(*(partial(work, at) for at in range(8)))
-        assert model._batching._context.shape.slots == slots  # type: ignore[attr-defined]
+        assert model._batching._contexts.current.shape.slots == slots  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("most", [1, 3])

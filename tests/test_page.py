@@ -235,7 +235,14 @@ def test_the_budgets_are_among_the_history():
     assert (budget["budget"], budget["limit"], budget["spent"]) == ("daily", 2.0, 0.0)
 
 
-def test_runs_are_listed_found_and_shown(served):
+@pytest.fixture
+def telling() -> Iterator[Served]:
+    with serving(Router({**MINI, "serve": {"log_requests": True}})) as found:
+        yield found
+
+
+def test_runs_are_listed_found_and_shown(telling):
+    served = telling
     asked = served.ask(CHAT, {"messages": [{"role": "user", "content": "Hello " + "x" * 300}]})
     served.ask(CHAT, {"messages": ASKED, "temperature": 0})
     newest, oldest = served.ask("/page/runs").json()["runs"]
@@ -253,7 +260,7 @@ def test_runs_are_listed_found_and_shown(served):
 
 
 def test_words_that_were_not_kept_are_not_shown():
-    with serving(Router(MINI, log_prompts=False)) as served:
+    with serving() as served:
         served.ask(CHAT, {"messages": ASKED})
         (one,) = served.ask("/page/runs").json()["runs"]
         assert one["prompt"] is None and one["completion_tokens"] > 0
@@ -280,7 +287,8 @@ def test_where_there_are_keys_the_files_take_none_and_facts_take_one(monkeypatch
               {"name": "other", "source": "builtin:mini"}]  # fmt: skip
     keys = {"manager": {"env": "MANAGER_KEY", "may_manage": True}, "guest": {"env": "GUEST_KEY"},
             "small": {"env": "SMALL_KEY", "models": ["small"]}}  # fmt: skip
-    router = Router(models=models, serve={"keys": keys}, budgets={"daily": 2.0})
+    serve = {"keys": keys, "log_requests": True}
+    router = Router(models=models, serve=serve, budgets={"daily": 2.0})
     with serving(router) as served:
 
         def ask(path, who, body=None):

@@ -520,6 +520,7 @@ def test_a_variable_that_decides_where_is_part_of_it(monkeypatch: pytest.MonkeyP
     before = loads.environment()
     monkeypatch.setenv("GGML_NO_BACKTRACE", "1")
     monkeypatch.setenv("HOME", "/elsewhere")
+    monkeypatch.setenv("KMP_BLOCKTIME", "200")  # as llama.cpp has it for what a process starts
     assert loads.environment() == before
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert loads.environment() != before

@@ -4,10 +4,16 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
 from serving import ANSWER, ASKED, Served, serving
+
+from llmrr.errors import NotFound
+from llmrr.router import Router
+from llmrr.server.service import Service
+from llmrr.warm.lending import Lending
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +34,43 @@ def test_a_chat_completion(served, name):
     )
 
 
+def test_what_is_loaded_is_shown_with_its_context(served):
+    served.ask("/v1/chat/completions", {"model": "small", "messages": ASKED})
+    shown = {one["name"]: one for one in Lending(served.service.router.pool).models()}
+    assert shown["small"]["context"] == 512
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "file:x.gguf", "openai:gpt-4o", "x", "hf:a/b"])
 def test_a_name_from_outside_means_no_file_and_no_address(served, name):
     said = served.ask("/v1/chat/completions", {"model": name, "messages": ASKED})
     assert (said.status, said.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_a_method_that_a_path_has_not_is_told_with_the_one_it_has(served):
+    said = served.ask("/v1/chat/completions", method="GET")
+    assert (said.status, said.headers["allow"]) == (405, "POST")
+    assert "there is no GET /v1/chat/completions: POST" in said.json()["error"]["message"]
+
+
+def test_a_slash_at_the_end_is_no_model_without_a_name(served):
+    assert served.ask("/v1/models/").json() == served.ask("/v1/models").json()
+
+
+def test_an_alias_of_auto_is_listed_too():
+    with serving(aliases={"gpt-4o": "auto"}) as found:
+        assert "gpt-4o" in [one["id"] for one in found.ask("/v1/models").json()["data"]]
+
+
+def test_an_alias_of_nothing_is_told_with_what_it_stands_for():
+    service = Service(Router({"serve": {"aliases": {"gpt-4o": "auto", "old": "./model.gguf"}}}))
+    with closing(service), pytest.raises(NotFound, match=r'alias old stands for "./model.gguf"'):
+        service.require_aliases()
+
+
+def test_a_decision_without_configured_models_is_the_model_that_would_answer():
+    with serving(Router({})) as found:
+        said = found.ask("/route", {"prompt": "Hello"})
+        assert (said.status, said.json()["model"]) == (200, "builtin:mini")
 
 
 def test_a_streamed_answer_has_a_token_a_chunk(served):

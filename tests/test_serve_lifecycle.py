@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from serving import ASKED
 from test_serve_queue import until
 
 from llmrr import paths
+from llmrr.engines.resident import places
 
 MINI = '[[models]]\nname = "small"\nsource = "builtin:mini"\n[batching]\nmax_batch_size = 1\n'
 LONG = {"model": "small", "prompt": "a", "n": 128, "stream": True, "ignore_eos": True}
@@ -117,7 +118,8 @@ def test_what_takes_too_long_is_stopped(flags, signals):
         assert answer.readline()
         if flags:
             served.popen.send_signal(signals[0])
-            assert b"the server ends" in answer.read()
+            rest = answer.read()
+            assert b"the server ends" in rest and b'"finish_reason":"stop"' not in rest
         code = served.end(*(() if flags else signals))
         assert code == (130 if signal.SIGINT in signals else 0)
         assert "Traceback" not in served.said
@@ -151,26 +153,49 @@ def test_a_file_that_changed_holds_and_a_bad_one_does_not():
 def test_kill_9_under_load_loses_what_was_in_flight_and_nothing_else():
     second = MINI.partition("[b")[0].replace("small", "second")
     toml = f'strategy = "least-loaded"\n{MINI}{second}'
+    endless = {**LONG, "max_tokens": 3000}
     with process(toml=toml) as served:
-        assert served.ask("/v1/chat/completions", {**CHAT, "model": "auto"})[0] == 200
+        for _ in range(3):
+            assert served.ask("/v1/chat/completions", {**CHAT, "model": "auto"})[0] == 200
         answers = [
-            served.open("/v1/completions", {**LONG, "model": "auto"}).getresponse() for _ in "ab"
+            served.open("/v1/completions", {**endless, "model": name}).getresponse()
+            for name in ("small", "second")
         ]
+        waiting = [served.open("/v1/completions", {**endless, "model": "auto"}) for _ in "ab"]
         assert all(answer.readline() for answer in answers)
+        until(lambda: in_table("runs") == 3)  # those that end together are written together
         served.popen.kill()
         served.end()
-    with sqlite3.connect(paths.database_file()) as connection:
+        for connection in waiting:
+            connection.close()
+    with closing(sqlite3.connect(paths.database_file())) as connection, connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert connection.execute("SELECT count(*) FROM runs").fetchone()[0] >= 1
         # Whether the kill left one depends on the moment: this one is there.
         left = ("small builtin:mini", served.popen.pid, time.time())
         connection.execute("INSERT INTO under_way (key, process, began) VALUES (?, ?, ?)", left)
-    connection.close()
+    assert in_table("runs") == 3
+    stale = places.folder() / places.of("serve", served.popen.pid)
+    assert stale.exists() and left_in(paths.data_dir()) - {stale.name} == {"llmrr.db"}
     with process(toml=toml) as served:
         assert served.ask("/v1/chat/completions", {**CHAT, "model": "auto"})[0] == 200
-    with sqlite3.connect(paths.database_file()) as connection:
-        assert connection.execute("SELECT count(*) FROM under_way").fetchone()[0] == 0
-    connection.close()
+        found = json.loads(llmrr("ps", "--json").stdout)
+        assert [one["pid"] for one in found] == [served.popen.pid]
+        assert not stale.exists()
+        assert served.end(signal.SIGTERM) == 0
+    assert (in_table("under_way"), in_table("runs")) == (0, 4)
+    assert left_in(paths.data_dir()) == {"llmrr.db"}
+
+
+def in_table(table: str) -> int:
+    """How many rows there are."""
+    with closing(sqlite3.connect(paths.database_file())) as connection:
+        found: int = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        return found
+
+
+def left_in(folder: Path) -> set[str]:
+    """What is no folder, below one."""
+    return {one.name for one in folder.rglob("*") if not one.is_dir()}
 
 
 def test_what_is_to_be_loaded_beforehand_is():
@@ -208,6 +233,8 @@ def llmrr(*words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
     (["--api-key-env", "sk-0123456789abcdefghij"], 2, "name of a key"),
     (["--api-key-env", "NOBODY_SET_THIS"], 6, "NOBODY_SET_THIS"),
     (["--unit", "upstart"], 2, "systemd or launchd"),
+    (["-np", "4"], 2, "--parallel N"),
+    (["--host", "no.such.host.invalid"], 1, "--host ADDRESS"),
     (["--timeout", "soon"], 2, "no time"), (["--log-level", "loud"], 2, "one of error"),
 ])  # fmt: skip
 def test_what_cannot_begin_says_why(words, code, said):
@@ -226,10 +253,10 @@ def test_the_port_of_another_is_told():
 def test_units_run_this_llmrr_and_hold_no_secret(monkeypatch):
     monkeypatch.setenv("TEAM_KEY", "a-key-that-nobody-sees")
     words = ("--port", "9000", "--parallel", "4", "--ollama", "--alias", "gpt-4o=auto",
-             "--api-key-env", "TEAM_KEY")
+             "--api-key-env", "TEAM_KEY", "--log-level", "info")
     unit = llmrr("serve", *words, "--unit", "systemd").stdout
     started = f"{sys.executable} -m llmrr serve --port 9000 --ollama --alias gpt-4o=auto "
-    started += "--parallel 4 --api-key-env TEAM_KEY"
+    started += "--parallel 4 --api-key-env TEAM_KEY --log-level info"
     assert f"ExecStart={started}\n" in unit
     assert "NoNewPrivileges=yes" in unit and "ProtectSystem=strict" in unit
     plist = llmrr("serve", *words, "--unit", "launchd").stdout

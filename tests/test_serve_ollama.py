@@ -185,6 +185,28 @@ def test_vectors(served):
     assert served.ask("/api/embed", {"model": "small", "input": []}).json()["embeddings"] == []
 
 
+@pytest.mark.parametrize("of", ["/api/embed", "/api/embeddings"])
+def test_a_text_that_is_too_long_for_vectors_loses_its_end(served, of):
+    key = "input" if of == "/api/embed" else "prompt"
+    words = [f"word{number}" for number in range(600)]
+    said = served.ask(of, {"model": "small", key: " ".join(words)})
+    other = served.ask(of, {"model": "small", key: " ".join([*words, "end"])})
+    assert said.status == 200
+    both = [json.dumps(one.json().get("embeddings", one.json().get("embedding")))
+            for one in (said, other)]  # fmt: skip
+    assert both[0] == both[1]
+    if of == "/api/embed":
+        assert 505 <= said.json()["prompt_eval_count"] <= 512
+
+
+def test_a_text_that_is_not_to_be_cut_is_refused(served):
+    said = served.ask(
+        "/api/embed", {"model": "small", "input": ["x", "word " * 600], "truncate": False}
+    )
+    assert said.status == 400
+    assert "512" in said.json()["error"]
+
+
 def names(served: Served) -> list[str]:
     return [one["name"] for one in served.ask("/api/ps").json()["models"]]
 
@@ -199,6 +221,23 @@ def test_a_model_is_loaded_kept_and_unloaded(own):
     said = own.ask("/api/chat", {"model": "small", "messages": [], "keep_alive": 0}).json()
     assert (said["done_reason"], said["message"]["content"]) == ("unload", "")
     gone(own)
+
+
+def test_the_context_that_a_model_has_is_told(own):
+    assert own.ask("/api/generate", PROMPT).status == 200
+    (line,) = own.ask("/api/ps").json()["models"]
+    assert line["context_length"] == 512
+    (listed,) = (one for one in own.ask("/api/tags").json()["models"]
+                 if one["name"] == line["name"])  # fmt: skip
+    assert line["digest"] == listed["digest"]
+
+
+def test_a_digest_is_the_same_after_a_restart():
+    digests = []
+    for _ in range(2):
+        with serving(Router(UNCACHED)) as found:
+            digests.append([one["digest"] for one in found.ask("/api/tags").json()["models"]])
+    assert digests[0] == digests[1]
 
 
 def test_a_model_that_is_not_kept_leaves_after_its_answer(own):

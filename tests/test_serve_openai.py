@@ -147,9 +147,14 @@ def test_what_clients_send_and_nothing_uses_is_left_alone(served):
     assert said.json()["model"] == "gpt-4o"
 
 
-def test_what_the_router_knows_stands_in_the_headers(served):
+@pytest.mark.parametrize("path", [CHAT, "/v1/completions", "/v1/responses", "/v1/messages",
+                                  "/api/chat", "/api/generate"])  # fmt: skip
+def test_what_the_router_knows_stands_in_the_headers(served, path):
+    by_path = {"/v1/responses": {"input": "Hi"}, "/v1/completions": {"prompt": "Hi"},
+               "/api/generate": {"prompt": "Hi"}}  # fmt: skip
+    asked = by_path.get(path, {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9})
     for streams in (True, False):
-        said = served.ask(CHAT, {"messages": ASKED, "max_tokens": 1, "stream": streams})
+        said = served.ask(path, {"model": "auto", "stream": streams, **asked})
         assert said.headers["x-llmrr-model"] == "small"
         assert said.headers["x-llmrr-strategy"] == "balanced"
         assert said.headers["x-request-id"].startswith("req_")
@@ -366,7 +371,9 @@ def test_how_likely_a_prompt_is(served, max_tokens):
     model = served.service.router.open("small").model
     ids = model.tokenize(text)
     asked = {"echo": True, "logprobs": 2, "max_tokens": max_tokens, "temperature": 0}
-    found = served.ask(TEXT, {**asked, "prompt": text}).json()["choices"][0]
+    said = served.ask(TEXT, {**asked, "prompt": text}).json()
+    found = said["choices"][0]
+    assert said["usage"]["completion_tokens"] == max_tokens
     assert found["text"].startswith(text)
     logprobs = found["logprobs"]
     assert "".join(logprobs["tokens"]) == found["text"]
@@ -491,7 +498,7 @@ def test_calls_of_one_turn_stand_together():
 
 
 def test_kept_responses_have_a_bound():
-    kept = KeptResponses(most=2, most_bytes=10)
+    kept = KeptResponses(most=2, most_bytes=30)  # {"id":"a"} has 10
     for id in "abc":
         kept.keep("me", {"id": id}, [Message("user", "xx")])
     for owner, id in (("me", "a"), ("you", "b"), ("", "b")):
@@ -499,10 +506,10 @@ def test_kept_responses_have_a_bound():
             kept.of(owner, id)
     kept.of("me", "b")
     kept.keep("me", {"id": "d"}, [Message("user", "x" * 8)])
-    assert kept.of("me", "b").bytes == 2
+    assert kept.of("me", "b").bytes == 12
     with pytest.raises(NoResponse):
         kept.of("me", "c")
-    kept.keep("me", {"id": "e"}, [Message("user", "x" * 11)])
+    kept.keep("me", {"id": "e", "tools": ["x" * 30]}, [Message("user", "x")])
     for id in "bde":
         with pytest.raises(NoResponse):
             kept.of("me", id)

@@ -1,6 +1,8 @@
 """The queue of the server: whose turn it is, and what is refused."""
 
 import asyncio
+import gc
+import http.client
 import json
 import socket
 import threading
@@ -12,8 +14,10 @@ import pytest
 from serving import ASKED, serving
 
 from llmrr.router import Router
+from llmrr.server import callers
 from llmrr.server.queueing import REMOTE, Queue
 from llmrr.server.service import Service
+from llmrr.types import Request
 
 SMALL = frozenset(("small",))
 LONG = {"model": "small", "prompt": "a", "max_tokens": 3000, "stream": True, "ignore_eos": True}
@@ -250,3 +254,35 @@ def test_who_gives_up_as_its_turn_comes_takes_no_one_with_it(narrow):
 
     asyncio.run(ask())
     assert not service.queue.under_way() and not service.queue.waiting
+
+
+def test_vectors_that_nobody_waits_for_are_made_no_longer(narrow, caplog):
+    router = narrow.service.router
+    model = narrow.service.open("small", Request()).model
+    made, begun, goes_on = [], threading.Event(), threading.Event()
+    embed = model.embed
+
+    def gated(texts):
+        made.append(len(texts))
+        begun.set()
+        assert goes_on.wait(30)
+        return embed(texts)
+
+    model.embed = gated
+    try:
+        where = urlsplit(narrow.url)
+        client = http.client.HTTPConnection(where.hostname, where.port, timeout=30)
+        body = json.dumps({"model": "small", "input": ["a"] * 500})
+        client.request("POST", "/v1/embeddings", body)
+        assert begun.wait(30)
+        client.close()
+        until(lambda: not callers.ANYONE.under_way)
+        goes_on.set()
+        until(lambda: not narrow.service.queue.under_way())
+    finally:
+        del model.embed
+    assert len(made) == 1 and made[0] < 500
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+    found = router.embedded(["a", "b"] * 20, model="small").vectors
+    assert found[:2] == [pytest.approx(one, abs=1e-5) for one in found[-2:]]

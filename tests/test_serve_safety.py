@@ -1,5 +1,6 @@
 """What the server refuses, and what it never does."""
 
+import http.client
 import json
 import logging
 import socket
@@ -13,13 +14,15 @@ import pytest
 from serving import ASKED, MINI, serving
 from test_serve_queue import until
 
-from llmrr import database
-from llmrr.errors import LlmrrError
+from llmrr import database, stats
+from llmrr.config.agreeing import agreements
+from llmrr.errors import BadConfig, LlmrrError
 from llmrr.router import Router
 from llmrr.server import connection, keyring, reading
 from llmrr.server.callers import Caller
 from llmrr.server.keyring import hashed
 from llmrr.server.refusals import KeyLimit
+from llmrr.server.security import Security
 from llmrr.tomlfile import KeyRules
 
 KEY, OTHER = "a-key-of-the-team-1", "another-key-of-others-2"
@@ -80,6 +83,38 @@ def test_other_names_are_those_that_the_configuration_lists():
             assert served.ask("/health", headers={"Host": host}).status == status
 
 
+def test_pages_of_the_sites_that_are_listed_may_ask():
+    site = "http://localhost:3000"
+    settings = {"origins": [site + "/"], "keys": {"team": {"hash": hashed(KEY)}}}
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-a"}
+    with serving(Router({**MINI, "serve": settings})) as served:
+        before = served.ask("/v1/models", method="OPTIONS", headers={"Origin": site, **asked})
+        assert (before.status, before.headers["access-control-allow-headers"]) == (204, "x-a")
+        assert before.headers["access-control-allow-origin"] == site
+        for key, status in (("", 401), (KEY, 200)):
+            said = served.ask("/v1/models", headers={
+                "Origin": site, "Sec-Fetch-Site": "cross-site", "x-api-key": key
+            })  # fmt: skip
+            assert said.status == status
+            assert said.headers["access-control-allow-origin"] == site
+        other = served.ask("/v1/models", headers={"Origin": site + "0", "x-api-key": KEY})
+        assert other.status == 403 and "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("site", ["*", "localhost", "http://*", "http://a/b", "null"])
+def test_what_is_no_site_is_refused(site):
+    router = Router({**MINI, "serve": {"origins": [site]}})
+    with closing(router), pytest.raises(BadConfig, match="is no site"):
+        Security(lambda: router.config, "127.0.0.1")
+
+
+def test_a_projects_file_lets_no_site_ask_by_itself():
+    Path("llmrr.toml").write_text('[serve]\norigins = ["https://a.example"]\n')
+    with closing(Router()) as router, pytest.raises(BadConfig, match="nobody agreed"):
+        Security(lambda: router.config, "127.0.0.1")
+    assert agreements(Path("llmrr.toml"))[1] == ["pages of https://a.example may ask llmrr serve"]
+
+
 # -- keys ------------------------------------------------------------------------------------------
 
 
@@ -90,6 +125,11 @@ def test_other_names_are_those_that_the_configuration_lists():
 ])  # fmt: skip
 def test_a_key_is_taken_from_where_clients_send_it(locked, headers):
     assert locked.ask("/v1/chat/completions", CHAT, headers=headers).status == 200
+
+
+def test_a_wrong_key_is_told_from_none(locked):
+    for headers, words in (({}, "none came"), ({"x-api-key": "x"}, "none of this server's")):
+        assert words in locked.ask("/v1/models", headers=headers).json()["error"]["message"]
 
 
 @pytest.mark.parametrize("headers", [
@@ -246,6 +286,26 @@ def test_what_is_logged_of_a_request(locked, caplog, asks):
     assert (ASKED[0]["content"] in caplog.text) is asks
 
 
+@pytest.mark.parametrize("asks", [False, True])
+def test_the_history_keeps_words_of_others_only_where_that_is_asked(asks):
+    router = Router(models=TWO, serve={"log_requests": asks})
+    with serving(router) as served:
+        served.ask("/v1/chat/completions", {**CHAT, "temperature": 1})
+    with closing(database.open_database()) as connection:
+        [run] = stats.runs(connection)
+    assert run.prompt == (ASKED[0]["content"] if asks else None)
+    assert (run.answer is not None) is asks
+    assert run.completion_tokens == 4
+
+
+def test_a_decision_names_no_model_of_others(locked):
+    said = locked.ask("/route", {"messages": ASKED}, headers={"x-api-key": OTHER})
+    assert said.json()["asked"] == ["small"]
+    assert b"second" not in said.body
+    named = {"model": "second", "messages": ASKED}
+    assert locked.ask("/route", named, headers={"x-api-key": OTHER}).status == 404
+
+
 # -- bodies and heads ------------------------------------------------------------------------------
 
 
@@ -267,6 +327,8 @@ def raw(served, data, *, ends=False):
 
 def test_a_head_that_is_too_large_or_none_is_refused(served):
     assert b" 431 " in raw(served, b"GET / HTTP/1.1\r\nx: " + b"a" * 300_000)
+    whole = b"GET /health HTTP/1.1\r\nHost: localhost\r\nx: " + b"a" * 66_000 + b"\r\n\r\n"
+    assert b" 431 " in raw(served, whole)
     assert b" 400 " in raw(served, b"\x16\x03\x01\x02\x00garbage\r\n\r\n")
     assert served.ask("/health").status == 200
 
@@ -288,6 +350,35 @@ def test_who_takes_too_long_is_let_go(served, monkeypatch):
     assert raw(served, b"GET / HTT") == b""
     head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
     assert b" 408 " in raw(served, head + b"Connection: close\r\n\r\n{")
+
+
+def test_what_is_answered_before_it_has_come_is_the_last_on_its_connection(served, monkeypatch):
+    """Else whoever is refused, as without a key, holds a connection for as long as he likes."""
+    monkeypatch.setattr(connection, "LINGER_S", 0.3)
+    where = urlsplit(served.url)
+    head = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n"
+    with socket.create_connection((where.hostname, where.port), 30) as sock:
+        sock.sendall(head + b"x" * 100_000)
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+        assert b" 404 " in answer
+
+        def is_broken() -> bool:
+            try:
+                sock.sendall(b"x")
+            except ConnectionError:
+                return True
+            return False
+
+        until(is_broken)
+    with closing(http.client.HTTPConnection(where.hostname, where.port, timeout=30)) as asking:
+        asking.connect()
+        used = asking.sock
+        for _ in range(2):  # what has come as a whole is no reason to end
+            asking.request("POST", "/nowhere", b"xyz")
+            found = asking.getresponse()
+            assert (found.status, bool(found.read()), asking.sock) == (404, True, used)
 
 
 def test_a_body_has_a_bound_whether_its_length_is_said_or_not():

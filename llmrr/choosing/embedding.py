@@ -2,8 +2,9 @@
 All texts of a call get theirs from one model: vectors of two cannot be compared."""
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, cast
 
 from llmrr.catalogue import Resolved
 from llmrr.choosing.attempts import Attempt, Attempts, Ended
@@ -17,6 +18,9 @@ from llmrr.errors import InvalidRequest, nearest
 from llmrr.routing import Decision
 from llmrr.types import Request, Usage
 
+FIRST: Final = 8  # texts at a time; more while those take less than
+PART_S: Final = 0.1
+ENDS: Final = 2  # tokens that models put around a text
 NEED = "embedding"  # what --need calls it
 _TAKEN = ("model", "options", "engine")
 
@@ -38,12 +42,14 @@ def embedded(
     model: str | None,
     options: Mapping[str, object] | None,
     engine: str | None,
+    cuts: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Embedded:
     """What ``Router.embedded`` returns."""
     wanted, setup = checked(texts), host.setup
     if not wanted:
         raise InvalidRequest("there are no texts", 'embed(["…", "…"])')
-    request = _longest(wanted)
+    request = Request(prompt="") if cuts else _longest(wanted)
     need = (NEED,) if setup.selection.members(model) else ()
     wish = Wish(model, None, (), need, Loading.of(options, engine))
     chosen = setup.selection.choose(request, wish, host.moment())
@@ -51,14 +57,18 @@ def embedded(
     if model is not None and not need:  # vectors of another one cannot be compared with its own
         chosen = chosen._replace(names=chosen.names[:1])
     call = Call(setup, options or {}, engine, None, True, None, False)
-    return Embedding(Dispatch(host, chosen, request, call), wanted).run()
+    return Embedding(Dispatch(host, chosen, request, call), wanted, cuts, stopped).run()
 
 
 class Embedding:
-    """Texts on their way through the models that were chosen for them."""
+    """Texts on their way through the models that were chosen for them; ``cuts`` says whether one
+    that is too long loses its end, ``stopped`` whether nobody waits for them any more."""
 
-    def __init__(self, dispatch: Dispatch, texts: Sequence[Text]) -> None:
-        self._dispatch, self._texts = dispatch, list(texts)
+    def __init__(
+        self, dispatch: Dispatch, texts: Sequence[Text], cuts: bool, stopped: Callable[[], bool]
+    ) -> None:
+        self._dispatch, self._texts, self._cuts = dispatch, list(texts), cuts
+        self._stopped = stopped
         self._vectors: list[list[float]] = []
         self._usage = Usage()
         self._was_asked = False
@@ -87,11 +97,30 @@ class Embedding:
         with self._dispatch.open(model) as lease:
             self._was_asked = True
             ready = time.perf_counter()
-            self._vectors = lease.model.embed(self._texts)
+            texts = [cut(one, lease.model) for one in self._texts] if self._cuts else self._texts
+            self._vectors = self._made(lease.model, texts, is_here=model.endpoint is None)
             total_s = time.perf_counter() - began
-            self._usage = _usage(lease.model, self._texts, ready - began, total_s)
+            self._usage = _usage(lease.model, texts, ready - began, total_s)
         nothing = cast(Stream, iter(()))  # is left to come
         return Attempt(nothing, model, lease.about.engine.name, "", lease)
+
+    def _made(
+        self, model: Model, texts: Sequence[Text], *, is_here: bool
+    ) -> list[list[float]]:
+        """The vectors; of a model of this machine some at a time, between which it goes on with its
+        answers. Raises ``KeyboardInterrupt`` when nobody waits for them any more."""
+        if not is_here:
+            return model.embed(texts)
+        found: list[list[float]] = []
+        count = FIRST
+        while len(found) < len(texts):
+            if self._stopped():
+                raise KeyboardInterrupt
+            began = time.perf_counter()
+            found += model.embed(texts[len(found) : len(found) + count])
+            is_short = time.perf_counter() - began < PART_S
+            count = count * 2 if is_short else max(1, count // 2)
+        return found
 
     def record(self, ended: Ended) -> None:
         """Write down how an attempt ended, without what was said: it is no turn of a conversation,
@@ -104,6 +133,23 @@ def _longest(texts: Sequence[Text]) -> Request:
     ids = max((one for one in texts if not isinstance(one, str)), key=len, default=())
     text = max((one for one in texts if isinstance(one, str)), key=len, default="")
     return Request(tokens=ids) if len(ids) > estimates.tokens_of(text) else Request(prompt=text)
+
+
+def cut(text: Text, model: Model) -> Text:
+    """As much of a text, from its beginning, as the context of a model holds."""
+    most = model.info.context_length
+    if most is None:
+        return text
+    if not isinstance(text, str):
+        return text[:most]
+    fits = most - ENDS
+
+    def tokens(length: int) -> int:
+        return len(model.tokenize(text[:length]) or ())
+
+    if tokens(len(text)) <= fits:
+        return text
+    return text[: max(1, bisect_right(range(len(text)), fits, key=tokens) - 1)]
 
 
 def _usage(model: Model, texts: Sequence[Text], load_s: float, total_s: float) -> Usage:

@@ -30,6 +30,7 @@ KEPT_OUTCOMES: Final = 0.998
 KEPT_TIMES: Final = 0.9
 
 _FORGOTTEN_S: Final = 3600.0
+BEGAN: Final = time.time()  # before any request of this process
 
 _COLUMNS: Final = (
     "attempts", "successes", "runs", "load_s", "first_token_s", "token_s", "answer_tokens", "turn",
@@ -140,10 +141,19 @@ def under_way(connection: "sqlite3.Connection", now: float | None = None) -> Cou
     with database.errors():
         rows = connection.execute("SELECT id, key, process, began FROM under_way").fetchall()
         alive = {process: is_alive(process) for process in {row[2] for row in rows}}
-        living = [row for row in rows if alive[row[2]] and abs(now - row[3]) < _FORGOTTEN_S]
+        living = [
+            row for row in rows
+            if alive[row[2]] and abs(now - row[3]) < _FORGOTTEN_S and not _is_before(*row[2:])
+        ]  # fmt: skip
         for number in {row[0] for row in rows} - {row[0] for row in living}:
             finish(connection, number)
     return Counter(row[1] for row in living)
+
+
+def _is_before(process: int, began: float) -> bool:
+    """Whether that is of a process that had our number before us, as in a container that is started
+    anew."""
+    return process == os.getpid() and began < BEGAN
 
 
 def note(

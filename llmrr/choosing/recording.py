@@ -41,6 +41,7 @@ class Recording:
         self._unrecorded_until = 0.0  # the database could not be used: by ``time.monotonic``
         self._lock = threading.RLock()
         self._prunes = 0.0  # when old runs are looked for next
+        self.for_others = False  # whose words are kept only with ``[serve] log_requests``
 
     @property
     def database(self) -> "sqlite3.Connection":
@@ -76,7 +77,7 @@ class Recording:
 
             with database.errors(), database.transaction(connection):
                 for entry in entries:
-                    _write(connection, entry)
+                    self._write(connection, entry)
             is_recorded = True
             if time.monotonic() >= self._prunes:
                 self._prunes = time.monotonic() + _PRUNE_EVERY_S
@@ -92,27 +93,30 @@ class Recording:
             "nothing is forgotten",
         )
 
+    def _write(self, connection: "sqlite3.Connection", entry: Entry) -> None:
+        run = entry.run
+        if not entry.log or not self._keeps_words(entry.config):
+            run = replace(run, system=None, prompt=None, answer=None)
+        stats.record(connection, run)
+        tokens = run.prompt_tokens + run.completion_tokens
+        spending.add(connection, run.at, run.model, run.cost, tokens)
+        if entry.outcome is not None:
+            entry.outcome(connection)
+        if entry.label is not None:
+            from llmrr.store import records
+
+            records.touch(connection, entry.label, run.at)
+
+    def _keeps_words(self, config: Config) -> bool:
+        is_asked = not self.for_others or config.value("serve.log_requests")
+        return bool(config.value("log_prompts") and is_asked)
+
     def close(self) -> None:
         """Twice is allowed."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
-
-
-def _write(connection: "sqlite3.Connection", entry: Entry) -> None:
-    run = entry.run
-    if not entry.log or not entry.config.value("log_prompts"):
-        run = replace(run, system=None, prompt=None, answer=None)
-    stats.record(connection, run)
-    tokens = run.prompt_tokens + run.completion_tokens
-    spending.add(connection, run.at, run.model, run.cost, tokens)
-    if entry.outcome is not None:
-        entry.outcome(connection)
-    if entry.label is not None:
-        from llmrr.store import records
-
-        records.touch(connection, entry.label, run.at)
 
 
 def _retention(config: Config) -> float | None:

@@ -68,6 +68,38 @@ LLAMA_BENCH = {
     "-t": "--threads N",
 }
 
+# The options of llama-server, vllm serve and litellm, as those who know them type them for
+# ``llmrr serve``.
+_EVERY_MODEL = "llmrr serve, which has every model of llmrr list, and clients name one"
+_LLAMACPP = "LLMRR_ENGINES__LLAMACPP__{}=N llmrr serve".format  # or in llmrr.toml
+SERVERS = {
+    "-m": _EVERY_MODEL,
+    "--model": _EVERY_MODEL,
+    "-hf": _EVERY_MODEL,
+    "--hf-repo": _EVERY_MODEL,
+    "--models-dir": _EVERY_MODEL,
+    "-a": "llmrr serve --alias NAME=MODEL",
+    "--served-model-name": "llmrr serve --alias NAME=MODEL",
+    "-np": "llmrr serve --parallel N",
+    "--max-num-seqs": "llmrr serve --parallel N",
+    "--draft": "llmrr serve --speculate N",
+    "--draft-max": "llmrr serve --speculate N",
+    "--api-key": "llmrr serve --api-key-env NAME",
+    "--api-key-file": "[serve.keys.NAME]: llmrr config edit",
+    "--workers": "llmrr serve --ray --replicas 1:4",
+    "--num_workers": "llmrr serve --ray --replicas 1:4",
+    "--data-parallel-size": "llmrr serve --ray --replicas 1:4",
+    "-c": _LLAMACPP("CONTEXT_SIZE"),
+    "--ctx-size": _LLAMACPP("CONTEXT_SIZE"),
+    "--max-model-len": _LLAMACPP("CONTEXT_SIZE"),
+    "-ngl": _LLAMACPP("GPU_LAYERS"),
+    "--n-gpu-layers": _LLAMACPP("GPU_LAYERS"),
+    "-t": _LLAMACPP("THREADS"),
+    "--threads": _LLAMACPP("THREADS"),
+    "--verbose": "llmrr serve --log-level debug",
+    "-v": "llmrr serve --log-level debug",
+}
+
 
 def refusal(args: Sequence[str], commands: Sequence[str]) -> UsageError:
     """The error for a first word that is no command, with the line to type instead.
@@ -106,6 +138,8 @@ def no_such_option(
 
     >>> no_such_option(["run", "-5 plus 3"], "-5", None).hint
     "llmrr run -- '-5 plus 3'"
+    >>> no_such_option(["serve", "--max-num-seqs=4"], "--max-num-seqs", None).hint
+    'llmrr serve --parallel N'
     """
     word = next((arg for arg in args if arg.startswith(option)), option)
     if re.search(r"\s", word) or re.match(r"-[\d.]", word):
@@ -120,6 +154,9 @@ def no_such_option(
     if args and args[0] == "bench" and option in LLAMA_BENCH:
         said = f'there is no option "{option}": that of llama-bench is called otherwise here'
         return UsageError(said, f"llmrr bench {LLAMA_BENCH[option]}")
+    if args and args[0] == "serve" and (typed := word.partition("=")[0]) in SERVERS:
+        said = f'there is no option "{typed}": llmrr serve has another way'
+        return UsageError(said, SERVERS[typed])
     command = f"llmrr {args[0]}" if args and not args[0].startswith("-") else "llmrr"
     plain = option.lstrip("-").replace("-", "_").lower()
     name = parameters.FOREIGN.get(plain, plain)
@@ -136,7 +173,11 @@ def extra_words(args: Sequence[str]) -> str | None:
 
     >>> extra_words(["pull", "owner/repo", "a.gguf"])
     'llmrr pull hf:owner/repo/a.gguf'
+    >>> extra_words(["serve", "qwen3:4b"]) == SERVERS["-m"]
+    True
     """
+    if args and args[0] == "serve":
+        return _EVERY_MODEL
     words = [arg for arg in args if not arg.startswith("-")]
     if len(words) == 3 and words[0] == "pull" and re.fullmatch(r"[\w.-]+/[\w.-]+", words[1]):
         return shlex.join(["llmrr", "pull", f"hf:{words[1]}/{words[2]}"])

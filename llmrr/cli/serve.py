@@ -10,16 +10,19 @@ from llmrr.router import Router
 
 def serve(
     host: Annotated[
-        str | None, typer.Option("--host", metavar="ADDRESS", help="Where to listen.")
+        str | None,
+        typer.Option("--host", metavar="ADDRESS", help="Where to listen (default: 127.0.0.1, this "
+                     "machine alone)."),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", min=0, max=65535, help="Which port; 0 takes a free one."),
+        typer.Option("--port", metavar="N", min=0, max=65535, help="Which port; 0 takes a free one "
+                     "(default: 8313)."),
     ] = None,
     parallel: Annotated[
         int | None,
-        typer.Option("--parallel", min=1, max=256, help="How many sequences a model on this "
-                     "machine computes at once."),
+        typer.Option("--parallel", metavar="N", min=1, max=256, help="How many sequences a model "
+                     "on this machine computes at once (default: 10)."),
     ] = None,
     speculate: Annotated[
         int | None,
@@ -33,13 +36,13 @@ def serve(
     ] = None,
     max_queue: Annotated[
         int | None,
-        typer.Option("--max-queue", min=0, help="How many requests wait at most; more are answered "
-                     "429."),
+        typer.Option("--max-queue", metavar="N", min=0, help="How many requests wait at most; more "
+                     "are answered 429 (default: 256)."),
     ] = None,
     timeout: Annotated[
         str | None,
         typer.Option("--timeout", metavar="SECONDS", help="How long an answer may take, waiting "
-                     "included; also as 10m."),
+                     "included; also as 10m (default: 600)."),
     ] = None,
     api_key_env: Annotated[
         list[str] | None,
@@ -85,7 +88,8 @@ def serve(
         host, port, parallel, max_queue, timeout, log_requests, ollama, speculate, alias or ()
     )
     if unit is not None:
-        return serving.unit(unit, stated, api_key_env or [])
+        flags = serving.flags(log_level, replicas, ray=ray)
+        return serving.unit(unit, stated, api_key_env or [], flags)
     with Router(warn=output.note, **stated) as router:
         if ray or replicas:
             return serving.on_ray(router, api_key_env or [], replicas, ray=ray)

@@ -13,6 +13,7 @@ from llmrr.router import Router
 
 OTHERS = 1024  # descriptors besides those of clients: files, and connections to providers
 LEVELS = ("error", "warning", "info", "debug")
+DEFAULT_LEVEL = "warning"
 
 
 def stated(
@@ -41,8 +42,7 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
     from llmrr.server import allocating, hosting, lending, logs
     from llmrr.server.service import Service
 
-    if log_level not in LEVELS:
-        raise UsageError(f"there is no --log-level {log_level}", f"one of {', '.join(LEVELS)}")
+    _require_level(log_level)
     value = router.config.value
     logs.to_stderr(log_level, asks=bool(value("serve.log_requests")))
     allocating.tighten()
@@ -95,12 +95,27 @@ def hash_key() -> None:
     output.data(f'hash = "{hashed(key.strip())}"')
 
 
-def unit(kind: str, tables: dict[str, Any], variables: Sequence[str]) -> None:
-    """Print a unit that runs the server with these settings."""
+def flags(log_level: str, replicas: str | None, *, ray: bool) -> list[str]:
+    """What a command line states besides tables, as it states it."""
+    _require_level(log_level)
+    found = [] if log_level == DEFAULT_LEVEL else ["--log-level", log_level]
+    found += ["--ray"] if ray else []
+    return [*found, "--replicas", replicas] if replicas else found
+
+
+def unit(
+    kind: str, tables: dict[str, Any], variables: Sequence[str], flags: Sequence[str]
+) -> None:
+    """Print a unit that runs the server with these settings, and with these flags besides."""
     from llmrr.server import units
 
     _require_names(variables)
-    output.data(units.text(kind, tables, variables).rstrip("\n"))
+    output.data(units.text(kind, tables, variables, flags).rstrip("\n"))
+
+
+def _require_level(log_level: str) -> None:
+    if log_level not in LEVELS:
+        raise UsageError(f"there is no --log-level {log_level}", f"one of {', '.join(LEVELS)}")
 
 
 def _require_names(variables: Sequence[str]) -> None:
@@ -113,7 +128,7 @@ def _require_names(variables: Sequence[str]) -> None:
 def _alias(text: str) -> tuple[str, str]:
     name, mark, model = text.partition("=")
     if not (name and mark and model):
-        raise UsageError(f"--alias {text} names no two", "--alias gpt-4o=MODEL")
+        raise UsageError(f"--alias {text} is no name and a model", "--alias gpt-4o=MODEL")
     return name, model
 
 

@@ -24,7 +24,9 @@ def stop(names: Sequence[str], *, servers: bool) -> dict[str, Any]:
               if servers or process["kind"] == "run"]  # fmt: skip
     ended = asking.stop(servers=servers)
     if not ended:
-        raise LlmrrError("no run has left a model loaded", "llmrr ps shows what servers have")
+        if servers:
+            raise LlmrrError("nothing runs that holds models", "llmrr ps")
+        raise LlmrrError("no run has left a model loaded", "llmrr ps; --all ends servers, too")
     return {"unloaded": loaded, "ended": ended}
 
 

@@ -4,7 +4,7 @@ import shlex
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from llmrr import tomlfile
 from llmrr.config.checking import raise_first
@@ -38,6 +38,8 @@ def agreements(path: Path) -> tuple[bytes, list[str]]:
         value, _ = file.values.get(f"alerts.{key}", (None, None))
         if value is not None:
             said.append(of_alerts(key, value))
+    sites, _ = file.values.get("serve.origins", ((), None))
+    said += (f"pages of {one} may ask llmrr serve" for one in cast("tuple[str, ...]", sites))
     said += (f"who has the key {name!r} is let into llmrr serve" for name in file.keys)
     return content, said
 

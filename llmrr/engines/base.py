@@ -58,7 +58,7 @@ class Load:
     """What a model has to do now: its slots, how many are in use, how many sequences wait for one;
     and what it did since it was loaded: tokens of prompts that were computed and that were not,
     tokens generated, tokens guessed and guessed right; what is kept of prompts, and how often that
-    was of use."""
+    was of use. ``context`` is how many tokens a sequence has room for, where one is open."""
 
     slots: int = 0
     busy: int = 0
@@ -70,6 +70,7 @@ class Load:
     accepted_tokens: int = 0
     prefix_bytes: int = 0
     prefix_hits: int = 0
+    context: int | None = None
 
 
 class Stream(Iterator[Chunk], Protocol):

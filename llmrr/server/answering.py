@@ -8,10 +8,10 @@ from starlette.responses import Response
 from starlette.types import Receive
 
 from llmrr.protocols.base import Answered, Asked, Writer
+from llmrr.server import telling
 from llmrr.server.running import Running
 from llmrr.server.service import Service
 from llmrr.server.streaming import Encode, Streamed, sse
-from llmrr.server.telling import as_json
 
 MakeWriter = Callable[[Answered, Asked], Writer]
 
@@ -22,8 +22,9 @@ async def respond(
     before: Callable[[], None] | None = None,
 ) -> Response:  # fmt: skip
     """The answer, whole or as it comes; when the client leaves, it is stopped. What goes wrong
-    before its first piece is raised, so that it has a status of its own. ``started`` is told of
-    what is under way; ``before`` is done in its turn, before it begins."""
+    before its first piece is raised, so that it has a status of its own. What the router knows is
+    in its headers. ``started`` is told of what is under way; ``before`` is done in its turn, before
+    it begins."""
     service: Service = request.app.state.service
     running = service.start(asked, before)
     started(running)
@@ -32,12 +33,13 @@ async def respond(
     try:
         if asked.stream:
             await running.first()
-            writer = make(service.about(asked, running), asked)
+            about = service.about(asked, running)
+            writer = make(about, asked)
             goes_on = True
-            return Streamed(running, leaving, writer, encode)
+            return Streamed(running, leaving, writer, encode, telling.headers(about))
         chunks = await running.whole()
-        writer = make(service.about(asked, running), asked)
-        return as_json(writer.whole(chunks))
+        about = service.about(asked, running)
+        return telling.as_json(make(about, asked).whole(chunks), telling.headers(about))
     except BaseException:
         running.cancel()
         raise

@@ -1,12 +1,11 @@
 """Anthropic's API."""
 
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from llmrr.protocols import anthropic
-from llmrr.server import answering, ids, reading
+from llmrr.server import answering, reading
 from llmrr.server.anthropic_paths import COUNT_PATH, MESSAGES_PATH
 from llmrr.server.openapi import Paths
 from llmrr.server.prompt_sizes import count
@@ -16,7 +15,7 @@ async def messages(request: Request) -> Response:
     """``POST /v1/messages``."""
     asked = anthropic.messages(await reading.json_object(request))
     found = await answering.respond(request, asked, anthropic.MessageWriter)
-    found.headers["request-id"] = f"req_{ids.new()}"
+    found.headers["request-id"] = found.headers["x-request-id"]
     return found
 
 

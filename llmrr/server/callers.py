@@ -5,9 +5,10 @@ What is ``current`` belongs to the request that is being answered: what answers 
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from llmrr.errors import NotFound
 from llmrr.server.refusals import KeyLimit
@@ -155,6 +156,15 @@ def current() -> Caller:
     return visit().caller
 
 
+def visible(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a decision that whoever asks may see: those of his own models."""
+    may_use, found = current().may_use, dict(decision)
+    found["asked"] = [one for one in decision["asked"] if may_use(one)]
+    for name in ("candidates", "rejected"):
+        found[name] = [one for one in decision[name] if may_use(one["name"])]
+    return found
+
+
 def require_model(model: str) -> None:
     """Raise what is raised for a model that there is not, where this one is not for who asks."""
     if not current().may_use(model):
@@ -164,4 +174,7 @@ def require_model(model: str) -> None:
 def no_model(name: str) -> NotFound:
     """The error for a name that means no model to whoever asks: whether it means one to somebody
     else is not said."""
-    return NotFound(f'there is no model "{name}" here', "GET /v1/models lists them")
+    return NotFound(
+        f'there is no model "{name}" here',
+        "GET /v1/models lists them, and [serve] aliases gives one of them this name, too",
+    )

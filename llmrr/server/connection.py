@@ -1,17 +1,20 @@
-"""A connection of uvicorn's, with what it leaves out: a bound on the bytes of a head, and on how
-long a client takes to send one and to read what it is sent."""
+"""A connection of uvicorn's, with what it leaves out: a bound on the bytes of a head, on how long a
+client takes to send one and to read what it is sent, and an end where nobody reads a request."""
 
 import asyncio
 from typing import Final
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES: Final = 64 * 1024
+LINGER_S: Final = 5.0  # for an answer to be read by who still sends what was refused
 HEAD_S: Final = 20.0
 WRITE_S: Final = 60.0  # for what has been written to be read
+_SAID: Final = b"The head is too large."
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\n"
-    b"content-length: 22\r\nconnection: close\r\n\r\nThe head is too large."
+    b"content-length: 22\r\nconnection: close\r\n\r\n" + _SAID
 )
 
 
@@ -20,6 +23,7 @@ class Connection(HttpToolsProtocol):
 
     _head: asyncio.TimerHandle | None = None
     _write: asyncio.TimerHandle | None = None
+    _linger: asyncio.TimerHandle | None = None
     _bytes = 0  # of a head that has yet to end
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -28,8 +32,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
-        if self._write is not None:
-            self._write.cancel()
+        for timer in (self._write, self._linger):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -47,7 +52,29 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._stop()
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        app, self.app = self.app, _too_large if size > HEAD_BYTES else self.app
         super().on_headers_complete()
+        self.app = app
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if self._linger is not None:
+            self.transport.close()
+
+    def on_response_complete(self) -> None:
+        is_read = bool(self.pipeline) or not self.cycle.more_body
+        super().on_response_complete()
+        if not is_read and not self.transport.is_closing():
+            self._end_unread()
+
+    def _end_unread(self) -> None:
+        """What was asked is answered, and has not come as a whole: this answer is the last one. The
+        rest is let pass for a while: a connection that is closed before breaks, and the answer is
+        lost with it (https://www.rfc-editor.org/rfc/rfc9112#section-9.6)."""
+        self._unset_keepalive_if_required()
+        self.transport.write_eof()
+        self._linger = self.loop.call_later(LINGER_S, self._abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -74,3 +101,10 @@ class Connection(HttpToolsProtocol):
         """It took too long."""
         if not self.transport.is_closing():
             self.transport.abort()
+
+
+async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers a head that came whole, and is too large."""
+    headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 431, "headers": headers})
+    await send({"type": "http.response.body", "body": _SAID})

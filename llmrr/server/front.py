@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llmrr.errors import LlmrrError
 from llmrr.protocols.base import status_of
-from llmrr.server import callers, faults
+from llmrr.server import callers, crossing, faults
 from llmrr.server.callers import ANYONE, Caller, Visit
 from llmrr.server.page.files import TABLE
 from llmrr.server.refusals import Draining
@@ -38,15 +38,23 @@ class Front:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         began, status, visit = time.perf_counter(), LEFT, Visit()
+        site: str | None = None
 
         def noted(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if site is not None:
+                    message["headers"] = [*message["headers"], *crossing.granted(site)]
             return send(message)
 
         try:
             try:
+                site = self._security.origins().require(
+                    scope["method"], scope["headers"], scope["http_version"]
+                )
+                if site is not None and crossing.is_preflight(scope):
+                    return await crossing.preflight(scope)(scope, receive, noted)
                 visit.caller = self._admitted(scope)
             except LlmrrError as error:
                 response = faults.response(scope["path"], error, status_of(error))
@@ -63,7 +71,6 @@ class Front:
     def _admitted(self, scope: Scope) -> Caller:
         """Who asks. Raises what keeps him out."""
         path, security = scope["path"], self._security
-        security.origins().require(scope["method"], scope["headers"], scope["http_version"])
         if self._is_draining() and path not in ("/health", "/metrics"):
             raise Draining("the server is about to end", "ask again in a while")
         keyring = security.keyring()

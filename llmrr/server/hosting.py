@@ -1,5 +1,6 @@
 """Listens: the application on uvicorn."""
 
+import errno
 import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 2048
 OLLAMA_PORT = 11434
+_OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
 
 
 def listener(host: str, port: int) -> socket.socket:
@@ -28,7 +30,11 @@ def listener(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         found.close()
         said = getattr(error, "strerror", None) or error
-        raise LlmrrError(f"{host}:{port} cannot be listened on: {said}", "--port PORT") from None
+        of_the_port = isinstance(error, OverflowError) or error.errno in _OF_THE_PORT
+        raise LlmrrError(
+            f"{host}:{port} cannot be listened on: {said}",
+            "--port N; llmrr ps shows your servers" if of_the_port else "--host ADDRESS",
+        ) from None
     found.setblocking(False)
     return found
 

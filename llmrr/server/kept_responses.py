@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from llmrr.errors import NotFound
+from llmrr.server.streaming import dumps
 from llmrr.types import Message
 
 MOST: Final = 1000
-MOST_BYTES: Final = 64 * 2**20  # of texts and images, those of an earlier response counted again
+MOST_BYTES: Final = 64 * 2**20  # each with the conversation before it
 
 
 class Kept(NamedTuple):
@@ -32,7 +33,8 @@ class KeptResponses:
         self, owner: str, response: Mapping[str, Any], messages: Sequence[Message]
     ) -> None:
         """Keep one; those that are too many, or too large, are forgotten."""
-        found = Kept(owner, response, messages, sum(map(_bytes, messages)))
+        size = sum(map(_bytes, messages)) + len(dumps(response))
+        found = Kept(owner, response, messages, size)
         self._kept[response["id"]] = found
         self._bytes += found.bytes
         while len(self._kept) > self._most or self._bytes > self._most_bytes:

@@ -81,6 +81,7 @@ class Keyring:
         """Who asks with these headers. Raises ``Unauthorized``, which says nothing of the keys
         there are; every key is compared, and takes as long."""
         found: Caller | None = None
+        said = "this server takes a key, and none came with the request"
         for name, value in headers:
             if name not in HEADERS:
                 continue
@@ -89,14 +90,13 @@ class Keyring:
                 if scheme.lower() != b"bearer":
                     continue
             given = _digest(value.strip())
+            if value.strip():
+                said = "the key that came with the request is none of this server's"
             for known, caller in self._entries:
                 if hmac.compare_digest(given, known):
                     found = caller
         if found is None:
-            raise Unauthorized(
-                "this server takes a key, and there is none of its own with the request",
-                "Authorization: Bearer KEY, or x-api-key",
-            )
+            raise Unauthorized(said, "Authorization: Bearer KEY, or x-api-key")
         return found
 
 

@@ -8,10 +8,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from llmrr.engines.remote.providers import PROVIDERS
-from llmrr.errors import NotFound
 from llmrr.kinds import split_source
 from llmrr.protocols import anthropic
 from llmrr.protocols.openai import models
+from llmrr.server import callers
 from llmrr.server.openai_paths import MODEL, MODELS_PATH
 from llmrr.server.openapi import Paths, answer, operation, parameter
 from llmrr.server.service import AUTO, Service
@@ -30,12 +30,14 @@ async def listed(request: Request) -> Response:
 async def one(request: Request) -> Response:
     """``GET /v1/models/{name}``: slashes and colons may be in a name."""
     name = request.path_params["name"]
+    if not name:
+        return await listed(request)
     service: Service = request.app.state.service
     found = next((found for found in _all(service) if found["id"] == name), None)
     if found is None and (meant := service.model_of(name)) is not None:
         found = next((one for one in _all(service) if one["id"] == meant), None)
     if found is None:
-        raise NotFound(f'there is no model "{name}" here', "GET /v1/models lists them")
+        raise callers.no_model(name)
     if ANTHROPICS in request.headers:
         found = anthropic.model(found["id"], found["created"])
     return JSONResponse(found)
@@ -46,7 +48,7 @@ def _all(service: Service) -> Iterator[dict[str, Any]]:
     owners = {one.name: _owner(one.source) for one in service.router.config.models}
     added = {one.label: int(one.added) for one in service.router.catalogue.entries()}
     names = service.names()
-    aliases = (alias for alias, meant in service.aliases.items() if meant in names)
+    aliases = (alias for alias, meant in service.aliases.items() if meant in names or meant == AUTO)
     for name in (AUTO, *sorted(names), *aliases):
         yield models.model(name, added.get(name, began), owners.get(name, "llmrr"))
 

@@ -21,6 +21,7 @@ from llmrr.server.refusals import Forbidden
 from llmrr.server.running import Running
 from llmrr.server.service import OPTIONS, Service
 from llmrr.server.streaming import ndjson
+from llmrr.server.telling import as_json, plain
 from llmrr.types import Request as Wish
 
 # Of the interface that is spoken here: clients refuse what is older than they know.
@@ -68,14 +69,14 @@ async def embed(request: Request) -> Response:
             "load_duration": ollama.nanoseconds(usage.load_s),
             "prompt_eval_count": usage.prompt_tokens,
         }
-    return JSONResponse(answer)
+    return as_json(answer, _answered(found))
 
 
 async def embeddings(request: Request) -> Response:
     """``POST /api/embeddings``: the older one, for one text."""
     wanted = ollama.embed(await reading.json_object(request), "prompt")
     found = await _embedded(request, wanted)
-    return JSONResponse({"embedding": found.vectors[0] if found else []})
+    return as_json({"embedding": found.vectors[0] if found else []}, _answered(found))
 
 
 async def version(request: Request) -> Response:
@@ -164,11 +165,17 @@ async def _embedded(request: Request, wanted: ollama.Texts) -> Embedded | None:
     router = service.router
     found = await while_there(request, service.work(
         wanted.model, 1,
-        lambda model: router.embedded(wanted.texts, model=model, options=options),
+        lambda model, stopped: router.embedded(
+            wanted.texts, model=model, options=options, cuts=wanted.cuts, stopped=stopped
+        ),
         lambda found: found.usage.prompt_tokens,
     ))  # fmt: skip
     router.pool.keep(found.model.name, wanted.keep_s)
     return found
+
+
+def _answered(found: Embedded | None) -> dict[str, str]:
+    return {"x-llmrr-model": plain(found.model.name)} if found is not None else {}
 
 
 async def not_offered(request: Request) -> Response:

@@ -1,11 +1,13 @@
-"""Which browsers may ask: none that shows another site. A page of one could otherwise reach a
-server on the visitor's machine, by a name that it makes point there (DNS rebinding), or by a form.
+"""Which browsers may ask: none that shows another site, unless it is listed. A page of one could
+otherwise reach a server on the visitor's machine, by a name that it makes point there (DNS
+rebinding), or by a form.
 """
 
 import ipaddress
 from collections.abc import Iterable
 from typing import Final
 
+from llmrr.errors import BadConfig
 from llmrr.server.refusals import Forbidden
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -17,16 +19,19 @@ _SEEN: Final = (b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode")
 class Origins:
     """What a server that listens at ``host`` may be called, with ``others`` besides. One that is
     reached from elsewhere takes keys, which a stranger's page has not, and any name, unless there
-    are ``others``."""
+    are ``others``. Pages of ``sites`` may ask; raises ``BadConfig`` for what is none."""
 
-    def __init__(self, host: str, others: Iterable[str] = ()) -> None:
+    def __init__(
+        self, host: str, others: Iterable[str] = (), sites: Iterable[str] = ()
+    ) -> None:
+        self._sites = frozenset(map(_site, sites))
         others = [_name(one) for one in others]
         self._any = not is_here(host) and not others
         self._names = _HERE.union([_name(host)], others)
 
-    def require(self, method: str, headers: Headers, http_version: str) -> None:
+    def require(self, method: str, headers: Headers, http_version: str) -> str | None:
         """Raise ``Forbidden`` for a name that is none of this server's, and for a request that
-        another site's page makes."""
+        another site's page makes; the site of one that may ask."""
         found: dict[bytes, str] = {}
         for name, value in headers:
             if name in _SEEN:
@@ -42,11 +47,18 @@ class Origins:
                 f"this server is not called {host[:100]!r}", "[serve] hosts lists other names"
             )
         origin = found.get(b"origin")
+        if origin is not None and origin.lower() in self._sites:
+            return origin
         if origin is not None and not _is_same(origin, host):
-            raise Forbidden(f"pages of {origin[:100]!r} may not ask here", "a client of its own")
+            raise Forbidden(
+                f"pages of {origin[:100]!r} may not ask here", "[serve] origins lists who may"
+            )
         is_visit = method in ("GET", "HEAD") and found.get(b"sec-fetch-mode") == "navigate"
         if found.get(b"sec-fetch-site") == "cross-site" and not is_visit:
-            raise Forbidden("pages of other sites may not ask here", "a client of its own")
+            raise Forbidden(
+                "pages of other sites may not ask here", "[serve] origins lists who may"
+            )
+        return None
 
 
 def is_here(host: str) -> bool:
@@ -71,6 +83,19 @@ def _name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host if host.count(":") > 1 else host.partition(":")[0].removesuffix(".")
+
+
+def _site(text: str) -> str:
+    """A site as a browser names it.
+
+    >>> _site("HTTP://LocalHost:3000/")
+    'http://localhost:3000'
+    """
+    found = text.strip().lower().removesuffix("/")
+    scheme, mark, host = found.partition("://")
+    if not (scheme and mark and host) or set("/*? ").intersection(host):
+        raise BadConfig(f"serve.origins: {text!r} is no site", 'as "http://localhost:3000"')
+    return found
 
 
 def _is_same(origin: str, host: str | None) -> bool:

@@ -64,7 +64,7 @@ def parsed(content: bytes) -> Any:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"the body is no JSON: {error}", "a JSON object") from None
+        raise InvalidRequest(f"the body is no JSON: {error}", '{"model": …}') from None
     if content.count(b"[") + content.count(b"{") > DEEPEST and depth(found) > DEEPEST:
         raise InvalidRequest(f"the body is nested more than {DEEPEST} times", "a flatter one")
     return found

@@ -12,8 +12,8 @@ from llmrr.protocols.fields import Fields
 from llmrr.protocols.openai.output import ResponseWriter
 from llmrr.protocols.openai.responses import response
 from llmrr.server import callers, reading
+from llmrr.server.answering import respond
 from llmrr.server.kept_responses import KeptResponses
-from llmrr.server.openai import told
 from llmrr.server.openai_paths import COUNT_PATH, RESPONDED, RESPONSE_PATH
 from llmrr.server.openapi import Paths, answer, operation, parameter, shape
 from llmrr.server.prompt_sizes import count
@@ -26,7 +26,7 @@ async def create(request: Request) -> Response:
     asked = await _asked(request)
     kept: KeptResponses = request.app.state.service.responses
     make = partial(ResponseWriter, keep=partial(kept.keep, callers.current().name))
-    return await told(request, asked, make)
+    return await respond(request, asked, make)
 
 
 async def input_tokens(request: Request) -> Response:

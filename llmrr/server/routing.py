@@ -1,6 +1,5 @@
 """A decision without running: which model a request would go to, and why."""
 
-import asyncio
 from typing import Final
 
 from starlette.requests import Request
@@ -9,7 +8,7 @@ from starlette.routing import Route
 
 from llmrr.protocols import openai
 from llmrr.protocols.base import Asked
-from llmrr.server import reading
+from llmrr.server import callers, reading
 from llmrr.server.openai_paths import CHAT
 from llmrr.server.openapi import TEXT, Paths, answer, listed, operation, parameter, shape
 from llmrr.server.service import Service
@@ -23,8 +22,7 @@ async def decide(request: Request) -> Response:
     ``GET /route?prompt=…``."""
     service: Service = request.app.state.service
     asked = await _asked(request)
-    work = asyncio.get_running_loop().run_in_executor(None, lambda: service.decide(asked).facts())
-    return as_json(await work)
+    return as_json(callers.visible((await service.aside(lambda: service.decide(asked))).facts()))
 
 
 async def _asked(request: Request) -> Asked:

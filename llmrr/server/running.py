@@ -111,6 +111,8 @@ class Running:
                 self._loop.call_soon_threadsafe(self._decided, answer.model.name)
             try:
                 for chunk in answer:
+                    if self._why is not None and chunk.finish_reason == "cancelled":
+                        continue  # how it ends is told by the error
                     self._chunks.append(chunk)
                     if not self._held:
                         self._wake()

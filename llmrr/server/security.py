@@ -54,4 +54,12 @@ class Security:
                 f"{self._host} can be reached by others, and there is no key that lets them in",
                 "llmrr serve --api-key-env NAME, or [serve.keys.NAME]",
             )
-        return keyring, Origins(self._host, cast("Iterable[str]", config.value("serve.hosts")))
+        if not config.is_agreed("serve.origins"):
+            file = config.settings["serve.origins"].where
+            raise BadConfig(
+                f"{file} lets pages of other sites ask, and nobody agreed to that",
+                f"llmrr config trust {file}",
+            )
+        hosts, sites = (cast("Iterable[str]", config.value(f"serve.{name}"))
+                        for name in ("hosts", "origins"))  # fmt: skip
+        return keyring, Origins(self._host, hosts, sites)

@@ -3,15 +3,19 @@
 
 import asyncio
 import contextvars
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar, cast
 
+from starlette.requests import ClientDisconnect
+
 from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.several import together
 from llmrr.config import Config
+from llmrr.errors import NotFound
 from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField
 from llmrr.router import Opened, Router
@@ -43,7 +47,7 @@ class Service:
     """Answers what clients ask. Made and closed on any thread; the rest is for the event loop."""
 
     def __init__(self, router: Router) -> None:
-        self.router = router.watch_backends().gather_runs()
+        self.router = router.watch_backends().for_others().gather_runs()
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
@@ -65,25 +69,32 @@ class Service:
 
     def require_aliases(self) -> None:
         """Raise ``NotFound`` for an alias of a model that there is not."""
-        for alias in self.aliases:
-            self.model_of(alias)
+        for alias, meant in self.aliases.items():
+            if meant != AUTO and not self._meant(meant):
+                raise NotFound(
+                    f'the alias {alias} stands for "{meant}", and no model has this name here',
+                    "llmrr list; a file or an address takes a name in [[models]], or by llmrr "
+                    "import --name",
+                )
 
     def model_of(self, name: str | None) -> str | None:
         """The model, or the group, that a client's name means; None leaves it to the router. A
         request names what is configured or installed, never a file or an address. Raises
         ``NotFound``."""
-        asked, names = name, self.names()
+        asked = name
         plain, aliases = (name or "").removesuffix(":latest"), self.aliases
         name = aliases.get(name or "") or aliases.get(plain, name)
-        if name in names:
-            return name
+        if name and (found := self._meant(name)):
+            return found
         if not name or name == AUTO:
             return None
-        if f"{name}:latest" in names:
-            return f"{name}:latest"
-        if name.removesuffix(":latest") in names:
-            return name.removesuffix(":latest")
         raise callers.no_model(asked or name)
+
+    def _meant(self, name: str) -> str | None:
+        """The model, or the group, of that name, which may lack the tag that it has, or have one
+        that it lacks."""
+        tries, names = (name, f"{name}:latest", name.removesuffix(":latest")), self.names()
+        return next((one for one in tries if one in names), None)
 
     def names(self) -> frozenset[str]:
         """The names that mean a model to whoever asks, without ``auto`` and the aliases."""
@@ -177,11 +188,12 @@ class Service:
         return running
 
     async def work(
-        self, name: str | None, units: int, do: Callable[[str | None], T],
+        self, name: str | None, units: int, do: Callable[[str | None, Callable[[], bool]], T],
         tokens: Callable[[T], int],
     ) -> T:  # fmt: skip
-        """Do something else with a model, in its turn, on a thread; ``tokens`` says what it took.
-        Raises as ``start`` does, and what it raises."""
+        """Do something else with a model, in its turn, on a thread, with what says whether nobody
+        waits for it any more; ``tokens`` says what it took. Raises as ``start`` does, and what it
+        raises."""
         model, visit = self.model_of(name), callers.visit()
         if model is None and visit.caller.rules.models:
             raise BadField("model", "model is missing: this key has models of its own")
@@ -191,6 +203,20 @@ class Service:
         caller.enter()
         visit.model, loop = model or AUTO, asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
+
+        is_left = threading.Event()
+
+        def work() -> T:
+            try:
+                return do(model, is_left.is_set)
+            except KeyboardInterrupt:  # it would end the loop
+                raise ClientDisconnect from None
+
+        def ended(done: asyncio.Future[T]) -> None:
+            """Its place is free, whether somebody still waits or not."""
+            ticket.leave()
+            if not done.cancelled():
+                done.exception()  # else asyncio tells of one that nobody has heard
 
         def go() -> None:
             if not turn.done():  # who waited may have given up just now
@@ -202,15 +228,15 @@ class Service:
         try:
             async with asyncio.timeout(limits.timeout):
                 await turn
-                working = asyncio.ensure_future(self.aside(lambda: do(model)))
-                # Its place is free when it has ended, whether somebody still waits or not.
-                working.add_done_callback(lambda _: ticket.leave())
+                working = asyncio.ensure_future(self.aside(work))
+                working.add_done_callback(ended)
                 found = await asyncio.shield(working)
             took = tokens(found)
             return found
         except TimeoutError:
             raise too_slow(limits.timeout) from None
         finally:
+            is_left.set()
             if working is None:
                 ticket.leave()
             caller.leave(took)
@@ -256,6 +282,8 @@ class Service:
         model = self.model_of(asked.model)
         choice = self._choice(asked, model, callers.current())
         choice.pop("cache", None)
+        if model is None and not self.router.config.models:
+            model = self.router.resolve(None).name  # the one that would answer
         return self.router.route(asked.request, model=model, options=OPTIONS, **choice)
 
     def _ended(self, running: Running, caller: Caller) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -39,14 +40,15 @@ class Streamed(Response):
     """An answer as it comes. ``watching`` stops it when the client leaves."""
 
     def __init__(
-        self, running: Running, watching: asyncio.Task[None], writer: Writer, encode: Encode = sse
-    ) -> None:
+        self, running: Running, watching: asyncio.Task[None], writer: Writer, encode: Encode = sse,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         self.background = None
         self.status_code = 200
         self._running, self._watching = running, watching
         self._writer, self._encode = writer, encode
         self.media_type = MEDIA_TYPES[encode]
-        self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})
+        self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

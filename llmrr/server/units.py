@@ -81,11 +81,15 @@ _LAUNCHD: Final = """\
 """
 
 
-def text(kind: str, tables: Mapping[str, Mapping[str, Any]], variables: Sequence[str]) -> str:
-    """A unit of this kind that runs ``llmrr serve`` with these settings. Raises ``UsageError``."""
+def text(
+    kind: str, tables: Mapping[str, Mapping[str, Any]], variables: Sequence[str],
+    flags: Sequence[str] = (),
+) -> str:  # fmt: skip
+    """A unit of this kind that runs ``llmrr serve`` with these settings, and these flags besides.
+    Raises ``UsageError``."""
     if kind not in KINDS:
         raise UsageError(f"there is no unit of {kind}", f"--unit {' or '.join(KINDS)}")
-    words = [*_program(), "serve", *_flags(tables, variables)]
+    words = [*_program(), "serve", *_flags(tables, variables), *flags]
     folder = str(Path.cwd())
     home = os.environ.get("LLMRR_HOME")
     if kind == "systemd":

@@ -23,7 +23,9 @@ async def embed(request: Request) -> Response:
     _require_own_tokens(service, wanted)
     found = await while_there(request, service.work(
         wanted.model, 1,
-        lambda model: service.router.embedded(wanted.texts, model=model, options=OPTIONS),
+        lambda model, stopped: service.router.embedded(
+            wanted.texts, model=model, options=OPTIONS, stopped=stopped
+        ),
         lambda found: found.usage.prompt_tokens,
     ))  # fmt: skip
     service.metrics.tokens[found.model.name, "prompt"] += found.usage.prompt_tokens

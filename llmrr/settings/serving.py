@@ -18,10 +18,13 @@ SERVING: tuple[Spec, ...] = (
          "a key with may_manage.", "true", True),
     Spec("serve.aliases", TEXTS, {},
          "Names that clients of the old system ask for, each with the model or group that answers "
-         "to it, or auto.", '{ "gpt-4o" = "assistant" }'),
+         "to it, or auto.", '{ "gpt-4o" = "assistant" }', True),
     Spec("serve.hosts", NAMES, [],
          "Names besides its own address under which the server is asked, as a proxy before it "
          "sends them in Host.", '["ai.example.org"]', True),
+    Spec("serve.origins", NAMES, [],
+         "Sites whose pages may ask, too, for clients that run in a browser. In a project's file "
+         "it takes effect after llmrr config trust.", '["http://localhost:3000"]', True),
     Spec("serve.max_queue", whole(0, 100_000), 256,
          "How many requests wait at most for those that are computed; more are answered 429.",
          "32", True),
@@ -39,7 +42,8 @@ SERVING: tuple[Spec, ...] = (
     Spec("serve.max_prompt_tokens", whole(1), None,
          "How long a prompt may be, where a text counts as a token for four bytes.", "16384", True),
     Spec("serve.log_requests", FLAG, False,
-         "Whether what is asked and answered is logged, too; else only path, status and time are.",
+         "Whether what is asked and answered is logged, too, and kept for llmrr logs; else only "
+         "path, status and time are, and what an answer took.",
          "true", True),
     Spec("serve.keys.NAME.env", VARIABLE, None,
          "The variable that holds the key that NAME asks with: in the environment, in env_file, or "

@@ -108,7 +108,8 @@ class Lending:
         key = held.key
         assert isinstance(key, Key)
         left = None if held.leases else self._left(held)
-        context = self._contexts.get(key, key.options.context_size)
+        opened = held.load.context if held.load else None
+        context = opened or self._contexts.get(key, key.options.context_size)
         return {
             "name": held.name, "engine": key.engine, "path": str(key.files.path),
             "bytes": held.bytes or None, "context": context,

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from llmrr import hardware
 from llmrr.engines import prompting, rendering
-from llmrr.engines.base import CONTEXT_AT_LEAST, Load, Options, Text
+from llmrr.engines.base import Load, Options, Text
 from llmrr.engines.later import Later
 from llmrr.engines.llamacpp import vectors
 from llmrr.engines.llamacpp.api import AbortFlag, Vocab
@@ -20,6 +20,7 @@ from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large, threads
 from llmrr.engines.llamacpp.loading import LoadedModel
 from llmrr.engines.llamacpp.options import flash_attention, prefix_cache
 from llmrr.engines.llamacpp.prefixes import Prefixes
+from llmrr.engines.llamacpp.sizing import Sizing, rounded
 from llmrr.engines.llamacpp.task import Pictured
 from llmrr.engines.stream import AnswerStream
 from llmrr.engines.templates import DEFAULT, Prompt, Template
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ROOM_TO_ANSWER: Final = 2048  # tokens of context for an answer whose length is not limited
-GRANULE: Final = 256  # llama.cpp pads the memory of a sequence to this
-
 
 class LlamaModel:
     """A loaded model. The context is opened when the first request says how large it must be, and
@@ -54,11 +52,14 @@ class LlamaModel:
         rendering.prepare(self._template_text)  # it starts while llama.cpp loads
         self._loaded = loading.start().result()
         self.vocab = Vocab(self._loaded.pointer)
-        self._goes_back = goes_back(self._loaded.pointer)
+        self._sizing = Sizing(
+            self.info, options, self._machine, self.fit,
+            threads=self._threads, goes_back=goes_back(self._loaded.pointer),
+        )  # fmt: skip
         self._abort = AbortFlag()
         self._images: Encoder | None = None
         self._batching = Batching(
-            self._context, self._abort, self._widened, _prefixes(place, options),
+            self._context, self._abort, self._sizing.widened, _prefixes(place, options),
             crowded=options.crowded,
         )  # fmt: skip
         self._load_seconds = time.perf_counter() - began
@@ -136,8 +137,8 @@ class LlamaModel:
             prompt, read = self._read(request)
             cells = len(read.known) + read.spare
             sampling = prompting.bounded(request.sampling, templated=self.templated)
-            shape = self._shape(
-                self._context_needed(cells, sampling.max_tokens),
+            shape = self._sizing.shape(
+                self._sizing.needed(cells, sampling.max_tokens),
                 flash=flash_attention(
                     self._options, self._accelerated, cells, sampling.max_tokens
                 ),
@@ -145,7 +146,7 @@ class LlamaModel:
             constraint = prompting.constraint(sampling, prompt, lambda: self._vocabulary)
             stream = AnswerStream(self._batching, on_chunk, self._load_seconds, prompt.notes)
             self._load_seconds = 0.0  # the first answer has paid for it
-            most = max(shape.size, min(self._limit, self._options.at_least))
+            most = max(shape.size, min(self._sizing.limit, self._options.at_least))
             stream.start(
                 [
                     Choice(
@@ -236,7 +237,7 @@ class LlamaModel:
         if longest > limit:
             raise prompting.overflow("longest text", longest, limit, self.info.context_length)
         shape = replace(
-            self._shape(_rounded(longest), flash=self._flash),
+            self._sizing.shape(rounded(longest), flash=self._flash),
             slots=min(vectors.AT_ONCE, len(tokens)),
             pooled=vectors.pooling(self.info.pooling),
         )
@@ -245,8 +246,8 @@ class LlamaModel:
     def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
         """The logits after each token, shape (tokens, vocabulary), float32."""
         size = self.vocab.size
-        self._context_needed(len(tokens), 0)
-        shape = self._shape(_rounded(len(tokens)), flash=self._flash)
+        self._sizing.needed(len(tokens), 0)
+        shape = self._sizing.shape(rounded(len(tokens)), flash=self._flash)
         shape = replace(shape, slots=1, all_logits=True)
         return self._side(
             shape, lambda context, stopped: vectors.logits(context, tokens, size, stopped)
@@ -284,46 +285,6 @@ class LlamaModel:
 
     # -- the context ---------------------------------------------------------------------------
 
-    def _context_needed(self, prompt_tokens: int, max_tokens: int | None) -> int:
-        """How large a context this prompt takes, in tokens; refused where it cannot fit at all."""
-        limit = self._limit
-        if prompt_tokens >= limit:
-            raise prompting.overflow("prompt", prompt_tokens, limit, self.info.context_length)
-        if self._options.context_size is not None:
-            return limit
-        answer = ROOM_TO_ANSWER if max_tokens is None else max_tokens
-        options = self._options
-        several = options.most_slots if options.crowded else options.slots
-        begin = max(CONTEXT_AT_LEAST, options.at_least // several)
-        wanted = max(prompt_tokens + answer + 1, min(begin, options.at_least))
-        return min(limit, _rounded(wanted))
-
-    @property
-    def _limit(self) -> int:
-        """The largest context of one sequence, in tokens."""
-        if self._options.context_size is not None:
-            return self._options.context_size
-        fit = self.fit
-        known = (self.info.context_length, fit.largest_context if fit else None)
-        return min((size for size in known if size), default=self._options.at_least)
-
-    def _shape(self, size: int, *, flash: bool) -> Shape:
-        options = self._options
-        drafted = options.speculate if self._goes_back else 0
-        return Shape(size, options.slots, self._threads, flash, options.kv_type, drafted)
-
-    def _widened(self, shape: Shape) -> Shape:
-        """With as many sequences as memory has room for now, of those that there may be."""
-        slots = self._options.most_slots
-        machine = hardware.probe() if slots > shape.slots else self._machine
-        while slots > shape.slots:
-            asked = replace(self._options, slots=slots, context_size=shape.size)
-            fit = fit_of(self.info, machine, asked)
-            if fit is not None and fit.fits:
-                return replace(shape, slots=slots)
-            slots //= 2
-        return shape
-
     @property
     def _flash(self) -> bool:
         """Flash attention where only a prompt is read, which rounds keys and values to float16."""
@@ -346,7 +307,3 @@ def _prefixes(place: ModelFiles, options: Options) -> Prefixes:
     from llmrr.engines.llamacpp.saved import Saved
 
     return Prefixes(limit, Saved(place.path, options, limit))
-
-
-def _rounded(tokens: int) -> int:
-    return -(-tokens // GRANULE) * GRANULE

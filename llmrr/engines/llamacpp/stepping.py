@@ -30,7 +30,7 @@ class Stepper:
             return
         context, began = self._context, time.perf_counter()
         added = self._fill(waiting)
-        for _, task, _ in added:
+        for _, task in self._slots.live:
             task.tell()
         outcome = context.decode()
         context.abort.clear()
@@ -59,9 +59,13 @@ class Stepper:
         batch.clear()
         live = self._slots.live
         answering = [task for _, task in live if task.answering]
+        reading = [task for _, task in live if not task.answering]
+        if self._pace.pauses(len(reading), len(answering)):
+            live = [(slot, task) for slot, task in live if not task.answering]
+            answering = []
         self._guess(answering)
         rows = len(answering) + sum(len(task.drafted) for task in answering)
-        given = self._given([task for _, task in live if not task.answering], rows, len(answering))
+        given = self._given(reading, rows, len(answering))
         added = []
         for slot, task in live:
             start, task.row = task.done, -1

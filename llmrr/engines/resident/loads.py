@@ -15,7 +15,8 @@ Facts = dict[str, Any]
 # Variables that decide how, and on what, an engine computes.
 _DECIDING: Final = ("CUDA_", "HIP_", "ROCR_", "HSA_", "GGML_", "LLAMA_", "OMP_", "GOMP_", "KMP_",
                     "MLX_", "MTL_", "ORT_", "VK_", "LD_")  # fmt: skip
-_OURS: Final = "GGML_NO_BACKTRACE"  # set once llama.cpp is loaded
+# Set once llama.cpp is loaded, the second by itself, and so in what that process starts.
+_OURS: Final = ("GGML_NO_BACKTRACE", "KMP_BLOCKTIME")
 
 
 class Load(NamedTuple):
@@ -65,7 +66,7 @@ def environment() -> Facts:
     """What of this process decides how an engine computes, besides what it is told."""
     found: Facts = {
         name: value for name, value in os.environ.items()
-        if name.startswith(_DECIDING) and name != _OURS
+        if name.startswith(_DECIDING) and name not in _OURS
     }  # fmt: skip
     if affinity := getattr(os, "sched_getaffinity", None):
         found["cores"] = sorted(affinity(0))

@@ -27,7 +27,7 @@ def messages(body: Mapping[str, Any]) -> Asked:
     given = Fields(body)
     limit = given.whole("max_tokens", 1)
     if limit is None:
-        raise BadField("max_tokens", "max_tokens is missing", "max_tokens: a whole number")
+        raise BadField("max_tokens", "max_tokens is missing", "a whole number, as 1024")
     return _asked(given, limit)
 
 

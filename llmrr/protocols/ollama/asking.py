@@ -25,13 +25,15 @@ class Wanted(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """What is to become vectors. ``dimensions`` is how many numbers of each are kept."""
+    """What is to become vectors. ``dimensions`` is how many numbers of each are kept; ``cuts``
+    says whether a text that is too long loses its end."""
 
     model: str
     texts: tuple[str, ...]
     keep_s: float | None
     options: Mapping[str, Any]
     dimensions: int | None
+    cuts: bool
 
 
 def model_named(body: Mapping[str, Any]) -> str:
@@ -85,6 +87,7 @@ def embed(body: Mapping[str, Any], key: str = "input") -> Texts:
     return Texts(
         model_named(body), tuple(texts), parameters.keep_alive(given),
         parameters.options(given)[1], given.whole("dimensions", 1),
+        given.flag("truncate") is not False,
     )  # fmt: skip
 
 

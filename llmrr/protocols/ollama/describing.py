@@ -43,10 +43,12 @@ def running(held: Held, line: Mapping[str, Any] | None, expires: float) -> dict[
     How much of it lies on an accelerator is not said."""
     known = line or {"details": _details(None, None), "digest": _hashed(held.name)}
     name = tagged(held.name)
-    return {
+    found = {
         "name": name, "model": name, "size": held.bytes, "digest": known["digest"],
         "details": known["details"], "expires_at": time_of(expires),
     }  # fmt: skip
+    context = held.load.context if held.load else None
+    return {**found, "context_length": context} if context else found
 
 
 def elsewhere(found: Resolved, can: Iterable[Feature]) -> dict[str, Any]:
@@ -135,7 +137,7 @@ def _size(parameters: int) -> str:
 def _digest(found: Installed) -> str:
     """Its digest where that is known, else one of what tells it apart: clients show its beginning.
     """
-    return found.digest or _hashed(json.dumps([found.name, found.source, found.bytes, found.added]))
+    return found.digest or _hashed(json.dumps([found.name, found.source, found.bytes]))
 
 
 def _hashed(text: str) -> str:

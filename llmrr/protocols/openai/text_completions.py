@@ -12,7 +12,7 @@ from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common
 from llmrr.protocols.openai.logprobs import completion_logprobs
 from llmrr.protocols.openai.sampling import sampling
-from llmrr.types import Chunk, Request, TokenLogprob
+from llmrr.types import Chunk, Request, TokenLogprob, Usage
 
 MOST_PROMPTS: Final = 256
 
@@ -128,7 +128,8 @@ class CompletionWriter:
 
     def piece(self, chunk: Chunk) -> Iterator[Event]:
         """What a chunk adds to its choice."""
-        self._ending.usage = chunk.usage or self._ending.usage
+        if chunk.usage is not None:
+            self._ending.usage = self._told(chunk.usage)
         said, logprobs = chunk.reasoning + chunk.text, chunk.logprobs
         if self._is_silent:
             said, logprobs = "", ()
@@ -140,9 +141,13 @@ class CompletionWriter:
         told = [
             self._choice(index, one) for index, one in enumerate(self._chosen(base.choices(chunks)))
         ]
-        return {**self._head(), "choices": told, "usage": common.usage(base.usage_of(chunks))}
+        usage = common.usage(self._told(base.usage_of(chunks)))
+        return {**self._head(), "choices": told, "usage": usage}
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _told(self, usage: Usage) -> Usage:
+        return replace(usage, completion_tokens=0) if self._is_silent else usage
 
     def _head(self) -> dict[str, Any]:
         about = self._about

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from llmrr.errors import NotFound
+from llmrr.server import callers
 from llmrr.server.service import Service
 
 
@@ -14,4 +15,6 @@ async def respond(request: Request) -> Response:
     asked = request.path_params["id"][-32:]
     if (found := service.recent.facts(asked)) is None:
         raise NotFound(f'no answer "{asked}" is remembered', "llmrr logs has all that ended")
+    if found.get("decision"):
+        found = {**found, "decision": callers.visible(found["decision"])}
     return JSONResponse(found, headers={"cache-control": "no-store"})
