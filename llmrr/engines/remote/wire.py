@@ -1,8 +1,8 @@
 """HTTP/1.1 on a connection of urllib3: a request as bytes, and its answer as it comes.
 
-urllib3 finds, opens, secures and keeps the connections. What it does besides for each request, by
-way of http.client and the parser of e-mails, takes longer than all else that asking needs:
-https://www.rfc-editor.org/rfc/rfc9112
+urllib3 finds, opens, secures and keeps the connections; httptools, the parser of Node.js, reads what
+comes. What urllib3 does by itself, by http.client and the parser of e-mails, takes longer than all
+else that asking needs.
 """
 
 import re
@@ -17,8 +17,6 @@ BLOCK: Final = 1 << 16
 LARGEST_HEAD: Final = 1 << 16  # bytes
 _NAME: Final = re.compile(r"[^:\s][^:\r\n\0]*").fullmatch
 _LINES: Final = re.compile(r"[\r\n\0]").search
-_STATUS: Final = re.compile(rb"HTTP/1\.([01]) +([1-9][0-9]{2})(?: |$)").match
-_SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,16}").fullmatch
 _PACKED: Final = ("gzip", "x-gzip", "deflate")
 
 
@@ -43,15 +41,22 @@ class Response:
     _connection: Any = None
 
     def __init__(self, made: connection.HTTPConnection) -> None:
-        self._made, self._sock, self._rest = made, made.sock, b""
-        self.closed = False
-        status = 100
-        while 100 <= status < 200:  # what comes before the answer
-            minor, status = self._status()
-            self.headers = self._fields()
-        self.status = status
-        options = self.headers.get("connection", "").lower()
-        self._goes_on = "close" not in options and (minor == b"1" or "keep-alive" in options)
+        from httptools import HttpResponseParser
+
+        self._made, self._sock = made, made.sock
+        self.closed = self._has_head = self._has_all = False
+        self.status, self._size = 0, 0
+        self._came: list[bytes] = []
+        self._parser = HttpResponseParser(self)
+        # Some servers of one's own end lines, and the lengths of chunks, as they like.
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )  # fmt: skip
+        while not self._has_head:
+            self._size += self._feed()
+            if self._size > LARGEST_HEAD and not self._has_head:
+                raise client.HTTPException("its head is too large")
         self._pieces = self._unpacked(self._body())
 
     def read1(self, amount: int = BLOCK) -> bytes:
@@ -68,69 +73,67 @@ class Response:
         if made is not None:
             self._pool._put_conn(made)
 
-    # -- the head ------------------------------------------------------------------------------
+    # -- what the parser calls -----------------------------------------------------------------
 
-    def _status(self) -> tuple[bytes, int]:
-        self._rest = self._sock.recv(BLOCK) if not self._rest else self._rest
-        if not self._rest:
-            raise client.RemoteDisconnected("the connection was closed without an answer")
-        line = self._line()
-        if (found := _STATUS(line)) is None:
-            raise client.BadStatusLine(repr(line[:80]))
-        return found[1], int(found[2])
+    def on_message_begin(self) -> None:
+        if self._has_all:
+            raise ValueError("more than one answer came")
+        self.headers = HTTPHeaderDict()
 
-    def _fields(self) -> HTTPHeaderDict:
-        found, size, last = HTTPHeaderDict(), 0, ""
-        while line := self._line():
-            size += len(line)
-            if size > LARGEST_HEAD:
-                raise client.HTTPException("its head is too large")
-            name, colon, value = line.decode("latin-1").partition(":")
-            if name[:1] in " \t" and last:  # the line before goes on
-                found[last] = f"{found[last]} {name.strip()}{colon}{value.rstrip()}"
-            elif colon:
-                last = name.strip()
-                found.add(last, value.strip())
-        return found
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._has_head:
+            self.headers.add(name.decode("latin-1"), value.decode("latin-1"))
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        self._has_head = not 100 <= self.status < 200  # what comes before the answer
+
+    def on_body(self, piece: bytes) -> None:
+        self._came.append(piece)
+
+    def on_message_complete(self) -> None:
+        self._has_all = self._has_head
+        self._goes_on = self._parser.should_keep_alive()
 
     # -- the body ------------------------------------------------------------------------------
 
+    def _feed(self) -> int:
+        """Give the parser what comes next; how many bytes that are."""
+        from httptools import HttpParserError
+
+        data = self._sock.recv(BLOCK)
+        if not data:
+            if not self._size and not self._has_head:
+                raise client.RemoteDisconnected("the connection was closed without an answer")
+            raise exceptions.ProtocolError("the connection was closed before its end")
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            if self._has_all:  # what comes behind an answer is not for this request
+                self._goes_on = False
+            elif self._has_head:
+                raise exceptions.ProtocolError(str(error)) from None
+            else:
+                raise client.BadStatusLine(repr(data[:80])) from None
+        return len(data)
+
     def _body(self) -> Iterator[bytes]:
-        length = self.headers.get("content-length", "").partition(",")[0]  # told twice
-        if self.status in (204, 304):
-            self._end()
-        elif self.headers.get("transfer-encoding", "").lower() == "chunked":
-            yield from self._chunks()
-        elif length.isascii() and length.isdecimal():
-            yield from self._counted(int(length))
-            self._end()
-        else:
-            self._goes_on = False
-            while piece := self._some():
-                yield piece
-            self._end()
-
-    def _chunks(self) -> Iterator[bytes]:
+        until_closed = not {"content-length", "transfer-encoding"} & {*map(str.lower, self.headers)}
         while True:
-            size = self._line().partition(b";")[0].strip()
-            if not _SIZE(size):
-                raise exceptions.ProtocolError(f"the length of a chunk is {size[:20]!r}")
-            if not int(size, 16):
-                self._fields()
-                return self._end()
-            yield from self._counted(int(size, 16))
-            if self._line():
-                raise exceptions.ProtocolError("a chunk is longer than its length")
-
-    def _counted(self, count: int) -> Iterator[bytes]:
-        while count:
-            piece = self._some()
-            if not piece:
-                raise exceptions.ProtocolError("the connection was closed before its end")
-            if len(piece) > count:
-                piece, self._rest = piece[:count], piece[count:]
-            count -= len(piece)
-            yield piece
+            yield from self._came
+            self._came.clear()
+            if self._has_all:
+                break
+            try:
+                self._feed()
+            except exceptions.ProtocolError:
+                if not until_closed:
+                    raise
+                self._goes_on = False
+                break
+        if not self._goes_on:
+            self._made.close()
+        self.closed = True
 
     def _unpacked(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """Nobody was told that the answer may be packed: some servers do it all the same."""
@@ -148,25 +151,3 @@ class Response:
                 if found:
                     yield found
                 piece = unpacker.unconsumed_tail
-
-    def _end(self) -> None:
-        if self._rest or not self._goes_on:
-            self._made.close()
-        self.closed = True
-
-    def _some(self) -> bytes:
-        """What is here already, or comes next."""
-        found, self._rest = self._rest, b""
-        return found or self._sock.recv(BLOCK)
-
-    def _line(self) -> bytes:
-        """The next line, without its end."""
-        while (end := self._rest.find(b"\n")) < 0:
-            if len(self._rest) > LARGEST_HEAD:
-                raise client.LineTooLong("line")
-            more = self._sock.recv(BLOCK)
-            if not more:
-                raise exceptions.ProtocolError("the connection was closed before its end")
-            self._rest += more
-        line, self._rest = self._rest[:end], self._rest[end + 1 :]
-        return line.removesuffix(b"\r")
