@@ -214,10 +214,12 @@ class CheckFailed(LlmrrError):
 
 
 def error_types(root: type[LlmrrError] = LlmrrError) -> Iterator[type[LlmrrError]]:
-    """Yield every class of the tree, parents first, for the manual page."""
+    """Yield every class of the tree here, parents first, for the manual page: what the server adds
+    is told by HTTP alone."""
     yield root
     for child in root.__subclasses__():
-        yield from error_types(child)
+        if child.__module__ == __name__:
+            yield from error_types(child)
 
 
 def masked(text: str) -> str:

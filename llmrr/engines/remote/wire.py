@@ -1,8 +1,8 @@
 """HTTP/1.1 on a connection of urllib3: a request as bytes, and its answer as it comes.
 
 urllib3 finds, opens, secures and keeps the connections; httptools, the parser of Node.js, reads
-what comes. What urllib3 does by itself, by http.client and the parser of e-mails, takes longer than all
-else that asking needs.
+what comes. What urllib3 does by itself, by http.client and the parser of e-mails, takes longer than
+all else that asking needs.
 """
 
 import re
