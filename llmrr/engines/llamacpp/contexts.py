@@ -13,6 +13,11 @@ from llmrr.engines.llamacpp.tally import Tally
 from llmrr.engines.llamacpp.task import Task
 from llmrr.errors import LlmrrError
 
+# Cells of the memory that are cleared, for a token of a prompt that is better read in another
+# context. (500m on one core: 0.65 s for 32,768 cells; a prompt of 600 tokens and its answer of 64
+# are 0.04 s faster.)
+CLEARED_PER_TOKEN = 4
+
 
 class Contexts:
     """The context that is open, if any, with its slots and what steps through them. For the thread
@@ -74,14 +79,16 @@ class Contexts:
 
     def _unlike(self, task: Task) -> bool:
         """Would the other kind of attention be better, and for more tokens by now than are kept
-        here? What is computed does not go along into such a context."""
+        here, and than it takes to clear the memory of another context? What is computed does not
+        go along into that."""
         assert self.current is not None
         assert self.slots is not None
         if task.shape.flash_attention == self.current.shape.flash_attention:
             self._against = 0
             return False
         self._against += len(task.known)
-        return self._against > self.slots.kept_tokens
+        clearing = self.current.shape.size * self.current.shape.slots // CLEARED_PER_TOKEN
+        return self._against > self.slots.kept_tokens + clearing
 
     def _grow(self, shape: Shape) -> bool:
         """Have a context of this size, if it has slots for what is running."""
