@@ -20,6 +20,7 @@ pytestmark = [
 ]
 
 QUESTION = ASKED[0]["content"]
+WORDS = {"log_requests": True}  # what clients ask is kept in the history
 ANSWERED = "document.querySelector('.message.assistant:last-child:not(.growing) .actions button')"
 LAST = "[...document.querySelectorAll('.message.assistant .markdown')].at(-1).textContent"
 # Each text that is seen, with how far its colour is from what is behind it (WCAG 2.2, 1.4.3).
@@ -93,7 +94,7 @@ def state(page: Page, name: str, value: str) -> None:
 def test_a_question_is_answered_and_is_in_the_history(browser):
     models = [{"name": "small", "source": "builtin:mini", "priority": 1},
               {"name": "away", "source": "openai:gpt-4o-mini"}]  # fmt: skip
-    with serving(Router(models=models)) as served:
+    with serving(Router(models=models, serve=WORDS)) as served:
         page = opened(browser, served)
         state(page, "temperature", "0")
         ask(page)
@@ -189,7 +190,8 @@ BAD = """<img src=x onerror="window.hit=1"><script>window.hit=1</script>
 def test_what_a_model_says_is_text(browser, engine):
     name = "<img/src=x/onerror='window.hit=1'>"
     engine.replies = [reply(("reasoning", BAD), *BAD)]
-    with serving(Router(models=[{"name": name, "source": "builtin:mini"}])) as served:
+    models = [{"name": name, "source": "builtin:mini"}]
+    with serving(Router(models=models, serve=WORDS)) as served:
         page = opened(browser, served)
         ask(page, BAD)
         page.wait(ANSWERED)
