@@ -2,11 +2,13 @@
 requests for. Each has a queue, limits and figures of its own.
 """
 
+import http.client
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,6 +20,7 @@ from llmrr.server.security import Security
 from llmrr.server.service import Service
 
 NAME: Final = "llmrr"
+ROUTED_S: Final = 60.0
 QUEUED: Final = 4  # requests that a replica is given, for each that it computes at once
 
 
@@ -60,7 +63,9 @@ def run(
     try:
         serve.start(http_options={"host": host, "port": port}, logging_config=quiet)
         serve.run(_deployment(config, replicas, host), name=NAME, logging_config=quiet)
-        ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        address = f"{f'[{host}]' if ':' in host else host}:{port}"
+        _routed(address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]"), ended)
+        ready(f"http://{address}")
         ended.wait()
     finally:
         serve.shutdown()
@@ -69,6 +74,18 @@ def run(
 
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def _routed(address: str, ended: threading.Event) -> None:
+    """Wait until Ray's front passes requests on: till then it answers them 404 by itself."""
+    late = time.monotonic() + ROUTED_S
+    while time.monotonic() < late and not ended.is_set():
+        connection = http.client.HTTPConnection(address, timeout=5)
+        with suppress(OSError, http.client.HTTPException), closing(connection):
+            connection.request("GET", "/health")
+            if connection.getresponse().status != 404:
+                return
+        ended.wait(0.1)
 
 
 def _deployment(config: Config, replicas: Replicas, host: str) -> Any:
