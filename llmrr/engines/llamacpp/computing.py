@@ -109,7 +109,8 @@ def compute(job: Job) -> None:
     if job.pooling is not None:
         # llama.cpp spreads a batch evenly over its sequences, and aborts where that leaves a rest.
         slots = min(vectors.AT_ONCE, len(job.prompts))
-        shape = Shape(longest, slots, job.threads, False, "f32", vectors.pooling(job.pooling))
+        pooled = vectors.pooling(job.pooling)
+        shape = Shape(longest, slots, job.threads, False, "f32", pooled=pooled)
         found = vectors.embed(Context(model.pointer, shape), job.prompts, lambda: False)
         _write(found)
         return
