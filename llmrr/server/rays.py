@@ -21,6 +21,7 @@ from llmrr.server.service import Service
 
 NAME: Final = "llmrr"
 ROUTED_S: Final = 60.0
+PLACED_S: Final = 10.0
 QUEUED: Final = 4  # requests that a replica is given, for each that it computes at once
 
 
@@ -46,10 +47,12 @@ class Replica:
 
 
 def run(
-    config: Config, replicas: Replicas, variables: Sequence[str], ready: Callable[[str], None]
-) -> None:
+    config: Config, replicas: Replicas, variables: Sequence[str],
+    ready: Callable[[str], None], waiting: Callable[[], None],
+) -> None:  # fmt: skip
     """Serve until SIGINT or SIGTERM; Ray must be connected. ``variables`` hold keys that let
-    somebody in; ``ready`` is told the address. Raises what ``Security`` does."""
+    somebody in; ``ready`` is told the address, and ``waiting`` called where Ray, which waits
+    for room without an end, takes long to place the replicas. Raises what ``Security`` does."""
     from ray import serve
 
     host = cast(str, config.value("serve.host"))
@@ -58,16 +61,28 @@ def run(
     port = cast(int, config.value("serve.port")) or _free_port(host)
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     quiet = {"log_level": "ERROR", "enable_access_log": False}
-    ended = threading.Event()
-    before = {one: signal.signal(one, lambda *_: ended.set()) for one in _SIGNALS}
+    ended, placed = threading.Event(), threading.Event()
+
+    def end(*_: object) -> None:
+        ended.set()
+        if not placed.is_set():  # Ray goes on waiting for room else
+            raise KeyboardInterrupt
+
+    before = {one: signal.signal(one, end) for one in _SIGNALS}
+    late = threading.Timer(PLACED_S, waiting)
+    late.daemon = True
+    late.start()
     try:
         serve.start(http_options={"host": host, "port": port}, logging_config=quiet)
         serve.run(_deployment(config, replicas, host), name=NAME, logging_config=quiet)
+        placed.set()
+        late.cancel()
         address = f"{f'[{host}]' if ':' in host else host}:{port}"
         _routed(address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]"), ended)
         ready(f"http://{address}")
         ended.wait()
     finally:
+        late.cancel()
         serve.shutdown()
         for one, handler in before.items():
             signal.signal(one, handler)
