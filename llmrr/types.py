@@ -73,6 +73,7 @@ class Message:
     ``parts`` are texts and images in their order, where there are images; ``content`` is the text
     alone. An assistant's turn may hold ``tool_calls``; a turn of a tool is the result of the call
     ``tool_call_id``. ``name`` tells participants of one role apart, for protocols that have that.
+    ``reasoning`` is what the assistant thought before: templates that show it again are given it.
     """
 
     role: str
@@ -81,6 +82,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    reasoning: str = ""
 
     @classmethod
     def of(cls, role: str, *parts: str | Image) -> "Message":

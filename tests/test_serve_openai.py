@@ -432,7 +432,8 @@ def test_a_response_and_one_that_goes_on_with_it(scripted, engine):
         "input": [{"type": "function_call_output", "call_id": "call_1", "output": "sunny"}],
     }).json()  # fmt: skip
     assert engine.requests[1].messages == (
-        Message("user", "Hi"), Message("assistant", "Hello", tool_calls=(CALL,)),
+        Message("user", "Hi"),
+        Message("assistant", "Hello", tool_calls=(CALL,), reasoning="Hm"),
         Message("tool", "sunny", tool_call_id="call_1"),
     )  # fmt: skip
     assert scripted.ask(f"{RESPONSES}/{said['id']}").json() == said

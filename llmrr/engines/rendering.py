@@ -94,7 +94,10 @@ def _plain(text: str) -> Renderer:
 def _is_plain(text: str, values: Mapping[str, Any]) -> bool:
     if values.get("tools") or any("tool_calls" in one for one in values.get("messages", ())):
         return False
-    given = sum(64 + len(one["content"]) for one in values.get("messages", ()))
+    given = sum(
+        64 + len(one["content"]) + len(one.get("reasoning_content", ""))
+        for one in values.get("messages", ())
+    )
     return given <= plain.LARGEST and plain.is_plain(text) and jinja.differs(text) is None
 
 

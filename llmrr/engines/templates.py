@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.engines import jinja, rendering
 from llmrr.engines.text import TAG, Markers, markers_for, tag
-from llmrr.engines.thinking import can_switch_off, command, switches
+from llmrr.engines.thinking import can_switch_off, command, switches, thought
 from llmrr.errors import Unsupported
 from llmrr.types import Message, Think, Tool
 
@@ -213,7 +213,7 @@ class Template:
 
             turns = as_turns(messages, self.shape)
         else:
-            turns = [{"role": one.role, "content": one.content} for one in messages]
+            turns = [{"role": one.role, "content": one.content, **thought(one)} for one in messages]
         return self._written(turns, add_generation_prompt, extra)
 
     def _written(

@@ -1,11 +1,11 @@
 """How ``--think`` reaches a chat template: which variables of the templates in use switch
-reasoning, and the values that each of them understands."""
+reasoning, and the values that each of them understands; and how one is given what was thought."""
 
 import re
 from collections.abc import Collection
 from typing import Any
 
-from llmrr.types import Think
+from llmrr.types import Message, Think
 
 LEVELS: tuple[Think, ...] = ("off", "low", "medium", "high")
 
@@ -33,6 +33,20 @@ _OFF = (False, 0, "none", "no_think", "disabled", "chat", "off")
 
 # A number of tokens; -1 for no bound (Seed-OSS).
 _BUDGET: dict[Think, int] = {"off": 0, "low": 512, "medium": 4096, "high": -1}
+
+
+def thought(message: Message) -> dict[str, str]:
+    """What was thought before a turn, under the names that templates have for it; they show it, or
+    leave it out. That of gpt-oss refuses it beside both a text and calls.
+
+    >>> thought(Message("assistant", "Yes", reasoning="Hm"))
+    {'reasoning_content': 'Hm', 'thinking': 'Hm'}
+    """
+    if not message.reasoning:
+        return {}
+    found = {"reasoning_content": message.reasoning}
+    is_short = not (message.content and message.tool_calls)
+    return found | ({"thinking": message.reasoning} if is_short else {})
 
 
 def switches(template: str, names: Collection[str], think: Think) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from itertools import product
 from typing import Any, Final, NamedTuple
 
 from llmrr.engines.calls.base import ANY_OBJECT, Syntax
+from llmrr.engines.thinking import thought
 from llmrr.types import Message, Tool, ToolCall
 
 Turn = dict[str, Any]
@@ -116,7 +117,7 @@ def _is_result(message: Message) -> bool:
 
 
 def _turn(message: Message, names: dict[str, str], shape: Shape) -> Turn:
-    turn: Turn = {"role": message.role, "content": message.content}
+    turn: Turn = {"role": message.role, "content": message.content, **thought(message)}
     if message.tool_calls:
         if shape.null and not message.content:
             turn["content"] = None

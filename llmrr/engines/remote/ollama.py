@@ -133,6 +133,8 @@ def turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
     found = []
     for message in messages:
         turn: dict[str, Any] = {"role": message.role, "content": message.content}
+        if message.reasoning:
+            turn["thinking"] = message.reasoning
         if message.images:
             turn["images"] = [_base64(one) for one in map(inline, message.images)]
         if message.tool_calls:

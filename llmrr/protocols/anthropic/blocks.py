@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from llmrr.engines.remote.dialect import signed
@@ -46,7 +47,8 @@ def _add(found: list[Message], message: Message) -> None:
         between = ("\n\n",) if before.content and message.content else ()
         parts = (*_content(before), *between, *_content(message))
         calls = (*before.tool_calls, *message.tool_calls)
-        found[-1] = _message(message.role, parts, calls)
+        made = _message(message.role, parts, calls)
+        found[-1] = replace(made, reasoning=before.reasoning + message.reasoning)
 
 
 def _content(message: Message) -> tuple[str | Image, ...]:
@@ -90,15 +92,18 @@ def _assistant(content: object, place: str) -> Message:
     parts: list[str | Image] = []
     calls: list[ToolCall] = []
     thoughts: list[Mapping[str, Any]] = []
+    thought = ""
     for one, at in _blocks(content, place):
         if one.get("type") in _THOUGHTS:
             thoughts.append(one)
+            thought += one["thinking"] if isinstance(one.get("thinking"), str) else ""
         elif one.get("type") == "tool_use":
             calls.append(_call(one, at, thoughts))
             thoughts = []
         else:
             parts += _part(one, at)
-    return _message("assistant", parts, tuple(calls))
+    said = _message("assistant", parts, tuple(calls))
+    return replace(said, reasoning=thought) if thought else said
 
 
 def _call(block: Mapping[str, Any], place: str, thoughts: Sequence[Mapping[str, Any]]) -> ToolCall:

@@ -83,7 +83,9 @@ def _turn(given: object, place: str, calls: _Calls) -> Message:
     of = None
     if role == "tool":
         of = calls.answered(given.get("tool_call_id"), given.get("tool_name") or given.get("name"))
-    return Message(role, content, parts, made, of)
+    thought = given.get("thinking") if role == "assistant" else None
+    reasoning = thought if isinstance(thought, str) else ""
+    return Message(role, content, parts, made, of, reasoning=reasoning)
 
 
 def _listed(given: Mapping[str, Any], name: str, place: str) -> list[Any]:

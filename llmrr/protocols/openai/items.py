@@ -1,17 +1,15 @@
-"""The input of the responses API, a text or a list of items, as the turns of a conversation. What
-the model thought before (``reasoning``) is no part of it.
+"""The input of the responses API, a text or a list of items, as the turns of a conversation.
 
 https://platform.openai.com/docs/api-reference/responses/create
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any
 
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai.messages import turn
 from llmrr.types import Message
-
-_LEFT_OUT: Final = ("reasoning",)
 
 
 def turns(given: Fields) -> tuple[Message, ...]:
@@ -24,6 +22,7 @@ def turns(given: Fields) -> tuple[Message, ...]:
     found: list[Message] = []
     for at, one in enumerate(value):
         _add(found, one, f"input[{at}]")
+    found = [one for one in found if not _is_thought(one)]
     if not found:
         raise BadField("input", "the input holds nothing to answer", '{"role": "user", …}')
     return tuple(found)
@@ -34,12 +33,18 @@ def _add(found: list[Message], item: object, place: str) -> None:
         raise BadField(place, f"{place} is no item", '{"role": "user", "content": "…"}')
     kind = item.get("type") or "message"
     if kind == "message":
-        found.append(turn(item, place))
+        made = turn(item, place)
+        if made.role == "assistant" and found and _is_thought(found[-1]):
+            made = replace(made, reasoning=found.pop().reasoning)
+        found.append(made)
+    elif kind == "reasoning":
+        if thought := _thought(item):
+            found.append(Message("assistant", "", reasoning=thought))
     elif kind == "function_call":
         _add_call(found, item, place)
     elif kind == "function_call_output":
         found.append(turn(_result(item, place), place))
-    elif kind not in _LEFT_OUT:
+    else:
         said = f"{place} has the type {kind!r}, which is not served here"
         raise BadField(f"{place}.type", said, "message", code="unsupported_value")
 
@@ -50,10 +55,23 @@ def _add_call(found: list[Message], item: Mapping[str, Any], place: str) -> None
     made = turn({"role": "assistant", "content": "", "tool_calls": [call]}, place)
     last = found[-1] if found else None
     if last is not None and last.role == "assistant":
-        calls = (*last.tool_calls, *made.tool_calls)
-        found[-1] = Message("assistant", last.content, last.parts, calls)
+        found[-1] = replace(last, tool_calls=(*last.tool_calls, *made.tool_calls))
     else:
         found.append(made)
+
+
+def _thought(item: Mapping[str, Any]) -> str:
+    """What the model thought, in its words, else in short; what is sealed for OpenAI's own servers
+    cannot be read."""
+    found = item.get("content") or item.get("summary")
+    parts = found if isinstance(found, list) else ()
+    texts = [one.get("text") for one in parts if isinstance(one, Mapping)]
+    return "".join(one for one in texts if isinstance(one, str))
+
+
+def _is_thought(message: Message) -> bool:
+    """Whether it waits for what the model said, or called, behind it."""
+    return bool(message.reasoning) and not (message.content or message.tool_calls)
 
 
 def _result(item: Mapping[str, Any], place: str) -> dict[str, Any]:

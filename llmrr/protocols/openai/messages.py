@@ -1,10 +1,12 @@
 """The messages of a chat as OpenAI's clients send them, as turns: the older shape of calls too
-(``function_call``, and the role function). What else stands in a message (``annotations``, what the
-model thought) is no part of the conversation, and is left out.
+(``function_call``, and the role function). What the model thought comes back as
+``reasoning_content``, or as ``reasoning``. What else stands in a message (``annotations``) is no part
+of the conversation, and is left out.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from llmrr.choosing import turns
@@ -31,6 +33,7 @@ def messages(given: Fields) -> tuple[Message, ...]:
 
 def turn(given: object, place: str) -> Message:
     """One turn. Raises ``BadField`` that names its ``place``."""
+    thought = _thought(given)
     if isinstance(given, Mapping):
         given = {key: value for key, value in given.items() if key in _KEPT}
         if given.get("content") is None and given.get("role") == "assistant":
@@ -43,9 +46,18 @@ def turn(given: object, place: str) -> Message:
         if not isinstance(given.get("tool_call_id", ""), str | None):
             raise BadField(f"{place}.tool_call_id", f"{place} has a tool_call_id that is no text")
     try:
-        return turns.message(given, place)
+        found = turns.message(given, place)
     except InvalidRequest as error:
         raise BadField(place, error.message, error.hint, code="invalid_value") from None
+    return replace(found, reasoning=thought) if thought else found
+
+
+def _thought(given: object) -> str:
+    """What an assistant's turn says that it thought; in other shapes than text it is left out."""
+    if not isinstance(given, Mapping) or given.get("role") != "assistant":
+        return ""
+    found = given.get("reasoning_content") or given.get("reasoning")
+    return found if isinstance(found, str) else ""
 
 
 def _part(part: object, place: str) -> object:

@@ -167,8 +167,9 @@ class ResponseWriter:
     def _turn(self) -> Message:
         """What was said, as a turn of the conversation."""
         text = "".join(one.text for one in self._items if isinstance(one, Said))
+        thought = "".join(one.text for one in self._items if isinstance(one, Thought))
         calls = tuple(one.call for one in self._items if isinstance(one, Called))
-        return Message("assistant", text, tool_calls=calls)
+        return Message("assistant", text, tool_calls=calls, reasoning=thought)
 
     def _response(self, status: str) -> dict[str, Any]:
         body, about = self._asked.body, self._about
