@@ -1,10 +1,14 @@
 """What clients of other servers rely on, beside what their own clients' tests ask for."""
 
+import json
+import re
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from fakes import reply
-from serving import ASKED, Served, serving
+from serving import ANSWER, ASKED, Served, serving
 
 from llmrr.engines.templates import Template
 from llmrr.router import Router
@@ -74,7 +78,8 @@ def test_what_a_model_thought_before_its_call_goes_back_to_it(scripted, engine, 
 
 def test_a_thought_that_nothing_followed_is_no_turn(scripted, engine):
     engine.replies = [reply("Yes.")]
-    thought = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "x"}]}
+    short = [{"type": "summary_text", "text": "x"}]
+    thought = {"type": "reasoning", "id": "rs_1", "summary": short}
     scripted.ask("/v1/responses", {"input": [thought, *ASKED]})
     assert engine.requests[0].messages == (Message("user", ASKED[0]["content"]),)
 
@@ -86,3 +91,62 @@ def test_a_template_shows_what_was_thought(key):
     turns = (Message("user", "a"), Message("assistant", "b", reasoning="Hm"), Message("user", "c"))
     shown = Template(text).prompt(turns).text
     assert shown.startswith("[user|-|a][assistant|Hm|b][user|-|c]")
+
+
+# -- how requests come -------------------------------------------------------------------------------
+
+
+def _sent(served: Served, *pieces: bytes) -> list[tuple[bytes, bytes]]:
+    """What is answered, up to the end of the connection, as heads and what stands behind them."""
+    where = urlsplit(served.url)
+    found = b""
+    with socket.create_connection((where.hostname, where.port), 30) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            connection.sendall(piece)
+        while came := connection.recv(65536):
+            found += came
+    answers = re.split(rb"(?=HTTP/1\.1 \d)", found)[1:]
+    return [(head, body) for head, _, body in (one.partition(b"\r\n\r\n") for one in answers)]
+
+
+def _posted(path: str, body: object, *headers: str, version: str = "1.1") -> bytes:
+    data = json.dumps(body).encode()
+    lines = (f"POST {path} HTTP/{version}", "Host: localhost", f"Content-Length: {len(data)}",
+             *headers, "", "")  # fmt: skip
+    return "\r\n".join(lines).encode() + data
+
+
+CHAT = "/v1/chat/completions"
+SHORT = {"model": "small", "messages": ASKED, "temperature": 0}
+OFFER = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAA")
+
+
+@pytest.mark.parametrize("size", [1, 40, 10_000])
+def test_a_client_that_offers_http_2_is_answered_as_it_asks(served, size):
+    """Java's client, and with it LangChain4j and Spring AI."""
+    whole = _posted(CHAT, SHORT, *OFFER) + _posted(CHAT, SHORT, *OFFER) + _posted(
+        CHAT, SHORT, "Connection: close"
+    )  # fmt: skip
+    pieces = (whole[at : at + size] for at in range(0, len(whole), size))
+    answers = _sent(served, *pieces)
+    assert [head[:15] for head, _ in answers] == [b"HTTP/1.1 200 OK"] * 3
+    for _, body in answers:
+        assert json.loads(body)["choices"][0]["message"]["content"] == ANSWER
+
+
+@pytest.mark.parametrize("offer", [OFFER, ()])
+def test_a_client_of_http_1_0_is_sent_no_chunks(served, offer):
+    ((head, body),) = _sent(served, _posted(CHAT, {**SHORT, "stream": True}, *offer, version="1.0"))
+    assert b"transfer-encoding" not in head.lower()
+    assert body.startswith(b"data: {") and body.endswith(b"data: [DONE]\n\n")
+    ((head, body),) = _sent(served, _posted(CHAT, SHORT, version="1.0"))
+    assert f"content-length: {len(body)}".encode() in head.lower()
+
+
+def test_nothing_is_switched_to(served):
+    for line in (b"CONNECT localhost:80", b"GET /health"):
+        said = line + b" HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\n"
+        answers = _sent(served, said + b"Upgrade: websocket\r\n\r\n")
+        assert all(b" 101 " not in head for head, _ in answers)
+    assert answers[0][0].startswith(b"HTTP/1.1 200")

@@ -1,11 +1,16 @@
 """A connection of uvicorn's, with what it leaves out: a bound on the bytes of a head, on how long a
-client takes to send one and to read what it is sent, and an end where nobody reads a request."""
+client takes to send one and to read what it is sent, an end where nobody reads a request, requests
+that offer another protocol, and answers of no known length for clients of HTTP/1.0."""
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 HEAD_BYTES: Final = 64 * 1024
 LINGER_S: Final = 5.0  # for an answer to be read by who still sends what was refused
@@ -25,6 +30,7 @@ class Connection(HttpToolsProtocol):
     _write: asyncio.TimerHandle | None = None
     _linger: asyncio.TimerHandle | None = None
     _bytes = 0  # of a head that has yet to end
+    _declined: bytes | None = None  # a head, without the protocol that it offered
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -38,7 +44,12 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+            return
         if self._head is None:
             return
         self._bytes += len(data)
@@ -46,18 +57,44 @@ class Connection(HttpToolsProtocol):
             self.transport.write(_TOO_LARGE)
             self.transport.close()
 
+    def _parse(self, data: bytes) -> None:
+        """Java's client offers HTTP/2 (h2c) with its first request, and takes an answer in the
+        protocol that it speaks (https://www.rfc-editor.org/rfc/rfc9110#section-7.8). The parser
+        takes the body of such a request for the other protocol: so its head is read again."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except HttpParserUpgrade as offer:
+                head, self._declined = self._declined, None
+                if head is None:  # CONNECT
+                    self._unsupported_upgrade_warning()
+                    return
+                data = head + data[offer.args[0] :]
+                self.parser = HttpRequestParser(self)
+
     def on_message_begin(self) -> None:
         self._await_head()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
+            version = self.parser.get_http_version().encode()
+            line = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)
+            left = (b"%s: %s" % one for one in self.headers if one[0] != b"upgrade")
+            self._declined = b"\r\n".join((line, *left, b"", b""))
+            return
         self._stop()
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         app, self.app = self.app, _too_large if size > HEAD_BYTES else self.app
         super().on_headers_complete()
         self.app = app
+        if self.scope["http_version"] == "1.0":
+            self.cycle.send = _unframed(self.cycle)  # type: ignore[assignment, method-assign]
 
     def on_message_complete(self) -> None:
+        if self._declined is not None:
+            return
         super().on_message_complete()
         if self._linger is not None:
             self.transport.close()
@@ -101,6 +138,22 @@ class Connection(HttpToolsProtocol):
         """It took too long."""
         if not self.transport.is_closing():
             self.transport.abort()
+
+
+def _unframed(cycle: "RequestResponseCycle") -> Send:
+    """HTTP/1.0 has no chunks: the end of the connection ends an answer of no known length."""
+    send, is_open = cycle.send, False
+
+    async def told(message: Any) -> None:
+        nonlocal is_open
+        if message["type"] == "http.response.start":
+            is_open = all(name != b"content-length" for name, _ in message["headers"])
+            cycle.chunked_encoding = False if is_open else None
+        elif is_open:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    return told
 
 
 async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
