@@ -30,7 +30,7 @@ def scripted(engine) -> Iterator[Served]:
         yield found
 
 
-# -- what the model thought before ------------------------------------------------------------------
+# -- what the model thought before ----------------------------------------------------------------
 
 _OPENAI_CALL = {"id": "call_1", "type": "function",
                 "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}  # fmt: skip
@@ -93,7 +93,7 @@ def test_a_template_shows_what_was_thought(key):
     assert shown.startswith("[user|-|a][assistant|Hm|b][user|-|c]")
 
 
-# -- how requests come -------------------------------------------------------------------------------
+# -- how requests come ----------------------------------------------------------------------------
 
 
 def _sent(served: Served, *pieces: bytes) -> list[tuple[bytes, bytes]]:
