@@ -1,5 +1,6 @@
 """What clients of other servers rely on, beside what their own clients' tests ask for."""
 
+import gzip
 import json
 import re
 import socket
@@ -150,3 +151,98 @@ def test_nothing_is_switched_to(served):
         answers = _sent(served, said + b"Upgrade: websocket\r\n\r\n")
         assert all(b" 101 " not in head for head, _ in answers)
     assert answers[0][0].startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_a_body_that_is_compressed_is_told_apart_from_a_broken_one(served, coding):
+    said = served.ask(CHAT, raw=gzip.compress(json.dumps(SHORT).encode()), method="POST",
+                      headers={"content-encoding": coding})  # fmt: skip
+    assert (said.status, said.json()["error"]["type"]) == (415, "invalid_request_error")
+    assert coding in said.json()["error"]["message"]
+    assert served.ask(CHAT, SHORT, headers={"content-encoding": "identity"}).status == 200
+
+
+# -- what else llama-server and vLLM take ---------------------------------------------------------
+
+
+def _text(served: Served, **more: object) -> str:
+    said = served.ask(CHAT, {**SHORT, "max_tokens": 20, **more})
+    assert said.status == 200, said.body
+    return str(said.json()["choices"][0]["message"]["content"])
+
+
+def test_a_bias_comes_in_pairs_too(served):
+    *_, token = served.ask("/api/generate", {
+        "model": "small", "prompt": ASKED[0]["content"], "stream": False,
+        "options": {"num_predict": 1, "temperature": 0},
+    }).json()["context"]  # fmt: skip
+    usual = _text(served, max_tokens=1)
+    for bias in ([[token, -100]], [[token, False]], {str(token): -100}):
+        assert _text(served, max_tokens=1, logit_bias=bias) != usual
+    for wrong in ([5], [[5]], [["x", 1]], [[5, "x"]], [[5, 101]], "x"):
+        said = served.ask(CHAT, {**SHORT, "logit_bias": wrong})
+        assert (said.status, said.json()["error"]["param"][:10]) == (400, "logit_bias")
+
+
+def test_n_predict_is_a_limit(served):
+    for path, body in ((CHAT, SHORT), ("/v1/completions", {"model": "small", "prompt": "The"})):
+        found = served.ask(path, {**body, "n_predict": 2, "ignore_eos": True}).json()
+        assert found["usage"]["completion_tokens"] == 2
+        assert served.ask(path, {**body, "n_predict": 0}).json()["error"]["param"] == "n_predict"
+
+
+def test_texts_and_tokens_stand_in_one_list(served):
+    both = {"model": "small", "prompt": ["The capital", [1, 2]], "max_tokens": 2}
+    assert len(served.ask("/v1/completions", both).json()["choices"]) == 2
+    asked = {"model": "small", "input": ["The capital", [1, 2]]}
+    assert len(served.ask("/v1/embeddings", asked).json()["data"]) == 2
+    for wrong in (["a", []], ["a", 1], ["a", ["b"]], []):
+        assert served.ask("/v1/completions", {**both, "prompt": wrong}).status == 400
+
+
+@pytest.mark.parametrize(("wanted", "said"), [
+    ({"guided_choice": ["blue / red", 'a "b"']}, {"blue / red", 'a "b"'}),
+    ({"structured_outputs": {"choice": ["yes", "no"]}}, {"yes", "no"}),
+    ({"guided_regex": r"[x/]{3}\d"}, r"[x/]{3}\d"),
+    ({"structured_outputs": {"regex": r"\/[ab]{2}"}}, r"\/[ab]{2}"),
+    ({"guided_json": '{"const": "42"}'}, {'"42"'}),
+    ({"structured_outputs": {"json": {"const": 42}}}, {"42"}),
+    ({"structured_outputs": {"grammar": 'root ::= "a"{3}'}}, {"aaa"}),
+    ({"guided_grammar": 'root ::= "a"{3}'}, {"aaa"}),
+])  # fmt: skip
+def test_an_answer_has_the_shape_that_vllms_clients_ask_for(served, wanted, said):
+    found = _text(served, **wanted)
+    assert found in said if isinstance(said, set) else re.fullmatch(said, found)
+
+
+@pytest.mark.parametrize("wanted", [
+    {"guided_choice": []}, {"guided_choice": [1]}, {"guided_regex": "("}, {"guided_json": "x"},
+    {"guided_json": 5}, {"structured_outputs": {"structural_tag": "{}"}},
+    {"structured_outputs": 5},
+])  # fmt: skip
+def test_a_shape_that_is_none_is_refused(served, wanted):
+    assert served.ask(CHAT, {**SHORT, **wanted}).status == 400
+
+
+def test_tokens_are_counted_before_they_are_asked_with(served):
+    used = served.ask(CHAT, SHORT).json()["usage"]["prompt_tokens"]
+    for start in ("/v1", ""):
+        told = {"object": "response.input_tokens", "input_tokens": used}
+        assert served.ask(f"{start}{CHAT[3:]}/input_tokens", SHORT).json() == told
+        asked = {"model": "small", "input": ASKED}
+        assert served.ask(f"{start}/responses/input_tokens", asked).json() == told
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/completions", "/v1/responses"])
+def test_a_prompt_that_does_not_fit_is_told_in_the_words_that_clients_look_for(served, path):
+    long = "hello " * 1000
+    body = {CHAT: {"messages": [{"role": "user", "content": long}]},
+            "/v1/completions": {"prompt": long}}.get(path, {"input": long})  # fmt: skip
+    error = served.ask(path, {"model": "small", **body}).json()["error"]
+    assert error["message"].startswith("This model's maximum context length is 512 tokens. ")
+    assert (error["code"], error["n_ctx"]) == ("context_length_exceeded", 512)
+    assert error["n_prompt_tokens"] > 1000
+
+
+def test_the_address_that_clients_know_tells_of_its_health(served):
+    assert served.ask("/v1/health").json()["status"] == "ok"

@@ -186,6 +186,9 @@ def bounded(sampling: Sampling, *, templated: bool) -> Sampling:
 def overflow(what: str, count: int, limit: int, trained: int | None) -> ContextOverflow:
     """The error for ``what`` of ``count`` tokens where the context holds ``limit``."""
     message = f"the {what} has {count} tokens, and the context of this model holds {limit}"
+    hint = "shorten it, or use a model with a longer context"
     if trained and trained > max(count, limit):
-        return ContextOverflow(message, f"raise --ctx-size, up to {trained}")
-    return ContextOverflow(message, "shorten it, or use a model with a longer context")
+        hint = f"raise --ctx-size, up to {trained}"
+    found = ContextOverflow(message, hint)
+    found.tokens, found.limit = count, limit
+    return found

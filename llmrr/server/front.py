@@ -18,7 +18,7 @@ from llmrr.server.security import Security
 logger = logging.getLogger("llmrr.access")
 
 # What is told without a key: that the server is there, the page, what its protocols are.
-OPEN: Final = frozenset(("/health", "/openapi.json", "/favicon.ico", *TABLE))
+OPEN: Final = frozenset(("/health", "/v1/health", "/openapi.json", "/favicon.ico", *TABLE))
 LEFT: Final = 499  # nginx's status for a client that left before its answer
 Ended = Callable[[str, str, int, float], None]
 
@@ -71,7 +71,7 @@ class Front:
     def _admitted(self, scope: Scope) -> Caller:
         """Who asks. Raises what keeps him out."""
         path, security = scope["path"], self._security
-        if self._is_draining() and path not in ("/health", "/metrics"):
+        if self._is_draining() and path not in ("/health", "/v1/health", "/metrics"):
             raise Draining("the server is about to end", "ask again in a while")
         keyring = security.keyring()
         if not keyring or path in OPEN:

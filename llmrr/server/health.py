@@ -1,6 +1,7 @@
 """Whether the server is up, and its figures."""
 
 import time
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -36,11 +37,14 @@ async def metrics(request: Request) -> Response:
     return Response(text, media_type=exposition.MEDIA_TYPE)
 
 
-ROUTES = [Route("/health", health), Route("/metrics", metrics)]
+# The second one is what clients find that know no more than the address that ends in ``/v1``.
+ROUTES = [Route("/health", health), Route("/v1/health", health), Route("/metrics", metrics)]
 _EXPOSED = {"description": "The figures.", "content": {"text/plain": {"schema": TEXT}}}
+_IS_UP: Final = {
+    "get": operation("Whether it is up.", answer(shape(["status", "version", "requests"])))
+}
 PATHS: Paths = {
     "/metrics": {"get": operation("Figures for Prometheus.", _EXPOSED)},
-    "/health": {
-        "get": operation("Whether it is up.", answer(shape(["status", "version", "requests"])))
-    }
+    "/health": _IS_UP,
+    "/v1/health": _IS_UP,
 }

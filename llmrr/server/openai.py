@@ -10,15 +10,23 @@ from llmrr.choosing.scoring import Scored, scored
 from llmrr.protocols import openai
 from llmrr.server import reading
 from llmrr.server.answering import respond
-from llmrr.server.openai_paths import CHAT_PATH, COMPLETION_PATH
+from llmrr.server.openai_paths import CHAT_COUNT_PATH, CHAT_PATH, COMPLETION_PATH
 from llmrr.server.openapi import Paths
+from llmrr.server.prompt_sizes import count, counted
 from llmrr.server.service import Service
+from llmrr.server.telling import as_json
 
 
 async def chat_completions(request: Request) -> Response:
     """``POST /v1/chat/completions``."""
     asked = openai.chat(await reading.json_object(request))
     return await respond(request, asked, openai.ChatWriter)
+
+
+async def input_tokens(request: Request) -> Response:
+    """``POST /v1/chat/completions/input_tokens``, as llama-server has it."""
+    asked = openai.chat(await reading.json_object(request))
+    return as_json(counted(await count(request.app.state.service, asked)))
 
 
 async def completions(request: Request) -> Response:
@@ -40,10 +48,16 @@ async def completions(request: Request) -> Response:
 ROUTES = [
     Route(start + path, endpoint, methods=["POST"])
     for start in ("/v1", "")
-    for path, endpoint in (("/chat/completions", chat_completions), ("/completions", completions))
-]
+    for path, endpoint in (
+        ("/chat/completions", chat_completions), ("/completions", completions),
+        ("/chat/completions/input_tokens", input_tokens),
+    )
+]  # fmt: skip
 PATHS: Paths = {
     start + path: item
     for start in ("/v1", "")
-    for path, item in (("/chat/completions", CHAT_PATH), ("/completions", COMPLETION_PATH))
-}
+    for path, item in (
+        ("/chat/completions", CHAT_PATH), ("/completions", COMPLETION_PATH),
+        ("/chat/completions/input_tokens", CHAT_COUNT_PATH),
+    )
+}  # fmt: skip

@@ -110,10 +110,11 @@ def posts(summary: str, body: Schema, good: Schema, streams: str | None = SSE) -
 CHAT_PATH: Final = posts("A chat completion.", CHAT, _completed("chat.completion"))
 COMPLETION_PATH: Final = posts("A completion.", _COMPLETION, _completed("text_completion"))
 RESPONSE_PATH: Final = posts("A response.", _RESPONSE, RESPONDED)
+_COUNT: Final = shape(["object", "input_tokens"], input_tokens={"type": "integer"})
 COUNT_PATH: Final = posts(
-    "How many tokens a response would be asked with.", _RESPONSE,
-    shape(["object", "input_tokens"], input_tokens={"type": "integer"}), None,
-)  # fmt: skip
+    "How many tokens a response would be asked with.", _RESPONSE, _COUNT, None
+)
+CHAT_COUNT_PATH: Final = posts("How many tokens a chat has.", CHAT, _COUNT, None)
 EMBEDDING_PATH: Final = posts("Vectors of texts.", _EMBEDDING, _VECTORS, None)
 MODELS_PATH: Final = {
     "get": operation("The models.", answer(shape(["object", "data"], data=listed(MODEL))))

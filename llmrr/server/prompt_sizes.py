@@ -11,6 +11,11 @@ async def count(service: Service, asked: Asked) -> int:
     return await service.metered(lambda: _count(service, asked), lambda found: 0)
 
 
+def counted(tokens: int) -> dict[str, object]:
+    """The answer, as OpenAI has it."""
+    return {"object": "response.input_tokens", "input_tokens": tokens}
+
+
 def _count(service: Service, asked: Asked) -> int:
     opened = service.open(asked.model, asked.request)
     found = opened.prompt_tokens(asked.request)

@@ -27,11 +27,20 @@ class TooLarge(InvalidRequest):
     status = 413
 
 
+class Encoded(InvalidRequest):
+    """A body that is compressed."""
+
+    status = 415
+
+
 async def body(request: Request, most: int | None = None) -> bytes:
     """The bytes of the body, ``[serve] max_body`` at most unless it is said. Raises ``TooLarge``,
-    without reading what is too much, and ``NotArrived`` for what does not come in time."""
+    without reading what is too much, ``NotArrived`` for what does not come in time, and
+    ``Encoded``."""
     if most is None:
         most = request.app.state.service.limits.max_body
+    if (coding := request.headers.get("content-encoding", "identity")) != "identity":
+        raise Encoded(f"content-encoding: {coding[:40]} is not read here", "send it as it is")
     stated = request.headers.get("content-length", "")
     if stated.isdecimal() and int(stated) > most:
         raise TooLarge(f"the request has {int(stated)} bytes", f"{most} at most")

@@ -16,7 +16,7 @@ from llmrr.server.answering import respond
 from llmrr.server.kept_responses import KeptResponses
 from llmrr.server.openai_paths import COUNT_PATH, RESPONDED, RESPONSE_PATH
 from llmrr.server.openapi import Paths, answer, operation, parameter, shape
-from llmrr.server.prompt_sizes import count
+from llmrr.server.prompt_sizes import count, counted
 from llmrr.server.telling import as_json
 from llmrr.types import Message
 
@@ -32,7 +32,7 @@ async def create(request: Request) -> Response:
 async def input_tokens(request: Request) -> Response:
     """``POST /v1/responses/input_tokens``."""
     found = await count(request.app.state.service, await _asked(request))
-    return as_json({"object": "response.input_tokens", "input_tokens": found})
+    return as_json(counted(found))
 
 
 async def _asked(request: Request) -> Asked:
@@ -58,12 +58,14 @@ ROUTES = [
     Route("/v1/responses", create, methods=["POST"]),
     Route("/responses", create, methods=["POST"]),
     Route("/v1/responses/input_tokens", input_tokens, methods=["POST"]),
+    Route("/responses/input_tokens", input_tokens, methods=["POST"]),
     Route("/v1/responses/{id}", one, methods=["GET", "DELETE"]),
 ]
 PATHS: Paths = {
     "/v1/responses": RESPONSE_PATH,
     "/responses": RESPONSE_PATH,
     "/v1/responses/input_tokens": COUNT_PATH,
+    "/responses/input_tokens": COUNT_PATH,
     "/v1/responses/{id}": {
         "get": operation("A kept response.", answer(RESPONDED), parameters=[parameter("id")]),
         "delete": operation(

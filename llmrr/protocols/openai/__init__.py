@@ -2,7 +2,8 @@
 
 ``chat_completions``, ``text_completions``, ``responses`` and ``embeddings`` understand a body and
 write an answer down. What they share: ``messages`` and ``tools``, what is said and what may be
-called; ``sampling``, how a body states the choice of the next token; ``logprobs``; ``common``.
+called; ``sampling`` and ``shapes``, how a body states the choice of the next token and what the
+answer has to obey; ``logprobs``; ``common``.
 ``errors`` has the shape of an error.
 """
 

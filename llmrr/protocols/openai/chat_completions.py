@@ -10,7 +10,7 @@ from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common
 from llmrr.protocols.openai.logprobs import chat_logprobs
 from llmrr.protocols.openai.messages import messages
-from llmrr.protocols.openai.sampling import sampling
+from llmrr.protocols.openai.sampling import limited, sampling
 from llmrr.protocols.openai.tools import offered
 from llmrr.types import Chunk, Message, Request, ToolCall
 
@@ -27,9 +27,7 @@ def chat(body: Mapping[str, Any]) -> Asked:
         given.refuse(name, why)
     if set(given.words("modalities") or ()) - {"text"}:
         raise BadField("modalities", "modalities: every answer here is text", '["text"]')
-    limit = given.whole("max_completion_tokens", 1) or given.whole("max_tokens", -1)
-    if limit == 0:
-        raise given.bad("max_tokens", "whole number of 1 or more")
+    limit = given.whole("max_completion_tokens", 1) or limited(given)
     tools, tool_choice = offered(given)
     turns, begun = _begun(given, messages(given))
     request = Request(

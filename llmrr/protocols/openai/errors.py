@@ -9,11 +9,14 @@ from llmrr.protocols import base
 def error(error: BaseException, status: int) -> dict[str, Any]:
     """An error as OpenAI's clients read it."""
     code: str | None = getattr(error, "code", None)
+    message = base.message_of(error)
+    counts: dict[str, int] = {}
     kind = "invalid_request_error" if status < 500 else "server_error"
     if isinstance(error, NotFound):
         code = code or "model_not_found"
     elif isinstance(error, ContextOverflow):
         code = "context_length_exceeded"
+        message, counts = _overflow(error, message)
     elif isinstance(error, OverBudget):
         kind = code = "insufficient_quota"
     elif isinstance(error, RateLimited) or status == 429:
@@ -23,5 +26,14 @@ def error(error: BaseException, status: int) -> dict[str, Any]:
     elif status == 403:
         kind, code = "permission_error", code or "permission_denied"
     param = getattr(error, "param", None)
-    told = {"message": base.message_of(error), "type": kind, "param": param, "code": code}
+    told = {"message": message, "type": kind, "param": param, "code": code, **counts}
     return {"error": told}
+
+
+def _overflow(error: ContextOverflow, message: str) -> tuple[str, dict[str, int]]:
+    """In the words that clients look for, to shorten a prompt or to ask a model with more room;
+    with the figures as llama-server has them, where they are known."""
+    if error.tokens is None or error.limit is None:
+        return f"This model's maximum context length is exceeded: {message}", {}
+    said = f"This model's maximum context length is {error.limit} tokens. However, {message}"
+    return said, {"n_prompt_tokens": error.tokens, "n_ctx": error.limit}

@@ -1,7 +1,7 @@
 """The messages of a chat as OpenAI's clients send them, as turns: the older shape of calls too
 (``function_call``, and the role function). What the model thought comes back as
-``reasoning_content``, or as ``reasoning``. What else stands in a message (``annotations``) is no part
-of the conversation, and is left out.
+``reasoning_content``, or as ``reasoning``. What else stands in a message (``annotations``) is no
+part of the conversation, and is left out.
 """
 
 import re

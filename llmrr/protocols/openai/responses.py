@@ -7,7 +7,8 @@ from llmrr.protocols.base import Asked
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common, items
 from llmrr.protocols.openai.messages import turn
-from llmrr.protocols.openai.sampling import format_schema, thinking
+from llmrr.protocols.openai.sampling import thinking
+from llmrr.protocols.openai.shapes import format_schema
 from llmrr.protocols.openai.tools import offered
 from llmrr.types import Message, Request, Sampling
 

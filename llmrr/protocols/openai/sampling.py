@@ -1,14 +1,14 @@
-"""How the next token is chosen, and what the answer has to obey, as OpenAI's bodies state it.
+"""How the next token is chosen, as OpenAI's bodies state it.
 
 What llama-server and vLLM take besides (``top_k``, ``min_p``, ``repeat_penalty``, ``ignore_eos``,
-``grammar``, …) is taken under their names.
+…) is taken under their names.
 """
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from llmrr.protocols.fields import BadField, Fields
+from llmrr.protocols.openai.shapes import shape
 from llmrr.types import Sampling
 
 EFFORTS: Final = {
@@ -19,7 +19,7 @@ EFFORTS: Final = {
 
 def sampling(given: Fields, limit: int | None, logprobs: int | None) -> Sampling:
     """How the next token is chosen, as a body states it."""
-    schema, grammar = _shape(given)
+    schema, grammar = shape(given)
     repeat = given.number("repeat_penalty", 0)
     return Sampling(
         temperature=given.number("temperature", 0, 2),
@@ -42,13 +42,22 @@ def sampling(given: Fields, limit: int | None, logprobs: int | None) -> Sampling
     )
 
 
+def limited(given: Fields) -> int | None:
+    """How many tokens at most; ``n_predict`` is llama-server's name for it. -1 is no limit."""
+    name = "n_predict" if given.get("max_tokens") is None else "max_tokens"
+    if (limit := given.whole(name, -1)) == 0:
+        raise given.bad(name, "whole number of 1 or more")
+    return limit
+
+
 def _seed(given: Fields) -> int | None:
     seed = given.whole("seed", -(2**63), 2**64 - 1)
     return None if seed is None or seed == -1 else seed % 2**32
 
 
 def _bias(given: Fields) -> dict[int, float] | None:
-    if (found := given.inner("logit_bias")) is None:
+    found = _pairs(given)
+    if found is None:
         return None
     bias: dict[int, float] = {}
     for token in found.given:
@@ -59,31 +68,17 @@ def _bias(given: Fields) -> dict[int, float] | None:
     return bias
 
 
-def _shape(given: Fields) -> tuple[Mapping[str, Any] | bool | None, str | None]:
-    """The schema or grammar that the answer has to obey."""
-    grammar = given.text("grammar") or given.text("guided_grammar")
-    wanted = given.inner("response_format")
-    if wanted is None:
-        schema = given.inner("json_schema") or given.inner("guided_json")
-        return (None if schema is None else schema.given), grammar
-    return format_schema(wanted), grammar
-
-
-def format_schema(wanted: Fields) -> Mapping[str, Any] | None:
-    """The schema of a ``response_format``, or of the ``format`` of ``text``. Raises ``BadField``.
-    """
-    kind = wanted.one_of("type", "text", "json_object", "json_schema")
-    if kind is None:
-        raise wanted.bad("type", "word of text, json_object, json_schema")
-    if kind == "json_schema":
-        outer = wanted.inner("json_schema") or wanted
-        if (schema := outer.inner("schema")) is None:
-            raise outer.bad("schema", "JSON Schema")
-        return schema.given
-    if kind == "json_object":
-        stated = wanted.inner("schema")
-        return {"type": "object"} if stated is None else stated.given
-    return None
+def _pairs(given: Fields) -> Fields | None:
+    """``logit_bias`` as OpenAI has it; llama-server takes pairs of a token and its bias too, false
+    for one that is never said."""
+    value = given.get("logit_bias")
+    if not isinstance(value, list):
+        return given.inner("logit_bias")
+    pairs = [one for one in value if isinstance(one, list) and len(one) == 2]
+    if len(pairs) != len(value):
+        raise given.bad("logit_bias", "list of pairs, as [[5, -100]]")
+    found = {str(token): -100 if bias is False else bias for token, bias in pairs}
+    return Fields(found, "logit_bias.")
 
 
 def _think(given: Fields) -> Any:

@@ -11,7 +11,7 @@ from llmrr.protocols.base import Answered, Asked, Event
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common
 from llmrr.protocols.openai.logprobs import completion_logprobs
-from llmrr.protocols.openai.sampling import sampling
+from llmrr.protocols.openai.sampling import limited, sampling
 from llmrr.types import Chunk, Request, TokenLogprob, Usage
 
 MOST_PROMPTS: Final = 256
@@ -21,10 +21,9 @@ def completion(body: Mapping[str, Any]) -> Asked:
     """The body of ``/v1/completions``. Raises ``InvalidRequest`` naming what is wrong."""
     given = Fields(body)
     given.refuse("suffix", "a text is gone on with, and none is filled in", "leave it out")
-    limit = 16 if given.get("max_tokens") is None else given.whole("max_tokens", -1)
-    if limit == 0 and not given.flag("echo"):
-        raise given.bad("max_tokens", "whole number of 1 or more")
-    limit = limit or 1  # with 0 the prompt alone is told
+    # With 0 of them the prompt alone is told.
+    is_silent = given.whole("max_tokens", -1) == 0 and given.flag("echo")
+    limit = 1 if is_silent else limited(given) or 16
     found = sampling(given, limit, given.whole("logprobs", 0, 20))
     n, best = _counts(given)
     if best > n and found.logprobs is None:
@@ -55,6 +54,8 @@ def texts_or_tokens(value: object) -> list[str | tuple[int, ...]]:
 
     >>> texts_or_tokens("a"), texts_or_tokens([1, 2]), texts_or_tokens([[1], [2]])
     (['a'], [(1, 2)], [(1,), (2,)])
+    >>> texts_or_tokens(["a", [1, 2]])
+    ['a', (1, 2)]
     >>> texts_or_tokens([1, "a"])
     []
     """
@@ -62,13 +63,15 @@ def texts_or_tokens(value: object) -> list[str | tuple[int, ...]]:
         return [value]
     if not isinstance(value, list):
         return []
-    if all(isinstance(one, str) for one in value):
-        return list(value)
     if all(map(_is_token, value)):
-        return [tuple(value)]
-    if all(isinstance(one, list) and one and all(map(_is_token, one)) for one in value):
-        return [tuple(one) for one in value]
+        return [tuple(value)] if value else []
+    if all(isinstance(one, str) or _are_tokens(one) for one in value):
+        return [one if isinstance(one, str) else tuple(one) for one in value]
     return []
+
+
+def _are_tokens(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_token, value))
 
 
 def _is_token(value: object) -> bool:
