@@ -246,3 +246,23 @@ def test_a_prompt_that_does_not_fit_is_told_in_the_words_that_clients_look_for(s
 
 def test_the_address_that_clients_know_tells_of_its_health(served):
     assert served.ask("/v1/health").json()["status"] == "ok"
+
+
+# -- Ollama ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_no_time_of_an_answer_is_0(served, streams):
+    """Ollama's own tests take 0 for a time that is missing; Go leaves it out."""
+    body = {"model": "small", "messages": ASKED, "stream": streams, "options": {"seed": 1}}
+    for _ in range(2):  # the second one is loaded, and known
+        last = json.loads(served.ask("/api/chat", body).body.splitlines()[-1])
+        times = [last[f"{name}_duration"] for name in ("total", "load", "prompt_eval", "eval")]
+        assert min(times) > 0
+
+
+def test_a_model_was_changed_when_it_is_listed_to_have_been(served):
+    (listed,) = (one for one in served.ask("/api/tags").json()["models"]
+                 if one["model"] == "builtin:mini")  # fmt: skip
+    shown = served.ask("/api/show", {"model": "builtin:mini"}).json()
+    assert shown["modified_at"] == listed["modified_at"] > "2020"

@@ -190,8 +190,9 @@ def _shown(service: Service, name: str | None, *, verbose: bool) -> dict[str, An
     resolved = router.resolve(name)
     if resolved.endpoint is not None:
         engine = engines.for_endpoint(resolved.endpoint, resolved.engine).engine
-        return ollama.elsewhere(resolved, engine.can)
+        return ollama.elsewhere(resolved, engine.can, service.began)
     found = router.describe(name)
+    found = replace(found, added=found.added or service.began)  # as in ``_models``
     entry = router.catalogue.entry(name)
     start = str(entry.path) if entry.provider == "file" else entry.origin
     runs = [one.can for one in engines.ENGINES if found.info.format in one.formats]

@@ -51,16 +51,16 @@ def running(held: Held, line: Mapping[str, Any] | None, expires: float) -> dict[
     return {**found, "context_length": context} if context else found
 
 
-def elsewhere(found: Resolved, can: Iterable[Feature]) -> dict[str, Any]:
+def elsewhere(found: Resolved, can: Iterable[Feature], added: float) -> dict[str, Any]:
     """What ``/api/show`` says of a model elsewhere: its provider knows the rest. ``can`` is what
-    its protocol has."""
+    its protocol has, ``added`` since when it is named, in epoch seconds."""
     assert found.endpoint is not None
     return {
         "modelfile": "", "parameters": "", "template": "", "system": found.recipe.system or "",
         "details": {**_details(None, None), "family": found.endpoint.provider},
         "model_info": {},
         "capabilities": ["completion", *(_WORDS[one] for one in _WORDS if one in can)],
-        "remote_model": found.endpoint.model, "modified_at": time_of(0.0),
+        "remote_model": found.endpoint.model, "modified_at": time_of(added),
     }  # fmt: skip
 
 

@@ -83,12 +83,13 @@ class _Writer:
             "done": True,
             "done_reason": "length" if self._reason == "length" else "stop",
             **self._more(),
+            # No time is 0: clients divide by them, and take 0 for one that was not told.
             "total_duration": max(1, nanoseconds(usage.load_s + usage.total_s)),
-            "load_duration": nanoseconds(usage.load_s),
+            "load_duration": max(1, nanoseconds(usage.load_s)),
             "prompt_eval_count": usage.prompt_tokens,
-            "prompt_eval_duration": nanoseconds(first),
+            "prompt_eval_duration": max(1, nanoseconds(first)),
             "eval_count": usage.completion_tokens,
-            "eval_duration": max(1, nanoseconds(usage.total_s - first)),  # clients divide by it
+            "eval_duration": max(1, nanoseconds(usage.total_s - first)),
         }
 
 

@@ -24,7 +24,7 @@ def shape(given: Fields) -> Shape:
     if wanted is not None:
         return Shape(format_schema(wanted), given.text("grammar"))
     schema = given.inner("json_schema")
-    own = Shape(schema and schema.given, given.text("grammar"))
+    own = Shape(None if schema is None else schema.given, given.text("grammar"))
     if own != Shape():
         return own
     outer = given.inner("structured_outputs")
