@@ -266,3 +266,29 @@ def test_a_model_was_changed_when_it_is_listed_to_have_been(served):
                  if one["model"] == "builtin:mini")  # fmt: skip
     shown = served.ask("/api/show", {"model": "builtin:mini"}).json()
     assert shown["modified_at"] == listed["modified_at"] > "2020"
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/completions"])
+def test_each_piece_tells_what_it_took_so_far_where_that_is_asked_for(served, path):
+    body = {"model": "small", "messages": ASKED, "prompt": "The capital", "max_tokens": 6,
+            "ignore_eos": True, "stream": True, "seed": 5}  # fmt: skip
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    *pieces, last = served.ask(path, {**body, "stream_options": options}).events()
+    counts = [one["usage"]["completion_tokens"] for one in pieces]
+    assert counts == sorted(counts) and counts[-1] == last["usage"]["completion_tokens"] == 6
+    assert {one["usage"]["prompt_tokens"] for one in (*pieces, last)} == {
+        last["usage"]["prompt_tokens"]
+    }
+    wrong = served.ask(path, {**body, "stream_options": {**options, "continuous_usage_stats": 1}})
+    assert wrong.json()["error"]["param"] == "stream_options.continuous_usage_stats"
+
+
+def test_a_stream_that_may_call_begins_without_a_text(scripted, engine):
+    """As OpenAI's own: an empty text would be shown before the call."""
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
+    for more, first in (({"tools": tools}, None), ({}, "")):
+        engine.replies = [reply("Yes.")]
+        events = scripted.ask(CHAT, {"messages": ASKED, "stream": True, **more}).events()
+        assert events[0]["choices"][0]["delta"] == {
+            "role": "assistant", "content": first, "refusal": None,
+        }  # fmt: skip

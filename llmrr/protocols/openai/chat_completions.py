@@ -75,20 +75,23 @@ class ChatWriter:
         self._one_call = asked.body.get("parallel_tool_calls") is False
         self._older = not asked.body.get("tools") and bool(asked.body.get("functions"))
         head = self._head("chat.completion.chunk")
-        self._ending = common.Ending(head, usage=asked.usage)
+        self._ending = common.Ending(head, about, asked)
         # What every piece of text has around it: a piece is told in a microsecond.
         self._before = common.dumps(head)[:-1] + ',"choices":[{"index":'
-        self._after = '}],"usage":null}' if asked.usage else "}]}"
+        self._after = self._ending.after()
         self.end, self.failed = self._ending.end, self._ending.failed
 
     def begin(self) -> Iterator[Event]:
-        """Every choice begins with its role."""
+        """Every choice begins with its role; one that may call has no text before it has one."""
+        content = "null" if self._asked.request.tools else '""'
         for index in range(self._asked.request.n):
-            yield self._chunk(index, '{"role":"assistant","content":"","refusal":null}')
+            yield self._chunk(index, f'{{"role":"assistant","content":{content},"refusal":null}}')
 
     def piece(self, chunk: Chunk) -> Iterator[Event]:
         """What a chunk adds to its choice, and how that ended."""
         self._ending.usage = chunk.usage or self._ending.usage
+        if self._ending.counts:
+            self._after = self._ending.after(len(chunk.tokens))
         delta = []
         if chunk.reasoning:
             delta.append(f'"reasoning_content":{encode_basestring(chunk.reasoning)}')

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from llmrr.errors import InvalidRequest
 from llmrr.protocols import base
-from llmrr.protocols.base import Asked, Event
+from llmrr.protocols.base import Answered, Asked, Event
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai.errors import error
 from llmrr.routing import cache
@@ -20,6 +21,8 @@ MOST_CHOICES: Final = 128
 def asked(request: Request, given: Fields) -> Asked:
     """A request with what the body says besides."""
     options = given.inner("stream_options")
+    if options is not None:
+        options.flag("continuous_usage_stats")
     streams = bool(given.flag("stream"))
     if options is not None and not streams:
         said = "stream_options is for an answer in pieces"
@@ -82,11 +85,23 @@ def dumps(data: Any) -> str:
 
 
 class Ending:
-    """The end of a stream: what it took, where that was asked for, or why it broke off."""
+    """The end of a stream: what it took, where that was asked for, or why it broke off. vLLM's
+    ``continuous_usage_stats`` asks for what it took so far with every piece: ``counts``."""
 
-    def __init__(self, head: Mapping[str, Any], *, usage: bool) -> None:
-        self._head, self._wanted = head, usage
+    def __init__(self, head: Mapping[str, Any], about: Answered, asked: Asked) -> None:
+        self._head, self._wanted = head, asked.usage
+        options = asked.body.get("stream_options") or {}
+        self.counts = asked.usage and options.get("continuous_usage_stats") is True
+        self._so_far = Usage(prompt_tokens=about.prompt_tokens)
         self.usage: Usage | None = None
+
+    def after(self, tokens: int = 0) -> str:
+        """What ends a piece, of so many ``tokens``, behind what its choice is told."""
+        if not self.counts:
+            return '}],"usage":null}' if self._wanted else "}]}"
+        made = self._so_far.completion_tokens + tokens
+        self._so_far = replace(self._so_far, completion_tokens=made)
+        return f'}}],"usage":{dumps(usage(self.usage or self._so_far))}}}'
 
     def end(self) -> Iterator[Event]:
         """The last events."""

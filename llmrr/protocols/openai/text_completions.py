@@ -118,9 +118,9 @@ class CompletionWriter:
         self._is_silent = asked.body.get("max_tokens") == 0
         self._echo = prompts(asked.body) if asked.body.get("echo") else ()
         self._offsets: dict[int, int] = {}
-        self._ending = common.Ending(self._head(), usage=asked.usage)
+        self._ending = common.Ending(self._head(), about, asked)
         self._before = common.dumps(self._head())[:-1] + ',"choices":[{"text":'
-        self._after = '}],"usage":null}' if asked.usage else "}]}"
+        self._after = self._ending.after()
         self.end, self.failed = self._ending.end, self._ending.failed
 
     def begin(self) -> Iterable[Event]:
@@ -133,6 +133,8 @@ class CompletionWriter:
         """What a chunk adds to its choice."""
         if chunk.usage is not None:
             self._ending.usage = self._told(chunk.usage)
+        if self._ending.counts:
+            self._after = self._ending.after(0 if self._is_silent else len(chunk.tokens))
         said, logprobs = chunk.reasoning + chunk.text, chunk.logprobs
         if self._is_silent:
             said, logprobs = "", ()
