@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from fakes import reply
-from serving import ANSWER, ASKED, Served, serving
+from serving import ANSWER, ASKED, MINI, Served, serving
 
 from llmrr.engines.templates import Template
 from llmrr.router import Router
@@ -292,3 +292,26 @@ def test_a_stream_that_may_call_begins_without_a_text(scripted, engine):
         assert events[0]["choices"][0]["delta"] == {
             "role": "assistant", "content": first, "refusal": None,
         }  # fmt: skip
+
+
+# -- names that clients have written down ---------------------------------------------------------
+
+
+def test_any_name_may_mean_one_model():
+    router = Router({**MINI, "serve": {"manage": True}})
+    with serving(router, aliases={"*": "small", "gpt-4o": "auto"}) as found:
+        found.service.require_aliases()
+        for name, model in (("gpt-3.5-turbo", "small"), ("x:latest", "small"), ("/a/b", "small"),
+                            ("builtin:mini", "builtin:mini"), ("auto", "small")):  # fmt: skip
+            said = found.ask(CHAT, {**SHORT, "model": name})
+            assert (said.status, said.headers["x-llmrr-model"]) == (200, model)
+            assert said.json()["model"] == name
+        listed = [one["id"] for one in found.ask("/v1/models").json()["data"]]
+        assert listed == ["auto", "builtin:mini", "small", "gpt-4o"]
+        assert "*:latest" not in found.ask("/api/tags").body.decode()
+        assert found.ask("/v1/models/gpt-3.5-turbo").json()["id"] == "small"
+        tokens = found.ask("/v1/embeddings", {"model": "text-embedding-3-small", "input": [1, 2]})
+        assert tokens.json()["error"]["param"] == "input"  # those of another model
+        gone = found.ask("/api/delete", {"model": "x"}, method="DELETE")
+        copied = found.ask("/api/copy", {"source": "x", "destination": "y"})
+        assert (gone.status, copied.status) == (404, 404)

@@ -48,7 +48,8 @@ def _all(service: Service) -> Iterator[dict[str, Any]]:
     owners = {one.name: _owner(one.source) for one in service.router.config.models}
     added = {one.label: int(one.added) for one in service.router.catalogue.entries()}
     names = service.names()
-    aliases = (alias for alias, meant in service.aliases.items() if meant in names or meant == AUTO)
+    stated = service.named_aliases().items()
+    aliases = (alias for alias, meant in stated if meant in names or meant == AUTO)
     for name in (AUTO, *sorted(names), *aliases):
         yield models.model(name, added.get(name, began), owners.get(name, "llmrr"))
 

@@ -76,7 +76,7 @@ async def delete(request: Request) -> Response:
     require_management(request)
     name = ollama.model_named(await reading.json_object(request))
     service: Service = request.app.state.service
-    found = service.model_of(name)
+    found = service.model_of(name, by_itself=True)
     await service.aside(lambda: managing.remove(service.router, found or name))
     service.changed()
     return Response(status_code=200)
@@ -90,7 +90,7 @@ async def copy(request: Request) -> Response:
     if not source or not name:
         raise InvalidRequest("source and destination are two names", '{"source", "destination"}')
     service: Service = request.app.state.service
-    found = service.model_of(source)
+    found = service.model_of(source, by_itself=True)
     await service.aside(lambda: managing.copy(service.router, found or source, name))
     service.changed()
     return Response(status_code=200)
@@ -154,7 +154,7 @@ def _tags(service: Service) -> Iterator[dict[str, Any]]:
     for name, one in lines.items():
         if name in names:
             yield ollama.listed(one, _info(service, one))
-    for alias, name in service.aliases.items():
+    for alias, name in service.named_aliases().items():
         if name in lines and name in names:
             yield ollama.listed(lines[name], _info(service, lines[name]), alias)
 

@@ -36,6 +36,7 @@ from llmrr.types import Request
 
 T = TypeVar("T")
 
+OTHERS: Final = "*"  # the alias of all names that mean nothing
 AUTO: Final = "auto"  # leaves the choice to the router
 # A server takes more context than its first request needs, if it fits.
 OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
@@ -77,18 +78,27 @@ class Service:
                     "import --name",
                 )
 
-    def model_of(self, name: str | None) -> str | None:
+    def model_of(self, name: str | None, *, by_itself: bool = False) -> str | None:
         """The model, or the group, that a client's name means; None leaves it to the router. A
         request names what is configured or installed, never a file or an address. Raises
-        ``NotFound``."""
-        asked = name
-        plain, aliases = (name or "").removesuffix(":latest"), self.aliases
-        name = aliases.get(name or "") or aliases.get(plain, name)
-        if name and (found := self._meant(name)):
+        ``NotFound``, ``by_itself`` also for a name that only ``*`` stands for."""
+        meant = name and (self.alias_of(name, by_itself=by_itself) or name)
+        if meant and (found := self._meant(meant)):
             return found
-        if not name or name == AUTO:
+        if not meant or meant == AUTO:
             return None
-        raise callers.no_model(asked or name)
+        raise callers.no_model(name or meant)
+
+    def alias_of(self, name: str, *, by_itself: bool = False) -> str | None:
+        """What a name of the old system stands for; ``*`` is all names that mean nothing here."""
+        aliases = self.aliases
+        found = aliases.get(name) or aliases.get(name.removesuffix(":latest"))
+        is_other = found is None and name != AUTO and not by_itself and OTHERS in aliases
+        return aliases[OTHERS] if is_other and not self._meant(name) else found
+
+    def named_aliases(self) -> dict[str, str]:
+        """The aliases that are names."""
+        return {name: meant for name, meant in self.aliases.items() if name != OTHERS}
 
     def _meant(self, name: str) -> str | None:
         """The model, or the group, of that name, which may lack the tag that it has, or have one

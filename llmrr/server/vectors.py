@@ -12,7 +12,7 @@ from llmrr.server import reading
 from llmrr.server.leaving import while_there
 from llmrr.server.openai_paths import EMBEDDING_PATH
 from llmrr.server.openapi import Paths
-from llmrr.server.service import OPTIONS, Service
+from llmrr.server.service import AUTO, OPTIONS, Service
 from llmrr.server.telling import as_json, plain
 
 
@@ -38,7 +38,7 @@ async def embed(request: Request) -> Response:
 def _require_own_tokens(service: Service, wanted: embeddings.Wanted) -> None:
     """A name of the old system is another model's, and so are the ids of its tokens: their vectors
     would be those of other words."""
-    name = service.aliases.get(wanted.model or "")
+    name = service.alias_of(wanted.model or AUTO)
     by_ids = not all(isinstance(one, str) for one in wanted.texts)
     if name is not None and by_ids and not _is_elsewhere(service, name):
         raise BadField(

@@ -18,7 +18,8 @@ SERVING: tuple[Spec, ...] = (
          "a key with may_manage.", "true", True),
     Spec("serve.aliases", TEXTS, {},
          "Names that clients of the old system ask for, each with the model or group that answers "
-         "to it, or auto.", '{ "gpt-4o" = "assistant" }', True),
+         'to it, or auto; "*" is for all names that mean nothing here, as llama-server takes any.',
+         '{ "gpt-4o" = "assistant" }', True),
     Spec("serve.hosts", NAMES, [],
          "Names besides its own address under which the server is asked, as a proxy before it "
          "sends them in Host.", '["ai.example.org"]', True),

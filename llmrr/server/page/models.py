@@ -38,7 +38,7 @@ def _found(service: Service) -> dict[str, Any]:
           for one in sorted(filter(None, groups))),
         *({"name": one, "kind": "installed", "images": _sees(router, one)} for one in installed),
         *({"name": one, "kind": "alias", "source": to, "images": _sees(router, to)}
-          for one, to in sorted(service.aliases.items()) if to in names),
+          for one, to in sorted(service.named_aliases().items()) if to in names),
     ]  # fmt: skip
     auto = {"name": AUTO, "kind": "auto", "images": any(one["images"] for one in listed)}
     return {
