@@ -315,3 +315,40 @@ def test_any_name_may_mean_one_model():
         gone = found.ask("/api/delete", {"model": "x"}, method="DELETE")
         copied = found.ask("/api/copy", {"source": "x", "destination": "y"})
         assert (gone.status, copied.status) == (404, 404)
+
+
+# -- responses -------------------------------------------------------------------------------------
+
+
+def test_what_agents_offer_besides_is_left_out_beside_functions(scripted, engine):
+    """Codex offers what OpenAI's servers run, whatever it speaks with."""
+    function = {"type": "function", "name": "shell", "parameters": {"type": "object"}}
+    hosted = [{"type": "web_search"}, {"type": "custom", "name": "x"}, {"type": "local_shell"}]
+    engine.replies = [reply("Yes."), reply("Yes.")]
+    body = {"input": "Hi", "truncation": "auto", "store": False, "prompt_cache_key": "x",
+            "include": ["reasoning.encrypted_content", "web_search_call.action.sources"],
+            "tools": [*hosted, function], "tool_choice": "auto"}  # fmt: skip
+    said = scripted.ask("/v1/responses", body)
+    assert (said.status, said.json()["truncation"]) == (200, "auto")
+    assert [one.name for one in engine.requests[0].tools] == ["shell"]
+    for wrong in ({"tools": hosted}, {"tool_choice": {"type": "web_search"}},
+                  {"tools": [{"type": "functoin"}, function]}):  # fmt: skip
+        assert scripted.ask("/v1/responses", {**body, **wrong}).status == 400
+
+
+def test_an_item_of_an_answer_is_named_by_its_id(scripted, engine):
+    """Vercel's AI SDK sends what it has been told by reference."""
+    engine.replies = [reply(("reasoning", "Hm"), "Hello", CALL, finish_reason="tool_calls"),
+                      reply("Good.")]  # fmt: skip
+    ask = "/v1/responses"
+    made = scripted.ask(ask, {"input": "Hi"}).json()["output"]
+    named = [{"type": "item_reference", "id": one["id"]} for one in made]
+    result = {"type": "function_call_output", "call_id": "call_1", "output": "sunny"}
+    user = {"role": "user", "content": "Hi"}
+    assert scripted.ask(ask, {"input": [user, *named, result]}).status == 200
+    assert engine.requests[1].messages[1] == Message(
+        "assistant", "Hello", tool_calls=(CALL,), reasoning="Hm"
+    )
+    for id in ("msg_x", made[0]["id"] + "0", None, 5):
+        said = scripted.ask(ask, {"input": [{"type": "item_reference", "id": id}, user]})
+        assert (said.status, said.json()["error"]["param"]) == (404, "input[0].id")

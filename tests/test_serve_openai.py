@@ -116,10 +116,10 @@ def test_a_completion_that_is_refused(served, body):
 
 
 @pytest.mark.parametrize("body", [
-    {}, {"input": ""}, {"input": []}, {"input": ["x"]}, {"input": [{"type": "item_reference"}]},
+    {}, {"input": ""}, {"input": []}, {"input": ["x"]}, {"input": [{"type": "x"}]},
     {"input": "a", "background": True}, {"input": "a", "conversation": "c"},
-    {"input": "a", "prompt": {"id": "p"}}, {"input": "a", "truncation": "auto"},
-    {"input": "a", "include": ["file_search_call.results"]}, {"input": "a", "temperature": 3},
+    {"input": "a", "prompt": {"id": "p"}}, {"input": "a", "truncation": "x"},
+    {"input": "a", "include": ["file_search"]}, {"input": "a", "temperature": 3},
     {"input": "a", "tools": [{"type": "web_search"}]}, {"input": "a", "text": {"format": {}}},
     {"input": "a", "previous_response_id": "resp_1"}, {"input": "a", "max_output_tokens": 0},
     {"input": [{"type": "function_call", "name": "f", "arguments": "{}"}]},

@@ -2,9 +2,9 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
-from llmrr.errors import NotFound
+from llmrr.errors import InvalidRequest, NotFound
 from llmrr.server.streaming import dumps
 from llmrr.types import Message
 
@@ -49,6 +49,26 @@ class KeptResponses:
         self._kept.move_to_end(id)
         return found
 
+    def resolved(self, owner: str, given: object) -> object:
+        """The input of a request, with the items that it only names. Raises ``NoItem``."""
+        if not isinstance(given, list):
+            return given
+        return [
+            self._item(owner, one.get("id"), f"input[{at}].id")
+            if isinstance(one, Mapping) and one.get("type") == "item_reference" else one
+            for at, one in enumerate(given)
+        ]
+
+    def _item(self, owner: str, id: object, param: str) -> Mapping[str, Any]:
+        """An item of an answer; its id begins as that of its response, behind the prefix."""
+        key = id.partition("_")[2][:32] if isinstance(id, str) else ""
+        found = self._kept.get(f"resp_{key}")
+        items = found.response["output"] if found is not None and found.owner == owner else ()
+        for item in items:
+            if item["id"] == id:
+                return cast("Mapping[str, Any]", item)
+        raise NoItem(id, param)
+
     def forget(self, owner: str, id: str) -> None:
         """Keep it no longer. Raises ``NotFound``."""
         self._bytes -= self.of(owner, id).bytes
@@ -66,6 +86,18 @@ class NoResponse(NotFound):
         self.param = param
         if param is not None:
             self.status, self.code = 400, f"{param.removesuffix('_id')}_not_found"
+
+
+class NoItem(InvalidRequest):
+    """No item of that id is kept."""
+
+    status = 404
+    code = "item_not_found"
+
+    def __init__(self, id: object, param: str) -> None:
+        shown = repr(id)[:80]
+        super().__init__(f"no item {shown} is kept", "send the item itself, as with store: false")
+        self.param = param
 
 
 def _bytes(message: Message) -> int:

@@ -38,9 +38,11 @@ async def input_tokens(request: Request) -> Response:
 async def _asked(request: Request) -> Asked:
     kept: KeptResponses = request.app.state.service.responses
     body = await reading.json_object(request)
+    owner = callers.current().name
+    body = {**body, "input": kept.resolved(owner, body.get("input"))}
     before: Sequence[Message] = ()
     if (id := Fields(body).text("previous_response_id")) is not None:
-        before = kept.of(callers.current().name, id, "previous_response_id").messages
+        before = kept.of(owner, id, "previous_response_id").messages
     return response(body, before)
 
 

@@ -17,7 +17,19 @@ _REFUSED: Final = {
     "conversation": "conversations are kept by previous_response_id alone",
     "prompt": "no prompts are kept here",
 }
-_INCLUDED: Final = ("message.output_text.logprobs", "reasoning.encrypted_content")
+_INCLUDED: Final = (
+    "message.output_text.logprobs", "reasoning.encrypted_content",
+    # Of these there is nothing here to include.
+    "message.input_image.image_url", "computer_call_output.output.image_url",
+    "file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
+    "code_interpreter_call.outputs",
+)  # fmt: skip
+# What OpenAI's own servers run, and agents (Codex) offer beside their functions. Of some there is a
+# name with a date.
+_HOSTED: Final = (
+    "web_search", "file_search", "computer", "code_interpreter", "image_generation", "mcp",
+    "local_shell", "shell", "apply_patch", "custom", "namespace", "tool_search",
+)  # fmt: skip
 
 
 def response(body: Mapping[str, Any], before: Sequence[Message] = ()) -> Asked:
@@ -26,10 +38,8 @@ def response(body: Mapping[str, Any], before: Sequence[Message] = ()) -> Asked:
     given = Fields(body)
     for name, why in _REFUSED.items():
         given.refuse(name, why)
-    if given.one_of("truncation", "auto", "disabled") == "auto":
-        said = "truncation: a conversation is never cut here"
-        raise BadField("truncation", said, '"disabled"', code="unsupported_value")
-    tools, tool_choice = offered(given)
+    given.one_of("truncation", "auto", "disabled")  # what does not fit is told, and never cut
+    tools, tool_choice = offered(_served(given))
     system: tuple[Message, ...] = ()
     if (instructions := given.text("instructions")) is not None:
         system = (turn({"role": "system", "content": instructions}, "instructions"),)
@@ -48,6 +58,19 @@ def response(body: Mapping[str, Any], before: Sequence[Message] = ()) -> Asked:
         choice=common.choice(given),
         body=body,
     )
+
+
+def _served(given: Fields) -> Fields:
+    """The body without the tools that nobody here runs, where there are functions besides: a model
+    that may call them need not."""
+    listed = given.listed("tools") or ()
+    left = [one for one in listed if not _is_hosted(one)]
+    return Fields({**given.given, "tools": left}) if left else given
+
+
+def _is_hosted(tool: object) -> bool:
+    kind = tool.get("type") if isinstance(tool, Mapping) else None
+    return isinstance(kind, str) and kind.startswith(_HOSTED)
 
 
 def _sampling(given: Fields) -> Sampling:
