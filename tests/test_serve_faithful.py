@@ -294,6 +294,28 @@ def test_a_stream_that_may_call_begins_without_a_text(scripted, engine):
         }  # fmt: skip
 
 
+@pytest.mark.parametrize("options", [
+    {"seed": 2**63 - 1}, {"seed": -5}, {"top_k": -1}, {"top_p": 1.5}, {"min_p": -1},
+    {"typical_p": 2.0}, {"temperature": -1}, {"num_ctx": 0, "num_gpu": -1, "num_thread": 0},
+])  # fmt: skip
+def test_a_number_beyond_its_range_is_its_end(served, options):
+    """As in Ollama, which refuses none: the seeds of its own tests have 63 bits."""
+    body = {"model": "small", "prompt": "Hi", "stream": False, "options": {"num_predict": 2}}
+    body["options"] |= options
+    assert served.ask("/api/generate", body).status == 200
+
+
+def test_a_seed_of_many_bits_is_one_of_few(scripted, engine):
+    for seed in (2**63 - 1, "5", 2**40 + 7):
+        engine.replies = [reply("Yes.")]
+        body = {"model": "small", "prompt": "Hi", "options": {"seed": seed, "top_k": -3}}
+        scripted.ask("/api/generate", {**body, "think": "max"})
+    asked = [one.sampling for one in engine.requests]
+    assert [(one.seed, one.top_k, one.think) for one in asked] == [
+        (2**32 - 1, 0, "high"), (5, 0, "high"), (7, 0, "high"),
+    ]  # fmt: skip
+
+
 # -- names that clients have written down ---------------------------------------------------------
 
 

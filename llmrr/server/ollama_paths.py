@@ -28,7 +28,7 @@ _COMMON: Final[dict[str, Schema]] = {
     "keep_alive": {"type": ["string", "number", "null"],
                    "pattern": r"^[+-]?([0-9]+|([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+)$"},
     "format": {"anyOf": [{"enum": ["", "json", None]}, OBJECT]},
-    "think": {"enum": [True, False, None, "low", "medium", "high"]},
+    "think": {"enum": [True, False, None, "low", "medium", "high", "max"]},
     "logprobs": FLAG, "top_logprobs": whole(0, 20),
 }  # fmt: skip
 _BASE64: Final[Schema] = {"type": "string", "minLength": 4, "pattern": "^([A-Za-z0-9+/]{4})+$"}

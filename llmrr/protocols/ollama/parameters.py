@@ -16,6 +16,10 @@ _DURATION: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 FOREVER: Final = float("inf")
 # What its numbers below one say: as it thinks best, or no limit.
 _OPEN: Final = ("num_predict", "num_ctx", "num_gpu", "num_thread", "seed")
+_RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "temperature": (0, float("inf")), "top_k": (0, float("inf")), "top_p": (0, 1),
+    "min_p": (0, 1), "typical_p": (0, 1),
+}  # fmt: skip
 
 
 def options(given: Fields) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -31,7 +35,7 @@ def options(given: Fields) -> tuple[dict[str, Any], dict[str, Any]]:
             if name == "stop":
                 sampling["stop"] = found.words("stop")
                 continue
-            more = parameters.read_options([(name, _text(value))])
+            more = parameters.read_options([(name, _text(_within(name, value)))])
         except UsageError as error:
             why = error.message.removeprefix(f"-o {name} ")
             raise BadField(f"options.{name}", f"options.{name} = {why}") from None
@@ -44,6 +48,21 @@ def _is_open(name: str, value: object) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     lowest = 0 if name in ("num_gpu", "seed") else 1
     return is_number and name in _OPEN and value < lowest  # type: ignore[operator]
+
+
+def _within(name: str, value: object) -> object:
+    """Ollama takes any number: one beyond its range has the effect of the range's end, and of a
+    seed (those of Go have 63 bits) the last bits count.
+
+    >>> _within("top_k", -1), _within("top_p", 1.5), _within("seed", 2**40 + 7), _within("x", -1)
+    (0, 1, 7, -1)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return value
+    if name == "seed" and value == value // 1:
+        return int(value) % 2**32
+    low, high = _RANGES.get(name, (value, value))
+    return min(max(value, low), high)
 
 
 def _text(value: object) -> str:
@@ -83,14 +102,16 @@ def _seconds(value: object) -> float | None:
 
 
 def think(given: Fields) -> Think | None:
-    """How much is to be thought: true, false, or low, medium, high."""
+    """How much is to be thought: true, false, or low, medium, high, max."""
     value = given.get("think")
     if value is None or isinstance(value, bool):
         return None if value is None else "medium" if value else "off"
     if value in ("low", "medium", "high"):
         found: Think = value
         return found
-    raise given.bad("think", "word of true, false, low, medium, high")
+    if value == "max":
+        return "high"
+    raise given.bad("think", "word of true, false, low, medium, high, max")
 
 
 def shape(given: Fields) -> Mapping[str, Any] | None:
