@@ -316,6 +316,13 @@ def test_a_seed_of_many_bits_is_one_of_few(scripted, engine):
     ]  # fmt: skip
 
 
+def test_what_there_is_not_is_not_found(served):
+    for path, body in (("/api/chat", {"messages": ASKED}), ("/api/show", {}), ("/api/embed", {})):
+        said = served.ask(path, {"model": "nope", "input": "x", **body})
+        assert (said.status, said.json()["error"][:11]) == (404, "not found: ")
+        assert '"nope"' in said.json()["error"]
+
+
 # -- names that clients have written down ---------------------------------------------------------
 
 

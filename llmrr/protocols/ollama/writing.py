@@ -13,8 +13,9 @@ from llmrr.types import Chunk, FinishReason, TokenLogprob, ToolCall, Usage
 
 
 def error(error: BaseException, status: int) -> dict[str, Any]:
-    """An error as Ollama's clients read it."""
-    return {"error": base.message_of(error)}
+    """An error as Ollama's clients read it; some look for these words, to fetch the model."""
+    start = "not found: " if status == 404 else ""
+    return {"error": start + base.message_of(error)}
 
 
 def loaded(model: str, *, is_chat: bool, keeps: bool) -> dict[str, Any]:
