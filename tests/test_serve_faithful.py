@@ -11,9 +11,10 @@ import pytest
 from fakes import reply
 from serving import ANSWER, ASKED, MINI, Served, serving
 
+from llmrr.engines.remote.openai import OpenAI
 from llmrr.engines.templates import Template
 from llmrr.router import Router
-from llmrr.types import Message, ToolCall
+from llmrr.types import Endpoint, Message, Request, ToolCall
 
 CALL = ToolCall("call_1", "weather", '{"city": "Rome"}')
 
@@ -83,6 +84,21 @@ def test_a_thought_that_nothing_followed_is_no_turn(scripted, engine):
     thought = {"type": "reasoning", "id": "rs_1", "summary": short}
     scripted.ask("/v1/responses", {"input": [thought, *ASKED]})
     assert engine.requests[0].messages == (Message("user", ASKED[0]["content"]),)
+
+
+@pytest.mark.parametrize(("source", "base_url", "recalled"), [
+    ("openai:x", "http://127.0.0.1:9/v1", [True, True]), ("openai:x", None, [False, False]),
+    ("deepseek:x", None, [False, True]), ("groq:x", None, [False, False]),
+])  # fmt: skip
+def test_a_provider_is_told_what_was_thought_where_it_takes_it(source, base_url, recalled):
+    provider, _, model = source.partition(":")
+    asked = Request(messages=(
+        Message("user", "a"), Message("assistant", "b", reasoning="Hm"), Message("user", "c"),
+        Message("assistant", "", tool_calls=(CALL,), reasoning="Hm"),
+        Message("tool", "sunny", tool_call_id="call_1"),
+    ))  # fmt: skip
+    sent = OpenAI(Endpoint(provider, model, base_url=base_url)).call(asked).body["messages"]
+    assert ["reasoning_content" in one for one in sent if one["role"] == "assistant"] == recalled
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "thinking"])

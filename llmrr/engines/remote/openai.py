@@ -82,7 +82,9 @@ class OpenAI:
                     raise missing(f"{self._name}, for a raw prompt,", name)
             return Call(self._path("completions"), {**body, "prompt": request.prompt})
         hints = self._name in HINTED
-        body["messages"] = [turn(one, hints=hints) for one in request.messages]
+        body["messages"] = [
+            turn(one, hints=hints, thoughts=self._recalls(one)) for one in request.messages
+        ]
         if request.tools:
             body["tools"] = [
                 {"type": "function", "function": function(one, hints=hints)}
@@ -105,6 +107,13 @@ class OpenAI:
         return [one["embedding"] for one in sorted(document["data"], key=lambda one: one["index"])]
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _recalls(self, message: Message) -> bool:
+        """Whether a turn is sent with what was thought before it: servers of one's own give it to
+        the template; DeepSeek wants it before calls, and before nothing else; OpenAI refuses it."""
+        if self._name == "deepseek":
+            return bool(message.tool_calls)
+        return self._name == "openai" and not self._own
 
     def _path(self, name: str) -> str:
         return f"/{name}"
@@ -209,8 +218,9 @@ class Chunks(Reader):
             )
 
 
-def turn(message: Message, *, hints: bool = False) -> dict[str, Any]:
-    """A message as the protocol has it."""
+def turn(message: Message, *, hints: bool = False, thoughts: bool = False) -> dict[str, Any]:
+    """A message as the protocol has it, with what was thought before it as vLLM, llama-server and
+    DeepSeek name that."""
     content: object = message.content
     if message.images:
         content = [
@@ -232,6 +242,8 @@ def turn(message: Message, *, hints: bool = False) -> dict[str, Any]:
         found["tool_call_id"] = message.tool_call_id
     if message.name and hints:
         found["name"] = message.name
+    if message.reasoning and thoughts:
+        found["reasoning_content"] = message.reasoning
     return found
 
 
