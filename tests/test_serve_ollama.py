@@ -18,8 +18,10 @@ from provider_servers import KEY, Fault, Said
 from serving import ANSWER, ASKED, MINI, Served, serving
 from test_serve_anthropic import CALL, upstream
 
+from llmrr.engines.base import Footprint
 from llmrr.errors import LlmrrError
 from llmrr.pool.deciding import Held, Rules, due, expired
+from llmrr.protocols import ollama
 from llmrr.protocols.fields import Fields
 from llmrr.protocols.ollama import conversation, parameters
 from llmrr.router import Router
@@ -230,6 +232,17 @@ def test_the_context_that_a_model_has_is_told(own):
     (listed,) = (one for one in own.ask("/api/tags").json()["models"]
                  if one["name"] == line["name"])  # fmt: skip
     assert line["digest"] == listed["digest"]
+    (held,) = own.service.router.loaded()
+    assert (line["size"], line["size_vram"]) == (held.footprint.total, 0)
+    assert 1e6 < line["size"] < 1e8
+
+
+def test_what_lies_on_an_accelerator_is_told_apart():
+    held = Held("key", "small", 60, 0.0, footprint=Footprint(100, 40))
+    line = ollama.running(held, None, 0.0)
+    assert (line["size"], line["size_vram"]) == (100, 40)
+    line = ollama.running(held._replace(footprint=None), None, 0.0)
+    assert (line["size"], line["size_vram"]) == (60, 0)
 
 
 def test_a_digest_is_the_same_after_a_restart():

@@ -49,8 +49,8 @@ class Entry:
         """As decisions see it: what is being loaded or freed is in use."""
         busy = self.leases + (self.state != "loaded")
         size, used = self.bytes or 0, self.used
-        load = getattr(self.model, "load", None)
-        return Held(self.wanted.key, self.wanted.name, size, used, busy, self.keeps, load)
+        load, takes = (getattr(self.model, name, None) for name in ("load", "footprint"))
+        return Held(self.wanted.key, self.wanted.name, size, used, busy, self.keeps, load, takes)
 
     def measure(self) -> None:
         """Find out what it takes."""
