@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 
 import pytest
+from builders import tiny_llama
 from fakes import reply
 from openai_servers import OpenAIServer
 from provider_servers import KEY
@@ -415,6 +416,25 @@ def test_several_that_fail_fail_together(scripted, engine):
     engine.replies = [reply("a"), ValueError("no")]
     assert scripted.ask(TEXT, {"prompt": ["a", "b"]}).status == 500
     assert not scripted.service.under_way
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "no model"])
+def test_a_model_file_that_cannot_be_used_is_no_fault_of_who_asks(tmp_path, how):
+    file = tmp_path / "m.gguf"
+    whole = tiny_llama(file).read_bytes()
+    file.write_bytes(b"hello" if how == "no model" else whole[: len(whole) // 2])
+    if how == "gone":
+        file.unlink()
+    with serving(Router({"models": [{"name": "broken", "source": f"file:{file}"}]})) as served:
+        body = {"model": "broken", "messages": ASKED, "stream": False, "max_tokens": 1}
+        said = [served.ask(path, body) for path in (CHAT, "/v1/messages", "/api/chat")]
+        said.append(served.ask("/v1/embeddings", {"model": "broken", "input": "x"}))
+        assert [one.status for one in said] == [500] * 4
+        openais, anthropics = said[0].json()["error"], said[1].json()["error"]
+        assert (openais["type"], openais["code"]) == ("server_error", None)
+        assert "m.gguf" in openais["message"] and anthropics["type"] == "api_error"
+        missing = served.ask(CHAT, {**body, "model": "none"})
+        assert (missing.status, missing.json()["error"]["code"]) == (404, "model_not_found")
 
 
 # -- responses -------------------------------------------------------------------------------------
