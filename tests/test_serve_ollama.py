@@ -75,6 +75,23 @@ def test_an_answer_whole_and_in_lines(served, path, body, text):
         assert datetime.fromisoformat(one["created_at"]).tzinfo is not None
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_of_the_cache_took_the_time_that_it_took(stream):
+    with serving() as found:
+        body = {**PROMPT, "stream": stream}
+        for _ in range(100):  # an answer is kept soon after it was given
+            began = time.monotonic()
+            said = found.ask("/api/generate", body)
+            took = (time.monotonic() - began) * 1e9
+            if "x-llmrr-cache" in said.headers:
+                break
+            time.sleep(0.02)
+        again = lines(said)[-1] if stream else said.json()
+        assert 10_000 < again["eval_duration"] == again["total_duration"] < took
+        assert again["load_duration"] == again["prompt_eval_duration"] == 0
+        assert (again["prompt_eval_count"], again["eval_count"]) == (10, 9)
+
+
 def test_an_answer_that_is_cut(served):
     options = {"temperature": 0, "num_predict": 3, "num_ctx": 256, "mirostat": 1, "nonsense": 2}
     said = lines(served.ask("/api/generate", {**PROMPT, "options": options}))

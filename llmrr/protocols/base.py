@@ -46,7 +46,8 @@ class Asked:
 class Answered(NamedTuple):
     """Who answers: the name under which the client asked, the model that was taken, and the
     ``decision`` as ``llmrr route --json`` has it. ``prompt_tokens`` are how many tokens the prompt
-    has, where that is known before the answer ends; ``cache`` says why nothing is run."""
+    has, where that is known before the answer ends; ``cache`` says why nothing is run. ``entered``
+    is when it was asked, by ``time.monotonic``."""
 
     id: str
     created: int
@@ -55,6 +56,7 @@ class Answered(NamedTuple):
     decision: Mapping[str, Any] | None = None
     prompt_tokens: int = 0
     cache: str | None = None
+    entered: float = 0.0
 
 
 class Event(NamedTuple):

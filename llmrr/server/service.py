@@ -342,7 +342,8 @@ class Service:
         self.recent.note(id, running)
         named = asked.model or name or AUTO
         cache = answer.cache if answer else None
-        return Answered(id, int(time.time()), named, name, decision, known, cache)
+        created, entered = int(time.time()), running.entered
+        return Answered(id, created, named, name, decision, known, cache, entered)
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""
