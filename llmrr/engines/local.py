@@ -71,6 +71,11 @@ class LocalModel:
         return self._backend.threads
 
     @property
+    def largest_context(self) -> int:
+        """How many tokens a sequence may have."""
+        return self._limit
+
+    @property
     def footprint(self) -> Footprint | None:
         """What its weights take."""
         total = self.info.bytes

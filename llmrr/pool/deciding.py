@@ -12,8 +12,8 @@ GIGABYTE = 1e9
 class Held(NamedTuple):
     """A model in memory. ``used`` is when it was last of use, by the pool's clock; ``leases``
     counts who uses it now; ``keeps`` is for how many seconds it stays without that, where somebody
-    said so; ``load`` what it has to do, and ``footprint`` what it takes by its engine's account, as
-    far as that says so."""
+    said so; ``load`` what it has to do, ``footprint`` what it takes, and ``largest_context`` the
+    most tokens that a sequence may have, as far as its engine says so."""
 
     key: Hashable
     name: str
@@ -23,6 +23,7 @@ class Held(NamedTuple):
     keeps: float | None = None
     load: Load | None = None
     footprint: Footprint | None = None
+    largest_context: int | None = None
 
     def expires(self, unload_after: float) -> float:
         """When it has been idle for too long, if nobody uses it until then."""

@@ -90,6 +90,11 @@ class LlamaModel:
         return self._threads
 
     @property
+    def largest_context(self) -> int:
+        """How many tokens a sequence may have."""
+        return self._sizing.limit
+
+    @property
     def footprint(self) -> Footprint | None:
         """What it takes, as far as the file lets it be known."""
         fit = self.fit
