@@ -15,10 +15,11 @@ from serving import ASKED, MINI, serving
 from test_serve_queue import until
 
 from llmrr import database, stats
+from llmrr.cluster import Replicas
 from llmrr.config.agreeing import agreements
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.router import Router
-from llmrr.server import connection, keyring, reading
+from llmrr.server import connection, keyring, rays, reading
 from llmrr.server.callers import Caller
 from llmrr.server.keyring import hashed
 from llmrr.server.refusals import KeyLimit
@@ -267,6 +268,17 @@ def test_a_short_key_is_none_and_is_not_repeated():
     with pytest.raises(LlmrrError) as refused:
         hashed("short-secret")
     assert "short-secret" not in str(refused.value)
+
+
+def test_that_replicas_count_alone_is_told():
+    few, many = Replicas(1, 1), Replicas(1, 4)
+    limited = [KeyRules(env="A"), KeyRules(env="B", requests_per_minute=9, concurrent=0)]
+    said = rays._apart(limited, many)
+    assert said is not None
+    assert said.startswith("requests_per_minute, concurrent of keys are counted by each replica")
+    assert "4 times as much" in said
+    assert rays._apart(limited, few) is None
+    assert rays._apart([KeyRules(env="A", tokens_per_day=9)], many) is None
 
 
 # -- logs ------------------------------------------------------------------------------------------
