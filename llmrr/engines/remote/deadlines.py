@@ -9,7 +9,8 @@ from llmrr.types import Endpoint
 
 class Deadlines:
     """What is left of the times of one answer, which must end by ``deadline`` too. ``begin`` starts
-    an attempt, ``progressed`` says that a piece of the answer came."""
+    an attempt, ``progressed`` says that a piece of the answer came. All times are those of
+    ``time.monotonic``."""
 
     def __init__(self, endpoint: Endpoint, deadline: float | None = None) -> None:
         self._endpoint = endpoint
@@ -37,14 +38,13 @@ class Deadlines:
         """A new attempt: the first token may take its time again."""
         self._since, self._talks = time.monotonic(), False
 
-    def progressed(self) -> None:
+    def progressed(self, now: float) -> None:
         """A piece of the answer is here."""
-        self._since, self._talks = time.monotonic(), True
+        self._since, self._talks = now, True
 
-    def heard(self) -> None:
+    def heard(self, now: float) -> None:
         """Whoever listens asks for the next piece: the time that it took for the last one is not
         the provider's."""
-        now = time.monotonic()
         self._began += now - self._since
         self._since = now
 

@@ -48,7 +48,7 @@ class Reader:
         assembler = self._texts.get(index)
         if assembler is None:
             assembler = self._texts[index] = TextAssembler(reasoning=COMMON)
-        said, thought, _ = assembler.push(text.encode()) if text else assembler.finish()
+        said, thought, _ = assembler.add(text) if text else assembler.finish()
         return said, thought
 
     def read(self, event: Event) -> Iterator[Chunk]:

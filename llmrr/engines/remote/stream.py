@@ -51,7 +51,7 @@ class RemoteStream:
         self._queue: queue.SimpleQueue[Chunk | BaseException | None] = queue.SimpleQueue()
         self._push, self._pushes = on_chunk or self._queue.put, on_chunk is not None
         self._cancelled = threading.Event()
-        self._started = time.perf_counter()
+        self._started = time.monotonic()
         self._first: float | None = None
         self._held = 0.0  # seconds that who listens took, and not the provider
         self._said = 0  # bytes of the answer, for an estimate
@@ -182,19 +182,21 @@ class RemoteStream:
                         return
                     given = self._note(chunk)
                     yield chunk
-                    self._held += time.perf_counter() - given
-                    self._deadlines.heard()
+                    asked = time.monotonic()
+                    self._held += asked - given
+                    self._deadlines.heard(asked)
         if not self._cancelled.is_set():
             reader.end()
 
     def _note(self, chunk: Chunk) -> float:
         """Count it; when it came."""
-        self._deadlines.progressed()
-        now = time.perf_counter()
+        now = time.monotonic()
+        self._deadlines.progressed(now)
         if self._first is None:
             self._first = now
         self._said += len(chunk.text.encode()) + len(chunk.reasoning.encode())
-        self._said += sum(len(one.arguments.encode()) for one in chunk.tool_calls)
+        for one in chunk.tool_calls:
+            self._said += len(one.arguments.encode())
         return now
 
     def _closing(self) -> list[Chunk]:
@@ -216,7 +218,7 @@ class RemoteStream:
         return chunks
 
     def _usage(self) -> Usage:
-        now = time.perf_counter() - self._held
+        now = time.monotonic() - self._held
         counts = self._reader.counts
         guessed = -(-self._said // estimates.BYTES_PER_TOKEN)
         is_whole = len(self._reader.reasons) >= self._reader.choices
