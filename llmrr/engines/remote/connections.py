@@ -107,7 +107,7 @@ class _Stack:
     def fresh(self) -> _Watched | None:
         """Take the last one, where it was of use a moment ago."""
         try:
-            since, found = self._kept[-1]
+            since, _ = self._kept[-1]
             return self.get() if time.monotonic() - since < FRESH_S else None
         except (IndexError, queue.Empty):
             return None
@@ -121,7 +121,7 @@ class Pool(connectionpool.HTTPConnectionPool):
     """Connections to one host."""
 
     ConnectionCls = _Watched
-    QueueCls = _Stack
+    QueueCls = _Stack  # type: ignore[assignment]
 
     def again(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes

@@ -15,6 +15,7 @@ from llmrr.engines.remote.images import url_of
 from llmrr.engines.remote.providers import OWN_SERVER, PROVIDERS, is_own
 from llmrr.errors import ContentRefused
 from llmrr.types import (
+    UNSTATED,
     Chunk,
     Endpoint,
     FinishReason,
@@ -55,6 +56,11 @@ class OpenAI:
             self._samples[-1] = ("max_tokens", "max_completion_tokens")
         renamed = {ours for ours, _ in more}
         self._samples = [one for one in self._samples if one[0] not in renamed] + [*more]
+        known = {ours for ours, _ in self._samples}
+        known |= {"schema", "logprobs", "logit_bias", "think"}
+        if endpoint.provider == "fireworks":
+            known.add("grammar")
+        self._known = frozenset(known - self._lacks)
 
     @property
     def _own(self) -> bool:
@@ -110,11 +116,9 @@ class OpenAI:
         return f"/{name}"
 
     def _sampled(self, sampling: Sampling) -> dict[str, Any]:
-        known = {ours for ours, _ in self._samples}
-        known |= {"schema", "logprobs", "logit_bias", "think"}
-        if self._name == "fireworks":
-            known.add("grammar")
-        refuse(self._name, sampling, tuple(known - self._lacks))
+        if sampling == UNSTATED:
+            return {}
+        refuse(self._name, sampling, self._known)
         body: dict[str, Any] = {}
         for ours, theirs in self._samples:
             body |= stated(sampling, {ours: theirs})

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import replace
 
 from llmrr.engines.remote import estimates, retry, starter
 from llmrr.engines.remote.deadlines import Deadlines
@@ -207,15 +206,15 @@ class RemoteStream:
             self._told = True
         reasons: dict[int, FinishReason] = dict(self._reader.reasons)
         cancelled = self._cancelled.is_set()
-        chunks = [
+        last = self._reader.choices - 1
+        return [
             Chunk(
                 index, stop=self._reader.stops.get(index),
                 finish_reason="cancelled" if cancelled else reasons.get(index, "stop"),
+                usage=self._usage() if index == last else None,
             )
             for index in range(self._reader.choices)
         ]  # fmt: skip
-        chunks[-1] = replace(chunks[-1], usage=self._usage())
-        return chunks
 
     def _usage(self) -> Usage:
         now = time.monotonic() - self._held
