@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
 from starlette.requests import ClientDisconnect
@@ -168,8 +169,9 @@ class Service:
 
         def begin(request: Request) -> Answer:
             answer = self.router.run(
-                request, model=model, options={**OPTIONS, **asked.options}, **choice
-            )
+                replace(request, whole=not asked.stream), model=model,
+                options={**OPTIONS, **asked.options}, **choice,
+            )  # fmt: skip
             answer.held = not asked.stream
             return answer
 

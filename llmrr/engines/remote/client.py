@@ -71,8 +71,9 @@ class Client:
     def answers(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,
         party: Party,
-    ) -> Generator[Event, None, None]:  # fmt: skip
-        """Send a request; the events of the answer as they come. Raises ``Unreachable``,
+    ) -> Generator[list[Event], None, None]:  # fmt: skip
+        """Send a request; the events of the answer as they come, those that came at once together.
+        Raises ``Unreachable``,
         ``EngineFailed`` and their kin, and whatever once ``exchange`` was closed."""
         with watched(exchange):
             yield from self._answered(exchange, call, headers, deadlines, party)
@@ -80,7 +81,7 @@ class Client:
     def _answered(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,
         party: Party,
-    ) -> Generator[Event, None, None]:  # fmt: skip
+    ) -> Generator[list[Event], None, None]:  # fmt: skip
         response = self._response(exchange, call, headers, deadlines, party)
         try:
             if response.status != 200:
@@ -114,7 +115,7 @@ class Client:
     ) -> Event:
         """Send a request; the one object of its answer."""
         deadlines.begin()
-        return next(self.answers(Exchange(), call, headers, deadlines, party))
+        return next(self.answers(Exchange(), call, headers, deadlines, party))[0]
 
     def _response(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,

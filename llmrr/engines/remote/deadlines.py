@@ -9,8 +9,7 @@ from llmrr.types import Endpoint
 
 class Deadlines:
     """What is left of the times of one answer, which must end by ``deadline`` too. ``begin`` starts
-    an attempt, ``progressed`` says that a piece of the answer came. All times are those of
-    ``time.monotonic``."""
+    an attempt, ``progressed`` says that a piece of the answer came."""
 
     def __init__(self, endpoint: Endpoint, deadline: float | None = None) -> None:
         self._endpoint = endpoint
@@ -38,13 +37,14 @@ class Deadlines:
         """A new attempt: the first token may take its time again."""
         self._since, self._talks = time.monotonic(), False
 
-    def progressed(self, now: float) -> None:
+    def progressed(self) -> None:
         """A piece of the answer is here."""
-        self._since, self._talks = now, True
+        self._since, self._talks = time.monotonic(), True
 
-    def heard(self, now: float) -> None:
+    def heard(self) -> None:
         """Whoever listens asks for the next piece: the time that it took for the last one is not
         the provider's."""
+        now = time.monotonic()
         self._began += now - self._since
         self._since = now
 

@@ -5,9 +5,10 @@ by who hears it, which spares two switches of threads for every piece.
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
+from llmrr.engines.chunks import merged
 from llmrr.engines.remote import estimates, retry, starter
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Reader
@@ -17,7 +18,7 @@ from llmrr.engines.remote.faults import Party
 from llmrr.errors import LlmrrError
 from llmrr.types import Chunk, Endpoint, FinishReason, Request, Usage
 
-Opens = Callable[[Exchange, Deadlines], Generator[Event, None, None]]
+Opens = Callable[[Exchange, Deadlines], Generator[list[Event], None, None]]
 
 
 class RemoteStream:
@@ -50,7 +51,7 @@ class RemoteStream:
         self._queue: queue.SimpleQueue[Chunk | BaseException | None] = queue.SimpleQueue()
         self._push, self._pushes = on_chunk or self._queue.put, on_chunk is not None
         self._cancelled = threading.Event()
-        self._started = time.monotonic()
+        self._started = time.perf_counter()
         self._first: float | None = None
         self._held = 0.0  # seconds that who listens took, and not the provider
         self._said = 0  # bytes of the answer, for an estimate
@@ -175,22 +176,25 @@ class RemoteStream:
         self._deadlines.begin()
         self._reader = reader = self._new_reader()
         with closing(self._opens(self._exchange, self._deadlines)) as events:
-            for event in events:
-                for chunk in reader.read(event):
+            for came in events:
+                for chunk in self._chunks_of(reader, came):
                     if self._cancelled.is_set():
                         return
                     given = self._note(chunk)
                     yield chunk
-                    asked = time.monotonic()
-                    self._held += asked - given
-                    self._deadlines.heard(asked)
+                    self._held += time.perf_counter() - given
+                    self._deadlines.heard()
         if not self._cancelled.is_set():
             reader.end()
 
+    def _chunks_of(self, reader: Reader, came: list[Event]) -> Iterator[Chunk]:
+        chunks = (chunk for event in came for chunk in reader.read(event))
+        return merged(chunks) if self._request.whole and len(came) > 1 else chunks
+
     def _note(self, chunk: Chunk) -> float:
         """Count it; when it came."""
-        now = time.monotonic()
-        self._deadlines.progressed(now)
+        self._deadlines.progressed()
+        now = time.perf_counter()
         if self._first is None:
             self._first = now
         self._said += len(chunk.text.encode()) + len(chunk.reasoning.encode())
@@ -217,7 +221,7 @@ class RemoteStream:
         ]  # fmt: skip
 
     def _usage(self) -> Usage:
-        now = time.monotonic() - self._held
+        now = time.perf_counter() - self._held
         counts = self._reader.counts
         guessed = -(-self._said // estimates.BYTES_PER_TOKEN)
         is_whole = len(self._reader.reasons) >= self._reader.choices
