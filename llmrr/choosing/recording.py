@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 from llmrr import spending, stats
@@ -95,9 +94,7 @@ class Recording:
 
     def _write(self, connection: "sqlite3.Connection", entry: Entry) -> None:
         run = entry.run
-        if not entry.log or not self._keeps_words(entry.config):
-            run = replace(run, system=None, prompt=None, answer=None)
-        stats.record(connection, run)
+        stats.record(connection, run, words=entry.log and self._keeps_words(entry.config))
         tokens = run.prompt_tokens + run.completion_tokens
         spending.add(connection, run.at, run.model, run.cost, tokens)
         if entry.outcome is not None:
