@@ -178,15 +178,16 @@ def note(
     if it ``trips`` it. ``late`` is what was only known after the model was let go."""
     now = time.time() if now is None else now
     with database.errors(), database.transaction(connection):
-        record = _load(connection, key)
+        record = database.within(connection).get(("health", key)) or _load(connection, key)
         state = record.breaker
         if late:  # had it tried a breaker that is half open, it would still be doing so
             state = breaker.claimed(state, rules, now) or state
         after = state._replace(probed=None)
         if error is None or trips:
             after = breaker.after(state, rules, now, failed=error is not None)
-        health = outcome(record.health, usage, error)
-        _save(connection, key, Record(health, after))
+        record = Record(outcome(record.health, usage, error), after)
+        _save(connection, key, record)
+        database.within(connection)["health", key] = record
 
 
 def outcome(health: Health, usage: Usage | None, error: str | None = None) -> Health:
