@@ -26,6 +26,7 @@ from llmrr.errors import BadConfig, ConnectionFailed, LlmrrError, Unreachable
 
 BLOCK: Final = 1 << 16
 LARGEST_ERROR: Final = 1 << 16  # bytes of an error's body that are read
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 LARGEST_WHOLE: Final = 64 << 20  # and of an answer that is wanted as it came
 
 
@@ -134,7 +135,7 @@ class Client:
     def _sent(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines
     ) -> wire.Response:
-        body = json.dumps(call.body, separators=(",", ":")).encode()
+        body = _encode(call.body).encode()
         known = {
             "host": self._host, "content-type": "application/json",
             "user-agent": f"llmrr/{__version__}",
