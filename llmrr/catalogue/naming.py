@@ -133,7 +133,8 @@ class Catalogue:
                 "llmrr keys set OPENAI_API_KEY keeps it; replace a key that others could have read",
             )
         config = self._config()
-        model = config.model(name) or next((one for one in config.models if one.group == name), None)
+        group = (one for one in config.models if one.group == name)
+        model = config.model(name) or next(group, None)
         if model is not None:
             return self.configured(model)
         return sources.meaning(name, self._stored, self._nearest)
