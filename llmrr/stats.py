@@ -78,13 +78,19 @@ class ConversationHead:
 _COLUMNS = tuple(f.name for f in fields(Run))
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM runs"
 _values = attrgetter(*_COLUMNS)  # a tenth of the time of ``astuple``, which copies
+_WORDS = frozenset(map(_COLUMNS.index, ("system", "prompt", "answer")))
 _INSERT = f"INSERT INTO runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 
 
-def record(connection: "sqlite3.Connection", run: Run) -> int:
-    """Append a run; its id."""
+def record(connection: "sqlite3.Connection", run: Run, *, words: bool = True) -> int:
+    """Append a run, without ``words`` not what was said; its id."""
+    values = _values(run) if words else _without_words(run)
     with database.errors():
-        return connection.execute(_INSERT, _values(run)).lastrowid or 0
+        return connection.execute(_INSERT, values).lastrowid or 0
+
+
+def _without_words(run: Run) -> list[object]:
+    return [None if at in _WORDS else one for at, one in enumerate(_values(run))]
 
 
 def runs(

@@ -55,10 +55,12 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
             if value("serve.ollama"):
                 listeners.append(hosting.ollamas())
             where = " and ".join(map(hosting.address, listeners))
-            server = hosting.server(
-                service, lambda: output.note(f"listening on {where}"), host=host,
-                variables=variables,
-            )  # fmt: skip
+
+            def ready() -> None:
+                allocating.settle()
+                output.note(f"listening on {where}")
+
+            server = hosting.server(service, ready, host=host, variables=variables)
             service.require_aliases()
             service.prepare()
             with lending.lent(router, where, lambda: server.handle_exit(signal.SIGTERM, None)):

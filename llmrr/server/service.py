@@ -6,6 +6,7 @@ import contextvars
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
 from llmrr.catalogue import BUILTIN
@@ -165,8 +166,9 @@ class Service:
 
         def begin(request: Request) -> Answer:
             answer = self.router.run(
-                request, model=model, options={**OPTIONS, **asked.options}, **choice
-            )
+                replace(request, whole=not asked.stream), model=model,
+                options={**OPTIONS, **asked.options}, **choice,
+            )  # fmt: skip
             answer.held = not asked.stream
             return answer
 
