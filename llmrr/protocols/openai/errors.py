@@ -12,7 +12,7 @@ def error(error: BaseException, status: int) -> dict[str, Any]:
     message = base.message_of(error)
     counts: dict[str, int] = {}
     kind = "invalid_request_error" if status < 500 else "server_error"
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound) and status < 500:
         code = code or "model_not_found"
     elif isinstance(error, ContextOverflow):
         code = "context_length_exceeded"
