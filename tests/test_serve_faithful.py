@@ -11,8 +11,10 @@ import pytest
 from fakes import reply
 from serving import ANSWER, ASKED, MINI, Served, serving
 
+from llmrr.choosing import turns
 from llmrr.engines.remote.openai import OpenAI
 from llmrr.engines.templates import Template
+from llmrr.errors import InvalidRequest
 from llmrr.router import Router
 from llmrr.types import Endpoint, Message, Request, ToolCall
 
@@ -78,6 +80,13 @@ def test_what_a_model_thought_before_its_call_goes_back_to_it(scripted, engine, 
     assert [one.reasoning for one in asked.messages] == ["", "Hm", ""]
 
 
+def test_programs_give_back_what_was_thought_too():
+    turn = {"role": "assistant", "content": "b", "reasoning_content": "Hm"}
+    assert turns.message(turn) == Message("assistant", "b", reasoning="Hm")
+    with pytest.raises(InvalidRequest, match="reasoning_content = 5, which is no text"):
+        turns.message({**turn, "reasoning_content": 5})
+
+
 def test_a_thought_that_nothing_followed_is_no_turn(scripted, engine):
     engine.replies = [reply("Yes.")]
     short = [{"type": "summary_text", "text": "x"}]
@@ -105,8 +114,8 @@ def test_a_provider_is_told_what_was_thought_where_it_takes_it(source, base_url,
 def test_a_template_shows_what_was_thought(key):
     told = "{{ m.role }}|{{ m." + key + " or '-' }}|{{ m.content }}"
     text = "{% for m in messages %}[" + told + "]{% endfor %}"
-    turns = (Message("user", "a"), Message("assistant", "b", reasoning="Hm"), Message("user", "c"))
-    shown = Template(text).prompt(turns).text
+    said = (Message("user", "a"), Message("assistant", "b", reasoning="Hm"), Message("user", "c"))
+    shown = Template(text).prompt(said).text
     assert shown.startswith("[user|-|a][assistant|Hm|b][user|-|c]")
 
 

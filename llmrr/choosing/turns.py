@@ -3,8 +3,8 @@ content, in the forms that OpenAI's and Anthropic's clients take too.
 
 What is empty may be there: clients write out all that a turn could have. ``name`` of a turn,
 ``detail`` of an image and ``strict`` of a tool are hints: they go where the protocol has them, and
-are left out elsewhere. The ``refusal`` of a turn is what it said. All else that is unknown is
-refused.
+are left out elsewhere. The ``refusal`` of a turn is what it said, ``reasoning_content`` what was
+thought before it. All else that is unknown is refused.
 """
 
 import binascii
@@ -23,7 +23,9 @@ ROLES: Final = ("system", "user", "assistant", "tool")
 _ROLE_ALIASES: Final = {
     "developer": "system", "human": "user", "ai": "assistant", "model": "assistant",
 }  # fmt: skip
-_KEYS: Final = ("role", "content", "name", "tool_calls", "tool_call_id", "refusal")
+_KEYS: Final = (
+    "role", "content", "name", "tool_calls", "tool_call_id", "refusal", "reasoning_content",
+)  # fmt: skip
 _EXAMPLE: Final = '[{"role": "user", "content": "…"}]'
 
 
@@ -77,7 +79,9 @@ def message(given: object, place: str = "the message") -> Message:
     found = Message.of(role, *parts) if parts != [""] else Message(role, "")
     if not found.images:
         found = Message(role, found.content)
-    return Message(found.role, found.content, found.parts, calls, given.get("tool_call_id"), name)
+    thought = _stated(given, "reasoning_content", str, place) or ""
+    of = given.get("tool_call_id")
+    return Message(found.role, found.content, found.parts, calls, of, name, thought)
 
 
 def tools(given: Iterable[object]) -> tuple[Tool, ...]:
