@@ -80,7 +80,9 @@ def test_a_request_arrives_as_it_was() -> None:
         messages=(
             Message("system", "s"),
             Message.of("user", "what is ", Image(data=b"\x89PNG\0", detail="low"), "?"),
-            Message("assistant", "", tool_calls=(ToolCall("1", "f", '{"a": 1}', "sig"),)),
+            Message(
+                "assistant", "", tool_calls=(ToolCall("1", "f", '{"a": 1}', "sig"),), reasoning="Hm"
+            ),
             Message("tool", "2", tool_call_id="1", name="f"),
             Message.of("user", Image(url="data:image/png;base64,AA==")),
         ),
@@ -111,7 +113,7 @@ def test_every_field_of_what_is_sent_is_in_these_tests() -> None:
     """One that is added to the vocabulary needs its way back."""
     known = {
         Request: "messages prompt n sampling tokens tools tool_choice begun deadline",
-        Message: "role content parts tool_calls tool_call_id name",
+        Message: "role content parts tool_calls tool_call_id name reasoning",
         Image: "url data media_type detail",
         Tool: "name description parameters strict",
         ToolCall: "id name arguments signature",
