@@ -187,7 +187,9 @@ class Answer(Iterator[Chunk]):
             self._parts.append(chunk.text)
             self.finish_reason = chunk.finish_reason or self.finish_reason
         self._watched = True
-        self._said = self._said or bool(chunk.text or chunk.reasoning or chunk.tool_calls)
+        self._said = self._said or bool(
+            chunk.text or chunk.reasoning or chunk.tool_calls or chunk.call_pieces
+        )
         if counted := len(chunk.tokens or chunk.logprobs):
             self._tokens += counted
         elif chunk.text or chunk.reasoning:
