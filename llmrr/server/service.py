@@ -170,7 +170,7 @@ class Service:
             answer = self.router.run(
                 request, model=model, options={**OPTIONS, **asked.options}, **choice
             )
-            answer.held = not asked.stream
+            answer.held, answer.in_pieces = not asked.stream, asked.stream
             return answer
 
         def begin_all() -> Answer:

@@ -29,7 +29,8 @@ class Spoken(NamedTuple):
 
 class Parser:
     """Reads one answer; ``tools`` are those that there are, by name. However the text is cut into
-    pieces, the same comes of it. What never begins a call stays text; space around one is dropped.
+    pieces, the same comes of it. What never begins a call stays text; space around one is dropped,
+    and what is cut behind one before it is known to be another.
 
     A call that has begun stays one, whatever comes, as it was told already: one that is cut or
     broken has for arguments what the model wrote of them. The answer's finish reason says that it
@@ -74,6 +75,9 @@ class Parser:
         if self._rest is not None:
             return self._followed(self._rest, last=last)
         start = self._start()
+        if last and self._trim and self._is_unfinished(start):
+            self._held = ""
+            return False
         if start is None:
             self._spoken.texts.append(self._take(len(self._held) if last else self._safe()))
             return False
@@ -88,6 +92,14 @@ class Parser:
         else:
             self._spoken.texts.append(self._take(start + 1))
         return True
+
+    def _is_unfinished(self, start: int | None) -> bool:
+        """Is what is held, behind a call, the beginning of another one or of what closes it?"""
+        if start is not None:
+            words, mark = self._held[:start].strip(), self._held[start:]
+            return not words and self._syntax.read(mark, self._tools, last=False) is MORE
+        bare = self._held.lstrip()
+        return any(one.startswith(bare) for one in (*self._leads, *self._syntax.triggers))
 
     def _followed(self, rest: Rest, *, last: bool) -> bool:
         """Read what belongs to the call before."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from llmrr.engines.base import Text
 from llmrr.engines.remote.client import Call
-from llmrr.engines.remote.dialect import Counts, Reader, missing, refuse, schema_of, stated
+from llmrr.engines.remote.dialect import Counts, Reader, ended, missing, refuse, schema_of, stated
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party, in_stream
 from llmrr.engines.remote.images import url_of
@@ -175,14 +175,16 @@ class Chunks(Reader):
             text, within = self.apart(index, text)
             thought += within
         logprobs = _logprobs(choice.get("logprobs"))
+        calls: list[Chunk] = []
         for place, call in enumerate(delta.get("tool_calls") or ()):
             said = call.get("function") or {}
-            self.tools.add(
+            calls += self.tools.add(
                 index, call.get("index", place), id=call.get("id"), name=said.get("name"),
                 arguments=said.get("arguments"),
             )  # fmt: skip
         if text or thought or logprobs:
             yield Chunk(index, text, thought, logprobs=logprobs)
+        yield from calls
 
     def _ended(self, index: int, choice: Mapping[str, Any]) -> Iterator[Chunk]:
         reason = choice["finish_reason"]
@@ -194,10 +196,11 @@ class Chunks(Reader):
         if reason == "error":
             raise in_stream(self.party, {"error": choice.get("error") or "the provider failed"})
         text, thought = self.apart(index, "")
-        calls = self.tools.take(index)
-        if text or thought or calls:
-            yield Chunk(index, text, thought, tool_calls=calls)
-        self.reasons[index] = "tool_calls" if calls else REASONS.get(reason, "stop")
+        if text or thought:
+            yield Chunk(index, text, thought)
+        calls = [*self.tools.take(index)]
+        yield from calls
+        self.reasons[index] = ended(REASONS.get(reason, "stop"), called=bool(calls))
 
     def _count(self, event: Event) -> None:
         usage = event.get("usage") or (event.get("x_groq") or {}).get("usage")
