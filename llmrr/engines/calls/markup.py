@@ -66,7 +66,7 @@ class Parameters(Entries):
 class Elements(Syntax):
     """``<function=NAME>`` with an element for each parameter, inside an element ``tag``."""
 
-    closers = ">"
+    closers = "{>"
 
     def __init__(self, name: str, *signs: tuple[str, ...], tag: str) -> None:
         self.name, self.signs = name, signs

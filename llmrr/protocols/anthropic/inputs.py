@@ -39,8 +39,8 @@ class Input:
             else:
                 self._taken.append(self._held[:used])
                 self._held = self._held[used:]
-                if self._next == "more":
-                    self._complete()
+                if self._next in ("more", "first", "item"):
+                    self._note()
         return "".join(self._taken[before:])
 
     @property
@@ -50,7 +50,8 @@ class Input:
         found: dict[str, Any] = json.loads("".join(self._taken[:count]) + closed or "{}")
         return found
 
-    def _complete(self) -> None:
+    def _note(self) -> None:
+        """A value is complete, or one has begun that may be empty."""
         closed = "".join(_CLOSES[one] for one in reversed(self._open))
         self._whole = len(self._taken), closed
         self._over = not self._open
