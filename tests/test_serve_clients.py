@@ -195,11 +195,11 @@ def test_openai_responses_hear_a_call_as_it_comes(served):
     asked: Any = dict(model="small", input="Weather?", tools=[tool], tool_choice="required",
                       temperature=0, max_output_tokens=80)  # fmt: skip
     asking = client(served).responses
-    (called, *_) = asking.create(**asked).output
     with asking.stream(**asked) as stream:
         pieces = [one.delta for one in stream
                   if one.type == "response.function_call_arguments.delta"]  # fmt: skip
         (heard, *_) = stream.get_final_response().output
+    (called, *_) = asking.create(**asked).output
     assert (heard.name, heard.arguments) == (called.name, called.arguments)
     assert "".join(pieces).startswith(called.arguments)
     assert len(pieces) > 3
