@@ -724,6 +724,10 @@ def test_images_and_tools_pass_through(case: Case) -> None:
         chunks = list(model.generate(request))
         [call] = [call for chunk in chunks for call in chunk.tool_calls]
         assert (call.name, call.arguments.replace(" ", "")) == ("weather", '{"city":"Rome"}')
+        told = [piece for chunk in chunks for piece in chunk.call_pieces]
+        assert {(one.id, one.name) for one in told} <= {(call.id, call.name)}
+        assert "".join(one.arguments for one in told) == (call.arguments if told else "")
+        assert bool(told) == (case.engine not in ("google", "ollama", "vertex"))
         assert chunks[-1].finish_reason == "tool_calls"
         assert "iVBORw" in str(served.last.body) or b"\x89PNG" in str(served.last.body).encode()
         assert "weather" in str(served.last.body)
@@ -734,6 +738,18 @@ def test_images_and_tools_pass_through(case: Case) -> None:
         )
         assert answer(model, Request(messages=later, tools=(tool,))) == "Hello, world!"
         assert "sunny" in str(served.last.body)
+
+
+def test_a_call_that_was_cut_is_no_call_to_make() -> None:
+    case = next(one for one in CASES if one.engine == "openai")
+    calls = (("same", "weather", '{"city": "Rome"}'), ("same", "weather", '{"city": "Os'))
+    with case.talking() as (served, model):
+        served.replies.append(Said(text=(), calls=calls, finish="length"))
+        chunks = list(model.generate(Request(messages=(Message("user", "Hi"),))))
+    found = [call for chunk in chunks for call in chunk.tool_calls]
+    assert [one.arguments for one in found] == [one[2] for one in calls]
+    assert len({one.id for one in found}) == 2
+    assert chunks[-1].finish_reason == "length"
 
 
 def _events_before_text(case: Case) -> int:
