@@ -10,7 +10,7 @@ from llmrr.types import CallPiece, Chunk, FinishReason, Sampling, TokenLogprob, 
 
 if TYPE_CHECKING:
     from llmrr.engines.calls.parsing import Spoken
-    from llmrr.engines.constrain import Mask
+    from llmrr.engines.constrain import Constraint, Mask
     from llmrr.engines.stream import AnswerStream
     from llmrr.engines.templates import Prompt
 
@@ -29,7 +29,8 @@ class Pieces(Protocol):
 
 
 class Writer:
-    """Writes one choice of an answer to its stream. ``mask`` is what its grammar allows."""
+    """Writes one choice of an answer to its stream. ``constraint`` is what holds it: a
+    lazy one from the first call on."""
 
     def __init__(
         self,
@@ -38,11 +39,12 @@ class Writer:
         sampling: Sampling,
         vocabulary: Pieces,
         prompt: "Prompt",
-        mask: "Mask | None" = None,
+        constraint: "Constraint | None" = None,
     ) -> None:
         self._stream, self._index = stream, index
         self._sampling, self._vocabulary, self._markers = sampling, vocabulary, prompt.markers
-        self._mask = mask
+        self._mask = constraint.new() if constraint and not constraint.lazy else None
+        self._later = constraint if constraint and constraint.lazy else None
         self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened)
         self._parser = prompt.offer.parser() if prompt.offer else None
         self._offer = prompt.offer
@@ -75,6 +77,8 @@ class Writer:
         self._tokens.append(token)
         text, reasoning, stopped = self._text.push(piece)
         self._hear(text, reasoning)
+        if self._later is not None:
+            self._hold(self._later)
         if stopped or (self._mask is not None and self._mask.finished):
             self._finish = "stop"
         elif self.generated == self._sampling.max_tokens or not room:
@@ -111,6 +115,14 @@ class Writer:
             self._answer += text
         elif text:
             self._keep(self._parser.push(text))
+
+    def _hold(self, constraint: "Constraint") -> None:
+        """Where a call begins, hold the model to what one is."""
+        if self._parser is None:
+            return
+        written = self._parser.behind(constraint.lead)
+        if written is not None:
+            self._mask, self._later = constraint.begun(written), None
 
     def _keep(self, spoken: "Spoken") -> None:
         self._answer += spoken.text

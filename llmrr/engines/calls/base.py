@@ -87,7 +87,9 @@ class Syntax:
     must come before anything is decided. ``marks`` are the control tokens inside. ``always``: also
     an answer without tools is written in this way. ``opened`` is how a prompt ends that begins what
     the family writes; ``lead`` is what its calls begin with in a grammar,
-    and ``addressed`` what stands before words.
+    and ``addressed`` what stands before words. ``lazy``: behind its ``lead`` a model is held to
+    calls also where nobody asked for that; it is for families whose grammar allows what their
+    models write anyway, apart from what is wrong.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Syntax:
     opened: str | None = None
     lead: str = ""
     addressed: str = ""
+    lazy: bool = False
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         """What a text holds that begins where a call may; ``last``: nothing more will come. What

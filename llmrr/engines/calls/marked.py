@@ -24,6 +24,8 @@ class Marked(Syntax):
     """``section`` around all calls, ``begin`` and ``end`` around each; in it the name by ``named``,
     and ``fence`` around the arguments. ``written_name`` is how the name is written."""
 
+    lazy = True
+
     def __init__(
         self, name: str, *signs: tuple[str, ...], section: tuple[str, str], begin: str, end: str,
         named: str, written_name: str, fence: tuple[str, str] = ("", ""),

@@ -119,6 +119,8 @@ class Elements(Syntax):
 class Function(Elements):
     """``<function=NAME>{…}</function>``."""
 
+    lazy = True
+
     def __init__(self) -> None:
         super().__init__("functionary-3.1", ("<function=",), tag="function")
         self.triggers, self.following, self.marks = ("<function=",), (_END,), ()

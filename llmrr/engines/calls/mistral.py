@@ -30,7 +30,7 @@ class Listed(Syntax):
     name = "mistral"
     signs: tuple[tuple[str, ...], ...] = ((_TAG,),)
     triggers = (_TAG,)
-    lead = _TAG
+    lead, lazy = _TAG, True
     leading = ('[{"name"', '[{"arguments"')
     marks = (_TAG, "[ARGS]", "[CALL_ID]")
 

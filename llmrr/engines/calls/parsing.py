@@ -59,6 +59,11 @@ class Parser:
         """Say the rest: nothing more will come."""
         return self._feed(last=True)
 
+    def behind(self, lead: str) -> str | None:
+        """What stands behind the ``lead`` of a call that may begin; None where none does."""
+        held = self._held.lstrip()
+        return held[len(lead) :] if self._waits and held.startswith(lead) else None
+
     def _feed(self, *, last: bool) -> Spoken:
         self._waits = False
         while self._held and self._goes_on(last=last):

@@ -23,6 +23,8 @@ class Tagged(Syntax):
     """``open``, then one call as an object, or with ``listed`` several in an array, then ``close``;
     ``space`` stands inside the tags. Objects and arrays are both read."""
 
+    lazy = True
+
     def __init__(
         self, name: str, *signs: tuple[str, ...], open: str, close: str = "", space: str = "",
         listed: bool = False,
