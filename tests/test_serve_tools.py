@@ -8,7 +8,9 @@ import pytest
 from serving import MINI, Served, serving
 
 from llmrr.protocols.anthropic.inputs import input_of
+from llmrr.protocols.calling import Calling
 from llmrr.router import Router
+from llmrr.types import CallPiece, Chunk, ToolCall
 
 SCHEMA = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}},
           "required": ["city"], "additionalProperties": False}  # fmt: skip
@@ -129,6 +131,8 @@ def responses_told(served: Served, body: dict[str, Any]) -> Told:
     for one in pieces:
         whole[one["item_id"]] += one["delta"]
     assert whole == {one["item_id"]: one["arguments"] for one in done}
+    items = [one["item"] for one in events if one["type"] == "response.output_item.done"]
+    assert items == events[-1]["response"]["output"]
     last = events[-1]["response"]
     return Told("", calls_of_output(last), last["status"], len(pieces))
 
@@ -176,6 +180,33 @@ def test_a_call_that_is_cut_is_the_same_streamed_or_not(served: Served, way: Any
         assert whole.ended == ended or count > 20
         beginnings += whole.calls
     assert len({repr(one) for one in beginnings}) > 1
+
+
+A, B = ((CallPiece(name, name, "{"), CallPiece(name, name, "}")) for name in "ab")
+WHOLE = ToolCall("c", "c", "{}")
+MIXED = (Chunk(call_pieces=(A[0], B[0])), Chunk(call_pieces=(B[1], A[1])),
+         Chunk(tool_calls=(ToolCall("a", "a", "{}"), ToolCall("b", "b", "{}"), WHOLE)))  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "told"), [
+    ({}, ["begin 0 {", "begin 1 {", "1 }", "0 }", "begin 2 {}"]),
+    ({"in_turn": True}, ["begin 0 {", "0 }", "begin 1 {", "1 }", "begin 2 {}"]),
+    ({"only_one": True}, ["begin 0 {", "0 }"]),
+])  # fmt: skip
+def test_pieces_of_several_calls_keep_apart(how: dict[str, bool], told: list[str]) -> None:
+    calling = Calling(**how)
+    found = [one for chunk in MIXED for one in calling.pieces(chunk)]
+    said = [f"{'begin ' * one.begins}{one.number} {one.call.arguments}" for one in found]
+    assert said == told
+
+
+def test_a_broken_call_holds_nobody_up() -> None:
+    broken = CallPiece("a", "a", "{'")
+    chunks = (Chunk(call_pieces=(broken, B[0])), Chunk(call_pieces=(B[1],)),
+              Chunk(tool_calls=(ToolCall("a", "a", "{'"),)))  # fmt: skip
+    calling = Calling(in_turn=True)
+    found = [[(one.number, one.begins) for one in calling.pieces(chunk)] for chunk in chunks]
+    assert found == [[(0, True)], [], [(1, True), (1, False)]]
 
 
 def test_openais_responses(served: Served) -> None:

@@ -26,7 +26,7 @@ class MessageWriter:
         self._stops = asked.request.sampling.stop or ()
         self._index = -1  # of the block that is open, or was the last
         self._kind: str | None = None  # of the one that is open
-        self._calling = Calling(only_one=self._one_call)
+        self._calling = Calling(only_one=self._one_call, in_turn=True)
         self._input = Input()  # of the call that is under way
         self._reason: FinishReason | None = None
         self._stop: str | None = None

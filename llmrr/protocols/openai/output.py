@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from llmrr.protocols import base
 from llmrr.protocols.base import Answered, Asked, Event
-from llmrr.protocols.calling import Calling, is_cut
+from llmrr.protocols.calling import Calling
 from llmrr.protocols.openai import common
 from llmrr.protocols.openai.errors import error
 from llmrr.protocols.openai.logprobs import tokens
@@ -40,7 +40,7 @@ class ResponseWriter:
         self._number = 0
         self._items: list[Item] = []
         one_call = asked.body.get("parallel_tool_calls") is False
-        self._calling = Calling(only_one=one_call)
+        self._calling = Calling(only_one=one_call, in_turn=True)
 
     # -- as it comes ---------------------------------------------------------------------------
 
@@ -67,7 +67,7 @@ class ResponseWriter:
         """The last item, and all of it."""
         if not self._items:
             yield from self._open(Said(self._id("msg")))
-        yield from self._close()
+        yield from self._close(cut=self._is_cut)
         found = self._finished()
         yield self._event(f"response.{found['status']}", response=found)
 
@@ -125,8 +125,12 @@ class ResponseWriter:
             part = item.part("")
             yield self._event("response.content_part.added", **self._place(), part=part)
 
-    def _close(self) -> Iterator[Event]:
-        """The item that is open is complete."""
+    @property
+    def _is_cut(self) -> bool:
+        return any(one.finish_reason == "length" for one in self._chunks)
+
+    def _close(self, *, cut: bool = False) -> Iterator[Event]:
+        """The item that is open is complete, or was ``cut``."""
         if not self._items:
             return
         item = self._items[-1]
@@ -138,8 +142,11 @@ class ResponseWriter:
             place = self._place()
             yield self._event(f"{item.event}.done", **place, text=item.text, **more)
             yield self._event("response.content_part.done", **place, part=item.part(item.text))
+        whole = item.whole()
+        if cut and not isinstance(item, Called):  # of a call its arguments show it
+            whole["status"] = "incomplete"
         yield self._event(
-            "response.output_item.done", output_index=len(self._items) - 1, item=item.whole()
+            "response.output_item.done", output_index=len(self._items) - 1, item=whole
         )
 
     def _place(self) -> dict[str, Any]:
@@ -160,12 +167,11 @@ class ResponseWriter:
         return f"{prefix}_{self._about.id}{len(self._items):x}"
 
     def _finished(self) -> dict[str, Any]:
-        cut = any(one.finish_reason == "length" for one in self._chunks)
+        cut = self._is_cut
         found = self._response("incomplete" if cut else "completed")
         if cut:
             found["incomplete_details"] = {"reason": "max_output_tokens"}
-            last = self._items[-1]
-            if not isinstance(last, Called) or is_cut(last.call):
+            if not isinstance(self._items[-1], Called):
                 found["output"][-1]["status"] = "incomplete"
         found["usage"] = _usage(base.usage_of(self._chunks), self._chunks)
         if self._keep is not None and found["store"]:

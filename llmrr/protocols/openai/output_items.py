@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from llmrr.protocols.calling import is_cut
 from llmrr.types import ToolCall
 
 
@@ -69,8 +70,9 @@ class Called:
                 "call_id": self._call_id, "name": self.name, "arguments": ""}  # fmt: skip
 
     def whole(self) -> dict[str, Any]:
-        """With them."""
-        return {**self.begun(), "status": "completed", "arguments": self.arguments}
+        """With them; they may be cut."""
+        status = "incomplete" if is_cut(self.call) else "completed"
+        return {**self.begun(), "status": status, "arguments": self.arguments}
 
 
 Item = Said | Thought | Called
