@@ -269,6 +269,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
             source TEXT NOT NULL,
             PRIMARY KEY (import_id, label)) WITHOUT ROWID""",
     ),
+    # What figures of runs are made of: the rows themselves are as long as what was said.
+    (
+        """CREATE INDEX runs_figures ON runs (import_id, at, model, error, cache, total_s,
+            first_token_s, load_s, prompt_tokens, cached_tokens, completion_tokens, cost)""",
+    ),
 )
 
 
@@ -322,6 +327,7 @@ def transaction(connection: "sqlite3.Connection") -> Iterator[None]:
         yield
         return
     connection.execute("BEGIN IMMEDIATE")
+    within(connection).clear()
     try:
         yield
     except BaseException:
@@ -332,12 +338,13 @@ def transaction(connection: "sqlite3.Connection") -> Iterator[None]:
 
 
 class _Kept:
-    """What is kept of tables, and of which version of the file."""
+    """What is kept of tables, and of which version of the file; of the transaction, besides."""
 
-    __slots__ = ("tables", "version")
+    __slots__ = ("tables", "version", "within")
 
     def __init__(self) -> None:
         self.version = -1
+        self.within: dict[tuple[str, str], Any] = {}
         self.tables: dict[str, dict[str, Any]] = {}
 
 
@@ -354,11 +361,19 @@ def kept(connection: "sqlite3.Connection", table: str) -> dict[str, Any]:
     return found.tables.setdefault(table, {})
 
 
+def within(connection: "sqlite3.Connection") -> dict[tuple[str, str], Any]:
+    """What this transaction has written, by table and key, to be read again without a statement: a
+    new one begins with nothing."""
+    found: _Kept | None = getattr(connection, "kept", None)
+    return {} if found is None else found.within
+
+
 def forget(connection: "sqlite3.Connection", table: str, key: str) -> None:
     """A row is about to change. If that is undone, it is read again for nothing."""
     found: _Kept | None = getattr(connection, "kept", None)
     if found is not None:
         found.tables.get(table, {}).pop(key, None)
+        found.within.pop((table, key), None)
 
 
 def remember(connection: "sqlite3.Connection", key: str, value: str | None) -> None:

@@ -75,7 +75,7 @@ def _logprob(found: Facts) -> TokenLogprob:
 
 
 def request(found: Facts) -> Request:
-    """The inverse for a request, whose deadline is left out.
+    """The inverse for a request, without what it is not compared by.
 
     >>> asked = Request((Message.of("user", "a", Image(data=b"b")),), sampling=Sampling(seed=1))
     >>> request(facts(asked)) == asked

@@ -163,7 +163,8 @@ class Request:
     ``tokens`` of one, to which nothing is added. ``begun`` is how the answer begins already: a
     local model goes on behind it. ``tool_choice`` is auto, none, required, or the name of the tool
     that must be called. ``deadline``, by ``time.monotonic``, is when nobody waits for a provider's
-    answer any more."""
+    answer any more; ``whole`` where nobody sees an answer before its end, so that its pieces may be
+    as large as they come."""
 
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
@@ -174,6 +175,7 @@ class Request:
     tool_choice: str | None = None
     begun: str = ""
     deadline: float | None = field(default=None, compare=False)
+    whole: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

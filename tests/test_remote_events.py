@@ -1,7 +1,7 @@
 """Events out of bytes, however these are cut; and what an error's body says."""
 
 import json
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 from hypothesis import given
@@ -29,13 +29,13 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 @given(st.lists(st.integers(0, 200), max_size=8), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_events_come_out_however_they_are_cut(places: list[int], end: str) -> None:
     data = STREAM.replace("\n", end).encode()
-    assert list(events(PARTY, SSE, cut(data, places))) == FOUND
+    assert list(chain(*events(PARTY, SSE, cut(data, places)))) == FOUND
 
 
 @given(st.lists(st.integers(0, 60), max_size=8))
 def test_lines_of_json(places: list[int]) -> None:
     data = b'{"n": 1}\n\n{"text": "\xc3\xa4"}\r\n{"n": 3}'
-    found = list(events(PARTY, "application/x-ndjson", cut(data, places)))
+    found = list(chain(*events(PARTY, "application/x-ndjson", cut(data, places))))
     assert found == [{"n": 1}, {"text": "ä"}, {"n": 3}]
 
 
@@ -43,15 +43,22 @@ def test_lines_of_json(places: list[int]) -> None:
 def test_any_bytes_are_events_or_an_error(blocks: list[bytes]) -> None:
     for kind in (SSE, "application/x-ndjson", "application/json", ""):
         try:
-            for event in events(PARTY, kind, blocks):
+            for event in chain.from_iterable(events(PARTY, kind, blocks)):
                 assert isinstance(event, dict)
         except BrokenStream as error:
             assert error.message.startswith("openai:m: the answer ")
 
 
 def test_the_last_line_needs_no_end() -> None:
-    assert list(events(PARTY, SSE, [b'data: {"n": 1}'])) == [{"n": 1}]
-    assert list(lines(PARTY, [b"a\r", b"\nb\r"])) == [b"a", b"b"]
+    assert list(events(PARTY, SSE, [b'data: {"n": 1}'])) == [[], [{"n": 1}]]
+    assert list(chain(*lines(PARTY, [b"a\r", b"\nb\r"]))) == [b"a", b"b"]
+
+
+def test_what_came_at_once_is_told_at_once_and_before_what_is_no_event() -> None:
+    heard = events(PARTY, SSE, [b'data: {"n": 1}\n\ndata: {"n": 2}\n\ndata: {\n\n'])
+    assert next(heard) == [{"n": 1}, {"n": 2}]
+    with pytest.raises(BrokenStream):
+        next(heard)
 
 
 json_values = st.recursive(

@@ -37,6 +37,7 @@ class Catalogue:
         self._config, self._database = config, database
         self._stored = Stored(database)
         self._remote: dict[str, tuple[ConfiguredModel, Resolved]] = {}
+        self._stated: dict[str, tuple[Resolved, Resolved]] = {}  # those, and as they were named
 
     def resolve(self, name: str | None) -> Resolved:
         """Which model a name means; without one, the one that answers by default.
@@ -45,7 +46,7 @@ class Catalogue:
         ``Unsupported`` for a source that nothing here reads.
         """
         if name is not None:
-            return replace(self._named(name), why="it was named")
+            return self._as_named(self._named(name))
         config = self._config()
         if config.models:
             first = self._named(config.models[0].name)
@@ -131,11 +132,21 @@ class Catalogue:
                 "a key stands in the place of the model's name",
                 "llmrr keys set OPENAI_API_KEY keeps it; replace a key that others could have read",
             )
-        models = self._config().models
-        for model in sorted(models, key=lambda one: one.name != name):
-            if name in (model.name, model.group):
-                return self.configured(model)
+        config = self._config()
+        group = (one for one in config.models if one.group == name)
+        model = config.model(name) or next(group, None)
+        if model is not None:
+            return self.configured(model)
         return sources.meaning(name, self._stored, self._nearest)
+
+    def _as_named(self, found: Resolved) -> Resolved:
+        if found.endpoint is None:
+            return replace(found, why="it was named")
+        of, stated = self._stated.get(found.name, (None, None))
+        if stated is None or of is not found:
+            stated = replace(found, why="it was named")
+            self._stated[found.name] = found, stated
+        return stated
 
     def configured(self, model: ConfiguredModel) -> Resolved:
         """A model of ``[[models]]``; its path is seen from the file that names it."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from llmrr.catalogue import Resolved
@@ -15,19 +16,18 @@ from llmrr.choosing.budgeting import candidate_of, cost_of
 from llmrr.choosing.cached import Cached
 from llmrr.choosing.host import Host
 from llmrr.choosing.opening import completed
-from llmrr.choosing.profiles import breaker_rules, key_of
+from llmrr.choosing.profiles import key_of
 from llmrr.choosing.purse import Reserved
 from llmrr.choosing.refusals import Refusals
 from llmrr.choosing.selection import Chosen
 from llmrr.choosing.setup import Setup
 from llmrr.choosing.wishes import needs_of
-from llmrr.config import Config
+from llmrr.config import ConfiguredModel
 from llmrr.engines.chunks import joined
 from llmrr.errors import LlmrrError, OverBudget, UsageError
 from llmrr.pool import Lease
 from llmrr.routing.cache import Stated
 from llmrr.routing.candidate import UNKNOWN, Health
-from llmrr.routing.chain import RetryRules
 from llmrr.types import Request, Usage
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ class Dispatch:
     def __init__(self, host: Host, chosen: Chosen, request: Request, call: Call) -> None:
         self.host, self.chosen, self.request, self.call = host, chosen, request, call
         self.setup, self.config = call.setup, call.setup.config
-        elsewhere = {name: one for name, one in call.options.items() if name == "base_url" and one}
-        self.models = {
-            one.name: one._replace(options={**one.options, **elsewhere}) if elsewhere else one
-            for one in self.config.models
-        }
+        self.models = _models(call.setup, call.options.get("base_url"))
         self.cid = call.conversation or _new_conversation(time.time())
         now, whole = time.monotonic(), self._whole(chosen.names)
         seconds = whole if call.deadline is None else call.deadline
@@ -77,11 +73,11 @@ class Dispatch:
     def attempts_of(self, asks: Asks, names: Sequence[str], request: Request) -> Attempts:
         """Some models that are asked in turn; ``asks`` is told of it."""
         return Attempts(
-            asks, request, names, _retry_rules(self.config),
+            asks, request, names, self.setup.retry,
             seed=random.getrandbits(64), deadline=self.deadline,
             contexts={one.name: one.context for one in self.chosen.candidates},
             limits=self._limits(names),
-            resumes=frozenset(name for name, one in self.models.items() if one.resume),
+            resumes=self.setup.resumes,
             is_away=self._is_away,
         )  # fmt: skip
 
@@ -92,7 +88,8 @@ class Dispatch:
 
     def _limits(self, names: Sequence[str]) -> dict[str, int]:
         """How often models are asked, where ``max_retries`` of theirs or of the call says it."""
-        found = {name: one.options.get("max_retries") for name, one in self.models.items()}
+        known = (self.models[name] for name in names if name in self.models)
+        found = {one.name: one.options.get("max_retries") for one in known}
         if (stated := self.call.options.get("max_retries")) is not None:
             found = dict.fromkeys(names, stated)
         return {name: 1 + retries for name, retries in found.items() if isinstance(retries, int)}
@@ -123,7 +120,7 @@ class Dispatch:
         counts = strategy in ("round-robin", "least-loaded")
         if not counts and time.monotonic() < self.host.closed.get(key, 0.0):
             return
-        rules = breaker_rules(self.config)
+        rules = self.setup.breaker
 
         def work(connection: "sqlite3.Connection") -> LlmrrError | None:
             if health.is_closed(connection, key):
@@ -165,9 +162,9 @@ class Dispatch:
         lease = self.open(model)
         try:
             loaded, picked = lease.model, lease.about
-            request = completed(request, model, loaded.info.sampling)
+            request = completed(request, model, loaded.info.sampling, self.ends)
             if model.endpoint is not None:
-                request = replace(without_begun(request), deadline=self.ends)
+                request = without_begun(request)
             stream = loaded.generate(request)
         except BaseException:
             lease.release()
@@ -227,15 +224,17 @@ class Dispatch:
         cost = 0.0 if found.cache is not None else cost_of(self.config, model, ended.usage)
         if cost is not None:
             self.cost = cost + (self.cost or 0.0)
-        run = ending.run_of(self.request, ended, model, self.cid if is_said else None, cost)
-        run = replace(run, cache=found.cache, looked_up=found.looked_up)
-        about = ending.outcome(self.models.get(ended.name), ended, self.config, is_own=found.is_own)
+        cid, rules = self.cid if is_said else None, self.setup.breaker
+        run = ending.run_of(
+            self.request, ended, model, cid, cost, cache=found.cache, looked_up=found.looked_up
+        )
+        about = ending.outcome(self.models.get(ended.name), ended, rules, is_own=found.is_own)
         outcome = ending.both(about, found.work)
         refused = self.refusals.failures(ended)
         if refused or ended.error is not None:
             self.host.closed.clear()
         for name, said in refused.items():
-            failure = ending.refused(self.models.get(name), said, self.config)
+            failure = ending.refused(self.models.get(name), said, rules)
             outcome = ending.both(outcome, failure)
         label = model.label if is_answer else None
         if ended.name in self.models:
@@ -288,12 +287,20 @@ class Dispatch:
         self.host.with_database(lambda connection: health.finish(connection, number), loss)
 
 
-def _retry_rules(config: Config) -> RetryRules:
-    """``[retry]``."""
-    return RetryRules(
-        **{name: config.value(f"retry.{name}") for name in RetryRules._fields}  # type: ignore[arg-type]
-    )
+def _models(setup: Setup, base_url: object) -> Mapping[str, ConfiguredModel]:
+    """The ``[[models]]`` by name, at the address that the call states for them."""
+    if not base_url:
+        return setup.models
+    return {
+        name: one._replace(options={**one.options, "base_url": base_url})
+        for name, one in setup.models.items()
+    }
 
 
 def _new_conversation(began: float) -> str:
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(began))}-{random.getrandbits(32):08x}"
+    return f"{_second(int(began))}-{random.getrandbits(32):08x}"
+
+
+@lru_cache(maxsize=2)
+def _second(at: int) -> str:
+    return time.strftime("%Y%m%d-%H%M%S", time.localtime(at))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from llmrr import stats
 from llmrr.catalogue import Resolved
 from llmrr.choosing.attempts import Ended
-from llmrr.choosing.profiles import breaker_rules, key_of
-from llmrr.config import Config, ConfiguredModel
+from llmrr.choosing.profiles import key_of
+from llmrr.config import ConfiguredModel
 from llmrr.errors import BadConfig, EngineFailed, LlmrrError, Unreachable, UsageError
+from llmrr.routing.breaker import Rules
 from llmrr.types import Request, Usage
 
 if TYPE_CHECKING:
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
 
 def run_of(
-    request: Request, ended: Ended, model: Resolved, cid: str | None, cost: float | None
-) -> stats.Run:
-    """The run that it was."""
+    request: Request, ended: Ended, model: Resolved, cid: str | None, cost: float | None,
+    *, cache: str | None, looked_up: bool,
+) -> stats.Run:  # fmt: skip
+    """The run that it was; ``cache`` has answered it, and was asked where it was ``looked_up``."""
     usage = ended.usage or Usage(total_s=time.time() - ended.began)
     error = ended.error
     system = next((one.content for one in request.messages if one.role == "system"), None)
@@ -45,6 +47,8 @@ def run_of(
         prompt=said,
         answer=ended.text,
         cost=cost,
+        cache=cache,
+        looked_up=looked_up,
     )
 
 
@@ -62,7 +66,7 @@ def _interrupted(error: BaseException | None) -> str | None:
 
 
 def outcome(
-    model: ConfiguredModel | None, ended: Ended, config: Config, *, is_own: bool
+    model: ConfiguredModel | None, ended: Ended, rules: Rules, *, is_own: bool
 ) -> "Work | None":
     """What it says of one of the ``[[models]]``; where it is no run of its own, as it was not
     asked, or the answer is that of another request, the model is only let go."""
@@ -71,7 +75,6 @@ def outcome(
     from llmrr.choosing import health
 
     key, error = key_of(model), ended.error
-    rules = breaker_rules(config)
     if not is_own:
         return lambda connection: health.release(connection, key)
     if error is None and ended.finish_reason != "cancelled" and ended.usage is not None:
@@ -87,13 +90,13 @@ def outcome(
     return lambda connection: health.release(connection, key)
 
 
-def refused(model: ConfiguredModel | None, said: str, config: Config) -> "Work | None":
+def refused(model: ConfiguredModel | None, said: str, rules: Rules) -> "Work | None":
     """That one of the ``[[models]]`` refused a request which another one has answered."""
     if model is None:
         return None
     from llmrr.choosing import health
 
-    key, rules = key_of(model), breaker_rules(config)
+    key = key_of(model)
     return lambda connection: health.note(connection, key, rules, error=said, late=True)
 
 

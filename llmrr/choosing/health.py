@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import database
@@ -36,6 +37,12 @@ _COLUMNS: Final = (
     "attempts", "successes", "runs", "load_s", "first_token_s", "token_s", "answer_tokens", "turn",
     "failed", "opened", "probed", "last_error",
 )  # fmt: skip
+_figures = attrgetter(*_COLUMNS[:8])
+_LOAD: Final = f"SELECT {', '.join(_COLUMNS)} FROM health WHERE key = ?"
+_SAVE: Final = (
+    f"INSERT OR REPLACE INTO health (key, {', '.join(_COLUMNS)}) "
+    f"VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,23 +178,24 @@ def note(
     if it ``trips`` it. ``late`` is what was only known after the model was let go."""
     now = time.time() if now is None else now
     with database.errors(), database.transaction(connection):
-        record = _load(connection, key)
+        record = database.within(connection).get(("health", key)) or _load(connection, key)
         state = record.breaker
         if late:  # had it tried a breaker that is half open, it would still be doing so
             state = breaker.claimed(state, rules, now) or state
         after = state._replace(probed=None)
         if error is None or trips:
             after = breaker.after(state, rules, now, failed=error is not None)
-        health = replace(outcome(record.health, usage), last_error=error)
-        _save(connection, key, Record(health, after))
+        record = Record(outcome(record.health, usage, error), after)
+        _save(connection, key, record)
+        database.within(connection)["health", key] = record
 
 
-def outcome(health: Health, usage: Usage | None) -> Health:
-    """The figures after one more request; without ``usage`` it failed."""
+def outcome(health: Health, usage: Usage | None, error: str | None = None) -> Health:
+    """The figures after one more request; without ``usage`` it failed, with an ``error``."""
     attempts = health.attempts * KEPT_OUTCOMES + 1.0
     successes = health.successes * KEPT_OUTCOMES
     if usage is None:
-        return replace(health, attempts=attempts, successes=successes)
+        return replace(health, attempts=attempts, successes=successes, last_error=error)
     runs = health.runs * KEPT_TIMES + 1.0
     first = usage.total_s if usage.first_token_s is None else usage.first_token_s
     later = usage.completion_tokens - 1
@@ -203,6 +211,7 @@ def outcome(health: Health, usage: Usage | None) -> Health:
         if later > 0
         else health.token_s,
         answer_tokens=_mean(health.answer_tokens, float(usage.completion_tokens), runs),
+        last_error=error,
     )
 
 
@@ -229,18 +238,13 @@ def _record(row: tuple[Any, ...]) -> Record:
 
 
 def _load(connection: "sqlite3.Connection", key: str) -> Record:
-    sql = f"SELECT {', '.join(_COLUMNS)} FROM health WHERE key = ?"
-    row = connection.execute(sql, (key,)).fetchone()
+    row = connection.execute(_LOAD, (key,)).fetchone()
     return Record() if row is None else _record(row)
 
 
 def _save(connection: "sqlite3.Connection", key: str, record: Record) -> None:
     database.forget(connection, "health", key)
     health, state = record.health, record.breaker
-    figures: list[object] = [getattr(health, name) for name in _COLUMNS[:8]]
-    values = (*figures, json.dumps(state.failed), state.opened, state.probed, health.last_error)
-    connection.execute(
-        f"INSERT OR REPLACE INTO health (key, {', '.join(_COLUMNS)}) "
-        f"VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})",
-        (key, *values),
-    )
+    failed = json.dumps(state.failed) if state.failed else "[]"
+    values = (*_figures(health), failed, state.opened, state.probed, health.last_error)
+    connection.execute(_SAVE, (key, *values))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, cast
 
 from llmrr import stats
 from llmrr.catalogue import Resolved
-from llmrr.choosing import opening
 from llmrr.choosing.backends import Backends
 from llmrr.choosing.background import Background
 from llmrr.choosing.budgeting import Budgeting
@@ -99,7 +98,7 @@ class Host:
         if until is None and total is not None:
             until = time.monotonic() + total
         slots = self._slots(config)
-        wanted = opening.wanted(resolved, stated, engine, config, slots)
+        wanted = setup.wanted(resolved, stated, engine, slots)
         return self.pool.lease(self.warm.over(wanted) if self.warm else wanted, until)
 
     def _slots(self, config: Config) -> int:

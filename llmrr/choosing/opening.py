@@ -96,9 +96,11 @@ def _options(stated: Mapping[str, Any]) -> Options:
     return Options(**{key: value for key, value in stated.items() if value is not None})
 
 
-def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
+def completed(
+    request: Request, resolved: Resolved, model: Sampling, ends: float | None = None
+) -> Request:
     """With the defaults of the configuration, of the model's author and of llmrr, in that order. A
-    provider has defaults of its own."""
+    provider has defaults of its own, and is told when its answer ``ends``."""
     recipe = resolved.recipe
     sampling = request.sampling.over(recipe.params).over(model)
     if resolved.endpoint is None:
@@ -109,4 +111,5 @@ def completed(request: Request, resolved: Resolved, model: Sampling) -> Request:
     elif messages:
         system = (Message("system", recipe.system),) if recipe.system else ()
         messages = (*system, *recipe.messages, *messages)
-    return replace(request, sampling=sampling, messages=messages)
+    deadline = request.deadline if resolved.endpoint is None or ends is None else ends
+    return replace(request, sampling=sampling, messages=messages, deadline=deadline)

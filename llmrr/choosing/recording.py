@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 from llmrr import spending, stats
@@ -78,6 +77,8 @@ class Recording:
             with database.errors(), database.transaction(connection):
                 for entry in entries:
                     self._write(connection, entry)
+                for (minute, model), (cost, tokens) in _spent(entries).items():
+                    spending.add(connection, minute * 60, model, cost, tokens)
             is_recorded = True
             if time.monotonic() >= self._prunes:
                 self._prunes = time.monotonic() + _PRUNE_EVERY_S
@@ -95,11 +96,7 @@ class Recording:
 
     def _write(self, connection: "sqlite3.Connection", entry: Entry) -> None:
         run = entry.run
-        if not entry.log or not self._keeps_words(entry.config):
-            run = replace(run, system=None, prompt=None, answer=None)
-        stats.record(connection, run)
-        tokens = run.prompt_tokens + run.completion_tokens
-        spending.add(connection, run.at, run.model, run.cost, tokens)
+        stats.record(connection, run, words=entry.log and self._keeps_words(entry.config))
         if entry.outcome is not None:
             entry.outcome(connection)
         if entry.label is not None:
@@ -117,6 +114,17 @@ class Recording:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+
+def _spent(entries: Sequence[Entry]) -> dict[tuple[float, str], tuple[float, int]]:
+    """Dollars and tokens of runs, by the minute and the model: those of both are one step."""
+    found: dict[tuple[float, str], tuple[float, int]] = {}
+    for run in (entry.run for entry in entries):
+        at = run.at // 60, run.model
+        cost, tokens = found.get(at, (0.0, 0))
+        tokens += run.prompt_tokens + run.completion_tokens
+        found[at] = cost + (run.cost or 0.0), tokens
+    return found
 
 
 def _retention(config: Config) -> float | None:

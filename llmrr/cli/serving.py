@@ -55,10 +55,12 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
             if value("serve.ollama"):
                 listeners.append(hosting.ollamas())
             where = " and ".join(map(hosting.address, listeners))
-            server = hosting.server(
-                service, lambda: output.note(f"listening on {where}"), host=host,
-                variables=variables,
-            )  # fmt: skip
+
+            def ready() -> None:
+                allocating.settle()
+                output.note(f"listening on {where}")
+
+            server = hosting.server(service, ready, host=host, variables=variables)
             service.require_aliases()
             service.prepare()
             with lending.lent(router, where, lambda: server.handle_exit(signal.SIGTERM, None)):
@@ -83,15 +85,7 @@ def on_ray(
     with cluster.connected():
         from llmrr.server import rays
 
-        config = cluster.portable(router.config)
-        each = f"{count.cpus:g} CPUs" + (f" and {count.gpus:g} GPUs" if count.gpus else "")
-        rays.run(
-            config, count, variables, lambda url: output.note(f"listening on {url}"),
-            lambda: output.note(
-                f"waiting for the cluster: replicas of {each} each, at least {count.least}; "
-                "`ray status` shows what it has"
-            ),
-        )  # fmt: skip
+        rays.run(router, count, variables, output.note)
 
 
 def hash_key() -> None:

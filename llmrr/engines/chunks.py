@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from llmrr.engines.base import Stream
+from llmrr.errors import LlmrrError
 from llmrr.types import Chunk
 
 
@@ -104,6 +105,36 @@ class Joined(Kept):
 def joined(stream: Stream, size: int) -> Stream:
     """The same answer in chunks of ``size`` tokens."""
     return stream if size <= 1 else Joined(stream, size)
+
+
+def merged(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The same with the words of a choice that follow each other in one. An error comes after what
+    was said before it.
+
+    >>> [one.text for one in merged(iter([Chunk(0, "a"), Chunk(0, "b"), Chunk(1, "c")]))]
+    ['ab', 'c']
+    """
+    index, words = 0, list[str]()
+    try:
+        for chunk in chunks:
+            is_more = chunk.text and not (
+                chunk.reasoning or chunk.tokens or chunk.logprobs or chunk.tool_calls
+                or chunk.finish_reason or chunk.usage or chunk.stop
+            )  # fmt: skip
+            if words and not (is_more and chunk.index == index):
+                yield Chunk(index, "".join(words))
+                words.clear()
+            if is_more:
+                index = chunk.index
+                words.append(chunk.text)
+            else:
+                yield chunk
+    except LlmrrError:
+        if words:
+            yield Chunk(index, "".join(words))
+        raise
+    if words:
+        yield Chunk(index, "".join(words))
 
 
 def _turns(before: Chunk, after: Chunk) -> bool:

@@ -151,7 +151,10 @@ class TextAssembler:
 
     def push(self, data: bytes) -> Pieces:
         """Add a token's bytes; what can be said for certain now comes back."""
-        text = self._decode(data)
+        return self.add(self._decode(data))
+
+    def add(self, text: str) -> Pieces:
+        """The same for whole characters."""
         if not text or self.stopped:
             return "", "", self.stopped
         return self._feed(text, False)

@@ -43,7 +43,8 @@ async def body(request: Request, most: int | None = None) -> bytes:
                 found += piece
                 if len(found) > most:
                     raise TooLarge(f"the request has more than {most} bytes", "a smaller one")
-                limit.reschedule(min(end, now() + PIECE_S))
+                if str(len(found)) != stated:
+                    limit.reschedule(min(end, now() + PIECE_S))
     except TimeoutError:
         raise NotArrived("the rest of the request did not come", "send all of it") from None
     return bytes(found)

@@ -15,6 +15,7 @@ from llmrr.server.faults import logger
 from llmrr.server.running import Running
 
 Encode = Callable[[Event], str]
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def sse(event: Event) -> str:
@@ -30,7 +31,7 @@ def ndjson(event: Event) -> str:
 
 def dumps(data: Any) -> str:
     """JSON without spaces."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return _encode(data)
 
 
 MEDIA_TYPES: Final[dict[Encode, str]] = {sse: "text/event-stream", ndjson: "application/x-ndjson"}

@@ -1,5 +1,6 @@
 """What stands around an answer: JSON as a response, and in its headers what the router knows."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from llmrr.protocols.base import Answered
 from llmrr.server.streaming import dumps
 
 _LONGEST: Final = 200  # characters of a reason
+_PLAIN: Final = re.compile(r"[ -$&-~]*").fullmatch  # ASCII, but for %
 
 
 def as_json(data: Any, headers: Mapping[str, str] | None = None) -> Response:
@@ -37,4 +39,6 @@ def headers(about: Answered) -> dict[str, str]:
 
 def plain(text: str) -> str:
     """A text as a header may hold it: what is not ASCII is written as in an address."""
+    if len(text) <= _LONGEST and _PLAIN(text):  # as most are
+        return text
     return quote(text[:_LONGEST], safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~", errors="replace")

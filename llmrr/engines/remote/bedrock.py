@@ -152,7 +152,7 @@ class BedrockModel:
 
     def _events(
         self, asked: Mapping[str, Any], exchange: Exchange, deadlines: Deadlines
-    ) -> Generator[Event, None, None]:
+    ) -> Generator[list[Event], None, None]:
         with aws.translated(self._party, deadlines):
             stream = self._client.converse_stream(**asked)["stream"]
         exchange.uses(_socket(stream))
@@ -160,7 +160,7 @@ class BedrockModel:
         try:
             with watched(exchange):
                 while (event := self._next(events, exchange, deadlines)) is not None:
-                    yield event
+                    yield [event]
                     if deadlines.passed():
                         raise deadlines.error(self._party)
         finally:

@@ -9,14 +9,14 @@ import ssl
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import urllib3
 from urllib3 import exceptions
 
 from llmrr import __version__
-from llmrr.engines.remote import connections, faults
+from llmrr.engines.remote import connections, faults, wire
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.events import Event, events
 from llmrr.engines.remote.exchange import Exchange, watched
@@ -26,6 +26,7 @@ from llmrr.errors import BadConfig, ConnectionFailed, LlmrrError, Unreachable
 
 BLOCK: Final = 1 << 16
 LARGEST_ERROR: Final = 1 << 16  # bytes of an error's body that are read
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 LARGEST_WHOLE: Final = 64 << 20  # and of an answer that is wanted as it came
 
 
@@ -57,7 +58,8 @@ class Client:
         self.reached = False  # by the last request of all
         self._manager = connections.watched(parts.scheme, parts.hostname)
         # Only a proxy is told the whole address; to find the connections by it takes a while.
-        self._pool = None if self._manager.proxy else self._manager.connection_from_url(url)
+        pool = None if self._manager.proxy else self._manager.connection_from_url(url)
+        self._pool = cast("connections.Pool | None", pool)
         self._host = _host(url)
         self._root = self.url if self._pool is None else parts.path.rstrip("/")
 
@@ -70,8 +72,9 @@ class Client:
     def answers(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,
         party: Party,
-    ) -> Generator[Event, None, None]:  # fmt: skip
-        """Send a request; the events of the answer as they come. Raises ``Unreachable``,
+    ) -> Generator[list[Event], None, None]:  # fmt: skip
+        """Send a request; the events of the answer as they come, those that came at once together.
+        Raises ``Unreachable``,
         ``EngineFailed`` and their kin, and whatever once ``exchange`` was closed."""
         with watched(exchange):
             yield from self._answered(exchange, call, headers, deadlines, party)
@@ -79,7 +82,7 @@ class Client:
     def _answered(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,
         party: Party,
-    ) -> Generator[Event, None, None]:  # fmt: skip
+    ) -> Generator[list[Event], None, None]:  # fmt: skip
         response = self._response(exchange, call, headers, deadlines, party)
         try:
             if response.status != 200:
@@ -113,12 +116,12 @@ class Client:
     ) -> Event:
         """Send a request; the one object of its answer."""
         deadlines.begin()
-        return next(self.answers(Exchange(), call, headers, deadlines, party))
+        return next(self.answers(Exchange(), call, headers, deadlines, party))[0]
 
     def _response(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,
         party: Party,
-    ) -> urllib3.BaseHTTPResponse:  # fmt: skip
+    ) -> wire.Response:  # fmt: skip
         """Send a request; its answer has begun."""
         try:
             with _translated(party, deadlines, exchange):
@@ -131,22 +134,25 @@ class Client:
 
     def _sent(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines
-    ) -> urllib3.BaseHTTPResponse:
-        body = json.dumps(call.body, separators=(",", ":")).encode()
+    ) -> wire.Response:
+        body = _encode(call.body).encode()
         known = {
             "host": self._host, "content-type": "application/json",
             "user-agent": f"llmrr/{__version__}",
         }  # fmt: skip
-        sent = Headers(known, **headers)
+        sent, target = Headers(known, **headers), self._root + call.path
         while True:
             left = deadlines.left()
             connections.about_to_send(exchange, left)
             try:
-                return (self._pool or self._manager).urlopen(
-                    "POST", self._root + call.path, body=body, headers=sent, retries=False,
-                    redirect=False, preload_content=False,
+                if self._pool and (found := self._pool.again("POST", target, sent, body)):
+                    return found
+                opened = (self._pool or self._manager).urlopen(
+                    "POST", target, body=body, headers=sent, retries=False, redirect=False,
+                    preload_content=False,
                     timeout=urllib3.Timeout(connect=deadlines.connect, read=left),
                 )  # fmt: skip
+                return cast(wire.Response, opened)
             except exceptions.ProtocolError:
                 # A kept connection that the server closed at this moment: nothing was answered.
                 if not connections.was_reused() or exchange.cancelled or exchange.expired:
@@ -165,15 +171,16 @@ def _host(url: str) -> str:
 
 
 def _blocks(
-    response: urllib3.BaseHTTPResponse, exchange: Exchange, deadlines: Deadlines, party: Party,
+    response: wire.Response, exchange: Exchange, deadlines: Deadlines, party: Party,
     limit: int | None = None,
 ) -> Iterator[bytes]:  # fmt: skip
     """The body as it comes, at most about ``limit`` bytes of it."""
     count = 0
     while limit is None or count < limit:
-        if deadlines.passed():
-            raise deadlines.error(party)
-        exchange.wait_at_most(deadlines.left())
+        if not response.is_here:
+            if deadlines.passed():
+                raise deadlines.error(party)
+            exchange.wait_at_most(deadlines.left())
         with _translated(party, deadlines, exchange):
             block = response.read1(BLOCK)
         if not block:
@@ -182,14 +189,15 @@ def _blocks(
         yield block
 
 
-def _drain(response: urllib3.BaseHTTPResponse, exchange: Exchange) -> None:
+def _drain(response: wire.Response, exchange: Exchange) -> None:
     """Read the end of the body, which is mostly here already, so that the connection is of use
     again."""
-    exchange.wait_at_most(0.02)
     late = time.monotonic() + 0.1
     exchange.passed = lambda: time.monotonic() > late
     with suppress(exceptions.HTTPError, OSError):
         for _ in range(8):
+            if not response.is_here:
+                exchange.wait_at_most(0.02)
             if not response.read1(BLOCK):
                 return
 

@@ -4,18 +4,27 @@ Certificates are verified. Proxies are those of the environment (``HTTPS_PROXY``
 their kin); this machine is asked directly.
 """
 
+import queue
+import re
 import socket
+import ssl
 import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any, Final
 
 import urllib3
-from urllib3 import connection, connectionpool
+from urllib3 import connection, connectionpool, exceptions
 
 from llmrr.engines.remote import wire
 from llmrr.engines.remote.exchange import Exchange
 
 AT_ONCE: Final = 64  # connections that are kept to one host
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "[::1]")
+FRESH_S: Final = 0.1  # what was of use so lately is mostly open still: nobody looks before it is
+_PLAIN: Final = re.compile(r"[\w.~!$&'()*+,;=:@%/?-]*", re.ASCII).fullmatch
 
 # What this thread is about to send: urllib3 does not say which of its connections it takes.
 _current = threading.local()
@@ -60,9 +69,9 @@ def _wait_for_answer(made: _Watched) -> None:
     # Sending a long prompt may take longer than connecting, and a kept connection has the limit of
     # the answer before.
     if made.sock is not None:
-        made.sock.settimeout(_current.seconds)
         made.exchange = _current.exchange
         made.exchange.uses(made.sock)
+        made.exchange.wait_at_most(_current.seconds)
 
 
 def _let_go(made: _Watched | None) -> None:
@@ -72,20 +81,78 @@ def _let_go(made: _Watched | None) -> None:
         made.exchange = None
 
 
-class _Pool(connectionpool.HTTPConnectionPool):
+class _Stack:
+    """Open connections, those on top that were of use last: urllib3's queue of them takes longer
+    than to send a request. Safe to use from several threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: deque[tuple[float, _Watched]] = deque()
+
+    def put(self, item: _Watched | None, block: bool = False) -> None:
+        """Keep it. Raises ``queue.Full``."""
+        if item is None:
+            return
+        if len(self._kept) >= self._most:
+            raise queue.Full
+        self._kept.append((time.monotonic(), item))
+
+    def get(self, block: bool = False, timeout: float | None = None) -> _Watched:
+        """Take the last one. Raises ``queue.Empty``."""
+        try:
+            return self._kept.pop()[1]
+        except IndexError:
+            raise queue.Empty from None
+
+    def fresh(self) -> _Watched | None:
+        """Take the last one, where it was of use a moment ago."""
+        try:
+            since, _ = self._kept[-1]
+            return self.get() if time.monotonic() - since < FRESH_S else None
+        except (IndexError, queue.Empty):
+            return None
+
+    def qsize(self) -> int:
+        """How many there are."""
+        return len(self._kept)
+
+
+class Pool(connectionpool.HTTPConnectionPool):
+    """Connections to one host."""
+
     ConnectionCls = _Watched
+    QueueCls = _Stack  # type: ignore[assignment]
+
+    def again(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> wire.Response | None:
+        """Ask over a connection that was of use a moment ago, without all that urllib3 does for one
+        that may not be; None where there is none. Raises what ``urlopen`` does, and ``OSError``."""
+        kept, made = self.pool, None
+        if isinstance(kept, _Stack) and _PLAIN(target):
+            made = kept.fresh()
+        if made is None:
+            return None
+        try:
+            made.request(method, target, body, headers)
+            response = wire.Response(made)
+        except BaseException as error:
+            _let_go(made)
+            made.close()
+            is_told = isinstance(error, TimeoutError | ssl.SSLError)
+            if not is_told and isinstance(error, OSError | HTTPException):
+                raise exceptions.ProtocolError("Connection aborted.", error) from error
+            raise
+        response.of(self, made)
+        return response
 
     def _put_conn(self, conn: Any) -> None:
         _let_go(conn)
         super()._put_conn(conn)
 
 
-class _SecurePool(connectionpool.HTTPSConnectionPool):
+class _SecurePool(Pool, connectionpool.HTTPSConnectionPool):
     ConnectionCls = _HTTPS
-
-    def _put_conn(self, conn: Any) -> None:
-        _let_go(conn)
-        super()._put_conn(conn)
 
 
 def manager(scheme: str, host: str) -> urllib3.PoolManager:
@@ -102,7 +169,7 @@ def manager(scheme: str, host: str) -> urllib3.PoolManager:
 def watched(scheme: str, host: str) -> urllib3.PoolManager:
     """The same, with connections that exchanges can end."""
     found = manager(scheme, host)
-    found.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+    found.pool_classes_by_scheme = {"http": Pool, "https": _SecurePool}
     return found
 
 

@@ -1,7 +1,7 @@
 """What a protocol brings: from a request to a call, from the events of an answer to chunks."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from llmrr.engines.base import Options, Text
@@ -48,7 +48,7 @@ class Reader:
         assembler = self._texts.get(index)
         if assembler is None:
             assembler = self._texts[index] = TextAssembler(reasoning=COMMON)
-        said, thought, _ = assembler.push(text.encode()) if text else assembler.finish()
+        said, thought, _ = assembler.add(text) if text else assembler.finish()
         return said, thought
 
     def read(self, event: Event) -> Iterator[Chunk]:
@@ -194,18 +194,18 @@ def stated(sampling: Sampling, names: Mapping[str, str]) -> dict[str, Any]:
             for name, value in found.items() if value is not None}  # fmt: skip
 
 
+_NUMBERS = (
+    "temperature", "top_k", "top_p", "min_p", "typical_p", "repeat_penalty", "frequency_penalty",
+    "presence_penalty", "seed", "stop", "max_tokens",
+)  # fmt: skip
 # What a call states in another way than by a number, and is refused one by one.
 _SHAPING = ("schema", "grammar", "logprobs", "think", "logit_bias", "ignore_eos")
 
 
-def refuse(provider: str, sampling: Sampling, known: Sequence[str]) -> None:
+def refuse(provider: str, sampling: Sampling, known: Collection[str]) -> None:
     """Raise ``FeatureMissing`` for a value that is stated and not ``known`` to a provider. A
     schema of False and an ``ignore_eos`` of False state nothing."""
-    numbers = (
-        "temperature", "top_k", "top_p", "min_p", "typical_p", "repeat_penalty",
-        "frequency_penalty", "presence_penalty", "seed", "stop", "max_tokens",
-    )  # fmt: skip
-    for name in (*numbers, *_SHAPING):
+    for name in (*_NUMBERS, *_SHAPING):
         value = getattr(sampling, name)
         if value is None or value is False or value == () or value == {} or name in known:
             continue

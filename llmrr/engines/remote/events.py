@@ -2,27 +2,30 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from llmrr.engines.remote.faults import Party
+from llmrr.errors import BrokenStream
 
 LARGEST_LINE = 32 << 20  # bytes
+_decode: Final = json.JSONDecoder().raw_decode
 
 Event = dict[str, Any]
 
 
-def events(party: Party, kind: str, blocks: Iterable[bytes]) -> Iterator[Event]:
-    """The JSON objects of a body whose content type is ``kind``. What stands behind ``[DONE]`` is
-    not read. Raises ``BrokenStream`` for what is no JSON object, or too long."""
+def events(party: Party, kind: str, blocks: Iterable[bytes]) -> Iterator[list[Event]]:
+    """The JSON objects of a body whose content type is ``kind``, those that came at once together.
+    What stands behind ``[DONE]`` is not read. Raises ``BrokenStream`` for what is no JSON object,
+    or too long."""
     if "event-stream" in kind:
-        return (_object(party, one) for one in _server_sent(party, blocks))
+        return _objects(party, _server_sent(party, blocks))
     if "ndjson" in kind or "jsonl" in kind:
-        return (_object(party, one) for one in lines(party, blocks) if one.strip())
-    return iter([_object(party, _whole(party, blocks))])
+        return _objects(party, lines(party, blocks))
+    return iter([[_object(party, _whole(party, blocks))]])
 
 
-def lines(party: Party, blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines of a body; CR, LF and CRLF end one."""
+def lines(party: Party, blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines of a body, by the blocks that end them; CR, LF and CRLF end one."""
     rest: list[bytes] = []
     size = 0
     held = b""  # a CR whose LF may be in the next block
@@ -33,38 +36,41 @@ def lines(party: Party, blocks: Iterable[bytes]) -> Iterator[bytes]:
             block = block.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *whole, last = block.split(b"\n")
         if whole:
-            yield b"".join((*rest, whole[0]))
-            yield from whole[1:]
+            whole[0] = b"".join((*rest, whole[0]))
             rest, size = [], 0
+            yield whole
         if last:
             rest.append(last)
             size += len(last)
             if size > LARGEST_LINE:
                 raise party.broken(f"has a line of more than {LARGEST_LINE >> 20} MiB")
     if rest:
-        yield b"".join(rest)
+        yield [b"".join(rest)]
 
 
-def _server_sent(party: Party, blocks: Iterable[bytes]) -> Iterator[bytes]:
+def _server_sent(party: Party, blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
     """The data of the events: https://html.spec.whatwg.org/multipage/server-sent-events.html. Their
     names are in the data of all protocols here."""
     data: list[bytes] = []
     size = 0
-    for line in lines(party, blocks):
-        if line.startswith(b"data:"):
-            piece = line[6:] if line[5:6] == b" " else line[5:]
-            data.append(piece)
-            size += len(piece)
-            if size > LARGEST_LINE:
-                raise party.broken(f"has an event of more than {LARGEST_LINE >> 20} MiB")
-        elif not line and data:
-            whole = b"\n".join(data)
-            if whole.strip() == b"[DONE]":
-                return
-            yield whole
-            data, size = [], 0
+    for came in lines(party, blocks):
+        found: list[bytes] = []
+        for line in came:
+            if line.startswith(b"data:"):
+                piece = line[6:] if line[5:6] == b" " else line[5:]
+                data.append(piece)
+                size += len(piece)
+                if size > LARGEST_LINE:
+                    raise party.broken(f"has an event of more than {LARGEST_LINE >> 20} MiB")
+            elif not line and data:
+                found.append(b"\n".join(data))
+                data, size = [], 0
+                if found[-1].strip() == b"[DONE]":
+                    yield found[:-1]
+                    return
+        yield found
     if data and (whole := b"\n".join(data)).strip() != b"[DONE]":
-        yield whole  # some servers leave out the last empty line
+        yield [whole]  # some servers leave out the last empty line
 
 
 def _whole(party: Party, blocks: Iterable[bytes]) -> bytes:
@@ -76,9 +82,23 @@ def _whole(party: Party, blocks: Iterable[bytes]) -> bytes:
     return bytes(found)
 
 
+def _objects(party: Party, texts: Iterable[list[bytes]]) -> Iterator[list[Event]]:
+    """What comes before one that is none is told before that is."""
+    for came in texts:
+        found: list[Event] = []
+        try:
+            for text in came:
+                if text and not text.isspace():
+                    found.append(_object(party, text))
+        except BrokenStream:
+            yield found
+            raise
+        yield found
+
+
 def _object(party: Party, text: bytes) -> Event:
     try:
-        found = json.loads(str(text, "utf-8"))
+        found = _parsed(str(text, "utf-8"))
         if b"\\ud" in text or b"\\uD" in text:
             found = _whole_characters(found)
     except (ValueError, RecursionError) as error:
@@ -87,6 +107,15 @@ def _object(party: Party, text: bytes) -> Event:
     if not isinstance(found, dict):
         raise party.broken(f"holds no object: {text[:80].decode(errors='replace')}")
     return found
+
+
+def _parsed(text: str) -> Any:
+    """JSON. ``loads`` looks for space around it first, which takes as long as a short event."""
+    try:
+        found, end = _decode(text)
+    except ValueError:
+        end = -1
+    return found if end == len(text) else json.loads(text)
 
 
 def _whole_characters(found: Any) -> Any:

@@ -23,7 +23,7 @@ class Exchange:
         self.cancelled = self.expired = False
         self.passed: Callable[[], bool] | None = None  # while it is waited for: is it too late?
         self._socket: socket.socket | None = None
-        self._seconds: float | None = -1.0  # the limit that the connection has; -1 is not known
+        self._seconds: float | None = -1.0  # the limit that the connection has; -1 without one
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -43,7 +43,7 @@ class Exchange:
     def uses(self, found: socket.socket | None) -> None:
         """The connection that it runs over."""
         with self._lock:
-            self._socket, self._seconds = found, -1.0
+            self._socket, self._seconds = found, found.gettimeout() if found else -1.0
             if self.cancelled or self.expired:
                 self._shut()
 

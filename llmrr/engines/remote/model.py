@@ -71,7 +71,7 @@ class RemoteModel:
         call = self._dialect.call(request)
         headers, party = self._headers()
 
-        def opens(exchange: Exchange, deadlines: Deadlines) -> Generator[Event, None, None]:
+        def opens(exchange: Exchange, deadlines: Deadlines) -> Generator[list[Event], None, None]:
             return self._client.answers(exchange, call, headers, deadlines, party)
 
         return RemoteStream(

@@ -15,6 +15,7 @@ from llmrr.engines.remote.images import url_of
 from llmrr.engines.remote.providers import OWN_SERVER, PROVIDERS, is_own
 from llmrr.errors import ContentRefused
 from llmrr.types import (
+    UNSTATED,
     Chunk,
     Endpoint,
     FinishReason,
@@ -55,6 +56,11 @@ class OpenAI:
             self._samples[-1] = ("max_tokens", "max_completion_tokens")
         renamed = {ours for ours, _ in more}
         self._samples = [one for one in self._samples if one[0] not in renamed] + [*more]
+        known = {ours for ours, _ in self._samples}
+        known |= {"schema", "logprobs", "logit_bias", "think"}
+        if endpoint.provider == "fireworks":
+            known.add("grammar")
+        self._known = frozenset(known - self._lacks)
 
     @property
     def _own(self) -> bool:
@@ -110,11 +116,9 @@ class OpenAI:
         return f"/{name}"
 
     def _sampled(self, sampling: Sampling) -> dict[str, Any]:
-        known = {ours for ours, _ in self._samples}
-        known |= {"schema", "logprobs", "logit_bias", "think"}
-        if self._name == "fireworks":
-            known.add("grammar")
-        refuse(self._name, sampling, tuple(known - self._lacks))
+        if sampling == UNSTATED:
+            return {}
+        refuse(self._name, sampling, self._known)
         body: dict[str, Any] = {}
         for ours, theirs in self._samples:
             body |= stated(sampling, {ours: theirs})
@@ -157,13 +161,16 @@ class Chunks(Reader):
         for choice in event.get("choices") or ():
             index = choice.get("index") or 0
             delta = choice.get("delta") or choice.get("message") or {}
-            yield from self._said(index, choice, delta)
+            if (said := self._said(index, choice, delta)) is not None:
+                yield said
+            if calls := delta.get("tool_calls"):
+                yield from self._called(index, calls)
             if choice.get("finish_reason"):
                 yield from self._ended(index, choice)
 
     def _said(
         self, index: int, choice: Mapping[str, Any], delta: Mapping[str, Any]
-    ) -> Iterator[Chunk]:
+    ) -> Chunk | None:
         if delta.get("refusal"):
             raise ContentRefused(
                 f"{self.party.name} refuses: {self.party.clean(delta['refusal'])}",
@@ -174,17 +181,17 @@ class Chunks(Reader):
         if delta and text:
             text, within = self.apart(index, text)
             thought += within
-        logprobs = _logprobs(choice.get("logprobs"))
-        calls: list[Chunk] = []
-        for place, call in enumerate(delta.get("tool_calls") or ()):
+        logprobs = _logprobs(found) if (found := choice.get("logprobs")) else ()
+        is_empty = not (text or thought or logprobs)
+        return None if is_empty else Chunk(index, text, thought, logprobs=logprobs)
+
+    def _called(self, index: int, calls: Sequence[Mapping[str, Any]]) -> Iterator[Chunk]:
+        for place, call in enumerate(calls):
             said = call.get("function") or {}
-            calls += self.tools.add(
+            yield from self.tools.add(
                 index, call.get("index", place), id=call.get("id"), name=said.get("name"),
                 arguments=said.get("arguments"),
             )  # fmt: skip
-        if text or thought or logprobs:
-            yield Chunk(index, text, thought, logprobs=logprobs)
-        yield from calls
 
     def _ended(self, index: int, choice: Mapping[str, Any]) -> Iterator[Chunk]:
         reason = choice["finish_reason"]
@@ -286,7 +293,7 @@ def _texts(content: Any) -> tuple[str, str]:
 
 
 def _logprobs(found: Any) -> tuple[TokenLogprob, ...]:
-    if not found or not found.get("content"):
+    if not found.get("content"):
         return ()
     return tuple(
         TokenLogprob(

@@ -5,10 +5,10 @@ by who hears it, which spares two switches of threads for every piece.
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
 
+from llmrr.engines.chunks import merged
 from llmrr.engines.remote import estimates, retry, starter
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Reader
@@ -18,7 +18,7 @@ from llmrr.engines.remote.faults import Party
 from llmrr.errors import LlmrrError
 from llmrr.types import Chunk, Endpoint, FinishReason, Request, Usage
 
-Opens = Callable[[Exchange, Deadlines], Generator[Event, None, None]]
+Opens = Callable[[Exchange, Deadlines], Generator[list[Event], None, None]]
 
 
 class RemoteStream:
@@ -176,8 +176,8 @@ class RemoteStream:
         self._deadlines.begin()
         self._reader = reader = self._new_reader()
         with closing(self._opens(self._exchange, self._deadlines)) as events:
-            for event in events:
-                for chunk in reader.read(event):
+            for came in events:
+                for chunk in self._chunks_of(reader, came):
                     if self._cancelled.is_set():
                         return
                     given = self._note(chunk)
@@ -187,6 +187,10 @@ class RemoteStream:
         if not self._cancelled.is_set():
             reader.end()
 
+    def _chunks_of(self, reader: Reader, came: list[Event]) -> Iterator[Chunk]:
+        chunks = (chunk for event in came for chunk in reader.read(event))
+        return merged(chunks) if self._request.whole and len(came) > 1 else chunks
+
     def _note(self, chunk: Chunk) -> float:
         """Count it; when it came."""
         self._deadlines.progressed()
@@ -194,7 +198,8 @@ class RemoteStream:
         if self._first is None:
             self._first = now
         self._said += len(chunk.text.encode()) + len(chunk.reasoning.encode())
-        self._said += sum(len(one.arguments.encode()) for one in chunk.tool_calls)
+        for one in chunk.tool_calls:
+            self._said += len(one.arguments.encode())
         return now
 
     def _closing(self) -> list[Chunk]:
@@ -205,15 +210,15 @@ class RemoteStream:
             self._told = True
         reasons: dict[int, FinishReason] = dict(self._reader.reasons)
         cancelled = self._cancelled.is_set()
-        chunks = [
+        last = self._reader.choices - 1
+        return [
             Chunk(
                 index, stop=self._reader.stops.get(index),
                 finish_reason="cancelled" if cancelled else reasons.get(index, "stop"),
+                usage=self._usage() if index == last else None,
             )
             for index in range(self._reader.choices)
         ]  # fmt: skip
-        chunks[-1] = replace(chunks[-1], usage=self._usage())
-        return chunks
 
     def _usage(self) -> Usage:
         now = time.perf_counter() - self._held

@@ -63,6 +63,15 @@ class Response:
         """The next piece of the body, empty at its end."""
         return next(self._pieces, b"")
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the next piece, or the end, is known without waiting."""
+        return bool(self._came) or self._has_all
+
+    def of(self, pool: Any, made: Any) -> None:
+        """Where the connection goes when all is read."""
+        self._pool, self._connection = pool, made
+
     def close(self) -> None:
         """Read no more; the connection is of no use any more. Twice is allowed."""
         self._made.close()

@@ -79,10 +79,11 @@ class ChatWriter:
         self._older = not asked.body.get("tools") and bool(asked.body.get("functions"))
         head = self._head("chat.completion.chunk")
         self._ending = common.Ending(head, usage=asked.usage)
-        # What every piece of text has around it: a piece is told in a microsecond.
-        self._before = common.dumps(head)[:-1] + ',"choices":[{"index":'
-        self._after = '}],"usage":null}' if asked.usage else "}]}"
+        self._before = self._after = ""  # what every piece of text has around it
         self.end, self.failed = self._ending.end, self._ending.failed
+        if asked.stream:  # a piece is told in a microsecond
+            self._before = common.dumps(head)[:-1] + ',"choices":[{"index":'
+            self._after = '}],"usage":null}' if asked.usage else "}]}"
 
     def begin(self) -> Iterator[Event]:
         """Every choice begins with its role."""
