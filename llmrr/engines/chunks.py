@@ -119,7 +119,7 @@ def merged(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         for chunk in chunks:
             is_more = chunk.text and not (
                 chunk.reasoning or chunk.tokens or chunk.logprobs or chunk.tool_calls
-                or chunk.finish_reason or chunk.usage or chunk.stop
+                or chunk.call_pieces or chunk.finish_reason or chunk.usage or chunk.stop
             )  # fmt: skip
             if words and not (is_more and chunk.index == index):
                 yield Chunk(index, "".join(words))
