@@ -836,7 +836,7 @@ def test_a_database_that_was_locked_is_used_again(
     told: list[str] = []
     with Router(warn=told.append) as router:
         real = stats.record
-        monkeypatch.setattr(stats, "record", lambda *_: (_ for _ in ()).throw(failed("locked")))
+        monkeypatch.setattr(stats, "record", lambda *_, **__: (_ for _ in ()).throw(failed("locked")))
         list(router.run(HELLO))
         monkeypatch.setattr(stats, "record", real)
         list(router.run(HELLO))
