@@ -427,6 +427,32 @@ def test_a_call_that_has_begun_stays_one(
     assert heard(Case(syntax, written), [*written]) == heard(Case(syntax, written), [written])
 
 
+@pytest.mark.parametrize(("syntax", "written", "text"), [
+    (HERMES, 'I look. <tool_call>{"name": "wea', "I look."),
+    (HERMES, '<tool_call>\n{"name": "weather", "argu', ""),
+    (HERMES, "A <b> and <tool_call> b", "A <b> and <tool_call> b"),  # no call
+    (HERMES, "a <tool_ca", "a <tool_ca"),
+    (LLAMA, '{"name": "wea', '{"name": "wea'),  # it may be any JSON
+    (HARMONY, "<|channel|>commentary to=functions.wea", ""),
+])  # fmt: skip
+def test_of_an_answer_that_was_cut_no_mark_of_a_call_is_shown(
+    syntax: Syntax, written: str, text: str
+) -> None:
+    for size in (1, 3, 100):
+        parser = Parser(syntax, TOOLS)
+        pieces = [written[at : at + size] for at in range(0, len(written), size)]
+        spoken = [*map(parser.push, pieces), parser.finish(cut=True)]
+        assert "".join(one.text for one in spoken) == text
+        assert not any(one.calls or one.pieces for one in spoken)
+
+
+def test_code_that_goes_on_to_the_end_is_a_call_behind_another() -> None:
+    written = '>>>weather\n{"city": "Paris"}>>>python\nprint(1)'
+    assert [one.name for one in heard(Case(FUNCTIONARY_3, written), [*written])[2]] == [
+        "weather", "python",
+    ]  # fmt: skip
+
+
 @named
 def test_what_is_told_of_a_beginning_is_never_taken_back(case: Case) -> None:
     parser = Parser(case.syntax, TOOLS, opened=case.opened)

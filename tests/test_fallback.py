@@ -836,7 +836,11 @@ def test_a_database_that_was_locked_is_used_again(
     told: list[str] = []
     with Router(warn=told.append) as router:
         real = stats.record
-        monkeypatch.setattr(stats, "record", lambda *_, **__: (_ for _ in ()).throw(failed("locked")))
+
+        def locked(*_: object, **__: object) -> None:
+            raise failed("locked")
+
+        monkeypatch.setattr(stats, "record", locked)
         list(router.run(HELLO))
         monkeypatch.setattr(stats, "record", real)
         list(router.run(HELLO))

@@ -104,7 +104,7 @@ class Writer:
         text, reasoning, _ = self._text.finish()
         self._hear(text, reasoning)
         if self._parser is not None:
-            self._keep(self._parser.finish())
+            self._keep(self._parser.finish(cut=self._finish == "length"))
         if self._ids and self._finish == "stop":
             self._finish = "tool_calls"
         self._stream.end(replace(self._chunk(self._finish), stop=self._text.stop), error)

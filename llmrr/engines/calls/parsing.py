@@ -30,7 +30,8 @@ class Spoken(NamedTuple):
 class Parser:
     """Reads one answer; ``tools`` are those that there are, by name. However the text is cut into
     pieces, the same comes of it. What never begins a call stays text; space around one is dropped,
-    and what is cut behind one before it is known to be another.
+    and a call that is cut before its name is known: behind another one, and where its mark stands
+    in an answer that was cut, which its finish reason says.
 
     A call that has begun stays one, whatever comes, as it was told already: one that is cut or
     broken has for arguments what the model wrote of them. The answer's finish reason says that it
@@ -46,6 +47,7 @@ class Parser:
         self._open: _Open | None = None  # the call that is under way
         self._rest: Rest | None = None  # reads what stands behind the last one
         self._count = 0
+        self._cut = False
         self._spoken = _Spoken()
 
     def push(self, text: str) -> Spoken:
@@ -55,8 +57,9 @@ class Parser:
             return Spoken()
         return self._feed(last=False)
 
-    def finish(self) -> Spoken:
-        """Say the rest: nothing more will come."""
+    def finish(self, *, cut: bool = False) -> Spoken:
+        """Say the rest: nothing more will come, as the answer was ``cut`` or has ended."""
+        self._cut = cut
         return self._feed(last=True)
 
     def behind(self, lead: str) -> str | None:
@@ -80,10 +83,9 @@ class Parser:
         if self._rest is not None:
             return self._followed(self._rest, last=last)
         start = self._start()
-        if last and self._trim and self._is_unfinished(start):
-            self._held = ""
-            return False
         if start is None:
+            if last and self._trim and self._may_begin():
+                self._held = ""
             self._spoken.texts.append(self._take(len(self._held) if last else self._safe()))
             return False
         found = self._syntax.read(self._held[start:], self._tools, last=last)
@@ -94,17 +96,25 @@ class Parser:
         if isinstance(found, Found | Begun):
             self._spoken.texts.append(self._take(start).rstrip())
             self._found(found)
+        elif last and self._is_unfinished(start):
+            self._spoken.texts.append(self._take(start).rstrip())
+            self._held = ""
         else:
             self._spoken.texts.append(self._take(start + 1))
         return True
 
-    def _is_unfinished(self, start: int | None) -> bool:
-        """Is what is held, behind a call, the beginning of another one or of what closes it?"""
-        if start is not None:
-            words, mark = self._held[:start].strip(), self._held[start:]
-            return not words and self._syntax.read(mark, self._tools, last=False) is MORE
+    def _may_begin(self) -> bool:
+        """Is what is held the beginning of what another call begins with, or the last one ends?"""
         bare = self._held.lstrip()
         return any(one.startswith(bare) for one in (*self._leads, *self._syntax.triggers))
+
+    def _is_unfinished(self, start: int) -> bool:
+        """Is what stands there a call that was cut before it was known to be one? Behind another
+        call, or by its mark in an answer that was cut."""
+        mark = self._held[start:]
+        behind = self._trim and not self._held[:start].strip()
+        marked = self._cut and mark.startswith(self._syntax.triggers)
+        return (behind or marked) and self._syntax.read(mark, self._tools, last=False) is MORE
 
     def _followed(self, rest: Rest, *, last: bool) -> bool:
         """Read what belongs to the call before."""
