@@ -269,6 +269,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
             source TEXT NOT NULL,
             PRIMARY KEY (import_id, label)) WITHOUT ROWID""",
     ),
+    # What figures of runs are made of: the rows themselves are as long as what was said.
+    (
+        """CREATE INDEX runs_figures ON runs (import_id, at, model, error, cache, total_s,
+            first_token_s, load_s, prompt_tokens, cached_tokens, completion_tokens, cost)""",
+    ),
 )
 
 

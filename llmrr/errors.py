@@ -83,6 +83,10 @@ class NotFound(LlmrrError):
 
     exit_code = 3
 
+    def __init__(self, message: str, hint: str = "", *, is_file: bool = False) -> None:
+        super().__init__(message, hint)
+        self.is_file = is_file  # one of a model, whose name means something
+
 
 class NotInstalled(NotFound):
     """A model that is known, and has yet to be fetched with llmrr pull."""

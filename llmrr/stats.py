@@ -1,4 +1,4 @@
-"""What every run cost, and what was said: append, search, conversations, summaries, retention.
+"""What every run cost, and what was said: append, search, conversations, retention.
 
 All functions take the connection of ``database.open_database`` and raise only the error tree, so
 that a caller can turn a full disk into one warning.
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmrr import database
 from llmrr.types import Message
@@ -73,52 +73,6 @@ class ConversationHead:
     last: float
     turns: int
     title: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSummary:
-    """The runs of one model. Times in seconds over the runs that succeeded; ``tokens_per_s`` is
-    all generated tokens after the first, over all the time they took. ``cost`` is the dollars of
-    the runs whose price is known. Unknown is None. ``hits`` are the runs whose answers the cache
-    had, which are in no time."""
-
-    model: str
-    runs: int
-    errors: int
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    first_token_median_s: float | None
-    first_token_p95_s: float | None
-    total_median_s: float | None
-    total_p95_s: float | None
-    tokens_per_s: float | None
-    cost: float | None = None
-    hits: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class DaySummary:
-    """One day in local time (``YYYY-MM-DD``); days without a run are there too, with zeros.
-    ``cost`` is None where no price is known of any run."""
-
-    day: str
-    runs: int
-    errors: int
-    completion_tokens: int
-    cost: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Models by number of runs, most first; days from the first run to the last."""
-
-    models: tuple[ModelSummary, ...]
-    days: tuple[DaySummary, ...]
-
-    @property
-    def runs(self) -> int:
-        return sum(model.runs for model in self.models)
 
 
 _COLUMNS = tuple(f.name for f in fields(Run))
@@ -226,49 +180,6 @@ def conversations(
     ]
 
 
-def summary(connection: "sqlite3.Connection", since: float | None = None) -> Summary:
-    """Figures per model and per day of the runs at or after ``since`` (epoch seconds)."""
-    return _summary(_facts(connection, since))
-
-
-def daily(
-    connection: "sqlite3.Connection", since: float | None = None
-) -> tuple[Summary, dict[str, tuple[ModelSummary, ...]]]:
-    """``summary``, and the same figures per model of each local day (``YYYY-MM-DD``) with a run,
-    the first day first."""
-    from datetime import date
-
-    rows = _facts(connection, since)
-    days: dict[int, list[tuple[Any, ...]]] = {}
-    for row in rows:
-        days.setdefault(date.fromtimestamp(row[1]).toordinal(), []).append(row)
-    found = {date.fromordinal(day).isoformat(): _models(days[day]) for day in sorted(days)}
-    return _summary(rows), found
-
-
-def _summary(rows: Sequence[tuple[Any, ...]]) -> Summary:
-    return Summary(_models(rows), _days(rows))
-
-
-def _models(rows: Sequence[tuple[Any, ...]]) -> tuple[ModelSummary, ...]:
-    by_model: dict[str, list[tuple[Any, ...]]] = {}
-    for row in rows:
-        by_model.setdefault(row[0], []).append(row[1:])
-    models = [_model_summary(model, of_model) for model, of_model in by_model.items()]
-    return tuple(sorted(models, key=lambda model: (-model.runs, model.model)))
-
-
-def _facts(
-    connection: "sqlite3.Connection", since: float | None
-) -> list[tuple[Any, ...]]:
-    """The runs at or after ``since``, as summaries take them."""
-    sql = """SELECT model, at, error IS NOT NULL, prompt_tokens, cached_tokens, completion_tokens,
-        first_token_s, total_s, cache IS NOT NULL, cost FROM runs
-        WHERE at >= ? AND import_id IS NULL"""
-    with database.errors():
-        return connection.execute(sql, (since or 0.0,)).fetchall()
-
-
 def prune(
     connection: "sqlite3.Connection",
     retention: float | None,
@@ -330,49 +241,3 @@ def _messages(turns: Sequence[Run]) -> tuple[Message, ...]:
 def _title(prompt: str | None) -> str:
     words = " ".join((prompt or "").split())
     return words if len(words) <= 60 else words[:59] + "…"
-
-
-def _model_summary(model: str, rows: Sequence[tuple[Any, ...]]) -> ModelSummary:
-    good = [row for row in rows if not row[1] and not row[7]]
-    first = [row[5] for row in good if row[5] is not None]
-    total = [row[6] for row in good]
-    timed = [row for row in good if row[5] is not None and row[4] > 1 and row[6] > row[5]]
-    decoding = sum(row[6] - row[5] for row in timed)
-    return ModelSummary(
-        model=model,
-        runs=len(rows),
-        errors=sum(row[1] for row in rows),
-        prompt_tokens=sum(row[2] for row in rows),
-        cached_tokens=sum(row[3] for row in rows),
-        completion_tokens=sum(row[4] for row in rows),
-        first_token_median_s=quantile(first, 0.5),
-        first_token_p95_s=quantile(first, 0.95),
-        total_median_s=quantile(total, 0.5),
-        total_p95_s=quantile(total, 0.95),
-        tokens_per_s=sum(row[4] - 1 for row in timed) / decoding if decoding else None,
-        cost=_sum(row[8] for row in rows),
-        hits=sum(row[7] for row in rows),
-    )
-
-
-def _sum(costs: Iterable[float | None]) -> float | None:
-    """Of what is known; None where nothing is."""
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if known else None
-
-
-def _days(rows: Sequence[tuple[Any, ...]]) -> tuple[DaySummary, ...]:
-    from datetime import date
-
-    counts: dict[int, tuple[int, int, int, float | None]] = {}
-    for _model, at, failed, _prompt, _cached, tokens, *_times, cost in rows:
-        day = date.fromtimestamp(at).toordinal()
-        runs, failures, generated, so_far = counts.get(day, (0, 0, 0, None))
-        paid = so_far if cost is None else cost + (so_far or 0.0)
-        counts[day] = (runs + 1, failures + failed, generated + tokens, paid)
-    if not counts:
-        return ()
-    return tuple(
-        DaySummary(date.fromordinal(day).isoformat(), *counts.get(day, (0, 0, 0)))
-        for day in range(min(counts), max(counts) + 1)
-    )

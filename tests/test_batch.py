@@ -300,6 +300,31 @@ def test_from_stdin_to_stdout(batch: Callable[..., Any], typed: Typed, echo: Ech
     assert typed("batch", "-", "-", "--json", *place).code == 2
 
 
+@pytest.mark.parametrize("cut", [0, 1, 30, 200])
+def test_stdin_is_gone_on_with(typed: Typed, echo: Echo, tmp_path: Path, cut: int) -> None:
+    out, rows = tmp_path / "out.jsonl", [request(f"r{n}") for n in range(5)]
+    more = ("--url", echo.address, "--api-key-env", "ECHO_KEY")
+
+    def run(*asked: Mapping[str, Any], with_: tuple[str, ...] = ()) -> Any:
+        text = "".join(json.dumps(one) + "\n" for one in asked)
+        return typed("batch", "-", str(out), *more, *with_, stdin=text)
+
+    assert run(*rows[:4]).code == 0
+    whole = out.read_bytes()
+    out.write_bytes(whole[: len(b"".join(whole.splitlines(keepends=True)[:3])) + cut])
+    again = run(*rows, with_=("--json",))
+    assert (again.code, again.json["resumed"], again.json["answered"]) == (0, 3, 5)
+    assert [row["custom_id"] for row in read(out)] == [f"r{n}" for n in range(5)]
+    assert [echo.said[f"r{n}"] for n in range(5)] == [1, 1, 1, 2, 1]
+    before = out.read_bytes()
+    for other in ([*rows[:2], request("r2", "else"), *rows[3:]], rows[:3]):
+        seen = run(*other)
+        assert (seen.code, "another input" in seen.err, "--force" in seen.err) == (1, True, True)
+    assert "other options" in run(*rows, with_=("--max-tokens", "7")).err
+    assert out.read_bytes() == before
+    assert run(*rows, with_=("--force", "--json")).json["resumed"] == 0
+
+
 def test_pipes_stand_for_files(
     typed: Typed, echo: Echo, tmp_path: Path
 ) -> None:
@@ -456,7 +481,7 @@ def test_a_ledger_goes_on_behind_the_last_whole_line_without_a_gap(
 
         def add(ledger: Ledger, at: int) -> None:
             reply = Reply(None, code="x") if at in fails else Reply(200, {"at": at})
-            ledger.write(at, f"r{at}", reply)
+            ledger.write(Line(at, at + 1, b""), f"r{at}", reply)
 
         ledger = Ledger(out, errors, MARK)
         for at in range(written):
@@ -472,7 +497,7 @@ def test_a_ledger_goes_on_behind_the_last_whole_line_without_a_gap(
         ledger.close()
         ledger = Ledger(out, errors, MARK)
         ledger.close()
-        assert tuple(ledger.done) == (6, len(fails))
+        assert (ledger.done.lines, ledger.done.failed) == (6, len(fails))
         names = [row["custom_id"] for row in read(out)]
         assert names == [f"r{at}" for at in range(6) if at not in fails]
 
@@ -559,20 +584,20 @@ def test_a_full_disk_leaves_no_part_of_a_line(
     import resource
 
     ledger = Ledger(tmp_path / "out", None, MARK)
-    ledger.write(0, "a", Reply(200, {}))
+    ledger.write(Line(0, 1, b""), "a", Reply(200, {}))
     size = (tmp_path / "out").stat().st_size
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, before[1]))
     try:
         with pytest.raises(LlmrrError, match="cannot be written") as caught:
-            ledger.write(1, "b", Reply(200, {}))
+            ledger.write(Line(1, 2, b""), "b", Reply(200, {}))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, heard)
     assert caught.value.exit_code == 5
     assert (tmp_path / "out").stat().st_size == size
-    ledger.write(1, "b", Reply(200, {}))
+    ledger.write(Line(1, 2, b""), "b", Reply(200, {}))
     ledger.close()
     assert [row["custom_id"] for row in read(tmp_path / "out")] == ["a", "b"]
 

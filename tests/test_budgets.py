@@ -17,7 +17,7 @@ from openai_servers import OpenAIServer
 from provider_servers import KEY, MODEL
 from terminal import Typed
 
-from llmrr import config, database, spending, stats, trust
+from llmrr import config, database, spending, stats, summaries, trust
 from llmrr.choosing import recording
 from llmrr.choosing.purse import Purse
 from llmrr.database import open_database
@@ -264,7 +264,7 @@ def test_a_run_costs_what_its_tokens_do(talks: FakeEngine) -> None:
     assert (free.cost, mini.cost) == (0.0, 0.0)
     with closing(open_database()) as connection:
         in_all, by_model = spending.spent(connection, spending.day_of(paid.at))
-        summary = stats.summary(connection)
+        summary = summaries.summary(connection)
     assert in_all.today == in_all.month == paid.cost
     assert by_model["free"].tokens_today == free.prompt_tokens + free.completion_tokens
     assert {one.model: one.cost for one in summary.models}["paid"] == paid.cost

@@ -19,7 +19,7 @@ from openai_servers import OpenAIServer
 from provider_servers import KEY, MODEL, Fault, Said
 from terminal import Typed
 
-from llmrr import config, engines, paths, stats
+from llmrr import config, engines, paths, stats, summaries
 from llmrr.choosing import kept
 from llmrr.choosing.listening import Heard
 from llmrr.database import open_database
@@ -431,7 +431,7 @@ def test_what_was_kept_says_nothing_of_a_models_speed_and_health(engine: FakeEng
         for _ in range(3):
             answer(router, asked())
         assert router.database.execute("SELECT * FROM health").fetchall() == before
-        summary = stats.summary(router.database)
+        summary = summaries.summary(router.database)
         assert stats.hit_rate(router.database) == 0.75
         assert stats.hit_rate(router.database, since=4e9) is None
     (model,) = summary.models

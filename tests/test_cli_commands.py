@@ -307,7 +307,7 @@ def test_probe_shows_each_gpu() -> None:
 
 def test_the_bars_of_the_days() -> None:
     from llmrr.cli import stats_views
-    from llmrr.stats import DaySummary, ModelSummary
+    from llmrr.summaries import DaySummary, ModelSummary
 
     model = ModelSummary("m", 3, 0, 1, 1, 1, None, None, None, None, None)
     days = (DaySummary("2026-01-01", 1, 0, 5), DaySummary("2026-01-02", 2, 0, 5))

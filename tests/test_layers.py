@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("environment", "tomlfile", "parameters", "trust", "guide"),
     ("config", "modelfile", "translating"),
     ("store", "engines", "routing", "stats", "pairs", "speeds", "live"),
-    ("pool", "evaluate", "spending", "alerts"),
+    ("pool", "evaluate", "spending", "alerts", "summaries"),
     ("convert", "warm"),
     ("catalogue",),
     ("description", "inventory"),

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from terminal import Seen, Typed
 
-from llmrr import paths, stats
+from llmrr import paths, stats, summaries
 from llmrr.database import open_database
 from llmrr.errors import DamagedFile
 from llmrr.migrate import caches
@@ -284,7 +284,7 @@ def test_what_was_brought_counts_in_no_figure_and_stays(typed: Typed) -> None:
         {"input": "hi", "output": "ho", "modelName": "m", "created": "2020-01-01T00:00:00Z"}]}))
     cached(typed, "c.json")
     connection = open_database()
-    assert stats.summary(connection).runs == 0 and stats.last_used(connection) == {}
+    assert summaries.summary(connection).runs == 0 and stats.last_used(connection) == {}
     assert stats.conversation(connection, None) is None
     stats.prune(connection, 60.0, now=time.time(), at_once=True)
     connection.close()

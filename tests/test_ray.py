@@ -236,6 +236,28 @@ def test_replicas_come_with_the_load(on_cluster: str, tmp_path: Path) -> None:
         assert count == 2
 
 
+def test_a_changed_configuration_comes_to_the_replicas(on_cluster: str, tmp_path: Path) -> None:
+    file = Path("llmrr.toml")
+    before = file.read_text()
+
+    def names(url: str) -> set[str]:
+        with urllib.request.urlopen(f"{url}/v1/models", timeout=60) as answer:
+            return {one["id"] for one in json.loads(answer.read())["data"]}
+
+    with serving(cwd=tmp_path, address=on_cluster) as url:
+        assert "also" not in names(url)
+        file.write_text(before + '[[models]]\nname = "also"\nsource = "builtin:mini"\n')
+        late = time.monotonic() + 120
+        while "also" not in names(url) and time.monotonic() < late:
+            assert ask(url)
+            time.sleep(0.2)
+        assert "also" in names(url)
+        file.write_text("nonsense = [")
+        time.sleep(3)
+        assert "also" in names(url)
+        assert ask(url)
+
+
 def test_keys_hold_on_replicas_and_a_client_that_leaves_frees_its_own(
     on_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

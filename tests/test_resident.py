@@ -694,7 +694,7 @@ def left() -> Iterator[None]:
 
 def loaded() -> dict[str, Any]:
     """The process that was left behind, once it has its model."""
-    until(lambda: any(one["models"] for one in processes()))
+    until(lambda: any(not it["loading"] for one in processes() for it in one["models"]))
     [found] = processes()
     return found
 
@@ -820,6 +820,33 @@ def test_what_cannot_be_loaded_is_not_kept(left: None, tmp_path: Path) -> None:
 # -- the command line ------------------------------------------------------------------------------
 
 
+def test_ps_shows_a_model_that_is_being_loaded(
+    typed: Typed, kept: Kept, engine: FakeEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, load = threading.Event(), engine.load
+    monkeypatch.setattr(engine, "load", lambda *given: gate.wait(60) and load(*given))
+    asking_for_it = threading.Thread(target=lambda: held(load_of(tiny, context_size=99)).close())
+    asking_for_it.start()
+    until(kept.pool.loading)
+    [_, line] = typed("ps").out.splitlines()
+    assert line.split()[:5] == ["one", "fake", "\u2013", "99", "loading"]
+    [process] = typed("ps", "--json").json
+    assert [(one["name"], one["loading"]) for one in process["models"]] == [("one", True)]
+    assert typed("stop", "one").code == 3
+    gate.set()
+    asking_for_it.join()
+    until(lambda: not any(one.leases for one in kept.pool.held()))
+    [process] = typed("ps", "--json").json
+    assert [(one["name"], one["loading"]) for one in process["models"]] == [("one", False)]
+
+
+def test_ps_shows_what_a_first_run_has_left(typed: Typed, left: None, mini: Path) -> None:
+    assert leave(mini).wait(60) == 0
+    [model] = loaded()["models"]
+    assert (model["context"], model["largest_context"]) == (None, 512)
+    assert "up to 512" in typed("ps").out
+
+
 def test_ps_and_stop(typed: Typed, kept: Kept, engine: FakeEngine, tiny: Path) -> None:
     held(load_of(tiny, context_size=99)).close()
     until(lambda: not any(one.leases for one in kept.pool.held()))
@@ -827,7 +854,7 @@ def test_ps_and_stop(typed: Typed, kept: Kept, engine: FakeEngine, tiny: Path) -
     assert (process["kind"], process["pid"], process["address"]) == ("run", os.getpid(), "here")
     [model] = process["models"]
     assert (model["name"], model["engine"], model["path"]) == ("one", "fake", str(tiny))
-    assert (model["context"], model["in_use"]) == (99, 0)
+    assert (model["context"], model["in_use"], model["loading"]) == (99, 0, False)
     assert model["until"] > time.time()
     [header, line] = typed("ps").out.splitlines()
     assert header.split()[:4] == ["NAME", "ENGINE", "SIZE", "CONTEXT"]

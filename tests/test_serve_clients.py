@@ -193,6 +193,11 @@ def test_openai_responses(served):
     )  # fmt: skip
     assert second.usage.input_tokens > first.usage.input_tokens
     assert asking.responses.retrieve(second.id).output_text == second.output_text
+    items = [*asking.responses.input_items.list(second.id, limit=2)]  # it turns the page
+    assert [one.role for one in items] == ["user", "assistant", "user"]
+    assert [one.content[0].text for one in reversed(items)] == [
+        ASKED[0]["content"], ANSWER, "What is the capital of Italy?",
+    ]  # fmt: skip
     asking.responses.delete(second.id)
     with asking.responses.stream(
         model="small", input=ASKED[0]["content"], temperature=0

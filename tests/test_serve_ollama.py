@@ -18,8 +18,10 @@ from provider_servers import KEY, Fault, Said
 from serving import ANSWER, ASKED, MINI, Served, serving
 from test_serve_anthropic import CALL, upstream
 
+from llmrr.engines.base import Footprint
 from llmrr.errors import LlmrrError
 from llmrr.pool.deciding import Held, Rules, due, expired
+from llmrr.protocols import ollama
 from llmrr.protocols.fields import Fields
 from llmrr.protocols.ollama import conversation, parameters
 from llmrr.router import Router
@@ -71,6 +73,23 @@ def test_an_answer_whole_and_in_lines(served, path, body, text):
         assert one["eval_duration"] > 1000
         assert all(isinstance(one[name], int) for name in FIGURES - {"done_reason"})
         assert datetime.fromisoformat(one["created_at"]).tzinfo is not None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_of_the_cache_took_the_time_that_it_took(stream):
+    with serving() as found:
+        body = {**PROMPT, "stream": stream}
+        for _ in range(100):  # an answer is kept soon after it was given
+            began = time.monotonic()
+            said = found.ask("/api/generate", body)
+            took = (time.monotonic() - began) * 1e9
+            if "x-llmrr-cache" in said.headers:
+                break
+            time.sleep(0.02)
+        again = lines(said)[-1] if stream else said.json()
+        assert 10_000 < again["eval_duration"] == again["total_duration"] < took
+        assert again["load_duration"] == again["prompt_eval_duration"] == 0
+        assert (again["prompt_eval_count"], again["eval_count"]) == (10, 9)
 
 
 def test_an_answer_that_is_cut(served):
@@ -230,6 +249,17 @@ def test_the_context_that_a_model_has_is_told(own):
     (listed,) = (one for one in own.ask("/api/tags").json()["models"]
                  if one["name"] == line["name"])  # fmt: skip
     assert line["digest"] == listed["digest"]
+    (held,) = own.service.router.loaded()
+    assert (line["size"], line["size_vram"]) == (held.footprint.total, 0)
+    assert 1e6 < line["size"] < 1e8
+
+
+def test_what_lies_on_an_accelerator_is_told_apart():
+    held = Held("key", "small", 60, 0.0, footprint=Footprint(100, 40))
+    line = ollama.running(held, None, 0.0)
+    assert (line["size"], line["size_vram"]) == (100, 40)
+    line = ollama.running(held._replace(footprint=None), None, 0.0)
+    assert (line["size"], line["size_vram"]) == (60, 0)
 
 
 def test_a_digest_is_the_same_after_a_restart():

@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 
 import pytest
+from builders import tiny_llama
 from fakes import reply
 from openai_servers import OpenAIServer
 from provider_servers import KEY
@@ -417,6 +418,25 @@ def test_several_that_fail_fail_together(scripted, engine):
     assert not scripted.service.under_way
 
 
+@pytest.mark.parametrize("how", ["gone", "cut", "no model"])
+def test_a_model_file_that_cannot_be_used_is_no_fault_of_who_asks(tmp_path, how):
+    file = tmp_path / "m.gguf"
+    whole = tiny_llama(file).read_bytes()
+    file.write_bytes(b"hello" if how == "no model" else whole[: len(whole) // 2])
+    if how == "gone":
+        file.unlink()
+    with serving(Router({"models": [{"name": "broken", "source": f"file:{file}"}]})) as served:
+        body = {"model": "broken", "messages": ASKED, "stream": False, "max_tokens": 1}
+        said = [served.ask(path, body) for path in (CHAT, "/v1/messages", "/api/chat")]
+        said.append(served.ask("/v1/embeddings", {"model": "broken", "input": "x"}))
+        assert [one.status for one in said] == [500] * 4
+        openais, anthropics = said[0].json()["error"], said[1].json()["error"]
+        assert (openais["type"], openais["code"]) == ("server_error", None)
+        assert "m.gguf" in openais["message"] and anthropics["type"] == "api_error"
+        missing = served.ask(CHAT, {**body, "model": "none"})
+        assert (missing.status, missing.json()["error"]["code"]) == (404, "model_not_found")
+
+
 # -- responses -------------------------------------------------------------------------------------
 
 
@@ -439,6 +459,55 @@ def test_a_response_and_one_that_goes_on_with_it(scripted, engine):
     gone = scripted.ask(f"{RESPONSES}/{said['id']}", method="DELETE").json()
     assert gone == {"id": said["id"], "object": "response", "deleted": True}
     assert scripted.ask(f"{RESPONSES}/{said['id']}").status == 404
+
+
+def test_what_a_response_was_asked_with(scripted, engine):
+    engine.replies = [reply(("reasoning", "Hm"), "Hello", CALL, finish_reason="tool_calls"),
+                      reply("sunny")]  # fmt: skip
+    first = scripted.ask(RESPONSES, {"input": "Hi", "instructions": "Be brief."}).json()
+    given = [{"type": "function_call_output", "call_id": "call_1", "output": "sunny"},
+             {"role": "user", "content": "So?"}, {"role": "assistant", "content": "Well"},
+             {"id": "msg_own", "role": "user", "content": [{"type": "input_text", "text": "?"}]},
+             {"type": "reasoning", "id": "rs_own", "summary": []}]  # fmt: skip
+    asked = {"previous_response_id": first["id"], "input": given}
+    path = f"{RESPONSES}/{scripted.ask(RESPONSES, asked).json()['id']}/input_items"
+    scripted.ask(f"{RESPONSES}/{first['id']}", method="DELETE")
+    found = scripted.ask(f"{path}?order=asc").json()
+    said, *answered, output, so, well, own, thought = found["data"]
+    assert said | {"id": ""} == {
+        "id": "", "type": "message", "role": "user", "status": "completed",
+        "content": [{"type": "input_text", "text": "Hi"}],
+    }  # fmt: skip
+    assert answered == first["output"]
+    assert output | {"id": ""} == {**given[0], "id": "", "status": "completed"}
+    assert (so["content"][0]["type"], well["content"][0]["text"]) == ("input_text", "Well")
+    assert (own["id"], own["content"], thought) == ("msg_own", given[3]["content"], given[4])
+    ids = [one["id"] for one in found["data"]]
+    assert len({*ids}) == 9
+    assert found | {"data": []} == {"object": "list", "data": [], "first_id": ids[0],
+                                    "last_id": ids[-1], "has_more": False}  # fmt: skip
+    pages, after = [], ""
+    while True:
+        page = scripted.ask(f"{path}?limit=4{after}").json()
+        pages.append([one["id"] for one in page["data"]])
+        if not page["has_more"]:
+            break
+        after = f"&after={page['last_id']}"
+    assert [len(one) for one in pages] == [4, 4, 1]
+    assert [id for one in pages for id in one] == ids[::-1]
+
+
+@pytest.mark.parametrize(("query", "status", "param"), [
+    ("/input_items?limit=0", 400, "limit"), ("/input_items?limit=101", 400, "limit"),
+    ("/input_items?limit=x", 400, "limit"), ("/input_items?order=up", 400, "order"),
+    ("/input_items?after=msg_x", 400, "after"), ("?stream=true", 400, "stream"),
+    ("?stream=false", 200, None), ("x/input_items", 404, None),
+])  # fmt: skip
+def test_how_a_kept_response_is_not_shown(served, query, status, param):
+    id = served.ask(RESPONSES, {"input": "x", "max_output_tokens": 1}).json()["id"]
+    said = served.ask(f"{RESPONSES}/{id}{query}")
+    assert said.status == status
+    assert status == 200 or said.json()["error"]["param"] == param
 
 
 def test_tokens_are_counted_before(served):
@@ -498,7 +567,7 @@ def test_calls_of_one_turn_stand_together():
 
 
 def test_kept_responses_have_a_bound():
-    kept = KeptResponses(most=2, most_bytes=30)  # {"id":"a"} has 10
+    kept = KeptResponses(most=2, most_bytes=40)  # {"id":"a"} has 10
     for id in "abc":
         kept.keep("me", {"id": id}, [Message("user", "xx")])
     for owner, id in (("me", "a"), ("you", "b"), ("", "b")):
@@ -506,7 +575,7 @@ def test_kept_responses_have_a_bound():
             kept.of(owner, id)
     kept.of("me", "b")
     kept.keep("me", {"id": "d"}, [Message("user", "x" * 8)])
-    assert kept.of("me", "b").bytes == 12
+    assert kept.of("me", "b").bytes == 14
     with pytest.raises(NoResponse):
         kept.of("me", "c")
     kept.keep("me", {"id": "e", "tools": ["x" * 30]}, [Message("user", "x")])

@@ -17,6 +17,7 @@ from llmrr.router import Router
 from llmrr.server import callers
 from llmrr.server.queueing import REMOTE, Queue
 from llmrr.server.service import Service
+from llmrr.server.working import in_turn
 from llmrr.types import Request
 
 SMALL = frozenset(("small",))
@@ -244,7 +245,9 @@ def test_who_gives_up_as_its_turn_comes_takes_no_one_with_it(narrow):
 
     async def ask() -> None:
         held = service.queue.enter(SMALL, "", 1, lambda: None)
-        waits = asyncio.ensure_future(service.work("small", 1, lambda _: None, lambda _: 0))
+        waits = asyncio.ensure_future(
+            in_turn(service, "small", 1, lambda *_: None, lambda _: 0)
+        )
         while not service.queue.waiting:
             await asyncio.sleep(0)
         waits.cancel()

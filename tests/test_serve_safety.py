@@ -15,10 +15,11 @@ from serving import ASKED, MINI, serving
 from test_serve_queue import until
 
 from llmrr import database, stats
+from llmrr.cluster import Replicas
 from llmrr.config.agreeing import agreements
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.router import Router
-from llmrr.server import connection, keyring, reading
+from llmrr.server import connection, keyring, rays, reading
 from llmrr.server.callers import Caller
 from llmrr.server.keyring import hashed
 from llmrr.server.refusals import KeyLimit
@@ -269,6 +270,17 @@ def test_a_short_key_is_none_and_is_not_repeated():
     assert "short-secret" not in str(refused.value)
 
 
+def test_that_replicas_count_alone_is_told():
+    few, many = Replicas(1, 1), Replicas(1, 4)
+    limited = [KeyRules(env="A"), KeyRules(env="B", requests_per_minute=9, concurrent=0)]
+    said = rays._apart(limited, many)
+    assert said is not None
+    assert said.startswith("requests_per_minute, concurrent of keys are counted by each replica")
+    assert "4 times as much" in said
+    assert rays._apart(limited, few) is None
+    assert rays._apart([KeyRules(env="A", tokens_per_day=9)], many) is None
+
+
 # -- logs ------------------------------------------------------------------------------------------
 
 
@@ -354,6 +366,7 @@ def test_who_takes_too_long_is_let_go(served, monkeypatch):
 
 def test_what_is_answered_before_it_has_come_is_the_last_on_its_connection(served, monkeypatch):
     """Else whoever is refused, as without a key, holds a connection for as long as he likes."""
+    monkeypatch.setattr(connection, "GRACE_S", 0.1)
     monkeypatch.setattr(connection, "LINGER_S", 0.3)
     where = urlsplit(served.url)
     head = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n"
@@ -379,6 +392,42 @@ def test_what_is_answered_before_it_has_come_is_the_last_on_its_connection(serve
             found = http.client.HTTPResponse(sock, method="POST")
             found.begin()
             assert (found.status, bool(found.read())) == (404, True)
+
+
+def test_what_comes_soon_after_its_answer_ends_nothing(served):
+    where = urlsplit(served.url)
+    head = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n"
+    with socket.create_connection((where.hostname, where.port), 30) as sock:
+        for _ in range(3):
+            sock.sendall(head)
+            found = http.client.HTTPResponse(sock, method="POST")
+            found.begin()
+            assert (found.status, bool(found.read())) == (404, True)
+            sock.sendall(b"xyz")
+        sock.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+        assert b" 200 " in answer
+
+
+@pytest.mark.parametrize("begin", [
+    b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n",
+    b"POST /nowhere HTTP/1.0\r\n",
+    b"GET / HTTP/1.1\r\nx: " + b"a" * 300_000 + b"\r\n",
+])  # fmt: skip
+def test_who_still_sends_what_was_refused_reads_why(served, begin):
+    where = urlsplit(served.url)
+    with socket.create_connection((where.hostname, where.port), 30) as sock:
+        sock.sendall(begin + b"Content-Length: 1000000\r\n\r\n")
+        sock.recv(1, socket.MSG_PEEK)  # the answer is there
+        for _ in range(10):
+            sock.sendall(b"x" * 100_000)
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+        assert answer.split()[1] in (b"404", b"431")
+        assert b"connection: close" in answer
 
 
 def test_a_body_has_a_bound_whether_its_length_is_said_or_not():

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from llmrr import database, stats
+from llmrr import database, stats, summaries
 from llmrr.errors import DoesNotFit
 from llmrr.stats import Run
 from llmrr.types import Message
@@ -145,7 +145,7 @@ def test_summary_per_model(connection: sqlite3.Connection) -> None:
         )
     stats.record(connection, a_run(error="broke", total_s=99.0, completion_tokens=0))
     stats.record(connection, a_run(model="other", cached_tokens=4, completion_tokens=1))
-    mini, other = stats.summary(connection).models
+    mini, other = summaries.summary(connection).models
     assert (mini.model, mini.runs, mini.errors) == ("mini", 21, 1)
     assert (mini.prompt_tokens, mini.completion_tokens) == (210, 420)
     assert mini.first_token_median_s == pytest.approx(1.05)
@@ -161,20 +161,64 @@ def test_summary_per_model(connection: sqlite3.Connection) -> None:
 def test_summary_since(connection: sqlite3.Connection) -> None:
     stats.record(connection, a_run(at=NOON - 10))
     stats.record(connection, a_run(at=NOON))
-    assert stats.summary(connection, since=NOON).runs == 1
-    assert stats.summary(connection).runs == 2
-    assert stats.summary(connection, since=NOON + 1) == stats.Summary((), ())
+    assert summaries.summary(connection, since=NOON).runs == 1
+    assert summaries.summary(connection).runs == 2
+    assert summaries.summary(connection, since=NOON + 1) == summaries.Summary((), ())
 
 
 def test_days_without_runs_are_there(connection: sqlite3.Connection) -> None:
     stats.record(connection, a_run(at=NOON + 2 * stats.DAY_S, error="broke"))
     stats.record(connection, a_run(at=NOON))
     stats.record(connection, a_run(at=NOON + 60))
-    assert stats.summary(connection).days == (
-        stats.DaySummary("2026-03-10", 2, 0, 10),
-        stats.DaySummary("2026-03-11", 0, 0, 0),
-        stats.DaySummary("2026-03-12", 1, 1, 5),
+    assert summaries.summary(connection).days == (
+        summaries.DaySummary("2026-03-10", 2, 0, 10),
+        summaries.DaySummary("2026-03-11", 0, 0, 0),
+        summaries.DaySummary("2026-03-12", 1, 1, 5),
     )
+
+
+def test_figures_of_days_and_of_all_of_them(connection: sqlite3.Connection) -> None:
+    for day, cost in ((0, None), (0, 0.5), (3, 0.25)):
+        for total_s in (2.0, 4.0, 9.0):
+            at = NOON + day * stats.DAY_S + total_s
+            stats.record(connection, a_run(at=at, total_s=total_s * (day + 1), cost=cost))
+    stats.record(connection, a_run(at=NOON, cache="exact", total_s=0.0))
+    stats.record(connection, a_run(at=NOON, model="other"))
+    summary, by_day = summaries.daily(connection)
+    assert [*by_day] == ["2026-03-10", "2026-03-13"]
+    first, other = by_day["2026-03-10"]
+    assert (first.runs, first.hits, first.total_median_s, first.cost) == (7, 1, 4.0, 1.5)
+    assert (other.model, other.runs) == ("other", 1)
+    (last,) = by_day["2026-03-13"]
+    assert (last.runs, last.total_median_s, last.cost) == (3, 16.0, 0.75)
+    mini, _ = summary.models
+    assert (mini.runs, mini.hits, mini.total_median_s, mini.cost) == (10, 1, 8.0, 2.25)
+    assert [one.runs for one in summary.days] == [8, 0, 0, 3]
+
+
+@pytest.mark.parametrize(("zone", "near"), [
+    ("America/St_Johns", 1162088940.0),  # 0:01 becomes 23:01 of the day before
+    ("America/Sao_Paulo", 1541300400.0),  # midnight becomes 1:00
+    ("America/Sao_Paulo", 1550368800.0),  # midnight becomes 23:00
+])  # fmt: skip
+def test_every_run_has_a_day_where_clocks_are_changed_at_midnight(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, zone: str, near: float
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    for minute in range(-180, 180, 5):
+        stats.record(connection, a_run(at=near + minute * 60))
+    found = summaries.summary(connection).days
+    monkeypatch.undo()
+    time.tzset()
+    assert sum(one.runs for one in found) == 72
+    assert len(found) == 2
+
+
+def test_figures_of_runs_do_not_read_what_was_said(connection: sqlite3.Connection) -> None:
+    for sql in (summaries._SUMS, summaries._TIMES):
+        (*_, how), *_ = connection.execute(f"EXPLAIN QUERY PLAN {sql}", (0.0, 1.0)).fetchall()
+        assert "COVERING INDEX" in how
 
 
 def test_retention_deletes_at_most_once_a_day(connection: sqlite3.Connection) -> None:
@@ -222,6 +266,6 @@ def test_a_year_of_runs_is_summed_quickly(connection: sqlite3.Connection) -> Non
         for number in range(10_000):
             stats.record(connection, a_run(at=NOON + number * 60, prompt="x" * 50))
     began = time.perf_counter()
-    stats.summary(connection)
+    summaries.summary(connection)
     stats.runs(connection, query="nothing", last=10)
     assert time.perf_counter() - began < 2

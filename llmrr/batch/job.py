@@ -2,19 +2,19 @@
 
 import hashlib
 import json
-import secrets
 import shlex
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
 from llmrr.batch import items, lines, replies
 from llmrr.batch.items import Defaults, Fault, Item
-from llmrr.batch.ledger import Done, Ledger
+from llmrr.batch.ledger import Done, Ledger, foreign
 from llmrr.batch.lines import Line
 from llmrr.batch.replies import Mark, Reply
 from llmrr.errors import CheckFailed, NotFound, Unreachable, UsageError
@@ -81,7 +81,7 @@ class Summary:
 
 
 class _Out(Protocol):
-    def write(self, at: int, custom_id: str | None, reply: Reply) -> None: ...
+    def write(self, line: Line, custom_id: str | None, reply: Reply) -> None: ...
     def close(self) -> None: ...
 
 
@@ -116,8 +116,7 @@ def run(
     began = time.monotonic()
     source = _found(job.source) if job.source else None
     extent = lines.measure(source) if source and source.is_file() else None
-    digest = extent.digest if extent else secrets.token_hex(8)
-    mark = Mark(digest[:16], _digest(job.options)[:8])
+    mark = Mark(extent and extent.digest[:16], _digest(job.options)[:8])
     out, done = _opened(job, mark, stdout)
     summary = Summary(extent and extent.lines, done.lines - done.failed, done.failed, done.lines)
     summary.output = str(job.output or "-")
@@ -126,8 +125,11 @@ def run(
     if extent is None:
         file = lines.opened(file, str(source or "stdin"))
     written = _Written(out, summary, told)
-    found = answering(_rest(file, extent and extent.size, done.lines))
+    rows, found = lines.read(file, extent and extent.size), None
     try:
+        if extent is None:
+            _require_same(rows, mark, done, summary.output)
+        found = answering(line for line in rows if line.at >= done.lines)
         for line, outcome in found:
             written.add(line, outcome)
         written.finish()
@@ -179,7 +181,7 @@ class _Written:
     def _flush(self) -> None:
         while self._held:
             line, (custom_id, reply) = self._held[0]
-            self._out.write(line.at, custom_id, reply)
+            self._out.write(line, custom_id, reply)
             self._held.popleft()
             self._compare(custom_id)
             self._summary.add(reply)
@@ -200,8 +202,8 @@ class _Stream:
     def __init__(self, file: BinaryIO, mark: Mark, *, is_ours: bool) -> None:
         self._file, self._mark, self._is_ours = file, mark, is_ours
 
-    def write(self, at: int, custom_id: str | None, reply: Reply) -> None:
-        self._file.write(replies.line(self._mark.id(at), custom_id, reply))
+    def write(self, line: Line, custom_id: str | None, reply: Reply) -> None:
+        self._file.write(replies.line(self._mark.of(line).id(line.at), custom_id, reply))
         self._file.flush()
 
     def close(self) -> None:
@@ -225,8 +227,14 @@ def _found(source: Path) -> Path:
     return source
 
 
-def _rest(file: BinaryIO, size: int | None, done: int) -> Iterator[Line]:
-    return (line for line in lines.read(file, size) if line.at >= done)
+def _require_same(rows: Iterator[Line], mark: Mark, done: Done, output: str) -> None:
+    """Pass the lines of a stream that are answered. Raises ``LlmrrError`` where those were others.
+    """
+    passed = hashlib.sha256()
+    for line in islice(rows, done.lines):
+        passed.update((mark.of(line).input or "").encode())
+    if done.lines and passed.hexdigest() != done.digest:
+        raise foreign(f'"{output}" holds the answers to another input')
 
 
 def _require_apart(job: Job) -> None:

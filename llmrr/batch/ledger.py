@@ -2,13 +2,16 @@
 process left behind that was killed is taken up where it ends.
 
 The id of each line says which input and which options it belongs to, and the how-manieth it is: so
-a file proves by itself how far it has come, and no other file says anything of it.
+a file proves by itself how far it has come, and no other file says anything of it. What comes as a
+stream is not known as a whole: there the id tells which line of the input it belongs to.
 """
 
 import errno
 import fcntl
+import hashlib
 import heapq
 import os
+import re
 import shlex
 import time
 from collections.abc import Iterator
@@ -17,17 +20,20 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from llmrr.batch import replies
-from llmrr.batch.replies import Mark, Reply
+from llmrr.batch.lines import Line
+from llmrr.batch.replies import Head, Mark, Reply
 from llmrr.errors import DoesNotFit, LlmrrError, NotFound
 
 SYNC_S: Final = 1.0  # so much of what was answered may be asked again after a power cut
 
 
 class Done(NamedTuple):
-    """What is written already: how many lines, and how many of them are failures."""
+    """What is written already: how many lines, how many of them are failures, and the ``digest`` of
+    what their ids say of the input."""
 
     lines: int = 0
     failed: int = 0
+    digest: str = ""
 
 
 class Ledger:
@@ -51,11 +57,11 @@ class Ledger:
             self.close()
             raise
 
-    def write(self, at: int, custom_id: str | None, reply: Reply) -> None:
-        """Write the next line. Raises ``DoesNotFit`` for a full disk, and then nothing of it is
-        there."""
+    def write(self, line: Line, custom_id: str | None, reply: Reply) -> None:
+        """Write what came of the next line. Raises ``DoesNotFit`` for a full disk, and then nothing
+        of it is there."""
         file = self._files[0 if reply.is_answered else -1]
-        file.append(replies.line(self._mark.id(at), custom_id, reply))
+        file.append(replies.line(self._mark.of(line).id(line.at), custom_id, reply))
 
     def close(self) -> None:
         """Close the files, with all that was written on the disk. Twice is allowed."""
@@ -68,17 +74,18 @@ class Ledger:
             for file in self._files:
                 file.cut(0)
             return Done()
-        lines = failed = 0
+        lines, failed, inputs = 0, 0, hashlib.sha256()
         ends = [0] * len(self._files)
         written = (file.lines(self._mark, which) for which, file in enumerate(self._files))
-        for at, which, end, is_answered in heapq.merge(*written):
+        for at, which, end, head in heapq.merge(*written):
             if at != lines:
                 break
-            lines, failed = lines + 1, failed + (not is_answered)
+            lines, failed = lines + 1, failed + (not head.is_answered)
+            inputs.update((head.mark.input or "").encode())
             ends[which] = end
         for file, end in zip(self._files, ends, strict=True):
             file.cut(end)
-        return Done(lines, failed)
+        return Done(lines, failed, inputs.hexdigest())
 
 
 class _File:
@@ -101,19 +108,19 @@ class _File:
         except OSError:  # a file system without locks
             pass
 
-    def lines(self, mark: Mark, which: int) -> Iterator[tuple[int, int, int, bool]]:
-        """Of each line that is whole: which it is, ``which``, where it ends, whether it is an
-        answer. Raises ``LlmrrError`` for one that is not of this batch."""
+    def lines(self, mark: Mark, which: int) -> Iterator[tuple[int, int, int, Head]]:
+        """Of each line that is whole: which it is, ``which``, where it ends, and what it is. Raises
+        ``LlmrrError`` for one that is not of this batch."""
         end = 0
         with self.path.open("rb") as file:
             for number, data in enumerate(file, 1):
                 head = replies.head(data)
                 if head is None and _is_torn(data, mark):
                     return
-                if head is None or head.mark != mark:
+                if head is None or not mark.is_of(head.mark):
                     raise self._foreign(number, head and head.mark, mark)
                 end += len(data)
-                yield head.at, which, end, head.is_answered
+                yield head.at, which, end, head
 
     def cut(self, end: int) -> None:
         """Go on behind so many bytes."""
@@ -152,22 +159,28 @@ class _File:
 
     def _foreign(self, number: int, found: Mark | None, mark: Mark) -> LlmrrError:
         if found is None:
-            said = f'"{self.path}" holds something else (line {number} is no answer of a batch)'
-        elif found.input != mark.input:
-            said = f'"{self.path}" holds the answers to another input'
-        else:
-            said = f'"{self.path}" was begun with other options'
-        return LlmrrError(
-            f"{said}: nothing was written", "name another file, or --force to begin anew"
-        )
+            return foreign(f'"{self.path}" holds something else (line {number} is no answer of a '
+                           "batch)")  # fmt: skip
+        if mark.input not in (None, found.input):
+            return foreign(f'"{self.path}" holds the answers to another input')
+        return foreign(f'"{self.path}" was begun with other options')
+
+
+def foreign(said: str) -> LlmrrError:
+    """The error for a file that is not of this batch."""
+    hint = "name another file, or --force to begin anew"
+    return LlmrrError(f"{said}: nothing was written", hint)
 
 
 def _is_torn(data: bytes, mark: Mark) -> bool:
     """Whether it is a line of this batch that was not written to its end: a process was killed, or
     the power cut, which leaves zeros."""
     written, zero, _ = data.partition(b"\0")
-    start = f'{{"id": "{mark.id(0)[:-8]}'.encode()
-    is_ours = written.startswith(start) or start.startswith(written)
+    begins = written
+    if mark.input is None:  # whatever it says of its line
+        begins = re.sub(rb'^(\{"id": "batch_req_)[0-9a-f]{1,16}', rb"\1", written)
+    start = f'{{"id": "{replies.PREFIX}{mark.input or ""}{mark.options}_'.encode()
+    is_ours = begins.startswith(start) or start.startswith(begins)
     return is_ours and (bool(zero) or not data.endswith(b"\n"))
 
 

@@ -23,6 +23,12 @@ class Line(NamedTuple):
     data: bytes | None
 
 
+    @property
+    def digest(self) -> str:
+        """What tells it from other lines."""
+        return hashlib.sha256(self.data or b"").hexdigest()[:16]
+
+
 class Extent(NamedTuple):
     """What a file holds: its bytes, their SHA-256, and how many of its lines are not blank."""
 

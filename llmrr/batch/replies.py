@@ -8,7 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from llmrr.batch.lines import Line
+
 OK: Final = 200
+PREFIX: Final = "batch_req_"
 
 # What splits a line for those who read text by lines, though JSON may hold it as it is.
 _SPLITS: Final = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
@@ -37,10 +40,19 @@ class Reply(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What the lines of one output have in common: digests of the input and of the options."""
+    """What the lines of one output have in common: digests of the input and of the options. An
+    input that comes as a stream has none: each of its lines has one of its own."""
 
-    input: str
+    input: str | None
     options: str
+
+    def of(self, line: Line) -> "Mark":
+        """That of the answer to a line."""
+        return self._replace(input=line.digest) if self.input is None else self
+
+    def is_of(self, one: "Mark") -> bool:
+        """Whether ``one``, of a line that is written, may belong to it."""
+        return one.options == self.options and self.input in (None, one.input)
 
     def id(self, at: int) -> str:
         """The id of a line.
@@ -48,7 +60,7 @@ class Mark(NamedTuple):
         >>> Mark("0123456789abcdef", "01234567").id(3)
         'batch_req_0123456789abcdef01234567_00000003'
         """
-        return f"batch_req_{self.input}{self.options}_{at:08d}"
+        return f"{PREFIX}{self.input}{self.options}_{at:08d}"
 
 
 class Head(NamedTuple):

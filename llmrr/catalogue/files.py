@@ -45,14 +45,14 @@ def present(entry: "Entry") -> "Entry":
         except PermissionError as exc:
             raise NotFound(
                 f"{file.path} of {entry.label} cannot be read: {exc.strerror}",
-                f"ls -l {file.path}",
+                f"ls -l {file.path}", is_file=True,
             ) from exc
         except OSError as exc:
             hint = f"llmrr rm {entry.label}"
             if entry.provider == "huggingface":
                 hint = f"llmrr pull {entry.origin}, or {hint}"
             said = f"the files of {entry.label} are gone: {file.path}"
-            raise NotFound(said, hint) from exc
+            raise NotFound(said, hint, is_file=True) from exc
     return entry
 
 

@@ -53,7 +53,7 @@ def meaning(name: str, stored: Stored, near: Callable[[str], str]) -> Resolved:
         return served(rest)
     if held := holding(name):
         if held.problem:
-            raise NotFound(f"{name}: {held.problem}", "llmrr list --all")
+            raise NotFound(f"{name}: {held.problem}", "llmrr list --all", is_file=True)
         return of_holding(held)
     if short := _short_name(name):
         ollama = f"ollama:{name}"

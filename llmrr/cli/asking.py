@@ -1,15 +1,14 @@
 """From what the command line states to a request that the router answers."""
 
-import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from llmrr import parameters, paths
-from llmrr.cli import earlier, output, prompt
-from llmrr.errors import DamagedFile, LlmrrError, NotFound, UsageError
+from llmrr import parameters
+from llmrr.cli import earlier, inputs, output, prompt
+from llmrr.errors import UsageError
 from llmrr.strategies import strategy_warning
 from llmrr.types import Message, Request, Sampling
 
@@ -93,10 +92,10 @@ def question(asked: Asked, router: "Router", piped: str | bytes | None) -> Quest
     model, said = prompt.split_words(words, asked.model, router.is_model)
     if model is None and len(words) > 1:
         _note_near_model(words[0], router)
-    files = [(name, read_text(name)) for name in asked.files if name != "-"]
+    files = [(name, inputs.read_text(name)) for name in asked.files if name != "-"]
     stdin = piped if isinstance(piped, str) else None
     if "-" in asked.files:
-        files, stdin = [*files, ("stdin", _needed(stdin))], None
+        files, stdin = [*files, ("stdin", inputs.needed(stdin))], None
     attached = _attached(asked, None if isinstance(piped, str) else piped)
     text = prompt.join_parts(said, [*files, *attached.texts], stdin)
     rendered, template_model, rest = _rendered(asked, router.config, text)
@@ -175,67 +174,7 @@ def decide(asked: Asked, router: "Router", stdin: str | bytes | None) -> "Decisi
 
 def read_piped(asked: Asked, stdin: TextIO | None) -> str | bytes | None:
     """What is piped in: its bytes where ``-a -`` attaches them, else its text."""
-    return _piped(stdin) if "-" in asked.attached else read_stdin(stdin)
-
-
-def read_stdin(stdin: TextIO | None) -> str | None:
-    """All the text on stdin when something is piped in; bytes that are no UTF-8 become U+FFFD."""
-    content = _piped(stdin)
-    return None if content is None else content.decode("utf-8-sig", "replace")
-
-
-def _piped(stdin: TextIO | None) -> bytes | None:
-    if stdin is None or stdin.closed or stdin.isatty():
-        return None
-    buffer = getattr(stdin, "buffer", None)
-    return stdin.read().encode(errors="surrogateescape") if buffer is None else bytes(buffer.read())
-
-
-def read_bytes(path: str, most: int | None = None, flag: str = "-f") -> bytes:
-    """A file, at most one byte more than ``most``. Raises ``NotFound`` and ``LlmrrError``."""
-    from pathlib import Path
-    from shlex import quote
-
-    file = paths.user_path(path)
-    try:
-        with file.open("rb") as opened:
-            return opened.read(-1 if most is None else most + 1)
-    except FileNotFoundError:
-        is_address = re.match(r"(?i)[a-z][a-z0-9+.-]*://", path)
-        look = f"curl {quote(path)} | llmrr run {flag} - …"
-        hint = look if is_address else f"ls {quote(str(file.parent))}"
-        raise NotFound(f'the file "{path}" does not exist', hint) from None
-    except IsADirectoryError:
-        said = f'"{path}" is a folder, and no file'
-        each = quote(str(Path(path) / "FILE"))
-        raise LlmrrError(said, f"{flag} {each}, for each file") from None
-    except OSError as error:
-        said = f'the file "{path}" cannot be read: {error.strerror}'
-        raise LlmrrError(said, f"ls -l {quote(path)}") from error
-
-
-def read_text(path: str) -> str:
-    """A text file. Raises ``NotFound``, and ``DamagedFile`` for what is no UTF-8 text."""
-    from shlex import quote
-
-    content = read_bytes(path)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        hint = f"iconv -f latin1 -t utf-8 {quote(path)} > utf-8.txt"
-        if b"\0" in content:
-            hint = f"file {quote(path)}"
-        raise DamagedFile(f'the file "{path}" is no UTF-8 text', hint) from None
-    if "\0" in text:
-        said = f'the file "{path}" holds no text but binary data'
-        raise DamagedFile(said, f"file {quote(path)}")
-    return text
-
-
-def _needed(stdin: str | None) -> str:
-    if stdin is None:
-        raise UsageError("-f - reads stdin, and nothing is piped in", 'llmrr run -f - "…" < FILE')
-    return stdin
+    return inputs.piped(stdin) if "-" in asked.attached else inputs.read_stdin(stdin)
 
 
 def _note_near_model(word: str, router: "Router") -> None:
@@ -307,7 +246,7 @@ def _constraint(asked: Asked) -> dict[str, object]:
 
 def _grammar(given: str) -> str:
     """The text itself, if it looks as no file's name does, or that of the file."""
-    return prompt.clean(given) if "::=" in given or "\n" in given else read_text(given)
+    return prompt.clean(given) if "::=" in given or "\n" in given else inputs.read_text(given)
 
 
 def _after(past: Sequence[Message], turns: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -316,26 +255,3 @@ def _after(past: Sequence[Message], turns: tuple[Message, ...]) -> tuple[Message
         past = [message for message in past if message.role != "system"]
         return (turns[0], *past, *turns[1:])
     return (*past, *turns)
-
-
-def texts(words: Sequence[str], files: Sequence[str], stdin: TextIO | None) -> list[str]:
-    """The texts to embed: arguments, lines of files, and lines of stdin when there is nothing else.
-
-    Blank lines are left out. Raises ``UsageError`` for an argument that is empty, and when there is
-    nothing.
-    """
-    found = [prompt.clean(word) for word in words]
-    for at, word in enumerate(found, 1):
-        if not word.strip():
-            raise UsageError(f"text {at} is empty, and has no vector", "leave it out")
-    for name in files:
-        text = _needed(read_stdin(stdin)) if name == "-" else read_text(name)
-        found += text.splitlines()
-    if not (words or files):
-        found = (read_stdin(stdin) or "").splitlines()
-    texts = [text for text in found if text.strip()]
-    if not texts:
-        raise UsageError("no text was given, and nothing came on stdin", 'llmrr embed "…"')
-    if blank := len(found) - len(texts):
-        output.note(f"blank lines that were left out: {blank}")
-    return texts

@@ -6,7 +6,7 @@ from shlex import quote
 from typing import Final, NamedTuple
 
 from llmrr.cli import output
-from llmrr.cli.asking import read_bytes
+from llmrr.cli.inputs import read_bytes
 from llmrr.errors import DamagedFile, DoesNotFit, Unsupported, UsageError
 from llmrr.types import Image
 

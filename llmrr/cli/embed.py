@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from llmrr import parameters
-from llmrr.cli import asking, options, output, readiness, views
+from llmrr.cli import inputs, options, output, readiness, views
 from llmrr.router import Router
 
 Texts = Annotated[
@@ -31,7 +31,7 @@ def embed(
     object.
     Without a model, one of the [[models]] that make vectors is chosen.
     """
-    wanted = asking.texts(texts or (), file or (), sys.stdin)
+    wanted = inputs.texts(texts or (), file or (), sys.stdin)
     loading = parameters.read_loading(option or ())
     with Router(warn=output.note, warm=True, **options.kept(keepalive)) as router:
         readiness.require(router, model)

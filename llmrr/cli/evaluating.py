@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llmrr import evaluate as core
 from llmrr import parameters, paths
 from llmrr.catalogue import identity_of
-from llmrr.cli import asking, offers, output
+from llmrr.cli import inputs, offers, output
 from llmrr.errors import CheckFailed, UsageError
 from llmrr.evaluate.texts import WINDOW as WINDOW
 
@@ -135,7 +135,7 @@ def match_names(incomplete: str) -> list[str]:
 def _read_set(asked: Asked) -> "QuestionSet":
     given = str(asked.questions)
     path = paths.builtin_questions() if given == BUILTIN_SET else paths.expanded(given)
-    data = asking.read_bytes(str(path))
+    data = inputs.read_bytes(str(path))
     match = core.match_named(asked.match) if asked.match is not None else None
     name = "mini" if given == BUILTIN_SET else path.stem
     found = core.parse(data, Path(given) if given != BUILTIN_SET else path, name, match)
@@ -154,8 +154,8 @@ def _part(whole: Sequence[Any], asked: Asked, unit: int = 1) -> Sequence[Any]:
 
 def _read_text(name: str) -> Text:
     if name != "-":
-        return Text(Path(name).name, asking.read_text(name))
-    said = asking.read_stdin(sys.stdin)
+        return Text(Path(name).name, inputs.read_text(name))
+    said = inputs.read_stdin(sys.stdin)
     if said is None:
         raise UsageError("--text - reads stdin, and nothing is piped in", "--text FILE")
     return Text("stdin", said)

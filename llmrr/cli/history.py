@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr import alerts, pairs
+from llmrr import alerts, pairs, summaries
 from llmrr import stats as records
 from llmrr.cli import options, output, stats_views, times, views
 from llmrr.database import open_database
@@ -36,7 +36,7 @@ def stats(
             found = router.diagnose(since=moment)
         return output.show(found, stats_views.diagnosis, as_json=json)
     with closing(open_database()) as connection:
-        summary = records.summary(connection, since=moment)
+        summary = summaries.summary(connection, since=moment)
         raised = alerts.recent(connection, since=moment, last=100)
         compared = pairs.summary(connection, since=moment)
     sides = compared if compared.samples else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from llmrr import parameters, paths, types
 from llmrr.catalogue import BUILTIN
-from llmrr.cli import asking, offers, output
+from llmrr.cli import inputs, offers, output
 from llmrr.cli.layout import counted, size
 from llmrr.errors import LlmrrError, NotFound, NotInstalled, UsageError, nearest
 from llmrr.inventory import Installed
@@ -229,10 +229,10 @@ def _modelfile(asked: Asked) -> "Modelfile | None":
     if named is None:
         return None
     if named == "-":
-        text = asking.read_stdin(sys.stdin) or ""
+        text = inputs.read_stdin(sys.stdin) or ""
         return modelfile.parse(text, Path.cwd(), "stdin", base=asked.base)
     folder = paths.expanded(named).parent
-    return modelfile.parse(asking.read_bytes(named), folder, named, base=asked.base)
+    return modelfile.parse(inputs.read_bytes(named), folder, named, base=asked.base)
 
 
 def _base(router: "Router", read: "Modelfile") -> str:

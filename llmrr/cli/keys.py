@@ -10,7 +10,7 @@ from typer._click.core import Command, Context
 from typer.core import TyperGroup
 
 from llmrr import keys as keeping
-from llmrr.cli import asking, options, output
+from llmrr.cli import inputs, options, output
 from llmrr.cli.layout import Page
 from llmrr.errors import LlmrrError, UsageError
 
@@ -71,7 +71,7 @@ def remove(name: Name) -> None:
 
 
 def _secret(name: str) -> str:
-    text = asking.read_stdin(sys.stdin)
+    text = inputs.read_stdin(sys.stdin)
     if text is None:
         text = output.ask_hidden(f"{name} (what you type is not shown): ")
     if not text.strip():

@@ -12,7 +12,7 @@ Facts = Mapping[str, Any]
 def processes(page: Page, found: Sequence[Facts]) -> Iterator[str]:
     """``llmrr ps``."""
     rows = [
-        (model.get("name"), model.get("engine"), size(model.get("bytes")), model.get("context"),
+        (model.get("name"), model.get("engine"), size(model.get("bytes")), _context(model),
          _until(model, time.time()), process["kind"], str(process["pid"]), process.get("address"))
         for process in found
         for model in process["models"] or [{}]
@@ -26,6 +26,16 @@ def stopped(page: Page, done: Facts) -> Iterator[str]:
     yield from done["unloaded"]
 
 
+def _context(model: Facts) -> int | str | None:
+    """How many tokens a sequence has room for; what it may have, where the first is yet to come.
+
+    >>> _context({"context": 4096, "largest_context": 32768}), _context({"largest_context": 32768})
+    (4096, 'up to 32768')
+    """
+    most = model.get("largest_context")
+    return model.get("context") or (f"up to {most}" if most else None)
+
+
 def _until(model: Facts, now: float) -> str | None:
     """How long it stays.
 
@@ -36,6 +46,8 @@ def _until(model: Facts, now: float) -> str | None:
     """
     if not model:
         return None
+    if model.get("loading"):
+        return "loading"
     if model["in_use"]:
         return "in use"
     if model["until"] is None:

@@ -85,15 +85,7 @@ def on_ray(
     with cluster.connected():
         from llmrr.server import rays
 
-        config = cluster.portable(router.config)
-        each = f"{count.cpus:g} CPUs" + (f" and {count.gpus:g} GPUs" if count.gpus else "")
-        rays.run(
-            config, count, variables, lambda url: output.note(f"listening on {url}"),
-            lambda: output.note(
-                f"waiting for the cluster: replicas of {each} each, at least {count.least}; "
-                "`ray status` shows what it has"
-            ),
-        )  # fmt: skip
+        rays.run(router, count, variables, output.note)
 
 
 def hash_key() -> None:

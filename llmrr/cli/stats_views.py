@@ -12,7 +12,7 @@ from llmrr.routing.budgets import dollars
 if TYPE_CHECKING:
     from llmrr.alerts import Alert
     from llmrr.pairs import Comparison
-    from llmrr.stats import DaySummary, ModelSummary
+    from llmrr.summaries import DaySummary, ModelSummary
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def stop(names: Sequence[str], *, servers: bool) -> dict[str, Any]:
             asking.unload(one["path"])
         return {"unloaded": [one["name"] for one in found], "ended": []}
     loaded = [one["name"] for process in asking.known() for one in process["models"]
-              if servers or process["kind"] == "run"]  # fmt: skip
+              if not one["loading"] and (servers or process["kind"] == "run")]  # fmt: skip
     ended = asking.stop(servers=servers)
     if not ended:
         if servers:
@@ -32,7 +32,7 @@ def stop(names: Sequence[str], *, servers: bool) -> dict[str, Any]:
 
 def _loaded(name: str) -> dict[str, Any]:
     models: list[dict[str, Any]] = [
-        one for process in asking.known() for one in process["models"]
+        one for process in asking.known() for one in process["models"] if not one["loading"]
     ]
     path = _path(name)
     for one in models:

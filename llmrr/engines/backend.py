@@ -42,7 +42,8 @@ class Backend(Generic[S]):
     computed at once at most; ``together`` how many sequences ``step`` computes at once; ``forks``
     says whether ``fork`` can copy a state. ``largest_context`` is how many tokens a sequence may
     have as far as the backend knows, None where only the configuration says it; ``where`` is what
-    computes, in words; ``threads`` how many do so on the CPU, None where that is not known.
+    computes, in words; ``accelerated`` whether that is no CPU; ``threads`` how many compute on the
+    CPU, None where that is not known.
     """
 
     engine = "local"
@@ -51,6 +52,7 @@ class Backend(Generic[S]):
     forks = False
     largest_context: int | None = None
     where: str | None = None
+    accelerated = False
     threads: int | None = None
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from llmrr.types import Chunk, Endpoint, Feature, Format, ModelFiles, ModelInfo, Request
 
@@ -71,6 +71,13 @@ class Load:
     prefix_bytes: int = 0
     prefix_hits: int = 0
     context: int | None = None
+
+
+class Footprint(NamedTuple):
+    """The bytes that a loaded model takes, and how many of these lie on an accelerator."""
+
+    total: int
+    accelerator: int
 
 
 class Stream(Iterator[Chunk], Protocol):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmrr.engines import prompting, rendering, room
 from llmrr.engines.backend import Backend
-from llmrr.engines.base import Options, Text
+from llmrr.engines.base import Footprint, Options, Text
 from llmrr.engines.later import Later
 from llmrr.engines.runner import Runner, Task
 from llmrr.engines.sampler import Sampler, top_logprobs
@@ -69,6 +69,17 @@ class LocalModel:
     def threads(self) -> int | None:
         """How many threads compute on the CPU, where the backend says so."""
         return self._backend.threads
+
+    @property
+    def largest_context(self) -> int:
+        """How many tokens a sequence may have."""
+        return self._limit
+
+    @property
+    def footprint(self) -> Footprint | None:
+        """What its weights take."""
+        total = self.info.bytes
+        return Footprint(total, total if self._backend.accelerated else 0) if total else None
 
     @cached_property
     def template(self) -> Template:

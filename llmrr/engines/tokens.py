@@ -336,4 +336,5 @@ def _missing(folders: Sequence[Path], files: Sequence[FolderFiles]) -> NotFound:
     said = f"there is no tokenizer.json in {where}"
     if other:
         said += f", and {other} alone cannot be read by this engine"
-    return NotFound(said, "put the tokenizer.json of the model's repository beside its weights")
+    hint = "put the tokenizer.json of the model's repository beside its weights"
+    return NotFound(said, hint, is_file=True)

@@ -93,7 +93,8 @@ def inspect(place: Path | Source | Files) -> ModelInfo:
 def missing(path: Path) -> NotFound:
     """The error for a path where nothing is; its hint names what is nearest in that folder."""
     if path.is_symlink():
-        return NotFound(f"{path} is a link that leads nowhere", f"ls -l {quote(str(path))}")
+        said = f"{path} is a link that leads nowhere"
+        return NotFound(said, f"ls -l {quote(str(path))}", is_file=True)
     names: dict[str, str] = {}
     with suppress(OSError), os.scandir(path.parent) as entries:
         names = {Path(one.name).stem: one.name for one in islice(entries, MOST_NAMES)}
@@ -101,7 +102,7 @@ def missing(path: Path) -> NotFound:
     hint = f"ls {quote(str(path.parent))}"
     if near:
         hint = f"did you mean {path.with_name(names[near])}?"
-    return NotFound(f"{path} does not exist", hint)
+    return NotFound(f"{path} does not exist", hint, is_file=True)
 
 
 def _is_gguf(path: Path) -> bool:

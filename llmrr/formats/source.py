@@ -49,10 +49,10 @@ class FileSource:
         """Raises ``NotFound`` for what is not a readable file; a pipe or a device is none."""
         try:
             if not path.is_file() and path.exists():
-                raise NotFound(f"{path} is not a file", "name a model file or folder")
+                raise NotFound(f"{path} is not a file", "name a model file or folder", is_file=True)
             return cls(path, path.stat().st_size)
         except OSError as exc:
-            raise NotFound(f"{path} cannot be read: {exc.strerror}") from exc
+            raise NotFound(f"{path} cannot be read: {exc.strerror}", is_file=True) from exc
 
     def read(self, offset: int, length: int) -> bytes:
         """Raises ``NotFound`` when the file is gone or may not be read."""
@@ -61,7 +61,7 @@ class FileSource:
                 file.seek(offset)
                 return file.read(length)
         except OSError as exc:
-            raise NotFound(f"{self.path} cannot be read: {exc.strerror}") from exc
+            raise NotFound(f"{self.path} cannot be read: {exc.strerror}", is_file=True) from exc
 
     def __str__(self) -> str:
         return str(self.path)
@@ -78,12 +78,12 @@ class FolderFiles:
         try:
             self.sizes: Mapping[str, int] = dict(sorted(_sizes(path, depth)))
         except OSError as exc:
-            raise NotFound(f"{path} cannot be read: {exc.strerror}") from exc
+            raise NotFound(f"{path} cannot be read: {exc.strerror}", is_file=True) from exc
 
     def source(self, name: str) -> FileSource:
         """Raises ``NotFound`` for a file that was not there."""
         if name not in self.sizes:
-            raise NotFound(f"{self.path / name} is not there")
+            raise NotFound(f"{self.path / name} is not there", is_file=True)
         return FileSource(self.path / name, self.sizes[name])
 
     def __str__(self) -> str:

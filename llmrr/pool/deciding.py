@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
-from llmrr.engines.base import Load
+from llmrr.engines.base import Footprint, Load
 from llmrr.errors import DoesNotFit
 
 GIGABYTE = 1e9
@@ -12,7 +12,8 @@ GIGABYTE = 1e9
 class Held(NamedTuple):
     """A model in memory. ``used`` is when it was last of use, by the pool's clock; ``leases``
     counts who uses it now; ``keeps`` is for how many seconds it stays without that, where somebody
-    said so; ``load`` what it has to do, as far as its engine says."""
+    said so; ``load`` what it has to do, ``footprint`` what it takes, and ``largest_context`` the
+    most tokens that a sequence may have, as far as its engine says so."""
 
     key: Hashable
     name: str
@@ -21,6 +22,8 @@ class Held(NamedTuple):
     leases: int = 0
     keeps: float | None = None
     load: Load | None = None
+    footprint: Footprint | None = None
+    largest_context: int | None = None
 
     def expires(self, unload_after: float) -> float:
         """When it has been idle for too long, if nobody uses it until then."""

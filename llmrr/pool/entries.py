@@ -3,12 +3,14 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Hashable
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from llmrr.engines import Picked, Reached
 from llmrr.engines.base import Model
 from llmrr.errors import LlmrrError
 from llmrr.pool.deciding import Held
+
+_SAID: Final = ("load", "footprint", "largest_context")  # of a model, by those that do
 
 
 class Wanted(NamedTuple):
@@ -49,8 +51,8 @@ class Entry:
         """As decisions see it: what is being loaded or freed is in use."""
         busy = self.leases + (self.state != "loaded")
         size, used = self.bytes or 0, self.used
-        load = getattr(self.model, "load", None)
-        return Held(self.wanted.key, self.wanted.name, size, used, busy, self.keeps, load)
+        said = (getattr(self.model, name, None) for name in _SAID)
+        return Held(self.wanted.key, self.wanted.name, size, used, busy, self.keeps, *said)
 
     def measure(self) -> None:
         """Find out what it takes."""

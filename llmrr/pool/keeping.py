@@ -70,6 +70,11 @@ class Pool:
         with self._changed:
             return self._shelf.loaded()
 
+    def loading(self) -> list[Held]:
+        """The models of this machine that are about to be in memory."""
+        with self._changed:
+            return [one.held for one in self._shelf.local() if one.state == "loading"]
+
     def idle_bytes(self) -> int:
         """What could be free without interrupting anyone."""
         return sum(one.bytes for one in self.held() if not one.leases)

@@ -10,6 +10,7 @@ from llmrr.errors import (
     BrokenStream,
     ContentRefused,
     ContextOverflow,
+    DamagedFile,
     DoesNotFit,
     LlmrrError,
     NotFound,
@@ -45,7 +46,8 @@ class Asked:
 class Answered(NamedTuple):
     """Who answers: the name under which the client asked, the model that was taken, and the
     ``decision`` as ``llmrr route --json`` has it. ``prompt_tokens`` are how many tokens the prompt
-    has, where that is known before the answer ends; ``cache`` says why nothing is run."""
+    has, where that is known before the answer ends; ``cache`` says why nothing is run. ``entered``
+    is when it was asked, by ``time.monotonic``."""
 
     id: str
     created: int
@@ -54,6 +56,7 @@ class Answered(NamedTuple):
     decision: Mapping[str, Any] | None = None
     prompt_tokens: int = 0
     cache: str | None = None
+    entered: float = 0.0
 
 
 class Event(NamedTuple):
@@ -123,6 +126,7 @@ _STATUS: tuple[tuple[type[LlmrrError], int], ...] = (
     (BreakerOpen, 503),
     (BrokenStream, 502),
     (UsageError, 400),
+    (DamagedFile, 500),
     (Unsupported, 400),
     (RequestRefused, 400),
     (ContentRefused, 400),
@@ -137,7 +141,8 @@ _STATUS: tuple[tuple[type[LlmrrError], int], ...] = (
 
 def status_of(error: BaseException) -> int:
     """The HTTP status for an error. What is wrong with the request is a 4xx; what a model cannot
-    do is a 400; what a provider failed with is told apart from a failure here.
+    do is a 400. A file of it that is gone or damaged is no fault of who asks; what a provider
+    failed with is told apart from a failure here.
 
     >>> status_of(UsageError("no")), status_of(Unreachable("away")), status_of(KeyError())
     (400, 502, 500)
@@ -145,6 +150,8 @@ def status_of(error: BaseException) -> int:
     status: int | None = getattr(error, "status", None)
     if status is not None:
         return status
+    if isinstance(error, NotFound) and error.is_file:
+        return 500
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 

@@ -5,9 +5,10 @@ import asyncio
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES: Final = 64 * 1024
+GRACE_S: Final = 1.0  # for the rest of what was answered before it had come
 LINGER_S: Final = 5.0  # for an answer to be read by who still sends what was refused
 HEAD_S: Final = 20.0
 WRITE_S: Final = 60.0  # for what has been written to be read
@@ -18,6 +19,24 @@ _TOO_LARGE: Final = (
 )
 
 
+class Cycle(RequestResponseCycle):
+    """A request and its answer, which does not end the connection by itself as long as the request
+    has not come as a whole."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether another request may follow."""
+        return bool(self.__dict__["keep_alive"])
+
+    @property
+    def keep_alive(self) -> bool:
+        return self.stays or (self.response_complete and self.more_body)
+
+    @keep_alive.setter
+    def keep_alive(self, stays: bool) -> None:
+        self.__dict__["keep_alive"] = stays
+
+
 class Connection(HttpToolsProtocol):
     """One connection."""
 
@@ -25,6 +44,8 @@ class Connection(HttpToolsProtocol):
     _write: asyncio.TimerHandle | None = None
     _linger: asyncio.TimerHandle | None = None
     _bytes = 0  # of a head that has yet to end
+    _is_shut = False  # nothing is written any more
+    _is_deaf = False  # and nothing read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -38,16 +59,21 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
         super().data_received(data)
         if self._head is None:
             return
         self._bytes += len(data)
         if self._bytes > HEAD_BYTES and not self.transport.is_closing():
+            self._stop()
             self.transport.write(_TOO_LARGE)
-            self.transport.close()
+            self._is_deaf = True
+            self._shut()
 
     def on_message_begin(self) -> None:
         self._await_head()
+        self._unset_keepalive_if_required()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -56,25 +82,44 @@ class Connection(HttpToolsProtocol):
         app, self.app = self.app, _too_large if size > HEAD_BYTES else self.app
         super().on_headers_complete()
         self.app = app
+        if self.cycle is not None:  # what speaks another protocol has none
+            self.cycle.__class__ = Cycle  # made by uvicorn, which has no place to say so
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        if self._linger is not None:
+        if self._linger is None:
+            return
+        if self._is_shut:
             self.transport.close()
+            return
+        self._linger.cancel()
+        self._linger = None
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def on_response_complete(self) -> None:
+        """What was asked may be answered before it has come as a whole. The rest is let pass for a
+        while: a connection that is closed before breaks, and the answer is lost with it
+        (https://www.rfc-editor.org/rfc/rfc9112#section-9.6). A small one comes soon, and another
+        request may follow it; else this answer is the last one."""
         is_read = bool(self.pipeline) or not self.cycle.more_body
         super().on_response_complete()
-        if not is_read and not self.transport.is_closing():
-            self._end_unread()
-
-    def _end_unread(self) -> None:
-        """What was asked is answered, and has not come as a whole: this answer is the last one. The
-        rest is let pass for a while: a connection that is closed before breaks, and the answer is
-        lost with it (https://www.rfc-editor.org/rfc/rfc9112#section-9.6)."""
+        if is_read or self.transport.is_closing():
+            return
         self._unset_keepalive_if_required()
-        self.transport.write_eof()
-        self._linger = self.loop.call_later(LINGER_S, self._abort)
+        assert isinstance(self.cycle, Cycle)
+        if self.cycle.stays:
+            self._linger = self.loop.call_later(GRACE_S, self._shut)
+        else:
+            self._shut()
+
+    def _shut(self) -> None:
+        """Nothing more is answered, and what still comes is let pass."""
+        if not self.transport.is_closing():
+            self._is_shut = True
+            self.transport.write_eof()
+            self._linger = self.loop.call_later(LINGER_S, self._abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()

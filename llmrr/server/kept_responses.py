@@ -13,11 +13,12 @@ MOST_BYTES: Final = 64 * 2**20  # each with the conversation before it
 
 
 class Kept(NamedTuple):
-    """A response, and the conversation up to its end."""
+    """A response, the conversation up to its end, and the items up to where it was asked."""
 
     owner: str
     response: Mapping[str, Any]
     messages: Sequence[Message]
+    items: Sequence[Mapping[str, Any]]
     bytes: int
 
 
@@ -30,11 +31,13 @@ class KeptResponses:
         self._bytes = 0
 
     def keep(
-        self, owner: str, response: Mapping[str, Any], messages: Sequence[Message]
-    ) -> None:
+        self, owner: str, response: Mapping[str, Any], messages: Sequence[Message],
+        items: Sequence[Mapping[str, Any]] = (),
+    ) -> None:  # fmt: skip
         """Keep one; those that are too many, or too large, are forgotten."""
-        size = sum(map(_bytes, messages)) + len(dumps(response))
-        found = Kept(owner, response, messages, size)
+        # What the items say the messages say too: it is counted twice rather than written twice.
+        size = 2 * sum(map(_bytes, messages)) + len(dumps(response))
+        found = Kept(owner, response, messages, items, size)
         self._kept[response["id"]] = found
         self._bytes += found.bytes
         while len(self._kept) > self._most or self._bytes > self._most_bytes:

@@ -22,6 +22,7 @@ from llmrr.server.running import Running
 from llmrr.server.service import OPTIONS, Service
 from llmrr.server.streaming import ndjson
 from llmrr.server.telling import as_json, plain
+from llmrr.server.working import in_turn
 from llmrr.types import Request as Wish
 
 # Of the interface that is spoken here: clients refuse what is older than they know.
@@ -163,8 +164,8 @@ async def _embedded(request: Request, wanted: ollama.Texts) -> Embedded | None:
         return None
     options = {**OPTIONS, **_placed(service, wanted.model, wanted.options)}
     router = service.router
-    found = await while_there(request, service.work(
-        wanted.model, 1,
+    found = await while_there(request, in_turn(
+        service, wanted.model, 1,
         lambda model, stopped: router.embedded(
             wanted.texts, model=model, options=options, cuts=wanted.cuts, stopped=stopped
         ),

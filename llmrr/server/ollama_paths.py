@@ -102,10 +102,14 @@ ANSWERING: Final[dict[str, Any]] = {
                       "text/plain": {"schema": TEXT}, "text/html": {"schema": TEXT}}}}}},
     "/api/version": _gets("The version of the interface.", shape(["version"], version=TEXT)),
 }  # fmt: skip
-_MODELS: Final = shape(["models"], models=listed(shape(["name", "model", "size", "details"])))
+_LINE: Final = ("name", "model", "size", "digest", "details")
+_MODELS: Final = shape(["models"], models=listed(shape(_LINE)))
+_RUNNING: Final = shape(
+    ["models"], models=listed(shape((*_LINE, "expires_at", "size_vram")))
+)
 MODELS: Final[dict[str, Any]] = {
     "/api/tags": _gets("The models.", _MODELS),
-    "/api/ps": _gets("The models in memory.", _MODELS),
+    "/api/ps": _gets("The models in memory.", _RUNNING),
     "/api/show": _posts(
         "One model.", _NAMED, answer(shape(["details", "model_info", "capabilities"]))
     ),

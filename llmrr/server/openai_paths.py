@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from llmrr.protocols.openai import input_items
 from llmrr.server.openapi import (
     FLAG,
     MAYBE_OBJECT,
@@ -13,6 +14,7 @@ from llmrr.server.openapi import (
     listed,
     number,
     operation,
+    parameter,
     shape,
     whole,
 )
@@ -92,6 +94,11 @@ RESPONDED: Final = shape(
     object={"const": "response"}, output=listed(shape(["id", "type"])),
     status={"enum": ["completed", "incomplete", "failed"]},
 )  # fmt: skip
+_INPUT_ITEMS: Final = shape(
+    ["object", "data", "first_id", "last_id", "has_more"],
+    object={"const": "list"}, data=listed(shape(["id", "type"])), has_more={"type": "boolean"},
+    first_id=MAYBE_TEXT, last_id=MAYBE_TEXT,
+)  # fmt: skip
 MODEL: Final = shape(
     ["id", "object", "created", "owned_by"],
     id=TEXT, object={"const": "model"}, created={"type": "integer"}, owned_by=TEXT,
@@ -114,6 +121,16 @@ COUNT_PATH: Final = posts(
     "How many tokens a response would be asked with.", _RESPONSE,
     shape(["object", "input_tokens"], input_tokens={"type": "integer"}), None,
 )  # fmt: skip
+_PAGE: Final[dict[str, Schema]] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": input_items.MOST},
+    "order": {"enum": ["asc", "desc"]}, "after": TEXT,
+}  # fmt: skip
+INPUT_ITEMS_PATH: Final = {
+    "get": operation(
+        "What a kept response was asked with, the newest item first.", answer(_INPUT_ITEMS),
+        parameters=[parameter("id"), *(parameter(name, "query", _PAGE[name]) for name in _PAGE)],
+    )
+}
 EMBEDDING_PATH: Final = posts("Vectors of texts.", _EMBEDDING, _VECTORS, None)
 MODELS_PATH: Final = {
     "get": operation("The models.", answer(shape(["object", "data"], data=listed(MODEL))))

@@ -88,9 +88,9 @@ def operation(
     return found
 
 
-def parameter(name: str, where: str = "path") -> dict[str, Any]:
-    """A text in the path, or in the query."""
-    return {"name": name, "in": where, "required": where == "path", "schema": TEXT}
+def parameter(name: str, where: str = "path", schema: Schema = TEXT) -> dict[str, Any]:
+    """A value in the path, or in the query."""
+    return {"name": name, "in": where, "required": where == "path", "schema": schema}
 
 
 def document(parts: Iterable[Paths]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The same application on Ray Serve: replicas on the machines of a cluster, as many as there are
-requests for. Each has a queue, limits and figures of its own.
+requests for. Each has a queue, limits and figures of its own. Where the configuration changes, they
+are replaced by others.
 """
 
 import http.client
@@ -7,21 +8,26 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing, suppress
 from typing import Any, Final, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from llmrr import cluster
 from llmrr.cluster import Replicas
 from llmrr.config import Config
+from llmrr.errors import LlmrrError
+from llmrr.router import Router
 from llmrr.server import allocating, hosting
 from llmrr.server.security import Security
 from llmrr.server.service import Service
+from llmrr.tomlfile import KeyRules
 
 NAME: Final = "llmrr"
 ROUTED_S: Final = 60.0
 PLACED_S: Final = 10.0
+LOOK_EVERY_S: Final = 1.0
 QUEUED: Final = 4  # requests that a replica is given, for each that it computes at once
 
 
@@ -48,40 +54,45 @@ class Replica:
 
 
 def run(
-    config: Config, replicas: Replicas, variables: Sequence[str],
-    ready: Callable[[str], None], waiting: Callable[[], None],
-) -> None:  # fmt: skip
-    """Serve until SIGINT or SIGTERM; Ray must be connected. ``variables`` hold keys that let
-    somebody in; ``ready`` is told the address, and ``waiting`` called where Ray, which waits
-    for room without an end, takes long to place the replicas. Raises what ``Security`` does."""
+    router: Router, replicas: Replicas, variables: Sequence[str], note: Callable[[str], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM; Ray must be connected. SIGHUP, or a change of the files, has
+    the replicas renewed, some at a time. ``variables`` hold keys that let somebody in; ``note`` is
+    told the address, and what happens. Raises what ``Security`` does."""
     from ray import serve
 
-    host = cast(str, config.value("serve.host"))
-    keyring = Security(lambda: config, host, variables).keyring()
-    config = config._replace(keys=keyring.by_hash())
-    port = cast(int, config.value("serve.port")) or _free_port(host)
+    value = router.config.value
+    host = cast(str, value("serve.host"))
+    port = cast(int, value("serve.port")) or _free_port(host)
+    deployed = _Deployed(router, replicas, variables, host)
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    quiet = {"log_level": "ERROR", "enable_access_log": False}
-    ended, placed = threading.Event(), threading.Event()
+    ended, again = threading.Event(), threading.Event()
 
     def end(*_: object) -> None:
         ended.set()
-        if not placed.is_set():  # Ray goes on waiting for room else
+        if deployed.is_waiting:  # Ray goes on waiting for room else
             raise KeyboardInterrupt
 
-    before = {one: signal.signal(one, end) for one in _SIGNALS}
-    late = threading.Timer(PLACED_S, waiting)
+    handlers: dict[int, Any] = {**dict.fromkeys((signal.SIGINT, signal.SIGTERM), end),
+                                signal.SIGHUP: lambda *_: again.set()}  # fmt: skip
+    before = {one: signal.signal(one, handler) for one, handler in handlers.items()}
+    late = threading.Timer(PLACED_S, lambda: note(_no_room(replicas)))
     late.daemon = True
     late.start()
     try:
-        serve.start(http_options={"host": host, "port": port}, logging_config=quiet)
-        serve.run(_deployment(config, replicas, host), name=NAME, logging_config=quiet)
-        placed.set()
+        serve.start(http_options={"host": host, "port": port}, logging_config=_QUIET)
+        deployed.bring()
         late.cancel()
         address = f"{f'[{host}]' if ':' in host else host}:{port}"
         _routed(address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]"), ended)
-        ready(f"http://{address}")
-        ended.wait()
+        if said := _apart(router.config.keys.values(), replicas):
+            note(said)
+        note(f"listening on http://{address}")
+        while not ended.wait(LOOK_EVERY_S):
+            if again.is_set():
+                again.clear()
+                router.reload()
+            deployed.follow(note)
     finally:
         late.cancel()
         serve.shutdown()
@@ -89,7 +100,68 @@ def run(
             signal.signal(one, handler)
 
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+class _Deployed:
+    """The replicas, with the configuration that they have."""
+
+    def __init__(
+        self, router: Router, replicas: Replicas, variables: Sequence[str], host: str
+    ) -> None:
+        self._router, self._replicas, self._variables = router, replicas, variables
+        self._host = host
+        self._seen = router.config
+        self._config = self._read()
+        self.is_waiting = True  # for a place for them
+
+    def bring(self) -> None:
+        """Have them run; those that run already leave once others can answer."""
+        from ray import serve
+
+        made = _deployment(self._config, self._replicas, self._host)
+        self.is_waiting = True
+        serve.run(made, name=NAME, logging_config=_QUIET)
+        self.is_waiting = False
+
+    def follow(self, note: Callable[[str], None]) -> None:
+        """Renew them where the configuration has changed. One that cannot be used is told."""
+        if self._router.config is self._seen:
+            return
+        self._seen, before = self._router.config, self._config
+        try:
+            self._config = self._read()
+            if self._config != before:
+                note("the configuration has changed: the replicas are renewed")
+                self.bring()
+                note("the replicas have the new configuration")
+        except LlmrrError as error:
+            note(f"the last good configuration stays in use: {error}")
+        except RuntimeError as error:  # of Ray, where none of them comes up
+            self.is_waiting = False
+            note(f"the replicas cannot be renewed: {str(error).partition(chr(10))[0]}")
+
+    def _read(self) -> Config:
+        """The configuration as other machines can use it: each key by its hash."""
+        config = cluster.portable(self._seen)
+        keyring = Security(lambda: config, self._host, self._variables).keyring()
+        return config._replace(keys=keyring.by_hash())
+
+
+_QUIET: Final = {"log_level": "ERROR", "enable_access_log": False}
+
+
+def _no_room(replicas: Replicas) -> str:
+    each = f"{replicas.cpus:g} CPUs" + (f" and {replicas.gpus:g} GPUs" if replicas.gpus else "")
+    return (f"waiting for the cluster: replicas of {each} each, at least {replicas.least}; "
+            "`ray status` shows what it has")  # fmt: skip
+
+
+def _apart(keys: Collection[KeyRules], replicas: Replicas) -> str | None:
+    """What is to be known of the limits of keys: no replica knows of the others."""
+    names = ("requests_per_minute", "tokens_per_minute", "concurrent")
+    found = [name for name in names if any(getattr(one, name) is not None for one in keys)]
+    if not found or replicas.most == 1:
+        return None
+    return (f"{', '.join(found)} of keys are counted by each replica alone: "
+            f"{replicas.most} of them let a key have {replicas.most} times as much")  # fmt: skip
 
 
 def _routed(address: str, ended: threading.Event) -> None:
@@ -109,8 +181,6 @@ def _deployment(config: Config, replicas: Replicas, host: str) -> Any:
     from ray import serve
 
     def build() -> ASGIApp:
-        from llmrr.router import Router
-
         return Replica(Service(Router(config)), host)
 
     at_once = cast(int, config.value("batching.max_batch_size"))

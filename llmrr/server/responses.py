@@ -1,20 +1,21 @@
 """OpenAI's responses API. What was answered is kept, for a request that goes on with it."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from llmrr.protocols.base import Asked
-from llmrr.protocols.fields import Fields
+from llmrr.protocols.base import Answered, Asked
+from llmrr.protocols.fields import BadField, Fields
+from llmrr.protocols.openai import input_items
 from llmrr.protocols.openai.output import ResponseWriter
 from llmrr.protocols.openai.responses import response
 from llmrr.server import callers, reading
 from llmrr.server.answering import respond
-from llmrr.server.kept_responses import KeptResponses
-from llmrr.server.openai_paths import COUNT_PATH, RESPONDED, RESPONSE_PATH
+from llmrr.server.kept_responses import Kept, KeptResponses
+from llmrr.server.openai_paths import COUNT_PATH, INPUT_ITEMS_PATH, RESPONDED, RESPONSE_PATH
 from llmrr.server.openapi import Paths, answer, operation, parameter, shape
 from llmrr.server.prompt_sizes import count
 from llmrr.server.telling import as_json
@@ -23,25 +24,36 @@ from llmrr.types import Message
 
 async def create(request: Request) -> Response:
     """``POST /v1/responses``."""
-    asked = await _asked(request)
+    asked, before = await _asked(request)
     kept: KeptResponses = request.app.state.service.responses
-    make = partial(ResponseWriter, keep=partial(kept.keep, callers.current().name))
+    owner = callers.current().name
+
+    def make(about: Answered, asked: Asked) -> ResponseWriter:
+        def keep(found: Mapping[str, Any], messages: Sequence[Message]) -> None:
+            chain = (*before.items, *before.response["output"]) if before else ()
+            added = input_items.items(asked.body, about.id)
+            kept.keep(owner, found, messages, (*chain, *added))
+
+        return ResponseWriter(about, asked, keep)
+
     return await respond(request, asked, make)
 
 
 async def input_tokens(request: Request) -> Response:
     """``POST /v1/responses/input_tokens``."""
-    found = await count(request.app.state.service, await _asked(request))
+    asked, _ = await _asked(request)
+    found = await count(request.app.state.service, asked)
     return as_json({"object": "response.input_tokens", "input_tokens": found})
 
 
-async def _asked(request: Request) -> Asked:
+async def _asked(request: Request) -> tuple[Asked, Kept | None]:
+    """What is asked, and what that goes on with."""
     kept: KeptResponses = request.app.state.service.responses
     body = await reading.json_object(request)
-    before: Sequence[Message] = ()
+    before = None
     if (id := Fields(body).text("previous_response_id")) is not None:
-        before = kept.of(callers.current().name, id, "previous_response_id").messages
-    return response(body, before)
+        before = kept.of(callers.current().name, id, "previous_response_id")
+    return response(body, before.messages if before else ()), before
 
 
 async def one(request: Request) -> Response:
@@ -51,7 +63,18 @@ async def one(request: Request) -> Response:
     if request.method == "DELETE":
         kept.forget(owner, id)
         return as_json({"id": id, "object": "response", "deleted": True})
-    return as_json(kept.of(owner, id).response)
+    found = kept.of(owner, id).response
+    if request.query_params.get("stream") == "true":
+        said = "stream: this response is complete, and none is made in the background here"
+        raise BadField("stream", said, "leave it out", code="unsupported_value")
+    return as_json(found)
+
+
+async def inputs(request: Request) -> Response:
+    """``GET /v1/responses/{id}/input_items``: of the whole conversation up to its answer."""
+    kept: KeptResponses = request.app.state.service.responses
+    found = kept.of(callers.current().name, request.path_params["id"])
+    return as_json(input_items.page(found.items, request.query_params))
 
 
 ROUTES = [
@@ -59,6 +82,7 @@ ROUTES = [
     Route("/responses", create, methods=["POST"]),
     Route("/v1/responses/input_tokens", input_tokens, methods=["POST"]),
     Route("/v1/responses/{id}", one, methods=["GET", "DELETE"]),
+    Route("/v1/responses/{id}/input_items", inputs),
 ]
 PATHS: Paths = {
     "/v1/responses": RESPONSE_PATH,
@@ -70,4 +94,5 @@ PATHS: Paths = {
             "Forget a response.", answer(shape(["id", "deleted"])), parameters=[parameter("id")]
         ),
     },
+    "/v1/responses/{id}/input_items": INPUT_ITEMS_PATH,
 }

@@ -3,14 +3,11 @@
 
 import asyncio
 import contextvars
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
-
-from starlette.requests import ClientDisconnect
 
 from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
@@ -32,7 +29,7 @@ from llmrr.server.optimizing import Optimizing
 from llmrr.server.queueing import Places, Queue
 from llmrr.server.recent import Recent
 from llmrr.server.refusals import Draining, QueueFull
-from llmrr.server.running import Running, too_slow
+from llmrr.server.running import Running
 from llmrr.types import Request
 
 T = TypeVar("T")
@@ -55,7 +52,7 @@ class Service:
         self.metrics = Metrics()
         self.is_draining = False
         self._limits: tuple[Config, Limits, Gates] | None = None
-        self.queue = Queue(lambda place: self._settings()[1].room(place))
+        self.queue = Queue(lambda place: self.settings()[1].room(place))
         self.optimizing, self.days = Optimizing(router), Days(router)
         self._responses: dict[str, KeptResponses] = {}  # by the name of the key
         self.recent = Recent()
@@ -156,14 +153,14 @@ class Service:
         """Begin to answer, in turn, after what is to be done ``before``, on the same thread. Raises
         ``NotFound`` for a model that there is not, what is asked in too large a measure, and
         ``RateLimited`` where nothing more can wait."""
-        limits, gates = self._settings()
+        limits, gates = self.settings()
         model = self.model_of(asked.model)
         requests = [limited(one, limits) for one in (asked.request, *asked.others)]
         units = sum(one.n for one in requests)
         visit, places = callers.visit(), gates.places(model)
         caller, visit.model = visit.caller, model or AUTO
         choice = self._choice(asked, model, caller)
-        self._require_turn(places, units, limits)
+        self.require_turn(places, units, limits)
         caller.enter()
         here = contextvars.copy_context()
 
@@ -189,66 +186,12 @@ class Service:
         running.queued(self.queue, places, caller.name, units, gates.place)
         return running
 
-    async def work(
-        self, name: str | None, units: int, do: Callable[[str | None, Callable[[], bool]], T],
-        tokens: Callable[[T], int],
-    ) -> T:  # fmt: skip
-        """Do something else with a model, in its turn, on a thread, with what says whether nobody
-        waits for it any more; ``tokens`` says what it took. Raises as ``start`` does, and what it
-        raises."""
-        model, visit = self.model_of(name), callers.visit()
-        if model is None and visit.caller.rules.models:
-            raise BadField("model", "model is missing: this key has models of its own")
-        limits, gates = self._settings()
-        places, caller = gates.places(model), visit.caller
-        self._require_turn(places, units, limits)
-        caller.enter()
-        visit.model, loop = model or AUTO, asyncio.get_running_loop()
-        turn: asyncio.Future[None] = loop.create_future()
-
-        is_left = threading.Event()
-
-        def work() -> T:
-            try:
-                return do(model, is_left.is_set)
-            except KeyboardInterrupt:  # it would end the loop
-                raise ClientDisconnect from None
-
-        def ended(done: asyncio.Future[T]) -> None:
-            """Its place is free, whether somebody still waits or not."""
-            ticket.leave()
-            if not done.cancelled():
-                done.exception()  # else asyncio tells of one that nobody has heard
-
-        def go() -> None:
-            if not turn.done():  # who waited may have given up just now
-                turn.set_result(None)
-
-        ticket = self.queue.enter(places, caller.name, units, go)
-        working: asyncio.Future[T] | None = None
-        took = 0
-        try:
-            async with asyncio.timeout(limits.timeout):
-                await turn
-                working = asyncio.ensure_future(self.aside(work))
-                working.add_done_callback(ended)
-                found = await asyncio.shield(working)
-            took = tokens(found)
-            return found
-        except TimeoutError:
-            raise too_slow(limits.timeout) from None
-        finally:
-            is_left.set()
-            if working is None:
-                ticket.leave()
-            caller.leave(took)
-
     def require_open(self) -> None:
         """Raise ``Draining`` where the server is about to end."""
         if self.is_draining:
             raise Draining("the server is about to end", "ask again in a while")
 
-    def _require_turn(self, places: Places, units: int, limits: Limits) -> None:
+    def require_turn(self, places: Places, units: int, limits: Limits) -> None:
         """Raise ``QueueFull`` where a request can neither begin nor wait."""
         self.require_open()
         queue = self.queue
@@ -307,7 +250,7 @@ class Service:
     @property
     def limits(self) -> Limits:
         """What of ``[serve]`` holds now."""
-        return self._settings()[0]
+        return self.settings()[0]
 
     def prepare(self) -> None:
         """Load what is to be loaded beforehand."""
@@ -316,7 +259,7 @@ class Service:
     def tick(self) -> None:
         """Once a second: look whether the configuration has changed, and whether something is due.
         """
-        self._settings()
+        self.settings()
         self.optimizing.tick()
         self.days.tick()
 
@@ -325,7 +268,8 @@ class Service:
         stays in use."""
         self.router.reload()
 
-    def _settings(self) -> tuple[Limits, Gates]:
+    def settings(self) -> tuple[Limits, Gates]:
+        """What of the configuration is asked for at every request."""
         config = self.router.config
         if self._limits is None or self._limits[0] is not config:
             found = Limits(*(config.value(f"serve.{name}") for name in Limits._fields))  # type: ignore[arg-type]
@@ -344,7 +288,8 @@ class Service:
         self.recent.note(id, running)
         named = asked.model or name or AUTO
         cache = answer.cache if answer else None
-        return Answered(id, int(time.time()), named, name, decision, known, cache)
+        created, entered = int(time.time()), running.entered
+        return Answered(id, created, named, name, decision, known, cache, entered)
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""

@@ -14,6 +14,7 @@ from llmrr.server.openai_paths import EMBEDDING_PATH
 from llmrr.server.openapi import Paths
 from llmrr.server.service import OPTIONS, Service
 from llmrr.server.telling import as_json, plain
+from llmrr.server.working import in_turn
 
 
 async def embed(request: Request) -> Response:
@@ -21,8 +22,8 @@ async def embed(request: Request) -> Response:
     service: Service = request.app.state.service
     wanted = embeddings.embedding(await reading.json_object(request))
     _require_own_tokens(service, wanted)
-    found = await while_there(request, service.work(
-        wanted.model, 1,
+    found = await while_there(request, in_turn(
+        service, wanted.model, 1,
         lambda model, stopped: service.router.embedded(
             wanted.texts, model=model, options=OPTIONS, stopped=stopped
         ),

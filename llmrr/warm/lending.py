@@ -101,8 +101,13 @@ class Lending:
         return not self._lent and not self._pool.held()
 
     def models(self) -> list[dict[str, Any]]:
-        """The models that are loaded; ``until`` by ``time.time``, None where nothing ends it."""
-        return [self._facts(one) for one in self._pool.held() if isinstance(one.key, Key)]
+        """The models that are loaded, and those that are ``loading``; ``until`` by ``time.time``,
+        None where nothing ends it."""
+        states = ((self._pool.loading(), True), (self._pool.held(), False))
+        return [
+            {**self._facts(one), "loading": is_loading}
+            for held, is_loading in states for one in held if isinstance(one.key, Key)
+        ]  # fmt: skip
 
     def _facts(self, held: Held) -> dict[str, Any]:
         key = held.key
@@ -113,6 +118,7 @@ class Lending:
         return {
             "name": held.name, "engine": key.engine, "path": str(key.files.path),
             "bytes": held.bytes or None, "context": context,
+            "largest_context": held.largest_context,
             "in_use": held.leases, "until": None if left is None else time.time() + left,
         }  # fmt: skip
 

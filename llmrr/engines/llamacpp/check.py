@@ -77,7 +77,8 @@ def _status(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except OSError as error:
-        raise NotFound(f"{path} cannot be opened: {error.strerror}", f"ls -l {path}") from error
+        said = f"{path} cannot be opened: {error.strerror}"
+        raise NotFound(said, f"ls -l {path}", is_file=True) from error
 
 
 def _check_headers(path: Path, options: Options) -> None:

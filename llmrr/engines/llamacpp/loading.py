@@ -3,11 +3,12 @@
 import ctypes
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from llmrr.engines.base import Options
+from llmrr.engines.llamacpp import pages
 from llmrr.engines.llamacpp.api import api, captured_log, set_fields
 from llmrr.errors import DamagedFile, EngineFailed, Unsupported
 
@@ -60,7 +61,8 @@ def open_model(path: Path, options: Options) -> LoadedModel:
             "load_mode": _MODES[options.mmap, options.mlock],
         },
     )
-    model = binding.llama_model_load_from_file(str(path).encode(), parameters)
+    with pages.large() if options.crowded else nullcontext():
+        model = binding.llama_model_load_from_file(str(path).encode(), parameters)
     if not model:
         with captured_log() as lines:
             model = binding.llama_model_load_from_file(str(path).encode(), parameters)

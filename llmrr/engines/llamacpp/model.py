@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from llmrr import hardware
 from llmrr.engines import prompting, rendering
-from llmrr.engines.base import Load, Options, Text
+from llmrr.engines.base import Footprint, Load, Options, Text
 from llmrr.engines.later import Later
 from llmrr.engines.llamacpp import vectors
 from llmrr.engines.llamacpp.api import AbortFlag, Vocab
@@ -88,6 +88,17 @@ class LlamaModel:
     def threads(self) -> int:
         """How many threads compute on the CPU."""
         return self._threads
+
+    @property
+    def largest_context(self) -> int:
+        """How many tokens a sequence may have."""
+        return self._sizing.limit
+
+    @property
+    def footprint(self) -> Footprint | None:
+        """What it takes, as far as the file lets it be known."""
+        fit = self.fit
+        return Footprint(fit.host_bytes + fit.gpu_bytes, fit.gpu_bytes) if fit else None
 
     @cached_property
     def template(self) -> Template:

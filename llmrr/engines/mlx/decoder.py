@@ -51,7 +51,7 @@ class Decoder(Backend[State]):
             if self._cpu_only:
                 mx.set_default_device(mx.cpu)
             on_gpu = mx.default_device() == mx.gpu
-            self.where = "the GPU" if on_gpu else "the CPU"
+            self.accelerated, self.where = on_gpu, "the GPU" if on_gpu else "the CPU"
             if on_gpu and mx.metal.is_available():
                 mx.set_wired_limit(mx.device_info()["max_recommended_working_set_size"])
             self.chunk = ON_GPU if on_gpu else ON_CPU

@@ -37,7 +37,8 @@ def read_config(folder: Path, tensors: Collection[str] = ()) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise NotFound(
-            f"{folder} has no config.json", "name the folder that holds it: --config DIR"
+            f"{folder} has no config.json", "name the folder that holds it: --config DIR",
+            is_file=True,
         )
     source = FileSource.of(path)
     raw = read_object(source)

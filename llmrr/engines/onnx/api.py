@@ -31,6 +31,11 @@ class Provider:
     device: str
     why: str
 
+    @property
+    def accelerates(self) -> bool:
+        """Is it more than the CPU?"""
+        return self.name != CPU
+
 
 def api() -> Any:
     """The module. Raises ``FeatureMissing`` where it cannot be imported."""

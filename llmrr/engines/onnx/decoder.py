@@ -59,7 +59,7 @@ class Decoder(Backend[State]):
         self, info: ModelInfo, main: Graph, first: Graph | None, embeds: Graph | None
     ) -> None:
         self._main, self._first, self._embeds = main, first, embeds
-        self.where = main.provider.why
+        self.where, self.accelerated = main.provider.why, main.provider.accelerates
         if main.ports.logits is None:
             raise Unsupported("the graph gives no logits", "use a model that writes text")
         if main.ports.embedded and embeds is None:

@@ -30,6 +30,7 @@ class Encoder(Backend[State]):
         if graph.ports.hidden is None or graph.ports.embedded:
             raise Unsupported("the graph gives no vectors of its tokens", "use another export")
         self._graph, self.where = graph, graph.provider.why
+        self.accelerated = graph.provider.accelerates
         # A decoder that was trained to make vectors puts the whole text into its last token.
         self._pooling: str = info.pooling or ("last" if graph.ports.caches else "mean")
         offset = 2 if info.architecture in OFFSET else 0

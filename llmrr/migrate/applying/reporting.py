@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from llmrr import config, stats
+from llmrr import config, summaries
 from llmrr.errors import LlmrrError
 from llmrr.migrate import applying
 from llmrr.migrate.applying import checklist, proof, records
@@ -143,7 +143,7 @@ def _known(connection: "sqlite3.Connection") -> Facts:
     met = proof.met(connection, last.at)
     return checklist.facts_of(_table(last.plan.target))._replace(
         sources=len(last.plan.sources), applied=True, valid=_is_valid(last.plan.target),
-        notes=noted, runs=stats.summary(connection, last.at).runs, validated=met.all,
+        notes=noted, runs=summaries.summary(connection, last.at).runs, validated=met.all,
         quick=met.latency, reliable=met.errors, deployed=proof.is_deployed(connection, last.at),
     )  # fmt: skip
 

@@ -40,12 +40,13 @@ def listed(found: Installed, info: ModelInfo | None, name: str | None = None) ->
 
 def running(held: Held, line: Mapping[str, Any] | None, expires: float) -> dict[str, Any]:
     """A line of ``/api/ps``. ``line`` is that of ``/api/tags``; ``expires`` is in epoch seconds.
-    How much of it lies on an accelerator is not said."""
+    ``size_vram`` is how much of its size lies on an accelerator."""
     known = line or {"details": _details(None, None), "digest": _hashed(held.name)}
     name = tagged(held.name)
+    size, on_accelerator = held.footprint or (held.bytes, 0)
     found = {
-        "name": name, "model": name, "size": held.bytes, "digest": known["digest"],
-        "details": known["details"], "expires_at": time_of(expires),
+        "name": name, "model": name, "size": size, "digest": known["digest"],
+        "details": known["details"], "expires_at": time_of(expires), "size_vram": on_accelerator,
     }  # fmt: skip
     context = held.load.context if held.load else None
     return {**found, "context_length": context} if context else found

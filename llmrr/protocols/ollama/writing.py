@@ -4,6 +4,7 @@ Times are in nanoseconds."""
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +29,7 @@ class _Writer:
     """What both kinds of answer share."""
 
     def __init__(self, about: Answered, asked: Asked) -> None:
-        self._model, self._count = about.model, 0
+        self._about, self._count = about, 0
         self._reason: FinishReason | None = None
         self._usage, self._tokens = Usage(), list[int]()
 
@@ -74,10 +75,12 @@ class _Writer:
         self._tokens += chunk.tokens
 
     def _head(self) -> dict[str, Any]:
-        return {"model": self._model, "created_at": time_of()}
+        return {"model": self._about.model, "created_at": time_of()}
 
     def _figures(self) -> dict[str, Any]:
         usage = self._usage
+        if self._about.cache:  # no model took any time
+            usage = replace(usage, total_s=time.monotonic() - self._about.entered)
         first = usage.first_token_s or 0.0
         return {
             "done": True,

@@ -10,7 +10,7 @@ def error(error: BaseException, status: int) -> dict[str, Any]:
     """An error as OpenAI's clients read it."""
     code: str | None = getattr(error, "code", None)
     kind = "invalid_request_error" if status < 500 else "server_error"
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound) and status < 500:
         code = code or "model_not_found"
     elif isinstance(error, ContextOverflow):
         code = "context_length_exceeded"

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from llmrr import alerts, database, spending, stats
+from llmrr import alerts, database, spending, stats, summaries
 from llmrr.errors import InvalidRequest, NotFound
 from llmrr.server.page import sight
 from llmrr.server.service import Service
@@ -62,7 +62,7 @@ async def respond_run(request: Request) -> Response:
 def _figures(connection: sqlite3.Connection, days: int) -> dict[str, Any]:
     now = time.time()
     since = _midnight(now, days - 1)
-    summary, by_day = stats.daily(connection, since)
+    summary, by_day = summaries.daily(connection, since)
     in_all, by_model = spending.spent(connection, spending.day_of(now))
     return {
         "today": spending.day_of(now),
