@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrr.types import (
+    CallPiece,
     Chunk,
     Format,
     Image,
@@ -61,6 +62,8 @@ def chunk(found: Facts) -> Chunk:
         found["tokens"] = tuple(found["tokens"])
     if "tool_calls" in found:
         found["tool_calls"] = tuple(ToolCall(**{**_NO_CALL, **one}) for one in found["tool_calls"])
+    if "call_pieces" in found:
+        found["call_pieces"] = tuple(CallPiece(**one) for one in found["call_pieces"])
     if "logprobs" in found:
         found["logprobs"] = tuple(_logprob(one) for one in found["logprobs"])
     return Chunk(**found)

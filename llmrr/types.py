@@ -57,12 +57,25 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call that a model asks for. ``arguments`` is JSON text as the model wrote it. ``signature``
-    is what its provider wants back with it, unread."""
+    """A call that a model asks for. ``arguments`` is JSON text as the model wrote it: of an answer
+    that was cut, or went wrong, it may be none. ``signature`` is what its provider wants back with
+    it, unread."""
 
     id: str
     name: str
     arguments: str
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallPiece:
+    """A piece of the arguments of a call that is under way, for who shows them as they come; the
+    first one may be empty. All pieces of one ``id`` are the arguments of that whole call, which
+    follows. ``signature`` is that of the call."""
+
+    id: str
+    name: str
+    arguments: str = ""
     signature: str | None = None
 
 
@@ -195,8 +208,9 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of an answer. The last one of each choice carries ``finish_reason``; the last of all
-    also ``usage``. ``tool_calls`` are whole calls. ``stop`` is the stop string that ended the
-    choice, where that is known; it is no part of the text."""
+    also ``usage``. ``tool_calls`` are whole calls; ``call_pieces`` tell of the same calls while
+    they come, where an engine can. ``stop`` is the stop string that ended the choice, where that is
+    known; it is no part of the text."""
 
     index: int = 0
     text: str = ""
@@ -207,6 +221,7 @@ class Chunk:
     usage: Usage | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     stop: str | None = None
+    call_pieces: tuple[CallPiece, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

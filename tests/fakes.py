@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmrr.engines.base import Options, Text
 from llmrr.types import (
+    CallPiece,
     Chunk,
     Feature,
     FinishReason,
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Reply:
     """What is said to one request. A ``BaseException`` among the pieces is raised at its place;
-    ``("reasoning", TEXT)`` is thought instead of said, a ``ToolCall`` called."""
+    ``("reasoning", TEXT)`` is thought instead of said, a ``ToolCall`` called, a ``CallPiece`` told
+    of one."""
 
     pieces: tuple[Any, ...]
     finish_reason: FinishReason = "stop"
@@ -55,6 +57,8 @@ class FakeStream(Iterator[Chunk]):
                 self.steps.append(piece)
             elif isinstance(piece, ToolCall):
                 self.steps.append(Chunk(tool_calls=(piece,)))
+            elif isinstance(piece, CallPiece):
+                self.steps.append(Chunk(call_pieces=(piece,)))
             elif isinstance(piece, tuple):
                 self.steps.append(Chunk(reasoning=piece[1]))
             else:

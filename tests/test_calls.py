@@ -19,7 +19,7 @@ from llmrr.engines.calls.llama import LLAMA
 from llmrr.engines.calls.marked import DEEPSEEK_3, DEEPSEEK_R1, KIMI
 from llmrr.engines.calls.markup import ELEMENTS, FUNCTION, SEED
 from llmrr.engines.calls.mistral import LISTED, NAMED
-from llmrr.engines.calls.parsing import Parser
+from llmrr.engines.calls.parsing import Parser, Spoken
 from llmrr.engines.calls.prompted import PROMPTED
 from llmrr.engines.calls.tagged import APRIEL, GRANITE, HERMES, MINIMAX, NEMOTRON
 from llmrr.types import Tool, ToolCall
@@ -291,11 +291,25 @@ named = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 
 
 def heard(case: Case, pieces: list[str]) -> tuple[str, str, list[Said]]:
-    """Words, thoughts and calls of an answer that comes in pieces."""
+    """Words, thoughts and calls of an answer that comes in pieces; what is told of a call before
+    its end must be that call."""
     parser = Parser(case.syntax, TOOLS, opened=case.opened)
     spoken = [*map(parser.push, pieces), parser.finish()]
     calls = [call for one in spoken for call in one.calls]
+    told = told_of(spoken)
+    assert [*told.values()] == [(one.name, one.arguments) for one in calls]
+    assert [*told] == [*range(len(calls))]
     return "".join(one.text for one in spoken), "".join(one.reasoning for one in spoken), calls
+
+
+def told_of(spoken: list[Spoken]) -> dict[int, tuple[str, str]]:
+    """Names and arguments that the pieces of calls make up, by their number."""
+    found: dict[int, tuple[str, str]] = {}
+    for piece in (piece for one in spoken for piece in one.pieces):
+        name, before = found.get(piece.number, (piece.name, ""))
+        assert name == piece.name
+        found[piece.number] = name, before + piece.arguments
+    return found
 
 
 @named
@@ -315,6 +329,147 @@ def test_any_cut_gives_the_same(case: Case, cuts: list[int]) -> None:
     places = sorted({0, *(one % (len(case.written) + 1) for one in cuts), len(case.written)})
     pieces = [case.written[a:b] for a, b in pairwise(places)]
     assert heard(case, pieces) == heard(case, [case.written])
+
+
+# What is no JSON at all, or not in the usual order: only its end shows what it is.
+WHOLE = {
+    "hermes: the name last", "hermes: arguments as text, and a line break in them",
+    "llama 3: built in", "llama 3: a list of calls", "gemma 3: fenced", "gemma 3: code",
+    "gemma 3: two lines of code", "gemma 3: a list",
+}
+EARLY = {name: one for name, one in CASES.items() if PARIS in one.calls and name not in WHOLE}
+
+
+@pytest.mark.parametrize("case", EARLY.values(), ids=list(EARLY))
+def test_arguments_are_told_while_they_come(case: Case) -> None:
+    place = case.calls.index(PARIS)
+    parser = Parser(case.syntax, TOOLS, opened=case.opened)
+    told = told_of([*map(parser.push, case.written[: case.written.rindex("Paris") + 3])])
+    assert told[place] == ("weather", '{"city": "Par')
+
+
+def test_every_family_but_those_of_code_tells_early() -> None:
+    assert {case.syntax for case in EARLY.values()} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE))
+def test_other_calls_are_told_at_their_end(name: str) -> None:
+    case = CASES[name]
+    parser = Parser(case.syntax, TOOLS, opened=case.opened)
+    pieces = [piece for letter in case.written for piece in parser.push(letter).pieces]
+    pieces += parser.finish().pieces
+    assert [one.number for one in pieces].count(0) == 1
+
+
+def tagged(arguments: str) -> str:
+    return f'<tool_call>{{"name": "weather", "arguments": {arguments}'
+
+
+# What was cut or is broken: what a model wrote, and the words and calls that this is.
+CUT = {
+    "before the name": (HERMES, '<tool_call>{"name": "wea', '<tool_call>{"name": "wea', ()),
+    "before the arguments": (
+        HERMES, '<tool_call>{"name": "weather", "arguments": ',
+        '<tool_call>{"name": "weather", "arguments": ', (),
+    ),
+    "in a string": (HERMES, tagged('{"city": "Par'), "", ('{"city": "Par',)),
+    "in an escape": (HERMES, tagged('{"city": "a\\'), "", ('{"city": "a\\',)),
+    "behind the arguments": (HERMES, tagged('{"city": "Paris"}'), "", ('{"city": "Paris"}',)),
+    "in the closing tag": (HERMES, tagged("{}}\n</tool_ca"), "", ("{}",)),
+    "in the name of a second one": (
+        HERMES, tagged('{}}</tool_call>\n<tool_call>{"name": "ti'), "", ("{}",)
+    ),
+    "between two in an array": (
+        LISTED, '[TOOL_CALLS][{"name": "weather", "arguments": {}}, {"na', "", ("{}",)
+    ),
+    "in the second of an array": (
+        LISTED, '[TOOL_CALLS][{"name": "f", "arguments": {}}, {"name": "g", "arguments": {"a": 1',
+        "", ("{}", '{"a": 1'),
+    ),
+    "no JSON": (HERMES, tagged("{'city': Paris}}</tool_call> Hm."), "Hm.", ("{'city': Paris}",)),
+    "words behind the arguments": (HERMES, tagged("{} and so on"), "and so on", ("{}",)),
+    "no call in an array": (
+        GRANITE, '<|tool_call|>[{"name": "f", "arguments": {}}, 5]', ", 5]", ("{}",)
+    ),
+    "a value that is no string": (
+        ELEMENTS, "<function=weather>\n<parameter=city>\nA\n</parameter>\n<parameter=days>\n1",
+        "", ('{"city": "A", "days": ',),
+    ),
+    "in the tag that closes a string": (
+        ELEMENTS, "<function=weather>\n<parameter=city>\nParis\n</para", "", ('{"city": "Paris',)
+    ),
+    "behind a value": (
+        ELEMENTS, "<function=weather>\n<parameter=city>\nParis\n</parameter>\n<par", "",
+        ('{"city": "Paris"',),
+    ),
+    "in a pair": (
+        PAIRS, "<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>Pa</arg_v", "",
+        ('{"city": "Pa',),
+    ),
+    "words among the pairs": (
+        PAIRS, "<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>A</arg_value> and", "and",
+        ('{"city": "A"',),
+    ),
+    "in a notation": (
+        GEMMA_4, '<|tool_call>call:weather{city:<|"|>A<|"|>,days:1', "", ('{"city": "A"',)
+    ),
+    "no notation": (GEMMA_4, "<|tool_call>call:weather{days:1]", "]", ('{"days": 1',)),
+    "code": (LLAMA, "[weather(city='Par", "[weather(city='Par", ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("syntax", "written", "text", "arguments"), CUT.values(), ids=list(CUT))
+def test_a_call_that_has_begun_stays_one(
+    syntax: Syntax, written: str, text: str, arguments: tuple[str, ...]
+) -> None:
+    said, _, calls = heard(Case(syntax, written), [written])
+    assert (said, tuple(one.arguments for one in calls)) == (text, arguments)
+    assert heard(Case(syntax, written), [*written]) == heard(Case(syntax, written), [written])
+
+
+@pytest.mark.parametrize(("syntax", "written", "text"), [
+    (HERMES, 'I look. <tool_call>{"name": "wea', "I look."),
+    (HERMES, '<tool_call>\n{"name": "weather", "argu', ""),
+    (HERMES, "A <b> and <tool_call> b", "A <b> and <tool_call> b"),  # no call
+    (HERMES, "a <tool_ca", "a <tool_ca"),
+    (LLAMA, '{"name": "wea', '{"name": "wea'),  # it may be any JSON
+    (HARMONY, "<|channel|>commentary to=functions.wea", ""),
+])  # fmt: skip
+def test_of_an_answer_that_was_cut_no_mark_of_a_call_is_shown(
+    syntax: Syntax, written: str, text: str
+) -> None:
+    for size in (1, 3, 100):
+        parser = Parser(syntax, TOOLS)
+        pieces = [written[at : at + size] for at in range(0, len(written), size)]
+        spoken = [*map(parser.push, pieces), parser.finish(cut=True)]
+        assert "".join(one.text for one in spoken) == text
+        assert not any(one.calls or one.pieces for one in spoken)
+
+
+def test_code_that_goes_on_to_the_end_is_a_call_behind_another() -> None:
+    written = '>>>weather\n{"city": "Paris"}>>>python\nprint(1)'
+    assert [one.name for one in heard(Case(FUNCTIONARY_3, written), [*written])[2]] == [
+        "weather", "python",
+    ]  # fmt: skip
+
+
+@named
+def test_what_is_told_of_a_beginning_is_never_taken_back(case: Case) -> None:
+    parser = Parser(case.syntax, TOOLS, opened=case.opened)
+    spoken = [parser.push(letter) for letter in case.written]
+    for place in range(len(case.written)):
+        cut = heard(case, [case.written[:place]])[2]
+        told = told_of(spoken[:place])
+        assert len(told) <= len(cut)
+        for one, (name, arguments) in zip(cut, told.values(), strict=False):
+            assert one.name == name
+            assert one.arguments.startswith(arguments)
+
+
+def test_control_characters_in_strings_are_escaped() -> None:
+    written = tagged('{"city": "a\n\tb", \n"days": 1}}</tool_call>')
+    (call,) = heard(Case(HERMES, written), [*written])[2]
+    assert call.arguments == '{"city": "a\\n\\tb", \n"days": 1}'
 
 
 SIGNS = {
@@ -363,6 +518,7 @@ def test_what_is_shown_of_calls_is_read_as_they_were(syntax: Syntax) -> None:
 FRAGMENTS = st.sampled_from(sorted({
     *(mark for one in FAMILIES
       for mark in (*one.triggers, *one.leading, *one.following, *one.marks) if mark),
+    '{"name": "weather", "arguments": {', '"city": "Pa', '\\"', "<parameter=days>\n", ":", "'",
     '{"name": "weather", "arguments": {"city": "Paris"}}', '{"city": "Paris"}', "weather", "\n",
     " ", "all\n", "call:weather", "{city:", "1}", "[weather(city='x')]", "```json\n", "```",
     "<function=", "weather>", "<parameter=city>", "</parameter>", "</function>", "<arg_key>",
@@ -377,6 +533,18 @@ def test_any_cut_of_any_text_gives_the_same(syntax: Syntax, parts: list[str], si
     case = Case(syntax, "".join(parts))
     pieces = [case.written[at : at + size] for at in range(0, len(case.written), size)]
     assert heard(case, pieces) == heard(case, [case.written])
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(list(CASES.values())), st.integers(0, 300), st.lists(FRAGMENTS, max_size=6),
+       st.sampled_from([1, 2, 3, 7]))  # fmt: skip
+def test_any_cut_of_what_goes_on_otherwise_gives_the_same(
+    known: Case, begun: int, parts: list[str], size: int
+) -> None:
+    written = known.written[:begun] + "".join(parts)
+    case = Case(known.syntax, written, opened=known.opened)
+    pieces = [written[at : at + size] for at in range(0, len(written), size)]
+    assert heard(case, pieces) == heard(case, [written])
 
 
 @given(st.sampled_from(FAMILIES),

@@ -84,7 +84,8 @@ def model(
 
 def shown(model: LlamaModel, text: str) -> None:
     """Give the model another chat template."""
-    model.__dict__["template"] = Template(text, bos="<|endoftext|>", eos="<|im_end|>")
+    template = Template(text, bos="<|endoftext|>", eos="<|im_end|>")
+    model.__dict__.update(template=template, _tool_template=template)
 
 
 def answers(
@@ -103,6 +104,11 @@ def answers(
 
 def calls_of(chunks: list[Chunk]) -> list[ToolCall]:
     return [call for chunk in chunks for call in chunk.tool_calls]
+
+
+def whole_calls(chunks: list[Chunk]) -> list[ToolCall]:
+    """Without the last one of an answer that was cut."""
+    return calls_of(chunks)[: -1 if chunks[-1].finish_reason == "length" else None]
 
 
 def require_valid(calls: list[ToolCall]) -> None:
@@ -142,7 +148,7 @@ def test_what_is_required_is_one_call_or_more(model: LlamaModel, syntax: Syntax)
         assert chunks[-1].finish_reason in ("tool_calls", "length")
         assert chunks[-1].finish_reason == "length" or "".join(one.text for one in chunks) == ""
         calls += found
-    require_valid(calls)
+        require_valid(whole_calls(chunks))
     assert len({call.id for call in calls}) == len(calls)
 
 
@@ -154,7 +160,7 @@ def test_strict_tools_hold_where_the_model_may_answer_itself(
     strict = tuple(replace(one, strict=True) for one in TOOLS)
     for chunks in answers(model, 2, choice=None, tools=strict, schema={"enum": ["I do not know."]}):
         calls, text = calls_of(chunks), "".join(one.text for one in chunks)
-        require_valid(calls)
+        require_valid(whole_calls(chunks))
         if not calls and chunks[-1].finish_reason == "stop":
             assert text == '"I do not know."'
 
@@ -200,7 +206,7 @@ def played(model: LlamaModel, answer: str) -> tuple[str, str, list[str]]:
     constraint = prompting.constraint(sampling, prompt, lambda: model._vocabulary)
     assert constraint is not None
     heard = Listener()
-    writer = Writer(heard, 0, sampling, model.vocab, prompt, constraint.new())  # type: ignore[arg-type]
+    writer = Writer(heard, 0, sampling, model.vocab, prompt, constraint)  # type: ignore[arg-type]
     for token in model.tokenize(answer):
         if (mask := writer.mask) is not None:
             assert mask.accept(token), model.vocab.piece(token)
@@ -231,6 +237,79 @@ def test_the_channels_of_gpt_oss_are_told_apart(model: LlamaModel) -> None:
         ' to=functions.weather <|constrain|>json<|message|>{"city":"Rome"}'
     )
     assert played(model, answer) == ("", "In Rome.", ["weather"])
+
+
+LAZY = [one for one in FAMILIES if one.lazy]
+
+
+def written(model: LlamaModel, answer: str, tools: tuple[Tool, ...] = TOOLS) -> Writer:
+    """The writer of an answer that a model was free to give."""
+    prompt = model.template.prompt(QUESTION, tools=tools)
+    held = prompting.constraint(Sampling(), prompt, lambda: model._vocabulary)
+    writer = Writer(Listener(), 0, Sampling(), model.vocab, prompt, held)  # type: ignore[arg-type]
+    for token in model.tokenize(answer):
+        assert writer.mask is None or writer.mask.accept(token), model.vocab.piece(token)
+        writer.write(token, True)
+    return writer
+
+
+@pytest.mark.parametrize("syntax", LAZY, ids=[one.name for one in LAZY])
+def test_a_call_that_a_model_begins_by_itself_is_held_to_its_schema(
+    model: LlamaModel, syntax: Syntax
+) -> None:
+    shown(model, template_of(syntax))
+    assert written(model, "It is < 5 degrees, {so} [to] say.").mask is None
+    good, bad = (syntax.written([ToolCall("", "weather", f'{{"city": "{one}"}}')])
+                 for one in ("Rome", "Oslo"))  # fmt: skip
+    writer = written(model, f"I look. {good}")
+    assert writer.mask is not None
+    assert writer.mask.complete
+    with pytest.raises(AssertionError):
+        written(model, f"I look. {bad}")
+    with pytest.raises(AssertionError):
+        written(model, good.replace("weather", "moon"))
+
+
+def test_what_stands_behind_the_lead_already_is_held_too(model: LlamaModel) -> None:
+    shown(model, template_of(HERMES))
+    prompt = model.template.prompt(QUESTION, tools=TOOLS)
+    held = prompting.constraint(Sampling(), prompt, lambda: model._vocabulary)
+    assert held is not None
+    assert held.begun('\n{"name": "wea') is not None
+    assert held.begun('\n{"nome') is None
+    assert prompting.constraint(Sampling(), prompt, lambda: model._vocabulary) is held
+
+
+def test_a_call_in_a_thought_is_none(model: LlamaModel) -> None:
+    shown(model, template_of(HERMES).replace("{% if add", "{# <think> #}{% if add"))
+    assert written(model, "<think>A <tool_call>").mask is None
+    assert written(model, "<think>A <tool_call></think>So <tool_call>").mask is not None
+
+
+def test_what_cannot_be_held_is_free_where_nothing_was_promised(model: LlamaModel) -> None:
+    shown(model, template_of(HERMES))
+    for schema in ({"properties": {"a": {"uniqueItems": True}}}, {"properties": 5}):
+        tools = (Tool("f", "", schema),)
+        assert written(model, '<tool_call>{"name": "f"', tools).mask is None
+    (chunks,) = answers(model, 1, choice=None, tools=tools)
+    assert chunks[-1].finish_reason
+
+
+LEADS = ("granite", "mistral", "mistral-args", "kimi-k2", "deepseek-v3.1", "nemotron")
+
+
+@pytest.mark.parametrize("syntax", [one for one in LAZY if one.name in LEADS],
+                         ids=lambda one: one.name)
+def test_a_model_that_begins_calls_makes_good_ones(model: LlamaModel, syntax: Syntax) -> None:
+    """It is made to like the token that they begin with."""
+    shown(model, template_of(syntax))
+    token, *more = model.tokenize(syntax.lead)
+    if more:
+        pytest.skip("the lead is no token of this vocabulary")
+    for chunks in answers(model, 2, choice=None, logit_bias={token: 100.0}):
+        assert calls_of(chunks)
+        require_valid(whole_calls(chunks))
+        assert "".join(chunk.text for chunk in chunks) == ""
 
 
 def test_it_is_the_same_over_another_backend() -> None:

@@ -128,6 +128,17 @@ def test_calls_are_made_and_only_the_answer_is_printed(
     ]
 
 
+def test_of_an_answer_that_was_cut_nothing_is_called(
+    typed: Typed, engine: FakeEngine, tools: str
+) -> None:
+    cut = ToolCall("call_1", "weather", '{"city": "Pa')
+    engine.replies = [reply("Let me look.", cut, finish_reason="length"), "never asked"]
+    seen = typed("run", "-m", "tiny.gguf", "--tool", tools, "-y", "Weather?")
+    assert (seen.code, seen.out) == (0, "Let me look.\n")
+    assert 'not called, for the answer was cut: weather({"city": "Pa)' in seen.err
+    assert len(engine.requests) == 1
+
+
 def test_each_call_is_asked_for(typed: Typed, engine: FakeEngine, tools: str) -> None:
     engine.replies = [calls(PARIS, PARIS), "Well."]
     seen = typed(

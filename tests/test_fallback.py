@@ -34,7 +34,7 @@ from llmrr.errors import (
 )
 from llmrr.router import Router
 from llmrr.routing.breaker import Rules
-from llmrr.types import Message, Request, Sampling, Usage
+from llmrr.types import CallPiece, Message, Request, Sampling, Usage
 
 KEY = "m file:/m.gguf"
 HELLO = Request(messages=(Message("user", "hello"),))
@@ -457,6 +457,41 @@ def test_thoughts_that_were_shown_end_it_too(engine: FakeEngine, ask: Asked) -> 
         ask()
 
 
+PIECE = CallPiece("call_1", "weather", '{"city": ')
+
+
+@pytest.mark.parametrize("text", ["", "Once "])
+def test_a_call_that_is_shown_as_it_comes_ends_it_too(engine: FakeEngine, text: str) -> None:
+    configure("a", "b", a="resume = true")
+    engine.replies = [reply(*filter(None, (text, PIECE)), failed("broke")), "hi"]
+    with Router() as router:
+        answer = router.run(HELLO)
+        answer.in_pieces = True
+        assert any(chunk.call_pieces for chunk in [next(answer), *([next(answer)] if text else [])])
+        with pytest.raises(EngineFailed, match="broke"):
+            next(answer)
+
+
+def test_a_call_that_is_shown_whole_may_begin_anew(engine: FakeEngine, ask: Asked) -> None:
+    configure("a", "b")
+    engine.replies = [reply(PIECE, failed("broke")), "hi"]
+    assert ask() == "hi"
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_where_nobody_sees_it_a_broken_call_is_asked_anew(
+    engine: FakeEngine, in_pieces: bool
+) -> None:
+    configure("a", "b", a="resume = true")
+    engine.replies = [reply("Once ", PIECE, failed("broke")), reply("hi", finish_reason="stop")]
+    with Router() as router:
+        answer = router.run(HELLO)
+        answer.held, answer.in_pieces = True, in_pieces
+        chunks = list(answer)
+    assert "".join(one.text for one in chunks).endswith("hi")
+    assert answer.finish_reason == "stop"
+
+
 def test_a_local_model_goes_on_behind_what_was_begun() -> None:
     asked = Request(
         messages=(Message("user", "What is the capital of France?"),),
@@ -801,7 +836,11 @@ def test_a_database_that_was_locked_is_used_again(
     told: list[str] = []
     with Router(warn=told.append) as router:
         real = stats.record
-        monkeypatch.setattr(stats, "record", lambda *_: (_ for _ in ()).throw(failed("locked")))
+
+        def locked(*_: object, **__: object) -> None:
+            raise failed("locked")
+
+        monkeypatch.setattr(stats, "record", locked)
         list(router.run(HELLO))
         monkeypatch.setattr(stats, "record", real)
         list(router.run(HELLO))

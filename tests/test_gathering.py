@@ -6,11 +6,12 @@ from contextlib import closing
 
 import pytest
 
-from llmrr import Router, stats
-from llmrr.choosing import dispatch, gathering
+from llmrr import Router, spending, stats
+from llmrr.choosing import dispatch, gathering, health, profiles
 from llmrr.choosing.gathering import Gathering
 from llmrr.database import open_database
 from llmrr.errors import BreakerOpen, LlmrrError
+from llmrr.routing.breaker import Rules
 
 MINI = {"name": "small", "source": "builtin:mini"}
 AWAY = {"name": "away", "source": "openai:x", "options": {"base_url": "http://127.0.0.1:9/v1"}}
@@ -41,6 +42,25 @@ def test_what_comes_while_something_is_written_is_written_together() -> None:
     found.add(5)  # who was late
     found.close()
     assert written[2:] == [[5]]
+
+
+def test_runs_that_are_written_together_count_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "MOMENT_S", 0.3)
+    with Router({"models": [{**MINI, "cost": {"input": 1e6, "output": 1e6}}]}) as router:
+        router.gather_runs()
+        for _ in range(3):
+            assert router.generate("Hello", model="small", max_tokens=4, cache=False).text
+        router.flush()
+        with closing(open_database()) as connection:
+            runs = stats.runs(connection)
+            (day,) = spending.spent(connection, spending.day_of(runs[-1].at))[1].values()
+            known = health.read(connection, [profiles.key_of(router.config.models[0])], Rules())
+    assert len(runs) == 3
+    tokens = sum(one.prompt_tokens + one.completion_tokens for one in runs)
+    assert day.tokens_today == tokens > 0
+    assert day.today == pytest.approx(tokens)
+    (found,) = known.values()
+    assert found.attempts == pytest.approx(1 + 0.998 + 0.998**2)
 
 
 def test_what_cannot_be_written_keeps_nothing_else_from_it() -> None:

@@ -1,6 +1,7 @@
 """Routers with several models in memory: many threads, little room, and the keys of ``[memory]``,
 ``[batching]`` and ``[streaming]``."""
 
+import json
 import shutil
 import signal
 import threading
@@ -19,7 +20,7 @@ from openai_servers import OpenAIServer
 from provider_servers import KEY, MODEL, Fault
 from terminal import Typed
 
-from llmrr import MemoryMonitor, MemoryUse, config, paths, pool, stats, trust
+from llmrr import MemoryMonitor, MemoryUse, config, packing, paths, pool, stats, trust
 from llmrr.engines.base import Options
 from llmrr.engines.chunks import Joined, joined
 from llmrr.errors import (
@@ -33,6 +34,7 @@ from llmrr.errors import (
 from llmrr.pool import memory
 from llmrr.router import Router
 from llmrr.types import (
+    CallPiece,
     Chunk,
     Format,
     Message,
@@ -548,6 +550,19 @@ def test_as_many_tokens_are_handed_on_at_a_time() -> None:
     remote = [Chunk(text=letter) for letter in "abcd"]  # a provider names no tokens
     assert [chunk.text for chunk in Joined(Scripted(*remote, end), 2)] == ["ab", "cd", ""]
     assert joined(stream := Scripted(), 1) is stream
+
+
+def test_pieces_of_calls_are_handed_on_in_their_order() -> None:
+    pieces = [CallPiece("1", "f", part) for part in ("", "{", "}")]
+    steps = [Chunk(text="a"), *(Chunk(call_pieces=(one,)) for one in pieces),
+             Chunk(tool_calls=(ToolCall("1", "f", "{}"),)), Chunk(text="b"),
+             Chunk(finish_reason="tool_calls", usage=Usage(1, 0, 7))]  # fmt: skip
+    found = list(Joined(Scripted(*steps), 9))
+    assert [(one.text, len(one.call_pieces), len(one.tool_calls)) for one in found] == [
+        ("a", 3, 1), ("b", 0, 0),
+    ]  # fmt: skip
+    assert found[0].call_pieces == tuple(pieces)
+    assert [packing.chunk(json.loads(json.dumps(packing.facts(one)))) for one in found] == found
 
 
 def test_what_came_before_an_error_is_handed_on() -> None:

@@ -1,5 +1,6 @@
 """What every remote engine does, whatever its protocol: answers, faults, times, cancels, keys."""
 
+import queue
 import shutil
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from remote_cases import CASES, GOOGLE, KEY_ENV, OPENAI, Case, answer, asked, te
 
 from llmrr.engines import remote
 from llmrr.engines.base import Options
-from llmrr.engines.remote import deadlines, exchange, starter
+from llmrr.engines.remote import connections, deadlines, exchange, faults, starter
+from llmrr.engines.remote.openai import Chunks
+from llmrr.engines.remote.stream import RemoteStream
 from llmrr.errors import (
     AuthenticationFailed,
     BrokenStream,
@@ -724,6 +728,10 @@ def test_images_and_tools_pass_through(case: Case) -> None:
         chunks = list(model.generate(request))
         [call] = [call for chunk in chunks for call in chunk.tool_calls]
         assert (call.name, call.arguments.replace(" ", "")) == ("weather", '{"city":"Rome"}')
+        told = [piece for chunk in chunks for piece in chunk.call_pieces]
+        assert {(one.id, one.name) for one in told} <= {(call.id, call.name)}
+        assert "".join(one.arguments for one in told) == (call.arguments if told else "")
+        assert bool(told) == (case.engine not in ("google", "ollama", "vertex"))
         assert chunks[-1].finish_reason == "tool_calls"
         assert "iVBORw" in str(served.last.body) or b"\x89PNG" in str(served.last.body).encode()
         assert "weather" in str(served.last.body)
@@ -734,6 +742,18 @@ def test_images_and_tools_pass_through(case: Case) -> None:
         )
         assert answer(model, Request(messages=later, tools=(tool,))) == "Hello, world!"
         assert "sunny" in str(served.last.body)
+
+
+def test_a_call_that_was_cut_is_no_call_to_make() -> None:
+    case = next(one for one in CASES if one.engine == "openai")
+    calls = (("same", "weather", '{"city": "Rome"}'), ("same", "weather", '{"city": "Os'))
+    with case.talking() as (served, model):
+        served.replies.append(Said(text=(), calls=calls, finish="length"))
+        chunks = list(model.generate(Request(messages=(Message("user", "Hi"),))))
+    found = [call for chunk in chunks for call in chunk.tool_calls]
+    assert [one.arguments for one in found] == [one[2] for one in calls]
+    assert len({one.id for one in found}) == 2
+    assert chunks[-1].finish_reason == "length"
 
 
 def _events_before_text(case: Case) -> int:
@@ -845,12 +865,70 @@ def test_certificates_are_verified(certificate: Path, monkeypatch: pytest.Monkey
 # -- connections that are kept -----------------------------------------------------------------
 
 
-def test_a_kept_connection_that_was_closed_meanwhile_is_no_error() -> None:
+@pytest.mark.parametrize("fresh_s", [0.0, 60.0])
+def test_a_kept_connection_that_was_closed_meanwhile_is_no_error(
+    fresh_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "FRESH_S", fresh_s)
     with OPENAI.talking() as (served, model):
         answer(model)
         served.faults.append(Fault(drops=True))
         assert answer(model) == "Hello, world!"
         assert len(served.seen) == 3
+
+
+def test_a_connection_that_was_of_use_a_moment_ago_is_asked_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[str] = []
+    urlopen = connections.Pool.urlopen
+
+    def noted(*args: Any, **named: Any) -> Any:
+        opened.append(args[2])
+        return urlopen(*args, **named)
+
+    monkeypatch.setattr(connections.Pool, "urlopen", noted)
+    monkeypatch.setattr(connections, "FRESH_S", 60.0)
+    with OPENAI.talking() as (served, model):
+        for _ in range(3):
+            assert answer(model) == "Hello, world!"
+        assert len(opened) == served.connections < len(served.seen)
+
+
+def test_no_more_connections_are_kept_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = connections._Stack(1)
+    made = [connections._Watched("127.0.0.1"), connections._Watched("127.0.0.1")]
+    kept.put(None)
+    kept.put(made[0])
+    with pytest.raises(queue.Full):
+        kept.put(made[1])
+    monkeypatch.setattr(connections, "FRESH_S", 0.0)
+    assert kept.fresh() is None
+    monkeypatch.setattr(connections, "FRESH_S", 60.0)
+    assert kept.fresh() is made[0]
+    with pytest.raises(queue.Empty):
+        kept.get()
+
+
+def test_what_comes_at_once_is_one_piece_where_nobody_sees_it_before_the_end() -> None:
+    party = faults.Party("openai", "m")
+    said = [{"choices": [{"index": 0, "delta": {"content": one}}]} for one in ("a", "b", "c")]
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+
+    def heard(*came: list[dict[str, Any]], whole: bool) -> list[str]:
+        stream = RemoteStream(
+            Endpoint("openai", "m"), replace(asked("hi"), whole=whole), party,
+            lambda exchange, deadlines: (one for one in came), lambda: Chunks(party), None, True,
+        )  # fmt: skip
+        found: list[str] = []
+        with suppress(LlmrrError):
+            found.extend(one.text for one in stream)
+        return found
+
+    assert heard(said[:2], [said[2], end], whole=True) == ["ab", "c", ""]
+    assert heard(said[:2], [said[2], end], whole=False) == ["a", "b", "c", ""]
+    wrong = {"error": {"message": "no"}}
+    assert heard([*said, wrong], whole=True) == ["abc"]  # what came before it is told
 
 
 def test_a_new_connection_that_is_closed_without_an_answer_is_one() -> None:

@@ -39,6 +39,7 @@ from llmrr.errors import (
 from llmrr.pool import MemoryUse, Pool, Rules
 from llmrr.router import Router
 from llmrr.types import (
+    CallPiece,
     Chunk,
     Format,
     Image,
@@ -104,6 +105,7 @@ def test_a_piece_of_an_answer_arrives_as_it_was() -> None:
         logprobs=(TokenLogprob("a", -0.5, (("a", -0.5), ("", -2.0))), TokenLogprob("", -1.0)),
         usage=Usage(1, 2, 3, first_token_s=0.0, tokens_per_s=4.5),
         tool_calls=(ToolCall("1", "f", "{}"),), stop="END",
+        call_pieces=(CallPiece("1", "f"), CallPiece("1", "f", "{}", "sig")),
     )  # fmt: skip
     assert packing.chunk(json.loads(json.dumps(packing.facts(chunk)))) == chunk
     assert packing.chunk(packing.facts(Chunk())) == Chunk()
@@ -117,7 +119,9 @@ def test_every_field_of_what_is_sent_is_in_these_tests() -> None:
         Image: "url data media_type detail",
         Tool: "name description parameters strict",
         ToolCall: "id name arguments signature",
-        Chunk: "index text reasoning tokens logprobs finish_reason usage tool_calls stop",
+        CallPiece: "id name arguments signature",
+        Chunk: "index text reasoning tokens logprobs finish_reason usage tool_calls stop"
+        " call_pieces",
         TokenLogprob: "text logprob top",
         Options: "context_size at_least slots most_slots crowded gpu_layers threads"
         " flash_attention kv_type mmap mlock lora chat_template mmproj prefix_cache prefix_disk"

@@ -218,3 +218,24 @@ def test_the_list_shows_what_is_there_and_what_is_missing(engine: FakeEngine) ->
     assert real.bytes == Path("real.gguf").stat().st_size
     assert (gone.name, gone.bytes) == ("gone", None)
     assert mini.name == BUILTIN
+
+
+def test_a_model_elsewhere_is_reached_as_each_call_states_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-0123456789abcdef")
+    options = {"base_url": "http://127.0.0.1:9/v1", "api_key_env": "SOME_KEY"}
+    with Router(models=[{"name": "m", "source": "openai:m", "options": options}]) as router:
+        setup = router.setup
+        found = setup.catalogue.resolve("m")
+
+        def timeout(**stated: object) -> object:
+            endpoint, *_ = setup.wanted(found, stated, None, 1).key  # type: ignore[misc]
+            return endpoint.timeout
+
+        assert [timeout(timeout=one) for one in (7, 8, 7)] == [7, 8, 7]
+        assert setup.wanted(found, {}, None, 1) is setup.wanted(found, {}, None, 1)
+        router.update_config(models=[{"name": "m", "source": "openai:other", "options": options}])
+        changed = router.setup
+        endpoint, *_ = changed.wanted(changed.catalogue.resolve("m"), {}, None, 1).key  # type: ignore[misc]
+        assert endpoint.model == "other"

@@ -209,12 +209,13 @@ def assembled(events: list[Any]) -> dict[str, Any]:
             block, delta = found["content"][one["index"]], one["delta"]
             if delta["type"] == "input_json_delta":
                 texts[one["index"]] = texts.get(one["index"], "") + delta["partial_json"]
-                block["input"] = json.loads(texts[one["index"]])
             else:
                 key = delta["type"].removesuffix("_delta")
                 block[key] += delta[key]
         elif one["type"] == "message_delta":
             found |= one["delta"]
+    for index, text in texts.items():
+        found["content"][index]["input"] = json.loads(text)
     return found
 
 

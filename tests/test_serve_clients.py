@@ -30,6 +30,7 @@ WEATHER = {
     "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
     "additionalProperties": False,
 }  # fmt: skip
+CITIES = {**WEATHER, "properties": {"city": {"enum": ["Rome", "Oslo"]}}}
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": WEATHER, "strict": True}}
 
 # The clients' own warnings are not ours.
@@ -155,6 +156,52 @@ def test_openai_calls(scripted, engine):
     said = asking.create(**{**asked, "messages": [*ASKED, message, *results]})
     assert said.choices[0].message.content == "sunny"
     assert engine.requests[-1].messages[1].tool_calls == (CALL, OTHER)
+
+
+@pytest.mark.parametrize("limit", [80, 6, 10, 14, 18, 22])
+def test_openai_hears_a_call_as_it_comes(served, limit):
+    openai = pytest.importorskip("openai")
+    tool = {"type": "function", "function": {**TOOL["function"], "parameters": CITIES}}
+    asked: Any = dict(model="small", messages=ASKED, tools=[tool], temperature=0, max_tokens=limit,
+                      tool_choice={"type": "function", "function": {"name": "weather"}})
+    asking = client(served).chat.completions
+    pieces = []
+    with asking.stream(**asked) as stream:
+        try:
+            for event in stream:
+                if event.type == "tool_calls.function.arguments.delta":
+                    pieces.append(event.arguments_delta)
+                    assert event.arguments == "".join(pieces)
+        except openai.LengthFinishReasonError as cut:
+            final = cut.completion.choices[0]
+        else:
+            final = stream.get_final_completion().choices[0]
+    choice = asking.create(**asked).choices[0]
+    called = [(one.function.name, one.function.arguments)
+              for one in choice.message.tool_calls or ()]  # fmt: skip
+    assert final.finish_reason == choice.finish_reason
+    heard = [(one.function.name, one.function.arguments)
+             for one in final.message.tool_calls or ()]  # fmt: skip
+    assert heard == called
+    if limit == 80:
+        assert json.loads("".join(pieces)) == json.loads(called[0][1])
+        assert len(pieces) > 3
+
+
+def test_openai_responses_hear_a_call_as_it_comes(served):
+    pytest.importorskip("openai")
+    tool: Any = {"type": "function", "name": "weather", "parameters": CITIES, "strict": True}
+    asked: Any = dict(model="small", input="Weather?", tools=[tool], tool_choice="required",
+                      temperature=0, max_output_tokens=80)  # fmt: skip
+    asking = client(served).responses
+    with asking.stream(**asked) as stream:
+        pieces = [one.delta for one in stream
+                  if one.type == "response.function_call_arguments.delta"]  # fmt: skip
+        (heard, *_) = stream.get_final_response().output
+    (called, *_) = asking.create(**asked).output
+    assert (heard.name, heard.arguments) == (called.name, called.arguments)
+    assert "".join(pieces).startswith(called.arguments)
+    assert len(pieces) > 3
 
 
 def test_a_model_here_is_made_to_call(served):

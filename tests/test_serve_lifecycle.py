@@ -1,5 +1,6 @@
 """The server as a process: how it begins, what signals do to it, and what is left of it."""
 
+import gc
 import http.client
 import json
 import os
@@ -25,6 +26,7 @@ from test_serve_queue import until
 
 from llmrr import paths
 from llmrr.engines.resident import places
+from llmrr.server import allocating
 
 MINI = '[[models]]\nname = "small"\nsource = "builtin:mini"\n[batching]\nmax_batch_size = 1\n'
 LONG = {"model": "small", "prompt": "a", "n": 128, "stream": True, "ignore_eos": True}
@@ -301,3 +303,14 @@ def test_a_hash_stands_for_its_key_in_a_file():
     assert refused.returncode == 8 and "llmrr config trust" in refused.stderr
     Path("llmrr.toml").write_text(f'[serve.keys.team]\nhash = "{key}"')
     assert llmrr("config", "check").returncode == 8
+
+
+def test_the_collector_leaves_alone_what_was_loaded_before_requests():
+    before = gc.get_threshold()
+    try:
+        allocating.settle()
+        assert gc.get_freeze_count() > 1000
+        assert gc.get_threshold()[0] > before[0]
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)

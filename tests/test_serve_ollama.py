@@ -394,6 +394,19 @@ def test_calls_of_tools_and_thoughts(monkeypatch, stream):
     assert sent["messages"][0]["content"][0]["image_url"]["url"].startswith("data:image/png")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_was_cut_is_left_out(monkeypatch, stream):
+    monkeypatch.setenv("LOOPBACK_KEY", KEY)
+    with OpenAIServer() as server, serving(upstream(server, "/v1")) as served:
+        cut = ("call_2", "weather", '{"city": "Os')
+        server.replies.append(Said(("So.",), calls=(CALL, cut), finish="length"))
+        said = served.ask("/api/chat", {"model": "far", "messages": ASKED, "stream": stream})
+        found = lines(said) if stream else [said.json()]
+    calls = [call for one in found for call in one["message"].get("tool_calls", ())]
+    assert [one["id"] for one in calls] == ["call_1"]
+    assert found[-1]["done_reason"] == "length"
+
+
 def test_a_model_elsewhere_takes_no_tokens(monkeypatch):
     monkeypatch.setenv("LOOPBACK_KEY", KEY)
     with OpenAIServer() as server, serving(upstream(server, "/v1")) as served:

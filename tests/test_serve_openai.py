@@ -222,7 +222,10 @@ def test_calls_and_thoughts(scripted, engine):
     events = scripted.ask(CHAT, {**body, "stream": True}).events()
     deltas = [one["choices"][0]["delta"] for one in events]
     calls = [call for one in deltas for call in one.get("tool_calls", ())]
-    assert [(one["index"], one["id"]) for one in calls] == [(0, "call_1"), (1, "call_2")]
+    begun = {"type": "function", "function": {"name": "weather", "arguments": ""}}
+    assert calls[:2] == [{"index": 0, "id": "call_1", **begun},
+                         {"index": 0, "function": {"arguments": CALL.arguments}}]  # fmt: skip
+    assert [(one["index"], one.get("id")) for one in calls[2:]] == [(1, "call_2"), (1, None)]
     assert events[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
 
@@ -233,7 +236,9 @@ def test_one_call_where_several_are_not_wanted(scripted, engine):
     message = scripted.ask(CHAT, chat).json()["choices"][0]["message"]
     assert [one["id"] for one in message["tool_calls"]] == ["call_1"]
     events = scripted.ask(CHAT, {**chat, "stream": True}).events()
-    assert sum("tool_calls" in one["choices"][0]["delta"] for one in events) == 1
+    deltas = [one["choices"][0]["delta"] for one in events]
+    calls = [call for one in deltas for call in one.get("tool_calls", ())]
+    assert [one["index"] for one in calls] == [0, 0]
     answered = {**body, "input": "x"}
     output = scripted.ask(RESPONSES, answered).json()["output"]
     assert [one["call_id"] for one in output] == ["call_1"]
@@ -252,7 +257,9 @@ def test_the_older_shape_of_calls(scripted, engine):
     )  # fmt: skip
     assert engine.requests[0].tool_choice == "weather"
     events = scripted.ask(CHAT, {**body, "stream": True}).events()
-    assert events[1]["choices"][0]["delta"] == {"function_call": called}
+    deltas = [one["choices"][0]["delta"] for one in events]
+    assert deltas[1:3] == [{"function_call": {**called, "arguments": ""}},
+                           {"function_call": {"arguments": CALL.arguments}}]  # fmt: skip
     assert events[-1]["choices"][0]["finish_reason"] == "function_call"
     scripted.ask(CHAT, {"messages": [
         *ASKED, {"role": "assistant", "content": None, "function_call": called},

@@ -13,6 +13,7 @@ from provider_servers import KEY, Said
 from serving import ANSWER, ASKED, MINI, Served, serving
 from test_serve_anthropic import CALL, TOOL, upstream
 
+from llmrr.protocols.anthropic.inputs import Input
 from llmrr.router import Router
 
 # The clients' own deprecations are not ours.
@@ -82,6 +83,41 @@ def test_anthropics_client_is_given_calls(monkeypatch: Any, stream: bool) -> Non
                  {"role": "user", "content": [result]}]  # fmt: skip
         last = client.messages.create(model="far", max_tokens=9, messages=turns, tools=[TOOL])
         assert last.content[0].text == "Hello, world!"
+
+
+SCHEMA = {"type": "object", "properties": {"city": {"enum": ["Rome", "Oslo"]}},
+          "required": ["city"]}  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [80, 8, 12, 16, 20, 24, 28])
+def test_anthropics_client_hears_a_call_as_it_comes(served: Served, limit: int) -> None:
+    _, client = anthropic_client(served)
+    asked: dict[str, Any] = dict(
+        model="small", max_tokens=limit, messages=ASKED, extra_body=GREEDY,
+        tools=[{**TOOL, "input_schema": SCHEMA}], tool_choice={"type": "tool", "name": "weather"},
+    )  # fmt: skip
+    whole = client.messages.create(**asked)
+    with client.messages.stream(**asked) as stream:
+        pieces = [one.partial_json for one in stream if one.type == "input_json"]
+        final = stream.get_final_message()
+    given = [(one.name, one.input) for one in final.content if one.type == "tool_use"]
+    assert given == [(one.name, one.input) for one in whole.content if one.type == "tool_use"]
+    assert final.stop_reason == whole.stop_reason
+    if limit == 80:
+        assert given[0][1]["city"] in ("Rome", "Oslo")
+        assert len(pieces) > 3
+
+
+@pytest.mark.parametrize("arguments", [
+    '{"a": "b", "c": [1, -2.5e3, {"d": null, "e": "x\\u00e9\\n"}], "f": true, "g": {}, "h": []}',
+    "{'a': 1}", '{"a": 1, "b": True}', '{"a": "\t"}',
+])  # fmt: skip
+def test_anthropics_client_reads_what_is_sent_of_arguments(arguments: str) -> None:
+    jiter = pytest.importorskip("jiter")
+    taken, sent = Input(), ""
+    for letter in arguments:
+        sent += taken.push(letter)
+        assert jiter.from_json(sent.encode() or b"{}", partial_mode=True) == taken.value
 
 
 def test_anthropics_client_lists_the_models(served: Served) -> None:

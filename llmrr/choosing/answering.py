@@ -20,9 +20,11 @@ _PROGRESS_EVERY = 0.1  # seconds
 class Answer(Iterator[Chunk]):
     """An answer under way: iterate its chunks. It is recorded when it ends, however it ends.
     ``decision`` is None where the model was named. ``held`` is to be set where nobody sees it
-    before its end: one that breaks off is then asked anew."""
+    before its end: one that breaks off is then asked anew; ``in_pieces`` where calls of tools are
+    shown before theirs: one that breaks off in such a call is not."""
 
-    held = False
+    held = in_pieces = False
+    _called = False  # a call was shown, or a piece of one
     _tokens = 0  # those that were counted
     _uncounted = 0  # bytes of the rest: a provider names no tokens
 
@@ -152,11 +154,11 @@ class Answer(Iterator[Chunk]):
         """Another attempt. Raises the error where there is none."""
         if self._ended:  # what comes after the last word changes nothing
             raise error
-        if self.held and not self._cancelled and not self._attempts.can_resume():
+        if self.held and not self._cancelled and (self._called or not self._attempts.can_resume()):
             self._start_over()
         text = "".join(self._parts)
         # Thoughts were shown, or calls: nobody can go on with them.
-        if self._cancelled or (self._said and not text):
+        if self._cancelled or self._called or (self._said and not text):
             self._end(error)
             raise error
         try:
@@ -177,7 +179,7 @@ class Answer(Iterator[Chunk]):
     def _start_over(self) -> None:
         """Nobody has seen what has come: it counts for nothing."""
         self._parts.clear()
-        self._said = False
+        self._said = self._called = False
         self.finish_reason = None
         if self._heard is not None:
             self._heard.clear()
@@ -187,7 +189,9 @@ class Answer(Iterator[Chunk]):
             self._parts.append(chunk.text)
             self.finish_reason = chunk.finish_reason or self.finish_reason
         self._watched = True
-        self._said = self._said or bool(chunk.text or chunk.reasoning or chunk.tool_calls)
+        called = chunk.tool_calls or (self.in_pieces and chunk.call_pieces)
+        self._called = self._called or bool(called)
+        self._said = self._said or bool(chunk.text or chunk.reasoning or called)
         if counted := len(chunk.tokens or chunk.logprobs):
             self._tokens += counted
         elif chunk.text or chunk.reasoning:

@@ -179,7 +179,8 @@ class Heard:
     def again(self, error: BaseException) -> bool:
         """Begin anew after an error; false where what was heard cannot be told from the rest."""
         plain = all(
-            one.index == 0 and not one.tool_calls and not one.logprobs for one in self._pieces
+            one.index == 0 and not (one.tool_calls or one.call_pieces or one.logprobs)
+            for one in self._pieces
         )
         if not plain or not isinstance(error, Exception):
             return False

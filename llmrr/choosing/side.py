@@ -239,6 +239,7 @@ class Side:
 
     def _started(self) -> None:
         self.answer = self._begin(self.asked)
+        self.answer.in_pieces = True  # nobody knows here
         if self.asked.cancelled:
             self.answer.cancel()
 

@@ -54,11 +54,14 @@ def answer(
     heard: answers.Heard,
 ) -> "Answer":
     """Ask, and make the calls that come back, until there is an answer; ``heard`` has it, and the
-    calls on the way."""
+    calls on the way. Of an answer that was cut none is made."""
     for _ in range(ROUNDS):
         asked = begin(messages)
         heard.begin()
         answers.listen(asked, how, progress, heard)
+        if asked.finish_reason == "length":
+            _tell_of_cut(heard.calls)
+            return asked
         if not heard.calls:
             return asked
         made = [answers.Made(call, _result(call, box)) for call in heard.calls]
@@ -71,6 +74,12 @@ def answer(
     raise EngineFailed(
         f"the model called tools {ROUNDS} times over, and gave no answer", "ask another model"
     )
+
+
+def _tell_of_cut(calls: Sequence[ToolCall]) -> None:
+    """What the last call lacks, nobody knows; the ones before may belong to it."""
+    for call in calls:
+        output.note(f"not called, for the answer was cut: {_shown(call)}")
 
 
 def _result(call: ToolCall, box: Toolbox) -> str:

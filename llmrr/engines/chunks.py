@@ -119,7 +119,7 @@ def merged(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         for chunk in chunks:
             is_more = chunk.text and not (
                 chunk.reasoning or chunk.tokens or chunk.logprobs or chunk.tool_calls
-                or chunk.finish_reason or chunk.usage or chunk.stop
+                or chunk.call_pieces or chunk.finish_reason or chunk.usage or chunk.stop
             )  # fmt: skip
             if words and not (is_more and chunk.index == index):
                 yield Chunk(index, "".join(words))
@@ -140,13 +140,14 @@ def merged(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
 def _turns(before: Chunk, after: Chunk) -> bool:
     """Would joining the two change the order of what is said? Thoughts come first in a chunk, then
     words, then calls."""
-    spoken = bool(before.text or before.tool_calls)
-    return (spoken and bool(after.reasoning)) or bool(before.tool_calls and after.text)
+    called = bool(before.tool_calls or before.call_pieces)
+    spoken = bool(before.text) or called
+    return (spoken and bool(after.reasoning)) or (called and bool(after.text))
 
 
 def _tokens(chunk: Chunk) -> int:
     """How many it has; a provider names none, and says about one at a time."""
-    said = bool(chunk.text or chunk.reasoning)
+    said = bool(chunk.text or chunk.reasoning or chunk.call_pieces)
     return max(len(chunk.tokens), len(chunk.logprobs), int(said))
 
 
@@ -158,4 +159,5 @@ def _sum(before: Chunk, after: Chunk) -> Chunk:
         tokens=before.tokens + after.tokens,
         logprobs=before.logprobs + after.logprobs,
         tool_calls=before.tool_calls + after.tool_calls,
+        call_pieces=before.call_pieces + after.call_pieces,
     )

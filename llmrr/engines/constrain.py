@@ -18,13 +18,11 @@ from llmrr.errors import EngineFailed, FeatureMissing, UsageError
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-    from llmrr.engines.calls.offer import Offer, Thoughts
-
 # Nothing but what the schema asks for: with free space between its parts a model can write
 # newlines for ever. Without \u no further property can take a declared one's name by spelling it
 # in escapes. The others keep a schema's own ``x-guidance`` from loosening what is enforced. One
 # thing passes that is not valid: ``format: date`` takes 29 February in every year.
-_JSON: Any = {
+FORM: Any = {
     "whitespace_flexible": False,
     "json_allowed_escapes": '"\\bfnrt',
     "lenient": False,
@@ -44,12 +42,13 @@ class Vocabulary:
 
 
 class Mask:
-    """How far one answer has come in its grammar. Not for several threads at once."""
+    """How far one answer has come in its grammar. Not for several threads at once. One that nobody
+    was ``promised`` is lifted where it cannot be followed."""
 
-    __slots__ = ("_bits", "_matcher", "_words")
+    __slots__ = ("_bits", "_matcher", "_promised", "_words")
 
-    def __init__(self, matcher: "LLMatcher", size: int) -> None:
-        self._matcher = matcher
+    def __init__(self, matcher: "LLMatcher", size: int, *, promised: bool = True) -> None:
+        self._matcher, self._promised = matcher, promised
         self._words = (size + 31) // 32
         self._bits = (ctypes.c_uint32 * self._words)()
 
@@ -62,6 +61,8 @@ class Mask:
         import numpy as np
 
         self._matcher.unsafe_compute_mask_ptr(ctypes.addressof(self._bits), self._words * 4)
+        if not self._promised and self._matcher.is_error():
+            return
         self._check()
         logits = np.ctypeslib.as_array(
             ctypes.cast(logits_pointer, ctypes.POINTER(ctypes.c_float)), shape=(n_vocab,)
@@ -101,14 +102,30 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A schema or a grammar, compiled for one vocabulary."""
+    """A schema or a grammar, compiled for one vocabulary. Where it is ``lazy`` it holds behind the
+    ``lead`` of a call, and before that nothing does."""
 
     matcher: "LLMatcher"
     size: int
+    lead: str = ""
+    tokenize: Callable[[bytes], list[int]] | None = None
+
+    @property
+    def lazy(self) -> bool:
+        """Does it wait for a call?"""
+        return self.tokenize is not None
 
     def new(self) -> Mask:
-        """A mask at the beginning of an answer."""
-        return Mask(self.matcher.deep_copy(), self.size)
+        """A mask at its beginning."""
+        return Mask(self.matcher.deep_copy(), self.size, promised=not self.lazy)
+
+    def begun(self, written: str) -> Mask | None:
+        """A mask of a lazy one, where so much is ``written`` behind the lead already; None where it
+        does not allow that."""
+        assert self.tokenize
+        mask = self.new()
+        allowed = all(map(mask.accept, self.tokenize(written.encode())))
+        return mask if allowed else None
 
 
 def compile_constraint(
@@ -123,28 +140,12 @@ def compile_constraint(
     if (schema is None) == (grammar is None):
         raise UsageError("a schema and a grammar exclude each other", "give one of the two")
     if grammar is None:
-        return _compiled(vocabulary, _of_schema(schema), "schema")
-    return _compiled(vocabulary, _of_grammar(grammar), "grammar")
+        return compiled(vocabulary, _of_schema(schema), "schema")
+    return compiled(vocabulary, _of_grammar(grammar), "grammar")
 
 
-def compile_calls(
-    vocabulary: Vocabulary, offer: "Offer", schema: Mapping[str, Any] | bool | None,
-    thoughts: "Thoughts",
-) -> Constraint:  # fmt: skip
-    """What an answer may be with these tools: calls that must or may be made, each by the schema of
-    its tool, or an answer by ``schema``. Raises what ``compile_constraint`` does."""
-    from llguidance import LLMatcher
-
-    from llmrr.engines.calls.grammar import Rules
-
-    _require_possible(schema)
-    controls = {text: token for token in vocabulary.special
-                if (text := vocabulary.tokens[token].decode(errors="replace"))}  # fmt: skip
-    lark = offer.grammar(Rules(controls, _JSON), schema, thoughts)
-    return _compiled(vocabulary, str(LLMatcher.grammar_from_lark(lark)), "schema")
-
-
-def _compiled(vocabulary: Vocabulary, text: str, what: str) -> Constraint:
+def compiled(vocabulary: Vocabulary, text: str, what: str) -> Constraint:
+    """A grammar as llguidance has it, for a vocabulary; ``what`` names it in an error."""
     from llguidance import LLMatcher
 
     tokenizer = _tokenizer(vocabulary)
@@ -160,12 +161,13 @@ def _compiled(vocabulary: Vocabulary, text: str, what: str) -> Constraint:
 def _of_schema(schema: Mapping[str, Any] | bool | None) -> str:
     from llguidance import LLMatcher
 
-    _require_possible(schema)
+    require_possible(schema)
     text = json.dumps({} if schema is True else schema)
-    return str(LLMatcher.grammar_from_json_schema(text, overrides=_JSON))
+    return str(LLMatcher.grammar_from_json_schema(text, overrides=FORM))
 
 
-def _require_possible(schema: Mapping[str, Any] | bool | None) -> None:
+def require_possible(schema: Mapping[str, Any] | bool | None) -> None:
+    """Raise ``UsageError`` for a schema that allows nothing."""
     if schema is False:
         raise UsageError("the schema false allows no answer at all", "give a schema that does")
 

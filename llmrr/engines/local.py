@@ -240,8 +240,7 @@ class Choice(Task):
         super().__init__(tokens)
         self._limit, self._logprobs = limit, sampling.logprobs
         self._sampler = Sampler(sampling, tokens, index, vocabulary.ends)
-        mask = constraint.new() if constraint else None
-        self._writer = Writer(stream, index, sampling, vocabulary, prompt, mask)
+        self._writer = Writer(stream, index, sampling, vocabulary, prompt, constraint)
 
     @property
     def generated(self) -> int:

@@ -141,10 +141,14 @@ def constraint(
     Raises ``UsageError`` and ``FeatureMissing`` for what cannot be enforced."""
     offer, formal = prompt.offer, sampling.schema is not None
     if offer and offer.tools and (offer.constrains or formal):
-        from llmrr.engines.constrain import compile_calls
+        from llmrr.engines.calls.constraining import compile_calls
 
         thoughts = _thoughts(prompt, sampling)
         return compile_calls(vocabulary(), offer, sampling.schema, thoughts)
+    if offer and offer.lazy:
+        from llmrr.engines.calls.constraining import lazy_calls
+
+        return lazy_calls(vocabulary(), offer)
     if not formal and sampling.grammar is None:
         return None
     from llmrr.engines.constrain import compile_constraint

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from llmrr.engines.text import TextAssembler
-from llmrr.types import Chunk, FinishReason, Sampling, TokenLogprob, ToolCall
+from llmrr.types import CallPiece, Chunk, FinishReason, Sampling, TokenLogprob, ToolCall
 
 if TYPE_CHECKING:
     from llmrr.engines.calls.parsing import Spoken
-    from llmrr.engines.constrain import Mask
+    from llmrr.engines.constrain import Constraint, Mask
     from llmrr.engines.stream import AnswerStream
     from llmrr.engines.templates import Prompt
 
@@ -29,7 +29,8 @@ class Pieces(Protocol):
 
 
 class Writer:
-    """Writes one choice of an answer to its stream. ``mask`` is what its grammar allows."""
+    """Writes one choice of an answer to its stream. ``constraint`` is what holds it: a
+    lazy one from the first call on."""
 
     def __init__(
         self,
@@ -38,17 +39,20 @@ class Writer:
         sampling: Sampling,
         vocabulary: Pieces,
         prompt: "Prompt",
-        mask: "Mask | None" = None,
+        constraint: "Constraint | None" = None,
     ) -> None:
         self._stream, self._index = stream, index
         self._sampling, self._vocabulary, self._markers = sampling, vocabulary, prompt.markers
-        self._mask = mask
+        self._mask = constraint.new() if constraint and not constraint.lazy else None
+        self._later = constraint if constraint and constraint.lazy else None
         self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened)
         self._parser = prompt.offer.parser() if prompt.offer else None
         self._offer = prompt.offer
         self._answer = self._reasoning = ""  # what is not yet told
         self._calls: list[ToolCall] = []
-        self._called: set[str] = set()  # the ids of all calls
+        self._pieces: list[CallPiece] = []
+        self._ids: list[str] = []  # of all calls that have begun
+        self._ended = 0  # how many of them have come to their end
         self._kinds: dict[int, tuple[bytes, bool]] = {}
         self._tokens: list[int] = []
         self._logprobs: list[TokenLogprob] = []
@@ -73,6 +77,8 @@ class Writer:
         self._tokens.append(token)
         text, reasoning, stopped = self._text.push(piece)
         self._hear(text, reasoning)
+        if self._later is not None:
+            self._hold(self._later)
         if stopped or (self._mask is not None and self._mask.finished):
             self._finish = "stop"
         elif self.generated == self._sampling.max_tokens or not room:
@@ -90,7 +96,7 @@ class Writer:
 
     def tell(self) -> None:
         """Emit what there is to say."""
-        if self._answer or self._reasoning or self._calls:
+        if self._answer or self._reasoning or self._pieces or self._calls:
             self._stream.emit(self._chunk())
 
     def finish(self, error: BaseException | None) -> None:
@@ -98,8 +104,8 @@ class Writer:
         text, reasoning, _ = self._text.finish()
         self._hear(text, reasoning)
         if self._parser is not None:
-            self._keep(self._parser.finish())
-        if self._called and self._finish == "stop":
+            self._keep(self._parser.finish(cut=self._finish == "length"))
+        if self._ids and self._finish == "stop":
             self._finish = "tool_calls"
         self._stream.end(replace(self._chunk(self._finish), stop=self._text.stop), error)
 
@@ -110,13 +116,25 @@ class Writer:
         elif text:
             self._keep(self._parser.push(text))
 
+    def _hold(self, constraint: "Constraint") -> None:
+        """Where a call begins, hold the model to what one is."""
+        if self._parser is None:
+            return
+        written = self._parser.behind(constraint.lead)
+        if written is not None:
+            self._mask, self._later = constraint.begun(written), None
+
     def _keep(self, spoken: "Spoken") -> None:
         self._answer += spoken.text
         self._reasoning += spoken.reasoning
+        for piece in spoken.pieces:
+            if piece.number == len(self._ids):
+                fresh = piece.id not in self._ids
+                self._ids.append(piece.id if piece.id and fresh else new_id())
+            self._pieces.append(CallPiece(self._ids[piece.number], piece.name, piece.arguments))
         for said in spoken.calls:
-            identifier = said.id if said.id and said.id not in self._called else new_id()
-            self._called.add(identifier)
-            self._calls.append(ToolCall(identifier, said.name, said.arguments))
+            self._calls.append(ToolCall(self._ids[self._ended], said.name, said.arguments))
+            self._ended += 1
 
     def _kind(self, token: int) -> tuple[bytes, bool]:
         """A token's bytes, and whether it ends a turn; a control token is silent unless it is part
@@ -142,9 +160,11 @@ class Writer:
         text, self._answer = self._answer, ""
         reasoning, self._reasoning = self._reasoning, ""
         calls, self._calls = tuple(self._calls), []
+        pieces, self._pieces = tuple(self._pieces), []
         return Chunk(
-            self._index, text, reasoning, tokens, logprobs, finish, tool_calls=calls
-        )
+            self._index, text, reasoning, tokens, logprobs, finish, tool_calls=calls,
+            call_pieces=pieces,
+        )  # fmt: skip
 
 
 def new_id() -> str:

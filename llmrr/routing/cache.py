@@ -197,7 +197,8 @@ def unpacked(text: str) -> tuple[Chunk, ...] | None:
     >>> unpacked(packed([Chunk(text="a", usage=Usage(1, 0, 1))]))
     (Chunk(index=0, text='a', reasoning='', tokens=(), logprobs=(), finish_reason=None, \
 usage=Usage(prompt_tokens=1, cached_tokens=0, completion_tokens=1, estimated=False, load_s=0.0, \
-first_token_s=None, total_s=0.0, tokens_per_s=None), tool_calls=(), stop=None),)
+first_token_s=None, total_s=0.0, tokens_per_s=None), tool_calls=(), stop=None, \
+call_pieces=()),)
     """
     try:
         return tuple(packing.chunk(facts) for facts in json.loads(text))

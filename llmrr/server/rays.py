@@ -39,6 +39,7 @@ class Replica:
         self._service = service
         self._app = hosting.application(service, host)
         service.prepare()
+        allocating.settle()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":

@@ -179,7 +179,7 @@ class Service:
                 replace(request, whole=not asked.stream), model=model,
                 options={**OPTIONS, **asked.options}, **choice,
             )  # fmt: skip
-            answer.held = not asked.stream
+            answer.held, answer.in_pieces = not asked.stream, asked.stream
             return answer
 
         def begin_all() -> Answer:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from json import JSONDecoder, dumps
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from llmrr.types import Tool, ToolCall
 
@@ -22,13 +22,49 @@ class Said(NamedTuple):
     id: str | None = None
 
 
+class Step(NamedTuple):
+    """How far the arguments of a call were read: the ``piece`` of them that is certain now, how
+    much of the text that ``used``, and whether no more of them comes."""
+
+    piece: str
+    used: int
+    ended: bool = False
+
+
+class Body(Protocol):
+    """Reads the arguments of one call as they come. The same pieces in all come of it, however the
+    text is cut; what is no argument ends them."""
+
+    def read(self, text: str, *, last: bool) -> Step:
+        """The pieces in a text that begins where the one before was ``used``."""
+
+
+class Rest(Protocol):
+    """Reads what stands behind a call and belongs to it, and the calls that follow in there."""
+
+    def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> "Reading":
+        """What a text holds that begins there; NONE where it is none of that."""
+
+
 class Found(NamedTuple):
     """What stands at the beginning of a text, up to ``end``: calls, or what is no text of the
-    answer; ``reasoning`` is what is thought there."""
+    answer; ``reasoning`` is what is thought there, and ``rest`` reads what follows."""
 
     calls: tuple[Said, ...]
     end: int
     reasoning: str = ""
+    rest: Rest | None = None
+
+
+class Begun(NamedTuple):
+    """A call that stands at the beginning of a text, whatever follows; from ``end`` on ``body``
+    reads its arguments, and behind those ``rest`` the rest."""
+
+    name: str
+    end: int
+    body: Body
+    id: str | None = None
+    rest: Rest | None = None
 
 
 class Verdict(Enum):
@@ -39,7 +75,7 @@ class Verdict(Enum):
 
 
 MORE, NONE = Verdict.MORE, Verdict.NONE
-Reading = Found | Verdict
+Reading = Found | Begun | Verdict
 
 
 class Syntax:
@@ -51,7 +87,9 @@ class Syntax:
     must come before anything is decided. ``marks`` are the control tokens inside. ``always``: also
     an answer without tools is written in this way. ``opened`` is how a prompt ends that begins what
     the family writes; ``lead`` is what its calls begin with in a grammar,
-    and ``addressed`` what stands before words.
+    and ``addressed`` what stands before words. ``lazy``: behind its ``lead`` a model is held to
+    calls also where nobody asked for that; it is for families whose grammar allows what their
+    models write anyway, apart from what is wrong.
     """
 
     name: str
@@ -59,12 +97,13 @@ class Syntax:
     triggers: tuple[str, ...] = ()
     leading: tuple[str, ...] = ()
     following: tuple[str, ...] = ()
-    closers: str = "}])>"
+    closers: str = "{}])>"
     marks: tuple[str, ...] = ()
     always: bool = False
     opened: str | None = None
     lead: str = ""
     addressed: str = ""
+    lazy: bool = False
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         """What a text holds that begins where a call may; ``last``: nothing more will come. What
@@ -111,7 +150,7 @@ def _no_json(name: str) -> None:
 
 
 # A model writes a line break into a string as it is; NaN is no JSON.
-_DECODER = JSONDecoder(strict=False, parse_constant=_no_json)
+DECODER = JSONDecoder(strict=False, parse_constant=_no_json)
 _STRICT = JSONDecoder()
 
 
@@ -165,7 +204,7 @@ def elements(text: str) -> list[str] | None:
 
 def value_of(text: str | None) -> Any:
     """The value of a JSON text that ``members`` gave."""
-    return None if text is None else _DECODER.decode(text)
+    return None if text is None else DECODER.decode(text)
 
 
 def _members(text: str) -> Iterator[tuple[str, str]]:
@@ -173,7 +212,7 @@ def _members(text: str) -> Iterator[tuple[str, str]]:
     if text[at] == "}":
         return _ended(text, at)
     while True:
-        key, at = _DECODER.raw_decode(text, at)
+        key, at = DECODER.raw_decode(text, at)
         if not isinstance(key, str):
             raise ValueError
         value, at = _value(text, skip(text, _past(text, skip(text, at), ":")))
@@ -199,7 +238,7 @@ def _elements(text: str) -> Iterator[str]:
 
 def _value(text: str, at: int) -> tuple[str, int]:
     """The JSON text of a value, and where it ends."""
-    value, end = _DECODER.raw_decode(text, at)
+    value, end = DECODER.raw_decode(text, at)
     try:
         _STRICT.raw_decode(text, at)
     except ValueError:

@@ -7,14 +7,14 @@ from json import dumps
 from llmrr.engines.calls.base import (
     MORE,
     NONE,
+    Begun,
     Found,
     Reading,
     Said,
     Syntax,
-    arguments,
-    closing,
     skip,
 )
+from llmrr.engines.calls.bodies import Json
 from llmrr.engines.calls.grammar import Rules
 from llmrr.engines.calls.tagged import parameters
 from llmrr.types import Tool, ToolCall
@@ -34,7 +34,7 @@ class Functionary(Syntax):
         self.begin, self.after, self.between, self.ends = begin, after, between, ends
         self.opened, self.addressed = begin, f"all{after}"
         self.triggers = (begin, *ends)
-        self.closers = "}])>\n"
+        self.closers = "{}])>\n"
         self.marks = (begin, after, between, *ends)
         self._header = re.compile(
             f"{re.escape(begin)}[ ]?([\\w.-]{{1,256}}){re.escape(after)}"
@@ -52,13 +52,7 @@ class Functionary(Syntax):
         at = skip(text, found.end())
         if at == len(text) or text[at] != "{":
             return self._code(found[1], text, found.end(), tools, last=last)
-        end_at = closing(text, at)
-        if end_at is None:
-            return NONE if last else MORE
-        said = arguments(text[at:end_at])
-        if said is None or found[1] not in tools:
-            return NONE
-        return Found((Said(found[1], said),), end_at)
+        return Begun(found[1], at, Json()) if found[1] in tools else NONE
 
     def _may_name(self, text: str) -> bool:
         rest = text[len(self.begin) :].removeprefix(" ")

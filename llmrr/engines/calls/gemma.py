@@ -9,22 +9,27 @@ from llmrr.engines.calls.base import (
     ANY_OBJECT,
     MORE,
     NONE,
+    Begun,
     Found,
     Reading,
-    Said,
+    Step,
     Syntax,
     members,
     skip,
     value_of,
 )
+from llmrr.engines.calls.bodies import escaped
 from llmrr.engines.calls.grammar import Rules
 from llmrr.engines.calls.schemas import inlined
+from llmrr.engines.text import settled
 from llmrr.types import Tool, ToolCall
 
 _NAME = re.compile(r"\s*call:([\w.-]{1,256})\{")
 _PARTIAL = re.compile(r"\s*(c|ca|cal|call|call:[\w.-]{0,256})?")
 _BARE = re.compile(r"[^,{}\[\]]*")
+_KEY = re.compile(r"[^:,{}\[\]]*")
 _DEEPEST: Final = 32
+_ENDLESS: Final = (float("inf"), -float("inf"))  # what 1e999 is; JSON has none
 
 
 class Notation(Syntax):
@@ -44,17 +49,10 @@ class Notation(Syntax):
         if not found:
             partial = _PARTIAL.fullmatch(text, len(self.open))
             return MORE if partial and not last else NONE
-        try:
-            value, end = self._value(text, found.end() - 1, 0)
-            written = dumps(value, ensure_ascii=False, allow_nan=False)
-        except IndexError:  # it is not complete
-            return NONE if last else MORE
-        except ValueError:
-            return NONE
-        return Found((Said(found[1], written),), end)
+        return Begun(found[1], found.end() - 1, Members(self))
 
-    def _value(self, text: str, at: int, depth: int) -> tuple[Any, int]:
-        """The value that begins here, and where it ends. Raises ``IndexError`` where more must
+    def value(self, text: str, at: int, depth: int) -> tuple[Any, int]:
+        """The value that begins at ``at``, and where it ends. Raises ``IndexError`` where more must
         come, and ``ValueError``."""
         if depth > _DEEPEST:
             raise ValueError
@@ -92,28 +90,36 @@ class Notation(Syntax):
         found: dict[str, Any] = {}
         at = skip(text, at + 1)
         while text[at] != "}":
-            if text.startswith(self.quote, at):
-                key, at = self._string(text, at)
-            else:
-                key = text[at : text.index(":", at)] if ":" in text[at:] else _unfinished(text, at)
-                at += len(key)
-            at = skip(text, at)
-            if text[at] != ":":
-                raise ValueError
-            found[key.strip().strip('"')], at = self._value(text, at + 1, depth + 1)
-            at = self._next(text, at, "}")
+            key, at = self.key(text, at)
+            found[key], at = self.value(text, at, depth + 1)
+            at = self.next(text, at, "}")
         return found, at + 1
+
+    def key(self, text: str, at: int) -> tuple[str, int]:
+        """The key that begins at ``at``, and where its value begins; raises as ``value`` does."""
+        if text.startswith(self.quote, at):
+            key, at = self._string(text, at)
+        elif self.quote.startswith(text[at:]):
+            raise IndexError
+        else:
+            found = _KEY.match(text, at)
+            assert found
+            key, at = found.group(), found.end()
+        at = skip(text, at)
+        if text[at] != ":":
+            raise ValueError
+        return key.strip().strip('"'), skip(text, at + 1)
 
     def _array(self, text: str, at: int, depth: int) -> tuple[list[Any], int]:
         found: list[Any] = []
         at = skip(text, at + 1)
         while text[at] != "]":
-            value, at = self._value(text, at, depth + 1)
+            value, at = self.value(text, at, depth + 1)
             found.append(value)
-            at = self._next(text, at, "]")
+            at = self.next(text, at, "]")
         return found, at + 1
 
-    def _next(self, text: str, at: int, end: str) -> int:
+    def next(self, text: str, at: int, end: str) -> int:
         """Behind the comma, or at the end."""
         at = skip(text, at)
         if text[at] == ",":
@@ -187,6 +193,64 @@ class Notation(Syntax):
         )
 
 
+class Members:
+    """The keys and values of a call. A string among them is told while it comes, any other value
+    once it is complete."""
+
+    def __init__(self, notation: Notation) -> None:
+        self._notation = notation
+        self._before = ""  # what is told before the next key
+        self._string = False  # one that is told while it comes
+
+    def read(self, text: str, *, last: bool) -> Step:
+        """What is certain of them."""
+        parts: list[str] = []
+        at = 0
+        while True:
+            if self._string:
+                at = self._told(text, at, parts)
+            try:
+                if self._string:
+                    raise IndexError
+                piece, at = self._member(text, at)
+            except IndexError:  # more must come
+                return Step("".join(parts), len(text) if last else at)
+            except ValueError:
+                return Step("".join(parts), at, True)
+            parts.append(piece)
+            if piece == "}":
+                return Step("".join(parts), at, True)
+
+    def _told(self, text: str, at: int, parts: list[str]) -> int:
+        """Tell of a string so much as is certain; where that ends."""
+        quote = self._notation.quote
+        end = text.find(quote, at)
+        stop = end if end >= 0 else at + settled(text[at:], (quote,))
+        self._string = end < 0
+        parts.append(escaped(text[at:stop]) + ("" if self._string else '"'))
+        return stop if self._string else end + len(quote)
+
+    def _member(self, text: str, at: int) -> tuple[str, int]:
+        """The next piece, and where it ends: a bracket, or a key with its value, of a string only
+        the quote."""
+        notation = self._notation
+        if not self._before:
+            self._before = "{"
+            return "{", at + 1
+        at = skip(text, at) if self._before == "{" else notation.next(text, at, "}")
+        if text[at] == "}":
+            return "}", at + 1
+        key, at = notation.key(text, at)
+        told = f"{'' if self._before == '{' else ', '}{dumps(key, ensure_ascii=False)}: "
+        if text.startswith(notation.quote, at):
+            self._string, piece, at = True, '"', at + len(notation.quote)
+        else:
+            value, at = notation.value(text, at, 1)
+            piece = dumps(value, ensure_ascii=False, allow_nan=False)
+        self._before = ","
+        return told + piece, at
+
+
 def _any_of(mays: list[str], comma: str) -> str:
     """Any of these, in their order, with commas between."""
     if not mays:
@@ -199,14 +263,9 @@ def _any_of(mays: list[str], comma: str) -> str:
 def _plain(written: str) -> Any:
     word = {"True": "true", "False": "false", "None": "null"}.get(written.strip(), written.strip())
     found = members(f'{{"": {word}}}')
-    return value_of(found[""]) if found is not None and list(found) == [""] else written.strip()
-
-
-def _unfinished(text: str, at: int) -> str:
-    """Raise ``IndexError`` where a key may go on, and ``ValueError`` where it cannot."""
-    if re.search(r"[{}\[\],]", text[at:]):
-        raise ValueError
-    raise IndexError
+    if found is None or list(found) != [""] or value_of(found[""]) in _ENDLESS:
+        return written.strip()
+    return value_of(found[""])
 
 
 FUNCTION_GEMMA = Notation("functiongemma", open="<start_function_call>",

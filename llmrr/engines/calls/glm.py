@@ -2,28 +2,55 @@
 
 import re
 from collections.abc import Collection, Mapping
-from json import dumps
 from typing import Final
 
 from llmrr.engines.calls.base import (
     ANY_OBJECT,
     MORE,
     NONE,
-    Found,
+    Begun,
     Reading,
-    Said,
     Syntax,
     members,
     value_of,
 )
+from llmrr.engines.calls.bodies import Entries, Value
 from llmrr.engines.calls.grammar import Rules
-from llmrr.engines.calls.markup import first_required, typed, value_rule
+from llmrr.engines.calls.markup import first_required, value_rule
+from llmrr.engines.text import settled
 from llmrr.types import Tool, ToolCall
 
-_KEY = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>", re.DOTALL)
+_KEY = re.compile(r"<arg_key>([^<>]{0,256})</arg_key>\s*<arg_value>")
+_END: Final = "</tool_call>"
+_CLOSED: Final = "</arg_value>"
 
 
-_FOLLOWS: Final = ("<arg_key>", "</tool_call>")
+class Arguments(Entries):
+    """``<arg_key>KEY</arg_key>`` and ``<arg_value>VALUE</arg_value>`` in turn."""
+
+    close = _END
+
+    def key(self, text: str, at: int) -> tuple[str, int] | None:
+        """With the tag that opens its value."""
+        found = _KEY.match(text, at)
+        return (found[1].strip(), found.end()) if found else None
+
+    def value(self, text: str) -> Value:
+        """Up to its tag."""
+        end = text.find(_CLOSED)
+        return Value(end, end + len(_CLOSED)) if end >= 0 else Value(settled(text, (_CLOSED,)))
+
+    def may_go_on(self, rest: str) -> bool:
+        """A key has no end, or its value no beginning."""
+        if not rest.startswith("<arg_key>"):
+            return any(one.startswith(rest) for one in ("<arg_key>", _END))
+        key = re.match("[^<>]{0,256}", rest[len("<arg_key>") :])
+        assert key
+        tail = rest[len("<arg_key>") + key.end() :]
+        behind = tail.removeprefix("</arg_key>")
+        if behind == tail:
+            return "</arg_key>".startswith(tail)
+        return "<arg_value>".startswith(behind.lstrip())
 
 
 class Pairs(Syntax):
@@ -38,31 +65,15 @@ class Pairs(Syntax):
     closers = ">"
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
-        end = text.find("</tool_call>")
         found = re.match(r"<tool_call>\s*([^\s<>{}]+)\s*", text)
         if not found:
             partial = re.fullmatch(r"<tool_call>\s*[^\s<>{}]*", text)
             return MORE if partial and not last else NONE
-        rest = text[found.end() :]
-        if not any(rest.startswith(one) or one.startswith(rest) for one in _FOLLOWS):
-            return NONE
-        if end < 0:
-            return NONE if last else MORE
-        name, at = found[1], found.end()
-        tool = tools.get(name)
-        kinds = (tool.parameters.get("properties") if tool else None) or {}
-        values: dict[str, str] = {}
-        while key := _KEY.match(text, at, end):
-            close = text.find("</arg_value>", key.end(), end)
-            if close < 0:
-                return NONE
-            values[key[1].strip()] = typed(text[key.end() : close], kinds.get(key[1].strip()))
-            at = close + len("</arg_value>")
-        if text[at:end].strip():
-            return NONE
-        written = (f"{dumps(key, ensure_ascii=False)}: {one}" for key, one in values.items())
-        said = Said(name, f"{{{', '.join(written)}}}")
-        return Found((said,), end + len("</tool_call>"))
+        body = Arguments(tools.get(found[1]))
+        at = found.end()
+        if text.startswith(_END, at) or body.key(text, at):
+            return Begun(found[1], at, body)
+        return MORE if not last and body.may_go_on(text[at:]) else NONE
 
     def call(self, rules: Rules, tool: Tool) -> str:
         schema = {**ANY_OBJECT, **tool.parameters}

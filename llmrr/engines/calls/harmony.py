@@ -8,14 +8,13 @@ from typing import Final
 from llmrr.engines.calls.base import (
     MORE,
     NONE,
+    Begun,
     Found,
     Reading,
-    Said,
     Syntax,
-    arguments,
-    closing,
     skip,
 )
+from llmrr.engines.calls.bodies import Json
 from llmrr.engines.calls.grammar import Rules
 from llmrr.engines.calls.tagged import parameters
 from llmrr.types import Tool, ToolCall
@@ -38,7 +37,7 @@ class Harmony(Syntax):
     signs = (("<|channel|>", "functions."),)
     triggers = ("<|start|>assistant", "<|channel|>", *_ENDS)
     leading = ("to=functions.",)
-    closers = "}>"
+    closers = "{}>"
     marks = ("<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", *_ENDS)
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
@@ -62,13 +61,9 @@ class Harmony(Syntax):
 
     def _call(self, name: str, text: str, at: int, *, last: bool) -> Reading:
         at = skip(text, at)
-        if text[at : at + 1] not in ("{", ""):
-            return NONE
-        end = closing(text, at)
-        if end is None:
+        if at == len(text):
             return NONE if last else MORE
-        said = arguments(text[at:end])
-        return NONE if said is None else Found((Said(name, said),), end)
+        return Begun(name, at, Json()) if text[at] == "{" else NONE
 
     def call(self, rules: Rules, tool: Tool) -> str:
         begin = f"<|channel|>commentary to=functions.{tool.name} <|constrain|>json<|message|>"

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from json import dumps
 from typing import Final
 
-from llmrr.engines.calls import pythonic
+from llmrr.engines.calls import objects, pythonic
 from llmrr.engines.calls.base import (
     MORE,
     NONE,
@@ -13,8 +13,6 @@ from llmrr.engines.calls.base import (
     Reading,
     Said,
     Syntax,
-    call_of,
-    closing,
     skip,
 )
 from llmrr.engines.calls.grammar import Rules
@@ -35,12 +33,12 @@ class Llama(Syntax):
     signs = ((_TAG,), ('{"name": function name, "parameters":',))
     triggers = (_TAG, "<function=")
     leading = ("{", "[")
-    following = ("{", ";", "[")
-    closers = "}])>\":,"
+    following = ("{", ";", "[", *FUNCTION.following)
+    closers = "{}])>\":,"
     marks = (_TAG,)
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
-        if text.startswith("<function="):
+        if text.startswith(("<function=", *FUNCTION.following)):
             return FUNCTION.read(text, tools, last=last)
         tagged = text.startswith(_TAG)
         at = skip(text, len(_TAG) if tagged else 1 if text.startswith(";") else 0)
@@ -100,11 +98,7 @@ def bare_object(
     seen = re.sub(r"\s+", "", text[at : at + 200])
     if not any(seen.startswith(one) or one.startswith(seen) for one in _HEADS):
         return NONE
-    end = closing(text, at)
-    if end is None:
-        return NONE if last else MORE
-    said = call_of(text[at:end])
-    return Found((said,), end) if said and said.name in tools else NONE
+    return objects.read(text, at, tools, known=True, last=last)
 
 
 def _may_list(text: str, tools: Mapping[str, Tool]) -> bool:

@@ -6,25 +6,25 @@ from collections.abc import Collection, Mapping
 from llmrr.engines.calls.base import (
     MORE,
     NONE,
+    Begun,
     Found,
     Reading,
-    Said,
     Syntax,
-    arguments,
-    closing,
     skip,
 )
+from llmrr.engines.calls.bodies import Json
 from llmrr.engines.calls.grammar import Rules
 from llmrr.engines.calls.tagged import parameters
 from llmrr.types import Tool, ToolCall
 
 _LONGEST = 400  # characters before the arguments
-_FENCED = re.compile(r"\s*```")
 
 
 class Marked(Syntax):
     """``section`` around all calls, ``begin`` and ``end`` around each; in it the name by ``named``,
     and ``fence`` around the arguments. ``written_name`` is how the name is written."""
+
+    lazy = True
 
     def __init__(
         self, name: str, *signs: tuple[str, ...], section: tuple[str, str], begin: str, end: str,
@@ -34,7 +34,7 @@ class Marked(Syntax):
         self.section, self.begin, self.end = section, begin, end
         self.written_name, self.fence = written_name, fence
         self.triggers, self.lead = (section[0], begin), section[0]
-        self.following = (end, section[1])
+        self.following = (end, section[1], *filter(None, (fence[1].strip(),)))
         separator = re.findall(r"<[^<>]+>", written_name)
         self.marks = (*section, begin, end, *separator)
         self._head = re.compile(f"(?:{re.escape(section[0])})?\\s*{re.escape(begin)}{named}")
@@ -47,20 +47,9 @@ class Marked(Syntax):
         if not found:
             return MORE if not last and len(text) < _LONGEST and "{" not in text else NONE
         at = skip(text, found.end())
-        if text[at : at + 1] not in ("{", ""):
-            return NONE
-        end = closing(text, at)
-        if end is None:
+        if at == len(text):
             return NONE if last else MORE
-        said = arguments(text[at:end])
-        if said is None:
-            return NONE
-        if not self.fence[1]:
-            return Found((Said(found["name"], said),), end)
-        fenced = _FENCED.match(text, end)
-        if not fenced and not last and "```".startswith(text[end:].strip()):
-            return MORE
-        return Found((Said(found["name"], said),), fenced.end() if fenced else end)
+        return Begun(found["name"], at, Json()) if text[at] == "{" else NONE
 
     def call(self, rules: Rules, tool: Tool) -> str:
         begin = self.begin + self.written_name.format(name=tool.name) + self.fence[0]

@@ -10,19 +10,18 @@ from llmrr.engines.calls.base import (
     ANY_OBJECT,
     MORE,
     NONE,
+    Begun,
     Found,
     Reading,
-    Said,
     Syntax,
-    Verdict,
-    arguments,
-    closing,
     members,
     skip,
     value_of,
 )
+from llmrr.engines.calls.bodies import Entries, Json, Value
 from llmrr.engines.calls.grammar import Rules
 from llmrr.engines.calls.schemas import kinds_of
+from llmrr.engines.text import settled
 from llmrr.types import Tool, ToolCall
 
 _LONGEST_NAME: Final = 256
@@ -30,34 +29,66 @@ _LINE: Final = "\n"
 _PARAMETER = re.compile(r"<parameter=([^<>\n]+)>\n?")
 _END: Final = "</function>"
 _NEXT: Final = ("<parameter=", _END)
+_CLOSED: Final = "</parameter>"
+
+
+class Parameters(Entries):
+    """``<parameter=KEY>``, a value that may have a line break around it, ``</parameter>``. The
+    value may hold the closing tag itself: it ends where the next one begins, or the end of all."""
+
+    close = _END
+
+    def key(self, text: str, at: int) -> tuple[str, int] | None:
+        """With the line break behind it."""
+        found = _PARAMETER.match(text, at)
+        return (found[1].strip(), found.end()) if found else None
+
+    def value(self, text: str) -> Value:
+        """Without the line break before its closing tag."""
+        at = 0
+        while (end := text.find(_CLOSED, at)) >= 0:
+            after = skip(text, end + len(_CLOSED))
+            inside = len(text[:end].removesuffix(_LINE))
+            if text.startswith(_NEXT, after):
+                return Value(inside, after)
+            if any(one.startswith(text[after:]) for one in _NEXT):
+                return Value(inside, closed=True)
+            at = end + len(_CLOSED)
+        return Value(settled(text, (_LINE + _CLOSED, _CLOSED)))
+
+    def may_go_on(self, rest: str) -> bool:
+        """A name has no end."""
+        if rest.startswith("<parameter="):
+            return len(rest) <= _LONGEST_NAME and not re.search(r"[<>\n]", rest[1:])
+        return any(one.startswith(rest) for one in _NEXT)
 
 
 class Elements(Syntax):
     """``<function=NAME>`` with an element for each parameter, inside an element ``tag``."""
 
-    closers = ">"
+    closers = "{>"
 
     def __init__(self, name: str, *signs: tuple[str, ...], tag: str) -> None:
         self.name, self.signs = name, signs
         self.open, self.close = f"<{tag}>", f"</{tag}>"
         self.triggers = (self.open, "<function=")
-        self.following = (self.close,)
+        self.following = (self.close, _END)
         self.marks, self.lead = (self.open, self.close), self.open
         self._opening = re.compile(rf"(?:{re.escape(self.open)}\s*)?<function=([^<>\n]+)>\s*")
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
-        if text.startswith(self.close):  # of the call before
-            return Found((), len(self.close))
+        for end in self.following:  # of the call before
+            if text.startswith(end):
+                return Found((), len(end))
         found = self._opening.match(text)
         if not found:
             return NONE if last or not _may_open(text.removeprefix(self.open)) else MORE
         name, at = found[1].strip(), found.end()
-        listed = text[at : at + 1] != "{"
-        body = _elements(text, at, tools.get(name)) if listed else _json(text, at)
-        if not isinstance(body, tuple):
-            return NONE if last else body
-        said, at = body
-        return Found((Said(name, said),), at)
+        if text.startswith("{", at):
+            return Begun(name, at, Json())
+        if text.startswith(_END, at) or _PARAMETER.match(text, at):
+            return Begun(name, at, Parameters(tools.get(name)))
+        return NONE if last or not Parameters(None).may_go_on(text[at:]) else MORE
 
     def call(self, rules: Rules, tool: Tool) -> str:
         schema = {**ANY_OBJECT, **tool.parameters}
@@ -88,9 +119,11 @@ class Elements(Syntax):
 class Function(Elements):
     """``<function=NAME>{…}</function>``."""
 
+    lazy = True
+
     def __init__(self) -> None:
         super().__init__("functionary-3.1", ("<function=",), tag="function")
-        self.triggers, self.following, self.marks = ("<function=",), (), ()
+        self.triggers, self.following, self.marks = ("<function=",), (_END,), ()
         self.lead = "<function="
 
     def call(self, rules: Rules, tool: Tool) -> str:
@@ -111,86 +144,6 @@ def _may_open(text: str) -> bool:
     if inside != bare:
         return len(inside) <= _LONGEST_NAME and not re.search(r"[<>\n]", inside)
     return "<function=".startswith(bare)
-
-
-def _json(text: str, at: int) -> tuple[str, int] | Verdict:
-    end = closing(text, at)
-    if end is None:
-        return MORE
-    after = skip(text, end)
-    rest = text[after : after + len(_END)]
-    if rest != _END:
-        return MORE if _END.startswith(rest) else NONE
-    said = arguments(text[at:end])
-    return NONE if said is None else (said, after + len(_END))
-
-
-def _elements(text: str, at: int, tool: Tool | None) -> tuple[str, int] | Verdict:
-    """The arguments as JSON, and where the function ends."""
-    kinds = tool.parameters.get("properties") if tool else None
-    kinds = kinds if isinstance(kinds, Mapping) else {}
-    values: dict[str, str] = {}
-    while True:
-        at = skip(text, at)
-        if text.startswith(_END, at):
-            written = (f"{dumps(key, ensure_ascii=False)}: {one}" for key, one in values.items())
-            return f"{{{', '.join(written)}}}", at + len(_END)
-        found = _PARAMETER.match(text, at)
-        if not found or found.end() == len(text):
-            return MORE if _may_go_on(text[at:]) else NONE
-        ends = _ended(text, found.end())
-        if ends is None:
-            return MORE
-        end, at = ends
-        value = text[found.end() : end]
-        values[found[1].strip()] = typed(value.removesuffix("\n"), kinds.get(found[1].strip()))
-
-
-def _may_go_on(rest: str) -> bool:
-    if found := _PARAMETER.match(rest):
-        return found.end() == len(rest)
-    if rest.startswith("<parameter="):
-        return len(rest) <= _LONGEST_NAME and not re.search(r"[<>\n]", rest[1:])
-    return any(one.startswith(rest) for one in _NEXT)
-
-
-def _ended(text: str, at: int) -> tuple[int, int] | None:
-    """Where a value ends, and what follows its element begins: the next one, or the end of all. A
-    value may hold the closing tag itself."""
-    mark = "</parameter>"
-    while (end := text.find(mark, at)) >= 0:
-        after = skip(text, end + len(mark))
-        if text.startswith(_NEXT, after):
-            return end, after
-        if any(one.startswith(text[after:]) for one in _NEXT):
-            return None
-        at = end + len(mark)
-    return None
-
-
-def typed(value: str, schema: object) -> str:
-    """The JSON text of what was written without quotes: a string, where the schema has one and
-    nothing else that this may be, or where it is no JSON.
-
-    >>> typed("5", {"type": "string"}), typed("5", {"type": "integer"}), typed("True", {})
-    ('"5"', '5', 'true')
-    """
-    if isinstance(schema, Mapping) and value in (schema.get("enum") or ()):
-        return dumps(value, ensure_ascii=False)
-    kinds = kinds_of(schema)
-    word = {"True": "true", "False": "false", "None": "null"}.get(value.strip(), value.strip())
-    found = members(f'{{"": {word}}}')
-    if found is not None and list(found) == [""]:
-        kind = _KINDS[type(value_of(found[""]))]
-        if "string" not in kinds or kind in kinds - {"string"}:
-            return found[""]
-    return dumps(value, ensure_ascii=False)
-
-
-_KINDS: Final[Mapping[type, str]] = {
-    str: "string", int: "integer", float: "number", bool: "boolean", list: "array",
-    dict: "object", type(None): "null",
-}  # fmt: skip
 
 
 def first_required(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -4,19 +4,18 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from llmrr.engines.calls import objects
 from llmrr.engines.calls.base import (
     MORE,
     NONE,
-    Found,
+    Begun,
     Reading,
-    Said,
     Syntax,
-    arguments,
-    closing,
     skip,
 )
+from llmrr.engines.calls.bodies import Json
 from llmrr.engines.calls.grammar import Rules
-from llmrr.engines.calls.tagged import head, listed_calls, parameters
+from llmrr.engines.calls.tagged import head, parameters
 from llmrr.types import Tool, ToolCall
 
 _TAG: Final = "[TOOL_CALLS]"
@@ -31,7 +30,7 @@ class Listed(Syntax):
     name = "mistral"
     signs: tuple[tuple[str, ...], ...] = ((_TAG,),)
     triggers = (_TAG,)
-    lead = _TAG
+    lead, lazy = _TAG, True
     leading = ('[{"name"', '[{"arguments"')
     marks = (_TAG, "[ARGS]", "[CALL_ID]")
 
@@ -42,13 +41,7 @@ class Listed(Syntax):
             return NONE if last else MORE
         if text[at] not in "[{":
             return _named(text, at, last=last)
-        end = closing(text, at)
-        if end is None:
-            return NONE if last else MORE
-        said = listed_calls(text[at:end])
-        if not said or not (tagged or all(one.name in tools for one in said)):
-            return NONE
-        return Found(tuple(said), end)
+        return objects.read(text, at, tools, known=not tagged, last=last)
 
     def call(self, rules: Rules, tool: Tool) -> str:
         return f'{rules.text(head(tool.name))} {parameters(rules, tool)} {rules.text("}")}'
@@ -82,11 +75,7 @@ def _named(text: str, at: int, *, last: bool) -> Reading:
     found = _NAMED.match(text, at)
     if not found:
         return MORE if not last and _PARTIAL.fullmatch(text, at) else NONE
-    end = closing(text, found.end())
-    if end is None:
-        return NONE if last else MORE
-    said = arguments(text[found.end() : end])
-    return NONE if said is None else Found((Said(found[1], said, found[2]),), end)
+    return Begun(found[1], found.end(), Json(), found[2])
 
 
 LISTED, NAMED = Listed(), Named()

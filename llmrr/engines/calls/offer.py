@@ -51,6 +51,11 @@ class Offer:
         return any(one.strict for one in self.tools)
 
     @property
+    def lazy(self) -> bool:
+        """Is there a grammar for a call that nobody asked for, once it begins?"""
+        return bool(self.tools) and not self.constrains and self.syntax.lazy
+
+    @property
     def constrains(self) -> bool:
         """Is there a grammar that the answer must follow?"""
         return bool(self.forced) or self.strict
@@ -64,6 +69,10 @@ class Offer:
         if opening and not self.opened:
             answer = f"{rules.text(opening)} ({answer})"
         return rules.grammar(f"{_thought(rules, thoughts)} ({answer})")
+
+    def begun(self, rules: "Rules") -> str:
+        """The grammar of calls in Lark, from behind what they begin with."""
+        return rules.grammar(self._called(rules, self.syntax.lead))
 
     def _called(self, rules: "Rules", written: str = "") -> str:
         """Calls, of which this much is ``written``."""

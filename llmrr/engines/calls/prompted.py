@@ -23,7 +23,7 @@ class Prompted(Syntax):
     signs = (("<start_of_turn>",),)
     triggers = _FENCES
     leading = ("{", "[")
-    closers = "}])>`\":,"
+    closers = "{}])>`\":,"
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         if text.startswith("{"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
+from llmrr.engines.calls import objects
 from llmrr.engines.calls.base import (
     ANY_OBJECT,
     MORE,
@@ -11,7 +12,6 @@ from llmrr.engines.calls.base import (
     Said,
     Syntax,
     call_of,
-    closing,
     elements,
     skip,
 )
@@ -22,6 +22,8 @@ from llmrr.types import Tool, ToolCall
 class Tagged(Syntax):
     """``open``, then one call as an object, or with ``listed`` several in an array, then ``close``;
     ``space`` stands inside the tags. Objects and arrays are both read."""
+
+    lazy = True
 
     def __init__(
         self, name: str, *signs: tuple[str, ...], open: str, close: str = "", space: str = "",
@@ -41,15 +43,7 @@ class Tagged(Syntax):
         at = skip(text, len(self.open) if tagged else 0)
         if at == len(text):
             return NONE if last else MORE
-        if text[at] not in "{[":
-            return NONE
-        end = closing(text, at)
-        if end is None:
-            return NONE if last else MORE
-        said = listed_calls(text[at:end])
-        if not said or not (tagged or all(one.name in tools for one in said)):
-            return NONE
-        return Found(tuple(said), end)
+        return objects.read(text, at, tools, known=not tagged, last=last)
 
     def call(self, rules: Rules, tool: Tool) -> str:
         inner = f'{rules.text(head(tool.name))} {parameters(rules, tool)} {rules.text("}")}'

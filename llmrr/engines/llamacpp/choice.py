@@ -33,8 +33,7 @@ class Choice(Task):
         super().__init__(read, shape, most)
         self._vocab, self._logprobs = vocab, sampling.logprobs
         self._sampler = Sampler(sampling, vocab, read.text, index)
-        mask = constraint.new() if constraint else None
-        self._writer = Writer(stream, index, sampling, vocab, prompt, mask)
+        self._writer = Writer(stream, index, sampling, vocab, prompt, constraint)
 
     @property
     def generated(self) -> int:

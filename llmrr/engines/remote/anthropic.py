@@ -121,7 +121,7 @@ class Messages(Reader):
             thoughts = json.dumps([*self._thoughts.values()])
             signature = signed("anthropic", thoughts) if self._thoughts else None
             self._thoughts = {}
-            self.tools.add(
+            yield from self.tools.add(
                 0, place, id=block["id"], name=block["name"], signature=signature
             )
         elif block["type"] == "thinking":
@@ -141,7 +141,7 @@ class Messages(Reader):
         elif kind == "signature_delta":
             self._thoughts[place]["signature"] += delta["signature"]
         elif kind == "input_json_delta":
-            self.tools.add(0, place, arguments=delta["partial_json"])
+            yield from self.tools.add(0, place, arguments=delta["partial_json"])
 
     def _ended(self, event: Event) -> Iterator[Chunk]:
         usage = event.get("usage") or {}
@@ -153,8 +153,7 @@ class Messages(Reader):
             raise ContentRefused(f"{self.party.name} refuses to answer", "say it in other words")
         if reason is None:
             return
-        if calls := self.tools.take(0):
-            yield Chunk(tool_calls=calls)
+        yield from self.tools.take(0)
         self.reasons[0] = REASONS.get(reason, "stop")
         if stop := event["delta"].get("stop_sequence"):
             self.stops[0] = stop

@@ -188,7 +188,7 @@ class Blocks(Reader):
 
     def chunks(self, event: Event) -> Iterator[Chunk]:
         if started := event.get("contentBlockStart"):
-            self._begun(started["contentBlockIndex"], started["start"].get("toolUse"))
+            yield from self._begun(started["contentBlockIndex"], started["start"].get("toolUse"))
         elif said := event.get("contentBlockDelta"):
             yield from self._said(said["contentBlockIndex"], said["delta"])
         elif stopped := event.get("messageStop"):
@@ -199,12 +199,12 @@ class Blocks(Reader):
             prompt = usage["inputTokens"] + cached + written
             self.counts = Counts(prompt, usage["outputTokens"], cached)
 
-    def _begun(self, place: int, tool: Mapping[str, Any] | None) -> None:
+    def _begun(self, place: int, tool: Mapping[str, Any] | None) -> Iterator[Chunk]:
         if tool is not None:
             thoughts = json.dumps([*self._thoughts.values()])
             signature = signed("bedrock", thoughts) if self._thoughts else None
             self._thoughts = {}
-            self.tools.add(
+            yield from self.tools.add(
                 0, place, id=tool["toolUseId"], name=tool["name"], signature=signature
             )
 
@@ -212,7 +212,7 @@ class Blocks(Reader):
         if text := delta.get("text"):
             yield Chunk(text=text)
         elif tool := delta.get("toolUse"):
-            self.tools.add(0, place, arguments=tool["input"])
+            yield from self.tools.add(0, place, arguments=tool["input"])
         elif thought := delta.get("reasoningContent"):
             known = self._thoughts.setdefault(place, {"text": "", "signature": ""})
             known["signature"] += thought.get("signature") or ""
@@ -227,8 +227,7 @@ class Blocks(Reader):
             )
         if reason not in REASONS:
             raise self.party.broken(f"ended with {reason}")
-        if calls := self.tools.take(0):
-            yield Chunk(tool_calls=calls)
+        yield from self.tools.take(0)
         self.reasons[0] = REASONS[reason]
 
 

@@ -8,6 +8,7 @@ from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.dialect import (
     Counts,
     Reader,
+    ended,
     missing,
     refuse,
     refuse_raw,
@@ -98,7 +99,7 @@ class Deltas(Reader):
         elif kind in ("tool-call-start", "tool-call-delta"):
             call = message["tool_calls"]
             said = call.get("function") or {}
-            self.tools.add(
+            yield from self.tools.add(
                 0, event.get("index"), id=call.get("id"), name=said.get("name"),
                 arguments=said.get("arguments"),
             )  # fmt: skip
@@ -115,6 +116,6 @@ class Deltas(Reader):
         reason = delta.get("finish_reason")
         if reason not in REASONS:
             raise self.party.broken(f"ended with {reason}: {delta.get('error') or ''}")
-        if calls := self.tools.take(0):
-            yield Chunk(tool_calls=calls)
-        self.reasons[0] = "tool_calls" if calls else REASONS[reason]
+        calls = [*self.tools.take(0)]
+        yield from calls
+        self.reasons[0] = ended(REASONS[reason], called=bool(calls))

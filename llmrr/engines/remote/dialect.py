@@ -10,7 +10,7 @@ from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party, in_stream
 from llmrr.engines.text import COMMON, TextAssembler
 from llmrr.errors import FeatureMissing, UsageError
-from llmrr.types import Chunk, FinishReason, Request, Sampling, ToolCall
+from llmrr.types import CallPiece, Chunk, FinishReason, Request, Sampling, ToolCall
 
 
 class Counts(NamedTuple):
@@ -76,35 +76,88 @@ class Reader:
 def _require_words(chunk: Chunk) -> None:
     """Raise ``TypeError`` where a provider sent something else for text."""
     words = [chunk.text, chunk.reasoning]
-    for call in chunk.tool_calls:
+    calls: tuple[ToolCall | CallPiece, ...] = (*chunk.tool_calls, *chunk.call_pieces)
+    for call in calls:
         words += [call.id, call.name, call.arguments]
     for word in words:
         if not isinstance(word, str):
             raise TypeError(f"{word!r:.40} is no text")
 
 
-class Tools:
-    """Calls of tools, put together from their pieces."""
+class _Call:
+    """One that is under way; ``id`` and ``name`` stay what was told of them."""
 
     def __init__(self) -> None:
-        self._calls: dict[tuple[int, object], dict[str, str]] = {}
+        self.id = self.name = self.arguments = ""
+        self.signature: str | None = None
+        self.begun = False
 
-    def add(self, choice: int, place: object, **pieces: str | None) -> None:
-        """A piece of the call that stands at ``place``: ``id`` and ``name`` replace what was there,
-        ``arguments`` are added."""
-        call = self._calls.setdefault((choice, place), {"id": "", "name": "", "arguments": ""})
-        call["arguments"] += pieces.pop("arguments", None) or ""
-        call |= {name: piece for name, piece in pieces.items() if piece}
 
-    def take(self, choice: int) -> tuple[ToolCall, ...]:
+class Tools:
+    """Calls of tools, put together from their pieces, and told piece by piece."""
+
+    def __init__(self) -> None:
+        self._calls: dict[tuple[int, object], _Call] = {}
+        self._ids: set[tuple[int, str]] = set()  # those that were told
+
+    def add(
+        self, choice: int, place: object, *, id: str | None = None, name: str | None = None,
+        arguments: str | None = None, signature: str | None = None,
+    ) -> Iterator[Chunk]:  # fmt: skip
+        """A piece of the call that stands at ``place``: all but ``arguments``, which are added,
+        replaces what was there. It is told as soon as its name is known."""
+        call = self._calls.setdefault((choice, place), _Call())
+        if not call.begun:
+            call.id, call.name = id or call.id, name or call.name
+            call.signature = signature or call.signature
+        call.arguments += arguments or ""
+        if not call.begun and call.name:
+            self._begin(choice, call)
+            yield self._piece(choice, call, call.arguments)
+        elif call.begun and arguments:
+            yield self._piece(choice, call, arguments)
+
+    def missing(self, choice: int, place: object, arguments: str) -> str:
+        """What of the whole ``arguments`` of a call has not come yet."""
+        call = self._calls.get((choice, place))
+        come = call.arguments if call else ""
+        return arguments[len(come) :] if arguments.startswith(come) else ""
+
+    def take(self, choice: int) -> Iterator[Chunk]:
         """The calls of a choice, which are complete now."""
         places = [place for place in self._calls if place[0] == choice]
         found = [self._calls.pop(place) for place in places]
-        return tuple(
-            ToolCall(one["id"] or f"call_{at}", one["name"], one["arguments"] or "{}",
-                     one.get("signature"))
-            for at, one in enumerate(found)
-        )  # fmt: skip
+        for call in found:
+            if not call.begun:
+                self._begin(choice, call)
+            if not call.arguments:
+                call.arguments = "{}"
+                yield self._piece(choice, call, "{}")
+        calls = tuple(ToolCall(one.id, one.name, one.arguments, one.signature) for one in found)
+        if calls:
+            yield Chunk(choice, tool_calls=calls)
+
+    def _begin(self, choice: int, call: _Call) -> None:
+        """Settle its id: one that no other call of the choice has."""
+        if not call.id or (choice, call.id) in self._ids:
+            count = sum(told == choice for told, _ in self._ids)
+            call.id = f"call_{count}"
+        self._ids.add((choice, call.id))
+        call.begun = True
+
+    def _piece(self, choice: int, call: _Call, arguments: str) -> Chunk:
+        piece = CallPiece(call.id, call.name, arguments, call.signature)
+        return Chunk(choice, call_pieces=(piece,))
+
+
+def ended(reason: FinishReason, *, called: bool) -> FinishReason:
+    """Why a choice ended: providers say ``stop`` where a call is what it ended with. One that was
+    cut was that, with calls too: the last one may lack something.
+
+    >>> ended("stop", called=True), ended("length", called=True)
+    ('tool_calls', 'length')
+    """
+    return "tool_calls" if called and reason == "stop" else reason
 
 
 class Dialect(Protocol):

@@ -11,6 +11,7 @@ from llmrr.engines.remote.dialect import (
     Counts,
     Reader,
     arguments_of,
+    ended,
     missing,
     refuse,
     schema_of,
@@ -197,7 +198,7 @@ class Candidates(Reader):
         if reason not in REASONS:
             why = self.party.clean(str(candidate.get("finishMessage") or ""))
             raise self.party.broken(f"ended with {reason}{': ' if why else ''}{why}")
-        self.reasons[index] = "tool_calls" if self._calls[index] else REASONS[reason]
+        self.reasons[index] = ended(REASONS[reason], called=bool(self._calls[index]))
 
 
 def turns(messages: Sequence[Message]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from llmrr.engines.remote.dialect import (
     Counts,
     Reader,
     arguments_of,
+    ended,
     missing,
     refuse,
     schema_of,
@@ -20,7 +21,16 @@ from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.images import inline
 from llmrr.engines.remote.openai import function
-from llmrr.types import Chunk, Endpoint, Message, Request, Sampling, TokenLogprob, ToolCall
+from llmrr.types import (
+    Chunk,
+    Endpoint,
+    FinishReason,
+    Message,
+    Request,
+    Sampling,
+    TokenLogprob,
+    ToolCall,
+)
 
 SAMPLES: Final = {
     "temperature": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p",
@@ -112,9 +122,8 @@ class Lines(Reader):
             yield Chunk(text=text, reasoning=thought, logprobs=logprobs, tool_calls=calls)
         if event.get("done"):
             reason = event.get("done_reason")
-            self.reasons[0] = (
-                "tool_calls" if self._calls else "length" if reason == "length" else "stop"
-            )
+            said: FinishReason = "length" if reason == "length" else "stop"
+            self.reasons[0] = ended(said, called=bool(self._calls))
             if "eval_count" in event or "prompt_eval_count" in event:
                 self.counts = Counts(
                     event.get("prompt_eval_count") or 0, event.get("eval_count") or 0

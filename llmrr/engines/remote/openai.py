@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from llmrr.engines.base import Text
 from llmrr.engines.remote.client import Call
-from llmrr.engines.remote.dialect import Counts, Reader, missing, refuse, schema_of, stated
+from llmrr.engines.remote.dialect import Counts, Reader, ended, missing, refuse, schema_of, stated
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party, in_stream
 from llmrr.engines.remote.images import url_of
@@ -172,6 +172,8 @@ class Chunks(Reader):
             delta = choice.get("delta") or choice.get("message") or {}
             if (said := self._said(index, choice, delta)) is not None:
                 yield said
+            if calls := delta.get("tool_calls"):
+                yield from self._called(index, calls)
             if choice.get("finish_reason"):
                 yield from self._ended(index, choice)
 
@@ -189,14 +191,16 @@ class Chunks(Reader):
             text, within = self.apart(index, text)
             thought += within
         logprobs = _logprobs(found) if (found := choice.get("logprobs")) else ()
-        for place, call in enumerate(delta.get("tool_calls") or ()):
+        is_empty = not (text or thought or logprobs)
+        return None if is_empty else Chunk(index, text, thought, logprobs=logprobs)
+
+    def _called(self, index: int, calls: Sequence[Mapping[str, Any]]) -> Iterator[Chunk]:
+        for place, call in enumerate(calls):
             said = call.get("function") or {}
-            self.tools.add(
+            yield from self.tools.add(
                 index, call.get("index", place), id=call.get("id"), name=said.get("name"),
                 arguments=said.get("arguments"),
             )  # fmt: skip
-        is_empty = not (text or thought or logprobs)
-        return None if is_empty else Chunk(index, text, thought, logprobs=logprobs)
 
     def _ended(self, index: int, choice: Mapping[str, Any]) -> Iterator[Chunk]:
         reason = choice["finish_reason"]
@@ -208,10 +212,11 @@ class Chunks(Reader):
         if reason == "error":
             raise in_stream(self.party, {"error": choice.get("error") or "the provider failed"})
         text, thought = self.apart(index, "")
-        calls = self.tools.take(index)
-        if text or thought or calls:
-            yield Chunk(index, text, thought, tool_calls=calls)
-        self.reasons[index] = "tool_calls" if calls else REASONS.get(reason, "stop")
+        if text or thought:
+            yield Chunk(index, text, thought)
+        calls = [*self.tools.take(index)]
+        yield from calls
+        self.reasons[index] = ended(REASONS.get(reason, "stop"), called=bool(calls))
 
     def _count(self, event: Event) -> None:
         usage = event.get("usage") or (event.get("x_groq") or {}).get("usage")

@@ -18,9 +18,10 @@ from llmrr.engines.remote.faults import Party, in_stream
 from llmrr.engines.remote.images import url_of
 from llmrr.engines.remote.openai import choice_of, function, is_strict
 from llmrr.errors import ContentRefused
-from llmrr.types import Chunk, Image, Message, Request, Sampling, TokenLogprob, ToolCall
+from llmrr.types import Chunk, Image, Message, Request, Sampling, TokenLogprob
 
 NAME: Final = "openai-responses"
+_ITEM: Final = ("response.output_item.added", "response.output_item.done")
 SAMPLES: Final = {
     "temperature": "temperature", "top_p": "top_p", "max_tokens": "max_output_tokens",
 }  # fmt: skip
@@ -89,14 +90,25 @@ class Output(Reader):
                 f"{self.party.name} refuses: {self.party.clean(event['refusal'])}",
                 "say it in other words",
             )
-        elif kind == "response.output_item.done" and event["item"]["type"] == "function_call":
-            item = event["item"]
-            self._calls = True
-            yield Chunk(tool_calls=(ToolCall(item["call_id"], item["name"], item["arguments"]),))
+        elif kind == "response.function_call_arguments.delta":
+            yield from self.tools.add(0, event.get("output_index"), arguments=event["delta"])
+        elif kind in _ITEM and event["item"]["type"] == "function_call":
+            yield from self._called(event, event["item"], ends=kind == _ITEM[1])
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
+            yield from self.tools.take(0)  # one that was cut
             self._ended(event["response"])
         elif kind == "error":
             raise in_stream(self.party, {"error": event})
+
+    def _called(self, event: Event, item: Mapping[str, Any], *, ends: bool) -> Iterator[Chunk]:
+        place = event.get("output_index")
+        rest = self.tools.missing(0, place, item.get("arguments") or "")
+        yield from self.tools.add(
+            0, place, id=item["call_id"], name=item["name"], arguments=rest
+        )
+        if ends:
+            self._calls = True
+            yield from self.tools.take(0)
 
     def _ended(self, response: Mapping[str, Any]) -> None:
         if usage := response.get("usage"):

@@ -8,8 +8,10 @@ from typing import Any, Final
 from llmrr.protocols import base
 from llmrr.protocols.anthropic.asking import one_call
 from llmrr.protocols.anthropic.errors import error
+from llmrr.protocols.anthropic.inputs import Input, input_of
 from llmrr.protocols.base import Answered, Asked, Event
-from llmrr.types import Chunk, FinishReason, ToolCall, Usage
+from llmrr.protocols.calling import Calling
+from llmrr.types import CallPiece, Chunk, FinishReason, ToolCall, Usage
 
 _REASONS: Final[Mapping[FinishReason | None, str]] = {
     "length": "max_tokens", "tool_calls": "tool_use",
@@ -24,7 +26,8 @@ class MessageWriter:
         self._stops = asked.request.sampling.stop or ()
         self._index = -1  # of the block that is open, or was the last
         self._kind: str | None = None  # of the one that is open
-        self._called = False
+        self._calling = Calling(only_one=self._one_call, in_turn=True)
+        self._input = Input()  # of the call that is under way
         self._reason: FinishReason | None = None
         self._stop: str | None = None
         self._usage = Usage()
@@ -41,8 +44,8 @@ class MessageWriter:
             yield from self._said("thinking", "thinking_delta", chunk.reasoning)
         if chunk.text:
             yield from self._said("text", "text_delta", chunk.text)
-        for call in self._calls(chunk.tool_calls):
-            yield from self._call(call)
+        for _, call, begins in self._calling.pieces(chunk):
+            yield from self._called(call, begins=begins)
         self._reason = chunk.finish_reason or self._reason
         self._stop = chunk.stop or self._stop
         self._usage = chunk.usage or self._usage
@@ -67,8 +70,8 @@ class MessageWriter:
             content.append({"type": "thinking", "thinking": one.reasoning, "signature": ""})
         if one.text:
             content.append({"type": "text", "text": one.text})
-        for call in self._calls(one.tool_calls):
-            content.append({**_call(call), "input": _input(call)})
+        for call in one.tool_calls[: 1 if self._one_call else None]:
+            content.append({**_call(call), "input": input_of(call.arguments)})
         ending = self._ending(one.finish_reason, one.stop)
         return self._message(content, ending, _usage(base.usage_of(chunks)))
 
@@ -79,18 +82,18 @@ class MessageWriter:
             yield self._open({"type": kind, **empty})
         yield self._delta({"type": delta, kind: text})
 
-    def _call(self, call: ToolCall) -> Iterator[Event]:
-        yield from self._close()
-        yield self._open({**_call(call), "input": {}})
-        text = json.dumps(_input(call), ensure_ascii=False)
-        yield self._delta({"type": "input_json_delta", "partial_json": text})
-        yield from self._close()
-
-    def _calls(self, found: Sequence[ToolCall]) -> Iterator[ToolCall]:
-        for call in found:
-            if not (self._called and self._one_call):
-                yield call
-            self._called = True
+    def _called(self, call: CallPiece, *, begins: bool) -> Iterator[Event]:
+        """A piece of a call; of what no JSON begins with nothing, and what is none at all as
+        ``input_of`` has it."""
+        if begins:
+            yield from self._close()
+            yield self._open({**_call(call), "input": {}})
+            self._input = Input()
+        text = call.arguments
+        if begins and text and not text.lstrip().startswith("{"):
+            text = json.dumps(input_of(text), ensure_ascii=False)
+        if json_ := self._input.push(text):
+            yield self._delta({"type": "input_json_delta", "partial_json": json_})
 
     def _open(self, block: Mapping[str, Any]) -> Event:
         self._index, self._kind = self._index + 1, block["type"]
@@ -138,15 +141,6 @@ def _usage(found: Usage) -> dict[str, Any]:
     }
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
+def _call(call: ToolCall | CallPiece) -> dict[str, Any]:
     found = {"type": "tool_use", "id": call.id, "name": call.name}
     return found | ({"signature": call.signature} if call.signature else {})
-
-
-def _input(call: ToolCall) -> Any:
-    """The arguments as an object; where the model wrote none, what it wrote."""
-    try:
-        found = json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError):
-        found = None
-    return found if isinstance(found, dict) else {"arguments": call.arguments}

@@ -10,6 +10,7 @@ from typing import Any
 
 from llmrr.protocols import base
 from llmrr.protocols.base import Answered, Asked, Event
+from llmrr.protocols.calling import is_cut
 from llmrr.types import Chunk, FinishReason, TokenLogprob, ToolCall, Usage
 
 
@@ -41,8 +42,9 @@ class _Writer:
     def piece(self, chunk: Chunk) -> Iterator[Event]:
         """What a chunk adds."""
         self._note(chunk)
-        if chunk.text or chunk.reasoning or chunk.tool_calls or chunk.logprobs:
-            said = self._said(chunk.text, chunk.reasoning, chunk.tool_calls)
+        calls = _whole(chunk.tool_calls)
+        if chunk.text or chunk.reasoning or calls or chunk.logprobs:
+            said = self._said(chunk.text, chunk.reasoning, calls)
             yield Event({**self._head(), **said, "done": False, **_logprobs(chunk.logprobs)})
 
     def end(self) -> Iterator[Event]:
@@ -58,7 +60,7 @@ class _Writer:
         for chunk in chunks:
             self._note(chunk)
         (one,) = base.choices(chunks) or [base.Choice()]
-        said = self._said(one.text, one.reasoning, one.tool_calls)
+        said = self._said(one.text, one.reasoning, _whole(one.tool_calls))
         return {**self._head(), **said, **self._figures(), **_logprobs(one.logprobs)}
 
     def _said(
@@ -144,13 +146,14 @@ def time_of(seconds: float | None = None) -> str:
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def _whole(calls: Sequence[ToolCall]) -> Sequence[ToolCall]:
+    """The calls that can be told: Ollama's have objects, and its clients call what they are given.
+    """
+    return [one for one in calls if not is_cut(one)]
+
+
 def _call(call: ToolCall, index: int) -> dict[str, Any]:
-    try:
-        arguments = json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError):
-        arguments = None
-    if not isinstance(arguments, dict):
-        arguments = {"arguments": call.arguments}
+    arguments = json.loads(call.arguments or "{}")
     function = {"index": index, "name": call.name, "arguments": arguments}
     return {"id": call.id, "function": function}
 

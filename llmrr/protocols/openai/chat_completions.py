@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from llmrr.protocols import base
 from llmrr.protocols.base import Answered, Asked, Event
+from llmrr.protocols.calling import Calling
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common
 from llmrr.protocols.openai.logprobs import chat_logprobs
@@ -71,7 +72,7 @@ class ChatWriter:
 
     def __init__(self, about: Answered, asked: Asked) -> None:
         self._about, self._asked = about, asked
-        self._calls: dict[int, int] = {}
+        self._calls: dict[int, Calling] = {}
         self._one_call = asked.body.get("parallel_tool_calls") is False
         self._older = not asked.body.get("tools") and bool(asked.body.get("functions"))
         head = self._head("chat.completion.chunk")
@@ -98,11 +99,11 @@ class ChatWriter:
             delta.append(f'"reasoning_content":{encode_basestring(chunk.reasoning)}')
         if chunk.text:
             delta.append(f'"content":{encode_basestring(chunk.text)}')
-        if chunk.tool_calls and (said := self._calling(chunk)):
-            delta.append(said)
         if delta or chunk.logprobs:
             logprobs = common.dumps(chat_logprobs(chunk.logprobs)) if chunk.logprobs else "null"
             yield self._chunk(chunk.index, "{" + ",".join(delta) + "}", logprobs)
+        if chunk.tool_calls or chunk.call_pieces:
+            yield from self._calling(chunk)
         if chunk.finish_reason is not None:
             ended = self._finish(chunk.finish_reason, chunk.index in self._calls)
             yield self._chunk(chunk.index, "{}", finish=f'"{ended}"')
@@ -138,14 +139,27 @@ class ChatWriter:
             f'"finish_reason":{finish}{self._after}'
         )
 
-    def _calling(self, chunk: Chunk) -> str:
-        first = self._calls.get(chunk.index, 0)
-        calls = chunk.tool_calls[: 1 - first] if self._one_call else chunk.tool_calls
-        self._calls[chunk.index] = first + len(calls)
+    def _calling(self, chunk: Chunk) -> Iterator[Event]:
+        """As OpenAI has it: a call begins with its name and no arguments, of which pieces follow.
+        """
+        calling = self._calls.get(chunk.index)
+        if calling is None:
+            calling = Calling(only_one=self._one_call or self._older)
+            self._calls[chunk.index] = calling
+        for number, call, begins in calling.pieces(chunk):
+            if begins:
+                empty = ToolCall(call.id, call.name, "")
+                yield self._called(chunk.index, number, _call(empty))
+            if call.arguments:
+                yield self._called(
+                    chunk.index, number, {"function": {"arguments": call.arguments}}
+                )
+
+    def _called(self, index: int, number: int, said: Mapping[str, Any]) -> Event:
+        found: Mapping[str, Any] = {"tool_calls": [{"index": number, **said}]}
         if self._older:
-            return f'"function_call":{common.dumps(_function(calls[0]))}' if not first else ""
-        found = [{"index": at, **_call(one)} for at, one in enumerate(calls, first)]
-        return f'"tool_calls":{common.dumps(found)}' if found else ""
+            found = {"function_call": said["function"]}
+        return self._chunk(index, common.dumps(found))
 
     def _message(self, one: base.Choice) -> dict[str, Any]:
         found: dict[str, Any] = {"role": "assistant", "content": one.text, "refusal": None}

@@ -10,11 +10,14 @@ from typing import Any, Final
 
 from llmrr.protocols import base
 from llmrr.protocols.base import Answered, Asked, Event
+from llmrr.protocols.calling import Calling
 from llmrr.protocols.openai import common
 from llmrr.protocols.openai.errors import error
 from llmrr.protocols.openai.logprobs import tokens
 from llmrr.protocols.openai.output_items import Called, Item, Said, Thought
-from llmrr.types import Chunk, Message, ToolCall, Usage
+from llmrr.types import Chunk, Message, Usage
+
+_ARGUMENTS: Final = "response.function_call_arguments"
 
 Keep = Callable[[Mapping[str, Any], Sequence[Message]], None]
 
@@ -36,6 +39,8 @@ class ResponseWriter:
         self._chunks: list[Chunk] = []
         self._number = 0
         self._items: list[Item] = []
+        one_call = asked.body.get("parallel_tool_calls") is False
+        self._calling = Calling(only_one=one_call, in_turn=True)
 
     # -- as it comes ---------------------------------------------------------------------------
 
@@ -51,20 +56,18 @@ class ResponseWriter:
             yield from self._text(Thought, chunk.reasoning, chunk)
         if chunk.text or (chunk.logprobs and not chunk.reasoning):
             yield from self._text(Said, chunk.text, chunk)
-        for call in self._calls(chunk.tool_calls):
-            yield from self._close()
-            item = Called(self._id("fc"), call)
-            yield from self._open(item)
-            at = {"item_id": item.id, "output_index": len(self._items) - 1}
-            name = "response.function_call_arguments"
-            yield self._event(f"{name}.delta", **at, delta=call.arguments)
-            yield self._event(f"{name}.done", **at, name=call.name, arguments=call.arguments)
+        for _, call, begins in self._calling.pieces(chunk):
+            if begins:
+                yield from self._close()
+                yield from self._open(Called(self._id("fc"), call.id, call.name))
+            if call.arguments:
+                yield self._argued(call.arguments)
 
     def end(self) -> Iterator[Event]:
         """The last item, and all of it."""
         if not self._items:
             yield from self._open(Said(self._id("msg")))
-        yield from self._close()
+        yield from self._close(cut=self._is_cut)
         found = self._finished()
         yield self._event(f"response.{found['status']}", response=found)
 
@@ -108,10 +111,11 @@ class ResponseWriter:
             f"{kind.event}.delta",
         )
 
-    def _calls(self, calls: Sequence[ToolCall]) -> Sequence[ToolCall]:
-        if self._asked.body.get("parallel_tool_calls") is False:
-            return () if any(isinstance(one, Called) for one in self._items) else calls[:1]
-        return calls
+    def _argued(self, arguments: str) -> Event:
+        item = self._items[-1]
+        assert isinstance(item, Called)
+        item.arguments += arguments
+        return self._event(f"{_ARGUMENTS}.delta", **self._of_item(), delta=arguments)
 
     def _open(self, item: "Item") -> Iterator[Event]:
         self._items.append(item)
@@ -121,23 +125,36 @@ class ResponseWriter:
             part = item.part("")
             yield self._event("response.content_part.added", **self._place(), part=part)
 
-    def _close(self) -> Iterator[Event]:
-        """The item that is open is complete."""
+    @property
+    def _is_cut(self) -> bool:
+        return any(one.finish_reason == "length" for one in self._chunks)
+
+    def _close(self, *, cut: bool = False) -> Iterator[Event]:
+        """The item that is open is complete, or was ``cut``."""
         if not self._items:
             return
         item = self._items[-1]
-        if not isinstance(item, Called):
+        if isinstance(item, Called):
+            said = {"name": item.name, "arguments": item.arguments}
+            yield self._event(f"{_ARGUMENTS}.done", **self._of_item(), **said)
+        else:
             more = {"logprobs": item.logprobs} if isinstance(item, Said) else {}
             place = self._place()
             yield self._event(f"{item.event}.done", **place, text=item.text, **more)
             yield self._event("response.content_part.done", **place, part=item.part(item.text))
+        whole = item.whole()
+        if cut and not isinstance(item, Called):  # of a call its arguments show it
+            whole["status"] = "incomplete"
         yield self._event(
-            "response.output_item.done", output_index=len(self._items) - 1, item=item.whole()
+            "response.output_item.done", output_index=len(self._items) - 1, item=whole
         )
 
     def _place(self) -> dict[str, Any]:
+        return {**self._of_item(), "content_index": 0}
+
+    def _of_item(self) -> dict[str, Any]:
         at = len(self._items) - 1
-        return {"item_id": self._items[at].id, "output_index": at, "content_index": 0}
+        return {"item_id": self._items[at].id, "output_index": at}
 
     def _event(self, kind: str, **data: Any) -> Event:
         return Event({"type": kind, "sequence_number": self._next(), **data}, kind)
@@ -150,7 +167,7 @@ class ResponseWriter:
         return f"{prefix}_{self._about.id}{len(self._items):x}"
 
     def _finished(self) -> dict[str, Any]:
-        cut = any(one.finish_reason == "length" for one in self._chunks)
+        cut = self._is_cut
         found = self._response("incomplete" if cut else "completed")
         if cut:
             found["incomplete_details"] = {"reason": "max_output_tokens"}

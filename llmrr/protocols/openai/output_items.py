@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from llmrr.protocols.calling import is_cut
 from llmrr.types import ToolCall
 
 
@@ -54,17 +55,24 @@ class Thought:
 class Called:
     """A call of a function."""
 
-    def __init__(self, id: str, call: ToolCall) -> None:
-        self.id, self.call = id, call
+    def __init__(self, id: str, call_id: str, name: str) -> None:
+        self.id, self._call_id, self.name = id, call_id, name
+        self.arguments = ""
+
+    @property
+    def call(self) -> ToolCall:
+        """As far as it has come."""
+        return ToolCall(self._call_id, self.name, self.arguments)
 
     def begun(self) -> dict[str, Any]:
         """Without its arguments."""
         return {"id": self.id, "type": "function_call", "status": "in_progress",
-                "call_id": self.call.id, "name": self.call.name, "arguments": ""}  # fmt: skip
+                "call_id": self._call_id, "name": self.name, "arguments": ""}  # fmt: skip
 
     def whole(self) -> dict[str, Any]:
-        """With them."""
-        return {**self.begun(), "status": "completed", "arguments": self.call.arguments}
+        """With them; they may be cut."""
+        status = "incomplete" if is_cut(self.call) else "completed"
+        return {**self.begun(), "status": status, "arguments": self.arguments}
 
 
 Item = Said | Thought | Called
