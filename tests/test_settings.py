@@ -11,7 +11,6 @@ from fakes import FakeEngine
 
 from llmrr import spending
 from llmrr.choosing import health, opening
-from llmrr.choosing.dispatch import _retry_rules as retry_rules
 from llmrr.choosing.profiles import breaker_rules, key_of
 from llmrr.database import open_database
 from llmrr.engines.base import Options
@@ -187,6 +186,6 @@ def test_what_memory_and_retry_go_by(engine: FakeEngine, key: str) -> None:
             assert [one.name for one in router.loaded()] == ["a"]
             return
         rules: Any = (
-            router._host.rules() if key.startswith("memory.") else retry_rules(router.config)
+            router._host.rules() if key.startswith("memory.") else router.setup.retry
         )
     assert getattr(rules, name) == value
