@@ -430,6 +430,34 @@ def test_who_still_sends_what_was_refused_reads_why(served, begin):
         assert b"connection: close" in answer
 
 
+@pytest.mark.parametrize(("length", "rest"), [
+    (b"Content-Length: 3", b"xyzGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    (b"Transfer-Encoding: chunked", b"no chunk\r\n"),
+])  # fmt: skip
+def test_nothing_is_asked_behind_the_last_answer(served, monkeypatch, caplog, length, rest):
+    monkeypatch.setattr(connection, "GRACE_S", 0.05)
+    monkeypatch.setattr(connection, "LINGER_S", 0.2)
+    where = urlsplit(served.url)
+    caplog.set_level(logging.INFO)
+    with socket.create_connection((where.hostname, where.port), 30) as sock:
+        sock.sendall(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\n" + length + b"\r\n\r\n")
+        while sock.recv(65536):  # until it says no more
+            pass
+        sock.sendall(rest)
+
+        def is_broken() -> bool:
+            try:
+                sock.sendall(b"x")
+            except ConnectionError:
+                return True
+            return False
+
+        until(is_broken)
+    assert served.ask("/version").status
+    assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []
+    assert "/health" not in caplog.text
+
+
 def test_a_body_has_a_bound_whether_its_length_is_said_or_not():
     with serving(Router({**MINI, "serve": {"max_body": 1000}})) as served:
         body = json.dumps({**CHAT, "messages": [{"role": "user", "content": "x" * 2000}]}).encode()

@@ -68,7 +68,10 @@ class Connection(HttpToolsProtocol):
         try:
             self._parse(data)
         except HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+            if self._is_shut:
+                self._is_deaf = True
+            else:
+                self.send_400_response("Invalid HTTP request received.")
             return
         if self._head is None:
             return
@@ -108,12 +111,12 @@ class Connection(HttpToolsProtocol):
             self._declined = b"\r\n".join((line, *left, b"", b""))
             return
         self._stop()
+        if self._is_shut:  # the last answer was given
+            return
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         app, self.app = self.app, _too_large if size > HEAD_BYTES else self.app
         super().on_headers_complete()
         self.app = app
-        if self.cycle is None:  # what speaks another protocol has none
-            return
         self.cycle.__class__ = Cycle  # made by uvicorn, which has no place to say so
         if self.scope["http_version"] == "1.0":
             self.cycle.send = _unframed(self.cycle)  # type: ignore[assignment, method-assign]
