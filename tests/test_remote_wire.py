@@ -73,6 +73,13 @@ def test_how_an_answer_ends(answer: bytes, ends: bool, kept: bool, step: int) ->
     assert (response.status, body, response.closed, not made.closed) == (200, b"hello", True, kept)
 
 
+def test_what_is_here_is_what_comes_without_waiting() -> None:
+    with said(CHUNKED + b"2\r\nhe\r\n1\r\nl\r\n") as made:
+        response = wire.Response(made)
+        found = [(response.read1(), response.is_here) for _ in range(2)]
+    assert found == [(b"he", True), (b"l", False)]
+
+
 def test_an_answer_without_a_body() -> None:
     with said(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n") as made:
         response, body = read(made)

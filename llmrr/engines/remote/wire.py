@@ -7,6 +7,7 @@ all else that asking needs.
 
 import re
 import zlib
+from collections import deque
 from collections.abc import Iterator, Mapping
 from http import client
 from typing import Any, Final
@@ -46,7 +47,7 @@ class Response:
         self._made, self._sock = made, made.sock
         self.closed = self._has_head = self._has_all = False
         self.status, self._size = 0, 0
-        self._came: list[bytes] = []
+        self._came: deque[bytes] = deque()
         self._parser = HttpResponseParser(self)
         # Some servers of one's own end lines, and the lengths of chunks, as they like.
         self._parser.set_dangerous_leniencies(
@@ -129,8 +130,8 @@ class Response:
     def _body(self) -> Iterator[bytes]:
         until_closed = not {"content-length", "transfer-encoding"} & {*map(str.lower, self.headers)}
         while True:
-            yield from self._came
-            self._came.clear()
+            while self._came:
+                yield self._came.popleft()
             if self._has_all:
                 break
             try:
