@@ -865,11 +865,7 @@ def test_certificates_are_verified(certificate: Path, monkeypatch: pytest.Monkey
 # -- connections that are kept -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fresh_s", [0.0, 60.0])
-def test_a_kept_connection_that_was_closed_meanwhile_is_no_error(
-    fresh_s: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "FRESH_S", fresh_s)
+def test_a_kept_connection_that_was_closed_meanwhile_is_no_error() -> None:
     with OPENAI.talking() as (served, model):
         answer(model)
         served.faults.append(Fault(drops=True))
@@ -877,7 +873,7 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_no_error(
         assert len(served.seen) == 3
 
 
-def test_a_connection_that_was_of_use_a_moment_ago_is_asked_at_once(
+def test_a_connection_that_is_open_is_asked_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     opened: list[str] = []
@@ -888,26 +884,35 @@ def test_a_connection_that_was_of_use_a_moment_ago_is_asked_at_once(
         return urlopen(*args, **named)
 
     monkeypatch.setattr(connections.Pool, "urlopen", noted)
-    monkeypatch.setattr(connections, "FRESH_S", 60.0)
     with OPENAI.talking() as (served, model):
         for _ in range(3):
             assert answer(model) == "Hello, world!"
         assert len(opened) == served.connections < len(served.seen)
 
 
-def test_no_more_connections_are_kept_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_connections_are_kept_than_may() -> None:
     kept = connections._Stack(1)
     made = [connections._Watched("127.0.0.1"), connections._Watched("127.0.0.1")]
     kept.put(None)
     kept.put(made[0])
     with pytest.raises(queue.Full):
         kept.put(made[1])
-    monkeypatch.setattr(connections, "FRESH_S", 0.0)
-    assert kept.fresh() is None
-    monkeypatch.setattr(connections, "FRESH_S", 60.0)
-    assert kept.fresh() is made[0]
+    assert kept.get() is made[0]
     with pytest.raises(queue.Empty):
         kept.get()
+
+
+def test_what_comes_behind_an_answer_is_none_to_the_next_request() -> None:
+    kept, made = connections._Stack(2), connections._Watched("127.0.0.1")
+    here, there = socket.socketpair()
+    with there:
+        made.sock = here
+        kept.put(made)
+        assert kept.ready() is made
+        kept.put(made)
+        there.sendall(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+        assert kept.ready() is None
+        assert made.sock is None  # it is closed
 
 
 def test_what_comes_at_once_is_one_piece_where_nobody_sees_it_before_the_end() -> None:

@@ -9,9 +9,9 @@ import re
 import socket
 import ssl
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPException
 from typing import Any, Final
 
@@ -23,7 +23,6 @@ from llmrr.engines.remote.exchange import Exchange
 
 AT_ONCE: Final = 64  # connections that are kept to one host
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "[::1]")
-FRESH_S: Final = 0.1  # what was of use so lately is mostly open still: nobody looks before it is
 _PLAIN: Final = re.compile(r"[\w.~!$&'()*+,;=:@%/?-]*", re.ASCII).fullmatch
 
 # What this thread is about to send: urllib3 does not say which of its connections it takes.
@@ -87,7 +86,7 @@ class _Stack:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._kept: deque[tuple[float, _Watched]] = deque()
+        self._kept: deque[_Watched] = deque()
 
     def put(self, item: _Watched | None, block: bool = False) -> None:
         """Keep it. Raises ``queue.Full``."""
@@ -95,22 +94,23 @@ class _Stack:
             return
         if len(self._kept) >= self._most:
             raise queue.Full
-        self._kept.append((time.monotonic(), item))
+        self._kept.append(item)
 
     def get(self, block: bool = False, timeout: float | None = None) -> _Watched:
         """Take the last one. Raises ``queue.Empty``."""
         try:
-            return self._kept.pop()[1]
+            return self._kept.pop()
         except IndexError:
             raise queue.Empty from None
 
-    def fresh(self) -> _Watched | None:
-        """Take the last one, where it was of use a moment ago."""
-        try:
-            since, _ = self._kept[-1]
-            return self.get() if time.monotonic() - since < FRESH_S else None
-        except (IndexError, queue.Empty):
-            return None
+    def ready(self) -> _Watched | None:
+        """Take the last one that is open, and where nothing has come: that would be no answer to
+        what is asked next."""
+        with suppress(queue.Empty):
+            while not (made := self.get()).is_connected:
+                made.close()
+            return made
+        return None
 
     def qsize(self) -> int:
         """How many there are."""
@@ -126,11 +126,11 @@ class Pool(connectionpool.HTTPConnectionPool):
     def again(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> wire.Response | None:
-        """Ask over a connection that was of use a moment ago, without all that urllib3 does for one
-        that may not be; None where there is none. Raises what ``urlopen`` does, and ``OSError``."""
+        """Ask over a connection that is open, without all that urllib3 does for one that may not
+        be; None where there is none. Raises what ``urlopen`` does, and ``OSError``."""
         kept, made = self.pool, None
         if isinstance(kept, _Stack) and _PLAIN(target):
-            made = kept.fresh()
+            made = kept.ready()
         if made is None:
             return None
         try:
