@@ -54,6 +54,15 @@ def test_what_is_wrong_ends_it(text: str, told: str, value: dict[str, object]) -
     assert taken.value == value
 
 
+@pytest.mark.parametrize("value", ["[" * 100_000, "[" * 5000 + "]" * 5000, "1" * 5000 + ","])
+def test_what_no_json_of_pythons_can_be_is_left_out(value: str) -> None:
+    text = '{"a": 1, "b": ' + value + "}"
+    assert input_of(text)["a"] == 1
+    taken = Input()
+    assert text.startswith(taken.push(text))
+    assert taken.value == input_of(text)
+
+
 def test_what_is_no_object_stands_in_one() -> None:
     assert input_of("oops") == {"arguments": "oops"}
     assert input_of("") == {}

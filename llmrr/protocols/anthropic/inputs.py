@@ -9,8 +9,10 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _QUOTED = re.compile(r'(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*')
 _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")  # one that is not complete
 _WORD = re.compile(r"[^\s,:{}\[\]\"]+")
-_SCALAR = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
+# Python reads no whole number of more than 4300 digits.
+_SCALAR = re.compile(r"-?(?:0|[1-9]\d{0,3999})(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
 _CLOSES: Final = {"{": "}", "[": "]"}
+_DEEPEST: Final = 256  # what is nested deeper is no input of a tool, and json may not read it
 
 
 class Input:
@@ -22,90 +24,85 @@ class Input:
         self._next = "value"  # or: key, first (a key or the end), item, colon, more, string
         self._key = False  # the string that is under way
         self._taken: list[str] = []
-        self._whole = (0, "")  # how many of these have all their values, and what closes them
+        self._whole = 0  # how many of these have all their values, but for what closes them
         self._over = False  # it is complete, or went wrong
 
     def push(self, text: str) -> str:
         """Add a piece; what JSON begins with of it comes back. A number comes back when it is
         followed by something."""
         self._held += text
-        before = len(self._taken)
-        while self._held and not self._over:
-            used = self._step(self._held)
-            if used is None:
+        before, at = len(self._taken), 0
+        while at < len(self._held) and not self._over:
+            end = self._step(self._held, at)
+            if end is None:
                 self._over = True
-            elif used == 0:
+            elif end == at:
                 break
             else:
-                self._taken.append(self._held[:used])
-                self._held = self._held[used:]
-                if self._next in ("more", "first", "item"):
-                    self._note()
+                self._taken.append(self._held[at:end])
+                at = end
+                if self._next in ("more", "first", "item"):  # a value ended, or may be empty
+                    self._whole, self._over = len(self._taken), not self._open
+        self._held = self._held[at:]
         return "".join(self._taken[before:])
 
     @property
     def value(self) -> dict[str, Any]:
         """The object with all its values that are complete."""
-        count, closed = self._whole
-        found: dict[str, Any] = json.loads("".join(self._taken[:count]) + closed or "{}")
+        closed = "".join(_CLOSES[one] for one in reversed(self._open))
+        text = "".join(self._taken[: self._whole])
+        found: dict[str, Any] = json.loads(text + closed or "{}")
         return found
 
-    def _note(self) -> None:
-        """A value is complete, or one has begun that may be empty."""
-        closed = "".join(_CLOSES[one] for one in reversed(self._open))
-        self._whole = len(self._taken), closed
-        self._over = not self._open
-
-    def _step(self, text: str) -> int | None:
-        """How much of the text the next token has: 0 where more must come, None where it is wrong.
-        """
+    def _step(self, text: str, at: int) -> int | None:
+        """Where the token ends that begins at ``at``: there where more must come, None where it is
+        wrong."""
         if self._next == "string":
-            return self._string(text)
-        space = _SPACE.match(text)
-        if space and space.end():
+            return self._string(text, at)
+        space = _SPACE.match(text, at)
+        if space and space.end() > at:
             return space.end()
-        mark = text[0]
+        mark = text[at]
         if self._next in ("value", "item") and mark in "{[":
-            return self._opened(mark)
+            return at + 1 if self._opens(mark) else None
         if not self._open:
             return None
         if mark == '"' and self._next != "colon" and self._next != "more":
             self._key, self._next = self._next in ("key", "first"), "string"
-            return 1
+            return at + 1
         if mark == _CLOSES[self._open[-1]] and self._next in ("first", "item", "more"):
             self._open.pop()
             self._next = "more"
-            return 1
+            return at + 1
         if mark == ":" and self._next == "colon":
             self._next = "value"
-            return 1
+            return at + 1
         if mark == "," and self._next == "more":
             self._next = "key" if self._open[-1] == "{" else "value"
-            return 1
-        return self._scalar(text) if self._next in ("value", "item") else None
+            return at + 1
+        return self._scalar(text, at) if self._next in ("value", "item") else None
 
-    def _opened(self, mark: str) -> int | None:
-        if not self._open and mark != "{":
-            return None
+    def _opens(self, mark: str) -> bool:
+        if (not self._open and mark != "{") or len(self._open) == _DEEPEST:
+            return False
         self._open.append(mark)
         self._next = "first" if mark == "{" else "item"
-        return 1
+        return True
 
-    def _string(self, text: str) -> int | None:
-        found = _QUOTED.match(text)
+    def _string(self, text: str, at: int) -> int | None:
+        found = _QUOTED.match(text, at)
         assert found
         end = found.end()
         if text.startswith('"', end):
             self._next = "colon" if self._key else "more"
             return end + 1
-        if end == len(text) or _ESCAPE.fullmatch(text, end):
-            return end
-        return end or None
+        is_begun = end == len(text) or _ESCAPE.fullmatch(text, end)
+        return end if end > at or is_begun else None
 
-    def _scalar(self, text: str) -> int | None:
-        found = _WORD.match(text)
+    def _scalar(self, text: str, at: int) -> int | None:
+        found = _WORD.match(text, at)
         if not found or found.end() == len(text):
-            return 0 if found else None
+            return at if found else None
         if not _SCALAR.fullmatch(found.group()):
             return None
         self._next = "more"
