@@ -91,6 +91,14 @@ CASES = {
         ' {"name": "time_in", "arguments": {"city": "Rome", "days": 2}}]',
         calls=(PARIS, ROME),
     ),
+    "granite: words behind the first one": Case(
+        GRANITE,
+        '<|tool_call|>[{"name": "weather", "arguments": {"city": "Paris"}}, and so "on',
+        ', and so "on', (PARIS,),
+    ),
+    "deepseek v3.1: no name": Case(
+        DEEPSEEK_3, f'{CALL}a{{b{SEP}{{"city": "Paris"}}', f'{CALL}a{{b{SEP}{{"city": "Paris"}}'
+    ),
     "nemotron": Case(
         NEMOTRON, 'So.\n<TOOLCALL>[{"name": "weather", "arguments": {"city": "Paris"}}]</TOOLCALL>',
         "So.", (PARIS,),

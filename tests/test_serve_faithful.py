@@ -366,9 +366,10 @@ def test_any_name_may_mean_one_model():
         assert found.ask("/v1/models/gpt-3.5-turbo").json()["id"] == "small"
         tokens = found.ask("/v1/embeddings", {"model": "text-embedding-3-small", "input": [1, 2]})
         assert tokens.json()["error"]["param"] == "input"  # those of another model
-        gone = found.ask("/api/delete", {"model": "x"}, method="DELETE")
-        copied = found.ask("/api/copy", {"source": "x", "destination": "y"})
-        assert (gone.status, copied.status) == (404, 404)
+        for name in ("x", "*", "*:latest"):
+            gone = found.ask("/api/delete", {"model": name}, method="DELETE")
+            copied = found.ask("/api/copy", {"source": name, "destination": "y"})
+            assert (gone.status, copied.status) == (404, 404)
 
 
 # -- responses -------------------------------------------------------------------------------------

@@ -89,8 +89,8 @@ class Service:
 
     def alias_of(self, name: str, *, by_itself: bool = False) -> str | None:
         """What a name of the old system stands for; ``*`` is all names that mean nothing here."""
-        aliases = self.aliases
-        found = aliases.get(name) or aliases.get(name.removesuffix(":latest"))
+        aliases, plain = self.aliases, name.removesuffix(":latest")
+        found = (aliases.get(name) or aliases.get(plain)) if plain != OTHERS else None
         is_other = found is None and name != AUTO and not by_itself and OTHERS in aliases
         return aliases[OTHERS] if is_other and not self._meant(name) else found
 

@@ -74,17 +74,17 @@ _BEGIN, _END, _SEP = "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>",
 
 DEEPSEEK_R1 = Marked(
     "deepseek-r1", (_SEP, "```json"), section=_SECTION, begin=_BEGIN, end=_END,
-    named=rf"(?:function)?{_SEP}(?P<name>[^\s<>]{{1,256}})\n```json\n",
+    named=rf"(?:function)?{_SEP}(?P<name>[^\s<>{{]{{1,256}})\n```json\n",
     written_name=f"function{_SEP}{{name}}", fence=("\n```json\n", "\n```"),
 )  # fmt: skip
 DEEPSEEK_3 = Marked(
     "deepseek-v3.1", (_SEP,), section=_SECTION, begin=_BEGIN, end=_END,
-    named=rf"(?P<name>[^\s<>]{{1,256}}){_SEP}", written_name=f"{{name}}{_SEP}",
+    named=rf"(?P<name>[^\s<>{{]{{1,256}}){_SEP}", written_name=f"{{name}}{_SEP}",
 )  # fmt: skip
 KIMI = Marked(
     "kimi-k2", ("<|tool_calls_section_begin|>",),
     section=("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
     begin="<|tool_call_begin|>", end="<|tool_call_end|>",
-    named=r"(?:functions\.)?(?P<name>[^\s<>:]{1,256})(?::\d+)?<\|tool_call_argument_begin\|>",
+    named=r"(?:functions\.)?(?P<name>[^\s<>:{]{1,256})(?::\d+)?<\|tool_call_argument_begin\|>",
     written_name="functions.{name}:0<|tool_call_argument_begin|>",
 )  # fmt: skip

@@ -120,6 +120,6 @@ class InArray(NamedTuple):
         if at >= len(text):
             return Found((), len(text)) if last else MORE
         found = _call(text, at, tools, self, known=self.known, last=last)
-        if found is NONE and last and closing(text, at) is None:
+        if found is NONE and last and text[at] == "{" and closing(text, at) is None:
             return Found((), len(text))
         return found
