@@ -952,6 +952,10 @@ def test_as_many_vectors_as_texts() -> None:
         served.whole = lambda path, body, said: {"data": 3}
         with pytest.raises(BrokenStream, match="is not what the protocol has"):
             model.embed(["a"])
+        events = {"content-type": "text/event-stream"}
+        served.faults.append(Fault(200, headers=events, body=b": nothing\n\n"))
+        with pytest.raises(BrokenStream, match="holds nothing"):
+            model.embed(["a"])
 
 
 def test_many_that_are_cancelled_leave_nothing_behind() -> None:

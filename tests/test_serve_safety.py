@@ -473,6 +473,7 @@ def test_a_body_has_a_bound_whether_its_length_is_said_or_not():
     b'{"model": "small", "messages": [], "response_format": ' + b'{"a":' * 300 + b"1" + b"}" * 301,
     b'{"model": "small", "prompt": "a", "max_tokens": ' + b"9" * 5000 + b"}",
     b'{"model": "small", "prompt": "a", "temperature": NaN}',
+    b'{"model": "small", "prompt": "a", "guided_json": "' + b"[" * 100_000 + b'"}',
 ])  # fmt: skip
 def test_a_bomb_is_a_bad_request(served, body):
     assert served.ask("/v1/completions", raw=body, method="POST").status == 400

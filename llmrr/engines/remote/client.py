@@ -26,8 +26,8 @@ from llmrr.errors import BadConfig, ConnectionFailed, LlmrrError, Unreachable
 
 BLOCK: Final = 1 << 16
 LARGEST_ERROR: Final = 1 << 16  # bytes of an error's body that are read
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 LARGEST_WHOLE: Final = 64 << 20  # and of an answer that is wanted as it came
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Call(NamedTuple):
@@ -74,8 +74,8 @@ class Client:
         party: Party,
     ) -> Generator[list[Event], None, None]:  # fmt: skip
         """Send a request; the events of the answer as they come, those that came at once together.
-        Raises ``Unreachable``,
-        ``EngineFailed`` and their kin, and whatever once ``exchange`` was closed."""
+        Raises ``Unreachable``, ``EngineFailed`` and their kin, and whatever once ``exchange`` was
+        closed."""
         with watched(exchange):
             yield from self._answered(exchange, call, headers, deadlines, party)
 
@@ -116,7 +116,10 @@ class Client:
     ) -> Event:
         """Send a request; the one object of its answer."""
         deadlines.begin()
-        return next(self.answers(Exchange(), call, headers, deadlines, party))[0]
+        for came in self.answers(Exchange(), call, headers, deadlines, party):
+            if came:
+                return came[0]
+        raise party.broken("holds nothing")
 
     def _response(
         self, exchange: Exchange, call: Call, headers: Mapping[str, str], deadlines: Deadlines,

@@ -54,7 +54,7 @@ def _schema(given: Fields, name: str) -> Mapping[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
     if not isinstance(value, Mapping):
         raise given.bad(name, "JSON Schema")
