@@ -784,6 +784,15 @@ def test_broken_arguments_of_a_call_are_no_traceback() -> None:
                 model.generate(Request(messages=turns))
 
 
+@pytest.mark.parametrize("signature", ["none", "5", "[" * 100_000])
+def test_a_signature_that_is_none_is_no_traceback(signature: str) -> None:
+    call = ToolCall("c1", "weather", "{}", f"anthropic:{signature}")
+    case = next(one for one in CASES if one.engine == "anthropic")
+    wrong = pytest.raises(LlmrrError, match="signature of the call c1 of weather is none")
+    with case.talking() as (_, model), wrong:
+        model.generate(Request(messages=(Message("assistant", "", tool_calls=(call,)),)))
+
+
 def test_what_one_provider_signed_is_not_sent_to_another() -> None:
     call = ToolCall("c1", "weather", "{}", "other:opaque")
     turns = (Message("user", "hi"), Message("assistant", "", tool_calls=(call,)),

@@ -14,9 +14,9 @@ from llmrr.engines.remote.dialect import (
     refuse,
     refuse_raw,
     schema_of,
-    signature_of,
     signed,
     stated,
+    thoughts_of,
 )
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
@@ -187,8 +187,7 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
             {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": parts}
         ]
     for call in message.tool_calls:
-        if thoughts := signature_of("anthropic", call):
-            parts = [*json.loads(thoughts), *parts]
+        parts = [*thoughts_of("anthropic", call), *parts]
         parts.append(
             {"type": "tool_use", "id": call.id, "name": call.name,
              "input": arguments_of(call)}

@@ -22,9 +22,9 @@ from llmrr.engines.remote.dialect import (
     refuse,
     refuse_raw,
     schema_of,
-    signature_of,
     signed,
     stated,
+    thoughts_of,
     words,
 )
 from llmrr.engines.remote.events import Event
@@ -285,9 +285,9 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
     if message.role == "tool":
         return [{"toolResult": {"toolUseId": message.tool_call_id, "content": parts}}]
     for call in message.tool_calls:
-        if found := signature_of("bedrock", call):
-            thoughts = [{"reasoningContent": {"reasoningText": one}} for one in json.loads(found)]
-            parts = [*thoughts, *parts]
+        found = thoughts_of("bedrock", call)
+        thoughts = [{"reasoningContent": {"reasoningText": one}} for one in found]
+        parts = [*thoughts, *parts]
         parts.append({"toolUse": {
             "toolUseId": call.id, "name": call.name, "input": arguments_of(call),
         }})  # fmt: skip

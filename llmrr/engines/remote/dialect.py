@@ -248,6 +248,21 @@ def signature_of(protocol: str, call: ToolCall) -> str | None:
     return text if own == protocol and text else None
 
 
+def thoughts_of(protocol: str, call: ToolCall) -> list[Any]:
+    """The thoughts that a provider signed as a list, where they are this protocol's. Raises
+    ``UsageError`` for what is no list of them: whoever asks could have changed it."""
+    try:
+        found = json.loads(signature_of(protocol, call) or "[]")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list):
+        raise UsageError(
+            f"the signature of the call {call.id} of {call.name} is none of {protocol}",
+            "leave it out, or give it back as it came",
+        )
+    return found
+
+
 def refuse_raw(provider: str, request: Request) -> None:
     """Raise ``FeatureMissing`` for a raw prompt and for several choices, which a provider has not.
     """
