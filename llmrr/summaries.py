@@ -128,10 +128,11 @@ def _by_day(
 
 
 def _midnight(day: date) -> float:
-    """When a local day begins: where clocks are put forward or back just then, the later one of
-    what that could mean, which no moment of the day before comes after."""
+    """When a local day begins: where clocks are put back to midnight or before it, at the first
+    midnight, unless a part of the day before comes again after that."""
     begins = datetime(day.year, day.month, day.day)
-    return max(begins.replace(fold=fold).timestamp() for fold in (0, 1))
+    first, last = sorted(begins.replace(fold=fold).timestamp() for fold in (0, 1))
+    return first if date.fromtimestamp(last - 1) >= day else last
 
 
 def _of_models(

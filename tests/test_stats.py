@@ -2,8 +2,9 @@
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 
 import pytest
 
@@ -200,18 +201,21 @@ def test_figures_of_days_and_of_all_of_them(connection: sqlite3.Connection) -> N
     ("America/St_Johns", 1162088940.0),  # 0:01 becomes 23:01 of the day before
     ("America/Sao_Paulo", 1541300400.0),  # midnight becomes 1:00
     ("America/Sao_Paulo", 1550368800.0),  # midnight becomes 23:00
+    ("America/Havana", 1762059600.0),  # 1:00 becomes midnight
 ])  # fmt: skip
 def test_every_run_has_a_day_where_clocks_are_changed_at_midnight(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, zone: str, near: float
 ) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
-    for minute in range(-180, 180, 5):
-        stats.record(connection, a_run(at=near + minute * 60))
+    moments = [near + minute * 60 for minute in range(-180, 180, 5)]
+    for at in moments:
+        stats.record(connection, a_run(at=at))
     found = summaries.summary(connection).days
+    days = Counter(date.fromtimestamp(at).isoformat() for at in moments)
     monkeypatch.undo()
     time.tzset()
-    assert sum(one.runs for one in found) == 72
+    assert {one.day: one.runs for one in found} == days
     assert len(found) == 2
 
 

@@ -22,7 +22,6 @@ class Line(NamedTuple):
     number: int
     data: bytes | None
 
-
     @property
     def digest(self) -> str:
         """What tells it from other lines."""
