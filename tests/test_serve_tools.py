@@ -209,6 +209,14 @@ def test_a_broken_call_holds_nobody_up() -> None:
     assert found == [[(0, True)], [], [(1, True), (1, False)]]
 
 
+def test_arguments_that_are_a_text_are_told_to_their_end() -> None:
+    pieces = [CallPiece("a", "a", one) for one in ('"{', "}", '"')]
+    chunks = [Chunk(call_pieces=(one, *(B if one is pieces[1] else ()))) for one in pieces]
+    calling = Calling(in_turn=True)
+    found = [one for chunk in chunks for one in calling.pieces(chunk)]
+    assert [one.call for one in found] == pieces
+
+
 def test_openais_responses(served: Served) -> None:
     tool = {"type": "function", **ABOUT, "parameters": SCHEMA}
     body = {"model": "small", "input": "How is the weather?", "max_output_tokens": 200,

@@ -56,7 +56,8 @@ class Json:
             self._quoted = True
         else:
             self._depth += 1 if mark in "{[" else -1
-        return self._depth <= 0
+            return self._depth <= 0
+        return False
 
 
 class Value(NamedTuple):
