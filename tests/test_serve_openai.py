@@ -592,6 +592,18 @@ def test_kept_responses_have_a_bound():
             kept.of("me", id)
 
 
+def test_what_items_have_besides_counts_too():
+    kept = KeptResponses(most_bytes=100)
+    kept.keep("me", {"id": "a", "output": []}, [], [{"type": "message", "more": "x" * 20}])
+    first = kept.of("me", "a")
+    kept.keep("me", {"id": "b", "output": []}, [Message("assistant", "", reasoning="x")], (), first)
+    second = kept.of("me", "b")
+    assert second.items == first.items
+    assert second.bytes == first.bytes + 22 + 2 + 1  # {"id":"b","output":[]} and []
+    with pytest.raises(NoResponse):  # there is no room for both
+        kept.of("me", "a")
+
+
 # -- vectors and models ----------------------------------------------------------------------------
 
 

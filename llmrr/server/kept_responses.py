@@ -13,12 +13,14 @@ MOST_BYTES: Final = 64 * 2**20  # each with the conversation before it
 
 
 class Kept(NamedTuple):
-    """A response, the conversation up to its end, and the items up to where it was asked."""
+    """A response, the conversation up to its end, and the items up to where it was asked; of its
+    ``bytes`` those of items are ``of_items``, its own too."""
 
     owner: str
     response: Mapping[str, Any]
     messages: Sequence[Message]
     items: Sequence[Mapping[str, Any]]
+    of_items: int
     bytes: int
 
 
@@ -32,12 +34,16 @@ class KeptResponses:
 
     def keep(
         self, owner: str, response: Mapping[str, Any], messages: Sequence[Message],
-        items: Sequence[Mapping[str, Any]] = (),
+        added: Sequence[Mapping[str, Any]] = (), before: Kept | None = None,
     ) -> None:  # fmt: skip
-        """Keep one; those that are too many, or too large, are forgotten."""
-        # What the items say the messages say too: it is counted twice rather than written twice.
-        size = 2 * sum(map(_bytes, messages)) + len(dumps(response))
-        found = Kept(owner, response, messages, items, size)
+        """Keep one, which was asked with the items that are ``added`` to those ``before``; those
+        that are too many, or too large, are forgotten."""
+        items, of_items = tuple(added), len(dumps(added)) + len(dumps(response))
+        if before is not None:
+            items = (*before.items, *before.response["output"], *items)
+            of_items += before.of_items
+        size = sum(map(_bytes, messages)) + of_items
+        found = Kept(owner, response, messages, items, of_items, size)
         self._kept[response["id"]] = found
         self._bytes += found.bytes
         while len(self._kept) > self._most or self._bytes > self._most_bytes:
@@ -105,4 +111,5 @@ class NoItem(InvalidRequest):
 
 def _bytes(message: Message) -> int:
     images = sum(len(one.url or "") + len(one.data or b"") for one in message.images)
-    return images + len(message.content) + sum(len(one.arguments) for one in message.tool_calls)
+    words = len(message.content) + len(message.reasoning)
+    return images + words + sum(len(one.arguments) for one in message.tool_calls)

@@ -30,9 +30,8 @@ async def create(request: Request) -> Response:
 
     def make(about: Answered, asked: Asked) -> ResponseWriter:
         def keep(found: Mapping[str, Any], messages: Sequence[Message]) -> None:
-            chain = (*before.items, *before.response["output"]) if before else ()
             added = input_items.items(asked.body, about.id)
-            kept.keep(owner, found, messages, (*chain, *added))
+            kept.keep(owner, found, messages, added, before)
 
         return ResponseWriter(about, asked, keep)
 
