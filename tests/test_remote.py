@@ -611,6 +611,17 @@ def test_what_an_answer_took_that_broke_off_is_guessed(case: Case) -> None:
         assert refused.value.usage is None
 
 
+def test_what_was_said_of_a_call_counts_and_counts_once() -> None:
+    said = Said((), calls=(("c", "weather", "x" * 404),), usage=False)
+    with OPENAI.talking() as (served, model):
+        served.replies += [said, said]
+        assert list(model.generate(asked()))[-1].usage.completion_tokens == 101
+        served.faults.append(Fault(after=4))  # before its end
+        with pytest.raises(BrokenStream) as caught:
+            list(model.generate(asked()))
+        assert caught.value.usage.completion_tokens == 101
+
+
 def test_nothing_is_tried_again_after_the_first_token() -> None:
     with OPENAI.talking(max_retries=2) as (served, model):
         served.faults.append(Fault(after=3))

@@ -55,6 +55,7 @@ class RemoteStream:
         self._first: float | None = None
         self._held = 0.0  # seconds that who listens took, and not the provider
         self._said = 0  # bytes of the answer, for an estimate
+        self._pieced: set[tuple[int, str]] = set()  # calls that come in pieces, by choice
         self._last: list[Chunk] = []  # of an answer that was cancelled, still to be heard
         self._ended = self._told = False
         self._lock = threading.Lock()
@@ -198,8 +199,12 @@ class RemoteStream:
         if self._first is None:
             self._first = now
         self._said += len(chunk.text.encode()) + len(chunk.reasoning.encode())
+        for piece in chunk.call_pieces:
+            self._pieced.add((chunk.index, piece.id))
+            self._said += len(piece.arguments.encode())
         for one in chunk.tool_calls:
-            self._said += len(one.arguments.encode())
+            if (chunk.index, one.id) not in self._pieced:
+                self._said += len(one.arguments.encode())
         return now
 
     def _closing(self) -> list[Chunk]:
