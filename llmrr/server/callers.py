@@ -12,9 +12,11 @@ from typing import Any
 
 from llmrr.errors import NotFound
 from llmrr.server.refusals import KeyLimit
+from llmrr.server.whereabouts import has_path
 from llmrr.tomlfile import KeyRules
 
 DAY_S = 86400.0
+_ELSEWHERE = "it cannot be used: llmrr route on the server's machine says why"
 UNLIMITED = KeyRules()
 
 
@@ -162,6 +164,9 @@ def visible(decision: Mapping[str, Any]) -> dict[str, Any]:
     found["asked"] = [one for one in decision["asked"] if may_use(one)]
     for name in ("candidates", "rejected"):
         found[name] = [one for one in decision[name] if may_use(one["name"])]
+    found["rejected"] = [
+        {**one, "why": _ELSEWHERE} if has_path(one["why"]) else one for one in found["rejected"]
+    ]
     return found
 
 

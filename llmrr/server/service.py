@@ -136,6 +136,7 @@ class Service:
         """The model that would answer a request, loaded as it is for that; not on the loop. Raises
         what ``Router.run`` does before it answers."""
         model, asked = self.model_of(name), Asked(limited(request, self.limits), name)
+        callers.visit().model = model or AUTO
         if self.router.chooses(model):
             model = self.decide(asked).chosen
         else:
