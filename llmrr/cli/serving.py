@@ -39,7 +39,7 @@ def stated(
 
 def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
     """Serve until it is interrupted. Raises ``KeyboardInterrupt`` then, at the end of it all."""
-    from llmrr.server import allocating, hosting, lending, logs
+    from llmrr.server import aliases, allocating, hosting, lending, logs
     from llmrr.server.service import Service
 
     _require_level(log_level)
@@ -61,7 +61,7 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
                 output.note(f"listening on {where}")
 
             server = hosting.server(service, ready, host=host, variables=variables)
-            service.require_aliases()
+            aliases.hold(router)
             service.prepare()
             with lending.lent(router, where, lambda: server.handle_exit(signal.SIGTERM, None)):
                 server.run(listeners)

@@ -7,9 +7,9 @@ from typing import Final
 from llmrr.errors import DamagedFile, LlmrrError, NotFound, Unsupported
 from llmrr.protocols import base
 from llmrr.server import callers
+from llmrr.server.aliases import AUTO
 from llmrr.server.whereabouts import has_path
 
-_AUTO: Final = "auto"  # names none
 _LOG: Final = "the server's log says more"
 
 logger = logging.getLogger("llmrr.server")
@@ -61,7 +61,7 @@ def _is_ours(error: LlmrrError) -> bool:
 
 def _who(error: LlmrrError) -> str:
     name = error.model or callers.visit().model
-    return f'the model "{name}"' if name not in ("", _AUTO) else "the model that was to answer"
+    return f'the model "{name}"' if name not in ("", AUTO) else "the model that was to answer"
 
 
 def _saying(error: LlmrrError, message: str, hint: str) -> LlmrrError:

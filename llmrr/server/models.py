@@ -12,9 +12,10 @@ from llmrr.kinds import split_source
 from llmrr.protocols import anthropic
 from llmrr.protocols.openai import models
 from llmrr.server import callers
+from llmrr.server.aliases import AUTO
 from llmrr.server.openai_paths import MODEL, MODELS_PATH
 from llmrr.server.openapi import Paths, answer, operation, parameter
-from llmrr.server.service import AUTO, Service
+from llmrr.server.service import Service
 
 ANTHROPICS: Final = "anthropic-version"  # its clients send it
 

@@ -20,10 +20,11 @@ from llmrr.protocols import base, ollama
 from llmrr.protocols.base import Event
 from llmrr.protocols.fields import Fields
 from llmrr.server import callers, faults, hiding, managing, reading
+from llmrr.server.aliases import AUTO
 from llmrr.server.managing import require_management
 from llmrr.server.ollama_paths import MODELS
 from llmrr.server.openapi import Paths
-from llmrr.server.service import AUTO, Service
+from llmrr.server.service import Service
 from llmrr.server.streaming import MEDIA_TYPES, ndjson
 from llmrr.store.planning import Plan
 from llmrr.types import Feature, ModelInfo

@@ -19,7 +19,7 @@ from llmrr.cluster import Replicas
 from llmrr.config import Config
 from llmrr.errors import LlmrrError
 from llmrr.router import Router
-from llmrr.server import allocating, hosting
+from llmrr.server import aliases, allocating, hosting
 from llmrr.server.security import Security
 from llmrr.server.service import Service
 from llmrr.tomlfile import KeyRules
@@ -109,6 +109,7 @@ class _Deployed:
         self._router, self._replicas, self._variables = router, replicas, variables
         self._host = host
         self._seen = router.config
+        aliases.hold(router)
         self._config = self._read()
         self.is_waiting = True  # for a place for them
 
