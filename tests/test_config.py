@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Callable
@@ -425,6 +426,17 @@ def test_sources_are_known_whether_or_not_they_can_run(source: str, provider: st
     model = config.load().model("a")
     assert model is not None
     assert (model.source, model.provider) == (source, provider)
+
+
+@pytest.mark.parametrize("name", ["auto", "*"])
+@pytest.mark.parametrize("key", ["name", "group"])
+def test_no_model_is_called_as_what_means_more_than_one(name: str, key: str) -> None:
+    own = "" if key == "name" else 'name = "a"\n'
+    Path("llmrr.toml").write_text(
+        f'[[models]]\n{own}{key} = "{name}"\nsource = "builtin:mini"\n'
+    )
+    with pytest.raises(BadConfig, match=rf"{key}: {re.escape(name)} .*, and is no model's name"):
+        config.load()
 
 
 def test_a_name_that_stands_twice() -> None:

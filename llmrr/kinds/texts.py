@@ -1,10 +1,18 @@
 """Texts: names, addresses, commands, messages, and tables of them."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from llmrr.kinds.base import Kind
 from llmrr.prompts import role_problem
+
+# What clients of the server mean by them, so that no model can be called so.
+RESERVED: Final[Mapping[str, str]] = {
+    "auto": "leaves the choice to the router, and is no model's name",
+    "*": "stands for all names that mean nothing, and is no model's name",
+}
 
 
 def _matching(expected: str, pattern: str) -> Kind:
@@ -29,6 +37,8 @@ def _name(value: object, _folder: Path) -> object:
         raise ValueError
     if value.startswith("-"):
         raise ValueError
+    if value in RESERVED:
+        raise ValueError(f"{value} {RESERVED[value]}")
     return value
 
 
