@@ -428,6 +428,21 @@ def test_sources_are_known_whether_or_not_they_can_run(source: str, provider: st
     assert (model.source, model.provider) == (source, provider)
 
 
+@pytest.mark.parametrize(("table", "hint"), [
+    ('[serve.keys.t]\nenv = "{}"', 'env = "NAME" names'),
+    ('[serve.keys.t]\nkey = "{}"', 'env = "NAME" names'),
+    ('[[models]]\nname = "a"\nsource = "openai:a"\noptions = {{ api_key_env = "{}" }}',
+     'api_key_env = "NAME" names'),
+    ('[[models]]\nname = "a"\nsource = "openai:a"\noptions = {{ headers_env = {{ X = "{}" }} }}',
+     'headers_env = { HEADER = "NAME" } names'),
+])  # fmt: skip
+def test_the_cure_for_a_key_is_what_may_stand_there(table: str, hint: str) -> None:
+    key = "sk-0123456789abcdefghij"
+    Path("llmrr.toml").write_text(table.format(key))
+    (problem,) = config.check(Path("llmrr.toml"))
+    assert problem.hint.startswith(hint) and key not in problem.message + problem.hint
+
+
 @pytest.mark.parametrize("name", ["auto", "*"])
 @pytest.mark.parametrize("key", ["name", "group"])
 def test_no_model_is_called_as_what_means_more_than_one(name: str, key: str) -> None:
