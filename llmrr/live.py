@@ -144,7 +144,8 @@ class Live:
             self._is_broken = False
         except (LlmrrError, OSError) as error:
             self._is_broken = True
-            self._warn(f"the last good configuration stays in use: {error}")
+            hint = f" ({error.hint})" if isinstance(error, LlmrrError) and error.hint else ""
+            self._warn(f"the last good configuration stays in use: {error}{hint}")
         finally:
             self._lock.release()
 

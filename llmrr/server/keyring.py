@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from llmrr.config import Config
+from llmrr.config.agreeing import agree_line
 from llmrr.engines.remote.keys import keep_line, lookup
 from llmrr.errors import BadConfig, LlmrrError, Unreachable, UsageError
 from llmrr.keys import is_sendable
@@ -52,7 +53,7 @@ class Keyring:
         for file in config.untrusted_keys():
             raise BadConfig(
                 f"{file} lets others into the server, and nobody agreed to that",
-                f"llmrr config trust {file}",
+                agree_line(file),
             )
         known = {caller.name: caller for _, caller in before._entries} if before else {}
         entries: list[tuple[str, Caller]] = []

@@ -18,6 +18,7 @@ from llmrr import cluster
 from llmrr.cluster import Replicas
 from llmrr.config import Config
 from llmrr.errors import LlmrrError
+from llmrr.protocols.base import message_of
 from llmrr.router import Router
 from llmrr.server import aliases, allocating, hosting
 from llmrr.server.security import Security
@@ -134,7 +135,7 @@ class _Deployed:
                 self.bring()
                 note("the replicas have the new configuration")
         except LlmrrError as error:
-            note(f"the last good configuration stays in use: {error}")
+            note(f"the last good configuration stays in use: {message_of(error)}")
         except RuntimeError as error:  # of Ray, where none of them comes up
             self.is_waiting = False
             note(f"the replicas cannot be renewed: {str(error).partition(chr(10))[0]}")
