@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from llmrr.catalogue import BUILTIN
 from llmrr.config import Config
-from llmrr.errors import BadConfig, NotFound, UsageError
+from llmrr.errors import BadConfig, LlmrrError, NotFound, UsageError
 from llmrr.router import Router
 from llmrr.settings import Setting
 
@@ -45,27 +45,33 @@ def meant(name: str, known: frozenset[str]) -> str | None:
     return next((one for one in tries if one in known), None)
 
 
-def require(config: Config, installed: Iterable[str]) -> None:
-    """Raise ``NotFound`` for an alias of a model that there is not; ``UsageError``, of a file
+def wrong(config: Config, installed: Iterable[str]) -> Iterator[LlmrrError]:
+    """``NotFound`` for each alias of a model that there is not; ``UsageError``, of a file
     ``BadConfig``, for one that is the name of another model."""
     setting, known = config.settings[_KEY], frozenset(names(config, installed))
     own = {AUTO, *configured(config)}
     for alias, model in of(config).items():
         if alias.removesuffix(":latest") in own or alias in own:
-            raise _taken(alias, model, setting)
-        if model != AUTO and not meant(model, known):
-            raise NotFound(
+            yield _taken(alias, model, setting)
+        elif model != AUTO and not meant(model, known):
+            yield NotFound(
                 f'the alias {alias} stands for "{model}", and no model has this name here',
                 "llmrr list; a file or an address takes a name in [[models]], or by llmrr "
                 "import --name",
             )
 
 
+def installed(router: Router) -> list[str]:
+    """The names of what is installed."""
+    return [entry.label for entry in router.catalogue.entries()]
+
+
 def hold(router: Router) -> None:
-    """Raise what ``require`` does; from now on a changed file that would is refused."""
+    """Raise what is ``wrong``; from now on a changed file of which something is, is refused."""
 
     def check(config: Config) -> None:
-        require(config, [entry.label for entry in router.catalogue.entries()])
+        for error in wrong(config, installed(router)):
+            raise error
 
     check(router.config)
     router.require(check)

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Final, cast
 
 from llmrr.config import Config
@@ -65,18 +66,33 @@ class Security:
             logger.warning("the keys of the configuration can be used, and are in use")
 
     def _read(self, config: Config, before: Keyring | None) -> tuple[Keyring, Origins]:
+        require(config, self._host, self._variables)
         keyring = Keyring.of(config, self._variables, before, self._begun)
-        if not keyring and not is_here(self._host):
-            raise BadConfig(
-                f"{self._host} can be reached by others, and there is no key that lets them in",
-                "llmrr serve --api-key-env NAME, or [serve.keys.NAME]",
-            )
-        if not config.is_agreed("serve.origins"):
-            file = config.settings["serve.origins"].where or ""
-            raise BadConfig(
-                f"{file} lets pages of other sites ask, and nobody agreed to that",
-                agree_line(file),
-            )
         hosts, sites = (cast("Iterable[str]", config.value(f"serve.{name}"))
                         for name in ("hosts", "origins"))  # fmt: skip
         return keyring, Origins(self._host, hosts, sites)
+
+
+def require(config: Config, host: str, variables: Sequence[str] = ()) -> None:
+    """Raise ``BadConfig`` for what a server at ``host`` never begins with, whatever its keys are:
+    ``refused``."""
+    for error in refused(config, host, variables):
+        raise error
+
+
+def refused(config: Config, host: str, variables: Sequence[str] = ()) -> Iterator[BadConfig]:
+    """What nobody agreed to, and that there is no key where others can reach the server."""
+    for file in config.untrusted_keys():
+        yield _untrusted(file, "lets others into the server")
+    if not config.is_agreed("serve.origins"):
+        where = str(config.settings["serve.origins"].where)
+        yield _untrusted(where, "lets pages of other sites ask")
+    if not variables and not config.keys and not is_here(host):
+        yield BadConfig(
+            f"{host} can be reached by others, and there is no key that lets them in",
+            "llmrr serve --api-key-env NAME, or [serve.keys.NAME]",
+        )
+
+
+def _untrusted(file: Path | str, does: str) -> BadConfig:
+    return BadConfig(f"{file} {does}, and nobody agreed to that", agree_line(file))

@@ -97,7 +97,7 @@ class Service:
     def _names_here(self) -> frozenset[str]:
         at, names = self._names
         if time.monotonic() - at > NAMES_FRESH_S or not names:
-            installed = (entry.label for entry in self.router.catalogue.entries())
+            installed = aliases.installed(self.router)
             names = frozenset(aliases.names(self.router.config, installed))
             self._names = time.monotonic(), names
         return names
