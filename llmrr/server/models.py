@@ -29,7 +29,8 @@ async def listed(request: Request) -> Response:
 
 
 async def one(request: Request) -> Response:
-    """``GET /v1/models/{name}``: slashes and colons may be in a name."""
+    """``GET /v1/models/{name}``, under the name that is asked for, whatever it stands for: slashes
+    and colons may be in it."""
     name = request.path_params["name"]
     if not name:
         return await listed(request)
@@ -40,8 +41,8 @@ async def one(request: Request) -> Response:
     if found is None:
         raise callers.no_model(name)
     if ANTHROPICS in request.headers:
-        found = anthropic.model(found["id"], found["created"])
-    return JSONResponse(found)
+        return JSONResponse(anthropic.model(name, found["created"]))
+    return JSONResponse({**found, "id": name})
 
 
 def _all(service: Service) -> Iterator[dict[str, Any]]:
