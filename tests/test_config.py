@@ -1043,6 +1043,7 @@ def test_rollback_leaves_the_files_of_other_projects(
         ("[memory]\nthreshold = 0.9\nhigh = 0.5\n", "threshold = 0.9 is above memory.high = 0.5"),
         ("[[models]]\nname = 'a'\nsource = 'file:./a.gguf'\n", "llmrr.toml, line 3)"),
         ("\nenv_file = 'gone.env'\n", "llmrr.toml, line 2)"),
+        ("[serve]\norigins = ['localhost:3000']\n", "'localhost:3000' is no site such as http://"),
     ],
 )
 def test_check_never_says_that_nothing_is_wrong_where_something_is(
@@ -1074,6 +1075,11 @@ def test_nor_where_it_is_in_the_environment(
         ('preload = ["zz"]\n', "preload = zz: there is no model"),
         ('[cache]\nsemantic = { model = "zz" }\n', "cache.semantic.model = zz: there is no model"),
         ("[cache]\nsemantic = { threshold = 0.9 }\n", "has no effect without cache.semantic.model"),
+        ("[serve.keys.team]\nenv = 'TEAM'\n", "lets others into the server, and nobody agreed"),
+        ("[serve]\norigins = 'https://a.example'\n", "lets pages of other sites ask, and nobody"),
+        ("[serve]\nhost = '0.0.0.0'\n", "there is no key that lets them in"),
+        ("[serve]\naliases = { a = 'zz' }\n", 'the alias a stands for "zz"'),
+        ("[serve]\naliases = { auto = 'builtin:mini' }\n", "auto leaves the choice"),
     ],
 )
 def test_check_tells_what_will_not_work(text: str, note: str, typed: Typed) -> None:

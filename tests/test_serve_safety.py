@@ -16,6 +16,7 @@ from test_serve_queue import until
 
 from llmrr import database, stats, trust
 from llmrr.cluster import Replicas
+from llmrr.config import check
 from llmrr.config.agreeing import agreements
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.router import Router
@@ -104,9 +105,11 @@ def test_pages_of_the_sites_that_are_listed_may_ask():
 
 @pytest.mark.parametrize("site", ["*", "localhost", "http://*", "http://a/b", "null"])
 def test_what_is_no_site_is_refused(site):
-    router = Router({**MINI, "serve": {"origins": [site]}})
-    with closing(router), pytest.raises(BadConfig, match="is no site"):
-        Security(lambda: router.config, "127.0.0.1")
+    with pytest.raises(BadConfig, match="is no site"):
+        Router({**MINI, "serve": {"origins": [site]}})
+    Path("llmrr.toml").write_text(f'[serve]\norigins = ["http://localhost:3000", "{site}"]\n')
+    (problem,) = check(Path("llmrr.toml"))
+    assert "is no site" in problem.message and "line 2" in problem.message
 
 
 def test_a_projects_file_lets_no_site_ask_by_itself():

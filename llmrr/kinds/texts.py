@@ -77,6 +77,26 @@ def _url(value: object, _folder: Path) -> object:
     return value.rstrip("/")
 
 
+def _sites(value: object, _folder: Path) -> object:
+    sites = [one.strip() for one in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(sites, list) or not all(isinstance(one, str) for one in sites):
+        raise ValueError
+    return tuple(dict.fromkeys(map(_site, sites)))
+
+
+def _site(text: str) -> str:
+    """A site as a browser names it.
+
+    >>> _site("HTTP://LocalHost:3000/")
+    'http://localhost:3000'
+    """
+    found = text.strip().lower().removesuffix("/")
+    scheme, mark, host = found.partition("://")
+    if not (scheme and mark and host) or set("/*? ").intersection(host):
+        raise ValueError(f"{text!r} is no site such as http://localhost:3000")
+    return found
+
+
 def _command(value: object, _folder: Path) -> object:
     """A command line as its words."""
     import shlex
@@ -103,6 +123,7 @@ def _variables(value: object, folder: Path) -> object:
 
 
 TEXT = Kind("a text that is not empty", _text)
+SITES = Kind("a site as a browser names it, or a list of such", _sites)
 NAME = Kind("a name without spaces that does not begin with -", _name)
 STOP = Kind("a text or a list of texts, none empty", _stop)
 TEXTS = Kind("a table of texts", _texts)
