@@ -7,8 +7,10 @@ from serving import ASKED, serving
 
 from llmrr.errors import ConnectionFailed, EngineFailed, NotFound
 from llmrr.router import Router
-from llmrr.server import hiding
+from llmrr.server import callers, hiding
+from llmrr.server.keyring import hashed
 
+MANAGER, GUEST = "the-key-of-the-manager-1", "the-key-of-a-guest-42"
 ASKS = [
     ("/v1/chat/completions", {"messages": ASKED}),
     ("/v1/chat/completions", {"messages": ASKED, "stream": True}),
@@ -70,3 +72,26 @@ def test_a_failure_here_is_told_without_its_path_and_any_other_as_it_is():
     assert hiding.told(away) is away
     named = NotFound('there is no model "/etc/passwd" here')
     assert hiding.told(named) is named
+
+
+def test_a_key_that_may_not_manage_reads_no_path_in_the_history(tmp_path):
+    (tmp_path / "cut.gguf").write_bytes(b"GGUF")
+    keys = {"manager": {"hash": hashed(MANAGER), "may_manage": True},
+            "guest": {"hash": hashed(GUEST)}}  # fmt: skip
+    models = [{"name": "cut", "source": f"file:{tmp_path}/cut.gguf"}]
+    with serving(Router(models=models, serve={"keys": keys})) as served:
+        for key, shown in ((GUEST, False), (MANAGER, True)):
+            headers = {"x-api-key": key}
+            asked = {"model": "cut", "messages": ASKED}
+            assert served.ask("/v1/chat/completions", asked, headers=headers).status == 500
+            for path in ("/page/runs", "/page/runs/1"):
+                said = served.ask(path, headers=headers).body.decode()
+                assert "DamagedFile" in said and (str(tmp_path) in said) is shown
+
+
+def test_the_reasons_of_both_sides_of_a_migration_name_no_file():
+    other = {"side": "new", "rejected": [{"name": "/a/b", "why": "/srv/x.gguf is damaged"}]}
+    migration = {"other": other, "why": "the new side failed (/srv/x)", "failed": {"new": "/srv/x"}}
+    facts = {"candidates": [], "rejected": [], "asked": [], "migration": migration}
+    said = str(callers.visible(facts))
+    assert "/srv" not in said and "/a/b" in said

@@ -12,11 +12,10 @@ from typing import Any
 
 from llmrr.errors import NotFound
 from llmrr.server.refusals import KeyLimit
-from llmrr.server.whereabouts import has_path
+from llmrr.server.whereabouts import without_paths
 from llmrr.tomlfile import KeyRules
 
 DAY_S = 86400.0
-_ELSEWHERE = "it cannot be used: llmrr route on the server's machine says why"
 UNLIMITED = KeyRules()
 
 
@@ -164,10 +163,8 @@ def visible(decision: Mapping[str, Any]) -> dict[str, Any]:
     found["asked"] = [one for one in decision["asked"] if may_use(one)]
     for name in ("candidates", "rejected"):
         found[name] = [one for one in decision[name] if may_use(one["name"])]
-    found["rejected"] = [
-        {**one, "why": _ELSEWHERE} if has_path(one["why"]) else one for one in found["rejected"]
-    ]
-    return found
+    told: dict[str, Any] = without_paths(found)
+    return told
 
 
 def require_model(model: str) -> None:
