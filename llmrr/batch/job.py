@@ -19,8 +19,17 @@ from llmrr.batch.lines import Line
 from llmrr.batch.replies import Mark, Reply
 from llmrr.errors import CheckFailed, NotFound, Unreachable, UsageError
 
-HELD: Final = 16  # lines in a row that nobody could be asked: then it is no matter of the lines
+HELD: Final = 16  # lines from one that is refused on: then it is no matter of the lines
 _COMPARED: Final = 1 << 20  # ids that are remembered, to tell of one that comes twice
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """An id that stands on two lines of the input, and which those are."""
+
+    custom_id: str
+    first: int
+    second: int
 
 
 class Outcome(NamedTuple):
@@ -50,7 +59,8 @@ class Job:
 class Summary:
     """How far it is: ``lines`` of the input, None where that is not known before its end; of those
     that are ``answered`` and that ``failed``, ``resumed`` were there before. The tokens are those
-    of the rest; ``repeated`` are ids that stood on an earlier line."""
+    of the rest; ``repeated`` are ids that stood on an earlier line, ``repeat`` the first of them.
+    """
 
     lines: int | None
     answered: int = 0
@@ -60,6 +70,7 @@ class Summary:
     completion_tokens: int = 0
     seconds: float = 0.0
     repeated: int = 0
+    repeat: Repeat | None = None
     output: str = "-"
     errors: str | None = None
 
@@ -144,7 +155,8 @@ def run(
 
 
 class _Written:
-    """What is written, and the last lines in a row that nobody could be asked, which are not yet.
+    """What is written, and the last lines from one on that was refused, which are not yet: they are
+    where another one is answered.
     """
 
     def __init__(
@@ -152,30 +164,37 @@ class _Written:
     ) -> None:
         self._out, self._summary, self._told = out, summary, told
         self._held: deque[tuple[Line, Outcome]] = deque()
-        self._ids: set[int] = set()
+        self._ids: dict[int, int] = {}  # hash, and the line it stood on first
         self._reached = False
 
     def add(self, line: Line, outcome: Outcome) -> None:
-        """Write a line, or hold it. Raises ``Unreachable``."""
+        """Write a line, or hold it. Raises ``Unreachable``: a line that nobody could be asked is
+        not written, and so none behind it."""
+        reply = outcome.reply
+        if reply.is_lost:
+            self._stop(reply)
         self._held.append((line, outcome))
-        if not outcome.reply.is_lost:
-            self._reached = self._reached or outcome.reply.status is not None
+        refused = self._held[0][1].reply
+        is_told = not reply.is_refused and reply.status is not None
+        self._reached = self._reached or is_told
+        if is_told or not refused.is_refused:
             self._flush()
         elif len(self._held) >= HELD:
-            self._stop(outcome.reply)
+            self._stop(refused)
 
     def finish(self) -> None:
-        """There are no more. Raises ``Unreachable`` where nobody was reached at all."""
+        """There are no more. Raises ``Unreachable`` where all that could be asked was refused."""
         if self._held and not self._reached:
-            self._stop(self._held[-1][1].reply)
+            self._stop(self._held[0][1].reply)
         self._flush()
 
     def _stop(self, reply: Reply) -> None:
         said = (reply.body or {}).get("error") or {}
         why = reply.message or (said.get("message") if isinstance(said, dict) else "")
+        is_kept = self._summary.output != "-"
         raise Unreachable(
-            f"the batch stops after {self._summary.done} lines: {why}",
-            "the same command goes on from there",
+            f"the batch stops after {self._summary.done:,} lines: {why}",
+            "the same command goes on from there" if is_kept else "name OUT, to go on from there",
         )
 
     def _flush(self) -> None:
@@ -183,16 +202,17 @@ class _Written:
             line, (custom_id, reply) = self._held[0]
             self._out.write(line, custom_id, reply)
             self._held.popleft()
-            self._compare(custom_id)
+            self._compare(custom_id, line.number)
             self._summary.add(reply)
             self._told(self._summary)
 
-    def _compare(self, custom_id: str | None) -> None:
+    def _compare(self, custom_id: str | None, number: int) -> None:
         if custom_id is None or len(self._ids) >= _COMPARED:
             return
-        key = hash(custom_id)
-        self._summary.repeated += key in self._ids
-        self._ids.add(key)
+        first = self._ids.setdefault(hash(custom_id), number)
+        if first != number:
+            self._summary.repeated += 1
+            self._summary.repeat = self._summary.repeat or Repeat(custom_id, first, number)
 
 
 class _Stream:

@@ -10,7 +10,14 @@ from llmrr.batch.items import CHAT, COMPLETIONS, RESPONSES, Item
 from llmrr.batch.replies import OK, Reply
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.several import together
-from llmrr.errors import LlmrrError, NotFound, Unreachable
+from llmrr.errors import (
+    AuthenticationFailed,
+    BreakerOpen,
+    BrokenStream,
+    LlmrrError,
+    NotFound,
+    Unreachable,
+)
 from llmrr.protocols import base, openai
 from llmrr.protocols.base import Answered, Asked, Writer
 from llmrr.protocols.openai import embeddings, responses
@@ -52,14 +59,16 @@ class LocalAsker:
     def __call__(self, item: Item) -> Reply:
         """The answer; what goes wrong with it as a server would say it."""
         try:
-            return Reply(OK, self._body(item), f"req_{uuid.uuid4().hex}")
+            return Reply(OK, self._answered(item), f"req_{uuid.uuid4().hex}")
         except Exception as error:
             status = base.status_of(error)
             body = openai.error(error, status)
             if not isinstance(error, LlmrrError):
                 body["error"]["message"] = f"this is a bug in llmrr: {type(error).__name__}"
             given = f"req_{uuid.uuid4().hex}"
-            return Reply(status, body, given, is_lost=isinstance(error, Unreachable))
+            is_refused = isinstance(error, AuthenticationFailed)
+            is_lost = isinstance(error, Unreachable | BreakerOpen) and not is_refused
+            return Reply(status, body, given, is_lost=is_lost, is_refused=is_refused)
 
     def close(self) -> None:
         """Stop what is under way."""
@@ -68,6 +77,12 @@ class LocalAsker:
             left = tuple(self._under_way)
         for answer in left:
             answer.cancel()
+
+    def _answered(self, item: Item) -> Mapping[str, Any]:
+        try:
+            return self._body(item)
+        except BrokenStream:  # the router asks no second time once there was text
+            return self._body(item)
 
     def _body(self, item: Item) -> Mapping[str, Any]:
         if item.url == CHAT:
