@@ -775,8 +775,12 @@ def backed(
         f'options = {{ base_url = "{echo.address}/v1", api_key_env = "ECHO_KEY" }}\n'
     )
     write(tmp_path / "in.jsonl", *(request(f"r{n}", model="far") for n in range(5)))
-    more = ("--parallel", "1", "--no-log", "--no-cache")
-    return lambda: typed("batch", str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl"), *more)
+    files = (str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl"))
+
+    def run(parallel: int = 1) -> Any:
+        return typed("batch", *files, "--no-log", "--no-cache", "--parallel", str(parallel))
+
+    return run
 
 
 def test_a_backend_that_is_left_alone_for_a_while_loses_no_line(
@@ -788,8 +792,11 @@ def test_a_backend_that_is_left_alone_for_a_while_loses_no_line(
     seen = backed()
     assert (seen.code, "the breaker of far is open" in seen.err) == (6, True)
     assert [row["custom_id"] for row in read(tmp_path / "out.jsonl")] == ["r0", "r1"]
-    monkeypatch.setenv("LLMRR_BREAKER__COOLDOWN", "0.001")
-    assert backed().code == 9
+    monkeypatch.setenv("LLMRR_BREAKER__COOLDOWN", "0.5")
+    time.sleep(0.5)
+    echo.late_s = 0.1
+    seen = backed(3)
+    assert seen.code == 9, seen.err
     assert [row["response"]["status_code"] for row in read(tmp_path / "out.jsonl")] == [
         503, 503, 200, 200, 200,
     ]  # fmt: skip

@@ -27,6 +27,7 @@ from llmrr.types import Chunk, Request
 
 AUTO: Final = "auto"  # leaves the choice to the router, as `llmrr serve` has it
 # A model is loaded once for many lines at once, and not anew for each that is longer.
+TRIED_S: Final = 0.05  # between two looks at what came of the request that tries a model
 OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
 
 
@@ -79,10 +80,18 @@ class LocalAsker:
             answer.cancel()
 
     def _answered(self, item: Item) -> Mapping[str, Any]:
-        try:
-            return self._body(item)
-        except BrokenStream:  # the router asks no second time once there was text
-            return self._body(item)
+        broke = False
+        while True:
+            try:
+                return self._body(item)
+            except BreakerOpen as error:
+                if not error.is_tried or self._over:
+                    raise
+                time.sleep(TRIED_S)
+            except BrokenStream:  # the router asks no second time once there was text
+                if broke:
+                    raise
+                broke = True
 
     def _body(self, item: Item) -> Mapping[str, Any]:
         if item.url == CHAT:
