@@ -307,6 +307,32 @@ def test_a_refused_key_stops_the_batch_and_is_not_told(
     assert (tmp_path / "out.jsonl").read_bytes() == b""
 
 
+def test_a_key_that_expires_costs_no_line(
+    batch: Callable[..., Any], echo: Echo, tmp_path: Path
+) -> None:
+    rows = [request(f"r{n}", temperature=9 if n == 1 else 1) for n in range(60)]
+    write(tmp_path / "in.jsonl", *rows)
+    echo.faults.extend([Fault()] * 8 + [Fault(401)] * 90)
+    seen = batch("--parallel", "4")
+    codes = {row["response"]["status_code"] for row in read(tmp_path / "out.jsonl")}
+    assert (seen.code, codes <= {200, 400}) == (6, True)
+    echo.faults.clear()
+    assert (batch("--json").code, len(set(echo.said.elements()))) == (9, 59)
+    statuses = [row["response"]["status_code"] for row in read(tmp_path / "out.jsonl")]
+    assert statuses == [200, 400, *[200] * 58]
+
+
+def test_what_a_key_may_not_is_told_by_its_line(
+    batch: Callable[..., Any], echo: Echo, tmp_path: Path
+) -> None:
+    write(tmp_path / "in.jsonl", *(request(f"r{n}") for n in range(120)))
+    echo.faults.extend([Fault(403), Fault()] * 40)
+    echo.late_s = 0.02
+    assert batch("--parallel", "48").code == 9
+    statuses = Counter(row["response"]["status_code"] for row in read(tmp_path / "out.jsonl"))
+    assert statuses == {200: 80, 403: 40}
+
+
 def test_bodies_take_what_is_stated_for_all(
     batch: Callable[..., Any], echo: Echo, tmp_path: Path
 ) -> None:

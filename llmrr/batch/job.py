@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shlex
 import sys
 import time
@@ -19,7 +20,7 @@ from llmrr.batch.lines import Line
 from llmrr.batch.replies import Mark, Reply
 from llmrr.errors import CheckFailed, NotFound, Unreachable, UsageError
 
-HELD: Final = 16  # lines from one that is refused on: then it is no matter of the lines
+HELD: Final = 16  # lines in a row from one that is refused on: then it is no matter of the lines
 _COMPARED: Final = 1 << 20  # ids that are remembered, to tell of one that comes twice
 
 
@@ -33,10 +34,17 @@ class Repeat:
 
 
 class Outcome(NamedTuple):
-    """What came of a line."""
+    """What came of a line, and from when to when it was asked."""
 
     custom_id: str | None
     reply: Reply
+    began: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def shows(self) -> bool:
+        """Whether it shows that others are answered."""
+        return self.reply.status is not None and not self.reply.is_refused
 
 
 # How lines are answered: several at once, in their order.
@@ -59,8 +67,7 @@ class Job:
 class Summary:
     """How far it is: ``lines`` of the input, None where that is not known before its end; of those
     that are ``answered`` and that ``failed``, ``resumed`` were there before. The tokens are those
-    of the rest; ``repeated`` are ids that stood on an earlier line, ``repeat`` the first of them.
-    """
+    of the rest; ``repeated`` ids stood on an earlier line, the first of them is ``repeat``."""
 
     lines: int | None
     answered: int = 0
@@ -103,7 +110,8 @@ def answered(
     found = items.parse(line)
     if isinstance(found, Fault):
         return Outcome(found.custom_id, Reply(None, code=found.code, message=found.message))
-    return Outcome(found.custom_id, ask(defaults.applied(found)))
+    began = time.time()
+    return Outcome(found.custom_id, ask(defaults.applied(found)), began, time.time())
 
 
 def weight(line: Line) -> int:
@@ -156,8 +164,7 @@ def run(
 
 class _Written:
     """What is written, and the last lines from one on that was refused, which are not yet: they are
-    where another one is answered.
-    """
+    where another one is answered that was asked after that."""
 
     def __init__(
         self, out: _Out, summary: Summary, told: Callable[[Summary], None]
@@ -165,7 +172,8 @@ class _Written:
         self._out, self._summary, self._told = out, summary, told
         self._held: deque[tuple[Line, Outcome]] = deque()
         self._ids: dict[int, int] = {}  # hash, and the line it stood on first
-        self._reached = False
+        self._row = 0  # that many last ones were not answered
+        self._shown = 0.0  # when the last of those was asked that are answered
 
     def add(self, line: Line, outcome: Outcome) -> None:
         """Write a line, or hold it. Raises ``Unreachable``: a line that nobody could be asked is
@@ -174,19 +182,18 @@ class _Written:
         if reply.is_lost:
             self._stop(reply)
         self._held.append((line, outcome))
-        refused = self._held[0][1].reply
-        is_told = not reply.is_refused and reply.status is not None
-        self._reached = self._reached or is_told
-        if is_told or not refused.is_refused:
-            self._flush()
-        elif len(self._held) >= HELD:
-            self._stop(refused)
+        if outcome.shows:
+            self._shown = max(self._shown, outcome.began)
+        self._flush(self._shown)
+        self._row = 0 if outcome.shows or not self._held else self._row + 1
+        if self._row >= HELD:
+            self._stop(self._held[0][1].reply)
 
     def finish(self) -> None:
         """There are no more. Raises ``Unreachable`` where all that could be asked was refused."""
-        if self._held and not self._reached:
+        if self._held and not self._shown:
             self._stop(self._held[0][1].reply)
-        self._flush()
+        self._flush(math.inf)
 
     def _stop(self, reply: Reply) -> None:
         said = (reply.body or {}).get("error") or {}
@@ -197,9 +204,12 @@ class _Written:
             "the same command goes on from there" if is_kept else "name OUT, to go on from there",
         )
 
-    def _flush(self) -> None:
+    def _flush(self, until: float) -> None:
+        """Write what is held, to one that was refused no earlier than that."""
         while self._held:
-            line, (custom_id, reply) = self._held[0]
+            line, (custom_id, reply, _, ended) = self._held[0]
+            if reply.is_refused and ended >= until:
+                return
             self._out.write(line, custom_id, reply)
             self._held.popleft()
             self._compare(custom_id, line.number)
