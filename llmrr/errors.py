@@ -206,7 +206,12 @@ class BrokenStream(EngineFailed):
 
 
 class BreakerOpen(EngineFailed):
-    """A model is not asked for a while, for having failed as often as [breaker] says."""
+    """A model is not asked for a while, for having failed as often as [breaker] says. ``is_tried``
+    where another request shows soon, or has shown by now, whether it may be again."""
+
+    def __init__(self, message: str, hint: str = "", *, is_tried: bool = False) -> None:
+        super().__init__(message, hint)
+        self.is_tried = is_tried
 
 
 class BadConfig(LlmrrError):

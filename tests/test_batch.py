@@ -56,6 +56,20 @@ class Echo(OpenAIServer):
         return super().whole(path, body, Said((f"echo {text}",)))
 
 
+class Dying(Echo):
+    """Dies over the first line, once the second one is answered."""
+
+    def whole(self, path: str, body: Any, said: Said) -> Any:
+        if body["messages"][-1]["content"] != "r0":
+            return super().whole(path, body, said)
+        while not self.said["r1"]:
+            time.sleep(0.001)
+        self.faults.extend([Fault(drops=True)] * 100)
+        self._listener.shutdown()
+        self._listener.server_close()
+        raise ConnectionResetError
+
+
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Echo]:
     monkeypatch.setenv("ECHO_KEY", KEY)
@@ -235,15 +249,89 @@ def test_a_server_that_is_not_there_makes_no_lines(
     assert "stops after 0 lines" in seen.err
 
 
+def test_a_line_that_nobody_could_be_asked_is_not_written_whatever_others_are(
+    typed: Typed, echo: Echo, tmp_path: Path
+) -> None:
+    rows = [request(f"r{n}") for n in range(3)]
+    source = str(write(tmp_path / "in.jsonl", rows[0], rows[1], b"no JSON\n", rows[2]))
+    out = tmp_path / "out.jsonl"
+
+    def run(server: Echo, *more: str) -> Any:
+        place = ("--url", server.address, "--api-key-env", "ECHO_KEY", "--parallel", "2")
+        return typed("batch", source, str(out), *place, *more)
+
+    with Dying() as dying:
+        seen = run(dying)
+        assert (seen.code, "stops after 0 lines" in seen.err) == (6, True)
+        assert (out.read_bytes(), dying.said["r1"]) == (b"", 1)
+        assert (run(dying).code, out.read_bytes()) == (6, b"")  # nobody is asked at all
+    assert run(echo, "--json").json["failed"] == 1  # and at another address
+    assert [row["custom_id"] for row in read(out)] == ["r0", "r1", None, "r2"]
+    assert [echo.said[f"r{n}"] for n in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("faults", [[Fault(502)], [Fault(drops=True)] * 2])
+@pytest.mark.parametrize("health", [200, 502])
+def test_a_proxy_without_a_server_behind_it_is_nobody(
+    batch: Callable[..., Any], echo: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    faults: list[Fault], health: int,
+) -> None:  # fmt: skip
+    def looked_at(handler: Any) -> None:
+        handler._json(health, {})
+
+    monkeypatch.setattr(echo._listener.RequestHandlerClass, "do_GET", looked_at, raising=False)
+    monkeypatch.setenv("LLMRR_RETRY__ATTEMPTS", "1")
+    write(tmp_path / "in.jsonl", *(request(f"r{n}") for n in range(4)))
+    echo.faults.extend([Fault(), *faults])  # a kept connection that drops is no fault
+    seen = batch("--parallel", "1")
+    names = [row["custom_id"] for row in read(tmp_path / "out.jsonl")]
+    if health == 200:  # then it was this line's own
+        assert (seen.code, names) == (9, ["r0", "r1", "r2", "r3"])
+        return
+    assert (seen.code, names) == (6, ["r0"])
+    echo.faults.clear()
+    assert batch("--parallel", "1").code == 0
+    assert [text_of(row) for row in read(tmp_path / "out.jsonl")] == [
+        f"echo r{n}" for n in range(4)
+    ]
+
+
 def test_a_refused_key_stops_the_batch_and_is_not_told(
     batch: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ECHO_KEY", "sk-wrong-0123456789abcdef")
-    write(tmp_path / "in.jsonl", request("one"))
+    write(tmp_path / "in.jsonl", request("one"), b"no JSON\n")
     seen = batch()
     assert seen.code == 6
     assert "sk-wrong-0123456789abcdef" not in seen.err
     assert (tmp_path / "out.jsonl").read_bytes() == b""
+
+
+def test_a_key_that_expires_costs_no_line(
+    batch: Callable[..., Any], echo: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMRR_RETRY__INITIAL_DELAY", "0.1")
+    write(tmp_path / "in.jsonl", *(request(f"r{n}") for n in range(40)))
+    echo.faults.extend([Fault(429)] + [Fault()] * 7 + [Fault(401)] * 60)
+    seen = batch("--parallel", "8")  # an early line is asked again when later ones are answered
+    before = {row["response"]["status_code"] for row in read(tmp_path / "out.jsonl")}
+    assert (seen.code, before <= {200}) == (6, True)
+    echo.faults.clear()
+    assert batch().code == 0
+    assert [text_of(row) for row in read(tmp_path / "out.jsonl")] == [
+        f"echo r{n}" for n in range(40)
+    ]
+
+
+def test_what_a_key_may_not_is_told_by_its_line(
+    batch: Callable[..., Any], echo: Echo, tmp_path: Path
+) -> None:
+    write(tmp_path / "in.jsonl", *(request(f"r{n}") for n in range(120)))
+    echo.faults.extend([Fault(403), Fault()] * 40)
+    echo.late_s = 0.02
+    assert batch("--parallel", "48").code == 9
+    statuses = Counter(row["response"]["status_code"] for row in read(tmp_path / "out.jsonl"))
+    assert statuses == {200: 80, 403: 40}
 
 
 def test_bodies_take_what_is_stated_for_all(
@@ -270,6 +358,8 @@ def test_bodies_take_what_is_stated_for_all(
     )  # fmt: skip
     ids = [row["custom_id"] for row in read(tmp_path / "out.jsonl")]
     assert ids == ["line-1", "b", "line-3", "d"]
+    given = [row["response"]["request_id"] for row in read(tmp_path / "out.jsonl")]
+    assert len({one for one in given if one.startswith("req_")}) == 4
 
 
 def test_windows_lines_blank_lines_and_a_byte_order_mark(
@@ -360,7 +450,7 @@ def test_an_id_that_comes_twice_is_answered_twice_and_told(
 ) -> None:
     write(tmp_path / "in.jsonl", request("a", "1"), request("b"), request("a", "2"))
     seen = batch()
-    assert (seen.code, "earlier line too: 1 times" in seen.err) == (0, True)
+    assert (seen.code, 'line 3 has the custom_id of line 1, "a"' in seen.err) == (0, True)
     rows = read(tmp_path / "out.jsonl")
     assert [text_of(row) for row in rows] == ["echo 1", "echo b", "echo 2"]
 
@@ -443,16 +533,19 @@ def test_a_kill_loses_and_repeats_no_line(echo: Echo, tmp_path: Path) -> None:
     assert [text_of(row) for row in good] == [f"echo {row['custom_id']}" for row in good]
 
 
-def test_ctrl_c_leaves_what_can_be_gone_on_with(echo: Echo, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_is_ended_says_that_it_can_be_gone_on_with(
+    echo: Echo, tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
     write(tmp_path / "in.jsonl", *(request(f"r{n}") for n in range(40)))
     echo.held_after = 10
     process = spawn(tmp_path, echo)
     while len(echo.seen) <= 12:
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, said = process.communicate(timeout=20)
-    assert (process.returncode, b"the same command goes on" in said) == (130, True)
+    assert (process.returncode, b"the same command goes on" in said) == (code, True)
     assert b"Traceback" not in said
     echo.gate.set()
     process = spawn(tmp_path, echo)
@@ -693,6 +786,55 @@ def test_lines_go_to_several_backends_and_one_that_falls_loses_none(
         assert seen.code == 0
         assert [row["custom_id"] for row in read(out)] == [f"r{n}" for n in range(60)]
         assert len(echo.seen) > len(other.seen) >= 8
+
+
+@pytest.fixture
+def backed(
+    typed: Typed, echo: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """``llmrr batch`` by a model of the configuration, which the echo is behind."""
+    from llmrr import config
+
+    monkeypatch.setenv("LLMRR_RETRY__ATTEMPTS", "1")
+    config.user_file().parent.mkdir(parents=True, exist_ok=True)
+    config.user_file().write_text(
+        f'version = 1\n[[models]]\nname = "far"\nsource = "openai:{MODEL}"\n'
+        f'options = {{ base_url = "{echo.address}/v1", api_key_env = "ECHO_KEY" }}\n'
+    )
+    write(tmp_path / "in.jsonl", *(request(f"r{n}", model="far") for n in range(5)))
+    files = (str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl"))
+
+    def run(parallel: int = 1) -> Any:
+        return typed("batch", *files, "--no-log", "--no-cache", "--parallel", str(parallel))
+
+    return run
+
+
+def test_a_backend_that_is_left_alone_for_a_while_loses_no_line(
+    backed: Callable[..., Any], echo: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMRR_BREAKER__FAILURES", "2")
+    monkeypatch.setenv("LLMRR_BREAKER__COOLDOWN", "3600")
+    echo.faults.extend([Fault(500)] * 2)
+    seen = backed()
+    assert (seen.code, "the breaker of far is open" in seen.err) == (6, True)
+    assert [row["custom_id"] for row in read(tmp_path / "out.jsonl")] == ["r0", "r1"]
+    monkeypatch.setenv("LLMRR_BREAKER__COOLDOWN", "0.5")
+    time.sleep(0.5)
+    echo.late_s = 0.1
+    seen = backed(3)
+    assert seen.code == 9, seen.err
+    assert [row["response"]["status_code"] for row in read(tmp_path / "out.jsonl")] == [
+        503, 503, 200, 200, 200,
+    ]  # fmt: skip
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(
+    backed: Callable[..., Any], echo: Echo, tmp_path: Path
+) -> None:
+    echo.faults.append(Fault(after=2))
+    assert backed().code == 0
+    assert len(echo.seen) == 6
 
 
 def fall(server: Echo) -> None:

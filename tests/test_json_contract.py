@@ -89,7 +89,7 @@ def test_batch(typed: Typed, engine: FakeEngine, tmp_path: Path) -> None:
     found = typed("batch", str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl"), "--json").json
     assert set(found) == {
         "lines", "answered", "failed", "resumed", "prompt_tokens", "completion_tokens", "seconds",
-        "repeated", "output", "errors",
+        "repeated", "repeat", "output", "errors",
     }  # fmt: skip
 
 

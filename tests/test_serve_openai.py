@@ -609,7 +609,9 @@ def test_what_items_have_besides_counts_too():
 
 def test_vectors_of_texts_and_of_tokens(served):
     path, names = "/v1/embeddings", ("The capital", "of France")
-    said = served.ask(path, {"model": "gpt-4o", "input": list(names)}).json()
+    told = served.ask(path, {"model": "gpt-4o", "input": list(names)})
+    assert told.headers["x-request-id"].startswith("req_")
+    said = told.json()
     assert [one["index"] for one in said["data"]] == [0, 1]
     assert said["model"] == "gpt-4o"
     vocab = served.service.router.open("small").model.vocab

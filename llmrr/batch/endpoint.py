@@ -6,24 +6,36 @@ import os
 import re
 import threading
 import time
+import uuid
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from llmrr.batch.items import Item
 from llmrr.batch.replies import OK, Reply
 from llmrr.config import Config
-from llmrr.engines.remote import faults
+from llmrr.engines.remote import checking, faults
 from llmrr.engines.remote.client import Call, Client, Whole
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.keys import Headers, key_for
-from llmrr.errors import LlmrrError, RateLimited, Unreachable, UsageError, masked
+from llmrr.errors import (
+    BrokenStream,
+    LlmrrError,
+    Overloaded,
+    RateLimited,
+    TimedOut,
+    Unreachable,
+    UsageError,
+    masked,
+)
 from llmrr.routing.chain import RetryRules, delay
 from llmrr.types import Endpoint
 
 # Headers under which servers say which request it was.
 _IDS: Final = ("x-request-id", "request-id")
+# What a line fails with by itself, or because a proxy has nobody behind it any more.
+_UNCLEAR: Final = (BrokenStream, Overloaded, TimedOut)
 
 
 class Place(NamedTuple):
@@ -50,6 +62,7 @@ class EndpointAsker:
             (key.secret,) if key else (), "look at the server, or at --url",
         )  # fmt: skip
         self._headers = Headers(authorization=f"Bearer {key.secret}") if key else Headers()
+        self._patience = cast(float, value("health.timeout"))
         self._rules = RetryRules(**{name: value(f"retry.{name}") for name in RetryRules._fields})
         self._client = Client(self._base, self._party)
         self._stopped = threading.Event()
@@ -103,11 +116,12 @@ class EndpointAsker:
         return None if most is not None and passed + seconds > most else seconds
 
     def _reply(self, whole: Whole | None, error: LlmrrError | None) -> Reply:
-        is_lost = isinstance(error, Unreachable)
         if whole is None:
             assert error is not None
-            return Reply(None, code=_code(error), message=error.message, is_lost=is_lost)
-        given = next((whole.headers[name] for name in _IDS if name in whole.headers), "")
+            said = error.message
+            return Reply(None, code=_code(error), message=said, is_lost=self._is_away(error))
+        named = (whole.headers[name] for name in _IDS if name in whole.headers)
+        given = next(named, "") or f"req_{uuid.uuid4().hex}"
         document = _object(whole.body)
         if error is None and document is None:
             said = "the answer is no JSON object"
@@ -115,7 +129,18 @@ class EndpointAsker:
         if error is not None:
             told = {"error": {"message": error.message, "type": _code(error)}}
             document = told if document is None else self._clean(document)
-        return Reply(whole.status, document, given, is_lost=is_lost)
+        is_refused = isinstance(error, Unreachable)
+        is_lost = error is not None and not is_refused and self._is_away(error)
+        return Reply(whole.status, document, given, is_lost=is_lost, is_refused=is_refused)
+
+    def _is_away(self, error: LlmrrError) -> bool:
+        """Whether nobody is there to be asked, whatever the line is; the server is asked where the
+        error does not say."""
+        if not isinstance(error, _UNCLEAR):
+            return isinstance(error, Unreachable)
+        return not self._stopped.is_set() and bool(
+            checking.check(self._endpoint, self._patience).why
+        )
 
     def _clean(self, value: Any) -> Any:
         """What a server complains of, without the key that it may repeat."""

@@ -114,9 +114,9 @@ def _wrong(found: Mapping[str, Any]) -> tuple[str, str] | None:
     if not isinstance(found["body"], dict):
         return "invalid_type", "body is no object"
     if found.get("method", "POST") != "POST":
-        return "invalid_method", f"method is {_shown(found['method'])}, and only POST is known"
+        return "invalid_method", f"method is {shown(found['method'])}, and only POST is known"
     if found["url"] not in URLS:
-        return "invalid_url", f"url is {_shown(found['url'])}; known are {', '.join(URLS)}"
+        return "invalid_url", f"url is {shown(found['url'])}; known are {', '.join(URLS)}"
     return None
 
 
@@ -144,6 +144,7 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """What stands in a line, short."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:79] + "…"

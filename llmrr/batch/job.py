@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shlex
 import sys
 import time
@@ -19,15 +20,31 @@ from llmrr.batch.lines import Line
 from llmrr.batch.replies import Mark, Reply
 from llmrr.errors import CheckFailed, NotFound, Unreachable, UsageError
 
-HELD: Final = 16  # lines in a row that nobody could be asked: then it is no matter of the lines
+HELD: Final = 16  # lines in a row from one that is refused on: then it is no matter of the lines
 _COMPARED: Final = 1 << 20  # ids that are remembered, to tell of one that comes twice
 
 
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """An id that stands on two lines of the input, and which those are."""
+
+    custom_id: str
+    first: int
+    second: int
+
+
 class Outcome(NamedTuple):
-    """What came of a line."""
+    """What came of a line, and from when to when it was asked."""
 
     custom_id: str | None
     reply: Reply
+    began: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def shows(self) -> bool:
+        """Whether it shows that others are answered."""
+        return self.reply.status is not None and not self.reply.is_refused
 
 
 # How lines are answered: several at once, in their order.
@@ -50,7 +67,7 @@ class Job:
 class Summary:
     """How far it is: ``lines`` of the input, None where that is not known before its end; of those
     that are ``answered`` and that ``failed``, ``resumed`` were there before. The tokens are those
-    of the rest; ``repeated`` are ids that stood on an earlier line."""
+    of the rest; ``repeated`` ids stood on an earlier line, the first of them is ``repeat``."""
 
     lines: int | None
     answered: int = 0
@@ -60,6 +77,7 @@ class Summary:
     completion_tokens: int = 0
     seconds: float = 0.0
     repeated: int = 0
+    repeat: Repeat | None = None
     output: str = "-"
     errors: str | None = None
 
@@ -92,7 +110,8 @@ def answered(
     found = items.parse(line)
     if isinstance(found, Fault):
         return Outcome(found.custom_id, Reply(None, code=found.code, message=found.message))
-    return Outcome(found.custom_id, ask(defaults.applied(found)))
+    began = time.time()
+    return Outcome(found.custom_id, ask(defaults.applied(found)), began, time.time())
 
 
 def weight(line: Line) -> int:
@@ -144,55 +163,66 @@ def run(
 
 
 class _Written:
-    """What is written, and the last lines in a row that nobody could be asked, which are not yet.
-    """
+    """What is written, and the last lines from one on that was refused, which are not yet: they are
+    where another one is answered that was asked after that."""
 
     def __init__(
         self, out: _Out, summary: Summary, told: Callable[[Summary], None]
     ) -> None:
         self._out, self._summary, self._told = out, summary, told
         self._held: deque[tuple[Line, Outcome]] = deque()
-        self._ids: set[int] = set()
-        self._reached = False
+        self._ids: dict[int, int] = {}  # hash, and the line it stood on first
+        self._row = 0  # that many last ones were not answered
+        self._shown = 0.0  # when the last of those was asked that are answered
 
     def add(self, line: Line, outcome: Outcome) -> None:
-        """Write a line, or hold it. Raises ``Unreachable``."""
+        """Write a line, or hold it. Raises ``Unreachable``: a line that nobody could be asked is
+        not written, and so none behind it."""
+        reply = outcome.reply
+        if reply.is_lost:
+            self._stop(reply)
         self._held.append((line, outcome))
-        if not outcome.reply.is_lost:
-            self._reached = self._reached or outcome.reply.status is not None
-            self._flush()
-        elif len(self._held) >= HELD:
-            self._stop(outcome.reply)
+        if outcome.shows:
+            self._shown = max(self._shown, outcome.began)
+        self._flush(self._shown)
+        self._row = 0 if outcome.shows or not self._held else self._row + 1
+        if self._row >= HELD:
+            self._stop(self._held[0][1].reply)
 
     def finish(self) -> None:
-        """There are no more. Raises ``Unreachable`` where nobody was reached at all."""
-        if self._held and not self._reached:
-            self._stop(self._held[-1][1].reply)
-        self._flush()
+        """There are no more. Raises ``Unreachable`` where all that could be asked was refused."""
+        if self._held and not self._shown:
+            self._stop(self._held[0][1].reply)
+        self._flush(math.inf)
 
     def _stop(self, reply: Reply) -> None:
         said = (reply.body or {}).get("error") or {}
         why = reply.message or (said.get("message") if isinstance(said, dict) else "")
+        is_kept = self._summary.output != "-"
         raise Unreachable(
-            f"the batch stops after {self._summary.done} lines: {why}",
-            "the same command goes on from there",
+            f"the batch stops after {self._summary.done:,} lines: {why}",
+            "the same command goes on from there" if is_kept else "name OUT, to go on from there",
         )
 
-    def _flush(self) -> None:
+    def _flush(self, until: float) -> None:
+        """Write what is held, to one that was refused no earlier than that."""
         while self._held:
-            line, (custom_id, reply) = self._held[0]
+            line, (custom_id, reply, _, ended) = self._held[0]
+            if reply.is_refused and ended >= until:
+                return
             self._out.write(line, custom_id, reply)
             self._held.popleft()
-            self._compare(custom_id)
+            self._compare(custom_id, line.number)
             self._summary.add(reply)
             self._told(self._summary)
 
-    def _compare(self, custom_id: str | None) -> None:
+    def _compare(self, custom_id: str | None, number: int) -> None:
         if custom_id is None or len(self._ids) >= _COMPARED:
             return
-        key = hash(custom_id)
-        self._summary.repeated += key in self._ids
-        self._ids.add(key)
+        first = self._ids.setdefault(hash(custom_id), number)
+        if first != number:
+            self._summary.repeated += 1
+            self._summary.repeat = self._summary.repeat or Repeat(custom_id, first, number)
 
 
 class _Stream:

@@ -10,7 +10,14 @@ from llmrr.batch.items import CHAT, COMPLETIONS, RESPONSES, Item
 from llmrr.batch.replies import OK, Reply
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.several import together
-from llmrr.errors import LlmrrError, NotFound, Unreachable
+from llmrr.errors import (
+    AuthenticationFailed,
+    BreakerOpen,
+    BrokenStream,
+    LlmrrError,
+    NotFound,
+    Unreachable,
+)
 from llmrr.protocols import base, openai
 from llmrr.protocols.base import Answered, Asked, Writer
 from llmrr.protocols.openai import embeddings, responses
@@ -20,6 +27,7 @@ from llmrr.types import Chunk, Request
 
 AUTO: Final = "auto"  # leaves the choice to the router, as `llmrr serve` has it
 # A model is loaded once for many lines at once, and not anew for each that is longer.
+TRIED_S: Final = 0.05  # between two looks at what came of the request that tries a model
 OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
 
 
@@ -52,14 +60,16 @@ class LocalAsker:
     def __call__(self, item: Item) -> Reply:
         """The answer; what goes wrong with it as a server would say it."""
         try:
-            return Reply(OK, self._body(item), f"req_{uuid.uuid4().hex}")
+            return Reply(OK, self._answered(item), f"req_{uuid.uuid4().hex}")
         except Exception as error:
             status = base.status_of(error)
             body = openai.error(error, status)
             if not isinstance(error, LlmrrError):
                 body["error"]["message"] = f"this is a bug in llmrr: {type(error).__name__}"
             given = f"req_{uuid.uuid4().hex}"
-            return Reply(status, body, given, is_lost=isinstance(error, Unreachable))
+            is_refused = isinstance(error, AuthenticationFailed)
+            is_lost = isinstance(error, Unreachable | BreakerOpen) and not is_refused
+            return Reply(status, body, given, is_lost=is_lost, is_refused=is_refused)
 
     def close(self) -> None:
         """Stop what is under way."""
@@ -68,6 +78,20 @@ class LocalAsker:
             left = tuple(self._under_way)
         for answer in left:
             answer.cancel()
+
+    def _answered(self, item: Item) -> Mapping[str, Any]:
+        broke = False
+        while True:
+            try:
+                return self._body(item)
+            except BreakerOpen as error:
+                if not error.is_tried or self._over:
+                    raise
+                time.sleep(TRIED_S)
+            except BrokenStream:  # the router asks no second time once there was text
+                if broke:
+                    raise
+                broke = True
 
     def _body(self, item: Item) -> Mapping[str, Any]:
         if item.url == CHAT:

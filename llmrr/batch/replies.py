@@ -24,7 +24,8 @@ _HEAD: Final = re.compile(
 
 class Reply(NamedTuple):
     """What came of a request: a status with a body; or no ``status``, and why. ``is_lost`` where
-    nobody could be asked, which is no matter of this line."""
+    nobody could be asked, which is no matter of this line and never written; ``is_refused`` where
+    what others are told has to say whether it is one."""
 
     status: int | None
     body: Mapping[str, Any] | None = None
@@ -32,6 +33,7 @@ class Reply(NamedTuple):
     code: str = ""
     message: str = ""
     is_lost: bool = False
+    is_refused: bool = False
 
     @property
     def is_answered(self) -> bool:

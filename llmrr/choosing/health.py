@@ -115,7 +115,7 @@ def refusal(
     when = "one request is trying it" if health.probing else f"it is tried again in {left:.0f} s"
     return BreakerOpen(
         f"the breaker of {name} is open after {health.tripped} failures in a row{said}",
-        f"{when}; another model can be named",
+        f"{when}; another model can be named", is_tried=not left,
     )
 
 

@@ -1,5 +1,6 @@
 """What ``llmrr batch`` does, between the command line and the batch."""
 
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, Final, NamedTuple, cast
 from llmrr import cluster, parameters, paths
 from llmrr.batch import job, ordering
 from llmrr.batch.endpoint import EndpointAsker, Place
-from llmrr.batch.items import Defaults
+from llmrr.batch.items import Defaults, shown
 from llmrr.batch.local import How, LocalAsker
 from llmrr.cli import output, readiness
 from llmrr.cli.answers import CLEAR_LINE
@@ -68,9 +69,12 @@ def run(router: Router, asked: Asked) -> job.Summary:
     how = How(asked.strategy, asked.cache, asked.log, loading, asked.engine)
     counting = Counting()
     defaults = Defaults(asked.model, asked.system, stated)
-    with _answering(router, asked, how, defaults) as answering, counting:
-        stdout = output.binary() if work.output is None else None
-        return job.run(work, answering, stdout=stdout, told=counting.show)
+    try:
+        with _answering(router, asked, how, defaults) as answering, counting, _terminated():
+            stdout = output.binary() if work.output is None else None
+            return job.run(work, answering, stdout=stdout, told=counting.show)
+    except _Terminated:
+        raise SystemExit(128 + signal.SIGTERM) from None
 
 
 def _require(asked: Asked) -> None:
@@ -94,25 +98,38 @@ def _stated(sampling: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, 
 
 
 def _job(asked: Asked, stated: Mapping[str, Any]) -> job.Job:
-    names = ("model", "system", "strategy", "engine", "url")
+    names = ("model", "system", "strategy", "engine")
+    same = {name: getattr(asked, name) for name in names}
     return job.Job(
         None if asked.source == "-" else paths.expanded(asked.source),
         None if asked.target == "-" else paths.expanded(asked.target),
         paths.expanded(asked.errors) if asked.errors else None,
-        {**{name: getattr(asked, name) for name in names}, **stated},
+        {**same, "served": asked.url is not None, **stated},  # wherever that is by now
         asked.force,
     )
 
 
 def finish(summary: job.Summary, *, json: bool) -> None:
     """Tell what came of it. Raises ``CheckFailed`` where lines failed."""
-    if summary.repeated:
-        output.note(f"a custom_id stood on an earlier line too: {summary.repeated:,} times")
+    if summary.repeat:
+        output.note(repeated(summary.repeat, summary.repeated))
     if json:
         output.document({**asdict(summary), "lines": summary.done})
     elif not summary.failed:
         output.note(told(summary))
     job.require(summary)
+
+
+def repeated(first: job.Repeat, count: int) -> str:
+    """What is told of ids that come again.
+
+    >>> repeated(job.Repeat("a", 1, 3), 1)
+    'line 3 has the custom_id of line 1, "a"'
+    >>> repeated(job.Repeat("a", 1, 3), 2000)
+    'line 3 has the custom_id of line 1, "a"; 2,000 lines have that of an earlier one'
+    """
+    said = f"line {first.second} has the custom_id of line {first.first}, {shown(first.custom_id)}"
+    return said if count == 1 else f"{said}; {count:,} lines have that of an earlier one"
 
 
 def told(summary: job.Summary) -> str:
@@ -159,6 +176,24 @@ def _asker(router: Router, asked: Asked, how: How) -> EndpointAsker | LocalAsker
     return LocalAsker(router.watch_backends(), how)
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM."""
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """Have SIGTERM end what is done as Ctrl-C does; a second one ends it at once."""
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class Counting:
     """A line on a terminal's stderr that counts."""
 
@@ -174,7 +209,8 @@ class Counting:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._shown:
             output.stderr(CLEAR_LINE)
-        if kind is KeyboardInterrupt and self._last is not None and self._last.output != "-":
+        is_ended = kind is not None and issubclass(kind, KeyboardInterrupt)
+        if is_ended and self._last is not None and self._last.output != "-":
             done = self._last.done
             output.note(f"lines answered: {done:,}; the same command goes on from there")
 

@@ -1,6 +1,8 @@
 """Why a candidate cannot take a request. What is to be said is put together when it is asked for.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from llmrr.errors import (
@@ -58,7 +60,7 @@ _TEXTS = {
     "{2}",
     "probing": "its breaker is open: one request is trying it{2}",
 }
-_ERRORS: dict[str, type[LlmrrError]] = {
+_ERRORS: dict[str, Callable[[str], LlmrrError]] = {
     "context": ContextOverflow,
     "vectors": Unsupported,
     "writes": Unsupported,
@@ -66,7 +68,7 @@ _ERRORS: dict[str, type[LlmrrError]] = {
     "tag": NotFound,
     "flag": NotFound,
     "breaker": BreakerOpen,
-    "probing": BreakerOpen,
+    "probing": partial(BreakerOpen, is_tried=True),
 }
 
 

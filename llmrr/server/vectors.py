@@ -8,7 +8,7 @@ from llmrr.engines.remote.providers import PROVIDERS
 from llmrr.kinds import split_source
 from llmrr.protocols.fields import BadField
 from llmrr.protocols.openai import embeddings
-from llmrr.server import reading
+from llmrr.server import ids, reading
 from llmrr.server.aliases import AUTO
 from llmrr.server.leaving import while_there
 from llmrr.server.openai_paths import EMBEDDING_PATH
@@ -34,7 +34,8 @@ async def embed(request: Request) -> Response:
     told = embeddings.vectors(
         wanted, found.vectors, wanted.model or found.model.name, found.usage
     )
-    return as_json(told, {"x-llmrr-model": plain(found.model.name)})
+    named = {"x-request-id": f"req_{ids.new()}", "x-llmrr-model": plain(found.model.name)}
+    return as_json(told, named)
 
 
 def _require_own_tokens(service: Service, wanted: embeddings.Wanted) -> None:
