@@ -60,7 +60,9 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
                 allocating.settle()
                 output.note(f"listening on {where}")
 
-            server = hosting.server(service, ready, host=host, variables=variables)
+            server = hosting.server(
+                service, ready, host=host, variables=variables, tell=output.note
+            )
             service.require_aliases()
             service.prepare()
             with lending.lent(router, where, lambda: server.handle_exit(signal.SIGTERM, None)):
