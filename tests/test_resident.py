@@ -1003,7 +1003,9 @@ def test_a_run_uses_the_models_of_a_server(typed: Typed) -> None:
             assert (seen.code, "no run has left a model loaded" in seen.err) == (1, True)
             assert typed("stop", MINI).out == f"{MINI}\n"
             assert typed("ps", "--json").json[0]["models"] == []
-            assert typed("stop", "--all", "--json").json["ended"] == [server.pid]
+            seen = typed("stop", "--all", "--json")
+            assert seen.json["ended"] == [server.pid]
+            assert f"the server at {address} was ended (process {server.pid})\n" in seen.err
             assert server.wait(20) == 0
             assert places.sockets() == []
         finally:

@@ -92,7 +92,7 @@ def _variables(value: object, folder: Path) -> object:
     return dict(value)
 
 
-TEXT = Kind("a text that is not empty", _text)
+TEXT = Kind("a text with something in it", _text)
 NAME = Kind("a name without spaces that does not begin with -", _name)
 STOP = Kind("a text or a list of texts, none empty", _stop)
 TEXTS = Kind("a table of texts", _texts)
