@@ -355,11 +355,13 @@ def test_an_answer_is_cancelled(kept: Kept, engine: FakeEngine, tiny: Path, slow
         stream = model.generate(ASKED)
         assert next(stream).text == "a"
         assert not stream.ready(0.05)
+        assert kept.service.under_way() == 1
         stream.cancel()
         stream.cancel()
         assert [one.finish_reason for one in stream] == ["cancelled"]
         slow.go.set()
         assert [one.text for one in model.generate(ASKED)] == ["next", ""]
+        until(lambda: kept.service.under_way() == 0)
 
 
 def test_who_leaves_frees_model_and_answer(

@@ -22,12 +22,15 @@ from typing import Any
 
 import pytest
 from serving import ASKED
+from serving import MINI as MODEL
 from test_serve_queue import until
 
 from llmrr import paths
 from llmrr.engines.resident import places
 from llmrr.errors import LlmrrError
+from llmrr.router import Router
 from llmrr.server import allocating, hosting
+from llmrr.server.service import Service
 
 MINI = '[[models]]\nname = "small"\nsource = "builtin:mini"\n[batching]\nmax_batch_size = 1\n'
 LONG = {"model": "small", "prompt": "a", "n": 128, "stream": True, "ignore_eos": True}
@@ -132,6 +135,28 @@ def test_what_takes_too_long_is_stopped(flags, signals):
         assert served.said.endswith(f"{told}llmrr: 1 answer is stopped\n"), served.said
         assert code == (130 if signal.SIGINT in signals else 0)
         assert "Traceback" not in served.said
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_end_waits_for_answers_to_runs_too(again):
+    service, ready, ended, told = Service(Router(MODEL)), threading.Event(), threading.Event(), []
+    server = hosting.server(service, ready.set, tell=told.append)
+    server.lent = lambda: 0 if ended.is_set() else 2
+    with closing(service), hosting.listener("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        assert ready.wait(30)
+        server.handle_exit(signal.SIGTERM, None)
+        until(lambda: told)
+        assert thread.is_alive()
+        if again:
+            server.handle_exit(signal.SIGTERM, None)
+        else:
+            ended.set()
+        thread.join(30)
+        assert not thread.is_alive()
+    waits = "ending: 2 answers under way, 30 seconds at most; Ctrl-C again cuts them"
+    assert told == [waits, *["2 answers are stopped"] * again]
 
 
 def test_a_file_that_changed_holds_and_a_bad_one_does_not():

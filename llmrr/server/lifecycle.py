@@ -20,6 +20,7 @@ from llmrr.errors import EngineFailed
 from llmrr.server.connection import Connection
 from llmrr.server.service import Service
 
+LOOK_S: Final = 0.05  # between two looks whether the answers to runs have ended
 SETTLE_S: Final = 2.0  # for what was stopped to say so
 _TICKS: Final = 10  # of uvicorn, a second
 _HEADERS: Final = [
@@ -29,7 +30,8 @@ _HEADERS: Final = [
 
 class Server(uvicorn.Server):
     """A service that listens. ``ended_by`` is the signal that ended it, if any did; ``tell`` is
-    told what its end waits for, and cuts."""
+    told what its end waits for, and cuts; ``lent`` says how many answers it gives besides those
+    over HTTP, which its end waits for too."""
 
     def __init__(
         self, service: Service, app: ASGIApp, ready: Callable[[], None], limits: Mapping[str, Any],
@@ -38,6 +40,7 @@ class Server(uvicorn.Server):
         self._service, self._ready, self._tell = service, ready, tell
         self._drain = float(limits["timeout_graceful_shutdown"])
         self.ended_by: int | None = None
+        self.lent: Callable[[], int] = int
         super().__init__(uvicorn.Config(
             app, loop="auto", http=Connection, ws="none", lifespan="off", log_config=None,
             access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=75,
@@ -61,14 +64,19 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: Any = None) -> None:
         self._service.is_draining = True
-        if (count := len(self._service.under_way)) and not self.force_exit:
+        if (count := len(self._service.under_way) + self.lent()) and not self.force_exit:
             self._tell(waiting(count, self._drain))
-        timer = asyncio.get_running_loop().call_later(self._drain, self._stop)
+        loop = asyncio.get_running_loop()
+        timer, until = loop.call_later(self._drain, self._stop), loop.time() + self._drain
         try:
             await super().shutdown(sockets)
             if tasks := self.server_state.tasks:
                 self._stop()
                 await asyncio.wait(tuple(tasks), timeout=SETTLE_S)
+            while self.lent() and not self.force_exit and loop.time() < until:
+                await asyncio.sleep(LOOK_S)
+            if left := self.lent():
+                self._tell(stopped(left))
         finally:
             timer.cancel()
             self._hush()
