@@ -54,6 +54,12 @@ def test_no_verb_hides_a_command() -> None:
         (["chats", "hi"], "llmrr chat hi"),
         (["hlep"], "llmrr help"),
         (["run", "-m"], "llmrr run --help"),
+        (["-y"], "llmrr --help"),
+        (["migrate", "-y"], "llmrr migrate --help"),
+        (["migrate", "apply", "-y"], "llmrr migrate apply --help"),
+        (["migrate", "apply", ".", "--target"], "llmrr migrate apply --help"),
+        (["logs", "search", "--target", "x"], "llmrr logs search --help"),
+        (["keys", "rm", "--force=1", "A"], "llmrr keys rm --help"),
     ],
 )
 def test_the_line_that_does_it_here(typed: Typed, args: list[str], line: str) -> None:

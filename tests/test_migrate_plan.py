@@ -789,7 +789,11 @@ def test_the_command_shows_the_pinned_shape_and_a_difference(typed: Typed) -> No
     found = typed("migrate", "plan", "llm.json", "--json").json
     assert {"id", "toml", "actions", "warnings", "checklist"} <= set(found)
     assert tomllib.loads(found["toml"])["models"][0]["source"] == "openai:gpt-4"
-    assert found["actions"][0] == {"do": "write-config", "path": str(Path("llmrr.toml").absolute())}
+    called = [[str(Path("llm.json").resolve()), "langchain-legacy", "gpt-4", "gpt-4"]]
+    assert found["actions"][0] == {
+        "do": "write-config", "path": str(Path("llmrr.toml").absolute()),
+        "detail": {"called": called},
+    }  # fmt: skip
     assert typed("migrate", "plan", "llm.json", "--json").json == found
     seen = typed("migrate", "plan", "llm.json", "-O", "p.json")
     assert "+source = \"openai:gpt-4\"\n" in seen.out

@@ -179,7 +179,10 @@ def test_a_new_side_that_fails_more_often_does_not_pass(
     assert "50.0 % above 0.0 %" in found.err
     assert KEY not in found.out + found.err
     served.faults.extend([warm, *[Fault(400, "bad", "no")] * 2])
-    validated(typed, *args, "--max-error-increase", "0.5")
+    page = validated(typed, *args, "--max-error-increase", "0.5", "-O", "report.md").out
+    [said] = [line for line in page.splitlines() if "side fails at" in line]
+    assert said.startswith("only the new side fails at: ")
+    assert f"- {said}\n" in Path("report.md").read_text()
 
 
 def test_no_breaker_holds_requests_back(typed: Typed, served: OpenAIServer) -> None:
@@ -493,6 +496,9 @@ def test_figures_of_known_latencies() -> None:
     assert figures.performance(trials, seed=1) == found
     sound = figures.reliability(trials)
     assert sound.new_error_rate == pytest.approx(1 / 3) and sound.differing == ("x",)
+    assert (sound.only_old, sound.only_new) == ((), ("x",))
+    swapped = figures.reliability([Trial(one.case, one.new, one.old) for one in trials])
+    assert (swapped.only_old, swapped.only_new) == (("x",), ())
     assert figures.performance([], seed=1).ratio is None
 
 
@@ -675,7 +681,9 @@ def test_what_is_over_long_is_for_each_side_and_asked_once(
     found = validated(typed, "--old-command", lengths, "--samples", "8", *EASY, "--json").json
     read = sorted(map(int, Path("seen").read_text().split()))
     assert read[-1] == 12_000_000 and read[-2] < 100
-    assert sorted(found["reliability"]["differing"]) == ["empty", "missing", "over-long"]
+    sound = found["reliability"]
+    assert sorted(sound["only_new"]) == ["empty", "missing", "over-long"] and not sound["only_old"]
+    assert sound["differing"] == sound["only_new"]
     assert found["performance"]["new_warm_up"] > 0 and found["performance"]["old_warm_up"] is None
     (over_long,) = (one for one in cases.builtin() if one.is_over_long)
     assert len(over_long.sized(512).text) == 2048

@@ -132,14 +132,15 @@ def refusal(args: Sequence[str], commands: Sequence[str]) -> UsageError:
 
 
 def no_such_option(
-    args: Sequence[str], option: str, possibilities: Sequence[str] | None
+    args: Sequence[str], option: str, possibilities: Sequence[str] | None, help_line: str
 ) -> UsageError:
-    """The error for an unknown option; a prompt that begins with ``-`` is answered with ``--``.
+    """The error for an unknown option, where nothing better is known with the line that shows the
+    options; a prompt that begins with ``-`` is answered with ``--``.
 
-    >>> no_such_option(["run", "-5 plus 3"], "-5", None).hint
+    >>> no_such_option(["run", "-5 plus 3"], "-5", None, "llmrr run --help").hint
     "llmrr run -- '-5 plus 3'"
-    >>> no_such_option(["serve", "--max-num-seqs=4"], "--max-num-seqs", None).hint
-    'llmrr serve --parallel N'
+    >>> no_such_option(["serve", "--draft=4"], "--draft", None, "llmrr serve --help").hint
+    'llmrr serve --speculate N'
     """
     word = next((arg for arg in args if arg.startswith(option)), option)
     if re.search(r"\s", word) or re.match(r"-[\d.]", word):
@@ -157,7 +158,6 @@ def no_such_option(
     if args and args[0] == "serve" and (typed := word.partition("=")[0]) in SERVERS:
         said = f'there is no option "{typed}": llmrr serve has another way'
         return UsageError(said, SERVERS[typed])
-    command = f"llmrr {args[0]}" if args and not args[0].startswith("-") else "llmrr"
     plain = option.lstrip("-").replace("-", "_").lower()
     name = parameters.FOREIGN.get(plain, plain)
     if args and args[0] in _OPTIONED and name in parameters.known_options():
@@ -165,7 +165,7 @@ def no_such_option(
         return UsageError(said, f"-o {name} VALUE")
     near = " or ".join(get_close_matches(option, possibilities or (), n=1, cutoff=0.0))
     said = f'there is no option "{option}"' + (f"; did you mean {near}?" if near else "")
-    return UsageError(said, f"{command} --help")
+    return UsageError(said, help_line)
 
 
 def extra_words(args: Sequence[str]) -> str | None:

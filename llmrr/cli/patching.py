@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from llmrr import paths as folders
 from llmrr.cli import migrating, output
 from llmrr.errors import LlmrrError, UsageError
 from llmrr.migrate import planning
 
 if TYPE_CHECKING:
     from llmrr.migrate.patches import Patch
-    from llmrr.migrate.planning import Wishes
+    from llmrr.migrate.planning import Plan, Wishes
 
 
 _SERVER: Final = "llmrr serve has to run at that address (--serve-url names another)"
@@ -53,5 +54,16 @@ def _made(
         raise UsageError("no path is named to change code in", "llmrr migrate plan --patch .")
     address, place = patches.server_url(url), planning.target_of(target)
     artefacts = scan(paths, kind=kind).artefacts
-    called = planning.called(artefacts, place, wanted, address)
+    names = planning.known(_applied(), place)
+    called = planning.called(artefacts, place, wanted, address, names)
     return patches.make(planning.wanted(artefacts, wanted), called, how, address)
+
+
+def _applied() -> "list[Plan]":
+    """The plans that were applied and stand, the newest last."""
+    from llmrr.migrate.applying import records
+
+    if not folders.database_file().exists():
+        return []
+    with migrating.database() as connection:
+        return [one.plan for one in records.migrations(connection) if one.state == "done"]

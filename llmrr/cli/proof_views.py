@@ -61,8 +61,9 @@ def _remarks(page: Page, facts: Facts) -> Iterator[str]:
         yield f"similarity by embeddings is not known: {facts['similarity_unknown']}"
     if facts["accuracy"]["failed"]:
         yield f"{facts['accuracy']['failed']} not judged, and left out: {facts['accuracy']['why']}"
-    if not sound["same_failures"]:
-        yield f"only one side fails at: {', '.join(sound['differing'])}"
+    for side in ("old", "new"):
+        if names := sound[f"only_{side}"]:
+            yield f"only the {side} side fails at: {', '.join(names)}"
     for one in sound["errors"]:
         yield f"{one['side']} side, {one['count']} times: {one['message']}"
     yield f"{sound['attempts']} requests to each side: {_verdict(facts['passed'])}"

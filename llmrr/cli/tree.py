@@ -190,7 +190,9 @@ def invoke(args: list[str]) -> None:
     except typer.Exit:
         return
     except NoSuchOption as error:
-        raise neighbours.no_such_option(args, error.option_name, error.possibilities) from None
+        raise neighbours.no_such_option(
+            args, error.option_name, error.possibilities, _help_line(error, args)
+        ) from None
     except ClickException as error:
         hint = neighbours.extra_words(args) if "extra argument" in error.format_message() else None
         raise UsageError(_sentence(error), hint or _help_line(error, args)) from None
@@ -254,6 +256,17 @@ def _no_number(kind: re.Match[str]) -> str:
 
 def _help_line(error: ClickException, args: list[str]) -> str:
     context = getattr(error, "ctx", None)
-    # The parser does not say where an option without its value stood.
-    command = "llmrr " + args[0] if args[0] in COMMANDS else "llmrr"
-    return f"{context.command_path if context else command} --help"
+    return f"{context.command_path if context else _path(args)} --help"
+
+
+def _path(args: list[str]) -> str:
+    """The command that the first words name: the parser does not say where an option without its
+    value stood."""
+    command: ClickCommand | None = root()
+    path = ["llmrr"]
+    for word in args:
+        command = command.commands.get(word) if isinstance(command, TyperGroup) else None
+        if command is None:
+            break
+        path.append(word)
+    return " ".join(path)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from llmrr.errors import DamagedFile, UsageError
@@ -21,6 +21,9 @@ from llmrr.migrate.patches.python_code import PythonCode
 from llmrr.migrate.patches.serving import Renamed
 from llmrr.migrate.patches.sheet import Sheet
 from llmrr.migrate.terms.secrets import masked
+
+if TYPE_CHECKING:
+    from llmrr.migrate.planning.naming import Called
 
 HOW: Final = ("serve", "library")
 _KINDS: Final = ("openai-code", "langchain-code", "openai-config-js")
@@ -51,10 +54,10 @@ def server_url(text: str | None) -> str:
 
 
 def make(
-    artefacts: Iterable[Artefact], called: Mapping[tuple[Path, str, str], str], how: str, url: str
+    artefacts: Iterable[Artefact], called: "Called", how: str, url: str
 ) -> Patch:
     """The differences of the files of code among the artefacts. ``called`` is what each model is
-    called in ``llmrr.toml``, by path and kind of its artefact and its name there."""
+    called in ``llmrr.toml``; its warnings are told of the files that are changed."""
     by_path: dict[Path, list[Artefact]] = {}
     keys = set[str]()
     for one in artefacts:
@@ -65,9 +68,10 @@ def make(
     pieces, told = [], list[Notice]()
     for path, found in by_path.items():
         if any(one.kind in _KINDS for one in found):
-            text, notices = _of_file(path, _renamed(found, called), how, url, folder, keys)
+            text, notices = _of_file(path, _renamed(found, called.names), how, url, folder, keys)
             pieces.append(text)
             told += notices if text or notices else [_left(path, _unchanged(found, url))]
+            told += [one for one in called.warnings if text and _is_in(one, path)]
         else:
             told.append(_left(path, f"code of the kind {found[0].kind} is not changed"))
     return Patch("".join(pieces), folder, tuple(dict.fromkeys(told)))
@@ -178,6 +182,10 @@ def _folder(paths: Iterable[Path]) -> Path:
     if all(one.is_relative_to(here) for one in places):
         return here
     return Path(os.path.commonpath([one.parent for one in places]))
+
+
+def _is_in(notice: Notice, path: Path) -> bool:
+    return notice.where == str(path) or notice.where.rpartition(":")[0] == str(path)
 
 
 def _left(path: Path, said: str, line: int | None = None) -> Notice:

@@ -16,7 +16,9 @@ _FORMAT: Final = 1
 class Action:
     """One step of ``apply``.
 
-    ``write-config``: the file ``path`` gets the text ``toml`` of the plan. ``register-model``: the
+    ``write-config``: the file ``path`` gets the text ``toml`` of the plan; ``detail`` has
+    ``called`` (``naming.recorded``) and, for a file that takes the place of one, ``overwrite``.
+    ``register-model``: the
     model ``source`` (of another tool, in place, in its folder ``path``) is entered in the store;
     ``detail`` is ``{"holder": …}``. ``import-cache``: the answers in ``path`` go to the cache or
     the history (``detail``: ``{"kind": …}``). Idempotent, each of them.

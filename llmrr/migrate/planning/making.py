@@ -3,7 +3,7 @@
 import hashlib
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -16,9 +16,10 @@ from llmrr.migrate.applying import checklist
 from llmrr.migrate.artefact import Artefact, Notice
 from llmrr.migrate.merging.served import URL
 from llmrr.migrate.merging.setup import Setup, combined
-from llmrr.migrate.planning import blobs, replacing, sides
+from llmrr.migrate.planning import blobs, naming, replacing, sides
 from llmrr.migrate.planning.data import Action, Plan, identified
-from llmrr.migrate.planning.text import names_in, written
+from llmrr.migrate.planning.naming import NONE_KNOWN, Called, Key
+from llmrr.migrate.planning.text import models_in, names_in, written
 from llmrr.migrate.planning.wishes import NO_WISHES, Wishes, fits, wanted, without
 from llmrr.migrate.terms.secrets import masked
 from llmrr.strategies import parse_strategy
@@ -65,27 +66,31 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     warnings = tuple(replace(one, message=masked(one.message)) for one in warnings)
     plan = Plan(
         "", target, None if content is None else hashlib.sha256(content).hexdigest(), text.toml,
-        (Action("write-config", target), *_registrations(left, setup, target.parent),
-         *_imports(left)),
+        (Action("write-config", target, detail=naming.recorded(
+            setup, names, overwrite=wishes.overwrite and content is not None)),
+         *_registrations(left, setup, target.parent), *_imports(left)),
         warnings, (), tuple((path.absolute(), digest) for path, digest in setup.sources),
     )  # fmt: skip
     return identified(replace(plan, checklist=checklist.planned(plan)))
 
 
 def called(
-    artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES, served: str = URL
-) -> dict[tuple[Path, str, str], str]:
-    """What each model of each artefact is called in the ``llmrr.toml`` that ``make`` plans, by the
-    path and kind of the artefact and its name there; ``served`` is where llmrr answers. Raises
-    what ``make`` does."""
+    artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES, served: str = URL,
+    known: Mapping[Key, str] = NONE_KNOWN,
+) -> Called:
+    """What each model of each artefact is called in ``target``: as a migration that was applied has
+    called it (``known``), while the file has that name, nothing replaces the model now and no new
+    file is begun; else as ``make`` plans it. ``served`` is where llmrr answers. Raises what
+    ``make`` does."""
     target = target.absolute()
-    named = replacing.sources(wishes.replace, target.parent)
-    setup = combined(wanted(artefacts, wishes), target.parent, named, served)
+    left = wanted(artefacts, wishes)
+    setup = combined(left, target.parent, replacing.sources(wishes.replace, target.parent), served)
     content = _content(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
-    setup, _ = _replaced(setup, wishes, target.parent)
+    setup, new = _replaced(setup, wishes, target.parent)
     _, names = _named(setup, before, wishes)
-    return {key: names[one] for key, one in setup.called.items() if one in names}
+    kept = naming.kept(setup, models_in(before), known, new)
+    return naming.called(left, setup, names, kept)
 
 
 def difference(plan: Plan) -> list[str]:

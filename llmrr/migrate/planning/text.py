@@ -57,6 +57,11 @@ def names_in(before: str | None, setup: Setup) -> dict[str, str]:
     return found
 
 
+def models_in(text: str | None) -> set[str]:
+    """The names of the models in a text."""
+    return {str(one.get("name")) for one in _tables(text, "models")}
+
+
 def written(
     before: str | None, setup: Setup, names: Mapping[str, str],
     changes: Sequence[tuple[Place, Any]], stated: Sequence[str] = (),
@@ -67,7 +72,7 @@ def written(
     Raises ``BadConfig`` where the text is written in a way that cannot be added to.
     """
     found = Text(_HEAD if before is None else before, dict(names))
-    there = {str(one.get("name")) for one in _tables(before, "models")}
+    there = models_in(before)
     new = [one for one in setup.models if names[one.name] not in there]
     new = _regrouped(new, before, names, found)
     following = divided(
@@ -100,8 +105,12 @@ def _clashes(
 ) -> Iterator[Notice]:
     for one in new:
         if names[one.name] != one.name:
-            said = f"llmrr.toml has another {one.name}: this one is {names[one.name]}"
-            yield Notice("clash", setup.origins.get(one.name, ""), said)
+            yield clash(setup.origins.get(one.name, ""), one.name, names[one.name])
+
+
+def clash(where: str, name: str, final: str) -> Notice:
+    """That a model is not called as it would be but for what the file has."""
+    return Notice("clash", where, f"llmrr.toml has another {name}: this one is {final}")
 
 
 def _cycles(cut: Iterable[tuple[str, str]], setup: Setup) -> Iterator[Notice]:

@@ -1,7 +1,7 @@
 """What was measured, as numbers. Pure: the seed of the resampling is passed in."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from llmrr.migrate.validating.asking import Trial, same_engine
@@ -36,7 +36,8 @@ class Performance(NamedTuple):
 
 class Reliability(NamedTuple):
     """Failures over attempts, of what is to be answered. ``same_failures`` is whether both sides
-    failed at the same requests, those that must fail among them; ``differing`` names others."""
+    failed at the same requests, those that must fail among them; ``differing`` names others,
+    ``only_old`` and ``only_new`` by the side that failed."""
 
     old_error_rate: float | None
     new_error_rate: float | None
@@ -45,6 +46,8 @@ class Reliability(NamedTuple):
     attempts: int
     same_failures: bool
     differing: tuple[str, ...]
+    only_old: tuple[str, ...]
+    only_new: tuple[str, ...]
     must_fail: tuple[tuple[str, bool | None, bool | None], ...]  # name, old failed, new failed
     errors: tuple[tuple[str, str, int], ...]  # side, what it said, how often
 
@@ -100,12 +103,12 @@ def reliability(trials: Sequence[Trial]) -> Reliability:
     """How often both sides fail."""
     meant = _meant(trials)
     old, new = ([getattr(one, side) for one in meant] for side in ("old", "new"))
-    comparable = [one for one in trials if one.old.is_asked and one.new.is_asked]
-    differing = [one.case.name for one in comparable
-                 if (one.old.error is None) != (one.new.error is None)]  # fmt: skip
+    differing = [one for one in trials if one.old.is_asked and one.new.is_asked
+                 and (one.old.error is None) != (one.new.error is None)]  # fmt: skip
     return Reliability(
         _rate(old), _rate(new), _failures(old), _failures(new), len(meant), not differing,
-        tuple(dict.fromkeys(differing)),
+        _names(differing), _names(one for one in differing if one.old.error is not None),
+        _names(one for one in differing if one.new.error is not None),
         tuple((one.case.name, _has_failed(one.old), _has_failed(one.new))
               for one in trials if one.case.must_fail),
         tuple(_errors("old", old)) + tuple(_errors("new", new)),
@@ -115,6 +118,10 @@ def reliability(trials: Sequence[Trial]) -> Reliability:
 def cost(trials: Sequence[Trial]) -> Cost:
     """What both sides cost."""
     return Cost(_cost([one.old for one in trials]), _cost([one.new for one in trials]))
+
+
+def _names(trials: Iterable[Trial]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.case.name for one in trials))
 
 
 def _meant(trials: Sequence[Trial]) -> list[Trial]:

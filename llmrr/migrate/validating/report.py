@@ -85,8 +85,10 @@ def _remarks(found: Comparison) -> Iterator[str]:
     )
     if score.failed:
         yield f"- not judged, and left out of the accuracy: {score.failed} ({_text(score.why)})"
-    same = "yes" if sound.same_failures else "no: " + ", ".join(map(_text, sound.differing[:SHOWN]))
-    yield f"- both sides fail at the same requests: {same}"
+    yield f"- both sides fail at the same requests: {'yes' if sound.same_failures else 'no'}"
+    for side, names in (("old", sound.only_old), ("new", sound.only_new)):
+        if names:
+            yield f"- only the {side} side fails at: {', '.join(map(_text, names[:SHOWN]))}"
     if speed.same_engine:
         yield f"- left out, as one engine answered both sides: {speed.same_engine}"
 
