@@ -50,6 +50,8 @@ class LlmrrError(Exception):
     exit_code = 1
     transient = False  # may pass by itself: trying again, or elsewhere, can help
     is_of_request = False  # says nothing of the model or its provider: another request may do
+    model = ""  # which one failed, where that is known
+    causes: "tuple[LlmrrError, ...]" = ()  # what kept each model from it, told in the message
     usage: object = None  # the ``types.Usage`` of an answer that had begun, a guess
 
     def __init__(self, message: str, hint: str = "") -> None:

@@ -51,6 +51,7 @@ class Live:
         self._changed: _Seen = ()  # what a change looked like at first
         self._look_at = 0.0
         self._is_broken = False
+        self._checks: list[Callable[[Config], None]] = []
         if table:
             self.update(table, label=label)
 
@@ -94,6 +95,10 @@ class Live:
         self._tell((*found.notices, *made.warnings))
         return made
 
+    def require(self, check: Callable[[Config], None]) -> None:
+        """From now on take changed files only where ``check`` raises no ``LlmrrError``."""
+        self._checks.append(check)
+
     def reload(self) -> None:
         """Read the files again now, whether they look changed or not: what they name may be."""
         with self._lock:
@@ -131,13 +136,16 @@ class Live:
             self._require_files()
             below = _read(self._file, self._folder)
             made = _over(below, self._changes, self._names, self._folder)
+            for check in self._checks:
+                check(made)
             self._take(below, made, seen)
             if self._is_broken:
                 self._warn("the configuration is valid again, and in use")
             self._is_broken = False
         except (LlmrrError, OSError) as error:
             self._is_broken = True
-            self._warn(f"the last good configuration stays in use: {error}")
+            hint = f" ({error.hint})" if isinstance(error, LlmrrError) and error.hint else ""
+            self._warn(f"the last good configuration stays in use: {error}{hint}")
         finally:
             self._lock.release()
 

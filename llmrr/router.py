@@ -122,6 +122,11 @@ class Router:
         """
         live.change(self._host.live, stated, named)
 
+    def require(self, check: Callable[[Config], None]) -> None:
+        """From now on changed files are in use only where ``check`` raises no ``LlmrrError`` of
+        what they state."""
+        self._host.live.require(check)
+
     def reload(self) -> None:
         """Read the files of the configuration again, at once; else that happens within a second of
         their change. What cannot be used is told to ``warn``, and what held stays in use."""

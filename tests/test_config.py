@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Callable
@@ -425,6 +426,32 @@ def test_sources_are_known_whether_or_not_they_can_run(source: str, provider: st
     model = config.load().model("a")
     assert model is not None
     assert (model.source, model.provider) == (source, provider)
+
+
+@pytest.mark.parametrize(("table", "hint"), [
+    ('[serve.keys.t]\nenv = "{}"', 'env = "NAME" names'),
+    ('[serve.keys.t]\nkey = "{}"', 'env = "NAME" names'),
+    ('[[models]]\nname = "a"\nsource = "openai:a"\noptions = {{ api_key_env = "{}" }}',
+     'api_key_env = "NAME" names'),
+    ('[[models]]\nname = "a"\nsource = "openai:a"\noptions = {{ headers_env = {{ X = "{}" }} }}',
+     'headers_env = { HEADER = "NAME" } names'),
+])  # fmt: skip
+def test_the_cure_for_a_key_is_what_may_stand_there(table: str, hint: str) -> None:
+    key = "sk-0123456789abcdefghij"
+    Path("llmrr.toml").write_text(table.format(key))
+    (problem,) = config.check(Path("llmrr.toml"))
+    assert problem.hint.startswith(hint) and key not in problem.message + problem.hint
+
+
+@pytest.mark.parametrize("name", ["auto", "*"])
+@pytest.mark.parametrize("key", ["name", "group"])
+def test_no_model_is_called_as_what_means_more_than_one(name: str, key: str) -> None:
+    own = "" if key == "name" else 'name = "a"\n'
+    Path("llmrr.toml").write_text(
+        f'[[models]]\n{own}{key} = "{name}"\nsource = "builtin:mini"\n'
+    )
+    with pytest.raises(BadConfig, match=rf"{key}: {re.escape(name)} .*, and is no model's name"):
+        config.load()
 
 
 def test_a_name_that_stands_twice() -> None:
@@ -1016,6 +1043,7 @@ def test_rollback_leaves_the_files_of_other_projects(
         ("[memory]\nthreshold = 0.9\nhigh = 0.5\n", "threshold = 0.9 is above memory.high = 0.5"),
         ("[[models]]\nname = 'a'\nsource = 'file:./a.gguf'\n", "llmrr.toml, line 3)"),
         ("\nenv_file = 'gone.env'\n", "llmrr.toml, line 2)"),
+        ("[serve]\norigins = ['localhost:3000']\n", "'localhost:3000' is no site such as http://"),
     ],
 )
 def test_check_never_says_that_nothing_is_wrong_where_something_is(
@@ -1047,6 +1075,11 @@ def test_nor_where_it_is_in_the_environment(
         ('preload = ["zz"]\n', "preload = zz: there is no model"),
         ('[cache]\nsemantic = { model = "zz" }\n', "cache.semantic.model = zz: there is no model"),
         ("[cache]\nsemantic = { threshold = 0.9 }\n", "has no effect without cache.semantic.model"),
+        ("[serve.keys.team]\nenv = 'TEAM'\n", "lets others into the server, and nobody agreed"),
+        ("[serve]\norigins = 'https://a.example'\n", "lets pages of other sites ask, and nobody"),
+        ("[serve]\nhost = '0.0.0.0'\n", "there is no key that lets them in"),
+        ("[serve]\naliases = { a = 'zz' }\n", 'the alias a stands for "zz"'),
+        ("[serve]\naliases = { auto = 'builtin:mini' }\n", "auto leaves the choice"),
     ],
 )
 def test_check_tells_what_will_not_work(text: str, note: str, typed: Typed) -> None:

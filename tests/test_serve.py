@@ -4,16 +4,18 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from serving import ANSWER, ASKED, Served, serving
 
-from llmrr.errors import NotFound
+from llmrr.errors import BadConfig, NotFound, UsageError
 from llmrr.router import Router
-from llmrr.server.service import Service
+from llmrr.server import aliases
 from llmrr.warm.lending import Lending
+
+MINI_TOML = '[[models]]\nname = "small"\nsource = "builtin:mini"\n'
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +64,41 @@ def test_an_alias_of_auto_is_listed_too():
 
 
 def test_an_alias_of_nothing_is_told_with_what_it_stands_for():
-    service = Service(Router({"serve": {"aliases": {"gpt-4o": "auto", "old": "./model.gguf"}}}))
-    with closing(service), pytest.raises(NotFound, match=r'alias old stands for "./model.gguf"'):
-        service.require_aliases()
+    router = Router({"serve": {"aliases": {"gpt-4o": "auto", "old": "./model.gguf"}}})
+    with router, pytest.raises(NotFound, match=r'alias old stands for "./model.gguf"'):
+        aliases.hold(router)
+
+
+@pytest.mark.parametrize("alias", ["small", "small:latest", "both", "auto"])
+def test_an_alias_takes_no_name_that_a_model_has(alias):
+    models = [{"name": name, "source": "builtin:mini", "group": "both"} for name in ("small", "b")]
+    router = Router(models=models, serve={"aliases": {alias: "b", "*": "b"}})
+    with router, pytest.raises(UsageError, match=f"--alias {alias}=b: {alias} "):
+        aliases.hold(router)
+
+
+def test_an_alias_in_a_file_that_takes_a_models_name_is_a_bad_file():
+    Path("llmrr.toml").write_text(f'{MINI_TOML}[serve]\naliases = {{ small = "auto" }}\n')
+    with Router() as router, pytest.raises(BadConfig, match=r"small is a model's own .*llmrr.toml"):
+        aliases.hold(router)
+
+
+@pytest.mark.parametrize("change", [("small", "other"), ("small", "gpt-4o")])
+def test_a_changed_file_that_leaves_aliases_nothing_is_refused_and_told(change):
+    Path("llmrr.toml").write_text(MINI_TOML)
+    said: list[str] = []
+    stated = {"serve": {"aliases": {"gpt-4o": "small", "*": "small"}}}
+    with Router(warn=said.append, **stated) as router, serving(router) as served:
+        aliases.hold(router)
+        Path("llmrr.toml").write_text(MINI_TOML.replace(*change))
+        router.reload()
+        for name in ("gpt-4o", "whatever", "small"):
+            assert served.ask("/v1/models/" + name).status == 200
+        assert "last good configuration stays in use" in said[-1] and "alias" in said[-1]
+        assert "gpt-4o" in said[-1]
+        Path("llmrr.toml").write_text(MINI_TOML + "seed = 1".join(("# ", "\n")))
+        router.reload()
+        assert "valid again" in said[-1]
 
 
 def test_a_decision_without_configured_models_is_the_model_that_would_answer():

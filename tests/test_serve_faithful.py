@@ -16,6 +16,7 @@ from llmrr.engines.remote.openai import OpenAI
 from llmrr.engines.templates import Template
 from llmrr.errors import InvalidRequest
 from llmrr.router import Router
+from llmrr.server.aliases import hold
 from llmrr.types import Endpoint, Message, Request, ToolCall
 
 CALL = ToolCall("call_1", "weather", '{"city": "Rome"}')
@@ -354,7 +355,7 @@ def test_what_there_is_not_is_not_found(served):
 def test_any_name_may_mean_one_model():
     router = Router({**MINI, "serve": {"manage": True}})
     with serving(router, aliases={"*": "small", "gpt-4o": "auto"}) as found:
-        found.service.require_aliases()
+        hold(router)
         for name, model in (("gpt-3.5-turbo", "small"), ("x:latest", "small"), ("/a/b", "small"),
                             ("builtin:mini", "builtin:mini"), ("auto", "small")):  # fmt: skip
             said = found.ask(CHAT, {**SHORT, "model": name})
@@ -363,7 +364,9 @@ def test_any_name_may_mean_one_model():
         listed = [one["id"] for one in found.ask("/v1/models").json()["data"]]
         assert listed == ["auto", "builtin:mini", "small", "gpt-4o"]
         assert "*:latest" not in found.ask("/api/tags").body.decode()
-        assert found.ask("/v1/models/gpt-3.5-turbo").json()["id"] == "small"
+        for name in ("gpt-3.5-turbo", "org/x:latest", "gpt-4o", "small"):
+            for headers in ({}, {"anthropic-version": "2023-06-01"}):
+                assert found.ask(f"/v1/models/{name}", headers=headers).json()["id"] == name
         tokens = found.ask("/v1/embeddings", {"model": "text-embedding-3-small", "input": [1, 2]})
         assert tokens.json()["error"]["param"] == "input"  # those of another model
         for name in ("x", "*", "*:latest"):

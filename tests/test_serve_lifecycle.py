@@ -278,6 +278,26 @@ def test_what_cannot_begin_says_why(words, code, said):
     assert "Traceback" not in found.stderr
 
 
+@pytest.mark.parametrize(("words", "toml", "code", "said"), [
+    (["--host", "0.0.0.0"], "", 8, "--api-key-env NAME"),
+    ([], '[serve]\nhost = "::"\n', 8, "--api-key-env NAME"),
+    (["--alias", "x=nope"], "", 3, "the alias x"), (["--alias", "small=auto"], "", 2, "small"),
+    (["--replicas", "2"], "", 2, "--ray"), (["--log-level", "loud"], "", 2, "one of error"),
+    ([], '[serve]\norigins = ["https://a.example"]\n', 8, "config trust"),
+    ([], "models = 3\n", 8, "models"),
+])  # fmt: skip
+def test_no_unit_is_made_of_what_cannot_begin(words, toml, code, said):
+    Path("llmrr.toml").write_text(toml + ("" if "models" in toml else MINI))
+    found = llmrr("serve", *words, "--unit", "systemd")
+    assert (found.returncode, found.stdout) == (code, "") and said in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_unit_finds_its_keys_when_it_begins():
+    found = llmrr("serve", "--host", "0.0.0.0", "--api-key-env", "LATER", "--unit", "systemd")
+    assert found.returncode == 0 and "--api-key-env LATER" in found.stdout
+
+
 def test_the_port_of_another_is_told():
     with socket.create_server(("127.0.0.1", 0)) as other:
         found = llmrr("serve", "--port", str(other.getsockname()[1]))

@@ -14,12 +14,13 @@ import pytest
 from serving import ASKED, MINI, serving
 from test_serve_queue import until
 
-from llmrr import database, stats
+from llmrr import database, stats, trust
 from llmrr.cluster import Replicas
+from llmrr.config import check
 from llmrr.config.agreeing import agreements
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.router import Router
-from llmrr.server import connection, keyring, rays, reading
+from llmrr.server import connection, keyring, rays, reading, security
 from llmrr.server.callers import Caller
 from llmrr.server.keyring import hashed
 from llmrr.server.refusals import KeyLimit
@@ -104,9 +105,11 @@ def test_pages_of_the_sites_that_are_listed_may_ask():
 
 @pytest.mark.parametrize("site", ["*", "localhost", "http://*", "http://a/b", "null"])
 def test_what_is_no_site_is_refused(site):
-    router = Router({**MINI, "serve": {"origins": [site]}})
-    with closing(router), pytest.raises(BadConfig, match="is no site"):
-        Security(lambda: router.config, "127.0.0.1")
+    with pytest.raises(BadConfig, match="is no site"):
+        Router({**MINI, "serve": {"origins": [site]}})
+    Path("llmrr.toml").write_text(f'[serve]\norigins = ["http://localhost:3000", "{site}"]\n')
+    (problem,) = check(Path("llmrr.toml"))
+    assert "is no site" in problem.message and "line 2" in problem.message
 
 
 def test_a_projects_file_lets_no_site_ask_by_itself():
@@ -262,6 +265,25 @@ def test_a_key_may_come_from_a_variable(monkeypatch):
 def test_a_server_that_others_can_reach_takes_keys(named, said):
     with pytest.raises(LlmrrError, match=said), serving(**named):
         pass
+
+
+def test_a_file_that_is_no_longer_agreed_to_says_how_and_holds_once_it_is(monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("llmrr"), "propagate", True)
+    monkeypatch.setattr(security, "AGAIN_S", 0.0)
+    file = Path("llmrr.toml").absolute()
+    text = f'[serve.keys.team]\nhash = "{hashed(KEY)}"\n'
+    file.write_text(text)
+    trust.trust(file)
+    with closing(Router()) as router:
+        holding = Security(lambda: router.config, "127.0.0.1")
+        file.write_text(text + f'[serve.keys.new]\nhash = "{hashed(OTHER)}"\n')
+        router.reload()
+        for _ in range(3):
+            assert set(holding.keyring().by_hash()) == {"team"}
+        (record,) = [one for one in caplog.records if one.name == "llmrr.server"]
+        assert record.levelname == "ERROR" and f"llmrr config trust {file}" in record.getMessage()
+        trust.trust(file)
+        assert set(holding.keyring().by_hash()) == {"team", "new"}
 
 
 def test_a_short_key_is_none_and_is_not_repeated():

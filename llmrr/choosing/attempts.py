@@ -171,6 +171,8 @@ class Attempts:
         current = self.current
         engine, stream = (current.engine, current.stream) if current else ("", None)
         usage = usage or cast("Usage | None", getattr(error, "usage", None))
+        if isinstance(error, LlmrrError):
+            error.model = self.found.name if self.found else self.name
         if current is not None:
             current.lease.release()
         self.asks.record(

@@ -46,6 +46,7 @@ def check(
         output.notes(settings.load().warnings)
         output.notes(_absent())
         output.notes(_untrusted())
+        output.notes(_unserved())
 
 
 @config.command()
@@ -112,6 +113,19 @@ def _untrusted() -> Iterator[str]:
         if setting.value is not None and not found.is_agreed(f"alerts.{key}"):
             said = f"{settings.of_alerts(key, setting.value)} ({setting.where})"
             yield f"{said}, and nobody agreed to that: llmrr config trust"
+
+
+def _unserved() -> Iterator[str]:
+    """What ``llmrr serve`` would not begin with."""
+    from llmrr.server import aliases, security
+
+    with Router() as router:
+        found = router.config
+        host = str(found.value("serve.host"))
+        for error in (
+            *security.refused(found, host), *aliases.wrong(found, aliases.installed(router))
+        ):  # fmt: skip
+            yield f"llmrr serve: {error.message} ({error.hint})"
 
 
 def _absent() -> Iterator[str]:

@@ -92,10 +92,10 @@ def serve(
     stated = serving.stated(
         host, port, parallel, max_queue, timeout, log_requests, ollama, speculate, alias or ()
     )
-    if unit is not None:
-        flags = serving.flags(log_level, replicas, ray=ray)
-        return serving.unit(unit, stated, api_key_env or [], flags)
+    keys = api_key_env or []
     with Router(warn=output.note, **stated) as router:
+        if unit is not None:
+            return serving.unit(router, unit, stated, keys, log_level, replicas, ray=ray)
         if ray or replicas:
-            return serving.on_ray(router, api_key_env or [], replicas, ray=ray)
-        return serving.serve(router, api_key_env or [], log_level)
+            return serving.on_ray(router, keys, replicas, ray=ray)
+        return serving.serve(router, keys, log_level)

@@ -40,7 +40,7 @@ def stated(
 
 def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
     """Serve until it is interrupted. Raises ``KeyboardInterrupt`` then, at the end of it all."""
-    from llmrr.server import allocating, hosting, lending, logs
+    from llmrr.server import aliases, allocating, hosting, lending, logs
     from llmrr.server.service import Service
 
     _require_level(log_level)
@@ -64,7 +64,7 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
             server = hosting.server(
                 service, ready, host=host, variables=variables, tell=output.note
             )
-            service.require_aliases()
+            aliases.hold(router)
             service.prepare()
             stop = partial(server.handle_exit, signal.SIGTERM, None)
             with lending.lent(router, where, stop) as server.lent:
@@ -82,10 +82,8 @@ def on_ray(
     router: Router, variables: Sequence[str], replicas: str | None, *, ray: bool
 ) -> None:
     """Serve from replicas on a Ray cluster until it is interrupted."""
-    if not ray:
-        raise UsageError("--replicas is for --ray", "llmrr serve --ray --replicas 1:4")
     _require_names(variables)
-    count = cluster.replicas(replicas, router.config)
+    count = _replicas(router, replicas, ray=ray)
     with cluster.connected():
         from llmrr.server import rays
 
@@ -100,7 +98,13 @@ def hash_key() -> None:
     output.data(f'hash = "{hashed(key.strip())}"')
 
 
-def flags(log_level: str, replicas: str | None, *, ray: bool) -> list[str]:
+def _replicas(router: Router, replicas: str | None, *, ray: bool) -> cluster.Replicas:
+    if not ray:
+        raise UsageError("--replicas is for --ray", "llmrr serve --ray --replicas 1:4")
+    return cluster.replicas(replicas, router.config)
+
+
+def _flags(log_level: str, replicas: str | None, *, ray: bool) -> list[str]:
     """What a command line states besides tables, as it states it."""
     _require_level(log_level)
     found = [] if log_level == DEFAULT_LEVEL else ["--log-level", log_level]
@@ -109,12 +113,19 @@ def flags(log_level: str, replicas: str | None, *, ray: bool) -> list[str]:
 
 
 def unit(
-    kind: str, tables: dict[str, Any], variables: Sequence[str], flags: Sequence[str]
-) -> None:
-    """Print a unit that runs the server with these settings, and with these flags besides."""
-    from llmrr.server import units
+    router: Router, kind: str, tables: dict[str, Any], variables: Sequence[str], log_level: str,
+    replicas: str | None, *, ray: bool,
+) -> None:  # fmt: skip
+    """Print a unit that runs the server with these settings. Raises what the server could never
+    begin with; its keys may be elsewhere as yet."""
+    from llmrr.server import aliases, security, units
 
     _require_names(variables)
+    flags = _flags(log_level, replicas, ray=ray)
+    if ray or replicas:
+        _replicas(router, replicas, ray=ray)
+    security.require(router.config, cast(str, router.config.value("serve.host")), variables)
+    aliases.hold(router)
     output.data(units.text(kind, tables, variables, flags).rstrip("\n"))
 
 

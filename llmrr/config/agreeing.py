@@ -44,6 +44,15 @@ def agreements(path: Path) -> tuple[bytes, list[str]]:
     return content, said
 
 
+def agree_line(file: Path | str) -> str:
+    """The command line that agrees to a file.
+
+    >>> agree_line("/srv/my project/llmrr.toml")
+    "llmrr config trust '/srv/my project/llmrr.toml'"
+    """
+    return f"llmrr config trust {shlex.quote(str(file))}"
+
+
 def secrets_of(source: str, options: Mapping[str, Any]) -> list[str]:
     """What secrets a model of this source and these options is sent: variables by their names."""
     own = KEYS_OF_THEIR_OWN.get(split_source(source)[0])

@@ -41,7 +41,9 @@ from llmrr.kinds.texts import (
     KEY_HASH,
     MESSAGES,
     NAME,
+    RESERVED,
     REVISION,
+    SITES,
     STOP,
     TEXT,
     TEXTS,
@@ -54,8 +56,8 @@ from llmrr.kinds.texts import (
 __all__ = [
     "CHAT_TEMPLATE", "COMMAND", "DURATION", "FILE", "FLAG", "HOOK", "KEEPALIVE",
     "KEYS_OF_THEIR_OWN", "KEY_HASH", "LAYERS", "LOCAL_PROVIDERS", "LORA", "MESSAGES", "NAME",
-    "ON_OFF_AUTO", "PATH", "PROVIDERS", "RETENTION", "REVISION", "SECONDS", "SHARE", "SIZE",
-    "SOURCE", "STOP", "TEXT", "TEXTS", "URL", "VARIABLE", "VARIABLES", "WORD", "Kind", "file_path",
-    "number", "one_of", "parse_duration", "parse_keepalive", "parse_size", "path_of", "placed",
-    "split_source", "whole",
+    "ON_OFF_AUTO", "PATH", "PROVIDERS", "RESERVED", "RETENTION", "REVISION", "SECONDS", "SHARE",
+    "SITES", "SIZE", "SOURCE", "STOP", "TEXT", "TEXTS", "URL", "VARIABLE", "VARIABLES", "WORD",
+    "Kind", "file_path", "number", "one_of", "parse_duration", "parse_keepalive", "parse_size",
+    "path_of", "placed", "split_source", "whole",
 ]  # fmt: skip

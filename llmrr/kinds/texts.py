@@ -1,10 +1,18 @@
 """Texts: names, addresses, commands, messages, and tables of them."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from llmrr.kinds.base import Kind
 from llmrr.prompts import role_problem
+
+# What clients of the server mean by them, so that no model can be called so.
+RESERVED: Final[Mapping[str, str]] = {
+    "auto": "leaves the choice to the router, and is no model's name",
+    "*": "stands for all names that mean nothing, and is no model's name",
+}
 
 
 def _matching(expected: str, pattern: str) -> Kind:
@@ -29,6 +37,8 @@ def _name(value: object, _folder: Path) -> object:
         raise ValueError
     if value.startswith("-"):
         raise ValueError
+    if value in RESERVED:
+        raise ValueError(f"{value} {RESERVED[value]}")
     return value
 
 
@@ -67,6 +77,26 @@ def _url(value: object, _folder: Path) -> object:
     return value.rstrip("/")
 
 
+def _sites(value: object, _folder: Path) -> object:
+    sites = [one.strip() for one in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(sites, list) or not all(isinstance(one, str) for one in sites):
+        raise ValueError
+    return tuple(dict.fromkeys(map(_site, sites)))
+
+
+def _site(text: str) -> str:
+    """A site as a browser names it.
+
+    >>> _site("HTTP://LocalHost:3000/")
+    'http://localhost:3000'
+    """
+    found = text.strip().lower().removesuffix("/")
+    scheme, mark, host = found.partition("://")
+    if not (scheme and mark and host) or set("/*? ").intersection(host):
+        raise ValueError(f"{text!r} is no site such as http://localhost:3000")
+    return found
+
+
 def _command(value: object, _folder: Path) -> object:
     """A command line as its words."""
     import shlex
@@ -93,6 +123,7 @@ def _variables(value: object, folder: Path) -> object:
 
 
 TEXT = Kind("a text with something in it", _text)
+SITES = Kind("a site as a browser names it, or a list of such", _sites)
 NAME = Kind("a name without spaces that does not begin with -", _name)
 STOP = Kind("a text or a list of texts, none empty", _stop)
 TEXTS = Kind("a table of texts", _texts)

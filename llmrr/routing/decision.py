@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from llmrr.errors import LlmrrError, NotFound, OverBudget
+from llmrr.errors import DamagedFile, LlmrrError, NotFound, OverBudget
 from llmrr.routing.candidate import (
     UNKNOWN,
     Candidate,
@@ -27,6 +27,7 @@ HOW_TO_MEASURE: Final = {
 }
 _UNTRIED_TERM: Final = "its speed is not measured yet, and counts as the best"
 _UNTRIED: Final = "not measured yet: tried first"
+_ASK: Final = 'llmrr route "…"'
 ONLY_ONE: Final = "there is no other"
 _BY_PRIORITY: Final = "by priority"
 _DRAWN: Final = ("drawn at random", "drawn by weight")  # of equal weights, of others
@@ -119,7 +120,9 @@ class Decision:
         if not self.rejected:
             return NotFound("there is no model to choose among", "llmrr list")
         if len(self.rejected) == 1:
-            return self.rejected[0].exception
+            alone = self.rejected[0].exception
+            alone.model = self.rejected[0].name
+            return alone
         reasons = "; ".join(f"{one.name}: {one.why}" for one in self.rejected)
         errors = [one.exception for one in self.rejected]
         said = f"no model can take this: {reasons}"
@@ -127,9 +130,9 @@ class Decision:
         for error in errors:
             if isinstance(error, OverBudget):
                 return OverBudget(said, error.hint)
-        kinds = {type(error) for error in errors}
-        shared = kinds.pop() if len(kinds) == 1 else NotFound
-        return shared(said, 'llmrr route "…"')
+        found = _shared(said, errors)
+        found.causes = tuple(one.error for one in self.rejected if one.error is not None)
+        return found
 
     def facts(self) -> dict[str, Any]:
         """The shape of ``route --json``."""
@@ -266,3 +269,12 @@ def _roomiest(
     tight = {one.name for one in rejected if one.kind == "context"}
     large = [one for one in candidates if one.name in tight]
     return max(large, key=lambda one: (one.context or 0, -one.rank, one.salt), default=None)
+
+
+def _shared(said: str, errors: Sequence[LlmrrError]) -> LlmrrError:
+    """One error for what kept all models from a request: that of each, where it is the same."""
+    kinds = {type(error) for error in errors}
+    if len(kinds) == 1 and kinds != {NotFound}:
+        return kinds.pop()(said, _ASK)
+    is_file = all(isinstance(one, DamagedFile) or getattr(one, "is_file", False) for one in errors)
+    return NotFound(said, _ASK, is_file=is_file)

@@ -12,6 +12,7 @@ from typing import Any
 
 from llmrr.errors import NotFound
 from llmrr.server.refusals import KeyLimit
+from llmrr.server.whereabouts import without_paths
 from llmrr.tomlfile import KeyRules
 
 DAY_S = 86400.0
@@ -162,7 +163,8 @@ def visible(decision: Mapping[str, Any]) -> dict[str, Any]:
     found["asked"] = [one for one in decision["asked"] if may_use(one)]
     for name in ("candidates", "rejected"):
         found[name] = [one for one in decision[name] if may_use(one["name"])]
-    return found
+    told: dict[str, Any] = without_paths(found)
+    return told
 
 
 def require_model(model: str) -> None:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from llmrr.errors import LlmrrError, NotFound, UsageError
 from llmrr.protocols import anthropic, base, ollama, openai
-from llmrr.server import ids
+from llmrr.server import hiding, ids
 
 # How an error is told, by the beginning of the path; elsewhere as OpenAI does.
 SHAPES: Final[tuple[tuple[str, Callable[[BaseException, int], Mapping[str, Any]]], ...]] = (
@@ -29,11 +29,12 @@ class NoPath(NotFound):
 
 
 async def respond(request: Request, error: Exception) -> Response:
-    """The response for an error. A bug is logged with its traceback, and told as such."""
+    """The response for an error. A bug is logged with its traceback, and told as such; of what
+    lies where on this machine only the log tells."""
     status = base.status_of(error)
     if not isinstance(error, LlmrrError):
         logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return response(request.url.path, error, status)
+    return response(request.url.path, hiding.told(error), status)
 
 
 async def respond_http(request: Request, error: Exception) -> Response:

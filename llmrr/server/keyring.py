@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from llmrr.config import Config
 from llmrr.engines.remote.keys import keep_line, lookup
-from llmrr.errors import BadConfig, LlmrrError, Unreachable, UsageError
+from llmrr.errors import LlmrrError, Unreachable, UsageError
 from llmrr.keys import is_sendable
 from llmrr.server.callers import Caller
 from llmrr.server.refusals import Unauthorized
@@ -47,13 +47,7 @@ class Keyring:
     ) -> "Keyring":  # fmt: skip
         """The keys of a configuration, and of ``variables`` besides. Who is unchanged since
         ``before`` goes on with what he has used; ``begun`` is told of the others. Raises
-        ``Unreachable`` for a variable without a key, and ``BadConfig`` for a file that nobody has
-        agreed to."""
-        for file in config.untrusted_keys():
-            raise BadConfig(
-                f"{file} lets others into the server, and nobody agreed to that",
-                f"llmrr config trust {file}",
-            )
+        ``Unreachable`` for a variable without a key."""
         known = {caller.name: caller for _, caller in before._entries} if before else {}
         entries: list[tuple[str, Caller]] = []
         new: list[Caller] = []

@@ -12,9 +12,10 @@ from llmrr.kinds import split_source
 from llmrr.protocols import anthropic
 from llmrr.protocols.openai import models
 from llmrr.server import callers
+from llmrr.server.aliases import AUTO
 from llmrr.server.openai_paths import MODEL, MODELS_PATH
 from llmrr.server.openapi import Paths, answer, operation, parameter
-from llmrr.server.service import AUTO, Service
+from llmrr.server.service import Service
 
 ANTHROPICS: Final = "anthropic-version"  # its clients send it
 
@@ -28,7 +29,8 @@ async def listed(request: Request) -> Response:
 
 
 async def one(request: Request) -> Response:
-    """``GET /v1/models/{name}``: slashes and colons may be in a name."""
+    """``GET /v1/models/{name}``, under the name that is asked for, whatever it stands for: slashes
+    and colons may be in it."""
     name = request.path_params["name"]
     if not name:
         return await listed(request)
@@ -39,8 +41,8 @@ async def one(request: Request) -> Response:
     if found is None:
         raise callers.no_model(name)
     if ANTHROPICS in request.headers:
-        found = anthropic.model(found["id"], found["created"])
-    return JSONResponse(found)
+        return JSONResponse(anthropic.model(name, found["created"]))
+    return JSONResponse({**found, "id": name})
 
 
 def _all(service: Service) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,8 @@ from llmrr.inventory import Installed
 from llmrr.protocols import base, ollama
 from llmrr.protocols.base import Event
 from llmrr.protocols.fields import Fields
-from llmrr.server import faults, managing, reading
+from llmrr.server import callers, faults, hiding, managing, reading
+from llmrr.server.aliases import AUTO
 from llmrr.server.managing import require_management
 from llmrr.server.ollama_paths import MODELS
 from llmrr.server.openapi import Paths
@@ -49,6 +50,7 @@ async def show(request: Request) -> Response:
     body = await reading.json_object(request)
     service: Service = request.app.state.service
     name = service.model_of(ollama.model_named(body))
+    callers.visit().model = name or AUTO
     verbose = bool(Fields(body).flag("verbose"))
     return JSONResponse(await service.aside(lambda: _shown(service, name, verbose=verbose)))
 
@@ -143,7 +145,7 @@ async def _progress(service: Service, pulling: Pulling) -> AsyncIterator[str]:
     except Exception as error:
         if not isinstance(error, LlmrrError):
             faults.logger.error("a pull broke off", exc_info=error)
-        yield ndjson(Event(ollama.error(error, base.status_of(error))))
+        yield ndjson(Event(ollama.error(hiding.told(error), base.status_of(error))))
     finally:
         pulling.left.set()
 

@@ -7,7 +7,6 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Final
 
-from llmrr.errors import BadConfig
 from llmrr.server.refusals import Forbidden
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -19,12 +18,12 @@ _SEEN: Final = (b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode")
 class Origins:
     """What a server that listens at ``host`` may be called, with ``others`` besides. One that is
     reached from elsewhere takes keys, which a stranger's page has not, and any name, unless there
-    are ``others``. Pages of ``sites`` may ask; raises ``BadConfig`` for what is none."""
+    are ``others``. Pages of ``sites`` may ask."""
 
     def __init__(
         self, host: str, others: Iterable[str] = (), sites: Iterable[str] = ()
     ) -> None:
-        self._sites = frozenset(map(_site, sites))
+        self._sites = frozenset(sites)
         others = [_name(one) for one in others]
         self._any = not is_here(host) and not others
         self._names = _HERE.union([_name(host)], others)
@@ -83,19 +82,6 @@ def _name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host if host.count(":") > 1 else host.partition(":")[0].removesuffix(".")
-
-
-def _site(text: str) -> str:
-    """A site as a browser names it.
-
-    >>> _site("HTTP://LocalHost:3000/")
-    'http://localhost:3000'
-    """
-    found = text.strip().lower().removesuffix("/")
-    scheme, mark, host = found.partition("://")
-    if not (scheme and mark and host) or set("/*? ").intersection(host):
-        raise BadConfig(f"serve.origins: {text!r} is no site", 'as "http://localhost:3000"')
-    return found
 
 
 def _is_same(origin: str, host: str | None) -> bool:

@@ -18,8 +18,9 @@ from llmrr import cluster
 from llmrr.cluster import Replicas
 from llmrr.config import Config
 from llmrr.errors import LlmrrError
+from llmrr.protocols.base import message_of
 from llmrr.router import Router
-from llmrr.server import allocating, hosting
+from llmrr.server import aliases, allocating, hosting
 from llmrr.server.security import Security
 from llmrr.server.service import Service
 from llmrr.tomlfile import KeyRules
@@ -109,6 +110,7 @@ class _Deployed:
         self._router, self._replicas, self._variables = router, replicas, variables
         self._host = host
         self._seen = router.config
+        aliases.hold(router)
         self._config = self._read()
         self.is_waiting = True  # for a place for them
 
@@ -133,7 +135,7 @@ class _Deployed:
                 self.bring()
                 note("the replicas have the new configuration")
         except LlmrrError as error:
-            note(f"the last good configuration stays in use: {error}")
+            note(f"the last good configuration stays in use: {message_of(error)}")
         except RuntimeError as error:  # of Ray, where none of them comes up
             self.is_waiting = False
             note(f"the replicas cannot be renewed: {str(error).partition(chr(10))[0]}")

@@ -4,21 +4,20 @@
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
-from llmrr.catalogue import BUILTIN
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.several import together
 from llmrr.config import Config
-from llmrr.errors import NotFound
 from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField
 from llmrr.router import Opened, Router
 from llmrr.routing import Decision
-from llmrr.server import callers, ids, logs
+from llmrr.server import aliases, callers, ids, logs
+from llmrr.server.aliases import AUTO, OTHERS
 from llmrr.server.callers import Caller
 from llmrr.server.counting import Metrics
 from llmrr.server.days import Days
@@ -34,8 +33,6 @@ from llmrr.types import Request
 
 T = TypeVar("T")
 
-OTHERS: Final = "*"  # the alias of all names that mean nothing
-AUTO: Final = "auto"  # leaves the choice to the router
 # A server takes more context than its first request needs, if it fits.
 OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
 AT_ONCE: Final = 512  # answers: each holds a thread, which mostly waits
@@ -64,17 +61,7 @@ class Service:
     @property
     def aliases(self) -> Mapping[str, str]:
         """Names of the old system, for models of this one."""
-        return cast("Mapping[str, str]", self.router.config.value("serve.aliases"))
-
-    def require_aliases(self) -> None:
-        """Raise ``NotFound`` for an alias of a model that there is not."""
-        for alias, meant in self.aliases.items():
-            if meant != AUTO and not self._meant(meant):
-                raise NotFound(
-                    f'the alias {alias} stands for "{meant}", and no model has this name here',
-                    "llmrr list; a file or an address takes a name in [[models]], or by llmrr "
-                    "import --name",
-                )
+        return aliases.of(self.router.config)
 
     def model_of(self, name: str | None, *, by_itself: bool = False) -> str | None:
         """The model, or the group, that a client's name means; None leaves it to the router. A
@@ -89,20 +76,17 @@ class Service:
 
     def alias_of(self, name: str, *, by_itself: bool = False) -> str | None:
         """What a name of the old system stands for; ``*`` is all names that mean nothing here."""
-        aliases, plain = self.aliases, name.removesuffix(":latest")
-        found = (aliases.get(name) or aliases.get(plain)) if plain != OTHERS else None
-        is_other = found is None and name != AUTO and not by_itself and OTHERS in aliases
-        return aliases[OTHERS] if is_other and not self._meant(name) else found
+        stated, plain = self.aliases, name.removesuffix(":latest")
+        found = (stated.get(name) or stated.get(plain)) if plain != OTHERS else None
+        is_other = found is None and name != AUTO and not by_itself and OTHERS in stated
+        return stated[OTHERS] if is_other and not self._meant(name) else found
 
     def named_aliases(self) -> dict[str, str]:
         """The aliases that are names."""
         return {name: meant for name, meant in self.aliases.items() if name != OTHERS}
 
     def _meant(self, name: str) -> str | None:
-        """The model, or the group, of that name, which may lack the tag that it has, or have one
-        that it lacks."""
-        tries, names = (name, f"{name}:latest", name.removesuffix(":latest")), self.names()
-        return next((one for one in tries if one in names), None)
+        return aliases.meant(name, self.names())
 
     def names(self) -> frozenset[str]:
         """The names that mean a model to whoever asks, without ``auto`` and the aliases."""
@@ -113,7 +97,8 @@ class Service:
     def _names_here(self) -> frozenset[str]:
         at, names = self._names
         if time.monotonic() - at > NAMES_FRESH_S or not names:
-            names = frozenset(self._all_names())
+            installed = aliases.installed(self.router)
+            names = frozenset(aliases.names(self.router.config, installed))
             self._names = time.monotonic(), names
         return names
 
@@ -121,21 +106,13 @@ class Service:
         """Models have come or gone."""
         self._names = 0.0, frozenset()
 
-    def _all_names(self) -> Iterator[str]:
-        for model in self.router.config.models:
-            yield model.name
-            if model.group is not None:
-                yield model.group
-        for entry in self.router.catalogue.entries():
-            yield entry.label
-        yield BUILTIN
-
     # -- answers -------------------------------------------------------------------------------
 
     def open(self, name: str | None, request: Request) -> Opened:
         """The model that would answer a request, loaded as it is for that; not on the loop. Raises
         what ``Router.run`` does before it answers."""
         model, asked = self.model_of(name), Asked(limited(request, self.limits), name)
+        callers.visit().model = model or AUTO
         if self.router.chooses(model):
             model = self.decide(asked).chosen
         else:

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from llmrr.errors import LlmrrError
 from llmrr.protocols.base import Event, Writer
+from llmrr.server import hiding
 from llmrr.server.faults import logger
 from llmrr.server.running import Running
 
@@ -69,7 +70,7 @@ class Streamed(Response):
         except Exception as error:
             if not isinstance(error, LlmrrError):
                 logger.error("an answer broke off", exc_info=error)
-            await self._put(send, self._writer.failed(error))
+            await self._put(send, self._writer.failed(hiding.told(error)))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _put(self, send: Send, events: Iterable[Event]) -> None:

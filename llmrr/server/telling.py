@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from llmrr.protocols.base import Answered
 from llmrr.server.streaming import dumps
+from llmrr.server.whereabouts import has_path
 
 _LONGEST: Final = 200  # characters of a reason
 _PLAIN: Final = re.compile(r"[ -$&-~]*").fullmatch  # ASCII, but for %
@@ -27,11 +28,12 @@ def headers(about: Answered) -> dict[str, str]:
     {'x-request-id': 'req_12', 'x-llmrr-model': 'gr%C3%B6%C3%9Fer', 'x-llmrr-strategy': 'balanced'}
     """
     decision = about.decision or {}
+    why = decision.get("why")
     found = {
         "x-request-id": f"req_{about.id}",
         "x-llmrr-model": about.answered,
         "x-llmrr-strategy": decision.get("strategy"),
-        "x-llmrr-why": decision.get("why"),
+        "x-llmrr-why": None if why and has_path(why) else why,
         "x-llmrr-cache": about.cache,
     }
     return {name: plain(value) for name, value in found.items() if value}

@@ -9,10 +9,11 @@ from llmrr.kinds import split_source
 from llmrr.protocols.fields import BadField
 from llmrr.protocols.openai import embeddings
 from llmrr.server import reading
+from llmrr.server.aliases import AUTO
 from llmrr.server.leaving import while_there
 from llmrr.server.openai_paths import EMBEDDING_PATH
 from llmrr.server.openapi import Paths
-from llmrr.server.service import AUTO, OPTIONS, Service
+from llmrr.server.service import OPTIONS, Service
 from llmrr.server.telling import as_json, plain
 from llmrr.server.working import in_turn
 

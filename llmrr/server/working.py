@@ -9,9 +9,10 @@ from starlette.requests import ClientDisconnect
 
 from llmrr.protocols.fields import BadField
 from llmrr.server import callers
+from llmrr.server.aliases import AUTO
 from llmrr.server.queueing import Ticket
 from llmrr.server.running import too_slow
-from llmrr.server.service import AUTO, Service
+from llmrr.server.service import Service
 
 T = TypeVar("T")
 

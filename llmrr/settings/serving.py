@@ -1,6 +1,6 @@
 """What ``llmrr serve`` listens on, and what it takes: ``[serve]``."""
 
-from llmrr.kinds import DURATION, FLAG, KEY_HASH, SIZE, TEXT, TEXTS, VARIABLE, whole
+from llmrr.kinds import DURATION, FLAG, KEY_HASH, SITES, SIZE, TEXT, TEXTS, VARIABLE, whole
 from llmrr.settings.base import Spec
 from llmrr.strategies import NAMES
 
@@ -23,7 +23,7 @@ SERVING: tuple[Spec, ...] = (
     Spec("serve.hosts", NAMES, [],
          "Names besides its own address under which the server is asked, as a proxy before it "
          "sends them in Host.", '["ai.example.org"]', True),
-    Spec("serve.origins", NAMES, [],
+    Spec("serve.origins", SITES, [],
          "Sites whose pages may ask, too, for clients that run in a browser. In a project's file "
          "it takes effect after llmrr config trust.", '["http://localhost:3000"]', True),
     Spec("serve.max_queue", whole(0, 100_000), 256,

@@ -101,7 +101,7 @@ class Reader:
             place,
             f"{shown(place)} holds a key, which does not belong into "
             f"{'this file' if self.is_file else 'a configuration'}",
-            'api_key_env = "NAME" names its variable; replace a key that others could have read',
+            f"{_naming(place)} names its variable; replace a key that others could have read",
         )
         return True
 
@@ -156,6 +156,18 @@ class Reader:
             elif name not in tables:
                 self.unknown(place, raw, (*known, *tables))
         return found
+
+
+def _naming(place: "Place") -> str:
+    """What is to be written in place of a key.
+
+    >>> _naming(("serve", "keys", "team", "hash")), _naming(("models", 0, "options", "api_key"))
+    ('env = "NAME"', 'api_key_env = "NAME"')
+    """
+    if place[-1] == "headers_env":
+        return 'headers_env = { HEADER = "NAME" }'
+    is_named = place[:2] == ("serve", "keys") or place[-1] == "env"
+    return 'env = "NAME"' if is_named else 'api_key_env = "NAME"'
 
 
 def shown(place: "Place") -> str:

@@ -13,6 +13,7 @@ from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.readers.litellm_settings import settle_router
 from llmrr.migrate.terms import fields, litellm_names
 from llmrr.migrate.terms.conversion import converted
+from llmrr.migrate.terms.naming import name_beside
 from llmrr.migrate.terms.roles import left_out, role_of
 from llmrr.migrate.terms.secrets import is_secret_field
 from llmrr.migrate.terms.withheld import withhold
@@ -186,7 +187,7 @@ def _balance(groups: dict[str, list[Model]]) -> None:
             continue
         total = sum(one.weight or 0 for one in models)
         for model in models:
-            model.group = name
+            model.group = name_beside(name)
             if model.name == name:
                 model.name = unique(f"{name}-1", taken)
             if total > 0:  # one without a weight is not drawn

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
-from llmrr.kinds import PROVIDERS, split_source
+from llmrr.kinds import PROVIDERS, RESERVED, split_source
 from llmrr.migrate.terms.secrets import masked
 
 # As LangChain, LiteLLM, Continue, aichat, LlamaIndex and others call them.
@@ -177,12 +177,14 @@ def beside(folder: Path, relative: str = "") -> str:
 
 def model_name(text: str) -> str:
     """What a model may be called in ``llmrr.toml``: the last part of a source or path, or a given
-    name, without spaces.
+    name, without spaces; none that means more than one model.
 
     >>> model_name("openai:gpt-4o"), model_name("file:./models/My Model.gguf")
     ('gpt-4o', 'My-Model')
     >>> model_name("huggingface:org/repo:Q4_K_M"), model_name("GPT 4 (fast)")
     ('repo', 'GPT-4-fast')
+    >>> model_name("openrouter:auto"), model_name("*")
+    ('model-auto', 'model')
     """
     prefix, colon, rest = text.partition(":")
     is_source = bool(colon) and prefix in PROVIDERS and bool(rest)
@@ -196,4 +198,9 @@ def model_name(text: str) -> str:
     # Joined by "-", what stands for a key would no longer look like one.
     name = masked(name).replace("…", "-")
     name = re.sub(r"[\s\x00-\x1f\x7f()\[\]{}\"'`,;]+", "-", name).strip("-")
-    return name[:100] or "model"
+    return name_beside(name[:100] or "model")
+
+
+def name_beside(name: str) -> str:
+    """A name of a model or a group, or one beside it where it means more than one model."""
+    return f"model-{name}".removesuffix("-*") if name in RESERVED else name

@@ -18,6 +18,7 @@ from llmrr import alerts, database, spending, stats, summaries
 from llmrr.errors import InvalidRequest, NotFound
 from llmrr.server.page import sight
 from llmrr.server.service import Service
+from llmrr.server.whereabouts import has_path
 
 MOST_DAYS: Final = 366
 MOST_RUNS: Final = 200
@@ -56,7 +57,8 @@ async def respond_run(request: Request) -> Response:
         raise NotFound(f"there is no run {number}", "llmrr logs")
     names = ("system", "prompt", "answer")
     words = {name: getattr(found, name) if sight.words() else None for name in names}
-    return _answer({**_line(found), **words, "source": found.source})
+    source = found.source if sight.words() or not has_path(found.source) else ""
+    return _answer({**_line(found), **words, "source": source})
 
 
 def _figures(connection: sqlite3.Connection, days: int) -> dict[str, Any]:
@@ -102,7 +104,10 @@ def _line(run: stats.Run) -> dict[str, Any]:
     prompt = run.prompt if sight.words() else None
     if prompt is not None and len(prompt) > _SHOWN:
         prompt = prompt[: _SHOWN - 1] + "…"
-    return {**{name: getattr(run, name) for name in _FIGURES}, "prompt": prompt}
+    found = {**{name: getattr(run, name) for name in _FIGURES}, "prompt": prompt}
+    if run.error is not None and not sight.words() and has_path(run.error):
+        found["error"] = run.error.partition(":")[0]
+    return found
 
 
 def _whole(request: Request, name: str, default: int, most: int) -> int:

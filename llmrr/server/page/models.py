@@ -9,7 +9,8 @@ from starlette.responses import JSONResponse, Response
 from llmrr.catalogue import BUILTIN
 from llmrr.errors import LlmrrError
 from llmrr.router import Router
-from llmrr.server.service import AUTO, Service
+from llmrr.server.aliases import AUTO
+from llmrr.server.service import Service
 from llmrr.strategies import STRATEGIES
 
 
