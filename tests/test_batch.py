@@ -157,7 +157,7 @@ def test_what_fails_is_a_line_too(batch: Callable[..., Any], tmp_path: Path) -> 
     statuses = [row["response"] and row["response"]["status_code"] for row in rows]
     assert statuses == [200, None, 400, None, None, None, None, None, 404]
     assert "must be from 0 to 2" in rows[2]["response"]["body"]["error"]["message"]
-    assert rows[1]["error"]["message"].startswith("line 2: column 2")
+    assert rows[1]["error"]["message"].startswith("line 2: it is no JSON: column 2: ")
     assert (seen.json["failed"], "8 of 9 lines failed" in seen.err) == (8, True)
 
 

@@ -67,6 +67,22 @@ def test_the_line_that_does_it_here(typed: Typed, args: list[str], line: str) ->
     assert (seen.code, seen.err.splitlines()[-1]) == (2, f"  hint: {line}")
 
 
+@pytest.mark.parametrize(("args", "said"), [
+    (["serve", "--port", "abc"], "'--port': 'abc' is not a whole number\n"),
+    (["run", "--max-tokens", "few", "x"], "'few' is not a whole number\n"),
+    (["run", "--temperature", "hot", "x"], "'hot' is not a number\n"),
+])  # fmt: skip
+def test_what_is_no_number_is_said_to_be_none(typed: Typed, args: list[str], said: str) -> None:
+    seen = typed(*args)
+    assert (seen.code, said in seen.err) == (2, True), seen.err
+
+
+def test_one_token_is_one(typed: Typed, engine: FakeEngine) -> None:
+    model = '[[models]]\nname = "{}"\nsource = "builtin:mini"\n'
+    Path("llmrr.toml").write_text(model.format("a") + model.format("b"))
+    assert "a prompt of about 1 token\n" in typed("route", "x").out
+
+
 def test_help_is_also_a_word(typed: Typed) -> None:
     assert typed("help").out == typed("--help").out
     assert typed("help", "run").out == typed("run", "--help").out

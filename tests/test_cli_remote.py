@@ -56,6 +56,27 @@ def test_run_asks_a_provider(openai: OpenAIServer, typed: Typed) -> None:
     assert openai.last.headers["user-agent"].startswith("llmrr/")
 
 
+def test_who_cannot_be_reached_is_told_with_the_model_and_the_address(typed: Typed) -> None:
+    table = '[[models]]\nname = "{0}"\nsource = "openai:small"\ngroup = "both"\noptions = {{ ' \
+        'base_url = "http://127.0.0.1:{1}/v1" }}\n'
+    write(f"{table.format('first', 1)}{table.format('second', 2)}[retry]\nattempts = 1\n")
+    seen = typed("run", "-m", "both", "Hello")
+    at, name = ("127.0.0.1:1", "first") if "(first)" in seen.err else ("127.0.0.1:2", "second")
+    said = f"llmrr: openai:small cannot be reached at {at}: Connection refused ({name})\n"
+    said += f"  hint: look at the network, at the server at {at}, or at base_url\n"
+    assert (seen.code, seen.err[-len(said) :]) == (6, said), seen.err
+
+
+def test_an_address_is_told_without_the_key_in_it(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://me:s3cret-word@127.0.0.1:1/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    seen = typed("run", "-m", SOURCE, "Hello")
+    assert (seen.code, "at 127.0.0.1:1: Connection refused\n" in seen.err) == (6, True)
+    assert "s3cret" not in seen.err
+
+
 def test_the_model_may_stand_before_the_prompt(openai: OpenAIServer, typed: Typed) -> None:
     assert typed("run", SOURCE, "Hello", "there").out == "Hello, world!\n"
     assert openai.last.body["messages"][0]["content"] == "Hello there"

@@ -142,9 +142,11 @@ def test_of_an_answer_that_was_cut_nothing_is_called(
 def test_each_call_is_asked_for(typed: Typed, engine: FakeEngine, tools: str) -> None:
     engine.replies = [calls(PARIS, PARIS), "Well."]
     seen = typed(
-        "run", "-m", "tiny.gguf", "--tool", tools, "Weather?", answers="y\nn\n", err_terminal=True
-    )
-    assert 'call weather({"city": "Paris"})? [y/N]' in seen.err
+        "run", "-m", "tiny.gguf", "--tool", tools, "Weather?",
+        answers="y\nsure\nn\n", err_terminal=True,
+    )  # fmt: skip
+    asked = 'call weather({"city": "Paris"})? [y/N] '
+    assert f"{asked}looking\n{asked}y or n\n{asked}" in seen.err
     results = [one.content for one in engine.requests[1].messages[2:]]
     assert results == ["Paris: sun for 1", "The user did not allow this call."]
 

@@ -308,7 +308,7 @@ def test_overrides_are_checked_too() -> None:
         ("version = true", "version = true is not a whole number", 1, ""),
         ('log_prompts = "yes"', 'log_prompts = "yes" is not true or false', 1, ""),
         ("default_model = 3", "default_model = 3 is not a text", 1, ""),
-        ('default_model = " "', 'default_model = " " is not a text that is not empty', 1, ""),
+        ('default_model = " "', 'default_model = " " is not a text with something in it', 1, ""),
         ("stats = 3", "stats = 3 is not a table", 1, "write [stats]"),
         ('[stats]\nretention = "30 days"', 'stats.retention = "30 days" is not a time', 2, "90d"),
         ("stats.retention = -1", "stats.retention = -1 is not a time", 1, ""),

@@ -14,7 +14,7 @@ ROOT = Path(llmrr.__file__).parent
 # of one folder may. Reading a configuration is four steps, one part each.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "paths"),
-    ("prompts", "packing"),
+    ("prompts", "packing", "jsonflaws"),
     ("database", "journal", "hub", "similarity", "formats", "hardware", "kinds", "tomltext",
      "tomllayout", "envfile"),
     ("strategies", "flags", "keys", "tomledit"),

@@ -504,8 +504,9 @@ def test_nobody_is_there() -> None:
     engine = remote.named("openai")
     assert engine is not None
     model = engine.load(gone, Options())
-    with pytest.raises(ConnectionFailed, match="cannot be reached: Connection refused") as caught:
+    with pytest.raises(ConnectionFailed, match=f"at {model.where}: Connection refused$") as caught:
         answer(model)
+    assert model.where in caught.value.hint
     assert caught.value.exit_code == 6
     assert caught.value.transient
 

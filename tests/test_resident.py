@@ -1,6 +1,7 @@
 """Models that stay loaded between runs: used by the next one, replaced, lost, ended."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -136,7 +137,7 @@ def test_a_load_arrives_as_it_was() -> None:
         context_size=512, gpu_layers=-1, threads=2, flash_attention="on", kv_type="q8_0",
         mmap=False, lora=((Path("/a.gguf"), 0.5),), chat_template="t", mmproj=Path("/m.gguf"),
     )  # fmt: skip
-    load = Load("m", ModelFiles(Path("/x"), Format.GGUF), "llamacpp", options, None)
+    load = Load("m", ModelFiles(Path("/x"), Format.GGUF), "llamacpp", options, None, True)
     assert loads.load_of(json.loads(json.dumps(load.message()))) == load
 
 
@@ -185,7 +186,8 @@ def kept(engine: FakeEngine) -> Iterator[Kept]:
 
 def load_of(path: Path, **named: Any) -> Load:
     keepalive = named.pop("keepalive", 300.0)
-    return Load(path.stem, ModelFiles(path, Format.GGUF), "fake", Options(**named), keepalive)
+    files, is_stated = ModelFiles(path, Format.GGUF), named.pop("is_stated", False)
+    return Load(path.stem, files, "fake", Options(**named), keepalive, is_stated)
 
 
 def not_here() -> Any:
@@ -353,11 +355,13 @@ def test_an_answer_is_cancelled(kept: Kept, engine: FakeEngine, tiny: Path, slow
         stream = model.generate(ASKED)
         assert next(stream).text == "a"
         assert not stream.ready(0.05)
+        assert kept.service.under_way() == 1
         stream.cancel()
         stream.cancel()
         assert [one.finish_reason for one in stream] == ["cancelled"]
         slow.go.set()
         assert [one.text for one in model.generate(ASKED)] == ["next", ""]
+        until(lambda: kept.service.under_way() == 0)
 
 
 def test_who_leaves_frees_model_and_answer(
@@ -424,6 +428,23 @@ def test_one_of_a_server_that_is_unloaded_in_use_leaves_afterwards(
             assert lending.unload(str(tiny)) == 1
             assert len(pool.held()) == 1
         until(lambda: not pool.held())
+
+
+@pytest.mark.parametrize(("keepalive", "is_stated", "keeps"), [
+    (7200.0, True, 7200.0), (None, True, math.inf), (7200.0, False, None), (0.0, True, 0.0),
+])  # fmt: skip
+def test_a_server_keeps_a_model_as_long_as_is_stated(
+    engine: FakeEngine, tiny: Path, keepalive: float | None, is_stated: bool, keeps: float | None
+) -> None:
+    pool = Pool(Rules)
+    lending = Lending(pool)
+    load = load_of(tiny, keepalive=keepalive, is_stated=is_stated)
+    with closing(pool), closing(Service(lending, "serve", lambda: None)):
+        held(load).close()
+        until(lambda: lending.models() == [] if keeps == 0 else not lending._lent)
+        assert [one.keeps for one in pool.held()] == ([keeps] if keeps != 0 else [])
+        if keeps == math.inf:
+            assert [one["until"] for one in lending.models()] == [None]
 
 
 # -- who may ask, and whom -------------------------------------------------------------------------
@@ -975,11 +996,18 @@ def test_a_run_uses_the_models_of_a_server(typed: Typed) -> None:
             [process] = typed("ps", "--json").json
             assert (process["kind"], process["address"]) == ("serve", address)
             assert [one["name"] for one in process["models"]] == [MINI]
+            assert typed("run", "--keepalive", "-1", "-m", MINI, "-n", "1", "hi").code == 0
+            until(lambda: typed("ps", "--json").json[0]["models"][0]["until"] is None)
+            assert typed("run", "--keepalive", "0", "-m", MINI, "-n", "1", "hi").code == 0
+            until(lambda: typed("ps", "--json").json[0]["models"] == [])
+            assert typed("run", "-m", MINI, "-n", "1", "hi").code == 0
             seen = typed("stop")
             assert (seen.code, "no run has left a model loaded" in seen.err) == (1, True)
             assert typed("stop", MINI).out == f"{MINI}\n"
             assert typed("ps", "--json").json[0]["models"] == []
-            assert typed("stop", "--all", "--json").json["ended"] == [server.pid]
+            seen = typed("stop", "--all", "--json")
+            assert seen.json["ended"] == [server.pid]
+            assert f"the server at {address} was ended (process {server.pid})\n" in seen.err
             assert server.wait(20) == 0
             assert places.sockets() == []
         finally:

@@ -186,6 +186,16 @@ def test_without_any_measurement_the_priority_decides_and_what_measures_is_named
     assert measured.hint is None
 
 
+def test_what_is_drawn_is_said_to_be() -> None:
+    least = "least-loaded"
+    assert choose(least, one("a"), one("b")).why == "equal scores: drawn at random"
+    assert choose(least, one("a"), one("b", weight=3)).why == "equal scores: drawn by weight"
+    three = one("a", priority=1), one("b", priority=1), one("c", priority=9)
+    assert choose(least, *three).why == "equal scores: by priority, then drawn at random"
+    assert choose("random", one("a"), one("b")).why == "drawn at random"
+    assert choose("random", one("a"), one("b", weight=3)).why == "drawn by weight"
+
+
 def test_a_model_that_was_never_asked_is_tried_and_one_that_only_failed_is_not() -> None:
     failing = Health(attempts=3)
     for strategy in ("speed-priority", "balanced"):

@@ -22,11 +22,15 @@ from typing import Any
 
 import pytest
 from serving import ASKED
+from serving import MINI as MODEL
 from test_serve_queue import until
 
 from llmrr import paths
 from llmrr.engines.resident import places
-from llmrr.server import allocating
+from llmrr.errors import LlmrrError
+from llmrr.router import Router
+from llmrr.server import allocating, hosting
+from llmrr.server.service import Service
 
 MINI = '[[models]]\nname = "small"\nsource = "builtin:mini"\n[batching]\nmax_batch_size = 1\n'
 LONG = {"model": "small", "prompt": "a", "n": 128, "stream": True, "ignore_eos": True}
@@ -122,9 +126,37 @@ def test_what_takes_too_long_is_stopped(flags, signals):
             served.popen.send_signal(signals[0])
             rest = answer.read()
             assert b"the server ends" in rest and b'"finish_reason":"stop"' not in rest
-        code = served.end(*(() if flags else signals))
+        else:
+            served.popen.send_signal(signals[0])
+            until(lambda: "ending: " in served.said)
+        code = served.end(*signals[1:])
+        limit = "0.01" if flags else "30"
+        told = f"llmrr: ending: 1 answer under way, {limit} seconds at most; Ctrl-C again cuts it\n"
+        assert served.said.endswith(f"{told}llmrr: 1 answer is stopped\n"), served.said
         assert code == (130 if signal.SIGINT in signals else 0)
         assert "Traceback" not in served.said
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_end_waits_for_answers_to_runs_too(again):
+    service, ready, ended, told = Service(Router(MODEL)), threading.Event(), threading.Event(), []
+    server = hosting.server(service, ready.set, tell=told.append)
+    server.lent = lambda: 0 if ended.is_set() else 2
+    with closing(service), hosting.listener("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        assert ready.wait(30)
+        server.handle_exit(signal.SIGTERM, None)
+        until(lambda: told)
+        assert thread.is_alive()
+        if again:
+            server.handle_exit(signal.SIGTERM, None)
+        else:
+            ended.set()
+        thread.join(30)
+        assert not thread.is_alive()
+    waits = "ending: 2 answers under way, 30 seconds at most; Ctrl-C again cuts them"
+    assert told == [waits, *["2 answers are stopped"] * again]
 
 
 def test_a_file_that_changed_holds_and_a_bad_one_does_not():
@@ -270,6 +302,15 @@ def test_the_port_of_another_is_told():
     with socket.create_server(("127.0.0.1", 0)) as other:
         found = llmrr("serve", "--port", str(other.getsockname()[1]))
     assert found.returncode == 1 and "--port" in found.stderr
+
+
+def test_the_port_of_ollama_may_be_of_another_server(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(hosting, "OLLAMA_PORT", other.getsockname()[1])
+        with pytest.raises(LlmrrError) as caught:
+            hosting.ollamas()
+    assert "another llmrr serve or Ollama" in caught.value.message
+    assert "llmrr ps" in caught.value.hint and "--ollama" in caught.value.hint
 
 
 def test_units_run_this_llmrr_and_hold_no_secret(monkeypatch):

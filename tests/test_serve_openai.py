@@ -518,6 +518,30 @@ def test_how_a_kept_response_is_not_shown(served, query, status, param):
     assert status == 200 or said.json()["error"]["param"] == param
 
 
+def test_what_is_not_kept_is_told_to_who_reads_it_and_to_who_goes_on(served):
+    for path in (f"{RESPONSES}/resp_x", f"{RESPONSES}/resp_x/input_items"):
+        error = served.ask(path).json()["error"]["message"]
+        assert 'no response "resp_x" is kept' in error and "whole input" not in error
+    error = served.ask(RESPONSES, {"input": "x", "previous_response_id": "resp_x"}).json()["error"]
+    assert error["message"].endswith("until the server ends: send the whole input")
+    id = served.ask(RESPONSES, {"input": "x", "max_output_tokens": 1}).json()["id"]
+    error = served.ask(f"{RESPONSES}/{id}/input_items?after=zzz").json()["error"]["message"]
+    assert error == 'after: no item has the id "zzz": the last_id of the page before'
+
+
+@pytest.mark.parametrize(("raw", "said"), [
+    (b"", "column 1: a value is missing"), (b"[" * 10**5, "it is nested too deeply"),
+    (b'{"n": %b}' % (b"1" * 5000), "a number has too many digits"),
+    (b'{"a": 1,\n}', "line 2, column 1: a name in double quotes is missing"),
+    (b'"\xff"', "byte 2 is not UTF-8"),
+])  # fmt: skip
+def test_a_body_that_is_no_json_is_told_in_own_words(served, raw, said):
+    answer = served.ask(RESPONSES, raw=raw, method="POST")
+    told = answer.json()["error"]["message"]
+    assert told == f'the body is no JSON: {said}: send an object, such as {{"model": …}}'
+    assert answer.status == 400
+
+
 def test_tokens_are_counted_before(served):
     asked = {"input": "What is the capital of France?", "instructions": "Be brief."}
     counted = served.ask(f"{RESPONSES}/input_tokens", asked).json()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from llmrr.batch.lines import LONGEST, Line
+from llmrr.jsonflaws import flaw
 
 CHAT: Final = "/v1/chat/completions"
 COMPLETIONS: Final = "/v1/completions"
@@ -81,13 +82,10 @@ def parse(line: Line) -> Item | Fault:
         return fault("line_too_long", f"it is longer than {LONGEST >> 20} MiB")
     try:
         found = json.loads(line.data.decode(), parse_constant=_no_number)
-    except UnicodeDecodeError as error:
-        return fault("invalid_json_line", f"byte {error.start + 1} is not UTF-8")
-    except json.JSONDecodeError as error:
-        return fault("invalid_json_line", f"column {error.colno} is no JSON: {error.msg}")
+    except _NoNumber as error:
+        return fault("invalid_json_line", str(error))
     except (ValueError, RecursionError) as error:
-        said = str(error) if isinstance(error, ValueError) else "it is nested too deep"
-        return fault("invalid_json_line", said)
+        return fault("invalid_json_line", f"it is no JSON: {flaw(error)}")
     if not isinstance(found, dict):
         return fault("invalid_json_line", "it is no object")
     name = found.get("custom_id")
@@ -140,8 +138,12 @@ def _instructs(turn: object) -> bool:
     return isinstance(turn, dict) and turn.get("role") in ("system", "developer")
 
 
+class _NoNumber(ValueError):
+    pass
+
+
 def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number of JSON")
+    raise _NoNumber(f"{text} is no number of JSON")
 
 
 def shown(value: object) -> str:

@@ -10,7 +10,14 @@ from typing import NamedTuple, Protocol, cast
 
 from llmrr.catalogue import Resolved
 from llmrr.engines.base import Stream
-from llmrr.errors import BadConfig, ContextOverflow, LlmrrError, OverBudget, UsageError
+from llmrr.errors import (
+    BadConfig,
+    ConnectionFailed,
+    ContextOverflow,
+    LlmrrError,
+    OverBudget,
+    UsageError,
+)
 from llmrr.routing.chain import RetryRules, delay, may_wait
 from llmrr.types import FinishReason, Message, Request, Usage
 
@@ -205,9 +212,16 @@ class Attempts:
         other = self._other(error)
         late = self.deadline is not None and time.monotonic() >= self.deadline
         if other is None or late:
-            raise error
+            raise self._named(error)
         self.asks.warn(f"{_what(self._label, error)}: {self.names[other]} {what}")
         self.at, self.tried = other, 0
+
+    def _named(self, error: LlmrrError) -> LlmrrError:
+        """An error for whoever asked: one of a connection tells the provider's name of a model."""
+        is_told = error.message.partition(" ")[0].rstrip(":") == self._label
+        if isinstance(error, ConnectionFailed) and not is_told:
+            error.add(self._label)
+        return error
 
     def _other(self, error: LlmrrError) -> int | None:
         """The next model; after an overflow, the next that may have more room."""

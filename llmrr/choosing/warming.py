@@ -102,12 +102,14 @@ class Warm:
     def _asked(self, wanted: Wanted, key: Key) -> "Load":
         from llmrr.engines.resident.loads import Load
 
-        keepalive = cast("float | None", self._config().value("keepalive"))
+        stays = self._config().settings["keepalive"]
+        keepalive = cast("float | None", stays.value)
         files = replace(key.files, path=key.files.path.absolute())
         lora = tuple((path.absolute(), scale) for path, scale in key.options.lora)
         encoder = key.options.mmproj and key.options.mmproj.absolute()
         options = replace(key.options, lora=lora, mmproj=encoder)
-        return Load(wanted.name, files, key.engine, options, keepalive)
+        is_stated = stays.source != "default"
+        return Load(wanted.name, files, key.engine, options, keepalive, is_stated)
 
     def _slots(self) -> int:
         value = self._config().value

@@ -103,11 +103,12 @@ def _given(call: ToolCall, tool: Tool) -> dict[str, Any] | str:
     import json
 
     from llmrr.engines.schema_check import misfit
+    from llmrr.jsonflaws import flaw
 
     try:
         found = json.loads(call.arguments or "{}")
     except (ValueError, RecursionError) as exc:
-        return f"the arguments are no JSON: {exc}"
+        return f"the arguments are no JSON: {flaw(exc)}"
     if not isinstance(found, dict):
         return "the arguments are no JSON object"
     wrong = misfit(tool.parameters, json.dumps(found))

@@ -176,7 +176,7 @@ Keepalive = Annotated[
     typer.Option(
         "--keepalive", metavar="TIME",
         help="How long the model stays loaded for the next run: 10m, seconds, 0 for not at all, "
-        "-1 until llmrr stop (default: `keepalive`).",
+        "-1 until llmrr stop (default: `keepalive`); llmrr serve heeds it, too.",
         callback=_a_time,
     ),
 ]

@@ -144,6 +144,7 @@ def confirm(question: str, *, default: bool) -> bool:
         word = answer.strip().lower()
         if not answer or word in ("", "y", "yes", "n", "no"):
             return default if answer and not word else word in ("y", "yes")
+        stderr("y or n\n")
 
 
 def ask_hidden(question: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmrr.cli import side_views
-from llmrr.cli.layout import Page
+from llmrr.cli.layout import Page, counted
 from llmrr.config import toml_text
 
 # What is shown beside the terms that always are.
@@ -24,7 +24,7 @@ def decision(page: Page, facts: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"{'asked as well' if together else 'where it fails'}: {', '.join(others)}"
     needs = facts["needs"]
     words = f", needs {', '.join(needs['words'])}" if needs["words"] else ""
-    yield f"a prompt of about {needs['tokens']:,} tokens{words}"
+    yield f"a prompt of about {counted(needs['tokens'], 'token')}{words}"
     for flag in facts["flags"]:
         sets = ", ".join(f"{name} = {toml_text(value)}" for name, value in flag["set"].items())
         yield f"flag {flag['name']} ({flag['why']}): {sets}"

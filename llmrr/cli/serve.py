@@ -78,8 +78,12 @@ def serve(
 ) -> None:  # fmt: skip
     """Answer over HTTP, in the protocols of OpenAI, Anthropic and Ollama.
 
-    Old code that speaks one of them is pointed at the address that is printed. Ctrl-C ends it: what
-    is under way may end, the second time nothing may. An address that others can reach takes keys.
+    Old code that speaks one of them is pointed at the address that is printed. An address that
+    others can reach takes keys. A browser gets a page at `/`; who does not ask for text/html is
+    told `Ollama is running` there, as clients of Ollama expect.
+
+    Ctrl-C, or SIGTERM, ends it: what is under way may end within `serve.drain` (30 seconds unless
+    that is set), the second time nothing may.
     """
     from llmrr.cli import serving
 

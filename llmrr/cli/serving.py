@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 from llmrr import cluster
@@ -60,10 +61,13 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
                 allocating.settle()
                 output.note(f"listening on {where}")
 
-            server = hosting.server(service, ready, host=host, variables=variables)
+            server = hosting.server(
+                service, ready, host=host, variables=variables, tell=output.note
+            )
             aliases.hold(router)
             service.prepare()
-            with lending.lent(router, where, lambda: server.handle_exit(signal.SIGTERM, None)):
+            stop = partial(server.handle_exit, signal.SIGTERM, None)
+            with lending.lent(router, where, stop) as server.lent:
                 server.run(listeners)
         finally:
             for one in listeners:

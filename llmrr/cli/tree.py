@@ -246,7 +246,12 @@ def _load(name: str, entry: Entry) -> ClickCommand:
 
 def _sentence(error: ClickException) -> str:
     message = error.format_message().rstrip(".")
+    message = re.sub(r"is not a valid (int|float)\w*( range)?$", _no_number, message)
     return message[:1].lower() + message[1:]
+
+
+def _no_number(kind: re.Match[str]) -> str:
+    return f"is not a {'whole ' if kind[1] == 'int' else ''}number"
 
 
 def _help_line(error: ClickException, args: list[str]) -> str:

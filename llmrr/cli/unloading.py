@@ -20,9 +20,13 @@ def stop(names: Sequence[str], *, servers: bool) -> dict[str, Any]:
         for one in found:
             asking.unload(one["path"])
         return {"unloaded": [one["name"] for one in found], "ended": []}
-    loaded = [one["name"] for process in asking.known() for one in process["models"]
+    there = asking.known()
+    loaded = [one["name"] for process in there for one in process["models"]
               if not one["loading"] and (servers or process["kind"] == "run")]  # fmt: skip
     ended = asking.stop(servers=servers)
+    for one in there:
+        if one["kind"] == "serve" and one["pid"] in ended:
+            output.note(f"the server at {one['address']} was ended (process {one['pid']})")
     if not ended:
         if servers:
             raise LlmrrError("nothing runs that holds models", "llmrr ps")

@@ -33,6 +33,7 @@ from llmrr import parameters
 from llmrr.errors import DamagedFile, LlmrrError, nearest
 from llmrr.evaluate.expecting import ANSWERING, Wrong, expected_of, flag, missing, short
 from llmrr.evaluate.judging import Expected, Match, letter
+from llmrr.jsonflaws import flaw
 from llmrr.types import Message, Request, Sampling
 
 T = TypeVar("T")
@@ -128,13 +129,11 @@ def _bad(path: Path, line: int, what: str, hint: str = "") -> DamagedFile:
 def _object(text: str) -> Mapping[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         hint = "the set is JSONL: one object a line, no brackets around all" if text.lstrip()[
             :1
         ] == "[" else ""  # fmt: skip
-        raise Wrong(f"is no JSON: {error}", hint) from None
-    except RecursionError:
-        raise Wrong("is nested too deeply") from None
+        raise Wrong(f"is no JSON: {flaw(error)}", hint) from None
     if not isinstance(found, dict):
         raise Wrong("is no JSON object")
     return found

@@ -122,7 +122,7 @@ def _variables(value: object, folder: Path) -> object:
     return dict(value)
 
 
-TEXT = Kind("a text that is not empty", _text)
+TEXT = Kind("a text with something in it", _text)
 SITES = Kind("a site as a browser names it, or a list of such", _sites)
 NAME = Kind("a name without spaces that does not begin with -", _name)
 STOP = Kind("a text or a list of texts, none empty", _stop)

@@ -29,6 +29,8 @@ _UNTRIED_TERM: Final = "its speed is not measured yet, and counts as the best"
 _UNTRIED: Final = "not measured yet: tried first"
 _ASK: Final = 'llmrr route "…"'
 ONLY_ONE: Final = "there is no other"
+_BY_PRIORITY: Final = "by priority"
+_DRAWN: Final = ("drawn at random", "drawn by weight")  # of equal weights, of others
 _WHY: Final = {
     "balanced": "the best weighted sum",
     "quality-first": "the best quality",
@@ -195,7 +197,7 @@ def route(needs: Needs, candidates: Sequence[Candidate], state: State) -> Decisi
     if reason == ONLY_ONE and rejected:
         reason = "no other can take it"
     untried = chosen is not None and _is_untried(strategy, chosen, fitting, state)
-    if reason.startswith("by priority"):
+    if strategy != "random" and reason.startswith((_BY_PRIORITY, *_DRAWN)):
         known = "not measured yet" if untried else _known(strategy, fitting, state)
         reason = f"{known}: {reason}"
     elif untried and reason == _WHY.get(strategy):
@@ -219,18 +221,18 @@ def _best(
     best = [one for one, score in zip(fitting, scores, strict=True) if score == top]
     if len(best) == 1:
         return best[0].name, _WHY.get(strategy, "drawn")
-    if strategy != "random":
-        lowest = min(one.rank for one in best)
-        best = [one for one in best if one.rank == lowest]
-    if len(best) == 1:
-        return best[0].name, "by priority"
+    lowest = min(one.rank for one in best)
+    first = best if strategy == "random" else [one for one in best if one.rank == lowest]
+    if len(first) == 1:
+        return first[0].name, _BY_PRIORITY
     seed = state.seed
-    drawn = min(best, key=lambda one: turn(seed ^ one.salt, one.weight))
-    return drawn.name, "by weight" if strategy == "random" else "by priority, then weight"
+    drawn = min(first, key=lambda one: turn(seed ^ one.salt, one.weight))
+    how = _DRAWN[len({one.weight for one in first}) > 1]
+    return drawn.name, how if len(first) == len(best) else f"{_BY_PRIORITY}, then {how}"
 
 
 def _known(strategy: str, fitting: Sequence[Candidate], state: State) -> str:
-    """What left it to the priority."""
+    """What left it to the priority, or to chance."""
     wanted = MEASURED.get(strategy, ())
     if wanted == ("cost",):
         return "equal cost" if any(one.cost for one in fitting) else "no cost is stated"

@@ -41,13 +41,14 @@ def listener(host: str, port: int) -> socket.socket:
 
 def ollamas() -> socket.socket:
     """A socket where clients of Ollama look for it. Raises ``LlmrrError`` where it is taken, mostly
-    by Ollama."""
+    by Ollama or by another server like this one."""
     try:
         return listener("127.0.0.1", OLLAMA_PORT)
     except LlmrrError as error:
         raise LlmrrError(
-            f"{error.message}; Ollama itself listens there where it runs",
-            "stop Ollama (systemctl stop ollama, or quit its application), or leave out --ollama",
+            f"{error.message}: another llmrr serve or Ollama may listen there",
+            "llmrr ps shows your servers; systemctl stop ollama, or quit the application of "
+            "Ollama; or leave out --ollama",
         ) from None
 
 
@@ -80,14 +81,16 @@ def application(service: Service, host: str, variables: Sequence[str] = ()) -> F
 def server(
     service: Service, ready: Callable[[], None] = lambda: None, *,
     host: str = "127.0.0.1", variables: Sequence[str] = (),
+    tell: Callable[[str], None] = lambda _: None,
 ) -> "Server":  # fmt: skip
     """What serves, by ``run(sockets)``, until SIGINT, SIGTERM or ``should_exit``; ``ready`` is
     called when requests are taken. ``host`` is the address that is listened on; ``variables`` hold
-    keys that let somebody in. Raises what ``Security`` does."""
+    keys that let somebody in; ``tell`` is told what the end waits for. Raises what ``Security``
+    does."""
     from llmrr.server.lifecycle import Server
 
     config, front = service.router.config, application(service, host, variables)
     return Server(service, front, ready, {
         "limit_concurrency": config.value("serve.max_connections"),
         "timeout_graceful_shutdown": config.value("serve.drain"),
-    })  # fmt: skip
+    }, tell)  # fmt: skip

@@ -91,7 +91,8 @@ class NoResponse(NotFound):
 
     def __init__(self, id: str, param: str | None) -> None:
         said = f'no response "{id[:80]}" is kept'
-        super().__init__(said, f"the last {MOST} are, until the server ends: send the whole input")
+        kept = f"the last {MOST} are that were asked to be stored, until the server ends"
+        super().__init__(said, kept if param is None else f"{kept}: send the whole input")
         self.param = param
         if param is not None:
             self.status, self.code = 400, f"{param.removesuffix('_id')}_not_found"

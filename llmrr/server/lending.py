@@ -11,13 +11,18 @@ from llmrr.warm.service import Service
 
 
 @contextmanager
-def lent(router: Router, address: str, stop: Callable[[], None]) -> Iterator[None]:
+def lent(
+    router: Router, address: str, stop: Callable[[], None]
+) -> Iterator[Callable[[], int]]:
     """While this lasts, ``llmrr run`` uses the models of this process, ``llmrr ps`` shows them, and
-    ``llmrr stop --all`` calls ``stop``. Where no socket can be made, none of that."""
+    ``llmrr stop --all`` calls ``stop``. Where no socket can be made, none of that. What this gives
+    says how many answers to such runs are under way."""
     value = router.config.value
     most = cast(int, value("batching.max_batch_size")) if value("batching.enabled") else 1
     lending = Lending(router.pool, {**OPTIONS, "most_slots": most})
     with ExitStack() as stack:
+        under_way: Callable[[], int] = int
         with suppress(OSError):
-            stack.enter_context(closing(Service(lending, "serve", stop, {"address": address})))
-        yield
+            service = Service(lending, "serve", stop, {"address": address})
+            under_way = stack.enter_context(closing(service)).under_way
+        yield under_way

@@ -20,8 +20,7 @@ from llmrr.errors import EngineFailed
 from llmrr.server.connection import Connection
 from llmrr.server.service import Service
 
-logger = logging.getLogger("llmrr.server")
-
+LOOK_S: Final = 0.05  # between two looks whether the answers to runs have ended
 SETTLE_S: Final = 2.0  # for what was stopped to say so
 _TICKS: Final = 10  # of uvicorn, a second
 _HEADERS: Final = [
@@ -30,14 +29,18 @@ _HEADERS: Final = [
 
 
 class Server(uvicorn.Server):
-    """A service that listens. ``ended_by`` is the signal that ended it, if any did."""
+    """A service that listens. ``ended_by`` is the signal that ended it, if any did; ``tell`` is
+    told what its end waits for, and cuts; ``lent`` says how many answers it gives besides those
+    over HTTP, which its end waits for too."""
 
     def __init__(
-        self, service: Service, app: ASGIApp, ready: Callable[[], None], limits: Mapping[str, Any]
-    ) -> None:
-        self._service, self._ready = service, ready
+        self, service: Service, app: ASGIApp, ready: Callable[[], None], limits: Mapping[str, Any],
+        tell: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._service, self._ready, self._tell = service, ready, tell
         self._drain = float(limits["timeout_graceful_shutdown"])
         self.ended_by: int | None = None
+        self.lent: Callable[[], int] = int
         super().__init__(uvicorn.Config(
             app, loop="auto", http=Connection, ws="none", lifespan="off", log_config=None,
             access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=75,
@@ -61,12 +64,19 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: Any = None) -> None:
         self._service.is_draining = True
-        timer = asyncio.get_running_loop().call_later(self._drain, self._stop)
+        if (count := len(self._service.under_way) + self.lent()) and not self.force_exit:
+            self._tell(waiting(count, self._drain))
+        loop = asyncio.get_running_loop()
+        timer, until = loop.call_later(self._drain, self._stop), loop.time() + self._drain
         try:
             await super().shutdown(sockets)
             if tasks := self.server_state.tasks:
                 self._stop()
                 await asyncio.wait(tuple(tasks), timeout=SETTLE_S)
+            while self.lent() and not self.force_exit and loop.time() < until:
+                await asyncio.sleep(LOOK_S)
+            if left := self.lent():
+                self._tell(stopped(left))
         finally:
             timer.cancel()
             self._hush()
@@ -104,6 +114,32 @@ class Server(uvicorn.Server):
         self._hush()
         left = tuple(self._service.under_way)
         if left:
-            logger.warning("%d answers are stopped: the server ends", len(left))
+            self._tell(stopped(len(left)))
         for running in left:
             running.cancel(EngineFailed("the server ends", "ask again in a while"))
+
+
+def waiting(count: int, seconds: float) -> str:
+    """What the end of a server waits for, and how long.
+
+    >>> waiting(1, 30.0)
+    'ending: 1 answer under way, 30 seconds at most; Ctrl-C again cuts it'
+    >>> waiting(2, 1.0)
+    'ending: 2 answers under way, 1 second at most; Ctrl-C again cuts them'
+    """
+    which = "it" if count == 1 else "them"
+    limit = f"{seconds:g} second{'' if seconds == 1 else 's'}"
+    return f"ending: {_answers(count)} under way, {limit} at most; Ctrl-C again cuts {which}"
+
+
+def stopped(count: int) -> str:
+    """What the end of a server has cut.
+
+    >>> stopped(1), stopped(2)
+    ('1 answer is stopped', '2 answers are stopped')
+    """
+    return f"{_answers(count)} {'is' if count == 1 else 'are'} stopped"
+
+
+def _answers(count: int) -> str:
+    return f"{count} answer{'' if count == 1 else 's'}"

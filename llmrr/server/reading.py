@@ -7,12 +7,14 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from llmrr.errors import InvalidRequest
+from llmrr.jsonflaws import flaw
 from llmrr.server.refusals import TooSlow
 
 PIECE_S: Final = 30.0  # for the next piece of a body to come
 BODY_S: Final = 300.0  # for all of it
 LARGE: Final = 2**20  # bytes that take long enough to parse for others to wait
 DEEPEST: Final = 200  # of lists and objects in each other
+_SEND: Final = 'send an object, such as {"model": …}'
 
 
 class NotArrived(TooSlow):
@@ -64,7 +66,7 @@ async def json_object(request: Request, most: int | None = None) -> dict[str, An
     content = await body(request, most)
     found = parsed(content) if len(content) < LARGE else await asyncio.to_thread(parsed, content)
     if not isinstance(found, dict):
-        raise InvalidRequest("the body is no JSON object", '{"model": …}')
+        raise InvalidRequest("the body is no JSON object", _SEND)
     return found
 
 
@@ -74,7 +76,7 @@ def parsed(content: bytes) -> Any:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"the body is no JSON: {error}", '{"model": …}') from None
+        raise InvalidRequest(f"the body is no JSON: {flaw(error)}", _SEND) from None
     if content.count(b"[") + content.count(b"{") > DEEPEST and depth(found) > DEEPEST:
         raise InvalidRequest(f"the body is nested more than {DEEPEST} times", "a flatter one")
     return found

@@ -56,7 +56,8 @@ SETTINGS: tuple[Spec, ...] = (
     Spec("keepalive", KEEPALIVE, "5m",
          "How long a model stays loaded after llmrr run, chat or embed, in a process of its own "
          "that the next run uses, and that ends by itself: a time such as \"10m\", seconds, 0 for "
-         "not at all, or -1 until llmrr stop.",
+         "not at all, or -1 until llmrr stop. A model of llmrr serve that such a run has used "
+         "stays as long, where this is set and [memory] auto_unload is true.",
          '"30m"', True),
     Spec("log_prompts", FLAG, True,
          "Whether prompts and answers are kept with the record of each run.", "false", True),

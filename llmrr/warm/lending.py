@@ -23,7 +23,8 @@ class Lending:
     """The models of a pool, lent to other processes. Safe to use from several threads.
 
     ``own`` are the options with which the process itself loads models. ``keeps`` where models
-    leave by what was asked of each, and not by the pool's own rules.
+    leave by what was asked of each, and not by the pool's own rules; elsewhere only what was stated
+    takes the place of those.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Lending:
             raise
         with self._lock:
             self._keepalive[wanted.key] = load.keepalive
-        return Lent(lease, wanted.key, self._given_back)
+        return Lent(lease, wanted.key, partial(self._ended, load))
 
     def has_room(self, load: Load) -> bool:
         """Whether a model can stay: memory is not above its threshold then."""
@@ -88,6 +89,11 @@ class Lending:
         at_least = max(options.at_least, self._stated.get("at_least", 0))
         return replace(options, **{**self._stated, "at_least": at_least})
 
+    def _ended(self, load: Load) -> None:
+        if load.is_stated and not self._keeps:
+            self._pool.keep(load.name, math.inf if load.keepalive is None else load.keepalive)
+        self._given_back()
+
     def _given_back(self) -> None:
         with self._lock:
             self._lent -= 1
@@ -125,7 +131,7 @@ class Lending:
     def _left(self, held: Held) -> float | None:
         """Seconds until an idle model leaves; None where it stays."""
         rules = self._pool.rules()
-        ends = held.expires(rules.unload_after if rules.auto_unload else math.inf)
+        ends = held.expires(rules.unload_after) if rules.auto_unload else math.inf
         if self._keeps:
             stays = self._keepalive.get(held.key)
             ends = math.inf if stays is None else held.used + stays

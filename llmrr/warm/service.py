@@ -68,6 +68,10 @@ class Service:
         with self._lock:
             return list(self._open)
 
+    def under_way(self) -> int:
+        """How many answers are."""
+        return sum(one.is_busy for one in self._visits())
+
     def status(self) -> Facts:
         """What it is, and the models that it has."""
         return {**self._about, "models": self.lending.models()}

@@ -225,14 +225,15 @@ class _translated:
 
 def _error(error: Exception, party: Party, deadlines: Deadlines) -> LlmrrError:
     why = party.clean(str(_cause(error)))
+    where = f" at {party.at}" if party.at else ""
     if isinstance(error, exceptions.NewConnectionError):
         return ConnectionFailed(
-            f"{party.name} cannot be reached: {why}",
-            party.hint or "look at the network, or at base_url",
+            f"{party.name} cannot be reached{where}: {why}",
+            party.hint or f"look at the network, at the server{where}, or at base_url",
         )
     if isinstance(error, exceptions.ConnectTimeoutError) and not deadlines.passed():
         return ConnectionFailed(
-            f"{party.name}: no connection within {deadlines.connect_limit:g} s",
+            f"{party.name}{where}: no connection within {deadlines.connect_limit:g} s",
             party.hint or "[timeouts] connect of llmrr.toml allows more",
         )
     if isinstance(error, exceptions.TimeoutError | TimeoutError):

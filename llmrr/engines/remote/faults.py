@@ -52,7 +52,7 @@ _STATUSES = {
 class Party(NamedTuple):
     """Who answers: for messages. ``key`` is what mends its key; ``secrets`` never appear
     in a message; ``hint`` is for when it cannot be reached; ``absent`` for a model that it has
-    not."""
+    not; ``at`` is the host."""
 
     provider: str
     model: str
@@ -60,6 +60,7 @@ class Party(NamedTuple):
     secrets: tuple[str, ...] = ()
     hint: str = ""
     absent: str = ""
+    at: str = ""
 
     def __repr__(self) -> str:
         return f"Party({self.name})"

@@ -119,7 +119,7 @@ class RemoteModel:
         party = Party(
             self._endpoint.provider, self._endpoint.model, key.mend if key else None,
             tuple(filter(None, (key.secret if key else "", *own.values()))),
-            self._hint, self._absent,
+            self._hint, self._absent, self.where,
         )  # fmt: skip
         return Headers(self._dialect.headers(key.secret if key else None), **own), party
 

@@ -21,20 +21,22 @@ _OURS: Final = ("GGML_NO_BACKTRACE", "KMP_BLOCKTIME")
 
 class Load(NamedTuple):
     """A model that is asked for; its paths are absolute. ``keepalive`` is how many seconds it stays
-    when nobody uses it any more, None for ever."""
+    when nobody uses it any more, None for ever; a server, which has rules of its own, heeds it
+    where it ``is_stated``."""
 
     name: str
     files: ModelFiles
     engine: str
     options: Options
     keepalive: float | None
+    is_stated: bool = False
 
     def message(self) -> Facts:
         """As it is sent."""
         return {
             "op": "lease", "name": self.name, "files": packing.facts(self.files),
             "engine": self.engine, "options": packing.facts(self.options),
-            "keepalive": self.keepalive, "by": identity(),
+            "keepalive": self.keepalive, "is_stated": self.is_stated, "by": identity(),
             "environment": environment(),
             "stamp": packing.facts(stamps.of(self.files, self.options)),
         }  # fmt: skip
@@ -45,7 +47,8 @@ def load_of(message: Facts) -> Load:
     files = packing.files(message["files"])
     options = options_of(message["options"])
     keepalive: Any = message["keepalive"]
-    return Load(str(message["name"]), files, str(message["engine"]), options, keepalive)
+    name, engine, is_stated = message["name"], message["engine"], message["is_stated"]
+    return Load(str(name), files, str(engine), options, keepalive, bool(is_stated))
 
 
 def options_of(found: Facts) -> Options:

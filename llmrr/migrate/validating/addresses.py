@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from llmrr.errors import Unreachable, UsageError, masked
+from llmrr.jsonflaws import flaw
 from llmrr.migrate.validating.cases import Case
 from llmrr.migrate.validating.likeness import Likeness, place_of
 from llmrr.migrate.validating.received import Unread, steps, text_of
@@ -147,7 +148,7 @@ def filled(template: str, prompt: object) -> str:
         json.loads(found)
     except (ValueError, RecursionError) as error:
         raise UsageError(
-            f"--old-body is no JSON: {error}", '--old-body \'{"prompt": "{prompt}"}\''
+            f"--old-body is no JSON: {flaw(error)}", '--old-body \'{"prompt": "{prompt}"}\''
         ) from None
     return found
 

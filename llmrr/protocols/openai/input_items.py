@@ -34,7 +34,8 @@ def page(all_: Sequence[Mapping[str, Any]], query: Mapping[str, str]) -> dict[st
     if wanted.after is not None:
         places = [at for at, one in enumerate(found) if one["id"] == wanted.after]
         if not places:
-            raise BadField("after", f'no item has the id "{wanted.after[:80]}"', "last_id")
+            said = f'after: no item has the id "{wanted.after[:80]}"'
+            raise BadField("after", said, "the last_id of the page before")
         found = found[places[0] + 1 :]
     data = found[: wanted.limit]
     return {
