@@ -114,7 +114,7 @@ def main() -> None:
     model = args.model.absolute()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        served_home = Command(HERE, home / "served", LLMRR_KEEPALIVE="0")
+        served_home = Command(HERE, home / "served", LLMRR_KEEPALIVE="5m")
         kept = Command(HERE, home / "kept", LLMRR_KEEPALIVE="5m")
         leaving = Command(HERE, home / "leaving", LLMRR_KEEPALIVE="5m")
         alone = Command(HERE, home / "alone", LLMRR_KEEPALIVE="0")
