@@ -26,8 +26,8 @@ from llmrr.router import Router
 from llmrr.types import Chunk, Request
 
 AUTO: Final = "auto"  # leaves the choice to the router, as `llmrr serve` has it
-# A model is loaded once for many lines at once, and not anew for each that is longer.
 TRIED_S: Final = 0.05  # between two looks at what came of the request that tries a model
+# A model is loaded once for many lines at once, and not anew for each that is longer.
 OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
 
 

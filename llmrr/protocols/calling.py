@@ -1,5 +1,6 @@
 """The calls of an answer, as a protocol tells of them while they come."""
 
+import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -80,8 +81,6 @@ def is_cut(call: ToolCall) -> bool:
     >>> is_cut(ToolCall("c", "f", '{"a": ')), is_cut(ToolCall("c", "f", "{}"))
     (True, False)
     """
-    import json
-
     try:
         return not isinstance(json.loads(call.arguments or "{}"), dict)
     except (ValueError, RecursionError):
