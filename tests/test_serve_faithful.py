@@ -15,6 +15,7 @@ from llmrr.choosing import turns
 from llmrr.engines.remote.openai import OpenAI
 from llmrr.engines.templates import Template
 from llmrr.errors import InvalidRequest
+from llmrr.protocols import ollama
 from llmrr.router import Router
 from llmrr.server.aliases import hold
 from llmrr.types import Endpoint, Message, Request, ToolCall
@@ -335,11 +336,35 @@ def test_a_seed_of_many_bits_is_one_of_few(scripted, engine):
     for seed in (2**63 - 1, "5", 2**40 + 7):
         engine.replies = [reply("Yes.")]
         body = {"model": "small", "prompt": "Hi", "options": {"seed": seed, "top_k": -3}}
-        scripted.ask("/api/generate", {**body, "think": "max"})
+        scripted.ask("/api/generate", body)
     asked = [one.sampling for one in engine.requests]
-    assert [(one.seed, one.top_k, one.think) for one in asked] == [
-        (2**32 - 1, 0, "high"), (5, 0, "high"), (7, 0, "high"),
-    ]  # fmt: skip
+    assert [(one.seed, one.top_k) for one in asked] == [(2**32 - 1, 0), (5, 0), (7, 0)]
+
+
+@pytest.mark.parametrize(("think", "wanted"), [("max", "high"), ("low", "low"), (False, "off")])
+def test_how_much_is_to_be_thought_in_the_words_of_ollama(think, wanted):
+    asked = ollama.chat({"model": "x", "messages": ASKED, "think": think}).asked
+    assert asked is not None and asked.request.sampling.think == wanted
+
+
+THINKS = "{% for m in messages %}<think>{{ m.content }}{% endfor %}"
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
+@pytest.mark.parametrize("think", [True, "high"])
+def test_a_model_that_cannot_think_is_not_asked_to(path, think):
+    models = [{"name": "plain", "source": "builtin:mini"},
+              {"name": "thinker", "source": "builtin:mini",
+               "options": {"chat_template": THINKS}}]
+    asked = {"messages": ASKED} if path == "/api/chat" else {"prompt": "Hi"}
+    body = {**asked, "stream": False, "options": {"num_predict": 2}}
+    with serving(Router({"models": models})) as served:
+        said = served.ask(path, {**body, "model": "plain", "think": think})
+        assert (said.status, said.json()) == (400, {
+            "error": '"plain" does not support thinking: leave out think'
+        })
+        for name, value in (("plain", False), ("thinker", think)):
+            assert served.ask(path, {**body, "model": name, "think": value}).status == 200
 
 
 def test_what_there_is_not_is_not_found(served):

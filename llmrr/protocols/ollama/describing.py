@@ -108,7 +108,8 @@ def capabilities(found: Description, can: Iterable[Feature]) -> list[str]:
         return ["embedding"]
     has = ["completion"]
     has += [word for feature, word in _WORDS.items() if feature in can]
-    return [*has, "thinking"] if "think" in template else has
+    thinks = any(word in template for word in ("think", "reasoning"))
+    return [*has, "thinking"] if thinks else has
 
 
 def _details(info: ModelInfo | None, quant: str | None) -> dict[str, Any]:
