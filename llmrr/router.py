@@ -213,16 +213,6 @@ class Router:
         self._host.backends.watch()
         return self
 
-    def gather_runs(self) -> "Router":
-        """Write down runs that end close together in one go, a moment after their answers: for who
-        answers many."""
-        self._host.gather()
-        return self
-
-    def flush(self) -> None:
-        """Write down now what was gathered."""
-        self._host.flush()
-
     def for_others(self) -> "Router":
         """Write down of what is asked no words, unless ``[serve] log_requests`` wants them: they
         are those of others."""
@@ -480,13 +470,11 @@ class Router:
     def database(self) -> "sqlite3.Connection":
         """The open database, with all runs that have ended. Raises what ``open_database`` does.
         """
-        self._host.flush()
         return self._host.record.database
 
     def with_database(self, work: "Callable[[sqlite3.Connection], T]", loss: str) -> "T | None":
         """Use the database, with all runs that have ended; None after a warning of what is lost. It
         is then left alone for a while."""
-        self._host.flush()
         return self._host.with_database(work, loss)
 
     # -- inside --------------------------------------------------------------------------------

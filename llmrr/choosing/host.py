@@ -11,7 +11,6 @@ from llmrr.catalogue import Resolved
 from llmrr.choosing.backends import Backends
 from llmrr.choosing.background import Background
 from llmrr.choosing.budgeting import Budgeting
-from llmrr.choosing.gathering import Gathering
 from llmrr.choosing.lookup import Cache
 from llmrr.choosing.recording import Entry, Recording
 from llmrr.choosing.room import Room
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     import sqlite3
 
     Work = Callable[[sqlite3.Connection], object]
-    _Noted = tuple[Entry, Callable[[], None]]
 
 
 class Host:
@@ -44,7 +42,6 @@ class Host:
         self.pool = Pool(self.rules, lives=not leave_model, read=read)
         self.room = Room(self.pool, self._slots)
         self.record = Recording(warn)
-        self._gathering: Gathering[_Noted] | None = None
         self.with_database = self.record.use
         self.kept: dict[str, str] = {}
         self.closed: dict[str, float] = {}  # breakers, and until when that need not be looked at
@@ -135,32 +132,12 @@ class Host:
 
     def note(
         self, run: stats.Run, log: bool, label: str | None, config: Config,
-        outcome: "Work | None" = None, done: Callable[[], None] = lambda: None,
+        outcome: "Work | None" = None,
     ) -> None:  # fmt: skip
-        """Write down a run, and do what follows it, ``done`` last. Of those that are gathered that
-        is in a moment, but where one failed."""
-        entry = Entry(run, log, label, config, outcome), done
-        if self._gathering is None or run.error is not None:
-            self.flush()
-            self._write([entry])
-        else:
-            self._gathering.add(entry)
-
-    def _write(self, ended: "Sequence[_Noted]") -> None:
-        is_recorded = self.record.add([entry for entry, _ in ended])
-        for entry, done in ended:
-            self.budgeting.note(entry.run, is_recorded=is_recorded)
-            self.watch.after(entry.run)
-            done()
-
-    def gather(self) -> None:
-        """From now on write down runs that end close together in one go."""
-        self._gathering = Gathering(self._write)
-
-    def flush(self) -> None:
-        """Write down what was gathered."""
-        if self._gathering is not None:
-            self._gathering.flush()
+        """Write down a run, and do what follows it."""
+        is_recorded = self.record.add(Entry(run, log, label, config, outcome))
+        self.budgeting.note(run, is_recorded=is_recorded)
+        self.watch.after(run)
 
     def tell(self, notes: Sequence[str]) -> None:
         """Warn of each once."""
@@ -178,6 +155,4 @@ class Host:
         self.pool.close(leave=self._leave_model)
         if self.warm is not None:
             self.warm.close()
-        if self._gathering is not None:
-            self._gathering.close()
         self.record.close()

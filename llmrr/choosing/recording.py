@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
@@ -31,6 +32,16 @@ class Entry(NamedTuple):
     outcome: "Work | None"
 
 
+class _Waiting:
+    """A run that is to be written down; ``is_recorded`` once that was tried."""
+
+    __slots__ = ("entry", "is_recorded")
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self.is_recorded: bool | None = None
+
+
 class Recording:
     """The database, opened when it is first used. Safe to use from several threads."""
 
@@ -39,6 +50,8 @@ class Recording:
         self._connection: sqlite3.Connection | None = None
         self._unrecorded_until = 0.0  # the database could not be used: by ``time.monotonic``
         self._lock = threading.RLock()
+        self._waiting: deque[_Waiting] = deque()
+        self._turn = threading.RLock()  # while runs are written down
         self._prunes = 0.0  # when old runs are looked for next
         self.for_others = False  # whose words are kept only with ``[serve] log_requests``
 
@@ -66,8 +79,19 @@ class Recording:
             self._warn(f"{loss}: {error.message}")
             return None
 
-    def add(self, entries: Sequence[Entry]) -> bool:
-        """Write down runs, all or none; whether they are."""
+    def add(self, entry: Entry) -> bool:
+        """Write down a run; whether it is. A transaction costs more than what is in it: the runs
+        that end while one is written are written together in the next."""
+        own = _Waiting(entry)
+        self._waiting.append(own)
+        with self._turn:
+            if own.is_recorded is None:
+                self._add([self._waiting.popleft() for _ in range(len(self._waiting))])
+        return bool(own.is_recorded)
+
+    def _add(self, runs: Sequence[_Waiting]) -> None:
+        """Write down runs, all or none."""
+        entries = [one.entry for one in runs]
         is_recorded = False
 
         def write(connection: "sqlite3.Connection") -> None:
@@ -84,8 +108,13 @@ class Recording:
                 self._prunes = time.monotonic() + _PRUNE_EVERY_S
                 stats.prune(connection, _retention(entries[-1].config))
 
-        self.use(write, "nothing is recorded")
-        return is_recorded
+        try:
+            self.use(write, "nothing is recorded")
+        except Exception as error:  # whoever writes may be another than it is about
+            self._warn(f"nothing is recorded: {type(error).__name__}: {error}")
+        finally:
+            for one in runs:
+                one.is_recorded = is_recorded
 
     def forget(self, config: Config) -> None:
         """Forget at once what is older than ``[stats] retention``."""

@@ -43,7 +43,7 @@ class Service:
     """Answers what clients ask. Made and closed on any thread; the rest is for the event loop."""
 
     def __init__(self, router: Router) -> None:
-        self.router = router.watch_backends().for_others().gather_runs()
+        self.router = router.watch_backends().for_others()
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()

@@ -33,7 +33,7 @@ async def respond(request: Request) -> Response:
     days = _whole(request, "days", 7, MOST_DAYS)
     service: Service = request.app.state.service
     budgets = await run_in_threadpool(_budgets, service) if sight.everything() else []
-    found = await _read(request, lambda connection: _figures(connection, days))
+    found = await _read(lambda connection: _figures(connection, days))
     return _answer({**found, "budgets": budgets})
 
 
@@ -43,7 +43,7 @@ async def respond_runs(request: Request) -> Response:
     query = request.query_params.get("query", "")[:200] or None
     if query is not None:
         sight.require_words()
-    found = await _read(request, lambda connection: stats.runs(connection, last=last, query=query))
+    found = await _read(lambda connection: stats.runs(connection, last=last, query=query))
     return _answer({"runs": [_line(one) for one in reversed(found) if sight.model(one.model)]})
 
 
@@ -52,7 +52,7 @@ async def respond_run(request: Request) -> Response:
     number = int(request.path_params["number"])
     found = None
     if number < 2**63:  # what SQLite counts to
-        found = await _read(request, lambda connection: stats.run(connection, number))
+        found = await _read(lambda connection: stats.run(connection, number))
     if found is None or not sight.model(found.model):
         raise NotFound(f"there is no run {number}", "llmrr logs")
     names = ("system", "prompt", "answer")
@@ -120,11 +120,8 @@ def _whole(request: Request, name: str, default: int, most: int) -> int:
     return int(stated[:9])
 
 
-async def _read(request: Request, work: Callable[[sqlite3.Connection], Any]) -> Any:
-    service: Service = request.app.state.service
-
+async def _read(work: Callable[[sqlite3.Connection], Any]) -> Any:
     def read() -> Any:
-        service.router.flush()
         with closing(database.open_database()) as connection:
             return work(connection)
 
