@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from llmrr import database, paths
+from llmrr.database import checked
 from llmrr.errors import DamagedFile, DoesNotFit, LlmrrError, Unsupported
 
 
@@ -230,13 +231,13 @@ def test_a_checked_file_is_known_until_it_changes(tmp_path: Path) -> None:
     model = tmp_path / "m.gguf"
     model.write_bytes(b"GGUF")
     seen = model.stat()
-    assert database.was_checked(connection, model, seen, by="x 1") is None
-    database.remember_checked(connection, model, seen, by="x 1", verdict="good")
-    assert database.was_checked(connection, model, model.stat(), by="x 1") == "good"
-    assert database.was_checked(connection, model, model.stat(), by="x 2") is None
+    assert checked.verdict(connection, model, seen, by="x 1") is None
+    checked.record(connection, model, seen, by="x 1", found="good")
+    assert checked.verdict(connection, model, model.stat(), by="x 1") == "good"
+    assert checked.verdict(connection, model, model.stat(), by="x 2") is None
     link = tmp_path / "link"
     link.symlink_to(model)
-    assert database.was_checked(connection, link, link.stat(), by="x 1") == "good"
+    assert checked.verdict(connection, link, link.stat(), by="x 1") == "good"
     os.utime(model, ns=(1, 1))
-    assert database.was_checked(connection, model, model.stat(), by="x 1") is None
+    assert checked.verdict(connection, model, model.stat(), by="x 1") is None
     connection.close()
