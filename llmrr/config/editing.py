@@ -12,7 +12,7 @@ from llmrr.errors import BadConfig, LlmrrError
 from llmrr.tomlfile import Problem
 
 if TYPE_CHECKING:
-    from llmrr.journal import Entry
+    from llmrr.journal.entry import Entry
     from llmrr.tomllayout import Place
 
 
