@@ -10,14 +10,16 @@ from llmrr import paths
 from llmrr.errors import DoesNotFit, LlmrrError
 
 
-def replace(path: Path, data: bytes, *, like: Path) -> None:
-    """Write ``path`` in one step, with the mode and owner of ``like`` where that exists."""
+def replace(path: Path, data: bytes, *, like: Path | None) -> None:
+    """Write ``path`` in one step, with the mode and owner of ``like`` where that exists; with None
+    for this user alone."""
     import secrets
 
     temporary = path.with_name(f".{path.name}.llmrr-{secrets.token_hex(4)}")
     try:
-        with temporary.open("xb") as out:
-            _dress(out.fileno(), like)
+        with open(temporary, "xb", opener=None if like else _private) as out:
+            if like is not None:
+                _dress(out.fileno(), like)
             out.write(data)
             out.flush()
             os.fsync(out.fileno())
@@ -36,6 +38,10 @@ def sweep(path: Path) -> None:
 
     for stale in path.parent.glob(f".{escape(path.name)}.llmrr-????????"):
         stale.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _dress(descriptor: int, like: Path) -> None:
