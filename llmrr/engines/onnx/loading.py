@@ -8,7 +8,7 @@ from llmrr.engines import room
 from llmrr.engines.backend import Backend
 from llmrr.engines.base import Options
 from llmrr.engines.later import Later
-from llmrr.engines.local import LocalModel, refuse_stated
+from llmrr.engines.local import LocalModel, refuse_a_part, refuse_stated
 from llmrr.engines.onnx import files
 from llmrr.engines.onnx.api import api, choose
 from llmrr.engines.onnx.decoder import Decoder
@@ -16,7 +16,6 @@ from llmrr.engines.onnx.encoder import Encoder
 from llmrr.engines.onnx.files import Graphs
 from llmrr.engines.onnx.session import Graph
 from llmrr.engines.tokens import Tokens
-from llmrr.errors import FeatureMissing
 from llmrr.hardware import Hardware
 from llmrr.types import ModelFiles, ModelInfo
 
@@ -31,12 +30,7 @@ SMALL_BYTES: Final = 16 * 1024 * 1024
 def load(place: ModelFiles, options: Options, began: float) -> LocalModel:
     """Open it; the graphs on a thread of their own, so that Ctrl-C is heard."""
     refuse_stated(options, "onnx", HAS_NOT)
-    if options.gpu_layers not in ("auto", 0, -1):
-        raise FeatureMissing(
-            f"the onnx engine puts all layers on an accelerator or none, and not"
-            f" {options.gpu_layers}",
-            "-o gpu_layers 0, or -1",
-        )
+    refuse_a_part(options, "onnx")
     info, graphs = files.of(place)
     machine = hardware.probe()
     room.require(info, machine, place.path.name, "use a smaller variant, as q4")
