@@ -43,7 +43,7 @@ class Service:
     """Answers what clients ask. Made and closed on any thread; the rest is for the event loop."""
 
     def __init__(self, router: Router) -> None:
-        self.router = router.watch_backends().for_others()
+        self.router = router.watch_backends().for_others().gather_runs()
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
@@ -165,8 +165,9 @@ class Service:
             return together(begin, requests)
 
         running = Running(
-            begin_all, self.executor, held=not asked.stream, timeout=limits.timeout
-        )
+            begin_all, self.executor, self.router.when_recorded, held=not asked.stream,
+            timeout=limits.timeout,
+        )  # fmt: skip
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self._ended(running, caller))
         logs.asked(id(running), asked)
