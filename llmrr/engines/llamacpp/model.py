@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from llmrr import hardware
-from llmrr.engines import prompting, rendering
+from llmrr.engines import prompting, rendering, threads
 from llmrr.engines.base import Footprint, Load, Options, Text
 from llmrr.engines.later import Later
 from llmrr.engines.llamacpp import vectors
@@ -16,7 +16,7 @@ from llmrr.engines.llamacpp.api import AbortFlag, Vocab
 from llmrr.engines.llamacpp.batching import Batching
 from llmrr.engines.llamacpp.choice import Choice
 from llmrr.engines.llamacpp.context import Context, Shape, goes_back
-from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large, threads
+from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large
 from llmrr.engines.llamacpp.loading import LoadedModel
 from llmrr.engines.llamacpp.options import flash_attention, prefix_cache
 from llmrr.engines.llamacpp.prefixes import Prefixes
@@ -51,7 +51,7 @@ class LlamaModel(Templated):
         self._place, self._options = place, options
         self._machine = hardware.probe()
         self.info = gguf.inspect(place.path)
-        self._threads = threads(self.info, self._machine, options)
+        self._threads = threads.count(self.info, self._machine, options)
         refuse_too_large(self.fit, place.path)
         rendering.prepare(self._template_text)  # it starts while llama.cpp loads
         self._loaded = loading.start().result()

@@ -15,6 +15,7 @@ from llmrr.engines.onnx.decoder import Decoder
 from llmrr.engines.onnx.encoder import Encoder
 from llmrr.engines.onnx.files import Graphs
 from llmrr.engines.onnx.session import Graph
+from llmrr.engines.threads import count
 from llmrr.engines.tokens import Tokens
 from llmrr.hardware import Hardware
 from llmrr.types import ModelFiles, ModelInfo
@@ -23,8 +24,6 @@ HAS_NOT: Final = (
     "lora", "kv_type", "flash_attention", "mmap", "mlock", "mmproj",
     "prefix_cache", "prefix_disk", "speculate",
 )  # fmt: skip
-# As with llama.cpp: threads that wait for each other after every matrix gain a small model nothing.
-SMALL_BYTES: Final = 16 * 1024 * 1024
 
 
 def load(place: ModelFiles, options: Options, began: float) -> LocalModel:
@@ -46,7 +45,7 @@ def _open(info: ModelInfo, graphs: Graphs, options: Options, machine: Hardware) 
     provider = choose(
         api().get_available_providers(), machine, cpu_only=options.gpu_layers == 0
     )
-    threads = _threads(info, machine, options)
+    threads = count(info, machine, options)
     main = Graph(graphs.main, info, provider, threads, graphs.embedded)
     if main.ports.logits is None:
         return Encoder(info, main)
@@ -60,9 +59,3 @@ def _open(info: ModelInfo, graphs: Graphs, options: Options, machine: Hardware) 
         machine = replace(machine, gpus=())
     decoder.largest_context = room.largest_context(info, machine, options.slots)
     return decoder
-
-
-def _threads(info: ModelInfo, machine: Hardware, options: Options) -> int:
-    if options.threads is not None:
-        return options.threads
-    return 1 if (info.bytes or 0) < SMALL_BYTES else hardware.threads(machine)
