@@ -3,11 +3,12 @@
 
 import asyncio
 import contextvars
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.several import together
@@ -52,7 +53,6 @@ class Service:
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self.settings()[1].room(place))
         self.optimizing, self.days = Optimizing(router), Days(router)
-        self._responses: dict[str, KeptResponses] = {}  # by the name of the key
         self.recent = Recent()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
 
@@ -230,8 +230,10 @@ class Service:
 
     @property
     def responses(self) -> KeptResponses:
-        """The responses of whoever asks."""
-        return self._responses.setdefault(callers.current().name, KeptResponses())
+        """The responses of whoever asks; for a thread of the answers."""
+        seconds = cast("float | None", self.router.config.value("serve.keep_responses"))
+        keeps_s = math.inf if seconds is None else seconds
+        return KeptResponses(self.router.with_database, callers.current().name, keeps_s)
 
     # -- the configuration ---------------------------------------------------------------------
 
