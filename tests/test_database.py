@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from llmrr import database, paths
-from llmrr.database import checked
+from llmrr.database import checked, schema
 from llmrr.errors import DamagedFile, DoesNotFit, LlmrrError, Unsupported
 
 
@@ -28,7 +28,7 @@ def test_a_new_one_is_private_and_write_ahead() -> None:
     assert stat.S_IMODE(paths.data_dir().stat().st_mode) == 0o700
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA busy_timeout").fetchone() == (5000,)
-    assert connection.execute("PRAGMA user_version").fetchone() == (len(database.STEPS),)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.STEPS),)
     connection.close()
 
 
@@ -48,7 +48,7 @@ def test_steps_run_once_each_from_where_the_file_is(
 ) -> None:
     path = tmp_path / "db"
     database.open_database(path).close()
-    steps = (*database.STEPS, ("CREATE TABLE added (x)", "INSERT INTO added VALUES (1)"))
+    steps = (*schema.STEPS, ("CREATE TABLE added (x)", "INSERT INTO added VALUES (1)"))
     monkeypatch.setattr(database, "STEPS", steps)
     for _ in range(2):
         connection = database.open_database(path)
@@ -61,7 +61,7 @@ def test_a_step_that_fails_leaves_nothing_of_itself(
 ) -> None:
     path = tmp_path / "db"
     database.open_database(path).close()
-    before = database.STEPS
+    before = schema.STEPS
     monkeypatch.setattr(database, "STEPS", (*before, ("CREATE TABLE half (x)", "NONSENSE")))
     with pytest.raises(LlmrrError):
         database.open_database(path)

@@ -151,7 +151,7 @@ def test_one_at_a_time_and_only_one_wrote(
     assert wrote.state == "done" and applying.has_written(wrote)
     monkeypatch.setattr(locking, "LOCK_S", 0.05)
     with (
-        journal.alone(paths.data_dir() / "migrate.lock", "migrating"),
+        locking.alone(paths.data_dir() / "migrate.lock", "migrating"),
         pytest.raises(LlmrrError, match="another llmrr has been migrating"),
     ):
         undone(wrote.id)
