@@ -46,6 +46,13 @@ Model = Annotated[
         callback=_a_name,
     ),
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[MODEL]...", help="The models (default: the one that answers by default).",
+        show_default=False, autocompletion=model_names,
+    ),
+]  # fmt: skip
 System = Annotated[
     str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")
 ]
