@@ -15,7 +15,7 @@ from llmrr.choosing import infos
 from llmrr.choosing.profiles import Loading, key_of
 from llmrr.choosing.wishes import needs_of
 from llmrr.database import open_database
-from llmrr.errors import DoesNotFit
+from llmrr.errors import DoesNotFit, FeatureMissing
 from llmrr.hardware import Memory
 from llmrr.router import Router
 from llmrr.routing import Candidate
@@ -100,6 +100,22 @@ def test_an_adapter_is_no_candidate(engine: FakeEngine) -> None:
 def test_one_model_is_not_looked_at(engine: FakeEngine) -> None:
     configure("[[models]]\nname = 'a'\nsource = 'file:./gone.gguf'")
     assert candidates()["a"].blocked is None
+
+
+@pytest.mark.parametrize("more", [
+    "", "[migration]\nmode = 'hybrid'\nnew = ['a']\nlegacy = ['b']\n"
+    "[[models]]\nname = 'b'\nsource = 'file:./tiny.gguf'\n",
+])  # fmt: skip
+def test_one_model_too_has_to_have_what_is_needed(engine: FakeEngine, more: str) -> None:
+    builders.tiny_llama(Path("tiny.gguf"))
+    configure(f"[[models]]\nname = 'a'\nsource = 'file:./tiny.gguf'\n{more}")
+    with Router() as router:
+        assert router.route("hi", need="tools").chosen == "a"
+        assert router.route("hi", need="vision", options={"mmproj": "x.gguf"}).chosen == "a"
+        assert router.route("hi", need="vision").chosen is None
+        request = Request(messages=(Message("user", "hi"),))
+        with pytest.raises(FeatureMissing, match="a: it lacks images"):
+            router.run(request, need=("vision",)).read()
 
 
 def test_the_quality_is_the_users_number_else_the_score_that_was_stored(

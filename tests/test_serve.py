@@ -36,6 +36,14 @@ def test_a_chat_completion(served, name):
     )
 
 
+@pytest.mark.parametrize("need", ["vision", ["images"]])
+def test_a_model_alone_lacks_what_is_needed_too(served, need):
+    body = {"model": "auto", "need": need}
+    for path, asked in (("chat/completions", {"messages": ASKED}), ("responses", {"input": "hi"})):
+        said = served.ask(f"/v1/{path}", {**body, **asked})
+        assert (said.status, "it lacks images" in said.json()["error"]["message"]) == (400, True)
+
+
 def test_what_is_loaded_is_shown_with_its_context(served):
     served.ask("/v1/chat/completions", {"model": "small", "messages": ASKED})
     shown = {one["name"]: one for one in Lending(served.service.router.pool).models()}

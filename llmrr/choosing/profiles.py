@@ -35,16 +35,20 @@ _LOSS: Final = "how models have been doing is not known"
 
 
 class Loading(NamedTuple):
-    """What a call states of how a model is loaded: an engine by its name, tokens of context."""
+    """What a call states of how a model is loaded: an engine by its name, tokens of context, and
+    whether with an image encoder."""
 
     engine: str | None = None
     context: int | None = None
+    sees: bool = False
 
     @classmethod
     def of(cls, options: Mapping[str, object] | None, engine: str | None) -> "Loading":
         """The same, of what a call states."""
-        context = (options or {}).get("context_size")
-        return cls(engine, context if isinstance(context, int) else None)
+        options = options or {}
+        context = options.get("context_size")
+        sees = options.get("mmproj") is not None
+        return cls(engine, context if isinstance(context, int) else None, sees)
 
 
 AS_CONFIGURED: Final = Loading()
@@ -74,12 +78,18 @@ class Profiles:
         models: Sequence[ConfiguredModel],
         loaded: frozenset[str] = frozenset(),
         loading: Loading = AS_CONFIGURED,
+        *,
+        needs_features: bool = False,
     ) -> list[Candidate]:
-        """What is known of each. A model alone is not looked at: it is the one, whatever it is."""
-        if len(models) == 1:
+        """What is known of each. Of a model alone, which is the one whatever it is, only what can
+        be asked of it is looked for, and only where the call says what it ``needs_features``."""
+        if len(models) == 1 and not needs_features:
             return [as_stated(models[0])]
-        return [self._kept(model, loading) or self._looked(model, loading, loaded)
-                for model in models]  # fmt: skip
+        found = [self._kept(model, loading) or self._looked(model, loading, loaded)
+                 for model in models]  # fmt: skip
+        if len(models) == 1:
+            return [replace(as_stated(models[0]), features=found[0].features)]
+        return found
 
     def _kept(self, model: ConfiguredModel, loading: Loading) -> Candidate | None:
         """What was found out of it not long ago."""
@@ -160,7 +170,7 @@ class Profiles:
         context = wanted if isinstance(wanted, int) else None
         room = _room(info, context, options, is_loaded, self._idle_bytes())
         features = {str(one) for one in picked.engine.can}
-        if "mmproj" not in options:
+        if "mmproj" not in options and not loading.sees:
             features.discard("images")
         if self._database(_any_speed, _LOSS):
             speed = self._catalogue.speed(self._catalogue.entry(model.name))

@@ -13,6 +13,7 @@ from llmrr.choosing.wishes import (
     HANGS_ON_OTHERS,
     Moment,
     Wish,
+    names_features,
     needs_of,
     require_one,
     require_text,
@@ -141,7 +142,9 @@ class Selection:
         strategy = strategy_of(wish, self._config(), flags)
         require_one(request, strategy)
         needs = needs_of(request, wish.need, strategy)
-        candidates = self.profiles.candidates(models, moment.loaded, wish.loading)
+        candidates = self.profiles.candidates(
+            models, moment.loaded, wish.loading, needs_features=names_features(wish.need)
+        )
         is_dedicated = not needs.answers and any(one.is_for_vectors for one in candidates)
         named = frozenset(filter(None, (wish.model, *wish.models)))
         needs = replace(needs, dedicated=is_dedicated, named=named)

@@ -113,6 +113,11 @@ def wants_vectors(words: Sequence[str]) -> bool:
     return Feature.EMBEDDINGS in sorted_words(list(words))[0]
 
 
+def names_features(words: Sequence[str]) -> bool:
+    """Whether what is needed is something that can be asked of a model, and not tags alone."""
+    return bool(sorted_words(list(words))[0])
+
+
 def require_one(request: Request, strategy: str) -> None:
     """Raise ``UsageError`` for several answers of an ensemble, which agrees on one."""
     if strategy == "ensemble" and request.n > 1:
