@@ -1084,8 +1084,31 @@ def test_nor_where_it_is_in_the_environment(
 )
 def test_check_tells_what_will_not_work(text: str, note: str, typed: Typed) -> None:
     project(text)
+    for words in (("config", "check"), ("config", "check", "llmrr.toml")):
+        seen = typed(*words)
+        assert (seen.code, note in seen.out, seen.err) == (0, True, "")
+        assert seen.out.endswith("\n1 warning\n") and "nothing is wrong" not in seen.out
+        [told] = typed(*words, "--json").json
+        assert (note in told["message"], told["warning"]) == (True, True)
+
+
+def test_a_variable_that_sets_nothing_is_a_warning_of_what_is_in_use_alone(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project("")
+    monkeypatch.setenv("LLMRR_SERVE__PROT", "1")
     seen = typed("config", "check")
-    assert (seen.code, note in seen.err) == (0, True)
+    assert (seen.code, "LLMRR_SERVE__PROT" in seen.out, "1 warning" in seen.out) == (0, True, True)
+    assert typed("config", "check", "llmrr.toml").out == "nothing is wrong\n"
+
+
+def test_a_file_is_checked_as_it_would_be_used(typed: Typed) -> None:
+    Path("other.toml").write_text("version = 1\nfallback_chain = ['x']\n")
+    seen = typed("config", "check", "other.toml")
+    assert (seen.code, "no [[models]] is called so" in seen.out) == (8, True)
+    config.user_file().parent.mkdir(parents=True, exist_ok=True)
+    config.user_file().write_text("[[models]]\nname = 'x'\nsource = 'builtin:mini'\n")
+    assert typed("config", "check", "other.toml").out == "nothing is wrong\n"
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link"])

@@ -236,9 +236,9 @@ def test_a_model_of_a_template_that_is_none_is_told_by_the_check(typed: Typed) -
     builders.tiny_llama(Path("tiny.gguf"))
     Path("llmrr.toml").write_text(TEMPLATES.replace('model = "second"', 'model = "secnd"'))
     seen = typed("config", "check")
-    assert (seen.code, "secnd" in seen.err) == (0, True)
+    assert (seen.code, "secnd" in seen.out) == (0, True)
     Path("llmrr.toml").write_text(TEMPLATES)
-    assert typed("config", "check").err == ""
+    assert typed("config", "check").out == "nothing is wrong\n"
 
 
 @pytest.mark.parametrize(

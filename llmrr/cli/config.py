@@ -1,6 +1,5 @@
 """``llmrr config``: the settings."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -8,10 +7,8 @@ import typer
 
 from llmrr import config as settings
 from llmrr import trust as trusted
-from llmrr.cli import editor, options, output, tree, views
+from llmrr.cli import cautions, editor, options, output, tree, views
 from llmrr.errors import BadConfig, LlmrrError
-from llmrr.kinds import LOCAL_PROVIDERS
-from llmrr.router import Router
 
 config = tree.group("Show, check and change the settings.")
 
@@ -33,20 +30,18 @@ def check(
 ) -> None:
     """Tell everything that is wrong with llmrr.toml.
 
-    Ends with exit code 8 when something is.
+    Ends with exit code 8 when something is. What is valid and will not work as stated is a warning:
+    a name that stands for no model, what nobody agreed to, a variable that sets nothing.
     """
-    found = settings.check_here(Path(file) if file else None)
+    at = Path(file) if file else None
+    found = settings.check_here(at)
     problems = [problem for each in found.values() for problem in each]
-    output.show(problems, views.problems, as_json=json)
+    warnings = [] if problems else cautions.of_use(at)
+    output.show(views.problem_facts(problems, warnings), views.problems, as_json=json)
     if problems:
         wrong = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
         broken = next(each for each in found if found[each])
         raise BadConfig(f"{wrong} wrong", settings.edit_line(broken) if broken else "")
-    if not file:
-        output.notes(settings.load().warnings)
-        output.notes(_absent())
-        output.notes(_untrusted())
-        output.notes(_unserved())
 
 
 @config.command()
@@ -101,48 +96,3 @@ def rollback(
     entry = settings.rollback(force=force)
     files = ", ".join(str(file.path) for file in entry.files)
     output.note(f"undone: {entry.what} ({files})")
-
-
-def _untrusted() -> Iterator[str]:
-    """What takes no effect before the user agrees."""
-    found = settings.load()
-    for said in filter(None, (found.untrusted(model.name) for model in found.models)):
-        yield f"{said}, and nobody agreed to that: llmrr config trust"
-    for key in settings.ALERTS:
-        setting = found.settings[f"alerts.{key}"]
-        if setting.value is not None and not found.is_agreed(f"alerts.{key}"):
-            said = f"{settings.of_alerts(key, setting.value)} ({setting.where})"
-            yield f"{said}, and nobody agreed to that: llmrr config trust"
-
-
-def _unserved() -> Iterator[str]:
-    """What ``llmrr serve`` would not begin with."""
-    from llmrr.server import aliases, security
-
-    with Router() as router:
-        found = router.config
-        host = str(found.value("serve.host"))
-        for error in (
-            *security.refused(found, host), *aliases.wrong(found, aliases.installed(router))
-        ):  # fmt: skip
-            yield f"llmrr serve: {error.message} ({error.hint})"
-
-
-def _absent() -> Iterator[str]:
-    """The models of the configuration that are not here."""
-    with Router() as router:
-        found = router.config
-        local = (model.name for model in found.models if model.provider in LOCAL_PROVIDERS)
-        named = [(name, name) for name in local]
-        for key in ("default_model", "preload", "cache.semantic.model"):
-            value = found.value(key)
-            each = value if isinstance(value, tuple) else filter(None, [value])
-            named += [(f"{key} = {name}", str(name)) for name in each]
-        for template in found.templates.values():
-            if template.model and not router.selection.members(template.model):
-                named.append((template.model, template.model))
-        for label, name in named:
-            try:
-                router.resolve(name)
-            except LlmrrError as error:
-                yield f"{label}: {error.message} ({error.hint})"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
-from llmrr.cli.layout import Page, size
+from llmrr.cli.layout import Page, counted, size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +25,15 @@ class SettingFacts(TypedDict):
     value: object
     source: str
     where: str | None
+
+
+class ProblemFacts(TypedDict):
+    """What is wrong, or only a ``warning``; ``line`` is None where it is of none."""
+
+    message: str
+    hint: str
+    line: int | None
+    warning: bool
 
 
 def models(page: Page, found: Sequence["Installed"]) -> Iterator[str]:
@@ -145,13 +154,26 @@ def _whence(facts: SettingFacts) -> str:
     return facts["source"] + (f" ({facts['where']})" if facts["where"] else "")
 
 
-def problems(page: Page, found: Sequence["Problem"]) -> Iterator[str]:
+def problem_facts(
+    problems: "Iterable[Problem]", warnings: "Iterable[Problem]"
+) -> list[ProblemFacts]:
+    """What ``llmrr config check`` prints: what is wrong, then what will not work as stated."""
+    found = [(one, False) for one in problems] + [(one, True) for one in warnings]
+    return [
+        {"message": one.message, "hint": one.hint, "line": one.line, "warning": is_warning}
+        for one, is_warning in found
+    ]
+
+
+def problems(page: Page, found: Sequence[ProblemFacts]) -> Iterator[str]:
     """``llmrr config check``."""
-    for problem in found:
-        yield problem.message
-        yield from (f"  hint: {line}" for line in problem.hint.splitlines())
+    for one in found:
+        yield f"warning: {one['message']}" if one["warning"] else one["message"]
+        yield from (f"  hint: {line}" for line in one["hint"].splitlines())
     if not found:
         yield "nothing is wrong"
+    elif warned := sum(one["warning"] for one in found):
+        yield counted(warned, "warning")
 
 
 def conversations(page: Page, found: Sequence["ConversationHead"]) -> Iterator[str]:

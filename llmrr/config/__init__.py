@@ -11,7 +11,7 @@ from llmrr.config.editing import changed, edit, rollback, set_value
 from llmrr.config.files import FILE_NAME, edit_line, given_or_project, project_file, user_file
 from llmrr.config.fitting import settled
 from llmrr.config.overall import check_here
-from llmrr.config.reading import load, over, read
+from llmrr.config.reading import load, over, read, with_file
 from llmrr.config.resolved import Config
 from llmrr.config.starter import template_text
 from llmrr.settings import SETTINGS, Setting, Spec
@@ -22,5 +22,5 @@ __all__ = [
     "ALERTS", "FILE_NAME", "SETTINGS", "Config", "ConfiguredModel", "Problem", "Setting", "Spec",
     "Template", "agreements", "changed", "check", "check_here", "edit", "edit_line",
     "given_or_project", "load", "of_alerts", "over", "project_file", "read", "render", "rollback",
-    "set_value", "settled", "template_text", "toml_text", "user_file",
+    "set_value", "settled", "template_text", "toml_text", "user_file", "with_file",
 ]  # fmt: skip

@@ -27,6 +27,12 @@ def load(
     return settled(read(cwd, environ, overrides))
 
 
+def with_file(file: Path) -> Config:
+    """What would be in effect with this file as the project's, whatever the environment says.
+    Raises ``BadConfig``."""
+    return settled(read(None, {}, file=file.absolute())._replace(named=None))
+
+
 def read(
     cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
