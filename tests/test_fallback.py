@@ -1143,10 +1143,24 @@ def test_route_tells_who_is_asked_in_turn(typed: Typed, engine: FakeEngine) -> N
     assert typed("route", "x", "--fallback", "nobody").code == 3
 
 
-def test_route_without_models_says_so(typed: Typed, engine: FakeEngine) -> None:
-    seen = typed("route", "x")
-    assert seen.code == 3
-    assert "there are no [[models]] to choose among" in seen.err
+def test_route_without_models_names_what_run_takes(
+    typed: Typed, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.replies = ["a", "b"]
+    folder = Path("elsewhere")
+    folder.mkdir()
+    builders.tiny_llama(folder / "tiny.gguf")
+    for stated, name, why in (
+        ("", "builtin:mini", "nothing else is installed or configured"),
+        (str(folder / "tiny.gguf"), "tiny.gguf", "it is default_model"),
+    ):
+        monkeypatch.setenv("LLMRR_DEFAULT_MODEL", stated)
+        assert typed("route", "x").out.startswith(f"{name}  ({why})\n")
+        found = typed("route", "x", "--json").json
+        assert (found["model"], found["asked"], found["strategy"]) == (name, [name], None)
+        assert name in typed("run", "x").err
+    assert typed("route", "-m", "builtin:mini", "x").out.startswith("builtin:mini  (it is named)\n")
+    assert typed("route", "--need", "code", "x").code == 2
 
 
 def test_needs_are_found_in_the_request(typed: Typed, engine: FakeEngine) -> None:

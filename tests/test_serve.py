@@ -113,6 +113,9 @@ def test_a_decision_without_configured_models_is_the_model_that_would_answer():
     with serving(Router({})) as found:
         said = found.ask("/route", {"prompt": "Hello"})
         assert (said.status, said.json()["model"]) == (200, "builtin:mini")
+        assert (said.json()["strategy"], said.json()["why"]) == (
+            None, "nothing else is installed or configured"
+        )  # fmt: skip
 
 
 def test_a_streamed_answer_has_a_token_a_chunk(served):

@@ -23,11 +23,12 @@ from llmrr.choosing.wishes import (
     weights_of,
 )
 from llmrr.config import Config, ConfiguredModel
-from llmrr.errors import LlmrrError, NotFound, UsageError
+from llmrr.errors import LlmrrError, UsageError
 from llmrr.routing import Candidate, Decision, Needs, State, route
 from llmrr.routing.budgets import Budgets
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.routing.chain import chain
+from llmrr.routing.decision import NOT_CHOSEN
 from llmrr.routing.flags import NO_EFFECT, Effect, active, draw_key
 from llmrr.routing.rejection import Rejected
 from llmrr.sides import Sides
@@ -36,7 +37,7 @@ from llmrr.types import Request, Sampling
 if TYPE_CHECKING:
     import sqlite3
 
-    from llmrr.catalogue import Database
+    from llmrr.catalogue import Database, Resolved
     from llmrr.choosing.backends import Backends
     from llmrr.choosing.room import Room
 
@@ -108,13 +109,19 @@ class Selection:
         return Chosen(self._alone(wish), flags=flags, notes=flags.notes)
 
     def decide(self, request: Request, wish: Wish, moment: Moment) -> Decision:
-        """The decision among the ``[[models]]``, or among those of a group; of a model that is
-        named, the one that it is. ``NotFound`` where there is none."""
+        """The decision among the ``[[models]]``, or among those of a group. Of a model that is
+        named, and of the one that answers by default, there is nothing to decide: it is the one."""
         require_text(request)
-        found = self._decided(self._offer(request, wish, moment))
-        if wish.model is None or self.members(wish.model, wish.models):
-            return found
-        return replace(found, asked=self._alone(wish))
+        if self.members(wish.model, wish.models):
+            return self._decided(self._offer(request, wish, moment))
+        require_unstated(wish)
+        default = self._catalogue.resolve(None) if wish.model is None else None
+        name, why = (default.name, default.why) if default else (wish.model or "", "it is named")
+        wish = wish._replace(model=name)
+        one = self._config().model(name) or self._besides(name, default)
+        found = self._decided(self._offer(request, wish, moment, (one,)))
+        why = found.why if found.chosen is None else why
+        return replace(found, strategy=NOT_CHOSEN, why=why, asked=self._alone(wish))
 
     def _alone(self, wish: Wish) -> tuple[str, ...]:
         """What is asked in turn where nothing is to be chosen."""
@@ -127,16 +134,14 @@ class Selection:
             if one.error is not None and self._config().untrusted(one.name):
                 yield f"{one.name} is left out: {one.why}: {one.error.hint}"
 
-    def _offer(self, request: Request, wish: Wish, moment: Moment) -> _Offer:
-        models = self.members(wish.model, wish.models)
-        if not models and wish.model is not None:
-            require_unstated(wish)
-            models = (self._config().model(wish.model) or self._besides(wish.model),)
+    def _offer(
+        self, request: Request, wish: Wish, moment: Moment,
+        alone: tuple[ConfiguredModel, ...] = (),
+    ) -> _Offer:  # fmt: skip
+        models = alone or self.members(wish.model, wish.models)
         if wish.among is not None:
             models = tuple(one for one in models if one.name in wish.among)
         self._require_models(wish.fallback)
-        if not models:
-            raise NotFound("there are no [[models]] to choose among", "llmrr config edit")
         flags = self._flags(request, wish)
         models, left_out = _narrowed(models, flags)
         strategy = strategy_of(wish, self._config(), flags)
@@ -299,9 +304,9 @@ class Selection:
             chosen |= {one.name: one for one in named or [self._besides(word)]}
         return tuple(chosen.values())
 
-    def _besides(self, name: str) -> ConfiguredModel:
+    def _besides(self, name: str, found: "Resolved | None" = None) -> ConfiguredModel:
         """A model that is none of the ``[[models]]``, as one of them without anything stated."""
-        found = self._catalogue.resolve(name)
+        found = found or self._catalogue.resolve(name)
         provider = "file" if found.endpoint is None else found.endpoint.provider
         return ConfiguredModel(name, name, provider, None, Sampling(), None, {}, Path())
 

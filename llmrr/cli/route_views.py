@@ -16,7 +16,8 @@ def decision(page: Page, facts: Mapping[str, Any] | None) -> Iterator[str]:
     if facts is None:
         yield "one model was named: there was nothing to choose"
         return
-    yield f"{page.cell(facts['model'])}  ({facts['strategy']}: {facts['why']})"
+    how = f"{facts['strategy']}: " if facts["strategy"] else ""
+    yield f"{page.cell(facts['model'])}  ({how}{facts['why']})"
     if facts.get("migration"):
         yield side_views.sides(facts["migration"])
     if others := facts["asked"][1:]:

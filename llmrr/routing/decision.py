@@ -29,6 +29,7 @@ _UNTRIED_TERM: Final = "its speed is not measured yet, and counts as the best"
 _UNTRIED: Final = "not measured yet: tried first"
 _ASK: Final = 'llmrr route "…"'
 ONLY_ONE: Final = "there is no other"
+NOT_CHOSEN: Final = ""  # the strategy where there was nothing to choose
 _BY_PRIORITY: Final = "by priority"
 _DRAWN: Final = ("drawn at random", "drawn by weight")  # of equal weights, of others
 _WHY: Final = {
@@ -138,7 +139,7 @@ class Decision:
         """The shape of ``route --json``."""
         return {
             "model": self.chosen,
-            "strategy": self.strategy,
+            "strategy": self.strategy or None,
             "why": self.why,
             "hint": self.hint,
             "asked": list(self.asked),

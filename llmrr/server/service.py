@@ -215,8 +215,6 @@ class Service:
         model = self.model_of(asked.model)
         choice = self._choice(asked, model, callers.current())
         choice.pop("cache", None)
-        if model is None and not self.router.config.models:
-            model = self.router.resolve(None).name  # the one that would answer
         return self.router.route(asked.request, model=model, options=OPTIONS, **choice)
 
     def _ended(self, running: Running, caller: Caller) -> None:
