@@ -26,6 +26,9 @@ _SUMS: Final = f"""SELECT model, count(*), count(error), sum(prompt_tokens), sum
 _TIMES: Final = """SELECT model, first_token_s, total_s FROM runs
     WHERE import_id IS NULL AND at >= ? AND at < ? AND error IS NULL AND cache IS NULL"""
 
+_ANSWERED: Final = """SELECT count(*) FROM runs WHERE import_id IS NULL AND at >= ?
+    AND error IS NULL AND finish_reason IS NOT 'cancelled'"""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
@@ -91,6 +94,12 @@ class _Taken(NamedTuple):
     sums: _Sums
     first_token_s: list[float]
     total_s: list[float]
+
+
+def answered(connection: "sqlite3.Connection", since: float) -> int:
+    """How many runs at or after ``since`` (epoch seconds) came to their answer's end."""
+    with database.errors():
+        return int(connection.execute(_ANSWERED, (since,)).fetchone()[0])
 
 
 def summary(connection: "sqlite3.Connection", since: float | None = None) -> Summary:

@@ -8,6 +8,7 @@ import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from migrating import findings, kept, model, one, plan, snapshot
 from terminal import Typed
 from test_kills import each_moment
 
-from llmrr import config, journal, paths, trust
+from llmrr import config, journal, paths, stats, trust
 from llmrr.cli.app import main
 from llmrr.database import open_database
 from llmrr.errors import LlmrrError, NotFound
@@ -342,6 +343,22 @@ def test_the_list_follows_what_is_done(work: Path, typed: Typed) -> None:
     assert set(done) == set(checklist.IDS)
     assert done["configure"] is done["phase-1-models"] is True
     assert done["phase-1-inference"] is done["alerts"] is False
+
+
+def test_inference_and_routing_are_done_once_there_was_an_answer(work: Path, typed: Typed) -> None:
+    def done() -> set[object]:
+        listed = typed("migrate", "status", "--json").json["checklist"]
+        ids = ("phase-1-inference", "phase-2-routing", "monitor-performance")
+        return {each["done"] for each in listed if each["id"] in ids}
+
+    applied(one("openai:a"), one("openai:b"), may_change=True)
+    run = stats.Run(None, time.time(), "a", "openai:a", "openai")
+    with closing(open_database()) as connection:
+        for failed in ({"error": "EngineFailed: it fell"}, {"finish_reason": "cancelled"}):
+            stats.record(connection, replace(run, **failed))
+            assert done() == {False}
+        stats.record(connection, replace(run, finish_reason="stop"))
+    assert done() == {True}
 
 
 # -- killed ----------------------------------------------------------------------------------------

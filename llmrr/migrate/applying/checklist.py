@@ -20,7 +20,7 @@ class Facts(NamedTuple):
     valid: bool | None = None  # llmrr.toml, as llmrr config check has it
     sides: bool = False  # [migration] has a mode
     notes: int = 0
-    runs: int | None = None
+    answers: int | None = None  # runs that came to their end
     validated: bool | None = None  # the last migrate validate
     quick: bool | None = None  # its bar for latency
     reliable: bool | None = None  # its bar for errors
@@ -47,8 +47,8 @@ class _Entry(NamedTuple):
     judge: Judge = lambda facts: None
 
 
-def _ran(facts: Facts) -> bool | None:
-    return facts.applied and bool(facts.runs)
+def _answered(facts: Facts) -> bool:
+    return facts.applied and bool(facts.answers)
 
 
 ENTRIES: Final[tuple[_Entry, ...]] = (
@@ -70,7 +70,8 @@ ENTRIES: Final[tuple[_Entry, ...]] = (
            "llmrr migrate plan --patch library"),
     _Entry("parallel-testing", "during", "Run parallel testing", "llmrr migrate validate",
            lambda facts: facts.validated is not None),
-    _Entry("monitor-performance", "during", "Monitor performance metrics", "llmrr stats", _ran),
+    _Entry("monitor-performance", "during", "Monitor performance metrics", "llmrr stats",
+           _answered),
     _Entry("document-decisions", "during", "Document decisions and issues",
            "llmrr migrate note decision TEXT", lambda facts: facts.notes > 0),
     _Entry("validate", "after", "Validate functionality", "llmrr migrate validate",
@@ -95,9 +96,9 @@ ENTRIES: Final[tuple[_Entry, ...]] = (
     _Entry("phase-1-models", "phase 1 (1 to 2 weeks)", "Migrate core model loading",
            "llmrr migrate apply", lambda facts: facts.applied),
     _Entry("phase-1-inference", "phase 1 (1 to 2 weeks)", "Basic inference testing", "llmrr run",
-           _ran),
+           _answered),
     _Entry("phase-2-routing", "phase 2 (2 to 3 weeks)", "Migrate routing logic", "llmrr route",
-           lambda facts: facts.applied and facts.routed),
+           lambda facts: facts.routed and _answered(facts)),
     _Entry("phase-2-performance", "phase 2 (2 to 3 weeks)", "Performance optimization",
            "llmrr optimize"),
     _Entry("phase-2-integration", "phase 2 (2 to 3 weeks)", "Integration testing",

@@ -143,7 +143,7 @@ def _known(connection: "sqlite3.Connection") -> Facts:
     met = proof.met(connection, last.at)
     return checklist.facts_of(_table(last.plan.target))._replace(
         sources=len(last.plan.sources), applied=True, valid=_is_valid(last.plan.target),
-        notes=noted, runs=summaries.summary(connection, last.at).runs, validated=met.all,
+        notes=noted, answers=summaries.answered(connection, last.at), validated=met.all,
         quick=met.latency, reliable=met.errors, deployed=proof.is_deployed(connection, last.at),
     )  # fmt: skip
 
