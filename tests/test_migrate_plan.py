@@ -79,6 +79,38 @@ def test_another_model_of_the_same_name_is_renamed_and_said() -> None:
     assert [(each.code, each.where) for each in found.warnings] == [("clash", "b.py")]
 
 
+KEY_OPTION = {"api_key_env": "OPENAI_API_KEY"}
+
+
+@pytest.mark.parametrize(("first", "second", "names"), [
+    ({}, KEY_OPTION, ["gpt-4o"]), (KEY_OPTION, {}, ["gpt-4o"]),
+    ({}, {"api_key_env": "OTHER_KEY"}, ["gpt-4o", "gpt-4o-2"]),
+    *(({"base_url": "https://p.example/v1", **one}, {"base_url": "https://p.example/v1", **other},
+       ["gpt-4o", "gpt-4o-2"]) for one, other in (({}, KEY_OPTION), (KEY_OPTION, {}))),
+])  # fmt: skip
+def test_the_key_that_is_asked_with_anyway_makes_no_other_model(
+    first: dict[str, str], second: dict[str, str], names: list[str]
+) -> None:
+    found = plan(
+        one("openai:gpt-4o", options=first), one("openai:gpt-4o", path="b.py", options=second)
+    )
+    assert [each["name"] for each in toml(found)["models"]] == names
+
+
+def test_of_two_variables_that_may_hold_a_key_one_is_a_choice() -> None:
+    stated = {"api_key_env": "GEMINI_API_KEY"}
+    found = plan(one("google:g"), one("google:g", path="b.py", options=stated))
+    assert len(toml(found)["models"]) == 2
+
+
+def test_what_takes_the_place_of_several_is_there_once_beside_them() -> None:
+    sources = [one("openai:a", path=f"{key}.py", options={"api_key_env": key}) for key in "XY"]
+    sources.append(one("openai:a", path="z.py", params={"temperature": 0.5}))
+    made = toml(plan(*sources, replace=(("openai:a", "builtin:mini"),), mode="hybrid"))
+    assert made["migration"]["new"] == ["mini", "mini-2"]
+    assert made["migration"]["legacy"] == ["a", "a-2", "a-3"]
+
+
 def test_names_that_a_person_gave_stay_two() -> None:
     found = findings("config.yaml", "litellm")
     for name in ("fast", "cheap"):

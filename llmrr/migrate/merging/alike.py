@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
+from llmrr.engines.remote.providers import PROVIDERS as REMOTE
 from llmrr.migrate.artefact import Artefact, Model
 from llmrr.migrate.merging.variables import Say
 from llmrr.migrate.terms import naming
@@ -18,7 +19,18 @@ _FINGERPRINT: Final = (
 def fingerprint(model: Model) -> str:
     """What a model is, whatever it is called and wherever it was found."""
     found = {name: getattr(model, name) for name in _FINGERPRINT}
+    found["options"] = _telling(model)
     return json.dumps(found, sort_keys=True, default=str)
+
+
+def _telling(model: Model) -> Mapping[str, Any]:
+    """Its options, without the variable of its key where that is the one which its provider's own
+    address is asked with anyway."""
+    provider = REMOTE.get(model.source.partition(":")[0])
+    usual = provider.keys if provider and "base_url" not in model.options else ()
+    if usual != (model.options.get("api_key_env"),):
+        return model.options
+    return {name: one for name, one in model.options.items() if name != "api_key_env"}
 
 
 def is_automatic(model: Model, other: Model, artefact: Artefact) -> bool:

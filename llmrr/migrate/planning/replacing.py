@@ -9,6 +9,7 @@ from llmrr import settings
 from llmrr.errors import NotFound, UsageError
 from llmrr.kinds import split_source
 from llmrr.migrate.artefact import Model, unique
+from llmrr.migrate.merging import alike
 from llmrr.migrate.merging.fitting import Fitter
 from llmrr.migrate.merging.placing import Placer
 from llmrr.migrate.merging.setup import Setup
@@ -43,8 +44,9 @@ def replaced(
     setup: Setup, old: str, new: str, folder: Path, *, beside: bool
 ) -> tuple[Setup, list[str]]:
     """The setup with the model ``new`` for every one that ``old`` (a source, or a name) means: in
-    its place and under its name, or ``beside`` it. Parameters stay; what only says how the old one
-    is reached goes. Also the names of the new ones. Raises ``NotFound``."""
+    its place and under its name, or ``beside`` it, what is the same once. Parameters stay; what
+    only says how the old one is reached goes. Also the names of the new ones. Raises
+    ``NotFound``."""
     meant = [one for one in setup.models if old in (one.name, one.source)]
     if not meant:
         known = ", ".join(one.source for one in setup.models) or "none"
@@ -59,6 +61,9 @@ def replaced(
         made = fitter.model(_instead(model, source, name), f"--replace {old}")
         if made is None:
             raise UsageError(f"--replace: {fitter.notices[-1].message}", "--replace OLD=NEW")
+        same = alike.fingerprint(made)
+        if beside and any(one.name in names and alike.fingerprint(one) == same for one in models):
+            continue
         at = models.index(model)
         models[at : at + (0 if beside else 1)] = [made]
         origins[name] = origin
