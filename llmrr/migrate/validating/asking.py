@@ -35,53 +35,68 @@ class Trial(NamedTuple):
 
 def order(cases: Sequence[Case], samples: int, seed: int) -> list[Case]:
     """The requests: ``samples`` of those that are to be answered, cycled, and each of the others
-    once, in random order.
+    once, in random order; but the first is one to be answered, which shows whether the old side
+    answers at all.
 
     >>> from llmrr.migrate.validating.cases import builtin
     >>> [one.name[:4] for one in order(builtin(), 3, seed=1)]
-    ['empt', 'wron', 'over', 'What', 'What', 'miss', 'Gene']
+    ['What', 'empt', 'wron', 'over', 'What', 'miss', 'Gene']
     """
     meant = answerable(cases)
     cycled = [meant[at % len(meant)] for at in range(samples)] if meant else []
     found = [*cycled, *(one for one in cases if one.must_fail)]
     random.Random(seed).shuffle(found)
-    return found
+    first = next((at for at, one in enumerate(found) if not one.must_fail), 0)
+    return [*found[first : first + 1], *found[:first], *found[first + 1 :]]
 
 
 def ask(
     old: System, new: System, cases: Sequence[Case], *, samples: int, seed: int, told: Told
 ) -> Asked:
-    """Put every request to both sides, one after the other; which one is first is drawn. Before
-    that both are warmed up: what takes its time once counts against nobody. Raises ``UsageError``
-    where they are the same, ``EngineFailed`` where the old one answers nothing, and what keeps it
-    from answering at all."""
+    """Put every request to both sides, one after the other; which one is first is drawn, once the
+    old one has answered. Before that both are warmed up, and the old one is asked: what takes its
+    time once counts against nobody. Raises ``UsageError`` where they are the same, ``EngineFailed``
+    where the old one answers nothing, and what keeps it from answering at all."""
     require_different(old, new)
     meant = [*answerable(cases), *builtin()]
     warm_up = [old.prepare(meant[0]), None]
+    listed = order(cases, samples, seed)
+    begun = _reached(old, listed[0])
     with suppress(LlmrrError):  # what the new side fails at is measured
         warm_up[1] = new.prepare(meant[0])
-    trials = _trials(old, new, order(cases, samples, seed), seed, told)
+    trials = _trials(old, new, listed, begun, seed, told)
     return Asked(tuple(trials), (warm_up[0], warm_up[1]))
 
 
+def _reached(old: System, case: Case) -> Reply:
+    """What the old side replies as long as it has answered nothing; raises what no further request
+    would mend."""
+    reply = old.ask(case.sized(old.context))
+    if reply.cause is not None and not case.must_fail:
+        raise reply.cause
+    return reply
+
+
 def _trials(
-    old: System, new: System, cases: Sequence[Case], seed: int, told: Told
+    old: System, new: System, cases: Sequence[Case], begun: Reply, seed: int, told: Told
 ) -> Iterator[Trial]:
+    """``begun`` is what the old side has replied to the first of them."""
     drawn = random.Random(seed + 1)
     in_vain: int | None = 0  # None once the old side has answered
     for at, case in enumerate(cases, 1):
-        if drawn.random() < 0.5:
-            first = old.ask(case.sized(old.context))
-            found = Trial(case, first, new.ask(case.sized(new.context)))
+        if in_vain is not None:
+            reply = begun if at == 1 else _reached(old, case)
+            found = Trial(case, reply, new.ask(case.sized(new.context)))
+        elif drawn.random() < 0.5:
+            reply = old.ask(case.sized(old.context))
+            found = Trial(case, reply, new.ask(case.sized(new.context)))
         else:
-            first = new.ask(case.sized(new.context))
-            found = Trial(case, old.ask(case.sized(old.context)), first)
+            reply = new.ask(case.sized(new.context))
+            found = Trial(case, old.ask(case.sized(old.context)), reply)
         yield found
         told(at, len(cases))
         if in_vain is not None and not case.must_fail:
             in_vain = None if found.old.error is None else in_vain + 1
-            if in_vain is not None and found.old.cause is not None:
-                raise found.old.cause
             if in_vain == IN_VAIN:
                 raise EngineFailed(
                     f"the old side, {masked(old.name)}, answered none of {IN_VAIN} requests: "
