@@ -635,10 +635,10 @@ def test_an_old_side_that_is_not_there_is_not_asked_again(
     assert "ConnectionRefusedError" in validated(typed, *args, code=6).err
     new_side(served)
     before = served.seen[:]
-    for seed in range(3):  # whichever side would be first, and whatever would be asked first
-        more = ("--samples", "2", "--seed", str(seed))
-        old = ("--old-url", f"http://127.0.0.1:{port}/ask", "--new", "fresh", *EASY, *more)
-        assert "ConnectionRefusedError" in validated(typed, *old, code=6).err
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for seed in "012":  # whichever side would be first, and whatever would be asked first
+        old = ("--old", "openai:gpt-4o", "--new", "fresh", *EASY, "--samples", "2", "--seed", seed)
+        assert "OPENAI_API_KEY is not set" in validated(typed, *old, code=6).err
     assert served.seen == before
     monkeypatch.delenv("OLD_KEY")
     args = ("--old", "fresh", "--new", "builtin:mini", *asked)
