@@ -419,6 +419,18 @@ def test_the_size_asked_for_is_the_limit(tiny: Path) -> None:
         model.close()
 
 
+def test_a_context_beyond_what_was_trained_is_told(tiny: Path) -> None:
+    trained = gguf.inspect(tiny).context_length or 0
+    said = f"{2 * trained:,} tokens is longer than the {trained:,} that the model was trained for"
+    for size, is_told in ((trained, False), (2 * trained, True), (None, False)):
+        model = load(tiny, context_size=size)
+        try:
+            notes = model.generate(raw("x", Sampling(temperature=0.0, max_tokens=1))).notes
+            assert any(said in note for note in notes) is is_told
+        finally:
+            model.close()
+
+
 def test_an_answer_that_fills_the_context_ends_with_length(tiny: Path) -> None:
     model = load(tiny, context_size=256)
     try:

@@ -104,7 +104,10 @@ class LocalModel(Templated):
         self._require_room("prompt", len(tokens), answer=1)
         sampling = prompting.bounded(request.sampling, templated=self.templated)
         constraint = prompting.constraint(sampling, prompt, lambda: self._vocabulary)
-        stream = AnswerStream(self._runner, on_chunk, self._load_seconds, prompt.notes)
+        notes = prompting.beyond(self._options.context_size, self.info.context_length)
+        stream = AnswerStream(
+            self._runner, on_chunk, self._load_seconds, (*notes, *prompt.notes)
+        )
         self._load_seconds = 0.0  # the first answer has paid for it
         stream.start(
             [

@@ -187,6 +187,18 @@ def bounded(sampling: Sampling, *, templated: bool) -> Sampling:
     return sampling.over(Sampling(max_tokens=UNTEMPLATED_MAX_TOKENS))
 
 
+def beyond(context: int | None, trained: int | None) -> tuple[str, ...]:
+    """The note on a stated context that is larger than the one which the model was trained for.
+
+    >>> beyond(512, 512), beyond(None, 512), beyond(512, None)
+    ((), (), ())
+    """
+    if context is None or trained is None or context <= trained:
+        return ()
+    said = f"its context of {context:,} tokens is longer than the {trained:,} that the model was"
+    return (f"{said} trained for: after those what it says may be of no use",)
+
+
 def overflow(what: str, count: int, limit: int, trained: int | None) -> ContextOverflow:
     """The error for ``what`` of ``count`` tokens where the context holds ``limit``."""
     message = f"the {what} has {count} tokens, and the context of this model holds {limit}"

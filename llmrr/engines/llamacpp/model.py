@@ -130,7 +130,10 @@ class LlamaModel(Templated):
                 ),
             )
             constraint = prompting.constraint(sampling, prompt, lambda: self._vocabulary)
-            stream = AnswerStream(self._batching, on_chunk, self._load_seconds, prompt.notes)
+            notes = prompting.beyond(self._options.context_size, self.info.context_length)
+            stream = AnswerStream(
+                self._batching, on_chunk, self._load_seconds, (*notes, *prompt.notes)
+            )
             self._load_seconds = 0.0  # the first answer has paid for it
             most = max(shape.size, min(self._sizing.limit, self._options.at_least))
             stream.start(
