@@ -39,6 +39,18 @@ def test_no_verb_hides_a_command() -> None:
     assert not set(neighbours.VERBS) & set(tree.COMMANDS)
 
 
+def test_what_other_tools_call_the_commands_of_a_group(typed: Typed) -> None:
+    for group, words in neighbours.GROUPED.items():
+        commands = tree.root().commands[group].commands  # type: ignore[attr-defined]
+        assert not set(words) & set(commands)
+        for word, line in words.items():
+            assert line.split()[1] == group and line.split()[2] in commands
+            seen = typed(group, word, "serve.port", "80")
+            known = line.format("LLMRR_SERVE__PORT")
+            assert (seen.code, f"  hint: {known}\n" in seen.err) == (2, True)
+    assert "hint: llmrr config --help" in typed("config", "foo").err
+
+
 @pytest.mark.parametrize(
     ("args", "line"),
     [

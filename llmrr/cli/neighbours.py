@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from llmrr import parameters
+from llmrr import parameters, settings
 from llmrr.errors import UsageError
 
 REAL_MODEL = "llmrr pull qwen3:4b"
@@ -54,6 +54,21 @@ VERBS: dict[str, tuple[str, str]] = {
     "info": ("that is called probe here", "llmrr probe"),
     "version": ("that is an option here", "llmrr --version"),
 }
+
+# What other tools call the commands of a group.
+_CHANGED = "llmrr config edit changes llmrr.toml; for one command: {}=VALUE llmrr …"
+_SHOWN = "llmrr config show"
+GROUPED = {
+    "config": {
+        "set": _CHANGED, "add": _CHANGED, "unset": "llmrr config edit", "get": _SHOWN,
+        "list": _SHOWN, "ls": _SHOWN, "view": _SHOWN, "validate": "llmrr config check",
+        "undo": "llmrr config rollback",
+    },
+    "migrate": {
+        "undo": "llmrr migrate rollback", "run": "llmrr migrate apply",
+        "test": "llmrr migrate validate", "diff": "llmrr migrate plan",
+    },
+}  # fmt: skip
 
 # The options of llama-bench, as those who know it type them for ``llmrr bench``.
 LLAMA_BENCH = {
@@ -166,6 +181,24 @@ def no_such_option(
     near = " or ".join(get_close_matches(option, possibilities or (), n=1, cutoff=0.0))
     said = f'there is no option "{option}"' + (f"; did you mean {near}?" if near else "")
     return UsageError(said, help_line)
+
+
+def no_such_command(args: Sequence[str]) -> str | None:
+    """The line to type for a word that no command of a group has; None where there is none.
+
+    >>> no_such_command(["config", "get", "strategy"])
+    'llmrr config show'
+    >>> no_such_command(["config", "set", "serve.port", "80"])
+    'llmrr config edit changes llmrr.toml; for one command: LLMRR_SERVE__PORT=VALUE llmrr …'
+    """
+    from llmrr import environment
+
+    group, word, *rest = [*args, "", ""]
+    line = GROUPED.get(group, {}).get(word)
+    key = rest[0].partition("=")[0] if rest else ""
+    known = settings.plain_settings()
+    key = key if key in known and known[key].environment else "strategy"
+    return line and line.format(environment.variable(key))
 
 
 def extra_words(args: Sequence[str]) -> str | None:

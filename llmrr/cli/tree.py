@@ -203,7 +203,11 @@ def invoke(args: list[str]) -> None:
             args, error.option_name, error.possibilities, _help_line(error, args)
         ) from None
     except ClickException as error:
-        hint = neighbours.extra_words(args) if "extra argument" in error.format_message() else None
+        said, hint = error.format_message(), None
+        if "extra argument" in said:
+            hint = neighbours.extra_words(args)
+        elif said.startswith("No such command"):
+            hint = neighbours.no_such_command(args)
         raise UsageError(_sentence(error), hint or _help_line(error, args)) from None
 
 
