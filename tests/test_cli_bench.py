@@ -61,8 +61,8 @@ def test_the_built_in_model_is_an_example(typed: Typed) -> None:
     seen = typed("bench", "builtin:mini", "--repeats", "2", "--concurrency", "1,2", "--json")
     assert seen.code == 0
     assert seen.err == (
-        "llmrr: --prefill 256: 512 tokens and the one that follows do not fit into the context of "
-        "builtin:mini, 512 tokens\n"
+        "llmrr: prefill is measured with 256 tokens, and not the usual 512: the context of "
+        "builtin:mini holds 512 tokens, and one more follows them\n"
     )
     found = seen.json
     assert set(found) == {

@@ -164,17 +164,15 @@ def _number(flag: str, stated: int | None, usual: int, room: int | None, name: s
     wanted = usual if stated is None else stated
     if room is None or wanted <= room:
         return wanted
-    said = (
-        f"{wanted} tokens and the one that follows do not fit into the context of {name}, "
-        + counted(room + 1, "token")
-    )
+    holds = f"the context of {name} holds {counted(room + 1, 'token')}, and one more follows them"
     if stated is not None or room < 1:
         raise ContextOverflow(
-            f"{flag}: {said}",
+            f"{flag} {wanted}: {holds}",
             f"{flag} {room} is the most" if room else "use a larger --ctx-size",
         )
     less = _power_below(room)
-    output.note(f"{flag} {less}: {said}")
+    what = flag.removeprefix("--")
+    output.note(f"{what} is measured with {less} tokens, and not the usual {usual}: {holds}")
     return less
 
 
