@@ -533,14 +533,16 @@ def test_a_kill_loses_and_repeats_no_line(echo: Echo, tmp_path: Path) -> None:
     assert [text_of(row) for row in good] == [f"echo {row['custom_id']}" for row in good]
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("sent", "code", "held"), [
+    (signal.SIGINT, 130, 10), (signal.SIGTERM, 143, 10), (signal.SIGINT, 130, 0),
+])  # fmt: skip
 def test_what_is_ended_says_that_it_can_be_gone_on_with(
-    echo: Echo, tmp_path: Path, sent: signal.Signals, code: int
+    echo: Echo, tmp_path: Path, sent: signal.Signals, code: int, held: int
 ) -> None:
     write(tmp_path / "in.jsonl", *(request(f"r{n}") for n in range(40)))
-    echo.held_after = 10
+    echo.held_after = held
     process = spawn(tmp_path, echo)
-    while len(echo.seen) <= 12:
+    while len(echo.seen) <= held + 2:
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(sent)

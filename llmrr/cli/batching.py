@@ -67,10 +67,10 @@ def run(router: Router, asked: Asked) -> job.Summary:
         )
     work = _job(asked, {**stated, "loading": loading})
     how = How(asked.strategy, asked.cache, asked.log, loading, asked.engine)
-    counting = Counting()
+    counting = Counting(resumes=work.output is not None)
     defaults = Defaults(asked.model, asked.system, stated)
     try:
-        with _answering(router, asked, how, defaults) as answering, counting, _terminated():
+        with counting, _terminated(), _answering(router, asked, how, defaults) as answering:
             stdout = output.binary() if work.output is None else None
             return job.run(work, answering, stdout=stdout, told=counting.show)
     except _Terminated:
@@ -195,9 +195,10 @@ def _terminated() -> Iterator[None]:
 
 
 class Counting:
-    """A line on a terminal's stderr that counts."""
+    """A line on a terminal's stderr that counts. ``resumes``: what is ended can be gone on with."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, resumes: bool) -> None:
+        self._resumes = resumes
         self._shown, self._at = False, 0.0
         self._wanted = output.moves(sys.stderr)
         self._last: job.Summary | None = None
@@ -209,10 +210,9 @@ class Counting:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._shown:
             output.stderr(CLEAR_LINE)
-        is_ended = kind is not None and issubclass(kind, KeyboardInterrupt)
-        if is_ended and self._last is not None and self._last.output != "-":
-            done = self._last.done
-            output.note(f"lines answered: {done:,}; the same command goes on from there")
+        if self._resumes and kind is not None and issubclass(kind, KeyboardInterrupt):
+            done = f"lines answered: {self._last.done:,}" if self._last else "no line was answered"
+            output.note(f"{done}; the same command goes on from there")
 
     def show(self, summary: job.Summary) -> None:
         """So far is it."""

@@ -31,13 +31,14 @@ class Toolbox(NamedTuple):
 
 
 def toolbox(files: Sequence[str], *, yes: bool) -> Toolbox:
-    """The tools of ``--tool``. Raises ``UsageError`` where each call would be asked for and nobody
-    is there, and what ``tooling.load`` does."""
+    """The tools of ``--tool``. Raises what ``tooling.load`` does, and ``UsageError`` where each call
+    would be asked for and nobody is there."""
+    functions = load(files)
     if not (yes or output.can_ask()):
         raise UsageError(
             "--tool asks before each call, and nobody can be asked here", "-y calls without asking"
         )
-    return Toolbox(load(files), yes)
+    return Toolbox(functions, yes)
 
 
 def quiet(how: answers.Shown) -> answers.Shown:
