@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from builders import gguf_file
+from builders import gguf_file, tiny_llama
 from fakes import FakeEngine
 from terminal import Typed
 
@@ -348,3 +348,9 @@ def test_the_bars_of_the_days() -> None:
     found = stats_views.History((model,), days)
     lines = list(stats_views.history(layout.Page(unicode=False), found))
     assert lines[-2:] == ["2026-01-01      1  ############", f"2026-01-02      2  {'#' * 24}"]
+
+
+def test_of_a_template_what_is_not_shown_is_counted(typed: Typed) -> None:
+    for lines, said in ((4, "… 1 more line: llmrr show "), (5, "… 2 more lines: llmrr show ")):
+        tiny_llama(Path("t.gguf"), template="\n".join("abcde"[:lines]))
+        assert said in typed("show", "./t.gguf").out

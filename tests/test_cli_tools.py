@@ -157,6 +157,8 @@ def test_nothing_is_asked_where_nobody_can_allow_a_call(
     seen = typed("run", "-m", "tiny.gguf", "--tool", tools, "Weather?")
     assert (seen.code, seen.out) == (2, "")
     assert "hint: -y calls without asking" in seen.err
+    seen = typed("run", "--tool", "gone.py", "hi")
+    assert (seen.code, '--tool names no file: "gone.py"' in seen.err) == (3, True)
     assert engine.requests == []
 
 

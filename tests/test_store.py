@@ -397,6 +397,11 @@ def test_a_path_where_nothing_is(typed: Typed, model: Path) -> None:
         seen = typed(*words, "./tinny.Q8_0.gguf")
         assert (seen.code, f"did you mean {model}?" in seen.err) == (3, True), seen.err
     assert "did you mean" not in typed("show", "./zzz.gguf").err
+    for name, hint in (
+        ("gpt-4o", "openai:gpt-4o is that of the provider"), ("gpt-os", "llmrr pull gpt-oss"),
+        ("claude-3", "anthropic:claude-3 is that of the provider"),
+    ):  # fmt: skip
+        assert f"  hint: {hint}\n" in typed("show", name).err
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from llmrr.catalogue.resolved import (
 from llmrr.catalogue.stored import Database, Stored
 from llmrr.config import Config, ConfiguredModel
 from llmrr.errors import UsageError, nearest
-from llmrr.kinds import LOCAL_PROVIDERS, split_source
+from llmrr.kinds import LOCAL_PROVIDERS, guessed_provider, split_source
 from llmrr.settings import REMOTE_OPTIONS
 from llmrr.tomltext import is_secret
 from llmrr.types import Format, Recipe
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from llmrr.evaluate.scoring import Score
     from llmrr.speeds import Speed
     from llmrr.store.records import Entry
+
+_LIKELY, _SURE = 0.65, 0.85  # how alike a short name has to be to be meant
 
 
 class Catalogue:
@@ -213,8 +215,13 @@ class Catalogue:
 
         if near := self.nearest(name):
             return f"did you mean {near}?"
-        near = nearest(name, SHORT_NAMES)
-        return f"llmrr pull {near}" if near else "llmrr list shows those that there are"
+        owner = guessed_provider(name)
+        # A provider's gpt-4o is no gpt-oss with a slip of the pen.
+        if near := nearest(name, SHORT_NAMES, _SURE if owner else _LIKELY):
+            return f"llmrr pull {near}"
+        if owner:
+            return f"{owner}:{name} is that of the provider"
+        return "llmrr list shows those that there are"
 
     def _names(self) -> list[str]:
         configured = (model.name for model in self._config().models)

@@ -31,8 +31,8 @@ class Toolbox(NamedTuple):
 
 
 def toolbox(files: Sequence[str], *, yes: bool) -> Toolbox:
-    """The tools of ``--tool``. Raises what ``tooling.load`` does, and ``UsageError`` where each call
-    would be asked for and nobody is there."""
+    """The tools of ``--tool``. Raises what ``tooling.load`` does, and ``UsageError`` where each
+    call would be asked for and nobody is there."""
     functions = load(files)
     if not (yes or output.can_ask()):
         raise UsageError(

@@ -269,4 +269,4 @@ def _template(text: str | None, name: str) -> Iterator[str]:
     yield from (f"  {line}" for line in lines[:TEMPLATE_LINES])
     if len(lines) > TEMPLATE_LINES:
         command = f"llmrr show {shlex.quote(name)} --template"
-        yield f"  … {len(lines) - TEMPLATE_LINES} lines more: {command}"
+        yield f"  … {counted(len(lines) - TEMPLATE_LINES, 'more line')}: {command}"

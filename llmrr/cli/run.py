@@ -59,8 +59,9 @@ def run(
 ) -> None:
     """Answer one prompt.
 
-    The first argument is the model when it holds no space and names one; -m always wins. Text on
-    stdin is joined to the prompt, or is the prompt. A prompt that begins with - follows --.
+    The first argument is the model when it holds no space and names one; -m always wins, the last
+    of several. Text on stdin is joined to the prompt, or is the prompt. A prompt that begins with -
+    follows --.
     Without any prompt, on a terminal, a conversation begins.
     """
     asked = asking.Asked(

@@ -31,6 +31,7 @@ from llmrr.kinds.sources import (
     PROVIDERS,
     SOURCE,
     file_path,
+    guessed_provider,
     path_of,
     placed,
     split_source,
@@ -58,6 +59,6 @@ __all__ = [
     "KEYS_OF_THEIR_OWN", "KEY_HASH", "LAYERS", "LOCAL_PROVIDERS", "LORA", "MESSAGES", "NAME",
     "ON_OFF_AUTO", "PATH", "PROVIDERS", "RESERVED", "RETENTION", "REVISION", "SECONDS", "SHARE",
     "SITES", "SIZE", "SOURCE", "STOP", "TEXT", "TEXTS", "URL", "VARIABLE", "VARIABLES", "WORD",
-    "Kind", "file_path", "number", "one_of", "parse_duration", "parse_keepalive", "parse_size",
-    "path_of", "placed", "split_source", "whole",
+    "Kind", "file_path", "guessed_provider", "number", "one_of", "parse_duration",
+    "parse_keepalive", "parse_size", "path_of", "placed", "split_source", "whole",
 ]  # fmt: skip

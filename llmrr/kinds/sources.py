@@ -27,6 +27,13 @@ _HUB_ADDRESSES = tuple(
     for host in ("huggingface.co", "www.huggingface.co", "hf.co")
 )
 _HUB_SCHEMES = ("hf://", "huggingface://")
+# Whose models begin so, as LangChain's ``init_chat_model`` has it.
+_FAMILIES = (
+    (r"(gpt-|o[134](-|$)|chatgpt|text-davinci|davinci|babbage|ada$|curie)", "openai"),
+    (r"claude", "anthropic"), (r"gemini", "google"), (r"command", "cohere"),
+    (r"(mistral|mixtral|codestral)", "mistral"), (r"deepseek", "deepseek"), (r"grok", "xai"),
+    (r"sonar", "perplexity"),
+)  # fmt: skip
 # owner/repo:quant@revision, as a text: compiled when first used, not at every start.
 _HUB_NAME = r"[\w.-]+/[\w.-]+(:[\w.+-]+)?(@[\w./-]+)?"
 
@@ -131,3 +138,13 @@ def _source(value: object, folder: Path) -> object:
 
 
 SOURCE = Kind("a source such as file:./model.gguf", _source)
+
+
+def guessed_provider(model: str) -> str | None:
+    """Whose a model is by how its name begins, None where nobody's.
+
+    >>> guessed_provider("gpt-4o"), guessed_provider("o3-mini"), guessed_provider("llama3:8b")
+    ('openai', 'openai', None)
+    """
+    plain = model.strip().lower()
+    return next((name for pattern, name in _FAMILIES if re.match(pattern, plain)), None)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from llmrr.errors import DamagedFile
+from llmrr.kinds import guessed_provider
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.guessing.foreign import is_about_files, is_foreign, is_manifest
@@ -111,7 +112,7 @@ def _model(
         code = "unsupported-source" if "no address" in place.why else "unknown-provider"
         findings.warn(code, f"{guess.model}: {place.why}", line)
         return None
-    whose = naming.guessed(guess.model)
+    whose = guessed_provider(guess.model)
     if guess.provider == "openai-compatible" and whose not in (None, "openai"):
         said = (f"nothing says how {guess.model} is asked: taken for OpenAI's protocol; if it is"
                 f" {whose}'s, its source is {whose}:{guess.model}")  # fmt: skip

@@ -3,6 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
+from llmrr.kinds import guessed_provider
 from llmrr.migrate.terms import naming
 
 # ``LlmProviders`` of litellm 1.109.1 (``litellm/types/utils.py``).
@@ -89,7 +90,7 @@ def placed(model: str, provider: str | None = None, base_url: str | None = None)
         base_url = _DEFAULTS[theirs]
     if theirs is None and _BEDROCK.match(name):
         theirs = "bedrock"
-    if theirs is None and base_url is not None and (known := naming.guessed(name)):
+    if theirs is None and base_url is not None and (known := guessed_provider(name)):
         theirs = known
     return naming.place(theirs, name, base_url)
 

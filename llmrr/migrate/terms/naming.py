@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
-from llmrr.kinds import PROVIDERS, RESERVED, split_source
+from llmrr.kinds import PROVIDERS, RESERVED, guessed_provider, split_source
 from llmrr.migrate.terms.secrets import masked
 
 # As LangChain, LiteLLM, Continue, aichat, LlamaIndex and others call them.
@@ -35,12 +35,6 @@ _SPEAKS_OPENAI: Final = frozenset({
     "llamafile", "litellm_proxy", "llama.cpp", "llama-cpp", "llamacpp", "llama_cpp", "localai",
     "text-gen-webui", "tgi", "sglang", "mlx", "koboldcpp", "jan", "msty",
 })  # fmt: skip
-_FAMILIES: Final = (
-    (r"(gpt-|o[134](-|$)|chatgpt|text-davinci|davinci|babbage|ada$|curie)", "openai"),
-    (r"claude", "anthropic"), (r"gemini", "google"), (r"command", "cohere"),
-    (r"(mistral|mixtral|codestral)", "mistral"), (r"deepseek", "deepseek"), (r"grok", "xai"),
-    (r"sonar", "perplexity"),
-)  # fmt: skip
 _OTHER_KEYS: Final = {"huggingface": "HF_TOKEN"}
 # Other hosts of the same providers.
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "0.0.0.0", "::1", "host.docker.internal")
@@ -89,7 +83,7 @@ def place(provider: str | None, model: str, base_url: str | None = None) -> Plac
     """
     address = base_url.rstrip("/") if base_url else None
     if provider is None:
-        ours = guessed(model) if address is None else "openai"
+        ours = guessed_provider(model) if address is None else "openai"
         why = f"nothing says whose {model!r} is"
     else:
         ours = provider_of(provider) or ("openai" if address else None)
@@ -101,16 +95,6 @@ def place(provider: str | None, model: str, base_url: str | None = None) -> Plac
     if ours == "google":
         model = model.removeprefix("models/")
     return Place(f"{ours}:{model}", None if is_default(ours, address) else address)
-
-
-def guessed(model: str) -> str | None:
-    """Whose a model is by how its name begins, as LangChain's ``init_chat_model`` has it.
-
-    >>> guessed("gpt-4o"), guessed("o3-mini"), guessed("claude-3-opus"), guessed("llama3:8b")
-    ('openai', 'openai', 'anthropic', None)
-    """
-    plain = model.strip().lower()
-    return next((name for pattern, name in _FAMILIES if re.match(pattern, plain)), None)
 
 
 def is_default(provider: str, base_url: str | None) -> bool:

@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from llmrr.kinds import guessed_provider
 from llmrr.migrate.terms import litellm_names, naming
 
 _WORDS: Final = frozenset({
@@ -78,7 +79,8 @@ def is_for(field: str, provider: str | None, model: str) -> bool:
     plain = re.sub(r"[-_\s]", "", field.rpartition(".")[2]).lower()
     of = next((naming.provider_of(_SPELLED.get(one, one)) for one in _BY_LENGTH
                if plain.startswith(re.sub(r"[-_]", "", one))), None)  # fmt: skip
-    return of is None or of == (naming.provider_of(provider) if provider else naming.guessed(model))
+    given = naming.provider_of(provider) if provider else guessed_provider(model)
+    return of is None or of == given
 
 
 _BY_LENGTH: Final = tuple(sorted(_WORDS, key=lambda one: (-len(one), one)))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from llmrr.kinds import guessed_provider
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers.guide.tables import in_milliseconds, nested, part
 from llmrr.migrate.terms import fields, naming, secrets
@@ -28,7 +29,7 @@ def fits(table: Mapping[str, Value]) -> bool:
         (default_text(one) or "").startswith("openai/") for one in models.values()
     ):
         return False  # the words of another tool
-    known = [naming.guessed(default_text(one) or "") for one in models.values()]
+    known = [guessed_provider(default_text(one) or "") for one in models.values()]
     if any(one not in (None, "openai") for one in known):
         return False
     key = _key(table)

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from llmrr.engines.remote.providers import PROVIDERS as REMOTE
+from llmrr.kinds import guessed_provider
 from llmrr.migrate.artefact import Findings, Model
 from llmrr.migrate.readers import own_keys
 from llmrr.migrate.readers.sdk.clients import Client
@@ -152,7 +153,7 @@ def _placed(client: Client, name: str, findings: Findings, line: int | None) -> 
                 f"{address} is Ollama's server: ollama:{name} runs the same model without it", line,
                 "base_url",
             )  # fmt: skip
-    if not client.is_known and vendor == "openai" and naming.guessed(name) != "openai":
+    if not client.is_known and vendor == "openai" and guessed_provider(name) != "openai":
         findings.warn(
             "base-url-default",
             f"the client that {name} is asked with is set up elsewhere: state base_url where it is"
