@@ -57,6 +57,8 @@ def locked():
     ({"Host": "evil.example"}, 403), ({"Host": "localhost.evil.example"}, 403),
     ({"Host": "127.0.0.1.evil.example"}, 403), ({"Host": "evil.example:8313"}, 403),
     ({"Host": ""}, 403), ({"Host": "user@localhost"}, 403),
+    ({"Host": "localhost:80@evil.example"}, 403), ({"Host": "[::1]evil.example"}, 403),
+    ({"Host": "localhost:evil"}, 403), ({"Host": "[::1"}, 403), ({"Host": "localhost:"}, 200),
     ({"Host": "localhost", "Origin": "http://localhost"}, 200),
     ({"Host": "localhost:80", "Origin": "http://localhost:3000"}, 403),
     ({"Host": "localhost", "Origin": "null"}, 403),
@@ -69,6 +71,25 @@ def test_only_pages_of_its_own_may_ask(served, headers, status):
     said = served.ask("/health", headers=headers)
     assert said.status == status
     assert not any(name.startswith("access-control") for name in said.headers)
+
+
+@pytest.mark.parametrize(("target", "host", "status"), [
+    (b"http://localhost/health", b"evil.example", b"200"),
+    (b"http://LOCALHOST:80/health", b"localhost", b"200"),
+    (b"http://evil.example/health", b"localhost", b"403"),
+    (b"http://localhost@evil.example/health", b"localhost", b"403"),
+])  # fmt: skip
+def test_a_target_that_is_a_whole_address_names_the_host(served, target, host, status):
+    head = b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
+    assert raw(served, head).split()[1] == status
+
+
+@pytest.mark.parametrize("name", [b"Host", b"Origin"])
+def test_of_two_names_none_is_chosen(served, name):
+    twice = name + b": http://localhost\r\n" + name + b": http://evil.example\r\n"
+    host = b"Host: localhost\r\n" * (name != b"Host")
+    answer = raw(served, b"GET /health HTTP/1.1\r\nConnection: close\r\n" + host + twice + b"\r\n")
+    assert answer.split()[1] == b"403" and b"there are two " + name in answer
 
 
 def test_no_other_site_is_let_in_before_a_request(served):
@@ -365,6 +386,36 @@ def test_a_head_that_is_too_large_or_none_is_refused(served):
     assert b" 431 " in raw(served, whole)
     assert b" 400 " in raw(served, b"\x16\x03\x01\x02\x00garbage\r\n\r\n")
     assert served.ask("/health").status == 200
+
+
+def test_a_head_of_many_small_lines_is_too_large_too(served):
+    lines = b"x: a\r\n" * 15_000
+    assert b" 431 " in raw(served, b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + lines + b"\r\n")
+
+
+CHUNKS = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize("begin", [
+    b"2\r\n{}\r\n0\r\n", b"2\r\n{}\r\n0\r\nx: ", b"2;",
+])  # fmt: skip
+def test_what_stands_around_a_body_has_a_bound(served, begin, monkeypatch):
+    monkeypatch.setattr(connection, "GRACE_S", 30.0)
+    where = urlsplit(served.url)
+    with socket.create_connection((where.hostname, where.port), 30) as sock:
+        sock.sendall(CHUNKS + b"\r\n" + begin)
+        with pytest.raises(ConnectionError):
+            for _ in range(200):
+                sock.sendall(b"y: a\r\n" * 10_000 if begin.endswith(b"\n") else b"a" * 60_000)
+
+
+def test_what_stands_behind_a_body_is_no_header(locked):
+    """Who asks is known before a body comes, and not by what comes behind it."""
+    body = b"POST /v1/models HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    key = b"X-Api-Key: " + KEY.encode() + b"\r\n"
+    behind = raw(locked, body + b"Connection: close\r\n\r\n0\r\n" + key + b"\r\n")
+    before = raw(locked, body + key + b"Connection: close\r\n\r\n0\r\n\r\n")
+    assert (behind.split()[1], before.split()[1]) == (b"401", b"405")
 
 
 def test_a_client_that_speaks_tls_is_refused(served):
