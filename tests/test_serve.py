@@ -13,6 +13,7 @@ from serving import ANSWER, ASKED, Served, serving
 from llmrr.errors import BadConfig, NotFound, UsageError
 from llmrr.router import Router
 from llmrr.server import aliases
+from llmrr.strategies import STRATEGIES
 from llmrr.warm.lending import Lending
 
 MINI_TOML = '[[models]]\nname = "small"\nsource = "builtin:mini"\n'
@@ -105,6 +106,24 @@ def test_a_decision_without_configured_models_is_the_model_that_would_answer():
     with serving(Router({})) as found:
         said = found.ask("/route", {"prompt": "Hello"})
         assert (said.status, said.json()["model"]) == (200, "builtin:mini")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_each_strategy_answers_whole_and_in_pieces(strategy):
+    names = [{"name": name, "source": "builtin:mini"} for name in ("a", "b")]
+    with serving(Router(models=names, strategy=strategy)) as served:
+        body = {"model": "auto", "messages": ASKED, "max_tokens": 4, "temperature": 0}
+        whole = served.ask("/v1/chat/completions", body)
+        assert whole.headers["x-llmrr-strategy"] == strategy
+        assert whole.json()["usage"]["completion_tokens"] > 0
+        said = whole.json()["choices"][0]["message"]["content"]
+        pieces = served.ask("/v1/chat/completions", {**body, "stream": True}).events()
+        assert "".join(one["choices"][0]["delta"].get("content", "") for one in pieces) == said
+        several = {"model": "auto", "prompt": ["x", "y"], "max_tokens": 2}
+        found = served.ask("/v1/completions", several)
+        assert [one["index"] for one in found.json()["choices"]] == [0, 1]
+        known = served.ask(f"/page/answers/{found.json()['id']}").json()
+        assert known["model"] in ("a", "b") and known["decision"]["strategy"] == strategy
 
 
 def test_a_streamed_answer_has_a_token_a_chunk(served):

@@ -20,7 +20,7 @@ from llmrr.config import check
 from llmrr.config.agreeing import agreements
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.router import Router
-from llmrr.server import connection, keyring, rays, reading, security
+from llmrr.server import connection, keyring, rays, reading, security, state
 from llmrr.server.callers import Caller
 from llmrr.server.keyring import hashed
 from llmrr.server.refusals import KeyLimit
@@ -202,6 +202,27 @@ def test_who_may_use_some_models_sees_no_others_and_no_response_of_another_key(l
     made = locked.ask("/v1/responses", body, headers={"x-api-key": KEY}).json()["id"]
     for key, status in ((OTHER, 404), (KEY, 200)):
         assert locked.ask(f"/v1/responses/{made}", headers={"x-api-key": key}).status == status
+
+
+def test_no_figure_names_a_model_of_others(monkeypatch):
+    monkeypatch.setattr(state, "FRESH_S", 0.0)
+    away = {"source": "openai:x", "options": {"base_url": "http://127.0.0.1:9/v1"}}
+    keys = {"team": {"hash": hashed(KEY)}, "others": {"hash": hashed(OTHER), "models": ["small"]}}
+    stated = {"health": {"interval": 0.05}, "serve": {"keys": keys}}
+    with serving(Router(models=[*TWO, {"name": "away", **away}], **stated)) as served:
+        until(lambda: served.ask("/health").json()["status"] == "degraded")
+        assert served.ask("/health").json()["failing"] == []  # it takes no key
+        for name in ("second", "small", "auto"):
+            said = served.ask(
+                "/v1/chat/completions", {**CHAT, "model": name}, headers={"x-api-key": KEY}
+            )
+            assert said.status == 200
+        whole, part = (
+            served.ask("/metrics", headers={"x-api-key": key}).body.decode() for key in (KEY, OTHER)
+        )
+        assert all(f'model="{name}"' in whole for name in ("second", "away", "small"))
+        assert 'model="small"' in part and "llmrr_queue_length" in part
+        assert not any(f'"{name}"' in part for name in ("second", "away"))
 
 
 @pytest.mark.parametrize(("rules", "uses", "what"), [

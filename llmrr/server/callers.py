@@ -133,6 +133,7 @@ class Caller:
 
 
 ANYONE = Caller()
+STRANGER = Caller(rules=KeyRules(models=("",)))  # without a key where one is needed: none is his
 
 
 @dataclass(slots=True)

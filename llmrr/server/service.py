@@ -268,9 +268,7 @@ class Service:
         answer = running.answer
         name = answer.model.name if answer else ""
         decision = answer.facts() if answer else None
-        known = answer.attempt.stream.progress[1] if answer else 0
-        if answer is not None and answer.usage is not None:  # it has ended, or was kept
-            known = answer.usage.prompt_tokens
+        known = answer.prompt_tokens if answer else 0
         id = ids.new()
         self.recent.note(id, running)
         named = asked.model or name or AUTO
