@@ -29,6 +29,10 @@ from llmrr.tomlfile import KeyRules
 
 KEY, OTHER = "a-key-of-the-team-1", "another-key-of-others-2"
 CHAT = {"model": "small", "messages": ASKED, "max_tokens": 4}
+KEYS = {
+    "team": {"hash": hashed(KEY)},
+    "others": {"hash": hashed(OTHER), "models": ["small"], "requests_per_minute": 100_000},
+}
 TWO = [{"name": "small", "source": "builtin:mini"}, {"name": "second", "source": "builtin:mini"}]
 
 
@@ -40,11 +44,7 @@ def served():
 
 @pytest.fixture(scope="module")
 def locked():
-    keys = {
-        "team": {"hash": hashed(KEY)},
-        "others": {"hash": hashed(OTHER), "models": ["small"], "requests_per_minute": 100_000},
-    }
-    with serving(Router(models=TWO, serve={"keys": keys}), host="0.0.0.0") as found:
+    with serving(Router(models=TWO, serve={"keys": KEYS}), host="0.0.0.0") as found:
         yield found
 
 
@@ -204,11 +204,34 @@ def test_who_may_use_some_models_sees_no_others_and_no_response_of_another_key(l
         assert locked.ask(f"/v1/responses/{made}", headers={"x-api-key": key}).status == status
 
 
+@pytest.mark.parametrize("path", ["/api/show", "/api/generate", "/api/chat"])
+def test_the_model_by_default_is_not_for_who_may_use_another(path):
+    """The first of several is described, and unloaded, where none is named."""
+    with serving(Router(models=TWO[::-1], serve={"keys": KEYS})) as served:
+        headers, body = {"x-api-key": OTHER}, {"model": "auto", "keep_alive": 0}
+        said = served.ask(path, body, headers=headers)
+        assert said.status == 404 and b"second" not in said.body
+        assert served.ask(path, {**body, "model": "small"}, headers=headers).status == 200
+        assert served.ask(path, body, headers={"x-api-key": KEY}).status == 200
+
+
+@pytest.mark.parametrize(("path", "body"), [
+    ("/route", CHAT), ("/api/generate", {"model": "small"}), ("/api/chat", {"model": "small"}),
+    ("/v1/embeddings", {"model": "small", "input": "x"}), ("/v1/messages/count_tokens", CHAT),
+    ("/v1/responses/input_tokens", {"model": "small", "input": "x"}),
+])  # fmt: skip
+def test_whatever_takes_a_model_counts_as_a_request(path, body):
+    keys = {"team": {"hash": hashed(KEY), "requests_per_minute": 1}}
+    with serving(Router({**MINI, "serve": {"keys": keys}})) as served:
+        said = [served.ask(path, body, headers={"x-api-key": KEY}) for _ in range(2)]
+        assert [one.status for one in said] == [200, 429]
+        assert int(said[1].headers["retry-after"]) > 0
+
+
 def test_no_figure_names_a_model_of_others(monkeypatch):
     monkeypatch.setattr(state, "FRESH_S", 0.0)
     away = {"source": "openai:x", "options": {"base_url": "http://127.0.0.1:9/v1"}}
-    keys = {"team": {"hash": hashed(KEY)}, "others": {"hash": hashed(OTHER), "models": ["small"]}}
-    stated = {"health": {"interval": 0.05}, "serve": {"keys": keys}}
+    stated = {"health": {"interval": 0.05}, "serve": {"keys": KEYS}}
     with serving(Router(models=[*TWO, {"name": "away", **away}], **stated)) as served:
         until(lambda: served.ask("/health").json()["status"] == "degraded")
         assert served.ask("/health").json()["failing"] == []  # it takes no key

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from llmrr.catalogue import Resolved
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.several import together
 from llmrr.config import Config
@@ -73,6 +74,15 @@ class Service:
         if not meant or meant == AUTO:
             return None
         raise callers.no_model(name or meant)
+
+    def resolved(self, name: str | None) -> Resolved:
+        """The model that a client's name means; for ``auto`` the one that answers by default.
+        Raises what ``model_of`` does."""
+        model = self.model_of(name)
+        found = self.router.resolve(model)
+        if model is None:
+            callers.require_default(found.name)
+        return found
 
     def alias_of(self, name: str, *, by_itself: bool = False) -> str | None:
         """What a name of the old system stands for; ``*`` is all names that mean nothing here."""
@@ -204,7 +214,7 @@ class Service:
             if not found.get("models") and model is None:
                 found["models"] = tuple(sorted(self.names()))
         elif model is None:
-            callers.require_model(self.router.resolve(None).name)
+            self.resolved(None)
         if not found.get("fallback"):
             found["fallback"] = False
         return found
