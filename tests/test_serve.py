@@ -175,6 +175,19 @@ def test_what_is_wrong_is_a_400_that_says_so(served, body):
     assert said.json()["error"]["type"] == "invalid_request_error"
 
 
+def test_a_schema_that_leads_nowhere_is_a_400_and_no_failure_of_the_model():
+    nowhere = {"name": "x", "schema": {"type": "object", "required": ["a"],
+                                       "properties": {"a": {"$ref": "#"}}}}  # fmt: skip
+    format = {"type": "json_schema", "json_schema": nowhere}
+    stated = {"breaker": {"failures": 1}, "retry": {"attempts": 1}}
+    names = [{"name": "small", "source": "builtin:mini"}]
+    with serving(Router(models=names, **stated)) as served:
+        body = {"model": "small", "messages": ASKED, "max_tokens": 4}
+        said = served.ask("/v1/chat/completions", {**body, "response_format": format})
+        assert said.status == 400
+        assert served.ask("/v1/chat/completions", body).status == 200
+
+
 def test_a_client_that_leaves_stops_its_answer(served):
     where = urlsplit(served.url)
     body = json.dumps({"model": "small", "prompt": "a", "max_tokens": 4000, "stream": True,
