@@ -351,6 +351,25 @@ def test_a_file_that_is_no_longer_agreed_to_says_how_and_holds_once_it_is(monkey
         assert set(holding.keyring().by_hash()) == {"team", "new"}
 
 
+def test_each_reason_why_keys_are_refused_is_told_once(monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("llmrr"), "propagate", True)
+    monkeypatch.setattr(security, "AGAIN_S", 0.0)
+    file = Path("llmrr.toml").absolute()
+    file.write_text("version = 1\n")
+    with closing(Router()) as router:
+        holding = Security(lambda: router.config, "127.0.0.1")
+        file.write_text('[serve.keys.team]\nenv = "TEAM_KEY"\n')
+        router.reload()
+        for agreed in (False, True):
+            if agreed:
+                trust.trust(file)
+            for _ in range(3):
+                assert not holding.keyring()
+        told = [one.getMessage() for one in caplog.records if one.name == "llmrr.server"]
+        assert ["llmrr config trust" in told[0], "llmrr keys set TEAM_KEY" in told[1]] == [True] * 2
+        assert len(told) == 2
+
+
 def test_a_short_key_is_none_and_is_not_repeated():
     with pytest.raises(LlmrrError) as refused:
         hashed("short-secret")
