@@ -4,16 +4,20 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from serving import ANSWER, ASKED, Served, serving
 
+from llmrr import database
 from llmrr.errors import BadConfig, NotFound, UsageError
 from llmrr.router import Router
 from llmrr.server import aliases
+from llmrr.store.creation import derive
 from llmrr.strategies import STRATEGIES
+from llmrr.types import Recipe
 from llmrr.warm.lending import Lending
 
 MINI_TOML = '[[models]]\nname = "small"\nsource = "builtin:mini"\n'
@@ -62,6 +66,18 @@ def test_a_slash_at_the_end_is_no_model_without_a_name(served):
 def test_an_alias_of_auto_is_listed_too():
     with serving(aliases={"gpt-4o": "auto"}) as found:
         assert "gpt-4o" in [one["id"] for one in found.ask("/v1/models").json()["data"]]
+
+
+def test_no_model_takes_the_name_that_leaves_the_choice_to_the_router():
+    names = [{"name": "small", "source": "builtin:mini"}]
+    with serving(Router(models=names)) as found:
+        catalogue = found.service.router.catalogue
+        with closing(database.open_database()) as connection:
+            derive(connection, catalogue.entry("builtin:mini"), "auto", Recipe(), force=False)
+        found.service.changed()
+        assert [one["id"] for one in found.ask("/v1/models").json()["data"]].count("auto") == 1
+        said = found.ask("/v1/chat/completions", {"model": "auto", "messages": ASKED})
+        assert (said.status, said.headers["x-llmrr-model"]) == (200, "small")
 
 
 def test_an_alias_of_nothing_is_told_with_what_it_stands_for():

@@ -69,10 +69,10 @@ class Service:
         request names what is configured or installed, never a file or an address. Raises
         ``NotFound``, ``by_itself`` also for a name that only ``*`` stands for."""
         meant = name and (self.alias_of(name, by_itself=by_itself) or name)
-        if meant and (found := self._meant(meant)):
-            return found
         if not meant or meant == AUTO:
             return None
+        if found := self._meant(meant):
+            return found
         raise callers.no_model(name or meant)
 
     def resolved(self, name: str | None) -> Resolved:
@@ -108,7 +108,7 @@ class Service:
         at, names = self._names
         if time.monotonic() - at > NAMES_FRESH_S or not names:
             installed = aliases.installed(self.router)
-            names = frozenset(aliases.names(self.router.config, installed))
+            names = frozenset(aliases.names(self.router.config, installed)) - {AUTO}
             self._names = time.monotonic(), names
         return names
 
