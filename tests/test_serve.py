@@ -184,11 +184,18 @@ def test_what_a_model_has_to_do_is_in_the_metrics(served):
     b'{"messages": [{"role": "user", "content": "x"}], "temperature": "hot"}',
     b'{"messages": [{"role": "user", "content": "x"}], "max_tokens": 0}',
     b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
+    b'{"messages": [{"role": "user", "content": "x"}], "max_tokens": ' + b"9" * 400 + b"}",
+    b'{"messages": [{"role": "user", "content": "x"}], "logit_bias": {"1": -' + b"9" * 400 + b"}}",
 ])  # fmt: skip
 def test_what_is_wrong_is_a_400_that_says_so(served, body):
     said = served.ask("/v1/chat/completions", raw=body, method="POST")
     assert said.status == 400
     assert said.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_many_digits_in_a_text_are_a_text(served):
+    body = {"messages": [{"role": "user", "content": "9" * 400}], "max_tokens": 1}
+    assert served.ask("/v1/chat/completions", body).status == 200
 
 
 def test_a_schema_that_leads_nowhere_is_a_400_and_no_failure_of_the_model():
