@@ -58,8 +58,7 @@ async def respond_run(request: Request) -> Response:
         raise NotFound(f"there is no run {stated[:40]}", "llmrr logs")
     names = ("system", "prompt", "answer")
     words = {name: getattr(found, name) if sight.words() else None for name in names}
-    source = found.source if sight.words() or not has_path(found.source) else ""
-    return _answer({**_line(found), **words, "source": source})
+    return _answer({**_line(found), **words, "source": sight.source(found.source)})
 
 
 def _figures(connection: sqlite3.Connection, days: int) -> dict[str, Any]:
