@@ -6,12 +6,15 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from llmrr import database, paths
+from llmrr.database import checked, schema
 from llmrr.errors import DamagedFile, DoesNotFit, LlmrrError, Unsupported
+from llmrr.migrate.scanning.searching import scan
 
 
 def test_a_new_one_is_private_and_write_ahead() -> None:
@@ -27,7 +30,7 @@ def test_a_new_one_is_private_and_write_ahead() -> None:
     assert stat.S_IMODE(paths.data_dir().stat().st_mode) == 0o700
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA busy_timeout").fetchone() == (5000,)
-    assert connection.execute("PRAGMA user_version").fetchone() == (len(database.STEPS),)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.STEPS),)
     connection.close()
 
 
@@ -42,12 +45,35 @@ def test_opening_again_keeps_what_was_there() -> None:
     second.close()
 
 
+@pytest.mark.parametrize("do", [
+    lambda: database.open_database().close(), lambda: scan([paths.data_dir()]),
+    lambda: scan(paths.data_dir().iterdir()),
+])  # fmt: skip
+def test_the_locks_on_it_stay(do: Callable[[], object]) -> None:
+    """Else another process that ends takes itself for the last one, and removes the -wal file that
+    this one goes on writing to."""
+    code = "from llmrr import database as d; c = d.open_database(); print(d.recall(c, 'key'))"
+    first = database.open_database()
+    for value in ("before", "after"):
+        database.remember(first, "key", value)
+        do()
+        asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert asked.stdout.strip() == value, asked.stderr
+    first.close()
+
+
+def test_a_link_to_a_place_where_there_is_none_yet(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "folder" / "real.db")
+    database.open_database(tmp_path / "link.db").close()
+    assert stat.S_IMODE((tmp_path / "folder" / "real.db").stat().st_mode) == 0o600
+
+
 def test_steps_run_once_each_from_where_the_file_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "db"
     database.open_database(path).close()
-    steps = (*database.STEPS, ("CREATE TABLE added (x)", "INSERT INTO added VALUES (1)"))
+    steps = (*schema.STEPS, ("CREATE TABLE added (x)", "INSERT INTO added VALUES (1)"))
     monkeypatch.setattr(database, "STEPS", steps)
     for _ in range(2):
         connection = database.open_database(path)
@@ -60,7 +86,7 @@ def test_a_step_that_fails_leaves_nothing_of_itself(
 ) -> None:
     path = tmp_path / "db"
     database.open_database(path).close()
-    before = database.STEPS
+    before = schema.STEPS
     monkeypatch.setattr(database, "STEPS", (*before, ("CREATE TABLE half (x)", "NONSENSE")))
     with pytest.raises(LlmrrError):
         database.open_database(path)
@@ -230,13 +256,13 @@ def test_a_checked_file_is_known_until_it_changes(tmp_path: Path) -> None:
     model = tmp_path / "m.gguf"
     model.write_bytes(b"GGUF")
     seen = model.stat()
-    assert database.was_checked(connection, model, seen, by="x 1") is None
-    database.remember_checked(connection, model, seen, by="x 1", verdict="good")
-    assert database.was_checked(connection, model, model.stat(), by="x 1") == "good"
-    assert database.was_checked(connection, model, model.stat(), by="x 2") is None
+    assert checked.verdict(connection, model, seen, by="x 1") is None
+    checked.record(connection, model, seen, by="x 1", found="good")
+    assert checked.verdict(connection, model, model.stat(), by="x 1") == "good"
+    assert checked.verdict(connection, model, model.stat(), by="x 2") is None
     link = tmp_path / "link"
     link.symlink_to(model)
-    assert database.was_checked(connection, link, link.stat(), by="x 1") == "good"
+    assert checked.verdict(connection, link, link.stat(), by="x 1") == "good"
     os.utime(model, ns=(1, 1))
-    assert database.was_checked(connection, model, model.stat(), by="x 1") is None
+    assert checked.verdict(connection, model, model.stat(), by="x 1") is None
     connection.close()
