@@ -158,8 +158,7 @@ class EngineFailed(LlmrrError):
 
 
 class RequestRefused(EngineFailed):
-    """A provider refuses the request: a value is wrong, or the model lacks a feature; or nothing a
-    model can say goes on as its schema or grammar asks."""
+    """A provider refuses the request: a value is wrong, or the model lacks a feature."""
 
     is_of_request = True
 
