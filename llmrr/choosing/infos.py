@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     Use = Callable[[Callable[[sqlite3.Connection], Any], str], Any]
 
-_BY: Final = f"infos of {__version__}"
+_BY: Final = f"infos with templates of {__version__}"
 _LOSS: Final = "what files say is read again each time"
 # Long texts that nobody needs to choose.
-_LEFT_OUT: Final = ("chat_template", "templates", "imports", "unsafe", "license")
+_LEFT_OUT: Final = ("templates", "imports", "unsafe", "license")
 
 
 def inspect(path: Path, use: "Use") -> ModelInfo:
-    """What ``looking.checked`` says, without templates and licences. ``use`` is how the database is
-    used, if it can be. Raises what ``looking.checked`` does."""
+    """What ``looking.checked`` says, without licences and further templates. ``use`` is how the
+    database is used, if it can be. Raises what ``looking.checked`` does."""
     if not path.is_file():
         return _looked_at(path)
     stat = path.stat()

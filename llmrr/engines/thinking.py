@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+from llmrr.engines.text import COMMON, markers_for
 from llmrr.types import Message, Think
 
 LEVELS: tuple[Think, ...] = ("off", "low", "medium", "high")
@@ -30,6 +31,12 @@ _WORDS["thinking_mode"] = {
 }
 
 _OFF = (False, 0, "none", "no_think", "disabled", "chat", "off")
+
+_COMMENT = r"(?s)\{#.*?#\}"
+_CODE = r"(?s)\{[{%].*?[}%]\}"
+_QUOTED = r"(?s)'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_NAMED = r"\b\w*(?:thinking|reasoning)\w*\b"
+_CLOSED = r"</(?:[a-z]+:)?(?:think|thinking|thought|reasoning)(?::\w+)?>"
 
 # A number of tokens; -1 for no bound (Seed-OSS).
 _BUDGET: dict[Think, int] = {"off": 0, "low": 512, "medium": 4096, "high": -1}
@@ -63,6 +70,20 @@ def switches(template: str, names: Collection[str], think: Think) -> dict[str, A
     if "thinking_budget" in names:
         found["thinking_budget"] = _BUDGET[think]
     return found
+
+
+def thinks(template: str) -> bool:
+    """Whether a chat template says that its model thinks: it has the marks around a thought, reads
+    a value that is named for it, or looks for the command. A sentence with the word says nothing.
+
+    >>> thinks("{{ '[THINK]' }}"), thinks("{% if m.reasoning_content %}…"), thinks("Let's think.")
+    (True, True, False)
+    """
+    if markers_for(template) is not COMMON or re.search(_CLOSED, template):
+        return True
+    code = re.findall(_CODE, re.sub(_COMMENT, "", template))
+    is_named = any(re.search(_NAMED, re.sub(_QUOTED, "", one)) for one in code)
+    return is_named or command(template, "off") is not None
 
 
 def can_switch_off(chosen: dict[str, Any]) -> bool:

@@ -276,7 +276,9 @@ class Service:
         named = asked.model or name or AUTO
         cache = answer.cache if answer else None
         created, entered = int(time.time()), running.entered
-        return Answered(id, created, named, name, decision, known, cache, entered)
+        return Answered(
+            id, created, named, name, decision, known, cache, entered, asked.left_out
+        )
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""

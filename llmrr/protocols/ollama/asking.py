@@ -122,7 +122,7 @@ def _asked(given: Fields, model: str, request: Request) -> Asked:
     )  # fmt: skip
     asked = Request(
         request.messages, request.prompt, sampling=sampling, tools=request.tools,
-        begun=request.begun,
+        begun=request.begun, firm="think",
     )  # fmt: skip
     stream = given.flag("stream")
     return Asked(

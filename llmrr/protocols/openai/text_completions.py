@@ -11,7 +11,7 @@ from llmrr.protocols.base import Answered, Asked, Event
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common
 from llmrr.protocols.openai.logprobs import completion_logprobs
-from llmrr.protocols.openai.sampling import limited, sampling
+from llmrr.protocols.openai.sampling import insists, limited, sampling
 from llmrr.types import Chunk, Request, TokenLogprob, Usage
 
 MOST_PROMPTS: Final = 256
@@ -29,10 +29,11 @@ def completion(body: Mapping[str, Any]) -> Asked:
     if best > n and found.logprobs is None:
         found = replace(found, logprobs=0)  # the best is known by them
     given.flag("echo")
+    asked = Request(
+        n=best, sampling=found, firm=insists(given.get("reasoning_effort"), "reasoning_effort")
+    )
     first, *others = [
-        Request(prompt=one, n=best, sampling=found)
-        if isinstance(one, str)
-        else Request(tokens=one, n=best, sampling=found)
+        replace(asked, prompt=one) if isinstance(one, str) else replace(asked, tokens=one)
         for one in prompts(body)
     ]
     return replace(common.asked(first, given), others=tuple(others))
