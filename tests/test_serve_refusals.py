@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import builders
 import pytest
 from fakes import reply
 from serving import ASKED, Served, serving
@@ -11,7 +12,11 @@ from llmrr.batch.local import How, LocalAsker
 from llmrr.engines.prompting import prompted
 from llmrr.engines.templates import CHATML, NO_SWITCH, Template
 from llmrr.engines.thinking import thinks
+from llmrr.protocols import anthropic, openai
+from llmrr.protocols.fields import HINTS
+from llmrr.protocols.openai.responses import response
 from llmrr.router import Router
+from llmrr.server import anthropic_paths, openai_paths
 from llmrr.types import Message, Request, Sampling
 
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
@@ -118,7 +123,7 @@ def test_whether_a_template_says_that_its_model_thinks(template, can):
     assert thinks(template) is can
 
 
-def test_what_is_shown_of_a_model_is_what_its_stated_template_can(served, tmp_path):
+def test_what_is_shown_of_a_model_is_what_its_stated_template_can(served):
     said = {name: served.ask("/api/show", {"model": name}).json() for name in ("plain", "thinker")}
     assert [said[name]["capabilities"] for name in said] == [
         ["completion", "tools"], ["completion", "tools", "thinking"],
@@ -176,3 +181,80 @@ def test_what_else_anthropics_servers_have_is_told_too(scripted, engine):
     assert said.headers["x-llmrr-left-out"] == "mcp_servers, output_config.effort"
     said = scripted.ask(MESSAGES, body)
     assert (said.status, "mcp_servers" in said.json()["error"]["message"]) == (400, True)
+
+
+# -- what else is asked and cannot be had ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("path", "body", "left"), [
+    (CHAT, {"messages": ASKED, "max_tokens": 2, "mirostat": 2, "dry_multiplier": 0,
+            "verbosity": "low", "metadata": {"a": "b"}, "store": False, "service_tier": "auto",
+            "chat_template_kwargs": {"enable_thinking": False, "x": 1}},
+     "mirostat, verbosity, chat_template_kwargs.x"),
+    (CHAT, {"messages": ASKED, "max_tokens": 2, "mirostat\r\nx: y": 2}, "mirostat%0D%0Ax: y"),
+    ("/v1/completions", {"prompt": ["a", "b"], "max_tokens": 2, "use_beam_search": True},
+     "use_beam_search"),
+    (RESPONSES, {"input": "Hi", "max_output_tokens": 2, "stop": ["x"], "text": {
+        "verbosity": "low"}}, "stop, text.verbosity"),
+    (MESSAGES, {"messages": ASKED, "max_tokens": 2, "logprobs": True, "container": "x"},
+     "logprobs, container"),
+])  # fmt: skip
+def test_what_has_no_effect_is_told(served, path, body, left):
+    said = served.ask(path, {**body, "model": "plain"})
+    assert (said.status, said.headers["x-llmrr-left-out"]) == (200, left)
+
+
+@pytest.mark.parametrize(("path", "body", "schema"), [
+    (CHAT, {"messages": ASKED}, openai_paths.CHAT),
+    ("/v1/completions", {"prompt": "a"}, openai_paths.COMPLETION),
+    (RESPONSES, {"input": "a"}, openai_paths.RESPONSE),
+    (MESSAGES, {"messages": ASKED, "max_tokens": 2}, anthropic_paths.MESSAGES),
+])  # fmt: skip
+def test_nothing_that_the_published_document_has_is_left_out(path, body, schema):
+    """Whatever is read of a body is looked for, also where it is not there."""
+    parse = {CHAT: openai.chat, RESPONSES: response, MESSAGES: anthropic.messages}
+    given = Told({**body, "model": "plain"})
+    parse.get(path, openai.completion)(given)
+    assert schema["properties"].keys() - given.asked <= HINTS
+
+
+class Told(dict[str, object]):
+    """A body that notes what is asked of it."""
+
+    def __init__(self, body: dict[str, object]) -> None:
+        super().__init__(body)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: object = None) -> object:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+@pytest.mark.parametrize(("path", "stated", "named"), [
+    (CHAT, {"logit_bias": {"999999": 5}}, 'the model "plain" has no token 999999'),
+    (CHAT, {"web_search_options": {}}, "web_search_options is not served here"),
+    (MESSAGES, {"messages": [{"role": "user", "content": [
+        {"type": "document", "citations": {"enabled": True},
+         "source": {"type": "text", "media_type": "text/plain", "data": "a"}}]}]},
+     "messages[0].content[0]: no answer here cites"),
+    (MESSAGES, {"tools": [{"name": "f", "input_schema": {}}],
+                "tool_choice": {"type": "tool", "name": "g"}}, "tool_choice names 'g'"),
+    (MESSAGES, {"tool_choice": {"type": "any"}}, "there are no tools"),
+])  # fmt: skip
+def test_what_cannot_be_done_is_refused_in_words(served, path, stated, named):
+    body = {"model": "plain", "messages": ASKED, "max_tokens": 2, **stated}
+    said = served.ask(path, body)
+    assert (said.status, named in said.json()["error"]["message"]) == (400, True)
+
+
+def test_an_encoder_that_names_no_pooling_answers_nothing(tmp_path):
+    path = builders.tiny_bert(tmp_path / "bare.gguf", pooling=0)
+    models = [{"name": "bare", "source": f"file:{path}", "priority": 1}, MODELS[0]]
+    with serving(Router({"models": models})) as served:
+        ask = {"messages": ASKED, "max_tokens": 2}
+        said = served.ask(CHAT, {**ask, "model": "bare"})
+        assert (said.status, "makes vectors" in said.json()["error"]["message"]) == (400, True)
+        told = served.ask("/route", ask).json()["rejected"]
+        assert [(one["name"], "makes vectors" in one["why"]) for one in told] == [("bare", True)]
+        shown = served.ask("/api/show", {"model": "bare"}).json()
+        assert shown["capabilities"] == ["embedding"]

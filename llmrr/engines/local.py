@@ -178,6 +178,7 @@ class LocalModel:
             request, self.template_for(request), templated=self.templated
         )
         size = max(self.tokens.size, self.info.vocabulary or 0)
+        prompting.require_biased(request, size)
         tokens = prompting.with_bos(
             prompting.tokenized(request, prompt, self.tokens.tokenize, size=size),
             self.tokens.bos,

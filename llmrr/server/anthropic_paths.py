@@ -72,7 +72,7 @@ _ASKED: Final[dict[str, Schema]] = {
         "effort": {"enum": ["low", "medium", "high", "xhigh", "max", None]},
     }},
 }  # fmt: skip
-_MESSAGES: Final = shape(
+MESSAGES: Final = shape(
     ["model", "max_tokens", "messages"],
     **_ASKED, max_tokens={"type": "integer", "minimum": 1}, stream=FLAG,
     temperature=number(0, 2), top_p=number(0, 1), top_k=whole(0),
@@ -91,7 +91,7 @@ def _posts(summary: str, body: Schema, good: dict[str, Any]) -> dict[str, Any]:
 
 
 MESSAGES_PATH: Final = _posts(
-    "A message.", _MESSAGES, answer(_MESSAGE, streams="text/event-stream")
+    "A message.", MESSAGES, answer(_MESSAGE, streams="text/event-stream")
 )
 COUNT_PATH: Final = _posts(
     "How many tokens a message would take.",

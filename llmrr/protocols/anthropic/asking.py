@@ -54,10 +54,10 @@ def _asked(given: Fields, limit: int | None) -> Asked:
     metadata = given.inner("metadata")
     if metadata is not None and (user := metadata.text("user_id")) is not None:
         choice["user"] = user
-    stream = bool(given.flag("stream"))
+    stream, found = bool(given.flag("stream")), _left_out(given)
     return Asked(
         request, model, stream=stream, usage=True, choice=choice, body=given.given,
-        left_out=_left_out(given),
+        left_out=(*found, *given.unread()),
     )  # fmt: skip
 
 

@@ -12,13 +12,12 @@ from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common
 from llmrr.protocols.openai.logprobs import chat_logprobs
 from llmrr.protocols.openai.messages import messages
-from llmrr.protocols.openai.sampling import insists, limited, sampling
+from llmrr.protocols.openai.sampling import insists, limited, sampling, unswitched
 from llmrr.protocols.openai.tools import offered
 from llmrr.types import Chunk, Message, Request, ToolCall
 
 _REFUSED: Final = {
     "audio": "no model here speaks",
-    "web_search_options": "nothing here searches the web",
 }
 
 
@@ -27,6 +26,7 @@ def chat(body: Mapping[str, Any]) -> Asked:
     given = Fields(body)
     for name, why in _REFUSED.items():
         given.refuse(name, why)
+    given.refuse("web_search_options", "nothing here searches the web", empty=True)
     if set(given.words("modalities") or ()) - {"text"}:
         raise BadField("modalities", "modalities: every answer here is text", '["text"]')
     limit = given.whole("max_completion_tokens", 1) or limited(given)
@@ -42,7 +42,8 @@ def chat(body: Mapping[str, Any]) -> Asked:
         firm=insists(given.get("reasoning_effort"), "reasoning_effort"),
     )
     given.flag("parallel_tool_calls")
-    return replace(common.asked(request, given), left_out=left_out)
+    asked = common.asked(request, given)
+    return replace(asked, left_out=(*left_out, *given.unread(), *unswitched(given)))
 
 
 def _begun(given: Fields, turns: tuple[Message, ...]) -> tuple[tuple[Message, ...], str]:

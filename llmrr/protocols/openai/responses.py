@@ -52,8 +52,14 @@ def response(body: Mapping[str, Any], before: Sequence[Message] = ()) -> Asked:
         stream=bool(given.flag("stream")),
         choice=common.choice(given),
         body=body,
-        left_out=left_out,
+        left_out=(*left_out, *given.unread(), *_unwritten(given)),
     )
+
+
+def _unwritten(given: Fields) -> tuple[str, ...]:
+    """What is said of the words of an answer, beside its format."""
+    text = given.inner("text")
+    return ("text.verbosity",) if text is not None and text.get("verbosity") else ()
 
 
 def _sampling(given: Fields) -> Sampling:

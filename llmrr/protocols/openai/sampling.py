@@ -15,6 +15,7 @@ EFFORTS: Final = {
     "none": "off", "minimal": "low", "low": "low", "medium": "medium", "high": "high",
     "xhigh": "high",
 }  # fmt: skip
+_SWITCHES: Final = ("enable_thinking", "thinking", "reasoning_effort")
 
 
 def sampling(given: Fields, limit: int | None, logprobs: int | None) -> Sampling:
@@ -91,6 +92,13 @@ def _think(given: Fields) -> Any:
     flags += [template.flag("thinking")] if template is not None else []
     found = next((one for one in flags if one is not None), None)
     return None if found is None else "medium" if found else "off"
+
+
+def unswitched(given: Fields) -> tuple[str, ...]:
+    """The variables of a template that a body sets, and nothing here reads."""
+    stated = given.inner("chat_template_kwargs")
+    names = stated.given if stated is not None else ()
+    return tuple(f"chat_template_kwargs.{one}" for one in names if one not in _SWITCHES)
 
 
 def insists(effort: str | None, name: str) -> str:
