@@ -15,6 +15,10 @@ _OPENAIS: Final = (
 )  # fmt: skip
 
 
+# Each version has a date.
+ANTHROPICS: Final = r"[a-z_]+_20[0-9]{6}|mcp_toolset"
+
+
 def of_openai(kind: str) -> bool:
     """Whether a tool's type is one of OpenAI's own.
 
@@ -25,12 +29,12 @@ def of_openai(kind: str) -> bool:
 
 
 def of_anthropic(kind: str) -> bool:
-    """Whether a tool's type is one of Anthropic's own, each version of which has a date.
+    """Whether a tool's type is one of Anthropic's own.
 
     >>> of_anthropic("web_search_20250305"), of_anthropic("custom")
     (True, False)
     """
-    return kind == "mcp_toolset" or re.fullmatch(r"\w+_20\d{6}", kind) is not None
+    return re.fullmatch(ANTHROPICS, kind) is not None
 
 
 def is_hosted(tool: object, knows: Knows) -> bool:
