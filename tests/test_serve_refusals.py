@@ -1,6 +1,7 @@
 """What a model cannot do is refused in so many words, or left out for everyone to see."""
 
 from collections.abc import Iterator
+from itertools import product
 
 import builders
 import pytest
@@ -16,6 +17,7 @@ from llmrr.protocols import anthropic, openai
 from llmrr.protocols.fields import HINTS
 from llmrr.protocols.openai.responses import response
 from llmrr.router import Router
+from llmrr.routing.candidate import UNKNOWN
 from llmrr.server import anthropic_paths, openai_paths
 from llmrr.types import Message, Request, Sampling
 
@@ -258,3 +260,27 @@ def test_an_encoder_that_names_no_pooling_answers_nothing(tmp_path):
         assert [(one["name"], "makes vectors" in one["why"]) for one in told] == [("bare", True)]
         shown = served.ask("/api/show", {"model": "bare"}).json()
         assert shown["capabilities"] == ["embedding"]
+
+
+def test_where_no_model_can_it_is_the_request_that_is_wrong():
+    two = [{**MODELS[0], "name": name, "group": "g"} for name in ("plain", "other")]
+    models = [{"name": "gone", "source": "file:/gone.gguf"}, *two]
+    thought = {"type": "enabled", "budget_tokens": 1024}
+    body = {"messages": ASKED, "max_tokens": 2, "thinking": thought}
+    with serving(Router({"models": models})) as served:
+        for name, path in product(("auto", "g"), (MESSAGES, f"{MESSAGES}/count_tokens")):
+            said = served.ask(path, {**body, "model": name})
+            assert (said.status, said.json()["error"]["type"]) == (400, "invalid_request_error")
+            assert "plain: it lacks thinking; other: it" in said.json()["error"]["message"]
+
+
+def test_a_conversation_that_a_template_refuses_says_nothing_of_its_model():
+    refuses = "{{ raise_exception('roles must alternate') }}"
+    models = [{**MODELS[0], "options": {"chat_template": refuses}}]
+    with serving(Router({"models": models})) as served:
+        said = served.ask(CHAT, {"model": "plain", "messages": ASKED})
+        told = said.json()["error"]["message"]
+        assert (said.status, "roles must alternate" in told) == (400, True)
+        router = served.service.router
+        found = router.setup.selection.profiles.health(router.config.models)
+        assert found.get("plain", UNKNOWN).last_error is None

@@ -114,7 +114,9 @@ class Service:
         model, asked = self.model_of(name), Asked(limited(request, self.limits), name)
         callers.visit().model = model or AUTO
         if self.router.chooses(model):
-            model = self.decide(asked).chosen
+            decision = self.decide(asked)
+            decision.require_winner()
+            model = decision.chosen or decision.asked[0]
         else:
             self._choice(asked, model, callers.current())
         return self.router.open(model, options=OPTIONS)

@@ -76,7 +76,8 @@ def shown(
     done with it here. The template is the model's own, in Jinja."""
     info = found.info
     params = found.recipe.params.over(info.sampling)
-    stated = Recipe(params=params, options=found.recipe.options)
+    loading = {name: one for name, one in found.recipe.options.items() if name != "chat_template"}
+    stated = Recipe(params=params, options=loading)
     license_ = found.recipe.license or info.license
     return {
         "modelfile": modelfile.render(base, found.recipe),
