@@ -105,9 +105,11 @@ class Unsupported(LlmrrError):
 
 
 class FeatureMissing(Unsupported):
-    """The engine lacks the feature, or the package that brings it is not installed."""
+    """The engine lacks the feature, or the package that brings it is not installed. ``param`` is
+    what asked for it, by the name that a client gave it."""
 
     is_of_request = True
+    param: str | None = None
 
 
 class DamagedFile(Unsupported):

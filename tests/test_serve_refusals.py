@@ -75,6 +75,8 @@ def test_a_model_that_cannot_think_is_not_asked_to(served, path, body, asks, nam
     error = said.json()["error"]
     told = error if isinstance(error, str) else error["message"]
     assert told == f'the model "plain" does not support thinking: leave out {named}'
+    if isinstance(error, dict) and "param" in error:
+        assert (error["param"], error["code"]) == (named, "unsupported_parameter")
     for wish, name in ((asks, "thinker"), ({}, "plain")):
         assert served.ask(path, {**body, **wish, "model": name}).status == 200
 
@@ -200,6 +202,12 @@ def test_what_else_anthropics_servers_have_is_told_too(scripted, engine):
         "verbosity": "low"}}, "stop, text.verbosity"),
     (MESSAGES, {"messages": ASKED, "max_tokens": 2, "logprobs": True, "container": "x"},
      "logprobs, container"),
+    ("/api/chat", {"messages": ASKED, "stream": False, "tool_choice": "none", "keep_alive": 1,
+                   "options": {"num_predict": 2, "num_ctx": 64, "mirostat": 1, "num_keep": 0}},
+     "tool_choice, options.mirostat"),
+    ("/api/generate", {"prompt": "a", "stream": False, "system": "b", "raw": False,
+                       "options": {"num_predict": 2, "tfs_z": 1}}, "options.tfs_z"),
+    ("/v1/embeddings", {"input": "a", "user": "me", "input_type": "query"}, "input_type"),
 ])  # fmt: skip
 def test_what_has_no_effect_is_told(served, path, body, left):
     said = served.ask(path, {**body, "model": "plain"})

@@ -53,7 +53,9 @@ def require_thinking(request: Request, template: Template) -> None:
     """Raise ``FeatureMissing`` where a client insists that a model thinks, and its template knows
     of no thoughts."""
     if request.firm and request.sampling.think not in (None, "off") and not thinks(template.text):
-        raise FeatureMissing("the model does not support thinking", f"leave out {request.firm}")
+        error = FeatureMissing("the model does not support thinking", f"leave out {request.firm}")
+        error.param = request.firm
+        raise error
 
 
 def has_tools(request: Request) -> bool:

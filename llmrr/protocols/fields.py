@@ -10,11 +10,12 @@ from llmrr.errors import InvalidRequest
 
 # What says nothing of an answer: who pays, where it is noted, how it is computed.
 HINTS: Final = frozenset({
-    "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
-    "prediction", "cache_prompt", "id_slot", "timings_per_token", "return_progress",
-    "max_tool_calls", "previous_response_id", "stream_options", "cache_control", "inference_geo",
+    "user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key",
+    "prompt_cache_retention", "prediction", "cache_prompt", "id_slot", "timings_per_token",
+    "return_progress", "max_tool_calls", "previous_response_id", "stream_options", "cache_control",
+    "inference_geo",
 })  # fmt: skip
-_USUAL: Final = ("auto", "default", "none")
+_USUAL: Final = ("auto", "default")
 
 
 class BadField(InvalidRequest):
