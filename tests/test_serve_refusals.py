@@ -19,6 +19,7 @@ from llmrr.protocols.openai.responses import response
 from llmrr.router import Router
 from llmrr.routing.candidate import UNKNOWN
 from llmrr.server import anthropic_paths, openai_paths
+from llmrr.server.service import OPTIONS
 from llmrr.types import Message, Request, Sampling
 
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
@@ -79,6 +80,14 @@ def test_a_model_that_cannot_think_is_not_asked_to(served, path, body, asks, nam
         assert (error["param"], error["code"]) == (named, "unsupported_parameter")
     for wish, name in ((asks, "thinker"), ({}, "plain")):
         assert served.ask(path, {**body, **wish, "model": name}).status == 200
+
+
+def test_an_answer_that_was_kept_for_who_does_not_insist_is_none_for_who_does(served):
+    sampling = Sampling(temperature=0.0, max_tokens=2, think="low")
+    asked = Request((Message("user", ASKED[0]["content"]),), sampling=sampling)
+    assert list(served.service.router.run(asked, model="plain", options=OPTIONS))
+    body = {"model": "plain", "messages": ASKED, "temperature": 0, "max_tokens": 2}
+    assert served.ask(CHAT, {**body, "reasoning_effort": "low"}).status == 400
 
 
 @pytest.mark.parametrize(("path", "body"), [
