@@ -105,11 +105,10 @@ class Unsupported(LlmrrError):
 
 
 class FeatureMissing(Unsupported):
-    """The engine lacks the feature, or the package that brings it is not installed. ``param`` is
-    what asked for it, by the name that a client gave it."""
+    """The engine lacks the feature, or the package that brings it is not installed."""
 
     is_of_request = True
-    param: str | None = None
+    param: str | None = None  # the field of a request that asked for it, where that is known
 
 
 class DamagedFile(Unsupported):

@@ -342,3 +342,9 @@ class ModelInfo:
     imports: tuple[str, ...] = ()
     unsafe: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it writes answers: one that sees all of a text at once only makes vectors."""
+        is_causal = self.metadata.get(f"{self.architecture}.attention.causal")
+        return not self.pooling and is_causal is not False

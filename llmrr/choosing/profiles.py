@@ -14,7 +14,6 @@ from llmrr.choosing.abilities import abilities
 from llmrr.choosing.behind import behind
 from llmrr.config import Config, ConfiguredModel
 from llmrr.engines.base import CONTEXT_AT_LEAST
-from llmrr.engines.prompting import writes
 from llmrr.engines.remote.keys import key_for
 from llmrr.errors import DoesNotFit, FeatureMissing, LlmrrError, Unsupported
 from llmrr.kinds import LOCAL_PROVIDERS
@@ -170,7 +169,7 @@ class Profiles:
             context=context or room or info.context_length,
             features=frozenset(map(str, abilities(picked.engine.can, info, options))),
             quality=self._quality(model, stated),
-            answers=writes(info),
+            answers=info.writes,
         )
 
     def _remote(

@@ -8,7 +8,7 @@ from llmrr.engines.templates import DEFAULT_NAME, Prompt, Template
 from llmrr.engines.text import COMMON
 from llmrr.engines.thinking import thinks
 from llmrr.errors import ContextOverflow, FeatureMissing, UsageError
-from llmrr.types import Image, ModelInfo, Request, Sampling
+from llmrr.types import Image, Request, Sampling
 
 if TYPE_CHECKING:
     from llmrr.engines.calls.offer import Thoughts
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 UNTEMPLATED_MAX_TOKENS: Final = 512  # a model without a chat template may never end its turn
 TOOL_TEMPLATE: Final = "tool_use"  # the name that Hugging Face gives it
 NO_TEMPLATE: Final = f"the model has no chat template: {DEFAULT_NAME} is used"
-
-
-def writes(info: ModelInfo) -> bool:
-    """Whether a model writes answers: one that sees all of a text at once only makes vectors."""
-    causal = info.metadata.get(f"{info.architecture}.attention.causal")
-    return not info.pooling and causal is not False
 
 
 def require_numbers(request: Request) -> None:

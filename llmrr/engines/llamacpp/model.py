@@ -206,7 +206,7 @@ class LlamaModel:
 
     def _require_answers(self) -> None:
         """llama.cpp ends the process when an encoder is asked for the next token."""
-        if not prompting.writes(self.info):
+        if not self.info.writes:
             raise Unsupported(
                 f"{self._place.path.name} is an embedding model: it makes vectors, and no answers",
                 "llmrr embed -m MODEL TEXT; llmrr list shows the others",

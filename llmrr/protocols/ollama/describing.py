@@ -8,7 +8,6 @@ from typing import Any, Final
 from llmrr import modelfile
 from llmrr.catalogue import Resolved
 from llmrr.description import Description
-from llmrr.engines.prompting import writes
 from llmrr.inventory import Installed
 from llmrr.pool import Held
 from llmrr.protocols.ollama.writing import time_of
@@ -108,7 +107,7 @@ def model_info(info: ModelInfo, *, verbose: bool) -> dict[str, Any]:
 
 def _capabilities(found: Description, can: Iterable[Feature]) -> list[str]:
     """What it can do, in Ollama's words."""
-    if not writes(found.info):
+    if not found.info.writes:
         return ["embedding"]
     return ["completion", *(word for feature, word in _WORDS.items() if feature in can)]
 
