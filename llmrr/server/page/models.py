@@ -72,6 +72,6 @@ def _can(router: Router, name: str) -> dict[str, bool]:
         can = for_format(files.format, name, found.engine).engine.can
         info = infos.inspect(files.path, router.with_database)
     except (LlmrrError, OSError):
-        return {"images": False, "thinks": False}
+        return {"images": False, "thinks": True}  # who runs it says so
     has = abilities(can, info, found.options)
     return {"images": Feature.IMAGES in has, "thinks": Feature.THINKING in has}
