@@ -112,7 +112,8 @@ def _data(image: Image) -> bytes:
         except (Error, ValueError):
             raise UsageError("an image's data: address holds no base64", "name a file") from None
     raise FeatureMissing(
-        f"a model on this machine fetches no image: {image.url}", "save it, and name the file"
+        f"a model on this machine fetches no image: {image.url}",
+        "save it, and name the file, or send it as a data: URL",
     )
 
 
