@@ -130,7 +130,10 @@ def test_whoever_does_not_insist_is_told_in_a_note():
     ("{% if m.thinking %}", True), ("{{ '[THINK]' }}", True), ("{{ x.split('</think>') }}", True),
     ("{% if not reasoning_effort %}", True), ("{% if '/no_think' in system %}", True),
     ("{{ 'Let us think, reasoning step by step.' }}", False), (CHATML, False),
-    ("{# <|no| thinking #}{{ m }} thinking", False), ("", False),
+    ("{# <|no| thinking #}{{ m }} thinking", False), ("", False), ("{{ '}} thinking", False),
+    *(pytest.param(start + piece * 50_000, False, id=f"many of {piece}")  # in no time
+      for start, piece in (("", "{{"), ("", "{#"), ("{{ '", "\\'"))),
+    ("{{ '" + "a\\", False), ("{{" * 9 + " reasoning", True),
 ])  # fmt: skip
 def test_whether_a_template_says_that_its_model_thinks(template, can):
     assert thinks(template) is can

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BY: Final = f"infos with templates of {__version__}"
 _LOSS: Final = "what files say is read again each time"
 # Long texts that nobody needs to choose.
+_LONGEST: Final = 100_000  # characters of a chat template: nothing here renders a longer one
 _LEFT_OUT: Final = ("templates", "imports", "unsafe", "license")
 
 
@@ -47,6 +48,8 @@ def _looked_at(path: Path) -> ModelInfo:
 def packed(info: ModelInfo) -> str:
     """As text."""
     facts = {name: value for name, value in asdict(info).items() if name not in _LEFT_OUT}
+    if len(info.chat_template or "") > _LONGEST:
+        del facts["chat_template"]
     return json.dumps(facts)
 
 

@@ -2,7 +2,7 @@
 reasoning, and the values that each of them understands; and how one is given what was thought."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from llmrr.engines.text import COMMON, markers_for
@@ -32,10 +32,8 @@ _WORDS["thinking_mode"] = {
 
 _OFF = (False, 0, "none", "no_think", "disabled", "chat", "off")
 
-_COMMENT = r"(?s)\{#.*?#\}"
-_CODE = r"(?s)\{[{%].*?[}%]\}"
-_QUOTED = r"(?s)'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
-_NAMED = r"\b\w*(?:thinking|reasoning)\w*\b"
+# A text, or the beginning of one that does not end: no template makes this take long.
+_QUOTED = r"(?s)'(?:[^'\\]|\\.)*(?:'|\\?\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\\?\Z)"
 _CLOSED = r"</(?:[a-z]+:)?(?:think|thinking|thought|reasoning)(?::\w+)?>"
 
 # A number of tokens; -1 for no bound (Seed-OSS).
@@ -81,9 +79,16 @@ def thinks(template: str) -> bool:
     """
     if markers_for(template) is not COMMON or re.search(_CLOSED, template):
         return True
-    code = re.findall(_CODE, re.sub(_COMMENT, "", template))
-    is_named = any(re.search(_NAMED, re.sub(_QUOTED, "", one)) for one in code)
+    is_named = any(re.search("thinking|reasoning", one) for one in _code(template))
     return is_named or command(template, "off") is not None
+
+
+def _code(template: str) -> Iterator[str]:
+    """What a template computes with, without its texts and comments."""
+    first, *rest = template.split("{#")
+    read = first + "".join(one.partition("#}")[2] for one in rest)
+    for one in re.split(r"\{[{%]", read)[1:]:
+        yield re.sub(_QUOTED, "", re.split(r"[}%]\}", one, maxsplit=1)[0])
 
 
 def can_switch_off(chosen: dict[str, Any]) -> bool:

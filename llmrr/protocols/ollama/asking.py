@@ -125,7 +125,7 @@ def _asked(given: Fields, model: str, request: Request) -> Asked:
     )  # fmt: skip
     asked = Request(
         request.messages, request.prompt, sampling=sampling, tools=request.tools,
-        begun=request.begun, firm="think",
+        begun=request.begun, firm="think" if given.get("think") else "",
     )  # fmt: skip
     stream = given.flag("stream")
     return Asked(
