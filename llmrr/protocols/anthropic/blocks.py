@@ -1,6 +1,7 @@
 """The turns of a conversation, as Anthropic's clients write them: texts, or lists of blocks."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -10,16 +11,22 @@ from llmrr.protocols.fields import BadField, decoded
 from llmrr.types import Image, Message, ToolCall
 
 _THOUGHTS: Final = ("thinking", "redacted_thinking")
+# Claude Code puts it before the system prompt: other in every request, so that nothing behind it
+# would be known from the one before.
+_BILLING: Final = re.compile(r"\A\s*x-anthropic-billing-header:[^\n]*\n*")
 
 
 def system(given: object) -> tuple[Message, ...]:
     """The system prompt: a text, or blocks of text."""
-    if given is None or given == "":
-        return ()
-    parts = list(_parts(given, "system"))
+    return () if given is None or given == "" else _system(given, "system")
+
+
+def _system(given: object, place: str) -> tuple[Message, ...]:
+    parts = list(_parts(given, place))
     if any(not isinstance(one, str) for one in parts):
-        raise BadField("system", "system holds an image", "blocks of text")
-    text = "\n\n".join(one for one in parts if isinstance(one, str))
+        raise BadField(place, f"{place} holds an image", "blocks of text")
+    texts = [_BILLING.sub("", one) for one in parts if isinstance(one, str)]
+    text = "\n\n".join(one for one in texts if one)
     return (Message("system", text),) if text else ()
 
 
@@ -32,8 +39,10 @@ def conversation(given: Sequence[Any] | None) -> tuple[tuple[Message, ...], str]
     for at, one in enumerate(given):
         for message in _turn(one, f"messages[{at}]"):
             _add(found, message)
-    last = found[-1] if found else None
-    if last is not None and last.role == "assistant" and not last.tool_calls:
+    if not found:
+        raise BadField("messages", "messages holds nothing to answer", "a message of the user")
+    last = found[-1]
+    if last.role == "assistant" and not last.tool_calls:
         return tuple(found[:-1]), last.content
     return tuple(found), ""
 
@@ -70,6 +79,9 @@ def _turn(given: object, place: str) -> Iterator[Message]:
         raise BadField(f"{place}.role", f"{place}.role = {role!r} is no role", "user, assistant")
     if role == "assistant":
         yield _assistant(content, f"{place}.content")
+        return
+    if role == "system":  # Claude Code has such in the middle
+        yield from _system(content, f"{place}.content")
         return
     parts: list[str | Image] = []
     is_empty = True
