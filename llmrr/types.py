@@ -117,8 +117,9 @@ class Sampling:
     """How the next token is chosen, and when to stop. ``None`` means: not stated.
 
     ``temperature`` 0 is greedy. ``seed`` makes the draw repeatable for the same batch composition.
-    ``logit_bias`` maps token ids to what is added to their logits. ``logprobs`` is how many
-    alternatives to report per token. ``schema`` is a JSON Schema, ``grammar`` GBNF or Lark text.
+    ``stop`` are texts that end the answer, ``stop_tokens`` ids of tokens that do. ``logit_bias``
+    maps token ids to what is added to their logits. ``logprobs`` is how many alternatives to report
+    per token. ``schema`` is a JSON Schema, ``grammar`` GBNF or Lark text.
     """
 
     temperature: float | None = None
@@ -131,6 +132,7 @@ class Sampling:
     presence_penalty: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] | None = None
+    stop_tokens: tuple[int, ...] | None = None
     max_tokens: int | None = None
     logit_bias: Mapping[int, float] | None = None
     logprobs: int | None = None
@@ -192,8 +194,10 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer took. ``cached_tokens`` of the prompt were not computed again. ``estimated``
-    where a provider did not say its counts, and they are guessed from the length of the texts."""
+    """What one answer took. ``cached_tokens`` of the prompt were not computed again;
+    ``thought_tokens`` of the completion were thought before it was said, None where nobody counts
+    those. ``estimated`` where a provider did not say its counts, and they are guessed from the
+    length of the texts."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -203,6 +207,7 @@ class Usage:
     first_token_s: float | None = None
     total_s: float = 0.0
     tokens_per_s: float | None = None
+    thought_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

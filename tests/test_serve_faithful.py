@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import builders
 import pytest
 from fakes import reply
 from serving import ANSWER, ASKED, MINI, Served, serving
@@ -14,11 +15,11 @@ from serving import ANSWER, ASKED, MINI, Served, serving
 from llmrr.choosing import turns
 from llmrr.engines.remote.openai import OpenAI
 from llmrr.engines.templates import Template
-from llmrr.errors import InvalidRequest
+from llmrr.errors import FeatureMissing, InvalidRequest
 from llmrr.protocols import ollama
 from llmrr.router import Router
 from llmrr.server.aliases import hold
-from llmrr.types import Endpoint, Message, Request, ToolCall
+from llmrr.types import Endpoint, Message, Request, Sampling, ToolCall
 
 CALL = ToolCall("call_1", "weather", '{"city": "Rome"}')
 
@@ -251,6 +252,105 @@ def test_a_shape_that_is_none_is_refused(served, wanted):
     assert served.ask(CHAT, {**SHORT, **wanted}).status == 400
 
 
+@pytest.mark.parametrize(("wanted", "said"), [
+    ({"regex": "H[ae]llo"}, {"Hello", "Hallo"}), ({"ebnf": 'root ::= "Hi" | "Hey"'}, {"Hi", "Hey"}),
+    ({"response_format": {"type": "regex", "value": "[xy]/"}}, {"x/", "y/"}),
+    ({"response_format": {"type": "json", "value": {"const": 5}}}, {"5"}),
+    ({"response_format": {"type": "json_object", "value": {"const": 6}}}, {"6"}),
+    ({"response_format": {"type": "json_schema", "value": {"schema": {"const": 7}}}}, {"7"}),
+    ({"response_format": {"type": "grammar", "grammar": 'root ::= "g"'}}, {"g"}),
+])  # fmt: skip
+def test_an_answer_has_the_shape_that_clients_of_sglang_and_tgi_ask_for(served, wanted, said):
+    assert _text(served, **wanted) in said
+
+
+@pytest.mark.parametrize(("wanted", "param"), [
+    ({"structured_outputs": {"json": {"const": 1}, "regex": "a"}}, "structured_outputs.regex"),
+    ({"guided_json": {"const": 1}, "guided_choice": ["a"]}, "guided_choice"),
+    ({"response_format": {"type": "regex"}}, "response_format.value"),
+    ({"stop_token_ids": [-1]}, "stop_token_ids"), ({"stop_token_ids": "x"}, "stop_token_ids"),
+    ({"stop_token_ids": [True]}, "stop_token_ids"), ({"seed": 2**63}, "seed"),
+])  # fmt: skip
+def test_what_has_no_meaning_beside_the_rest_is_refused(served, wanted, param):
+    said = served.ask(CHAT, {**SHORT, **wanted})
+    assert (said.status, said.json()["error"]["param"]) == (400, param)
+
+
+def _ids(served: Served) -> list[int]:
+    """The tokens of the usual answer."""
+    found = served.ask("/api/generate", {
+        "model": "small", "prompt": ASKED[0]["content"], "stream": False,
+        "options": {"temperature": 0},
+    }).json()  # fmt: skip
+    return list(found["context"][found["prompt_eval_count"] :])
+
+
+def test_a_token_ends_an_answer_by_its_id(served):
+    tokens = _ids(served)
+    for more in ({}, {"ignore_eos": True}):
+        said = served.ask(CHAT, {**SHORT, "stop_token_ids": [tokens[3]], **more}).json()
+        assert said["choices"][0]["message"]["content"] == "The capital of"
+        assert said["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("wanted", [{"stop_token_ids": [4001]}, {"logit_bias": {"4001": 1}}])
+def test_a_token_that_the_model_has_not_is_refused(served, wanted):
+    said = served.ask(CHAT, {**SHORT, **wanted})
+    assert (said.status, "no token 4001: its 4000 tokens" in said.body.decode()) == (400, True)
+
+
+def test_a_token_to_stop_at_is_told_to_servers_that_know_it_alone():
+    asked = Request(messages=(Message("user", "a"),), sampling=Sampling(stop_tokens=(5, 6)))
+    own = OpenAI(Endpoint("openai", "x", base_url="http://127.0.0.1:9/v1"))
+    assert own.call(asked).body["stop_token_ids"] == [5, 6]
+    with pytest.raises(FeatureMissing, match="stop_tokens"):
+        OpenAI(Endpoint("openai", "x")).call(asked)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_beginning_of_an_answer_is_told_too_where_that_is_asked_for(served, stream):
+    begun = {"role": "assistant", "content": "The capital of"}
+    body = {**SHORT, "messages": [*ASKED, begun], "continue_final_message": True,
+            "stream": stream}  # fmt: skip
+    for echo, text in ((True, ANSWER), (False, ANSWER.removeprefix(begun["content"]))):
+        said = served.ask(CHAT, {**body, "echo": echo})
+        if stream:
+            told = [one["choices"][0]["delta"].get("content") or "" for one in said.events()]
+            assert "".join(told) == text
+        else:
+            assert said.json()["choices"][0]["message"]["content"] == text
+
+
+def test_a_tool_is_chosen_by_its_name_alone(scripted, engine):
+    tool = {"type": "function", "function": {"name": "weather", "parameters": {}}}
+    engine.replies = [reply(CALL, finish_reason="tool_calls")]
+    asked = {"messages": ASKED, "tools": [tool], "tool_choice": "weather"}
+    assert scripted.ask(CHAT, asked).status == 200
+    assert engine.requests[0].tool_choice == "weather"
+    for wrong in ("other", ["weather"], 5):
+        assert scripted.ask(CHAT, {**asked, "tool_choice": wrong}).status == 400
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_was_thought_is_counted(stream, tmp_path):
+    """A tiny model that is made to think: its tokens are counted where they are drawn."""
+    path = builders.tiny_llama(tmp_path / "thinker.gguf")
+    template = "{% for m in messages %}{{ m.content }}{% endfor %}<think>"
+    model = {"name": "thinker", "source": f"file:{path}", "options": {"chat_template": template}}
+    with serving(Router({"models": [model], "cache": {"enabled": False}})) as found:
+        body = {"messages": ASKED, "max_tokens": 5, "ignore_eos": True, "stream": stream,
+                "temperature": 0}  # fmt: skip
+        if stream:
+            body["stream_options"] = {"include_usage": True}
+        said = found.ask(CHAT, body)
+        usage = said.events()[-1]["usage"] if stream else said.json()["usage"]
+        assert usage["completion_tokens_details"] == {"reasoning_tokens": 5}
+        asked = {"input": "Hi", "max_output_tokens": 5, "ignore_eos": True, "stream": stream}
+        said = found.ask("/v1/responses", asked)
+        told = said.events()[-1]["response"] if stream else said.json()
+        assert told["usage"]["output_tokens_details"] == {"reasoning_tokens": 5}
+
+
 def test_tokens_are_counted_before_they_are_asked_with(served):
     used = served.ask(CHAT, SHORT).json()["usage"]["prompt_tokens"]
     for start in ("/v1", ""):
@@ -435,3 +535,57 @@ def test_an_item_of_an_answer_is_named_by_its_id(scripted, engine):
     for id in ("msg_x", made[0]["id"] + "0", None, 5):
         said = scripted.ask(ask, {"input": [{"type": "item_reference", "id": id}, user]})
         assert (said.status, said.json()["error"]["param"]) == (404, "input[0].id")
+
+
+@pytest.mark.parametrize(("more", "name", "value"), [
+    ({"seed": 42}, "seed", 42), ({"top_k": 7}, "top_k", 7), ({"stop": "END"}, "stop", ("END",)),
+    ({"repetition_penalty": 1.5}, "repeat_penalty", 1.5),
+    ({"ignore_eos": True}, "ignore_eos", True),
+    ({"structured_outputs": {"json": {"const": 1}}}, "schema", {"const": 1}),
+    ({"chat_template_kwargs": {"enable_thinking": False}}, "think", "off"),
+    ({"reasoning": {"effort": "high"}, "reasoning_effort": "low"}, "think", "high"),
+    ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {"const": 2}}},
+      "structured_outputs": {"json": {"const": 1}}}, "schema", {"const": 2}),
+])  # fmt: skip
+def test_a_response_takes_what_chat_completions_take(scripted, engine, more, name, value):
+    """As vLLM, SGLang and llama-server do."""
+    engine.replies = [reply("Yes.")]
+    assert scripted.ask("/v1/responses", {"input": "Hi", **more}).status == 200
+    assert getattr(engine.requests[0].sampling, name) == value
+
+
+@pytest.mark.parametrize("wrong", [{"metadata": 5}, {"max_tool_calls": 0}, {"stop": 5}])
+def test_what_a_response_would_repeat_is_looked_at_before(served, wrong):
+    said = served.ask("/v1/responses", {"input": "Hi", **wrong})
+    assert (said.status, said.json()["error"]["param"]) == (400, next(iter(wrong)))
+
+
+def test_a_response_is_not_cancelled_behind_its_end(served):
+    made = served.ask("/v1/responses", {"model": "small", "input": "Hi"}).json()["id"]
+    for id, status in ((made, 400), ("resp_x", 404)):
+        said = served.ask(f"/v1/responses/{id}/cancel", {})
+        assert said.status == status and "error" in said.json()
+
+
+# -- what Claude Code sends ------------------------------------------------------------------------
+
+BILLED = "x-anthropic-billing-header: cc_version=2.1.160.bca; cc_entrypoint=cli; cch=d1d48;"
+
+
+@pytest.mark.parametrize("system", [
+    [{"type": "text", "text": BILLED}, {"type": "text", "text": "Be brief."}],
+    f"{BILLED}\nBe brief.", [{"type": "text", "text": f"{BILLED}\n\nBe brief."}],
+])  # fmt: skip
+def test_what_changes_with_every_request_is_no_part_of_the_prompt(scripted, engine, system):
+    engine.replies = [reply("Yes.")]
+    body = {"model": "small", "max_tokens": 9, "messages": [
+        *ASKED, {"role": "system", "content": BILLED},
+        {"role": "system", "content": [{"type": "text", "text": f"A. {BILLED}"}]},
+    ], "system": system}  # fmt: skip
+    assert scripted.ask("/v1/messages", body).status == 200
+    assert engine.requests[0].messages == (
+        Message("system", "Be brief."), Message("user", ASKED[0]["content"]),
+        Message("system", f"A. {BILLED}"),
+    )  # fmt: skip
+    alone = {**body, "messages": [{"role": "system", "content": BILLED}]}
+    assert scripted.ask("/v1/messages", alone).status == 400

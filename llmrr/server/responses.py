@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from llmrr.errors import InvalidRequest
 from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import input_items
@@ -70,6 +71,14 @@ async def one(request: Request) -> Response:
     return as_json(found)
 
 
+async def cancel(request: Request) -> Response:
+    """``POST /v1/responses/{id}/cancel``, which is for what is made in the background alone."""
+    kept: KeptResponses = request.app.state.service.responses
+    kept.of(callers.current().name, request.path_params["id"])
+    said = "a response that is not made in the background cannot be cancelled"
+    raise InvalidRequest(said, "a client that leaves stops it")
+
+
 async def inputs(request: Request) -> Response:
     """``GET /v1/responses/{id}/input_items``: of the whole conversation up to its answer."""
     kept: KeptResponses = request.app.state.service.responses
@@ -83,6 +92,7 @@ ROUTES = [
     Route("/v1/responses/input_tokens", input_tokens, methods=["POST"]),
     Route("/responses/input_tokens", input_tokens, methods=["POST"]),
     Route("/v1/responses/{id}", one, methods=["GET", "DELETE"]),
+    Route("/v1/responses/{id}/cancel", cancel, methods=["POST"]),
     Route("/v1/responses/{id}/input_items", inputs),
 ]
 PATHS: Paths = {
@@ -95,6 +105,9 @@ PATHS: Paths = {
         "delete": operation(
             "Forget a response.", answer(shape(["id", "deleted"])), parameters=[parameter("id")]
         ),
+    },
+    "/v1/responses/{id}/cancel": {
+        "post": operation("Refused: none is made in the background.", answer(RESPONDED), parameters=[parameter("id")])
     },
     "/v1/responses/{id}/input_items": INPUT_ITEMS_PATH,
 }

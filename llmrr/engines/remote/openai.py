@@ -223,9 +223,11 @@ class Chunks(Reader):
         if usage:
             details = usage.get("prompt_tokens_details") or {}
             cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0
+            thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens")
             self.counts = Counts(
-                usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0, cached
-            )
+                usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0, cached,
+                thought,
+            )  # fmt: skip
 
 
 def turn(message: Message, *, hints: bool = False, thoughts: bool = False) -> dict[str, Any]:

@@ -113,9 +113,9 @@ class Output(Reader):
     def _ended(self, response: Mapping[str, Any]) -> None:
         if usage := response.get("usage"):
             details = usage.get("input_tokens_details") or {}
-            self.counts = Counts(
-                usage["input_tokens"], usage["output_tokens"], details.get("cached_tokens") or 0
-            )
+            thought = (usage.get("output_tokens_details") or {}).get("reasoning_tokens")
+            cached = details.get("cached_tokens") or 0
+            self.counts = Counts(usage["input_tokens"], usage["output_tokens"], cached, thought)
         if response.get("status") == "failed":
             raise in_stream(self.party, {"error": response.get("error") or "it failed"})
         why = (response.get("incomplete_details") or {}).get("reason")

@@ -39,7 +39,8 @@ def chat(body: Mapping[str, Any]) -> Asked:
         tools=tools,
         tool_choice=tool_choice,
     )
-    given.flag("parallel_tool_calls")
+    for name in ("parallel_tool_calls", "echo"):
+        given.flag(name)
     return common.asked(request, given)
 
 
@@ -76,6 +77,7 @@ class ChatWriter:
         self._one_call = asked.body.get("parallel_tool_calls") is False
         self._older = not asked.body.get("tools") and bool(asked.body.get("functions"))
         head = self._head("chat.completion.chunk")
+        self._begun = asked.request.begun if asked.body.get("echo") else ""
         self._ending = common.Ending(head, about, asked)
         self._before = self._after = ""  # what every piece of text has around it
         self.end, self.failed = self._ending.end, self._ending.failed
@@ -88,6 +90,8 @@ class ChatWriter:
         content = "null" if self._asked.request.tools else '""'
         for index in range(self._asked.request.n):
             yield self._chunk(index, f'{{"role":"assistant","content":{content},"refusal":null}}')
+            if self._begun:
+                yield self._chunk(index, f'{{"content":{encode_basestring(self._begun)}}}')
 
     def piece(self, chunk: Chunk) -> Iterator[Event]:
         """What a chunk adds to its choice, and how that ended."""
@@ -162,11 +166,12 @@ class ChatWriter:
         return self._chunk(index, common.dumps(found))
 
     def _message(self, one: base.Choice) -> dict[str, Any]:
-        found: dict[str, Any] = {"role": "assistant", "content": one.text, "refusal": None}
+        text = self._begun + one.text
+        found: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         if one.reasoning:
             found["reasoning_content"] = one.reasoning
         if one.tool_calls:
-            found["content"] = one.text or None
+            found["content"] = text or None
             calls = one.tool_calls[:1] if self._one_call else one.tool_calls
             if self._older:
                 found["function_call"] = _function(calls[0])

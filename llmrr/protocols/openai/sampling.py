@@ -32,6 +32,7 @@ def sampling(given: Fields, limit: int | None, logprobs: int | None) -> Sampling
         presence_penalty=given.number("presence_penalty", -2, 2),
         seed=_seed(given),
         stop=given.words("stop", 16),
+        stop_tokens=_stop_tokens(given),
         max_tokens=None if limit is None or limit < 0 else limit,
         logit_bias=_bias(given),
         logprobs=logprobs,
@@ -50,8 +51,17 @@ def limited(given: Fields) -> int | None:
     return limit
 
 
+def _stop_tokens(given: Fields) -> tuple[int, ...] | None:
+    found = given.listed("stop_token_ids")
+    if found is None:
+        return None
+    if not all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in found):
+        raise given.bad("stop_token_ids", "list of token ids")
+    return tuple(found)
+
+
 def _seed(given: Fields) -> int | None:
-    seed = given.whole("seed", -(2**63), 2**64 - 1)
+    seed = given.whole("seed", -(2**63), 2**63 - 1)
     return None if seed is None or seed == -1 else seed % 2**32
 
 
