@@ -107,7 +107,11 @@ PATHS: Paths = {
         ),
     },
     "/v1/responses/{id}/cancel": {
-        "post": operation("Refused: none is made in the background.", answer(RESPONDED), parameters=[parameter("id")])
+        "post": operation(
+            "Refused: none is made in the background.",
+            answer(RESPONDED),
+            parameters=[parameter("id")],
+        )
     },
     "/v1/responses/{id}/input_items": INPUT_ITEMS_PATH,
 }
