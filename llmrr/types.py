@@ -117,9 +117,10 @@ class Sampling:
     """How the next token is chosen, and when to stop. ``None`` means: not stated.
 
     ``temperature`` 0 is greedy. ``seed`` makes the draw repeatable for the same batch composition.
-    ``stop`` are texts that end the answer, ``stop_tokens`` ids of tokens that do. ``logit_bias``
-    maps token ids to what is added to their logits. ``logprobs`` is how many alternatives to report
-    per token. ``schema`` is a JSON Schema, ``grammar`` GBNF or Lark text.
+    ``stop`` are texts that end the answer, ``stop_tokens`` ids of tokens that do; none of these
+    tokens comes before ``min_tokens`` others. ``logit_bias`` maps token ids to what is added to
+    their logits. ``logprobs`` is how many alternatives to report per token. ``schema`` is a JSON
+    Schema, ``grammar`` GBNF or Lark text.
     """
 
     temperature: float | None = None
@@ -134,6 +135,7 @@ class Sampling:
     stop: tuple[str, ...] | None = None
     stop_tokens: tuple[int, ...] | None = None
     max_tokens: int | None = None
+    min_tokens: int | None = None
     logit_bias: Mapping[int, float] | None = None
     logprobs: int | None = None
     ignore_eos: bool | None = None

@@ -89,7 +89,7 @@ VALUES: dict[str, Any] = {
     "repeat_penalty": 1.7, "frequency_penalty": 0.7, "presence_penalty": 0.7, "seed": 7,
     "stop": ("x",), "max_tokens": 7, "logit_bias": {7: 0.7}, "logprobs": 7, "ignore_eos": True,
     "schema": {"properties": {"b": {}, "a": {}}}, "grammar": "x", "think": "low",
-    "stop_tokens": (7,),
+    "stop_tokens": (7,), "min_tokens": 7,
 }  # fmt: skip
 
 

@@ -130,7 +130,7 @@ def test_what_is_wrong_is_named(served, stated, names):
     found = said.json()
     assert (found["type"], found["error"]["type"]) == ("error", "invalid_request_error")
     assert names in found["error"]["message"]
-    assert said.headers["request-id"]
+    assert said.headers["request-id"] == said.json()["request_id"]
 
 
 def test_a_prompt_that_is_too_long_is_said_in_anthropics_words(served):

@@ -246,7 +246,7 @@ def test_an_answer_has_the_shape_that_vllms_clients_ask_for(served, wanted, said
 @pytest.mark.parametrize("wanted", [
     {"guided_choice": []}, {"guided_choice": [1]}, {"guided_regex": "("}, {"guided_json": "x"},
     {"guided_json": 5}, {"structured_outputs": {"structural_tag": "{}"}},
-    {"structured_outputs": 5},
+    {"structured_outputs": 5}, {"structured_outputs": {"grammar": ""}},
 ])  # fmt: skip
 def test_a_shape_that_is_none_is_refused(served, wanted):
     assert served.ask(CHAT, {**SHORT, **wanted}).status == 400
@@ -293,6 +293,31 @@ def test_a_token_ends_an_answer_by_its_id(served):
         assert said["choices"][0]["finish_reason"] == "stop"
 
 
+def test_nothing_ends_an_answer_before_so_many_tokens(served):
+    first, *_ = tokens = _ids(served)
+    for more, least in (({}, len(tokens) + 3), ({"stop_token_ids": [first]}, 2),
+                        ({"logprobs": True}, len(tokens) + 3)):  # fmt: skip
+        for seed in range(3):
+            body = {**SHORT, "min_tokens": least, "seed": seed, "temperature": 1.0, **more}
+            assert served.ask(CHAT, body).json()["usage"]["completion_tokens"] >= least
+    plain = served.ask(CHAT, {**SHORT, "min_tokens": 0}).json()
+    assert plain["choices"][0]["message"]["content"] == ANSWER
+
+
+@pytest.mark.parametrize("wanted", [
+    {"use_beam_search": True}, {"prompt_logprobs": 1}, {"bad_words": ["x"]}, {"stop_regex": "x"},
+    {"allowed_token_ids": [5]}, {"truncate_prompt_tokens": 4}, {"chat_template": "{{ 1 }}"},
+    {"include_stop_str_in_output": True}, {"structured_outputs": {}}, {"min_tokens": -1},
+    {"include_reasoning": "no"},
+])  # fmt: skip
+def test_what_would_be_another_answer_is_refused(served, wanted):
+    (param,) = wanted
+    said = served.ask(CHAT, {**SHORT, **wanted})
+    assert (said.status, said.json()["error"]["param"]) == (400, param)
+    unstated = {name: None for name in wanted}
+    assert served.ask(CHAT, {**SHORT, **unstated, "bad_words": []}).status == 200
+
+
 @pytest.mark.parametrize("wanted", [{"stop_token_ids": [4001]}, {"logit_bias": {"4001": 1}}])
 def test_a_token_that_the_model_has_not_is_refused(served, wanted):
     said = served.ask(CHAT, {**SHORT, **wanted})
@@ -319,6 +344,29 @@ def test_the_beginning_of_an_answer_is_told_too_where_that_is_asked_for(served, 
             assert "".join(told) == text
         else:
             assert said.json()["choices"][0]["message"]["content"] == text
+
+
+@pytest.mark.parametrize(("wanted", "think"), [
+    ({"chat_template_kwargs": {"thinking": True}}, "medium"),
+    ({"chat_template_kwargs": {"thinking": False}}, "off"),
+    ({"chat_template_kwargs": {"reasoning_effort": "high"}}, "high"),
+    ({"chat_template_kwargs": {"enable_thinking": True}}, None),
+    ({"thinking": {"type": "disabled"}}, "off"), ({"thinking": {"type": "enabled"}}, "medium"),
+    ({"thinking": {"type": "x"}}, None), ({"thinking": 5}, None),
+])  # fmt: skip
+def test_how_much_is_to_be_thought_in_the_words_of_templates(scripted, engine, wanted, think):
+    engine.replies = [reply("Yes.")]
+    scripted.ask(CHAT, {"messages": ASKED, **wanted})
+    assert engine.requests[0].sampling.think == think
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_was_thought_is_told_unless_nobody_wants_it(scripted, engine, stream):
+    for wants in (True, False):
+        engine.replies = [reply(("reasoning", "Hm"), "Yes.")]
+        said = scripted.ask(CHAT, {"messages": ASKED, "include_reasoning": wants, "stream": stream})
+        assert (b"Hm" in said.body, b"Yes." in said.body) == (wants, True)
+        assert b'"delta":{},"logprobs":null,"finish_reason":null' not in said.body
 
 
 def test_a_tool_is_chosen_by_its_name_alone(scripted, engine):

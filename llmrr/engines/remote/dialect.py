@@ -202,7 +202,8 @@ _NUMBERS = (
     "presence_penalty", "seed", "stop", "max_tokens",
 )  # fmt: skip
 # What a call states in another way than by a number, and is refused one by one.
-_SHAPING = ("schema", "grammar", "logprobs", "think", "logit_bias", "ignore_eos", "stop_tokens")
+_SHAPING = ("schema", "grammar", "logprobs", "think", "logit_bias", "ignore_eos", "stop_tokens",
+            "min_tokens")  # fmt: skip
 
 
 def refuse(provider: str, sampling: Sampling, known: Collection[str]) -> None:

@@ -39,7 +39,7 @@ def chat(body: Mapping[str, Any]) -> Asked:
         tools=tools,
         tool_choice=tool_choice,
     )
-    for name in ("parallel_tool_calls", "echo"):
+    for name in ("parallel_tool_calls", "echo", "include_reasoning"):
         given.flag(name)
     return common.asked(request, given)
 
@@ -77,6 +77,7 @@ class ChatWriter:
         self._one_call = asked.body.get("parallel_tool_calls") is False
         self._older = not asked.body.get("tools") and bool(asked.body.get("functions"))
         head = self._head("chat.completion.chunk")
+        self._thinks = asked.body.get("include_reasoning") is not False
         self._begun = asked.request.begun if asked.body.get("echo") else ""
         self._ending = common.Ending(head, about, asked)
         self._before = self._after = ""  # what every piece of text has around it
@@ -99,7 +100,7 @@ class ChatWriter:
         if self._ending.counts:
             self._after = self._ending.after(len(chunk.tokens))
         delta = []
-        if chunk.reasoning:
+        if chunk.reasoning and self._thinks:
             delta.append(f'"reasoning_content":{encode_basestring(chunk.reasoning)}')
         if chunk.text:
             delta.append(f'"content":{encode_basestring(chunk.text)}')
@@ -168,7 +169,7 @@ class ChatWriter:
     def _message(self, one: base.Choice) -> dict[str, Any]:
         text = self._begun + one.text
         found: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
-        if one.reasoning:
+        if one.reasoning and self._thinks:
             found["reasoning_content"] = one.reasoning
         if one.tool_calls:
             found["content"] = text or None

@@ -5,6 +5,7 @@ What llama-server and vLLM take besides (``top_k``, ``min_p``, ``repeat_penalty`
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from llmrr.protocols.fields import BadField, Fields
@@ -16,9 +17,23 @@ EFFORTS: Final = {
     "xhigh": "high",
 }  # fmt: skip
 
+# What vLLM and SGLang take, and what would be another answer without it.
+_REFUSED: Final = {
+    "use_beam_search": "the choices are drawn",
+    "prompt_logprobs": "/v1/completions tells them with echo and logprobs",
+    "bad_words": "logit_bias is for tokens",
+    "allowed_token_ids": "a grammar is for what may be said",
+    "truncate_prompt_tokens": "a prompt is never cut",
+    "include_stop_str_in_output": "an answer ends before what stops it",
+    "stop_regex": "stop is for texts",
+    "chat_template": "the model has its own",
+}
+
 
 def sampling(given: Fields, limit: int | None, logprobs: int | None) -> Sampling:
     """How the next token is chosen, as a body states it."""
+    for name, why in _REFUSED.items():
+        given.refuse(name, why)
     schema, grammar = shape(given)
     repeat = given.number("repeat_penalty", 0)
     return Sampling(
@@ -34,6 +49,7 @@ def sampling(given: Fields, limit: int | None, logprobs: int | None) -> Sampling
         stop=given.words("stop", 16),
         stop_tokens=_stop_tokens(given),
         max_tokens=None if limit is None or limit < 0 else limit,
+        min_tokens=given.whole("min_tokens", 0) or None,
         logit_bias=_bias(given),
         logprobs=logprobs,
         ignore_eos=given.flag("ignore_eos"),
@@ -95,7 +111,14 @@ def _think(given: Fields) -> Any:
     if (effort := given.text("reasoning_effort")) is not None:
         return thinking(given, "reasoning_effort", effort)
     template = given.inner("chat_template_kwargs") or given
-    return "off" if template.flag("enable_thinking") is False else None
+    if (effort := template.text("reasoning_effort")) is not None:
+        return thinking(template, "reasoning_effort", effort)
+    if template.flag("enable_thinking") is False:
+        return "off"
+    wanted = template.get("thinking")  # as DeepSeek's templates have it, and its API
+    if isinstance(wanted, Mapping):
+        wanted = {"enabled": True, "disabled": False}.get(str(wanted.get("type")))
+    return ("medium" if wanted else "off") if isinstance(wanted, bool) else None
 
 
 def thinking(given: Fields, name: str, effort: str) -> Any:

@@ -35,7 +35,11 @@ def shape(given: Fields) -> Shape:
     if pattern := given.text("regex"):
         return Shape(grammar=_by_pattern(pattern))
     outer = given.inner("structured_outputs")
-    return _structured(given, "guided_") if outer is None else _structured(outer, "")
+    if outer is None:
+        return _structured(given, "guided_")
+    if (found := _structured(outer, "")) == Shape():
+        raise given.bad("structured_outputs", f"object with one of {', '.join(_KINDS)}")
+    return found
 
 
 _KINDS: Final = ("json_object", "json", "choice", "regex", "grammar", "structural_tag")
