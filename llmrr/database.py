@@ -274,6 +274,18 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """CREATE INDEX runs_figures ON runs (import_id, at, model, error, cache, total_s,
             first_token_s, load_s, prompt_tokens, cached_tokens, completion_tokens, cost)""",
     ),
+    # What clients of a server may go on with. ``used`` before what is long: it is looked for.
+    (
+        """CREATE TABLE responses (
+            id TEXT PRIMARY KEY,
+            owner TEXT NOT NULL,
+            used REAL NOT NULL,
+            bytes INTEGER NOT NULL,
+            response TEXT NOT NULL,
+            messages TEXT NOT NULL,
+            items TEXT NOT NULL)""",
+        "CREATE INDEX responses_used ON responses (owner, used, bytes, id)",
+    ),
 )
 
 
