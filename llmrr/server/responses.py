@@ -80,8 +80,9 @@ async def one(request: Request) -> Response:
 
 async def cancel(request: Request) -> Response:
     """``POST /v1/responses/{id}/cancel``, which is for what is made in the background alone."""
-    kept: KeptResponses = request.app.state.service.responses
-    kept.of(callers.current().name, request.path_params["id"])
+    service: Service = request.app.state.service
+    responses, id = service.responses, request.path_params["id"]
+    await service.aside(lambda: responses.of(id))
     said = "a response that is not made in the background cannot be cancelled"
     raise InvalidRequest(said, "a client that leaves stops it")
 
