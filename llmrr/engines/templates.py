@@ -153,6 +153,7 @@ class Template:
             return messages, extra
         from llmrr.engines.calls import families, shaping
 
+        messages = shaping.in_order(messages)
         known = families.family_of(self.text) is not None
         if called and not (known and self.shape.calls):
             messages = shaping.spelled(messages, self.syntax)
