@@ -567,6 +567,25 @@ def test_what_agents_offer_besides_is_left_out_beside_functions(scripted, engine
         assert scripted.ask("/v1/responses", {**body, **wrong}).status == 400
 
 
+def test_a_conversation_with_other_tools_goes_on_here(scripted, engine):
+    """Codex sends what it did with a model of OpenAI, whatever goes on with it."""
+    engine.replies = [reply("Done.")]
+    patch = {"type": "custom_tool_call", "call_id": "a", "name": "apply_patch", "input": "*** x"}
+    shell = {"type": "local_shell_call", "call_id": "b", "status": "completed",
+             "action": {"type": "exec", "command": ["ls"]}}  # fmt: skip
+    given = [{"role": "user", "content": "Hi"}, {"type": "web_search_call", "id": "ws_1"}, patch,
+             {"type": "custom_tool_call_output", "call_id": "a", "output": "ok"}, shell,
+             {"type": "local_shell_call_output", "id": "b", "output": "files"}]  # fmt: skip
+    assert scripted.ask("/v1/responses", {"input": given}).status == 200
+    _, first, done, second, listed = engine.requests[0].messages
+    assert (first.tool_calls[0].name, done.content) == ("apply_patch", "ok")
+    assert json.loads(first.tool_calls[0].arguments) == {"input": "*** x"}
+    assert (second.tool_calls[0].name, listed.content) == ("local_shell", "files")
+    assert listed.tool_call_id == second.tool_calls[0].id
+    said = scripted.ask("/v1/responses", {"input": [{**patch, "name": None}]})
+    assert (said.status, "input[0]" in said.json()["error"]["message"]) == (400, True)
+
+
 def test_an_item_of_an_answer_is_named_by_its_id(scripted, engine):
     """Vercel's AI SDK sends what it has been told by reference."""
     engine.replies = [reply(("reasoning", "Hm"), "Hello", CALL, finish_reason="tool_calls"),
