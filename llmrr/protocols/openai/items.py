@@ -74,11 +74,10 @@ def _as_function(item: Mapping[str, Any]) -> dict[str, Any]:
     >>> _as_function({"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "+"})
     {'call_id': 'c', 'name': 'f', 'arguments': '{"input": "+"}'}
     """
+    found = {"call_id": item.get("call_id"), "name": item.get("name")}
     if item["type"] == "local_shell_call":
-        name, given = "local_shell", item.get("action")
-    else:
-        name, given = item.get("name"), {"input": item.get("input")}
-    return {"call_id": item.get("call_id"), "name": name, "arguments": json.dumps(given)}
+        return {**found, "name": "local_shell", "arguments": json.dumps(item.get("action"))}
+    return {**found, "arguments": json.dumps({"input": item.get("input")})}
 
 
 def _thought(item: Mapping[str, Any]) -> str:
