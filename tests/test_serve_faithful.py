@@ -567,6 +567,29 @@ def test_what_agents_offer_besides_is_left_out_beside_functions(scripted, engine
         assert scripted.ask("/v1/responses", {**body, **wrong}).status == 400
 
 
+def test_what_anthropics_servers_run_is_left_out_beside_other_tools(scripted, engine):
+    """It need not be called; and what was done with it before goes on with the words behind it."""
+    own = {"name": "now", "input_schema": {"type": "object"}}
+    hosted = [{"type": "web_search_20250305", "name": "web_search"},
+              {"type": "mcp_toolset", "mcp_server_name": "x"}]  # fmt: skip
+    found = {"type": "web_search_tool_result", "tool_use_id": "s", "content": []}
+    searched = [{"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}, found,
+                {"type": "text", "text": "It is noon."},
+                {"type": "tool_use", "id": "t", "name": "ToolSearch", "input": {}}]  # fmt: skip
+    result = {"type": "tool_result", "tool_use_id": "t",
+              "content": [{"type": "tool_reference", "tool_name": "now"}]}  # fmt: skip
+    engine.replies = [reply("Yes.")]
+    said = scripted.ask("/v1/messages", {
+        "model": "small", "max_tokens": 9, "tools": [*hosted, own],
+        "mcp_servers": [{"type": "url", "name": "x"}],
+        "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": searched},
+                     {"role": "user", "content": [result]}],
+    })  # fmt: skip
+    assert said.status == 200
+    assert [one.name for one in engine.requests[0].tools] == ["now"]
+    assert [one.content for one in engine.requests[0].messages] == ["Hi", "It is noon.", "now"]
+
+
 def test_a_conversation_with_other_tools_goes_on_here(scripted, engine):
     """Codex sends what it did with a model of OpenAI, whatever goes on with it."""
     engine.replies = [reply("Done.")]

@@ -18,6 +18,10 @@ _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 _EFFORTS: Final[dict[str, Think]] = {
     "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high",
 }  # fmt: skip
+# What Anthropic's own servers run, each with the date of its version.
+_HOSTED: Final = (
+    "web_search", "web_fetch", "code_execution", "tool_search_tool", "mcp_toolset", "advisor",
+)  # fmt: skip
 # Up to how many tokens of thought are little, and how many are no more than usual.
 _LITTLE, _USUAL = 2048, 8192
 
@@ -102,18 +106,33 @@ def _think(given: Fields) -> Think | None:
 
 
 def _tools(given: Fields) -> tuple[Tool, ...]:
-    found = given.listed("tools") or ()
-    for at, one in enumerate(found):
-        kind = one.get("type") if isinstance(one, Mapping) else None
-        if kind not in (None, "custom"):
-            said = f"tools[{at}] is {kind!r}, which only Anthropic's own servers have"
-            raise BadField(f"tools[{at}].type", said, "a tool with name and input_schema")
-        if isinstance(one, Mapping) and not one.get("name"):
-            raise BadField(f"tools[{at}].name", f"tools[{at}].name is missing", "a name")
-        if isinstance(one, Mapping) and not isinstance(one.get("input_schema"), Mapping):
-            said = f"tools[{at}].input_schema is no JSON Schema"
-            raise BadField(f"tools[{at}].input_schema", said, '{"type": "object"}')
-    return turns.tools(found)
+    """The tools, without those that Anthropic's servers run where there are others besides: a model
+    that may call them need not."""
+    listed = given.listed("tools") or ()
+    found = [(at, one) for at, one in enumerate(listed) if not _is_hosted(one)]
+    if not found:
+        given.refuse("mcp_servers", "no tools of other servers are run here")
+    for at, one in found or enumerate(listed):
+        _require_own(one, f"tools[{at}]")
+    return turns.tools([one for _, one in found])
+
+
+def _is_hosted(tool: object) -> bool:
+    kind = tool.get("type") if isinstance(tool, Mapping) else None
+    return isinstance(kind, str) and kind.startswith(_HOSTED)
+
+
+def _require_own(tool: object, place: str) -> None:
+    if not isinstance(tool, Mapping):
+        return
+    if (kind := tool.get("type")) not in (None, "custom"):
+        said = f"{place} is {kind!r}, which only Anthropic's own servers have"
+        raise BadField(f"{place}.type", said, "a tool with name and input_schema")
+    if not tool.get("name"):
+        raise BadField(f"{place}.name", f"{place}.name is missing", "a name")
+    if not isinstance(tool.get("input_schema"), Mapping):
+        said = f"{place}.input_schema is no JSON Schema"
+        raise BadField(f"{place}.input_schema", said, '{"type": "object"}')
 
 
 def _tool_choice(given: Fields) -> str | None:

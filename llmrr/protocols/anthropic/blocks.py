@@ -112,10 +112,16 @@ def _assistant(content: object, place: str) -> Message:
         elif one.get("type") == "tool_use":
             calls.append(_call(one, at, thoughts))
             thoughts = []
-        else:
+        elif not _is_done_elsewhere(one["type"]):
             parts += _part(one, at)
     said = _message("assistant", parts, tuple(calls))
     return replace(said, reasoning=thought) if thought else said
+
+
+def _is_done_elsewhere(kind: str) -> bool:
+    """Whether a block of the model is of a tool that Anthropic's servers ran: what came of it is in
+    the words behind."""
+    return kind in ("server_tool_use", "mcp_tool_use") or kind.endswith("_tool_result")
 
 
 def _call(block: Mapping[str, Any], place: str, thoughts: Sequence[Mapping[str, Any]]) -> ToolCall:
@@ -187,6 +193,8 @@ def _part(block: Mapping[str, Any], place: str) -> Iterator[str | Image]:
         yield _image(block.get("source"), f"{place}.source")
     elif kind == "document":
         yield from _document(block.get("source"), f"{place}.source")
+    elif kind == "tool_reference":  # what a search for tools found, and is offered
+        yield str(block.get("tool_name"))
     elif kind == "search_result":
         yield from _parts(block.get("content"), f"{place}.content")
     else:
