@@ -136,6 +136,17 @@ def test_what_is_wrong_is_named(served, stated, names):
     assert said.headers["request-id"] == said.json()["request_id"]
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize("thread", [
+    {"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}, {}, True,
+])  # fmt: skip
+def test_a_thread_is_refused_so_that_all_is_sent(served, path, thread):
+    """Claude Code and the SDKs' tool runner send the newest message alone until they are told."""
+    said = served.ask(path, {**ASK, "thread": thread})
+    assert said.status == 400
+    assert said.json()["error"]["details"] == {"error_code": "thread_unsupported_request"}
+
+
 def test_a_prompt_that_is_too_long_is_said_in_anthropics_words(served):
     turn = {"role": "user", "content": "capital " * 3000}
     said = served.ask("/v1/messages", {**ASK, "messages": [turn]})

@@ -41,6 +41,9 @@ def counted(body: Mapping[str, Any]) -> Asked:
 
 
 def _asked(given: Fields, limit: int | None) -> Asked:
+    if given.get("thread") is not None:  # told in Anthropic's words, clients send all themselves
+        said = "thread: no conversations are kept here"
+        raise BadField("thread", said, "send it whole", code="thread_unsupported_request")
     if (model := given.text("model")) is None:
         raise BadField("model", "model is missing", "GET /v1/models lists them")
     said, begun = blocks.conversation(given.listed("messages"))
