@@ -590,6 +590,36 @@ def test_what_anthropics_servers_run_is_left_out_beside_other_tools(scripted, en
     assert [one.content for one in engine.requests[0].messages] == ["Hi", "It is noon.", "now"]
 
 
+def test_system_messages_change_the_tools_and_are_cleared(scripted, engine):
+    """As Claude Code and the SDKs' tool runner have them in the middle of a conversation."""
+    one, two, three = ({"name": name, "input_schema": {"type": "object"}} for name in "abc")
+    named = [{"type": "tool_reference", "name": name} for name in "ab"]
+    changed = [{"type": "tool_removal", "tool": named[0]},
+               {"type": "tool_removal", "tool": named[1]}, {"type": "text", "text": "As of now."},
+               {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": three}},
+               {"type": "tool_addition", "tool": named[1]}]  # fmt: skip
+    talk = [
+        {"role": "user", "content": "Hi"},
+        {"role": "system", "content": "Gone.", "clear_at": "next_user_message"},
+        {"role": "assistant", "content": "Yes?"},
+        {"role": "system", "content": changed},
+        {"role": "user", "content": "Go"},
+        {"role": "system", "content": "Stays.", "clear_at": "next_user_message"},
+        {"role": "system", "output_config": {"effort": "low"}},
+        {"role": "system", "content": [{"type": "tool_addition", "tool": named[1]}]},
+    ]
+    engine.replies = [reply("Yes.")]
+    body = {"model": "small", "max_tokens": 9, "tools": [one, two], "messages": talk}
+    assert scripted.ask("/v1/messages", body).status == 200
+    assert [each.name for each in engine.requests[0].tools] == ["b", "c"]
+    said = [each.content for each in engine.requests[0].messages]
+    assert said == ["Hi", "Yes?", "As of now.", "Go", "Stays."]
+    talk[3]["content"] = [{"type": "tool_addition", "tool": "b"}]
+    told = scripted.ask("/v1/messages", body)
+    assert told.status == 400
+    assert "messages[3].content[0].tool" in told.json()["error"]["message"]
+
+
 def test_a_conversation_with_other_tools_goes_on_here(scripted, engine):
     """Codex sends what it did with a model of OpenAI, whatever goes on with it."""
     engine.replies = [reply("Done.")]

@@ -7,21 +7,16 @@ are left alone.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmrr.choosing import turns
 from llmrr.engines import shapes
-from llmrr.protocols.anthropic import blocks
+from llmrr.protocols.anthropic import blocks, tools
 from llmrr.protocols.base import Asked
 from llmrr.protocols.fields import BadField, Fields
-from llmrr.types import Request, Sampling, Think, Tool
+from llmrr.types import Request, Sampling, Think
 
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 _EFFORTS: Final[dict[str, Think]] = {
     "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high",
 }  # fmt: skip
-# What Anthropic's own servers run, each with the date of its version.
-_HOSTED: Final = (
-    "web_search", "web_fetch", "code_execution", "tool_search_tool", "mcp_toolset", "advisor",
-)  # fmt: skip
 # Up to how many tokens of thought are little, and how many are no more than usual.
 _LITTLE, _USUAL = 2048, 8192
 
@@ -42,15 +37,15 @@ def counted(body: Mapping[str, Any]) -> Asked:
 
 def _asked(given: Fields, limit: int | None) -> Asked:
     if given.get("thread") is not None:  # told in Anthropic's words, clients send all themselves
-        said = "thread: no conversations are kept here"
-        raise BadField("thread", said, "send it whole", code="thread_unsupported_request")
+        why = "thread: no conversations are kept here"
+        raise BadField("thread", why, "send it whole", code="thread_unsupported_request")
     if (model := given.text("model")) is None:
         raise BadField("model", "model is missing", "GET /v1/models lists them")
     said, begun = blocks.conversation(given.listed("messages"))
     request = Request(
         messages=(*blocks.system(given.get("system")), *said),
         sampling=_sampling(given, limit),
-        tools=_tools(given),
+        tools=tools.offered(given),
         tool_choice=_tool_choice(given),
         begun=begun,
     )
@@ -106,36 +101,6 @@ def _think(given: Fields) -> Think | None:
     if budget is None:
         return "medium"
     return "low" if budget <= _LITTLE else "medium" if budget <= _USUAL else "high"
-
-
-def _tools(given: Fields) -> tuple[Tool, ...]:
-    """The tools, without those that Anthropic's servers run where there are others besides: a model
-    that may call them need not."""
-    listed = given.listed("tools") or ()
-    found = [(at, one) for at, one in enumerate(listed) if not _is_hosted(one)]
-    if not found:
-        given.refuse("mcp_servers", "no tools of other servers are run here")
-    for at, one in found or enumerate(listed):
-        _require_own(one, f"tools[{at}]")
-    return turns.tools([one for _, one in found])
-
-
-def _is_hosted(tool: object) -> bool:
-    kind = tool.get("type") if isinstance(tool, Mapping) else None
-    return isinstance(kind, str) and kind.startswith(_HOSTED)
-
-
-def _require_own(tool: object, place: str) -> None:
-    if not isinstance(tool, Mapping):
-        return
-    if (kind := tool.get("type")) not in (None, "custom"):
-        said = f"{place} is {kind!r}, which only Anthropic's own servers have"
-        raise BadField(f"{place}.type", said, "a tool with name and input_schema")
-    if not tool.get("name"):
-        raise BadField(f"{place}.name", f"{place}.name is missing", "a name")
-    if not isinstance(tool.get("input_schema"), Mapping):
-        said = f"{place}.input_schema is no JSON Schema"
-        raise BadField(f"{place}.input_schema", said, '{"type": "object"}')
 
 
 def _tool_choice(given: Fields) -> str | None:

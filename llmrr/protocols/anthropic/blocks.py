@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from llmrr.engines.remote.dialect import signed
+from llmrr.protocols.anthropic.tools import is_change
 from llmrr.protocols.fields import BadField, decoded
 from llmrr.types import Image, Message, ToolCall
 
@@ -30,13 +31,25 @@ def _system(given: object, place: str) -> tuple[Message, ...]:
     return (Message("system", text),) if text else ()
 
 
+def _told(given: object, place: str) -> tuple[Message, ...]:
+    """What a system message in the middle says, beside what it changes of the tools."""
+    if given is None:
+        return ()
+    if isinstance(given, list):
+        given = [one for one in given if not is_change(one)]
+    return _system(given, place)
+
+
 def conversation(given: Sequence[Any] | None) -> tuple[tuple[Message, ...], str]:
     """The turns, and how the answer begins already: the text of an assistant's turn that is the
     last. Raises ``BadField`` naming what is wrong."""
     if not given:
         raise BadField("messages", "messages is empty", '[{"role": "user", "content": "…"}]')
     found: list[Message] = []
+    asked = max((at for at, one in enumerate(given) if _role(one) == "user"), default=0)
     for at, one in enumerate(given):
+        if at < asked and _role(one) == "system" and one.get("clear_at") == "next_user_message":
+            continue
         for message in _turn(one, f"messages[{at}]"):
             _add(found, message)
     if not found:
@@ -45,6 +58,10 @@ def conversation(given: Sequence[Any] | None) -> tuple[tuple[Message, ...], str]
     if last.role == "assistant" and not last.tool_calls:
         return tuple(found[:-1]), last.content
     return tuple(found), ""
+
+
+def _role(given: object) -> object:
+    return given.get("role") if isinstance(given, Mapping) else None
 
 
 def _add(found: list[Message], message: Message) -> None:
@@ -81,7 +98,7 @@ def _turn(given: object, place: str) -> Iterator[Message]:
         yield _assistant(content, f"{place}.content")
         return
     if role == "system":  # Claude Code has such in the middle
-        yield from _system(content, f"{place}.content")
+        yield from _told(content, f"{place}.content")
         return
     parts: list[str | Image] = []
     is_empty = True
