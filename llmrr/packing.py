@@ -71,7 +71,8 @@ def chunk(found: Facts) -> Chunk:
 
 def _logprob(found: Facts) -> TokenLogprob:
     top = tuple((text, logprob) for text, logprob in found.get("top", ()))
-    return TokenLogprob(found.get("text", ""), found["logprob"], top)
+    spelled = tuple(octets(one) for one in found.get("spelled", ()))
+    return TokenLogprob(found.get("text", ""), found["logprob"], top, spelled)
 
 
 def request(found: Facts) -> Request:

@@ -1,7 +1,7 @@
 """The vocabulary that the parts of llmrr speak with each other. Immutable, and without behaviour
 beyond what a value can say of itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -187,11 +187,31 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
     """A generated token with its log probability (natural logarithm, of the unmodified
-    distribution) and the most likely alternatives as ``(text, logprob)``, best first."""
+    distribution) and the most likely alternatives as ``(text, logprob)``, best first. ``spelled``
+    are the bytes of the token and of each alternative, where one of them is no whole text."""
 
     text: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
+    spelled: tuple[bytes, ...] = ()
+
+    @classmethod
+    def of(cls, spelled: Sequence[bytes], logprobs: Sequence[float]) -> "TokenLogprob":
+        """A token and its alternatives from their bytes.
+
+        >>> TokenLogprob.of([b"a", b"b"], [-0.5, -1.0])
+        TokenLogprob(text='a', logprob=-0.5, top=(('b', -1.0),), spelled=())
+        """
+        texts = [one.decode(errors="replace") for one in spelled]
+        is_whole = all(text.encode() == one for text, one in zip(texts, spelled, strict=True))
+        top = tuple(zip(texts[1:], logprobs[1:], strict=True))
+        return cls(texts[0], logprobs[0], top, () if is_whole else tuple(spelled))
+
+    @property
+    def octets(self) -> tuple[bytes, ...]:
+        """The bytes of the token and of each alternative."""
+        texts = (self.text, *(text for text, _ in self.top))
+        return self.spelled or tuple(one.encode(errors="replace") for one in texts)
 
 
 @dataclass(frozen=True, slots=True)

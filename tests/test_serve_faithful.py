@@ -548,6 +548,32 @@ def test_any_name_may_mean_one_model():
             assert (gone.status, copied.status) == (404, 404)
 
 
+def test_a_part_of_a_character_is_told_in_its_bytes(served):
+    """As OpenAI documents it: put together, the bytes of the tokens are those of the text."""
+    word = "é€😀"
+    body = {"model": "small", "regex": word, "max_tokens": 20}
+    chat = {**body, "messages": ASKED, "logprobs": True, "top_logprobs": 1}
+    [choice] = served.ask(CHAT, chat).json()["choices"]
+    told = choice["logprobs"]["content"]
+    assert choice["message"]["content"] == word
+    assert b"".join(bytes(one["bytes"]) for one in told) == word.encode()
+    assert len(told) > len(word)
+    assert told[-1]["token"] == "\\x80"
+    native = {"model": "small", "prompt": word, "format": {"const": word}, "stream": False}
+    told = served.ask("/api/generate", {**native, "logprobs": True}).json()["logprobs"]
+    assert b"".join(bytes(one["bytes"]) for one in told) == f'"{word}"'.encode()
+    asked = {**body, "prompt": f"a{word}b", "echo": True, "logprobs": 0}
+    [choice] = served.ask("/v1/completions", asked).json()["choices"]
+    found = choice["logprobs"]
+    assert choice["text"] == f"a{word}b{word}"
+    assert found["tokens"][-1] == "bytes:\\x80"
+    assert found["tokens"].count("bytes:\\x80") == 2
+    assert len({*found["text_offset"]}) == len(choice["text"])
+    events = served.ask("/v1/completions", {**asked, "stream": True}).events()
+    told = [one["choices"][0]["logprobs"] for one in events if one["choices"]]
+    assert [at for one in told if one for at in one["text_offset"]] == found["text_offset"]
+
+
 # -- responses -------------------------------------------------------------------------------------
 
 

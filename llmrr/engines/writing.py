@@ -93,8 +93,9 @@ class Writer:
         self, token: int, logprob: Callable[[int], float], top: list[tuple[int, float]]
     ) -> None:
         """Note how likely a token was, and the likeliest in its place."""
-        best = tuple((self._name(other), value) for other, value in top)
-        self._logprobs.append(TokenLogprob(self._name(token), logprob(token), best))
+        spelled = [self._vocabulary.piece(one) for one in (token, *(other for other, _ in top))]
+        values = [logprob(token), *(value for _, value in top)]
+        self._logprobs.append(TokenLogprob.of(spelled, values))
 
     def tell(self) -> None:
         """Emit what there is to say."""
@@ -152,9 +153,6 @@ class Writer:
     def _needed(self, piece: bytes) -> bool:
         text = piece.decode(errors="replace")
         return self._markers.needs(text) or bool(self._offer and self._offer.syntax.needs(text))
-
-    def _name(self, token: int) -> str:
-        return self._vocabulary.piece(token).decode(errors="replace")
 
     def _chunk(self, finish: FinishReason | None = None) -> Chunk:
         tokens, self._tokens = tuple(self._tokens), []
