@@ -397,6 +397,10 @@ def test_what_was_thought_is_counted(stream, tmp_path):
         said = found.ask("/v1/responses", asked)
         told = said.events()[-1]["response"] if stream else said.json()
         assert told["usage"]["output_tokens_details"] == {"reasoning_tokens": 5}
+        asked = {"model": "thinker", "max_tokens": 5, "messages": ASKED, "stream": stream}
+        said = found.ask("/v1/messages", asked)
+        told = said.events()[-2] if stream else said.json()
+        assert told["usage"]["output_tokens_details"]["thinking_tokens"] > 0
 
 
 def test_tokens_are_counted_before_they_are_asked_with(served):

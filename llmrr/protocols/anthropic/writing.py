@@ -133,11 +133,13 @@ def _event(kind: str, **values: Any) -> Event:
 
 def _usage(found: Usage) -> dict[str, Any]:
     """What it took; what was read again from the cache is counted apart."""
+    thought = found.thought_tokens
     return {
         "input_tokens": found.prompt_tokens - found.cached_tokens,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": found.cached_tokens,
         "output_tokens": found.completion_tokens,
+        **({"output_tokens_details": {"thinking_tokens": thought}} if thought is not None else {}),
     }
 
 
