@@ -43,6 +43,25 @@ def test_opening_again_keeps_what_was_there() -> None:
     second.close()
 
 
+def test_to_open_it_twice_takes_no_lock_from_the_first() -> None:
+    """Else another process that ends takes itself for the last one, and removes the -wal file that
+    the first goes on writing to."""
+    code = "from llmrr import database as d; c = d.open_database(); print(d.recall(c, 'key'))"
+    first = database.open_database()
+    for value in ("before", "after"):
+        database.remember(first, "key", value)
+        database.open_database().close()
+        asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert asked.stdout.strip() == value, asked.stderr
+    first.close()
+
+
+def test_a_link_to_a_place_where_there_is_none_yet(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "folder" / "real.db")
+    database.open_database(tmp_path / "link.db").close()
+    assert stat.S_IMODE((tmp_path / "folder" / "real.db").stat().st_mode) == 0o600
+
+
 def test_steps_run_once_each_from_where_the_file_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
