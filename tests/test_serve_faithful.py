@@ -620,6 +620,32 @@ def test_what_anthropics_servers_run_is_left_out_beside_other_tools(scripted, en
     assert [one.content for one in engine.requests[0].messages] == ["Hi", "It is noon.", "now"]
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_is_not_to_be_shown_is_thought_all_the_same(scripted, engine, stream):
+    """With ``display: omitted`` what was thought goes out, and comes back, as a signature."""
+    engine.replies = [reply(("reasoning", "Let me"), ("reasoning", " see."), CALL,
+                            finish_reason="tool_calls"), reply("Sunny.")]  # fmt: skip
+    body = {"model": "small", "max_tokens": 9, "messages": ASKED, "stream": stream,
+            "thinking": {"type": "adaptive", "display": "omitted"}}  # fmt: skip
+    said = scripted.ask("/v1/messages", body)
+    if stream:
+        deltas = [one["delta"] for one in said.events() if one["type"] == "content_block_delta"]
+        assert "thinking_delta" not in [one["type"] for one in deltas]
+        [signature] = [one["signature"] for one in deltas if one["type"] == "signature_delta"]
+        block = {"type": "thinking", "thinking": "", "signature": signature}
+    else:
+        block = said.json()["content"][0]
+        assert (block["type"], block["thinking"]) == ("thinking", "")
+    called = {"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Rome"}}
+    result = {"type": "tool_result", "tool_use_id": "call_1", "content": "sunny"}
+    talk = [*ASKED, {"role": "assistant", "content": [block, called]},
+            {"role": "user", "content": [result]}]  # fmt: skip
+    assert scripted.ask("/v1/messages", {**body, "messages": talk}).status == 200
+    before = engine.requests[1].messages[-2]
+    assert before.reasoning == "Let me see."
+    assert before.tool_calls[0].signature is None
+
+
 def test_system_messages_change_the_tools_and_are_cleared(scripted, engine):
     """As Claude Code and the SDKs' tool runner have them in the middle of a conversation."""
     one, two, three = ({"name": name, "input_schema": {"type": "object"}} for name in "abc")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from llmrr.engines.remote.dialect import signed
+from llmrr.protocols.anthropic.sealing import is_sealed, opened
 from llmrr.protocols.anthropic.tools import is_change
 from llmrr.protocols.fields import BadField, decoded
 from llmrr.types import Image, Message, ToolCall
@@ -125,7 +126,8 @@ def _assistant(content: object, place: str) -> Message:
     for one, at in _blocks(content, place):
         if one.get("type") in _THOUGHTS:
             thoughts.append(one)
-            thought += one["thinking"] if isinstance(one.get("thinking"), str) else ""
+            told = one.get("thinking")
+            thought += told if told and isinstance(told, str) else opened(one.get("signature"))
         elif one.get("type") == "tool_use":
             calls.append(_call(one, at, thoughts))
             thoughts = []
@@ -150,9 +152,15 @@ def _call(block: Mapping[str, Any], place: str, thoughts: Sequence[Mapping[str, 
         raise BadField(f"{place}.input", f"{place}.input is no object", "{}")
     own = block.get("signature")
     signature = own if isinstance(own, str) and own else None
-    if signature is None and any(one.get("signature") or one.get("data") for one in thoughts):
+    if signature is None and any(map(_is_foreign, thoughts)):
         signature = signed("anthropic", json.dumps(thoughts))
     return ToolCall(str(identity), str(name), json.dumps(given or {}), signature)
+
+
+def _is_foreign(thought: Mapping[str, Any]) -> bool:
+    """Whether a provider made it, which wants to see it again before the call."""
+    signature = thought.get("signature")
+    return bool(thought.get("data") or signature) and not is_sealed(signature)
 
 
 def _result(block: Mapping[str, Any], place: str) -> Message:
