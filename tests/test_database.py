@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from llmrr import database, paths
 from llmrr.database import checked, schema
 from llmrr.errors import DamagedFile, DoesNotFit, LlmrrError, Unsupported
+from llmrr.migrate.scanning.searching import scan
 
 
 def test_a_new_one_is_private_and_write_ahead() -> None:
@@ -43,14 +45,18 @@ def test_opening_again_keeps_what_was_there() -> None:
     second.close()
 
 
-def test_to_open_it_twice_takes_no_lock_from_the_first() -> None:
+@pytest.mark.parametrize("do", [
+    lambda: database.open_database().close(), lambda: scan([paths.data_dir()]),
+    lambda: scan(paths.data_dir().iterdir()),
+])  # fmt: skip
+def test_the_locks_on_it_stay(do: Callable[[], object]) -> None:
     """Else another process that ends takes itself for the last one, and removes the -wal file that
-    the first goes on writing to."""
+    this one goes on writing to."""
     code = "from llmrr import database as d; c = d.open_database(); print(d.recall(c, 'key'))"
     first = database.open_database()
     for value in ("before", "after"):
         database.remember(first, "key", value)
-        database.open_database().close()
+        do()
         asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert asked.stdout.strip() == value, asked.stderr
     first.close()

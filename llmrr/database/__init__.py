@@ -176,7 +176,7 @@ def _create(target: str) -> None:
     try:
         os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
-        wrong = errno.EISDIR if os.path.isdir(target) else errno.EACCES
+        wrong = errno.EISDIR if Path(target).is_dir() else errno.EACCES
         if wrong == errno.EISDIR or not os.access(target, os.W_OK):
             raise OSError(wrong, os.strerror(wrong), target) from None
 

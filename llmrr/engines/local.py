@@ -134,7 +134,10 @@ class LocalModel(Templated):
         this model, ``ContextOverflow`` for a text that is too long."""
         self._require_open()
         tokens = [self._ids(text) for text in texts]
-        self._require_room("longest text", max(map(len, tokens), default=0))
+        longest = max(map(len, tokens), default=0)
+        if longest > self._limit:
+            self._runner.later(lambda: self._backend.embed(())).result()  # where it makes none
+        self._require_room("longest text", longest)
         return self._runner.later(lambda: self._backend.embed(tokens)).result()
 
     def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":

@@ -2,28 +2,31 @@
 middle change of them. https://docs.anthropic.com/en/api/messages"""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from llmrr.choosing import turns
+from llmrr.protocols import hosted
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.types import Tool
 
-# What Anthropic's own servers run, each with the date of its version.
-_HOSTED: Final = (
-    "web_search", "web_fetch", "code_execution", "tool_search_tool", "mcp_toolset", "advisor",
-)  # fmt: skip
-
 
 def offered(given: Fields) -> tuple[Tool, ...]:
-    """The tools, without those that Anthropic's servers run where there are others besides: a model
-    that may call them need not."""
-    listed = _listed(given)
-    found = [(place, one) for place, one in listed if not _is_hosted(one)]
+    """The tools, without those that Anthropic's servers run where there are others besides."""
+    found = _placed(given)
     if not found:
-        given.refuse("mcp_servers", "no tools of other servers are run here")
-    for place, one in found or listed:
-        _require_own(one, place)
-    return turns.tools([one for _, one in found])
+        given.refuse("mcp_servers", "nothing here asks another server for tools", "own tools")
+    skips = bool(hosted.left_out([one for _, one in found], hosted.of_anthropic))
+    own = []
+    for place, one in found:
+        if not (skips and hosted.is_hosted(one, hosted.of_anthropic)):
+            _require_own(one, place)
+            own.append(one)
+    return turns.tools(own)
+
+
+def listed(given: Fields) -> list[Any]:
+    """All that there is at the end of the conversation, as it was sent."""
+    return [one for _, one in _placed(given)]
 
 
 def is_change(block: object) -> bool:
@@ -32,8 +35,8 @@ def is_change(block: object) -> bool:
     return isinstance(block, Mapping) and block.get("type") in kinds
 
 
-def _listed(given: Fields) -> list[tuple[str, Any]]:
-    """What there is at the end of the conversation, each with its place in the request."""
+def _placed(given: Fields) -> list[tuple[str, Any]]:
+    """Those with their places in the request."""
     found = [(f"tools[{at}]", one) for at, one in enumerate(given.listed("tools") or ())]
     gone: set[object] = set()
     for kind, tool, place in _changes(given):
@@ -60,11 +63,6 @@ def _changes(given: Fields) -> Iterator[tuple[str, Any, str]]:
 
 def _name(tool: object) -> object:
     return tool.get("name") if isinstance(tool, Mapping) else None
-
-
-def _is_hosted(tool: object) -> bool:
-    kind = tool.get("type") if isinstance(tool, Mapping) else None
-    return isinstance(kind, str) and kind.startswith(_HOSTED)
 
 
 def _require_own(tool: object, place: str) -> None:

@@ -16,6 +16,7 @@ EFFORTS: Final = {
     "none": "off", "minimal": "low", "low": "low", "medium": "medium", "high": "high",
     "xhigh": "high",
 }  # fmt: skip
+_SWITCHES: Final = ("enable_thinking", "thinking", "reasoning_effort")
 
 # What vLLM and SGLang take, and what would be another answer without it.
 _REFUSED: Final = {
@@ -119,6 +120,23 @@ def _think(given: Fields) -> Any:
     if isinstance(wanted, Mapping):
         wanted = {"enabled": True, "disabled": False}.get(str(wanted.get("type")))
     return ("medium" if wanted else "off") if isinstance(wanted, bool) else None
+
+
+def unswitched(given: Fields) -> tuple[str, ...]:
+    """The variables of a template that a body sets, and nothing here reads."""
+    stated = given.inner("chat_template_kwargs")
+    names = stated.given if stated is not None else ()
+    return tuple(f"chat_template_kwargs.{one}" for one in names if one not in _SWITCHES)
+
+
+def insists(effort: str | None, name: str) -> str:
+    """``Request.firm`` for an effort, by the ``name`` of its field: as little as there is can be
+    had of every model.
+
+    >>> insists("high", "reasoning_effort"), insists("minimal", "reasoning_effort")
+    ('reasoning_effort', '')
+    """
+    return name if effort not in (None, "none", "minimal") else ""
 
 
 def thinking(given: Fields, name: str, effort: str) -> Any:
