@@ -27,7 +27,7 @@ CHATML = """\
 LONGEST = 100_000  # characters
 
 # Templates whose answers name a recipient, also where there are no tools.
-_ALWAYS: Final = (">>>${recipient}", "<|recipient|>")
+_ALWAYS: Final = (">>>${recipient}", "<|recipient|>", "<|channel|>analysis")
 
 # What a model without a template of its own is asked with, by name.
 DEFAULT_NAME = "chatml"
@@ -128,7 +128,7 @@ class Template:
         """What the template takes of tools, calls and results."""
         from llmrr.engines.calls.shaping import shape_of
 
-        return shape_of(self.text, self._tried)
+        return shape_of(self._tried)
 
     def _tried(self, turns: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str | None:
         try:
@@ -173,7 +173,7 @@ class Template:
 
         opening = self.syntax.opened
         opened = opening if opening and text.endswith(opening) else ""
-        if not tools and not (self.syntax.always and opened):
+        if not tools and not (self.syntax.always and opened == (opening or "")):
             return None
         return Offer(self.syntax, tools, choice, opened)
 

@@ -3,11 +3,13 @@ that span them, and the model's reasoning, which is kept apart from what it answ
 
 import codecs
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 # What one push gives: answer text, reasoning text, and whether a stop string ended the answer.
 Pieces = tuple[str, str, bool]
+Feed = Callable[[str, bool], Pieces]
 
 NOTHING: Pieces = ("", "", False)
 
@@ -19,13 +21,16 @@ LEADING_SPACE = 16
 class Markers:
     """How a model sets its reasoning apart.
 
-    ``open`` begins reasoning where an answer could begin, ``close`` ends it, and ``skip`` is what
-    stands between blocks and belongs to neither (a channel's name, say).
+    ``open`` begins reasoning where an answer could begin, with ``again`` also later, ``close`` ends
+    it, and ``skip`` is what stands between blocks and belongs to neither (a channel's name, say).
+    ``around`` is what stands around an answer, or in it, and is no word of it.
     """
 
     open: tuple[str, ...]
     close: tuple[str, ...]
     skip: tuple[str, ...] = ()
+    around: tuple[str, ...] = ()
+    again: bool = False
 
     def needs(self, token: str) -> bool:
         """May this control token be a part of a marker? Then its text must reach the assembler.
@@ -33,7 +38,24 @@ class Markers:
         >>> tag("think").needs("<think>"), tag("think").needs("<|im_end|>")
         (True, False)
         """
-        return bool(token) and any(token in text for text in self.open + self.close + self.skip)
+        return bool(token) and any(token in text for text in self.all)
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.open + self.close + self.skip + self.around
+
+
+class Calls(Protocol):
+    """What knows calls of tools, which end a block of reasoning that is not closed."""
+
+    @property
+    def interrupting(self) -> tuple[str, ...]:
+        """The texts that such a call begins with."""
+
+    def call_in(self, thought: str, *, last: bool) -> tuple[int, bool] | None:
+        """Where in what is thought a call begins, or with False may; ``last``: no more is
+        thought."""
 
 
 def tag(*names: str) -> Markers:
@@ -60,7 +82,13 @@ FORMATS: tuple[tuple[str, Markers], ...] = (
             ),
         ),
     ),
-    ("<|channel>thought", Markers(("<|channel>thought\n", "<|channel>thought"), ("<channel|>",))),
+    (
+        "<|channel>thought",
+        Markers(
+            ("<|channel>thought\n", "<|channel>thought"), ("<channel|>",),
+            around=("<channel|>",), again=True,
+        ),
+    ),
     (
         "assistant<|think|>",
         Markers(("<|think|>",), ("<|end|>",), ("<|begin|>assistant", "<|content|>")),
@@ -69,7 +97,28 @@ FORMATS: tuple[tuple[str, Markers], ...] = (
         " to=self<|message|>",
         Markers((" to=self<|message|>",), ("<|eom|>",), ("<|start|>assistant", "<|message|>")),
     ),
-    ("<|START_THINKING|>", Markers(("<|START_THINKING|>",), ("<|END_THINKING|>",))),
+    (
+        "<|START_THINKING|>",
+        Markers(
+            ("<|START_THINKING|>",), ("<|END_THINKING|>",),
+            around=("<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>"),
+            again=True,
+        ),
+    ),
+    ("<|inner_prefix|>", Markers(("<|inner_prefix|>",), ("<|inner_suffix|>",), again=True)),
+    ("\u25c1think\u25b7", Markers(("\u25c1think\u25b7",), ("\u25c1/think\u25b7",))),
+    (
+        "Here is my thought process:",
+        Markers(
+            ("Here is my thought process:", "Here's my thought process:"),
+            ("Here is my response:", "Here's my response:"),
+        ),
+    ),
+    (
+        "<response></response>",
+        Markers(("<think>",), ("</think>",), around=("<response>", "</response>")),
+    ),
+    ("</answer>", Markers(("<think>",), ("</think>",), around=("<answer>", "</answer>"))),
     (
         "'<|open|>' + tag",
         Markers(
@@ -108,10 +157,13 @@ class TextAssembler:
     ``stop`` applies to the answer alone, not to reasoning: the stop string that is complete first
     ends it (of two that end together the longer), and the text is cut before it. Held back is only
     what may become a stop string or a marker. Reasoning is recognised where the answer would begin,
-    or at once with ``opened``, when the prompt ends inside a block; space around it is dropped.
+    or at once with ``opened``, when the prompt ends inside a block; space around it is dropped. A
+    mark that ends a block is dropped where none is open. ``calls`` know what ends one besides.
     """
 
     __slots__ = (
+        "_again",
+        "_calls",
         "_close",
         "_decode",
         "_feed",
@@ -120,19 +172,24 @@ class TextAssembler:
         "_opens",
         "_stop",
         "_trim",
+        "_watched",
         "stop",
         "stopped",
     )
 
     def __init__(
-        self, stop: Iterable[str] = (), reasoning: Markers | None = None, opened: bool = False
-    ) -> None:
+        self, stop: Iterable[str] = (), reasoning: Markers | None = None, opened: bool = False,
+        calls: Calls | None = None,
+    ) -> None:  # fmt: skip
         self._stop = tuple(dict.fromkeys(text for text in stop if text))
         self._opens = reasoning.open if reasoning else ()
         # The longest first: one marker may begin with another.
-        leads = reasoning.open + reasoning.skip if reasoning else ()
+        leads = reasoning.all if reasoning else ()
         self._leads = tuple(sorted(leads, key=len, reverse=True))
         self._close = reasoning.close if reasoning else ()
+        self._calls = calls
+        self._again = reasoning.open if reasoning and reasoning.again else ()
+        self._watched = self._stop + self._again + (reasoning.around if reasoning else ())
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._held = ""
         self._trim = False
@@ -165,17 +222,22 @@ class TextAssembler:
         return ("", "", True) if self.stopped else self._feed(text, True)
 
     def _answer(self, text: str, last: bool) -> Pieces:
-        if not self._stop:
+        if not self._watched:
             return text, "", False
-        text = self._held + text
-        found = first(text, self._stop)
-        if found:
-            self.stopped, self.stop = True, text[found[0] : found[1]]
-            self._held = ""
-            return text[: found[0]], "", True
-        keep = len(text) if last else settled(text, self._stop)
+        said, text = "", self._held + text
+        self._held = ""
+        while found := first(text, self._watched):
+            said, mark, text = said + text[: found[0]], text[slice(*found)], text[found[1] :]
+            if mark in self._stop:
+                self.stopped, self.stop = True, mark
+                return said, "", True
+            if mark in self._again:
+                self._feed, self._trim = self._reason, True
+                more, thought, stopped = self._reason(text, last)
+                return said + more, thought, stopped
+        keep = len(text) if last else settled(text, self._watched)
         self._held = text[keep:]
-        return text[:keep], "", False
+        return said + text[:keep], "", False
 
     def _begin(self, text: str, last: bool) -> Pieces:
         """Where an answer, a reasoning block or what is to be skipped may begin."""
@@ -217,14 +279,27 @@ class TextAssembler:
             text = text.lstrip()
             self._trim = not text
         found = first(text, self._close)
+        call = self._called(text[: found[0]] if found else text, last or found is not None)
+        if call and call[1]:
+            return self._ended(text, call[0], call[0], self._answer, last)
         if found:
-            thought, self._held = text[: found[0]].rstrip(), ""
-            self._feed, self._trim = self._begin, True
-            answer, more, stopped = self._begin(text[found[1] :], last)
-            return answer, thought + more, stopped
-        keep = len(text[: len(text) if last else settled(text, self._close)].rstrip())
+            return self._ended(text, *found, self._begin, last)
+        wanted = self._close + (self._calls.interrupting if self._calls else ())
+        keep = call[0] if call else len(text) if last else settled(text, wanted)
+        keep = len(text[:keep].rstrip())
         self._held = text[keep:]
         return "", text[:keep], False
+
+    def _called(self, thought: str, last: bool) -> tuple[int, bool] | None:
+        """Where a call begins in what is thought, or may."""
+        return self._calls.call_in(thought, last=last) if self._calls else None
+
+    def _ended(self, text: str, end: int, after: int, feed: Feed, last: bool) -> Pieces:
+        """The block ends, and what stands behind it goes on by ``feed``."""
+        thought, self._held = text[:end].rstrip(), ""
+        self._feed, self._trim = feed, True
+        answer, more, stopped = feed(text[after:], last)
+        return answer, thought + more, stopped
 
 
 def first(text: str, wanted: tuple[str, ...]) -> tuple[int, int] | None:

@@ -45,9 +45,11 @@ class Writer:
         self._sampling, self._vocabulary, self._markers = sampling, vocabulary, prompt.markers
         self._mask = constraint.new() if constraint and not constraint.lazy else None
         self._later = constraint if constraint and constraint.lazy else None
-        self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened)
-        self._parser = prompt.offer.parser() if prompt.offer else None
-        self._offer = prompt.offer
+        offer = self._offer = prompt.offer
+        # What is held to calls from the end of its thoughts on must end them itself.
+        calls = offer if offer and not offer.constrains else None
+        self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened, calls)
+        self._parser = offer.parser(prompt.markers.close) if offer else None
         self._answer = self._reasoning = ""  # what is not yet told
         self._calls: list[ToolCall] = []
         self._pieces: list[CallPiece] = []

@@ -9,7 +9,7 @@ from llmrr.engines.calls.base import Step, members, skip, value_of
 from llmrr.engines.calls.schemas import kinds_of
 from llmrr.types import Tool
 
-_PLAIN = re.compile(r'[^"{}\[\]]+')
+_PLAIN = re.compile(r'[^"{}\[\]<`]+')
 _QUOTED = re.compile(r'[^"\\\x00-\x1f]+')
 
 
@@ -23,8 +23,8 @@ def escaped(text: str) -> str:
 
 
 class Json:
-    """An object of JSON as the model writes it, up to its last bracket; nobody checks it, as nobody
-    does at OpenAI. Control characters in its strings are escaped, for models write a line break as
+    """An object of JSON as the model writes it, up to its last bracket, or to a mark that can only
+    stand behind it; nobody checks it, as nobody does at OpenAI. Control characters in its strings are escaped, for models write a line break as
     it is."""
 
     def __init__(self) -> None:
@@ -41,6 +41,8 @@ class Json:
                 at = run.end()
                 continue
             mark = text[at]
+            if not self._quoted and mark in "<`":
+                return Step("".join(parts), at, True)
             at += 1
             parts.append(escaped(mark) if self._quoted and mark < " " else mark)
             if self._ends(mark):
@@ -96,6 +98,10 @@ class Entries:
         """May this become a key or the end of all?"""
         raise NotImplementedError
 
+    def schema(self, key: str) -> object:
+        """That of the value of the key which was read last."""
+        return self._schemas.get(key)
+
     def read(self, text: str, *, last: bool) -> Step:
         """What is certain of them."""
         parts: list[str] = []
@@ -119,7 +125,7 @@ class Entries:
 
     def _keyed(self, key: str) -> str:
         """A key as it is written, of a string also the quote."""
-        self._schema, self._inside = self._schemas.get(key), True
+        self._schema, self._inside = self.schema(key), True
         self._string = kinds_of(self._schema) == {"string"}
         told = f"{self._before}{dumps(key, ensure_ascii=False)}: "
         self._before = ", "

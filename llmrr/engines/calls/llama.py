@@ -21,6 +21,7 @@ from llmrr.engines.calls.tagged import head, parameters
 from llmrr.types import Tool, ToolCall
 
 _TAG: Final = "<|python_tag|>"
+_START, _END = "<|python_start|>", "<|python_end|>"  # of Llama 4, for calls of any form
 # How an object begins that may be a call, without its spaces.
 _HEADS: Final = ('{"name":', '{"type":"function"', '{"function":', '{"parameters":', '{"id":')
 _INTERPRETERS: Final = ("python", "code_interpreter", "ipython")
@@ -30,18 +31,24 @@ class Llama(Syntax):
     """``{"name": …, "parameters": {…}}``; several one after the other, with or without ``;``."""
 
     name = "llama-3"
-    signs = ((_TAG,), ('{"name": function name, "parameters":',))
-    triggers = (_TAG, "<function=")
+    signs = (
+        (_TAG,), (_START,), ('{"name": function name, "parameters":',),
+        ("[func_name1(params_name1=params_value1",),
+    )  # fmt: skip
+    triggers = (_TAG, _START, "<function=")
     leading = ("{", "[")
-    following = ("{", ";", "[", *FUNCTION.following)
+    following = ("{", ";", "[", _END, *FUNCTION.following)
     closers = "{}])>\":,"
-    marks = (_TAG,)
+    marks = (_TAG, _START, _END)
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         if text.startswith(("<function=", *FUNCTION.following)):
             return FUNCTION.read(text, tools, last=last)
-        tagged = text.startswith(_TAG)
-        at = skip(text, len(_TAG) if tagged else 1 if text.startswith(";") else 0)
+        if text.startswith(_END):
+            return Found((), len(_END))
+        before = next((one for one in (_TAG, _START, ";") if text.startswith(one)), "")
+        tagged = before == _TAG
+        at = skip(text, len(before))
         if at == len(text):
             return NONE if last else MORE
         if text[at] == "{":
@@ -80,14 +87,14 @@ class Llama(Syntax):
         return Found((Said(name, code),), len(text))
 
     def call(self, rules: Rules, tool: Tool) -> str:
-        begin = rules.text(head(tool.name, "parameters"))
+        begin = rules.text(head(tool.name, given="parameters"))
         return f'{begin} {parameters(rules, tool)} {rules.text("}")}'
 
     def calls(self, rules: Rules, first: str, more: str | None) -> str:
         return f"{first} ({rules.text('; ')} {more})*" if more else first
 
     def written(self, calls: Collection[ToolCall]) -> str:
-        return "; ".join(f"{head(one.name, 'parameters')}{one.arguments or '{}'}}}"
+        return "; ".join(f"{head(one.name, given='parameters')}{one.arguments or '{}'}}}"
                          for one in calls)  # fmt: skip
 
 

@@ -1,8 +1,10 @@
 """Calls that are objects of JSON: one, or several in an array."""
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from llmrr.engines.calls import pythonic
 from llmrr.engines.calls.base import (
     DECODER,
     MORE,
@@ -19,6 +21,8 @@ from llmrr.engines.calls.bodies import Json
 from llmrr.types import Tool
 
 _ARGUMENTS: Final = ("arguments", "parameters", "args")
+_JSON = re.compile(r'\{\s*["}]')
+_PYTHON = re.compile(r"\{\s*'")
 
 
 def read(
@@ -41,17 +45,19 @@ def _call(
     else it is read when it is complete."""
     if text[at] != "{":
         return NONE
-    if head := _head(text, at):
-        if known and head.name not in tools:
-            return NONE
-        return Begun(head.name, head.at, Json(), head.id, InObject(rest))
-    end = closing(text, at)
-    if end is None:
-        return NONE if last else MORE
-    said = call_of(text[at:end])
-    if said is None or (known and said.name not in tools):
+    head = _head(text, at)
+    if head and known and head.name not in tools:
         return NONE
-    return Found((said,), end, rest=rest)
+    begun = head and Begun(head.name, head.at, Json(), head.id, InObject(rest))
+    if begun and _JSON.match(text, begun.end):
+        return begun
+    end = pythonic.ending(text, at) if _PYTHON.match(text, at) else closing(text, at)
+    if end is None:
+        return (begun or NONE) if last else MORE
+    said = call_of(text[at:end]) or pythonic.call_of(text[at:end])
+    if said is None:
+        return begun if begun and not known else NONE
+    return NONE if known and said.name not in tools else Found((said,), end, rest=rest)
 
 
 class _Head(NamedTuple):
@@ -75,7 +81,7 @@ def _head(text: str, at: int) -> _Head | None:
                 return None
             at = skip(text, at + 1)
             if key in _ARGUMENTS:
-                name, identifier = found.get("name"), found.get("id")
+                name, identifier = found.get("name", found.get("tool_name")), found.get("id")
                 if not (isinstance(name, str) and name and text[at] == "{"):
                     return None
                 return _Head(name, at, identifier if isinstance(identifier, str) else None)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from llmrr.engines.calls.akin import reader
 from llmrr.engines.calls.base import MORE, Begun, Body, Found, Reading, Rest, Said, Syntax
 from llmrr.engines.text import first, settled
 from llmrr.types import Tool
@@ -29,7 +30,8 @@ class Spoken(NamedTuple):
 
 class Parser:
     """Reads one answer; ``tools`` are those that there are, by name. However the text is cut into
-    pieces, the same comes of it. What never begins a call stays text; space around one is dropped,
+    pieces, the same comes of it. ``stray`` is what stands behind calls and is no text, as the end
+    of thoughts that a call cut short. What never begins a call stays text; space around one is dropped,
     and a call that is cut before its name is known: behind another one, and where its mark stands
     in an answer that was cut, which its finish reason says.
 
@@ -38,8 +40,11 @@ class Parser:
     was cut, and whoever makes a call reads its arguments before: so it is at OpenAI.
     """
 
-    def __init__(self, syntax: Syntax, tools: Mapping[str, Tool], *, opened: str = "") -> None:
-        self._syntax, self._tools = syntax, tools
+    def __init__(
+        self, syntax: Syntax, tools: Mapping[str, Tool], *, opened: str = "",
+        stray: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self._syntax, self._tools, self._stray = reader(syntax), tools, stray
         self._held = opened  # what the prompt began already
         self._said = False  # words
         self._trim = False  # a call has just been
@@ -88,7 +93,7 @@ class Parser:
                 self._held = ""
             self._spoken.texts.append(self._take(len(self._held) if last else self._safe()))
             return False
-        found = self._syntax.read(self._held[start:], self._tools, last=last)
+        found = self._read(self._held[start:], last=last)
         if found is MORE and not last:
             self._spoken.texts.append(self._take(self._spaced(start)))
             self._waits = True
@@ -102,6 +107,12 @@ class Parser:
         else:
             self._spoken.texts.append(self._take(start + 1))
         return True
+
+    def _read(self, text: str, *, last: bool) -> Reading:
+        for mark in self._stray if self._trim else ():
+            if text.startswith(mark):
+                return Found((), len(mark))
+        return self._syntax.read(text, self._tools, last=last)
 
     def _may_begin(self) -> bool:
         """Is what is held the beginning of what another call begins with, or the last one ends?"""
@@ -186,7 +197,7 @@ class Parser:
     def _leads(self) -> tuple[str, ...]:
         """What begins a call here and would not elsewhere."""
         if self._trim:
-            return self._syntax.following
+            return self._syntax.following + self._stray
         return () if self._said else self._syntax.leading
 
     def _safe(self) -> int:

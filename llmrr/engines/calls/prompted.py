@@ -56,7 +56,7 @@ class Prompted(Syntax):
         return Found(tuple(said), end) if said and known else NONE
 
     def call(self, rules: Rules, tool: Tool) -> str:
-        begin = rules.text(head(tool.name, "parameters"))
+        begin = rules.text(head(tool.name, given="parameters"))
         return f'{begin} {parameters(rules, tool)} {rules.text("}")}'
 
     def calls(self, rules: Rules, first: str, more: str | None) -> str:
@@ -66,7 +66,7 @@ class Prompted(Syntax):
         return f"({first} | {begin} {first} ({rules.text(', ')} {more})* {end})"
 
     def written(self, calls: Collection[ToolCall]) -> str:
-        said = [f"{head(one.name, 'parameters')}{one.arguments or '{}'}}}" for one in calls]
+        said = [f"{head(one.name, given='parameters')}{one.arguments or '{}'}}}" for one in calls]
         return said[0] if len(said) == 1 else f"```json\n[{', '.join(said)}]\n```"
 
 

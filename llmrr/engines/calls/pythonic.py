@@ -4,6 +4,7 @@ import ast
 import re
 from json import dumps
 
+from llmrr.engines.calls import base
 from llmrr.engines.calls.base import Said
 
 _STRUCTURE = re.compile(
@@ -45,10 +46,36 @@ def calls(text: str) -> list[Said] | None:
         return None
 
 
+class _Constants(ast.NodeTransformer):
+    """Takes the words of JSON for those of Python."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        words = {"true": True, "false": False, "null": None}
+        return ast.Constant(words[node.id]) if node.id in words else node
+
+
+def _constant(node: ast.expr) -> ast.expr:
+    found: ast.expr = _Constants().visit(node)
+    return found
+
+
+def call_of(text: str) -> Said | None:
+    """The call that an object is which is written as Python shows one; None for none.
+
+    >>> call_of("{'name': 'get', 'arguments': {'city': \"Paris\"}}")
+    Said(name='get', arguments='{"city": "Paris"}', id=None)
+    """
+    try:
+        value = ast.literal_eval(_constant(ast.parse(text, mode="eval").body))
+        return base.call_of(dumps(value, ensure_ascii=False, allow_nan=False))
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
 def _call(node: ast.expr) -> Said:
     if not isinstance(node, ast.Call) or node.args:
         raise ValueError
-    given = {one.arg: ast.literal_eval(one.value) for one in node.keywords}
+    given = {one.arg: ast.literal_eval(_constant(one.value)) for one in node.keywords}
     if None in given:
         raise ValueError
     try:

@@ -35,17 +35,17 @@ class Shape(NamedTuple):
     null: bool = False
 
 
-def shape_of(template: str, render: Try) -> Shape:
+def shape_of(render: Try) -> Shape:
     """What this template takes, found by trying. A template that writes an object as Python would,
     or the text of one as a string, takes the other."""
-    short = bool(re.search(r"length\s*[!=]=\s*9\b", template))
-    for several, null, objects in product((True, False), (False, True), (True, False)):
+    for several, null, objects, short in product((True, False), (False, True), (True, False),
+                                                 (False, True)):  # fmt: skip
         shape = Shape(True, True, objects, several, short, null)
         text = render(as_turns(_TRIED if several else _TRIED_ONE, shape), [function(_TOOL)])
         if text is not None and _keeps(text, several=several):
             return shape._replace(tools=_TOOL.name in text)
     text = render(as_turns(_TRIED[:1], Shape()), [function(_TOOL)])
-    return Shape(tools=text is not None and _TOOL.name in text, short_ids=short)
+    return Shape(tools=text is not None and _TOOL.name in text)
 
 
 def function(tool: Tool) -> dict[str, Any]:
@@ -180,10 +180,10 @@ _TOOL = Tool(
 )  # fmt: skip
 _TRIED = (
     Message("user", "zq question"),
-    Message("assistant", "", tool_calls=(ToolCall("zqfirst01", "zq_tool", '{"zq_key": "zq_one"}'),
-                                         ToolCall("zqsecond2", "zq_tool", '{"zq_key": "zq_two"}'))),
-    Message("tool", "zq_result_one", tool_call_id="zqfirst01"),
-    Message("tool", "zq_result_two", tool_call_id="zqsecond2"),
+    Message("assistant", "", tool_calls=(ToolCall("zq-1", "zq_tool", '{"zq_key": "zq_one"}'),
+                                         ToolCall("zq-2", "zq_tool", '{"zq_key": "zq_two"}'))),
+    Message("tool", "zq_result_one", tool_call_id="zq-1"),
+    Message("tool", "zq_result_two", tool_call_id="zq-2"),
 )  # fmt: skip
 
 _TRIED_ONE = (_TRIED[0], replace(_TRIED[1], tool_calls=_TRIED[1].tool_calls[:1]), _TRIED[2])
