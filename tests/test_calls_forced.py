@@ -95,7 +95,7 @@ def answers(
     streams = [
         model.generate(
             Request(messages=QUESTION, tools=tools, tool_choice=choice,
-                    sampling=Sampling(temperature=1.5, seed=seed, max_tokens=300, **sampling))
+                    sampling=Sampling(temperature=1.5, seed=seed, max_tokens=600, **sampling))
         )
         for seed in range(seeds)
     ]  # fmt: skip
@@ -316,7 +316,7 @@ def test_it_is_the_same_over_another_backend() -> None:
     model, _ = arithmetic(info=replace(INFO, context_length=4096))
     model.__dict__["template"] = Template(template_of(HERMES))
     request = Request(messages=QUESTION, tools=TOOLS, tool_choice="weather",
-                      sampling=Sampling(temperature=1.0, seed=2, max_tokens=300))  # fmt: skip
+                      sampling=Sampling(temperature=1.0, seed=2, max_tokens=600))  # fmt: skip
     chunks = list(model.generate(request))
     model.close()
     require_valid(calls_of(chunks))

@@ -24,8 +24,8 @@ def escaped(text: str) -> str:
 
 class Json:
     """An object of JSON as the model writes it, up to its last bracket, or to a mark that can only
-    stand behind it; nobody checks it, as nobody does at OpenAI. Control characters in its strings are escaped, for models write a line break as
-    it is."""
+    stand behind it; nobody checks it, as nobody does at OpenAI. Control characters in its strings
+    are escaped, for models write a line break as it is."""
 
     def __init__(self) -> None:
         self._depth = 0

@@ -19,8 +19,8 @@ from llmrr.types import Tool, ToolCall
 
 
 class Bracketed(Syntax):
-    """``open``, calls of Python in a list, or with ``lines`` one after the other, ``close``. JSON in
-    their place is read too, as these models write it when they are asked to."""
+    """``open``, calls of Python in a list, or with ``lines`` one after the other, ``close``. JSON
+    in their place is read too, as these models write it when they are asked to."""
 
     def __init__(
         self, name: str, *signs: tuple[str, ...], open: str, close: str, lines: bool = False
@@ -50,7 +50,9 @@ class Bracketed(Syntax):
     def call(self, rules: Rules, tool: Tool) -> str:
         schema = {**ANY_OBJECT, **tool.parameters}
         required = schema.get("required") or ()
-        shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+        shared: dict[str, object] = {
+            key: schema[key] for key in ("$defs", "definitions") if key in schema
+        }
         each = [
             f"{rules.text(f'{key}=')} {rules.json({**_mapping(about), **shared})}"
             for key, about in first_required(schema)
@@ -79,7 +81,8 @@ def _mapping(about: object) -> Mapping[str, object]:
 
 
 LFM_2 = Bracketed(
-    "lfm-2", ("<|tool_call_start|>",), ("<|tool_list_start|>",), ("<|im_start|>", "List of tools: ["),
+    "lfm-2", ("<|tool_call_start|>",), ("<|tool_list_start|>",),
+    ("<|im_start|>", "List of tools: ["),
     open="<|tool_call_start|>", close="<|tool_call_end|>",
 )  # fmt: skip
 OLMO_3 = Bracketed("olmo-3", ("<function_calls>",), open="<function_calls>",

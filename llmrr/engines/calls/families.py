@@ -16,6 +16,7 @@ from llmrr.engines.calls.markup import ELEMENTS, FUNCTION, SEED
 from llmrr.engines.calls.mistral import LISTED, NAMED
 from llmrr.engines.calls.prompted import PROMPTED
 from llmrr.engines.calls.tagged import (
+    APERTUS,
     APRIEL,
     COHERE,
     GIGACHAT,
@@ -32,8 +33,8 @@ from llmrr.engines.calls.tagged import (
 FAMILIES: Final[tuple[Syntax, ...]] = (
     HARMONY, FUNCTIONARY_3, FUNCTIONARY_2, NAMED, LISTED, FUNCTION_GEMMA, GEMMA_4, KIMI, SOLAR,
     DEEPSEEK_R1, DEEPSEEK_3, DEEPSEEK_32, DEEPSEEK_4, MINIMAX_2, MINICPM_5, NEMOTRON, COHERE,
-    GIGACHAT, GIGACHAT_3, INTERNLM, LFM_2, PHI_4, GRANITE, APRIEL, MINIMAX, PAIRS, SEED, ELEMENTS,
-    FUNCTION, HERMES, LLAMA, OLMO_3, PROMPTED,
+    APERTUS, GIGACHAT, GIGACHAT_3, INTERNLM, LFM_2, PHI_4, GRANITE, APRIEL, MINIMAX, PAIRS, SEED,
+    ELEMENTS, FUNCTION, HERMES, LLAMA, OLMO_3, PROMPTED,
 )  # fmt: skip
 
 # What a model of no family is told to write: it is the way that most models have seen.

@@ -1,7 +1,7 @@
 """Calls whose name and whose parameters are attributes of elements: MiniMax, DeepSeek since 3.2 and
 MiniCPM 5."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from llmrr.engines.calls.base import ANY_OBJECT, Syntax, members, value_of
@@ -29,8 +29,12 @@ class Invoke(Elements):
         begin = f'{self.tags.function}"{tool.name}">{self._line}'
         parts = [rules.text(begin) if self.open else rules.begin(begin)]
         for key, about in first_required(schema):
-            value = value_rule(rules, about, schema, "", self.tags.closed)
-            part = f"{rules.text(self._head(key, about))} {value} {rules.text(self._line)}"
+            each = " | ".join(
+                f"{rules.text(self._head(key, one))} "
+                + value_rule(rules, one, schema, "", self.tags.closed)
+                for one in (_parted(about) if self._typed else (about,))
+            )
+            part = f"({each}) {rules.text(self._line)}"
             parts.append(part if key in required else f"({part})?")
         return " ".join([*parts, rules.text(self.tags.end)])
 
@@ -63,6 +67,15 @@ class Invoke(Elements):
         is_string = "true" if words or "string" in kinds_of(known) else "false"
         kind = f' string="{is_string}"' if self._typed else ""
         return f'{self.tags.parameter}"{key}"{kind}>'
+
+
+def _parted(about: Any) -> Sequence[Any]:
+    """The schema; of one with strings among other words these and the others."""
+    words = (about.get("enum") or ()) if isinstance(about, Mapping) else ()
+    strings = [one for one in words if isinstance(one, str)]
+    others = [one for one in words if not isinstance(one, str)]
+    parts = (strings, others) if strings and others else ()
+    return [{**about, "enum": one} for one in parts] or [about]
 
 
 def _dsml(name: str, tag: str) -> Invoke:

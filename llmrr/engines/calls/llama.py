@@ -33,7 +33,7 @@ class Llama(Syntax):
     name = "llama-3"
     signs = (
         (_TAG,), (_START,), ('{"name": function name, "parameters":',),
-        ("[func_name1(params_name1=params_value1",),
+        ("<|start_header_id|>", "[func_name1(params_name1=params_value1"),
     )  # fmt: skip
     triggers = (_TAG, _START, "<function=")
     leading = ("{", "[")

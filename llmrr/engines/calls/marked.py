@@ -36,9 +36,9 @@ class Marked(Syntax):
         self.section, self.begin, self.end = section, begin, end
         self.written_name, self.fence = written_name, fence
         self.triggers, self.lead = (section[0], begin), section[0]
-        self.following = (end, section[1], *filter(None, (fence[1].strip(),)))
+        self.following = (end, *filter(None, (*section[1:], fence[1].strip())))
         separator = re.findall(r"<[^<>]+>", written_name)
-        self.marks = (*section, begin, end, *separator)
+        self.marks = (*filter(None, section), begin, end, *separator)
         opens, begins = (re.escape(one) for one in (section[0], begin))
         self._head = re.compile(f"(?:{opens}\\s*(?:{begins})?|{begins}){named}")
 
@@ -87,7 +87,7 @@ DEEPSEEK_3 = Marked(
     named=rf"(?P<name>[^\s<>{{]{{1,256}}){_SEP}", written_name=f"{{name}}{_SEP}",
 )  # fmt: skip
 SOLAR = Marked(
-    "solar", ("<|tool_call:args|>",), section=("<|tool_calls|>", "<|calls|>"),
+    "solar", ("<|tool_call:args|>",), section=("<|tool_calls|>", ""),  # ends with its turn
     begin="<|tool_call:begin|>", end="<|tool_call:end|>",
     named=r"[^<]{0,256}<\|tool_call:name\|>(?P<name>[^\s<>:{]{1,256})<\|tool_call:args\|>",
     written_name="functions.{name}:0<|tool_call:name|>{name}<|tool_call:args|>",

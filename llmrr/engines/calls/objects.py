@@ -45,18 +45,19 @@ def _call(
     else it is read when it is complete."""
     if text[at] != "{":
         return NONE
-    head = _head(text, at)
+    head = _head(text, at, tools)
     if head and known and head.name not in tools:
         return NONE
     begun = head and Begun(head.name, head.at, Json(), head.id, InObject(rest))
     if begun and _JSON.match(text, begun.end):
         return begun
+    broken = NONE if begun is None or known else begun
     end = pythonic.ending(text, at) if _PYTHON.match(text, at) else closing(text, at)
     if end is None:
-        return (begun or NONE) if last else MORE
+        return broken if last else MORE
     said = call_of(text[at:end]) or pythonic.call_of(text[at:end])
     if said is None:
-        return begun if begun and not known else NONE
+        return broken
     return NONE if known and said.name not in tools else Found((said,), end, rest=rest)
 
 
@@ -68,9 +69,10 @@ class _Head(NamedTuple):
     id: str | None
 
 
-def _head(text: str, at: int) -> _Head | None:
+def _head(text: str, at: int, tools: Mapping[str, Tool]) -> _Head | None:
     """The beginning of an object up to its arguments; None where it is not complete, or another
-    one: without a name in it, or with arguments that are no object."""
+    one: without a name in it, or with arguments that are no object. The name of a tool may be their
+    key."""
     found: dict[str, object] = {}
     try:
         at = skip(text, at + 1)
@@ -80,6 +82,8 @@ def _head(text: str, at: int) -> _Head | None:
             if text[at] != ":" or key in ("function", *found):
                 return None
             at = skip(text, at + 1)
+            if key in tools and not found and text[at] == "{":
+                return _Head(key, at, None)
             if key in _ARGUMENTS:
                 name, identifier = found.get("name", found.get("tool_name")), found.get("id")
                 if not (isinstance(name, str) and name and text[at] == "{"):

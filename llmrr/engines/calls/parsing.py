@@ -30,10 +30,10 @@ class Spoken(NamedTuple):
 
 class Parser:
     """Reads one answer; ``tools`` are those that there are, by name. However the text is cut into
-    pieces, the same comes of it. ``stray`` is what stands behind calls and is no text, as the end
-    of thoughts that a call cut short. What never begins a call stays text; space around one is dropped,
+    pieces, the same comes of it. What never begins a call stays text; space around one is dropped,
     and a call that is cut before its name is known: behind another one, and where its mark stands
-    in an answer that was cut, which its finish reason says.
+    in an answer that was cut, which its finish reason says. ``stray`` is what is no text behind a
+    call: the mark that ends thoughts, where a call has ended them already.
 
     A call that has begun stays one, whatever comes, as it was told already: one that is cut or
     broken has for arguments what the model wrote of them. The answer's finish reason says that it

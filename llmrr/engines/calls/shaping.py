@@ -14,6 +14,7 @@ from itertools import product
 from typing import Any, Final, NamedTuple
 
 from llmrr.engines.calls.base import ANY_OBJECT, Syntax
+from llmrr.engines.calls.recognizing import Turns
 from llmrr.engines.thinking import thought
 from llmrr.types import Message, Tool, ToolCall
 
@@ -46,6 +47,16 @@ def shape_of(render: Try) -> Shape:
             return shape._replace(tools=_TOOL.name in text)
     text = render(as_turns(_TRIED[:1], Shape()), [function(_TOOL)])
     return Shape(tools=text is not None and _TOOL.name in text)
+
+
+def tried_turns(shape: Shape, render: Try) -> Turns:
+    """What a template of this shape makes of a turn with a call, and of one with words."""
+    called, spoken = (
+        (render(as_turns(each, shape), [function(_TOOL)]) or "")
+        .partition(each[0].content)[2].partition(each[2].content)[0]
+        for each in (_TRIED_ONE, _SPOKEN)
+    )  # fmt: skip
+    return Turns(called, _TRIED[1].tool_calls[0], spoken, _SPOKEN[1].content)
 
 
 def function(tool: Tool) -> dict[str, Any]:
@@ -187,6 +198,7 @@ _TRIED = (
 )  # fmt: skip
 
 _TRIED_ONE = (_TRIED[0], replace(_TRIED[1], tool_calls=_TRIED[1].tool_calls[:1]), _TRIED[2])
+_SPOKEN = (_TRIED[0], Message("assistant", "zq words"), Message("user", "zq more"))
 
 
 def _keeps(text: str, *, several: bool) -> bool:
