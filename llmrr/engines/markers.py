@@ -60,7 +60,7 @@ FORMATS: tuple[tuple[str, Markers], ...] = (
     (
         "<|channel>thought",
         Markers(
-            ("<|channel>thought\n", "<|channel>thought"), ("<channel|>",),
+            ("<|channel>thought\n", "<|channel>thought", "<|channel>"), ("<channel|>",),
             around=("<channel|>",), again=True,
         ),
     ),

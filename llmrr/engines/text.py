@@ -106,14 +106,15 @@ class TextAssembler:
         said, text = "", self._held + text
         self._held = ""
         while found := first(text, self._watched):
-            said, mark, text = said + text[: found[0]], text[slice(*found)], text[found[1] :]
+            said, mark = said + text[: found[0]], text[slice(*found)]
             if mark in self._stop:
                 self.stopped, self.stop = True, mark
                 return said, "", True
-            if mark in self._again:
-                self._feed, self._trim = self._reason, True
-                more, thought, stopped = self._reason(text, last)
+            if mark in self._again:  # or a longer mark that begins like it
+                self._feed = self._begin
+                more, thought, stopped = self._begin(text[found[0] :], last)
                 return said + more, thought, stopped
+            text = text[found[1] :]
         keep = len(text) if last else settled(text, self._watched)
         self._held = text[keep:]
         return said + text[:keep], "", False

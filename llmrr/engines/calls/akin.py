@@ -1,9 +1,11 @@
-"""Calls behind ``<tool_call>``: models of one family write there what those of another do."""
+"""Calls behind ``<tool_call>``: models of one family write there what those of another do; and
+small ones begin with the object that belongs there."""
 
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
+from llmrr.engines.calls import objects
 from llmrr.engines.calls.base import MORE, NONE, Begun, Found, Reading, Syntax
 from llmrr.engines.calls.glm import PAIRS
 from llmrr.engines.calls.markup import ELEMENTS
@@ -16,18 +18,20 @@ _CLOSING: Final = ("</tool_call>", "</function>")
 
 
 class Akin(Syntax):
-    """Reads what a family writes, and behind the tag also what others write there, of tools that
-    there are."""
+    """Reads what a family writes, and of tools that there are also what others write behind the
+    tag, and an object without any where the answer begins."""
 
     def __init__(self, own: Syntax) -> None:
         self.name, self._own = own.name, own
         self.triggers = tuple(dict.fromkeys((*own.triggers, _TAG)))
-        self.leading = own.leading
+        self.leading = own.leading or ("{", "[")
         self.following = tuple(dict.fromkeys((*own.following, *_CLOSING)))
         self.closers = own.closers + "".join(one.closers for one in _FAMILIES)
         self.interrupts = own.interrupts
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
+        if text.startswith(("{", "[")) and not self._own.leading:
+            return objects.bare(text, 0, tools, last=last)
         found = NONE if self._is_other(text) else self._own.read(text, tools, last=last)
         if found is not NONE or not text.startswith((_TAG, *_CLOSING)):
             return found

@@ -1,10 +1,12 @@
 """The arguments of a call, read as they come: JSON as it stands, and values between tags."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from json import dumps
 from typing import Any, Final, NamedTuple
 
+from llmrr.engines.calls import pythonic
 from llmrr.engines.calls.base import Step, members, skip, value_of
 from llmrr.engines.calls.schemas import kinds_of
 from llmrr.types import Tool
@@ -155,15 +157,31 @@ def typed(value: str, schema: object) -> str:
     if isinstance(schema, Mapping) and value in (schema.get("enum") or ()):
         return dumps(value, ensure_ascii=False)
     kinds = kinds_of(schema)
-    word = {"True": "true", "False": "false", "None": "null"}.get(value.strip(), value.strip())
-    found = members(f'{{"": {word}}}')
-    if found is not None and list(found) == [""]:
-        kind = _KINDS[type(value_of(found[""]))]
-        if "string" not in kinds or kind in kinds - {"string"}:
-            return found[""]
+    for word in _readings(value.strip(), kinds):
+        found = members(f'{{"": {word}}}')
+        if found is not None and list(found) == [""]:
+            kind = _KINDS[type(value_of(found[""]))]
+            if "string" not in kinds or kind in kinds - {"string"}:
+                return found[""]
     return dumps(value, ensure_ascii=False)
 
 
+def _readings(value: str, kinds: AbstractSet[str]) -> Iterator[str]:
+    """The texts that are JSON if the value is any: also a word or an object of Python, and a number
+    with zeros in front."""
+    word = _WORDS.get(value if not kinds else value.lower(), value)
+    yield word
+    if kinds & {"integer", "number"} and (found := _PADDED.fullmatch(value)):
+        yield found[1].replace("+", "") + found[2]
+    if kinds & {"array", "object"} and (literal := pythonic.literal(value)) is not None:
+        yield literal
+
+
+_WORDS: Final[Mapping[str, str]] = {
+    "True": "true", "False": "false", "None": "null", "none": "null",
+    **{one: one for one in ("true", "false", "null")},
+}  # fmt: skip
+_PADDED = re.compile(r"([+-]?)0*(\d+(?:\.\d+)?)")
 _KINDS: Final[Mapping[type, str]] = {
     str: "string", int: "integer", float: "number", bool: "boolean", list: "array",
     dict: "object", type(None): "null",

@@ -22,8 +22,6 @@ from llmrr.types import Tool, ToolCall
 
 _TAG: Final = "<|python_tag|>"
 _START, _END = "<|python_start|>", "<|python_end|>"  # of Llama 4, for calls of any form
-# How an object begins that may be a call, without its spaces.
-_HEADS: Final = ('{"name":', '{"type":"function"', '{"function":', '{"parameters":', '{"id":')
 _INTERPRETERS: Final = ("python", "code_interpreter", "ipython")
 
 
@@ -52,7 +50,7 @@ class Llama(Syntax):
         if at == len(text):
             return NONE if last else MORE
         if text[at] == "{":
-            return bare_object(text, at, tools, last=last)
+            return objects.bare(text, at, tools, last=last)
         if text[at] == "[" or tagged:
             return self._python(text, at, tools, tagged=tagged, last=last)
         return NONE
@@ -96,16 +94,6 @@ class Llama(Syntax):
     def written(self, calls: Collection[ToolCall]) -> str:
         return "; ".join(f"{head(one.name, given='parameters')}{one.arguments or '{}'}}}"
                          for one in calls)  # fmt: skip
-
-
-def bare_object(
-    text: str, at: int, tools: Mapping[str, Tool], *, last: bool
-) -> Reading:
-    """The call that an object without any tag is; its tool must be one that there is."""
-    seen = re.sub(r"\s+", "", text[at : at + 200])
-    if not any(seen.startswith(one) or one.startswith(seen) for one in _HEADS):
-        return NONE
-    return objects.read(text, at, tools, known=True, last=last)
 
 
 def _may_list(text: str, tools: Mapping[str, Tool]) -> bool:

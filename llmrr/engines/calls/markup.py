@@ -92,10 +92,12 @@ class Parameters(Entries):
         return self._tags.may_open(self._tags.parameter, rest) or self.close.startswith(rest)
 
     def schema(self, key: str) -> object:
-        """That of the tool, unless the model itself says whether it is a string."""
-        if 'string="true"' in self._attributes:
-            return {"type": "string"}
+        """That of the tool, unless the model itself says whether it is a string; what the tool
+        does not have is one."""
         known = super().schema(key)
+        is_named = known is None and 'string="false"' not in self._attributes
+        if is_named or 'string="true"' in self._attributes:
+            return {"type": "string"}
         is_other = 'string="false"' in self._attributes and kinds_of(known) == {"string"}
         return {} if is_other else known
 

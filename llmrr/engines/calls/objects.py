@@ -21,6 +21,9 @@ from llmrr.engines.calls.bodies import Json
 from llmrr.types import Tool
 
 _ARGUMENTS: Final = ("arguments", "parameters", "args")
+# How an object begins that may be a call, without its spaces.
+_HEADS: Final = ('{"name":', '{"type":"function"', '{"function":', '{"parameters":',
+                 '{"arguments":', '{"id":')  # fmt: skip
 _JSON = re.compile(r'\{\s*["}]')
 _PYTHON = re.compile(r"\{\s*'")
 
@@ -36,6 +39,15 @@ def read(
     if at == len(text):
         return NONE if last else MORE
     return _call(text, at, tools, InArray(known), known=known, last=last)
+
+
+def bare(text: str, at: int, tools: Mapping[str, Tool], *, last: bool) -> Reading:
+    """The call that an object or an array without any tag is; its tool must be one that there is.
+    """
+    seen = re.sub(r"\s+", "", text[at : at + 200]).removeprefix("[")
+    if not any(seen.startswith(one) or one.startswith(seen) for one in _HEADS):
+        return NONE
+    return read(text, at, tools, known=True, last=last)
 
 
 def _call(

@@ -4,10 +4,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
-from llmrr.engines.calls import pythonic
+from llmrr.engines.calls import objects, pythonic
 from llmrr.engines.calls.base import MORE, NONE, Found, Reading, Said, Syntax
 from llmrr.engines.calls.grammar import Rules
-from llmrr.engines.calls.llama import bare_object
 from llmrr.engines.calls.tagged import head, listed_calls, parameters
 from llmrr.types import Tool, ToolCall
 
@@ -27,7 +26,7 @@ class Prompted(Syntax):
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         if text.startswith("{"):
-            return bare_object(text, 0, tools, last=last)
+            return objects.bare(text, 0, tools, last=last)
         if text.startswith("["):
             return self._list(text, tools, last=last)
         found = _FENCE.match(text)

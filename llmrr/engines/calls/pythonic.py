@@ -65,9 +65,19 @@ def call_of(text: str) -> Said | None:
     >>> call_of("{'name': 'get', 'arguments': {'city': \"Paris\"}}")
     Said(name='get', arguments='{"city": "Paris"}', id=None)
     """
+    written = literal(text)
+    return None if written is None else base.call_of(written)
+
+
+def literal(text: str) -> str | None:
+    """The JSON text of a value that is written as Python shows it; None for any other.
+
+    >>> literal("['a', True, null]"), literal("a + b")
+    ('["a", true, null]', None)
+    """
     try:
-        value = ast.literal_eval(_constant(ast.parse(text, mode="eval").body))
-        return base.call_of(dumps(value, ensure_ascii=False, allow_nan=False))
+        value = ast.literal_eval(_constant(ast.parse(text.strip(), mode="eval").body))
+        return dumps(value, ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
 
