@@ -126,8 +126,8 @@ class TextAssembler:
         bare = text.lstrip()
         space = len(text) - len(bare)
         if self._trim or space <= LEADING_SPACE:
-            marker = self._lead(text, bare)
-            if marker is not None and not last and self._may_grow(text, bare, marker):
+            marker = self._lead(text, bare, self._leads)
+            if marker is not None and not last and self._may_grow(text, bare, marker, self._leads):
                 self._held = text
                 return NOTHING
             if marker:
@@ -138,25 +138,30 @@ class TextAssembler:
         self._feed = self._answer
         return self._answer(bare if self._trim else text, last)
 
-    def _lead(self, text: str, bare: str) -> str | None:
+    def _lead(self, text: str, bare: str, leads: tuple[str, ...]) -> str | None:
         """The marker that stands here, "" if one may yet come, None if none can."""
-        for marker in self._leads:
+        for marker in leads:
             if bare.startswith(marker) or text.startswith(marker):
                 return marker
-        if any(marker.startswith((bare, text)) for marker in self._leads):
+        if any(marker.startswith((bare, text)) for marker in leads):
             return ""
         return None
 
-    def _may_grow(self, text: str, bare: str, marker: str) -> bool:
+    def _may_grow(self, text: str, bare: str, marker: str, leads: tuple[str, ...]) -> bool:
         """Could a longer marker than the one that is complete still come?"""
         return any(
-            len(other) > len(marker) and other.startswith((bare, text)) for other in self._leads
+            len(other) > len(marker) and other.startswith((bare, text)) for other in leads
         )
 
     def _reason(self, text: str, last: bool) -> Pieces:
         text = self._held + text
         if self._trim:
             text = text.lstrip()
+            mark = self._lead(text, text, self._opens)  # once more: some prompts begin it already
+            if mark is not None and not last and self._may_grow(text, text, mark, self._opens):
+                self._held = text
+                return NOTHING
+            text = text.removeprefix(mark or "").lstrip() if mark else text
             self._trim = not text
         found = first(text, self._close)
         call = self._called(text[: found[0]] if found else text, last or found is not None)

@@ -1,6 +1,8 @@
 """Calls that are Python between two marks: LFM 2, and Olmo 3 with one in each line."""
 
+import re
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from llmrr.engines.calls import objects, pythonic
 from llmrr.engines.calls.base import (
@@ -16,6 +18,9 @@ from llmrr.engines.calls.base import (
 from llmrr.engines.calls.grammar import Rules, listed
 from llmrr.engines.calls.markup import first_required
 from llmrr.types import Tool, ToolCall
+
+_NAME = re.compile(r"[^\W\d][\w.]{0,256}\(")
+_PARTIAL = re.compile(r"([^\W\d][\w.]{0,256})?")
 
 
 class Bracketed(Syntax):
@@ -35,17 +40,10 @@ class Bracketed(Syntax):
         if text.startswith(self.close):  # of the call before
             return Found((), len(self.close))
         at = skip(text, len(self.open))
-        bare = text[at:].removeprefix("[").lstrip()
-        if bare.startswith("{"):
+        inside = skip(text, at + 1) if text.startswith("[", at) else at
+        if text.startswith("{", inside):
             return objects.read(text, at, tools, known=False, last=last)
-        if bare and not (bare[0].isalpha() or bare[0] == "_"):
-            return NONE
-        end = text.find(self.close, at)
-        if end < 0 and not last:
-            return MORE
-        whole = text[at : end if end >= 0 else len(text)]
-        said = pythonic.calls(f"[{','.join(whole.splitlines())}]" if self._lines else whole)
-        return Found(tuple(said), at + len(whole)) if said else NONE
+        return _call(text, inside, last=last)
 
     def call(self, rules: Rules, tool: Tool) -> str:
         schema = {**ANY_OBJECT, **tool.parameters}
@@ -74,6 +72,32 @@ class Bracketed(Syntax):
         if self._lines:
             return "\n".join([self.open, *said, self.close])
         return f"{self.open}[{', '.join(said)}]{self.close}"
+
+
+def _call(text: str, at: int, *, last: bool) -> Reading:
+    found = _NAME.match(text, at)
+    end = pythonic.ending(text, found.end() - 1) if found else None
+    if end is None:
+        begins = found or _PARTIAL.fullmatch(text, at)
+        return MORE if begins and not last else NONE
+    said = pythonic.calls(text[at:end])
+    return Found(tuple(said), end, rest=_Next()) if said else NONE
+
+
+class _Next(NamedTuple):
+    """Behind a call, in the list."""
+
+    def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
+        """The next one, or the end of the list."""
+        at = skip(text, 0)
+        at = skip(text, at + 1) if text.startswith(",", at) else at
+        if text.startswith("]", at):
+            return Found((), at + 1)
+        if at == len(text):
+            return Found((), at) if last else MORE
+        found = _call(text, at, last=last)
+        begun = _PARTIAL.fullmatch(text, at) or _NAME.match(text, at)
+        return Found((), len(text)) if found is NONE and last and begun else found
 
 
 def _mapping(about: object) -> Mapping[str, object]:
