@@ -339,6 +339,13 @@ def test_letter_by_letter(case: Case) -> None:
     assert heard(case, [*case.written]) == heard(case, [case.written])
 
 
+@named
+def test_one_cut_anywhere(case: Case) -> None:
+    whole = heard(case, [case.written])
+    for at in range(1, len(case.written)):
+        assert heard(case, [case.written[:at], case.written[at:]]) == whole
+
+
 @given(st.sampled_from(list(CASES.values())), st.lists(st.integers(0, 400), max_size=8))
 def test_any_cut_gives_the_same(case: Case, cuts: list[int]) -> None:
     places = sorted({0, *(one % (len(case.written) + 1) for one in cuts), len(case.written)})

@@ -151,7 +151,7 @@ class Writer:
 
     def _needed(self, piece: bytes) -> bool:
         text = piece.decode(errors="replace")
-        return self._markers.needs(text) or bool(self._offer and self._offer.syntax.needs(text))
+        return self._markers.needs(text) or bool(self._offer and self._offer.needs(text))
 
     def _name(self, token: int) -> str:
         return self._vocabulary.piece(token).decode(errors="replace")

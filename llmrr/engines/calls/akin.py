@@ -27,6 +27,7 @@ class Akin(Syntax):
         self.leading = own.leading or ("{", "[")
         self.following = tuple(dict.fromkeys((*own.following, *_CLOSING)))
         self.closers = own.closers + "".join(one.closers for one in _FAMILIES)
+        self.marks = (*own.marks, _TAG, *_CLOSING)
         self.interrupts = own.interrupts
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:

@@ -67,7 +67,7 @@ class Harmony(Syntax):
 
     def _call(self, name: str, text: str, at: int, *, last: bool) -> Reading:
         at = skip(text, at)
-        if at == len(text):
+        if "<|call|".startswith(text[at:]):
             return NONE if last else MORE
         if text.startswith("<|call|>", at):
             return Found((Said(name, "{}"),), at)

@@ -50,9 +50,10 @@ class Marked(Syntax):
         if not found:
             return MORE if not last and len(text) < _LONGEST and "{" not in text else NONE
         at = skip(text, found.end())
-        if at == len(text):
+        ends = (self.end, self.fence[1].strip() or self.end)
+        if any(one != text[at:] and one.startswith(text[at:]) for one in ends):
             return NONE if last else MORE
-        if text.startswith((self.end, self.fence[1].strip() or self.end), at):
+        if text.startswith(ends, at):
             return Found((Said(found["name"], "{}"),), at)
         return Begun(found["name"], at, Json()) if text[at] == "{" else NONE
 

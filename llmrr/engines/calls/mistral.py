@@ -41,7 +41,7 @@ class Listed(Syntax):
         at = skip(text, len(_TAG) if tagged else 0)
         while text.startswith(_TAG, at):  # some write it twice
             at = skip(text, at + len(_TAG))
-        if at == len(text):
+        if _TAG.startswith(text[at:]):
             return NONE if last else MORE
         if text[at] not in "[{":
             return _named(text, at, tools, last=last)

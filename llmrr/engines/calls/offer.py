@@ -38,6 +38,10 @@ class Offer:
         """What reads one answer; ``stray`` is dropped behind calls."""
         return Parser(self.syntax, self.by_name, opened=self.opened, stray=stray)
 
+    def needs(self, token: str) -> bool:
+        """Must this control token reach what reads the calls?"""
+        return reader(self.syntax).needs(token)
+
     @property
     def interrupting(self) -> tuple[str, ...]:
         """What begins the calls that end a block of reasoning which is not closed."""

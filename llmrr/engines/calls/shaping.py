@@ -186,8 +186,8 @@ def _one_by_one(messages: Sequence[Message]) -> list[Message]:
 # A conversation with words that occur in no template.
 _TOOL = Tool(
     "zq_offered", "zq about",
-    {"type": "object", "properties": {"zq_key": {"type": "string", "description": "zq key"}},
-     "required": ["zq_key"]},
+    {"type": "object", "required": ["zq_key"], "properties": {
+        "zq_key": {"type": "string", "description": "zq key"}, "zq_other": {"type": "integer"}}},
 )  # fmt: skip
 _TRIED = (
     Message("user", "zq question"),
