@@ -358,7 +358,7 @@ WHOLE = {
     "hermes: the name last", "hermes: arguments as text, and a line break in them",
     "llama 3: built in", "llama 3: a list of calls", "gemma 3: fenced", "gemma 3: code",
     "gemma 3: two lines of code", "gemma 3: a list", "lfm 2", "olmo 3", "hermes: Python's quotes",
-    "llama 4: behind its tag", "mistral: arguments as text",
+    "llama 4: behind its tag", "llama 4: words around its tag", "mistral: arguments as text",
 }
 EARLY = {name: one for name, one in CASES.items() if PARIS in one.calls and name not in WHOLE}
 
@@ -487,6 +487,12 @@ def test_what_is_told_of_a_beginning_is_never_taken_back(case: Case) -> None:
         for one, (name, arguments) in zip(cut, told.values(), strict=False):
             assert one.name == name
             assert one.arguments.startswith(arguments)
+
+
+def test_an_object_that_names_no_tool_is_told_as_it_comes() -> None:
+    parser = Parser(HERMES, TOOLS)
+    said = [parser.push(letter).text for letter in '{"name": "Anna", "age": 3']
+    assert "".join(said) == '{"name": "Anna", "age": 3'
 
 
 def test_control_characters_in_strings_are_escaped() -> None:

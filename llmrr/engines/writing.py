@@ -46,8 +46,8 @@ class Writer:
         self._mask = constraint.new() if constraint and not constraint.lazy else None
         self._later = constraint if constraint and constraint.lazy else None
         offer = self._offer = prompt.offer
-        # What is held to calls from the end of its thoughts on must end them itself.
-        calls = offer if offer and not offer.constrains else None
+        # What is held to a grammar from the end of its thoughts on must end them itself.
+        calls = offer if constraint is None or constraint.lazy else None
         self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened, calls)
         self._parser = offer.parser(prompt.markers.close) if offer else None
         self._answer = self._reasoning = ""  # what is not yet told

@@ -35,7 +35,7 @@ class Llama(Syntax):
     )  # fmt: skip
     triggers = (_TAG, _START, "<function=")
     leading = ("{", "[")
-    following = ("{", ";", "[", _END, *FUNCTION.following)
+    following = ("{", ";", ",", "[", _END, *FUNCTION.following)
     closers = "{}])>\":,"
     marks = (_TAG, _START, _END)
 
@@ -44,7 +44,7 @@ class Llama(Syntax):
             return FUNCTION.read(text, tools, last=last)
         if text.startswith(_END):
             return Found((), len(_END))
-        before = next((one for one in (_TAG, _START, ";") if text.startswith(one)), "")
+        before = next((one for one in (_TAG, _START, ";", ",") if text.startswith(one)), "")
         tagged = before == _TAG
         at = skip(text, len(before))
         if at == len(text):

@@ -24,6 +24,7 @@ _ARGUMENTS: Final = ("arguments", "parameters", "args")
 # How an object begins that may be a call, without its spaces.
 _HEADS: Final = ('{"name":', '{"type":"function"', '{"function":', '{"parameters":',
                  '{"arguments":', '{"id":')  # fmt: skip
+_NAMED = re.compile(r'\{\s*"(?:tool_)?name"\s*:\s*"([^"\\]*)"')
 _JSON = re.compile(r'\{\s*["}]')
 _PYTHON = re.compile(r"\{\s*'")
 
@@ -56,6 +57,9 @@ def _call(
     """A call. It has begun with its arguments, where its name stands before them, as nearly always;
     else it is read when it is complete."""
     if text[at] != "{":
+        return NONE
+    named = _NAMED.match(text, at)
+    if known and named and named[1] not in tools:
         return NONE
     head = _head(text, at, tools)
     if head and known and head.name not in tools:

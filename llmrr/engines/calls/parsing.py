@@ -30,10 +30,11 @@ class Spoken(NamedTuple):
 
 class Parser:
     """Reads one answer; ``tools`` are those that there are, by name. However the text is cut into
-    pieces, the same comes of it. What never begins a call stays text; space around one is dropped,
-    and a call that is cut before its name is known: behind another one, and where its mark stands
-    in an answer that was cut, which its finish reason says. ``stray`` is what is no text behind a
-    call: the mark that ends thoughts, where a call has ended them already.
+    pieces, the same comes of it. What never begins a call stays text; space before one is dropped,
+    and behind one unless words stood before it; so is a call that is cut before its name is known:
+    behind another one, and where its mark stands in an answer that was cut, which its finish reason
+    says. ``stray`` is what is no text behind a call: the mark that ends thoughts, where a call has
+    ended them already.
 
     A call that has begun stays one, whatever comes, as it was told already: one that is cut or
     broken has for arguments what the model wrote of them. The answer's finish reason says that it
@@ -178,7 +179,7 @@ class Parser:
     def _take(self, length: int) -> str:
         """So much of what is held, as words."""
         text, self._held = self._held[:length], self._held[length:]
-        if self._trim:
+        if self._trim and not (self._said and text.strip()):  # words on both sides stay apart
             text = text.lstrip()
         if text.strip():
             self._said, self._trim = True, False

@@ -39,14 +39,14 @@ class Tagged(Syntax):
         self.open, self.close, self.space, self.listed = open, close, space, listed
         self.triggers, self.lead = (open, *filter(None, (other,))), open
         # One tag may hold several calls; what closes it is no text.
-        self.following = ("{", "[", close) if close else ("{", "[")
+        self.following = ("{", "[", ",", *filter(None, (close,)))
         self.marks = (open, close) if close else (open,)
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         if self.close and text.startswith(self.close):  # of the call before
             return Found((), len(self.close))
-        tag = next(filter(text.startswith, self.triggers), "")
-        tagged, at = bool(tag), skip(text, len(tag))
+        tag = next(filter(text.startswith, (*self.triggers, ",")), "")
+        tagged, at = tag not in ("", ","), skip(text, len(tag))
         if at == len(text):
             return NONE if last else MORE
         return objects.read(text, at, tools, known=not tagged, last=last)
