@@ -37,6 +37,12 @@ SINGLE = NATIVE.replace(
     "{% if m.tool_calls and m.tool_calls | length > 1 %}{{ raise_exception('one at once') }}"
     "{% elif m.tool_calls %}",
 )
+NAMED = NATIVE.replace(
+    '<tool_call>{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}'
+    "</tool_call>",
+    "<|tool_call_begin|>{{ c.id }}<|tool_call_argument_begin|>{{ c.function.arguments | tojson }}"
+    "<|tool_call_end|>",
+).replace("{% else %}{{ m.content }}", "{% else %}{{ m.tool_call_id }}={{ m.content }}")
 NULL = NATIVE.replace("{% if m.tool_calls %}", "{% if m.content is none %}")
 SHORT = NATIVE.replace(
     "{% if m.tool_calls %}",
@@ -53,6 +59,7 @@ SHORT = NATIVE.replace(
         (SINGLE, Shape(True, True, several=False)),
         (NULL, Shape(True, True, null=True)),
         (SHORT, Shape(True, True, short_ids=True)),
+        (NAMED, Shape(True, True, named_ids=True)),
         (CHATML, Shape()),
         (CHATML + "{{ tools | tojson }}", Shape(tools=True)),
     ],
@@ -83,6 +90,15 @@ def test_an_id_becomes_the_same_nine_letters_everywhere() -> None:
     called = first.split("[assistant]")[1][:9]
     assert called.isalnum()
     assert f"[tool]{called}snowfall" in first
+
+
+def test_an_id_that_stands_for_a_name_holds_it() -> None:
+    """As that of Kimi K2.5, which numbers the calls of a conversation."""
+    prompt = Template(NAMED).prompt(TALK, tools=[TOOL]).text
+    for number, city in enumerate(("Oslo", "Bergen")):
+        begun = f"<|tool_call_begin|>functions.get_weather:{number}<|tool_call_argument_begin|>"
+        assert f'{begun}{{"city": "{city}"}}' in prompt
+    assert "functions.get_weather:1=drizzle" in prompt
 
 
 def test_a_template_without_tools_is_told_in_words() -> None:

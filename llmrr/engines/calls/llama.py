@@ -44,6 +44,10 @@ class Llama(Syntax):
             return FUNCTION.read(text, tools, last=last)
         if text.startswith(_END):
             return Found((), len(_END))
+        if text.startswith(_START) and _END.startswith(text[len(_START) :]) and not last:
+            return MORE
+        if text.startswith(_START + _END):  # some write both before an object
+            return Found((), len(_START + _END))
         before = next((one for one in (_TAG, _START, ";", ",") if text.startswith(one)), "")
         tagged = before == _TAG
         at = skip(text, len(before))

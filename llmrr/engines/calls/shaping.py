@@ -7,7 +7,7 @@ short conversation, and what it drops or refuses it is not given.
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import product
@@ -25,7 +25,8 @@ Try = Callable[[list[Turn], list[Turn]], str | None]
 
 class Shape(NamedTuple):
     """What a chat template takes: tools, calls with their results, arguments as objects, several
-    calls in one turn; whether ids must have nine letters, and a turn without words None for them.
+    calls in one turn; whether ids must have nine letters or name their tools, and a turn without
+    words None for them.
     """
 
     tools: bool = False
@@ -34,14 +35,16 @@ class Shape(NamedTuple):
     several: bool = True
     short_ids: bool = False
     null: bool = False
+    named_ids: bool = False
 
 
 def shape_of(render: Try) -> Shape:
     """What this template takes, found by trying. A template that writes an object as Python would,
     or the text of one as a string, takes the other."""
-    for several, null, objects, short in product((True, False), (False, True), (True, False),
-                                                 (False, True)):  # fmt: skip
-        shape = Shape(True, True, objects, several, short, null)
+    ids = ((False, False), (True, False), (False, True))
+    for several, null, objects, (short, named) in product((True, False), (False, True),
+                                                          (True, False), ids):  # fmt: skip
+        shape = Shape(True, True, objects, several, short, null, named)
         text = render(as_turns(_TRIED if several else _TRIED_ONE, shape), [function(_TOOL)])
         if text is not None and _keeps(text, several=several):
             return shape._replace(tools=_TOOL.name in text)
@@ -71,9 +74,20 @@ def function(tool: Tool) -> dict[str, Any]:
 
 def as_turns(messages: Sequence[Message], shape: Shape) -> list[Turn]:
     """The messages as values for a template of this shape."""
-    names = {call.id: call.name for one in messages for call in one.tool_calls}
+    calls = {call.id: call.name for one in messages for call in one.tool_calls}
+    known = {
+        identifier: _Known(name, _id(identifier, f"functions.{name}:{number}", shape))
+        for number, (identifier, name) in enumerate(calls.items())
+    }
     found = messages if shape.several else _one_by_one(messages)
-    return [_turn(one, names, shape) for one in found]
+    return [_turn(one, known, shape) for one in found]
+
+
+class _Known(NamedTuple):
+    """The name of the tool that was called with an id, and that id as a template takes it."""
+
+    name: str
+    id: str
 
 
 def explained(messages: Sequence[Message], tools: Sequence[Tool], syntax: Syntax) -> list[Message]:
@@ -127,33 +141,36 @@ def _is_result(message: Message) -> bool:
     return message.role == "user" and message.content.startswith("<tool_response>")
 
 
-def _turn(message: Message, names: dict[str, str], shape: Shape) -> Turn:
+def _turn(message: Message, known: Mapping[str, _Known], shape: Shape) -> Turn:
     turn: Turn = {"role": message.role, "content": message.content, **thought(message)}
     if message.tool_calls:
         if shape.null and not message.content:
             turn["content"] = None
-        turn["tool_calls"] = [_call(one, shape) for one in message.tool_calls]
+        turn["tool_calls"] = [_call(one, known, shape) for one in message.tool_calls]
     if message.role == "tool":
         identifier = message.tool_call_id or ""
-        turn["tool_call_id"] = _id(identifier, shape)
-        turn["name"] = message.name or names.get(identifier, "")
+        call = known.get(identifier) or _Known("", _id(identifier, identifier, shape))
+        turn["tool_call_id"] = call.id
+        turn["name"] = message.name or call.name
     return turn
 
 
-def _call(call: ToolCall, shape: Shape) -> dict[str, Any]:
+def _call(call: ToolCall, known: Mapping[str, _Known], shape: Shape) -> dict[str, Any]:
     given: Any = call.arguments or "{}"
     if shape.objects:
         with suppress(ValueError, RecursionError):  # what a model wrote once it is shown again
             given = json.loads(given)
     about = {"name": call.name, "arguments": given}
-    return {"id": _id(call.id, shape), "type": "function", "function": about}
+    return {"id": known[call.id].id, "type": "function", "function": about}
 
 
 _LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def _id(identifier: str, shape: Shape) -> str:
+def _id(identifier: str, named: str, shape: Shape) -> str:
     """The same id always becomes the same, so that a prompt begins as the one before it did."""
+    if shape.named_ids:
+        return named
     if not shape.short_ids or re.fullmatch(r"[0-9A-Za-z]{9}", identifier):
         return identifier
     import hashlib
@@ -205,4 +222,7 @@ def _keeps(text: str, *, several: bool) -> bool:
     """Is all of the conversation there, its arguments as a model should write them?"""
     wanted = ["zq_one", "zq_result_one", *(["zq_two", "zq_result_two"] if several else [])]
     wrong = ("'zq_one'", '\\"zq_one')
-    return all(one in text for one in wanted) and not any(one in text for one in wrong)
+    is_named = "zq_tool" in text.partition("zq_result_one")[0]
+    return is_named and all(one in text for one in wanted) and not any(
+        one in text for one in wrong
+    )  # fmt: skip
