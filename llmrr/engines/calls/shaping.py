@@ -222,7 +222,8 @@ def _keeps(text: str, *, several: bool) -> bool:
     """Is all of the conversation there, its arguments as a model should write them?"""
     wanted = ["zq_one", "zq_result_one", *(["zq_two", "zq_result_two"] if several else [])]
     wrong = ("'zq_one'", '\\"zq_one')
-    is_named = "zq_tool" in text.partition("zq_result_one")[0]
+    # The name also stands where a result is: only before is it that of the call.
+    is_named = "zq_tool" in text.partition("zq_two" if several else "zq_result_one")[0]
     return is_named and all(one in text for one in wanted) and not any(
         one in text for one in wrong
     )  # fmt: skip
