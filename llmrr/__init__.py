@@ -5,7 +5,7 @@
 The names are imported when they are first used, so that ``import llmrr`` costs nothing.
 """
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 __all__ = [
     "Image", "InvalidRequest", "LlmrrError", "MemoryMonitor", "MemoryUse", "Message",
     "MetricsCollector", "ModelConverter", "PromptTemplate", "Request", "Result", "Router",

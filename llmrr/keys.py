@@ -183,22 +183,13 @@ def _parsed(path: Path, content: bytes) -> Mapping[str, str | None]:
 
 def _write(entries: Mapping[str, str | None]) -> None:
     import json
-    import secrets
 
-    path = _file()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    from llmrr.journal import files
+
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as out:
-            out.write(json.dumps(entries, indent=1) + "\n")
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(path)
+        files.replace(_file(), f"{json.dumps(entries, indent=1)}\n".encode(), like=None)
     except OSError as error:
-        error.filename = error.filename or str(path)
         raise by_system(error) or error from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -213,6 +213,21 @@ class Router:
         self._host.backends.watch()
         return self
 
+    def gather_runs(self) -> "Router":
+        """Write down runs that end together in one go, perhaps a moment after their answers: for
+        who answers many, and waits until it is done ``when_recorded``."""
+        self._host.gathers = True
+        return self
+
+    def when_recorded(self, then: Callable[[], None]) -> None:
+        """Do something once all runs that have ended are written down: at once, or on the thread
+        that is writing."""
+        self._host.record.when_written(then)
+
+    def flush(self) -> None:
+        """Wait until all runs that have ended are written down."""
+        self._host.record.flush()
+
     def for_others(self) -> "Router":
         """Write down of what is asked no words, unless ``[serve] log_requests`` wants them: they
         are those of others."""

@@ -29,21 +29,10 @@ class UnusualText(ValueError):
 _NOTHING = Edit(0, 0, "")
 
 
-def with_value(text: str, key: str, value: object) -> str:
-    """The text with one plain setting, by its dotted key, replaced, added to its table or, for
-    None, taken out. Raises ``TOMLDecodeError`` for a text that is none, ``UnusualText``.
-
-    >>> print(with_value("a = 1  # why\\n[t]\\nb = 2\\n", "a", 3), end="")
-    a = 3  # why
-    [t]
-    b = 2
-    """
-    return with_values(text, [(tuple(key.split(".")), value)])
-
-
 def with_values(text: str, changes: Sequence[tuple[Place, object]]) -> str:
     """The text with several values changed, one after the other; None takes one out, and a table
-    for the index behind the last of an array adds one. Raises what ``with_value`` does.
+    for the index behind the last of an array adds one. Raises
+    ``TOMLDecodeError`` for a text that is none, ``UnusualText``.
 
     >>> text = "models = [{ name = 'a' }]\\n"
     >>> with_values(text, [(("models", 0, "weight"), 0.5), (("models", 1), {"name": "b"})])
@@ -71,7 +60,7 @@ def with_values(text: str, changes: Sequence[tuple[Place, object]]) -> str:
 
 def with_tables(text: str, family: str, written: str) -> str:
     """The text with whole tables, as they are written, with comments, behind the last of their
-    family (``[[models]]``, ``[templates.…]``), or at the end. Raises what ``with_value`` does.
+    family (``[[models]]``, ``[templates.…]``), or at the end. Raises what ``with_values`` does.
 
     >>> print(with_tables("[[a]]\\nb = 1\\n[c]\\n", "a", "# why\\n[[a]]\\nb = 2\\n"), end="")
     [[a]]

@@ -17,10 +17,10 @@ from openai_servers import OpenAIServer
 from provider_servers import KEY, MODEL
 from terminal import Typed
 
-from llmrr import config, database, spending, stats, summaries, trust
+from llmrr import config, spending, stats, summaries, trust
 from llmrr.choosing import recording
 from llmrr.choosing.purse import Purse
-from llmrr.database import open_database
+from llmrr.database import open_database, schema
 from llmrr.errors import BadConfig, LlmrrError, OverBudget
 from llmrr.router import Router
 from llmrr.routing import Candidate, Needs, State, route
@@ -428,9 +428,9 @@ def test_retention_leaves_the_month_that_a_budget_counts() -> None:
 
 def test_tokens_of_before_are_counted_when_the_database_is_brought_up(tmp_path: Path) -> None:
     place = tmp_path / "old.db"
-    steps = next(at for at, one in enumerate(database.STEPS) if "cost REAL" in one[0])
+    steps = next(at for at, one in enumerate(schema.STEPS) if "cost REAL" in one[0])
     with closing(sqlite3.connect(place)) as old:
-        for step in database.STEPS[:steps]:
+        for step in schema.STEPS[:steps]:
             for statement in step:
                 old.execute(statement)
         old.execute(f"PRAGMA user_version = {steps}")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from llmrr import database, paths
+from llmrr.database import checked, schema
 from llmrr.errors import DamagedFile, DoesNotFit, LlmrrError, Unsupported
 
 
@@ -27,7 +28,7 @@ def test_a_new_one_is_private_and_write_ahead() -> None:
     assert stat.S_IMODE(paths.data_dir().stat().st_mode) == 0o700
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA busy_timeout").fetchone() == (5000,)
-    assert connection.execute("PRAGMA user_version").fetchone() == (len(database.STEPS),)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.STEPS),)
     connection.close()
 
 
@@ -47,7 +48,7 @@ def test_steps_run_once_each_from_where_the_file_is(
 ) -> None:
     path = tmp_path / "db"
     database.open_database(path).close()
-    steps = (*database.STEPS, ("CREATE TABLE added (x)", "INSERT INTO added VALUES (1)"))
+    steps = (*schema.STEPS, ("CREATE TABLE added (x)", "INSERT INTO added VALUES (1)"))
     monkeypatch.setattr(database, "STEPS", steps)
     for _ in range(2):
         connection = database.open_database(path)
@@ -60,7 +61,7 @@ def test_a_step_that_fails_leaves_nothing_of_itself(
 ) -> None:
     path = tmp_path / "db"
     database.open_database(path).close()
-    before = database.STEPS
+    before = schema.STEPS
     monkeypatch.setattr(database, "STEPS", (*before, ("CREATE TABLE half (x)", "NONSENSE")))
     with pytest.raises(LlmrrError):
         database.open_database(path)
@@ -230,13 +231,13 @@ def test_a_checked_file_is_known_until_it_changes(tmp_path: Path) -> None:
     model = tmp_path / "m.gguf"
     model.write_bytes(b"GGUF")
     seen = model.stat()
-    assert database.was_checked(connection, model, seen, by="x 1") is None
-    database.remember_checked(connection, model, seen, by="x 1", verdict="good")
-    assert database.was_checked(connection, model, model.stat(), by="x 1") == "good"
-    assert database.was_checked(connection, model, model.stat(), by="x 2") is None
+    assert checked.verdict(connection, model, seen, by="x 1") is None
+    checked.record(connection, model, seen, by="x 1", found="good")
+    assert checked.verdict(connection, model, model.stat(), by="x 1") == "good"
+    assert checked.verdict(connection, model, model.stat(), by="x 2") is None
     link = tmp_path / "link"
     link.symlink_to(model)
-    assert database.was_checked(connection, link, link.stat(), by="x 1") == "good"
+    assert checked.verdict(connection, link, link.stat(), by="x 1") == "good"
     os.utime(model, ns=(1, 1))
-    assert database.was_checked(connection, model, model.stat(), by="x 1") is None
+    assert checked.verdict(connection, model, model.stat(), by="x 1") is None
     connection.close()

@@ -11,6 +11,7 @@ import pytest
 
 from llmrr import journal, paths
 from llmrr.errors import DoesNotFit, LlmrrError, NotFound
+from llmrr.journal import locking
 
 OLD, NEW = "old content\n" * 50, "new content\n" * 70
 
@@ -259,7 +260,7 @@ def test_only_one_process_changes_files_at_a_time(
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    monkeypatch.setattr(journal, "LOCK_S", 0.05)
+    monkeypatch.setattr(locking, "LOCK_S", 0.05)
     with pytest.raises(LlmrrError, match="another llmrr"), journal.change("x") as change:
         change.write(tmp_path / "a", NEW)
     holder.communicate("go\n", timeout=30)

@@ -36,10 +36,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ABOVE_ALL = {"__init__", "__main__"}
-FOLDERS = {"kinds", "settings", "tomlfile", "config", "formats", "engines", "hardware", "hub",
-           "store", "routing", "evaluate", "convert", "catalogue", "choosing", "bench", "optimize",
-           "batch", "pool", "warm", "migrate", "protocols", "server", "cli",
-           "builtin"}  # fmt: skip
+FOLDERS = {"database", "journal", "modelfile", "kinds", "settings", "tomlfile", "config", "formats",
+           "engines", "hardware", "hub", "store", "routing", "evaluate", "convert", "catalogue",
+           "choosing", "bench", "optimize", "batch", "pool", "warm", "migrate", "protocols",
+           "server", "cli", "builtin"}  # fmt: skip
 
 
 def part_of(file: Path, root: Path) -> str:

@@ -21,6 +21,7 @@ from llmrr import config, journal, paths, trust
 from llmrr.cli.app import main
 from llmrr.database import open_database
 from llmrr.errors import LlmrrError, NotFound
+from llmrr.journal import locking
 from llmrr.migrate import applying
 from llmrr.migrate.applying import checklist, records
 from llmrr.migrate.applying.records import Migration
@@ -137,7 +138,7 @@ def test_one_at_a_time_and_only_one_wrote(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = plan(one("openai:a"))
-    monkeypatch.setattr(journal, "LOCK_S", 60.0)
+    monkeypatch.setattr(locking, "LOCK_S", 60.0)
 
     def apply(_: int) -> Migration | None:
         with closing(open_database()) as connection, suppress(LlmrrError):
@@ -148,9 +149,9 @@ def test_one_at_a_time_and_only_one_wrote(
         found = list(pool.map(apply, range(4)))
     [wrote] = filter(None, found)
     assert wrote.state == "done" and applying.has_written(wrote)
-    monkeypatch.setattr(journal, "LOCK_S", 0.05)
+    monkeypatch.setattr(locking, "LOCK_S", 0.05)
     with (
-        journal.alone(paths.data_dir() / "migrate.lock", "migrating"),
+        locking.alone(paths.data_dir() / "migrate.lock", "migrating"),
         pytest.raises(LlmrrError, match="another llmrr has been migrating"),
     ):
         undone(wrote.id)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from llmrr import modelfile
 from llmrr.errors import BadConfig, LlmrrError, Unsupported
 from llmrr.modelfile import Modelfile, render
+from llmrr.modelfile.commands import ROLES
+from llmrr.modelfile.stated import read_params
 from llmrr.types import Message, Recipe, Sampling
 
 OUT = ", and is left out"
@@ -281,7 +283,7 @@ def test_system_messages_stay_where_they_stand() -> None:
 
 def test_the_parameters_of_the_store() -> None:
     table = {"stop": ["a", "b"], "temperature": 0.3, "num_ctx": 8192.0, "use_mmap": True}
-    params, options, warnings = modelfile.read_params(json.dumps(table).encode(), "m")
+    params, options, warnings = read_params(json.dumps(table).encode(), "m")
     assert params == Sampling(stop=("a", "b"), temperature=0.3)
     assert options == {"context_size": 8192, "mmap": True}
     assert warnings == ()
@@ -302,11 +304,11 @@ def test_the_parameters_of_the_store() -> None:
     ],
 )
 def test_parameters_that_cannot_be_read_are_warnings(raw: bytes, warning: str) -> None:
-    assert modelfile.read_params(raw, "m") == (Sampling(), {}, (warning,))
+    assert read_params(raw, "m") == (Sampling(), {}, (warning,))
 
 
 def test_null_is_not_stated() -> None:
-    assert modelfile.read_params(b'{"seed": null, "stop": []}', "m") == (Sampling(), {}, ())
+    assert read_params(b'{"seed": null, "stop": []}', "m") == (Sampling(), {}, ())
 
 
 # -- the way back ------------------------------------------------------------------------------
@@ -346,7 +348,7 @@ RECIPES = st.builds(
     params=PARAMS,
     options=OPTIONS,
     messages=st.lists(
-        st.builds(Message, st.sampled_from(modelfile.ROLES), st.just("") | TEXTS), max_size=3
+        st.builds(Message, st.sampled_from(ROLES), st.just("") | TEXTS), max_size=3
     ).map(tuple),
 )
 BASES = st.sampled_from(["llama3.2:1b", "hf.co/o/r:Q4_K_M", "./x y.gguf", '/"odd".gguf'])

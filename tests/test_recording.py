@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from test_serve_queue import until
 
 from llmrr import Router, config, spending, stats
 from llmrr.choosing import dispatch, health, profiles
@@ -45,10 +44,12 @@ class Gate:
             if error is not None:
                 raise error
 
+        def then(is_recorded: bool) -> None:
+            self.recorded[name] = is_recorded
+
         def work() -> None:
             run = stats.Run(None, time.time(), name, "s", "e")
-            found = self.record.add(Entry(run, False, None, config.load(), outcome))
-            self.recorded[name] = found
+            self.record.add(Entry(run, False, None, config.load(), outcome), then)
 
         self.threads.append(threading.Thread(target=work))
         self.threads[-1].start()
@@ -71,19 +72,26 @@ def gate() -> Iterator[Gate]:
 def test_runs_that_end_while_one_is_written_are_written_together(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counts: list[int] = []
+    counts, told = [], threading.Event()
     add = Recording._add
     monkeypatch.setattr(
         Recording, "_add", lambda self, runs: (counts.append(len(runs)), add(self, runs))[1]
     )
+    gate.record.when_written(told.set)
+    assert told.is_set()  # there is nothing to wait for
+    told.clear()
     gate.add("0")
     assert gate.begun.wait(30)
     for name in "1234":
         gate.add(name)
-    until(lambda: len(gate.record._waiting) == 4)
-    assert gate.recorded == {}  # none has ended
-    gate.end()
-    assert counts == [1, 4]
+    for thread in gate.threads[1:]:
+        thread.join(30)  # who writes does it for them
+    gate.record.when_written(told.set)
+    assert gate.recorded == {} and not told.is_set()
+    gate.open.set()
+    gate.record.flush()
+    assert told.is_set()
+    assert counts[:3] == [0, 1, 4]
     assert gate.recorded == dict.fromkeys("01234", True)
     assert sorted(recorded()) == list("01234")
 
@@ -93,7 +101,8 @@ def test_what_cannot_be_written_keeps_nothing_else_from_it(gate: Gate) -> None:
     assert gate.begun.wait(30)
     gate.add("lost", LlmrrError("the disk is full", ""))
     gate.add("lost too")
-    until(lambda: len(gate.record._waiting) == 2)
+    for thread in gate.threads[1:]:
+        thread.join(30)
     gate.end()
     assert gate.recorded == dict.fromkeys(("wrong", "lost", "lost too"), False)
     of = "nothing is recorded"
@@ -130,6 +139,17 @@ def test_each_of_many_that_end_at_once_counts() -> None:
     assert found.attempts == pytest.approx(sum(0.998**at for at in range(6)))
     assert budgets is not None
     assert (budgets.spent.tokens_today, budgets.under_way.tokens_today) == (tokens, 0)
+
+
+def test_what_follows_a_run_and_fails_stops_nothing_else(gate: Gate) -> None:
+    def fails() -> None:
+        raise ValueError("no")
+
+    gate.record.when_written(fails)
+    gate.add("next")
+    gate.end()
+    assert gate.recorded == {"next": True}
+    assert gate.warned == ["what follows a run failed: ValueError: no"]
 
 
 def test_an_answer_has_its_record_before_its_last_piece_is_given() -> None:

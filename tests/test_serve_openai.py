@@ -5,6 +5,7 @@ import math
 import struct
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from builders import tiny_llama
@@ -14,6 +15,7 @@ from provider_servers import KEY
 from provider_servers import MODEL as PROVIDED
 from serving import ANSWER, ASKED, Served, serving
 
+from llmrr import database
 from llmrr.protocols import openai
 from llmrr.protocols.base import Answered
 from llmrr.protocols.openai.common import dumps
@@ -523,7 +525,7 @@ def test_what_is_not_kept_is_told_to_who_reads_it_and_to_who_goes_on(served):
         error = served.ask(path).json()["error"]["message"]
         assert 'no response "resp_x" is kept' in error and "whole input" not in error
     error = served.ask(RESPONSES, {"input": "x", "previous_response_id": "resp_x"}).json()["error"]
-    assert error["message"].endswith("until the server ends: send the whole input")
+    assert error["message"].endswith("([serve] keep_responses): send the whole input")
     id = served.ask(RESPONSES, {"input": "x", "max_output_tokens": 1}).json()["id"]
     error = served.ask(f"{RESPONSES}/{id}/input_items?after=zzz").json()["error"]["message"]
     assert error == 'after: no item has the id "zzz": the last_id of the page before'
@@ -557,6 +559,41 @@ def test_what_is_not_to_be_stored_is_not(served):
         "incomplete", {"reason": "max_output_tokens"},
     )  # fmt: skip
     assert served.ask(f"{RESPONSES}/{said['id']}").status == 404
+
+
+def test_another_server_of_the_same_user_goes_on_with_a_response(engine):
+    models = {"models": [{"name": "small", "source": "builtin:mini"}]}
+    asked = [
+        {"role": "user", "content": [
+            {"type": "input_text", "text": "What?"}, {"type": "input_text", "text": "Now!"}]},
+        {"type": "function_call", "call_id": "c", "name": "now", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "noon"},
+    ]  # fmt: skip
+    engine.replies = [reply(("reasoning", "Hm"), "It ", "is", CALL), reply("Yes")]
+    with serving(Router(models)) as first:
+        said = first.ask(RESPONSES, {"input": asked, "tools": []}).json()
+        items = first.ask(f"{RESPONSES}/{said['id']}/input_items?order=asc").json()
+    with serving(Router(models)) as second:
+        path = f"{RESPONSES}/{said['id']}"
+        assert second.ask(path).json() == said
+        assert second.ask(f"{path}/input_items?order=asc").json() == items
+        body = {"input": "Sure?", "previous_response_id": said["id"]}
+        assert second.ask(RESPONSES, body).status == 200
+        assert second.ask(path, method="DELETE").json()["deleted"]
+        assert second.ask(path).status == 404
+    turns = engine.requests[1].messages
+    assert turns[:3] == engine.requests[0].messages
+    assert turns[3] == Message("assistant", "It is", tool_calls=(CALL,), reasoning="Hm")
+    assert turns[4:] == (Message("user", "Sure?"),)
+
+
+def test_a_server_that_keeps_no_responses(engine):
+    engine.replies = [reply("Yes")]
+    models = [{"name": "small", "source": "builtin:mini"}]
+    with serving(Router(models=models, serve={"keep_responses": 0})) as found:
+        said = found.ask(RESPONSES, {"input": "x", "store": True}).json()
+        assert said["store"] is False
+        assert found.ask(f"{RESPONSES}/{said['id']}").status == 404
 
 
 def test_the_events_of_a_response(scripted, engine):
@@ -598,34 +635,44 @@ def test_calls_of_one_turn_stand_together():
     assert (tool.role, tool.tool_call_id) == ("tool", "call_1")
 
 
+def kept_for(owner, connection, **bounds):
+    """The responses of a key, in that database."""
+    bounds = {"seconds": 60, **bounds}
+    return KeptResponses(lambda work, loss: work(connection), owner, **bounds)
+
+
 def test_kept_responses_have_a_bound():
-    kept = KeptResponses(most=2, most_bytes=40)  # {"id":"a"} has 10
-    for id in "abc":
-        kept.keep("me", {"id": id}, [Message("user", "xx")])
-    for owner, id in (("me", "a"), ("you", "b"), ("", "b")):
+    with closing(database.in_memory()) as connection:
+        kept = kept_for("me", connection, most=2)
+        for id in "abc":
+            kept.keep({"id": id}, [])
+        kept_for("you", connection, most=1).keep({"id": "f"}, [])
+        for owner, id in (("me", "a"), ("you", "b"), ("", "b"), ("me", "\ud800"), ("me", "f")):
+            with pytest.raises(NoResponse):
+                kept_for(owner, connection).of(id)
+            with pytest.raises(NoResponse):
+                kept_for(owner, connection).forget(id)
+        before = kept.of("b")
+        before = before._replace(response={"id": "b", "output": []})
+        kept.keep({"id": "d"}, [], (), before)
+        kept.of("b")  # it was needed just now
         with pytest.raises(NoResponse):
-            kept.of(owner, id)
-    kept.of("me", "b")
-    kept.keep("me", {"id": "d"}, [Message("user", "x" * 8)])
-    assert kept.of("me", "b").bytes == 14
-    with pytest.raises(NoResponse):
-        kept.of("me", "c")
-    kept.keep("me", {"id": "e", "tools": ["x" * 30]}, [Message("user", "x")])
-    for id in "bde":
+            kept.of("c")
+        kept.forget("b")
         with pytest.raises(NoResponse):
-            kept.of("me", id)
-
-
-def test_what_items_have_besides_counts_too():
-    kept = KeptResponses(most_bytes=100)
-    kept.keep("me", {"id": "a", "output": []}, [], [{"type": "message", "more": "x" * 20}])
-    first = kept.of("me", "a")
-    kept.keep("me", {"id": "b", "output": []}, [Message("assistant", "", reasoning="x")], (), first)
-    second = kept.of("me", "b")
-    assert second.items == first.items
-    assert second.bytes == first.bytes + 22 + 2 + 1  # {"id":"b","output":[]} and []
-    with pytest.raises(NoResponse):  # there is no room for both
-        kept.of("me", "a")
+            kept.of("b")
+        for large in ([Message("user", "x" * 300)], [Message("user", "", reasoning="x" * 300)]):
+            kept_for("me", connection, most_bytes=300).keep({"id": "e"}, large)
+            for id in "de":
+                with pytest.raises(NoResponse):
+                    kept.of(id)
+        kept_for("me", connection, most_bytes=99).keep({"id": "e"}, [], [{"more": "x" * 99}])
+        with pytest.raises(NoResponse):
+            kept.of("e")
+        assert kept_for("you", connection).of("f").response == {"id": "f"}
+        with pytest.raises(NoResponse):
+            kept_for("you", connection, seconds=-1).of("f")
+        assert kept_for("you", connection, seconds=math.inf).of("f").items == []
 
 
 # -- vectors and models ----------------------------------------------------------------------------

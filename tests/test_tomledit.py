@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmrr.tomledit import UnusualText, with_value, with_values
+from llmrr.tomledit import UnusualText, with_values
 from llmrr.tomllayout import Place, layout
 from llmrr.tomltext import key_text, toml_text
 
@@ -126,7 +126,7 @@ def test_what_cannot_be_changed_is_refused(text: str, place: Place, value: objec
 
 def test_no_toml_is_refused() -> None:
     with pytest.raises(tomllib.TOMLDecodeError):
-        with_value("a = ", "a", 1)
+        with_values("a = ", [(("a",), 1)])
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_what_is_nested_too_deeply_is_refused() -> None:
     for depth in (100, 200, 300, 400, 500, 2000):
         text = f"b = 1\na = {'[' * depth}{']' * depth}\n"
         with contextlib.suppress(UnusualText):
-            assert with_value(text, "b", 2) == text.replace("1", "2")
+            assert with_values(text, [(("b",), 2)]) == text.replace("1", "2")
 
 
 # -- any text ----------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def _at(said: object, place: Place) -> object:
 def test_any_text_is_changed_or_refused(text: str, key: str) -> None:
     try:
         before = tomllib.loads(text)
-        after = with_value(text, key, 5)
+        after = with_values(text, [(tuple(key.split(".")), 5)])
     except (tomllib.TOMLDecodeError, UnusualText):
         return
     found: Any = tomllib.loads(after)
@@ -294,7 +294,7 @@ def test_any_text_is_changed_or_refused(text: str, key: str) -> None:
 
 def test_names_of_the_alphabet_need_no_quotes() -> None:
     name = string.ascii_letters + string.digits + "_-"
-    assert with_value("", name, 1) == f"{name} = 1\n"
+    assert with_values("", [((name,), 1)]) == f"{name} = 1\n"
 
 
 def test_many_changes_at_once() -> None:

@@ -240,9 +240,11 @@ class Dispatch:
         if ended.name in self.models:
             self.host.backends.failed(self.models[ended.name], ended.error)
 
-        self.host.note(run, self.call.log, label, self.config, outcome)
-        self._release(model.name, ended.usage)
-        found.done()
+        def done() -> None:
+            self._release(model.name, ended.usage)
+            found.done()
+
+        self.host.note(run, self.call.log, label, self.config, outcome, done)
 
     def _let_go(self, name: str) -> None:
         """Another request may try the model."""

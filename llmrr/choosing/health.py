@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import database
+from llmrr.database import cache
 from llmrr.errors import BreakerOpen
 from llmrr.routing import breaker
 from llmrr.routing.breaker import Breaker, Rules
@@ -64,7 +65,7 @@ def read(
 
 
 def _rows(connection: "sqlite3.Connection", keys: Sequence[str]) -> dict[str, Record]:
-    kept: dict[str, Record | None] = database.kept(connection, "health")
+    kept: dict[str, Record | None] = cache.kept(connection, "health")
     if missing := [key for key in keys if key not in kept]:
         places = ", ".join("?" * len(missing))
         sql = f"SELECT key, {', '.join(_COLUMNS)} FROM health WHERE key IN ({places})"
@@ -122,7 +123,7 @@ def refusal(
 def release(connection: "sqlite3.Connection", key: str) -> None:
     """A request that was let through ended without telling anything of the model: another one may
     try it."""
-    database.forget(connection, "health", key)
+    cache.forget(connection, "health", key)
     with database.errors():
         connection.execute("UPDATE health SET probed = NULL WHERE key = ?", (key,))
 
@@ -178,7 +179,7 @@ def note(
     if it ``trips`` it. ``late`` is what was only known after the model was let go."""
     now = time.time() if now is None else now
     with database.errors(), database.transaction(connection):
-        record = database.within(connection).get(("health", key)) or _load(connection, key)
+        record = cache.within(connection).get(("health", key)) or _load(connection, key)
         state = record.breaker
         if late:  # had it tried a breaker that is half open, it would still be doing so
             state = breaker.claimed(state, rules, now) or state
@@ -187,7 +188,7 @@ def note(
             after = breaker.after(state, rules, now, failed=error is not None)
         record = Record(outcome(record.health, usage, error), after)
         _save(connection, key, record)
-        database.within(connection)["health", key] = record
+        cache.within(connection)["health", key] = record
 
 
 def outcome(health: Health, usage: Usage | None, error: str | None = None) -> Health:
@@ -243,7 +244,7 @@ def _load(connection: "sqlite3.Connection", key: str) -> Record:
 
 
 def _save(connection: "sqlite3.Connection", key: str, record: Record) -> None:
-    database.forget(connection, "health", key)
+    cache.forget(connection, "health", key)
     health, state = record.health, record.breaker
     failed = json.dumps(state.failed) if state.failed else "[]"
     values = (*_figures(health), failed, state.opened, state.probed, health.last_error)

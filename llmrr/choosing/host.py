@@ -42,6 +42,7 @@ class Host:
         self.pool = Pool(self.rules, lives=not leave_model, read=read)
         self.room = Room(self.pool, self._slots)
         self.record = Recording(warn)
+        self.gathers = False  # whoever asks waits for what is written down
         self.with_database = self.record.use
         self.kept: dict[str, str] = {}
         self.closed: dict[str, float] = {}  # breakers, and until when that need not be looked at
@@ -132,12 +133,19 @@ class Host:
 
     def note(
         self, run: stats.Run, log: bool, label: str | None, config: Config,
-        outcome: "Work | None" = None,
+        outcome: "Work | None" = None, done: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """Write down a run, and do what follows it."""
-        is_recorded = self.record.add(Entry(run, log, label, config, outcome))
-        self.budgeting.note(run, is_recorded=is_recorded)
-        self.watch.after(run)
+        """Write down a run, and do what follows it, ``done`` last; where it ``gathers``, perhaps by
+        another thread, in a moment."""
+
+        def follow(is_recorded: bool) -> None:
+            self.budgeting.note(run, is_recorded=is_recorded)
+            self.watch.after(run)
+            done()
+
+        self.record.add(Entry(run, log, label, config, outcome), follow)
+        if not self.gathers:
+            self.record.flush()
 
     def tell(self, notes: Sequence[str]) -> None:
         """Warn of each once."""

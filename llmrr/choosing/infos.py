@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from llmrr import __version__, database, packing
+from llmrr import __version__, packing
+from llmrr.database import checked
 from llmrr.types import ModelInfo
 
 if TYPE_CHECKING:
@@ -28,15 +29,12 @@ def inspect(path: Path, use: "Use") -> ModelInfo:
     if not path.is_file():
         return _looked_at(path)
     stat = path.stat()
-    kept = use(lambda connection: database.was_checked(connection, path, stat, by=_BY), _LOSS)
+    kept = use(lambda connection: checked.verdict(connection, path, stat, by=_BY), _LOSS)
     if kept is not None and (info := unpacked(kept)) is not None:
         return info
     info = _looked_at(path)
     text = packed(info)
-    use(
-        lambda connection: database.remember_checked(connection, path, stat, by=_BY, verdict=text),
-        _LOSS,
-    )
+    use(lambda connection: checked.record(connection, path, stat, by=_BY, found=text), _LOSS)
     return info
 
 

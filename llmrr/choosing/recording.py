@@ -32,14 +32,12 @@ class Entry(NamedTuple):
     outcome: "Work | None"
 
 
-class _Waiting:
-    """A run that is to be written down; ``is_recorded`` once that was tried."""
+class _Waiting(NamedTuple):
+    """A run that is to be written down; ``then`` is told whether it is. Without one, only that all
+    before it was tried."""
 
-    __slots__ = ("entry", "is_recorded")
-
-    def __init__(self, entry: Entry) -> None:
-        self.entry = entry
-        self.is_recorded: bool | None = None
+    entry: Entry | None
+    then: Callable[[bool], None]
 
 
 class Recording:
@@ -79,19 +77,39 @@ class Recording:
             self._warn(f"{loss}: {error.message}")
             return None
 
-    def add(self, entry: Entry) -> bool:
-        """Write down a run; whether it is. A transaction costs more than what is in it: the runs
-        that end while one is written are written together in the next."""
-        own = _Waiting(entry)
-        self._waiting.append(own)
-        with self._turn:
-            if own.is_recorded is None:
-                self._add([self._waiting.popleft() for _ in range(len(self._waiting))])
-        return bool(own.is_recorded)
+    def add(self, entry: Entry, then: Callable[[bool], None]) -> None:
+        """Write down a run, and tell ``then`` whether it is: here, or by the thread that is writing
+        others. A transaction costs more than what is in it: those that end while one is written
+        are written together in the next."""
+        self._waiting.append(_Waiting(entry, then))
+        self._write_waiting()
 
-    def _add(self, runs: Sequence[_Waiting]) -> None:
-        """Write down runs, all or none."""
-        entries = [one.entry for one in runs]
+    def when_written(self, then: Callable[[], None]) -> None:
+        """Do something once all that was added is written down."""
+        self._waiting.append(_Waiting(None, lambda _: then()))
+        self._write_waiting()
+
+    def flush(self) -> None:
+        """Wait until all that was added is written down."""
+        written = threading.Event()
+        self.when_written(written.set)
+        written.wait()
+
+    def _write_waiting(self) -> None:
+        while self._waiting and self._turn.acquire(blocking=False):  # else who has it goes on
+            try:
+                waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+                is_recorded = self._add([one.entry for one in waiting if one.entry is not None])
+            finally:
+                self._turn.release()
+            for one in waiting:
+                try:
+                    one.then(is_recorded)
+                except Exception as error:  # it is another's, and others are to be told, too
+                    self._warn(f"what follows a run failed: {type(error).__name__}: {error}")
+
+    def _add(self, entries: Sequence[Entry]) -> bool:
+        """Write down runs, all or none; whether they are."""
         is_recorded = False
 
         def write(connection: "sqlite3.Connection") -> None:
@@ -108,13 +126,12 @@ class Recording:
                 self._prunes = time.monotonic() + _PRUNE_EVERY_S
                 stats.prune(connection, _retention(entries[-1].config))
 
-        try:
-            self.use(write, "nothing is recorded")
-        except Exception as error:  # whoever writes may be another than it is about
-            self._warn(f"nothing is recorded: {type(error).__name__}: {error}")
-        finally:
-            for one in runs:
-                one.is_recorded = is_recorded
+        if entries:
+            try:
+                self.use(write, "nothing is recorded")
+            except Exception as error:  # whoever writes may be another than it is about
+                self._warn(f"nothing is recorded: {type(error).__name__}: {error}")
+        return is_recorded
 
     def forget(self, config: Config) -> None:
         """Forget at once what is older than ``[stats] retention``."""

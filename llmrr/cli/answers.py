@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from llmrr.cli import cutting, output, route_views
+from llmrr.cli import cutting, output, route_views, saving
 from llmrr.cli.neighbours import REAL_MODEL
 from llmrr.errors import DoesNotFit, EngineFailed
 from llmrr.routing.budgets import dollars
@@ -278,7 +278,7 @@ def _deliver(answer: "Answer", heard: Heard, how: Shown) -> None:
     text = output.dumps(as_json(answer, heard, text)) if how.json else text
     text = text if text.endswith("\n") else text + "\n"
     if how.file:
-        return output.save(how.file, text)
+        return saving.save(how.file, text)
     return output.write(output.safe(text), flush=True)
 
 

@@ -84,10 +84,7 @@ def question(asked: Asked, router: "Router", piped: str | bytes | None) -> Quest
     attached. Raises ``UsageError``, ``NotFound`` and their kin."""
     if warning := strategy_warning(asked.strategy):
         output.note(warning)
-    if asked.raw and (asked.system or asked.latest or asked.conversation):
-        raise UsageError("--raw sends one text: no system prompt, no conversation", "omit --raw")
-    if "-" in asked.attached and "-" in asked.files:
-        raise UsageError("-f - and -a - both read stdin", "omit one of them")
+    _require_one_wish(asked)
     words = [prompt.clean(word) for word in asked.words]
     model, said = prompt.split_words(words, asked.model, router.is_model)
     if model is None and len(words) > 1:
@@ -105,14 +102,7 @@ def question(asked: Asked, router: "Router", piped: str | bytes | None) -> Quest
     sampling = parameters.sampling({**asked.stated, **_constraint(asked)}, flags)
     past = earlier.conversation(latest=asked.latest, cid=asked.conversation)
     turns = prompt.with_images(prompt.messages(rest, asked.system, rendered), attached.images)
-    if not any(turn.role == "user" for turn in turns):
-        request = None
-    elif asked.raw and len(turns) > 1:
-        raise UsageError("--raw sends one text, and the template has messages", "omit --raw")
-    elif asked.raw:
-        request = Request(prompt=turns[-1].content, sampling=sampling)
-    else:
-        request = Request(messages=_after(past.messages if past else (), turns), sampling=sampling)
+    request = _request(turns, past.messages if past else (), sampling, raw=asked.raw)
     before = earlier.same_model(past, router.config) if past else None
     box = _toolbox(asked)
     conversation = past.cid if past else None
@@ -133,6 +123,26 @@ def question(asked: Asked, router: "Router", piped: str | bytes | None) -> Quest
         cache=None if asked.cache else False,
         box=box,
     )
+
+
+def _require_one_wish(asked: Asked) -> None:
+    if asked.raw and (asked.system or asked.latest or asked.conversation):
+        raise UsageError("--raw sends one text: no system prompt, no conversation", "omit --raw")
+    if "-" in asked.attached and "-" in asked.files:
+        raise UsageError("-f - and -a - both read stdin", "omit one of them")
+
+
+def _request(
+    turns: tuple[Message, ...], past: Sequence[Message], sampling: Sampling, *, raw: bool
+) -> Request | None:
+    """What is asked; None where nothing is."""
+    if not any(turn.role == "user" for turn in turns):
+        return None
+    if not raw:
+        return Request(messages=_after(past, turns), sampling=sampling)
+    if len(turns) > 1:
+        raise UsageError("--raw sends one text, and the template has messages", "omit --raw")
+    return Request(prompt=turns[-1].content, sampling=sampling)
 
 
 def ask(

@@ -7,17 +7,9 @@ import typer
 from llmrr.cli import bench_views, benching, options, output, picture
 from llmrr.router import Router
 
-Models = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[MODEL]...", help="The models (default: the one that answers by default).",
-        show_default=False, autocompletion=options.model_names,
-    ),
-]  # fmt: skip
-
 
 def bench(
-    models: Models = None,
+    models: options.Models = None,
     prefill: Annotated[
         int | None,
         typer.Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from llmrr import bench as core
 from llmrr import parameters
 from llmrr.catalogue import identity_of, place
-from llmrr.cli import offers, output, transfer
+from llmrr.cli import offers, output, saving, transfer
 from llmrr.cli.bench_views import Facts, facts
 from llmrr.cli.layout import counted
 from llmrr.engines import for_format
@@ -78,7 +78,7 @@ def bench(router: "Router", asked: Asked) -> Benched:
     together = _together(asked.concurrency)
     options = _options(asked)
     if asked.plot not in (None, "-"):
-        output.check_place(str(asked.plot))
+        saving.check_place(str(asked.plot))
     subjects = [_subject(router, name, asked.engine) for name in asked.models]
     wish = _wish(asked, subjects, options, together)
     machine = hardware.probe(thorough=True)
@@ -101,7 +101,7 @@ def finish(found: Benched, asked: Asked, picture: Callable[[Facts], str]) -> Non
     """Write the picture where one is wanted; raise what kept a model from being measured, and
     ``KeyboardInterrupt`` where that ended it."""
     if asked.plot not in (None, "-"):
-        output.save(str(asked.plot), picture(facts(found)))
+        saving.save(str(asked.plot), picture(facts(found)))
     if found.interrupted:
         raise KeyboardInterrupt
     _raise(found.models)

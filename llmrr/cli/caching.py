@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrr.cli import options, output, transfer
+from llmrr.cli import names, options, output, transfer
 from llmrr.cli.layout import Page, counted, size
 from llmrr.errors import LlmrrError, NotFound, UsageError
 from llmrr.router import Router
@@ -25,7 +25,7 @@ def cache(
     tool: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="TOOL", autocompletion=options.tools,
+            "--from", metavar="TOOL", autocompletion=names.tool_names,
             help="Whose models the folders hold, where that cannot be seen: lmstudio, gpt4all, ...",
         ),
     ] = None,

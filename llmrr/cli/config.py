@@ -8,12 +8,12 @@ import typer
 
 from llmrr import config as settings
 from llmrr import trust as trusted
-from llmrr.cli import editor, options, output, views
+from llmrr.cli import editor, options, output, tree, views
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.kinds import LOCAL_PROVIDERS
 from llmrr.router import Router
 
-config = options.group("Show, check and change the settings.")
+config = tree.group("Show, check and change the settings.")
 
 
 @config.command()

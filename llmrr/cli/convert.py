@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import convert_views, converting, options, output
+from llmrr.cli import convert_views, converting, options, output, store_options
 from llmrr.router import Router
 
 To = Annotated[
@@ -24,7 +24,7 @@ Result = Annotated[
 
 
 def convert(
-    source: options.NamedOrHub,
+    source: store_options.NamedOrHub,
     to: To,
     quant: Annotated[
         str | None,

@@ -8,17 +8,9 @@ from llmrr.cli import evaluating, measure_views, options, output
 from llmrr.cli.evaluating import match_names
 from llmrr.router import Router
 
-Models = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[MODEL]...", help="The models (default: the one that answers by default).",
-        show_default=False, autocompletion=options.model_names,
-    ),
-]  # fmt: skip
-
 
 def evaluate(
-    models: Models = None,
+    models: options.Models = None,
     questions: Annotated[
         str | None,
         typer.Option(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import bringing, offers, options, output, store_views
+from llmrr.cli import bringing, names, offers, options, output, store_options, store_views
 from llmrr.router import Router
 
 
@@ -17,15 +17,15 @@ def pull(
             "or a short name such as qwen3:4b.",
         ),
     ],
-    quant: options.Quant = None,
-    include: options.Include = None,
-    exclude: options.Exclude = None,
-    revision: options.Revision = None,
-    local_dir: options.LocalDir = None,
-    token: options.Token = None,
-    allow_pickle: options.AllowPickle = False,
-    max_workers: options.MaxWorkers = 8,
-    offline: options.Offline = False,
+    quant: store_options.Quant = None,
+    include: store_options.Include = None,
+    exclude: store_options.Exclude = None,
+    revision: store_options.Revision = None,
+    local_dir: store_options.LocalDir = None,
+    token: store_options.Token = None,
+    allow_pickle: store_options.AllowPickle = False,
+    max_workers: store_options.MaxWorkers = 8,
+    offline: store_options.Offline = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
@@ -56,7 +56,7 @@ def search(
     everything: Annotated[
         bool, typer.Option("--all", help="Also models in formats that nothing here runs.")
     ] = False,
-    token: options.Token = None,
+    token: store_options.Token = None,
     json: options.Json = False,
 ) -> None:
     """Search the hub for models that run here.
@@ -78,7 +78,7 @@ def import_model(
             show_default=False,
         ),
     ] = None,
-    name: options.NewName = None,
+    name: store_options.NewName = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy it into llmrr's own folder.")] = False,
     hardlink: Annotated[
         bool, typer.Option("--hardlink", help="Give it a second name there, without a copy.")
@@ -93,7 +93,7 @@ def import_model(
             metavar="TOOL",
             help="Adopt, where they lie, the models of: ollama, lmstudio, gpt4all, huggingface, "
             "localai, or folder.",
-            autocompletion=options.tools,
+            autocompletion=names.tool_names,
         ),
     ] = None,
     include: Annotated[
@@ -120,7 +120,7 @@ def import_model(
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", autocompletion=options.installed_names,
+    model: Annotated[str, typer.Argument(metavar="MODEL", autocompletion=names.installed_names,
                                          help="An installed model.")],
     output_file: Annotated[
         str | None,

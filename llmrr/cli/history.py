@@ -7,12 +7,12 @@ import typer
 
 from llmrr import alerts, pairs, summaries
 from llmrr import stats as records
-from llmrr.cli import options, output, stats_views, times, views
+from llmrr.cli import options, output, stats_views, times, tree, views
 from llmrr.database import open_database
 from llmrr.errors import LlmrrError
 from llmrr.router import Router
 
-logs = options.group()
+logs = tree.group()
 
 
 def stats(

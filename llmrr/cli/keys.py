@@ -10,7 +10,7 @@ from typer._click.core import Command, Context
 from typer.core import TyperGroup
 
 from llmrr import keys as keeping
-from llmrr.cli import inputs, options, output
+from llmrr.cli import inputs, options, output, tree
 from llmrr.cli.layout import Page
 from llmrr.errors import LlmrrError, UsageError
 
@@ -26,7 +26,7 @@ class _Verbs(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-keys = options.group("Keep the keys of providers.")
+keys = tree.group("Keep the keys of providers.")
 keys.info.cls = _Verbs
 
 Name = Annotated[

@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import loaded_views, options, output, unloading
+from llmrr.cli import loaded_views, names, options, output, unloading
 
 Names = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[MODEL]...", help="Which models; without any, those that runs have left.",
-        show_default=False, autocompletion=options.model_names,
+        show_default=False, autocompletion=names.model_names,
     ),
 ]  # fmt: skip
 

@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from llmrr.cli import caching, migrate_options, migrating, options, patching, proof, scanning
-from llmrr.cli.options import group
-from llmrr.cli.tree import Command
+from llmrr.cli.tree import Command, group
 
 migrate = group("Bring over what you run today, with a way back.")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from llmrr.cli import migrate_views, output
+from llmrr.cli import migrate_views, output, saving
 from llmrr.cli.layout import counted
 from llmrr.errors import CheckFailed, LlmrrError, UsageError, nearest
 from llmrr.migrate import applying, planning
@@ -74,7 +74,7 @@ def show(plan: "Plan", *, keep: str | None, json: bool) -> None:
 
 def keep_plan(plan: "Plan", file: str) -> None:
     """Write the plan into a file that only this user can read."""
-    output.save(file, planning.text_of(plan), private=True)
+    saving.save(file, planning.text_of(plan), private=True)
 
 
 def tell(warnings: Iterable[planning.Notice]) -> None:
@@ -184,7 +184,7 @@ def report(*, file: str | None, json: bool) -> None:
         raise LlmrrError("nothing is recorded of a migration", "llmrr migrate apply PATH")
     text = output.dumps(found) if json else "\n".join(reporting.markdown(found))
     if file is not None:
-        output.save(file, f"{text}\n")
+        saving.save(file, f"{text}\n")
     elif json:
         output.document(found)
     else:

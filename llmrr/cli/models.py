@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import keeping, model_views, options, output, store_views, views
+from llmrr.cli import (
+    keeping,
+    model_views,
+    names,
+    options,
+    output,
+    store_options,
+    store_views,
+    views,
+)
 from llmrr.router import Router
 
 Sort = Annotated[
@@ -43,7 +52,7 @@ def list_models(
 
 
 def show(
-    model: options.Named,
+    model: store_options.Named,
     template: Annotated[bool, typer.Option("--template", help="Only its chat template.")] = False,
     modelfile: Annotated[
         bool, typer.Option("--modelfile", help="Only a Modelfile that makes it.")
@@ -66,7 +75,7 @@ def show(
 
 
 def fit(
-    model: options.NamedOrHub,
+    model: store_options.NamedOrHub,
     ctx_size: Annotated[
         int | None,
         typer.Option(
@@ -74,8 +83,8 @@ def fit(
             help="Context in tokens (default: 4096, or what the model was trained for).",
         ),
     ] = None,
-    kv_type: options.KvType = "f16",
-    token: options.Token = None,
+    kv_type: store_options.KvType = "f16",
+    token: store_options.Token = None,
     json: options.Json = False,
 ) -> None:
     """Tell whether a model fits this machine, and how.
@@ -93,7 +102,7 @@ def rm(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...", help="Installed models.", autocompletion=options.installed_names
+            metavar="MODEL...", help="Installed models.", autocompletion=names.installed_names
         ),
     ],
     yes: options.Yes = False,
@@ -116,9 +125,9 @@ def rm(
 
 
 def cp(
-    model: options.Named,
+    model: store_options.Named,
     name: Annotated[str, typer.Argument(metavar="NAME[:TAG]", help="The other name.")],
-    force: options.Force = False,
+    force: store_options.Force = False,
     json: options.Json = False,
 ) -> None:
     """Give a model another name.
@@ -143,12 +152,12 @@ def create(
         str | None,
         typer.Option(
             "--from", metavar="MODEL", help="The model whose weights it has.",
-            autocompletion=options.model_names,
+            autocompletion=names.model_names,
         ),
     ] = None,
     system: options.System = None,
     option: options.Settings = None,
-    force: options.Force = False,
+    force: store_options.Force = False,
     json: options.Json = False,
 ) -> None:
     """Make a model with a recipe of its own.

@@ -73,3 +73,15 @@ def need_words(incomplete: str) -> list[str]:
     with suppress(Exception):
         words += [tag for model in config.load().models for tag in model.tags]
     return sorted(word for word in dict.fromkeys(words) if word.startswith(incomplete))
+
+
+def installed_names(incomplete: str) -> list[tuple[str, str]]:
+    """The installed models whose name begins with ``incomplete``."""
+    return [found for found in model_names(incomplete) if not found[0].startswith("builtin:")]
+
+
+def tool_names(incomplete: str) -> list[str]:
+    """The tools that ``import --from`` knows."""
+    from llmrr.store.holders import HOLDERS
+
+    return [name for name in HOLDERS if name.startswith(incomplete)]

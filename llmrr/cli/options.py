@@ -1,4 +1,5 @@
-"""The options that commands share: one flag has one name, one meaning and one wording."""
+"""The options that commands share: one flag has one name, one meaning and one wording. Those of
+keeping models are in ``store_options``, those of ``llmrr migrate`` in ``migrate_options``."""
 
 from typing import Annotated, Any
 
@@ -15,24 +16,22 @@ from llmrr.cli.names import (
 from llmrr.errors import UsageError
 
 
-def group(help: str | None = None) -> typer.Typer:
-    """A group of commands, with the settings that all of them share; without ``help`` that of its
-    callback holds."""
-    app = typer.Typer(
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        add_completion=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    if help is not None:
-        app.info.help = help
-    return app
-
-
 def _a_name(model: str | None) -> str | None:
     if model is not None and not model.strip():
         raise UsageError("-m names no model: it is empty", "llmrr list")
     return model
+
+
+def _a_time(value: str | None) -> str | None:
+    from llmrr.kinds import KEEPALIVE, parse_keepalive
+
+    try:
+        parse_keepalive(value or "0")
+    except ValueError:
+        raise UsageError(
+            f'--keepalive "{value}" is not {KEEPALIVE.expected}', "--keepalive 10m"
+        ) from None
+    return value
 
 
 Model = Annotated[
@@ -47,6 +46,13 @@ Model = Annotated[
         callback=_a_name,
     ),
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[MODEL]...", help="The models (default: the one that answers by default).",
+        show_default=False, autocompletion=model_names,
+    ),
+]  # fmt: skip
 System = Annotated[
     str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")
 ]
@@ -159,18 +165,6 @@ Engine = Annotated[
         autocompletion=engine_names,
     ),
 ]
-def _a_time(value: str | None) -> str | None:
-    from llmrr.kinds import KEEPALIVE, parse_keepalive
-
-    try:
-        parse_keepalive(value or "0")
-    except ValueError:
-        raise UsageError(
-            f'--keepalive "{value}" is not {KEEPALIVE.expected}', "--keepalive 10m"
-        ) from None
-    return value
-
-
 Keepalive = Annotated[
     str | None,
     typer.Option(
@@ -267,91 +261,8 @@ def kept(keepalive: str | None) -> dict[str, Any]:
     return {} if keepalive is None else {"keepalive": keepalive}
 
 
-def installed_names(incomplete: str) -> list[tuple[str, str]]:
-    """The installed models whose name begins with ``incomplete``."""
-    return [found for found in model_names(incomplete) if not found[0].startswith("builtin:")]
-
-
-def tools(incomplete: str) -> list[str]:
-    """The tools that ``import --from`` knows."""
-    from llmrr.store.holders import HOLDERS
-
-    return [name for name in HOLDERS if name.startswith(incomplete)]
-
-
-Named = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="A name from `llmrr list`, a source such as ollama:llama3.2, or a model file or "
-        "folder.",
-        autocompletion=model_names,
-    ),
-]
-NamedOrHub = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="A name from `llmrr list`, owner/repo of the hub, another source, or a model file or "
-        "folder.",
-        autocompletion=model_names,
-    ),
-]
-NewName = Annotated[
-    str | None,
-    typer.Option(
-        "--name", metavar="NAME[:TAG]",
-        help="What it is called (default: by its file; of an archive, its own name).",
-    ),
-]
-Quant = Annotated[
-    str | None,
-    typer.Option(
-        "--quant", metavar="QUANT", help="Take this quantization or variant: Q4_K_M, fp16, ..."
-    ),
-]
-Include = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--include", metavar="PATTERN", help="Only what matches, with * and ?. Repeatable."
-    ),
-]
-Exclude = Annotated[
-    list[str] | None,
-    typer.Option("--exclude", metavar="PATTERN", help="Not what matches. Repeatable."),
-]
-Revision = Annotated[
-    str | None,
-    typer.Option("--revision", metavar="REVISION", help="A branch, a tag or a commit."),
-]
-LocalDir = Annotated[
-    str | None,
-    typer.Option("--local-dir", metavar="DIR", help="Fetch into this folder, not into the cache."),
-]
-Token = Annotated[
-    str | None,
-    typer.Option(
-        "--token",
-        metavar="TOKEN",
-        help="For gated and private models (better: HF_TOKEN, or hf auth login). Never stored.",
-        show_default=False,
-    ),
-]
-AllowPickle = Annotated[
-    bool,
-    typer.Option("--allow-pickle", help="Also fetch pickles, which are never loaded as they are."),
-]
-MaxWorkers = Annotated[
-    int,
-    typer.Option("--max-workers", metavar="N", min=1, max=64, help="So many files at once."),
-]
-Offline = Annotated[bool, typer.Option("--offline", help="Ask nobody: only what is here already.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-KvType = Annotated[
-    str,
-    typer.Option("--kv-type", metavar="TYPE", help="The type of the KV cache: f16, q8_0, ..."),
-]
 Ray = Annotated[
     bool,
     typer.Option(
@@ -366,4 +277,3 @@ Replicas = Annotated[
         help="With --ray: how many replicas hold the models (default: 1).",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace a model of that name.")]

@@ -2,18 +2,14 @@
 moves where the stream is no terminal, or under ``NO_COLOR``.
 """
 
-import errno
 import io
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar, cast
 
-from llmrr import paths
-from llmrr.errors import DoesNotFit, LlmrrError, NotFound, masked
+from llmrr.errors import LlmrrError, masked
 
 if TYPE_CHECKING:
     from llmrr.cli.layout import Page
@@ -235,37 +231,6 @@ def hush() -> int:
     return 0
 
 
-def check_place(path: str) -> None:
-    """Raise what ``save`` would, as far as it can be known before there is anything to write."""
-    import tempfile
-
-    target = paths.user_path(path)
-    if target.exists() and not (target.is_file() or target.is_dir()):
-        return
-    try:
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=target.resolve().parent):  # has no name, where Linux can
-            pass
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def save(path: str, text: str, *, private: bool = False) -> None:
-    """Write a whole file or nothing, ``private`` where nobody else may read it. What is no plain
-    file (a device, a pipe) is written to."""
-    target = paths.user_path(path)
-    try:
-        if target.exists() and not target.is_file():
-            target.write_text(text, encoding="utf-8")
-        else:
-            _replace(target.resolve(), text, private=private)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
 def _report(error: LlmrrError, kind: str, code: int) -> None:
     _drop_if_closed()
     if not _json_errors:
@@ -305,43 +270,10 @@ def _drop_stdout() -> None:
 def _translated(error: OSError) -> Exception:
     if isinstance(error, BrokenPipeError):
         return error
+    from llmrr.cli.saving import unwritable
+
     _drop_stdout()
-    return _unwritable("stdout", error)
-
-
-def _unwritable(place: str, error: OSError) -> LlmrrError:
-    reason = error.strerror or str(error)
-    folder = paths.user_path(place).parent
-    if not folder.is_dir():
-        said = f'"{place}" cannot be written: there is no folder "{folder}"'
-        return NotFound(said, f"mkdir -p {shlex.quote(str(folder))}")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return DoesNotFit(f'"{place}" cannot be written: {reason}', "df -h")
-    return LlmrrError(f'"{place}" cannot be written: {reason}', "-O with another file")
-
-
-def _replace(target: Path, text: str, *, private: bool = False) -> None:
-    import tempfile
-
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-    mode = 0o600 if private else mode
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), mode)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    return unwritable("stdout", error)
 
 
 def _plain(value: object) -> Any:

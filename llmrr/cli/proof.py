@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import options, output, proof_views, proving
+from llmrr.cli import names, options, output, proof_views, proving
 from llmrr.router import Router
 
 Flag = Annotated[
@@ -30,7 +30,7 @@ def validate(
         str | None,
         typer.Option(
             "--old", metavar="MODEL", help="What answered before: openai:gpt-4o, or another name.",
-            autocompletion=options.model_names,
+            autocompletion=names.model_names,
         ),
     ] = None,
     old_command: Annotated[
@@ -71,7 +71,7 @@ def validate(
         str | None,
         typer.Option(
             "--new", metavar="MODEL", help="Only this model as the new side.",
-            autocompletion=options.model_names,
+            autocompletion=names.model_names,
         ),
     ] = None,
     samples: Annotated[
@@ -99,14 +99,14 @@ def validate(
         str | None,
         typer.Option(
             "--embedding", metavar="MODEL", help="What the answers are compared by.",
-            autocompletion=options.model_names,
+            autocompletion=names.model_names,
         ),
     ] = None,
     judge: Annotated[
         str | None,
         typer.Option(
             "--judge", metavar="MODEL", help="What judges answers that have an expectation.",
-            autocompletion=options.model_names,
+            autocompletion=names.model_names,
         ),
     ] = None,
     match: Annotated[

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmrr.cli import output, transfer
+from llmrr.cli import output, saving, transfer
 from llmrr.cli.proof_views import validated
 from llmrr.errors import UsageError
 
@@ -20,7 +20,7 @@ def validate(router: "Router", wish: "Wish", report: str | None, *, json: bool) 
     from llmrr.migrate.validating.report import markdown
 
     if report not in (None, "-"):
-        output.check_place(str(report))
+        saving.check_place(str(report))
     with transfer.work() as work:
         found = running.validate(
             router, wish, lambda done, total: work("requests to both sides", done, total)
@@ -30,7 +30,7 @@ def validate(router: "Router", wish: "Wish", report: str | None, *, json: bool) 
     else:
         output.show(comparison.facts(found), validated, as_json=json)
     if report not in (None, "-"):
-        output.save(str(report), markdown(found))
+        saving.save(str(report), markdown(found))
         output.note(f"{Path(str(report))} has the report")
     found.require()
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from llmrr.cli import answers, asking, options, output, readiness
+from llmrr.cli import answers, asking, names, options, output, readiness, saving
 from llmrr.cli.beginning import Begin
 from llmrr.router import Router
 
@@ -15,7 +15,7 @@ Words = Annotated[
         metavar="[MODEL] [PROMPT]...",
         help="The prompt, quoted or not; a model may stand before it.",
         show_default=False,
-        autocompletion=options.model_names,
+        autocompletion=names.model_names,
     ),
 ]
 
@@ -97,7 +97,7 @@ def _answer(
     router: Router, question: asking.Question, how: answers.Shown, *, log: bool
 ) -> None:
     if how.file:
-        output.check_place(how.file)
+        saving.check_place(how.file)
     progress, heard = answers.Progress(), answers.Heard()
     begin = Begin(question, router, how, progress, log=log)
     if question.box is None:

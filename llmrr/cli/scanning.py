@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from llmrr.cli import output, scan_views
+from llmrr.cli import output, saving, scan_views
 from llmrr.errors import LlmrrError
 from llmrr.paths import user_path
 
@@ -36,7 +36,7 @@ def look(
     found = scan([user_path(one) for one in paths], kind=kind, only=only, skip=skip)
     seen = _assessed(found, required, candidates, full=json or file is not None)
     if file is not None:
-        output.save(file, scan_views.markdown(found, seen))
+        saving.save(file, scan_views.markdown(found, seen))
     if json:
         output.document(found.as_json() | {"assessment": seen.as_json()})
     else:

@@ -26,6 +26,7 @@ from llmrr.cli import neighbours, output
 from llmrr.errors import UsageError
 
 COMPLETE_VARIABLE = "_LLMRR_COMPLETE"
+_HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class Entry(NamedTuple):
@@ -170,9 +171,17 @@ def visible() -> dict[str, Entry]:
     return {name: entry for name, entry in COMMANDS.items() if not entry.hidden}
 
 
+def group(help: str | None = None) -> typer.Typer:
+    """A group of commands; without ``help`` that of its callback holds."""
+    app = _typer(context_settings=_HELP)
+    if help is not None:
+        app.info.help = help
+    return app
+
+
 def root() -> Root:
     """Build the top of the tree."""
-    app = _typer(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+    app = _typer(cls=Root, context_settings=_HELP)
     app.callback()(_llmrr)
     command = get_command(app)
     assert isinstance(command, Root)
@@ -181,12 +190,12 @@ def root() -> Root:
 
 def invoke(args: list[str]) -> None:
     """Run one command line. Raises ``UsageError`` for what the parser refuses."""
-    group = root()
+    top = root()
     if args[0] == "help":
         args = [*args[1:], "--help"]
     try:
-        with group.make_context("llmrr", list(args)) as context:
-            group.invoke(context)
+        with top.make_context("llmrr", list(args)) as context:
+            top.invoke(context)
     except typer.Exit:
         return
     except NoSuchOption as error:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from llmrr import environment, settings, tomlfile
 from llmrr.config.checking import raise_first
-from llmrr.config.files import FILE_NAME, edit_line, project_file, user_file
+from llmrr.config.files import FILE_NAME, content_of, edit_line, project_file, user_file
 from llmrr.config.starter import template_text
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.tomlfile import Problem
 
 if TYPE_CHECKING:
-    from llmrr.journal import Entry
+    from llmrr.journal.entry import Entry
     from llmrr.tomllayout import Place
 
 
@@ -31,7 +31,7 @@ def edit(
     import tempfile
 
     path = path or user_file()
-    before = _content(path)
+    before = content_of(path)
     original = template_text().encode() if before is None else before
     copy = Path(tempfile.mkdtemp(prefix="llmrr-")) / FILE_NAME
     copy.write_bytes(original)
@@ -63,7 +63,7 @@ def set_value(key: str, value: object, path: Path | None = None) -> Path:
     spec = settings.plain_spec(key)
     if value is not None:
         environment.stated(spec, value, "command line")
-    before = _content(path)
+    before = content_of(path)
     if before is not None:
         raise_first(tomlfile.read(path, before).problems)
     text = "version = 1\n" if before is None else before.decode()
@@ -121,20 +121,11 @@ def _edited(
             return problems
 
 
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as exc:
-        raise BadConfig(f"cannot read {path}: {exc.strerror}") from exc
-
-
 def _write(path: Path, content: bytes, before: bytes | None, what: str) -> None:
     from llmrr import journal
 
     with journal.change(what) as change:
-        if _content(path) != before:
+        if content_of(path) != before:
             raise LlmrrError(
                 f"{path} was changed by someone else in the meantime", "look at it, and try again"
             )

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from llmrr import paths
-from llmrr.errors import NotFound
+from llmrr.errors import BadConfig, NotFound
 
 FILE_NAME = "llmrr.toml"
 
@@ -48,3 +48,13 @@ def is_there(path: Path) -> bool:
     """Whether anything is there under this name; what is no file, or leads nowhere, is told when it
     is read. What lies in a folder that may not be looked into is not there."""
     return os.path.lexists(path)
+
+
+def content_of(path: Path) -> bytes | None:
+    """What a file of settings holds; None where there is none. Raises ``BadConfig``."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise BadConfig(f"cannot read {path}: {exc.strerror}", f"ls -ld {path}") from exc

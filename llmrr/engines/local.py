@@ -13,7 +13,8 @@ from llmrr.engines.later import Later
 from llmrr.engines.runner import Runner, Task
 from llmrr.engines.sampler import Sampler, top_logprobs
 from llmrr.engines.stream import AnswerStream
-from llmrr.engines.templates import DEFAULT, Prompt, Template
+from llmrr.engines.templated import Templated
+from llmrr.engines.templates import Prompt
 from llmrr.engines.tokens import Tokens
 from llmrr.engines.writing import Writer
 from llmrr.errors import EngineFailed, FeatureMissing, Unsupported
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class LocalModel:
+class LocalModel(Templated):
     """A model on this machine. ``opening`` is its backend, which another thread opens meanwhile;
     ``began`` is when loading began, by ``time.perf_counter``. ``writes``
     False is for a model that only makes vectors.
@@ -81,31 +82,8 @@ class LocalModel:
         total = self.info.bytes
         return Footprint(total, total if self._backend.accelerated else 0) if total else None
 
-    @cached_property
-    def template(self) -> Template:
-        """The chat template that is used: the stated one, the model's own, or the default."""
-        bos, eos = (self.tokens.text(token) for token in (self.tokens.bos, self.tokens.eos))
-        return Template(self._template_text, bos=bos, eos=eos)
-
-    def template_for(self, request: Request) -> Template:
-        """The one for this request: some models have another one where there are tools."""
-        with_tools = prompting.has_tools(request) and not self._options.chat_template
-        return self._tool_template if with_tools else self.template
-
-    @cached_property
-    def _tool_template(self) -> Template:
-        named = self.info.templates.get(prompting.TOOL_TEMPLATE)
-        own = self.template
-        return Template(named, bos=own.bos, eos=own.eos) if named else own
-
-    @property
-    def _template_text(self) -> str:
-        return self._options.chat_template or self.info.chat_template or DEFAULT
-
-    @property
-    def templated(self) -> bool:
-        """Does the model come with a chat template, or was one stated?"""
-        return bool(self._options.chat_template or self.info.chat_template)
+    def _ends(self) -> tuple[str, str]:
+        return self.tokens.text(self.tokens.bos), self.tokens.text(self.tokens.eos)
 
     def generate(
         self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
@@ -282,3 +260,13 @@ def refuse_stated(options: Options, engine: str, names: Sequence[str]) -> None:
             raise FeatureMissing(
                 f"the {engine} engine has no {shown}", f"leave out {name}, or use a GGUF model"
             )
+
+
+def refuse_a_part(options: Options, engine: str) -> None:
+    """Raise ``FeatureMissing`` for layers of which some are to be on an accelerator."""
+    if options.gpu_layers not in ("auto", 0, -1):
+        raise FeatureMissing(
+            f"the {engine} engine puts all layers on an accelerator or none, and not"
+            f" {options.gpu_layers}",
+            "-o gpu_layers 0, or -1",
+        )

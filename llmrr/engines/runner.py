@@ -6,8 +6,6 @@ finished sequence has in common with it, or a copy of what a running one has; wh
 computing it, the newcomer waits. It is ``llamacpp.batching`` without a context of fixed size.
 """
 
-import queue
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from llmrr.engines import task
 from llmrr.engines.backend import Aborted, Backend
 from llmrr.engines.later import Later
+from llmrr.engines.owner import Owner, closed
 from llmrr.engines.task import common_prefix
-from llmrr.errors import EngineFailed
 
 if TYPE_CHECKING:
     from llmrr.engines.backend import Logits
@@ -53,8 +51,8 @@ class Slot:
         return self.task.known if self.task else self.kept
 
 
-class Runner:
-    """The thread that computes. Its public methods may be called from any thread.
+class Runner(Owner[Task]):
+    """The thread that computes, with a slot for every sequence.
 
     ``slots`` is how many sequences there are at once, ``most`` how many where requests meet;
     ``context_size`` is how long each may become.
@@ -63,100 +61,46 @@ class Runner:
     def __init__(
         self, backend: Backend[Any], slots: int, context_size: int, most: int = 1
     ) -> None:
+        super().__init__()
         self._backend, self._context_size, self._most = backend, context_size, most
         self._slots = [Slot() for _ in range(slots)]
-        self._inbox: queue.SimpleQueue[Task | Later[Any] | None] = queue.SimpleQueue()
-        self._waiting: list[Task] = []
-        self._closing = False
-        self._lock = threading.Lock()  # so that nothing is put in after the last look
-        self.thread = threading.Thread(target=self._run, name=backend.engine, daemon=True)
-        self.thread.start()
+        self.begin(backend.engine)
 
     # -- from any thread -----------------------------------------------------------------------
 
-    def submit(self, tasks: Sequence[Task]) -> None:
-        """Begin with sequences as soon as there is room for them."""
-        for one in tasks:
-            if not self._post(one):
-                one.finished(_closed())
+    @property
+    def running(self) -> list[Task]:
+        """The sequences that have a slot."""
+        return [slot.task for slot in self._slots if slot.task]
 
-    def cancel(self, tasks: Sequence[Task]) -> None:
-        """Free the sequences within one step; at once when nothing else is running."""
-        for one in tasks:
-            one.cancelled = True
-        running = [slot.task for slot in self._slots if slot.task]
-        if running and all(one.cancelled for one in running):
-            self._backend.abort()
-        self._inbox.put(None)
+    def abort(self) -> None:
+        """Stop what is being computed."""
+        self._backend.abort()
 
     def later(self, function: Callable[[], T]) -> Later[T]:
-        """Run ``function`` on the thread that owns the backend, between two steps. It is run anew
-        when an abort that was meant for a sequence hits it."""
-        later = Later(lambda: self._patiently(function))
-        if not self._post(later):
-            later.fail(_closed())
-        return later
-
-    def close(self) -> None:
-        """End every sequence and free the backend. Twice is allowed."""
-        with self._lock:
-            self._closing = True
-        self._backend.abort()
-        self._inbox.put(None)
-        if threading.current_thread() is not self.thread:
-            self.thread.join()
-
-    @property
-    def closing(self) -> bool:
-        """Is it being closed? Then what takes long should end."""
-        return self._closing
+        """``Owner.later``; it is run anew when an abort that was meant for a sequence hits it."""
+        return super().later(lambda: self._patiently(function))
 
     @property
     def context_size(self) -> int:
         """How many tokens a sequence may have."""
         return self._context_size
 
-    def _post(self, item: "Task | Later[Any]") -> bool:
-        with self._lock:
-            if not self._closing:
-                self._inbox.put(item)
-            return not self._closing
-
     # -- on the thread -------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def advance(self) -> None:
+        """Compute a token of every sequence, and a chunk of one prompt."""
         try:
-            while not self._closing:
-                self._take(block=not any(slot.task for slot in self._slots) and not self._waiting)
-                if not self._closing:
-                    self._cycle()
-        finally:
-            with self._lock:
-                self._closing = True  # also when it was a bug that ended the thread
-            self._take(block=False)
-            self._end_all(_closed())
-            self._backend.close()
-
-    def _cycle(self) -> None:
-        try:
-            self._drop_cancelled()
+            self.drop_cancelled()
             self._admit()
             self._step()
         except Aborted:
             self._backend.resume()
-        except Exception as error:  # a bug of ours must reach the caller, not hang it
-            self._end_all(error)
 
-    def _take(self, block: bool) -> None:
-        while block or not self._inbox.empty():
-            item = self._inbox.get()
-            block = False
-            if isinstance(item, Task):
-                self._waiting.append(item)
-            elif item is not None and self._closing:
-                item.fail(_closed())
-            elif item is not None:
-                item.run()
+    def free(self) -> None:
+        """End every sequence and free the backend."""
+        self.end_all(closed())
+        self._backend.close()
 
     def _patiently(self, function: Callable[[], T]) -> T:
         while not self._closing:
@@ -164,22 +108,23 @@ class Runner:
                 return function()
             except Aborted:
                 self._backend.resume()
-        raise _closed()
+        raise closed()
 
-    def _end_all(self, error: BaseException) -> None:
-        running = [slot.task for slot in self._slots if slot.task]
+    def end_all(self, error: BaseException) -> None:
+        """End every sequence, the waiting ones too."""
+        running = self.running
         self._slots[:] = [Slot() for _ in self._slots]
         for one in [*running, *self._waiting]:
             one.finished(error)
         self._waiting.clear()
 
-    def _drop_cancelled(self) -> None:
+    def drop_cancelled(self) -> None:
+        """Free the slots of the sequences that nobody wants any more, and forget the waiting ones.
+        """
         for slot in self._slots:
             if slot.task is not None and slot.task.cancelled:
                 self._release(slot)
-        for one in [one for one in self._waiting if one.cancelled]:
-            self._waiting.remove(one)
-            one.finished(None)
+        super().drop_cancelled()
 
     def _release(self, slot: Slot, error: BaseException | None = None) -> None:
         """After an error nobody knows what the state holds."""
@@ -303,7 +248,3 @@ def _groups(items: Sequence[T], size: int) -> Iterator[list[T]]:
     left = iter(items)
     while group := list(islice(left, size)):
         yield group
-
-
-def _closed() -> EngineFailed:
-    return EngineFailed("the model was closed")

@@ -102,7 +102,7 @@ def describe(parts: Sequence[Header], *, vocabulary: bool = False) -> ModelInfo:
     header = parts[0]
     architecture = header.text("general.architecture") or ""
     tensors = [tensor for part in parts for tensor in part.tensors]
-    layers = _own(header, "block_count")
+    layers = header.own("block_count")
     types = _tensor_types(tensors)
     heads = _per_layer(header, "attention.head_count", layers)
     templates = _templates(header)
@@ -120,21 +120,21 @@ def describe(parts: Sequence[Header], *, vocabulary: bool = False) -> ModelInfo:
         tensor_types=types,
         weights=_weights(tensors),
         layer_bytes=_layer_bytes(tensors, layers),
-        context_length=_own(header, "context_length"),
-        embedding_length=_own(header, "embedding_length"),
+        context_length=header.own("context_length"),
+        embedding_length=header.own("embedding_length"),
         layers=layers,
         heads=heads,
         heads_kv=_per_layer(header, "attention.head_count_kv", layers) or heads,
-        key_length=_own(header, "attention.key_length"),
-        value_length=_own(header, "attention.value_length"),
+        key_length=header.own("attention.key_length"),
+        value_length=header.own("attention.value_length"),
         feed_forward=_per_layer(header, "feed_forward_length", layers),
-        experts=_own(header, "expert_count"),
-        experts_used=_own(header, "expert_used_count"),
-        sliding_window=_own(header, "attention.sliding_window") or None,
+        experts=header.own("expert_count"),
+        experts_used=header.own("expert_used_count"),
+        sliding_window=header.own("attention.sliding_window") or None,
         sliding_pattern=_sliding_pattern(header),
         recurrent=_recurrent(header, architecture),
-        pooling=POOLING.get(-1 if (own := _own(header, "pooling_type")) is None else own),
-        vocabulary=header.count("tokenizer.ggml.tokens") or _own(header, "vocab_size"),
+        pooling=POOLING.get(-1 if (own := header.own("pooling_type")) is None else own),
+        vocabulary=header.count("tokenizer.ggml.tokens") or header.own("vocab_size"),
         tokenizer=header.text("tokenizer.ggml.model"),
         pre_tokenizer=header.text("tokenizer.ggml.pre"),
         special_tokens=_special_tokens(header),
@@ -147,10 +147,6 @@ def describe(parts: Sequence[Header], *, vocabulary: bool = False) -> ModelInfo:
     )
 
 
-def _own(header: Header, key: str) -> int | None:
-    return header.integer(f"{header.text('general.architecture')}.{key}")
-
-
 def _flag(header: Header, key: str) -> bool | None:
     value = header.metadata.get(key)
     return value if isinstance(value, bool) else None
@@ -158,16 +154,16 @@ def _flag(header: Header, key: str) -> bool | None:
 
 def _per_layer(header: Header, key: str, layers: int | None) -> tuple[int, ...]:
     """A number for all layers, or an array with one for each."""
-    if (one := _own(header, key)) is not None:
+    if (one := header.own(key)) is not None:
         return (one,) * min(layers or 1, SHORT_ARRAY)
-    key = f"{header.text('general.architecture')}.{key}"
+    key = header.key(key)
     if (header.count(key) or 0) > SHORT_ARRAY:
         return ()
     return tuple(int(value) for value in header.values(key) or () if value == value)
 
 
 def _sliding_pattern(header: Header) -> int | tuple[bool, ...] | None:
-    if one := _own(header, "attention.sliding_window_pattern"):
+    if one := header.own("attention.sliding_window_pattern"):
         return one
     pattern = _per_layer(header, "attention.sliding_window_pattern", None)
     return tuple(bool(layer) for layer in pattern) or None

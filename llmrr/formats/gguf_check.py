@@ -185,7 +185,7 @@ def _split(parts: Sequence[Header]) -> None:
 
 def _layers(header: Header, tensors: dict[str, TensorInfo]) -> None:
     layers = _required(header, "block_count", MAX_LAYERS)
-    predicting = own(header, "nextn_predict_layers") or 0
+    predicting = header.own("nextn_predict_layers") or 0
     if predicting > layers:
         raise damaged(header, f"{predicting} of its {layers} layers predict further tokens")
     _required(header, "embedding_length", 2**24)
@@ -201,10 +201,10 @@ def _layers(header: Header, tensors: dict[str, TensorInfo]) -> None:
 
 
 def _attention(header: Header) -> None:
-    layers = own(header, "block_count") or 1
+    layers = header.own("block_count") or 1
     heads = per_layer(header, "attention.head_count", layers) or (0,) * layers
     heads_kv = per_layer(header, "attention.head_count_kv", layers) or heads
-    width = own(header, "embedding_length") or 0
+    width = header.own("embedding_length") or 0
     for layer, (query, key) in enumerate(zip(heads, heads_kv, strict=True)):
         if query < 0 or key < 0 or max(query, key) > width:
             raise damaged(header, f"layer {layer + 1} has {query} heads, {key} of them for keys")
@@ -212,7 +212,7 @@ def _attention(header: Header) -> None:
             why = f"layer {layer + 1} has {query} heads, which {key} key heads do not divide"
             raise damaged(header, why)
     for name in ("key_length", "value_length", "key_length_swa", "value_length_swa"):
-        length = own(header, "attention." + name)
+        length = header.own("attention." + name)
         if length is not None and not 0 < length <= 2**16:
             raise damaged(header, f"its attention.{name} is {length}")
     if heads[0]:
@@ -222,31 +222,31 @@ def _attention(header: Header) -> None:
 def _heads(header: Header, width: int, heads: int) -> None:
     """The sizes of a head, where there is attention."""
     architecture = header.text("general.architecture") or ""
-    given = own(header, "attention.key_length")
+    given = header.own("attention.key_length")
     if given is None and width % heads:
         raise damaged(header, f"its width {width} cannot be divided into {heads} heads")
     key = given or width // heads
-    value = own(header, "attention.value_length") or width // heads
-    limit = max(key, own(header, "attention.key_length_swa") or 0)
+    value = header.own("attention.value_length") or width // heads
+    limit = max(key, header.own("attention.key_length_swa") or 0)
     for name in ("rope.dimension_count", "rope.dimension_count_swa"):
-        rotated = own(header, name)
+        rotated = header.own(name)
         least = 0 if architecture in MAY_ROTATE_NOTHING else 1
         if rotated is not None and (rotated % 2 or not least <= rotated <= limit):
             raise damaged(header, f"its {name} is {rotated}, in heads of {limit} numbers")
-    rotated = own(header, "rope.dimension_count") or key
+    rotated = header.own("rope.dimension_count") or key
     if why := wrong_heads(architecture, width, heads, key, value, rotated):
         raise damaged(header, why)
 
 
 def _sliding_window(header: Header) -> None:
     """Where there is a window, at least one layer must slide, or llama.cpp aborts."""
-    window = own(header, "attention.sliding_window")
+    window = header.own("attention.sliding_window")
     if not window:
         return
     if window > MAX_WINDOW:
         raise damaged(header, f"its sliding window is {window} tokens long")
-    name = f"{header.text('general.architecture')}.attention.sliding_window_pattern"
-    slides = own(header, "attention.sliding_window_pattern") != 1
+    name = header.key("attention.sliding_window_pattern")
+    slides = header.own("attention.sliding_window_pattern") != 1
     if (count := header.count(name)) is not None:
         slides = count <= MAX_LAYERS and any(header.values(name) or ())
     if not slides:
@@ -255,11 +255,11 @@ def _sliding_window(header: Header) -> None:
 
 def _experts(header: Header) -> None:
     """What ``load_hparams`` asserts of mixtures of experts."""
-    experts = own(header, "expert_count") or 0
-    layers = own(header, "block_count") or 1
+    experts = header.own("expert_count") or 0
+    layers = header.own("block_count") or 1
     used = max(per_layer(header, "expert_used_count", layers) or (0,))
-    groups = own(header, "expert_group_count") or 0
-    groups_used = own(header, "expert_group_used_count") or 0
+    groups = header.own("expert_group_count") or 0
+    groups_used = header.own("expert_group_used_count") or 0
     if header.text("general.architecture") in ("hunyuan_vl", "hunyuan-dense") and experts <= 1:
         experts = used = 0
     if experts > MAX_EXPERTS or used > experts or (experts and used < 1):
@@ -280,14 +280,9 @@ def _numbers(header: Header) -> None:
     scaling = header.text(prefix + "rope.scaling.type")
     if scaling is not None and scaling not in ROPE_SCALING:
         raise damaged(header, f"its rope.scaling.type is {scaling!r}")
-    pooling = own(header, "pooling_type")
+    pooling = header.own("pooling_type")
     if pooling is not None and pooling not in POOLING:
         raise damaged(header, f"its pooling_type is {pooling}")
-
-
-def own(header: Header, key: str) -> int | None:
-    """The whole number that the architecture keeps under ``key``."""
-    return header.integer(f"{header.text('general.architecture')}.{key}")
 
 
 def per_layer(header: Header, key: str, layers: int) -> tuple[int, ...] | None:
@@ -295,7 +290,7 @@ def per_layer(header: Header, key: str, layers: int) -> tuple[int, ...] | None:
 
     Raises ``DamagedFile`` for an array of another length, or of something else.
     """
-    name = f"{header.text('general.architecture')}.{key}"
+    name = header.key(key)
     value = header.metadata.get(name)
     if value is None:
         return None
@@ -312,8 +307,8 @@ def per_layer(header: Header, key: str, layers: int) -> tuple[int, ...] | None:
 
 
 def _required(header: Header, key: str, most: int) -> int:
-    value = own(header, key)
+    value = header.own(key)
     if value is None or not 0 < value <= most:
-        said = header.metadata.get(f"{header.text('general.architecture')}.{key}", "missing")
+        said = header.metadata.get(header.key(key), "missing")
         raise damaged(header, f"its {key} is {said}")
     return value

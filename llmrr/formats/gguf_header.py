@@ -33,6 +33,14 @@ class TensorInfo:
     offset: int
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """``dims`` without ones at the end, which mean nothing, and which ggml forgets."""
+        dims = self.dims
+        while len(dims) > 1 and dims[-1] == 1:
+            dims = dims[:-1]
+        return dims
+
+    @property
     def elements(self) -> int:
         """How many numbers it holds."""
         product = 1
@@ -92,6 +100,14 @@ class Header:
         """The whole number under ``key``; None where there is none, or something else."""
         value = self.metadata.get(key)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def key(self, name: str) -> str:
+        """The key under which the architecture keeps ``name``."""
+        return f"{self.text('general.architecture')}.{name}"
+
+    def own(self, name: str) -> int | None:
+        """The whole number that the architecture keeps under ``name``; None where there is none."""
+        return self.integer(self.key(name))
 
     def number(self, key: str) -> float | None:
         """The number under ``key``; None where there is none, or something else."""

@@ -77,7 +77,7 @@ def wrong_shape(header: Header, tensors: Mapping[str, TensorInfo]) -> str | None
     embedding = tensors.get("token_embd.weight")
     if embedding is None:
         return "it has no token_embd.weight"
-    if tokens and _dims(embedding) != (width, tokens):
+    if tokens and embedding.shape != (width, tokens):
         return _contradiction(embedding, (width, tokens))
     if architecture not in LIKE_LLAMA:
         return None
@@ -90,7 +90,7 @@ def wrong_shape(header: Header, tensors: Mapping[str, TensorInfo]) -> str | None
         if layer is not None and layer < layers:
             letters = SHAPES.get(tensor.name.removeprefix(f"blk.{layer}."), "")
             expected = tuple(sizes[layer][letter] for letter in letters)
-        if expected and 0 not in expected and _dims(tensor) != expected:
+        if expected and 0 not in expected and tensor.shape != expected:
             return _contradiction(tensor, expected)
     return None
 
@@ -131,14 +131,6 @@ def _sizes(header: Header, architecture: str, width: int, layer: int) -> dict[st
         "O": heads * head,
         "F": at("feed_forward_length", 0),
     }
-
-
-def _dims(tensor: TensorInfo) -> tuple[int, ...]:
-    """The shape without ones at its end, which mean nothing."""
-    dims = tensor.dims
-    while len(dims) > 1 and dims[-1] == 1:
-        dims = dims[:-1]
-    return dims
 
 
 def _contradiction(tensor: TensorInfo, expected: tuple[int, ...]) -> str:

@@ -6,6 +6,7 @@ Files: the kernel's Documentation/gpu/amdgpu (mem_info_vram_total, mem_info_vram
 
 from pathlib import Path
 
+from llmrr.hardware import files
 from llmrr.hardware.facts import Gpu
 
 COMMAND = (
@@ -56,12 +57,6 @@ def parse(text: str) -> tuple[Gpu, ...]:
     return tuple(gpus)
 
 
-def parse_properties(text: str) -> dict[str, int]:
-    """A ``properties`` file of the KFD topology: a name and a number in each line."""
-    pairs = (line.split() for line in text.splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
-
-
 def target(version: int) -> str | None:
     """The compiler's name of a ``gfx_target_version``: decimal major, minor, hexadecimal stepping.
 
@@ -75,27 +70,27 @@ def target(version: int) -> str | None:
 
 def _card(device: Path, root: Path) -> Gpu | None:
     """The GPU behind a DRM card; ``None`` for another maker's."""
-    if _text(device / "vendor") != VENDOR:
+    if files.line(device / "vendor") != VENDOR:
         return None
-    total = _number(_text(device / "mem_info_vram_total"))
-    used = _number(_text(device / "mem_info_vram_used"))
+    total = _number(files.line(device / "mem_info_vram_total"))
+    used = _number(files.line(device / "mem_info_vram_used"))
     minor = next((path.name[7:] for path in (device / "drm").glob("renderD*")), None)
     node = _node(root, minor)
     return Gpu(
         vendor="amd",
         source="sysfs",
-        name=_text(device / "product_name") or None,
+        name=files.line(device / "product_name") or None,
         total_bytes=total,
         free_bytes=total - used if total is not None and used is not None else None,
         compute=target(node.get("gfx_target_version", 0)),
-        driver=_text(root / "sys/module/amdgpu/version") or None,
+        driver=files.line(root / "sys/module/amdgpu/version") or None,
     )
 
 
 def _node(root: Path, minor: str | None) -> dict[str, int]:
     """The compute node that renders through ``/dev/dri/renderD<minor>``; empty without one."""
     for path in (root / "sys/class/kfd/kfd/topology/nodes").glob("*/properties"):
-        properties = parse_properties(_text(path))
+        properties = files.numbers(files.text(path))
         if minor and str(properties.get("drm_render_minor")) == minor:
             return properties
     return {}
@@ -119,10 +114,3 @@ def _lower(card: object) -> dict[str, str]:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdigit() else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""

@@ -6,6 +6,8 @@ Formats: cgroups(7), and the kernel's Documentation/admin-guide/cgroup-v1 and cg
 from collections.abc import Iterator
 from pathlib import Path
 
+from llmrr.hardware import files
+
 # Version 1 says "no limit" with the largest multiple of the page size that fits into 63 bits.
 UNLIMITED = 1 << 60
 
@@ -38,18 +40,12 @@ def parse_quota(text: str) -> float | None:
         return None
 
 
-def parse_stat(text: str) -> dict[str, int]:
-    """``memory.stat`` as name → number."""
-    pairs = (line.split() for line in text.splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
-
-
 def cpu_quota(root: Path = Path("/")) -> float | None:
     """The CPUs that the tightest group around this process grants, ``None`` without a limit."""
     found = []
     for version, folder in _folders(root, "cpu"):
         if version == 2:
-            quota = parse_quota(_text(folder / "cpu.max"))
+            quota = parse_quota(files.text(folder / "cpu.max"))
         else:
             limit = _number(folder / "cpu.cfs_quota_us")
             period = _number(folder / "cpu.cfs_period_us")
@@ -75,7 +71,7 @@ def memory_limit(root: Path = Path("/")) -> tuple[int | None, int | None]:
         if limit is None or limit >= UNLIMITED:
             continue
         used = _number(folder / used_file) or 0
-        stat = parse_stat(_text(folder / "memory.stat"))
+        stat = files.numbers(files.text(folder / "memory.stat"))
         cache = sum(stat.get(f"{prefix}{kind}_file", 0) for kind in ("inactive", "active"))
         found.append((max(0, limit - max(0, used - cache)), limit))
     free, limit = min(found, default=(None, None))
@@ -84,7 +80,7 @@ def memory_limit(root: Path = Path("/")) -> tuple[int | None, int | None]:
 
 def _folders(root: Path, controller: str) -> Iterator[tuple[int, Path]]:
     """Every folder from this process's group up to the top, with the version of its files."""
-    groups = parse_membership(_text(root / "proc/self/cgroup"))
+    groups = parse_membership(files.text(root / "proc/self/cgroup"))
     mount = root / "sys/fs/cgroup"
     if controller in groups:
         yield from ((1, folder) for folder in _upwards(mount / controller, groups[controller]))
@@ -108,16 +104,9 @@ def _upwards(top: Path, group: str) -> Iterator[Path]:
     yield top
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
-
-
 def _number(path: Path) -> int | None:
     """The number in a file; ``None`` for ``max``, nonsense, or no file."""
     try:
-        return int(_text(path))
+        return int(files.text(path))
     except ValueError:
         return None

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from llmrr.hardware import cgroup
+from llmrr.hardware import cgroup, files
 from llmrr.hardware.facts import Cpu
 
 # What decides which kernels llama.cpp runs and which weights it repacks: /proc/cpuinfo's word for
@@ -69,7 +69,7 @@ def read(root: Path = Path("/"), affinity: frozenset[int] | None = None) -> Cpu:
         text = ""
     name, features = parse_cpuinfo(text)
     quota = cgroup.cpu_quota(root)
-    online = parse_list(_text(root / "sys/devices/system/cpu/online"))
+    online = parse_list(files.text(root / "sys/devices/system/cpu/online"))
     allowed = affinity if affinity is not None else _affinity()
     usable = (allowed & online if online and allowed else allowed or online) or online
     cores = _cores(root, online)
@@ -115,7 +115,7 @@ def _cores(root: Path, online: frozenset[int]) -> list[frozenset[int]]:
         if cpu in seen:
             continue
         topology = root / f"sys/devices/system/cpu/cpu{cpu}/topology"
-        core = parse_list(_text(topology / "thread_siblings_list")) & online
+        core = parse_list(files.text(topology / "thread_siblings_list")) & online
         if cpu not in core:
             return []
         cores.append(core)
@@ -125,12 +125,12 @@ def _cores(root: Path, online: frozenset[int]) -> list[frozenset[int]]:
 
 def _performance(root: Path, online: frozenset[int]) -> frozenset[int]:
     """The fast CPUs of a hybrid processor: Intel lists them, ARM rates each CPU's capacity."""
-    intel = parse_list(_text(root / "sys/devices/cpu_core/cpus"))
+    intel = parse_list(files.text(root / "sys/devices/cpu_core/cpus"))
     if intel:
         return intel & online
     capacities: dict[int, int] = {}
     for cpu in sorted(online):
-        text = _text(root / f"sys/devices/system/cpu/cpu{cpu}/cpu_capacity").strip()
+        text = files.line(root / f"sys/devices/system/cpu/cpu{cpu}/cpu_capacity")
         if not text.isdigit():
             return frozenset()
         capacities[cpu] = int(text)
@@ -150,10 +150,3 @@ def _limited(count: int | None, quota: float | None) -> int | None:
     if count is None or quota is None:
         return count
     return max(1, min(count, int(quota)))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

@@ -11,7 +11,7 @@ from llmrr.protocols.base import Answered, Asked, Writer
 from llmrr.server import telling
 from llmrr.server.running import Running
 from llmrr.server.service import Service
-from llmrr.server.streaming import Encode, Streamed, sse
+from llmrr.server.streaming import Encode, Finish, Streamed, nothing, sse
 
 MakeWriter = Callable[[Answered, Asked], Writer]
 
@@ -19,12 +19,12 @@ MakeWriter = Callable[[Answered, Asked], Writer]
 async def respond(
     request: Request, asked: Asked, make: MakeWriter, encode: Encode = sse,
     started: Callable[[Running], None] = lambda running: None,
-    before: Callable[[], None] | None = None,
+    before: Callable[[], None] | None = None, finish: Finish = nothing,
 ) -> Response:  # fmt: skip
     """The answer, whole or as it comes; when the client leaves, it is stopped. What goes wrong
     before its first piece is raised, so that it has a status of its own. What the router knows is
     in its headers. ``started`` is told of what is under way; ``before`` is done in its turn, before
-    it begins."""
+    it begins, ``finish`` before its end is sent."""
     service: Service = request.app.state.service
     running = service.start(asked, before)
     started(running)
@@ -36,10 +36,12 @@ async def respond(
             about = service.about(asked, running)
             writer = make(about, asked)
             goes_on = True
-            return Streamed(running, leaving, writer, encode, telling.headers(about))
+            return Streamed(running, leaving, writer, encode, telling.headers(about), finish)
         chunks = await running.whole()
         about = service.about(asked, running)
-        return telling.as_json(make(about, asked).whole(chunks), telling.headers(about))
+        whole = make(about, asked).whole(chunks)
+        await finish()
+        return telling.as_json(whole, telling.headers(about))
     except BaseException:
         running.cancel()
         raise

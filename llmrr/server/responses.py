@@ -1,6 +1,6 @@
 """OpenAI's responses API. What was answered is kept, for a request that goes on with it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -12,30 +12,35 @@ from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import input_items
 from llmrr.protocols.openai.output import ResponseWriter
 from llmrr.protocols.openai.responses import response
-from llmrr.server import callers, reading
+from llmrr.server import reading
 from llmrr.server.answering import respond
-from llmrr.server.kept_responses import Kept, KeptResponses
+from llmrr.server.kept_responses import Kept
 from llmrr.server.openai_paths import COUNT_PATH, INPUT_ITEMS_PATH, RESPONDED, RESPONSE_PATH
 from llmrr.server.openapi import Paths, answer, operation, parameter, shape
 from llmrr.server.prompt_sizes import count, counted
+from llmrr.server.service import Service
 from llmrr.server.telling import as_json
 from llmrr.types import Message
 
 
 async def create(request: Request) -> Response:
     """``POST /v1/responses``."""
+    service: Service = request.app.state.service
     asked, before = await _asked(request)
-    kept: KeptResponses = request.app.state.service.responses
-    owner = callers.current().name
+    responses, ended = service.responses, list[Callable[[], None]]()
 
     def make(about: Answered, asked: Asked) -> ResponseWriter:
         def keep(found: Mapping[str, Any], messages: Sequence[Message]) -> None:
             added = input_items.items(asked.body, about.id)
-            kept.keep(owner, found, messages, added, before)
+            ended.append(lambda: responses.keep(found, messages, added, before))
 
         return ResponseWriter(about, asked, keep)
 
-    return await respond(request, asked, make)
+    async def finish() -> None:
+        for keep in ended:
+            await service.aside(keep)
+
+    return await respond(request, asked, make, finish=finish)
 
 
 async def input_tokens(request: Request) -> Response:
@@ -46,35 +51,44 @@ async def input_tokens(request: Request) -> Response:
 
 async def _asked(request: Request) -> tuple[Asked, Kept | None]:
     """What is asked, and what that goes on with."""
-    kept: KeptResponses = request.app.state.service.responses
-    body = await reading.json_object(request)
-    owner = callers.current().name
-    body = {**body, "input": kept.resolved(owner, body.get("input"))}
+    service: Service = request.app.state.service
+    body, responses = await reading.json_object(request), service.responses
     before = None
+    if _names_items(body.get("input")):
+        body = {**body, "input": await service.aside(lambda: responses.resolved(body["input"]))}
     if (id := Fields(body).text("previous_response_id")) is not None:
-        before = kept.of(owner, id, "previous_response_id")
+        before = await service.aside(lambda: responses.of(id, "previous_response_id"))
+    if not responses.keeps:
+        body = {**body, "store": False}
     return response(body, before.messages if before else ()), before
 
 
 async def one(request: Request) -> Response:
     """``GET`` and ``DELETE /v1/responses/{id}``."""
-    kept: KeptResponses = request.app.state.service.responses
-    owner, id = callers.current().name, request.path_params["id"]
+    service: Service = request.app.state.service
+    responses, id = service.responses, request.path_params["id"]
     if request.method == "DELETE":
-        kept.forget(owner, id)
+        await service.aside(lambda: responses.forget(id))
         return as_json({"id": id, "object": "response", "deleted": True})
-    found = kept.of(owner, id).response
+    found = await service.aside(lambda: responses.of(id))
     if request.query_params.get("stream") == "true":
         said = "stream: this response is complete, and none is made in the background here"
         raise BadField("stream", said, "leave it out", code="unsupported_value")
-    return as_json(found)
+    return as_json(found.response)
 
 
 async def inputs(request: Request) -> Response:
     """``GET /v1/responses/{id}/input_items``: of the whole conversation up to its answer."""
-    kept: KeptResponses = request.app.state.service.responses
-    found = kept.of(callers.current().name, request.path_params["id"])
+    service: Service = request.app.state.service
+    responses, id = service.responses, request.path_params["id"]
+    found = await service.aside(lambda: responses.of(id))
     return as_json(input_items.page(found.items, request.query_params))
+
+
+def _names_items(given: object) -> bool:
+    return isinstance(given, list) and any(
+        isinstance(one, Mapping) and one.get("type") == "item_reference" for one in given
+    )
 
 
 ROUTES = [

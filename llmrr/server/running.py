@@ -17,20 +17,21 @@ from llmrr.types import Chunk
 
 class Running:
     """An answer under way. ``begin`` starts it, on a thread of ``executor``, when its turn has come
-    (``queued``). Iterate what comes, as lists of chunks that came meanwhile; or take the ``whole``,
-    of an answer that is ``held`` till its end, and so wakes the loop once. After ``timeout``
-    seconds, if any, it is stopped. ``done`` is a future that ends when nothing is held for it any
-    more, and fails never."""
+    (``queued``). Iterate what comes, as lists of chunks that came meanwhile, the last once it is
+    ``recorded``; or take the ``whole``, of an answer that is ``held`` till its end, and so wakes
+    the loop once. After ``timeout`` seconds, if any, it is stopped. ``done`` is a future that ends
+    when nothing is held for it any more, and fails never."""
 
     def __init__(
-        self, begin: Callable[[], Answer], executor: Executor, *, held: bool = False,
-        timeout: float = 0,
+        self, begin: Callable[[], Answer], executor: Executor,
+        recorded: Callable[[Callable[[], None]], None], *, held: bool = False, timeout: float = 0,
     ) -> None:  # fmt: skip
         self.answer: Answer | None = None
         self.error: BaseException | None = None  # what it failed with
         self.entered = time.monotonic()
         self.began: float | None = None  # when its turn had come
         self._begin, self._executor, self._held = begin, executor, held
+        self._recorded = recorded
         self._loop = asyncio.get_running_loop()
         self._heard: asyncio.Future[None] = self._loop.create_future()
         self.done: asyncio.Future[None] = self._loop.create_future()
@@ -98,6 +99,7 @@ class Running:
 
     def _work(self) -> None:
         error: BaseException | None = None
+        last: list[Chunk] = []
         try:
             if self._left:
                 return
@@ -113,6 +115,9 @@ class Running:
                 for chunk in answer:
                     if self._why is not None and chunk.finish_reason == "cancelled":
                         continue  # how it ends is told by the error
+                    if last or chunk.usage is not None:
+                        last.append(chunk)
+                        continue
                     self._chunks.append(chunk)
                     if not self._held:
                         self._wake()
@@ -121,9 +126,13 @@ class Running:
         except BaseException as raised:
             error = raised
         finally:
-            self.error, self._ended = self._why or error, True
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._over)
+            self._recorded(lambda: self._end(last, error))
+
+    def _end(self, last: list[Chunk], error: BaseException | None) -> None:
+        self._chunks += last
+        self.error, self._ended = self._why or error, True
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._over)
 
     def _wake(self) -> None:
         if not self._wakes:

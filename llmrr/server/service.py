@@ -3,11 +3,12 @@
 
 import asyncio
 import contextvars
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.several import together
@@ -43,7 +44,7 @@ class Service:
     """Answers what clients ask. Made and closed on any thread; the rest is for the event loop."""
 
     def __init__(self, router: Router) -> None:
-        self.router = router.watch_backends().for_others()
+        self.router = router.watch_backends().for_others().gather_runs()
         self.began = time.time()
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="answer")
         self.under_way: set[Running] = set()
@@ -52,7 +53,6 @@ class Service:
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self.settings()[1].room(place))
         self.optimizing, self.days = Optimizing(router), Days(router)
-        self._responses: dict[str, KeptResponses] = {}  # by the name of the key
         self.recent = Recent()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
 
@@ -165,8 +165,9 @@ class Service:
             return together(begin, requests)
 
         running = Running(
-            begin_all, self.executor, held=not asked.stream, timeout=limits.timeout
-        )
+            begin_all, self.executor, self.router.when_recorded, held=not asked.stream,
+            timeout=limits.timeout,
+        )  # fmt: skip
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self._ended(running, caller))
         logs.asked(id(running), asked)
@@ -229,8 +230,10 @@ class Service:
 
     @property
     def responses(self) -> KeptResponses:
-        """The responses of whoever asks."""
-        return self._responses.setdefault(callers.current().name, KeptResponses())
+        """The responses of whoever asks; for a thread of the answers."""
+        seconds = cast("float | None", self.router.config.value("serve.keep_responses"))
+        keeps_s = math.inf if seconds is None else seconds
+        return KeptResponses(self.router.with_database, callers.current().name, keeps_s)
 
     # -- the configuration ---------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from llmrr.server.faults import logger
 from llmrr.server.running import Running
 
 Encode = Callable[[Event], str]
+Finish = Callable[[], Awaitable[None]]
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -35,6 +36,10 @@ def dumps(data: Any) -> str:
     return _encode(data)
 
 
+async def nothing() -> None:
+    """What there is to do before the end of most answers is sent."""
+
+
 MEDIA_TYPES: Final[dict[Encode, str]] = {sse: "text/event-stream", ndjson: "application/x-ndjson"}
 
 
@@ -43,12 +48,12 @@ class Streamed(Response):
 
     def __init__(
         self, running: Running, watching: asyncio.Task[None], writer: Writer, encode: Encode = sse,
-        headers: Mapping[str, str] = MappingProxyType({}),
+        headers: Mapping[str, str] = MappingProxyType({}), finish: Finish = nothing,
     ) -> None:  # fmt: skip
         self.background = None
         self.status_code = 200
         self._running, self._watching = running, watching
-        self._writer, self._encode = writer, encode
+        self._writer, self._encode, self._finish = writer, encode, finish
         self.media_type = MEDIA_TYPES[encode]
         self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
 
@@ -66,7 +71,9 @@ class Streamed(Response):
             async for chunks in self._running:
                 events = (one for chunk in chunks for one in self._writer.piece(chunk))
                 await self._put(send, events)
-            await self._put(send, self._writer.end())
+            last = [*self._writer.end()]
+            await self._finish()
+            await self._put(send, last)
         except Exception as error:
             if not isinstance(error, LlmrrError):
                 logger.error("an answer broke off", exc_info=error)

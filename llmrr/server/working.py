@@ -71,6 +71,8 @@ class _Turn:
                 return work()
             except KeyboardInterrupt:  # it would end the loop
                 raise ClientDisconnect from None
+            finally:
+                service.router.flush()
 
         await self._came
         working = asyncio.ensure_future(service.aside(do))

@@ -1,6 +1,17 @@
 """What ``llmrr serve`` listens on, and what it takes: ``[serve]``."""
 
-from llmrr.kinds import DURATION, FLAG, KEY_HASH, SITES, SIZE, TEXT, TEXTS, VARIABLE, whole
+from llmrr.kinds import (
+    DURATION,
+    FLAG,
+    KEY_HASH,
+    RETENTION,
+    SITES,
+    SIZE,
+    TEXT,
+    TEXTS,
+    VARIABLE,
+    whole,
+)
 from llmrr.settings.base import Spec
 from llmrr.strategies import NAMES
 
@@ -34,6 +45,9 @@ SERVING: tuple[Spec, ...] = (
          '"30m"', True),
     Spec("serve.drain", DURATION, 30,
          "How long answers may go on after the server was told to end.", '"5m"', True),
+    Spec("serve.keep_responses", RETENTION, "30d",
+         "How long responses of /v1/responses are kept in the database, to be read and gone on "
+         "with, unless their request says store: false; 0 for not at all.", '"1h"', True),
     Spec("serve.max_connections", whole(1, 65535), 1000,
          "How many connections there may be at once; more are answered 503.", "4000", True),
     Spec("serve.max_body", SIZE, "64 MB", "How large a request may be.", '"8 MB"', True),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmrr import database, paths
+from llmrr.database import checked
 from llmrr.errors import LlmrrError, UsageError
 from llmrr.kinds import LOCAL_PROVIDERS, TEXT
 from llmrr.store.references import hub_reference
@@ -220,14 +221,12 @@ class Checked:
 
     def holds(self, path: Path, digest: str) -> bool:
         """Whether this very file was checked, and not changed since."""
-        found = database.was_checked(self._connection, path, path.stat(), by="digest")
+        found = checked.verdict(self._connection, path, path.stat(), by="digest")
         return found == digest
 
     def note(self, path: Path, digest: str) -> None:
         """It was checked now."""
-        database.remember_checked(
-            self._connection, path, path.stat(), by="digest", verdict=digest
-        )
+        checked.record(self._connection, path, path.stat(), by="digest", found=digest)
 
 
 def _row(entry: Entry) -> tuple[Any, ...]:

@@ -171,7 +171,7 @@ def _check_pruning(parts: Sequence[Header], wanted: Asked) -> None:
     if not wanted.prune:
         return
     header = parts[0]
-    layers = header.integer(f"{header.text('general.architecture')}.block_count") or 0
+    layers = header.own("block_count") or 0
     if wanted.prune[-1] >= layers or len(wanted.prune) == layers:
         raise UsageError(
             f"layer {wanted.prune[-1]} cannot be left out of {layers}, which count from 0"

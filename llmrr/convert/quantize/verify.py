@@ -9,7 +9,7 @@ from llmrr.convert.quantize.compare import BOUNDS, Error, errors
 from llmrr.convert.quantize.job import Job
 from llmrr.convert.quantize.native import short
 from llmrr.convert.quantize.plan import SPLIT, Plan, renamed
-from llmrr.formats.gguf_header import Array, Header, TensorInfo
+from llmrr.formats.gguf_header import Array, Header
 from llmrr.formats.gguf_types import STRING
 
 # What llama_model_quantize sets itself.
@@ -42,7 +42,7 @@ def _wrong_table(
         name = names[tensor.name]
         if name not in found:
             return f"{name} is missing from the result"
-        if _shape(found[name]) != _shape(tensor):
+        if found[name].shape != tensor.shape:
             return f"{name} has the shape {found[name].dims}, and its source {tensor.dims}"
         if found[name].type_name != planned.types[name]:
             return f"{name} is {found[name].type_name} instead of {planned.types[name]}"
@@ -51,18 +51,10 @@ def _wrong_table(
     return None
 
 
-def _shape(tensor: TensorInfo) -> tuple[int, ...]:
-    """Without dimensions of one at the end, which ggml forgets."""
-    dims = tensor.dims
-    while len(dims) > 1 and dims[-1] == 1:
-        dims = dims[:-1]
-    return dims
-
-
 def _wrong_metadata(source: Header, result: Header, job: Job) -> str | None:
     changed = set(REWRITTEN)
     if job.prune:
-        changed.add(f"{source.text('general.architecture')}.block_count")
+        changed.add(source.key("block_count"))
     for key, value in job.metadata.items():
         changed.add(key)
         wanted = short(value).decode() if isinstance(value, str) else value

@@ -137,7 +137,7 @@ def tolerance(
     if unknown := types - tolerances.keys():
         raise Unsupported(f"weights of the type {min(unknown)} differ by more than a mistake would")
     found = max((tolerances[one] for one in types), default=tolerances["F32"])
-    experts = parts[0].integer(f"{parts[0].text('general.architecture')}.expert_count")
+    experts = parts[0].own("expert_count")
     return found * (ROUTED if experts else 1)
 
 

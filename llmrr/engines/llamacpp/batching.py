@@ -10,26 +10,21 @@ and what runs goes on in that.
 """
 
 import itertools
-import queue
-import threading
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 from llmrr.engines.base import Load
-from llmrr.engines.later import Later
 from llmrr.engines.llamacpp.api import AbortFlag
 from llmrr.engines.llamacpp.context import Context, Shape
 from llmrr.engines.llamacpp.contexts import Contexts
 from llmrr.engines.llamacpp.prefixes import Prefixes
 from llmrr.engines.llamacpp.tally import Tally
 from llmrr.engines.llamacpp.task import Task
-from llmrr.errors import EngineFailed, LlmrrError
+from llmrr.engines.owner import Owner, closed
+from llmrr.errors import LlmrrError
 
-T = TypeVar("T")
 
-
-class Batching:
-    """The thread that decodes. Its public methods may be called from any thread.
+class Batching(Owner[Task]):
+    """The thread that decodes.
 
     All contexts of ``open_context`` are made with ``abort``, which stops what is being computed.
     ``widened`` is a shape with as many slots as there may be once requests meet, with ``crowded``
@@ -45,56 +40,25 @@ class Batching:
         *,
         crowded: bool = False,
     ) -> None:
+        super().__init__()
         self._abort = abort
-        self._inbox: queue.SimpleQueue[Task | Later[Any] | None] = queue.SimpleQueue()
-        self._waiting: list[Task] = []
         self._arrivals = itertools.count()
         self._prefixes, self._tally = prefixes or Prefixes(0), Tally()
         self._contexts = Contexts(
             open_context, widened, self._prefixes, self._tally, crowded=crowded
         )
-        self._closing = False
-        self._lock = threading.Lock()  # so that nothing is put in after the last look
-        self.thread = threading.Thread(target=self._run, name="llama.cpp", daemon=True)
-        self.thread.start()
+        self.begin("llama.cpp")
 
     # -- from any thread -----------------------------------------------------------------------
 
-    def submit(self, tasks: Sequence[Task]) -> None:
-        """Put sequences into the next batch that has room for them."""
-        for task in tasks:
-            if not self._post(task):
-                task.finished(_closed())
-
-    def cancel(self, tasks: Sequence[Task]) -> None:
-        """Free the sequences within one step; at once when nothing else is running."""
-        for task in tasks:
-            task.cancelled = True
-        running = [task for _, task in self._contexts.live]
-        if running and all(task.cancelled for task in running):
-            self._abort.raise_()
-        self._inbox.put(None)
-
-    def later(self, function: Callable[[], T]) -> Later[T]:
-        """Run ``function`` on the thread that owns the context, between two steps."""
-        later = Later(function)
-        if not self._post(later):
-            later.fail(_closed())
-        return later
-
-    def close(self) -> None:
-        """End every sequence and free the context. Twice is allowed."""
-        with self._lock:
-            self._closing = True
-        self._abort.raise_()
-        self._inbox.put(None)
-        if threading.current_thread() is not self.thread:
-            self.thread.join()
-
     @property
-    def closing(self) -> bool:
-        """Is it being closed? Then what is computed is aborted."""
-        return self._closing
+    def running(self) -> list[Task]:
+        """The sequences that have a slot."""
+        return [task for _, task in self._contexts.live]
+
+    def abort(self) -> None:
+        """Stop what is being computed."""
+        self._abort.raise_()
 
     @property
     def context_size(self) -> int | None:
@@ -120,72 +84,49 @@ class Batching:
             context=self.context_size,
         )
 
-    def _post(self, item: "Task | Later[Any]") -> bool:
-        """Hand something to the thread; False when it will not come to it any more."""
-        with self._lock:
-            if not self._closing:
-                self._inbox.put(item)
-            return not self._closing
-
     # -- on the thread -------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        try:
-            while not self._closing:
-                self._take(block=not self._contexts.live and not self._waiting)
-                if not self._closing:
-                    self._cycle()
-        finally:
-            with self._lock:
-                self._closing = True  # also when it was a bug that ended the thread
-            self._take(block=False)
-            if (slots := self._contexts.slots) is not None and self._prefixes.lasts:
-                slots.keep_all()
-            self._end_all(_closed())
-            self._prefixes.close()
-            self._contexts.close()
+    def advance(self) -> None:
+        """Decode one batch."""
+        self.drop_cancelled()
+        self._admit()
+        contexts = self._contexts
+        contexts.stretch()
+        slots, stepper = contexts.slots, contexts.stepper
+        if slots is not None and stepper is not None and slots.live:
+            if not self._waiting:  # else a newcomer is about to take the gap
+                slots.close_gaps()
+            stepper.step(self._waiting[: len(slots)])
 
-    def _cycle(self) -> None:
-        try:
-            self._drop_cancelled()
-            self._admit()
-            contexts = self._contexts
-            contexts.stretch()
-            slots, stepper = contexts.slots, contexts.stepper
-            if slots is not None and stepper is not None and slots.live:
-                if not self._waiting:  # else a newcomer is about to take the gap
-                    slots.close_gaps()
-                stepper.step(self._waiting[: len(slots)])
-        except Exception as error:  # a bug of ours must reach the caller, not hang it
-            self._end_all(error)
+    def arrived(self, task: Task) -> None:
+        """A sequence has come."""
+        task.arrived = next(self._arrivals)
+        super().arrived(task)
 
-    def _take(self, block: bool) -> None:
-        while block or not self._inbox.empty():
-            item = self._inbox.get()
-            block = False
-            if isinstance(item, Task):
-                item.arrived = next(self._arrivals)
-                self._waiting.append(item)
-            elif item is not None and self._closing:
-                item.fail(_closed())
-            elif item is not None:
-                item.run()
+    def free(self) -> None:
+        """Keep what lasts, end every sequence and free the context."""
+        if (slots := self._contexts.slots) is not None and self._prefixes.lasts:
+            slots.keep_all()
+        self.end_all(closed())
+        self._prefixes.close()
+        self._contexts.close()
 
-    def _end_all(self, error: BaseException) -> None:
-        tasks = [*(task for _, task in self._contexts.live), *self._waiting]
+    def end_all(self, error: BaseException) -> None:
+        """End every sequence, the waiting ones too."""
+        tasks = [*self.running, *self._waiting]
         self._waiting.clear()
         if self._contexts.slots is not None:
             self._contexts.slots.clear()
         for task in tasks:
             task.finished(error)
 
-    def _drop_cancelled(self) -> None:
+    def drop_cancelled(self) -> None:
+        """Free the slots of the sequences that nobody wants any more, and forget the waiting ones.
+        """
         for slot, task in self._contexts.live:
             if task.cancelled and self._contexts.slots is not None:
                 self._contexts.slots.release(slot)
-        for task in [task for task in self._waiting if task.cancelled]:
-            self._waiting.remove(task)
-            task.finished(None)
+        super().drop_cancelled()
 
     # -- admission -----------------------------------------------------------------------------
 
@@ -207,7 +148,3 @@ class Batching:
                 self._waiting.remove(task)
         if contexts.slots is not None:
             contexts.slots.settled()
-
-
-def _closed() -> EngineFailed:
-    return EngineFailed("the model was closed")

@@ -25,7 +25,7 @@ def check_once(path: Path, options: Options) -> None:
     """Return if the file may be given to llama.cpp with these options: some architectures abort
     with some types of cache, and adapters are tried with their model. Raises ``DamagedFile``,
     ``Unsupported``, ``BadConfig``."""
-    from llmrr import database
+    from llmrr.database import checked, open_database
 
     if options.kv_type not in KV_TYPES:
         raise BadConfig(
@@ -37,30 +37,30 @@ def check_once(path: Path, options: Options) -> None:
         return  # what ships inside was checked when it was made
     status, checker = _status(path), _checker(setting, _others(path, options))
     # A database that cannot be used forgets; then everything is checked each time.
-    with suppress(LlmrrError), closing(database.open_database()) as connection:
-        if database.was_checked(connection, path, status, by=checker):
+    with suppress(LlmrrError), closing(open_database()) as connection:
+        if checked.verdict(connection, path, status, by=checker):
             return
     _check_headers(path, options)
     dry_load(path, *setting)
-    with suppress(LlmrrError), closing(database.open_database()) as connection:
-        database.remember_checked(connection, path, status, by=checker, verdict="loads")
+    with suppress(LlmrrError), closing(open_database()) as connection:
+        checked.record(connection, path, status, by=checker, found="loads")
 
 
 def check_encoder(path: Path, encoder: Path) -> None:
     """Return if the file is an image encoder that llama.cpp can be given for the model at ``path``,
     which is tried with an image. Raises ``DamagedFile``, ``Unsupported``, ``NotFound``."""
-    from llmrr import database
+    from llmrr.database import checked, open_database
     from llmrr.formats import companions
 
     setting = ("--mmproj", str(encoder))
     status, checker = _status(encoder), _checker(setting, (path,))
-    with suppress(LlmrrError), closing(database.open_database()) as connection:
-        if database.was_checked(connection, encoder, status, by=checker):
+    with suppress(LlmrrError), closing(open_database()) as connection:
+        if checked.verdict(connection, encoder, status, by=checker):
             return
     companions.require(encoder, "mmproj")
     dry_load(path, *setting)
-    with suppress(LlmrrError), closing(database.open_database()) as connection:
-        database.remember_checked(connection, encoder, status, by=checker, verdict="loads")
+    with suppress(LlmrrError), closing(open_database()) as connection:
+        checked.record(connection, encoder, status, by=checker, found="loads")
 
 
 def _others(path: Path, options: Options) -> tuple[Path, ...]:

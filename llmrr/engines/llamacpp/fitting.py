@@ -12,16 +12,6 @@ from llmrr.hardware import Fit, Hardware
 from llmrr.types import ModelInfo
 
 ALL_LAYERS: Final = -1
-# Two threads answer 1.4 times as fast as one with a model of this size, which is 20 to 40 ms for
-# 128 tokens. On a busy machine threads that wait for each other after every matrix take seconds.
-SMALL_BYTES: Final = 16 * 1024 * 1024
-
-
-def threads(info: ModelInfo, machine: Hardware, options: Options) -> int:
-    """How many threads compute: as stated, else one per usable core, and one for a small model."""
-    if options.threads is not None:
-        return options.threads
-    return 1 if (info.bytes or 0) < SMALL_BYTES else hardware.threads(machine)
 
 
 def fit_of(info: ModelInfo, machine: Hardware, options: Options) -> Fit | None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from llmrr import hardware
-from llmrr.engines import prompting, rendering
+from llmrr.engines import prompting, rendering, threads
 from llmrr.engines.base import Footprint, Load, Options, Text
 from llmrr.engines.later import Later
 from llmrr.engines.llamacpp import vectors
@@ -16,16 +16,17 @@ from llmrr.engines.llamacpp.api import AbortFlag, Vocab
 from llmrr.engines.llamacpp.batching import Batching
 from llmrr.engines.llamacpp.choice import Choice
 from llmrr.engines.llamacpp.context import Context, Shape, goes_back
-from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large, threads
+from llmrr.engines.llamacpp.fitting import fit_of, refuse_too_large
 from llmrr.engines.llamacpp.loading import LoadedModel
 from llmrr.engines.llamacpp.options import flash_attention, prefix_cache
 from llmrr.engines.llamacpp.prefixes import Prefixes
 from llmrr.engines.llamacpp.sizing import Sizing, rounded
 from llmrr.engines.llamacpp.task import Pictured
 from llmrr.engines.stream import AnswerStream
-from llmrr.engines.templates import DEFAULT, Prompt, Template
+from llmrr.engines.templated import Templated
+from llmrr.engines.templates import Prompt
 from llmrr.errors import FeatureMissing, Unsupported
-from llmrr.types import Chunk, ModelFiles, ModelInfo, Request
+from llmrr.types import Chunk, ModelFiles, Request
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,16 +39,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class LlamaModel:
+class LlamaModel(Templated):
     """A loaded model. The context is opened when the first request says how large it must be, and
     opened anew when a later one needs more."""
 
     def __init__(
         self, place: ModelFiles, options: Options, loading: Later[LoadedModel], began: float
     ) -> None:
+        from llmrr.formats import gguf
+
         self._place, self._options = place, options
         self._machine = hardware.probe()
-        self._threads = threads(self.info, self._machine, options)
+        self.info = gguf.inspect(place.path)
+        self._threads = threads.count(self.info, self._machine, options)
         refuse_too_large(self.fit, place.path)
         rendering.prepare(self._template_text)  # it starts while llama.cpp loads
         self._loaded = loading.start().result()
@@ -68,13 +72,6 @@ class LlamaModel:
     def fit(self) -> "Fit | None":
         """What it takes on this machine, and the largest context that fits."""
         return fit_of(self.info, self._machine, self._options)
-
-    @cached_property
-    def info(self) -> ModelInfo:
-        """What the file says about the model."""
-        from llmrr.formats import gguf
-
-        return gguf.inspect(self._place.path)
 
     @property
     def where(self) -> str | None:
@@ -100,31 +97,9 @@ class LlamaModel:
         fit = self.fit
         return Footprint(fit.host_bytes + fit.gpu_bytes, fit.gpu_bytes) if fit else None
 
-    @cached_property
-    def template(self) -> Template:
-        """The chat template that is used: the stated one, the model's own, or the default."""
-        bos, eos = (self.vocab.text(self.vocab.token(role)) for role in ("bos", "eos"))
-        return Template(self._template_text, bos=bos, eos=eos)
-
-    def template_for(self, request: Request) -> Template:
-        """The one for this request: some models have another one where there are tools."""
-        with_tools = prompting.has_tools(request) and not self._options.chat_template
-        return self._tool_template if with_tools else self.template
-
-    @cached_property
-    def _tool_template(self) -> Template:
-        named = self.info.templates.get(prompting.TOOL_TEMPLATE)
-        own = self.template
-        return Template(named, bos=own.bos, eos=own.eos) if named else own
-
-    @property
-    def _template_text(self) -> str:
-        return self._options.chat_template or self.info.chat_template or DEFAULT
-
-    @property
-    def templated(self) -> bool:
-        """Does the model come with a chat template, or was one stated?"""
-        return bool(self._options.chat_template or self.info.chat_template)
+    def _ends(self) -> tuple[str, str]:
+        vocab = self.vocab
+        return vocab.text(vocab.token("bos")), vocab.text(vocab.token("eos"))
 
     @property
     def load(self) -> Load:

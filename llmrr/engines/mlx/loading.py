@@ -7,12 +7,11 @@ from llmrr.engines import room
 from llmrr.engines.backend import Backend
 from llmrr.engines.base import Options
 from llmrr.engines.later import Later
-from llmrr.engines.local import LocalModel, refuse_stated
+from llmrr.engines.local import LocalModel, refuse_a_part, refuse_stated
 from llmrr.engines.mlx import weights
 from llmrr.engines.mlx.complaints import loading
 from llmrr.engines.mlx.decoder import Decoder
 from llmrr.engines.tokens import Tokens
-from llmrr.errors import FeatureMissing
 from llmrr.types import ModelFiles
 
 HAS_NOT: Final = (
@@ -24,12 +23,7 @@ HAS_NOT: Final = (
 def load(place: ModelFiles, options: Options, began: float) -> LocalModel:
     """Open it. What its files say is looked at before anything large is read."""
     refuse_stated(options, "mlx", HAS_NOT)
-    if options.gpu_layers not in ("auto", 0, -1):
-        raise FeatureMissing(
-            f"the mlx engine puts all layers on an accelerator or none, and not"
-            f" {options.gpu_layers}",
-            "-o gpu_layers 0, or -1",
-        )
+    refuse_a_part(options, "mlx")
     info = formats.inspect(place.path)
     machine = hardware.probe()
     room.require(info, machine, place.path.name, "use a smaller variant, as 4bit")

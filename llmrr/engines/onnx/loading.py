@@ -8,15 +8,15 @@ from llmrr.engines import room
 from llmrr.engines.backend import Backend
 from llmrr.engines.base import Options
 from llmrr.engines.later import Later
-from llmrr.engines.local import LocalModel, refuse_stated
+from llmrr.engines.local import LocalModel, refuse_a_part, refuse_stated
 from llmrr.engines.onnx import files
 from llmrr.engines.onnx.api import api, choose
 from llmrr.engines.onnx.decoder import Decoder
 from llmrr.engines.onnx.encoder import Encoder
 from llmrr.engines.onnx.files import Graphs
 from llmrr.engines.onnx.session import Graph
+from llmrr.engines.threads import count
 from llmrr.engines.tokens import Tokens
-from llmrr.errors import FeatureMissing
 from llmrr.hardware import Hardware
 from llmrr.types import ModelFiles, ModelInfo
 
@@ -24,19 +24,12 @@ HAS_NOT: Final = (
     "lora", "kv_type", "flash_attention", "mmap", "mlock", "mmproj",
     "prefix_cache", "prefix_disk", "speculate",
 )  # fmt: skip
-# As with llama.cpp: threads that wait for each other after every matrix gain a small model nothing.
-SMALL_BYTES: Final = 16 * 1024 * 1024
 
 
 def load(place: ModelFiles, options: Options, began: float) -> LocalModel:
     """Open it; the graphs on a thread of their own, so that Ctrl-C is heard."""
     refuse_stated(options, "onnx", HAS_NOT)
-    if options.gpu_layers not in ("auto", 0, -1):
-        raise FeatureMissing(
-            f"the onnx engine puts all layers on an accelerator or none, and not"
-            f" {options.gpu_layers}",
-            "-o gpu_layers 0, or -1",
-        )
+    refuse_a_part(options, "onnx")
     info, graphs = files.of(place)
     machine = hardware.probe()
     room.require(info, machine, place.path.name, "use a smaller variant, as q4")
@@ -52,7 +45,7 @@ def _open(info: ModelInfo, graphs: Graphs, options: Options, machine: Hardware) 
     provider = choose(
         api().get_available_providers(), machine, cpu_only=options.gpu_layers == 0
     )
-    threads = _threads(info, machine, options)
+    threads = count(info, machine, options)
     main = Graph(graphs.main, info, provider, threads, graphs.embedded)
     if main.ports.logits is None:
         return Encoder(info, main)
@@ -66,9 +59,3 @@ def _open(info: ModelInfo, graphs: Graphs, options: Options, machine: Hardware) 
         machine = replace(machine, gpus=())
     decoder.largest_context = room.largest_context(info, machine, options.slots)
     return decoder
-
-
-def _threads(info: ModelInfo, machine: Hardware, options: Options) -> int:
-    if options.threads is not None:
-        return options.threads
-    return 1 if (info.bytes or 0) < SMALL_BYTES else hardware.threads(machine)

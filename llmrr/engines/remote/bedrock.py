@@ -8,7 +8,7 @@ import socket
 import time
 from base64 import b64decode
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from llmrr.engines import prompting
 from llmrr.engines.base import Text
@@ -29,16 +29,13 @@ from llmrr.engines.remote.dialect import (
 )
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.exchange import Exchange, watched
+from llmrr.engines.remote.far import Far
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.images import inline
 from llmrr.engines.remote.model import unit
 from llmrr.engines.remote.stream import RemoteStream
-from llmrr.errors import ContentRefused, EngineFailed, FeatureMissing
+from llmrr.errors import ContentRefused, FeatureMissing
 from llmrr.types import Chunk, Endpoint, FinishReason, Image, Message, ModelInfo, Request
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 INSTALL: Final = "pip install boto3"
 SAMPLES: Final = {
@@ -53,12 +50,11 @@ CHOICES: Final[dict[str, Any]] = {"auto": {"auto": {}}, "required": {"any": {}}}
 REFUSED: Final = ("guardrail_intervened", "content_filtered")
 
 
-class BedrockModel:
+class BedrockModel(Far[Any]):
     """A model of Bedrock. Safe to call from several threads, as clients of boto3 are."""
 
-    threads: int | None = None  # the business of AWS
-
     def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(endpoint)
         try:
             import boto3
             from botocore.config import Config
@@ -70,7 +66,6 @@ class BedrockModel:
                     f"bedrock has no {name}: boto3 finds the keys", "aws configure"
                 )
         self.info = ModelInfo(None, "", name=endpoint.model)
-        self._endpoint = endpoint
         self._party = Party(endpoint.provider, endpoint.model)
         config = Config(
             connect_timeout=endpoint.connect, read_timeout=endpoint.first_token,
@@ -81,7 +76,6 @@ class BedrockModel:
                 "bedrock-runtime", endpoint_url=endpoint.base_url, config=config
             )
         self.where: str | None = self._client.meta.region_name
-        self._closed = False
 
     def generate(
         self, request: Request, on_chunk: Callable[[Chunk], None] | None = None
@@ -106,31 +100,6 @@ class BedrockModel:
         if len(found) != len(texts):
             raise self._party.broken(f"has {len(found)} vectors for {len(texts)} texts")
         return found
-
-    def tokenize(self, text: str) -> list[int] | None:
-        """None: only the provider knows."""
-        return None
-
-    def pieces(self, tokens: Sequence[int]) -> list[bytes] | None:
-        """None: only the provider knows."""
-        return None
-
-    def prompt_tokens(self, request: Request) -> list[int] | None:
-        """None: only the provider knows."""
-        return None
-
-    def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
-        """Raises ``FeatureMissing``: a provider shows none."""
-        raise FeatureMissing("bedrock shows no logits", "use a model on this machine")
-
-    def close(self) -> None:
-        """Close its connections. Twice is allowed."""
-        self._closed = True
-        self._client.close()
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise EngineFailed("the model was closed")
 
     def _vectors(self, asked: Mapping[str, Any]) -> list[list[float]]:
         deadlines = Deadlines(self._endpoint)

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING
 
 from llmrr.engines import prompting
 from llmrr.engines.base import Text
@@ -13,33 +12,27 @@ from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Dialect
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.exchange import Exchange
+from llmrr.engines.remote.far import Far
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.keys import Headers, Key, headers_for, key_for
 from llmrr.engines.remote.providers import PROVIDERS, address, host
 from llmrr.engines.remote.stream import RemoteStream
-from llmrr.errors import BadConfig, EngineFailed, FeatureMissing
+from llmrr.errors import BadConfig, FeatureMissing
 from llmrr.types import Chunk, Endpoint, ModelInfo, Request
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-TEXTS_AT_ONCE = 96  # of one call for vectors: what most providers take
-
 TEXTS_AT_ONCE = 96  # of one call for vectors: what most providers take
 
 
-class RemoteModel:
+class RemoteModel(Far[Client]):
     """A model over HTTP. Safe to call from several threads. ``hint`` is for when nobody answers
     there, ``absent`` for a model that the provider has not; ``at_once`` texts go into one call for
     vectors."""
-
-    threads: int | None = None  # its provider's business
 
     def __init__(
         self, endpoint: Endpoint, dialect: Dialect, *, hint: str = "", absent: str = "",
         at_once: int = TEXTS_AT_ONCE,
     ) -> None:  # fmt: skip
+        super().__init__(endpoint)
         url = address(endpoint)
         if url is None:
             name = PROVIDERS[endpoint.provider].address_env
@@ -47,10 +40,9 @@ class RemoteModel:
             raise BadConfig(f"{endpoint.source} has no address", hint)
         self.info = ModelInfo(None, endpoint.provider, name=endpoint.model)
         self.where = host(url)
-        self._endpoint, self._dialect = endpoint, dialect
+        self._dialect = dialect
         self._hint, self._absent, self._at_once = hint, absent, at_once
         self._client = Client(url, Party(endpoint.provider, endpoint.model))
-        self._closed = False
         self._headers()  # a missing key is told before anything is asked
 
     def generate(
@@ -88,29 +80,6 @@ class RemoteModel:
             found += self._vectors(self._dialect.embedding(part), len(part))
         return found
 
-    def tokenize(self, text: str) -> list[int] | None:
-        """None: only the provider knows."""
-        return None
-
-    def pieces(self, tokens: Sequence[int]) -> list[bytes] | None:
-        """None: only the provider knows."""
-        return None
-
-    def prompt_tokens(self, request: Request) -> list[int] | None:
-        """None: only the provider knows."""
-        return None
-
-    def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
-        """Raises ``FeatureMissing``: a provider shows none."""
-        raise FeatureMissing(
-            f"{self._endpoint.provider} shows no logits", "use a model on this machine"
-        )
-
-    def close(self) -> None:
-        """Close its connections. Twice is allowed."""
-        self._closed = True
-        self._client.close()
-
     # -- inside --------------------------------------------------------------------------------
 
     def _headers(self) -> tuple[Headers, Party]:
@@ -137,10 +106,6 @@ class RemoteModel:
         if len(vectors) != count:
             raise party.broken(f"has {len(vectors)} vectors for {count} texts")
         return vectors
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise EngineFailed("the model was closed")
 
 
 def unit(vector: Sequence[float]) -> list[float]:

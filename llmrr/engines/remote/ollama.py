@@ -38,7 +38,6 @@ SAMPLES: Final = {
     "frequency_penalty": "frequency_penalty", "presence_penalty": "presence_penalty",
     "stop": "stop", "max_tokens": "num_predict",
 }  # fmt: skip
-LOADING: Final = ("context_size", "gpu_layers", "threads")
 ALL_LAYERS: Final = 999  # more than any model has: for Ollama -1 is what fits
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmrr import config, journal, paths, trust
 from llmrr.errors import LlmrrError, NotFound
+from llmrr.journal.locking import alone
 from llmrr.migrate import caches
 from llmrr.migrate.applying import records, registering
 from llmrr.migrate.applying.records import Migration, Step
@@ -21,6 +22,8 @@ from llmrr.migrate.planning import Action, Plan
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from llmrr.journal.entry import Entry
 
 # What takes a migration further, or back, as the journal has it.
 _STEPS: Final = ("config promote", "config demote")
@@ -82,7 +85,7 @@ def resume(connection: "sqlite3.Connection") -> Migration:
 
 def _alone() -> AbstractContextManager[None]:
     """What is not done when no other process is at it was cut short."""
-    return journal.alone(paths.data_dir() / "migrate.lock", "migrating")
+    return alone(paths.data_dir() / "migrate.lock", "migrating")
 
 
 def _go_on(connection: "sqlite3.Connection") -> Migration:
@@ -246,7 +249,7 @@ def _unwrite(connection: "sqlite3.Connection", found: Migration, step: Step) -> 
         trust.withdraw(found.plan.target, found.plan.toml.encode())
 
 
-def _entries(found: Migration) -> list[journal.Entry]:
+def _entries(found: Migration) -> "list[Entry]":
     """What the journal has of a migration; several where it was cut short and went on."""
     return [one for one in journal.entries() if one.what == found.what and one.state != "undone"]
 

@@ -11,6 +11,7 @@ from typing import Final
 from llmrr import paths, tomlfile
 from llmrr.config import FILE_NAME, project_file, user_file
 from llmrr.config.checking import raise_first
+from llmrr.config.files import content_of
 from llmrr.errors import BadConfig, LlmrrError, UsageError
 from llmrr.migrate.applying import checklist
 from llmrr.migrate.artefact import Artefact, Notice
@@ -43,7 +44,7 @@ def make(artefacts: Iterable[Artefact], target: Path, wishes: Wishes = NO_WISHES
     left = wanted(_foreign(artefacts), wishes)
     setup = combined(left, target.parent, replacing.sources(wishes.replace, target.parent))
     _require_something(setup, left)
-    content = _content(target)
+    content = content_of(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
     setup, new = _replaced(setup, wishes, target.parent)
     setup, names = _named(setup, before, wishes)
@@ -85,7 +86,7 @@ def called(
     target = target.absolute()
     left = wanted(artefacts, wishes)
     setup = combined(left, target.parent, replacing.sources(wishes.replace, target.parent), served)
-    content = _content(target)
+    content = content_of(target)
     before = None if content is None or wishes.overwrite else _valid(target, content)
     setup, new = _replaced(setup, wishes, target.parent)
     _, names = _named(setup, before, wishes)
@@ -98,7 +99,7 @@ def difference(plan: Plan) -> list[str]:
     any key that stands there."""
     from difflib import unified_diff
 
-    content = _content(plan.target)
+    content = content_of(plan.target)
     before = "" if content is None else content.decode("utf-8", "replace")
     here = Path.cwd()
     target = plan.target
@@ -216,15 +217,6 @@ def _imports(artefacts: Sequence[Artefact]) -> Iterator[Action]:
     kept = (one for one in artefacts if one.kind == "response-cache" and one.error is None)
     for path in dict.fromkeys(one.path.absolute() for one in kept):
         yield Action("import-cache", path, detail={"kind": "response-cache"})
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as exc:
-        raise BadConfig(f"cannot read {path}: {exc.strerror}", f"ls -ld {path}") from exc
 
 
 def _valid(target: Path, content: bytes) -> str:

@@ -19,7 +19,7 @@ from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import hubnames, naming
 from llmrr.migrate.terms.fields import api_key, settle
 from llmrr.migrate.terms.texts import literal
-from llmrr.modelfile import json_value
+from llmrr.modelfile.stated import json_value
 from llmrr.store.holders import gpt4all
 from llmrr.store.holders.base import listed, small_file
 

@@ -49,9 +49,8 @@ def settle_router(whole: dict[str, Any], groups: Groups, findings: Findings, lin
     misplaced = {key: whole[key] for key in whole if key in _NOISE and key != "model_list"}
     for section in (*sections, misplaced):
         _alias(section.get("model_group_alias"), groups, findings, lines)
-    chained: set[str] = set()
     for section in (*sections, misplaced):
-        chained |= chain(section, groups, findings, lines)
+        _chains(section, groups, findings, lines)
     _numbers((*sections, misplaced), findings, lines)
     _strategy((*sections, misplaced), findings, lines)
     budgeted = {key for section in sections for key in _budget(section, findings, lines)}
@@ -61,11 +60,12 @@ def settle_router(whole: dict[str, Any], groups: Groups, findings: Findings, lin
     _server(whole, findings, lines)
 
 
-def chain(section: Mapping[str, Any], groups: Groups, findings: Findings, lines: Lines) -> set[str]:
-    """The chains of a section; which groups have one. Those with a condition are told."""
-    done: set[str] = set()
+def _chains(
+    section: Mapping[str, Any], groups: Groups, findings: Findings, lines: Lines
+) -> None:
+    """The chains of a section. Those with a condition are told."""
     for name, others in _pairs(section.get("fallbacks")):
-        done |= _chain(name, others, groups, findings, lines)
+        _chain(name, others, groups, findings, lines)
     for key, when in _CONDITIONS.items():
         for name, others in _pairs(section.get(key)):
             _chain(name, others, groups, findings, lines)
@@ -75,12 +75,11 @@ def chain(section: Mapping[str, Any], groups: Groups, findings: Findings, lines:
             )  # fmt: skip
     if default := _texts(section.get("default_fallbacks")):
         _chain("*", default, groups, findings, lines)
-    return done
 
 
 def _chain(
     name: str, others: list[str], groups: Groups, findings: Findings, lines: Lines
-) -> set[str]:
+) -> None:
     """A chain for every member of a group, or with ``*`` for all; a name that there is none of is
     told."""
     for one in (name, *others):
@@ -95,7 +94,6 @@ def _chain(
         findings.settings.setdefault("fallback_chain", list(names))
     for model in groups.get(name, ()):
         findings.chain(model, *members)
-    return {name}
 
 
 def _pairs(value: Any) -> Iterator[tuple[str, list[str]]]:

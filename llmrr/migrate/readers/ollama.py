@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final, NamedTuple
 
-from llmrr import modelfile
 from llmrr.errors import BadConfig, DamagedFile
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.documents import Document
 from llmrr.migrate.readers import ollama_parameters, ollama_store
 from llmrr.migrate.readers.base import Reader
 from llmrr.migrate.terms import hubnames
-from llmrr.modelfile import Command
+from llmrr.modelfile.commands import Command, commands_of, decoded
 from llmrr.paths import exists, user_path
 
 _LARGEST: Final = 2_000_000  # characters
@@ -78,7 +77,7 @@ def _read(document: Document, text: str) -> tuple[list[Command], str | None]:
     """The commands up to the one that Ollama refuses, and why it does."""
     found: list[Command] = []
     try:
-        for command in modelfile.commands_of(modelfile.decoded(text), str(document.path)):
+        for command in commands_of(decoded(text), str(document.path)):
             found.append(command)
     except BadConfig as exc:
         return found, exc.message

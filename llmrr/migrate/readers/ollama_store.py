@@ -7,7 +7,7 @@ from typing import Any, Final
 from llmrr.errors import LlmrrError
 from llmrr.migrate.artefact import Artefact, Findings, Model
 from llmrr.migrate.readers import ollama_parameters
-from llmrr.modelfile import json_value
+from llmrr.modelfile.stated import json_value
 from llmrr.store.holders import ollama
 from llmrr.store.holders.base import is_folder
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from llmrr import formats, paths
 from llmrr.errors import DamagedFile, LlmrrError, NotFound
 from llmrr.formats import companions
-from llmrr.modelfile import json_value
+from llmrr.modelfile.stated import json_value
 from llmrr.store import choice, external
 from llmrr.store.variants import (
     Variant,

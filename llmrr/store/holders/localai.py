@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrr.errors import DamagedFile, LlmrrError
-from llmrr.modelfile import read_stated, stated_in
+from llmrr.modelfile.stated import read_stated, stated_in
 from llmrr.store.holders.base import (
     Holding,
     checked,

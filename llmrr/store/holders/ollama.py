@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from llmrr.errors import DamagedFile, LlmrrError, NotFound, nearest
-from llmrr.modelfile import ROLES, json_value, read_params
+from llmrr.modelfile.commands import ROLES
+from llmrr.modelfile.stated import json_value, read_params
 from llmrr.store.holders.base import (
     Holding,
     checked,

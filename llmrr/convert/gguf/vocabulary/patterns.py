@@ -59,14 +59,12 @@ PUNCTUATION = r"[\p{P}\$\+<=>\^~\|`]+"  # what Punctuation of the tokenizers lib
 @dataclass(frozen=True, slots=True)
 class Pre:
     """One value of tokenizer.ggml.pre. ``ignores_merges``: a piece that is a token is taken whole.
-    ``adds_bos`` is what holds where the file does not say; ``cleans`` whether spaces before
-    punctuation go when tokens become text again."""
+    ``adds_bos`` is what holds where the file does not say."""
 
     name: str
     cuts: tuple[str, ...]
     ignores_merges: bool = False
     adds_bos: bool = False
-    cleans: bool = True
     found: tuple[str, ...] | None = None
 
 
@@ -76,42 +74,39 @@ def _several(names: str, cuts: tuple[str, ...], **flags: Any) -> tuple[Pre, ...]
 
 # The first of several that do the same is the one to take, unless another belongs to the model.
 KNOWN: tuple[Pre, ...] = (
-    *_several("gpt-2 olmo mpt phi-2 jais", (GPT2,)),
-    *_several("trillion granite-docling", (GPT2,), cleans=False),
+    *_several("gpt-2 olmo mpt phi-2 jais trillion granite-docling", (GPT2,)),
     *_several("llama-bpe falcon3 pixtral", (LLAMA3,), ignores_merges=True, adds_bos=True),
     *_several("dbrx smaug-bpe chatglm-bpe", (LLAMA3,)),
     *_several("glm4", (LLAMA3,), ignores_merges=True),
-    *_several("qwen2", (QWEN2,), cleans=False),
-    *_several("stablelm2 megrez", (QWEN2,)),
-    *_several("hunyuan grok-2 solar-open", (QWEN2,), cleans=False),
+    *_several("qwen2 stablelm2 megrez hunyuan grok-2 solar-open", (QWEN2,)),
     Pre("qwen35", (
         rf"{SUFFIXES}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}"
         r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    ), cleans=False),
-    *_several("starcoder refact codeshell exaone minerva-7b mellum2", (r"\p{N}", GPT2)),
-    *_several("smollm command-r", (r"\p{N}", GPT2), cleans=False),
+    )),
+    *_several("starcoder refact codeshell exaone minerva-7b mellum2 smollm command-r",
+              (r"\p{N}", GPT2)),
     Pre("falcon", (PUNCTUATION, GPT2, "[0-9][0-9][0-9]")),
     Pre("deepseek-llm", (
         r"[\r\n]", rf"\s?[{_LATIN}]+", rf"\s?{_PUNCTUATED}", r"\s+$", _SYLLABLES, r"\p{N}+",
-    ), cleans=False),
+    )),
     Pre("deepseek-coder", (
         r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _SYLLABLES, r"\p{N}",
-    ), cleans=False),
+    )),
     *_several("deepseek-v3 hunyuan-dense joyai-llm hy_v4",
-              (r"\p{N}{1,3}", HAN_KANA, DEEPSEEK3), cleans=False),
-    Pre("tekken", (TEKKEN,), True, True, False, (_TEKKEN_FOUND,)),
-    *(Pre(name, (GPT4O,), cleans=False, found=(_GPT4O_FOUND,))
+              (r"\p{N}{1,3}", HAN_KANA, DEEPSEEK3)),
+    Pre("tekken", (TEKKEN,), True, True, (_TEKKEN_FOUND,)),
+    *(Pre(name, (GPT4O,), found=(_GPT4O_FOUND,))
       for name in ("gpt-4o", "llama4", "kanana2", "minimax-m2")),
-    Pre("granite-embed-multi-97m", (GPT4O,), True, False, False, (_MARKED_FOUND,)),
-    Pre("tiny_aya", (r"\d{1,3}(?=(?:\d{3})*\b)", GPT4O), cleans=False),
+    Pre("granite-embed-multi-97m", (GPT4O,), True, False, (_MARKED_FOUND,)),
+    Pre("tiny_aya", (r"\d{1,3}(?=(?:\d{3})*\b)", GPT4O)),
     *_several("bailingmoe", (
         rf"'(?i:[sdmt]|ll|ve|re)|{_WORD}|\p{{N}}"
         r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
-    ), cleans=False),
+    )),
     Pre("seed-coder", (
         rf"{SUFFIXES}|{_WORD}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+",
-    ), cleans=False),
-    Pre("ufakzeka", (rf"{_WORD}|\p{{N}}{_END}",), cleans=False),
+    )),
+    Pre("ufakzeka", (rf"{_WORD}|\p{{N}}{_END}",)),
     Pre("minicpm5", (r"\p{N}{1,3}", rf"{SUFFIXES}|{_WORD}|\p{{N}}+{_END}"), ignores_merges=True),
     Pre("exaone-moe", (
         rf"{SUFFIXES}|[^\r\n\p{{L}}\p{{N}}]?(?:\p{{L}}\p{{M}}*(?: \p{{L}}\p{{M}}*)*)+|\p{{N}}"
@@ -122,10 +117,9 @@ KNOWN: tuple[Pre, ...] = (
         + "".join(rf"|\s{{{count}}}(?!\S)" for count in (512, 256, 128, 64, 32, 16, 8, 4))
         + r"|\s{1,2}(?!\S)|\s{1}",
     )),
-    Pre("superbpe", (r"\p{N}+", r"(?=(\d{3})+(?!\d))"), cleans=False),
-    *_several("bloom gpt3-finnish", (BLOOM,)),
-    *_several("poro-chat", (BLOOM,), cleans=False),
-    Pre("viking", (BLOOM, r"\p{N}"), cleans=False),
+    Pre("superbpe", (r"\p{N}+", r"(?=(\d{3})+(?!\d))")),
+    *_several("bloom gpt3-finnish poro-chat", (BLOOM,)),
+    Pre("viking", (BLOOM, r"\p{N}")),
 )  # fmt: skip
 BY_NAME = {pre.name: pre for pre in KNOWN}
 # The name that a model of an architecture gets where several do the same.

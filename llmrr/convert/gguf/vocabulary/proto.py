@@ -35,7 +35,6 @@ class Model:
     charsmap: bytes = b""
     dummy_prefix: bool = True
     remove_extra_whitespaces: bool = True
-    escape_whitespaces: bool = True
 
 
 def read_model(source: Source) -> Model:
@@ -103,6 +102,4 @@ def _normalizer(reader: Reader, message: Field, model: Model) -> Model:
             model = replace(model, dummy_prefix=bool(field.value))
         elif field.number == 4:
             model = replace(model, remove_extra_whitespaces=bool(field.value))
-        elif field.number == 5:
-            model = replace(model, escape_whitespaces=bool(field.value))
     return model

@@ -2,6 +2,6 @@
 
 It shares nothing with the converters: names, layouts and formulas are written down here a second
 time, from transformers' modelling code, so that a mistake made there shows here. ``families`` says
-what each architecture is, as data (``design``); ``decoder`` computes it with ``blocks`` and
-``rope``; ``weights`` reads.
+what each architecture is, as data (``design``, ``naming``); ``decoder`` computes it with ``blocks``
+and ``rope``; ``weights`` reads.
 """

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from llmrr.convert.verify.forward import naming
 from llmrr.convert.verify.forward.design import Design, Experts, Layer
 from llmrr.convert.verify.forward.settings import Settings, text_part
 from llmrr.errors import DamagedFile, Unsupported
@@ -76,97 +77,6 @@ def _placed(names: Mapping[str, str], tensors: Collection[str]) -> dict[str, str
         places = (one + output for one in (*OUTSIDE, before))
         found["output"] = next((one for one in places if f"{one}.weight" in tensors), output)
     return found
-
-
-# -- names, which many architectures share ---------------------------------------------------------
-
-LAYER: Final = "layers.{i}."
-GATED: Final = {
-    "gate": f"{LAYER}mlp.gate_proj", "up": f"{LAYER}mlp.up_proj", "down": f"{LAYER}mlp.down_proj",
-}  # fmt: skip
-ATTENTION: Final = {
-    "q": f"{LAYER}self_attn.q_proj", "k": f"{LAYER}self_attn.k_proj",
-    "v": f"{LAYER}self_attn.v_proj", "o": f"{LAYER}self_attn.o_proj",
-}  # fmt: skip
-QUERY_NORMS: Final = {"q_norm": f"{LAYER}self_attn.q_norm", "k_norm": f"{LAYER}self_attn.k_norm"}
-ENDS: Final = {"embed": "embed_tokens", "final_norm": "norm", "output": "lm_head"}
-BEFORE: Final = {
-    "attention_in": f"{LAYER}input_layernorm", "mlp_in": f"{LAYER}post_attention_layernorm",
-}  # fmt: skip
-LLAMA: Final = {**ENDS, **BEFORE, **ATTENTION, **GATED}
-GEMMA2: Final = {
-    **LLAMA,
-    "attention_out": f"{LAYER}post_attention_layernorm",
-    "mlp_in": f"{LAYER}pre_feedforward_layernorm",
-    "mlp_out": f"{LAYER}post_feedforward_layernorm",
-}
-MIXTRAL: Final = {
-    **ENDS, **BEFORE, **ATTENTION,
-    "router": f"{LAYER}block_sparse_moe.gate",
-    "expert_gate": f"{LAYER}block_sparse_moe.experts.{{e}}.w1",
-    "expert_up": f"{LAYER}block_sparse_moe.experts.{{e}}.w3",
-    "expert_down": f"{LAYER}block_sparse_moe.experts.{{e}}.w2",
-}  # fmt: skip
-QWEN_MOE: Final = {
-    **LLAMA,
-    "router": f"{LAYER}mlp.gate",
-    "expert_gate": f"{LAYER}mlp.experts.{{e}}.gate_proj",
-    "expert_up": f"{LAYER}mlp.experts.{{e}}.up_proj",
-    "expert_down": f"{LAYER}mlp.experts.{{e}}.down_proj",
-}
-SHARED: Final = {
-    "shared_gate": f"{LAYER}mlp.shared_expert.gate_proj",
-    "shared_up": f"{LAYER}mlp.shared_expert.up_proj",
-    "shared_down": f"{LAYER}mlp.shared_expert.down_proj",
-    "shared_router": f"{LAYER}mlp.shared_expert_gate",
-}
-PHI3: Final = {
-    **ENDS, **BEFORE,
-    "qkv": f"{LAYER}self_attn.qkv_proj", "o": f"{LAYER}self_attn.o_proj",
-    "gate_up": f"{LAYER}mlp.gate_up_proj", "down": f"{LAYER}mlp.down_proj",
-}  # fmt: skip
-OLMO2: Final = {
-    **ENDS, **ATTENTION, **GATED, **QUERY_NORMS,
-    "attention_out": f"{LAYER}post_attention_layernorm",
-    "mlp_out": f"{LAYER}post_feedforward_layernorm",
-}  # fmt: skip
-STARCODER2: Final = {
-    **ENDS, **BEFORE, **ATTENTION, "up": f"{LAYER}mlp.c_fc", "down": f"{LAYER}mlp.c_proj",
-}  # fmt: skip
-GPT2: Final = {
-    "embed": "wte", "positions": "wpe", "final_norm": "ln_f", "output": "lm_head",
-    "attention_in": "h.{i}.ln_1", "qkv": "h.{i}.attn.c_attn", "o": "h.{i}.attn.c_proj",
-    "mlp_in": "h.{i}.ln_2", "up": "h.{i}.mlp.c_fc", "down": "h.{i}.mlp.c_proj",
-}  # fmt: skip
-GPT_NEOX: Final = {
-    "embed": "embed_in", "final_norm": "final_layer_norm", "output": "embed_out", **BEFORE,
-    "qkv": f"{LAYER}attention.query_key_value", "o": f"{LAYER}attention.dense",
-    "up": f"{LAYER}mlp.dense_h_to_4h", "down": f"{LAYER}mlp.dense_4h_to_h",
-}  # fmt: skip
-FALCON: Final = {
-    "embed": "word_embeddings", "final_norm": "ln_f", "output": "lm_head",
-    "attention_in": "h.{i}.input_layernorm", "mlp_in": "h.{i}.post_attention_layernorm",
-    "qkv": "h.{i}.self_attention.query_key_value", "o": "h.{i}.self_attention.dense",
-    "up": "h.{i}.mlp.dense_h_to_4h", "down": "h.{i}.mlp.dense_4h_to_h",
-}  # fmt: skip
-ENCODED: Final = "encoder.layer.{i}."
-BERT: Final = {
-    "embed": "embeddings.word_embeddings", "positions": "embeddings.position_embeddings",
-    "types": "embeddings.token_type_embeddings", "embed_norm": "embeddings.LayerNorm",
-    "q": f"{ENCODED}attention.self.query", "k": f"{ENCODED}attention.self.key",
-    "v": f"{ENCODED}attention.self.value", "o": f"{ENCODED}attention.output.dense",
-    "attention_sum": f"{ENCODED}attention.output.LayerNorm",
-    "up": f"{ENCODED}intermediate.dense", "down": f"{ENCODED}output.dense",
-    "mlp_sum": f"{ENCODED}output.LayerNorm",
-}  # fmt: skip
-NOMIC: Final = {
-    "embed": "embeddings.word_embeddings", "types": "embeddings.token_type_embeddings",
-    "embed_norm": "emb_ln",
-    "qkv": "encoder.layers.{i}.attn.Wqkv", "o": "encoder.layers.{i}.attn.out_proj",
-    "attention_sum": "encoder.layers.{i}.norm1",
-    "up": "encoder.layers.{i}.mlp.fc11", "gate": "encoder.layers.{i}.mlp.fc12",
-    "down": "encoder.layers.{i}.mlp.fc2", "mlp_sum": "encoder.layers.{i}.norm2",
-}  # fmt: skip
 
 
 # -- what is not usual, by architecture ------------------------------------------------------------
@@ -255,13 +165,13 @@ def _olmo3(settings: Settings) -> dict[str, Any]:
 
 
 def _stablelm(settings: Settings) -> dict[str, Any]:
-    names = dict(LLAMA)
+    names = dict(naming.LLAMA)
     parallel = bool(settings.get("use_parallel_residual"))
     if parallel:
         names["mlp_in"] = names["attention_in"]
     if settings.get("qk_layernorm"):
         for role in ("q", "k"):
-            names[f"{role}_norm"] = f"{LAYER}self_attn.{role}_layernorm.norms.{{h}}"
+            names[f"{role}_norm"] = f"{naming.LAYER}self_attn.{role}_layernorm.norms.{{h}}"
     return {"norm": "layer", "parallel": parallel, "names": names}
 
 
@@ -288,7 +198,7 @@ def _falcon(settings: Settings) -> dict[str, Any]:
     single = bool(settings.get("multi_query")) and not later
     kv = settings.get("num_kv_heads", "n_head_kv") or settings.heads
     norms = settings.get("num_ln_in_parallel_attn") or (2 if later else 1)
-    names = dict(FALCON)
+    names = dict(naming.FALCON)
     parallel = later or bool(settings.get("parallel_attn"))
     if parallel and norms == 2:
         names |= {"attention_in": "h.{i}.ln_attn", "mlp_in": "h.{i}.ln_mlp"}
@@ -323,59 +233,59 @@ _GEMMA: Final = {"head_dim": 256, "tie_word_embeddings": True, "num_hidden_layer
                  "query_pre_attn_scalar": 256, "sliding_window": 4096}  # fmt: skip
 
 FAMILIES: Final[Mapping[str, Family]] = {
-    "llama": Family(LLAMA),
-    "mistral": Family(LLAMA, defaults={"num_key_value_heads": 8}),
-    "mixtral": Family(MIXTRAL, _mixtral, {
+    "llama": Family(naming.LLAMA),
+    "mistral": Family(naming.LLAMA, defaults={"num_key_value_heads": 8}),
+    "mixtral": Family(naming.MIXTRAL, _mixtral, {
         "rope_theta": 1e6, "num_local_experts": 8, "num_experts_per_tok": 2,
         "num_key_value_heads": 8,
     }, epsilon=1e-5),
-    "qwen2": Family(LLAMA),
-    "qwen2_moe": Family({**QWEN_MOE, **SHARED}, _qwen_moe, {
+    "qwen2": Family(naming.LLAMA),
+    "qwen2_moe": Family({**naming.QWEN_MOE, **naming.SHARED}, _qwen_moe, {
         "num_experts": 60, "num_experts_per_tok": 4,
     }),
-    "qwen3": Family({**LLAMA, **QUERY_NORMS}, defaults={"head_dim": 128}),
-    "qwen3_moe": Family({**QWEN_MOE, **QUERY_NORMS}, _qwen_moe, {
+    "qwen3": Family({**naming.LLAMA, **naming.QUERY_NORMS}, defaults={"head_dim": 128}),
+    "qwen3_moe": Family({**naming.QWEN_MOE, **naming.QUERY_NORMS}, _qwen_moe, {
         "num_experts": 128, "num_experts_per_tok": 8, "num_key_value_heads": 4,
     }),
-    "gemma": Family(LLAMA, _gemma, {"head_dim": 256, "tie_word_embeddings": True}),
-    "gemma2": Family(GEMMA2, _gemma2, {
+    "gemma": Family(naming.LLAMA, _gemma, {"head_dim": 256, "tie_word_embeddings": True}),
+    "gemma2": Family(naming.GEMMA2, _gemma2, {
         **_GEMMA, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
     }),
-    "gemma3_text": Family({**GEMMA2, **QUERY_NORMS}, _gemma3, {
+    "gemma3_text": Family({**naming.GEMMA2, **naming.QUERY_NORMS}, _gemma3, {
         **_GEMMA, "rope_theta": 1e6, "rope_local_base_freq": 10000.0,
     }),
-    "phi3": Family(PHI3, defaults={
+    "phi3": Family(naming.PHI3, defaults={
         "original_max_position_embeddings": 4096, "max_position_embeddings": 4096,
     }, epsilon=1e-5),
-    "smollm3": Family(LLAMA, _smollm3, {
+    "smollm3": Family(naming.LLAMA, _smollm3, {
         "rope_theta": 2e6, "no_rope_layer_interval": 4, "tie_word_embeddings": True,
         "num_key_value_heads": 4,
     }),
-    "granite": Family(LLAMA, _granite, {
+    "granite": Family(naming.LLAMA, _granite, {
         "attention_multiplier": 1.0, "embedding_multiplier": 1.0, "residual_multiplier": 1.0,
         "logits_scaling": 1.0,
     }),
-    "olmo2": Family(OLMO2, _olmo2, epsilon=1e-5),
-    "olmo3": Family(OLMO2, _olmo3, {
+    "olmo2": Family(naming.OLMO2, _olmo2, epsilon=1e-5),
+    "olmo3": Family(naming.OLMO2, _olmo3, {
         "sliding_window": 4096, "rope_theta": 500000.0,
     }, epsilon=1e-5),
-    "stablelm": Family(LLAMA, _stablelm, {"partial_rotary_factor": 0.25}, epsilon=1e-5),
-    "starcoder2": Family(STARCODER2, _starcoder2, {
+    "stablelm": Family(naming.LLAMA, _stablelm, {"partial_rotary_factor": 0.25}, epsilon=1e-5),
+    "starcoder2": Family(naming.STARCODER2, _starcoder2, {
         "num_key_value_heads": 2, "tie_word_embeddings": True,
     }, epsilon=1e-5, activation="gelu_pytorch_tanh"),
-    "gpt2": Family(GPT2, _gpt2, {
+    "gpt2": Family(naming.GPT2, _gpt2, {
         "n_embd": 768, "n_layer": 12, "n_head": 12, "scale_attn_weights": True,
         "tie_word_embeddings": True,
     }, epsilon=1e-5, activation="gelu_new"),
-    "gpt_neox": Family(GPT_NEOX, _gpt_neox, {
+    "gpt_neox": Family(naming.GPT_NEOX, _gpt_neox, {
         "rotary_pct": 0.25, "use_parallel_residual": True,
     }, epsilon=1e-5, activation="gelu"),
-    "falcon": Family(FALCON, _falcon, {
+    "falcon": Family(naming.FALCON, _falcon, {
         "multi_query": True, "parallel_attn": True, "tie_word_embeddings": True,
     }, epsilon=1e-5, activation="gelu"),
-    "bert": Family(BERT, _bert, {
+    "bert": Family(naming.BERT, _bert, {
         "num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12,
         "max_position_embeddings": 512,
     }, epsilon=1e-12, activation="gelu"),
-    "nomic_bert": Family(NOMIC, _nomic, {"rotary_emb_base": 1000.0}, epsilon=1e-12),
+    "nomic_bert": Family(naming.NOMIC, _nomic, {"rotary_emb_base": 1000.0}, epsilon=1e-12),
 }  # fmt: skip
