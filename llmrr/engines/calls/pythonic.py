@@ -62,7 +62,7 @@ def _constant(node: ast.expr) -> ast.expr:
 def call_of(text: str) -> Said | None:
     """The call that an object is which is written as Python shows one; None for none.
 
-    >>> call_of("{'name': 'get', 'arguments': {'city': \"Paris\"}}")
+    >>> call_of("{'name': 'get', 'arguments': {'city': 'Paris'}}")
     Said(name='get', arguments='{"city": "Paris"}', id=None)
     """
     written = literal(text)
