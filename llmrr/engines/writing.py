@@ -51,6 +51,7 @@ class Writer:
         self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened, calls)
         self._parser = offer.parser(prompt.markers.close) if offer else None
         self._answer = self._reasoning = ""  # what is not yet told
+        self._thought = False  # was anything?
         self._calls: list[ToolCall] = []
         self._pieces: list[CallPiece] = []
         self._ids: list[str] = []  # of all calls that have begun
@@ -113,6 +114,7 @@ class Writer:
 
     def _hear(self, text: str, reasoning: str) -> None:
         self._reasoning += reasoning
+        self._thought = self._thought or bool(reasoning)
         if self._parser is None:
             self._answer += text
         elif text:
@@ -128,7 +130,9 @@ class Writer:
 
     def _keep(self, spoken: "Spoken") -> None:
         self._answer += spoken.text
-        self._reasoning += spoken.reasoning
+        if spoken.reasoning:  # a message of its own
+            self._reasoning += ("\n" if self._thought else "") + spoken.reasoning
+            self._thought = True
         for piece in spoken.pieces:
             if piece.number == len(self._ids):
                 fresh = piece.id not in self._ids

@@ -48,12 +48,14 @@ class Rest(Protocol):
 
 class Found(NamedTuple):
     """What stands at the beginning of a text, up to ``end``: calls, or what is no text of the
-    answer; ``reasoning`` is what is thought there, and ``rest`` reads what follows."""
+    answer; ``reasoning`` is what is thought there, and ``rest`` reads what follows. With ``parts``
+    the words that follow are another message than those before."""
 
     calls: tuple[Said, ...]
     end: int
     reasoning: str = ""
     rest: Rest | None = None
+    parts: bool = False
 
 
 class Begun(NamedTuple):

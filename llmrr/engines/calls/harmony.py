@@ -50,7 +50,7 @@ class Harmony(Syntax):
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         for end in _ENDS:
             if text.startswith(end):
-                return Found((), len(end))
+                return Found((), len(end), parts=True)
         found = _HEADER.match(text)
         if not found:
             return _headless(text, last=last)

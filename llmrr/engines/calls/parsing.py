@@ -48,6 +48,7 @@ class Parser:
         self._syntax, self._tools, self._stray = reader(syntax), tools, stray
         self._held = opened  # what the prompt began already
         self._said = False  # words
+        self._parted = False  # from those that come
         self._trim = False  # a call has just been
         self._waits = False  # what is held begins with what may become a call
         self._open: _Open | None = None  # the call that is under way
@@ -140,6 +141,7 @@ class Parser:
 
     def _found(self, found: Found | Begun) -> None:
         self._held, self._rest = self._held[found.end :], found.rest
+        self._parted |= isinstance(found, Found) and found.parts and self._said
         if isinstance(found, Begun):
             self._open = _Open(found.name, found.body, found.id)
             self._piece("")
@@ -182,7 +184,8 @@ class Parser:
         if self._trim and not (self._said and text.strip()):  # words on both sides stay apart
             text = text.lstrip()
         if text.strip():
-            self._said, self._trim = True, False
+            text = "\n" + text if self._parted else text
+            self._said, self._trim, self._parted = True, False, False
         return text
 
     def _start(self) -> int | None:
