@@ -75,10 +75,12 @@ class Value(NamedTuple):
 
 
 class Entries:
-    """Keys and values between tags, up to ``close``. A value that can be nothing but a string is
+    """Keys and values between tags, up to ``close``, or where that is missing to the ``outer`` tag,
+    which is left. A value that can be nothing but a string is
     told while it comes, any other one once it is complete: only then is it known what it is."""
 
     close: str
+    outer: str = ""
 
     def __init__(self, tool: Tool | None) -> None:
         kinds = tool.parameters.get("properties") if tool else None
@@ -115,9 +117,10 @@ class Entries:
                 if self._inside:
                     return Step("".join(parts), at)
             bare = skip(text, at)
-            if text.startswith(self.close, bare):
-                parts.append(self._before if self._before == "{" else "")
-                return Step("".join([*parts, "}"]), bare + len(self.close), True)
+            for end, used in ((self.close, len(self.close)), (self.outer, 0)):
+                if end and text.startswith(end, bare):
+                    parts.append(self._before if self._before == "{" else "")
+                    return Step("".join([*parts, "}"]), bare + used, True)
             found = self.key(text, bare)
             if found is None or (found[1] == len(text) and not last):
                 ended = found is None and not self.may_go_on(text[bare:])

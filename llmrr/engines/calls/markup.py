@@ -21,7 +21,7 @@ from llmrr.engines.calls.base import (
 from llmrr.engines.calls.bodies import Entries, Json, Value
 from llmrr.engines.calls.grammar import Rules
 from llmrr.engines.calls.schemas import kinds_of
-from llmrr.engines.text import settled
+from llmrr.engines.text import first, settled
 from llmrr.types import Tool, ToolCall
 
 _LONGEST_NAME: Final = 256
@@ -44,6 +44,10 @@ class Tags(NamedTuple):
         quote, name = ('"', '[^<>"\\n]+') if self.quoted else ("", "[^<>\\n]+")
         return re.compile(f"{re.escape(before)}{quote}({name}){quote}([^<>\\n]*)>")
 
+    def opened(self, key: str) -> str:
+        """The tag that opens a parameter."""
+        return f'{self.parameter}"{key}">' if self.quoted else f"{self.parameter}{key}>"
+
     def may_open(self, before: str, text: str) -> bool:
         """May this become such a beginning?"""
         inside = text.removeprefix(before)
@@ -54,12 +58,14 @@ class Tags(NamedTuple):
 
 class Parameters(Entries):
     """An element for each parameter: its value may have a line break around it, and may hold the
-    closing tag itself: it ends where the next one begins, or the end of all."""
+    closing tag itself: it ends where the next one begins, or the end of all. Where the closing tag
+    is missing, a line that opens another parameter of the tool ends it."""
 
-    def __init__(self, tool: Tool | None, tags: Tags) -> None:
+    def __init__(self, tool: Tool | None, tags: Tags, outer: str) -> None:
         super().__init__(tool)
-        self.close, self._tags = tags.end, tags
-        self._next = (tags.parameter, tags.end)
+        self.close, self.outer, self._tags = tags.end, outer, tags
+        self._next = (tags.parameter, tags.end, *filter(None, (outer,)))
+        self._openings = {key: _LINE + tags.opened(key) for key in self._schemas}
         self._opening = tags.opening(tags.parameter)
         self._line = _LINE  # what may stand before the closing tag and is no value
         self._attributes = ""
@@ -72,12 +78,14 @@ class Parameters(Entries):
         line = _LINE if text.startswith(_LINE, found.end()) else ""
         self._line = line if self._tags.tight else _LINE
         self._attributes = found[2]
+        self._openings.pop(found[1].strip(), None)
         return found[1].strip(), found.end() + len(line)
 
     def value(self, text: str) -> Value:
         """Without the line break before its closing tag."""
-        at, closed = 0, self._tags.closed
-        while (end := text.find(closed, at)) >= 0:
+        at, closed, openings = 0, self._tags.closed, tuple(self._openings.values())
+        opening = first(text, openings)
+        while 0 <= (end := text.find(closed, at)) < (opening[0] if opening else len(text)):
             after = skip(text, end + len(closed))
             inside = len(text[:end].removesuffix(self._line))
             if text.startswith(self._next, after):
@@ -85,11 +93,14 @@ class Parameters(Entries):
             if any(one.startswith(text[after:]) for one in self._next):
                 return Value(inside, closed=True)
             at = end + len(closed)
-        return Value(settled(text, (self._line + closed, closed)))
+        if opening:
+            return Value(opening[0], opening[0] + len(_LINE))
+        return Value(settled(text, (self._line + closed, closed, *openings)))
 
     def may_go_on(self, rest: str) -> bool:
         """A name has no end."""
-        return self._tags.may_open(self._tags.parameter, rest) or self.close.startswith(rest)
+        may_end = any(one.startswith(rest) for one in (self.close, self.outer))
+        return may_end or self._tags.may_open(self._tags.parameter, rest)
 
     def schema(self, key: str) -> object:
         """That of the tool, unless the model itself says whether it is a string; what the tool
@@ -133,9 +144,10 @@ class Elements(Syntax):
         name, at = found[1].strip(), skip(text, found.end())
         if text.startswith("{", at):
             return Begun(name, at, Json())
-        body = Parameters(tools.get(name), self.tags)
-        if text.startswith(self.tags.end, at) or body.key(text, at):
-            return Begun(name, at, Parameters(tools.get(name), self.tags))
+        body = Parameters(tools.get(name), self.tags, self.close)
+        ends = text.startswith((self.tags.end, self.close or self.tags.end), at)
+        if ends or body.key(text, at):
+            return Begun(name, at, Parameters(tools.get(name), self.tags, self.close))
         return NONE if last or not body.may_go_on(text[at:]) else MORE
 
     def call(self, rules: Rules, tool: Tool) -> str:
