@@ -89,11 +89,13 @@ def _dsml(name: str, tag: str) -> Invoke:
 
 MINIMAX_2 = Invoke(
     "minimax-m2", ("<minimax:tool_call>", "<invoke name="), tag="minimax:tool_call",
-    tags=Tags("<invoke name=", "</invoke>", "<parameter name=", "</parameter>", quoted=True),
+    tags=Tags("<invoke name=", "</invoke>", "<parameter name=", "</parameter>", quoted=True,
+              tight=True),
 )  # fmt: skip
 DEEPSEEK_32 = _dsml("deepseek-v3.2", "function_calls")
 DEEPSEEK_4 = _dsml("deepseek-v4", "tool_calls")
 MINICPM_5 = Invoke(
     "minicpm-5", ("<function name=", "<param name="), tag="", line="",
-    tags=Tags("<function name=", "</function>", "<param name=", "</param>", quoted=True),
+    tags=Tags("<function name=", "</function>", "<param name=", "</param>", quoted=True,
+              tight=True),
 )  # fmt: skip

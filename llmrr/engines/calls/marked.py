@@ -48,7 +48,9 @@ class Marked(Syntax):
                 return Found((), len(one))
         found = self._head.match(text)
         if not found:
-            return MORE if not last and len(text) < _LONGEST and "{" not in text else NONE
+            if not last and len(text) < _LONGEST and "{" not in text:
+                return MORE
+            return Found((), len(self.section[0])) if text.startswith(self.section[0]) else NONE
         at = skip(text, found.end())
         ends = (self.end, self.fence[1].strip() or self.end)
         if any(one != text[at:] and one.startswith(text[at:]) for one in ends):
@@ -97,6 +99,7 @@ KIMI = Marked(
     "kimi-k2", ("<|tool_calls_section_begin|>",),
     section=("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
     begin="<|tool_call_begin|>", end="<|tool_call_end|>",
-    named=r"(?:functions\.)?(?P<name>[^\s<>:{]{1,256})(?::\d+)?<\|tool_call_argument_begin\|>",
+    named=r"\s*(?:functions\.)?(?P<name>[^\s<>:{]{1,256})(?::\d+)?\s*"
+          r"<\|tool_call_argument_begin\|>",
     written_name="functions.{name}:0<|tool_call_argument_begin|>", interrupts=True,
 )  # fmt: skip

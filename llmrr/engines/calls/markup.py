@@ -103,14 +103,12 @@ class Parameters(Entries):
         return may_end or self._tags.may_open(self._tags.parameter, rest)
 
     def schema(self, key: str) -> object:
-        """That of the tool, unless the model itself says whether it is a string; what the tool
-        does not have is one."""
+        """That of the tool; what it does not have is a string, unless the model itself says that it
+        is none."""
         known = super().schema(key)
-        is_named = known is None and 'string="false"' not in self._attributes
-        if is_named or 'string="true"' in self._attributes:
-            return {"type": "string"}
-        is_other = 'string="false"' in self._attributes and kinds_of(known) == {"string"}
-        return {} if is_other else known
+        if known is not None:
+            return known
+        return {} if 'string="false"' in self._attributes else {"type": "string"}
 
 
 class Elements(Syntax):

@@ -24,6 +24,7 @@ _ARGUMENTS: Final = ("arguments", "parameters", "args")
 # How an object begins that may be a call, without its spaces.
 _HEADS: Final = ('{"name":', '{"type":"function"', '{"function":', '{"parameters":',
                  '{"arguments":', '{"id":')  # fmt: skip
+_GIVEN: Final = (*_ARGUMENTS, "function")  # without any of them a bare object is no call
 _NAMED = re.compile(r'\{\s*"(?:tool_)?name"\s*:\s*"([^"\\]*)"')
 _JSON = re.compile(r'\{\s*["}]')
 _PYTHON = re.compile(r"\{\s*'")
@@ -74,7 +75,9 @@ def _call(
     said = call_of(text[at:end]) or pythonic.call_of(text[at:end])
     if said is None:
         return broken
-    return NONE if known and said.name not in tools else Found((said,), end, rest=rest)
+    if known and (said.name not in tools or not any(f'"{one}"' in text[at:end] for one in _GIVEN)):
+        return NONE
+    return Found((said,), end, rest=rest)
 
 
 class _Head(NamedTuple):

@@ -7,9 +7,9 @@ from json import dumps
 from llmrr.engines.calls import base
 from llmrr.engines.calls.base import Said
 
-_STRUCTURE = re.compile(
-    r"'(?:[^'\\\n]|\\.)*+'|\"(?:[^\"\\\n]|\\.)*+\"|[()\[\]{}'\"]", re.DOTALL
-)
+_STRING = r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\""
+_STRUCTURE = re.compile(rf"{_STRING}|[()\[\]{{}}'\"]", re.DOTALL)
+_LOOSE = re.compile(rf"{_STRING}|(?<![\w.])0+(?=\d)", re.DOTALL)
 
 
 def ending(text: str, at: int = 0) -> int | None:
@@ -39,15 +39,30 @@ def calls(text: str) -> list[Said] | None:
     [Said(name='get', arguments='{"city": "Paris", "days": [1, 2]}', id=None)]
     """
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree = ast.parse(_strict(text), mode="eval").body
         found = tree.elts if isinstance(tree, ast.List) else [tree]
         return [_call(one) for one in found] or None
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
 
 
+def _strict(text: str) -> str:
+    """What models write as Python, as Python takes it: no line break in a string, no zero before a
+    number."""
+
+    def written(found: "re.Match[str]") -> str:
+        if found[0][0] == "0":
+            return ""
+        return "".join(f"\\x{ord(one):02x}" if one < " " else one for one in found[0])
+
+    return _LOOSE.sub(written, text.strip())
+
+
 class _Constants(ast.NodeTransformer):
-    """Takes the words of JSON for those of Python."""
+    """Takes the words of JSON for those of Python, and a set for a list."""
+
+    def visit_Set(self, node: ast.Set) -> ast.expr:
+        return ast.List([self.visit(one) for one in node.elts], ast.Load())
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         words = {"true": True, "false": False, "null": None}
@@ -76,7 +91,7 @@ def literal(text: str) -> str | None:
     ('["a", true, null]', None)
     """
     try:
-        value = ast.literal_eval(_constant(ast.parse(text.strip(), mode="eval").body))
+        value = ast.literal_eval(_constant(ast.parse(_strict(text), mode="eval").body))
         return dumps(value, ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
