@@ -1,12 +1,13 @@
 """Calls whose name and whose parameters are attributes of elements: MiniMax, DeepSeek since 3.2 and
 MiniCPM 5."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from llmrr.engines.calls.base import ANY_OBJECT, Syntax, members, value_of
 from llmrr.engines.calls.grammar import Rules
-from llmrr.engines.calls.markup import Elements, Tags, first_required, value_rule
+from llmrr.engines.calls.markup import RAW, Elements, Tags, first_required, value_rule
 from llmrr.engines.calls.schemas import kinds_of
 from llmrr.types import Tool, ToolCall
 
@@ -58,7 +59,10 @@ class Invoke(Elements):
         read = value_of(value)
         is_string = isinstance(read, str)
         about = {"type": "string" if is_string else "object"}
-        return f"{self._head(key, about)}{read if is_string else value}{self.tags.closed}"
+        said = read if is_string else value
+        if self.tags.raw and re.search(r"[<&\n]", said):
+            said = said.join(RAW)
+        return f"{self._head(key, about)}{said}{self.tags.closed}"
 
     def _head(self, key: str, about: Any) -> str:
         """The tag that opens a parameter."""
@@ -97,5 +101,5 @@ DEEPSEEK_4 = _dsml("deepseek-v4", "tool_calls")
 MINICPM_5 = Invoke(
     "minicpm-5", ("<function name=", "<param name="), tag="", line="",
     tags=Tags("<function name=", "</function>", "<param name=", "</param>", quoted=True,
-              tight=True),
+              tight=True, raw=True),
 )  # fmt: skip

@@ -26,11 +26,13 @@ from llmrr.types import Tool, ToolCall
 
 _LONGEST_NAME: Final = 256
 _LINE: Final = "\n"
+RAW: Final = ("<![CDATA[", "]]>")
 
 
 class Tags(NamedTuple):
     """The elements of a call and of its parameters; with ``quoted`` their names are attributes.
-    ``tight``: a line break behind a value is of it, unless one stands before it too."""
+    ``tight``: a line break behind a value is of it, unless one stands before it too. ``raw``: a
+    value may stand in a CDATA section."""
 
     function: str = "<function="
     end: str = "</function>"
@@ -38,6 +40,7 @@ class Tags(NamedTuple):
     closed: str = "</parameter>"
     quoted: bool = False
     tight: bool = False
+    raw: bool = False
 
     def opening(self, before: str) -> "re.Pattern[str]":
         """What begins with one of the tags and names something."""
@@ -69,6 +72,7 @@ class Parameters(Entries):
         self._opening = tags.opening(tags.parameter)
         self._line = _LINE  # what may stand before the closing tag and is no value
         self._attributes = ""
+        self._closed = tags.closed
 
     def key(self, text: str, at: int) -> tuple[str, int] | None:
         """With the line break behind it."""
@@ -76,14 +80,19 @@ class Parameters(Entries):
         if not found:
             return None
         line = _LINE if text.startswith(_LINE, found.end()) else ""
-        self._line = line if self._tags.tight else _LINE
+        at = found.end() + len(line)
+        is_raw = self._tags.raw and text.startswith(RAW[0], at)
+        if self._tags.raw and not is_raw and RAW[0].startswith(text[at:]):
+            return None
+        self._line = "" if is_raw else line if self._tags.tight else _LINE
+        self._closed = (RAW[1] if is_raw else "") + self._tags.closed
         self._attributes = found[2]
         self._openings.pop(found[1].strip(), None)
-        return found[1].strip(), found.end() + len(line)
+        return found[1].strip(), at + (len(RAW[0]) if is_raw else 0)
 
     def value(self, text: str) -> Value:
         """Without the line break before its closing tag."""
-        at, closed, openings = 0, self._tags.closed, tuple(self._openings.values())
+        at, closed, openings = 0, self._closed, tuple(self._openings.values())
         opening = first(text, openings)
         while 0 <= (end := text.find(closed, at)) < (opening[0] if opening else len(text)):
             after = skip(text, end + len(closed))
@@ -100,7 +109,11 @@ class Parameters(Entries):
     def may_go_on(self, rest: str) -> bool:
         """A name has no end."""
         may_end = any(one.startswith(rest) for one in (self.close, self.outer))
-        return may_end or self._tags.may_open(self._tags.parameter, rest)
+        return may_end or self.begins(rest) or self._tags.may_open(self._tags.parameter, rest)
+
+    def begins(self, text: str, at: int = 0) -> bool:
+        """Does a parameter begin here?"""
+        return self._opening.match(text, at) is not None
 
     def schema(self, key: str) -> object:
         """That of the tool; what it does not have is a string, unless the model itself says that it
@@ -144,7 +157,7 @@ class Elements(Syntax):
             return Begun(name, at, Json())
         body = Parameters(tools.get(name), self.tags, self.close)
         ends = text.startswith((self.tags.end, self.close or self.tags.end), at)
-        if ends or body.key(text, at):
+        if ends or body.begins(text, at):
             return Begun(name, at, Parameters(tools.get(name), self.tags, self.close))
         return NONE if last or not body.may_go_on(text[at:]) else MORE
 
