@@ -108,6 +108,7 @@ class FeatureMissing(Unsupported):
     """The engine lacks the feature, or the package that brings it is not installed."""
 
     is_of_request = True
+    param: str | None = None  # the field of a request that asked for it, where that is known
 
 
 class DamagedFile(Unsupported):

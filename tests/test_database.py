@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from llmrr import database, paths
 from llmrr.database import checked, schema
 from llmrr.errors import DamagedFile, DoesNotFit, LlmrrError, Unsupported
+from llmrr.migrate.scanning.searching import scan
 
 
 def test_a_new_one_is_private_and_write_ahead() -> None:
@@ -41,6 +43,29 @@ def test_opening_again_keeps_what_was_there() -> None:
     assert database.recall(first, "key") is None
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize("do", [
+    lambda: database.open_database().close(), lambda: scan([paths.data_dir()]),
+    lambda: scan(paths.data_dir().iterdir()),
+])  # fmt: skip
+def test_the_locks_on_it_stay(do: Callable[[], object]) -> None:
+    """Else another process that ends takes itself for the last one, and removes the -wal file that
+    this one goes on writing to."""
+    code = "from llmrr import database as d; c = d.open_database(); print(d.recall(c, 'key'))"
+    first = database.open_database()
+    for value in ("before", "after"):
+        database.remember(first, "key", value)
+        do()
+        asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert asked.stdout.strip() == value, asked.stderr
+    first.close()
+
+
+def test_a_link_to_a_place_where_there_is_none_yet(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "folder" / "real.db")
+    database.open_database(tmp_path / "link.db").close()
+    assert stat.S_IMODE((tmp_path / "folder" / "real.db").stat().st_mode) == 0o600
 
 
 def test_steps_run_once_each_from_where_the_file_is(

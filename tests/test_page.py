@@ -192,6 +192,9 @@ def test_what_can_be_asked():
     assert [name for name, one in by_name.items() if one["images"]] == [
         "auto", "away", "chat", "gpt-4o",
     ]  # fmt: skip
+    assert [one["name"] for one in found["models"] if one["thinks"]] == [
+        "auto", "away", "chat", "gpt-4o",
+    ]  # fmt: skip
     assert found["strategy"] == "balanced"
     assert "round-robin" in [one["name"] for one in found["strategies"]]
 

@@ -159,12 +159,26 @@ def _read_only(path: Path) -> "sqlite3.Connection | None":
 
 
 def _create_private(path: Path) -> None:
-    """Make the file with 0600 from its first moment; SQLite gives its -wal and -shm the same."""
+    """Make the file with 0600 from its first moment; SQLite gives its -wal and -shm the same. One
+    that is there is not opened: to close it would drop the locks that other connections of this
+    process have on it (https://www.sqlite.org/howtocorrupt.html, 2.2)."""
+    target = os.path.realpath(path)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _create(target)
     except FileNotFoundError:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        Path(target).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _create(target)
+
+
+def _create(target: str) -> None:
+    import errno
+
+    try:
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        wrong = errno.EISDIR if Path(target).is_dir() else errno.EACCES
+        if wrong == errno.EISDIR or not os.access(target, os.W_OK):
+            raise OSError(wrong, os.strerror(wrong), target) from None
 
 
 def _prepare(connection: "sqlite3.Connection", path: Path) -> None:

@@ -44,7 +44,7 @@ COMMON = tag("think", "thinking")
 
 # The formats that are more than a pair of tags: what a template of this format contains, and its
 # markers. Harmony (gpt-oss) and its likes name a channel per message; the answer is the last one.
-FORMATS: tuple[tuple[str, Markers], ...] = (
+FORMATS: tuple[tuple[str | tuple[str, ...], Markers], ...] = (
     (
         "<|channel|>analysis<|message|>",
         Markers(
@@ -93,7 +93,10 @@ FORMATS: tuple[tuple[str, Markers], ...] = (
         "<response></response>",
         Markers(("<think>",), ("</think>",), around=("<response>", "</response>")),
     ),
-    ("</answer>", Markers(("<think>",), ("</think>",), around=("<answer>", "</answer>"))),
+    (
+        ("</think>", "</answer>"),
+        Markers(("<think>",), ("</think>",), around=("<answer>", "</answer>")),
+    ),
     (
         "'<|open|>' + tag",
         Markers(
@@ -119,8 +122,8 @@ def markers_for(template: str) -> Markers:
     >>> markers_for("… <seed:think> …").close
     ('</seed:think>',)
     """
-    for sign, markers in FORMATS:
-        if sign in template:
+    for signs, markers in FORMATS:
+        if all(one in template for one in ((signs,) if isinstance(signs, str) else signs)):
             return markers
     names = dict.fromkeys(found.group()[1:-1] for found in TAG.finditer(template))
     return tag(*names) if names else COMMON

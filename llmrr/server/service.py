@@ -114,7 +114,9 @@ class Service:
         model, asked = self.model_of(name), Asked(limited(request, self.limits), name)
         callers.visit().model = model or AUTO
         if self.router.chooses(model):
-            model = self.decide(asked).chosen
+            decision = self.decide(asked)
+            decision.require_winner()
+            model = decision.chosen or decision.asked[0]
         else:
             self._choice(asked, model, callers.current())
         return self.router.open(model, options=OPTIONS)
@@ -279,7 +281,9 @@ class Service:
         named = asked.model or name or AUTO
         cache = answer.cache if answer else None
         created, entered = int(time.time()), running.entered
-        return Answered(id, created, named, name, decision, known, cache, entered)
+        return Answered(
+            id, created, named, name, decision, known, cache, entered, asked.left_out
+        )
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""

@@ -21,6 +21,7 @@ from llmrr.migrate.scanning.garbage import Uncollected
 from llmrr.migrate.scanning.reading import UNREAD, Content, is_named, is_ours, read
 from llmrr.migrate.scanning.walking import File, Left, Walk, Wanted, said
 from llmrr.migrate.terms.secrets import masked
+from llmrr.paths import database_file
 
 _DATABASE: Final = b"SQLite format 3\0"
 _TOLD: Final = 20  # files that could not be read, which a plan names
@@ -96,6 +97,12 @@ def scan(
     return run.result()
 
 
+def _our_database() -> set[str]:
+    """Its files, which are not to be opened: closing one drops the locks that SQLite has on it."""
+    file = os.path.realpath(database_file())
+    return {file + end for end in ("", "-wal", "-shm")}
+
+
 @dataclass(slots=True)
 class _Run:
     """One scan as it goes on."""
@@ -111,7 +118,7 @@ class _Run:
     signs: list[Sign] = field(default_factory=list)
     files: int = 0
     read: int = 0
-    done: set[str] = field(default_factory=set)
+    done: set[str] = field(default_factory=_our_database)
     top: Path | None = None  # the folder that is looked through now
     walk: Walk = field(init=False)
 
