@@ -49,6 +49,7 @@ class TextAssembler:
         "_held",
         "_leads",
         "_opens",
+        "_repeated",
         "_stop",
         "_trim",
         "_watched",
@@ -67,6 +68,7 @@ class TextAssembler:
         self._leads = tuple(sorted(leads, key=len, reverse=True))
         self._close = reasoning.close if reasoning else ()
         self._calls = calls
+        self._repeated: tuple[str, ...] = ()  # marks that a model may write though they stand there
         self._again = reasoning.open if reasoning and reasoning.again else ()
         self._watched = self._stop + self._again + (reasoning.around if reasoning else ())
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -78,7 +80,7 @@ class TextAssembler:
         if reasoning:
             self._feed = self._begin
             if opened:
-                self._feed, self._trim = self._reason, True
+                self._feed, self._trim, self._repeated = self._reason, True, self._opens
 
     @property
     def reasoning(self) -> bool:
@@ -157,12 +159,12 @@ class TextAssembler:
         text = self._held + text
         if self._trim:
             text = text.lstrip()
-            mark = self._lead(text, text, self._opens)  # once more: some prompts begin it already
-            if mark is not None and not last and self._may_grow(text, text, mark, self._opens):
+            mark = self._lead(text, text, self._repeated)
+            if mark is not None and not last and self._may_grow(text, text, mark, self._repeated):
                 self._held = text
                 return NOTHING
-            text = text.removeprefix(mark or "").lstrip() if mark else text
-            self._trim = not text
+            text = text[len(mark or "") :].lstrip()
+            self._trim, self._repeated = not text, ()
         found = first(text, self._close)
         call = self._called(text[: found[0]] if found else text, last or found is not None)
         if call and call[1]:
