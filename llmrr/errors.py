@@ -15,7 +15,7 @@ LlmrrError                 1  nothing done
 │   ├── ConnectionFailed     6  no connection to a provider
 │   └── AuthenticationFailed 6  a provider refused the key
 ├── EngineFailed           7  the engine or provider broke while it worked
-│   ├── RequestRefused     7  a provider found the request wrong
+│   ├── RequestRefused     7  a provider found the request wrong, or its grammar leads nowhere
 │   ├── ContentRefused     7  a provider does not answer this, for what it says
 │   ├── RateLimited        7  too many requests, or too many tokens
 │   ├── Overloaded         7  a provider has no capacity, or failed by itself

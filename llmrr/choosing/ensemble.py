@@ -154,6 +154,11 @@ class Ensemble(Answer):
         return self._members.cost
 
     @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt, once it has ended."""
+        return self.usage.prompt_tokens if self.usage else 0
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how it was asked."""
         return self._attempt.stream.notes if self._attempt else ()

@@ -147,13 +147,12 @@ async def _load(request: Request, wanted: ollama.Wanted, *, is_chat: bool) -> Re
 
     def work() -> None:
         if keep_s == 0:
-            name = service.model_of(wanted.model)
-            service.router.pool.keep(service.router.resolve(name).name, 0)
+            service.router.pool.keep(service.resolved(wanted.model).name, 0)
             return
         opened = service.open(wanted.model, Wish())
         service.router.pool.keep(opened.resolved.name, keep_s)
 
-    await service.aside(work)
+    await service.metered(work, lambda done: 0)
     return JSONResponse(ollama.loaded(wanted.model, is_chat=is_chat, keeps=keep_s != 0))
 
 

@@ -191,7 +191,7 @@ def _running(service: Service) -> Iterator[dict[str, Any]]:
 
 def _shown(service: Service, name: str | None, *, verbose: bool) -> dict[str, Any]:
     router = service.router
-    resolved = router.resolve(name)
+    resolved = service.resolved(name)
     if resolved.endpoint is not None:
         engine = engines.for_endpoint(resolved.endpoint, resolved.engine).engine
         return ollama.elsewhere(resolved, engine.can, service.began)

@@ -13,6 +13,7 @@ from llmrr.engines import for_format
 from llmrr.errors import LlmrrError
 from llmrr.router import Router
 from llmrr.server.aliases import AUTO
+from llmrr.server.page import sight
 from llmrr.server.service import Service
 from llmrr.strategies import STRATEGIES
 from llmrr.types import Feature
@@ -29,8 +30,8 @@ async def respond(request: Request) -> Response:
 def _found(service: Service) -> dict[str, Any]:
     router, names = service.router, service.names()
     configured: list[dict[str, Any]] = [
-        {"name": one.name, "kind": "configured", "source": one.source, "group": one.group,
-         **_can(router, one.name)}
+        {"name": one.name, "kind": "configured", "source": sight.source(one.source),
+         "group": one.group, **_can(router, one.name)}
         for one in router.config.models if one.name in names
     ]  # fmt: skip
     seen = {one.name for one in router.config.models}
