@@ -275,6 +275,14 @@ CASES = {
         ' <|constrain|>json<|message|>{"city": "Paris"}<|call|>',
         "I shall look.", (PARIS,), "Paris, then.",
     ),
+    "gpt-oss: a call without arguments": Case(
+        HARMONY, "<|channel|>commentary to=functions.python <|constrain|>json<|message|><|call|>",
+        calls=(("python", {}),),
+    ),
+    "llama 4: JSON behind its tag": Case(
+        LLAMA, '<|python_start|>{"name": "weather", "parameters": {"city": "Paris"}}<|python_end|>',
+        calls=(PARIS,),
+    ),
     "deepseek r1": Case(
         DEEPSEEK_R1,
         f"{ALL}{CALL}function{SEP}weather\n```json\n" '{"city": "Paris"}' f"\n```{ENDED}\n"
