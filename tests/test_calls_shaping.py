@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,24 @@ def test_one_call_in_a_turn_has_its_result_behind_it() -> None:
     prompt = Template(SINGLE).prompt(TALK, tools=[TOOL]).text
     places = [prompt.index(word) for word in ("Oslo\"", "snowfall", "Bergen\"", "drizzle")]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("text", [NATIVE, SINGLE, CHATML])
+def test_a_result_stands_where_its_call_stood(text: str) -> None:
+    """Most templates write no ids: in another order, a result would be that of another call."""
+    template = Template(text)
+    wanted = template.prompt(TALK, tools=[TOOL])
+    assert template.prompt((*TALK[:3], *RESULTS[::-1]), tools=[TOOL]).text == wanted.text
+
+
+def test_calls_without_ids_are_answered_in_turn() -> None:
+    calls = tuple(replace(one, id="") for one in CALLED.tool_calls)
+    results = [replace(one, tool_call_id="") for one in RESULTS]
+    nameless = (ASKED, replace(CALLED, tool_calls=calls), *results)
+    prompt = Template(SINGLE).prompt(nameless, tools=[TOOL]).text
+    places = [prompt.index(word) for word in ("Oslo\"", "snowfall", "Bergen\"", "drizzle")]
+    assert places == sorted(places)
+    assert prompt.count("snowfall") == prompt.count("drizzle") == 1
 
 
 def test_an_id_becomes_the_same_nine_letters_everywhere() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from llmrr.engines import folding, jinja, rendering
+from llmrr.engines import jinja, rendering, seating
 from llmrr.engines.markers import TAG, Markers, markers_for, tag
 from llmrr.engines.thinking import can_switch_off, command, switches, thought
 from llmrr.errors import FeatureMissing, Unsupported
@@ -33,7 +33,6 @@ _ALWAYS: Final = (">>>${recipient}", "<|recipient|>", "<|channel|>analysis")
 DEFAULT_NAME = "chatml"
 
 EXPLAINED = "the model's chat template has no place for tools: its system message tells of them"
-FOLDED = "the model's chat template takes no system message: it stands before the first question"
 ALWAYS_THINKS = "the model's chat template has no switch that turns reasoning off"
 NO_SWITCH = "the model's chat template has no switch for reasoning"
 
@@ -106,12 +105,12 @@ class Template:
             chosen = switches(self.text, rendering.names(self.text), think)
             word = None if chosen else command(self.text, think)
             if word:
-                messages = folding.told(messages, word)
+                messages = seating.told(messages, word)
             if not chosen and not word and think != "off":
                 notes.append(NO_SWITCH)
-        text, folded = self._folding(messages, add_generation_prompt, {**chosen, **extra})
-        if folded:
-            notes.append(FOLDED)
+        text, moved = self._folding(messages, add_generation_prompt, {**chosen, **extra})
+        if moved:
+            notes.append(moved)
         markers = self._markers_of(text)
         opened = _ends_open(text, markers)
         if think == "off" and add_generation_prompt:
@@ -167,6 +166,7 @@ class Template:
             return messages, extra
         from llmrr.engines.calls import shaping
 
+        messages = shaping.in_order(messages)
         known = self.family is not None
         if called and not (known and self.shape.calls):
             messages = shaping.spelled(messages, self.syntax)
@@ -192,30 +192,27 @@ class Template:
 
     def _folding(
         self, messages: Sequence[Message], add_generation_prompt: bool, extra: dict[str, Any]
-    ) -> tuple[str, bool]:
-        """The text, and whether the system message had to move into the first user message: for a
-        template that refuses one, or drops it without a word."""
+    ) -> tuple[str, str | None]:
+        """The text, and a note where a system message had to move: for a template that refuses one,
+        or drops it without a word."""
+        told = [one.content.strip() for one in messages if one.role == "system"]
         refusal: jinja.Refused | None = None
-        text = ""
-        try:
-            text = self._rendered(messages, add_generation_prompt, extra)
-        except jinja.Refused as exc:
-            refusal = exc
-        system = messages[0].content.strip() if messages and messages[0].role == "system" else ""
-        if system and (refusal or system not in text):
+        plain: str | None = None
+        for turns, note in seating.ways(messages):
             try:
-                folded = self._rendered(folding.folded(messages), add_generation_prompt, extra)
+                text = self._rendered(turns, add_generation_prompt, extra)
             except jinja.Refused as exc:
                 refusal = refusal or exc
-            else:
-                if system in folded:
-                    return folded, True
-        if refusal:
+                continue
+            if all(one in text for one in told):
+                return text, note
+            plain = text if note is None else plain
+        if plain is None:
             raise FeatureMissing(
                 f"the model's chat template refuses this conversation: {refusal}",
                 "change the messages, or skip the template with --raw",
             ) from refusal
-        return text, False
+        return plain, None
 
     def _rendered(
         self, messages: Sequence[Message], add_generation_prompt: bool, extra: dict[str, Any]

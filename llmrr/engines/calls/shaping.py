@@ -7,7 +7,8 @@ short conversation, and what it drops or refuses it is not given.
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import product
@@ -179,25 +180,49 @@ def _id(identifier: str, named: str, shape: Shape) -> str:
     return "".join(_LETTERS[one % len(_LETTERS)] for one in digest[:9])
 
 
+def in_order(messages: Sequence[Message]) -> list[Message]:
+    """The messages with results in the order of the calls that they answer: most templates write
+    no ids, and a model takes the first result for that of the first call.
+
+    >>> calls = ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}")
+    >>> results = [Message("tool", one, tool_call_id=one) for one in "ba"]
+    >>> [one.content for one in in_order([Message("assistant", "", tool_calls=calls), *results])]
+    ['', 'a', 'b']
+    """
+    found: list[Message] = []
+    for turn, results in _answered(messages):
+        places = {call.id: at for at, call in reversed([*enumerate(turn.tool_calls)])}
+        if all(one.tool_call_id in places for one in results):
+            results.sort(key=lambda one: places[one.tool_call_id or ""])
+        found += [turn, *results]
+    return found
+
+
 def _one_by_one(messages: Sequence[Message]) -> list[Message]:
     """The messages with one call in each turn, and its result behind it."""
     found: list[Message] = []
-    left = list(messages)
-    while left:
-        one = left.pop(0)
-        if len(one.tool_calls) < 2:
-            found.append(one)
-            continue
-        results = []
-        while left and left[0].role == "tool":
-            results.append(left.pop(0))
-        for number, call in enumerate(one.tool_calls):
-            said = one.content if number == 0 else ""
-            found.append(replace(one, content=said, tool_calls=(call,)))
-            found += [each for each in results if each.tool_call_id == call.id]
-        asked = {call.id for call in one.tool_calls}
-        found += [each for each in results if each.tool_call_id not in asked]
+    for turn, results in _answered(messages):
+        calls = turn.tool_calls if len(turn.tool_calls) > 1 else ()
+        for at, call in enumerate(calls):
+            said = turn.content if at == 0 else ""
+            found.append(replace(turn, content=said, tool_calls=(call,)))
+            mine = [one for one in results if one.tool_call_id == call.id]
+            if any(later.id == call.id for later in calls[at + 1 :]):
+                mine = mine[:1]  # the others answer the later ones
+            found += mine
+            results = [one for one in results if all(one is not each for each in mine)]
+        found += results if calls else [turn, *results]
     return found
+
+
+def _answered(messages: Sequence[Message]) -> Iterator[tuple[Message, list[Message]]]:
+    """Each turn with the results that follow it, where it has calls."""
+    left = deque(messages)
+    while left:
+        turn, results = left.popleft(), []
+        while turn.tool_calls and left and left[0].role == "tool":
+            results.append(left.popleft())
+        yield turn, results
 
 
 # A conversation with words that occur in no template.

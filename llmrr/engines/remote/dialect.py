@@ -15,11 +15,13 @@ from llmrr.types import CallPiece, Chunk, FinishReason, Request, Sampling, ToolC
 
 
 class Counts(NamedTuple):
-    """Tokens, as the provider counts them; all of the prompt's, those read from its cache too."""
+    """Tokens, as the provider counts them; all of the prompt's, those read from its cache too.
+    ``thought`` of the completion were thought; None where it does not say."""
 
     prompt: int
     completion: int
     cached: int = 0
+    thought: int | None = None
 
     @property
     def are_counts(self) -> bool:
@@ -28,7 +30,8 @@ class Counts(NamedTuple):
         >>> Counts(1, 2).are_counts, Counts("1", 2).are_counts, Counts(1, -2).are_counts
         (True, False, False)
         """
-        return all(isinstance(one, int | float) and 0 <= one < 1 << 53 for one in self)
+        stated = self[:3] if self.thought is None else self
+        return all(isinstance(one, int | float) and 0 <= one < 1 << 53 for one in stated)
 
 
 class Reader:
@@ -200,7 +203,8 @@ _NUMBERS = (
     "presence_penalty", "seed", "stop", "max_tokens",
 )  # fmt: skip
 # What a call states in another way than by a number, and is refused one by one.
-_SHAPING = ("schema", "grammar", "logprobs", "think", "logit_bias", "ignore_eos")
+_SHAPING = ("schema", "grammar", "logprobs", "think", "logit_bias", "ignore_eos", "stop_tokens",
+            "min_tokens")  # fmt: skip
 
 
 def refuse(provider: str, sampling: Sampling, known: Collection[str]) -> None:
