@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from llmrr.engines.markers import COMMON
 from llmrr.engines.templates import DEFAULT_NAME, Prompt, Template
-from llmrr.engines.text import COMMON
 from llmrr.engines.thinking import thinks
 from llmrr.errors import ContextOverflow, FeatureMissing, UsageError
 from llmrr.types import Image, Request, Sampling

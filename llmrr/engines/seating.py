@@ -28,6 +28,14 @@ def ways(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], str |
         yield _folded(seated), FOLDED
 
 
+def told(messages: Sequence[Message], word: str) -> list[Message]:
+    """The conversation with a command at the end of its system message."""
+    if messages and messages[0].role == "system":
+        first = replace(messages[0], content=f"{messages[0].content}\n{word}")
+        return [first, *messages[1:]]
+    return [Message("system", word), *messages]
+
+
 def _seated(messages: Sequence[Message]) -> list[Message]:
     """The conversation with a system message at its head alone: one that follows there belongs to
     it, a later one to what the user says before it, else behind it.

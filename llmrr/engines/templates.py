@@ -1,13 +1,13 @@
 """A model's chat template: messages in, the prompt as the model was trained to see it out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from llmrr.engines import jinja, rendering, seating
-from llmrr.engines.text import TAG, Markers, markers_for, tag
+from llmrr.engines.markers import TAG, Markers, markers_for, tag
 from llmrr.engines.thinking import can_switch_off, command, switches, thought
 from llmrr.errors import FeatureMissing, Unsupported
 from llmrr.types import Message, Think, Tool
@@ -27,7 +27,7 @@ CHATML = """\
 LONGEST = 100_000  # characters
 
 # Templates whose answers name a recipient, also where there are no tools.
-_ALWAYS: Final = (">>>${recipient}", "<|recipient|>")
+_ALWAYS: Final = (">>>${recipient}", "<|recipient|>", "<|channel|>analysis")
 
 # What a model without a template of its own is asked with, by name.
 DEFAULT_NAME = "chatml"
@@ -105,7 +105,7 @@ class Template:
             chosen = switches(self.text, rendering.names(self.text), think)
             word = None if chosen else command(self.text, think)
             if word:
-                messages = _told(messages, word)
+                messages = seating.told(messages, word)
             if not chosen and not word and think != "off":
                 notes.append(NO_SWITCH)
         text, moved = self._folding(messages, add_generation_prompt, {**chosen, **extra})
@@ -128,7 +128,7 @@ class Template:
         """What the template takes of tools, calls and results."""
         from llmrr.engines.calls.shaping import shape_of
 
-        return shape_of(self.text, self._tried)
+        return shape_of(self._tried)
 
     def _tried(self, turns: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str | None:
         try:
@@ -137,12 +137,24 @@ class Template:
             return None
 
     @cached_property
-    def syntax(self) -> "Syntax":
-        """How the model writes calls: as its family does where the template shows which, else as
-        it is told to."""
-        from llmrr.engines.calls.families import USUAL, family_of
+    def family(self) -> "Syntax | None":
+        """The family whose calls the template writes, or whose sign it has where it writes none."""
+        from llmrr.engines.calls.families import family_of
 
-        return family_of(self.text) or USUAL
+        signed = family_of(self.text)
+        if not self.shape.calls:
+            return signed
+        from llmrr.engines.calls.recognizing import recognized
+        from llmrr.engines.calls.shaping import tried_turns
+
+        return recognized(tried_turns(self.shape, self._tried), signed)
+
+    @cached_property
+    def syntax(self) -> "Syntax":
+        """How the model writes calls: as its family does, else as it is told to."""
+        from llmrr.engines.calls.families import USUAL
+
+        return self.family or USUAL
 
     def _with_tools(
         self, messages: Sequence[Message], tools: Sequence[Tool], extra: dict[str, Any]
@@ -152,10 +164,10 @@ class Template:
         called = any(one.tool_calls or one.role == "tool" for one in messages)
         if not (tools or called):
             return messages, extra
-        from llmrr.engines.calls import families, shaping
+        from llmrr.engines.calls import shaping
 
         messages = shaping.in_order(messages)
-        known = families.family_of(self.text) is not None
+        known = self.family is not None
         if called and not (known and self.shape.calls):
             messages = shaping.spelled(messages, self.syntax)
         if tools and known and self.shape.tools:
@@ -174,7 +186,7 @@ class Template:
 
         opening = self.syntax.opened
         opened = opening if opening and text.endswith(opening) else ""
-        if not tools and not (self.syntax.always and opened):
+        if not tools and not (self.syntax.always and opened == (opening or "")):
             return None
         return Offer(self.syntax, tools, choice, opened)
 
@@ -227,12 +239,22 @@ class Template:
             **extra,
         }
         try:
-            return rendering.render(self.text, values, self._now)
+            return self._made(values)
         except jinja.Unrenderable as exc:
             raise Unsupported(
                 f"the model's chat template cannot be rendered: {exc}",
                 "give another one with --chat-template, or skip it with --raw",
             ) from exc
+
+    def _made(self, values: dict[str, Any]) -> str:
+        """What is None is left out for a template that takes it for what it is."""
+        try:
+            return rendering.render(self.text, values, self._now)
+        except jinja.Unrenderable as exc:
+            if "NoneType" not in str(exc):
+                raise
+            given = {name: value for name, value in values.items() if value is not None}
+            return rendering.render(self.text, given, self._now)
 
     def _markers_of(self, text: str) -> Markers:
         """The template's markers; a tag whose name it only puts together as it renders counts."""
@@ -259,14 +281,6 @@ def _ends_open(text: str, markers: Markers) -> bool:
 
 def _ends_closed(text: str, markers: Markers) -> bool:
     return text.rstrip().endswith(markers.close)
-
-
-def _told(messages: Sequence[Message], word: str) -> list[Message]:
-    """The conversation with a command at the end of its system message."""
-    if messages and messages[0].role == "system":
-        first = replace(messages[0], content=f"{messages[0].content}\n{word}")
-        return [first, *messages[1:]]
-    return [Message("system", word), *messages]
 
 
 DEFAULT = CHATML

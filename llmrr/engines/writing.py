@@ -46,10 +46,13 @@ class Writer:
         self._stops = frozenset(sampling.stop_tokens or ())
         self._mask = constraint.new() if constraint and not constraint.lazy else None
         self._later = constraint if constraint and constraint.lazy else None
-        self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened)
-        self._parser = prompt.offer.parser() if prompt.offer else None
-        self._offer = prompt.offer
+        offer = self._offer = prompt.offer
+        # What is held to a grammar from the end of its thoughts on must end them itself.
+        calls = offer if constraint is None or constraint.lazy else None
+        self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened, calls)
+        self._parser = offer.parser(prompt.markers.close) if offer else None
         self._answer = self._reasoning = ""  # what is not yet told
+        self._thought = False  # was anything?
         self._calls: list[ToolCall] = []
         self._pieces: list[CallPiece] = []
         self._ids: list[str] = []  # of all calls that have begun
@@ -114,6 +117,7 @@ class Writer:
 
     def _hear(self, text: str, reasoning: str) -> None:
         self._reasoning += reasoning
+        self._thought = self._thought or bool(reasoning)
         if self._parser is None:
             self._answer += text
         elif text:
@@ -129,7 +133,9 @@ class Writer:
 
     def _keep(self, spoken: "Spoken") -> None:
         self._answer += spoken.text
-        self._reasoning += spoken.reasoning
+        if spoken.reasoning:  # a message of its own
+            self._reasoning += ("\n" if self._thought else "") + spoken.reasoning
+            self._thought = True
         for piece in spoken.pieces:
             if piece.number == len(self._ids):
                 fresh = piece.id not in self._ids
@@ -152,7 +158,7 @@ class Writer:
 
     def _needed(self, piece: bytes) -> bool:
         text = piece.decode(errors="replace")
-        return self._markers.needs(text) or bool(self._offer and self._offer.syntax.needs(text))
+        return self._markers.needs(text) or bool(self._offer and self._offer.needs(text))
 
     def _chunk(self, finish: FinishReason | None = None) -> Chunk:
         tokens, self._tokens = tuple(self._tokens), []

@@ -5,10 +5,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from llmrr.engines.base import Options, Text
+from llmrr.engines.markers import COMMON
 from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party, in_stream
-from llmrr.engines.text import COMMON, TextAssembler
+from llmrr.engines.text import TextAssembler
 from llmrr.errors import FeatureMissing, UsageError
 from llmrr.types import CallPiece, Chunk, FinishReason, Request, Sampling, ToolCall
 
