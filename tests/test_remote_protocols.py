@@ -160,6 +160,7 @@ def test_each_provider_has_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sent("deepseek", think="off") == {"thinking": {"type": "disabled"}}
     assert sent("openrouter", think="low") == {"reasoning": {"effort": "low"}}
     assert sent("openai", think="off") == {"reasoning_effort": "none"}
+    assert sent("mistral", think="off") == {}  # it has no switch, and does not think
     assert "stream_options" not in official("mistral", asked(), monkeypatch)
     for provider, name in (("openai", "top_k"), ("deepseek", "schema"), ("perplexity", "seed"),
                            ("mistral", "think"), ("xai", "min_p")):  # fmt: skip
@@ -234,6 +235,8 @@ def test_thoughts_are_no_part_of_the_answer(case: Case) -> None:
         chunks = list(model.generate(asked()))
     assert "".join(one.reasoning for one in chunks) == "Let me see."
     assert "".join(one.text for one in chunks) == "Hello, world!"
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.thought_tokens == (None if case in (OLLAMA, COHERE) else 1)
 
 
 @pytest.mark.parametrize("case", [OPENAI, AZURE, OLLAMA], ids=str)

@@ -83,6 +83,11 @@ class Answer(Iterator[Chunk]):
         return self._tokens + -(-self._uncounted // BYTES_PER_TOKEN)
 
     @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt, as far as they are known by now; 0 before."""
+        return self.usage.prompt_tokens if self.usage else self._current.stream.progress[1]
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how it was asked."""
         return self._current.stream.notes

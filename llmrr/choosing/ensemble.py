@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from llmrr.catalogue import Resolved
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended
+from llmrr.choosing.several import thought
 from llmrr.errors import EngineFailed, LlmrrError
 from llmrr.routing import Decision, voting
 from llmrr.types import Chunk, Message, Request, Sampling, Usage
@@ -154,6 +155,11 @@ class Ensemble(Answer):
         return self._members.cost
 
     @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt, once it has ended."""
+        return self.usage.prompt_tokens if self.usage else 0
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how it was asked."""
         return self._attempt.stream.notes if self._attempt else ()
@@ -284,4 +290,5 @@ def _together(usages: Sequence[Usage | None]) -> Usage:
         estimated=any(one.estimated for one in known),
         load_s=sum(one.load_s for one in known),
         total_s=sum(one.total_s for one in known),
+        thought_tokens=thought(known),
     )

@@ -7,9 +7,9 @@ are left alone.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmrr.choosing import turns
 from llmrr.engines import shapes
-from llmrr.protocols.anthropic import blocks
+from llmrr.protocols import hosted
+from llmrr.protocols.anthropic import blocks, tools
 from llmrr.protocols.base import Asked
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.types import Request, Sampling, Think, Tool
@@ -37,22 +37,30 @@ def counted(body: Mapping[str, Any]) -> Asked:
 
 
 def _asked(given: Fields, limit: int | None) -> Asked:
+    if given.get("thread") is not None:  # told in Anthropic's words, clients send all themselves
+        why = "thread: no conversations are kept here"
+        raise BadField("thread", why, "send it whole", code="thread_unsupported_request")
     if (model := given.text("model")) is None:
         raise BadField("model", "model is missing", "GET /v1/models lists them")
     said, begun = blocks.conversation(given.listed("messages"))
+    offered = tools.offered(given)
     request = Request(
         messages=(*blocks.system(given.get("system")), *said),
         sampling=_sampling(given, limit),
-        tools=_tools(given),
-        tool_choice=_tool_choice(given),
+        tools=offered,
+        tool_choice=_tool_choice(given, offered),
         begun=begun,
+        firm=_firm(given),
     )
     choice: dict[str, Any] = {}
     metadata = given.inner("metadata")
     if metadata is not None and (user := metadata.text("user_id")) is not None:
         choice["user"] = user
-    stream = bool(given.flag("stream"))
-    return Asked(request, model, stream=stream, usage=True, choice=choice, body=given.given)
+    stream, found = bool(given.flag("stream")), _left_out(given)
+    return Asked(
+        request, model, stream=stream, usage=True, choice=choice, body=given.given,
+        left_out=(*found, *given.unread()),
+    )  # fmt: skip
 
 
 def _sampling(given: Fields, limit: int | None) -> Sampling:
@@ -101,32 +109,44 @@ def _think(given: Fields) -> Think | None:
     return "low" if budget <= _LITTLE else "medium" if budget <= _USUAL else "high"
 
 
-def _tools(given: Fields) -> tuple[Tool, ...]:
-    found = given.listed("tools") or ()
-    for at, one in enumerate(found):
-        kind = one.get("type") if isinstance(one, Mapping) else None
-        if kind not in (None, "custom"):
-            said = f"tools[{at}] is {kind!r}, which only Anthropic's own servers have"
-            raise BadField(f"tools[{at}].type", said, "a tool with name and input_schema")
-        if isinstance(one, Mapping) and not one.get("name"):
-            raise BadField(f"tools[{at}].name", f"tools[{at}].name is missing", "a name")
-        if isinstance(one, Mapping) and not isinstance(one.get("input_schema"), Mapping):
-            said = f"tools[{at}].input_schema is no JSON Schema"
-            raise BadField(f"tools[{at}].input_schema", said, '{"type": "object"}')
-    return turns.tools(found)
+def _firm(given: Fields) -> str:
+    """What asks for thoughts that must come: ``adaptive`` alone leaves it to the model."""
+    config, thinking = given.inner("output_config"), given.inner("thinking")
+    if thinking is None or thinking.get("type") == "disabled":
+        return ""
+    if thinking.get("type") == "enabled":
+        return "thinking"
+    return "output_config.effort" if config is not None and "effort" in config else ""
 
 
-def _tool_choice(given: Fields) -> str | None:
+def _left_out(given: Fields) -> tuple[str, ...]:
+    """What of the body nobody here does. An effort without thoughts is one of words."""
+    found = hosted.left_out(tools.listed(given), hosted.of_anthropic)
+    if given.get("mcp_servers"):
+        found += ("mcp_servers",)
+    config = given.inner("output_config")
+    is_thought = given.get("thinking") is not None
+    has_effort = config is not None and "effort" in config and not is_thought
+    return (*found, "output_config.effort") if has_effort else found
+
+
+def _tool_choice(given: Fields, offered: tuple[Tool, ...]) -> str | None:
     if (choice := given.inner("tool_choice")) is None:
         return None
     kind = choice.one_of("type", *_CHOICES, "tool")
-    if kind == "tool":
-        if not (name := choice.text("name")):
-            raise choice.bad("name", "name of a tool")
-        return name
     if kind is None:
         raise choice.bad("type", f"word of {', '.join(_CHOICES)}, tool")
-    return _CHOICES[kind]
+    if not offered and kind in ("any", "tool"):
+        said = f"tool_choice is {kind}, and there are no tools"
+        raise BadField("tool_choice", said, "give tools")
+    if kind != "tool":
+        return _CHOICES[kind]
+    if not (name := choice.text("name")):
+        raise choice.bad("name", "name of a tool")
+    if name not in {one.name for one in offered}:
+        said = f"tool_choice names {name!r}, which is none of the tools that can be called here"
+        raise BadField("tool_choice.name", said, "the name of a tool with an input_schema")
+    return name
 
 
 def one_call(asked: Asked) -> bool:
