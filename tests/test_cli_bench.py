@@ -275,7 +275,7 @@ def test_ctrl_c() -> None:
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as running:
         assert running.stderr is not None
-        assert "--prefill 256" in running.stderr.readline()
+        assert "prefill is measured with 256" in running.stderr.readline()
         os.killpg(running.pid, signal.SIGINT)
         out, err = running.communicate(timeout=30)
     assert (running.returncode, out, err) == (130, "", "")
