@@ -38,12 +38,20 @@ class Front:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         began, status, visit = time.perf_counter(), LEFT, Visit()
+        has_left = is_whole = False
         site: str | None = None
 
+        async def heard() -> Message:
+            nonlocal has_left
+            message = await receive()
+            has_left = has_left or (message["type"] == "http.disconnect" and not is_whole)
+            return message
+
         def noted(message: Message) -> Awaitable[None]:
-            nonlocal status
+            nonlocal status, is_whole
+            is_whole = message["type"] == "http.response.body" and not message.get("more_body")
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = LEFT if has_left else message["status"]
                 if site is not None:
                     message["headers"] = [*message["headers"], *crossing.granted(site)]
             return send(message)
@@ -61,12 +69,13 @@ class Front:
                 await response(scope, receive, noted)
             else:
                 callers.enter(visit)
-                await self._app(scope, receive, noted)
+                await self._app(scope, heard, noted)
         except Exception:
             status = 500
             raise
         finally:
-            self._note(scope, visit, status, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self._note(scope, visit, status, seconds, ", the client left" if has_left else "")
 
     def _admitted(self, scope: Scope) -> Caller:
         """Who asks. Raises what keeps him out."""
@@ -78,7 +87,9 @@ class Front:
             return ANYONE
         return keyring.owner(scope["headers"])
 
-    def _note(self, scope: Scope, visit: Visit, status: int, seconds: float) -> None:
+    def _note(
+        self, scope: Scope, visit: Visit, status: int, seconds: float, more: str
+    ) -> None:
         known = self._paths
         path = known.get(scope["path"]) or known.get(scope.get("endpoint")) or "other"
         self._ended(path, visit.model, status, seconds)
@@ -87,5 +98,6 @@ class Front:
             client = scope["client"][0] if scope.get("client") else "-"
             name = visit.caller.name or "-"
             logger.info(
-                "%s %s %s %s %d %.3f s", client, name, scope["method"], shown, status, seconds
-            )
+                "%s %s %s %s %d %.3f s%s",
+                client, name, scope["method"], shown, status, seconds, more,
+            )  # fmt: skip

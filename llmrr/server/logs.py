@@ -24,16 +24,16 @@ def to_stderr(level: str, *, asks: bool) -> None:
     requests.setLevel(logging.INFO if asks else logging.ERROR)
 
 
-def asked(number: int, request: Asked) -> None:
+def asked(id: str, request: Asked) -> None:
     """Log what is asked."""
     if requests.isEnabledFor(logging.INFO):
-        requests.info("%d asks: %s", number, _line(request.body))
+        requests.info("req_%s asks: %s", id, _line(request.body))
 
 
-def answered(number: int, answer: Answer | None) -> None:
+def answered(id: str, answer: Answer | None) -> None:
     """Log what is answered."""
     if requests.isEnabledFor(logging.INFO):
-        requests.info("%d is answered: %s", number, _line(answer.text if answer else None))
+        requests.info("req_%s is answered: %s", id, _line(answer.text if answer else None))
 
 
 def _line(value: object) -> str:

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from llmrr.choosing.answering import Answer
 from llmrr.errors import LlmrrError, Overloaded
+from llmrr.server import ids
 from llmrr.server.queueing import Places, Queue, Ticket
 from llmrr.server.refusals import TooSlow
 from llmrr.types import Chunk
@@ -26,6 +27,7 @@ class Running:
         self, begin: Callable[[], Answer], executor: Executor,
         recorded: Callable[[Callable[[], None]], None], *, held: bool = False, timeout: float = 0,
     ) -> None:  # fmt: skip
+        self.id = ids.new()
         self.answer: Answer | None = None
         self.error: BaseException | None = None  # what it failed with
         self.entered = time.monotonic()

@@ -17,7 +17,7 @@ from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField
 from llmrr.router import Opened, Router
 from llmrr.routing import Decision
-from llmrr.server import aliases, callers, ids, logs
+from llmrr.server import aliases, callers, logs
 from llmrr.server.aliases import AUTO, OTHERS
 from llmrr.server.callers import Caller
 from llmrr.server.counting import Metrics
@@ -170,7 +170,7 @@ class Service:
         )  # fmt: skip
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self._ended(running, caller))
-        logs.asked(id(running), asked)
+        logs.asked(running.id, asked)
         running.queued(self.queue, places, caller.name, units, gates.place)
         return running
 
@@ -224,7 +224,7 @@ class Service:
         usage = running.answer.usage if running.answer else None
         caller.leave(usage.prompt_tokens + usage.completion_tokens if usage else 0)
         self.metrics.answer(running)
-        logs.answered(id(running), running.answer)
+        logs.answered(running.id, running.answer)
         if running.began is not None:
             self.queue.took(time.monotonic() - running.began)
 
@@ -274,12 +274,11 @@ class Service:
         known = answer.attempt.stream.progress[1] if answer else 0
         if answer is not None and answer.usage is not None:  # it has ended, or was kept
             known = answer.usage.prompt_tokens
-        id = ids.new()
-        self.recent.note(id, running)
+        self.recent.note(running.id, running)
         named = asked.model or name or AUTO
         cache = answer.cache if answer else None
         created, entered = int(time.time()), running.entered
-        return Answered(id, created, named, name, decision, known, cache, entered)
+        return Answered(running.id, created, named, name, decision, known, cache, entered)
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""
