@@ -387,7 +387,9 @@ def test_a_unit_may_write_where_the_server_does(tmp_path, monkeypatch):
         assert "llmrr.service" not in said.stderr  # what it does not know, or cannot read
 
 
-@pytest.mark.parametrize("alias, code", [("gpt-4o=nothing", 3), ("gpt-4o", 2), ("=small", 2)])
+@pytest.mark.parametrize("alias, code", [
+    ("gpt-4o=nothing", 3), ("gpt-4o", 2), ("=small", 2), ("*-4o=builtin:mini", 2),
+])  # fmt: skip
 def test_an_alias_means_a_model_that_is_there(alias, code):
     done = llmrr("serve", "--port", "0", "--alias", alias)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)

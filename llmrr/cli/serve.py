@@ -32,8 +32,8 @@ def serve(
     alias: Annotated[
         list[str] | None,
         typer.Option("--alias", metavar="NAME=MODEL", help="Answer to a name of the old system "
-                     "with a model of this one; * is any that means nothing here. Repeatable; see "
-                     "also serve.aliases."),
+                     "with a model of this one; claude-* is any that begins so, * any that means "
+                     "nothing here. Repeatable; besides those of serve.aliases."),
     ] = None,
     max_queue: Annotated[
         int | None,

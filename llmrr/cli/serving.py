@@ -9,7 +9,7 @@ from typing import Any, cast
 from llmrr import cluster
 from llmrr.cli import output
 from llmrr.errors import UsageError
-from llmrr.kinds import parse_duration
+from llmrr.kinds import alias_problem, parse_duration
 from llmrr.router import Router
 
 OTHERS = 1024  # descriptors besides those of clients: files, and connections to providers
@@ -144,7 +144,11 @@ def _require_names(variables: Sequence[str]) -> None:
 def _alias(text: str) -> tuple[str, str]:
     name, mark, model = text.partition("=")
     if not (name and mark and model):
-        raise UsageError(f"--alias {text} is no name and a model", "--alias gpt-4o=MODEL")
+        raise UsageError(
+            f'--alias takes NAME=MODEL, and "{text}" is not that', "--alias gpt-4o=MODEL"
+        )
+    if problem := alias_problem(name):
+        raise UsageError(f"--alias {text}: {problem}", "--alias 'claude-*=MODEL'")
     return name, model
 
 

@@ -18,7 +18,7 @@ from llmrr.protocols.fields import BadField
 from llmrr.router import Opened, Router
 from llmrr.routing import Decision
 from llmrr.server import aliases, callers, logs
-from llmrr.server.aliases import AUTO, OTHERS
+from llmrr.server.aliases import ANY, AUTO
 from llmrr.server.callers import Caller
 from llmrr.server.counting import Metrics
 from llmrr.server.days import Days
@@ -66,7 +66,7 @@ class Service:
     def model_of(self, name: str | None, *, by_itself: bool = False) -> str | None:
         """The model, or the group, that a client's name means; None leaves it to the router. A
         request names what is configured or installed, never a file or an address. Raises
-        ``NotFound``, ``by_itself`` also for a name that only ``*`` stands for."""
+        ``NotFound``, ``by_itself`` also for a name that only a pattern stands for."""
         meant = name and (self.alias_of(name, by_itself=by_itself) or name)
         if meant and (found := self._meant(meant)):
             return found
@@ -75,15 +75,17 @@ class Service:
         raise callers.no_model(name or meant)
 
     def alias_of(self, name: str, *, by_itself: bool = False) -> str | None:
-        """What a name of the old system stands for; ``*`` is all names that mean nothing here."""
-        stated, plain = self.aliases, name.removesuffix(":latest")
-        found = (stated.get(name) or stated.get(plain)) if plain != OTHERS else None
-        is_other = found is None and name != AUTO and not by_itself and OTHERS in stated
-        return stated[OTHERS] if is_other and not self._meant(name) else found
+        """What a name of the old system stands for; a pattern is for names that mean nothing else
+        here."""
+        stated = self.named_aliases()
+        found = stated.get(name) or stated.get(name.removesuffix(":latest"))
+        if found is not None or name == AUTO or by_itself or len(stated) == len(self.aliases):
+            return found
+        return None if self._meant(name) else aliases.of_pattern(self.aliases, name)
 
     def named_aliases(self) -> dict[str, str]:
         """The aliases that are names."""
-        return {name: meant for name, meant in self.aliases.items() if name != OTHERS}
+        return {name: meant for name, meant in self.aliases.items() if not name.endswith(ANY)}
 
     def _meant(self, name: str) -> str | None:
         return aliases.meant(name, self.names())
