@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -38,14 +38,21 @@ def stated(
     }  # fmt: skip
 
 
-def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
+def logging(log_level: str) -> Callable[[str], None]:
+    """Begin to log what the server tells; what tells something besides."""
+    from llmrr.server import logs
+
+    _require_level(log_level)
+    logs.to_stderr(log_level)
+    return logs.notice
+
+
+def serve(router: Router, variables: Sequence[str]) -> None:
     """Serve until it is interrupted. Raises ``KeyboardInterrupt`` then, at the end of it all."""
     from llmrr.server import aliases, allocating, hosting, lending, logs
     from llmrr.server.service import Service
 
-    _require_level(log_level)
     value = router.config.value
-    logs.to_stderr(log_level, asks=bool(value("serve.log_requests")))
     allocating.tighten()
     host, service = cast(str, value("serve.host")), Service(router)
     try:
@@ -59,10 +66,10 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
 
             def ready() -> None:
                 allocating.settle()
-                output.note(f"listening on {where}")
+                logs.notice(f"listening on {where}")
 
             server = hosting.server(
-                service, ready, host=host, variables=variables, tell=output.note
+                service, ready, host=host, variables=variables, tell=logs.notice
             )
             aliases.hold(router)
             service.prepare()

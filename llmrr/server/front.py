@@ -77,6 +77,10 @@ class Front:
             seconds = time.perf_counter() - began
             self._note(scope, visit, status, seconds, ", the client left" if has_left else "")
 
+    def tick(self) -> None:
+        """Follow the configuration, also where nobody asks."""
+        self._security.keyring()
+
     def _admitted(self, scope: Scope) -> Caller:
         """Who asks. Raises what keeps him out."""
         path, security = scope["path"], self._security

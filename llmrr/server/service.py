@@ -17,7 +17,7 @@ from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField
 from llmrr.router import Opened, Router
 from llmrr.routing import Decision
-from llmrr.server import aliases, callers, logs
+from llmrr.server import aliases, callers, fixed, logs
 from llmrr.server.aliases import ANY, AUTO
 from llmrr.server.callers import Caller
 from llmrr.server.counting import Metrics
@@ -50,6 +50,7 @@ class Service:
         self.under_way: set[Running] = set()
         self.metrics = Metrics()
         self.is_draining = False
+        self._began = router.config
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self.settings()[1].room(place))
         self.optimizing, self.days = Optimizing(router), Days(router)
@@ -265,6 +266,10 @@ class Service:
         config = self.router.config
         if self._limits is None or self._limits[0] is not config:
             found = Limits(*(config.value(f"serve.{name}") for name in Limits._fields))  # type: ignore[arg-type]
+            if self._limits is not None:
+                for said in fixed.changed(self._began, self._limits[0], config):
+                    logs.notice(said)
+            logs.ask(bool(config.value("serve.log_requests")))
             self._limits = config, found, Gates(config)
         return self._limits[1:]
 
