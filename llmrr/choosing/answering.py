@@ -83,6 +83,11 @@ class Answer(Iterator[Chunk]):
         return self._tokens + -(-self._uncounted // BYTES_PER_TOKEN)
 
     @property
+    def prompt_tokens(self) -> int:
+        """How many tokens the prompt has, as far as its engine has said so."""
+        return self.attempt.stream.progress[1]
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how it was asked."""
         return self._current.stream.notes

@@ -49,7 +49,7 @@ def logging(log_level: str) -> Callable[[str], None]:
 
 def serve(router: Router, variables: Sequence[str]) -> None:
     """Serve until it is interrupted. Raises ``KeyboardInterrupt`` then, at the end of it all."""
-    from llmrr.server import aliases, allocating, hosting, lending, logs
+    from llmrr.server import aliases, allocating, circles, hosting, lending, logs
     from llmrr.server.service import Service
 
     value = router.config.value
@@ -72,6 +72,8 @@ def serve(router: Router, variables: Sequence[str]) -> None:
                 service, ready, host=host, variables=variables, tell=logs.notice
             )
             aliases.hold(router)
+            for said in circles.found(router, listeners):
+                logs.warn(said)
             service.prepare()
             stop = partial(server.handle_exit, signal.SIGTERM, None)
             with lending.lent(router, where, stop) as server.lent:

@@ -7,9 +7,10 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from llmrr.engines.remote import hops
 from llmrr.errors import LlmrrError
 from llmrr.protocols.base import status_of
-from llmrr.server import callers, crossing, faults
+from llmrr.server import callers, crossing, faults, ids
 from llmrr.server.callers import ANYONE, Caller, Visit
 from llmrr.server.page.files import TABLE
 from llmrr.server.refusals import Draining
@@ -32,7 +33,7 @@ class Front:
         is_draining: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._app, self._security, self._paths, self._ended = app, security, paths, ended
-        self._is_draining = is_draining
+        self._is_draining, self._id = is_draining, ids.new()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,6 +59,7 @@ class Front:
 
         try:
             try:
+                hops.enter(crossing.first(scope, hops.HEADER.encode()), self._id)
                 site = self._security.origins().require(
                     scope["method"], scope["headers"], scope["http_version"]
                 )

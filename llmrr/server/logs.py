@@ -43,6 +43,11 @@ def notice(text: str) -> None:
     _notices.log(NOTICE, "%s", text)
 
 
+def warn(text: str) -> None:
+    """Tell something that should be mended."""
+    _notices.warning("%s", text)
+
+
 def ask(asks: bool) -> None:
     """From now on log what is asked and answered, or do not."""
     requests.setLevel(logging.INFO if asks else logging.ERROR)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import copy_context
 
 from llmrr.choosing.answering import Answer
 from llmrr.errors import LlmrrError, Overloaded
@@ -33,7 +34,7 @@ class Running:
         self.entered = time.monotonic()
         self.began: float | None = None  # when its turn had come
         self._begin, self._executor, self._held = begin, executor, held
-        self._recorded = recorded
+        self._recorded, self._here = recorded, copy_context()  # of who asks
         self._loop = asyncio.get_running_loop()
         self._heard: asyncio.Future[None] = self._loop.create_future()
         self.done: asyncio.Future[None] = self._loop.create_future()
@@ -147,7 +148,7 @@ class Running:
     def _launch(self) -> None:
         self.began = time.monotonic()
         try:
-            self._executor.submit(self._work)
+            self._executor.submit(self._here.run, self._work)
         except RuntimeError:  # no thread is to be had, or the server ends
             said = "the server has no thread for another answer"
             self.error, self._ended = Overloaded(said, "ask again in a while"), True

@@ -152,7 +152,6 @@ class Service:
         choice = self._choice(asked, model, caller)
         self.require_turn(places, units, limits)
         caller.enter()
-        here = contextvars.copy_context()
 
         def begin(request: Request) -> Answer:
             answer = self.router.run(
@@ -164,7 +163,7 @@ class Service:
 
         def begin_all() -> Answer:
             if before is not None:
-                here.run(before)
+                before()
             return together(begin, requests)
 
         running = Running(
@@ -278,7 +277,7 @@ class Service:
         answer = running.answer
         name = answer.model.name if answer else ""
         decision = answer.facts() if answer else None
-        known = answer.attempt.stream.progress[1] if answer else 0
+        known = answer.prompt_tokens if answer else 0
         if answer is not None and answer.usage is not None:  # it has ended, or was kept
             known = answer.usage.prompt_tokens
         self.recent.note(running.id, running)
