@@ -51,7 +51,8 @@ def test_a_name_from_outside_means_no_file_and_no_address(served, name):
 def test_a_method_that_a_path_has_not_is_told_with_the_one_it_has(served):
     said = served.ask("/v1/chat/completions", method="GET")
     assert (said.status, said.headers["allow"]) == (405, "POST")
-    assert "there is no GET /v1/chat/completions: POST" in said.json()["error"]["message"]
+    wrong = "there is no GET /v1/chat/completions: this path takes POST"
+    assert said.json()["error"]["message"] == wrong
 
 
 def test_a_slash_at_the_end_is_no_model_without_a_name(served):

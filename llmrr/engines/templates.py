@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmrr.engines import jinja, rendering
 from llmrr.engines.text import TAG, Markers, markers_for, tag
 from llmrr.engines.thinking import can_switch_off, command, switches, thought
-from llmrr.errors import Unsupported
+from llmrr.errors import ContextOverflow, Unsupported
 from llmrr.types import Message, Think, Tool
 
 if TYPE_CHECKING:
@@ -231,6 +231,12 @@ class Template:
         try:
             return rendering.render(self.text, values, self._now)
         except jinja.Unrenderable as exc:
+            size = sum(len(one.get("content") or "") for one in turns)
+            if size > jinja.MOST_CHARACTERS // 2:  # what was too much is not the template
+                raise ContextOverflow(
+                    f"the prompt has {size:,} characters, more than a template can render",
+                    "shorten it",
+                ) from exc
             raise Unsupported(
                 f"the model's chat template cannot be rendered: {exc}",
                 "give another one with --chat-template, or skip it with --raw",

@@ -183,4 +183,7 @@ class Running:
 
 def too_slow(timeout: float) -> TooSlow:
     """The error for an answer that is not complete in time."""
-    return TooSlow(f"there is no complete answer after {timeout:g} seconds", "a shorter one")
+    return TooSlow(
+        f"there is no complete answer after {timeout:g} seconds",
+        "ask for a shorter one, or have [serve] timeout allow more",
+    )
