@@ -15,7 +15,7 @@ LlmrrError                 1  nothing done
 │   ├── ConnectionFailed     6  no connection to a provider
 │   └── AuthenticationFailed 6  a provider refused the key
 ├── EngineFailed           7  the engine or provider broke while it worked
-│   ├── RequestRefused     7  a provider found the request wrong
+│   ├── RequestRefused     7  a provider found the request wrong, or its grammar leads nowhere
 │   ├── ContentRefused     7  a provider does not answer this, for what it says
 │   ├── RateLimited        7  too many requests, or too many tokens
 │   ├── Overloaded         7  a provider has no capacity, or failed by itself
@@ -108,6 +108,7 @@ class FeatureMissing(Unsupported):
     """The engine lacks the feature, or the package that brings it is not installed."""
 
     is_of_request = True
+    param: str | None = None  # the field of a request that asked for it, where that is known
 
 
 class DamagedFile(Unsupported):

@@ -31,6 +31,7 @@ class Feature(StrEnum):
     LORA = "lora"
     IMAGES = "images"
     TOOLS = "tools"
+    THINKING = "thinking"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +165,10 @@ class Request:
     """What is asked of a model: ``messages`` through its chat template, a raw ``prompt``, or the
     ``tokens`` of one, to which nothing is added. ``begun`` is how the answer begins already: a
     local model goes on behind it. ``tool_choice`` is auto, none, required, or the name of the tool
-    that must be called. ``deadline``, by ``time.monotonic``, is when nobody waits for a provider's
-    answer any more; ``whole`` where nobody sees an answer before its end, so that its pieces may be
-    as large as they come."""
+    that must be called. ``firm`` is what a client calls its wish that the model thinks, where one
+    that cannot is to refuse it; where that is empty, the wish is left out and noted. ``deadline``,
+    by ``time.monotonic``, is when nobody waits for a provider's answer any more; ``whole`` where
+    nobody sees an answer before its end, so that its pieces may be as large as they come."""
 
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
@@ -176,6 +178,7 @@ class Request:
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     begun: str = ""
+    firm: str = ""
     deadline: float | None = field(default=None, compare=False)
     whole: bool = field(default=False, compare=False)
 
@@ -339,3 +342,9 @@ class ModelInfo:
     imports: tuple[str, ...] = ()
     unsafe: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it writes answers: one that sees all of a text at once only makes vectors."""
+        is_causal = self.metadata.get(f"{self.architecture}.attention.causal")
+        return not self.pooling and is_causal is not False

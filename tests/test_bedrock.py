@@ -74,7 +74,9 @@ def talking(account: None) -> Iterator[Any]:
 def test_an_answer(talking: Any) -> None:
     served, model = talking
     served.replies.append(Said(reasoning=("Hm",)))
-    chunks = list(model().generate(asked("hi", temperature=0.5, stop=("END",), max_tokens=9)))
+    chunks = list(model().generate(asked(
+        "hi", temperature=0.5, stop=("END",), max_tokens=9, think="off"
+    )))  # fmt: skip
     assert [one.reasoning or one.text for one in chunks] == ["Hm", "Hello", ", ", "world!", ""]
     usage = chunks[-1].usage
     assert (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens) == (11, 4, 3)

@@ -103,11 +103,12 @@ def test_every_sampling_value_is_in_the_key(name: str) -> None:
     [
         ("messages", WHOLE.messages[1:]), ("prompt", "x"), ("n", 2), ("sampling", Sampling()),
         ("tokens", (1,)), ("tools", ()), ("tool_choice", "required"), ("begun", "x"),
+        ("firm", "x"),
     ],
 )  # fmt: skip
 def test_every_part_of_a_request_is_in_the_key(name: str, value: object) -> None:
     assert {one.name for one in fields(Request) if one.compare} == {
-        "messages", "prompt", "n", "sampling", "tokens", "tools", "tool_choice", "begun"
+        "messages", "prompt", "n", "sampling", "tokens", "tools", "tool_choice", "begun", "firm"
     }  # fmt: skip
     assert cache.key(replace(WHOLE, **{name: value}), {}) != cache.key(WHOLE, {})  # type: ignore[arg-type]
 

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from llmrr.engines import constrain
 from llmrr.engines.constrain import Mask, Vocabulary, compile_constraint
-from llmrr.errors import EngineFailed, FeatureMissing, UsageError
+from llmrr.errors import FeatureMissing, RequestRefused, UsageError
 
 JSON_PIECES = (
     '{" "} ":" "," [" "] [] {} "a "name" name age tags true false null true, , : ": ", "} },{'
@@ -168,7 +168,7 @@ def test_a_grammar_that_the_vocabulary_cannot_write_is_an_error():
     vocabulary = Vocabulary([b"a", b"<eos>"], (1,), frozenset({1}), list)
     mask = compile_constraint(vocabulary, grammar='root ::= "b"').new()
     logits = np.zeros(2, dtype=np.float32)
-    with pytest.raises(EngineFailed):
+    with pytest.raises(RequestRefused):
         mask.apply(logits.ctypes.data, 2)
 
 
@@ -228,6 +228,8 @@ def test_the_tokenizer_is_made_once_and_goes_with_its_vocabulary():
         ({"$ref": "#/nowhere"}, UsageError, "/nowhere"),
         ({"type": "integer", "minimum": 5, "maximum": 3}, UsageError, "Unsatisfiable"),
         (False, UsageError, "no answer"),
+        ({"minimum": 10**400}, UsageError, "out of range"),
+        ({"const": "\ud800"}, UsageError, "hex escape"),
     ],
 )
 def test_what_cannot_be_enforced_is_refused_by_name(vocabulary, schema, error, words):

@@ -382,6 +382,8 @@ def test_what_would_be_done_to_vectors_and_cannot_be_is_named(vectors: Path) -> 
 
 
 def test_a_decoder_makes_no_vectors(model: LocalModel) -> None:
+    with pytest.raises(FeatureMissing, match="no embeddings"):
+        model.embed(["a" * 2000])  # a shorter one would not do either
     with pytest.raises(FeatureMissing, match="onnx engine makes no embeddings"):
         model.embed(["x"])
 

@@ -4,6 +4,7 @@ browser is tried in ``test_page_in_browser.py``."""
 import http.client
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -17,6 +18,7 @@ from serving import ASKED, MINI, Served, serving
 from llmrr import alerts, database, stats
 from llmrr.choosing.several import together
 from llmrr.router import Router
+from llmrr.server.keyring import hashed
 from llmrr.server.page import files
 from llmrr.server.recent import Recent
 from llmrr.types import Request, Sampling
@@ -192,6 +194,9 @@ def test_what_can_be_asked():
     assert [name for name, one in by_name.items() if one["images"]] == [
         "auto", "away", "chat", "gpt-4o",
     ]  # fmt: skip
+    assert [one["name"] for one in found["models"] if one["thinks"]] == [
+        "auto", "away", "chat", "gpt-4o",
+    ]  # fmt: skip
     assert found["strategy"] == "balanced"
     assert "round-robin" in [one["name"] for one in found["strategies"]]
 
@@ -255,7 +260,7 @@ def test_runs_are_listed_found_and_shown(telling):
         asked.json()["choices"][0]["message"]["content"]
     )
     assert [len(served.ask("/page/runs?last=1").json()["runs"])] == [1]
-    for number in (99, 10**30):
+    for number in (99, 10**30, "9" * 5000):
         assert served.ask(f"/page/runs/{number}").status == 404
 
 
@@ -277,6 +282,24 @@ def test_a_wrong_number_of_days_is_told(still, query):
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def test_where_a_model_lies_is_for_who_may_manage(tmp_path):
+    file = tmp_path / "model.gguf"
+    shutil.copy(resources.files("llmrr.builtin") / "mini.gguf", file)
+    keys = {
+        "manager": {"hash": hashed(f"manager-{LETTERS}"), "may_manage": True},
+        "guest": {"hash": hashed(f"guest-{LETTERS}")},
+    }
+    models = [{"name": "small", "source": f"file:{file}"}]
+    with serving(Router(models=models, serve={"keys": keys})) as served:
+        for who, is_told in (("manager", True), ("guest", False)):
+            headers = {"authorization": f"Bearer {who}-{LETTERS}"}
+            said = served.ask(CHAT, {"model": "small", "messages": ASKED}, headers=headers)
+            for path in (f"/page/answers/{said.json()['id']}", "/page/models", "/page/runs/1"):
+                found = served.ask(path, headers=headers)
+                assert found.status == 200
+                assert (str(tmp_path) in found.body.decode()) == is_told
 
 
 def test_where_there_are_keys_the_files_take_none_and_facts_take_one(monkeypatch):

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator
 
+import builders
 import chromium
 import fakes
 import pytest
@@ -147,6 +148,24 @@ def test_a_model_that_is_chosen_is_asked_with_the_parameters(browser, engine):
         ask(page, "again")
         page.wait("document.querySelector('.below .wrong').textContent.startsWith('JSON Schema:')")
         assert len(engine.requests) == 1
+
+
+def test_a_model_is_asked_to_think_where_it_can(browser, engine, tmp_path):
+    engine.replies = ["one", "two"]
+    files = {name: builders.tiny_llama(tmp_path / f"{name}.gguf", template=template)
+             for name, template in (("plain", None), ("thinker", "{{ '<think>' }}"))}  # fmt: skip
+    models = [{"name": name, "source": f"file:{path}"} for name, path in files.items()]
+    with serving(Router(models=models)) as served:
+        page = opened(browser, served)
+        for name, text in (("thinker", QUESTION), ("plain", "again")):
+            page.see(f"(() => {{ const model = document.getElementById('model');"
+                     f"model.value = '{name}'; model.dispatchEvent(new Event('change')); }})()")
+            state(page, "reasoning_effort", "low")
+            cannot = "document.querySelector('#parameters [name=reasoning_effort]').disabled"
+            assert page.see(cannot) is (name == "plain")
+            ask(page, text)
+            page.wait(f"{ANSWERED} && {LAST} === '{'one' if name == 'thinker' else 'two'}'")
+        assert [one.sampling.think for one in engine.requests] == ["low", None]
 
 
 @pytest.mark.parametrize("how", ["Escape", "button"])

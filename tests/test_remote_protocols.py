@@ -160,6 +160,7 @@ def test_each_provider_has_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sent("deepseek", think="off") == {"thinking": {"type": "disabled"}}
     assert sent("openrouter", think="low") == {"reasoning": {"effort": "low"}}
     assert sent("openai", think="off") == {"reasoning_effort": "none"}
+    assert sent("mistral", think="off") == {}  # it has no switch, and does not think
     assert "stream_options" not in official("mistral", asked(), monkeypatch)
     for provider, name in (("openai", "top_k"), ("deepseek", "schema"), ("perplexity", "seed"),
                            ("mistral", "think"), ("xai", "min_p")):  # fmt: skip

@@ -115,7 +115,7 @@ def test_a_piece_of_an_answer_arrives_as_it_was() -> None:
 def test_every_field_of_what_is_sent_is_in_these_tests() -> None:
     """One that is added to the vocabulary needs its way back."""
     known = {
-        Request: "messages prompt n sampling tokens tools tool_choice begun deadline whole",
+        Request: "messages prompt n sampling tokens tools tool_choice begun firm deadline whole",
         Message: "role content parts tool_calls tool_call_id name reasoning",
         Image: "url data media_type detail",
         Tool: "name description parameters strict",

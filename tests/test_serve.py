@@ -4,15 +4,20 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from serving import ANSWER, ASKED, Served, serving
 
+from llmrr import database
 from llmrr.errors import BadConfig, NotFound, UsageError
 from llmrr.router import Router
 from llmrr.server import aliases
+from llmrr.store.creation import derive
+from llmrr.strategies import STRATEGIES
+from llmrr.types import Recipe
 from llmrr.warm.lending import Lending
 
 MINI_TOML = '[[models]]\nname = "small"\nsource = "builtin:mini"\n'
@@ -62,6 +67,18 @@ def test_a_slash_at_the_end_is_no_model_without_a_name(served):
 def test_an_alias_of_auto_is_listed_too():
     with serving(aliases={"gpt-4o": "auto"}) as found:
         assert "gpt-4o" in [one["id"] for one in found.ask("/v1/models").json()["data"]]
+
+
+def test_no_model_takes_the_name_that_leaves_the_choice_to_the_router():
+    names = [{"name": "small", "source": "builtin:mini"}]
+    with serving(Router(models=names)) as found:
+        catalogue = found.service.router.catalogue
+        with closing(database.open_database()) as connection:
+            derive(connection, catalogue.entry("builtin:mini"), "auto", Recipe(), force=False)
+        found.service.changed()
+        assert [one["id"] for one in found.ask("/v1/models").json()["data"]].count("auto") == 1
+        said = found.ask("/v1/chat/completions", {"model": "auto", "messages": ASKED})
+        assert (said.status, said.headers["x-llmrr-model"]) == (200, "small")
 
 
 def test_an_alias_of_nothing_is_told_with_what_it_stands_for():
@@ -152,6 +169,24 @@ def test_a_decision_without_configured_models_is_the_model_that_would_answer():
         assert (said.status, said.json()["model"]) == (200, "builtin:mini")
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_each_strategy_answers_whole_and_in_pieces(strategy):
+    names = [{"name": name, "source": "builtin:mini"} for name in ("a", "b")]
+    with serving(Router(models=names, strategy=strategy)) as served:
+        body = {"model": "auto", "messages": ASKED, "max_tokens": 4, "temperature": 0}
+        whole = served.ask("/v1/chat/completions", body)
+        assert whole.headers["x-llmrr-strategy"] == strategy
+        assert whole.json()["usage"]["completion_tokens"] > 0
+        said = whole.json()["choices"][0]["message"]["content"]
+        pieces = served.ask("/v1/chat/completions", {**body, "stream": True}).events()
+        assert "".join(one["choices"][0]["delta"].get("content", "") for one in pieces) == said
+        several = {"model": "auto", "prompt": ["x", "y"], "max_tokens": 2}
+        found = served.ask("/v1/completions", several)
+        assert [one["index"] for one in found.json()["choices"]] == [0, 1]
+        known = served.ask(f"/page/answers/{found.json()['id']}").json()
+        assert known["model"] in ("a", "b") and known["decision"]["strategy"] == strategy
+
+
 def test_a_streamed_answer_has_a_token_a_chunk(served):
     said = served.ask("/v1/completions", {
         "model": "small", "prompt": "The capital", "max_tokens": 12, "stream": True,
@@ -194,11 +229,31 @@ def test_what_a_model_has_to_do_is_in_the_metrics(served):
     b'{"messages": [{"role": "user", "content": "x"}], "temperature": "hot"}',
     b'{"messages": [{"role": "user", "content": "x"}], "max_tokens": 0}',
     b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
+    b'{"messages": [{"role": "user", "content": "x"}], "max_tokens": ' + b"9" * 400 + b"}",
+    b'{"messages": [{"role": "user", "content": "x"}], "logit_bias": {"1": -' + b"9" * 400 + b"}}",
 ])  # fmt: skip
 def test_what_is_wrong_is_a_400_that_says_so(served, body):
     said = served.ask("/v1/chat/completions", raw=body, method="POST")
     assert said.status == 400
     assert said.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_many_digits_in_a_text_are_a_text(served):
+    body = {"messages": [{"role": "user", "content": "9" * 400}], "max_tokens": 1}
+    assert served.ask("/v1/chat/completions", body).status == 200
+
+
+def test_a_schema_that_leads_nowhere_is_a_400_and_no_failure_of_the_model():
+    nowhere = {"name": "x", "schema": {"type": "object", "required": ["a"],
+                                       "properties": {"a": {"$ref": "#"}}}}  # fmt: skip
+    format = {"type": "json_schema", "json_schema": nowhere}
+    stated = {"breaker": {"failures": 1}, "retry": {"attempts": 1}}
+    names = [{"name": "small", "source": "builtin:mini"}]
+    with serving(Router(models=names, **stated)) as served:
+        body = {"model": "small", "messages": ASKED, "max_tokens": 4}
+        said = served.ask("/v1/chat/completions", {**body, "response_format": format})
+        assert said.status == 400
+        assert served.ask("/v1/chat/completions", body).status == 200
 
 
 def test_a_client_that_leaves_stops_its_answer(served):

@@ -117,7 +117,7 @@ def test_a_client_of_betas_is_answered(served):
     ({"messages": [{"role": "user", "content": [{"type": "image", "source": {
         "type": "base64", "media_type": "image/png", "data": "%"}}]}]}, "base64"),
     ({"temperature": "hot"}, "temperature"),
-    ({"tool_choice": {"type": "tool"}}, "tool_choice.name"),
+    ({"tool_choice": {"type": "tool"}, "tools": [TOOL]}, "tool_choice.name"),
     ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "web_search_20250305"),
     ({"tools": [{"name": "x"}]}, "tools[0].input_schema"),
     ({"thinking": {}}, "thinking.type"),

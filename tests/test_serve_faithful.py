@@ -356,26 +356,6 @@ def test_how_much_is_to_be_thought_in_the_words_of_ollama(think, wanted):
     assert asked is not None and asked.request.sampling.think == wanted
 
 
-THINKS = "{% for m in messages %}<think>{{ m.content }}{% endfor %}"
-
-
-@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
-@pytest.mark.parametrize("think", [True, "high"])
-def test_a_model_that_cannot_think_is_not_asked_to(path, think):
-    models = [{"name": "plain", "source": "builtin:mini"},
-              {"name": "thinker", "source": "builtin:mini",
-               "options": {"chat_template": THINKS}}]
-    asked = {"messages": ASKED} if path == "/api/chat" else {"prompt": "Hi"}
-    body = {**asked, "stream": False, "options": {"num_predict": 2}}
-    with serving(Router({"models": models})) as served:
-        said = served.ask(path, {**body, "model": "plain", "think": think})
-        assert (said.status, said.json()) == (400, {
-            "error": '"plain" does not support thinking: leave out think'
-        })
-        for name, value in (("plain", False), ("thinker", think)):
-            assert served.ask(path, {**body, "model": name, "think": value}).status == 200
-
-
 def test_what_there_is_not_is_not_found(served):
     for path, body in (("/api/chat", {"messages": ASKED}), ("/api/show", {}), ("/api/embed", {})):
         said = served.ask(path, {"model": "nope", "input": "x", **body})

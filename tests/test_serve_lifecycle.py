@@ -138,6 +138,23 @@ def test_what_takes_too_long_is_stopped(flags, signals):
         assert "Traceback" not in served.said
 
 
+def test_what_the_end_stops_is_a_503_and_no_failure_of_its_model():
+    toml = MINI + "[breaker]\nfailures = 1\n[serve]\ndrain = 0.01\n"
+    with process(toml=toml) as served:
+        computed, waits = (
+            served.open("/v1/completions", {**LONG, "stream": False}) for _ in range(2)
+        )
+        until(lambda: served.ask("/health")[1]["requests"] == 2)
+        served.popen.send_signal(signal.SIGTERM)
+        for connection in (computed, waits):
+            answer = connection.getresponse()
+            assert (answer.status, bool(answer.getheader("retry-after"))) == (503, True)
+        assert served.end() == 0
+    with process(toml=toml) as served:
+        assert served.ask("/health")[1]["status"] == "ok"
+        assert served.ask("/v1/chat/completions", CHAT)[0] == 200
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_the_end_waits_for_answers_to_runs_too(again):
     service, ready, ended, told = Service(Router(MODEL)), threading.Event(), threading.Event(), []

@@ -442,6 +442,8 @@ def test_a_model_comes_gets_a_name_and_goes(server: Hub):
         assert served.ask("/api/pull", {"name": label, "stream": False}).json() == {
             "status": "success"
         }
+        for taken in ("auto", label):
+            assert served.ask("/api/copy", {"source": label, "destination": taken}).status == 400
         copied = served.ask("/api/copy", {"source": label, "destination": "mine"})
         assert copied.status == 200
         tags = served.ask("/api/tags").json()["models"]

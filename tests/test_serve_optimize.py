@@ -1,5 +1,6 @@
 """Proposals that the server looks for by itself."""
 
+import logging
 import time
 from pathlib import Path
 
@@ -70,6 +71,23 @@ def test_it_looks_only_when_that_is_due(ago):
         looks.wait()
     assert not (paths.data_dir() / optimizing.FILE).exists()
     assert "priority" not in Path("llmrr.toml").read_text()
+
+
+def test_a_file_that_is_broken_by_then_is_told_as_such(monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("llmrr"), "propagate", True)
+    file = Path("llmrr.toml")
+    file.write_text(TOML.replace("AUTO", "false"))
+    with Router() as router:
+        record(router)
+        looked_ago(router, 90_000)
+        assert router.config.model("small")  # read while it was whole
+        file.write_text(file.read_text() + "weights = [")
+        looks = Optimizing(router)
+        looks.tick()
+        looks.wait()
+    (said,) = [one for one in caplog.records if one.name == "llmrr.server"]
+    assert said.exc_info is None and "llmrr.toml" in said.getMessage()
+    assert not (paths.data_dir() / optimizing.FILE).exists()
 
 
 def test_without_every_it_never_looks():

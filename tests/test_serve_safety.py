@@ -20,7 +20,7 @@ from llmrr.config import check
 from llmrr.config.agreeing import agreements
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.router import Router
-from llmrr.server import connection, keyring, rays, reading, security
+from llmrr.server import connection, keyring, rays, reading, security, state
 from llmrr.server.callers import Caller
 from llmrr.server.keyring import hashed
 from llmrr.server.refusals import KeyLimit
@@ -29,6 +29,10 @@ from llmrr.tomlfile import KeyRules
 
 KEY, OTHER = "a-key-of-the-team-1", "another-key-of-others-2"
 CHAT = {"model": "small", "messages": ASKED, "max_tokens": 4}
+KEYS = {
+    "team": {"hash": hashed(KEY)},
+    "others": {"hash": hashed(OTHER), "models": ["small"], "requests_per_minute": 100_000},
+}
 TWO = [{"name": "small", "source": "builtin:mini"}, {"name": "second", "source": "builtin:mini"}]
 
 
@@ -40,11 +44,7 @@ def served():
 
 @pytest.fixture(scope="module")
 def locked():
-    keys = {
-        "team": {"hash": hashed(KEY)},
-        "others": {"hash": hashed(OTHER), "models": ["small"], "requests_per_minute": 100_000},
-    }
-    with serving(Router(models=TWO, serve={"keys": keys}), host="0.0.0.0") as found:
+    with serving(Router(models=TWO, serve={"keys": KEYS}), host="0.0.0.0") as found:
         yield found
 
 
@@ -57,6 +57,8 @@ def locked():
     ({"Host": "evil.example"}, 403), ({"Host": "localhost.evil.example"}, 403),
     ({"Host": "127.0.0.1.evil.example"}, 403), ({"Host": "evil.example:8313"}, 403),
     ({"Host": ""}, 403), ({"Host": "user@localhost"}, 403),
+    ({"Host": "localhost:80@evil.example"}, 403), ({"Host": "[::1]evil.example"}, 403),
+    ({"Host": "localhost:evil"}, 403), ({"Host": "[::1"}, 403), ({"Host": "localhost:"}, 200),
     ({"Host": "localhost", "Origin": "http://localhost"}, 200),
     ({"Host": "localhost:80", "Origin": "http://localhost:3000"}, 403),
     ({"Host": "localhost", "Origin": "null"}, 403),
@@ -69,6 +71,25 @@ def test_only_pages_of_its_own_may_ask(served, headers, status):
     said = served.ask("/health", headers=headers)
     assert said.status == status
     assert not any(name.startswith("access-control") for name in said.headers)
+
+
+@pytest.mark.parametrize(("target", "host", "status"), [
+    (b"http://localhost/health", b"evil.example", b"200"),
+    (b"http://LOCALHOST:80/health", b"localhost", b"200"),
+    (b"http://evil.example/health", b"localhost", b"403"),
+    (b"http://localhost@evil.example/health", b"localhost", b"403"),
+])  # fmt: skip
+def test_a_target_that_is_a_whole_address_names_the_host(served, target, host, status):
+    head = b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
+    assert raw(served, head).split()[1] == status
+
+
+@pytest.mark.parametrize("name", [b"Host", b"Origin"])
+def test_of_two_names_none_is_chosen(served, name):
+    twice = name + b": http://localhost\r\n" + name + b": http://evil.example\r\n"
+    host = b"Host: localhost\r\n" * (name != b"Host")
+    answer = raw(served, b"GET /health HTTP/1.1\r\nConnection: close\r\n" + host + twice + b"\r\n")
+    assert answer.split()[1] == b"403" and b"there are two " + name in answer
 
 
 def test_no_other_site_is_let_in_before_a_request(served):
@@ -183,6 +204,50 @@ def test_who_may_use_some_models_sees_no_others_and_no_response_of_another_key(l
         assert locked.ask(f"/v1/responses/{made}", headers={"x-api-key": key}).status == status
 
 
+@pytest.mark.parametrize("path", ["/api/show", "/api/generate", "/api/chat"])
+def test_the_model_by_default_is_not_for_who_may_use_another(path):
+    """The first of several is described, and unloaded, where none is named."""
+    with serving(Router(models=TWO[::-1], serve={"keys": KEYS})) as served:
+        headers, body = {"x-api-key": OTHER}, {"model": "auto", "keep_alive": 0}
+        said = served.ask(path, body, headers=headers)
+        assert said.status == 404 and b"second" not in said.body
+        assert served.ask(path, {**body, "model": "small"}, headers=headers).status == 200
+        assert served.ask(path, body, headers={"x-api-key": KEY}).status == 200
+
+
+@pytest.mark.parametrize(("path", "body"), [
+    ("/route", CHAT), ("/api/generate", {"model": "small"}), ("/api/chat", {"model": "small"}),
+    ("/v1/embeddings", {"model": "small", "input": "x"}), ("/v1/messages/count_tokens", CHAT),
+    ("/v1/responses/input_tokens", {"model": "small", "input": "x"}),
+])  # fmt: skip
+def test_whatever_takes_a_model_counts_as_a_request(path, body):
+    keys = {"team": {"hash": hashed(KEY), "requests_per_minute": 1}}
+    with serving(Router({**MINI, "serve": {"keys": keys}})) as served:
+        said = [served.ask(path, body, headers={"x-api-key": KEY}) for _ in range(2)]
+        assert [one.status for one in said] == [200, 429]
+        assert int(said[1].headers["retry-after"]) > 0
+
+
+def test_no_figure_names_a_model_of_others(monkeypatch):
+    monkeypatch.setattr(state, "FRESH_S", 0.0)
+    away = {"source": "openai:x", "options": {"base_url": "http://127.0.0.1:9/v1"}}
+    stated = {"health": {"interval": 0.05}, "serve": {"keys": KEYS}}
+    with serving(Router(models=[*TWO, {"name": "away", **away}], **stated)) as served:
+        until(lambda: served.ask("/health").json()["status"] == "degraded")
+        assert served.ask("/health").json()["failing"] == []  # it takes no key
+        for name in ("second", "small", "auto"):
+            said = served.ask(
+                "/v1/chat/completions", {**CHAT, "model": name}, headers={"x-api-key": KEY}
+            )
+            assert said.status == 200
+        whole, part = (
+            served.ask("/metrics", headers={"x-api-key": key}).body.decode() for key in (KEY, OTHER)
+        )
+        assert all(f'model="{name}"' in whole for name in ("second", "away", "small"))
+        assert 'model="small"' in part and "llmrr_queue_length" in part
+        assert not any(f'"{name}"' in part for name in ("second", "away"))
+
+
 @pytest.mark.parametrize(("rules", "uses", "what"), [
     (KeyRules(requests_per_minute=2), [0, 0], "2 requests a minute"),
     (KeyRules(tokens_per_minute=10), [10], "10 tokens a minute"),
@@ -286,6 +351,25 @@ def test_a_file_that_is_no_longer_agreed_to_says_how_and_holds_once_it_is(monkey
         assert set(holding.keyring().by_hash()) == {"team", "new"}
 
 
+def test_each_reason_why_keys_are_refused_is_told_once(monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("llmrr"), "propagate", True)
+    monkeypatch.setattr(security, "AGAIN_S", 0.0)
+    file = Path("llmrr.toml").absolute()
+    file.write_text("version = 1\n")
+    with closing(Router()) as router:
+        holding = Security(lambda: router.config, "127.0.0.1")
+        file.write_text('[serve.keys.team]\nenv = "TEAM_KEY"\n')
+        router.reload()
+        for agreed in (False, True):
+            if agreed:
+                trust.trust(file)
+            for _ in range(3):
+                assert not holding.keyring()
+        told = [one.getMessage() for one in caplog.records if one.name == "llmrr.server"]
+        assert ["llmrr config trust" in told[0], "llmrr keys set TEAM_KEY" in told[1]] == [True] * 2
+        assert len(told) == 2
+
+
 def test_a_short_key_is_none_and_is_not_repeated():
     with pytest.raises(LlmrrError) as refused:
         hashed("short-secret")
@@ -385,6 +469,36 @@ def test_a_head_that_is_too_large_or_none_is_refused(served):
     assert b" 431 " in raw(served, whole)
     assert b" 400 " in raw(served, b"\x16\x03\x01\x02\x00garbage\r\n\r\n")
     assert served.ask("/health").status == 200
+
+
+def test_a_head_of_many_small_lines_is_too_large_too(served):
+    lines = b"x: a\r\n" * 15_000
+    assert b" 431 " in raw(served, b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + lines + b"\r\n")
+
+
+CHUNKS = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize("begin", [
+    b"2\r\n{}\r\n0\r\n", b"2\r\n{}\r\n0\r\nx: ", b"2;",
+])  # fmt: skip
+def test_what_stands_around_a_body_has_a_bound(served, begin, monkeypatch):
+    monkeypatch.setattr(connection, "GRACE_S", 30.0)
+    where = urlsplit(served.url)
+    with socket.create_connection((where.hostname, where.port), 30) as sock:
+        sock.sendall(CHUNKS + b"\r\n" + begin)
+        with pytest.raises(ConnectionError):
+            for _ in range(200):
+                sock.sendall(b"y: a\r\n" * 10_000 if begin.endswith(b"\n") else b"a" * 60_000)
+
+
+def test_what_stands_behind_a_body_is_no_header(locked):
+    """Who asks is known before a body comes, and not by what comes behind it."""
+    body = b"POST /v1/models HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    key = b"X-Api-Key: " + KEY.encode() + b"\r\n"
+    behind = raw(locked, body + b"Connection: close\r\n\r\n0\r\n" + key + b"\r\n")
+    before = raw(locked, body + key + b"Connection: close\r\n\r\n0\r\n\r\n")
+    assert (behind.split()[1], before.split()[1]) == (b"401", b"405")
 
 
 def test_a_client_that_speaks_tls_is_refused(served):

@@ -20,7 +20,7 @@ import llmrr
 from llmrr.engines import jinja, rendering
 from llmrr.engines.plain import is_plain
 from llmrr.engines.templates import DEFAULT, FOLDED, NO_SWITCH, Template
-from llmrr.engines.thinking import LEVELS
+from llmrr.engines.thinking import LEVELS, thinks
 from llmrr.errors import Unsupported
 from llmrr.types import Message
 
@@ -484,3 +484,17 @@ def test_real_templates_take_every_level_of_thinking(think):
             continue
         assert "Be brief." in prompt.text, path.stem
         assert not (think == "off" and prompt.opened), path.stem
+
+
+@real
+def test_which_real_templates_think():
+    plain = {path.stem for path in real_templates() if not thinks(path.read_text("utf-8"))}
+    said = {path.stem for path in real_templates() if "think" in path.read_text("utf-8").lower()}
+    # A sentence of theirs has the word.
+    assert plain & said <= {
+        "GigaChat3-10B-A1.8B", "GigaChat3.1-10B-A1.8B", "Qwen3-Coder",
+        "unsloth-mistral-Devstral-Small-2507", "meetkai-functionary-medium-v3.1",
+    }  # fmt: skip
+    thinking = {"Qwen-QwQ-32B", "llama-cpp-deepseek-r1", "tencent-Hy3", "Apertus-8B-Instruct",
+                "mistralai-Ministral-3-14B-Reasoning-2512"}  # fmt: skip
+    assert not plain & thinking

@@ -84,8 +84,8 @@ class Answer(Iterator[Chunk]):
 
     @property
     def prompt_tokens(self) -> int:
-        """How many tokens the prompt has, as far as its engine has said so."""
-        return self.attempt.stream.progress[1]
+        """Tokens of the prompt, as far as they are known by now; 0 before."""
+        return self.usage.prompt_tokens if self.usage else self._current.stream.progress[1]
 
     @property
     def notes(self) -> tuple[str, ...]:

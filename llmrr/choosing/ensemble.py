@@ -6,7 +6,6 @@ for each other in the pool.
 
 import threading
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
 from typing import Any, NamedTuple, Protocol
 
 from llmrr.catalogue import Resolved
@@ -156,8 +155,8 @@ class Ensemble(Answer):
 
     @property
     def prompt_tokens(self) -> int:
-        """How many tokens the prompt has, for the one whose answer is taken."""
-        return self._attempt.stream.progress[1] if self._attempt else 0
+        """Tokens of the prompt, once it has ended."""
+        return self.usage.prompt_tokens if self.usage else 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -214,8 +213,7 @@ class Ensemble(Answer):
         heard = [self._progress, *(None for _ in members[1:])]  # one line is for one of them
         threads = [
             threading.Thread(
-                target=copy_context().run, args=(one.ask, self._request, progress),
-                name="llmrr-member", daemon=True,
+                target=one.ask, args=(self._request, progress), name="llmrr-member", daemon=True
             )
             for one, progress in zip(members, heard, strict=True)
         ]

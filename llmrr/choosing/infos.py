@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
     Use = Callable[[Callable[[sqlite3.Connection], Any], str], Any]
 
-_BY: Final = f"infos of {__version__}"
+_BY: Final = f"infos with templates of {__version__}"
 _LOSS: Final = "what files say is read again each time"
 # Long texts that nobody needs to choose.
-_LEFT_OUT: Final = ("chat_template", "templates", "imports", "unsafe", "license")
+_LONGEST: Final = 100_000  # characters of a chat template: nothing here renders a longer one
+_LEFT_OUT: Final = ("templates", "imports", "unsafe", "license")
 
 
 def inspect(path: Path, use: "Use") -> ModelInfo:
-    """What ``looking.checked`` says, without templates and licences. ``use`` is how the database is
-    used, if it can be. Raises what ``looking.checked`` does."""
+    """What ``looking.checked`` says, without licences and further templates. ``use`` is how the
+    database is used, if it can be. Raises what ``looking.checked`` does."""
     if not path.is_file():
         return _looked_at(path)
     stat = path.stat()
@@ -47,6 +48,8 @@ def _looked_at(path: Path) -> ModelInfo:
 def packed(info: ModelInfo) -> str:
     """As text."""
     facts = {name: value for name, value in asdict(info).items() if name not in _LEFT_OUT}
+    if len(info.chat_template or "") > _LONGEST:
+        del facts["chat_template"]
     return json.dumps(facts)
 
 

@@ -32,5 +32,5 @@ def require(
         if image.data is None and not (image.url or "").startswith("data:"):
             raise FeatureMissing(
                 f"a model on this machine fetches no image: {image.url}",
-                "save it, and name the file",
+                "save it, and name the file, or send it as a data: URL",
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from llmrr import catalogue, database, engines
 from llmrr.catalogue import Catalogue
 from llmrr.choosing import opening
+from llmrr.choosing.abilities import abilities
 from llmrr.choosing.behind import behind
 from llmrr.config import Config, ConfiguredModel
 from llmrr.engines.base import CONTEXT_AT_LEAST
@@ -159,9 +160,6 @@ class Profiles:
         wanted = loading.context or options.get("context_size")
         context = wanted if isinstance(wanted, int) else None
         room = _room(info, context, options, is_loaded, self._idle_bytes())
-        features = {str(one) for one in picked.engine.can}
-        if "mmproj" not in options:
-            features.discard("images")
         if self._database(_any_speed, _LOSS):
             speed = self._catalogue.speed(self._catalogue.entry(model.name))
             if speed is not None:
@@ -169,9 +167,9 @@ class Profiles:
         return replace(
             stated,
             context=context or room or info.context_length,
-            features=frozenset(features),
+            features=frozenset(map(str, abilities(picked.engine.can, info, options))),
             quality=self._quality(model, stated),
-            answers=not info.pooling,
+            answers=info.writes,
         )
 
     def _remote(

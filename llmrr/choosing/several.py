@@ -3,7 +3,9 @@ before. They are computed at once, as far as the engine has room, and heard one 
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
+from llmrr.catalogue import Resolved
 from llmrr.choosing.answering import Answer
 from llmrr.errors import LlmrrError
 from llmrr.types import Chunk, Request, Usage
@@ -30,7 +32,46 @@ class Several(Answer):
         self.decision, self.usage, self.finish_reason = answers[0].decision, None, None
         self.text = ""
         self._answers, self._n, self._at = answers, n, 0
-        self._current = answers[0].attempt
+        self._first = answers[0]
+
+    @property
+    def model(self) -> Resolved:
+        """The one that answers."""
+        return self._first.model
+
+    @property
+    def engine(self) -> str:
+        """What runs it."""
+        return self._first.engine
+
+    @property
+    def runs(self) -> str:
+        """Why this engine, and what computes."""
+        return self._first.runs
+
+    @property
+    def cache(self) -> str | None:
+        """Why nothing is run."""
+        return self._first.cache
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompts, once they have ended; before, of the first one."""
+        return self.usage.prompt_tokens if self.usage else self._first.prompt_tokens
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about how it was asked."""
+        return self._first.notes
+
+    @property
+    def context_size(self) -> int | None:
+        """Tokens of context that the engine took for it."""
+        return self._first.context_size
+
+    def facts(self) -> dict[str, Any] | None:
+        """The decision."""
+        return self._first.facts()
 
     @property
     def cost(self) -> float | None:
@@ -46,7 +87,6 @@ class Several(Answer):
     def __next__(self) -> Chunk:
         while self._at < len(self._answers):
             answer = self._answers[self._at]
-            self._current = self._answers[0].attempt
             chunk = next(answer, None)
             if chunk is None:
                 self._at += 1

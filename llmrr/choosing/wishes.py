@@ -72,6 +72,7 @@ def needs_of(request: Request, words: Sequence[str] = (), strategy: str = "") ->
         "logprobs": bool(sampling.logprobs),
         "tools": bool(request.tools),
         "images": any(one.images for one in request.messages),
+        "thinking": bool(request.firm) and sampling.think not in (None, "off"),
     }
     found = frozenset(name for name, is_needed in asked.items() if is_needed)
     size = sum(len(one.content.encode()) for one in request.messages)

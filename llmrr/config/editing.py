@@ -75,9 +75,10 @@ def set_value(key: str, value: object, path: Path | None = None) -> Path:
 
 def changed(path: Path, text: str, changes: "Sequence[tuple[Place, object]]") -> str:
     """The text of a file of settings with values changed, and everything else of it as it stands.
-    Raises ``BadConfig`` where that cannot be, or would be no valid configuration."""
+    Raises ``BadConfig`` where that cannot be, or is or would be no valid configuration."""
     from llmrr import tomledit
 
+    raise_first(tomlfile.read(path, text.encode()).problems)
     try:
         found = tomledit.with_values(text, changes)
     except tomledit.UnusualText as exc:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmrr.errors import EngineFailed, FeatureMissing, UsageError
+from llmrr.errors import FeatureMissing, RequestRefused, UsageError
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -55,8 +55,8 @@ class Mask:
     def apply(self, logits_pointer: int, n_vocab: int) -> None:
         """Set the logits of all tokens that may not come next to -inf, in place.
 
-        ``logits_pointer`` is the address of ``n_vocab`` float32. Raises ``EngineFailed`` where the
-        grammar has grown too complex to go on.
+        ``logits_pointer`` is the address of ``n_vocab`` float32. Raises ``RequestRefused`` where
+        the grammar leads nowhere, or has grown too complex to go on.
         """
         import numpy as np
 
@@ -70,7 +70,7 @@ class Mask:
         allowed = np.unpackbits(np.ctypeslib.as_array(self._bits).view(np.uint8), bitorder="little")
         chosen = np.flatnonzero(allowed[:n_vocab])
         if not chosen.size:
-            raise EngineFailed(
+            raise RequestRefused(
                 "no token of the model can continue what the grammar asks for",
                 "loosen the schema or the grammar",
             )
@@ -94,7 +94,7 @@ class Mask:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            raise EngineFailed(
+            raise RequestRefused(
                 f"the grammar cannot be followed any further: {_first_line(self._matcher)}",
                 "simplify the schema or the grammar",
             )
@@ -163,7 +163,10 @@ def _of_schema(schema: Mapping[str, Any] | bool | None) -> str:
 
     require_possible(schema)
     text = json.dumps({} if schema is True else schema)
-    return str(LLMatcher.grammar_from_json_schema(text, overrides=FORM))
+    try:
+        return str(LLMatcher.grammar_from_json_schema(text, overrides=FORM))
+    except ValueError as error:  # a number that is too large, half a character
+        raise _refusal(str(error), "schema") from None
 
 
 def require_possible(schema: Mapping[str, Any] | bool | None) -> None:

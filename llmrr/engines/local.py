@@ -134,7 +134,10 @@ class LocalModel(Templated):
         this model, ``ContextOverflow`` for a text that is too long."""
         self._require_open()
         tokens = [self._ids(text) for text in texts]
-        self._require_room("longest text", max(map(len, tokens), default=0))
+        longest = max(map(len, tokens), default=0)
+        if longest > self._limit:
+            self._runner.later(lambda: self._backend.embed(())).result()  # where it makes none
+        self._require_room("longest text", longest)
         return self._runner.later(lambda: self._backend.embed(tokens)).result()
 
     def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
@@ -156,6 +159,7 @@ class LocalModel(Templated):
             request, self.template_for(request), templated=self.templated
         )
         size = max(self.tokens.size, self.info.vocabulary or 0)
+        prompting.require_biased(request, size)
         tokens = prompting.with_bos(
             prompting.tokenized(request, prompt, self.tokens.tokenize, size=size),
             self.tokens.bos,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmrr.engines.templates import DEFAULT_NAME, Prompt, Template
 from llmrr.engines.text import COMMON
+from llmrr.engines.thinking import thinks
 from llmrr.errors import ContextOverflow, FeatureMissing, UsageError
 from llmrr.types import Image, Request, Sampling
 
@@ -42,6 +43,15 @@ def require_local(request: Request, engine: str, *, sees: bool = False) -> None:
     require(request)
 
 
+def require_thinking(request: Request, template: Template) -> None:
+    """Raise ``FeatureMissing`` where a client insists that a model thinks, and its template knows
+    of no thoughts."""
+    if request.firm and request.sampling.think not in (None, "off") and not thinks(template.text):
+        error = FeatureMissing("the model does not support thinking", f"leave out {request.firm}")
+        error.param = request.firm
+        raise error
+
+
 def has_tools(request: Request) -> bool:
     """Has it tools to be offered, or is one called in its conversation?"""
     offered = bool(request.tools) and request.tool_choice != "none"
@@ -50,7 +60,9 @@ def has_tools(request: Request) -> bool:
 
 def prompted(request: Request, template: Template, *, templated: bool) -> Prompt:
     """The text that the model is given; ``templated``: the template is its own or was stated.
-    Raises ``Unsupported`` where the template refuses the messages."""
+    Raises ``Unsupported`` where the template refuses the messages, and what ``require_thinking``
+    does."""
+    require_thinking(request, template)
     if request.prompt is not None or request.tokens:
         return Prompt((request.prompt or "") + request.begun, template.markers)
     tools = () if request.tool_choice == "none" else request.tools
@@ -100,7 +112,8 @@ def _data(image: Image) -> bytes:
         except (Error, ValueError):
             raise UsageError("an image's data: address holds no base64", "name a file") from None
     raise FeatureMissing(
-        f"a model on this machine fetches no image: {image.url}", "save it, and name the file"
+        f"a model on this machine fetches no image: {image.url}",
+        "save it, and name the file, or send it as a data: URL",
     )
 
 
@@ -109,6 +122,11 @@ def require_known(tokens: Sequence[int], size: int) -> None:
     for token in tokens:
         if not 0 <= token < size:
             raise UsageError(f"the model has no token {token}", f"its tokens are 0 to {size - 1}")
+
+
+def require_biased(request: Request, size: int) -> None:
+    """The same for the tokens that are to be likelier, or less likely, than they are."""
+    require_known(tuple(request.sampling.logit_bias or ()), size)
 
 
 def tokenized(

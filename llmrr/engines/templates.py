@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmrr.engines import jinja, rendering
 from llmrr.engines.text import TAG, Markers, markers_for, tag
 from llmrr.engines.thinking import can_switch_off, command, switches, thought
-from llmrr.errors import ContextOverflow, Unsupported
+from llmrr.errors import ContextOverflow, FeatureMissing, Unsupported
 from llmrr.types import Message, Think, Tool
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ class Template:
     def render(
         self, messages: Sequence[Message], *, add_generation_prompt: bool = True, **extra: Any
     ) -> str:
-        """The prompt of these messages. Raises ``Unsupported`` with the template's own words."""
+        """The prompt of these messages. Raises ``FeatureMissing`` with the template's own words, or
+        ``Unsupported`` for a template that cannot be rendered."""
         return self._folding(messages, add_generation_prompt, extra)[0]
 
     def prompt(
@@ -198,7 +199,7 @@ class Template:
                 if system in folded:
                     return folded, True
         if refusal:
-            raise Unsupported(
+            raise FeatureMissing(
                 f"the model's chat template refuses this conversation: {refusal}",
                 "change the messages, or skip the template with --raw",
             ) from refusal

@@ -2,9 +2,10 @@
 reasoning, and the values that each of them understands; and how one is given what was thought."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
+from llmrr.engines.text import COMMON, markers_for
 from llmrr.types import Message, Think
 
 LEVELS: tuple[Think, ...] = ("off", "low", "medium", "high")
@@ -30,6 +31,10 @@ _WORDS["thinking_mode"] = {
 }
 
 _OFF = (False, 0, "none", "no_think", "disabled", "chat", "off")
+
+# A text, or the beginning of one that does not end: no template makes this take long.
+_QUOTED = r"(?s)'(?:[^'\\]|\\.)*(?:'|\\?\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\\?\Z)"
+_CLOSED = r"</(?:[a-z]+:)?(?:think|thinking|thought|reasoning)(?::\w+)?>"
 
 # A number of tokens; -1 for no bound (Seed-OSS).
 _BUDGET: dict[Think, int] = {"off": 0, "low": 512, "medium": 4096, "high": -1}
@@ -63,6 +68,27 @@ def switches(template: str, names: Collection[str], think: Think) -> dict[str, A
     if "thinking_budget" in names:
         found["thinking_budget"] = _BUDGET[think]
     return found
+
+
+def thinks(template: str) -> bool:
+    """Whether a chat template says that its model thinks: it has the marks around a thought, reads
+    a value that is named for it, or looks for the command. A sentence with the word says nothing.
+
+    >>> thinks("{{ '[THINK]' }}"), thinks("{% if m.reasoning_content %}…"), thinks("Let's think.")
+    (True, True, False)
+    """
+    if markers_for(template) is not COMMON or re.search(_CLOSED, template):
+        return True
+    is_named = any(re.search("thinking|reasoning", one) for one in _code(template))
+    return is_named or command(template, "off") is not None
+
+
+def _code(template: str) -> Iterator[str]:
+    """What a template computes with, without its texts and comments."""
+    first, *rest = template.split("{#")
+    read = first + "".join(one.partition("#}")[2] for one in rest)
+    for one in re.split(r"\{[{%]", read)[1:]:
+        yield re.sub(_QUOTED, "", re.split(r"[}%]\}", one, maxsplit=1)[0])
 
 
 def can_switch_off(chosen: dict[str, Any]) -> bool:

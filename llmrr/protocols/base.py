@@ -31,7 +31,8 @@ class Asked:
     """A request as a client means it. ``model`` is the name that it sent; ``stream`` whether the
     answer is to come in pieces, ``usage`` whether those end with what it took; ``options`` is how
     the model is to be loaded, ``choice`` has what else ``Router.run`` takes; ``body`` is what was
-    sent, for what the answer repeats. ``others`` are asked besides, their choices follow."""
+    sent, for what the answer repeats. ``others`` are asked besides, their choices follow.
+    ``left_out`` are the words for what of it nobody here does, and an answer can do without."""
 
     request: Request
     model: str | None = None
@@ -41,13 +42,14 @@ class Asked:
     choice: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
     others: tuple[Request, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 class Answered(NamedTuple):
     """Who answers: the name under which the client asked, the model that was taken, and the
     ``decision`` as ``llmrr route --json`` has it. ``prompt_tokens`` are how many tokens the prompt
     has, where that is known before the answer ends; ``cache`` says why nothing is run. ``entered``
-    is when it was asked, by ``time.monotonic``."""
+    is when it was asked, by ``time.monotonic``; ``left_out`` is that of ``Asked``."""
 
     id: str
     created: int
@@ -57,6 +59,7 @@ class Answered(NamedTuple):
     prompt_tokens: int = 0
     cache: str | None = None
     entered: float = 0.0
+    left_out: tuple[str, ...] = ()
 
 
 class Event(NamedTuple):

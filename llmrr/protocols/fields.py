@@ -4,9 +4,18 @@ import binascii
 import math
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from llmrr.errors import InvalidRequest
+
+# What says nothing of an answer: who pays, where it is noted, how it is computed.
+HINTS: Final = frozenset({
+    "user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key",
+    "prompt_cache_retention", "prediction", "cache_prompt", "id_slot", "timings_per_token",
+    "return_progress", "max_tool_calls", "previous_response_id", "stream_options", "cache_control",
+    "inference_geo",
+})  # fmt: skip
+_USUAL: Final = ("auto", "default")
 
 
 class BadField(InvalidRequest):
@@ -32,13 +41,27 @@ class Fields:
 
     def __init__(self, given: Mapping[str, Any], place: str = "") -> None:
         self.given, self._place = given, place
+        self._read: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
-        return self.given.get(name) is not None
+        return self.get(name) is not None
 
     def get(self, name: str) -> Any:
         """The value as it came."""
+        self._read.add(name)
         return self.given.get(name)
+
+    def unread(self) -> tuple[str, ...]:
+        """The names of what nobody here has looked at, and asks for something of an answer.
+
+        >>> Fields({"mirostat": 2, "dry_multiplier": 0, "metadata": {"a": "b"}}).unread()
+        ('mirostat',)
+        """
+        known = self._read | HINTS
+        return tuple(
+            self._place + name for name, value in self.given.items()
+            if name not in known and value and value not in _USUAL
+        )  # fmt: skip
 
     def bad(self, name: str, expected: str) -> BadField:
         """The error for a value that is not what is ``expected``."""
@@ -50,24 +73,25 @@ class Fields:
         shown = shown if len(shown) <= 60 else shown[:59] + "…"
         return BadField(full, f"{full} = {shown} is no {expected}", code="invalid_value")
 
-    def refuse(self, name: str, why: str, hint: str = "") -> None:
+    def refuse(self, name: str, why: str, hint: str = "", *, empty: bool = False) -> None:
         """Raise ``BadField`` for a value that the protocol has, and nothing here serves. What is
-        null, false or empty asks for nothing."""
-        if self.given.get(name):
+        null, false or empty asks for nothing; with ``empty`` what is empty does."""
+        value = self.get(name)
+        if value or (empty and value == {}):
             full = self._place + name
             said = f"{full} is not served here: {why}"
             raise BadField(full, said, hint, code="unsupported_parameter")
 
     def text(self, name: str) -> str | None:
         """A text. Raises ``BadField``, as the others do."""
-        value = self.given.get(name)
+        value = self.get(name)
         if value is not None and not isinstance(value, str):
             raise self.bad(name, "text")
         return value
 
     def flag(self, name: str) -> bool | None:
         """True or false."""
-        value = self.given.get(name)
+        value = self.get(name)
         if value is not None and not isinstance(value, bool):
             raise self.bad(name, "true or false")
         return value
@@ -76,7 +100,7 @@ class Fields:
         self, name: str, low: float = -math.inf, high: float = math.inf
     ) -> float | None:
         """A finite number, bounds included."""
-        value = self.given.get(name)
+        value = self.get(name)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -87,7 +111,7 @@ class Fields:
 
     def whole(self, name: str, low: int, high: int | None = None) -> int | None:
         """A whole number, bounds included; 3.0 is one."""
-        value = self.given.get(name)
+        value = self.get(name)
         if value is None:
             return None
         is_whole = isinstance(value, int | float) and not isinstance(value, bool)
@@ -99,7 +123,7 @@ class Fields:
 
     def words(self, name: str, most: int | None = None) -> tuple[str, ...] | None:
         """A text, or a list of texts; empty ones are left out."""
-        value = self.given.get(name)
+        value = self.get(name)
         if value is None:
             return None
         found = [value] if isinstance(value, str) else value
@@ -111,14 +135,14 @@ class Fields:
 
     def listed(self, name: str) -> Sequence[Any] | None:
         """A list."""
-        value = self.given.get(name)
+        value = self.get(name)
         if value is not None and not isinstance(value, list):
             raise self.bad(name, "list")
         return value
 
     def inner(self, name: str) -> "Fields | None":
         """An object."""
-        value = self.given.get(name)
+        value = self.get(name)
         if value is None:
             return None
         if not isinstance(value, Mapping):

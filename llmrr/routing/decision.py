@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from llmrr.errors import DamagedFile, LlmrrError, NotFound, OverBudget
+from llmrr.errors import DamagedFile, FeatureMissing, LlmrrError, NotFound, OverBudget
 from llmrr.routing.candidate import (
     UNKNOWN,
     Candidate,
@@ -130,7 +130,9 @@ class Decision:
         for error in errors:
             if isinstance(error, OverBudget):
                 return OverBudget(said, error.hint)
-        found = _shared(said, errors)
+        # One of them could, were it not for what is asked: that can be left out.
+        lacks = any(one.kind == "feature" for one in self.rejected)
+        found = FeatureMissing(said, _ASK) if lacks else _shared(said, errors)
         found.causes = tuple(one.error for one in self.rejected if one.error is not None)
         return found
 

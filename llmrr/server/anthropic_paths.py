@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from llmrr.protocols import hosted
 from llmrr.server.openapi import (
     FLAG,
     MAYBE_OBJECT,
@@ -56,9 +57,12 @@ _TOOL: Final = shape(
     name={"type": "string", "minLength": 1}, input_schema=OBJECT,
     type={"enum": ["custom", None]},
 )  # fmt: skip
+# Beside others it is left out.
+_HOSTED: Final = shape(["type"], type={"type": "string", "pattern": rf"^({hosted.ANTHROPICS})$"})
 _ASKED: Final[dict[str, Schema]] = {
     "model": TEXT, "messages": listed(_TURN, 1), "system": {"type": ["string", "array", "null"]},
-    "tools": {"type": ["array", "null"], "items": _TOOL}, "metadata": MAYBE_OBJECT,
+    "tools": {"type": ["array", "null"], "items": {"anyOf": [_TOOL, _HOSTED]}},
+    "metadata": MAYBE_OBJECT,
     "tool_choice": {"anyOf": [
         {"type": "null"}, shape(["type"], type={"enum": ["auto", "any", "none"]}),
         shape(["type", "name"], type={"const": "tool"}, name={"type": "string", "minLength": 1}),
@@ -72,7 +76,7 @@ _ASKED: Final[dict[str, Schema]] = {
         "effort": {"enum": ["low", "medium", "high", "xhigh", "max", None]},
     }},
 }  # fmt: skip
-_MESSAGES: Final = shape(
+MESSAGES: Final = shape(
     ["model", "max_tokens", "messages"],
     **_ASKED, max_tokens={"type": "integer", "minimum": 1}, stream=FLAG,
     temperature=number(0, 2), top_p=number(0, 1), top_k=whole(0),
@@ -91,7 +95,7 @@ def _posts(summary: str, body: Schema, good: dict[str, Any]) -> dict[str, Any]:
 
 
 MESSAGES_PATH: Final = _posts(
-    "A message.", _MESSAGES, answer(_MESSAGE, streams="text/event-stream")
+    "A message.", MESSAGES, answer(_MESSAGE, streams="text/event-stream")
 )
 COUNT_PATH: Final = _posts(
     "How many tokens a message would take.",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llmrr.errors import NotFound
+from llmrr.server.aliases import AUTO
 from llmrr.server.refusals import KeyLimit
 from llmrr.server.whereabouts import without_paths
 from llmrr.tomlfile import KeyRules
@@ -133,6 +134,7 @@ class Caller:
 
 
 ANYONE = Caller()
+STRANGER = Caller(rules=KeyRules(models=("",)))  # without a key where one is needed: none is his
 
 
 @dataclass(slots=True)
@@ -167,10 +169,11 @@ def visible(decision: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def require_model(model: str) -> None:
-    """Raise what is raised for a model that there is not, where this one is not for who asks."""
+def require_default(model: str) -> None:
+    """Raise what is raised for a name that means no model, where the one that answers when none is
+    named is not for who asks."""
     if not current().may_use(model):
-        raise no_model(model)
+        raise no_model(AUTO)
 
 
 def no_model(name: str) -> NotFound:

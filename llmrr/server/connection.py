@@ -1,8 +1,10 @@
-"""A connection of uvicorn's, with what it leaves out: a bound on the bytes of a head, on how long a
-client takes to send one and to read what it is sent, an end where nobody reads a request, requests
-that offer another protocol, and answers of no known length for clients of HTTP/1.0."""
+"""A connection of uvicorn's, with what it leaves out: a bound on the bytes of a head, and of what
+stands around the pieces of a body; on how long a client takes to send a head and to read what it is
+sent; an end where nobody reads a request, requests that offer another protocol or name their host
+by a whole address, and answers of no known length for clients of HTTP/1.0."""
 
 import asyncio
+import re
 from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -14,6 +16,9 @@ GRACE_S: Final = 1.0  # for the rest of what was answered before it had come
 LINGER_S: Final = 5.0  # for an answer to be read by who still sends what was refused
 HEAD_S: Final = 20.0
 WRITE_S: Final = 60.0  # for what has been written to be read
+# A target that is a whole address: its host takes the place of the header's
+# (https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2).
+_WHOLE: Final = re.compile(rb"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
 _SAID: Final = b"The head is too large."
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\n"
@@ -45,7 +50,8 @@ class Connection(HttpToolsProtocol):
     _head: asyncio.TimerHandle | None = None
     _write: asyncio.TimerHandle | None = None
     _linger: asyncio.TimerHandle | None = None
-    _bytes = 0  # of a head that has yet to end
+    _bytes = 0  # of a head, or of what is around the pieces of a body, that has yet to end
+    _goes_on = False  # a head has ended, or a piece of a body has come
     _declined: bytes | None = None  # a head, without the protocol that it offered
     _is_shut = False  # nothing is written any more
     _is_deaf = False  # and nothing read
@@ -65,22 +71,29 @@ class Connection(HttpToolsProtocol):
         if self._is_deaf:
             return
         self._unset_keepalive_if_required()
+        self._goes_on = False
         try:
             self._parse(data)
         except HttpParserError:
-            if self._is_shut:
-                self._is_deaf = True
-            else:
-                self.send_400_response("Invalid HTTP request received.")
+            self._invalid()
             return
-        if self._head is None:
+        if self._goes_on or (self._head is None and not (self.cycle and self.cycle.more_body)):
             return
         self._bytes += len(data)
         if self._bytes > HEAD_BYTES and not self.transport.is_closing():
+            if self._head is None:  # of trailers, or of a chunk's line
+                self._invalid()
+                return
             self._stop()
             self.transport.write(_TOO_LARGE)
             self._is_deaf = True
             self._shut()
+
+    def _invalid(self) -> None:
+        if self._is_shut:
+            self._is_deaf = True
+        else:
+            self.send_400_response("Invalid HTTP request received.")
 
     def _parse(self, data: bytes) -> None:
         """Java's client offers HTTP/2 (h2c) with its first request, and takes an answer in the
@@ -103,6 +116,16 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """What stands behind a body is left out: it decides nothing of who asks, and for whom
+        (https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1)."""
+        if self._head is not None:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._bytes, self._goes_on = 0, True
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
             version = self.parser.get_http_version().encode()
@@ -111,9 +134,13 @@ class Connection(HttpToolsProtocol):
             self._declined = b"\r\n".join((line, *left, b"", b""))
             return
         self._stop()
+        self._bytes, self._goes_on = 0, True
         if self._is_shut:  # the last answer was given
             return
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if whole := _WHOLE.match(self.url):
+            others = [one for one in self.headers if one[0] != b"host"]
+            self.headers[:] = [*others, (b"host", whole[1])]
         app, self.app = self.app, _too_large if size > HEAD_BYTES else self.app
         super().on_headers_complete()
         self.app = app

@@ -9,7 +9,7 @@ Headers = list[tuple[bytes, bytes]]
 
 READABLE: Final = (
     b"x-request-id, request-id, retry-after, x-llmrr-model, x-llmrr-strategy, x-llmrr-why, "
-    b"x-llmrr-cache"
+    b"x-llmrr-cache, x-llmrr-left-out"
 )
 KEPT_S: Final = "600"  # for so long the browser does not ask again whether it may
 

@@ -11,18 +11,21 @@ from typing import Final
 from llmrr import __version__
 from llmrr.alerts import EVENTS
 from llmrr.engines.base import Load
+from llmrr.server import callers
+from llmrr.server.aliases import AUTO
 from llmrr.server.counting import BOUNDS, Histogram
 from llmrr.server.queueing import REMOTE
 from llmrr.server.service import Service
 from llmrr.server.state import State, process
 
+_ELSEWHERE: Final = "remote"  # what the gate of all models elsewhere is called
 MEDIA_TYPE: Final = "text/plain; version=0.0.4"
 Labels = Mapping[str, object]
 Samples = Iterable[tuple[Labels, float]]
 
 
 def text(service: Service, state: State) -> str:
-    """All of them."""
+    """All of them that are for who asks."""
     return "".join((*_counted(service), *_now(service, state), *_models(state), *_process(service)))
 
 
@@ -34,13 +37,17 @@ def family(name: str, kind: str, doc: str, samples: Samples) -> str:
     # TYPE llmrr_up gauge
     llmrr_up{a="x\""} 1
     """
-    lines = [f"llmrr_{name}{_labels(labels)} {_value(value)}\n" for labels, value in samples]
+    lines = [
+        f"llmrr_{name}{_labels(labels)} {_value(value)}\n"
+        for labels, value in samples if _is_seen(labels)
+    ]  # fmt: skip
     return f"# HELP llmrr_{name} {doc}\n# TYPE llmrr_{name} {kind}\n{''.join(lines)}" * bool(lines)
 
 
 def histogram(name: str, doc: str, label: str, found: Mapping[str, Histogram]) -> str:
     """A family of histograms, by one label."""
     lines = [f"# HELP llmrr_{name} {doc}\n# TYPE llmrr_{name} histogram\n"]
+    found = {key: one for key, one in found.items() if _is_seen({label: key})}
     for key, one in found.items():
         for bound, count in zip((*BOUNDS, "+Inf"), accumulate(one.counts), strict=True):
             lines.append(f"llmrr_{name}_bucket{_labels({label: key, 'le': bound})} {count}\n")
@@ -48,6 +55,12 @@ def histogram(name: str, doc: str, label: str, found: Mapping[str, Histogram]) -
         lines.append(f"llmrr_{name}_sum{shown} {_value(one.sum)}\n")
         lines.append(f"llmrr_{name}_count{shown} {sum(one.counts)}\n")
     return "".join(lines) * bool(found)
+
+
+def _is_seen(labels: Labels) -> bool:
+    """Whether a sample is for who asks: of models, those that are his."""
+    names = str(labels.get("model") or labels.get("models") or AUTO).split(",")
+    return all(one in (AUTO, _ELSEWHERE) or callers.current().may_use(one) for one in names)
 
 
 def _counted(service: Service) -> Iterator[str]:
@@ -83,12 +96,12 @@ def _now(service: Service, state: State) -> Iterator[str]:
     yield _one("queue_limit", "How many may.", service.limits.max_queue)
     yield _one("under_way", "Answers that wait or are computed.", len(service.under_way))
     yield family("slots_used", "gauge", "Sequences under way, by what may compute them.", (
-        ({"models": ",".join(sorted(one or "remote" for one in places))}, units)
+        ({"models": ",".join(sorted(one or _ELSEWHERE for one in places))}, units)
         for places, units in queue.under_way().items()
     ))  # fmt: skip
     places = [*(held.name for held in state.loaded), REMOTE]
     yield family("slots", "gauge", "Sequences that are computed at once at most.", (
-        ({"models": place or "remote"}, queue.capacity(frozenset((place,)))) for place in places
+        ({"models": place or _ELSEWHERE}, queue.capacity(frozenset((place,)))) for place in places
     ))  # fmt: skip
     yield _one("draining", "Whether the server is about to end.", service.is_draining)
     yield family("alerts_total", "counter", "Alerts since the server began.", (

@@ -11,7 +11,7 @@ from llmrr.engines.remote import hops
 from llmrr.errors import LlmrrError
 from llmrr.protocols.base import status_of
 from llmrr.server import callers, crossing, faults, ids
-from llmrr.server.callers import ANYONE, Caller, Visit
+from llmrr.server.callers import ANYONE, STRANGER, Caller, Visit
 from llmrr.server.page.files import TABLE
 from llmrr.server.refusals import Draining
 from llmrr.server.security import Security
@@ -89,8 +89,10 @@ class Front:
         if self._is_draining() and path not in ("/health", "/v1/health", "/metrics"):
             raise Draining("the server is about to end", "ask again in a while")
         keyring = security.keyring()
-        if not keyring or path in OPEN:
+        if not keyring:
             return ANYONE
+        if path in OPEN:
+            return STRANGER
         return keyring.owner(scope["headers"])
 
     def _note(

@@ -8,13 +8,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from llmrr import __version__
-from llmrr.server import exposition
+from llmrr.server import callers, exposition
 from llmrr.server.openapi import TEXT, Paths, answer, operation, shape
 
 
 async def health(request: Request) -> Response:
     """``GET /health``: for load balancers. 503 while the server is about to end; ``degraded`` names
-    the models that are left alone for having failed, while others answer."""
+    the models that are left alone for having failed, while others answer; not where keys are
+    needed, as it takes none."""
     service = request.app.state.service
     state = await request.app.state.looks.state()
     status = "draining" if service.is_draining else state.status
@@ -25,7 +26,7 @@ async def health(request: Request) -> Response:
             "uptime_s": round(time.time() - service.began, 3),
             "requests": len(service.under_way),
             "queue": service.queue.waiting,
-            "failing": sorted(state.left_out),
+            "failing": sorted(filter(callers.current().may_use, state.left_out)),
         },
         503 if status in ("draining", "failing") else 200,
     )

@@ -21,6 +21,7 @@ def told(error: BaseException) -> BaseException:
     or missing, of a failure here no path of this machine. What is kept back is logged."""
     if not isinstance(error, LlmrrError):
         return error
+    error = _named(error)
     message, hint = _message(error), remedies.over_http(error.hint)
     if message != error.message or (_is_ours(error) and has_path(hint)):
         hint = _LOG
@@ -28,6 +29,14 @@ def told(error: BaseException) -> BaseException:
     if (message, hint) == (error.message, error.hint):
         return error
     return _saying(error, message, hint)
+
+
+def _named(error: LlmrrError) -> LlmrrError:
+    """An engine does not know by which name its model is asked."""
+    start, who = "the model ", _who(error)
+    if not error.message.startswith(start) or error.message.startswith(f'{start}"'):
+        return error
+    return _saying(error, f"{who} {error.message.removeprefix(start)}", error.hint)
 
 
 def _message(error: LlmrrError) -> str:

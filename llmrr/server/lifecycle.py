@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import uvicorn
 
-from llmrr.errors import EngineFailed
 from llmrr.server.connection import Connection
 from llmrr.server.front import Front
+from llmrr.server.refusals import Draining
 from llmrr.server.service import Service
 
 LOOK_S: Final = 0.05  # between two looks whether the answers to runs have ended
@@ -117,7 +117,7 @@ class Server(uvicorn.Server):
         if left:
             self._tell(stopped(len(left)))
         for running in left:
-            running.cancel(EngineFailed("the server ends", "ask again in a while"))
+            running.cancel(Draining("the server ends", "ask again in a while"))
 
 
 def waiting(count: int, seconds: float) -> str:

@@ -9,6 +9,7 @@ from llmrr.catalogue import BUILTIN, runnable
 from llmrr.errors import InvalidRequest, NotFound
 from llmrr.router import Router
 from llmrr.server import callers
+from llmrr.server.aliases import AUTO
 from llmrr.server.refusals import Forbidden
 from llmrr.store import creation, planning, pull, removal
 from llmrr.store.references import hub_reference
@@ -75,9 +76,13 @@ def remove(router: Router, name: str) -> None:
 
 
 def copy(router: Router, source: str, name: str) -> None:
-    """Give an installed model another name. Raises ``NotFound``, and ``LlmrrError`` for a name that
-    is taken."""
-    if source not in {entry.label for entry in router.catalogue.entries()} | {BUILTIN}:
+    """Give an installed model another name. Raises ``NotFound``, and ``InvalidRequest`` for a name
+    that is taken."""
+    labels = {entry.label for entry in router.catalogue.entries()}
+    if name == AUTO or name in labels:
+        what = "leaves the choice to the router" if name == AUTO else "is a model already"
+        raise InvalidRequest(f"{name} {what}", "another name")
+    if source not in labels | {BUILTIN}:
         raise NotFound(f'no model "{source}" is installed', "GET /api/tags lists them")
     connection = database.open_database()
     try:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from llmrr.choosing.embedding import Embedded
 from llmrr.engines.remote.model import unit
-from llmrr.errors import FeatureMissing, LlmrrError, Unsupported
+from llmrr.errors import FeatureMissing, LlmrrError
 from llmrr.protocols import ollama
 from llmrr.protocols.base import Answered, Asked, Writer
 from llmrr.server import answering, reading
@@ -137,24 +137,7 @@ async def _respond(
 
         running.done.add_done_callback(ended)
 
-    return await answering.respond(
-        request, asked, make, ndjson, started, lambda: _require_thinking(service, asked)
-    )
-
-
-def _require_thinking(service: Service, asked: Asked) -> None:
-    """Raise ``Unsupported`` where a model of this machine is to think, and cannot: Ollama refuses
-    that, and its clients ask for it by name. What the router chooses is left to it."""
-    if asked.request.sampling.think in (None, "off"):
-        return
-    model = service.model_of(asked.model)
-    if service.router.chooses(model):
-        return
-    if (resolved := service.router.resolve(model)).endpoint is not None:
-        return
-    found = replace(service.router.describe(model), recipe=resolved.recipe)  # its template
-    if "thinking" not in ollama.capabilities(found, ()):
-        raise Unsupported(f'"{asked.model}" does not support thinking', "leave out think")
+    return await answering.respond(request, asked, make, ndjson, started)
 
 
 async def _load(request: Request, wanted: ollama.Wanted, *, is_chat: bool) -> Response:
@@ -164,14 +147,13 @@ async def _load(request: Request, wanted: ollama.Wanted, *, is_chat: bool) -> Re
 
     def work() -> None:
         if keep_s == 0:
-            name = service.model_of(wanted.model)
-            service.router.pool.keep(service.router.resolve(name).name, 0)
+            service.router.pool.keep(service.resolved(wanted.model).name, 0)
             service.router.pool.unload(lambda held: [one for one in held if one.keeps == 0])
             return
         opened = service.open(wanted.model, Wish())
         service.router.pool.keep(opened.resolved.name, keep_s)
 
-    await service.aside(work)
+    await service.metered(work, lambda done: 0)
     return JSONResponse(ollama.loaded(wanted.model, is_chat=is_chat, keeps=keep_s != 0))
 
 

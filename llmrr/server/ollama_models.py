@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -14,6 +14,8 @@ from starlette.routing import Route
 
 from llmrr import engines
 from llmrr.choosing import infos
+from llmrr.choosing.abilities import abilities
+from llmrr.engines.base import Engine
 from llmrr.errors import InvalidRequest, LlmrrError
 from llmrr.inventory import Installed
 from llmrr.protocols import base, ollama
@@ -190,19 +192,27 @@ def _running(service: Service) -> Iterator[dict[str, Any]]:
 
 def _shown(service: Service, name: str | None, *, verbose: bool) -> dict[str, Any]:
     router = service.router
-    resolved = router.resolve(name)
+    resolved = service.resolved(name)
     if resolved.endpoint is not None:
         engine = engines.for_endpoint(resolved.endpoint, resolved.engine).engine
         return ollama.elsewhere(resolved, engine.can, service.began)
     found = router.describe(name)
-    found = replace(found, added=found.added or service.began)  # as in ``_models``
+    takes = [one for one in engines.ENGINES if found.info.format in one.formats]
+    runs = [one for one in takes if one.name == resolved.engine] or takes
+    stated = _template_of_all(service, runs)
+    recipe = replace(resolved.recipe, options={**stated, **resolved.recipe.options})
+    found = replace(found, added=found.added or service.began, recipe=recipe)  # as in ``_models``
     entry = router.catalogue.entry(name)
     start = str(entry.path) if entry.provider == "file" else entry.origin
-    runs = [one.can for one in engines.ENGINES if found.info.format in one.formats]
-    can = frozenset[Feature]().union(*runs)
-    if "mmproj" not in resolved.options:
-        can -= {Feature.IMAGES}
+    can = frozenset[Feature]().union(*(one.can for one in runs))
+    can = abilities(can, found.info, {**stated, **resolved.options})
     return ollama.shown(found, start, can, verbose=verbose)
+
+
+def _template_of_all(service: Service, runs: Sequence[Engine]) -> dict[str, object]:
+    """The chat template that is configured for every model of an engine."""
+    own = service.router.config.engine_options(runs[0].name) if runs else {}
+    return {name: one for name, one in own.items() if name == "chat_template"}
 
 
 ROUTES = [

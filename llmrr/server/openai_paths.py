@@ -61,12 +61,12 @@ CHAT: Final = shape(
     tool_choice=_CHOICE, parallel_tool_calls=FLAG,
     reasoning_effort=MAYBE_TEXT, **CHOOSING, **_SAMPLING,
 )  # fmt: skip
-_COMPLETION: Final = shape(
+COMPLETION: Final = shape(
     ["prompt"],
     prompt=_TEXTS, max_tokens=whole(-1), logprobs=whole(0, 20), echo=FLAG, best_of=whole(1, 20),
     **CHOOSING, **_SAMPLING,
 )  # fmt: skip
-_RESPONSE: Final = shape(
+RESPONSE: Final = shape(
     ["input"],
     input={"type": ["string", "array"], "minLength": 1, "minItems": 1}, instructions=MAYBE_TEXT,
     max_output_tokens=whole(1), temperature=number(0, 2), top_p=number(0, 1),
@@ -115,11 +115,11 @@ def posts(summary: str, body: Schema, good: Schema, streams: str | None = SSE) -
 
 
 CHAT_PATH: Final = posts("A chat completion.", CHAT, _completed("chat.completion"))
-COMPLETION_PATH: Final = posts("A completion.", _COMPLETION, _completed("text_completion"))
-RESPONSE_PATH: Final = posts("A response.", _RESPONSE, RESPONDED)
+COMPLETION_PATH: Final = posts("A completion.", COMPLETION, _completed("text_completion"))
+RESPONSE_PATH: Final = posts("A response.", RESPONSE, RESPONDED)
 _COUNT: Final = shape(["object", "input_tokens"], input_tokens={"type": "integer"})
 COUNT_PATH: Final = posts(
-    "How many tokens a response would be asked with.", _RESPONSE, _COUNT, None
+    "How many tokens a response would be asked with.", RESPONSE, _COUNT, None
 )
 CHAT_COUNT_PATH: Final = posts("How many tokens a chat has.", CHAT, _COUNT, None)
 _PAGE: Final[dict[str, Schema]] = {

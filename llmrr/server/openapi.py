@@ -34,6 +34,13 @@ _WRONG: Final = {
     "429": "Too many requests, or too many tokens; retry-after says when to ask again.",
     "default": "What else went wrong.",
 }
+_TOLD: Final = {
+    "x-llmrr-model": "The model that answers.",
+    "x-llmrr-strategy": "How it was chosen, where it was.",
+    "x-llmrr-why": "Why that one.",
+    "x-llmrr-cache": "Why nothing is run: exact, or semantic.",
+    "x-llmrr-left-out": "What of the request has no effect: fields, and types of tools.",
+}
 
 
 def number(low: float, high: float) -> Schema:
@@ -58,11 +65,15 @@ def listed(items: Schema, least: int = 0) -> Schema:
 
 
 def answer(schema: Schema, *, streams: str | None = None) -> dict[str, Any]:
-    """The good response; ``streams`` is the media type of its pieces."""
+    """The good response; ``streams`` is the media type of the pieces of what a model answers."""
     content: dict[str, Any] = {"application/json": {"schema": schema}}
+    found: dict[str, Any] = {"description": "The answer.", "content": content}
     if streams is not None:
         content[streams] = {}
-    return {"description": "The answer.", "content": content}
+        found["headers"] = {
+            name: {"description": said, "schema": TEXT} for name, said in _TOLD.items()
+        }
+    return found
 
 
 def operation(

@@ -4,6 +4,7 @@ rebinding), or by a form.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -12,6 +13,7 @@ from llmrr.server.refusals import Forbidden
 Headers = Iterable[tuple[bytes, bytes]]
 
 _HERE: Final = frozenset(("localhost", "127.0.0.1", "::1"))
+_HOST: Final = re.compile(r"\[([^]]*)\](?::\d*)?|([^:]*?)\.?(?::\d*)?|([\da-f:.]+)")
 _SEEN: Final = (b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode")
 
 
@@ -26,7 +28,7 @@ class Origins:
         self._sites = frozenset(sites)
         others = [_name(one) for one in others]
         self._any = not is_here(host) and not others
-        self._names = _HERE.union([_name(host)], others)
+        self._names = _HERE.union([_name(host)], others) - {""}
 
     def require(self, method: str, headers: Headers, http_version: str) -> str | None:
         """Raise ``Forbidden`` for a name that is none of this server's, and for a request that
@@ -34,8 +36,8 @@ class Origins:
         found: dict[bytes, str] = {}
         for name, value in headers:
             if name in _SEEN:
-                if name in found and name == b"host":
-                    raise Forbidden("there are two Host headers", "one")
+                if name in found:
+                    raise Forbidden(f"there are two {name.decode().title()} headers", "one")
                 found[name] = value.decode("latin-1")
         host = found.get(b"host")
         if host is None:
@@ -73,15 +75,13 @@ def is_here(host: str) -> bool:
 
 
 def _name(host: str) -> str:
-    """A host without its port.
+    """A host without its port; of what is none, nothing.
 
-    >>> _name("LocalHost:80"), _name("[::1]:8313"), _name("::1")
-    ('localhost', '::1', '::1')
+    >>> _name("LocalHost:80"), _name("[::1]:8313"), _name("::1"), _name("localhost:80@evil")
+    ('localhost', '::1', '::1', '')
     """
-    host = host.strip().lower().removesuffix(".")
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host if host.count(":") > 1 else host.partition(":")[0].removesuffix(".")
+    found = _HOST.fullmatch(host.strip().lower())
+    return "" if found is None else next(filter(None, found.groups()), "")
 
 
 def _is_same(origin: str, host: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -14,6 +15,8 @@ PIECE_S: Final = 30.0  # for the next piece of a body to come
 BODY_S: Final = 300.0  # for all of it
 LARGE: Final = 2**20  # bytes that take long enough to parse for others to wait
 DEEPEST: Final = 200  # of lists and objects in each other
+_DIGITS: Final = 300  # of a number: what has more may be no float
+_LONG: Final = re.compile(rb"\d{%d}" % _DIGITS)
 _SEND: Final = 'send an object, such as {"model": …}'
 
 
@@ -71,15 +74,21 @@ async def json_object(request: Request, most: int | None = None) -> dict[str, An
 
 
 def parsed(content: bytes) -> Any:
-    """JSON, of which nothing is nested so deeply that what reads it could break. Raises
-    ``InvalidRequest``."""
+    """JSON, of which nothing is nested so deeply, and no number so long, that what reads it could
+    break. Raises ``InvalidRequest``."""
     try:
-        found = json.loads(content)
+        found = json.loads(content, parse_int=_whole if _LONG.search(content) else None)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"the body is no JSON: {flaw(error)}", _SEND) from None
     if content.count(b"[") + content.count(b"{") > DEEPEST and depth(found) > DEEPEST:
         raise InvalidRequest(f"the body is nested more than {DEEPEST} times", "a flatter one")
     return found
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError("too many digits")
+    return int(digits)
 
 
 def depth(value: Any) -> int:

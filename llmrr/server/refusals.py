@@ -33,4 +33,5 @@ class Draining(LlmrrError):
     """The server is about to end."""
 
     status = 503
+    is_of_request = True
     retry_after = 5.0

@@ -22,7 +22,8 @@ async def decide(request: Request) -> Response:
     ``GET /route?prompt=…``."""
     service: Service = request.app.state.service
     asked = await _asked(request)
-    return as_json(callers.visible((await service.aside(lambda: service.decide(asked))).facts()))
+    decision = await service.metered(lambda: service.decide(asked), lambda found: 0)
+    return as_json(callers.visible(decision.facts()))
 
 
 async def _asked(request: Request) -> Asked:

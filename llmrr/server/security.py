@@ -34,6 +34,7 @@ class Security:
         self._config, self._host, self._variables, self._begun = config, host, variables, begun
         self._seen = config()
         self._again_at: float | None = None  # when what was refused is looked at again
+        self._said = ""  # why it was
         self._keyring, self._origins = self._read(self._seen, None)
 
     def keyring(self) -> Keyring:
@@ -58,8 +59,9 @@ class Security:
             self._keyring, self._origins = self._read(config, self._keyring)
         except LlmrrError as error:
             self._again_at = now + AGAIN_S  # it may be agreed to, and a variable be set
-            if is_new:
-                said = message_of(error)
+            said = message_of(error)
+            if is_new or said != self._said:
+                self._said = said
                 logger.error("the keys that held before stay in use: %s", said)
             return
         self._again_at = None

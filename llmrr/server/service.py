@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
+from llmrr.catalogue import Resolved
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.several import together
 from llmrr.config import Config
@@ -69,11 +70,20 @@ class Service:
         request names what is configured or installed, never a file or an address. Raises
         ``NotFound``, ``by_itself`` also for a name that only a pattern stands for."""
         meant = name and (self.alias_of(name, by_itself=by_itself) or name)
-        if meant and (found := self._meant(meant)):
-            return found
         if not meant or meant == AUTO:
             return None
+        if found := self._meant(meant):
+            return found
         raise callers.no_model(name or meant)
+
+    def resolved(self, name: str | None) -> Resolved:
+        """The model that a client's name means; for ``auto`` the one that answers by default.
+        Raises what ``model_of`` does."""
+        model = self.model_of(name)
+        found = self.router.resolve(model)
+        if model is None:
+            callers.require_default(found.name)
+        return found
 
     def alias_of(self, name: str, *, by_itself: bool = False) -> str | None:
         """What a name of the old system stands for; a pattern is for names that mean nothing else
@@ -101,7 +111,7 @@ class Service:
         at, names = self._names
         if time.monotonic() - at > NAMES_FRESH_S or not names:
             installed = aliases.installed(self.router)
-            names = frozenset(aliases.names(self.router.config, installed))
+            names = frozenset(aliases.names(self.router.config, installed)) - {AUTO}
             self._names = time.monotonic(), names
         return names
 
@@ -117,7 +127,9 @@ class Service:
         model, asked = self.model_of(name), Asked(limited(request, self.limits), name)
         callers.visit().model = model or AUTO
         if self.router.chooses(model):
-            model = self.decide(asked).chosen
+            decision = self.decide(asked)
+            decision.require_winner()
+            model = decision.chosen or decision.asked[0]
         else:
             self._choice(asked, model, callers.current())
         return self.router.open(model, options=OPTIONS)
@@ -207,7 +219,7 @@ class Service:
             if not found.get("models") and model is None:
                 found["models"] = tuple(sorted(self.names()))
         elif model is None:
-            callers.require_model(self.router.resolve(None).name)
+            self.resolved(None)
         if not found.get("fallback"):
             found["fallback"] = False
         return found
@@ -278,13 +290,13 @@ class Service:
         name = answer.model.name if answer else ""
         decision = answer.facts() if answer else None
         known = answer.prompt_tokens if answer else 0
-        if answer is not None and answer.usage is not None:  # it has ended, or was kept
-            known = answer.usage.prompt_tokens
         self.recent.note(running.id, running)
         named = asked.model or name or AUTO
         cache = answer.cache if answer else None
         created, entered = int(time.time()), running.entered
-        return Answered(running.id, created, named, name, decision, known, cache, entered)
+        return Answered(
+            running.id, created, named, name, decision, known, cache, entered, asked.left_out
+        )
 
     def close(self) -> None:
         """Stop what is under way, and free the models."""

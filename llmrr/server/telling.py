@@ -22,7 +22,8 @@ def as_json(data: Any, headers: Mapping[str, str] | None = None) -> Response:
 
 
 def headers(about: Answered) -> dict[str, str]:
-    """Which model answers and, where it was chosen, how and why; that its answer was kept.
+    """Which model answers and, where it was chosen, how and why; that its answer was kept; what of
+    the request was left out.
 
     >>> headers(Answered("12", 0, "auto", "größer", {"strategy": "balanced", "why": ""}))
     {'x-request-id': 'req_12', 'x-llmrr-model': 'gr%C3%B6%C3%9Fer', 'x-llmrr-strategy': 'balanced'}
@@ -35,6 +36,7 @@ def headers(about: Answered) -> dict[str, str]:
         "x-llmrr-strategy": decision.get("strategy"),
         "x-llmrr-why": None if why and has_path(why) else why,
         "x-llmrr-cache": about.cache,
+        "x-llmrr-left-out": ", ".join(about.left_out),
     }
     return {name: plain(value) for name, value in found.items() if value}
 

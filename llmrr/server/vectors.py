@@ -35,6 +35,8 @@ async def embed(request: Request) -> Response:
         wanted, found.vectors, wanted.model or found.model.name, found.usage
     )
     named = {"x-request-id": f"req_{ids.new()}", "x-llmrr-model": plain(found.model.name)}
+    if wanted.left_out:
+        named["x-llmrr-left-out"] = plain(", ".join(wanted.left_out))
     return as_json(told, named)
 
 

@@ -18,8 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from llmrr.engines.llamacpp.cutting import PIECE, Cuts
 from llmrr.errors import FeatureMissing
 
+_SPECIAL: Final = 1 | 8 | 16  # LLAMA_TOKEN_ATTR_UNKNOWN, _CONTROL, _USER_DEFINED
+_STRIPS: Final = 128  # LLAMA_TOKEN_ATTR_LSTRIP
 INSTALL: Final = "pip install 'llama-cpp-python>=0.3.36,<0.4'"
 FIELDS: Final = {
     "llama_model_params": (
@@ -193,6 +196,29 @@ class Vocab:
 
     def tokenize(self, text: str, *, add_special: bool = False, special: bool = True) -> list[int]:
         """Token ids; ``special`` recognises special tokens spelled out in the text."""
+        if not special or len(text) <= PIECE:
+            return self._tokenized(text, add_special, special)
+        first, *others = self._cuts.pieces(text)
+        found = self._tokenized(first, add_special, True)
+        rest = [token for one in others for token in self._tokenized(one, False, True)]
+        if not (add_special and others):
+            return found + rest
+        bare = self._tokenized(first, False, True)
+        end = next(at for at in range(len(bare), len(found) + 1)
+                   if found[at - len(bare) : at] == bare)  # fmt: skip
+        return found[:end] + rest + found[end:]
+
+    @functools.cached_property
+    def _cuts(self) -> Cuts:
+        flags = {token: self._api.llama_vocab_get_attr(self._vocab, token)
+                 for token in range(self.size)}  # fmt: skip
+        texts = {token: self.text(token) for token, one in flags.items() if one & _SPECIAL}
+        if any("\N{REPLACEMENT CHARACTER}" in one for one in texts.values()):
+            return Cuts(())  # half a character is no place to look for
+        strips = (one for token, one in texts.items() if flags[token] & _STRIPS)
+        return Cuts([*filter(None, texts.values())], [*strips])
+
+    def _tokenized(self, text: str, add_special: bool, special: bool) -> list[int]:
         data = text.encode()
         room = len(data) + 8
         while True:

@@ -145,6 +145,7 @@ class LlamaModel(Templated):
 
     def _read(self, request: Request) -> tuple[Prompt, Pictured]:
         """The prompt as text, and as what is computed."""
+        prompting.require_biased(request, self.vocab.size)
         if images := prompting.image_data(request):
             encoder = self._encoder()
             request = prompting.marked(request, encoder.marker)
@@ -180,8 +181,7 @@ class LlamaModel(Templated):
 
     def _require_answers(self) -> None:
         """llama.cpp ends the process when an encoder is asked for the next token."""
-        causal = self.info.metadata.get(f"{self.info.architecture}.attention.causal")
-        if self.info.pooling or causal is False:
+        if not self.info.writes:
             raise Unsupported(
                 f"{self._place.path.name} is an embedding model: it makes vectors, and no answers",
                 "llmrr embed -m MODEL TEXT; llmrr list shows the others",

@@ -23,7 +23,9 @@ class Mlx:
 
     name = "mlx"
     formats = frozenset({Format.MLX, Format.SAFETENSORS})
-    can = frozenset({Feature.SCHEMA, Feature.GRAMMAR, Feature.LOGPROBS, Feature.TOOLS})
+    can = frozenset(
+        {Feature.SCHEMA, Feature.GRAMMAR, Feature.LOGPROBS, Feature.TOOLS, Feature.THINKING}
+    )
     optional = True
 
     def missing(self) -> str | None:

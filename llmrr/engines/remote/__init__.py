@@ -115,18 +115,19 @@ def _bedrock(endpoint: Endpoint, options: "Options") -> "Model":
 
 
 _ALL: Final = frozenset(
-    {Feature.SCHEMA, Feature.LOGPROBS, Feature.EMBEDDINGS, Feature.IMAGES, Feature.TOOLS}
-)
+    {Feature.SCHEMA, Feature.LOGPROBS, Feature.EMBEDDINGS, Feature.IMAGES, Feature.TOOLS,
+     Feature.THINKING}
+)  # fmt: skip
 
 REMOTE: Final = (
     Remote("openai", _ALL, _openai, frozenset({"organization"})),
     Remote("openai-responses", _ALL, _responses, frozenset({"organization"})),
-    Remote("anthropic", frozenset({Feature.SCHEMA, Feature.IMAGES, Feature.TOOLS}), _anthropic,
+    Remote("anthropic", _ALL - {Feature.LOGPROBS, Feature.EMBEDDINGS}, _anthropic,
            frozenset({"api_version"})),
     Remote("google", _ALL, _google),
     Remote("azure", _ALL, _azure, frozenset({"api_version"})),
     Remote("cohere", _ALL - {Feature.LOGPROBS}, _cohere),
-    Remote("bedrock", _ALL - {Feature.LOGPROBS}, _bedrock, needs=("boto3",)),
+    Remote("bedrock", _ALL - {Feature.LOGPROBS, Feature.THINKING}, _bedrock, needs=("boto3",)),
     Remote("ollama", _ALL, _ollama, loading=("context_size", "gpu_layers", "threads")),
 )  # fmt: skip
 

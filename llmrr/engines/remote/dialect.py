@@ -204,10 +204,12 @@ _SHAPING = ("schema", "grammar", "logprobs", "think", "logit_bias", "ignore_eos"
 
 def refuse(provider: str, sampling: Sampling, known: Collection[str]) -> None:
     """Raise ``FeatureMissing`` for a value that is stated and not ``known`` to a provider. A
-    schema of False and an ``ignore_eos`` of False state nothing."""
+    schema of False, an ``ignore_eos`` of False and a ``think`` of off state nothing."""
     for name in (*_NUMBERS, *_SHAPING):
         value = getattr(sampling, name)
         if value is None or value is False or value == () or value == {} or name in known:
+            continue
+        if (name, value) == ("think", "off"):
             continue
         raise missing(provider, name)
 

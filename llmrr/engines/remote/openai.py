@@ -150,7 +150,7 @@ class OpenAI:
 
     def _thinking(self, sampling: Sampling) -> dict[str, Any]:
         think = sampling.think
-        if think is None:
+        if think is None or "think" not in self._known:
             return {}
         if self._name == "deepseek":
             return {"thinking": {"type": "disabled" if think == "off" else "enabled"}}

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from llmrr.choosing import turns
 from llmrr.engines import shapes
+from llmrr.protocols import hosted
 from llmrr.protocols.anthropic import blocks
 from llmrr.protocols.base import Asked
 from llmrr.protocols.fields import BadField, Fields
@@ -40,19 +41,24 @@ def _asked(given: Fields, limit: int | None) -> Asked:
     if (model := given.text("model")) is None:
         raise BadField("model", "model is missing", "GET /v1/models lists them")
     said, begun = blocks.conversation(given.listed("messages"))
+    tools = _tools(given)
     request = Request(
         messages=(*blocks.system(given.get("system")), *said),
         sampling=_sampling(given, limit),
-        tools=_tools(given),
-        tool_choice=_tool_choice(given),
+        tools=tools,
+        tool_choice=_tool_choice(given, tools),
         begun=begun,
+        firm=_firm(given),
     )
     choice: dict[str, Any] = {}
     metadata = given.inner("metadata")
     if metadata is not None and (user := metadata.text("user_id")) is not None:
         choice["user"] = user
-    stream = bool(given.flag("stream"))
-    return Asked(request, model, stream=stream, usage=True, choice=choice, body=given.given)
+    stream, found = bool(given.flag("stream")), _left_out(given)
+    return Asked(
+        request, model, stream=stream, usage=True, choice=choice, body=given.given,
+        left_out=(*found, *given.unread()),
+    )  # fmt: skip
 
 
 def _sampling(given: Fields, limit: int | None) -> Sampling:
@@ -101,32 +107,70 @@ def _think(given: Fields) -> Think | None:
     return "low" if budget <= _LITTLE else "medium" if budget <= _USUAL else "high"
 
 
+def _firm(given: Fields) -> str:
+    """What asks for thoughts that must come: ``adaptive`` alone leaves it to the model."""
+    config, thinking = given.inner("output_config"), given.inner("thinking")
+    if thinking is None or thinking.get("type") == "disabled":
+        return ""
+    if thinking.get("type") == "enabled":
+        return "thinking"
+    return "output_config.effort" if config is not None and "effort" in config else ""
+
+
+def _left_out(given: Fields) -> tuple[str, ...]:
+    """What of the body nobody here does. An effort without thoughts is one of words."""
+    found = hosted.left_out(given.listed("tools") or (), hosted.of_anthropic)
+    if given.get("mcp_servers"):
+        found += ("mcp_servers",)
+    config = given.inner("output_config")
+    is_thought = given.get("thinking") is not None
+    has_effort = config is not None and "effort" in config and not is_thought
+    return (*found, "output_config.effort") if has_effort else found
+
+
 def _tools(given: Fields) -> tuple[Tool, ...]:
-    found = given.listed("tools") or ()
-    for at, one in enumerate(found):
-        kind = one.get("type") if isinstance(one, Mapping) else None
-        if kind not in (None, "custom"):
-            said = f"tools[{at}] is {kind!r}, which only Anthropic's own servers have"
-            raise BadField(f"tools[{at}].type", said, "a tool with name and input_schema")
-        if isinstance(one, Mapping) and not one.get("name"):
-            raise BadField(f"tools[{at}].name", f"tools[{at}].name is missing", "a name")
-        if isinstance(one, Mapping) and not isinstance(one.get("input_schema"), Mapping):
-            said = f"tools[{at}].input_schema is no JSON Schema"
-            raise BadField(f"tools[{at}].input_schema", said, '{"type": "object"}')
-    return turns.tools(found)
+    listed = given.listed("tools") or ()
+    if not listed:
+        given.refuse("mcp_servers", "nothing here asks another server for tools", "own tools")
+    skips = bool(hosted.left_out(listed, hosted.of_anthropic))
+    own = []
+    for at, one in enumerate(listed):
+        if not (skips and hosted.is_hosted(one, hosted.of_anthropic)):
+            _require_tool(one, f"tools[{at}]")
+            own.append(one)
+    return turns.tools(own)
 
 
-def _tool_choice(given: Fields) -> str | None:
+def _require_tool(given: object, place: str) -> None:
+    if not isinstance(given, Mapping):
+        return  # as what is no tool it is named
+    if (kind := given.get("type")) not in (None, "custom"):
+        said = f"{place} is {kind!r}, which only Anthropic's own servers have"
+        raise BadField(f"{place}.type", said, "a tool with name and input_schema")
+    if not given.get("name"):
+        raise BadField(f"{place}.name", f"{place}.name is missing", "a name")
+    if not isinstance(given.get("input_schema"), Mapping):
+        said = f"{place}.input_schema is no JSON Schema"
+        raise BadField(f"{place}.input_schema", said, '{"type": "object"}')
+
+
+def _tool_choice(given: Fields, tools: tuple[Tool, ...]) -> str | None:
     if (choice := given.inner("tool_choice")) is None:
         return None
     kind = choice.one_of("type", *_CHOICES, "tool")
-    if kind == "tool":
-        if not (name := choice.text("name")):
-            raise choice.bad("name", "name of a tool")
-        return name
     if kind is None:
         raise choice.bad("type", f"word of {', '.join(_CHOICES)}, tool")
-    return _CHOICES[kind]
+    if not tools and kind in ("any", "tool"):
+        said = f"tool_choice is {kind}, and there are no tools"
+        raise BadField("tool_choice", said, "give tools")
+    if kind != "tool":
+        return _CHOICES[kind]
+    if not (name := choice.text("name")):
+        raise choice.bad("name", "name of a tool")
+    if name not in {one.name for one in tools}:
+        said = f"tool_choice names {name!r}, which is none of the tools that can be called here"
+        raise BadField("tool_choice.name", said, "the name of a tool with an input_schema")
+    return name
 
 
 def one_call(asked: Asked) -> bool:

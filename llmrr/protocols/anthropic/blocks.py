@@ -166,6 +166,8 @@ def _blocks(content: object, place: str) -> Iterator[tuple[Mapping[str, Any], st
 def _part(block: Mapping[str, Any], place: str) -> Iterator[str | Image]:
     """The texts and images of a block. Raises ``BadField`` for one of another type."""
     kind = block["type"]
+    if isinstance(wanted := block.get("citations"), Mapping) and wanted.get("enabled"):
+        raise BadField(f"{place}.citations", f"{place}: no answer here cites", "no citations")
     if kind == "text":
         if not isinstance(text := block.get("text"), str):
             raise BadField(f"{place}.text", f"{place}.text is no text", "a text")

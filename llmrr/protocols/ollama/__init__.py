@@ -6,7 +6,6 @@ and ``parameters`` for their options; ``writing`` writes an answer down, ``descr
 
 from llmrr.protocols.ollama.asking import Texts, Wanted, chat, embed, generate, model_named
 from llmrr.protocols.ollama.describing import (
-    capabilities,
     elsewhere,
     listed,
     running,
@@ -22,7 +21,7 @@ from llmrr.protocols.ollama.writing import (
 )
 
 __all__ = [
-    "ChatWriter", "GenerateWriter", "Texts", "Wanted", "capabilities", "chat", "elsewhere",
+    "ChatWriter", "GenerateWriter", "Texts", "Wanted", "chat", "elsewhere",
     "embed", "error", "generate", "listed", "loaded", "model_named", "nanoseconds", "running",
     "shown", "time_of",
 ]  # fmt: skip

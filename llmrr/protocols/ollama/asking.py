@@ -38,7 +38,10 @@ class Texts(NamedTuple):
 
 def model_named(body: Mapping[str, Any]) -> str:
     """The model that a body names; ``name`` is how older clients say it."""
-    given = Fields(body)
+    return _model(Fields(body))
+
+
+def _model(given: Fields) -> str:
     found = given.text("model") or given.text("name")
     if not found:
         raise BadField("model", "model is missing", "GET /api/tags lists them")
@@ -48,7 +51,7 @@ def model_named(body: Mapping[str, Any]) -> str:
 def generate(body: Mapping[str, Any]) -> Wanted:
     """The body of ``/api/generate``. Raises ``InvalidRequest`` naming what is wrong."""
     given = Fields(body)
-    model, keep_s = model_named(body), parameters.keep_alive(given)
+    model, keep_s = _model(given), parameters.keep_alive(given)
     prompt, system = given.text("prompt") or "", given.text("system") or ""
     _refuse(given)
     found = conversation.images(given.listed("images"))
@@ -67,7 +70,7 @@ def generate(body: Mapping[str, Any]) -> Wanted:
 def chat(body: Mapping[str, Any]) -> Wanted:
     """The body of ``/api/chat``. Raises ``InvalidRequest`` naming what is wrong."""
     given = Fields(body)
-    model, keep_s = model_named(body), parameters.keep_alive(given)
+    model, keep_s = _model(given), parameters.keep_alive(given)
     said = given.listed("messages")
     if not said:
         return Wanted(model, keep_s, None)
@@ -122,9 +125,10 @@ def _asked(given: Fields, model: str, request: Request) -> Asked:
     )  # fmt: skip
     asked = Request(
         request.messages, request.prompt, sampling=sampling, tools=request.tools,
-        begun=request.begun,
+        begun=request.begun, firm="think" if given.get("think") else "",
     )  # fmt: skip
     stream = given.flag("stream")
     return Asked(
-        asked, model, stream=stream is not False, usage=True, options=loading, body=given.given
-    )
+        asked, model, stream=stream is not False, usage=True, options=loading, body=given.given,
+        left_out=(*given.unread(), *parameters.unknown_options(given)),
+    )  # fmt: skip

@@ -13,7 +13,9 @@ from llmrr.pool import Held
 from llmrr.protocols.ollama.writing import time_of
 from llmrr.types import Feature, ModelInfo, Recipe
 
-_WORDS: Final = {Feature.TOOLS: "tools", Feature.IMAGES: "vision"}
+_WORDS: Final = {
+    Feature.TOOLS: "tools", Feature.IMAGES: "vision", Feature.THINKING: "thinking",
+}  # fmt: skip
 
 
 def tagged(name: str) -> str:
@@ -53,14 +55,15 @@ def running(held: Held, line: Mapping[str, Any] | None, expires: float) -> dict[
 
 
 def elsewhere(found: Resolved, can: Iterable[Feature], added: float) -> dict[str, Any]:
-    """What ``/api/show`` says of a model elsewhere: its provider knows the rest. ``can`` is what
-    its protocol has, ``added`` since when it is named, in epoch seconds."""
+    """What ``/api/show`` says of a model elsewhere: its provider knows the rest, and whether it
+    thinks. ``can`` is what its protocol has, ``added`` since when it is named, in epoch seconds."""
     assert found.endpoint is not None
+    known = [word for one, word in _WORDS.items() if one in can and one is not Feature.THINKING]
     return {
         "modelfile": "", "parameters": "", "template": "", "system": found.recipe.system or "",
         "details": {**_details(None, None), "family": found.endpoint.provider},
         "model_info": {},
-        "capabilities": ["completion", *(_WORDS[one] for one in _WORDS if one in can)],
+        "capabilities": ["completion", *known],
         "remote_model": found.endpoint.model, "modified_at": time_of(added),
     }  # fmt: skip
 
@@ -72,7 +75,8 @@ def shown(
     done with it here. The template is the model's own, in Jinja."""
     info = found.info
     params = found.recipe.params.over(info.sampling)
-    stated = Recipe(params=params, options=found.recipe.options)
+    loading = {name: one for name, one in found.recipe.options.items() if name != "chat_template"}
+    stated = Recipe(params=params, options=loading)
     license_ = found.recipe.license or info.license
     return {
         "modelfile": modelfile.render(base, found.recipe),
@@ -82,7 +86,7 @@ def shown(
         **({"license": license_} if license_ else {}),
         "details": _details(info, info.quant),
         "model_info": model_info(info, verbose=verbose),
-        "capabilities": capabilities(found, can),
+        "capabilities": _capabilities(found, can),
         "modified_at": time_of(found.added or 0.0),
     }
 
@@ -101,15 +105,11 @@ def model_info(info: ModelInfo, *, verbose: bool) -> dict[str, Any]:
     return {name: one for name, one in plain.items() if verbose or not isinstance(one, list)}
 
 
-def capabilities(found: Description, can: Iterable[Feature]) -> list[str]:
+def _capabilities(found: Description, can: Iterable[Feature]) -> list[str]:
     """What it can do, in Ollama's words."""
-    info, template = found.info, found.chat_template or ""
-    if info.pooling:
+    if not found.info.writes:
         return ["embedding"]
-    has = ["completion"]
-    has += [word for feature, word in _WORDS.items() if feature in can]
-    thinks = any(word in template for word in ("think", "reasoning"))
-    return [*has, "thinking"] if thinks else has
+    return ["completion", *(word for feature, word in _WORDS.items() if feature in can)]
 
 
 def _details(info: ModelInfo | None, quant: str | None) -> dict[str, Any]:

@@ -44,6 +44,13 @@ def options(given: Fields) -> tuple[dict[str, Any], dict[str, Any]]:
     return {name: one for name, one in sampling.items() if one is not None}, loading
 
 
+def unknown_options(given: Fields) -> tuple[str, ...]:
+    """The options of a body that have no effect, whatever model is asked."""
+    found = given.inner("options")
+    stated = found.given.items() if found is not None else ()
+    return tuple(f"options.{name}" for name, one in stated if one and name not in modelfile.OLLAMA)
+
+
 def _is_open(name: str, value: object) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     lowest = 0 if name in ("num_gpu", "seed") else 1

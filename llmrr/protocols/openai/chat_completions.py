@@ -1,6 +1,7 @@
 """Chat completions: https://platform.openai.com/docs/api-reference/chat"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from json.encoder import encode_basestring
 from typing import Any, Final
 
@@ -11,13 +12,12 @@ from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common
 from llmrr.protocols.openai.logprobs import chat_logprobs
 from llmrr.protocols.openai.messages import messages
-from llmrr.protocols.openai.sampling import limited, sampling
+from llmrr.protocols.openai.sampling import insists, limited, sampling, unswitched
 from llmrr.protocols.openai.tools import offered
 from llmrr.types import Chunk, Message, Request, ToolCall
 
 _REFUSED: Final = {
     "audio": "no model here speaks",
-    "web_search_options": "nothing here searches the web",
 }
 
 
@@ -26,10 +26,11 @@ def chat(body: Mapping[str, Any]) -> Asked:
     given = Fields(body)
     for name, why in _REFUSED.items():
         given.refuse(name, why)
+    given.refuse("web_search_options", "nothing here searches the web", empty=True)
     if set(given.words("modalities") or ()) - {"text"}:
         raise BadField("modalities", "modalities: every answer here is text", '["text"]')
     limit = given.whole("max_completion_tokens", 1) or limited(given)
-    tools, tool_choice = offered(given)
+    tools, tool_choice, left_out = offered(given)
     turns, begun = _begun(given, messages(given))
     request = Request(
         messages=turns,
@@ -38,9 +39,11 @@ def chat(body: Mapping[str, Any]) -> Asked:
         sampling=sampling(given, limit, _logprobs(given)),
         tools=tools,
         tool_choice=tool_choice,
+        firm=insists(given.get("reasoning_effort"), "reasoning_effort"),
     )
     given.flag("parallel_tool_calls")
-    return common.asked(request, given)
+    asked = common.asked(request, given)
+    return replace(asked, left_out=(*left_out, *given.unread(), *unswitched(given)))
 
 
 def _begun(given: Fields, turns: tuple[Message, ...]) -> tuple[tuple[Message, ...], str]:

@@ -13,12 +13,14 @@ MOST_TEXTS: Final = 2048
 
 
 class Wanted(NamedTuple):
-    """Which texts, of which model, and how their vectors are to be written down."""
+    """Which texts, of which model, and how their vectors are to be written down; what else of a
+    body has no effect."""
 
     texts: list[str | tuple[int, ...]]
     model: str | None
     base64: bool = False
     dimensions: int | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def embedding(body: Mapping[str, Any]) -> Wanted:
@@ -33,7 +35,8 @@ def embedding(body: Mapping[str, Any]) -> Wanted:
         if isinstance(one, str) and not one.strip():
             raise BadField("input", f"text {at} of the input is empty", "leave it out")
     form = given.one_of("encoding_format", "float", "base64")
-    return Wanted(texts, given.text("model"), form == "base64", given.whole("dimensions", 1))
+    model, size = given.text("model"), given.whole("dimensions", 1)
+    return Wanted(texts, model, form == "base64", size, given.unread())
 
 
 def vectors(wanted: Wanted, found: Sequence[Sequence[float]], model: str, took: Usage) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from llmrr.errors import ContextOverflow, NotFound, OverBudget, RateLimited
+from llmrr.errors import ContextOverflow, FeatureMissing, NotFound, OverBudget, RateLimited
 from llmrr.protocols import base
 
 
@@ -26,6 +26,8 @@ def error(error: BaseException, status: int) -> dict[str, Any]:
     elif status == 403:
         kind, code = "permission_error", code or "permission_denied"
     param = getattr(error, "param", None)
+    if isinstance(error, FeatureMissing) and param:
+        code = "unsupported_parameter"
     told = {"message": message, "type": kind, "param": param, "code": code, **counts}
     return {"error": told}
 

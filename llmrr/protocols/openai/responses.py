@@ -7,7 +7,7 @@ from llmrr.protocols.base import Asked
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common, items
 from llmrr.protocols.openai.messages import turn
-from llmrr.protocols.openai.sampling import thinking
+from llmrr.protocols.openai.sampling import insists, thinking
 from llmrr.protocols.openai.shapes import format_schema
 from llmrr.protocols.openai.tools import offered
 from llmrr.types import Message, Request, Sampling
@@ -24,12 +24,6 @@ _INCLUDED: Final = (
     "file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
     "code_interpreter_call.outputs",
 )  # fmt: skip
-# What OpenAI's own servers run, and agents (Codex) offer beside their functions. Of some there is a
-# name with a date.
-_HOSTED: Final = (
-    "web_search", "file_search", "computer", "code_interpreter", "image_generation", "mcp",
-    "local_shell", "shell", "apply_patch", "custom", "namespace", "tool_search",
-)  # fmt: skip
 
 
 def response(body: Mapping[str, Any], before: Sequence[Message] = ()) -> Asked:
@@ -39,7 +33,7 @@ def response(body: Mapping[str, Any], before: Sequence[Message] = ()) -> Asked:
     for name, why in _REFUSED.items():
         given.refuse(name, why)
     given.one_of("truncation", "auto", "disabled")  # what does not fit is told, and never cut
-    tools, tool_choice = offered(_served(given))
+    tools, tool_choice, left_out = offered(given)
     system: tuple[Message, ...] = ()
     if (instructions := given.text("instructions")) is not None:
         system = (turn({"role": "system", "content": instructions}, "instructions"),)
@@ -48,6 +42,7 @@ def response(body: Mapping[str, Any], before: Sequence[Message] = ()) -> Asked:
         sampling=_sampling(given),
         tools=tools,
         tool_choice=tool_choice,
+        firm=insists((given.get("reasoning") or {}).get("effort"), "reasoning.effort"),
     )
     given.flag("parallel_tool_calls")
     given.flag("store")
@@ -57,20 +52,14 @@ def response(body: Mapping[str, Any], before: Sequence[Message] = ()) -> Asked:
         stream=bool(given.flag("stream")),
         choice=common.choice(given),
         body=body,
+        left_out=(*left_out, *given.unread(), *_unwritten(given)),
     )
 
 
-def _served(given: Fields) -> Fields:
-    """The body without the tools that nobody here runs, where there are functions besides: a model
-    that may call them need not."""
-    listed = given.listed("tools") or ()
-    left = [one for one in listed if not _is_hosted(one)]
-    return Fields({**given.given, "tools": left}) if left else given
-
-
-def _is_hosted(tool: object) -> bool:
-    kind = tool.get("type") if isinstance(tool, Mapping) else None
-    return isinstance(kind, str) and kind.startswith(_HOSTED)
+def _unwritten(given: Fields) -> tuple[str, ...]:
+    """What is said of the words of an answer, beside its format."""
+    text = given.inner("text")
+    return ("text.verbosity",) if text is not None and text.get("verbosity") else ()
 
 
 def _sampling(given: Fields) -> Sampling:

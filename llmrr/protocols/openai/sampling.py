@@ -15,6 +15,7 @@ EFFORTS: Final = {
     "none": "off", "minimal": "low", "low": "low", "medium": "medium", "high": "high",
     "xhigh": "high",
 }  # fmt: skip
+_SWITCHES: Final = ("enable_thinking", "thinking", "reasoning_effort")
 
 
 def sampling(given: Fields, limit: int | None, logprobs: int | None) -> Sampling:
@@ -84,8 +85,30 @@ def _pairs(given: Fields) -> Fields | None:
 def _think(given: Fields) -> Any:
     if (effort := given.text("reasoning_effort")) is not None:
         return thinking(given, "reasoning_effort", effort)
-    template = given.inner("chat_template_kwargs") or given
-    return "off" if template.flag("enable_thinking") is False else None
+    template = given.inner("chat_template_kwargs")
+    if template is not None and (effort := template.text("reasoning_effort")) is not None:
+        return thinking(template, "reasoning_effort", effort)
+    flags = [(template or given).flag("enable_thinking")]
+    flags += [template.flag("thinking")] if template is not None else []
+    found = next((one for one in flags if one is not None), None)
+    return None if found is None else "medium" if found else "off"
+
+
+def unswitched(given: Fields) -> tuple[str, ...]:
+    """The variables of a template that a body sets, and nothing here reads."""
+    stated = given.inner("chat_template_kwargs")
+    names = stated.given if stated is not None else ()
+    return tuple(f"chat_template_kwargs.{one}" for one in names if one not in _SWITCHES)
+
+
+def insists(effort: str | None, name: str) -> str:
+    """``Request.firm`` for an effort, by the ``name`` of its field: as little as there is can be
+    had of every model.
+
+    >>> insists("high", "reasoning_effort"), insists("minimal", "reasoning_effort")
+    ('reasoning_effort', '')
+    """
+    return name if effort not in (None, "none", "minimal") else ""
 
 
 def thinking(given: Fields, name: str, effort: str) -> Any:

@@ -11,7 +11,7 @@ from llmrr.protocols.base import Answered, Asked, Event
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common
 from llmrr.protocols.openai.logprobs import completion_logprobs
-from llmrr.protocols.openai.sampling import limited, sampling
+from llmrr.protocols.openai.sampling import insists, limited, sampling
 from llmrr.types import Chunk, Request, TokenLogprob, Usage
 
 MOST_PROMPTS: Final = 256
@@ -29,18 +29,23 @@ def completion(body: Mapping[str, Any]) -> Asked:
     if best > n and found.logprobs is None:
         found = replace(found, logprobs=0)  # the best is known by them
     given.flag("echo")
+    wanted = Request(
+        n=best, sampling=found, firm=insists(given.get("reasoning_effort"), "reasoning_effort")
+    )
     first, *others = [
-        Request(prompt=one, n=best, sampling=found)
-        if isinstance(one, str)
-        else Request(tokens=one, n=best, sampling=found)
-        for one in prompts(body)
+        replace(wanted, prompt=one) if isinstance(one, str) else replace(wanted, tokens=one)
+        for one in _prompts(given)
     ]
-    return replace(common.asked(first, given), others=tuple(others))
+    asked = common.asked(first, given)
+    return replace(asked, others=tuple(others), left_out=given.unread())
 
 
 def prompts(body: Mapping[str, Any]) -> list[str | tuple[int, ...]]:
     """The prompts of a completion: texts, or token ids."""
-    given = Fields(body)
+    return _prompts(Fields(body))
+
+
+def _prompts(given: Fields) -> list[str | tuple[int, ...]]:
     value = given.get("prompt")
     if isinstance(value, list) and len(value) > MOST_PROMPTS and isinstance(value[0], str | list):
         raise BadField("prompt", f"{len(value)} prompts are too many", f"{MOST_PROMPTS} at most")

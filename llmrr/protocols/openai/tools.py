@@ -5,15 +5,18 @@ from typing import Any, NamedTuple
 
 from llmrr.choosing import turns
 from llmrr.errors import InvalidRequest
+from llmrr.protocols import hosted
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.types import Tool
 
 
 class Offered(NamedTuple):
-    """The tools, and which of them must be called, as ``Request.tool_choice`` has it."""
+    """The tools, and which of them must be called, as ``Request.tool_choice`` has it; the types of
+    those that are left out."""
 
     tools: tuple[Tool, ...] = ()
     choice: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def offered(given: Fields) -> Offered:
@@ -24,8 +27,12 @@ def offered(given: Fields) -> Offered:
     else:
         listed, choice = given.listed("functions") or (), given.get("function_call")
         names = "functions", "function_call"
-    tools = tuple(_tool(one, f"{names[0]}[{at}]") for at, one in enumerate(listed))
-    return _chosen(tools, choice, names[1])
+    left_out = hosted.left_out(listed, hosted.of_openai)
+    tools = tuple(
+        _tool(one, f"{names[0]}[{at}]") for at, one in enumerate(listed)
+        if not (left_out and hosted.is_hosted(one, hosted.of_openai))
+    )  # fmt: skip
+    return _chosen(tools, choice, names[1])._replace(left_out=left_out)
 
 
 def _tool(given: object, place: str) -> Tool:

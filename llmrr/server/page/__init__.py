@@ -19,6 +19,6 @@ ROUTES = [
     Route("/page/models", models.respond),
     Route("/page/history", history.respond),
     Route("/page/runs", history.respond_runs),
-    Route("/page/runs/{number:int}", history.respond_run),
+    Route("/page/runs/{number}", history.respond_run),
     Route("/page/answers/{id}", answers.respond),
 ]

@@ -3,6 +3,7 @@
 Read by a connection of its own, so that what is recorded meanwhile does not wait.
 """
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from llmrr.server.whereabouts import has_path
 
 MOST_DAYS: Final = 366
 MOST_RUNS: Final = 200
+_NUMBER: Final = re.compile("[0-9]{1,18}")  # SQLite counts no further
 _SHOWN: Final = 160  # letters of a prompt in a list
 _FIGURES: Final = ("id", "at", "model", "engine", "prompt_tokens", "cached_tokens",
                  "completion_tokens", "load_s", "first_token_s", "total_s", "finish_reason",
@@ -49,16 +51,14 @@ async def respond_runs(request: Request) -> Response:
 
 async def respond_run(request: Request) -> Response:
     """``GET /page/runs/NUMBER``: one, with its words where they were kept."""
-    number = int(request.path_params["number"])
-    found = None
-    if number < 2**63:  # what SQLite counts to
-        found = await _read(lambda connection: stats.run(connection, number))
+    stated, found = request.path_params["number"], None
+    if _NUMBER.fullmatch(stated):
+        found = await _read(lambda connection: stats.run(connection, int(stated)))
     if found is None or not sight.model(found.model):
-        raise NotFound(f"there is no run {number}", "llmrr logs")
+        raise NotFound(f"there is no run {stated[:40]}", "llmrr logs")
     names = ("system", "prompt", "answer")
     words = {name: getattr(found, name) if sight.words() else None for name in names}
-    source = found.source if sight.words() or not has_path(found.source) else ""
-    return _answer({**_line(found), **words, "source": source})
+    return _answer({**_line(found), **words, "source": sight.source(found.source)})
 
 
 def _figures(connection: sqlite3.Connection, days: int) -> dict[str, Any]:

@@ -6,17 +6,22 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from llmrr.catalogue import BUILTIN
+from llmrr.catalogue import BUILTIN, place
+from llmrr.choosing import infos
+from llmrr.choosing.abilities import abilities
+from llmrr.engines import for_format
 from llmrr.errors import LlmrrError
 from llmrr.router import Router
 from llmrr.server.aliases import AUTO
+from llmrr.server.page import sight
 from llmrr.server.service import Service
 from llmrr.strategies import STRATEGIES
+from llmrr.types import Feature
 
 
 async def respond(request: Request) -> Response:
-    """``GET /page/models``. ``images`` is whether it takes some: of a model elsewhere, who runs it
-    says so."""
+    """``GET /page/models``. ``images`` is whether it takes some, ``thinks`` whether it can be asked
+    to: of a model elsewhere, who runs it says so."""
     service: Service = request.app.state.service
     found = await run_in_threadpool(_found, service)
     return JSONResponse(found, headers={"cache-control": "no-store"})
@@ -25,8 +30,8 @@ async def respond(request: Request) -> Response:
 def _found(service: Service) -> dict[str, Any]:
     router, names = service.router, service.names()
     configured: list[dict[str, Any]] = [
-        {"name": one.name, "kind": "configured", "source": one.source, "group": one.group,
-         "images": _sees(router, one.name)}
+        {"name": one.name, "kind": "configured", "source": sight.source(one.source),
+         "group": one.group, **_can(router, one.name)}
         for one in router.config.models if one.name in names
     ]  # fmt: skip
     seen = {one.name for one in router.config.models}
@@ -35,13 +40,13 @@ def _found(service: Service) -> dict[str, Any]:
     installed = [*sorted(set(answering) & names - seen), *({BUILTIN} & names)]
     listed: list[dict[str, Any]] = [
         *configured,
-        *({"name": one, "kind": "group", "images": _any(configured, one)}
+        *({"name": one, "kind": "group", **_any(configured, one)}
           for one in sorted(filter(None, groups))),
-        *({"name": one, "kind": "installed", "images": _sees(router, one)} for one in installed),
-        *({"name": one, "kind": "alias", "source": to, "images": _sees(router, to)}
+        *({"name": one, "kind": "installed", **_can(router, one)} for one in installed),
+        *({"name": one, "kind": "alias", "source": to, **_can(router, to)}
           for one, to in sorted(service.named_aliases().items()) if to in names),
     ]  # fmt: skip
-    auto = {"name": AUTO, "kind": "auto", "images": any(one["images"] for one in listed)}
+    auto = {"name": AUTO, "kind": "auto", **_some(listed)}
     return {
         "models": [auto, *listed],
         "strategy": router.config.value("strategy"),
@@ -49,14 +54,25 @@ def _found(service: Service) -> dict[str, Any]:
     }
 
 
-def _any(configured: list[dict[str, Any]], group: str | None) -> bool:
-    return any(one["images"] for one in configured if one["group"] == group)
+def _any(configured: list[dict[str, Any]], group: str | None) -> dict[str, bool]:
+    return _some([one for one in configured if one["group"] == group])
 
 
-def _sees(router: Router, name: str) -> bool:
-    """Whether a model may take images: one of this machine has an image encoder among its files."""
+def _some(models: list[dict[str, Any]]) -> dict[str, bool]:
+    """What one of them can."""
+    return {name: any(one[name] for one in models) for name in ("images", "thinks")}
+
+
+def _can(router: Router, name: str) -> dict[str, bool]:
+    """What can be asked of a model: of one here its files say it."""
     try:
         found = router.resolve(name)
-    except LlmrrError:
-        return False
-    return found.endpoint is not None or "mmproj" in found.options
+        if found.endpoint is not None:
+            return {"images": True, "thinks": True}
+        files = place(found)
+        can = for_format(files.format, name, found.engine).engine.can
+        info = infos.inspect(files.path, router.with_database)
+    except (LlmrrError, OSError):
+        return {"images": False, "thinks": True}  # who runs it says so
+    has = abilities(can, info, found.options)
+    return {"images": Feature.IMAGES in has, "thinks": Feature.THINKING in has}

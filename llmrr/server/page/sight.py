@@ -2,6 +2,7 @@
 
 from llmrr.server import callers
 from llmrr.server.refusals import Forbidden
+from llmrr.server.whereabouts import has_path
 
 
 def words() -> bool:
@@ -17,6 +18,11 @@ def require_words() -> None:
             "what others said is for a key that may manage the server",
             "[serve.keys.NAME] with may_manage = true",
         )
+
+
+def source(text: str) -> str:
+    """Where a model comes from; nothing where that is a file of a machine that others ask too."""
+    return text if words() or not has_path(text) else ""
 
 
 def everything() -> bool:

@@ -114,6 +114,7 @@ export class Chat {
   picked(remember = true) {
     const found = this.models?.find((one) => one.name === this.model.value);
     this.composer.takes(Boolean(found?.images));
+    this.parameters.thinks(Boolean(found?.thinks));
     if (!remember) return;
     this.chat.model = this.model.value;
     store.prefer("model", this.model.value);

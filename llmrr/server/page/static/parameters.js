@@ -41,6 +41,7 @@ export class Parameters {
       [["", "As configured"]],
       "how “auto” chooses",
     );
+    this.effort = this.choice("reasoning_effort", "Reasoning", EFFORTS);
     place.append(
       h(
         "div",
@@ -65,7 +66,7 @@ export class Parameters {
         { class: "pairs" },
         NUMBERS.map((one) => this.number(...one)),
       ),
-      this.choice("reasoning_effort", "Reasoning", EFFORTS).label,
+      this.effort.label,
       this.text("stop", "Stop at", "one text a line", 2),
       h(
         "details",
@@ -90,6 +91,12 @@ export class Parameters {
     this.strategy.input.value = this.values.strategy ?? "";
   }
 
+  /** Whether the model can be asked to think; one that cannot would refuse. */
+  thinks(can) {
+    this.effort.input.disabled = !can;
+    this.effort.input.title = can ? "" : "This model does not think";
+  }
+
   /** The fields of a request. Raises an error that names the one that is wrong. */
   fields() {
     const found = {};
@@ -99,8 +106,9 @@ export class Parameters {
       found[name] = Number(value);
       if (!Number.isFinite(found[name])) throw new Error(`${label}: “${value}” is no number`);
     }
-    for (const name of ["strategy", "reasoning_effort"])
-      if (this.values[name]) found[name] = this.values[name];
+    if (this.values.strategy) found.strategy = this.values.strategy;
+    const effort = this.effort.input.disabled ? "" : this.values.reasoning_effort;
+    if (effort) found.reasoning_effort = effort;
     const stops = (this.values.stop ?? "").split("\n").filter(Boolean);
     if (stops.length) found.stop = stops;
     const schema = json(this.values.schema, "JSON Schema");
