@@ -393,9 +393,11 @@ def test_that_replicas_count_alone_is_told():
 @pytest.mark.parametrize("asks", [False, True])
 def test_what_is_logged_of_a_request(locked, caplog, asks):
     caplog.set_level(logging.INFO if asks else logging.ERROR, "llmrr.requests")
+    caplog.set_level(logging.INFO, "llmrr.server")
     caplog.set_level(logging.INFO, "llmrr.access")  # the last one is that of what is caught
     path = "/v1/chat/completions?secret=query"
-    said = locked.ask(path, CHAT, headers={"x-api-key": KEY})
+    sent = {**CHAT, "temprature": 1, "a secret field": 1}
+    said = locked.ask(path, sent, headers={"x-api-key": KEY})
     locked.ask("/a%0Ab", headers={"x-api-key": "wrong-key-of-nobody"})
     until(lambda: "GET" in caplog.text)
     assert "team POST /v1/chat/completions 200" in caplog.text
@@ -403,7 +405,9 @@ def test_what_is_logged_of_a_request(locked, caplog, asks):
         assert hidden not in caplog.text
     assert "GET /a%0Ab 401" in caplog.text
     assert (ASKED[0]["content"] in caplog.text) is asks
-    assert caplog.text.count(said.headers["x-request-id"]) == 2 * asks
+    assert caplog.text.count(said.headers["x-request-id"]) == 1 + 2 * asks
+    assert "has fields that nobody knows: temprature (temperature?)\n" in caplog.text
+    assert ("a secret field" in caplog.text) is asks
 
 
 @pytest.mark.parametrize("streams, told", [(False, "499"), (True, "200")])

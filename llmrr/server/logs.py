@@ -10,6 +10,7 @@ from llmrr.errors import masked
 from llmrr.protocols.base import Asked
 
 requests: Final = logging.getLogger("llmrr.requests")
+_server: Final = logging.getLogger("llmrr.server")
 _notices: Final = logging.getLogger("llmrr.notices")
 NOTICE: Final = 25  # what is told at every level, and is nothing wrong
 _LONGEST: Final = 100_000  # characters of a line
@@ -57,6 +58,14 @@ def asked(id: str, request: Asked) -> None:
     """Log what is asked."""
     if requests.isEnabledFor(logging.INFO):
         requests.info("req_%s asks: %s", id, _line(request.body))
+
+
+def left_out(id: str, request: Asked) -> None:
+    """Log which names of fields are misspelt, as it seems: of others only the answer tells."""
+    if (found := [one for one in request.left_out if one.endswith("?)")]) and _server.isEnabledFor(
+        logging.INFO
+    ):
+        _server.info("req_%s has fields that nobody knows: %s", id, ", ".join(found))
 
 
 def answered(id: str, answer: Answer | None) -> None:

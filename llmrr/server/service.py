@@ -185,6 +185,7 @@ class Service:
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self._ended(running, caller))
         logs.asked(running.id, asked)
+        logs.left_out(running.id, asked)
         running.queued(self.queue, places, caller.name, units, gates.place)
         return running
 
