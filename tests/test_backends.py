@@ -46,7 +46,7 @@ def test_a_server_that_would_ask_itself_says_so(path, body, count):
         said = servers[0].ask(path, {**body, "model": "loop"})
         text = said.body.decode()
         assert said.status == 508 and "is this server itself, or asks it in turn" in text
-        assert "base_url for this model" in text
+        assert "give the model another base_url" in text
 
 
 def test_members_of_an_ensemble_are_asked_on_behalf_of_the_request_too():

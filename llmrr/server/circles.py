@@ -30,4 +30,5 @@ def found(router: Router, listeners: Sequence[socket.socket]) -> Iterator[str]:
         host, port = parts.hostname or "", parts.port or {"https": 443}.get(parts.scheme, 80)
         is_this = is_here(host) or host in _EVERYWHERE or (host, port) in own
         if port in ports and is_this:
-            yield f"the model {model.name} is asked at {url}, which is this server itself"
+            said = f"the model {model.name} is asked at {url}, which is this server itself"
+            yield f"{said}: give it another base_url"

@@ -116,10 +116,9 @@ def of_status(
         return RateLimited(whole, wait, retry_after=after)
     if status == hops.LOOP:
         where = f" at {party.at}" if party.at else ""
-        mend = "llmrr.toml: another base_url for this model; or llmrr serve at another port, "
         return hops.Circular(
             f"{party.name}{where} is this server itself, or asks it in turn",
-            f"{mend}without --ollama",
+            "give the model another base_url, or the server another port, without [serve] ollama",
         )
     if status in (408, 504):
         return TimedOut(whole, "try it again")
